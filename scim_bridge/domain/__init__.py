@@ -1,0 +1,1 @@
+"""What the bridge talks about: employees, people, operations. Pure values, standard library only."""

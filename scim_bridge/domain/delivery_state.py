@@ -1,0 +1,46 @@
+"""How far the delivery of a person has come (rule D3)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """What `deliveryState` of the Ditio extension says."""
+
+    delivered = "delivered"
+    due = "due"
+    """To be delivered now, back-off included."""
+
+    held = "held"
+    """Waits for data, a claim or the operator."""
+
+    parked = "parked"
+    """Was refused by Ditio, or can't go on."""
+
+
+class Reason(StrEnum):
+    """Why somebody is held or parked."""
+
+    incomplete = "incomplete"
+    claimed = "claimed"
+    no_operation = "no-operation"
+    refused = "refused"
+    gone = "gone"
+
+
+HELD = frozenset({Reason.incomplete, Reason.claimed, Reason.no_operation})
+
+
+def state_of(reason: Reason) -> State:
+    """The state that goes with a reason."""
+    return State.held if reason in HELD else State.parked
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryView:
+    """What the read-only attributes of the Ditio extension show."""
+
+    state: State
+    detail: str | None = None
+    delivered_at: datetime | None = None

@@ -1,0 +1,91 @@
+"""A person: who both sides are about (rule P1)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from typing import NewType
+
+from scim_bridge.domain.documents import UserId
+from scim_bridge.domain.employee import EmployeeNumber, Field, Value
+from scim_bridge.domain.employment import Days
+
+PersonId = NewType("PersonId", str)
+
+
+class ClaimKind(StrEnum):
+    """What one person at a time may have (rule P3)."""
+
+    employee_number = "employee-number"
+    phone = "phone"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A person's right to a value; the value is normalised (trimmed number, E.164 phone)."""
+
+    kind: ClaimKind
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Creating:
+    """What was about to be POSTed, stored before it was (rule P6)."""
+
+    employee_number: EmployeeNumber
+    phone: str
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """Field by field, what Ditio took with a 2xx or was read to equal the wish."""
+
+    values: Mapping[Field, Value | None] = field(default_factory=dict)
+    login: bool | None = None
+    """Whether the login is open (True) or closed (False), as last acknowledged; None before that."""
+
+    employed: bool | None = None
+    """Whether an employment is open, as last acknowledged; None before that."""
+
+    def day(self, name: Field) -> date | None:
+        """A day's value, or None."""
+        value = self.values.get(name)
+        return value if isinstance(value, date) else None
+
+    @property
+    def phone(self) -> str | None:
+        """The phone number that Ditio last acknowledged."""
+        value = self.values.get(Field.phone)
+        return value if isinstance(value, str) else None
+
+    @property
+    def ended_on(self) -> date | None:
+        """Last day of the employment that ended last, as far as it is known."""
+        return self.day(Field.end_date)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A SCIM user and a Ditio employee, joined; either side may be missing."""
+
+    id: PersonId
+    user_id: UserId | None
+    """None once Entra has deleted the user: the person stays, a tombstone."""
+
+    days: Days
+    employee_number: EmployeeNumber | None = None
+    """The link: the employee's number as acknowledged. None before there is one."""
+
+    creating: Creating | None = None
+    renumbering: EmployeeNumber | None = None
+    """The number that a change-employee-number was about to give, until its outcome is known (rule P6)."""
+
+    acknowledged: Acknowledged = field(default_factory=Acknowledged)
+    provisioned_on: date | None = None
+    """The day of provisioning: the start of an employment for which Entra sends none (rule H4)."""
+
+    @property
+    def is_tombstone(self) -> bool:
+        """Whether Entra has deleted the user."""
+        return self.user_id is None
