@@ -1,0 +1,197 @@
+"""The simulated Ditio's state and rules, without HTTP; safe to share between threads."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, datetime
+
+from scim_bridge.sandbox.employee import SandboxEmployee, SandboxEmployment
+from scim_bridge.sandbox.refusals import Refused, not_found
+from scim_bridge.sandbox.style import Style
+
+__all__ = ["COMPANY_ID", "Company", "Refused", "SandboxEmployee", "SandboxEmployment"]
+
+COMPANY_ID = "012345"
+
+
+class Company:
+    """All employees of one company, and what may be done to them.
+
+    Every operation raises `Refused` and changes nothing when it is not allowed.
+
+    :param style: Returns the style that is in force now.
+    :param now: Returns the time; its date is the company's today.
+    """
+
+    def __init__(self, *, style: Callable[[], Style], now: Callable[[], datetime]) -> None:
+        self.lock = threading.RLock()
+        self.employees: dict[str, SandboxEmployee] = {}
+        self.on_write: Callable[[SandboxEmployee | None, SandboxEmployee], None] = lambda before, after: None
+        self._style = style
+        self._now = now
+        self._last_id = 0
+
+    def today(self) -> date:
+        """Return the company's date."""
+        return self._now().date()
+
+    def reach(self, number: str) -> SandboxEmployee:
+        """Return the employee, or refuse (404) when absent or out of reach."""
+        employee = self.employees.get(number)
+        if employee is None or number in self._style().out_of_reach:
+            raise not_found(number)
+        return employee
+
+    def by_id(self, profile_id: str) -> SandboxEmployee:
+        """Return the employee with this company profile id, or refuse (404)."""
+        for employee in self.employees.values():
+            if employee.id == profile_id:
+                return self.reach(employee.employee_number)
+        raise not_found(profile_id)
+
+    def put(self, employee: SandboxEmployee) -> SandboxEmployee:
+        """Store an employee as it is, no rule asked; one with the same number is replaced."""
+        with self.lock:
+            self._last_id += 1
+            employee.id = employee.id or f"{self._last_id:024x}"
+            employee.company_id = employee.company_id or COMPANY_ID
+            employee.modified_at = self._now()
+            self.employees[employee.employee_number] = employee
+            return employee
+
+    def create(self, candidate: SandboxEmployee) -> SandboxEmployee:
+        """Create profile and first employment; what a taken number gets is `Style.duplicates`."""
+        with self.lock:
+            self._refuse_locked("StartDate", candidate.employments[0].start)
+            if (same_number := self.employees.get(candidate.employee_number)) is not None:
+                return self._create_again(same_number, candidate)
+            if (holder := self._holder_of(candidate.phone)) is not None:
+                return self._create_again(holder, candidate)
+            employee = self.put(candidate)
+            employee.created_count = 1
+            self.on_write(None, employee)
+            return employee
+
+    def patch(self, number: str, fields: Mapping[str, object]) -> SandboxEmployee:
+        """Set profile fields, named as on `SandboxEmployee`."""
+        with self._writing(number) as employee:
+            _set(employee, fields)
+            return employee
+
+    def change_phone(self, number: str, phone: str) -> SandboxEmployee:
+        """Give the login another phone number; a taken one is refused."""
+        with self._writing(number) as employee:
+            if self._style().duplicates != "update-all" and self._holder_of(phone) not in (None, employee):
+                raise self._duplicate("Phone", phone)
+            employee.phone = phone
+            return employee
+
+    def change_number(self, number: str, new_number: str) -> SandboxEmployee:
+        """Give the employee another number; a taken one is refused."""
+        with self._writing(number) as employee:
+            if new_number != number and new_number in self.employees:
+                raise self._duplicate("EmployeeNumber", new_number)
+            del self.employees[number]
+            employee.employee_number = new_number
+            self.employees[new_number] = employee
+            return employee
+
+    def set_disabled(self, number: str, disabled: bool) -> SandboxEmployee:
+        """Disable or enable the login."""
+        with self._writing(number) as employee:
+            if employee.disabled == disabled:
+                self._refuse_already("the login is already so")
+            elif not disabled and self._style().enabling_needs_employment:
+                self._refuse_without_employment(employee)
+            employee.disabled = disabled
+            return employee
+
+    def create_employment(self, number: str, employment: SandboxEmployment) -> SandboxEmployee:
+        """Rehire. While an employment lasts beyond the start, this is refused or changes nothing."""
+        with self._writing(number) as employee:
+            self._refuse_locked("StartDate", employment.start)
+            if any(each.lasts_until(employment.start) for each in employee.employments):
+                self._refuse_already("an employment is open on that day")
+            if all(each.end is not None for each in employee.employments):
+                employee.employments.append(employment)
+            return employee
+
+    def update_employment(self, number: str, fields: Mapping[str, object]) -> SandboxEmployee:
+        """Set fields of the current employment, named as on `SandboxEmployment`."""
+        with self._writing(number) as employee:
+            employment = _current(employee)
+            start = fields.get("start")
+            if isinstance(start, date) and start != employment.start:
+                self._refuse_locked("StartDate", start)
+                if not employment.lasts_until(start):
+                    raise Refused(400, "StartDate", "The StartDate is after the end of the employment.")
+            _set(employment, fields)
+            return employee
+
+    def end_employment(self, number: str, end: date) -> SandboxEmployee:
+        """End the current employment on its last working day; an end that lies ahead may be moved."""
+        with self._writing(number) as employee:
+            employment = _current(employee)
+            if employment.end == end or not employment.lasts_until(self.today()):
+                self._refuse_already("the employment has ended")
+            if end < employment.start:
+                raise Refused(400, "EndDate", "The EndDate is before the start of the employment.")
+            self._refuse_locked("EndDate", end)
+            employment.end = end
+            if self._style().ending_disables and end <= self.today():
+                employee.disabled = True
+            return employee
+
+    @contextmanager
+    def _writing(self, number: str) -> Iterator[SandboxEmployee]:
+        with self.lock:
+            employee = self.reach(number)
+            before = copy.deepcopy(employee)
+            yield employee
+            employee.modified_at = self._now()
+            self.on_write(before, employee)
+
+    def _create_again(self, known: SandboxEmployee, candidate: SandboxEmployee) -> SandboxEmployee:
+        duplicates = self._style().duplicates
+        same_number = known.employee_number == candidate.employee_number
+        if duplicates not in ("update", "update-all") or (not same_number and duplicates == "update"):
+            if same_number:
+                raise self._duplicate("EmployeeNumber", candidate.employee_number)
+            raise self._duplicate("Phone", candidate.phone)
+        self.change_phone(known.employee_number, candidate.phone)
+        profile = ("first_name", "last_name", "birth_date", "email", "work_title")
+        return self.patch(known.employee_number, {name: getattr(candidate, name) for name in profile})
+
+    def _holder_of(self, phone: str) -> SandboxEmployee | None:
+        return next((each for each in self.employees.values() if each.phone == phone), None)
+
+    def _duplicate(self, field: str, value: str) -> Refused:
+        status = 400 if self._style().duplicates == "400" else 409
+        return Refused(status, field, f"The {field} {value} is already in use.", "Duplicate")
+
+    def _refuse_already(self, what: str) -> None:
+        if self._style().already == "refuse":
+            raise Refused(409, "", f"Nothing to do: {what}.", "AlreadySo")
+
+    def _refuse_without_employment(self, employee: SandboxEmployee) -> None:
+        if not any(each.lasts_until(self.today()) for each in employee.employments):
+            raise Refused(409, "", "The employee has no employment.", "NoEmployment")
+
+    def _refuse_locked(self, field: str, day: date) -> None:
+        locked = self._style().payroll_locked_until
+        if locked is not None and day <= locked:
+            raise Refused(400, field, f"Lønnsperioden er låst til og med {locked:%d.%m.%Y}.", "PayrollLocked")
+
+
+def _current(employee: SandboxEmployee) -> SandboxEmployment:
+    if employee.employment is None:
+        raise Refused(409, "", "The employee has no employment.", "NoEmployment")
+    return employee.employment
+
+
+def _set(target: object, fields: Mapping[str, object]) -> None:
+    for name, value in fields.items():
+        setattr(target, name, value)

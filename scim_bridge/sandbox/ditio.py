@@ -1,0 +1,187 @@
+"""A simulated Ditio, written from its documentation alone."""
+
+from __future__ import annotations
+
+import random as randomness
+from collections.abc import Callable
+from datetime import date, datetime
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from scim_bridge.sandbox.admin_api import AdminApi
+from scim_bridge.sandbox.certificates_api import CertificatesApi, Ledger
+from scim_bridge.sandbox.company import COMPANY_ID, Company, SandboxEmployee, SandboxEmployment
+from scim_bridge.sandbox.employees_api import EmployeesApi
+from scim_bridge.sandbox.error_answers import refusal_answer
+from scim_bridge.sandbox.faults import Faults
+from scim_bridge.sandbox.gateway import ADMIN, Gateway, Recorded
+from scim_bridge.sandbox.identity import REPORTING_SCOPE, Identity
+from scim_bridge.sandbox.reading import Reading
+from scim_bridge.sandbox.refusals import Refused
+from scim_bridge.sandbox.reporting_api import REPORTING, ReportingApi
+from scim_bridge.sandbox.segments import SegmentConverter
+from scim_bridge.sandbox.style import Style
+
+__all__ = ["Recorded", "SandboxDitio"]
+
+_WRITES = ("POST", "PATCH", "PUT", "DELETE")
+
+
+class SandboxDitio:
+    """One Ditio environment: identity server, integration API and reporting API in one WSGI application.
+
+    :param style: How it behaves where the documentation is silent; may be replaced at any time.
+    :param now: Returns the time, aware; its date is the company's today.
+    :param scope: Scopes of the integration API, the first of which its calls need.
+    :param base_path: Path before `/api/…`; may be empty.
+    :param random: Source of tokens and of the faults' luck; seeded with 0 when None.
+    """
+
+    def __init__(
+        self,
+        *,
+        style: Style | None = None,
+        now: Callable[[], datetime],
+        client_id: str = "sandbox",
+        client_secret: str = "sandbox-secret",
+        scope: str = "ditioapiv3",
+        base_path: str = "/core",
+        random: randomness.Random | None = None,
+    ) -> None:
+        rng = random or randomness.Random(0)
+        self.style = style or Style()
+        self.client_disabled = False
+        self.forbidden = False
+        self.faults = Faults(rng)
+        self.company = Company(style=self._style, now=now)
+        self._scope = scope.split()[0]
+        self._identity = Identity(
+            client_id=client_id,
+            client_secret=client_secret,
+            scope=scope,
+            now=now,
+            style=self._style,
+            random=rng,
+        )
+        self._certificates = CertificatesApi(self.company, self._style)
+        self.app = self._application(base_path.rstrip("/"))
+        self._gateway = Gateway(
+            self.app.wsgi_app,
+            faults=self.faults,
+            now=now,
+            token_id=self._identity.token_id,
+            base_path=base_path.rstrip("/"),
+        )
+        self.app.wsgi_app = self._gateway  # type: ignore[method-assign]
+
+    @property
+    def requests(self) -> list[Recorded]:
+        """Every call that arrived, token requests included, oldest first."""
+        return self._gateway.requests
+
+    @property
+    def certificates(self) -> Ledger:
+        """What was posted last, by employee number and certificate type."""
+        return self._certificates.ledger
+
+    def employee(self, number: str) -> SandboxEmployee:
+        """Return the employee as it truly is now.
+
+        :raises KeyError: there is none with this number.
+        """
+        try:
+            return self.company.employees[number]
+        except KeyError:
+            known = ", ".join(self.company.employees) or "none"
+            raise KeyError(f"no employee {number!r} in the sandbox; there are: {known}") from None
+
+    def plant(
+        self,
+        number: str,
+        first_name: str = "Ola",
+        last_name: str = "Nordmann",
+        phone: str = "+4791234567",
+        *,
+        email: str | None = None,
+        birth_date: date | None = None,
+        work_title: str | None = None,
+        start: date | None = date(2024, 1, 1),
+        department: str | None = None,
+        payroll: int = 1,
+        disabled: bool = False,
+        end: date | None = None,
+        company_id: str = COMPANY_ID,
+    ) -> SandboxEmployee:
+        """Put an employee there without any call or rule; `start` None means never employed."""
+        employments = [SandboxEmployment(start, end, department, payroll)] if start else []
+        employee = SandboxEmployee(
+            number,
+            first_name,
+            last_name,
+            phone,
+            birth_date,
+            email,
+            work_title,
+            disabled,
+            employments,
+            company_id,
+        )
+        return self.company.put(employee)
+
+    def calls(self, method: str | None = None, containing: str = "") -> list[Recorded]:
+        """Return the calls with this method (None: any) whose path contains a text."""
+        return [
+            call for call in list(self.requests) if method in (None, call.method) and containing in call.path
+        ]
+
+    def writes(self) -> list[Recorded]:
+        """Return the calls that may change something; token requests do not."""
+        return [call for call in self.calls() if call.method in _WRITES and call.path != "/connect/token"]
+
+    def forget_requests(self) -> None:
+        """Start recording anew."""
+        self.requests.clear()
+
+    def revoke_tokens(self) -> None:
+        """Answer 401 to every access token issued so far; a new one works."""
+        self._identity.revoke_all()
+
+    def _style(self) -> Style:
+        return self.style
+
+    def _application(self, base_path: str) -> Flask:
+        app = Flask("ditio_sandbox", static_folder=None)
+        app.url_map.strict_slashes = False
+        app.url_map.merge_slashes = False
+        app.url_map.converters["segment"] = SegmentConverter
+        app.json.sort_keys = False  # type: ignore[attr-defined]
+        app.before_request(self._gatekeeper)
+        app.register_error_handler(Refused, lambda refused: refusal_answer(refused, self.style.errors))
+        app.register_error_handler(HTTPException, _http_error)
+        self._identity.register(app)
+        EmployeesApi(self.company, Reading(self.company, self._style), self._style).register(app, base_path)
+        self._certificates.register(app, base_path)
+        ReportingApi(self.company, self._style).register(app)
+        AdminApi(self.company, self.faults, lambda: self.requests).register(app)
+        return app
+
+    def _gatekeeper(self) -> Response | None:
+        """Refuse a call without a good token, before anything else is looked at."""
+        if request.path.startswith((ADMIN, "/connect/")):
+            return None
+        scope = REPORTING_SCOPE if request.path.startswith(REPORTING) else self._scope
+        status = self._identity.refusal(request.headers.get("Authorization", ""), scope)
+        if self.client_disabled:
+            status = 401
+        elif self.forbidden:
+            status = status or 403
+        if status == 401:
+            return Response(status=401, headers={"WWW-Authenticate": "Bearer"})
+        return None if status is None else Response(status=status)
+
+
+def _http_error(error: HTTPException) -> Response:
+    answer = jsonify(error=error.name.replace(" ", ""), message=error.description)
+    answer.status_code = error.code or 500
+    return answer

@@ -1,0 +1,156 @@
+"""The simulated Ditio's routes for employees, v5, and the two v4 routes that disable and enable.
+
+Source: Ditio "Employees (v5)" and "Users (v4)". There is no PUT and no DELETE: both are answered 405.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Flask, Response, jsonify, request
+
+from scim_bridge.sandbox import forms
+from scim_bridge.sandbox.company import COMPANY_ID, Company, SandboxEmployee
+from scim_bridge.sandbox.documents import employee_document, listed, v4_document
+from scim_bridge.sandbox.reading import Reading
+from scim_bridge.sandbox.refusals import Refused
+from scim_bridge.sandbox.style import Style
+
+EMPLOYEES = "/api/v5/integration/employees"
+USERS = "/api/v4/integration/users"
+
+_ONE = "/<segment:number>"
+_ANY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+class EmployeesApi:
+    """Answers calls about employees from the company's state, in the style that is in force."""
+
+    def __init__(self, company: Company, reading: Reading, style: Callable[[], Style]) -> None:
+        self._company = company
+        self._reading = reading
+        self._style = style
+
+    def register(self, app: Flask, base_path: str) -> None:
+        """Add the routes below `base_path`."""
+        rules: list[tuple[str, str, Callable[..., Response]]] = [
+            ("POST", EMPLOYEES, self._create),
+            ("GET", EMPLOYEES, self._list),
+            ("GET", f"{EMPLOYEES}/search", self._search),
+            ("GET", EMPLOYEES + _ONE, self._get),
+            ("PATCH", EMPLOYEES + _ONE, self._patch),
+            ("POST", f"{EMPLOYEES}{_ONE}/create-employment", self._create_employment),
+            ("PATCH", f"{EMPLOYEES}{_ONE}/update-employment", self._update_employment),
+            ("PATCH", f"{EMPLOYEES}{_ONE}/end-employment", self._end_employment),
+            ("GET", f"{USERS}/by-employee-number{_ONE}", self._v4_user),
+            ("PATCH", f"{USERS}/disable/<segment:profile_id>", self._v4_disable),
+            ("PATCH", f"{USERS}/enable/<segment:profile_id>", self._v4_enable),
+        ]
+        for method, rule, view in rules:
+            app.add_url_rule(base_path + rule, view.__name__, view, methods=[method])
+        operation = f"{base_path}{EMPLOYEES}{_ONE}/<segment:operation>"
+        app.add_url_rule(operation, "operation", self._operation, methods=_ANY_METHOD)
+
+    def _create(self) -> Response:
+        employee = forms.new_employee(_body(), self._style())
+        return self._written(lambda: self._company.create(employee), created=True)
+
+    def _list(self) -> Response:
+        return self._found(lambda employee: True)
+
+    def _search(self) -> Response:
+        query = request.args.get("query", "").lower()
+        if not query:
+            raise Refused(400, "Query", "The Query field is required.")
+        return self._found(lambda employee: any(query in text.lower() for text in _texts(employee)))
+
+    def _get(self, number: str) -> Response:
+        with self._company.lock:
+            return jsonify(self._document(self._reading.one(number)))
+
+    def _patch(self, number: str) -> Response:
+        changes = forms.profile_changes(_body(), self._style())
+        return self._written(lambda: self._company.patch(number, changes))
+
+    def _create_employment(self, number: str) -> Response:
+        self._refuse_missing("create-employment")
+        employment = forms.new_employment(_body())
+        return self._written(lambda: self._company.create_employment(number, employment), created=True)
+
+    def _update_employment(self, number: str) -> Response:
+        self._refuse_missing("update-employment")
+        changes = forms.employment_changes(_body())
+        return self._written(lambda: self._company.update_employment(number, changes))
+
+    def _end_employment(self, number: str) -> Response:
+        self._refuse_missing("end-employment")
+        end = forms.day(_body(), "endDate")
+        return self._written(lambda: self._company.end_employment(number, end))
+
+    def _operation(self, number: str, operation: str) -> Response:
+        """Answer one of the operations that Ditio names without documenting them."""
+        company = self._company
+        self._refuse_missing(operation)
+        operations: dict[str, Callable[[], SandboxEmployee]] = {
+            "disable": lambda: company.set_disabled(number, True),
+            "enable": lambda: company.set_disabled(number, False),
+            "change-phone-number": lambda: company.change_phone(number, forms.phone(_body())),
+            "change-employee-number": lambda: company.change_number(
+                number, forms.text(_body(), "employeeNumber")
+            ),
+        }
+        if operation not in operations:
+            raise Refused(404, "", "There is no such operation.", "NotFound")
+        if request.method != self._style().operations_method:
+            raise Refused(405, "", "The method is not allowed.", "MethodNotAllowed")
+        return self._written(operations[operation])
+
+    def _v4_user(self, number: str) -> Response:
+        with self._company.lock:
+            return jsonify(v4_document(self._company.reach(number), self._style()))
+
+    def _v4_disable(self, profile_id: str) -> Response:
+        return self._v4_set_disabled(profile_id, True)
+
+    def _v4_enable(self, profile_id: str) -> Response:
+        return self._v4_set_disabled(profile_id, False)
+
+    def _v4_set_disabled(self, profile_id: str, disabled: bool) -> Response:
+        with self._company.lock:
+            self._company.set_disabled(self._company.by_id(profile_id).employee_number, disabled)
+        return Response(status=204 if self._style().answers == "204" else 200)
+
+    def _found(self, wanted: Callable[[SandboxEmployee], bool]) -> Response:
+        everywhere = request.args.get("includeEmployeesFromSubsidiaries", "").lower() == "true"
+        with self._company.lock:
+            employees = self._reading.all(company_id=None if everywhere else COMPANY_ID)
+            documents = [self._document(employee) for employee in employees if wanted(employee)]
+        return jsonify(listed(documents, self._style()))
+
+    def _written(self, write: Callable[[], SandboxEmployee], *, created: bool = False) -> Response:
+        with self._company.lock:
+            document = self._document(write())
+        answers = self._style().answers
+        if answers == "204":
+            return Response(status=204)
+        if answers == "empty-200":
+            return Response(status=200)
+        answer = jsonify(document)
+        answer.status_code = 201 if created and answers == "body" else 200
+        return answer
+
+    def _document(self, employee: SandboxEmployee) -> dict[str, object]:
+        includes = frozenset(part.strip() for part in request.args.get("include", "").split(","))
+        return employee_document(employee, self._style(), includes)
+
+    def _refuse_missing(self, operation: str) -> None:
+        if operation in self._style().missing_operations:
+            raise Refused(404, "", "There is no such operation.", "NotFound")
+
+
+def _body() -> forms.Body:
+    return forms.body_of(request.get_json(force=True, silent=True))
+
+
+def _texts(employee: SandboxEmployee) -> tuple[str, ...]:
+    return (employee.name, employee.phone, employee.email or "", employee.employee_number)

@@ -1,0 +1,227 @@
+"""A simulated Entra: plays provisioning cycles against a SCIM endpoint, as Microsoft documents them.
+
+Source: Microsoft, "How application provisioning works in Microsoft Entra ID". Never reads changes back,
+sends nothing for what did not change, and lets no null flow.
+"""
+
+from __future__ import annotations
+
+import random as randomness
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import requests
+
+from scim_bridge.sandbox import attributes, dialects
+from scim_bridge.sandbox.attributes import MANAGER, JsonObject
+from scim_bridge.sandbox.cycle import Cycle, Quarantined, checked
+from scim_bridge.sandbox.dialects import FLAG, Dialect
+from scim_bridge.sandbox.directory import Directory, EntraGroup, EntraUser
+from scim_bridge.sandbox.entra_groups import GroupSync
+from scim_bridge.sandbox.scim_calls import ScimCalls, Step, matching_query, resource_path
+
+__all__ = ["Cycle", "Directory", "EntraGroup", "EntraUser", "SandboxEntra", "Step"]
+
+EXTENSION = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
+
+
+@dataclass(slots=True)
+class _Link:
+    """What Entra remembers of a user that it found or created."""
+
+    scim_id: str
+    known: JsonObject
+    """The values that were acknowledged, by PATCH path."""
+
+
+class SandboxEntra:
+    """One provisioning job of one tenant.
+
+    :param base_url: The tenant URL.
+    :param token: The secret token; None sends none.
+    :param dialect: `default` or `aadOptscim062020`.
+    :param matching: PATCH path of the matching attribute, for example `externalId`.
+    :param extension: URN under which the dates are sent.
+    :param external_id: Field of `EntraUser` that is mapped to `externalId`.
+    :param random: Source of the GUIDs that Test Connection asks for.
+    """
+
+    def __init__(
+        self,
+        session: requests.Session,
+        base_url: str,
+        token: str | None,
+        *,
+        dialect: str = "default",
+        matching: str = "userName",
+        extension: str = EXTENSION,
+        external_id: str = "object_id",
+        random: randomness.Random | None = None,
+    ) -> None:
+        self.directory = Directory()
+        self._dialect = dialects.dialect(dialect)
+        self._calls = ScimCalls(session, base_url, token, flagged=dialect == FLAG)
+        self._matching = matching
+        self._extension = extension
+        self._external_id = external_id
+        self._random = random or randomness.Random()
+        self._links: dict[str, _Link] = {}
+        self._groups = GroupSync(self._calls, self._dialect, self.scim_id)
+
+    def test_connection(self) -> requests.Response:
+        """Ask for a user and a group that do not exist; return the first refusal, else the last answer."""
+        probe = uuid.UUID(int=self._random.getrandbits(128), version=4)
+        users = self._calls.fetch(matching_query("/Users", self._matching, probe))
+        return self._calls.fetch(matching_query("/Groups", "displayName", probe)) if users.ok else users
+
+    def cycle(self) -> Cycle:
+        """Run one provisioning cycle: everybody in scope at first, later only what changed."""
+        steps: list[Step] = []
+        try:
+            steps.extend(self._steps())
+        except Quarantined as exc:
+            return Cycle([*steps, exc.step], quarantined=True)
+        return Cycle(steps, quarantined=False)
+
+    def provision(self, user: EntraUser) -> Step:
+        """Provision one user on demand: look at the user as it is over there, and send what differs."""
+        self.directory.users.setdefault(user.object_id, user)
+        try:
+            if user.in_scope:
+                return self._match(user, dialects.dialect("default"), on_demand=True)
+            return self._user(user, dialects.dialect("default")) or _nothing(user)
+        except Quarantined as exc:
+            return exc.step
+
+    def clears(self, user: EntraUser, attribute: str) -> Step:
+        """Empty an attribute here and there, now, as an expression mapping to "" or an operator may.
+
+        :param attribute: Entra's name (`jobTitle`), or a PATCH path.
+        :raises KeyError: the user has not been provisioned.
+        """
+        path, field = attributes.scim_path(attribute, self._extension), attributes.field_name(attribute)
+        link = self._links[user.object_id]
+        user.extra.pop(path, None)
+        if hasattr(user, field):
+            setattr(user, field, None)
+        answer = self._calls.call(
+            "PATCH", resource_path("/Users", link.scim_id), self._dialect.clearing(path)
+        )
+        step = answer.step(user.object_id, "update")
+        if step.ok:
+            link.known.pop(path, None)
+        return step
+
+    def scim_id(self, object_id: str) -> str | None:
+        """Return the id that the SCIM endpoint gave this user; None before it was provisioned."""
+        link = self._links.get(object_id)
+        return link.scim_id if link else None
+
+    def _steps(self) -> Iterator[Step]:
+        users = list(self.directory.users.values())
+        for step in (self._user(user, self._dialect) for user in users):
+            if step is not None:
+                yield step
+        for step in (self._manager(user) for user in users):
+            if step is not None:
+                yield step
+        for group in list(self.directory.groups.values()):
+            yield from self._groups.steps(group)
+        for object_id, gone in list(self.directory.purged.items()):
+            step = self._delete(gone) if isinstance(gone, EntraUser) else self._groups.delete(gone)
+            if step is not None:
+                yield step
+            if step is None or step.ok:
+                del self.directory.purged[object_id]
+
+    def _user(self, user: EntraUser, dialect: Dialect) -> Step | None:
+        link = self._links.get(user.object_id)
+        if link is not None:
+            return self._update(user, link, dialect)
+        return self._match(user, dialect) if user.in_scope else None
+
+    def _match(self, user: EntraUser, dialect: Dialect, *, on_demand: bool = False) -> Step:
+        wanted = self._wanted(user)
+        if self._matching not in wanted:
+            return Step(user.object_id, "none", "", "", 0, detail=f"no value to match by {self._matching}")
+        query = matching_query("/Users", self._matching, wanted[self._matching])
+        answer = checked(self._calls.call("GET", query), user.object_id, matching=True)
+        if answer.status != 200 or len(answer.found) > 1:
+            return answer.step(user.object_id, "none")
+        if not answer.found:
+            self._links.pop(user.object_id, None)
+            # A disabled user is never created.
+            return self._create(user, wanted) if user.active else answer.step(user.object_id, "none")
+        document = answer.found[0]
+        scim_id = str(document["id"])
+        if on_demand:
+            answer = checked(self._calls.call("GET", resource_path("/Users", scim_id)), user.object_id)
+            document = answer.document
+        values = {path: attributes.value_at(document, path) for path in (*wanted, MANAGER)}
+        link = _Link(scim_id, {path: value for path, value in values.items() if value is not None})
+        self._links[user.object_id] = link
+        return self._update(user, link, dialect) or answer.step(user.object_id, "none")
+
+    def _create(self, user: EntraUser, wanted: JsonObject) -> Step:
+        answer = checked(self._calls.call("POST", "/Users", attributes.resource(wanted)), user.object_id)
+        step = answer.step(user.object_id, "create")
+        if step.ok and "id" in answer.document:
+            self._links[user.object_id] = _Link(str(answer.document["id"]), wanted)
+        return step
+
+    def _update(self, user: EntraUser, link: _Link, dialect: Dialect) -> Step | None:
+        wanted = self._wanted(user) if user.in_scope else {"active": False}
+        changed = {path: value for path, value in wanted.items() if link.known.get(path) != value}
+        if not changed:
+            return None
+        step = self._patch(user, link, dialect, changed)
+        if step.status == 404:
+            del self._links[user.object_id]
+            return self._match(user, dialect) if user.in_scope else step
+        return step
+
+    def _patch(self, user: EntraUser, link: _Link, dialect: Dialect, changed: JsonObject) -> Step:
+        body = dialect.user_patch(link.known, changed)
+        answer = checked(
+            self._calls.call("PATCH", resource_path("/Users", link.scim_id), body), user.object_id
+        )
+        step = answer.step(user.object_id, _action(link.known, changed))
+        if step.ok:
+            link.known |= changed
+        return step
+
+    def _manager(self, user: EntraUser) -> Step | None:
+        link = self._links.get(user.object_id)
+        manager = self.scim_id(user.manager) if user.manager else None
+        if link is None or not user.in_scope or manager in (None, link.known.get(MANAGER)):
+            return None
+        return self._patch(user, link, self._dialect, {MANAGER: manager})
+
+    def _delete(self, user: EntraUser) -> Step | None:
+        link = self._links.pop(user.object_id, None)
+        # Nothing tells the target about a user who was unassigned before being deleted.
+        if link is None or not user.assigned:
+            return None
+        answer = checked(self._calls.call("DELETE", resource_path("/Users", link.scim_id)), user.object_id)
+        step = answer.step(user.object_id, "delete")
+        if not step.ok:
+            self._links[user.object_id] = link
+        return step
+
+    def _wanted(self, user: EntraUser) -> JsonObject:
+        return attributes.mapped(user, extension=self._extension, external_id=self._external_id)
+
+
+def _action(known: JsonObject, changed: JsonObject) -> str:
+    match known.get("active"), changed.get("active"):
+        case True, False:
+            return "disable"
+        case False, True:
+            return "restore"
+        case _:
+            return "update"
+
+
+def _nothing(user: EntraUser) -> Step:
+    return Step(user.object_id, "none", "", "", 200)

@@ -1,0 +1,131 @@
+"""How the simulated Ditio behaves where Ditio's documentation is silent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import date
+
+ALL_ENVELOPES = ("bare", "data", "items", "employees", "results")
+ALL_ANSWERS = ("body", "200-body", "empty-200", "204")
+ALL_EMPLOYMENTS = ("employment", "employmentHistory", "employments")
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """One way in which Ditio may answer. Everything that the documentation leaves open is a parameter."""
+
+    envelope: str = "bare"
+    """How a list is wrapped: one of `ALL_ENVELOPES`."""
+
+    answers: str = "body"
+    """What a write answers, one of `ALL_ANSWERS`; `body` is 201 for a creation and 200 for the others."""
+
+    employment: str = "employment"
+    """The key of the employment, one of `ALL_EMPLOYMENTS`.
+
+    `employment` shows the open or else the last one, always, and adds `employmentHistory` when it is
+    included; the other two show a list, and only when `include` names `employment-history`.
+    """
+
+    disabled_key: str = "isDisabled"
+    """`isDisabled` or `disabled`."""
+
+    omit_empty: bool = False
+    """Leave out a key without a value; otherwise it is null."""
+
+    no_date: str | None = None
+    """Shown for a date that is not there, for example `0001-01-01`; None shows null."""
+
+    date_form: str = "day"
+    """`day` (2026-03-01) or `datetime` (2026-03-01T00:00:00)."""
+
+    duplicates: str = "409"
+    """What a taken number gets: `400`, `409`, `update` or `update-all`.
+
+    With `update` a POST with a known employee number silently updates that employee, while a taken phone
+    number is still refused. With `update-all` a POST with a taken phone number updates whoever holds it.
+    """
+
+    ending_disables: bool = False
+    """An employment that ends today or has ended also disables the login."""
+
+    enabling_needs_employment: bool = False
+    """Enabling is refused (409) without an employment that is open or ends later."""
+
+    already: str = "accept"
+    """What an operation gets that changes nothing: `accept`, or `refuse` (409)."""
+
+    read_lag: int = 0
+    """How many reads after a write still show the employee as before that write."""
+
+    errors: str = "v5"
+    """Body of a refusal: `v5`, `simple`, `text` (Norwegian, text/plain) or `problem` (RFC 9457)."""
+
+    operations_method: str = "PATCH"
+    """Method of the operations without documentation; any other is answered 405."""
+
+    missing_operations: frozenset[str] = frozenset()
+    """Operations that this Ditio does not know (404), for example `disable`."""
+
+    birth_date_required: bool = False
+    """Refuse a creation without `birthDate`, and clearing it."""
+
+    require_company_id: bool = False
+    """Refuse a creation without `companyId`."""
+
+    payroll_locked_until: date | None = None
+    """Start and end dates on or before this day are refused (400)."""
+
+    out_of_reach: frozenset[str] = frozenset()
+    """Numbers of employees that exist, yet are answered 404 and not listed."""
+
+    token_seconds: int = 1800
+    """How long an access token lives, in seconds."""
+
+    wrong_scope: int = 403
+    """Status for a token without the scope that the call needs: 401 or 403, each documented somewhere."""
+
+    v4_case: str = "camel"
+    """Keys of the v4 answers: `camel` or `pascal`."""
+
+    certificates_partial: bool = False
+    """A certificate array with a bad item is answered 400; True stores its good items all the same."""
+
+    @property
+    def name(self) -> str:
+        """What differs from the default style, short enough for a test's id."""
+        names = [field.name for field in fields(self) if _differs(self, field.name)]
+        return "-".join(_shown(self, name) for name in names) or "default"
+
+
+def documented_styles() -> list[Style]:
+    """Return a few styles that together show every envelope, answer, employment shape and spelling."""
+    return [
+        Style(),
+        Style(envelope="data", answers="200-body", employment="employmentHistory", disabled_key="disabled"),
+        Style(envelope="items", answers="empty-200", employment="employments", omit_empty=True),
+        Style(envelope="employees", answers="204", no_date="0001-01-01", date_form="datetime"),
+        Style(envelope="results", employment="employmentHistory", omit_empty=True, date_form="datetime"),
+        Style(
+            answers="204",
+            employment="employments",
+            disabled_key="disabled",
+            errors="simple",
+            v4_case="pascal",
+        ),
+        Style(envelope="data", answers="empty-200", errors="problem", already="refuse"),
+        Style(envelope="items", answers="200-body", errors="text", ending_disables=True, omit_empty=True),
+    ]
+
+
+def _differs(style: Style, name: str) -> bool:
+    return bool(getattr(style, name) != getattr(Style(), name))
+
+
+def _shown(style: Style, name: str) -> str:
+    value = getattr(style, name)
+    if value is True:
+        return name
+    if isinstance(value, frozenset):
+        return f"{name}={'+'.join(sorted(value))}"
+    return value if isinstance(value, str) and not value[0].isdigit() else f"{name}={value}"
