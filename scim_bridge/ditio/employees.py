@@ -1,0 +1,124 @@
+"""Employees v5: the calls that the bridge makes, and their URLs."""
+
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import requests
+
+from scim_bridge.ditio.config import DitioConfig
+from scim_bridge.ditio.network import PerThread, pooled_sessions
+from scim_bridge.ditio.operations import Operations
+from scim_bridge.ditio.paths import EMPLOYEES, segment
+from scim_bridge.ditio.refusals import error_of, unreadable
+from scim_bridge.ditio.responses import Received, employee_of, is_of_company, rows_of
+from scim_bridge.ditio.session import DitioSession
+from scim_bridge.ditio.tokens import Tokens
+from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.operations import Answer, Call
+from scim_bridge.errors import CredentialsRefused
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex
+
+
+class DitioClient:
+    """Employees in one company; safe to share between threads, made after the process has forked."""
+
+    def __init__(
+        self,
+        config: DitioConfig,
+        *,
+        session_factory: Callable[[], requests.Session] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = _now,
+        new_id: Callable[[], str] = _new_id,
+    ) -> None:
+        """Nothing is sent yet.
+
+        :param session_factory: Makes a session for each thread; by default they share a pool of connections.
+        :param now: Reads the dates of `Retry-After`.
+        :param new_id: Makes the ids that Ditio's support can find a call by.
+        """
+        sessions = PerThread(session_factory or pooled_sessions(config.max_concurrency))
+        tokens = Tokens(config, sessions=sessions, monotonic=monotonic, now=now)
+        self._session = DitioSession(config, tokens=tokens, sessions=sessions, monotonic=monotonic, new_id=new_id)
+        self._operations = Operations(config, session=self._session, monotonic=monotonic, now=now)
+        self._config = config
+        self._now = now
+
+    def get(self, number: EmployeeNumber, *, within: float | None = None) -> Answer | None:
+        """One employee with all employments; None where Ditio shows none in this company.
+
+        :param within: Seconds left for all of it; None leaves each HTTP call its configured time-out.
+        :raises ValueError: when the number can't be a segment of a URL (rule P7); nothing was sent.
+        :raises DeliveryError: see `errors.py`.
+        """
+        what = f"employee {number}: reading"
+        path = f"{EMPLOYEES}/{segment(number)}"
+        query = {"include": "employment-history"}
+        received = self._session.request("GET", path, what=what, query=query, within=within)
+        if received.status == 404:
+            return None
+        document = self._document(received, what)
+        employee = employee_of(document)
+        if employee is None and rows_of(document) != []:
+            raise unreadable(received, what, "has no employee")
+        if employee is None or not is_of_company(employee, self._config.company_id):
+            return None
+        return Answer(received.status, employee, received.request_id, received.seconds)
+
+    def search(self, text: str, *, within: float | None = None) -> list[JsonObject]:
+        """Employees of this company in whom Ditio finds a text, in any field and not exactly (rule P4).
+
+        :param within: Seconds left for all of it; None leaves each HTTP call its configured time-out.
+        :raises DeliveryError: see `errors.py`.
+        """
+        what = "Searching employees"
+        path = f"{EMPLOYEES}/search"
+        received = self._session.request("GET", path, what=what, query={"query": text}, within=within)
+        if received.status in (404, 405):
+            # An empty answer here would hide a duplicate, and the search is documented: the address is wrong.
+            raise CredentialsRefused(
+                f"{what}: Ditio answered {received.status} (request {received.request_id}). "
+                "DITIO__API_URL seems wrong; the base may need a path, such as /core",
+                status=received.status,
+                request_id=received.request_id,
+                seconds=received.seconds,
+            )
+        rows = rows_of(self._document(received, what))
+        if rows is None:
+            raise unreadable(received, what, "has no list of employees")
+        return [row for row in rows if is_of_company(row, self._config.company_id)]
+
+    def send(self, call: Call, *, within: float | None = None) -> Answer:
+        """Carry out one operation. A 2xx without a readable body is an answer all the same: read back.
+
+        :param within: Seconds left for all of it; None leaves each HTTP call its configured time-out.
+        :raises ValueError: when an employee number, old or new, can't be used (rule P7); nothing was sent.
+        :raises OperationMissing: 404, 405, or switched off.
+        :raises DeliveryError: see `errors.py`.
+        """
+        return self._operations.send(call, within=within)
+
+    def check(self) -> None:
+        """Get a token and read something cheap that concerns nobody (rule R2).
+
+        :raises DeliveryError: when Ditio can't be reached, or does not accept the API client.
+        """
+        self.search("scim-bridge-check")
+
+    def _document(self, received: Received, what: str) -> object:
+        if not received.ok:
+            raise error_of(received, what, now=self._now(), write=False)
+        try:
+            return received.document()
+        except ValueError as exc:
+            raise unreadable(received, what, "is not JSON") from exc

@@ -1,0 +1,128 @@
+"""One token from Ditio's identity server, by client credentials (RFC 6749 §4.4)."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import requests
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.requests_client import OAuth2Session
+
+from scim_bridge.ditio.config import DitioConfig
+from scim_bridge.ditio.network import FAILURES, UNUSABLE_URL, read_body, transient
+from scim_bridge.ditio.paths import joined
+from scim_bridge.ditio.refusals import retry_after_seconds
+from scim_bridge.errors import CredentialsRefused, RateLimited, TransientError
+
+_WHAT = "Asking Ditio's identity server for a token"
+_CHECK_URL = "if this lasts, check DITIO__IDENTITY_URL"
+_UNKNOWN_LIFE_SECONDS = 300.0
+"""How long a token is trusted whose answer does not say it; Ditio documents about half an hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token, and how long it lives."""
+
+    text: str = field(repr=False)
+    life_seconds: float
+
+
+def fetch_token(
+    config: DitioConfig,
+    session: requests.Session,
+    *,
+    within: float,
+    monotonic: Callable[[], float],
+    now: Callable[[], datetime],
+) -> Token:
+    """Ask for a token, once.
+
+    :param session: Lends its connections; its own headers and cookies are not used.
+    :param within: Seconds that this may take.
+    :raises CredentialsRefused: when the identity server knows no such client, secret or scope.
+    :raises TransientError: when it can't be reached, fails, or gives no token.
+    """
+    began = monotonic()
+
+    def judged(response: requests.Response) -> requests.Response:
+        with response:
+            _raise_for(response, now())
+            return _complete(response, read_body(response, until=began + within, monotonic=monotonic))
+
+    oauth = _oauth_session(config, session)
+    oauth.register_compliance_hook("access_token_response", judged)
+    try:
+        answer: object = oauth.fetch_token(timeout=within, allow_redirects=False)
+    except OAuthError as exc:
+        raise _refused(200) from exc
+    except UNUSABLE_URL as exc:
+        raise CredentialsRefused(f"{_WHAT}: DITIO__IDENTITY_URL is not a usable address") from exc
+    except FAILURES as exc:
+        raise transient(exc, _WHAT, write=False, request_id=None, seconds=monotonic() - began) from exc
+    except (ValueError, RecursionError) as exc:
+        raise TransientError(f"{_WHAT}: the answer was not a JSON object with a token; {_CHECK_URL}") from exc
+    return _token_of(answer)
+
+
+def _oauth_session(config: DitioConfig, session: requests.Session) -> OAuth2Session:
+    oauth = OAuth2Session(
+        config.client_id,
+        config.client_secret,
+        scope=config.scope,
+        token_endpoint=joined(config.identity_url, "/connect/token"),
+        token_endpoint_auth_method="client_secret_post",
+        grant_type="client_credentials",
+    )
+    for prefix, adapter in session.adapters.items():
+        oauth.mount(prefix, adapter)
+    oauth.verify, oauth.cert = session.verify, session.cert
+    oauth.proxies, oauth.trust_env = session.proxies, session.trust_env
+    oauth.stream = True
+    return oauth
+
+
+def _raise_for(response: requests.Response, now: datetime) -> None:
+    # authlib reads a JSON error of any status, and takes one without "error" for a token.
+    status = response.status_code
+    if status == 429:
+        seconds = retry_after_seconds(response.headers.get("Retry-After"), now)
+        raise RateLimited(f"{_WHAT}: it answered 429", retry_after_seconds=seconds)
+    if status >= 500:
+        raise TransientError(f"{_WHAT}: it answered {status}", status=status)
+    if 400 <= status <= 499 and status != 404:
+        raise _refused(status)
+    if not 200 <= status <= 299:
+        message = f"{_WHAT}: it answered {status}. DITIO__IDENTITY_URL seems wrong"
+        raise CredentialsRefused(message, status=status)
+
+
+def _refused(status: int) -> CredentialsRefused:
+    return CredentialsRefused(
+        f"{_WHAT}: it refused this API client ({status}). Check DITIO__CLIENT_ID, DITIO__CLIENT_SECRET and "
+        "DITIO__SCOPE, and that DITIO__IDENTITY_URL is of the same environment as the client: production and "
+        "test have clients and secrets of their own, and one is unknown to the other",
+        status=status,
+    )
+
+
+def _complete(response: requests.Response, body: bytes) -> requests.Response:
+    """The same answer with its body read, in the form that authlib parses."""
+    complete = requests.Response()
+    complete.status_code, complete.headers = response.status_code, response.headers
+    complete.raw = io.BytesIO(body)
+    return complete
+
+
+def _token_of(answer: object) -> Token:
+    text = answer.get("access_token") if isinstance(answer, dict) else None
+    # Whatever is not visible ASCII would break the header, in an error that shows the token.
+    if not isinstance(text, str) or not text.isascii() or not text.isprintable() or not text or " " in text:
+        raise TransientError(f"{_WHAT}: the answer has no usable access_token; {_CHECK_URL}")
+    life = answer.get("expires_in") if isinstance(answer, dict) else None
+    try:
+        seconds = float(str(life))
+    except ValueError:
+        seconds = 0.0
+    return Token(text, seconds if 0 < seconds < float("inf") else _UNKNOWN_LIFE_SECONDS)

@@ -1,0 +1,137 @@
+"""One HTTP exchange, bounded in time and in size, and what its failures mean."""
+
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import Timeout
+from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
+
+from scim_bridge.errors import TransientError
+
+MAX_BYTES = 32 * 1024 * 1024
+_CHUNK = 64 * 1024
+
+
+class Unfinished(Exception):
+    """An answer was given up while it was being read: too slow, or too large."""
+
+
+Failure = requests.RequestException | HTTPError | Unfinished
+"""What an exchange may raise. urllib3's own errors come out of a body that is read piece by piece."""
+
+FAILURES = (requests.RequestException, HTTPError, Unfinished)
+
+UNUSABLE_URL = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+)
+"""Raised before anything is sent, for an address that is none. They are `FAILURES` too: catch them first."""
+
+
+def pooled_sessions(connections: int) -> Callable[[], requests.Session]:
+    """A factory of sessions that share one pool of connections; make it after the process has forked."""
+    adapter = _TotalTimeAdapter(pool_connections=4, pool_maxsize=connections)
+
+    def session() -> requests.Session:
+        made = requests.Session()
+        made.mount("https://", adapter)
+        made.mount("http://", adapter)
+        return made
+
+    return session
+
+
+class PerThread:
+    """One session for each thread: sessions of requests are not made to be shared."""
+
+    def __init__(self, factory: Callable[[], requests.Session]) -> None:
+        self._factory = factory
+        self._local = threading.local()
+
+    def __call__(self) -> requests.Session:
+        """This thread's session."""
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = self._factory()
+        return session
+
+
+class _TotalTimeAdapter(HTTPAdapter):
+    """Counts connecting and waiting against one time-out, where plain requests grants it to each."""
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: float | tuple[float, float] | tuple[float, None] | Timeout | None = None,
+        verify: bool | str = True,
+        cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        total = Timeout(total=timeout) if isinstance(timeout, int | float) else timeout
+        return super().send(request, stream, total, verify, cert, proxies)  # type: ignore[arg-type]
+
+
+def read_body(response: requests.Response, *, until: float, monotonic: Callable[[], float]) -> bytes:
+    """Read the whole body, in pieces as they come.
+
+    A time-out of requests counts for each piece, so a slow trickle would never end.
+
+    :param until: When to give up, by `monotonic`.
+    :raises Unfinished: when the body is too slow, or larger than `MAX_BYTES`.
+    """
+    body = bytearray()
+    while piece := response.raw.read1(_CHUNK, decode_content=True):
+        body += piece
+        if len(body) > MAX_BYTES:
+            raise Unfinished(f"the answer is larger than {MAX_BYTES // 1024 // 1024} MiB")
+        if monotonic() > until:
+            raise Unfinished("the answer came too slowly")
+    return bytes(body)
+
+
+def transient(exc: Failure, what: str, *, write: bool, request_id: str | None, seconds: float) -> TransientError:
+    """The error for an exchange that failed on the way.
+
+    It is ambiguous for a write unless it is certain that nothing was sent (rule R4).
+
+    :param what: What was being done, as the beginning of a sentence.
+    """
+    never_sent = _never_sent(exc)
+    call = f", request {request_id}" if request_id else ""
+    return TransientError(
+        f"{what}: {_reason(exc, never_sent)} (after {seconds:.1f} s{call})",
+        ambiguous=write and not never_sent,
+        request_id=request_id,
+        seconds=seconds,
+    )
+
+
+def _never_sent(exc: BaseException) -> bool:
+    if isinstance(exc, requests.ConnectTimeout | requests.exceptions.ProxyError):
+        return True
+    return any(isinstance(cause, NewConnectionError | ssl.SSLCertVerificationError) for cause in _causes(exc))
+
+
+def _causes(exc: BaseException) -> Iterator[BaseException]:
+    """The errors that requests and urllib3 wrap into one another, outermost first."""
+    yield exc
+    wrapped = [*exc.args, getattr(exc, "reason", None)]
+    for inner in wrapped:
+        if isinstance(inner, BaseException):
+            yield from _causes(inner)
+
+
+def _reason(exc: Failure, never_sent: bool) -> str:
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(exc)):
+        return "the server's certificate is not trusted"
+    if never_sent:
+        return "no connection could be made"
+    if isinstance(exc, Unfinished):
+        return str(exc)
+    late = isinstance(exc, requests.Timeout | ReadTimeoutError)
+    return "no answer in time" if late else "the connection broke"

@@ -1,0 +1,151 @@
+"""The authenticated HTTP session: token, time-outs, request ids, and what a 401 asks for (rule R2)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import requests
+from requests.auth import AuthBase
+
+from scim_bridge.ditio.config import DitioConfig
+from scim_bridge.ditio.network import FAILURES, UNUSABLE_URL, read_body, transient
+from scim_bridge.ditio.paths import joined
+from scim_bridge.ditio.responses import Received
+from scim_bridge.ditio.tokens import Tokens
+from scim_bridge.domain.documents import JsonObject
+from scim_bridge.errors import BudgetSpent, CredentialsRefused
+
+LEAST_SECONDS_FOR_A_WRITE = 0.5
+"""A write that starts with less would likely be cut short, and be ambiguous (rule A4)."""
+
+LEAST_SECONDS_FOR_A_READ = 0.05
+
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id")
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    """One request, whatever token it carries."""
+
+    method: str
+    url: str
+    what: str
+    request_id: str
+    query: Mapping[str, str] | None
+    body: JsonObject | None
+    until: float | None
+    """When the time for it is up, by the monotonic clock; None leaves each exchange its time-out."""
+
+    @property
+    def is_write(self) -> bool:
+        return self.method != "GET"
+
+
+class DitioSession:
+    """Sends one request at a time for each thread; safe to share between threads."""
+
+    def __init__(
+        self,
+        config: DitioConfig,
+        *,
+        tokens: Tokens,
+        sessions: Callable[[], requests.Session],
+        monotonic: Callable[[], float],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._config = config
+        self._tokens = tokens
+        self._sessions = sessions
+        self._monotonic = monotonic
+        self._new_id = new_id
+        self._user_agent = f"scim-bridge/{_version()}"
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        what: str,
+        query: Mapping[str, str] | None = None,
+        json_body: JsonObject | None = None,
+        within: float | None = None,
+    ) -> Received:
+        """Send a request; a 401 renews the token once and repeats the request once.
+
+        :param path: Percent-encoded, under the API's base URL.
+        :param what: What this is for, as the beginning of an error's sentence.
+        :param within: Seconds left for all of it; None leaves the configured time-out of each call.
+        :returns: The answer, of whatever status; a 401 is the second one.
+        :raises BudgetSpent: when too little time is left to start a call.
+        :raises TransientError: when no complete answer came, or no token.
+        :raises CredentialsRefused: when no token is to be had.
+        """
+        until = None if within is None else self._monotonic() + within
+        url = joined(self._config.api_url, path)
+        call = _Outgoing(method, url, what, self._new_id(), query, json_body, until)
+        token = self._tokens.current(within=self._time_for(call))
+        received = self._exchange(call, token)
+        if received.status == 401:
+            token = self._tokens.renew(after=token, within=self._time_for(call))
+            received = self._exchange(call, token)
+        return received
+
+    def _exchange(self, call: _Outgoing, token: str) -> Received:
+        began, seconds = self._monotonic(), self._time_for(call)
+        try:
+            with self._sessions().request(
+                call.method,
+                call.url,
+                params=call.query,
+                json=call.body,
+                headers=self._headers(call.request_id),
+                auth=_Bearer(token),
+                timeout=seconds,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                body = read_body(response, until=began + seconds, monotonic=self._monotonic)
+        except UNUSABLE_URL as exc:
+            raise CredentialsRefused(f"{call.what}: DITIO__API_URL is not a usable address") from exc
+        except FAILURES as exc:
+            took = self._monotonic() - began
+            error = transient(exc, call.what, write=call.is_write, request_id=call.request_id, seconds=took)
+            raise error from exc
+        request_id = _request_id(response.headers) or call.request_id
+        return Received(response.status_code, response.headers, body, request_id, self._monotonic() - began)
+
+    def _time_for(self, call: _Outgoing) -> float:
+        """Seconds that the next exchange may take."""
+        if call.until is None:
+            return self._config.timeout_seconds
+        left = call.until - self._monotonic()
+        if left < (LEAST_SECONDS_FOR_A_WRITE if call.is_write else LEAST_SECONDS_FOR_A_READ):
+            raise BudgetSpent(f"{call.what}: only {max(left, 0.0):.2f} s were left; nothing was sent")
+        return min(self._config.timeout_seconds, left)
+
+    def _headers(self, request_id: str) -> dict[str, str]:
+        return {"Accept": "application/json", "User-Agent": self._user_agent, "X-Request-Id": request_id}
+
+
+class _Bearer(AuthBase):
+    """Sets the header late: requests would replace one of ours by what a netrc file says for the host."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+def _request_id(headers: Mapping[str, str]) -> str | None:
+    """Ditio's own id of the call, as far as it can be shown."""
+    values = (headers.get(name, "") for name in _REQUEST_ID_HEADERS)
+    return next((value[:100] for value in values if value and value.isprintable()), None)
+
+
+def _version() -> str:
+    try:
+        return version("scim-bridge")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,1 @@
+"""The Ditio client against the simulated Ditio, in process."""

@@ -1,0 +1,174 @@
+"""A simulated Ditio on the client's sessions, clocks that only move when told to, and canned answers."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+from werkzeug.wrappers import Response
+
+from scim_bridge.ditio.config import DitioConfig
+from scim_bridge.ditio.employees import DitioClient
+from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.operations import Call, OperationName
+from scim_bridge.sandbox.ditio import SandboxDitio
+from scim_bridge.sandbox.style import Style, documented_styles
+from scim_bridge.sandbox.transport import WsgiTransport
+
+KARI = EmployeeNumber("1042")
+SECRET = "s3cret+with/signs=&"
+COMPANY = "012345"
+STYLES = [pytest.param(style, id=style.name) for style in documented_styles()]
+
+
+@dataclass
+class Clock:
+    """The time of day and the monotonic clock, moving together and only when told to."""
+
+    seconds: float = 0.0
+
+    def passes(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def monotonic(self) -> float:
+        return 5000.0 + self.seconds
+
+    def now(self) -> datetime:
+        return datetime(2026, 3, 2, 9, 0, tzinfo=UTC) + timedelta(seconds=self.seconds)
+
+
+class Spy(WsgiTransport):
+    """A transport that remembers the requests as they leave, headers included."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]], sent: list[requests.PreparedRequest]) -> None:
+        super().__init__(app)
+        self._sent = sent
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        self._sent.append(request)
+        return super().send(request, *args, **options)
+
+
+@dataclass
+class World:
+    """Ditio, the network to it, and clients."""
+
+    ditio: SandboxDitio
+    clock: Clock
+    sent: list[requests.PreparedRequest]
+    canned: list[Response]
+    """Answers that the API gives instead of the sandbox's, first one first."""
+
+    ids: list[str]
+    token_answers: list[Response] = field(default_factory=list)
+    """Answers that the identity server gives instead of the sandbox's."""
+
+    takes: dict[str, float] = field(default_factory=dict)
+    """Seconds that a call takes, by its path."""
+
+    def client(self, **changes: Any) -> DitioClient:
+        return DitioClient(
+            self.config(**changes),
+            session_factory=self.session,
+            monotonic=self.clock.monotonic,
+            now=self.clock.now,
+            new_id=self._new_id,
+        )
+
+    def config(self, **changes: Any) -> DitioConfig:
+        options: dict[str, Any] = {
+            "api_url": "https://ditio.test/core",
+            "identity_url": "https://ditio.test",
+            "client_id": "sandbox",
+            "client_secret": SECRET,
+        }
+        return DitioConfig(**options | changes)
+
+    def session(self) -> requests.Session:
+        session = requests.Session()
+        session.mount("https://ditio.test/", Spy(self._app, self.sent))
+        return session
+
+    def answers(self, status: int, body: bytes | str = b"", content_type: str = "application/json") -> None:
+        self.canned.append(Response(body, status=status, content_type=content_type))
+
+    @property
+    def tokens_fetched(self) -> int:
+        return len(self.ditio.calls(containing="/connect/token"))
+
+    @property
+    def api_calls(self) -> int:
+        return len(self.ditio.calls()) - self.tokens_fetched
+
+    def _app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        self.clock.passes(self.takes.get(environ["PATH_INFO"], 0.0))
+        canned = self.token_answers if environ["PATH_INFO"] == "/connect/token" else self.canned
+        if canned:
+            return canned.pop(0)(environ, start_response)
+        return self.ditio.app(environ, start_response)
+
+    def _new_id(self) -> str:
+        self.ids.append(f"id{len(self.ids) + 1}")
+        return self.ids[-1]
+
+
+@pytest.fixture
+def style() -> Style:
+    """Overridden by the tests that care how Ditio answers."""
+    return Style()
+
+
+@pytest.fixture
+def world(style: Style) -> World:
+    clock = Clock()
+    return World(SandboxDitio(style=style, now=clock.now, client_secret=SECRET), clock, [], [], [])
+
+
+@pytest.fixture
+def ditio(world: World) -> SandboxDitio:
+    return world.ditio
+
+
+@pytest.fixture
+def clock(world: World) -> Clock:
+    return world.clock
+
+
+@pytest.fixture
+def client(world: World) -> DitioClient:
+    return world.client()
+
+
+def a_call(name: OperationName, number: str = KARI, **body: object) -> Call:
+    return Call(name, EmployeeNumber(number), body)
+
+
+def a_creation(**changes: object) -> Call:
+    """The documented body of a creation."""
+    body: dict[str, object] = {
+        "employeeNumber": "1042",
+        "firstName": "Kari",
+        "lastName": "Nordmann",
+        "phone": "+4798765432",
+        "birthDate": "1990-05-15",
+        "email": "kari.nordmann@example.com",
+        "workTitle": "Maskinfører",
+        "employment": {"startDate": "2026-03-01", "department": "Anlegg", "payroll": 1},
+    }
+    body |= changes
+    return Call(OperationName.create, EmployeeNumber(str(body["employeeNumber"])), body)
+
+
+def everything_said(error: BaseException) -> str:
+    """All that a log could show of an error: its texts, those of its causes, and its attributes."""
+    chain: list[BaseException] = []
+    while error is not None and error not in chain:
+        chain.append(error)
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    texts = [text for item in chain for text in (str(item), repr(item), str(vars(item)))]
+    return "\n".join([*texts, *traceback.format_exception(chain[0])])

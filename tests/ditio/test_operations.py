@@ -1,0 +1,262 @@
+"""Every call that the bridge makes, in every documented way of answering."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from scim_bridge.ditio.config import OperationCall
+from scim_bridge.domain.operations import Answer, OperationName
+from scim_bridge.errors import CredentialsRefused, OperationMissing, PermanentError, TransientError
+from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.style import Style
+
+from .conftest import COMPANY, KARI, STYLES, a_call, a_creation
+
+EMPLOYEES = "/api/v5/integration/employees"
+
+
+@pytest.mark.parametrize("style", STYLES)
+class TestInEveryStyle:
+    """Facts about Ditio, section 2: "Accept 200, 201 and 204, with or without a body"."""
+
+    def test_an_employee_is_created(self, client, ditio, style):
+        answer = client.send(a_creation())
+
+        assert ditio.employee("1042").first_name == "Kari"
+        assert _is_kari_or_nothing(answer, style)
+
+    def test_every_operation_reaches_its_employee(self, client, ditio, style):
+        ditio.plant("1042", start=date(2025, 3, 1), department="Anlegg")
+
+        answers = [
+            client.send(a_call(OperationName.patch, workTitle="Formann", email=None)),
+            client.send(a_call(OperationName.update_employment, department="Ledelse")),
+            client.send(a_call(OperationName.change_phone_number, phone="+4741234567")),
+            client.send(a_call(OperationName.end_employment, endDate="2026-02-28")),
+            client.send(a_call(OperationName.create_employment, startDate="2026-03-02", payroll=1)),
+            client.send(a_call(OperationName.disable)),
+        ]
+
+        kari = ditio.employee("1042")
+        assert (kari.work_title, kari.phone, kari.disabled) == ("Formann", "+4741234567", True)
+        assert [(e.start, e.end) for e in kari.employments] == [
+            (date(2025, 3, 1), date(2026, 2, 28)),
+            (date(2026, 3, 2), None),
+        ]
+        assert all(_is_kari_or_nothing(answer, style) for answer in answers)
+
+    def test_an_employee_is_enabled_and_renumbered(self, client, ditio, style):
+        ditio.plant("1042", disabled=True)
+
+        client.send(a_call(OperationName.enable))
+        client.send(a_call(OperationName.change_employee_number, employeeNumber="A-7"))
+
+        assert not ditio.employee("A-7").disabled
+        assert client.get(KARI) is None
+
+    def test_the_v4_pair_disables_and_enables(self, world, ditio, style):
+        client = world.client(operations={OperationName.disable: "v4", OperationName.enable: "v4"})
+        ditio.plant("1042")
+
+        client.send(a_call(OperationName.disable))
+        assert ditio.employee("1042").disabled
+
+        answer = client.send(a_call(OperationName.enable))
+        assert not ditio.employee("1042").disabled
+        assert answer.body is None
+
+    def test_an_employee_is_read_out_of_its_envelope(self, client, ditio, style):
+        ditio.plant("1042", "Kari", email="kari@example.com")
+
+        answer = client.get(KARI)
+
+        assert answer.body["employeeNumber"] == "1042"
+        assert answer.body.keys() & {"employmentHistory", "employments"}, "employment-history is included"
+        assert client.get("1043") is None
+
+    def test_a_search_finds_rows_in_any_envelope(self, client, ditio, style):
+        ditio.plant("1042", phone="+4798765432")
+        ditio.plant("2042", phone="+4741234567")
+
+        assert [row["employeeNumber"] for row in client.search("+4798765432")] == ["1042"]
+        assert [row["employeeNumber"] for row in client.search("042")] == ["1042", "2042"]
+        assert client.search("nobody") == []
+
+    def test_check_reads_something_cheap(self, client, ditio, style):
+        client.check()
+
+        assert [call.method for call in ditio.calls()] == ["POST", "GET"]
+
+
+def _is_kari_or_nothing(answer: Answer, style: Style) -> bool:
+    if style.answers in ("204", "empty-200"):
+        return answer.body is None
+    return answer.body is not None and answer.body["employeeNumber"] == "1042"
+
+
+def test_the_calls_are_the_documented_ones(client, ditio):
+    ditio.plant("SAMPLE-2042", end=date(2025, 12, 31))
+
+    client.send(a_call(OperationName.create_employment, "SAMPLE-2042", startDate="2026-03-02", payroll=1))
+    client.send(a_call(OperationName.end_employment, "SAMPLE-2042", endDate="2026-03-31"))
+
+    start, end = ditio.writes()
+    assert (start.method, start.path) == ("POST", f"{EMPLOYEES}/SAMPLE-2042/create-employment")
+    assert (end.method, end.path) == ("PATCH", f"{EMPLOYEES}/SAMPLE-2042/end-employment")
+    assert end.body == {"endDate": "2026-03-31"}
+
+
+def test_null_clears_and_goes_out_as_null(client, ditio):
+    ditio.plant("1042", email="kari@example.com")
+
+    client.send(a_call(OperationName.patch, email=None))
+
+    assert ditio.writes()[-1].body == {"email": None}
+    assert ditio.employee("1042").email is None
+
+
+@pytest.mark.parametrize("style", [Style(require_company_id=True)])
+def test_a_creation_names_the_company_only_when_a_setting_says_so(world, ditio, style):
+    with pytest.raises(PermanentError) as refused:
+        world.client(company_id=COMPANY).send(a_creation())
+    world.client(company_id=COMPANY, send_company_id=True).send(a_creation())
+
+    assert refused.value.field == "companyId"
+    assert ditio.employee("1042").company_id == COMPANY
+
+
+def test_sending_the_company_needs_one(world):
+    with pytest.raises(ValueError, match="DITIO__COMPANY_ID"):
+        world.config(send_company_id=True)
+
+
+def test_rows_of_another_company_are_not_seen(world, ditio):
+    """P3: "Claims never cross tenants", and neither does a read."""
+    ditio.plant("1042", company_id="054321")
+    client = world.client(company_id=COMPANY)
+    world.answers(200, '[{"employeeNumber": "1", "companyId": "054321"}, {"employeeNumber": "2"}]')
+
+    assert [row["employeeNumber"] for row in client.search("042")] == ["2"]
+    assert client.get(KARI) is None
+    assert world.client(company_id="54321").get(KARI) is not None, "a lost leading zero is forgiven"
+
+
+def test_the_v4_pair_leaves_another_company_alone(world, ditio):
+    ditio.plant("1042", company_id="054321")
+    client = world.client(company_id=COMPANY, operations={OperationName.disable: "v4"})
+
+    with pytest.raises(OperationMissing):
+        client.send(a_call(OperationName.disable))
+
+    assert ditio.writes() == []
+
+
+@pytest.mark.parametrize("status", [404, 405])
+@pytest.mark.parametrize("name", list(OperationName))
+def test_an_unknown_operation_names_its_setting(world, name, status):
+    """R1: 404 or 405 on an operation is `no-operation`; "the detail names path and setting"."""
+    world.answers(status, '{"message": "no"}')
+
+    with pytest.raises(OperationMissing) as missing:
+        world.client().send(a_call(name, phone="+4741234567", employeeNumber="7"))
+
+    assert (missing.value.operation, missing.value.status) == (name, status)
+    assert "DITIO__" in str(missing.value)
+    assert "/api/v5/integration/employees" in str(missing.value)
+
+
+@pytest.mark.parametrize("style", [Style(missing_operations=frozenset({"disable"}), operations_method="POST")])
+def test_an_operation_is_called_as_the_setting_says(world, ditio, style):
+    ditio.plant("1042")
+    how = OperationCall("POST", "/{employeeNumber}/change-phone-number", {"phone": "{phone}", "by": ["{phone}"]})
+    client = world.client(operations={OperationName.change_phone_number: how})
+
+    client.send(a_call(OperationName.change_phone_number, phone="+4741234567"))
+    with pytest.raises(OperationMissing, match="DITIO__OPERATIONS__DISABLE"):
+        client.send(a_call(OperationName.disable))
+
+    assert ditio.writes()[0].body == {"phone": "+4741234567", "by": ["+4741234567"]}
+    assert ditio.employee("1042").phone == "+4741234567"
+
+
+def test_an_operation_that_is_off_calls_nobody(world, ditio):
+    client = world.client(operations={OperationName.disable: "off"})
+
+    with pytest.raises(OperationMissing, match="DITIO__OPERATIONS__DISABLE") as missing:
+        client.send(a_call(OperationName.disable))
+
+    assert missing.value.operation == "disable"
+    assert world.sent == []
+
+
+def test_the_v4_lookup_of_somebody_absent_is_no_operation(world, ditio):
+    with pytest.raises(OperationMissing, match="DITIO__OPERATIONS__ENABLE"):
+        world.client(operations={OperationName.enable: "v4"}).send(a_call(OperationName.enable))
+
+    assert ditio.writes() == []
+
+
+def test_an_unreadable_v4_lookup_is_tried_again(world, ditio):
+    world.answers(200, "<html></html>")
+
+    with pytest.raises(TransientError) as error:
+        world.client(operations={OperationName.enable: "v4"}).send(a_call(OperationName.enable))
+
+    assert not error.value.ambiguous
+    assert ditio.writes() == []
+
+
+def test_a_failing_v4_lookup_is_not_ambiguous(world, ditio):
+    """R4: only a write can have been applied."""
+    ditio.plant("1042")
+    ditio.faults.plan(Fault("status", status=503, method="GET"))
+
+    with pytest.raises(TransientError) as error:
+        world.client(operations={OperationName.disable: "v4"}).send(a_call(OperationName.disable))
+
+    assert not error.value.ambiguous
+
+
+@pytest.mark.parametrize("base", ["https://ditio.test/core", "https://ditio.test/core/", "https://ditio.test/core//"])
+def test_the_base_urls_path_is_kept(world, ditio, base):
+    """Facts about Ditio, section 1: "A base may carry a path (`/core`): join paths without losing it"."""
+    ditio.plant("1042")
+
+    assert world.client(api_url=base, identity_url="https://ditio.test/").get(KARI) is not None
+
+
+@pytest.mark.parametrize("body", ["<html></html>", "", "no json", "[" * 100_000])
+def test_a_write_that_succeeded_needs_no_readable_body(world, client, body):
+    world.answers(200, body, "text/html")
+
+    assert client.send(a_call(OperationName.patch, workTitle="Formann")).body is None
+
+
+@pytest.mark.parametrize("body", ["<html></html>", "", "no json", "[" * 100_000, '"text"', '{"ok": true}'])
+def test_a_read_needs_one(world, client, body):
+    for _ in range(2):
+        world.answers(200, body)
+
+    for read in (client.get, client.search):
+        with pytest.raises(TransientError, match="DITIO__API_URL") as error:
+            read("1042")
+        assert not error.value.ambiguous
+
+
+@pytest.mark.parametrize("body", ["null", "[]", '{"data": null}', '{"items": []}'])
+def test_an_empty_answer_is_nobody(world, client, body):
+    world.answers(200, body)
+    assert client.get(KARI) is None
+
+    world.answers(200, body)
+    assert client.search("1042") == []
+
+
+def test_a_search_that_does_not_exist_is_a_wrong_address(world, client):
+    """An empty list would hide a duplicate (rule P4)."""
+    world.answers(404)
+
+    with pytest.raises(CredentialsRefused, match="DITIO__API_URL"):
+        client.search("+4798765432")
