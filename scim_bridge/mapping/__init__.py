@@ -1,0 +1,1 @@
+"""From SCIM users to Ditio employees and back from Ditio's answers. Pure: values in, values out."""

@@ -1,0 +1,1 @@
+"""SCIM: the models that the bridge serves, what only Entra sends, and how a stored document is read. Pure."""

@@ -1,0 +1,137 @@
+"""Reading values out of a stored SCIM User document.
+
+A *source path* is a SCIM attribute path (RFC 7644 §3.5.2) as it stands in Entra's attribute mapping:
+``name.givenName``, ``emails[type eq "work"].value``,
+``urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department``. Names compare regardless of case.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scim2_models import InvalidPathException, Path
+from scim2_models.path import (
+    AttrPath,
+    CompareOperator,
+    Comparison,
+    FilterNode,
+    LogicalExpr,
+    LogicalOperator,
+    ValuePath,
+)
+
+from scim_bridge.domain.documents import JsonObject
+
+CORE_URN = "urn:ietf:params:scim:schemas:core:2.0:User"
+ENTERPRISE_URN = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+DITIO_URN = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What an element of a multi-valued attribute must hold to be read: ``type eq "work"``."""
+
+    attribute: str
+    value: str | bool | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePath:
+    """Where a value is read from: a parsed source path."""
+
+    text: str
+    """The path as it was written."""
+
+    urn: str | None
+    """The extension that holds the attribute; None for an attribute of the User itself."""
+
+    attribute: str
+    sub_attribute: str | None = None
+    conditions: tuple[Condition, ...] = ()
+    """All of them must hold."""
+
+    @classmethod
+    def parse(cls, text: str) -> "SourcePath":
+        """Parse a path.
+
+        :raises ValueError: when it isn't a path, or names something that no single value can be read from.
+        """
+        text = text.strip()
+        try:
+            node = Path[Any](text).ast
+        except InvalidPathException as exc:
+            raise ValueError(f'"{text}" is not a SCIM attribute path: {exc.detail}') from exc
+        match node:
+            case AttrPath():
+                return cls._of(text, node, node.sub_attr, ())
+            case ValuePath(attr_path, val_filter, str(sub_attribute)):
+                return cls._of(text, attr_path, sub_attribute, tuple(_conditions(text, val_filter)))
+            case ValuePath():
+                raise ValueError(f'"{text}" selects whole elements: name a part, as in "{text}.value"')
+        raise ValueError('a source is empty: write a SCIM attribute path such as "userName"')
+
+    @classmethod
+    def _of(cls, text: str, path: AttrPath, sub: str | None, conditions: tuple[Condition, ...]) -> "SourcePath":
+        if path.uri is not None and path.attr.casefold() == "user":
+            raise ValueError(f'"{text}" is a schema: name an attribute of it, as in "{text}:employeeNumber"')
+        urn = None if path.uri is None or path.uri.casefold() == CORE_URN.casefold() else path.uri
+        return cls(text, urn, path.attr, sub, conditions)
+
+
+def _conditions(text: str, node: FilterNode) -> Iterator[Condition]:
+    match node:
+        case Comparison(AttrPath(attribute, None, None), CompareOperator.eq, str() | bool() | int() | float() as value):
+            yield Condition(attribute, value)
+        case LogicalExpr(LogicalOperator.and_, terms):
+            for term in terms:
+                yield from _conditions(text, term)
+        case _:
+            raise ValueError(f'"{text}" has a filter that is not supported: only "eq" and "and" are')
+
+
+def read(document: JsonObject, source: SourcePath) -> object | None:
+    """The value at `source`, or None where there is none.
+
+    Null, blank text, and empty lists and objects count as absent (RFC 7643 §2.5). Of several elements that
+    meet the conditions, the first with a value is read.
+    """
+    holder: object = document if source.urn is None else _member(document, source.urn)
+    found = _member(holder, source.attribute)
+    for element in found if isinstance(found, list) else [found]:
+        if all(_holds(element, condition) for condition in source.conditions):
+            value = element if source.sub_attribute is None else _member(element, source.sub_attribute)
+            if _is_present(value):
+                return value
+    return None
+
+
+def active_of(document: JsonObject) -> bool:
+    """What ``active`` says; absent or cleared is true (rule H5). Entra also sends it as text: ``"False"``."""
+    value = _member(document, "active")
+    return not _is_present(value) or _folded(value) not in ("false", "0")
+
+
+def _holds(element: object, condition: Condition) -> bool:
+    value = _member(element, condition.attribute)
+    return value is not None and _folded(value) == _folded(condition.value)
+
+
+def _folded(value: object) -> str:
+    """A value for comparing: ``True``, ``"True"`` and ``"true"`` are the same, as Entra mixes them."""
+    return str(value).strip().casefold()
+
+
+def _member(holder: object, name: str) -> object | None:
+    if not isinstance(holder, Mapping):
+        return None
+    if name in holder:
+        value: object = holder[name]
+        return value
+    folded = name.casefold()
+    return next((value for key, value in holder.items() if str(key).casefold() == folded), None)
+
+
+def _is_present(value: object) -> bool:
+    if isinstance(value, str):
+        return bool(value.strip())
+    return value is not None and value != [] and value != {}

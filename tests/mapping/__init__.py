@@ -1,0 +1,1 @@
+"""The pure mapping between SCIM users and Ditio employees."""
