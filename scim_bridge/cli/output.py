@@ -1,0 +1,129 @@
+"""What commands print: tables for people, JSON for machines; and the options that many commands share."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, Literal, TypeVar
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Format = Literal["table", "json"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+DEFAULT_TENANT = "default"
+
+_GAP = "  "
+
+
+def print_rows(
+    rows: Sequence[Mapping[str, object]],
+    columns: Mapping[str, str],
+    format: Format = "table",
+    empty: str = "nothing to show",
+) -> None:
+    """Print a listing.
+
+    :param columns: The keys to show, each with its heading; JSON has every key of a row.
+    :param empty: What people read where there are no rows; JSON is then an empty list.
+    """
+    if format == "json":
+        print_json(list(rows))
+    elif not rows:
+        click.echo(empty)
+    elif sys.stdout.isatty():
+        _print_table(rows, columns)
+    else:
+        _print_aligned(rows, columns)
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON: keys as they come, days as `yyyy-MM-dd`, instants in UTC."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_json_value))
+
+
+def format_option(command: Command) -> Command:
+    """Add `--format table|json`, which reaches the command as `format`."""
+    return click.option(
+        "--format",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
+        help="A table for people, or JSON for machines.",
+    )(command)
+
+
+def tenant_option(command: Command) -> Command:
+    """Add `--tenant NAME`, which reaches the command as `tenant`."""
+    return click.option(
+        "--tenant",
+        metavar="NAME",
+        default=DEFAULT_TENANT,
+        show_default=True,
+        callback=_known_tenant,
+        help="The company that the command is about.",
+    )(command)
+
+
+def _known_tenant(_: click.Context, __: click.Parameter, name: str) -> str:
+    if name != DEFAULT_TENANT:
+        raise click.BadParameter(f"unknown tenant {name!r}")
+    return name
+
+
+def _print_table(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> None:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in columns.values():
+        # A cell that is too long goes on in the next line: half an id is no id.
+        table.add_column(Text(heading), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_shown(row.get(key))) for key in columns))
+    Console().print(table)
+
+
+def _print_aligned(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> None:
+    lines = [list(columns.values()), *([_shown(row.get(key)) for key in columns] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo(_GAP.join(cells).rstrip())
+
+
+def _shown(value: object) -> str:
+    """A value as people read it, on one line; what a terminal would obey is escaped."""
+    match value:
+        case None:
+            text = ""
+        case bool():
+            text = "yes" if value else "no"
+        case datetime():
+            text = _instant(value)
+        case dict() | list() | tuple():
+            text = json.dumps(value, ensure_ascii=False, default=_json_value)
+        case _:
+            text = str(value)
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def _json_value(value: object) -> object:
+    match value:
+        case datetime():
+            return _instant(value)
+        case date():
+            return value.isoformat()
+        case set() | frozenset():
+            return sorted(value)
+        case _:
+            raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def _instant(value: datetime) -> str:
+    """RFC 3339 in UTC; a naive datetime would be read as local time, so it is refused."""
+    if value.tzinfo is None:
+        raise TypeError("an instant without a time zone can't be shown")
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")

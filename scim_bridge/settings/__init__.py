@@ -1,0 +1,30 @@
+"""The settings: what there is to set, read once from the environment and a TOML file."""
+
+from scim_bridge.settings.display import effective
+from scim_bridge.settings.ditio import Ditio, Operations
+from scim_bridge.settings.example import example
+from scim_bridge.settings.loading import load
+from scim_bridge.settings.model import (
+    Database,
+    Delivery,
+    Log,
+    Mapping,
+    Scim,
+    Server,
+    Settings,
+)
+
+__all__ = [
+    "Database",
+    "Delivery",
+    "Ditio",
+    "Log",
+    "Mapping",
+    "Operations",
+    "Scim",
+    "Server",
+    "Settings",
+    "effective",
+    "example",
+    "load",
+]

@@ -1,0 +1,112 @@
+"""The kinds of value that a setting may have, where the standard types say too little."""
+
+from ipaddress import ip_address
+from typing import Annotated, Literal
+from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator
+
+Operation = dict[str, object] | str | None
+"""How an operation is called: a table, a bare word, or the default."""
+
+OPERATION_TABLE = "a table with method (PATCH, POST), path (starting with /) and body"
+
+
+def _database_url(text: str) -> str:
+    if not text.startswith(("sqlite:///", "postgresql://", "postgres://", "postgresql+psycopg://")):
+        raise ValueError("write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
+    return text
+
+
+def _host_and_port(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError("write HOST:PORT, as 127.0.0.1:8080 or [::1]:8080")
+    return text
+
+
+def _parts(text: str) -> SplitResult:
+    wrong = ValueError("write an address such as https://host.example, without user, query or fragment")
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise wrong from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or text != text.strip():
+        raise wrong
+    if "@" in parts.netloc or "?" in text or "#" in text:
+        raise wrong
+    return parts
+
+
+def _base_url(text: str) -> str:
+    _parts(text)
+    if text.endswith("/"):
+        raise ValueError("write it without the slash at the end")
+    return text
+
+
+def _ditio_url(text: str) -> str:
+    parts = _parts(text)
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise ValueError("credentials and personal data go there: write https (plain http only to loopback)")
+    return text.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        raise ValueError("write the name of a time zone, as Europe/Oslo") from None
+    return name
+
+
+def _login_operation(value: Operation) -> Operation:
+    return value if value == "v4" else _change_operation(value)
+
+
+def _change_operation(value: Operation) -> Operation:
+    """Only the shape: the client that makes the call knows what path and body may hold."""
+    table = isinstance(value, dict) and {"method", "path"} <= set(value) <= {"method", "path", "body"}
+    if value is not None and value != "off" and not table:
+        raise ValueError(OPERATION_TABLE)
+    return value
+
+
+def _number(value: object) -> object:
+    """The environment has only text: digits there stand for the number."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _each_once(steps: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(steps)) < len(steps):
+        raise ValueError("name each step once")
+    return steps
+
+
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+DitioUrl = Annotated[str, AfterValidator(_ditio_url)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+LoginOperation = Annotated[Operation, AfterValidator(_login_operation)]
+ChangeOperation = Annotated[Operation, AfterValidator(_change_operation)]
+PatchStatus = Annotated[Literal[200, 204], BeforeValidator(_number)]
+Payroll = Annotated[Literal[1, 0, 2, "omit"], BeforeValidator(_number)]
+OffboardingSteps = Annotated[tuple[Literal["end-employment", "disable"], ...], AfterValidator(_each_once)]
+RehiringSteps = Annotated[tuple[Literal["enable", "create-employment"], ...], AfterValidator(_each_once)]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)]

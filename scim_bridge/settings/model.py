@@ -1,0 +1,156 @@
+"""What there is to set: a class for each section. The docstring under a setting is its documentation.
+
+Sources: design of the bridge, *Settings*; rules A4, H1, H3–H5, L2, L4; Ditio "Employees (v5)".
+"""
+
+from typing import Literal
+
+from pydantic import Field, PrivateAttr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from scim_bridge.settings.ditio import Ditio
+from scim_bridge.settings.kinds import (
+    BaseUrl,
+    DatabaseUrl,
+    HostAndPort,
+    LogLevel,
+    OffboardingSteps,
+    PatchStatus,
+    Payroll,
+    RehiringSteps,
+)
+from scim_bridge.settings.names import Path
+from scim_bridge.settings.section import Section, allowed
+
+
+class Database(Section):
+    """Where everything is kept."""
+
+    url: DatabaseUrl = Field(default="sqlite:///scim_bridge.db", repr=False)
+    """SQLite (`sqlite:///FILE`, on a local disk), or PostgreSQL (`postgresql://USER:PASSWORD@HOST/NAME`)
+    where one machine is not enough."""
+
+
+class Server(Section):
+    """The web server."""
+
+    base_url: BaseUrl | None = Field(default=None, examples=["https://scim.example.com"])
+    """The address under which Entra reaches the bridge, without a slash at the end. Links in answers are
+    made from it, never from the request's Host header. Not set: `http://` and the address of `bind`."""
+
+    bind: HostAndPort = "127.0.0.1:8080"
+    """Address and port to listen on. Beyond loopback, put something that speaks TLS in front."""
+
+    workers: int = Field(default=2, ge=1)
+    """Processes that answer requests."""
+
+    threads: int = Field(default=8, ge=2)
+    """Threads in each process. At most half of them wait for Ditio at a time."""
+
+
+class Log(Section):
+    """The log, written to standard error."""
+
+    level: LogLevel = "info"
+    """The least important lines that are written: debug, info, warning, error or critical."""
+
+    format: Literal["console", "json"] = "console"
+    """`console` for people, `json` for machines: one object a line."""
+
+
+class Scim(Section):
+    """What Entra may send, and how it is answered."""
+
+    patch_status: PatchStatus = 200
+    """The status of a PATCH that succeeded: 200 with the resource, or 204 without."""
+
+    max_body_bytes: int = Field(default=1_048_576, ge=1)
+    """The largest request body, in bytes."""
+
+    max_page_size: int = Field(default=200, ge=1)
+    """The most resources in one page of a list."""
+
+    max_filter_length: int = Field(default=2000, ge=1)
+    """The longest filter, in characters."""
+
+
+class Delivery(Section):
+    """When and how a person is brought to Ditio."""
+
+    inline_seconds: float = Field(default=5.0, ge=0, le=9.5)
+    """How long a request of Entra's may wait for Ditio, in seconds; 0 delivers everything afterwards."""
+
+    on_incomplete: Literal["hold", "refuse"] = "hold"
+    """A new person without a required value: `hold` accepts and waits for it, `refuse` answers 400."""
+
+    adopt: Literal["verify", "always", "never"] = "verify"
+    """An employee who has the number already: taken over if phone, e-mail, or birth date and last name
+    agree (`verify`), in any case (`always`), or not at all (`never`)."""
+
+    offboarding: OffboardingSteps = Field(
+        default=("end-employment", "disable"),
+        json_schema_extra=allowed('write a list of "end-employment" and "disable", each once at most'),
+    )
+    """What is done when somebody leaves, in this order; of end-employment and disable."""
+
+    rehiring: RehiringSteps = Field(
+        default=("enable", "create-employment"),
+        json_schema_extra=allowed('write a list of "enable" and "create-employment", each once at most'),
+    )
+    """What is done when somebody returns, in this order; of enable and create-employment."""
+
+
+class Mapping(Section):
+    """How the fields of an employee are made from what Entra sends."""
+
+    phone_region: str = Field(
+        default="NO",
+        pattern="^[A-Z]{2}$",
+        json_schema_extra=allowed("write a country as two capitals, as NO"),
+    )
+    """The country of phone numbers that are written without a country code."""
+
+    payroll: Payroll = 1
+    """`payroll` of a new employment where Entra sends none: 1 (enabled), 0 (disabled), 2 (variable), or
+    "omit" to leave it out."""
+
+    fields: dict[str, dict[str, object]] = Field(
+        default_factory=dict,
+        examples=[{"email": {"from": ['emails[type eq "work"].value', "userName"], "owner": "entra"}}],
+        json_schema_extra=allowed("write a table of Ditio's names, each with a table: from, owner"),
+    )
+    """Rules that replace the default ones, by Ditio's name of the field. `from`: SCIM attributes, of which
+    the first that is present counts. `owner`: `entra` (sent whenever it differs), `seed` (sent once, then
+    Ditio's) or `ditio` (never sent). Either may be left out and keeps its default."""
+
+
+class Settings(BaseSettings):
+    """All settings. Without arguments these are the defaults; `load` reads the sources."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    database: Database = Database()
+    server: Server = Server()
+    log: Log = Log()
+    scim: Scim = Scim()
+    ditio: Ditio = Ditio()
+    delivery: Delivery = Delivery()
+    mapping: Mapping = Mapping()
+
+    _origins: dict[Path, str] = PrivateAttr(default_factory=dict)
+
+    def origin(self, path: Path) -> str:
+        """Where a setting was set: the variable's name, the file's, or `default`."""
+        return self._origins.get(path, "default")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only the arguments: a `Settings()` in a test doesn't depend on the machine's environment."""
+        return (init_settings,)

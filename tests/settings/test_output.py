@@ -1,0 +1,114 @@
+"""What commands print: tables for people, JSON for machines."""
+
+import json
+import sys
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from scim_bridge.cli.output import format_option, print_json, print_rows, tenant_option
+
+COLUMNS = {"id": "Id", "name": "Name", "last_used_at": "Last used"}
+ROWS = [
+    {"id": "0f3c9a4e-61f1-4d9c-9d5b-3f6f7a1f2b11", "name": "Entra", "last_used_at": None, "extra": 1},
+    {"id": "2", "name": "Kranførerbevis", "last_used_at": datetime(2026, 3, 1, 12, tzinfo=UTC)},
+]
+
+
+def test_a_table_that_is_not_for_a_terminal_is_aligned_text(capsys: pytest.CaptureFixture[str]):
+    """Plain: `grep` and `awk` can read it, and no id is cut."""
+    print_rows(ROWS, COLUMNS)
+
+    assert capsys.readouterr().out.splitlines() == [
+        "Id                                    Name            Last used",
+        "0f3c9a4e-61f1-4d9c-9d5b-3f6f7a1f2b11  Entra",
+        "2                                     Kranførerbevis  2026-03-01T12:00:00Z",
+    ]
+
+
+def test_a_narrow_terminal_loses_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """A long id goes on in the next line."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setenv("TERM", "dumb")
+
+    print_rows([{"id": ROWS[0]["id"]}], {"id": "Id"})
+
+    lines = capsys.readouterr().out.splitlines()
+    assert ROWS[0]["id"] in "".join(line.strip() for line in lines)
+    assert max(map(len, lines)) <= 30
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_value_can_not_command_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, terminal: bool
+):
+    """Names come from outside: escape sequences, line breaks and markup are shown, not obeyed."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+
+    print_rows([{"name": "\x1b[2J\n[red]x"}], {"name": "Name"})
+
+    assert r"\x1b[2J\n[red]x" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("format", "expected"), [("table", "no tokens\n"), ("json", "[]\n")])
+def test_an_empty_listing_says_so(capsys: pytest.CaptureFixture[str], format, expected: str):
+    """A machine still gets JSON."""
+    print_rows([], COLUMNS, format, empty="no tokens")
+
+    assert capsys.readouterr().out == expected
+
+
+def test_json_has_every_key_in_its_order(capsys: pytest.CaptureFixture[str]):
+    """Absent values are null, letters are letters, instants are UTC."""
+    print_rows(ROWS, {"id": "Id"}, "json")
+
+    out = capsys.readouterr().out
+    assert list(json.loads(out)[0]) == ["id", "name", "last_used_at", "extra"]
+    assert "Kranførerbevis" in out
+    assert '"last_used_at": null' in out
+
+
+def test_json_of_days_instants_and_sets(capsys: pytest.CaptureFixture[str]):
+    """Design, section 5: days are `yyyy-MM-dd`, instants ISO 8601 UTC."""
+    oslo = timezone(timedelta(hours=2))
+    print_json({"day": date(2026, 3, 1), "at": datetime(2026, 6, 1, 2, tzinfo=oslo), "kinds": {"b", "a"}})
+
+    assert json.loads(capsys.readouterr().out) == {
+        "day": "2026-03-01",
+        "at": "2026-06-01T00:00:00Z",
+        "kinds": ["a", "b"],
+    }
+
+
+@pytest.mark.parametrize("value", [datetime(2026, 3, 1), object()])
+def test_what_has_no_form_in_json_is_a_mistake(value: object):
+    """A time without a zone would be read as the machine's."""
+    with pytest.raises(TypeError):
+        print_json({"value": value})
+
+
+@click.command()
+@format_option
+@tenant_option
+def _listing(format: str, tenant: str) -> None:
+    click.echo(f"{format} {tenant}")
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "output"),
+    [
+        ([], 0, "table default"),
+        (["--format", "json", "--tenant", "default"], 0, "json default"),
+        (["--tenant", "acme"], 2, "unknown tenant 'acme'"),
+        (["--format", "yaml"], 2, "'yaml' is not one of"),
+    ],
+)
+def test_the_shared_options(words: list[str], exit_code: int, output: str):
+    """Wrong usage is exit 2."""
+    result = CliRunner().invoke(_listing, words)
+
+    assert result.exit_code == exit_code
+    assert output in result.output

@@ -1,0 +1,105 @@
+"""`scim-bridge settings check` and `settings example`."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from scim_bridge.cli.settings import settings_group
+from scim_bridge.settings import example
+
+COMPLETE = """
+[ditio]
+api_url = "https://core-api.ditio.dev/core"
+identity_url = "https://identity.ditio.dev"
+client_id = "bridge"
+client_secret = "s3cret"
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the group above hands down."""
+
+    config: Path | None
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """The file of `--config`."""
+    return tmp_path / "settings.toml"
+
+
+def run(file: Path, *words: str) -> Result:
+    """Run a command as the group above would, without a variable of this machine."""
+    return CliRunner(env={"SCIM_BRIDGE_CONFIG": None}).invoke(settings_group, words, obj=Options(file))
+
+
+def test_check_shows_every_value_and_where_it_was_set(file: Path):
+    """Complete settings: exit 0."""
+    file.write_text(COMPLETE, encoding="utf-8")
+
+    result = run(file, "check", "--format", "json")
+
+    rows = {row["setting"]: row for row in json.loads(result.stdout)}
+    assert result.exit_code == 0
+    assert rows["ditio.client_id"] == {"setting": "ditio.client_id", "value": "bridge", "from": str(file)}
+    assert rows["server.workers"] == {"setting": "server.workers", "value": 2, "from": "default"}
+    assert rows["ditio.client_secret"]["value"] == "********"
+    assert "s3cret" not in result.output
+
+
+def test_check_prints_a_table_for_people(file: Path):
+    """The default format."""
+    file.write_text(COMPLETE, encoding="utf-8")
+
+    result = run(file, "check")
+
+    assert result.stdout.splitlines()[0].split() == ["Setting", "Value", "Set", "in"]
+    assert '["end-employment", "disable"]' in result.stdout
+
+
+def test_check_names_what_is_missing(file: Path):
+    """Without the credentials nothing can be delivered: exit 1."""
+    file.write_text("[ditio]\nclient_id = 'bridge'\n", encoding="utf-8")
+
+    result = run(file, "check")
+
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 3
+    assert "ditio.api_url (SCIM_BRIDGE_DITIO__API_URL) is not set" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ("[server]\nworkers = 0\n", "server.workers"),
+        ('[mapping.fields.mail]\nfrom = ["userName"]\n', "MAPPING__FIELDS"),
+        ('[ditio.operations.disable]\nmethod = "DELETE"\npath = "/{employeeNumber}"\n', "DITIO__OPERATIONS__DISABLE"),
+    ],
+)
+def test_check_names_what_is_wrong(file: Path, toml: str, words: str):
+    """What only the mapping or the client can judge is judged by them: exit 1."""
+    file.write_text(COMPLETE + toml, encoding="utf-8")
+
+    result = run(file, "check")
+
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_example_prints_the_example(file: Path):
+    """It needs no settings at all."""
+    result = run(file, "example")
+
+    assert result.exit_code == 0
+    assert result.stdout == example()
+
+
+@pytest.mark.parametrize("command", ["check", "example"])
+def test_help_has_an_example(file: Path, command: str):
+    """Design, section 5: each has `--help` with an example."""
+    assert f"Examples:\n    scim-bridge settings {command}" in run(file, command, "--help").stdout

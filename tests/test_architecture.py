@@ -1,0 +1,49 @@
+"""Who may import whom, and what a module looks like (design, section 3)."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from importlinter.api import read_configuration
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).parents[1]
+PROJECT = str(ROOT / "pyproject.toml")
+CONTRACTS = [contract["id"] for contract in read_configuration(PROJECT)["contracts_options"]]
+MODULES = sorted((ROOT / "scim_bridge").rglob("*.py"))
+LONGEST = 250
+
+
+def names_of(paths: list[Path]) -> list[str]:
+    """Paths as they are written in a test's id."""
+    return [str(path.relative_to(ROOT)) for path in paths]
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_imports_keep_the_contract(contract: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Design, section 3: each line may import the lines below it, never the ones above."""
+    monkeypatch.syspath_prepend(ROOT)
+
+    kept = lint_imports(PROJECT, limit_to_contracts=(contract,), no_cache=True, no_logo=True) == 0
+
+    assert kept, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("module", MODULES, ids=names_of(MODULES))
+def test_a_module_says_what_it_is_about_and_stays_short(module: Path):
+    """Conventions: a file holds one subject, and its first line names it. Design, section 3: past 250, split."""
+    text = module.read_text(encoding="utf-8")
+
+    if "migrations" in module.parts:
+        return
+    docstring = ast.get_docstring(ast.parse(text), clean=False)
+    assert docstring is not None, "its first line has to name its subject"
+    assert docstring.splitlines()[0].strip(), "its first line has to name its subject"
+    assert text.startswith(('"""', 'r"""'))
+    assert len(text.splitlines()) < LONGEST
+
+
+def test_no_module_collects_the_rest():
+    """Design, section 3: no `utils`, `helpers`, `common`."""
+    assert not {module.stem for module in MODULES} & {"utils", "util", "helpers", "helper", "common"}
+    assert not {module.parent.name for module in MODULES} & {"utils", "util", "helpers", "helper", "common"}
