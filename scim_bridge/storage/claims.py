@@ -1,0 +1,110 @@
+"""Claims: one person at a time may have an employee number or a phone number (rule P3)."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select
+
+from scim_bridge.domain.person import Claim, ClaimKind, PersonId
+from scim_bridge.storage.sql import insert_if_absent
+from scim_bridge.storage.tables import claim_waiters, claims
+
+
+class Claims:
+    """The claims of one tenant, within one transaction. The unique constraint decides who has a value."""
+
+    def __init__(self, connection: Connection, tenant: str) -> None:
+        self._connection = connection
+        self._tenant = tenant
+
+    def take(self, person_id: PersonId, claim: Claim) -> bool:
+        """Claim a value. Whether the person has it now; if not, he waits for it."""
+        row = {"tenant": self._tenant, "kind": claim.kind, "value": claim.value, "person_id": person_id}
+        if insert_if_absent(self._connection, claims, row) or self.holder(claim) == person_id:
+            self._connection.execute(delete(claim_waiters).where(self._waits(person_id, claim)))
+            return True
+        insert_if_absent(self._connection, claim_waiters, row)
+        return False
+
+    def take_if_unwanted(self, person_id: PersonId, claim: Claim) -> bool:
+        """Claim a value for a leaver: only if nobody has it and nobody waits for it (rule L7)."""
+        waiting = select(claim_waiters.c.person_id).where(
+            claim_waiters.c.tenant == self._tenant,
+            claim_waiters.c.kind == claim.kind,
+            claim_waiters.c.value == claim.value,
+            claim_waiters.c.person_id != person_id,
+        )
+        if self._connection.execute(waiting).first() is not None:
+            return False
+        row = {"tenant": self._tenant, "kind": claim.kind, "value": claim.value, "person_id": person_id}
+        return insert_if_absent(self._connection, claims, row) or self.holder(claim) == person_id
+
+    def holder(self, claim: Claim) -> PersonId | None:
+        """Who has a value."""
+        found = self._connection.execute(
+            select(claims.c.person_id).where(
+                claims.c.tenant == self._tenant, claims.c.kind == claim.kind, claims.c.value == claim.value
+            )
+        ).scalar_one_or_none()
+        return PersonId(found) if found is not None else None
+
+    def held_by(self, person_id: PersonId) -> frozenset[Claim]:
+        """What a person has."""
+        query = select(claims.c.kind, claims.c.value).where(
+            claims.c.tenant == self._tenant, claims.c.person_id == person_id
+        )
+        return frozenset(Claim(ClaimKind(row.kind), row.value) for row in self._connection.execute(query))
+
+    def awaited_by(self, person_id: PersonId) -> dict[Claim, PersonId | None]:
+        """What a person waits for, and who has it; None where it has become free."""
+        query = select(claim_waiters.c.kind, claim_waiters.c.value).where(
+            claim_waiters.c.tenant == self._tenant, claim_waiters.c.person_id == person_id
+        )
+        awaited = [Claim(ClaimKind(row.kind), row.value) for row in self._connection.execute(query)]
+        return {claim: self.holder(claim) for claim in awaited}
+
+    def waiters_for(self, person_id: PersonId) -> frozenset[PersonId]:
+        """Who waits for anything that this person has."""
+        query = (
+            select(claim_waiters.c.person_id)
+            .join(
+                claims,
+                and_(
+                    claims.c.tenant == claim_waiters.c.tenant,
+                    claims.c.kind == claim_waiters.c.kind,
+                    claims.c.value == claim_waiters.c.value,
+                ),
+            )
+            .where(claims.c.tenant == self._tenant, claims.c.person_id == person_id)
+        )
+        return frozenset(PersonId(row.person_id) for row in self._connection.execute(query))
+
+    def keep_only(self, person_id: PersonId, kept: Iterable[Claim]) -> frozenset[PersonId]:
+        """Give up every claim but these. Returns who waited for what became free: mark them due at once."""
+        released = self.held_by(person_id) - frozenset(kept)
+        woken: set[PersonId] = set()
+        for claim in released:
+            same = and_(claims.c.tenant == self._tenant, claims.c.kind == claim.kind, claims.c.value == claim.value)
+            self._connection.execute(delete(claims).where(same, claims.c.person_id == person_id))
+            waiting = select(claim_waiters.c.person_id).where(
+                claim_waiters.c.tenant == self._tenant,
+                claim_waiters.c.kind == claim.kind,
+                claim_waiters.c.value == claim.value,
+            )
+            woken.update(PersonId(row.person_id) for row in self._connection.execute(waiting))
+        return frozenset(woken - {person_id})
+
+    def wait_only_for(self, person_id: PersonId, wanted: Iterable[Claim]) -> None:
+        """Stop waiting for values that are not wanted any more."""
+        still = [and_(claim_waiters.c.kind == c.kind, claim_waiters.c.value == c.value) for c in wanted]
+        condition = [claim_waiters.c.tenant == self._tenant, claim_waiters.c.person_id == person_id]
+        if still:
+            condition.append(~or_(*still))
+        self._connection.execute(delete(claim_waiters).where(*condition))
+
+    def _waits(self, person_id: PersonId, claim: Claim) -> ColumnElement[bool]:
+        return and_(
+            claim_waiters.c.tenant == self._tenant,
+            claim_waiters.c.kind == claim.kind,
+            claim_waiters.c.value == claim.value,
+            claim_waiters.c.person_id == person_id,
+        )

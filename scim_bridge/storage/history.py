@@ -1,0 +1,81 @@
+"""History: every attempt is one row, append-only, ids and no personal data (rule D5)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+from sqlalchemy import Connection, insert, select
+
+from scim_bridge.domain.person import PersonId
+from scim_bridge.storage.tables import history
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened to a person."""
+
+    what: str
+    """`user-created`, `delivery`, or the operation asked of Ditio (`end-employment`)."""
+
+    outcome: str
+    """`accepted`, `done`, `delivered`, `refused`, `transient`, …"""
+
+    cause: str | None = None
+    """What set it off: `request`, `worker`, `retry`."""
+
+    status: int | None = None
+    request_id: str | None = None
+    """The id of Entra's request, which joins it to our logs."""
+
+    ditio_request_id: str | None = None
+    seconds: float | None = None
+    at: datetime | None = None
+
+
+class History:
+    """The history of one tenant, within one transaction."""
+
+    def __init__(self, connection: Connection, tenant: str, now: datetime) -> None:
+        self._connection = connection
+        self._tenant = tenant
+        self._now = now
+
+    def add(self, person_id: PersonId, *entries: Entry) -> None:
+        """Append rows."""
+        for entry in entries:
+            self._connection.execute(
+                insert(history).values(
+                    tenant=self._tenant,
+                    id=str(uuid4()),
+                    person_id=person_id,
+                    at=entry.at or self._now,
+                    what=entry.what,
+                    cause=entry.cause,
+                    outcome=entry.outcome,
+                    status=entry.status,
+                    request_id=entry.request_id,
+                    ditio_request_id=entry.ditio_request_id,
+                    duration_ms=None if entry.seconds is None else round(entry.seconds * 1000),
+                )
+            )
+
+    def of(self, person_id: PersonId) -> list[Entry]:
+        """What happened to a person, oldest first."""
+        rows = self._connection.execute(
+            select(history)
+            .where(history.c.tenant == self._tenant, history.c.person_id == person_id)
+            .order_by(history.c.at, history.c.id)
+        )
+        return [
+            Entry(
+                what=row.what,
+                outcome=row.outcome,
+                cause=row.cause,
+                status=row.status,
+                request_id=row.request_id,
+                ditio_request_id=row.ditio_request_id,
+                seconds=None if row.duration_ms is None else row.duration_ms / 1000,
+                at=row.at,
+            )
+            for row in rows
+        ]

@@ -1,0 +1,1 @@
+"""The database's schema, step by step. Migrations only add; removal comes a release later (rule D7)."""

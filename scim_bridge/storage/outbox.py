@@ -1,0 +1,226 @@
+"""The outbox: who is due, who delivers whom, and how it ended (rules D1, D3). No payload is queued."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, case, func, or_, select, update
+
+from scim_bridge.domain.delivery_state import Reason, State
+from scim_bridge.domain.person import PersonId
+from scim_bridge.storage.tables import people, resources
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A person who is to be delivered now, by the holder of this lease and nobody else."""
+
+    tenant: str
+    person_id: PersonId
+    lease: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What `outbox status` prints."""
+
+    due: int
+    held: int
+    parked: int
+    oldest_seconds: float | None
+    """The age of the oldest due intent, not of its next try; None where nobody is due."""
+
+
+class Outbox:
+    """The due marks of one tenant, within one transaction. `now` is the database's clock."""
+
+    def __init__(self, connection: Connection, tenant: str, now: datetime) -> None:
+        self._connection = connection
+        self._tenant = tenant
+        self._now = now
+
+    def mark_due(
+        self,
+        person_id: PersonId,
+        *,
+        request_id: str | None = None,
+        lease: str | None = None,
+        lease_seconds: float = 0,
+    ) -> bool:
+        """Say that a person has to be delivered. Whether the lease asked for was granted.
+
+        A lease that somebody else holds is left alone: he sees the new revision and goes round again.
+        """
+        values: dict[str, Any] = {
+            "state": State.due,
+            "reason": None,
+            "detail": None,
+            "state_since": case((people.c.state == State.due, people.c.state_since), else_=self._now),
+            "due_since": func.coalesce(case((people.c.state == State.due, people.c.due_since)), self._now),
+            "due_at": self._now,
+            "attempts": 0,
+            "revision": people.c.revision + 1,
+        }
+        if request_id is not None:
+            values["request_id"] = request_id
+        self._connection.execute(update(people).where(self._is(person_id)).values(**values))
+        return lease is not None and self.lease(person_id, lease, lease_seconds)
+
+    def lease(self, person_id: PersonId, lease: str, seconds: float) -> bool:
+        """Take the lease on a person who is due. False where somebody else has it."""
+        free = or_(people.c.leased_until.is_(None), people.c.leased_until <= self._now)
+        taken = self._connection.execute(
+            update(people)
+            .where(self._is(person_id), people.c.state == State.due, free)
+            .values(lease=lease, leased_until=self._now + timedelta(seconds=seconds))
+        )
+        return taken.rowcount == 1
+
+    def lease_next(self, lease: str, seconds: float) -> Leased | None:
+        """Lease whoever has waited longest among those whose time has come; None where there is nobody."""
+        candidate = (
+            select(people.c.id)
+            .where(
+                people.c.tenant == self._tenant,
+                people.c.state == State.due,
+                people.c.due_at <= self._now,
+                or_(people.c.leased_until.is_(None), people.c.leased_until <= self._now),
+            )
+            .order_by(people.c.due_at)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        row = self._connection.execute(
+            update(people)
+            .where(people.c.tenant == self._tenant, people.c.id == candidate.scalar_subquery())
+            .values(lease=lease, leased_until=self._now + timedelta(seconds=seconds))
+            .returning(people.c.id)
+        ).first()
+        return Leased(self._tenant, PersonId(row.id), lease) if row is not None else None
+
+    def renew(self, person_id: PersonId, lease: str, seconds: float) -> bool:
+        """Make a lease outlast the next call. False where it is lost (rule D1).
+
+        One that ran out is still ours as long as nobody else took it: taking it writes another name.
+        """
+        renewed = self._connection.execute(
+            update(people)
+            .where(self._is(person_id), people.c.lease == lease)
+            .values(leased_until=self._now + timedelta(seconds=seconds))
+        )
+        return renewed.rowcount == 1
+
+    def release(self, person_id: PersonId, lease: str) -> None:
+        """Give a lease back, delivered or not."""
+        self._connection.execute(
+            update(people).where(self._is(person_id), people.c.lease == lease).values(lease=None, leased_until=None)
+        )
+
+    def settle(
+        self,
+        person_id: PersonId,
+        *,
+        state: State,
+        reason: Reason | None,
+        detail: str | None,
+    ) -> None:
+        """Note how a delivery ended. The caller holds the lease and has seen the present revision."""
+        self._connection.execute(
+            update(people)
+            .where(self._is(person_id))
+            .values(
+                state=state,
+                reason=reason,
+                detail=detail,
+                state_since=self._now,
+                due_since=None,
+                due_at=None,
+                attempts=0,
+                **({"delivered_at": self._now} if state is State.delivered else {}),
+            )
+        )
+
+    def try_again(self, person_id: PersonId, *, after_seconds: float, detail: str) -> None:
+        """Leave a person due, to be tried again later."""
+        self._connection.execute(
+            update(people)
+            .where(self._is(person_id))
+            .values(
+                due_at=self._now + timedelta(seconds=after_seconds),
+                attempts=people.c.attempts + 1,
+                detail=detail,
+            )
+        )
+
+    def wake(self, today: date, limit: int = 500) -> int:
+        """Mark those due whose day has come (rule L2); at most `limit` at once. How many."""
+        rows = self._connection.execute(
+            select(people.c.id)
+            .where(people.c.tenant == self._tenant, people.c.wakes_on.is_not(None), people.c.wakes_on <= today)
+            .order_by(people.c.wakes_on)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        woken = [PersonId(row.id) for row in rows]
+        for person_id in woken:
+            self.mark_due(person_id)
+            self._connection.execute(update(people).where(self._is(person_id)).values(wakes_on=None))
+        return len(woken)
+
+    def retry(self, person_id: PersonId | None = None) -> int:
+        """Make due whoever is due or parked, or held for a claim, an operation or data. How many."""
+        retried = or_(
+            people.c.state.in_([State.due, State.parked]),
+            and_(people.c.state == State.held, people.c.reason.in_(list(RETRIED))),
+        )
+        condition = [people.c.tenant == self._tenant, retried]
+        if person_id is not None:
+            condition.append(people.c.id == person_id)
+        rows = self._connection.execute(select(people.c.id).where(*condition)).all()
+        for row in rows:
+            self.mark_due(PersonId(row.id))
+        return len(rows)
+
+    def waiting_now(self) -> bool:
+        """Whether anybody is due whose time has come, leased by another or not."""
+        query = select(people.c.id).where(
+            people.c.tenant == self._tenant, people.c.state == State.due, people.c.due_at <= self._now
+        )
+        return self._connection.execute(query.limit(1)).first() is not None
+
+    def status(self) -> Status:
+        """Figures for `outbox status`."""
+        rows = self._connection.execute(
+            select(people.c.state, func.count(), func.min(people.c.due_since))
+            .where(people.c.tenant == self._tenant, people.c.state != State.delivered)
+            .group_by(people.c.state)
+        ).all()
+        counts = {State(state): count for state, count, _ in rows}
+        oldest = next((since for state, _, since in rows if state == State.due), None)
+        return Status(
+            due=counts.get(State.due, 0),
+            held=counts.get(State.held, 0),
+            parked=counts.get(State.parked, 0),
+            oldest_seconds=round((self._now - oldest).total_seconds(), 3) if oldest else None,
+        )
+
+    def waiting(self) -> list[Row[Any]]:
+        """Everybody who is due, held or parked, with the user name that Entra knows; longest first."""
+        query = (
+            select(people, resources.c.user_name_key)
+            .join(
+                resources,
+                and_(resources.c.tenant == people.c.tenant, resources.c.id == people.c.user_id),
+                isouter=True,
+            )
+            .where(people.c.tenant == self._tenant, people.c.state != State.delivered)
+            .order_by(people.c.state_since, people.c.id)
+        )
+        return list(self._connection.execute(query))
+
+    def _is(self, person_id: PersonId) -> Any:
+        return and_(people.c.tenant == self._tenant, people.c.id == person_id)
+
+
+RETRIED = (Reason.claimed, Reason.no_operation, Reason.incomplete)
+"""What `outbox retry` makes due among those who are held (rule D3)."""

@@ -1,0 +1,214 @@
+"""People: the rows that join SCIM users and employees (rule P1)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select, update
+
+from scim_bridge.domain.delivery_state import Reason, State
+from scim_bridge.domain.documents import UserId
+from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.employment import Days
+from scim_bridge.domain.person import Acknowledged, Creating, Person, PersonId
+from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.tables import people, resources
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A person together with how far his delivery has come."""
+
+    person: Person
+    state: State
+    reason: Reason | None
+    detail: str | None
+    revision: int
+    attempts: int
+    delivered_at: datetime | None
+    state_since: datetime
+    due_since: datetime | None
+    due_at: datetime | None
+    request_id: str | None
+    lease: str | None
+    leased_until: datetime | None
+    external_id: str | None
+
+
+class People:
+    """The people of one tenant, within one transaction."""
+
+    def __init__(self, connection: Connection, tenant: str) -> None:
+        self._connection = connection
+        self._tenant = tenant
+
+    def add(self, person: Person, *, external_id: str | None, now: datetime) -> None:
+        """Store a new person, not yet due."""
+        self._connection.execute(
+            insert(people).values(
+                tenant=self._tenant,
+                id=person.id,
+                user_id=person.user_id,
+                external_id=external_id,
+                provisioned_on=person.provisioned_on,
+                state=State.delivered,
+                state_since=now,
+                created_at=now,
+                **_days(person.days),
+            )
+        )
+
+    def get(self, person_id: PersonId, *, lock: bool = False) -> Record | None:
+        """A person by id."""
+        return self._one(people.c.id == person_id, lock)
+
+    def of_user(self, user_id: UserId, *, lock: bool = False) -> Record | None:
+        """The person of a SCIM user; None also for a user whose person another user took over (rule P2)."""
+        return self._one(people.c.user_id == user_id, lock)
+
+    def linked_to(self, number: EmployeeNumber) -> Record | None:
+        """The person linked to an employee."""
+        return self._one(people.c.employee_number == number, lock=False)
+
+    def find(self, name: str) -> Record | None:
+        """A person by employee number, else by user name, as a person at a keyboard would name him."""
+        found = self.linked_to(EmployeeNumber(name.strip()))
+        if found is not None:
+            return found
+        wanted = or_(
+            resources.c.user_name_key == name.strip().lower(),
+            resources.c.id == name.strip(),
+        )
+        user_ids = select(resources.c.id).where(
+            resources.c.tenant == self._tenant, resources.c.resource_type == "User", wanted
+        )
+        return self._one(people.c.user_id.in_(user_ids), lock=False)
+
+    def set_user(self, person_id: PersonId, user_id: UserId | None, *, external_id: str | None, now: datetime) -> None:
+        """Give a person a user, or take it away: then the person is a tombstone."""
+        changes: dict[str, object] = {"user_id": user_id, "deleted_at": None if user_id else now}
+        if user_id is not None:
+            changes["external_id"] = external_id
+        self._update(person_id, changes)
+
+    def set_external_id(self, person_id: PersonId, external_id: str | None) -> None:
+        """Remember the `externalId` that Entra says now."""
+        self._update(person_id, {"external_id": external_id})
+
+    def set_days(self, person_id: PersonId, days: Days, *, wakes_on: date | None) -> None:
+        """Store the days that intake decided (rule L1)."""
+        self._update(person_id, {**_days(days), "wakes_on": wakes_on})
+
+    def set_creating(self, person_id: PersonId, creating: Creating | None) -> None:
+        """Store what is about to be POSTed, or forget it (rule P6)."""
+        stored = creating and {
+            "employeeNumber": creating.employee_number,
+            "phone": creating.phone,
+            "email": creating.email,
+        }
+        self._update(person_id, {"creating": stored})
+
+    def set_renumbering(self, person_id: PersonId, number: EmployeeNumber | None) -> None:
+        """Store the number that is about to be given, or forget it (rule P6)."""
+        self._update(person_id, {"renumbering": number})
+
+    def link(self, person_id: PersonId, number: EmployeeNumber, *, now: datetime) -> None:
+        """Join a person to an employee; an employee is linked to one person at most (a unique index)."""
+        self._update(person_id, {"employee_number": number, "linked_at": now, "creating": None, "renumbering": None})
+
+    def unlink(self, person_id: PersonId) -> None:
+        """Give the link up: a tombstone makes room for a newcomer (rule P2)."""
+        self._update(person_id, {"employee_number": None, "linked_at": None})
+        Acknowledgements(self._connection, self._tenant).forget(person_id)
+
+    def forget(self, person_id: PersonId) -> None:
+        """Remove a person whose user is gone and who never became an employee: Ditio knows nothing of him."""
+        self._connection.execute(
+            delete(people).where(
+                people.c.tenant == self._tenant,
+                people.c.id == person_id,
+                people.c.user_id.is_(None),
+                people.c.employee_number.is_(None),
+                people.c.creating.is_(None),
+            )
+        )
+
+    def count(self, *, linked: bool | None = None) -> int:
+        """How many people there are; with `linked` only those who have an employee, or none."""
+        query = select(func.count()).select_from(people).where(people.c.tenant == self._tenant)
+        if linked is not None:
+            query = query.where(people.c.employee_number.is_not(None) if linked else people.c.employee_number.is_(None))
+        return self._connection.execute(query).scalar_one()
+
+    def _one(self, condition: Any, lock: bool) -> Record | None:
+        query: Select[Any] = select(people).where(and_(people.c.tenant == self._tenant, condition))
+        row = self._connection.execute(query.with_for_update() if lock else query).first()
+        if row is None:
+            return None
+        acknowledged = Acknowledgements(self._connection, self._tenant).of(PersonId(row.id))
+        return record_of(row, acknowledged)
+
+    def _update(self, person_id: PersonId, values: Mapping[str, object]) -> None:
+        self._connection.execute(
+            update(people).where(people.c.tenant == self._tenant, people.c.id == person_id).values(**values)
+        )
+
+
+def record_of(row: Row[Any], acknowledged: Acknowledged) -> Record:
+    """A row of `people` as values."""
+    return Record(
+        person=Person(
+            id=PersonId(row.id),
+            user_id=UserId(row.user_id) if row.user_id else None,
+            days=Days(
+                active=row.active,
+                active_since=row.active_since,
+                inactive_since=row.inactive_since,
+                leave=row.leave_date,
+                leave_is_stale=row.leave_is_stale,
+            ),
+            employee_number=EmployeeNumber(row.employee_number) if row.employee_number else None,
+            creating=_creating(row.creating),
+            renumbering=EmployeeNumber(row.renumbering) if row.renumbering else None,
+            acknowledged=acknowledged,
+            provisioned_on=row.provisioned_on,
+        ),
+        state=State(row.state),
+        reason=Reason(row.reason) if row.reason else None,
+        detail=row.detail,
+        revision=row.revision,
+        attempts=row.attempts,
+        delivered_at=row.delivered_at,
+        state_since=row.state_since,
+        due_since=row.due_since,
+        due_at=row.due_at,
+        request_id=row.request_id,
+        lease=row.lease,
+        leased_until=row.leased_until,
+        external_id=row.external_id,
+    )
+
+
+def _creating(stored: Any) -> Creating | None:
+    if not stored:
+        return None
+    return Creating(EmployeeNumber(stored["employeeNumber"]), stored["phone"], stored.get("email"))
+
+
+def _days(days: Days) -> dict[str, object]:
+    return {
+        "active": days.active,
+        "active_since": days.active_since,
+        "inactive_since": days.inactive_since,
+        "leave_date": days.leave,
+        "leave_is_stale": days.leave_is_stale,
+    }
+
+
+def user_names(connection: Connection, tenant: str, user_ids: Iterable[UserId]) -> dict[UserId, str]:
+    """The (folded) user names of some users, for listings that people read."""
+    query = select(resources.c.id, resources.c.user_name_key).where(
+        resources.c.tenant == tenant, resources.c.resource_type == "User", resources.c.id.in_(list(user_ids))
+    )
+    return {UserId(row.id): row.user_name_key for row in connection.execute(query)}

@@ -1,0 +1,52 @@
+"""Migrating: only `serve` and `db upgrade` do it, one process at a time (rule D7)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from scim_bridge.errors import SchemaOutdated
+from scim_bridge.storage.database import Database
+
+LOCK = 5_249_072_011
+"""The advisory lock on PostgreSQL; any number, as long as every version of the bridge uses the same."""
+
+
+def upgrade(database: Database) -> None:
+    """Bring the schema up to this version; nothing happens where it is already."""
+    with _alone(database) as connection:
+        command.upgrade(_config(connection), "head")
+
+
+def require_current(database: Database) -> None:
+    """:raises SchemaOutdated: the database is not at this version's schema."""
+    with database.read() as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+    wanted = ScriptDirectory.from_config(_config()).get_current_head()
+    if found != wanted:
+        known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+        if found is not None and found not in known:
+            raise SchemaOutdated("the database was made by a newer scim-bridge: install that version, or a newer one")
+        raise SchemaOutdated("the database has an older schema: run `scim-bridge db upgrade` first")
+
+
+@contextmanager
+def _alone(database: Database) -> Iterator[Connection]:
+    # On SQLite the write transaction itself shuts everybody else out.
+    with database.write() as connection:
+        if not database.is_sqlite:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        yield connection
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    if connection is not None:
+        config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,178 @@
+"""The tables. Every one carries the tenant, and so does every index."""
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Date,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+from scim_bridge.storage.types import UtcDateTime, exact_text, json_column
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+resources = Table(
+    "resources",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("id", exact_text(), primary_key=True),
+    Column("resource_type", exact_text(), nullable=False),
+    # What the client sent, after the patches, values unchanged: the JSON text that is served again.
+    Column("document", Text, nullable=False),
+    # The same values folded for comparison (rule A8), in the form that filters look into.
+    Column("keys", json_column(), nullable=False),
+    Column("user_name_key", exact_text()),
+    Column("external_id_key", exact_text()),
+    Column("work_email_key", exact_text()),
+    Column("display_name_key", exact_text()),
+    Column("version", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("last_modified_at", UtcDateTime, nullable=False),
+)
+Index(
+    "uq_resources_user_name",
+    resources.c.tenant,
+    resources.c.resource_type,
+    resources.c.user_name_key,
+    unique=True,
+    sqlite_where=resources.c.user_name_key.is_not(None),
+    postgresql_where=resources.c.user_name_key.is_not(None),
+)
+for _column in ("external_id_key", "work_email_key", "display_name_key"):
+    Index(f"ix_resources_{_column}", resources.c.tenant, resources.c.resource_type, resources.c[_column])
+Index("ix_resources_type", resources.c.tenant, resources.c.resource_type, resources.c.id)
+
+people = Table(
+    "people",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("id", exact_text(), primary_key=True),
+    Column("user_id", exact_text()),
+    # Kept for a tombstone, so that whoever is created again can be recognised (rule P2).
+    Column("external_id", exact_text()),
+    # The link (rule P1): the employee's number as acknowledged.
+    Column("employee_number", exact_text()),
+    Column("linked_at", UtcDateTime),
+    # What was about to be created or renumbered, stored before the call (rule P6).
+    Column("creating", json_column()),
+    Column("renumbering", exact_text()),
+    # The days that intake decided (rule L1).
+    Column("active", Boolean, nullable=False),
+    Column("active_since", Date),
+    Column("inactive_since", Date),
+    Column("leave_date", Date),
+    Column("leave_is_stale", Boolean, nullable=False, server_default=text("false")),
+    Column("provisioned_on", Date),
+    Column("wakes_on", Date),
+    # The due mark (rules D1, D3).
+    Column("state", exact_text(), nullable=False),
+    Column("reason", exact_text()),
+    Column("detail", Text),
+    Column("state_since", UtcDateTime, nullable=False),
+    Column("delivered_at", UtcDateTime),
+    Column("due_since", UtcDateTime),
+    Column("due_at", UtcDateTime),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    # Counts what Entra said: whoever delivers an older revision goes round again.
+    Column("revision", Integer, nullable=False, server_default=text("1")),
+    Column("request_id", exact_text()),
+    Column("lease", exact_text()),
+    Column("leased_until", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("deleted_at", UtcDateTime),
+)
+Index("uq_people_user", people.c.tenant, people.c.user_id, unique=True)
+Index("uq_people_employee", people.c.tenant, people.c.employee_number, unique=True)
+Index(
+    "ix_people_due",
+    people.c.tenant,
+    people.c.due_at,
+    sqlite_where=people.c.state == text("'due'"),
+    postgresql_where=people.c.state == text("'due'"),
+)
+Index("ix_people_state", people.c.tenant, people.c.state, people.c.reason)
+Index(
+    "ix_people_wakes_on",
+    people.c.tenant,
+    people.c.wakes_on,
+    sqlite_where=people.c.wakes_on.is_not(None),
+    postgresql_where=people.c.wakes_on.is_not(None),
+)
+
+acknowledged = Table(
+    "acknowledged",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("person_id", exact_text(), primary_key=True),
+    # Ditio's name of the field, or `login` or `employment`.
+    Column("field", exact_text(), primary_key=True),
+    Column("value", json_column()),
+    Column("acknowledged_at", UtcDateTime, nullable=False),
+    # The person's revision whose wish it was: tells a changed document from a changed mapping (rule Q1).
+    Column("revision", Integer, nullable=False),
+    # Which SCIM attribute served: its changes are followed, and no other takes over unnoticed (rule C3).
+    Column("source", exact_text()),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("kind", exact_text(), primary_key=True),
+    Column("value", exact_text(), primary_key=True),
+    Column("person_id", exact_text(), nullable=False),
+)
+Index("ix_claims_person", claims.c.tenant, claims.c.person_id)
+
+claim_waiters = Table(
+    "claim_waiters",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("kind", exact_text(), primary_key=True),
+    Column("value", exact_text(), primary_key=True),
+    Column("person_id", exact_text(), primary_key=True),
+)
+Index("ix_claim_waiters_person", claim_waiters.c.tenant, claim_waiters.c.person_id)
+
+history = Table(
+    "history",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("id", exact_text(), primary_key=True),
+    Column("person_id", exact_text(), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("what", exact_text(), nullable=False),
+    Column("cause", exact_text()),
+    Column("outcome", exact_text(), nullable=False),
+    Column("status", Integer),
+    # Joins Entra's request, our delivery and Ditio's call.
+    Column("request_id", exact_text()),
+    Column("ditio_request_id", exact_text()),
+    Column("duration_ms", Integer),
+)
+Index("ix_history_person", history.c.tenant, history.c.person_id, history.c.at)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("id", exact_text(), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("secret_hash", exact_text(), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)
+Index("uq_tokens_secret_hash", tokens.c.secret_hash, unique=True)

@@ -1,0 +1,103 @@
+"""Bearer tokens: random, stored hashed, expiring, revocable (design section 10)."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, or_, select, update
+
+from scim_bridge.errors import NotFound
+from scim_bridge.storage.tables import tokens
+
+LAST_USED_EVERY = timedelta(minutes=5)
+"""How exact `last_used_at` is: a write for every request would cost more than it tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token without its secret, which nobody can read again."""
+
+    id: str
+    tenant: str
+    name: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+def hashed(secret: str) -> str:
+    """The form in which a secret is stored. 256 random bits need no slow hash."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class Tokens:
+    """The tokens of one tenant, within one transaction."""
+
+    def __init__(self, connection: Connection, tenant: str) -> None:
+        self._connection = connection
+        self._tenant = tenant
+
+    def add(self, token_id: str, name: str, secret: str, *, now: datetime, expires_at: datetime | None) -> None:
+        """Store a new token."""
+        self._connection.execute(
+            insert(tokens).values(
+                tenant=self._tenant,
+                id=token_id,
+                name=name,
+                secret_hash=hashed(secret),
+                created_at=now,
+                expires_at=expires_at,
+            )
+        )
+
+    def list(self) -> list[Token]:
+        """All tokens, the revoked and expired ones too, oldest first."""
+        query = select(tokens).where(tokens.c.tenant == self._tenant).order_by(tokens.c.created_at, tokens.c.id)
+        return [_token(row) for row in self._connection.execute(query)]
+
+    def revoke(self, token_id: str, *, now: datetime) -> None:
+        """End a token at once; again is no error. :raises NotFound: there is no such token."""
+        found = self._connection.execute(
+            update(tokens)
+            .where(tokens.c.tenant == self._tenant, tokens.c.id == token_id)
+            .values(revoked_at=func.coalesce(tokens.c.revoked_at, now))
+        )
+        if found.rowcount == 0:
+            raise NotFound(f"there is no token {token_id!r}: `scim-bridge token list` shows the ids")
+
+    def valid(self, secret: str, *, now: datetime) -> Token | None:
+        """The token with this secret, if it counts now. The look-up is by hash, so its time tells nothing."""
+        row = self._connection.execute(
+            select(tokens).where(
+                tokens.c.tenant == self._tenant,
+                tokens.c.secret_hash == hashed(secret),
+                tokens.c.revoked_at.is_(None),
+                or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now),
+            )
+        ).first()
+        return _token(row) if row is not None else None
+
+    def used(self, token: Token, *, now: datetime) -> None:
+        """Note that a token was used."""
+        self._connection.execute(
+            update(tokens).where(tokens.c.tenant == self._tenant, tokens.c.id == token.id).values(last_used_at=now)
+        )
+
+
+def use_is_stale(token: Token, now: datetime) -> bool:
+    """Whether `last_used_at` is old enough to be written again."""
+    return token.last_used_at is None or now - token.last_used_at >= LAST_USED_EVERY
+
+
+def _token(row: Row[Any]) -> Token:
+    return Token(
+        id=row.id,
+        tenant=row.tenant,
+        name=row.name,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+        revoked_at=row.revoked_at,
+    )
