@@ -1,0 +1,41 @@
+"""Whether an existing employee may be adopted for a SCIM user (rule H1)."""
+
+from enum import StrEnum
+
+from scim_bridge.domain.employee import Field, FoundEmployee, Value, Wish
+from scim_bridge.plan.matching import agrees, is_same_person
+
+
+class Adopt(StrEnum):
+    """`DELIVERY__ADOPT`."""
+
+    verify = "verify"
+    always = "always"
+    never = "never"
+
+
+def may_adopt(wish: Wish, found: FoundEmployee, policy: Adopt) -> bool:
+    """Whether the employee who already has this number is to be taken for the SCIM user."""
+    return policy is Adopt.always or (policy is Adopt.verify and is_same_person(wish, found))
+
+
+def agreeing_fields(wish: Wish, found: FoundEmployee) -> dict[Field, Value | None]:
+    """What linking acknowledges: the fields in which both sides agree, and no others (rule H5)."""
+    return {field: value for field, value in wish.values.items() if agrees(wish, found, field)}
+
+
+def why_not(wish: Wish, found: FoundEmployee, user_name: str) -> str:
+    """The refusal's text: both sides, and the cure. For the administrator who reads Entra's log."""
+    return (
+        f"employee {found.employee_number} exists in Ditio already ({_side(found.values)}), and is not known to be "
+        f"{user_name} ({_side(wish.values)}): phone, e-mail, or birth date and last name must agree. If they are the "
+        f"same person, correct one of these in Ditio or in Entra and run `scim-bridge outbox retry --person "
+        f"{found.employee_number}`; if not, give {user_name} another employee number."
+    )
+
+
+def _side(values: object) -> str:
+    shown = dict(values) if isinstance(values, dict) else {}
+    name = " ".join(str(shown[f]) for f in (Field.first_name, Field.last_name) if shown.get(f))
+    parts = [name, *(str(shown[f]) for f in (Field.phone, Field.email) if shown.get(f))]
+    return ", ".join(part for part in parts if part) or "no name or phone shown"

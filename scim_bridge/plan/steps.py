@@ -1,0 +1,207 @@
+"""From differences, `active` and the leave date to operations in their order (rules C1, C4, L2, L4, L7)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+
+from scim_bridge.domain.employee import EMPLOYMENT_FIELDS, PROFILE_FIELDS, Field, FoundEmployee, Value, Wish
+from scim_bridge.domain.employment import Employment, last_end, open_employment, return_start
+from scim_bridge.domain.operations import (
+    ChangeEmployeeNumber,
+    ChangePhoneNumber,
+    CreateEmployment,
+    Disable,
+    Enable,
+    EndEmployment,
+    Operation,
+    UpdateEmployee,
+    UpdateEmployment,
+)
+from scim_bridge.domain.ownership import Owner
+from scim_bridge.domain.person import Acknowledged, Person
+from scim_bridge.plan.changes import Change
+from scim_bridge.plan.diff import Comparison, field_changes
+
+
+class Step(StrEnum):
+    """A step of `DELIVERY__OFFBOARDING` or `DELIVERY__REHIRING`."""
+
+    end_employment = "end-employment"
+    disable = "disable"
+    enable = "enable"
+    create_employment = "create-employment"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the configuration says about steps and owners."""
+
+    owners: Mapping[Field, Owner]
+    offboarding: Sequence[Step] = (Step.end_employment, Step.disable)
+    rehiring: Sequence[Step] = (Step.enable, Step.create_employment)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What needs no operation, because Ditio shows it as wanted already: to be acknowledged (rule L6)."""
+
+    login: bool | None = None
+    employed: bool | None = None
+    values: Mapping[Field, Value | None] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to acknowledge."""
+        return self.login is not None or self.employed is not None or bool(self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one linked person needs. The endings come first and are each tried (rule L6)."""
+
+    standing: tuple[Operation, ...] = ()
+    """Offboarding or rehiring steps."""
+
+    changes: tuple[Operation, ...] = ()
+    """Number, phone, employment, profile, in this order (rule C1)."""
+
+    seen: Seen = field(default_factory=Seen)
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """All of it, in the order of sending."""
+        return self.standing + self.changes
+
+
+def plan_person(person: Person, wish: Wish, found: FoundEmployee, policy: Policy, *, today: date) -> Plan:
+    """What makes this employee equal to what Entra says, each by the operation made for it."""
+    if not person.is_tombstone and person.days.wants_employment(today):
+        return _plan_employed(person, wish, found, policy, today)
+    standing, seen = _offboarding(person, found, policy)
+    if person.is_tombstone:
+        return Plan(standing, (), seen)  # Of a deleted user only the offboarding is owed (rule L7).
+    comparison = Comparison(wish, found, person.acknowledged, policy.owners, today, in_employment=False)
+    return Plan(standing, _operations(person, wish, field_changes(comparison), renumber=False), seen)
+
+
+def owes_ending(person: Person, policy: Policy) -> bool:
+    """Whether any offboarding step is not acknowledged yet."""
+    acknowledged = person.acknowledged
+    return (Step.end_employment in policy.offboarding and acknowledged.employed is not False) or (
+        Step.disable in policy.offboarding and acknowledged.login is not False
+    )
+
+
+def _plan_employed(person: Person, wish: Wish, found: FoundEmployee, policy: Policy, today: date) -> Plan:
+    standing, seen = _rehiring(person, wish, found, policy, today)
+    is_new = any(isinstance(operation, CreateEmployment) for operation in standing)
+    if is_new:
+        # A new employment has none of the old one's fields: department follows as update-employment (rule L4).
+        shown = {**found.values, Field.department: None}
+        shown.pop(Field.start_date, None)
+        found = FoundEmployee(found.employee_number, shown, found.disabled, found.employments)
+    comparison = Comparison(
+        wish,
+        found,
+        person.acknowledged,
+        policy.owners,
+        today,
+        in_employment=is_new or _is_employed(person, found),
+    )
+    changes = [c for c in field_changes(comparison) if not (is_new and c.field in _SENT_WITH_EMPLOYMENT)]
+    return Plan(standing, _operations(person, wish, changes, renumber=True), seen)
+
+
+_SENT_WITH_EMPLOYMENT = (Field.start_date, Field.payroll)
+
+
+def _is_employed(person: Person, found: FoundEmployee) -> bool:
+    if found.employments is None:
+        return person.acknowledged.employed is not False
+    return open_employment(found.employments) is not None
+
+
+def _offboarding(person: Person, found: FoundEmployee, policy: Policy) -> tuple[tuple[Operation, ...], Seen]:
+    operations: list[Operation] = []
+    login = employed = None
+    values: dict[Field, Value | None] = {}
+    for step in policy.offboarding:
+        if step is Step.end_employment and person.acknowledged.employed is not False:
+            current = open_employment(found.employments or ())
+            if current is None and found.employments:
+                # Found ended, on whatever day: that counts, and that day is acknowledged (rule L6).
+                employed = False
+                values[Field.end_date] = last_end(found.employments)
+            elif ending := _ending(person, current):
+                operations.append(ending)
+        if step is Step.disable and person.acknowledged.login is not False:
+            if found.disabled is True:
+                login = False
+            else:
+                operations.append(Disable())
+    return tuple(operations), Seen(login, employed, values)
+
+
+def _ending(person: Person, current: Employment | None) -> EndEmployment | None:
+    start = current.start if current is not None else person.acknowledged.day(Field.start_date)
+    last_day = person.days.last_day(start)
+    return EndEmployment(last_day) if last_day is not None else None
+
+
+def _rehiring(
+    person: Person, wish: Wish, found: FoundEmployee, policy: Policy, today: date
+) -> tuple[tuple[Operation, ...], Seen]:
+    operations: list[Operation] = []
+    login = employed = None
+    values: dict[Field, Value | None] = {}
+    for step in policy.rehiring:
+        if step is Step.enable and person.acknowledged.login is not True:
+            if found.disabled is False:
+                login = True
+            elif found.disabled is True or person.acknowledged.login is False:
+                operations.append(Enable())
+        if step is Step.create_employment and person.acknowledged.employed is not True:
+            current = open_employment(found.employments or ())
+            if current is not None:
+                employed = True
+                values[Field.start_date] = current.start
+            elif found.employments is not None or person.acknowledged.employed is False:
+                operations.append(_new_employment(person, wish, found, today))
+    return tuple(operations), Seen(login, employed, values)
+
+
+def _new_employment(person: Person, wish: Wish, found: FoundEmployee, today: date) -> CreateEmployment:
+    ends = [end for end in (last_end(found.employments or ()), person.acknowledged.ended_on) if end]
+    start = return_start(
+        start=None if Field.start_date in wish.defaulted else wish.day(Field.start_date),
+        active_since=person.days.active_since,
+        ended_on=max(ends, default=None),
+        today=today,
+    )
+    payroll = wish.values.get(Field.payroll)
+    return CreateEmployment(start, payroll if isinstance(payroll, int) else None)
+
+
+def _operations(person: Person, wish: Wish, changes: Sequence[Change], *, renumber: bool) -> tuple[Operation, ...]:
+    wanted = {change.field: change.wanted for change in changes}
+    operations: list[Operation] = []
+    number = wish.employee_number
+    if renumber and number is not None and person.employee_number is not None and number != person.employee_number:
+        operations.append(ChangeEmployeeNumber(number))
+    phone = wanted.get(Field.phone)
+    if isinstance(phone, str):
+        operations.append(ChangePhoneNumber(phone))
+    if employment := _only(wanted, EMPLOYMENT_FIELDS):
+        operations.append(UpdateEmployment(employment))
+    if profile := _only(wanted, PROFILE_FIELDS):
+        operations.append(UpdateEmployee(profile))
+    return tuple(operations)
+
+
+def _only(wanted: Mapping[Field, Value | None], fields: Sequence[Field]) -> dict[Field, Value | None]:
+    return {name: wanted[name] for name in fields if name in wanted}
+
+
+def is_settled(person: Person, plan: Plan, acknowledged: Acknowledged) -> bool:
+    """Whether a plan made against what is acknowledged shows nothing to do (rule A5)."""
+    return person.employee_number is not None and not plan.operations and acknowledged.login is not None
