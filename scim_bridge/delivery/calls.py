@@ -1,0 +1,176 @@
+"""Calls to Ditio on behalf of one person: under his lease, within the budget, into his history."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+
+from sqlalchemy import Connection
+
+from scim_bridge.delivery.budget import Budget
+from scim_bridge.delivery.outcome import Note
+from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
+from scim_bridge.domain.operations import Operation
+from scim_bridge.domain.person import Acknowledged, Creating, Person
+from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost
+from scim_bridge.mapping.from_ditio import employee_from_ditio
+from scim_bridge.mapping.to_ditio import call_for
+from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.history import Entry, History
+from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.people import People
+
+LEASE_MARGIN_SECONDS = 10.0
+"""How much longer than a call's time-out a lease lasts."""
+
+
+@dataclass(slots=True)
+class Errand:
+    """One attempt to deliver one person: what is known, and the only way to call Ditio for him.
+
+    `person` is kept up to date as calls are acknowledged; every acknowledgement is committed at once, so that a
+    crash between two steps loses nothing.
+    """
+
+    database: Database
+    tenant: Tenant
+    person: Person
+    wish: Wish
+    revision: int
+    today: date
+    lease: str
+    budget: Budget
+    cause: str
+    request_id: str | None
+    user_name: str
+    leased_until: float
+    """When the lease ends, on the budget's monotonic clock."""
+
+    notes: list[Note] = field(default_factory=list)
+    unwritten: list[Entry] = field(default_factory=list)
+    """History that goes into the next transaction."""
+
+    def get(self, number: EmployeeNumber) -> FoundEmployee | None:
+        """Read an employee by exact number."""
+        self._keep_lease()
+        answer = self.tenant.ditio.get(number, within=self.budget.left())
+        return None if answer is None or answer.body is None else self._read(answer.body)
+
+    def search(self, text: str) -> list[FoundEmployee]:
+        """Find employees by free text; not exact."""
+        self._keep_lease()
+        rows = self.tenant.ditio.search(text, within=self.budget.left())
+        return [self._read(row) for row in rows if _has_number(row)]
+
+    def send(self, operation: Operation, number: EmployeeNumber) -> None:
+        """Do something to an employee. What is acknowledged afterwards is committed together with the history.
+
+        :raises LeaseLost: somebody else delivers this person now.
+        :raises BudgetSpent: too little time is left; nothing was sent.
+        :raises DeliveryError: Ditio's answer.
+        """
+        call = call_for(operation, number)
+        if not self.budget.allows_write():
+            raise BudgetSpent("the request's time was spent before this step; a worker goes on")
+        self._keep_lease()
+        try:
+            answer = self.tenant.ditio.send(call, within=self.budget.left())
+        except DeliveryError as error:
+            self._remember(call.name, type(error).__name__, error.status, error.request_id, error.seconds)
+            raise
+        self._remember(call.name, "done", answer.status, answer.request_id, answer.seconds)
+
+    def acknowledge(
+        self,
+        values: Mapping[Field, Value | None] | None = None,
+        *,
+        login: bool | None = None,
+        employed: bool | None = None,
+        link: EmployeeNumber | None = None,
+    ) -> None:
+        """Keep what Ditio took, or was seen to have, and with `link` whose employee it is. Committed at once."""
+        sources = {name: self.wish.sources[name] for name in values or {} if name in self.wish.sources}
+        with self.database.write() as connection:
+            now = self._still_ours(connection)
+            if link is not None:
+                People(connection, self.tenant.name).link(self.person.id, link, now=now)
+            Acknowledgements(connection, self.tenant.name).add(
+                self.person.id,
+                values or {},
+                sources=sources,
+                login=login,
+                employed=employed,
+                revision=self.revision,
+                now=now,
+            )
+        known = self.person.acknowledged
+        self.person = replace(
+            self.person,
+            acknowledged=Acknowledged(
+                values={**known.values, **(values or {})},
+                sources={**known.sources, **sources},
+                login=known.login if login is None else login,
+                employed=known.employed if employed is None else employed,
+            ),
+        )
+        if link is not None:
+            self.person = replace(self.person, employee_number=link, creating=None, renumbering=None)
+
+    def store_creating(self, creating: Creating | None) -> None:
+        """Store what is about to be POSTed, before it is (rule P6); None forgets it."""
+        with self.database.write() as connection:
+            self._still_ours(connection)
+            People(connection, self.tenant.name).set_creating(self.person.id, creating)
+        self.person = replace(self.person, creating=creating)
+
+    def store_renumbering(self, number: EmployeeNumber | None) -> None:
+        """Store the number that is about to be given, before it is (rule P6); None forgets it."""
+        with self.database.write() as connection:
+            self._still_ours(connection)
+            People(connection, self.tenant.name).set_renumbering(self.person.id, number)
+        self.person = replace(self.person, renumbering=number)
+
+    def _read(self, body: dict[str, object]) -> FoundEmployee:
+        return employee_from_ditio(body, region=self.tenant.rules.phone_region, zone=self.tenant.rules.zone)
+
+    def _keep_lease(self) -> None:
+        """See that the lease outlasts the next call. :raises LeaseLost: somebody else has it."""
+        left = self.budget.left()
+        longest = self.tenant.call_seconds if left is None else min(self.tenant.call_seconds, left)
+        if self.leased_until - self.budget.monotonic() < longest + 1:
+            with self.database.write() as connection:
+                self._still_ours(connection)
+
+    def _still_ours(self, connection: Connection) -> datetime:
+        """Renew the lease, in the transaction at hand, and say what time it is. :raises LeaseLost: it is gone."""
+        now = self.database.now(connection)
+        seconds = self.tenant.call_seconds + LEASE_MARGIN_SECONDS
+        if not Outbox(connection, self.tenant.name, now).renew(self.person.id, self.lease, seconds):
+            raise LeaseLost(f"somebody else delivers person {self.person.id} now")
+        self.leased_until = self.budget.monotonic() + seconds
+        History(connection, self.tenant.name, now).add(self.person.id, *self.unwritten)
+        self.unwritten.clear()
+        return now
+
+    def _remember(
+        self, what: str, outcome: str, status: int | None, ditio_request_id: str | None, seconds: float
+    ) -> None:
+        entry = Entry(
+            what=what,
+            outcome=outcome,
+            cause=self.cause,
+            status=status,
+            request_id=self.request_id,
+            ditio_request_id=ditio_request_id,
+            seconds=seconds,
+        )
+        self.unwritten.append(entry)
+
+
+def _has_number(row: dict[str, object]) -> bool:
+    try:
+        employee_from_ditio(row)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,83 @@
+"""Who may have which employee number and phone number, told in words (rule P3)."""
+
+from datetime import date, datetime
+
+from sqlalchemy import Connection
+
+from scim_bridge.delivery.outcome import Note
+from scim_bridge.delivery.tenant import Tenant, acknowledged_claims, wanted_claims
+from scim_bridge.domain.delivery_state import Reason
+from scim_bridge.domain.employee import Wish
+from scim_bridge.domain.person import Claim, ClaimKind, Person
+from scim_bridge.plan.steps import owes_ending
+from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.people import People, user_names
+
+WORDS = {ClaimKind.employee_number: "employee number", ClaimKind.phone: "phone"}
+
+
+def claim_wanted(connection: Connection, tenant: Tenant, person: Person, wish: Wish, today: date) -> list[Note]:
+    """Claim what Entra wants for a person who is to be employed; a note for each value that another has."""
+    claims = Claims(connection, tenant.name)
+    wanted = wanted_claims(wish) if _claims_wishes(person, today) else frozenset()
+    claims.wait_only_for(person.id, wanted)
+    return [
+        Note(_held_by(connection, tenant, claim), Reason.claimed)
+        for claim in sorted(wanted, key=lambda c: c.kind)
+        if not claims.take(person.id, claim)
+    ]
+
+
+def settle_claims(
+    connection: Connection,
+    tenant: Tenant,
+    person: Person,
+    wish: Wish,
+    today: date,
+    now: datetime,
+    *,
+    keep_all: bool,
+) -> None:
+    """Claims change hands when a delivery settles: keep what is wanted or acknowledged, wake who waited.
+
+    :param keep_all: Entra has said something newer meanwhile, and claimed for it: give up nothing yet.
+    """
+    claims = Claims(connection, tenant.name)
+    kept = acknowledged_claims(person)
+    if _makes_room(claims, tenant, person):
+        People(connection, tenant.name).unlink(person.id)
+        kept = frozenset()
+    elif keep_all:
+        kept |= claims.held_by(person.id)
+    elif _claims_wishes(person, today):
+        kept |= wanted_claims(wish)
+    for waiter in claims.keep_only(person.id, kept):
+        Outbox(connection, tenant.name, now).mark_due(waiter)
+
+
+def _claims_wishes(person: Person, today: date) -> bool:
+    """An inactive person claims only what Ditio was last seen to show, not what Entra still says."""
+    return not person.is_tombstone and person.days.wants_employment(today)
+
+
+def _makes_room(claims: Claims, tenant: Tenant, person: Person) -> bool:
+    """A deleted user whose ending is delivered gives way to a newcomer who waits for his number (rule P2)."""
+    if not person.is_tombstone or person.employee_number is None or owes_ending(person, tenant.policy):
+        return False
+    return bool(claims.waiters_for(person.id))
+
+
+def _held_by(connection: Connection, tenant: Tenant, claim: Claim) -> str:
+    holder_id = Claims(connection, tenant.name).holder(claim)
+    holder = People(connection, tenant.name).get(holder_id) if holder_id is not None else None
+    what = f"{WORDS[claim.kind]} {claim.value}"
+    if holder is None:
+        return f"{what} is just becoming free"
+    person = holder.person
+    names = user_names(connection, tenant.name, [person.user_id]) if person.user_id else {}
+    who = names.get(person.user_id) if person.user_id else "a deleted user"
+    number = f" (employee {person.employee_number})" if person.employee_number else ""
+    if person.is_tombstone or not person.days.active:
+        return f"{what} still belongs to {who}{number}, who has left: change it there in Ditio, then `outbox retry`"
+    return f"{what} belongs to {who}{number}: correct one of the two in Entra"

@@ -1,0 +1,210 @@
+"""Delivery of one person: read what Entra wants and what Ditio has, send the difference, settle (rule D1)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from scim_bridge.delivery.aligning import align
+from scim_bridge.delivery.budget import Budget
+from scim_bridge.delivery.calls import Errand
+from scim_bridge.delivery.claiming import claim_wanted, settle_claims
+from scim_bridge.delivery.hiring import find_created, hire, refusal
+from scim_bridge.delivery.outcome import Note, Outcome, Settled, TryAgain
+from scim_bridge.delivery.retry import delay_seconds
+from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant
+from scim_bridge.domain.delivery_state import Reason
+from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.person import PersonId
+from scim_bridge.errors import DeliveryError, LeaseLost, PermanentError, TransientError
+from scim_bridge.logs import get_logger
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.documents import document_of
+from scim_bridge.storage.history import Entry, History
+from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.people import People, Record
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Convergence:
+    """Delivers people of one tenant, in whatever process it runs."""
+
+    database: Database
+    tenant: Tenant
+    monotonic: Callable[[], float]
+    random: Callable[[], float]
+    """0.0-1.0, for the jitter of the back-off."""
+
+    def deliver(self, person_id: PersonId, lease: str, *, lease_seconds: float, budget: Budget, cause: str) -> None:
+        """Deliver a person whose lease is ours, until nothing newer is due, and give the lease back.
+
+        :param lease_seconds: How long the lease was taken for.
+        """
+        leased_until = self.monotonic() + lease_seconds
+        try:
+            while True:
+                errand = self._begin(person_id, lease, leased_until, budget, cause)
+                if errand is None:
+                    return
+                if not self._settle(errand, self._attempt(errand)):
+                    return
+                leased_until = errand.leased_until
+        except LeaseLost:
+            self._hand_over(person_id)
+        finally:
+            self._release(person_id, lease)
+
+    def _begin(self, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str) -> Errand | None:
+        """Load what is known, and claim what is wanted."""
+        with self.database.write() as connection:
+            record = People(connection, self.tenant.name).get(person_id, lock=True)
+            if record is None or record.lease != lease:
+                return None
+            now = self.database.now(connection)
+            errand = self._errand(connection, record, now, lease, leased_until, budget, cause)
+            errand.notes += claim_wanted(connection, self.tenant, errand.person, errand.wish, errand.today)
+        return errand
+
+    def _errand(
+        self,
+        connection: Connection,
+        record: Record,
+        now: datetime,
+        lease: str,
+        leased_until: float,
+        budget: Budget,
+        cause: str,
+    ) -> Errand:
+        person, today = record.person, self.tenant.today(now)
+        document = document_of(connection, self.tenant.name, person.user_id) if person.user_id else None
+        return Errand(
+            database=self.database,
+            tenant=self.tenant,
+            person=person,
+            wish=self.tenant.wish(document, person, today) if document is not None else EMPTY_WISH,
+            revision=record.revision,
+            today=today,
+            lease=lease,
+            budget=budget,
+            cause=cause,
+            request_id=record.request_id,
+            user_name=_user_name(document),
+            leased_until=leased_until,
+        )
+
+    def _attempt(self, errand: Errand) -> Outcome:
+        try:
+            self._bring_about(errand)
+        except PermanentError as error:  # A read that Ditio refuses; a refused write is noted where it is sent.
+            errand.notes.append(refusal(error, errand.wish))
+        except DeliveryError as error:
+            return TryAgain(error, tuple(errand.notes))
+        except (LeaseLost, SQLAlchemyError):
+            raise
+        except Exception:
+            # One person whom the bridge fails on must stop nobody else, and must not be lost: it is tried again.
+            log.exception("delivery.failed", person_id=errand.person.id)
+            return TryAgain(TransientError("the bridge itself failed on this person: its log says where"))
+        return Settled(tuple(errand.notes))
+
+    def _bring_about(self, errand: Errand) -> None:
+        person = errand.person
+        if person.employee_number is not None:
+            align(errand)
+            errand.notes += [Note(problem.message) for problem in errand.wish.problems]
+            return
+        if person.is_tombstone or not person.days.wants_employment(errand.today):
+            found = find_created(errand)
+            if found is not None:
+                align(errand, found)
+            else:
+                _note_absence(errand)
+            return
+        if any(note.reason is Reason.claimed for note in errand.notes):
+            return  # Somebody not yet linked waits as a whole (rule P3).
+        found = hire(errand)
+        if found is not None:
+            align(errand, found)
+
+    def _settle(self, errand: Errand, outcome: Outcome) -> bool:
+        """Note how it ended. Whether the person changed meanwhile, and there is time to go round again."""
+        name = self.tenant.name
+        with self.database.write() as connection:
+            now = self.database.now(connection)
+            record = People(connection, name).get(errand.person.id, lock=True)
+            if record is None or record.lease != errand.lease:
+                raise LeaseLost(f"somebody else delivers person {errand.person.id} now")
+            History(connection, name, now).add(errand.person.id, *errand.unwritten, _entry(errand, outcome))
+            errand.unwritten.clear()
+            moved_on = record.revision != errand.revision
+            if isinstance(outcome, TryAgain):
+                delay = delay_seconds(outcome.error, record.attempts, self.random())
+                if not moved_on:
+                    Outbox(connection, name, now).try_again(
+                        errand.person.id, after_seconds=delay, detail=_waiting_text(outcome)
+                    )
+                self._log(errand, "delivery.retry", outcome, delay)
+                return False
+            settle_claims(connection, self.tenant, record.person, errand.wish, errand.today, now, keep_all=moved_on)
+            if not moved_on:
+                Outbox(connection, name, now).settle(
+                    errand.person.id, state=outcome.state, reason=outcome.reason, detail=outcome.detail
+                )
+                People(connection, name).forget(errand.person.id)
+        self._log(errand, "delivery.settled", outcome, None)
+        return moved_on and errand.budget.allows_write()
+
+    def _hand_over(self, person_id: PersonId) -> None:
+        """Who finds the lease lost marks the person due again: the other may have read too early (rule D1)."""
+        with self.database.write() as connection:
+            Outbox(connection, self.tenant.name, self.database.now(connection)).mark_due(person_id)
+        log.warning("delivery.lease_lost", person_id=person_id)
+
+    def _release(self, person_id: PersonId, lease: str) -> None:
+        with self.database.write() as connection:
+            Outbox(connection, self.tenant.name, self.database.now(connection)).release(person_id, lease)
+
+    def _log(self, errand: Errand, event: str, outcome: Outcome, delay: float | None) -> None:
+        if isinstance(outcome, TryAgain):
+            log.warning(
+                event,
+                person_id=errand.person.id,
+                error=type(outcome.error).__name__,
+                status=outcome.error.status,
+                retry_in_seconds=round(delay or 0.0, 1),
+            )
+        else:
+            log.info(event, person_id=errand.person.id, state=outcome.state, reason=outcome.reason)
+
+
+def _note_absence(errand: Errand) -> None:
+    if errand.person.creating is not None:
+        errand.store_creating(None)  # Read a moment ago, and certainly absent (rule H2).
+    if not errand.person.is_tombstone:
+        why = "inactive in Entra" if not errand.person.days.active else "the leave date is over"
+        errand.notes.append(Note(f"{why}: nothing is created in Ditio"))
+
+
+def _user_name(document: JsonObject | None) -> str:
+    return str(document.get("userName")) if document is not None else "a deleted user"
+
+
+def _entry(errand: Errand, outcome: Outcome) -> Entry:
+    if isinstance(outcome, TryAgain):
+        return Entry(
+            "delivery",
+            "try-again",
+            cause=errand.cause,
+            status=outcome.error.status,
+            request_id=errand.request_id,
+            ditio_request_id=outcome.error.request_id,
+        )
+    return Entry("delivery", outcome.reason or outcome.state, cause=errand.cause, request_id=errand.request_id)
+
+
+def _waiting_text(outcome: TryAgain) -> str:
+    return f"waits for Ditio: {outcome.error}"[:1000]

@@ -1,0 +1,120 @@
+"""Somebody without an employee: hire or adopt, never twice (rules H1-H3, P4, P6, R4)."""
+
+from scim_bridge.delivery.calls import Errand
+from scim_bridge.delivery.outcome import Note
+from scim_bridge.domain.canonical import same
+from scim_bridge.domain.delivery_state import Reason
+from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
+from scim_bridge.domain.employment import open_employment
+from scim_bridge.domain.operations import CreateEmployee
+from scim_bridge.domain.person import Creating
+from scim_bridge.errors import PermanentError
+from scim_bridge.plan.adoption import agreeing_fields, may_adopt, why_not
+from scim_bridge.plan.matching import holders_of, is_what_we_created
+
+
+def hire(errand: Errand) -> FoundEmployee | None:
+    """Find or create the employee of somebody who is to be employed.
+
+    Returns the employee that was found and linked, to be brought into line; None when there is nothing to compare
+    any more: just created, or held or parked, as the errand's notes then say.
+    """
+    wish = errand.wish
+    if missing := wish.missing():
+        errand.notes += [Note(problem.message, Reason.incomplete) for problem in missing]
+        return None
+    if (number := wish.employee_number) is None:
+        raise AssertionError("a complete wish has an employee number")
+    created = find_created(errand)
+    if created is not None:
+        return created
+    found = errand.get(number)
+    if found is not None:
+        return _adopt(errand, found)
+    if _is_somebody_else(errand, number):
+        return None
+    return _create(errand, number)
+
+
+def find_created(errand: Errand) -> FoundEmployee | None:
+    """The employee whom an earlier POST made, whose outcome we never learned: ours, whatever changed since."""
+    creating = errand.person.creating
+    if creating is None:
+        return None
+    found = errand.get(creating.employee_number)
+    if found is None or not is_what_we_created(creating, found):
+        return None
+    values = _created_values(errand.wish, creating, found)
+    errand.acknowledge(values, login=True, employed=True, link=found.employee_number)
+    return found
+
+
+def _created_values(wish: Wish, creating: Creating, found: FoundEmployee) -> dict[Field, Value | None]:
+    """What that POST certainly gave: what agrees now, and what was stored before it (so that it can be cleared)."""
+    stored: dict[Field, Value | None] = {Field.phone: creating.phone, Field.email: creating.email}
+    given = {field: value for field, value in stored.items() if value and same(field, value, found.values.get(field))}
+    current = open_employment(found.employments or ())
+    start: dict[Field, Value | None] = {Field.start_date: current.start} if current is not None else {}
+    return {**start, **given, **agreeing_fields(wish, found)}
+
+
+def _adopt(errand: Errand, found: FoundEmployee) -> FoundEmployee | None:
+    if not may_adopt(errand.wish, found, errand.tenant.adopt):
+        errand.notes.append(Note(why_not(errand.wish, found, errand.user_name), Reason.refused))
+        return None
+    errand.acknowledge(agreeing_fields(errand.wish, found), link=found.employee_number)
+    return found
+
+
+def _is_somebody_else(errand: Errand, number: EmployeeNumber) -> bool:
+    """Whether phone or e-mail belong to an employee with another number: never a create (rule P4)."""
+    for field in (Field.phone, Field.email):
+        value = errand.wish.text(field)
+        if value is None:
+            continue
+        for holder in holders_of(field, value, errand.search(value)):
+            if holder.employee_number != number:
+                errand.notes.append(Note(_taken(field, value, holder, number), Reason.refused))
+                return True
+    return False
+
+
+def _taken(field: Field, value: str, holder: FoundEmployee, number: EmployeeNumber) -> str:
+    return (
+        f"{field} {value} belongs to employee {holder.employee_number} in Ditio, so employee {number} was not created. "
+        f"If they are one person, set the employee number in Entra to {holder.employee_number} (or correct it in "
+        f"Ditio); if not, correct the {field} on either side. Then run `scim-bridge outbox retry`."
+    )
+
+
+def _create(errand: Errand, number: EmployeeNumber) -> FoundEmployee | None:
+    wish = errand.wish
+    phone = wish.text(Field.phone)
+    if phone is None:
+        raise AssertionError("a complete wish has a phone number")
+    creating = Creating(number, phone, wish.text(Field.email))
+    errand.store_creating(creating)
+    fields: dict[Field, Value] = {f: value for f, value in wish.values.items() if f is not Field.end_date}
+    try:
+        errand.send(CreateEmployee(number, fields), number)
+    except PermanentError as error:
+        return _refused(errand, creating, error)
+    errand.acknowledge(fields, login=True, employed=True, link=number)
+    return None
+
+
+def _refused(errand: Errand, creating: Creating, error: PermanentError) -> FoundEmployee | None:
+    """A POST refused as a duplicate is read again before it is believed: it may be our own, applied late (rule R4)."""
+    created = find_created(errand)
+    if created is not None:
+        return created
+    errand.store_creating(None)
+    errand.notes.append(refusal(error, errand.wish))
+    return None
+
+
+def refusal(error: PermanentError, wish: Wish) -> Note:
+    """Ditio's words, for the person. About a field that we did not send they mean missing data (rule H3)."""
+    named = next((field for field in Field if field.value == error.field), None)
+    reason = Reason.incomplete if named is not None and named not in wish.values else Reason.refused
+    return Note(f"{error}: {error.words}" if error.words else str(error), reason)

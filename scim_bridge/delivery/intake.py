@@ -1,0 +1,189 @@
+"""Intake: what a SCIM write means for its person, in the transaction that saves the document (rule A1)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+from sqlalchemy import Connection
+
+from scim_bridge.delivery.claiming import claim_wanted, settle_claims
+from scim_bridge.delivery.outcome import Note, Settled
+from scim_bridge.delivery.takeover import person_to_take_over
+from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.domain.documents import JsonObject, UserId
+from scim_bridge.domain.employee import Field, Problem, Wish
+from scim_bridge.domain.employment import Days, first_days, next_days
+from scim_bridge.domain.person import Person, PersonId
+from scim_bridge.errors import BridgeError
+from scim_bridge.plan.diff import as_found
+from scim_bridge.plan.steps import plan_person
+from scim_bridge.scim.reading import active_of
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.history import Entry, History
+from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.people import People, Record
+
+LEASE_MARGIN_SECONDS = 10.0
+"""How much longer than its budget a request keeps the lease: no worker takes a person first (rule A4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What to deliver once the transaction is committed."""
+
+    person_id: PersonId
+    lease: str | None
+    """This request's own lease on the due mark; None when there is nothing to deliver while it waits."""
+
+    lease_seconds: float = 0.0
+
+
+class IncompleteRefused(BridgeError):
+    """`DELIVERY__ON_INCOMPLETE` is `refuse`, and required values are missing or unusable (rule H3)."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(problem.message for problem in problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Turns the writes of one request into people who are due. Cheap to make: one for each request."""
+
+    database: Database
+    tenant: Tenant
+    request_id: str
+    new_id: Callable[[], str]
+
+    def user_created(self, connection: Connection, user_id: UserId, document: JsonObject) -> Ticket:
+        """A user was created. :raises IncompleteRefused: rule H3."""
+        now, today = self._moment(connection)
+        wish = self.tenant.wish(document, None, today)
+        people = People(connection, self.tenant.name)
+        external_id = _external_id(document)
+        former = person_to_take_over(connection, self.tenant, wish, external_id, now)
+        if former is not None:
+            people.set_user(former.person.id, user_id, external_id=external_id, now=now)
+            record = replace(former, person=replace(former.person, user_id=user_id))
+            return self._said(connection, record, document, now, today, "user-created")
+        person = Person(
+            id=PersonId(self.new_id()),
+            user_id=user_id,
+            days=first_days(
+                active=active_of(document),
+                leave=wish.day(Field.end_date),
+                start=None if Field.start_date in wish.defaulted else wish.day(Field.start_date),
+                today=today,
+            ),
+            provisioned_on=today,
+        )
+        self._refuse_incomplete(person, wish, today)
+        people.add(person, external_id=external_id, now=now)
+        people.set_days(person.id, person.days, wakes_on=person.days.wakes_on(today))
+        claim_wanted(connection, self.tenant, person, wish, today)
+        return self._due(connection, person.id, now, "user-created")
+
+    def user_changed(
+        self, connection: Connection, user_id: UserId, document: JsonObject, before: JsonObject
+    ) -> Ticket | None:
+        """A user was patched or replaced. :raises IncompleteRefused: rule H3."""
+        record = People(connection, self.tenant.name).of_user(user_id, lock=True)
+        if record is None:
+            # Another user took this one's person over (rule P2): one who is still inactive asks for nothing.
+            return self.user_created(connection, user_id, document) if active_of(document) else None
+        now, today = self._moment(connection)
+        return self._said(connection, record, document, now, today, "user-changed")
+
+    def user_repeated(self, connection: Connection, user_id: UserId) -> Ticket | None:
+        """A write that changed nothing: makes a held or parked person due again (rule A5)."""
+        record = People(connection, self.tenant.name).of_user(user_id, lock=True)
+        if record is None or record.reason is None:
+            return None
+        now, _ = self._moment(connection)
+        return self._due(connection, record.person.id, now, "user-repeated")
+
+    def user_deleted(self, connection: Connection, user_id: UserId, before: JsonObject) -> Ticket | None:
+        """A user was deleted: an ending (rule L7). `before` is the document that is gone now."""
+        people = People(connection, self.tenant.name)
+        record = people.of_user(user_id, lock=True)
+        if record is None:
+            return None  # His person belongs to another user now: this DELETE ends nobody (rule P2).
+        now, today = self._moment(connection)
+        days = self._days_after(record.person, active=False, leave=record.person.days.leave, today=today)
+        people.set_days(record.person.id, days, wakes_on=None)
+        people.set_user(record.person.id, None, external_id=None, now=now)
+        return self._due(connection, record.person.id, now, "user-deleted")
+
+    def _said(
+        self, connection: Connection, record: Record, document: JsonObject, now: datetime, today: date, what: str
+    ) -> Ticket:
+        """Entra has said something about a person who is known."""
+        wish = self.tenant.wish(document, record.person, today)
+        days = self._days_after(record.person, active=active_of(document), leave=wish.day(Field.end_date), today=today)
+        person = replace(record.person, days=days)
+        self._refuse_incomplete(person, wish, today)
+        people = People(connection, self.tenant.name)
+        people.set_days(person.id, days, wakes_on=days.wakes_on(today))
+        people.set_external_id(person.id, _external_id(document))
+        notes = claim_wanted(connection, self.tenant, person, wish, today)
+        if self._is_settled(record, person, wish, notes, today):
+            return self._settle(connection, person, wish, now, today, what)
+        return self._due(connection, person.id, now, what)
+
+    def _days_after(self, person: Person, *, active: bool, leave: date | None, today: date) -> Days:
+        acknowledged = person.acknowledged
+        return next_days(
+            person.days,
+            active=active,
+            leave=leave,
+            today=today,
+            open_start=acknowledged.day(Field.start_date) if acknowledged.employed else None,
+            ended_on=acknowledged.ended_on,
+        )
+
+    def _is_settled(self, record: Record, person: Person, wish: Wish, notes: list[Note], today: date) -> bool:
+        """Whether what Entra wants now equals what Ditio last acknowledged, so that nobody need ask (rule A5)."""
+        if record.due_since is not None or record.lease is not None or notes:
+            return False
+        if person.employee_number is None or person.acknowledged.login is None:
+            return False
+        shown = as_found(person.employee_number, person.acknowledged)
+        return not plan_person(person, wish, shown, self.tenant.policy, today=today).operations
+
+    def _settle(
+        self, connection: Connection, person: Person, wish: Wish, now: datetime, today: date, what: str
+    ) -> Ticket:
+        settled = Settled(tuple(Note(problem.message) for problem in wish.problems))
+        settle_claims(connection, self.tenant, person, wish, today, now, keep_all=False)
+        Outbox(connection, self.tenant.name, now).settle(
+            person.id, state=settled.state, reason=settled.reason, detail=settled.detail
+        )
+        self._remember(connection, person.id, now, what)
+        return Ticket(person.id, None)
+
+    def _due(self, connection: Connection, person_id: PersonId, now: datetime, what: str) -> Ticket:
+        lease = self.new_id() if self.tenant.inline_seconds > 0 else None
+        seconds = self.tenant.inline_seconds + LEASE_MARGIN_SECONDS
+        granted = Outbox(connection, self.tenant.name, now).mark_due(
+            person_id, request_id=self.request_id, lease=lease, lease_seconds=seconds
+        )
+        self._remember(connection, person_id, now, what)
+        return Ticket(person_id, lease if granted else None, seconds)
+
+    def _remember(self, connection: Connection, person_id: PersonId, now: datetime, what: str) -> None:
+        entry = Entry(what, "accepted", cause="request", request_id=self.request_id)
+        History(connection, self.tenant.name, now).add(person_id, entry)
+
+    def _refuse_incomplete(self, person: Person, wish: Wish, today: date) -> None:
+        is_new = person.employee_number is None and person.creating is None
+        if self.tenant.refuse_incomplete and is_new and person.days.wants_employment(today) and wish.missing():
+            raise IncompleteRefused(wish.missing())
+
+    def _moment(self, connection: Connection) -> tuple[datetime, date]:
+        now = self.database.now(connection)
+        return now, self.tenant.today(now)
+
+
+def _external_id(document: JsonObject) -> str | None:
+    value = document.get("externalId")
+    return value if isinstance(value, str) and value else None

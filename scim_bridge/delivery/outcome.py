@@ -1,0 +1,55 @@
+"""How an attempt to deliver a person ended."""
+
+from dataclasses import dataclass, field
+
+from scim_bridge.domain.delivery_state import Reason, State, state_of
+from scim_bridge.errors import DeliveryError
+
+MAX_DETAIL = 1000
+"""Characters of `deliveryDetail`; what Ditio says is bounded before it gets here."""
+
+WEIGHT = (Reason.gone, Reason.refused, Reason.claimed, Reason.no_operation, Reason.incomplete)
+"""Of several reasons the first of these is the person's; all of them are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that an administrator should know; with a reason, something that is not delivered."""
+
+    text: str
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Everything that could be done is done."""
+
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def reason(self) -> Reason | None:
+        """The weightiest reason why something is not delivered, if anything is not."""
+        reasons = {note.reason for note in self.notes}
+        return next((reason for reason in WEIGHT if reason in reasons), None)
+
+    @property
+    def state(self) -> State:
+        """What the person's state is now."""
+        return state_of(self.reason) if self.reason else State.delivered
+
+    @property
+    def detail(self) -> str | None:
+        """All notes as one text, the weightiest first."""
+        ordered = sorted(self.notes, key=lambda note: WEIGHT.index(note.reason) if note.reason else len(WEIGHT))
+        return "; ".join(dict.fromkeys(note.text for note in ordered))[:MAX_DETAIL] or None
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """Something stood in the way that may pass; what was done so far is kept."""
+
+    error: DeliveryError
+    notes: tuple[Note, ...] = field(default=())
+
+
+Outcome = Settled | TryAgain

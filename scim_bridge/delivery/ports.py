@@ -1,0 +1,23 @@
+"""The one thing behind a port: Ditio."""
+
+from typing import Protocol
+
+from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.operations import Answer, Call
+
+
+class Ditio(Protocol):
+    """What delivery asks of Ditio. Every method raises the `DeliveryError` that says what went wrong.
+
+    `within` is how many seconds are left for the call; None means that only the client's own time-out counts.
+    """
+
+    def get(self, number: EmployeeNumber, *, within: float | None = None) -> Answer | None:
+        """The employee with exactly this number, or None."""
+
+    def search(self, text: str, *, within: float | None = None) -> list[JsonObject]:
+        """Employees found by free text; not exact, so filter what comes back."""
+
+    def send(self, call: Call, *, within: float | None = None) -> Answer:
+        """Do something to an employee."""

@@ -1,0 +1,52 @@
+"""Somebody is created again: whose person he is (rule P2)."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.domain.canonical import same
+from scim_bridge.domain.employee import Field, Wish
+from scim_bridge.domain.person import Claim, ClaimKind
+from scim_bridge.plan.steps import owes_ending
+from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.people import People, Record
+
+
+def person_to_take_over(
+    connection: Connection, tenant: Tenant, wish: Wish, external_id: str | None, now: datetime
+) -> Record | None:
+    """The former person whom a newly created user continues; None for a newcomer.
+
+    A deleted stranger with the same number, whose ending is delivered, gives number and link up here.
+    """
+    number = wish.employee_number
+    if number is None:
+        return None
+    people, claims = People(connection, tenant.name), Claims(connection, tenant.name)
+    holder_id = claims.holder(Claim(ClaimKind.employee_number, number))
+    holder = people.get(holder_id, lock=True) if holder_id is not None else None
+    if holder is None or holder.person.days.active:
+        return None
+    if _agrees(holder, wish, external_id):
+        return holder
+    if holder.person.is_tombstone and not owes_ending(holder.person, tenant.policy):
+        people.unlink(holder.person.id)
+        for waiter in claims.keep_only(holder.person.id, ()):
+            Outbox(connection, tenant.name, now).mark_due(waiter)
+    return None
+
+
+def _agrees(holder: Record, wish: Wish, external_id: str | None) -> bool:
+    if external_id is not None and external_id == holder.external_id:
+        return True
+    known, creating = holder.person.acknowledged.values, holder.person.creating
+    phones = (known.get(Field.phone), creating.phone if creating else None)
+    emails = (known.get(Field.email), creating.email if creating else None)
+    return _any_same(Field.phone, wish, phones) or _any_same(Field.email, wish, emails)
+
+
+def _any_same(field: Field, wish: Wish, known: tuple[object, ...]) -> bool:
+    wanted = wish.text(field)
+    return wanted is not None and any(isinstance(value, str) and same(field, wanted, value) for value in known)

@@ -1,0 +1,68 @@
+"""One company: its mapping, its rules of delivery and its Ditio."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from scim_bridge.delivery.ports import Ditio
+from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.employee import Field, Wish
+from scim_bridge.domain.person import Claim, ClaimKind, Person
+from scim_bridge.mapping.from_scim import wish_from_user
+from scim_bridge.mapping.rules import Rules
+from scim_bridge.plan.adoption import Adopt
+from scim_bridge.plan.steps import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Everything that differs between companies, read from the settings once."""
+
+    name: str
+    rules: Rules
+    policy: Policy
+    ditio: Ditio
+    adopt: Adopt = Adopt.verify
+    refuse_incomplete: bool = False
+    inline_seconds: float = 5.0
+    call_seconds: float = 20.0
+    """The longest that one call to Ditio may take; a lease has to outlast it (rule D1)."""
+
+    def today(self, now: datetime) -> date:
+        """The calendar day in the company's time zone."""
+        return now.astimezone(self.rules.zone).date()
+
+    def wish(self, document: JsonObject, person: Person | None, today: date) -> Wish:
+        """The employee that a SCIM document asks for."""
+        if person is None:
+            return wish_from_user(document, self.rules, today=today)
+        served = person.acknowledged.sources if person.employee_number is not None else None
+        return wish_from_user(document, self.rules, today=today, provisioned_on=person.provisioned_on, served=served)
+
+
+EMPTY_WISH = Wish(values={})
+"""What a deleted user wishes."""
+
+
+def wanted_claims(wish: Wish) -> frozenset[Claim]:
+    """The claims of a person who is to be employed (rule P3)."""
+    values = ((ClaimKind.employee_number, wish.employee_number), (ClaimKind.phone, wish.text(Field.phone)))
+    return frozenset(Claim(kind, value) for kind, value in values if value)
+
+
+def acknowledged_claims(person: Person) -> frozenset[Claim]:
+    """The claims to what Ditio has, or may have taken without our knowing: nobody else may get these."""
+    return frozenset(_acknowledged(person))
+
+
+def _acknowledged(person: Person) -> list[Claim]:
+    claims: list[Claim] = []
+    for number in (person.employee_number, person.renumbering):
+        if number:
+            claims.append(Claim(ClaimKind.employee_number, number))
+    phone = person.acknowledged.phone
+    if phone:
+        claims.append(Claim(ClaimKind.phone, phone))
+    if person.creating is not None:
+        claims.append(Claim(ClaimKind.employee_number, person.creating.employee_number))
+        claims.append(Claim(ClaimKind.phone, person.creating.phone))
+    return claims

@@ -1,0 +1,69 @@
+"""The worker: delivers whoever is due, one after another; any number of workers may run."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from scim_bridge.delivery.budget import Budget
+from scim_bridge.delivery.calls import LEASE_MARGIN_SECONDS
+from scim_bridge.delivery.converge import Convergence
+from scim_bridge.logs import get_logger
+from scim_bridge.storage.outbox import Leased, Outbox
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Takes due people under a lease and delivers them, for all tenants in turn."""
+
+    convergences: Sequence[Convergence]
+    new_id: Callable[[], str]
+
+    def run_once(self) -> bool:
+        """Deliver one person of each tenant. Whether there was anybody."""
+        served = [self._serve(convergence) for convergence in self.convergences]
+        return any(served)
+
+    def run_until_idle(self) -> int:
+        """Deliver until nothing is due, or all that is due waits in back-off. How many deliveries were made."""
+        delivered = 0
+        while self.run_once():
+            delivered += 1
+        return delivered
+
+    def run(self, stop: Callable[[], bool], pause: Callable[[], None]) -> None:
+        """Deliver until `stop` says so; `pause` waits a moment when nobody is due."""
+        while not stop():
+            if not self.run_once():
+                pause()
+
+    def wake(self) -> int:
+        """Mark those due whose leave date is over (rule L2). How many."""
+        return sum(self._wake(convergence) for convergence in self.convergences)
+
+    def _serve(self, convergence: Convergence) -> bool:
+        self._wake(convergence)
+        leased = self._lease(convergence)
+        if leased is None:
+            return False
+        seconds = convergence.tenant.call_seconds + LEASE_MARGIN_SECONDS
+        convergence.deliver(
+            leased.person_id,
+            leased.lease,
+            lease_seconds=seconds,
+            budget=Budget(convergence.monotonic),
+            cause="worker",
+        )
+        return True
+
+    def _lease(self, convergence: Convergence) -> Leased | None:
+        database, tenant = convergence.database, convergence.tenant
+        with database.write() as connection:
+            outbox = Outbox(connection, tenant.name, database.now(connection))
+            return outbox.lease_next(self.new_id(), tenant.call_seconds + LEASE_MARGIN_SECONDS)
+
+    def _wake(self, convergence: Convergence) -> int:
+        database, tenant = convergence.database, convergence.tenant
+        with database.write() as connection:
+            now = database.now(connection)
+            return Outbox(connection, tenant.name, now).wake(tenant.today(now))
