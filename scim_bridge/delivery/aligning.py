@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import date
 
 from scim_bridge.delivery.calls import Errand
-from scim_bridge.delivery.hiring import refusal
 from scim_bridge.delivery.outcome import Note
+from scim_bridge.delivery.refusing import refusal
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value
 from scim_bridge.domain.operations import (
@@ -99,7 +99,7 @@ def _send(errand: Errand, operation: Operation) -> None:
     try:
         errand.send(operation, number)
     except PermanentError as error:
-        errand.notes.append(refusal(error, errand.wish))
+        errand.notes.append(refusal(error, operation))
         return
     except OperationMissing as error:
         errand.notes.append(Note(str(error), Reason.no_operation))

@@ -11,8 +11,9 @@ from scim_bridge.delivery.aligning import align
 from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.claiming import claim_wanted, settle_claims
-from scim_bridge.delivery.hiring import find_created, hire, refusal
+from scim_bridge.delivery.hiring import find_created, hire
 from scim_bridge.delivery.outcome import Note, Outcome, Settled, TryAgain
+from scim_bridge.delivery.refusing import refusal
 from scim_bridge.delivery.retry import delay_seconds
 from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant
 from scim_bridge.domain.delivery_state import Reason
@@ -100,7 +101,7 @@ class Convergence:
         try:
             self._bring_about(errand)
         except PermanentError as error:  # A read that Ditio refuses; a refused write is noted where it is sent.
-            errand.notes.append(refusal(error, errand.wish))
+            errand.notes.append(refusal(error))
         except DeliveryError as error:
             return TryAgain(error, tuple(errand.notes))
         except (LeaseLost, SQLAlchemyError):

@@ -2,6 +2,7 @@
 
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.outcome import Note
+from scim_bridge.delivery.refusing import refusal
 from scim_bridge.domain.canonical import same
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
@@ -98,23 +99,18 @@ def _create(errand: Errand, number: EmployeeNumber) -> FoundEmployee | None:
     try:
         errand.send(CreateEmployee(number, fields), number)
     except PermanentError as error:
-        return _refused(errand, creating, error)
+        return _refused(errand, creating, error, CreateEmployee(number, fields))
     errand.acknowledge(fields, login=True, employed=True, link=number)
     return None
 
 
-def _refused(errand: Errand, creating: Creating, error: PermanentError) -> FoundEmployee | None:
+def _refused(
+    errand: Errand, creating: Creating, error: PermanentError, operation: CreateEmployee
+) -> FoundEmployee | None:
     """A POST refused as a duplicate is read again before it is believed: it may be our own, applied late (rule R4)."""
     created = find_created(errand)
     if created is not None:
         return created
     errand.store_creating(None)
-    errand.notes.append(refusal(error, errand.wish))
+    errand.notes.append(refusal(error, operation))
     return None
-
-
-def refusal(error: PermanentError, wish: Wish) -> Note:
-    """Ditio's words, for the person. About a field that we did not send they mean missing data (rule H3)."""
-    named = next((field for field in Field if field.value == error.field), None)
-    reason = Reason.incomplete if named is not None and named not in wish.values else Reason.refused
-    return Note(f"{error}: {error.words}" if error.words else str(error), reason)

@@ -34,6 +34,9 @@ class Field(StrEnum):
 REQUIRED = (Field.employee_number, Field.first_name, Field.last_name, Field.phone)
 """What an employee can't be created without and Entra has to send ([I] in the facts about Ditio)."""
 
+NEEDED = (*REQUIRED, Field.birth_date, Field.start_date, Field.end_date)
+"""What somebody not yet linked is held for: the required fields, and any day that was sent and can't be read."""
+
 PROFILE_FIELDS = (Field.first_name, Field.last_name, Field.email, Field.work_title, Field.birth_date)
 """What the profile PATCH carries; every other field has an operation of its own."""
 
@@ -86,8 +89,8 @@ class Wish:
         return EmployeeNumber(number) if number else None
 
     def missing(self) -> tuple[Problem, ...]:
-        """What keeps this employee from being created, one problem for each required field."""
-        return tuple(p for p in self.problems if p.field in REQUIRED and p.field not in self.values)
+        """What keeps this employee from being created: required values, and days that can't be read (rule T1)."""
+        return tuple(p for p in self.problems if p.field in NEEDED and p.field not in self.values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,9 +139,7 @@ def _is_stale(
     return open_start is not None and leave < open_start
 
 
-def return_start(
-    *, start: date | None, active_since: date | None, ended_on: date | None, today: date
-) -> date:
+def return_start(*, start: date | None, active_since: date | None, ended_on: date | None, today: date) -> date:
     """On which day a new employment starts when somebody comes back (rule L4).
 
     :param start: `employmentStartDate`, where Entra sends one; one that is not after the last end is stale.

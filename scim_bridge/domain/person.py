@@ -45,6 +45,9 @@ class Acknowledged:
     login: bool | None = None
     """Whether the login is open (True) or closed (False), as last acknowledged; None before that."""
 
+    sources: Mapping[Field, str] = field(default_factory=dict)
+    """Which SCIM attribute each value came from (rule C3)."""
+
     employed: bool | None = None
     """Whether an employment is open, as last acknowledged; None before that."""
 

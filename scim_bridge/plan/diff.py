@@ -20,8 +20,6 @@ from scim_bridge.domain.ownership import Owner
 from scim_bridge.domain.person import Acknowledged
 from scim_bridge.plan.changes import Change
 
-UNKNOWN = object()
-
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -57,8 +55,8 @@ def _change(c: Comparison, field: Field) -> Iterator[Change]:
         if known and found is None:
             yield Change(field, wanted, None)
         return
-    if not known and field not in c.acknowledged.values:
-        return  # Neither shown nor ever acknowledged: unknown is not different.
+    if not known and field not in c.acknowledged.values and field is Field.phone:
+        return  # A login that is not shown is unknown, not different, and is not changed on a guess (rule C2).
     if not same(field, wanted, found):
         yield Change(field, wanted, found)
 

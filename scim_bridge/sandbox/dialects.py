@@ -99,9 +99,7 @@ _DIALECTS = {
         user_patch=_flagged_patch,
         clearing=lambda path: patch({"op": "replace", "path": path, "value": ""}),
         members_added=lambda ids: patch({"op": "add", "path": "members", "value": _members(ids)}),
-        members_removed=lambda ids: patch(
-            *({"op": "remove", "path": f'members[value eq "{each}"]'} for each in ids)
-        ),
+        members_removed=lambda ids: patch(*({"op": "remove", "path": f'members[value eq "{each}"]'} for each in ids)),
         group_renamed=lambda name: patch({"op": "replace", "value": {"displayName": name}}),
     ),
 }

@@ -131,9 +131,7 @@ class SandboxDitio:
 
     def calls(self, method: str | None = None, containing: str = "") -> list[Recorded]:
         """Return the calls with this method (None: any) whose path contains a text."""
-        return [
-            call for call in list(self.requests) if method in (None, call.method) and containing in call.path
-        ]
+        return [call for call in list(self.requests) if method in (None, call.method) and containing in call.path]
 
     def writes(self) -> list[Recorded]:
         """Return the calls that may change something; token requests do not."""

@@ -95,9 +95,7 @@ class EmployeesApi:
             "disable": lambda: company.set_disabled(number, True),
             "enable": lambda: company.set_disabled(number, False),
             "change-phone-number": lambda: company.change_phone(number, forms.phone(_body())),
-            "change-employee-number": lambda: company.change_number(
-                number, forms.text(_body(), "employeeNumber")
-            ),
+            "change-employee-number": lambda: company.change_number(number, forms.text(_body(), "employeeNumber")),
         }
         if operation not in operations:
             raise Refused(404, "", "There is no such operation.", "NotFound")

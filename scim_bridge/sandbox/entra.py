@@ -105,9 +105,7 @@ class SandboxEntra:
         user.extra.pop(path, None)
         if hasattr(user, field):
             setattr(user, field, None)
-        answer = self._calls.call(
-            "PATCH", resource_path("/Users", link.scim_id), self._dialect.clearing(path)
-        )
+        answer = self._calls.call("PATCH", resource_path("/Users", link.scim_id), self._dialect.clearing(path))
         step = answer.step(user.object_id, "update")
         if step.ok:
             link.known.pop(path, None)
@@ -183,9 +181,7 @@ class SandboxEntra:
 
     def _patch(self, user: EntraUser, link: _Link, dialect: Dialect, changed: JsonObject) -> Step:
         body = dialect.user_patch(link.known, changed)
-        answer = checked(
-            self._calls.call("PATCH", resource_path("/Users", link.scim_id), body), user.object_id
-        )
+        answer = checked(self._calls.call("PATCH", resource_path("/Users", link.scim_id), body), user.object_id)
         step = answer.step(user.object_id, _action(link.known, changed))
         if step.ok:
             link.known |= changed

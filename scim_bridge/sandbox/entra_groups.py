@@ -103,8 +103,6 @@ class GroupSync:
             self._links.pop(group.object_id, None)
         return step
 
-    def _call(
-        self, group: EntraGroup, action: str, method: str, path: str, body: JsonObject | None = None
-    ) -> Step:
+    def _call(self, group: EntraGroup, action: str, method: str, path: str, body: JsonObject | None = None) -> Step:
         answer = checked(self._calls.call(method, path, body), group.object_id)
         return answer.step(group.object_id, action)

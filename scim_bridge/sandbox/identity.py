@@ -95,9 +95,7 @@ class Identity:
             number = len(self._tokens) + 1
             text = f"sandbox-{number}-{self._random.getrandbits(128):032x}"
             self._tokens[text] = _Token(f"token-{number}", scopes, self._now() + timedelta(seconds=seconds))
-        return jsonify(
-            access_token=text, expires_in=seconds, token_type="Bearer", scope=" ".join(sorted(scopes))
-        )
+        return jsonify(access_token=text, expires_in=seconds, token_type="Bearer", scope=" ".join(sorted(scopes)))
 
 
 def _bearer(authorization: str) -> str:

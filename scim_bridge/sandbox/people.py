@@ -61,9 +61,7 @@ def people(
     """
     phones = _phones(count, rng)
     addresses: set[str] = set()
-    return [
-        _person(rng, phone, start_number + index, domain, addresses) for index, phone in enumerate(phones)
-    ]
+    return [_person(rng, phone, start_number + index, domain, addresses) for index, phone in enumerate(phones)]
 
 
 def _person(rng: randomness.Random, phone: str, number: int, domain: str, addresses: set[str]) -> EntraUser:

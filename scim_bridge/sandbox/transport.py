@@ -140,9 +140,7 @@ def _body(body: Any) -> bytes:
             return b"".join(body)
 
 
-def _raw(
-    request: requests.PreparedRequest, body: bytes, status: str, headers: list[tuple[str, str]]
-) -> HTTPResponse:
+def _raw(request: requests.PreparedRequest, body: bytes, status: str, headers: list[tuple[str, str]]) -> HTTPResponse:
     code, _, reason = status.partition(" ")
     return HTTPResponse(
         body=BytesIO(body),

@@ -130,9 +130,7 @@ def test_the_roster_comes_in_chunks_until_the_token_is_absent(client, ditio):
 
     first = client.sends("GET", "/reporting/v1/user?ChunkLimit=3").json()
     token = first["continuationToken"]
-    second = client.sends(
-        "GET", "/reporting/v1/user", params={"ChunkLimit": 3, "ContinuationToken": token}
-    ).json()
+    second = client.sends("GET", "/reporting/v1/user", params={"ChunkLimit": 3, "ContinuationToken": token}).json()
 
     assert [row["employeeNumber"] for row in first["data"] + second["data"]] == ["0", "1", "2", "3", "4"]
     assert "continuationToken" not in second

@@ -247,9 +247,7 @@ def test_the_flagged_dialect_clears_with_empty_text(connected):
     assert user.leave_date is None
 
 
-@pytest.mark.parametrize(
-    ("dialect", "op", "value"), [("default", "Add", "u1"), (FLAG, "add", {"value": "u1"})]
-)
+@pytest.mark.parametrize(("dialect", "op", "value"), [("default", "Add", "u1"), (FLAG, "add", {"value": "u1"})])
 def test_the_manager_follows_in_a_second_pass(connected, dialect, op, value):
     entra = connected(dialect)
     boss = entra.directory.add(adele(object_id="0a-0", user_principal_name="boss@contoso.example"))
@@ -316,9 +314,7 @@ def test_a_failed_user_is_tried_again_in_the_next_cycle(entra, endpoint):
     first = entra.cycle()
     second = entra.cycle()
 
-    assert [(step.status, step.scim_type, step.detail) for step in first.failed] == [
-        (409, "uniqueness", "taken")
-    ]
+    assert [(step.status, step.scim_type, step.detail) for step in first.failed] == [(409, "uniqueness", "taken")]
     assert (first.quarantined, [step.action for step in second.steps]) == (False, ["create"])
 
 

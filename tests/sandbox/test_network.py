@@ -161,9 +161,7 @@ def test_the_back_door(client, ditio):
     assert client.sends("POST", "/_sandbox/faults", {"colour": "red"}).status_code == 400
 
     state = client.sends("GET", "/_sandbox/employees").json()["1042"]
-    assert state["employments"] == [
-        {"start": "2024-01-01", "end": "2025-06-30", "department": None, "payroll": 1}
-    ]
+    assert state["employments"] == [{"start": "2024-01-01", "end": "2025-06-30", "department": None, "payroll": 1}]
     assert state["createdCount"] == 0
     assert [call["status"] for call in client.sends("GET", "/_sandbox/requests").json()] == [200, 503]
     assert client.sends("DELETE", "/_sandbox/requests").status_code == 204

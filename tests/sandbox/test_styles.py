@@ -227,9 +227,7 @@ def test_operations_without_documentation(styled):
     assert client.employees("POST", "/1042/disable").status_code == 404
     assert client.employees("PATCH", "/1042/enable").status_code == 405
     assert client.employees("POST", "/1042/change-phone-number", {"phone": "+4798765432"}).status_code == 200
-    assert (
-        client.employees("POST", "/1042/change-employee-number", {"employeeNumber": "7"}).status_code == 200
-    )
+    assert client.employees("POST", "/1042/change-employee-number", {"employeeNumber": "7"}).status_code == 200
     assert ditio.employee("7").phone == "+4798765432"
 
 
@@ -284,9 +282,7 @@ def test_partial_certificates(styled):
         "validUntilDateTime": "2028-01-15T00:00:00Z",
     }
 
-    answer = client.sends(
-        "POST", "/core/api/v4/integration/certificates", [good, {**good, "employeeNumber": "?"}]
-    )
+    answer = client.sends("POST", "/core/api/v4/integration/certificates", [good, {**good, "employeeNumber": "?"}])
 
     assert (answer.status_code, list(ditio.certificates)) == (400, [("1042", "Byggekort")])
 

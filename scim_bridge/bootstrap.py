@@ -1,0 +1,148 @@
+"""Builds the concrete parts from the settings: the only place that picks them, and reads the clock."""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from threading import BoundedSemaphore
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import requests
+from scim2_models import ScimProvider
+
+from scim_bridge.delivery.converge import Convergence
+from scim_bridge.delivery.inline import Inline
+from scim_bridge.delivery.intake import Intake
+from scim_bridge.delivery.ports import Ditio
+from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.delivery.worker import Worker
+from scim_bridge.ditio.config import DitioConfig, operation_setting
+from scim_bridge.ditio.employees import DitioClient
+from scim_bridge.domain.operations import OperationName
+from scim_bridge.errors import SettingsError
+from scim_bridge.mapping.rules import Rules, rules_from
+from scim_bridge.plan.adoption import Adopt
+from scim_bridge.plan.steps import Policy, Step
+from scim_bridge.scim.provider import build_provider
+from scim_bridge.settings import Settings
+from scim_bridge.storage.database import Database
+
+DEFAULT_TENANT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that a process needs, joined."""
+
+    settings: Settings
+    database: Database
+    provider: ScimProvider
+    tenants: Mapping[str, Tenant]
+    inline: Mapping[str, Inline]
+    convergences: Mapping[str, Convergence]
+    base_url: str
+    """Where Entra reaches the bridge; no slash at the end."""
+
+    new_id: Callable[[], str]
+
+    def intake(self, tenant: str, request_id: str) -> Intake:
+        """The intake of one request."""
+        return Intake(self.database, self.tenants[tenant], request_id, self.new_id)
+
+    def worker(self) -> Worker:
+        """A worker for all tenants."""
+        return Worker(list(self.convergences.values()), self.new_id)
+
+
+def open_database(settings: Settings, *, clock: Callable[[], datetime] | None = None) -> Database:
+    """The database of the settings."""
+    return Database(settings.database.url, clock=clock, pool_size=settings.server.threads + 2)
+
+
+def build(
+    settings: Settings,
+    *,
+    database: Database | None = None,
+    session_factory: Callable[[], requests.Session] | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+    jitter: Callable[[], float] = random.random,
+    bind: str | None = None,
+) -> Parts:
+    """Join the parts.
+
+    :param session_factory: Makes the sessions that calls to Ditio go out on; tests hang the simulated Ditio on them.
+    :param bind: The address that is listened on, where the settings' own is overridden.
+    :raises SettingsError: something that delivery can't do without is missing or wrong.
+    """
+    if missing := settings.ditio.missing():
+        raise SettingsError("\n".join(f"{name} is not set, and Ditio can't be called without it" for name in missing))
+    database = database or open_database(settings)
+    client = DitioClient(_ditio_config(settings), session_factory=session_factory, monotonic=monotonic)
+    tenant = _tenant(settings, client)
+    convergence = Convergence(database, tenant, monotonic, jitter)
+    places = BoundedSemaphore(max(1, settings.server.threads // 2))
+    return Parts(
+        settings=settings,
+        database=database,
+        provider=build_provider(max_page_size=settings.scim.max_page_size),
+        tenants={tenant.name: tenant},
+        inline={tenant.name: Inline(convergence, places, monotonic)},
+        convergences={tenant.name: convergence},
+        base_url=settings.server.base_url or f"http://{bind or settings.server.bind}",
+        new_id=lambda: str(uuid4()),
+    )
+
+
+def build_rules(settings: Settings) -> Rules:
+    """The mapping of the settings. :raises SettingsError: it can't be used."""
+    mapping = settings.mapping
+    try:
+        return rules_from(
+            mapping.fields,
+            phone_region=mapping.phone_region,
+            payroll=None if mapping.payroll == "omit" else mapping.payroll,
+            zone=ZoneInfo(settings.ditio.time_zone),
+        )
+    except ValueError as exc:
+        raise SettingsError(str(exc)) from exc
+
+
+def _tenant(settings: Settings, client: Ditio) -> Tenant:
+    delivery, rules = settings.delivery, build_rules(settings)
+    return Tenant(
+        name=DEFAULT_TENANT,
+        rules=rules,
+        policy=Policy(
+            owners=rules.owners(),
+            offboarding=[Step(step) for step in delivery.offboarding],
+            rehiring=[Step(step) for step in delivery.rehiring],
+        ),
+        ditio=client,
+        adopt=Adopt(delivery.adopt),
+        refuse_incomplete=delivery.on_incomplete == "refuse",
+        inline_seconds=delivery.inline_seconds,
+        call_seconds=settings.ditio.timeout_seconds,
+    )
+
+
+def _ditio_config(settings: Settings) -> DitioConfig:
+    ditio = settings.ditio
+    raw = ditio.operations.model_dump()
+    try:
+        operations = {OperationName[name]: operation_setting(OperationName[name], raw[name]) for name in raw}
+    except ValueError as exc:
+        raise SettingsError(str(exc)) from exc
+    return DitioConfig(
+        api_url=ditio.api_url or "",
+        identity_url=ditio.identity_url or "",
+        client_id=ditio.client_id or "",
+        client_secret=ditio.client_secret.get_secret_value() if ditio.client_secret else "",
+        scope=ditio.scope,
+        company_id=ditio.company_id,
+        send_company_id=ditio.send_company_id,
+        timeout_seconds=ditio.timeout_seconds,
+        max_concurrency=ditio.max_concurrency,
+        operations=operations,
+    )

@@ -1,0 +1,143 @@
+"""An employee who is there already: adopted where it is certain, left alone where not."""
+
+import pytest
+
+from tests.world import World, a_user, day
+
+
+def test_an_existing_employee_is_adopted_and_updated(styled: World):
+    """H1: found by number, the phone agrees: linked, and the difference is sent; nobody is created."""
+    styled.ditio.plant(
+        "1042",
+        "Kari",
+        "Nordmann",
+        "+4798765432",
+        email="kari.nordmann@contractor.example",
+        start=day("2020-01-01"),
+        department="Anlegg",
+        work_title="Lærling",
+    )
+    kari = a_user()
+
+    styled.provisions(kari)
+
+    employee = styled.employee("1042")
+    assert employee.created_count == 0
+    assert employee.work_title == "Maskinfører"
+    assert employee.employment.start == day("2020-01-01")
+    # A birth date that Ditio does not show is unknown: a seed is sent only where Ditio certainly has none.
+    birth_date = {} if styled.ditio.style.omit_empty else {"birthDate": "1990-05-15"}
+    assert styled.sent() == [("PATCH", "/1042", {"workTitle": "Maskinfører", **birth_date})]
+    assert styled.state(kari) == ("delivered", None)
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {"phone": "+4798765432"},
+        {"phone": "+4741111111", "email": "Kari.Nordmann@contractor.example"},
+        {"phone": "+4741111111", "last_name": "nordmann".title(), "birth_date": day("1990-05-15")},
+    ],
+    ids=["phone", "e-mail", "birth date and last name"],
+)
+def test_what_verify_accepts(world: World, planted: dict[str, object]):
+    """H1: phone, e-mail, or birth date and last name agree."""
+    world.ditio.plant("1042", **planted)
+    kari = a_user()
+    world.provisions(kari)
+
+    assert world.state(kari)[0] == "delivered"
+    assert world.employee("1042").first_name == "Kari"
+    assert world.employee("1042").phone == "+4798765432"
+
+
+def test_a_stranger_is_left_alone(styled: World):
+    """H1: nothing agrees: parked, both sides and the cure named; Ditio's employee is untouched."""
+    styled.ditio.plant("1042", "Ola", "Hansen", "+4741111111", email="ola@elsewhere.example")
+    kari = a_user()
+
+    step = styled.provisions(kari)
+
+    assert step.status == 201
+    assert styled.sent() == []
+    employee = styled.employee("1042")
+    assert (employee.first_name, employee.phone) == ("Ola", "+4741111111")
+    state, detail = styled.state(kari)
+    assert state == "parked"
+    assert detail is not None
+    assert "+4741111111" in detail
+    assert "+4798765432" in detail
+
+
+def test_the_same_phone_under_another_number_is_never_a_create(styled: World):
+    """P4: a hit under another number is a refusal that names that number."""
+    styled.ditio.plant("77", "Kari", "Nordmann", "+4798765432")
+    kari = a_user()
+
+    styled.provisions(kari)
+
+    assert styled.sent() == []
+    state, detail = styled.state(kari)
+    assert state == "parked"
+    assert detail is not None
+    assert "employee 77" in detail
+
+
+def test_the_same_e_mail_under_another_number_is_never_a_create(world: World):
+    """P4: before a create Ditio is searched by e-mail too."""
+    world.ditio.plant("77", "Kari", "Nordmann", "+4741111111", email="KARI.nordmann@contractor.example")
+    world.provisions(a_user())
+
+    assert world.sent() == []
+
+
+@pytest.mark.parametrize(("adopt", "created"), [("always", "delivered"), ("never", "parked")])
+def test_the_setting_decides(world: World, adopt: str, created: str):
+    """H1: `DELIVERY__ADOPT` = `always`, `never`."""
+    world.restarts_with(delivery={"adopt": adopt})
+    world.ditio.plant("1042", "Ola", "Hansen", "+4741111111" if adopt == "always" else "+4798765432")
+    kari = a_user()
+    world.provisions(kari)
+
+    assert world.state(kari)[0] == created
+
+
+def test_adoption_clears_nothing(world: World):
+    """H5: an attribute that Entra never sent is not a wish; adoption clears nothing."""
+    world.ditio.plant("1042", "Kari", "Nordmann", "+4798765432", email="old@contractor.example", work_title="Formann")
+    world.provisions(a_user(job_title=None, mail=None, user_principal_name="kari"))
+
+    assert world.employee("1042").email == "old@contractor.example"
+    assert world.employee("1042").work_title == "Formann"
+
+
+def test_a_former_employee_is_hired_again(world: World):
+    """H1, L4: a former employee, ended and disabled, is adopted, enabled and gets a new employment."""
+    world.ditio.plant(
+        "1042", "Kari", "Nordmann", "+4798765432", start=day("2020-01-01"), end=day("2024-12-31"), disabled=True
+    )
+    kari = a_user()
+    world.provisions(kari)
+
+    employee = world.employee("1042")
+    assert not employee.disabled
+    assert employee.employment.start == day("2026-03-01")
+    assert employee.created_count == 0
+    assert world.state(kari) == ("delivered", None)
+
+
+def test_a_change_of_phone_to_a_strangers_number_is_not_sent(world: World):
+    """P4: before a change of phone Ditio is searched by phone."""
+    kari = a_user()
+    world.provisions(kari)
+    world.ditio.plant("77", phone="+4741234567")
+    world.forget()
+
+    world.changes(kari, mobile="41234567", job_title="Formann")
+
+    assert world.sent() == [("PATCH", "/1042", {"workTitle": "Formann"})]
+    assert world.employee("1042").phone == "+4798765432"
+    state, detail = world.state(kari)
+    assert state == "parked"
+    assert detail is not None
+    assert "employee 77" in detail
