@@ -123,6 +123,7 @@ def _tenant(settings: Settings, client: Ditio) -> Tenant:
         adopt=Adopt(delivery.adopt),
         refuse_incomplete=delivery.on_incomplete == "refuse",
         inline_seconds=delivery.inline_seconds,
+        read_lag_seconds=settings.ditio.read_lag_seconds,
         call_seconds=settings.ditio.timeout_seconds,
     )
 

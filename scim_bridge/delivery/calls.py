@@ -117,6 +117,11 @@ class Errand:
         if link is not None:
             self.person = replace(self.person, employee_number=link, creating=None, renumbering=None)
 
+    def now(self) -> datetime:
+        """What time it is by the database's clock."""
+        with self.database.read() as connection:
+            return self.database.now(connection)
+
     def store_creating(self, creating: Creating | None) -> None:
         """Store what is about to be POSTed, before it is (rule P6); None forgets it."""
         with self.database.write() as connection:

@@ -11,15 +11,16 @@ from scim_bridge.delivery.aligning import align
 from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.claiming import claim_wanted, settle_claims
-from scim_bridge.delivery.hiring import find_created, hire
-from scim_bridge.delivery.outcome import Note, Outcome, Settled, TryAgain
+from scim_bridge.delivery.hiring import find_created, hire, settle_absence
+from scim_bridge.delivery.outcome import MAX_DETAIL, Outcome, Settled, TryAgain
 from scim_bridge.delivery.refusing import refusal
+from scim_bridge.delivery.remarks import remarks
 from scim_bridge.delivery.retry import delay_seconds
 from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.person import PersonId
-from scim_bridge.errors import DeliveryError, LeaseLost, PermanentError, TransientError
+from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost, PermanentError, TransientError
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.documents import document_of
@@ -116,20 +117,18 @@ class Convergence:
         person = errand.person
         if person.employee_number is not None:
             align(errand)
-            errand.notes += [Note(problem.message) for problem in errand.wish.problems]
-            return
-        if person.is_tombstone or not person.days.wants_employment(errand.today):
+        elif person.is_tombstone or not person.days.wants_employment(errand.today):
             found = find_created(errand)
             if found is not None:
                 align(errand, found)
             else:
-                _note_absence(errand)
-            return
-        if any(note.reason is Reason.claimed for note in errand.notes):
-            return  # Somebody not yet linked waits as a whole (rule P3).
-        found = hire(errand)
-        if found is not None:
-            align(errand, found)
+                settle_absence(errand)
+        elif not any(note.reason is Reason.claimed for note in errand.notes):
+            # Somebody not yet linked waits as a whole for a claim (rule P3).
+            found = hire(errand)
+            if found is not None:
+                align(errand, found)
+        errand.notes += remarks(errand.person, errand.wish)
 
     def _settle(self, errand: Errand, outcome: Outcome) -> bool:
         """Note how it ended. Whether the person changed meanwhile, and there is time to go round again."""
@@ -146,7 +145,10 @@ class Convergence:
                 delay = delay_seconds(outcome.error, record.attempts, self.random())
                 if not moved_on:
                     Outbox(connection, name, now).try_again(
-                        errand.person.id, after_seconds=delay, detail=_waiting_text(outcome)
+                        errand.person.id,
+                        after_seconds=delay,
+                        detail=f"waits for Ditio: {outcome.error}"[:MAX_DETAIL],
+                        failed=not isinstance(outcome.error, BudgetSpent),
                     )
                 self._log(errand, "delivery.retry", outcome, delay)
                 return False
@@ -182,14 +184,6 @@ class Convergence:
             log.info(event, person_id=errand.person.id, state=outcome.state, reason=outcome.reason)
 
 
-def _note_absence(errand: Errand) -> None:
-    if errand.person.creating is not None:
-        errand.store_creating(None)  # Read a moment ago, and certainly absent (rule H2).
-    if not errand.person.is_tombstone:
-        why = "inactive in Entra" if not errand.person.days.active else "the leave date is over"
-        errand.notes.append(Note(f"{why}: nothing is created in Ditio"))
-
-
 def _user_name(document: JsonObject | None) -> str:
     return str(document.get("userName")) if document is not None else "a deleted user"
 
@@ -205,7 +199,3 @@ def _entry(errand: Errand, outcome: Outcome) -> Entry:
             ditio_request_id=outcome.error.request_id,
         )
     return Entry("delivery", outcome.reason or outcome.state, cause=errand.cause, request_id=errand.request_id)
-
-
-def _waiting_text(outcome: TryAgain) -> str:
-    return f"waits for Ditio: {outcome.error}"[:1000]

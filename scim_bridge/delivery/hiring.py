@@ -9,9 +9,12 @@ from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Va
 from scim_bridge.domain.employment import open_employment
 from scim_bridge.domain.operations import CreateEmployee
 from scim_bridge.domain.person import Creating
-from scim_bridge.errors import PermanentError
+from scim_bridge.errors import PermanentError, TransientError
 from scim_bridge.plan.adoption import agreeing_fields, may_adopt, why_not
 from scim_bridge.plan.matching import holders_of, is_what_we_created
+
+REREADS = 3
+"""How often a refused creation is read again at once, where an earlier one was never answered."""
 
 
 def hire(errand: Errand) -> FoundEmployee | None:
@@ -48,6 +51,29 @@ def find_created(errand: Errand) -> FoundEmployee | None:
     values = _created_values(errand.wish, creating, found)
     errand.acknowledge(values, login=True, employed=True, link=found.employee_number)
     return found
+
+
+def settle_absence(errand: Errand) -> None:
+    """Somebody who is not to be employed, and whom no earlier POST made: nothing to do (rule H2).
+
+    :raises TransientError: a POST was sent so recently that reading nobody proves nothing.
+    """
+    creating = errand.person.creating
+    if creating is not None:
+        if not _is_certain(errand, creating):
+            raise TransientError("it is not certain yet whether an earlier creation took effect")
+        errand.store_creating(None)
+    if not errand.person.is_tombstone:
+        why = "inactive in Entra" if not errand.person.days.active else "the leave date is over"
+        errand.notes.append(Note(f"{why}: nothing is created in Ditio"))
+
+
+def _is_certain(errand: Errand, creating: Creating) -> bool:
+    """Whether a POST is so long ago that it shows: its own time-out and the lag of reads are over."""
+    if creating.at is None:
+        return True
+    age = (errand.now() - creating.at).total_seconds()
+    return age > errand.tenant.call_seconds + errand.tenant.read_lag_seconds
 
 
 def _created_values(wish: Wish, creating: Creating, found: FoundEmployee) -> dict[Field, Value | None]:
@@ -93,24 +119,31 @@ def _create(errand: Errand, number: EmployeeNumber) -> FoundEmployee | None:
     phone = wish.text(Field.phone)
     if phone is None:
         raise AssertionError("a complete wish has a phone number")
-    creating = Creating(number, phone, wish.text(Field.email))
+    was_uncertain = errand.person.creating is not None
+    creating = Creating(number, phone, wish.text(Field.email), errand.now())
     errand.store_creating(creating)
     fields: dict[Field, Value] = {f: value for f, value in wish.values.items() if f is not Field.end_date}
     try:
         errand.send(CreateEmployee(number, fields), number)
     except PermanentError as error:
-        return _refused(errand, creating, error, CreateEmployee(number, fields))
+        return _refused(errand, error, CreateEmployee(number, fields), was_uncertain=was_uncertain)
     errand.acknowledge(fields, login=True, employed=True, link=number)
     return None
 
 
 def _refused(
-    errand: Errand, creating: Creating, error: PermanentError, operation: CreateEmployee
+    errand: Errand, error: PermanentError, operation: CreateEmployee, *, was_uncertain: bool
 ) -> FoundEmployee | None:
-    """A POST refused as a duplicate is read again before it is believed: it may be our own, applied late (rule R4)."""
-    created = find_created(errand)
-    if created is not None:
-        return created
+    """A POST refused as a duplicate is read again before it is believed: it may be our own, applied late (rule R4).
+
+    :param was_uncertain: An earlier POST was never answered; as long as reads may lag, this one is not believed.
+    """
+    for _ in range(REREADS if was_uncertain else 1):
+        created = find_created(errand)
+        if created is not None:
+            return created
+    if was_uncertain:
+        raise TransientError(f"an earlier creation was never answered, and this one was refused ({error.words})")
     errand.store_creating(None)
     errand.notes.append(refusal(error, operation))
     return None

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from scim_bridge.delivery.claiming import claim_wanted, settle_claims
 from scim_bridge.delivery.outcome import Note, Settled
+from scim_bridge.delivery.remarks import remarks
 from scim_bridge.delivery.takeover import person_to_take_over
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.documents import JsonObject, UserId
@@ -15,7 +16,7 @@ from scim_bridge.domain.employee import Field, Problem, Wish
 from scim_bridge.domain.employment import Days, first_days, next_days
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.errors import BridgeError
-from scim_bridge.plan.diff import as_found
+from scim_bridge.plan.diff import as_found, is_covered
 from scim_bridge.plan.steps import plan_person
 from scim_bridge.scim.reading import active_of
 from scim_bridge.storage.database import Database
@@ -147,13 +148,16 @@ class Intake:
             return False
         if person.employee_number is None or person.acknowledged.login is None:
             return False
+        policy = self.tenant.policy
+        if not is_covered(wish, person.acknowledged, policy.owners, employed=person.days.wants_employment(today)):
+            return False
         shown = as_found(person.employee_number, person.acknowledged)
-        return not plan_person(person, wish, shown, self.tenant.policy, today=today).operations
+        return not plan_person(person, wish, shown, policy, today=today).operations
 
     def _settle(
         self, connection: Connection, person: Person, wish: Wish, now: datetime, today: date, what: str
     ) -> Ticket:
-        settled = Settled(tuple(Note(problem.message) for problem in wish.problems))
+        settled = Settled(tuple(remarks(person, wish)))
         settle_claims(connection, self.tenant, person, wish, today, now, keep_all=False)
         Outbox(connection, self.tenant.name, now).settle(
             person.id, state=settled.state, reason=settled.reason, detail=settled.detail

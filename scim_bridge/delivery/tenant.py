@@ -24,6 +24,9 @@ class Tenant:
     adopt: Adopt = Adopt.verify
     refuse_incomplete: bool = False
     inline_seconds: float = 5.0
+    read_lag_seconds: float = 5.0
+    """For how long a read may still show what was before a write (rule R4)."""
+
     call_seconds: float = 20.0
     """The longest that one call to Ditio may take; a lease has to outlast it (rule D1)."""
 

@@ -11,6 +11,9 @@ from scim_bridge.storage.outbox import Leased, Outbox
 
 log = get_logger(__name__)
 
+WAKE_EVERY_SECONDS = 30.0
+"""How often a worker looks for people whose day has come (rule L2)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Worker:
@@ -26,6 +29,7 @@ class Worker:
 
     def run_until_idle(self) -> int:
         """Deliver until nothing is due, or all that is due waits in back-off. How many deliveries were made."""
+        self.wake()
         delivered = 0
         while self.run_once():
             delivered += 1
@@ -33,7 +37,12 @@ class Worker:
 
     def run(self, stop: Callable[[], bool], pause: Callable[[], None]) -> None:
         """Deliver until `stop` says so; `pause` waits a moment when nobody is due."""
+        woke_at = float("-inf")
         while not stop():
+            now = self.convergences[0].monotonic()
+            if now - woke_at >= WAKE_EVERY_SECONDS:
+                self.wake()
+                woke_at = now
             if not self.run_once():
                 pause()
 
@@ -42,7 +51,6 @@ class Worker:
         return sum(self._wake(convergence) for convergence in self.convergences)
 
     def _serve(self, convergence: Convergence) -> bool:
-        self._wake(convergence)
         leased = self._lease(convergence)
         if leased is None:
             return False
@@ -58,6 +66,10 @@ class Worker:
 
     def _lease(self, convergence: Convergence) -> Leased | None:
         database, tenant = convergence.database, convergence.tenant
+        with database.read() as connection:
+            # Looking takes no lock: an idle worker is in nobody's way.
+            if not Outbox(connection, tenant.name, database.now(connection)).has_work():
+                return None
         with database.write() as connection:
             outbox = Outbox(connection, tenant.name, database.now(connection))
             return outbox.lease_next(self.new_id(), tenant.call_seconds + LEASE_MARGIN_SECONDS)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import NewType
 
@@ -35,6 +35,8 @@ class Creating:
     employee_number: EmployeeNumber
     phone: str
     email: str | None = None
+    at: datetime | None = None
+    """When the POST was about to be sent: a read soon after it may lag (rule R4)."""
 
 
 @dataclass(frozen=True, slots=True)

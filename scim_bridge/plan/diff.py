@@ -79,6 +79,31 @@ def _is_cleared(c: Comparison, field: Field, owner: Owner) -> bool:
     )
 
 
+def is_covered(wish: Wish, acknowledged: Acknowledged, owners: Mapping[Field, Owner], *, employed: bool) -> bool:
+    """Whether every wish has been acknowledged in some form, so that comparing with that tells all (rule A5)."""
+    fields = (Field.phone, *PROFILE_FIELDS, *((Field.department, Field.payroll) if employed else ()))
+    return all(
+        field in acknowledged.values
+        for field in fields
+        if field in wish.values and field not in wish.defaulted and owners.get(field) is not Owner.ditio
+    )
+
+
+def newly_agreed(comparison: Comparison) -> dict[Field, Value | None]:
+    """What was read to equal the wish, or to be empty as wished, and is not acknowledged that way yet."""
+    wish, found, known = comparison.wish.values, comparison.found.values, comparison.acknowledged.values
+    agreed: dict[Field, Value | None] = {
+        field: value
+        for field, value in wish.items()
+        if found.get(field) is not None and same(field, value, found[field]) and known.get(field) != value
+    }
+    for field in CLEARABLE:
+        owner = comparison.owners.get(field, Owner.ditio)
+        if field in found and found[field] is None and field not in wish and _is_cleared(comparison, field, owner):
+            agreed[field] = None
+    return agreed
+
+
 def as_found(number: EmployeeNumber, acknowledged: Acknowledged) -> FoundEmployee:
     """What Ditio acknowledged, as if it had been read just now (rule A5)."""
     employments: tuple[Employment, ...] | None = None

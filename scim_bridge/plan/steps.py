@@ -19,9 +19,9 @@ from scim_bridge.domain.operations import (
     UpdateEmployment,
 )
 from scim_bridge.domain.ownership import Owner
-from scim_bridge.domain.person import Acknowledged, Person
+from scim_bridge.domain.person import Person
 from scim_bridge.plan.changes import Change
-from scim_bridge.plan.diff import Comparison, field_changes
+from scim_bridge.plan.diff import Comparison, field_changes, newly_agreed
 
 
 class Step(StrEnum):
@@ -81,7 +81,8 @@ def plan_person(person: Person, wish: Wish, found: FoundEmployee, policy: Policy
     if person.is_tombstone:
         return Plan(standing, (), seen)  # Of a deleted user only the offboarding is owed (rule L7).
     comparison = Comparison(wish, found, person.acknowledged, policy.owners, today, in_employment=False)
-    return Plan(standing, _operations(person, wish, field_changes(comparison), renumber=False), seen)
+    changes = _operations(person, wish, field_changes(comparison), renumber=False)
+    return Plan(standing, changes, _with_agreed(seen, comparison))
 
 
 def owes_ending(person: Person, policy: Policy) -> bool:
@@ -109,7 +110,11 @@ def _plan_employed(person: Person, wish: Wish, found: FoundEmployee, policy: Pol
         in_employment=is_new or _is_employed(person, found),
     )
     changes = [c for c in field_changes(comparison) if not (is_new and c.field in _SENT_WITH_EMPLOYMENT)]
-    return Plan(standing, _operations(person, wish, changes, renumber=True), seen)
+    return Plan(standing, _operations(person, wish, changes, renumber=True), _with_agreed(seen, comparison))
+
+
+def _with_agreed(seen: Seen, comparison: Comparison) -> Seen:
+    return Seen(seen.login, seen.employed, {**newly_agreed(comparison), **seen.values})
 
 
 _SENT_WITH_EMPLOYMENT = (Field.start_date, Field.payroll)
@@ -153,7 +158,6 @@ def _rehiring(
 ) -> tuple[tuple[Operation, ...], Seen]:
     operations: list[Operation] = []
     login = employed = None
-    values: dict[Field, Value | None] = {}
     for step in policy.rehiring:
         if step is Step.enable and person.acknowledged.login is not True:
             if found.disabled is False:
@@ -164,10 +168,9 @@ def _rehiring(
             current = open_employment(found.employments or ())
             if current is not None:
                 employed = True
-                values[Field.start_date] = current.start
             elif found.employments is not None or person.acknowledged.employed is False:
                 operations.append(_new_employment(person, wish, found, today))
-    return tuple(operations), Seen(login, employed, values)
+    return tuple(operations), Seen(login, employed)
 
 
 def _new_employment(person: Person, wish: Wish, found: FoundEmployee, today: date) -> CreateEmployment:
@@ -200,8 +203,3 @@ def _operations(person: Person, wish: Wish, changes: Sequence[Change], *, renumb
 
 def _only(wanted: Mapping[Field, Value | None], fields: Sequence[Field]) -> dict[Field, Value | None]:
     return {name: wanted[name] for name in fields if name in wanted}
-
-
-def is_settled(person: Person, plan: Plan, acknowledged: Acknowledged) -> bool:
-    """Whether a plan made against what is acknowledged shows nothing to do (rule A5)."""
-    return person.employee_number is not None and not plan.operations and acknowledged.login is not None

@@ -90,6 +90,10 @@ class Ditio(Section):
     timeout_seconds: float = Field(default=20.0, gt=0, allow_inf_nan=False)
     """How long one call to Ditio may take, in seconds."""
 
+    read_lag_seconds: float = Field(default=5.0, ge=0, allow_inf_nan=False)
+    """For how long a read may still show what was before a write, in seconds; 0 = not at all. Whether an
+    employee was created after an answer was lost is not decided sooner."""
+
     max_concurrency: int = Field(default=8, ge=1)
     """The most calls to Ditio at a time, for each process."""
 

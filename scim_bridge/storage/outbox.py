@@ -80,12 +80,7 @@ class Outbox:
         """Lease whoever has waited longest among those whose time has come; None where there is nobody."""
         candidate = (
             select(people.c.id)
-            .where(
-                people.c.tenant == self._tenant,
-                people.c.state == State.due,
-                people.c.due_at <= self._now,
-                or_(people.c.leased_until.is_(None), people.c.leased_until <= self._now),
-            )
+            .where(self._has_come())
             .order_by(people.c.due_at)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -140,14 +135,17 @@ class Outbox:
             )
         )
 
-    def try_again(self, person_id: PersonId, *, after_seconds: float, detail: str) -> None:
-        """Leave a person due, to be tried again later."""
+    def try_again(self, person_id: PersonId, *, after_seconds: float, detail: str, failed: bool) -> None:
+        """Leave a person due, to be tried again later.
+
+        :param failed: Whether this counts as a try that failed; running out of a request's time does not.
+        """
         self._connection.execute(
             update(people)
             .where(self._is(person_id))
             .values(
                 due_at=self._now + timedelta(seconds=after_seconds),
-                attempts=people.c.attempts + 1,
+                attempts=people.c.attempts + (1 if failed else 0),
                 detail=detail,
             )
         )
@@ -181,12 +179,10 @@ class Outbox:
             self.mark_due(PersonId(row.id))
         return len(rows)
 
-    def waiting_now(self) -> bool:
-        """Whether anybody is due whose time has come, leased by another or not."""
-        query = select(people.c.id).where(
-            people.c.tenant == self._tenant, people.c.state == State.due, people.c.due_at <= self._now
-        )
-        return self._connection.execute(query.limit(1)).first() is not None
+    def has_work(self) -> bool:
+        """Whether anybody is due whose time has come and whom nobody delivers."""
+        query = select(people.c.id).where(self._has_come()).limit(1)
+        return self._connection.execute(query).first() is not None
 
     def status(self) -> Status:
         """Figures for `outbox status`."""
@@ -205,9 +201,9 @@ class Outbox:
         )
 
     def waiting(self) -> list[Row[Any]]:
-        """Everybody who is due, held or parked, with the user name that Entra knows; longest first."""
+        """Everybody who is due, held or parked, with what Entra said of him; longest first."""
         query = (
-            select(people, resources.c.user_name_key)
+            select(people, resources.c.document)
             .join(
                 resources,
                 and_(resources.c.tenant == people.c.tenant, resources.c.id == people.c.user_id),
@@ -217,6 +213,14 @@ class Outbox:
             .order_by(people.c.state_since, people.c.id)
         )
         return list(self._connection.execute(query))
+
+    def _has_come(self) -> Any:
+        return and_(
+            people.c.tenant == self._tenant,
+            people.c.state == State.due,
+            people.c.due_at <= self._now,
+            or_(people.c.leased_until.is_(None), people.c.leased_until <= self._now),
+        )
 
     def _is(self, person_id: PersonId) -> Any:
         return and_(people.c.tenant == self._tenant, people.c.id == person_id)

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, Table, and_, delete, func, insert, or_, select, update
 
+from scim_bridge.domain.canonical import nfc
 from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.documents import UserId
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.employment import Days
-from scim_bridge.domain.person import Acknowledged, Creating, Person, PersonId
+from scim_bridge.domain.person import Acknowledged, ClaimKind, Creating, Person, PersonId
 from scim_bridge.storage.acknowledged import Acknowledgements
-from scim_bridge.storage.tables import people, resources
+from scim_bridge.storage.keys import indexed
+from scim_bridge.storage.tables import claim_waiters, claims, people, resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +74,21 @@ class People:
         return self._one(people.c.employee_number == number, lock=False)
 
     def find(self, name: str) -> Record | None:
-        """A person by employee number, else by user name, as a person at a keyboard would name him."""
-        found = self.linked_to(EmployeeNumber(name.strip()))
-        if found is not None:
-            return found
-        wanted = or_(
-            resources.c.user_name_key == name.strip().lower(),
-            resources.c.id == name.strip(),
+        """A person as somebody at a keyboard would name him: by employee number, else by user name.
+
+        The number of a person not yet linked is the one that he claims, or waits for.
+        """
+        name = name.strip()
+        named = or_(resources.c.user_name_key == indexed(nfc(nfc(name).lower())), resources.c.id == name)
+        users = select(resources.c.id).where(
+            resources.c.tenant == self._tenant, resources.c.resource_type == "User", named
         )
-        user_ids = select(resources.c.id).where(
-            resources.c.tenant == self._tenant, resources.c.resource_type == "User", wanted
+        return (
+            self.linked_to(EmployeeNumber(name))
+            or self._one(people.c.id.in_(self._wanting(claims, name)), lock=False)
+            or self._one(people.c.user_id.in_(users), lock=False)
+            or self._one(people.c.id.in_(self._wanting(claim_waiters, name)), lock=False)
         )
-        return self._one(people.c.user_id.in_(user_ids), lock=False)
 
     def set_user(self, person_id: PersonId, user_id: UserId | None, *, external_id: str | None, now: datetime) -> None:
         """Give a person a user, or take it away: then the person is a tombstone."""
@@ -106,6 +111,7 @@ class People:
             "employeeNumber": creating.employee_number,
             "phone": creating.phone,
             "email": creating.email,
+            "at": creating.at.isoformat() if creating.at else None,
         }
         self._update(person_id, {"creating": stored})
 
@@ -148,6 +154,11 @@ class People:
             return None
         acknowledged = Acknowledgements(self._connection, self._tenant).of(PersonId(row.id))
         return record_of(row, acknowledged)
+
+    def _wanting(self, table: Table, number: str) -> Select[Any]:
+        """Who claims an employee number, or waits for it."""
+        wanted = and_(table.c.kind == ClaimKind.employee_number, table.c.value == number)
+        return select(table.c.person_id).where(table.c.tenant == self._tenant, wanted)
 
     def _update(self, person_id: PersonId, values: Mapping[str, object]) -> None:
         self._connection.execute(
@@ -193,7 +204,8 @@ def record_of(row: Row[Any], acknowledged: Acknowledged) -> Record:
 def _creating(stored: Any) -> Creating | None:
     if not stored:
         return None
-    return Creating(EmployeeNumber(stored["employeeNumber"]), stored["phone"], stored.get("email"))
+    at = datetime.fromisoformat(stored["at"]) if stored.get("at") else None
+    return Creating(EmployeeNumber(stored["employeeNumber"]), stored["phone"], stored.get("email"), at)
 
 
 def _days(days: Days) -> dict[str, object]:

@@ -1,0 +1,24 @@
+"""What an administrator should know of somebody who is delivered all the same (rules C3, L3)."""
+
+from scim_bridge.delivery.outcome import Note
+from scim_bridge.domain.employee import Field, Wish
+from scim_bridge.domain.person import Person
+
+
+def remarks(person: Person, wish: Wish) -> list[Note]:
+    """Values that were not used, for a linked person whose user exists."""
+    if person.employee_number is None or person.is_tombstone:
+        return []
+    return [*(Note(problem.message) for problem in wish.problems), *_left_over(person, wish)]
+
+
+def _left_over(person: Person, wish: Wish) -> list[Note]:
+    """Entra does not send cleared values, so dates of an earlier employment stay (rule L3)."""
+    notes: list[Note] = []
+    ended_on, start = person.acknowledged.ended_on, wish.day(Field.start_date)
+    if person.days.leave_is_stale and person.days.leave is not None:
+        notes.append(Note(f"employmentEndDate {person.days.leave} is left over from an earlier employment: ignored"))
+    is_start_old = start is not None and ended_on is not None and start <= ended_on
+    if person.days.active and person.acknowledged.employed and is_start_old and Field.start_date not in wish.defaulted:
+        notes.append(Note(f"employmentStartDate {start} is left over from an earlier employment: ignored"))
+    return notes
