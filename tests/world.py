@@ -2,13 +2,17 @@
 
 import dataclasses
 import random
+from collections.abc import Callable
 from datetime import date
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import requests
 from flask import Flask
 
 from scim_bridge.bootstrap import Parts, build
+from scim_bridge.delivery.inline import Inline
+from scim_bridge.delivery.intake import Ticket
 from scim_bridge.delivery.worker import Worker
 from scim_bridge.sandbox.ditio import SandboxDitio
 from scim_bridge.sandbox.employee import SandboxEmployee
@@ -145,6 +149,12 @@ class World:
         self._settings = {**self._settings, **settings}
         self.parts = self._build()
         self.app = create_app(self.parts)
+        self.http.mount(BRIDGE, WsgiTransport(self.app))
+
+    def delivers_inline_with(self, deliver: Callable[[Ticket], None]) -> None:
+        """What a request does after its commit is this instead: nothing at all, for a request that died."""
+        replaced = cast(Inline, SimpleNamespace(deliver=deliver))
+        self.app = create_app(dataclasses.replace(self.parts, inline={"default": replaced}))
         self.http.mount(BRIDGE, WsgiTransport(self.app))
 
     # What Ditio has

@@ -1,5 +1,6 @@
 """History: every attempt is one row, append-only, ids and no personal data (rule D5)."""
 
+import itertools
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
@@ -8,6 +9,9 @@ from sqlalchemy import Connection, insert, select
 
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.tables import history
+
+_position = itertools.count()
+"""Orders what one transaction writes at one instant; never more than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class History:
             self._connection.execute(
                 insert(history).values(
                     tenant=self._tenant,
-                    id=str(uuid4()),
+                    id=f"{next(_position):012d}-{uuid4().hex}",
                     person_id=person_id,
                     at=entry.at or self._now,
                     what=entry.what,

@@ -1,0 +1,169 @@
+"""One delivery for a person at a time, and nobody forgotten."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from scim_bridge.delivery.budget import Budget
+from scim_bridge.domain.person import PersonId
+from scim_bridge.sandbox.faults import Fault
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.history import History
+from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.tables import people
+from tests.conftest import Clock
+from tests.world import World, a_user
+
+
+@pytest.fixture
+def world(database: Database, clock: Clock) -> World:
+    return World(database, clock)
+
+
+def the_person(world: World) -> Any:
+    with world.database.read() as connection:
+        return connection.execute(select(people)).one()
+
+
+def test_a_request_that_is_answered_has_given_its_lease_back(world: World):
+    """D1: nothing waits for a lease to run out."""
+    world.provisions(a_user())
+
+    assert the_person(world).lease is None
+
+
+def test_no_worker_takes_a_person_while_his_request_waits(world: World):
+    """A4: intake leases the due mark to its own request."""
+    deliver = world.parts.inline["default"].deliver
+    seen: list[int] = []
+
+    def deliver_after_a_worker(ticket: Any) -> None:
+        seen.append(world.worker.run_until_idle())
+        deliver(ticket)
+
+    world.delivers_inline_with(deliver_after_a_worker)
+    world.provisions(a_user())
+
+    assert seen == [0]
+    assert world.employee("1042").created_count == 1
+
+
+def test_a_request_that_died_is_taken_over_when_its_lease_is_over(world: World):
+    """D1: a lease runs out, and the person is delivered by whoever comes."""
+    world.delivers_inline_with(lambda ticket: None)
+    world.provisions(a_user())
+    assert world.worker.run_until_idle() == 0
+
+    world.clock.passes(seconds=16)
+    assert world.worker.run_until_idle() == 1
+    assert world.employee("1042").created_count == 1
+
+
+def test_who_finds_the_lease_lost_marks_the_person_due_again(world: World):
+    """D1: the other may have read too early."""
+    world.delivers_inline_with(lambda ticket: None)
+    world.provisions(a_user())
+    person = the_person(world)
+    convergence = world.parts.convergences["default"]
+    world.clock.passes(seconds=60)
+    with world.database.write() as connection:
+        outbox = Outbox(connection, "default", world.clock())
+        assert outbox.lease_next("thief", 60) is not None
+
+    convergence.deliver(
+        PersonId(person.id),
+        person.lease,
+        lease_seconds=0,
+        budget=Budget(world.clock.monotonic),
+        cause="request",
+    )
+
+    assert world.ditio.writes() == []
+    assert the_person(world).lease == "thief"
+
+
+def test_a_lease_that_is_lost_between_two_calls_stops_the_delivery(world: World):
+    """D1: before each write the lease is ours, or nothing is sent."""
+    world.provisions(a_user())
+    world.forget()
+    world.delivers_inline_with(lambda ticket: None)
+    kari = world.entra.directory.users[a_user().object_id]
+    world.changes(kari, job_title="Formann", mobile="41234567")
+    person = the_person(world)
+    ditio = world.parts.tenants["default"].ditio
+    send = ditio.send
+
+    def send_and_lose(call: Any, **options: Any) -> Any:
+        with world.database.write() as connection:
+            connection.execute(people.update().values(lease="thief"))
+        return send(call, **options)
+
+    ditio.send = send_and_lose  # type: ignore[method-assign]
+    world.parts.convergences["default"].deliver(
+        PersonId(person.id), person.lease, lease_seconds=1, budget=Budget(world.clock.monotonic), cause="request"
+    )
+
+    assert [path for _, path, _ in world.sent()] == ["/1042/change-phone-number"]
+    row = the_person(world)
+    assert (row.state, row.lease) == ("due", "thief")
+
+
+def test_a_person_who_changed_meanwhile_goes_round_again(world: World):
+    """D1: whoever delivers an older revision goes round again, and sends what is wanted now."""
+    kari = a_user()
+    world.provisions(kari)
+    world.restarts_with(delivery={"inline_seconds": 0})
+    world.changes(kari, job_title="Formann")
+    ditio = world.parts.tenants["default"].ditio
+    get, changed = ditio.get, []
+
+    def get_and_change(*arguments: Any, **options: Any) -> Any:
+        answer = get(*arguments, **options)
+        if not changed:
+            changed.append(True)
+            world.changes(kari, job_title="Leder")
+        return answer
+
+    ditio.get = get_and_change  # type: ignore[method-assign]
+    world.worker.run_until_idle()
+
+    assert world.employee("1042").work_title == "Leder"
+    assert world.state(kari) == ("delivered", None)
+
+
+def test_no_place_to_wait_is_answered_as_due(world: World):
+    """A4: a write that finds no free place is answered 2xx as `due`, and a worker takes it at once."""
+    inline = world.parts.inline["default"]
+    while inline.places.acquire(blocking=False):
+        pass
+    kari = a_user()
+    step = world.provisions(kari)
+
+    assert step.status == 201
+    assert world.state(kari)[0] == "due"
+    assert world.worker.run_until_idle() == 1
+    assert world.state(kari) == ("delivered", None)
+
+
+def test_every_attempt_is_history(world: World):
+    """D5: what, when, cause, status, request id, duration; ids, no personal data."""
+    world.ditio.faults.plan(Fault(kind="status", status=503, method="POST", path="/employees"))
+    kari = a_user()
+    world.provisions(kari)
+    world.clock.passes(hours=1)
+    world.worker.run_until_idle()
+
+    with world.database.read() as connection:
+        entries = History(connection, "default", world.clock()).of(PersonId(the_person(world).id))
+    told = [(entry.what, entry.outcome, entry.cause, entry.status) for entry in entries]
+    assert told == [
+        ("user-created", "accepted", "request", None),
+        ("create", "TransientError", "request", 503),
+        ("delivery", "try-again", "request", 503),
+        ("create", "done", "worker", 201),
+        ("delivery", "delivered", "worker", None),
+    ]
+    assert all(entry.request_id for entry in entries)
+    assert "Kari" not in str(entries)
+    assert "98765432" not in str(entries)

@@ -1,0 +1,87 @@
+"""Claims: the unique constraint decides, waiters wake (rule P3)."""
+
+from threading import Barrier, Thread
+
+from scim_bridge.domain.person import Claim, ClaimKind, PersonId
+from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.database import Database
+
+PHONE = Claim(ClaimKind.phone, "+4798765432")
+NUMBER = Claim(ClaimKind.employee_number, "1042")
+KARI, PER, OLA = PersonId("kari"), PersonId("per"), PersonId("ola")
+
+
+def test_the_first_has_it_and_the_others_wait(database: Database):
+    """P3: whoever finds a value claimed waits for it."""
+    with database.write() as connection:
+        claims = Claims(connection, "default")
+        assert claims.take(KARI, PHONE)
+        assert claims.take(KARI, PHONE)
+        assert not claims.take(PER, PHONE)
+        assert claims.holder(PHONE) == KARI
+        assert claims.awaited_by(PER) == {PHONE: KARI}
+        assert claims.waiters_for(KARI) == {PER}
+
+
+def test_giving_up_wakes_who_waits(database: Database):
+    """P3: giving a claim up names the waiters, in the same transaction."""
+    with database.write() as connection:
+        claims = Claims(connection, "default")
+        claims.take(KARI, PHONE)
+        claims.take(KARI, NUMBER)
+        claims.take(PER, PHONE)
+
+        assert claims.keep_only(KARI, [PHONE, NUMBER]) == frozenset()
+        assert claims.keep_only(KARI, [NUMBER]) == {PER}
+        assert claims.take(PER, PHONE)
+        assert claims.awaited_by(PER) == {}
+        assert claims.held_by(KARI) == {NUMBER}
+
+
+def test_who_wants_something_else_stops_waiting(database: Database):
+    with database.write() as connection:
+        claims = Claims(connection, "default")
+        claims.take(KARI, PHONE)
+        claims.take(PER, PHONE)
+        claims.wait_only_for(PER, [NUMBER])
+
+        assert claims.keep_only(KARI, []) == frozenset()
+
+
+def test_a_leaver_takes_only_what_nobody_wants(database: Database):
+    """L7: a new phone of a leaver is claimed only if nobody claims it or waits for it."""
+    with database.write() as connection:
+        claims = Claims(connection, "default")
+        claims.take(KARI, PHONE)
+        claims.take(PER, PHONE)
+        claims.keep_only(KARI, [])
+
+        assert not claims.take_if_unwanted(OLA, PHONE)
+        assert claims.take_if_unwanted(OLA, NUMBER)
+        assert claims.take_if_unwanted(OLA, NUMBER)
+
+
+def test_claims_never_cross_tenants(database: Database):
+    """P3: another company may use the same number."""
+    with database.write() as connection:
+        assert Claims(connection, "default").take(KARI, NUMBER)
+        assert Claims(connection, "other").take(PER, NUMBER)
+
+
+def test_of_many_at_once_exactly_one_has_it(database: Database):
+    """P3: the unique constraint decides."""
+    barrier, won = Barrier(6), []
+
+    def race(name: str) -> None:
+        barrier.wait()
+        with database.write() as connection:
+            if Claims(connection, "default").take(PersonId(name), PHONE):
+                won.append(name)
+
+    threads = [Thread(target=race, args=(f"p{number}",)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(won) == 1

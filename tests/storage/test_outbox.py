@@ -1,0 +1,108 @@
+"""Due marks and leases, with several deliverers at once."""
+
+from threading import Barrier, Thread
+
+from scim_bridge.domain.delivery_state import Reason, State
+from scim_bridge.domain.documents import UserId
+from scim_bridge.domain.employment import Days
+from scim_bridge.domain.person import Person, PersonId
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.outbox import Outbox, Status
+from scim_bridge.storage.people import People
+from tests.conftest import Clock
+
+
+def add(database: Database, clock: Clock, *names: str, tenant: str = "default") -> None:
+    with database.write() as connection:
+        for name in names:
+            person = Person(PersonId(name), UserId(f"user-{name}"), Days(active=True))
+            People(connection, tenant).add(person, external_id=None, now=clock())
+            Outbox(connection, tenant, clock()).mark_due(person.id)
+
+
+def test_the_longest_waiting_is_leased_first(database: Database, clock: Clock):
+    add(database, clock, "a")
+    clock.passes(seconds=1)
+    add(database, clock, "b")
+    with database.write() as connection:
+        outbox = Outbox(connection, "default", clock())
+        leased = [outbox.lease_next(f"lease-{n}", 30) for n in range(3)]
+
+    assert [each and each.person_id for each in leased] == ["a", "b", None]
+
+
+def test_a_lease_that_ran_out_is_free_again(database: Database, clock: Clock):
+    """D1: a worker that dies gives its people back."""
+    add(database, clock, "a")
+    with database.write() as connection:
+        assert Outbox(connection, "default", clock()).lease_next("first", 30)
+    clock.passes(seconds=31)
+    with database.write() as connection:
+        outbox = Outbox(connection, "default", clock())
+        assert outbox.lease_next("second", 30)
+        assert not outbox.renew(PersonId("a"), "first", 30)
+        assert outbox.renew(PersonId("a"), "second", 30)
+
+
+def test_another_tenants_people_are_out_of_reach(database: Database, clock: Clock):
+    """Every query carries the tenant."""
+    add(database, clock, "a", tenant="other")
+    with database.write() as connection:
+        outbox = Outbox(connection, "default", clock())
+        assert not outbox.has_work()
+        assert outbox.lease_next("lease", 30) is None
+        assert outbox.retry() == 0
+        assert outbox.status() == Status(0, 0, 0, None)
+        assert People(connection, "default").get(PersonId("a")) is None
+
+
+def test_the_age_of_the_oldest_intent_survives_tries(database: Database, clock: Clock):
+    """D3: `oldest_seconds` is the age of the oldest due intent, not of its next try."""
+    add(database, clock, "a")
+    clock.passes(seconds=50)
+    with database.write() as connection:
+        outbox = Outbox(connection, "default", clock())
+        outbox.try_again(PersonId("a"), after_seconds=600, detail="waits", failed=True)
+        outbox.mark_due(PersonId("a"))
+        assert outbox.status() == Status(due=1, held=0, parked=0, oldest_seconds=50.0)
+
+
+def test_what_retry_makes_due(database: Database, clock: Clock):
+    """D3: whoever is due or parked, or held for `claimed`, `no-operation` or `incomplete`; not the delivered."""
+    add(database, clock, "due", "parked", "claimed", "delivered")
+    with database.write() as connection:
+        outbox = Outbox(connection, "default", clock())
+        outbox.try_again(PersonId("due"), after_seconds=600, detail="waits", failed=True)
+        outbox.settle(PersonId("parked"), state=State.parked, reason=Reason.refused, detail="no")
+        outbox.settle(PersonId("claimed"), state=State.held, reason=Reason.claimed, detail="taken")
+        outbox.settle(PersonId("delivered"), state=State.delivered, reason=None, detail=None)
+        assert not outbox.has_work()
+        assert outbox.status() == Status(1, 1, 1, 0.0)
+
+        assert outbox.retry() == 3
+        assert outbox.status() == Status(3, 0, 0, 0.0)
+        assert outbox.has_work()
+
+
+def test_of_many_workers_nobody_takes_the_same_person(database: Database, clock: Clock):
+    """D1: any number of workers, each person once."""
+    names = [f"p{number:02d}" for number in range(12)]
+    add(database, clock, *names)
+    barrier, taken = Barrier(4), []
+
+    def work(worker: int) -> None:
+        barrier.wait()
+        while True:
+            with database.write() as connection:
+                leased = Outbox(connection, "default", clock()).lease_next(f"worker-{worker}", 30)
+            if leased is None:
+                return
+            taken.append(leased.person_id)
+
+    threads = [Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(taken) == names

@@ -1,0 +1,116 @@
+"""The schema: migrated under a lock, and equal to what the code expects."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from scim_bridge.errors import BridgeError, SchemaOutdated
+from scim_bridge.storage import schema
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.tables import metadata
+from tests.conftest import DATABASES
+
+
+@pytest.fixture(params=DATABASES)
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database without any table."""
+    if request.param == "sqlite":
+        database = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+        yield database
+        database.close()
+        return
+    server = Database(request.getfixturevalue("postgresql_server"))
+    with server.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("DROP DATABASE IF EXISTS empty"))
+        connection.execute(text("CREATE DATABASE empty"))
+    database = Database(server.engine.url.set(database="empty").render_as_string(hide_password=False))
+    yield database
+    database.close()
+    server.close()
+
+
+def test_the_migrations_make_what_the_code_expects(empty: Database):
+    """D7: no table, column or index is only in the code, or only in the migrations."""
+    schema.upgrade(empty)
+
+    with empty.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_an_older_schema_is_refused_with_the_command_to_run(empty: Database):
+    """D7: the other commands refuse an older schema, naming the command."""
+    with pytest.raises(SchemaOutdated, match="scim-bridge db upgrade"):
+        schema.require_current(empty)
+    schema.upgrade(empty)
+
+    schema.require_current(empty)
+
+
+def test_a_newer_schema_is_refused(empty: Database):
+    """D7: an older program leaves a newer database alone."""
+    schema.upgrade(empty)
+    with empty.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(SchemaOutdated, match="newer"):
+        schema.require_current(empty)
+
+
+def test_several_may_migrate_at_once(empty: Database):
+    """D7: one at a time, under a lock; the others find nothing to do."""
+    failures: list[BaseException] = []
+
+    def migrate() -> None:
+        try:
+            schema.upgrade(empty)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [Thread(target=migrate) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    schema.require_current(empty)
+
+
+def test_the_data_survives_an_upgrade_that_has_nothing_to_do(database: Database):
+    with database.write() as connection:
+        connection.execute(
+            text("INSERT INTO claims (tenant, kind, value, person_id) VALUES ('default', 'phone', '+47', 'p')")
+        )
+    schema.upgrade(database)
+
+    with database.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM claims")).scalar_one() == 1
+
+
+def test_every_table_and_index_carries_the_tenant():
+    """Design, section 3: from the first day."""
+    for table in metadata.tables.values():
+        assert next(iter(table.primary_key)).name == "tenant"
+        for index in table.indexes:
+            if index.name != "uq_tokens_secret_hash":  # A secret has to say by itself whose it is.
+                assert next(iter(index.columns)).name == "tenant", index.name
+
+
+@pytest.mark.parametrize("url", ["mysql://localhost/x", "nonsense", ""])
+def test_a_wrong_url_says_what_to_write(url: str):
+    with pytest.raises(BridgeError, match="sqlite"):
+        Database(url)
+
+
+def test_sqlite_is_durable(tmp_path: Path):
+    """D7: WAL, `synchronous=FULL`."""
+    database = Database(f"sqlite:///{tmp_path / 'x.db'}")
+    with database.read() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
+        assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 2
+    database.close()
