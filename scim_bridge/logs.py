@@ -22,8 +22,8 @@ _SENSITIVE = frozenset(
 )
 _SENSITIVE_ENDINGS = ("token", "secret", "password")
 
-_QUIET = ("urllib3", "requests", "authlib", "sqlalchemy.engine", "sqlalchemy.pool")
-"""Libraries whose debug lines show addresses with phone numbers in them, tokens or rows."""
+_QUIET = ("urllib3", "requests", "authlib", "sqlalchemy.engine", "sqlalchemy.pool", "alembic.runtime.migration")
+"""Libraries whose lines show addresses with phone numbers, tokens or rows, or say the same at every `/readyz`."""
 
 bound = bound_contextvars
 """A context in which every line carries the given keywords: `with bound(request_id=…):`."""

@@ -27,7 +27,13 @@ class Options(Protocol):
 
 @click.group("settings")
 def settings_group() -> None:
-    """Check the settings, or print an example file."""
+    """Check the settings, or print an example file.
+
+    \b
+    Examples:
+      scim-bridge settings check
+      scim-bridge settings example
+    """
 
 
 @settings_group.command()

@@ -1,0 +1,46 @@
+"""What the group `scim-bridge` hands down to its commands: the settings, and the database, opened when asked for."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from sqlalchemy.exc import OperationalError
+
+from scim_bridge.errors import BridgeError
+from scim_bridge.settings import Settings, load
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.schema import require_current
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the group, and what follows from them."""
+
+    config: Path | None = None
+    """The file of `--config`."""
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings. :raises SettingsError: with every problem."""
+        return load(self.config)
+
+    @contextmanager
+    def database(self, *, any_schema: bool = False) -> Iterator[Database]:
+        """The database, closed at the end.
+
+        :param any_schema: Only for whoever migrates: the schema may be an older one.
+        :raises SchemaOutdated: see `require_current` (rule D7).
+        :raises BridgeError: the database is out of reach.
+        """
+        database = Database(self.settings.database.url)
+        try:
+            if not any_schema:
+                require_current(database)
+            yield database
+        except OperationalError as exc:
+            reason = str(exc.orig).strip().splitlines()
+            raise BridgeError(f"the database can't be used: {reason[0] if reason else 'no reason given'}") from exc
+        finally:
+            database.close()

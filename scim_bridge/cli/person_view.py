@@ -1,0 +1,108 @@
+"""What is known of one person: Entra's words, the mapped employee, the history, and Ditio's state."""
+
+from dataclasses import asdict, dataclass
+
+from scim_bridge.bootstrap import build
+from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Wish
+from scim_bridge.errors import DeliveryError, NotFound, SettingsError
+from scim_bridge.mapping.from_ditio import employee_from_ditio
+from scim_bridge.mapping.from_scim import wish_from_user
+from scim_bridge.mapping.rules import Rules
+from scim_bridge.settings import Settings
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.documents import document_of
+from scim_bridge.storage.history import Entry, History
+from scim_bridge.storage.people import People, Record
+
+
+@dataclass(frozen=True, slots=True)
+class PersonView:
+    """One person, without Ditio."""
+
+    record: Record
+    user: JsonObject | None
+    """None once Entra has deleted the user."""
+
+    wish: Wish
+    entries: list[Entry]
+
+    @property
+    def number_in_ditio(self) -> EmployeeNumber | None:
+        """The number to look for in Ditio: the link, else what was about to be created, else the wish."""
+        person = self.record.person
+        creating = person.creating.employee_number if person.creating else None
+        return person.employee_number or creating or self.wish.employee_number
+
+    def headline(self) -> str:
+        """Who it is, in one line."""
+        who = str(self.user.get("userName")) if self.user else "A user whom Entra has deleted"
+        person = self.record.person
+        if person.employee_number:
+            return f"{who} is employee {person.employee_number}"
+        return f"{who} is not linked to an employee" + (f" (wants {n})" if (n := self.number_in_ditio) else "")
+
+    def history(self) -> list[dict[str, object]]:
+        """What happened, oldest first."""
+        return [{"at": entry.at, **asdict(entry)} for entry in self.entries]
+
+    def document(self, ditio: JsonObject | None) -> JsonObject:
+        """All of it as JSON."""
+        wanted = {field.value: self.wish.values.get(field) for field in Field} if self.user else None
+        return {
+            "user": self.user,
+            "employee": wanted,
+            "ditio": ditio,
+            "state": self.record.state,
+            "reason": self.record.reason,
+            "detail": self.record.detail,
+            "history": self.history(),
+        }
+
+
+def view_of(database: Database, tenant: str, rules: Rules, name: str) -> PersonView:
+    """A person by employee number or user name. :raises NotFound: there is none."""
+    with database.read() as connection:
+        now = database.now(connection)
+        record = People(connection, tenant).find(name)
+        if record is None:
+            raise NotFound(f"nobody has the employee number or user name {name!r}")
+        person = record.person
+        document = document_of(connection, tenant, person.user_id) if person.user_id else None
+        entries = History(connection, tenant, now).of(person.id)
+    wish = Wish({})
+    if document is not None:
+        wish = wish_from_user(
+            document,
+            rules,
+            today=now.astimezone(rules.zone).date(),
+            provisioned_on=person.provisioned_on,
+            served=person.acknowledged.sources if person.employee_number else None,
+        )
+    user: JsonObject | None = None if document is None else {"id": person.user_id, **document}
+    return PersonView(record, user, wish, entries)
+
+
+def employee_in_ditio(
+    settings: Settings, database: Database, number: EmployeeNumber, tenant: str
+) -> JsonObject | str | None:
+    """What Ditio shows of an employee, None where it shows nobody, or a text that says why it can't be read."""
+    try:
+        parts = build(settings, database=database)
+        answer = parts.tenants[tenant].ditio.get(number)
+        if answer is None or answer.body is None:
+            return None
+        rules = parts.tenants[tenant].rules
+        return _shown(employee_from_ditio(answer.body, region=rules.phone_region, zone=rules.zone))
+    except (SettingsError, DeliveryError, ValueError) as error:
+        return str(error)
+
+
+def _shown(found: FoundEmployee) -> JsonObject:
+    """By Ditio's names of the fields; a field that was not shown is null like an empty one."""
+    employments = found.employments
+    return {
+        **{field.value: found.values.get(field) for field in Field},
+        "disabled": found.disabled,
+        "employments": None if employments is None else [asdict(each) for each in employments],
+    }

@@ -1,0 +1,64 @@
+"""`scim-bridge serve`: the web server and a delivery worker, in one command."""
+
+import os
+import sys
+
+import click
+from flask import Flask
+
+from scim_bridge import logs
+from scim_bridge.bootstrap import build
+from scim_bridge.cli.bind import Address, address_of, bind_option, listen
+from scim_bridge.cli.context import Options
+from scim_bridge.storage.schema import upgrade
+from scim_bridge.web.app import create_app
+from scim_bridge.web.wsgi import DeliveryWorker, Server
+
+
+@click.command()
+@bind_option(help="Where to listen.  [default: the setting SERVER__BIND]")
+@click.option("--without-worker", is_flag=True, help="Only answer; `scim-bridge worker` delivers.")
+@click.pass_obj
+def serve(options: Options, bind: Address | None, without_worker: bool) -> None:
+    """Answer Entra, and deliver to Ditio.
+
+    Brings the database to the schema of this version first. On SIGTERM the requests in flight are answered
+    and the person in hand is delivered; then it ends.
+
+    \b
+    Examples:
+      scim-bridge serve
+      scim-bridge --config /etc/scim-bridge.toml serve --bind 0.0.0.0:8080
+      scim-bridge serve --without-worker
+    """
+    settings = options.settings
+    logs.configure(settings.log.level, settings.log.format)
+    with options.database(any_schema=True) as database:
+        # What is missing is said now, and not by a process that dies later; nothing that is open is forked.
+        build(settings, database=database)
+        upgrade(database)
+    listener = listen(bind or Address.parse(settings.server.bind))
+    address = address_of(listener)
+    base_url = settings.server.base_url or f"http://{address}"
+
+    def make_app() -> Flask:
+        return create_app(build(settings, bind=str(address)))
+
+    def when_ready() -> None:
+        click.echo(f"Listening on http://{address}. Entra's Tenant URL is {base_url}/scim/v2")
+
+    server = Server(
+        make_app,
+        listener=listener.detach(),
+        workers=settings.server.workers,
+        threads=settings.server.threads,
+        log_level=settings.log.level,
+        log_config=logs.standard_config(settings.log.level, settings.log.format),
+        when_ready=when_ready,
+    )
+    server.run_with(None if without_worker else DeliveryWorker(_worker_command(options)))
+
+
+def _worker_command(options: Options) -> list[str]:
+    config = ["--config", str(options.config)] if options.config is not None else []
+    return [sys.executable, "-m", "scim_bridge", *config, "worker", "--parent", str(os.getpid())]
