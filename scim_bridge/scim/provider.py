@@ -1,0 +1,100 @@
+"""The description of the service: resource types, what it supports, and what it tolerates."""
+
+from typing import Any
+
+from scim2_models import (
+    AuthenticationScheme,
+    Bulk,
+    ChangePassword,
+    EnterpriseUser,
+    ETag,
+    Extension,
+    Filter,
+    Group,
+    Pagination,
+    Patch,
+    Required,
+    Resource,
+    ResourceType,
+    ScimPolicy,
+    ScimProvider,
+    ServiceProviderConfig,
+    Sort,
+    User,
+)
+
+from scim_bridge.scim.extension import ditio_extension
+
+DEFAULT_PAGE_SIZE = 100
+
+POLICY = ScimPolicy(
+    unknown=ScimPolicy.Unknown.ignore,
+    remove_value_as_filter=ScimPolicy.RemoveValue.apply,
+    unmatched_path_filter=ScimPolicy.UnmatchedPathFilter.create,
+)
+"""What Entra may depart from the RFCs in, as far as the library can say it; the rest is in `entra.py`."""
+
+
+def build_provider(*, max_page_size: int) -> ScimProvider:
+    """Describe the service.
+
+    :param max_page_size: The most resources that one answer lists; a larger `count` is cut to it.
+    """
+    user, group = _user_model(), _group_model()
+    extensions = (_enterprise_model(), ditio_extension())
+    composed: Any = user.__class_getitem__(extensions[0] | extensions[1])
+    return ScimProvider(
+        models=[user, group, *extensions],
+        resource_types=[ResourceType.from_resource(composed), ResourceType.from_resource(group)],
+        config=_config(max_page_size),
+        policy=POLICY,
+    )
+
+
+def _user_model() -> type[Resource[Any]]:
+    """The RFC's User, rebuilt from its schema: the shipped class lower-cases and refuses e-mail addresses.
+
+    It has no password, which the bridge has no use for and never stores (rule A7): sent all the same, it
+    is ignored like any attribute that isn't declared.
+    """
+    schema = User.to_schema()
+    schema.attributes = [each for each in schema.attributes or [] if each.name != "password"]
+    return Resource.from_schema(schema)
+
+
+def _group_model() -> type[Resource[Any]]:
+    return Resource.from_schema(Group.to_schema())
+
+
+def _enterprise_model() -> type[Extension]:
+    """The RFC's enterprise extension, in which a manager needs no `$ref`: Entra sends none."""
+    schema = EnterpriseUser.to_schema()
+    schema["manager"]["$ref"].required = Required.false
+    return Extension.from_schema(schema)
+
+
+def _config(max_page_size: int) -> ServiceProviderConfig:
+    return ServiceProviderConfig(
+        patch=Patch(supported=True),
+        bulk=Bulk(supported=False, max_operations=0, max_payload_size=0),
+        filter=Filter(supported=True, max_results=max_page_size),
+        change_password=ChangePassword(supported=False),
+        sort=Sort(supported=True),
+        etag=ETag(supported=True),
+        pagination=Pagination(
+            cursor=False,
+            index=True,
+            default_pagination_method=Pagination.DefaultPaginationMethod.index,
+            default_page_size=min(DEFAULT_PAGE_SIZE, max_page_size),
+            max_page_size=max_page_size,
+        ),
+        authentication_schemes=[
+            AuthenticationScheme(
+                type=AuthenticationScheme.Type.oauthbearertoken,
+                name="Bearer token",
+                description="A secret token, an OAuth 2 access token or Entra's own token, sent as a bearer token",
+                spec_uri="https://www.rfc-editor.org/info/rfc6750",
+                primary=True,
+            )
+        ],
+    )

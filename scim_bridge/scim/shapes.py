@@ -1,0 +1,154 @@
+"""What a resource type declares, in the form in which the shapes that Entra sends are looked up.
+
+A key or a path is one of `userName`, `name.givenName`, `emails[type eq "work"].value`, or one of these after
+a schema URN and a colon; Entra also writes a dot after the URN. Names compare regardless of case.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from scim2_models import Attribute, Mutability, Required, Resource
+
+from scim_bridge.scim.extension import DELIVERY_ATTRIBUTES
+from scim_bridge.scim.reading import DITIO_URN
+
+Kind = Attribute.Type
+
+_NAME = r"\$?[A-Za-z][A-Za-z0-9$_-]*"
+_PATH = re.compile(rf"(?P<name>{_NAME})(?:\[(?P<selection>.*)\])?(?:\.(?P<part>{_NAME}))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """An attribute as its schema declares it."""
+
+    name: str
+    kind: Kind
+    multi_valued: bool = False
+    read_only: bool = False
+    required: bool = False
+    parts: Mapping[str, "Shape"] | None = None
+    """The sub-attributes of a complex attribute by lower-case name; None for any other."""
+
+    @property
+    def stands_for_value(self) -> bool:
+        """Whether a bare value means the `value` part: RFC 7643 §2.4, and `manager` as Entra sends it."""
+        return self.parts is not None and "value" in self.parts
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a key or a path points at."""
+
+    urn: str | None
+    """The extension; None for an attribute of the resource itself."""
+
+    shape: Shape
+    part: Shape | None = None
+    selection: str | None = None
+    """The filter in brackets, which selects entries of a multi-valued attribute."""
+
+    @property
+    def path(self) -> str:
+        """The path in its canonical spelling (RFC 7644 §3.10)."""
+        urn = f"{self.urn}:" if self.urn else ""
+        selection = f"[{self.selection}]" if self.selection is not None else ""
+        part = f".{self.part.name}" if self.part else ""
+        return f"{urn}{self.shape.name}{selection}{part}"
+
+    @property
+    def target(self) -> Shape:
+        """The attribute that is written: the part, where the path names one."""
+        return self.part or self.shape
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the path stands for all entries of a multi-valued attribute."""
+        return self.shape.multi_valued and self.part is None and self.selection is None
+
+    @property
+    def stands_for_whole(self) -> bool:
+        """Whether it is a manager's `value`: without it there is no manager."""
+        is_value = self.part is not None and self.part.name == "value"
+        return is_value and not self.shape.multi_valued
+
+    @property
+    def read_only(self) -> bool:
+        """Whether a client may not write it."""
+        return self.shape.read_only or self.target.read_only
+
+    @property
+    def is_delivery(self) -> bool:
+        """Whether it is one of the bridge's own delivery attributes (rule A6)."""
+        return self.urn == DITIO_URN and self.shape.name in DELIVERY_ATTRIBUTES
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceShape:
+    """A resource type: its attributes by lower-case name, and those of its extensions by URN."""
+
+    urn: str
+    attributes: Mapping[str, Shape]
+    extensions: Mapping[str, Mapping[str, Shape]]
+
+    def schema_at(self, key: str) -> str | None:
+        """The URN that a key is, in its canonical spelling, or None for any other key."""
+        return next((urn for urn in (self.urn, *self.extensions) if urn.lower() == key.lower()), None)
+
+    def place(self, key: str) -> Place | None:
+        """What a key or a path points at; None for what isn't declared, or isn't a path."""
+        urn, rest = self._split(key.strip())
+        match = _PATH.fullmatch(rest)
+        if match is None:
+            return None
+        declared = self.attributes if urn is None else self.extensions[urn]
+        shape = declared.get(match["name"].lower())
+        if shape is None or (match["selection"] is not None and not shape.multi_valued):
+            return None
+        if match["part"] is None:
+            return Place(urn, shape, None, match["selection"])
+        part = (shape.parts or {}).get(match["part"].lower())
+        return Place(urn, shape, part, match["selection"]) if part else None
+
+    def _split(self, key: str) -> tuple[str | None, str]:
+        """The extension's URN, if any, and the rest of a key."""
+        for urn in (self.urn, *self.extensions):
+            if key[: len(urn)].lower() == urn.lower() and key[len(urn) : len(urn) + 1] in (":", "."):
+                return (None if urn == self.urn else urn), key[len(urn) + 1 :]
+        return None, key
+
+
+@cache
+def shape_of(model: type[Resource[Any]]) -> ResourceShape:
+    """The shape of a resource model, its extensions included."""
+    common = {"id": Shape("id", Kind.string, read_only=True), "externalid": Shape("externalId", Kind.string)}
+    common["meta"] = Shape("meta", Kind.complex, read_only=True, parts={})
+    schema = model.to_schema()
+    return ResourceShape(
+        urn=str(schema.id),
+        attributes=common | _shapes(schema.attributes),
+        extensions={
+            str(urn): _shapes(extension.to_schema().attributes)
+            for urn, extension in model.get_extension_models().items()
+        },
+    )
+
+
+def _shapes(attributes: list[Attribute] | None) -> dict[str, Shape]:
+    return {str(each.name).lower(): _shape(each) for each in attributes or []}
+
+
+def _shape(attribute: Attribute) -> Shape:
+    assert attribute.name is not None
+    assert attribute.type is not None
+    return Shape(
+        name=attribute.name,
+        kind=attribute.type,
+        multi_valued=bool(attribute.multi_valued),
+        read_only=attribute.mutability == Mutability.read_only,
+        required=attribute.required == Required.true,
+        parts=_shapes(attribute.sub_attributes) if attribute.type == Kind.complex else None,
+    )

@@ -1,0 +1,116 @@
+"""One comparison of a SCIM filter as SQL, with the meaning that `ScimFilter.match` gives it.
+
+Every condition is true or false, never NULL, so that it can be negated.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from inspect import isclass
+from typing import Any
+
+from scim2_models import BaseModel, InvalidFilterException
+from scim2_models.path import STRING_OPERATORS, AttributeBinding, CompareOperator, coerce_value
+from sqlalchemy import ColumnElement, and_, false, func, or_, true
+
+from scim_bridge.domain.comparing import Key, comparable_key
+from scim_bridge.storage.json_sql import JsonSql
+from scim_bridge.storage.types import UtcDateTime
+
+_ORDERS: dict[CompareOperator, Callable[[Any, Any], ColumnElement[bool]]] = {
+    CompareOperator.gt: lambda one, other: one > other,
+    CompareOperator.ge: lambda one, other: one >= other,
+    CompareOperator.lt: lambda one, other: one < other,
+    CompareOperator.le: lambda one, other: one <= other,
+}
+
+
+def is_complex(binding: AttributeBinding) -> bool:
+    """Whether the attribute that is compared has parts of its own."""
+    return isclass(binding.target_type) and issubclass(binding.target_type, BaseModel)
+
+
+def is_number(binding: AttributeBinding) -> bool:
+    """Whether the attribute's keys are numbers; all others are text."""
+    return binding.target_type in (int, float)
+
+
+def operand_of(binding: AttributeBinding, value: Any, op: CompareOperator) -> Any:
+    """What an attribute is compared with, in the attribute's type and folded as its keys are.
+
+    :raises InvalidFilterException: when the value isn't one of the attribute's type, or can't be stored.
+    """
+    operand = binding.comparable(coerce_value(binding, value, op))
+    if isinstance(operand, str):
+        refuse_unstorable(operand)
+    return operand
+
+
+def refuse_unstorable(text: str) -> None:
+    """Refuse what no database keeps as text: NUL, and half a surrogate pair.
+
+    :raises InvalidFilterException: rule A7.
+    """
+    if "\x00" in text or any("\ud800" <= each <= "\udfff" for each in text):
+        raise InvalidFilterException(
+            detail="the filter compares with text that has a NUL or another character that can't be stored: "
+            "send the text without it"
+        )
+
+
+def compare(
+    sql: JsonSql, actual: ColumnElement[Any], op: CompareOperator, operand: Any, binding: AttributeBinding
+) -> ColumnElement[bool]:
+    """Compare one value with an operand of `operand_of`."""
+    if operand is None:
+        return _compare_null(actual, op)
+    if is_complex(binding):
+        return true() if op == CompareOperator.ne else false()
+    if op in STRING_OPERATORS:
+        return _compare_part(sql, actual, op, operand, binding)
+    if isinstance(operand, datetime) and operand.tzinfo is None:
+        # An instant without a zone is neither before, nor after, nor the same as one with a zone.
+        return true() if op == CompareOperator.ne else false()
+    key: Key | datetime | None = operand if isinstance(actual.type, UtcDateTime) else comparable_key(operand)
+    if op == CompareOperator.eq:
+        return and_(actual.is_not(None), actual == key)
+    if op == CompareOperator.ne:
+        return or_(actual.is_(None), actual != key)
+    return and_(actual.is_not(None), _ORDERS[op](actual, key))
+
+
+def null_matches(op: CompareOperator, operand: Any) -> bool:
+    """What a comparison says of a value that isn't there."""
+    return operand is None if op == CompareOperator.eq else op == CompareOperator.ne and operand is not None
+
+
+def is_filled(actual: ColumnElement[Any], binding: AttributeBinding) -> ColumnElement[bool]:
+    """Whether a simple value satisfies `pr`: empty text doesn't."""
+    if isclass(binding.target_type) and issubclass(binding.target_type, str | bytes):
+        return and_(actual.is_not(None), actual != "")
+    return actual.is_not(None)
+
+
+def _compare_null(actual: ColumnElement[Any], op: CompareOperator) -> ColumnElement[bool]:
+    if op == CompareOperator.eq:
+        return actual.is_(None)
+    return actual.is_not(None) if op == CompareOperator.ne else false()
+
+
+def _compare_part(
+    sql: JsonSql, actual: ColumnElement[Any], op: CompareOperator, operand: Any, binding: AttributeBinding
+) -> ColumnElement[bool]:
+    """`co`, `sw`, `ew`: without LIKE, so that no character of the operand is a wildcard."""
+    is_text = isclass(binding.target_type) and issubclass(binding.target_type, str)
+    if not is_text or not isinstance(operand, str):
+        return false()
+    if operand == "":
+        return actual.is_not(None)
+    if op == CompareOperator.co:
+        found = sql.contains(actual, operand)
+    elif op == CompareOperator.sw:
+        found = func.substr(actual, 1, len(operand)) == operand
+    else:
+        # Text that is shorter than the operand is compared as a whole, and differs.
+        start = func.length(actual) - len(operand) + 1
+        found = and_(func.length(actual) >= len(operand), func.substr(actual, start) == operand)
+    return and_(actual.is_not(None), found)

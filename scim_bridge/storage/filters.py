@@ -1,0 +1,201 @@
+"""SCIM filters as one SQL condition over the keys of resources, on SQLite and PostgreSQL alike.
+
+The meaning is that of `ScimFilter.match` (RFC 7644 §3.4.2.2): a comparison with a multi-valued attribute
+matches if any value does, `ne` only if none is equal, and an attribute that a type doesn't declare matches
+none of its resources. What Entra asks all the time is answered by indexed columns.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from scim2_models import BaseModel, Extension, InvalidFilterException, Resource, ScimFilter
+from scim2_models.path import (
+    AttributeBinding,
+    AttrPath,
+    CompareOperator,
+    Comparison,
+    FilterNode,
+    LogicalExpr,
+    LogicalOperator,
+    Not,
+    Present,
+    ValuePath,
+)
+from sqlalchemy import ColumnElement, and_, exists, false, literal, not_, or_, select
+
+from scim_bridge.storage.comparisons import compare, is_complex, is_filled, null_matches, operand_of
+from scim_bridge.storage.entry_filters import EntryFilter, Logic, ScalarFilter
+from scim_bridge.storage.json_sql import JsonSql, Path
+from scim_bridge.storage.keys import SEVERAL, indexed
+from scim_bridge.storage.lookups import key_path, part_path, value_at
+from scim_bridge.storage.tables import resources
+
+MAX_CONDITIONS = 200
+"""How many comparisons a filter may have; SQLite refuses expressions deeper than 1,000."""
+
+Model = type[Resource[Any]]
+Columns = Mapping[str, ColumnElement[Any]]
+"""Attributes that are kept in columns of other tables, by their URN."""
+
+_INDEXED: Columns = {
+    "id": resources.c.id,
+    "user_name": resources.c.user_name_key,
+    "external_id": resources.c.external_id_key,
+    "display_name": resources.c.display_name_key,
+}
+
+
+def condition(scim_filter: ScimFilter[Any], model: Model, sql: JsonSql, columns: Columns) -> ColumnElement[bool]:
+    """What a resource of one type must meet.
+
+    :raises InvalidFilterException: when the filter has too many conditions, or a value of another type.
+    """
+    count = _count(scim_filter.ast)
+    if count > MAX_CONDITIONS:
+        raise InvalidFilterException(
+            detail=f"the filter has {count} conditions, {MAX_CONDITIONS} are allowed: send several requests"
+        )
+    bound: ScimFilter[Any] = ScimFilter.__class_getitem__(model)(scim_filter.ast)
+    return _ResourceFilter(bound, sql, columns).visit(bound.ast)
+
+
+class _ResourceFilter(Logic):
+    """A filter on resources of one type."""
+
+    def __init__(self, scim_filter: ScimFilter[Any], sql: JsonSql, columns: Columns) -> None:
+        self._filter = scim_filter
+        self._sql = sql
+        self._columns = columns
+
+    def visit_comparison(self, node: Comparison) -> ColumnElement[bool]:
+        binding = self._filter.resolve_comparison(node.attr_path, strict=False)
+        if binding is None:
+            return false()
+        operand = operand_of(binding, node.value, node.op)
+        if binding.is_multivalued:
+            return self._compare_entries(binding, node.op, operand)
+        column = _indexed_column(binding)
+        if column is not None and node.op == CompareOperator.eq:
+            if operand is None:
+                return column.is_(None)
+            return and_(column.is_not(None), column == indexed(operand))
+        return compare(self._sql, self._value(binding), node.op, operand, binding)
+
+    def _compare_entries(self, binding: AttributeBinding, op: CompareOperator, operand: Any) -> ColumnElement[bool]:
+        path, part = key_path(binding), part_path(binding)
+
+        def matches(entry: ColumnElement[Any]) -> ColumnElement[bool]:
+            return compare(self._sql, value_at(self._sql, entry, part, binding), op, operand, binding)
+
+        if op == CompareOperator.ne:
+            none_equal = not_(self._any(path, lambda entry: not_(matches(entry))))
+            return none_equal if operand is not None else and_(none_equal, not_(self._is_missing(path)))
+        any_matches = self._any(path, matches)
+        return or_(any_matches, self._is_missing(path)) if null_matches(op, operand) else any_matches
+
+    def visit_present(self, node: Present) -> ColumnElement[bool]:
+        binding = self._filter.resolve(node.attr_path, strict=False)
+        if binding is None:
+            return false()
+        if not binding.is_multivalued:
+            return self._is_present(binding, resources.c["keys"], key_path(binding) + part_path(binding))
+        return self._any(key_path(binding), lambda entry: self._is_present(binding, entry, part_path(binding)))
+
+    def _is_present(self, binding: AttributeBinding, source: ColumnElement[Any], path: Path) -> ColumnElement[bool]:
+        if not is_complex(binding):
+            if binding.urn in self._columns:
+                return is_filled(self._columns[binding.urn], binding)
+            return is_filled(value_at(self._sql, source, path, binding), binding)
+        # "a non-empty node for complex attributes": one of its parts is filled.
+        model = binding.target_type
+        assert model is not None
+        assert issubclass(model, BaseModel)
+        return or_(*(self._is_part_present(binding, source, path, model, name) for name in model.model_fields))
+
+    def _is_part_present(
+        self,
+        binding: AttributeBinding,
+        source: ColumnElement[Any],
+        path: Path,
+        model: type[BaseModel],
+        field_name: str,
+    ) -> ColumnElement[bool]:
+        name = model._scim_name(field_name)
+        part = self._filter.resolve(_attr_path(binding, name), strict=False)
+        assert part is not None
+        return is_filled(value_at(self._sql, source, (*path, name), part), part)
+
+    def visit_value_path(self, node: ValuePath) -> ColumnElement[bool]:
+        binding = self._filter.resolve(node.attr_path, strict=False)
+        if binding is None or not binding.is_multivalued:
+            return false()
+
+        def matches(entry: ColumnElement[Any]) -> ColumnElement[bool]:
+            if not is_complex(binding):
+                return ScalarFilter(binding, self._sql, entry).visit(node.val_filter)
+            return EntryFilter(self._filter, node.attr_path, self._sql, entry).visit(node.val_filter)
+
+        found = self._any(key_path(binding), matches)
+        address = _work_address(binding, node.val_filter)
+        if address is None:
+            return found
+        # The index narrows the search; the entries decide.
+        folded = operand_of(_value_of(self._filter, node.attr_path), address, CompareOperator.eq)
+        return and_(resources.c.work_email_key.in_([indexed(folded), SEVERAL]), found)
+
+    def _value(self, binding: AttributeBinding) -> ColumnElement[Any]:
+        column = self._columns.get(binding.urn)
+        if column is not None:
+            return column
+        return value_at(self._sql, resources.c["keys"], key_path(binding) + part_path(binding), binding)
+
+    def _any(self, path: Path, matches: Callable[[ColumnElement[Any]], ColumnElement[bool]]) -> ColumnElement[bool]:
+        entries = self._sql.entries(resources.c["keys"], path)
+        return exists(select(literal(1)).select_from(entries.rows).where(matches(entries.entry)))
+
+    def _is_missing(self, path: Path) -> ColumnElement[bool]:
+        return self._sql.node(resources.c["keys"], path).is_(None)
+
+
+def _count(node: FilterNode) -> int:
+    match node:
+        case Not(expr):
+            return _count(expr)
+        case LogicalExpr(_, terms):
+            return sum(_count(term) for term in terms)
+        case ValuePath():
+            return _count(node.val_filter)
+    return 1
+
+
+def _indexed_column(binding: AttributeBinding) -> ColumnElement[Any] | None:
+    if binding.sub_field_name is not None or issubclass(binding.model, Extension):
+        return None
+    return _INDEXED.get(binding.field_name)
+
+
+def _attr_path(binding: AttributeBinding, part: str) -> AttrPath:
+    name = binding.model._scim_name(binding.field_name)
+    uri = str(binding.model.__schema__) if issubclass(binding.model, Extension) else None
+    return AttrPath(name, part, uri)
+
+
+def _value_of(scim_filter: ScimFilter[Any], attribute: AttrPath) -> AttributeBinding:
+    binding = scim_filter.resolve(AttrPath(attribute.attr, "value", attribute.uri))
+    assert binding is not None
+    return binding
+
+
+def _work_address(binding: AttributeBinding, node: FilterNode) -> str | None:
+    """The address that `emails[type eq "work" and value eq "x"]` asks for; None for any other filter."""
+    if binding.field_name != "emails" or issubclass(binding.model, Extension):
+        return None
+    if not isinstance(node, LogicalExpr) or node.op != LogicalOperator.and_:
+        return None
+    asked = {
+        term.attr_path.attr.lower(): term.value
+        for term in node.terms
+        if isinstance(term, Comparison) and term.op == CompareOperator.eq
+    }
+    kind, address = asked.get("type"), asked.get("value")
+    return address if isinstance(kind, str) and kind.lower() == "work" and isinstance(address, str) else None

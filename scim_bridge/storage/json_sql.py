@@ -1,0 +1,94 @@
+"""Looking into JSON: the same questions in the words of SQLite and of PostgreSQL."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import ColumnElement, Float, FromClause, Text, cast, collate, func, literal_column
+from sqlalchemy.dialects.postgresql import JSONB
+
+Path = tuple[str, ...]
+"""Names from the outside in; they come from schemas, never from a client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The entries of a JSON array as rows."""
+
+    rows: FromClause
+    entry: ColumnElement[Any]
+    """One entry, to look into."""
+
+    position: ColumnElement[Any]
+    """Orders the entries as the array has them."""
+
+
+class JsonSql(Protocol):
+    """What filters ask of JSON. All of it is NULL, or has no rows, where there is nothing at the path."""
+
+    def text(self, source: ColumnElement[Any], path: Path) -> ColumnElement[str]:
+        """The text at a path, compared byte by byte. An empty path is an entry that is text itself."""
+
+    def number(self, source: ColumnElement[Any], path: Path) -> ColumnElement[float]:
+        """The number at a path."""
+
+    def node(self, source: ColumnElement[Any], path: Path) -> ColumnElement[Any]:
+        """The object or array at a path."""
+
+    def entries(self, source: ColumnElement[Any], path: Path) -> Entries:
+        """The entries of the array at a path."""
+
+    def contains(self, text: ColumnElement[str], part: str) -> ColumnElement[bool]:
+        """Whether text has a part; no character has a special meaning."""
+
+
+class SqliteJson:
+    """JSON kept as text."""
+
+    def text(self, source: ColumnElement[Any], path: Path) -> ColumnElement[str]:
+        return func.json_extract(source, _sqlite_path(path), type_=Text) if path else source
+
+    def number(self, source: ColumnElement[Any], path: Path) -> ColumnElement[float]:
+        return func.json_extract(source, _sqlite_path(path), type_=Float)
+
+    def node(self, source: ColumnElement[Any], path: Path) -> ColumnElement[Any]:
+        return func.json_extract(source, _sqlite_path(path), type_=Text)
+
+    def entries(self, source: ColumnElement[Any], path: Path) -> Entries:
+        rows = func.json_each(source, _sqlite_path(path)).table_valued("key", "value")
+        return Entries(rows, rows.c.value, rows.c.key)
+
+    def contains(self, text: ColumnElement[str], part: str) -> ColumnElement[bool]:
+        return func.instr(text, part) > 0
+
+
+class PostgresJson:
+    """JSONB."""
+
+    def text(self, source: ColumnElement[Any], path: Path) -> ColumnElement[str]:
+        if not path:
+            return collate(source.op("#>>", return_type=Text())(literal_column("'{}'")), "C")
+        return collate(func.jsonb_extract_path_text(source, *path, type_=Text), "C")
+
+    def number(self, source: ColumnElement[Any], path: Path) -> ColumnElement[float]:
+        return cast(func.jsonb_extract_path_text(source, *path, type_=Text), Float)
+
+    def node(self, source: ColumnElement[Any], path: Path) -> ColumnElement[Any]:
+        return func.jsonb_extract_path(source, *path, type_=JSONB)
+
+    def entries(self, source: ColumnElement[Any], path: Path) -> Entries:
+        array = func.jsonb_extract_path(source, *path, type_=JSONB)
+        rows = func.jsonb_array_elements(array).table_valued("value", with_ordinality="position")
+        rows = rows.render_derived()
+        return Entries(rows, rows.c.value, rows.c.position)
+
+    def contains(self, text: ColumnElement[str], part: str) -> ColumnElement[bool]:
+        return func.strpos(text, part) > 0
+
+
+def json_sql(dialect: str) -> JsonSql:
+    """The words of a database, by SQLAlchemy's name of it."""
+    return PostgresJson() if dialect == "postgresql" else SqliteJson()
+
+
+def _sqlite_path(path: Path) -> str:
+    return "$" + "".join(f'."{name}"' for name in path)

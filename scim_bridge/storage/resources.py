@@ -1,0 +1,196 @@
+"""SCIM resources: the documents as Entra sent them, with their keys (rules A6, A8)."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+
+from scim_bridge.domain.delivery_state import DeliveryView, State
+from scim_bridge.domain.documents import JsonObject
+from scim_bridge.storage.filters import Columns
+from scim_bridge.storage.keys import indexed_columns
+from scim_bridge.storage.sql import insert_if_absent
+from scim_bridge.storage.tables import people, resources
+
+
+class Taken(Exception):
+    """Another resource of the type has this value of a unique attribute.
+
+    :param attribute: The attribute's SCIM name.
+    """
+
+    def __init__(self, attribute: str, value: str) -> None:
+        super().__init__(f"{attribute} is taken")
+        self.attribute = attribute
+        self.value = value
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResource:
+    """A row of `resources`."""
+
+    id: str
+    resource_type: str
+    document: JsonObject
+    version: int
+    created_at: datetime
+    last_modified_at: datetime
+    keys: JsonObject = field(default_factory=dict)
+    """The folded values; only for writing, a row that was read has none."""
+
+    delivery: DeliveryView | None = None
+    """How far its delivery has come, where it was asked for and there is a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a search."""
+
+    total: int
+    """How many resources match on all pages."""
+
+    found: list[StoredResource]
+
+
+def delivery_columns(urn: str) -> Columns:
+    """The delivery attributes of an extension, which are kept with the person."""
+    return {
+        f"{urn}:deliveryState": people.c.state,
+        f"{urn}:deliveryDetail": people.c.detail,
+        f"{urn}:deliveredAt": people.c.delivered_at,
+    }
+
+
+class Resources:
+    """The resources of one tenant, within one transaction."""
+
+    def __init__(self, connection: Connection, tenant: str) -> None:
+        self._connection = connection
+        self._tenant = tenant
+
+    def add(self, resource: StoredResource) -> None:
+        """Store a new resource.
+
+        :raises Taken: when its `userName` belongs to another; the transaction goes on.
+        """
+        row = {**self._key(resource), **_values(resource), "created_at": resource.created_at}
+        if not insert_if_absent(self._connection, resources, row):
+            raise _taken(resource)
+
+    def replace(self, resource: StoredResource) -> None:
+        """Store the new state of a resource that exists.
+
+        :raises Taken: when its `userName` belongs to another; the transaction goes on.
+        """
+        statement = update(resources).where(self._is(resource.resource_type, resource.id))
+        try:
+            # A violation that isn't inside a savepoint ends a PostgreSQL transaction.
+            with self._connection.begin_nested():
+                self._connection.execute(statement.values(**_values(resource)))
+        except IntegrityError as exc:
+            raise _taken(resource) from exc
+
+    def delete(self, resource_type: str, resource_id: str) -> None:
+        """Remove a resource."""
+        self._connection.execute(delete(resources).where(self._is(resource_type, resource_id)))
+
+    def get(self, resource_type: str, resource_id: str) -> StoredResource | None:
+        """A resource, with its delivery."""
+        row = self._connection.execute(self._select().where(self._is(resource_type, resource_id))).first()
+        return _stored(row) if row else None
+
+    def lock(self, resource_type: str, resource_id: str) -> StoredResource | None:
+        """A resource that nobody else changes until the transaction ends."""
+        query = select(*_READ).where(self._is(resource_type, resource_id)).with_for_update()
+        row = self._connection.execute(query).first()
+        return _stored(row) if row else None
+
+    def search(
+        self,
+        resource_types: Sequence[str],
+        condition: ColumnElement[bool],
+        order: Sequence[ColumnElement[Any]],
+        *,
+        offset: int,
+        limit: int | None,
+    ) -> Page:
+        """One page of the resources of some types that meet a condition."""
+        where = and_(resources.c.tenant == self._tenant, resources.c.resource_type.in_(list(resource_types)), condition)
+        found: list[StoredResource] = []
+        if limit != 0:
+            page = self._select().where(where).order_by(*order).offset(offset).limit(limit)
+            found = [_stored(row) for row in self._connection.execute(page)]
+        is_last = limit is None or len(found) < limit
+        if (found or offset == 0) and is_last and limit != 0:
+            return Page(offset + len(found), found)
+        counted = select(func.count()).select_from(_joined()).where(where)
+        return Page(self._connection.execute(counted).scalar_one(), found)
+
+    def delivery_views(self, user_ids: Iterable[str]) -> dict[str, DeliveryView]:
+        """How far the delivery of users has come; of a user without a person there is nothing."""
+        query = select(people.c.user_id, people.c.state, people.c.detail, people.c.delivered_at).where(
+            people.c.tenant == self._tenant, people.c.user_id.in_(list(user_ids))
+        )
+        return {row.user_id: _view(row) for row in self._connection.execute(query)}
+
+    def _select(self) -> Select[Any]:
+        delivery = (people.c.state, people.c.detail, people.c.delivered_at)
+        return select(*_READ, *delivery).select_from(_joined())
+
+    def _key(self, resource: StoredResource) -> dict[str, object]:
+        return {"tenant": self._tenant, "id": resource.id, "resource_type": resource.resource_type}
+
+    def _is(self, resource_type: str, resource_id: str) -> ColumnElement[bool]:
+        return and_(
+            resources.c.tenant == self._tenant,
+            resources.c.id == resource_id,
+            resources.c.resource_type == resource_type,
+        )
+
+
+_READ = (
+    resources.c.id,
+    resources.c.resource_type,
+    resources.c.document,
+    resources.c.version,
+    resources.c.created_at,
+    resources.c.last_modified_at,
+)
+
+
+def _joined() -> Any:
+    return resources.outerjoin(people, and_(people.c.tenant == resources.c.tenant, people.c.user_id == resources.c.id))
+
+
+def _values(resource: StoredResource) -> dict[str, object]:
+    return {
+        "document": json.dumps(resource.document, ensure_ascii=False, separators=(",", ":")),
+        "keys": resource.keys,
+        "version": resource.version,
+        "last_modified_at": resource.last_modified_at,
+        **indexed_columns(resource.keys),
+    }
+
+
+def _stored(row: Any) -> StoredResource:
+    return StoredResource(
+        id=row.id,
+        resource_type=row.resource_type,
+        document=json.loads(row.document),
+        version=row.version,
+        created_at=row.created_at,
+        last_modified_at=row.last_modified_at,
+        delivery=_view(row) if getattr(row, "state", None) else None,
+    )
+
+
+def _view(row: Any) -> DeliveryView:
+    return DeliveryView(State(row.state), row.detail, row.delivered_at)
+
+
+def _taken(resource: StoredResource) -> Taken:
+    return Taken("userName", str(resource.document.get("userName")))

@@ -1,0 +1,42 @@
+"""The Flask application: every route, joined from the parts."""
+
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from scim_bridge.bootstrap import Parts
+from scim_bridge.web import request_id
+from scim_bridge.web.auth.bearer import Bearer
+from scim_bridge.web.health import health_blueprint
+from scim_bridge.web.scim.routes import scim_blueprint
+from scim_bridge.web.scim.world import ScimWorld
+
+
+def create_app(parts: Parts) -> Flask:
+    """The application, ready for any WSGI server. It reads neither environment nor clock."""
+    app = Flask("scim_bridge", static_folder=None)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    request_id.install(app)
+    app.register_blueprint(health_blueprint(parts.database, list(parts.tenants)))
+    app.register_blueprint(scim_blueprint(_world(parts)))
+    app.register_error_handler(HTTPException, _plain_error)
+    return app
+
+
+def _world(parts: Parts) -> ScimWorld:
+    return ScimWorld(
+        database=parts.database,
+        provider=parts.provider,
+        server_base_url=parts.base_url,
+        patch_status=parts.settings.scim.patch_status,
+        max_body_bytes=parts.settings.scim.max_body_bytes,
+        max_filter_length=parts.settings.scim.max_filter_length,
+        authenticate=Bearer(parts.database).authenticate,
+        intake=parts.intake,
+        deliver=lambda tenant, ticket: parts.inline[tenant].deliver(ticket),
+        request_id=request_id.current,
+    )
+
+
+def _plain_error(error: HTTPException) -> tuple[Response, int]:
+    """Outside SCIM, errors are short JSON too."""
+    return jsonify(status=error.code, detail=error.description), error.code or 500

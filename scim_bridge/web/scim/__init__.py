@@ -1,0 +1,1 @@
+"""The SCIM 2.0 endpoints: the only package that imports the protocol server."""

@@ -1,0 +1,94 @@
+"""Request bodies before the protocol looks at them: JSON, bounded, of text that can be stored."""
+
+import json
+from math import isfinite
+from typing import Any, NoReturn
+
+from scim2_models import InvalidSyntaxException, InvalidValueException
+
+MAX_NESTING = 32
+"""How deep a body may nest; SCIM itself needs six levels."""
+
+
+def decoded(body: bytes) -> Any:
+    """The JSON of a body.
+
+    :raises InvalidSyntaxException: when it isn't JSON, with the place where it breaks off.
+    :raises InvalidValueException: when text in it can't be stored.
+    """
+    try:
+        value = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
+    except UnicodeDecodeError as exc:
+        raise InvalidSyntaxException(detail=f"the body isn't UTF-8 (byte {exc.start + 1}): send JSON in UTF-8") from exc
+    except json.JSONDecodeError as exc:
+        raise InvalidSyntaxException(
+            detail=f"the body isn't JSON: {exc.msg.lower()} in line {exc.lineno}, column {exc.colno}"
+        ) from exc
+    except RecursionError as exc:
+        raise _too_deep() from exc
+    except ValueError as exc:
+        raise InvalidSyntaxException(detail="the body has a number that is too long to be read") from exc
+    refuse_unstorable(value)
+    return value
+
+
+def decoded_object(body: bytes) -> dict[str, Any]:
+    """The JSON object of a body.
+
+    :raises InvalidSyntaxException: also when it is JSON but no object.
+    """
+    value = decoded(body)
+    if not isinstance(value, dict):
+        raise InvalidSyntaxException(detail=f"the body is {_called(value)}: send a JSON object")
+    return value
+
+
+def refuse_unstorable(value: Any) -> None:
+    """Refuse what no database keeps, wherever it is nested (rule A7).
+
+    :raises InvalidValueException: a NUL character, half a surrogate pair, or an infinite number.
+    :raises InvalidSyntaxException: nested too deep.
+    """
+    waiting: list[tuple[Any, int, str]] = [(value, 1, "")]
+    while waiting:
+        item, depth, name = waiting.pop()
+        if isinstance(item, str):
+            refuse_unstorable_text(item, name or "the body")
+        elif isinstance(item, float) and not isfinite(item):
+            raise InvalidValueException(detail=f"{name} is a number that is too large: send a smaller one")
+        elif isinstance(item, dict | list):
+            if depth > MAX_NESTING:
+                raise _too_deep()
+            pairs = item.items() if isinstance(item, dict) else ((name, each) for each in item)
+            for key, each in pairs:
+                refuse_unstorable_text(key, "the name of an attribute")
+                waiting.append((each, depth + 1, key))
+
+
+def refuse_unstorable_text(text: str, where: str) -> None:
+    """Refuse one text. :param where: How the message calls it. :raises InvalidValueException: see above."""
+    if "\x00" in text:
+        raise InvalidValueException(detail=f"{where} has a NUL character (U+0000): send the text without it")
+    if not text.isascii() and any("\ud800" <= each <= "\udfff" for each in text):
+        raise InvalidValueException(
+            detail=f"{where} has half of a surrogate pair, which is no character: send the text without it"
+        )
+
+
+def _too_deep() -> InvalidSyntaxException:
+    return InvalidSyntaxException(detail=f"the body nests deeper than {MAX_NESTING} levels: send a flatter one")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise InvalidSyntaxException(detail=f"the body isn't JSON: it has {name}, which is no JSON number")
+
+
+def _called(value: Any) -> str:
+    match value:
+        case list():
+            return "a list"
+        case str():
+            return "a text"
+        case None:
+            return "null"
+    return "a single value"

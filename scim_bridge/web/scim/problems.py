@@ -1,0 +1,98 @@
+"""Every exception as a SCIM Error (RFC 7644 §3.12): its status, and words for whoever reads it."""
+
+from scim2_models import InvalidValueException, SCIMException, ScimProvider
+from scim2_server.responses import ScimResponse
+from scim2_server.service import ScimService
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from scim_bridge.delivery.intake import IncompleteRefused
+from scim_bridge.logs import get_logger
+from scim_bridge.web.scim.wording import reworded
+
+log = get_logger(__name__)
+
+DATABASE_RETRY_SECONDS = 30
+
+
+class ServiceUnavailable(SCIMException):
+    """503: the bridge can't say now whether the request is right (rule A3).
+
+    :param retry_after_seconds: When to ask again.
+    """
+
+    status = 503
+    _default_detail = "the bridge can't answer at the moment: try again later"
+
+    def __init__(self, retry_after_seconds: float, *, detail: str | None = None) -> None:
+        super().__init__(detail=detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class TooManyRequests(SCIMException):
+    """429: too many failures from this address (rule A3).
+
+    :param retry_after_seconds: When to ask again.
+    """
+
+    status = 429
+    _default_detail = "too many requests without a valid credential came from this address: try again later"
+
+    def __init__(self, retry_after_seconds: float, *, detail: str | None = None) -> None:
+        super().__init__(detail=detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class BodyTooLarge(SCIMException):
+    """413: the body is longer than `SCIM__MAX_BODY_BYTES`."""
+
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(detail=f"the body is larger than {limit} bytes, which is the limit: send less at once")
+
+
+class _Errors(ScimService):
+    """The library's way to answer errors, with the bridge's challenge."""
+
+    def www_authenticate(self, exception: SCIMException) -> str | None:
+        return 'Bearer realm="scim"'
+
+
+def answer_of(exc: Exception, provider: ScimProvider, *, request_id: str) -> ScimResponse:
+    """The answer to a request that failed.
+
+    :param request_id: Joins the log's line and the answer that hides the cause.
+    """
+    answered = _as_scim(exc, request_id)
+    response = _Errors(provider).error_response(answered)
+    if response.body is not None and isinstance(answered, SCIMException):
+        response.body["detail"] = reworded(answered.detail)
+    if isinstance(answered, ServiceUnavailable | TooManyRequests):
+        response.headers["Retry-After"] = str(max(1, round(answered.retry_after_seconds)))
+    if response.status >= 500:
+        return response
+    log.info("scim.refused", status=int(response.status), scim_type=getattr(answered, "scim_type", None) or None)
+    return response
+
+
+def _as_scim(exc: Exception, request_id: str) -> SCIMException:
+    if isinstance(exc, SCIMException):
+        return exc
+    if isinstance(exc, IncompleteRefused):
+        return InvalidValueException(detail=str(exc))
+    if _is_out_of_reach(exc):
+        log.error("scim.database_out_of_reach", error=type(exc).__name__)
+        return ServiceUnavailable(
+            DATABASE_RETRY_SECONDS, detail="the bridge can't reach its database: nothing was changed, try again later"
+        )
+    log.error("scim.failed", request_id=request_id, exc_info=exc)
+    failure = SCIMException(detail=f"the bridge failed at this request; its log has the cause under {request_id}")
+    failure.status = 500
+    return failure
+
+
+def _is_out_of_reach(exc: Exception) -> bool:
+    if isinstance(exc, OperationalError | InterfaceError | PoolTimeout):
+        return True
+    return isinstance(exc, DBAPIError) and exc.connection_invalidated

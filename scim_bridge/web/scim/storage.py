@@ -1,0 +1,207 @@
+"""The storage behind the protocol server: documents in, people due, in one transaction (rule A1)."""
+
+import uuid
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from scim2_models import (
+    Resource,
+    ResourceType,
+    ResponseParameters,
+    ScimFilter,
+    ScimProvider,
+    SearchRequest,
+)
+from scim2_server.storage import ScimStorage, SearchPage
+from sqlalchemy import ColumnElement, Connection, and_, or_, true
+from sqlalchemy.exc import SQLAlchemyError
+
+from scim_bridge.delivery.intake import Intake, Ticket
+from scim_bridge.domain.delivery_state import DeliveryView
+from scim_bridge.domain.documents import UserId
+from scim_bridge.logs import get_logger
+from scim_bridge.scim.documents import Identity
+from scim_bridge.scim.reading import DITIO_URN
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.filters import Model, condition
+from scim_bridge.storage.json_sql import json_sql
+from scim_bridge.storage.resources import Resources, StoredResource, Taken, delivery_columns
+from scim_bridge.storage.sorting import ordering
+from scim_bridge.storage.tables import resources
+from scim_bridge.web.scim.rows import Rows, check_version, identity_of, not_found, uniqueness
+from scim_bridge.web.scim.transaction import Transaction
+
+log = get_logger(__name__)
+
+USER = "User"
+"""The name of the resource type whose writes reach Ditio; groups are kept, and go nowhere."""
+
+_COLUMNS = delivery_columns(DITIO_URN)
+
+
+class BridgeStorage(ScimStorage):
+    """The resources of one tenant, for one request.
+
+    :param deliver: Tries a delivery, as `Transaction` says.
+    :param writes: Whether the request may write: then its transaction takes the write lock at once.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        tenant: str,
+        provider: ScimProvider,
+        intake: Intake,
+        deliver: Callable[[Ticket], None],
+        *,
+        writes: bool = True,
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+    ) -> None:
+        self._database = database
+        self._tenant = tenant
+        self._provider = provider
+        self._intake = intake
+        self._writes = writes
+        self._new_id = new_id
+        self._sql = json_sql(database.engine.dialect.name)
+        self._rows = Rows(provider)
+        self._transaction = Transaction(database, tenant, deliver)
+        self._views: dict[str, DeliveryView | None] = {}
+
+    @contextmanager
+    def operation(self) -> Generator[None]:
+        """One transaction for all that happens inside; delivery follows when it is committed."""
+        with self._transaction.open(writes=self._writes):
+            yield
+
+    def get(
+        self,
+        resource_type: ResourceType,
+        resource_id: str,
+        *,
+        response_parameters: ResponseParameters[Any] | None = None,
+    ) -> Resource[Any]:
+        """A resource; locked where it is read in order to be written, which has no response parameters."""
+        is_locking = response_parameters is None and self._writes
+        with self._transaction.open(writes=is_locking) as connection:
+            if is_locking:
+                return self._rows.resource(resource_type, self._lock(connection, resource_type, resource_id))
+            stored = Resources(connection, self._tenant).get(str(resource_type.name), resource_id)
+            if stored is None:
+                raise not_found(resource_type, resource_id)
+            self._remember([stored])
+            return self._rows.resource(resource_type, stored)
+
+    def search(
+        self,
+        resource_types: list[ResourceType],
+        search_request: SearchRequest[Any],
+        *,
+        position: Any = None,
+    ) -> SearchPage:
+        """One page by index, filtered and sorted by the database."""
+        types = {str(each.name): each for each in resource_types}
+        models = {name: self._rows.model(each) for name, each in types.items()}
+        with self._transaction.open(writes=False) as connection:
+            page = Resources(connection, self._tenant).search(
+                list(types),
+                self._condition(search_request.filter, models),
+                ordering(search_request, models, self._sql, _COLUMNS),
+                offset=search_request.start_index_0 or 0,
+                limit=search_request.count,
+            )
+        self._remember(page.found)
+        found = [self._rows.resource(types[each.resource_type], each) for each in page.found]
+        return SearchPage(page.total, found)
+
+    def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
+        """Store a new resource; a new user makes a person due."""
+        with self._transaction.open(writes=True) as connection:
+            now = self._database.now(connection)
+            identity = Identity(self._new_id(), str(resource_type.name), 1, now, now)
+            created, stored = self._rows.prepared(resource_type, resource, identity)
+            try:
+                Resources(connection, self._tenant).add(stored)
+            except Taken as exc:
+                raise uniqueness(resource_type, exc) from exc
+            if resource_type.name == USER:
+                self._transaction.collect(self._intake.user_created(connection, UserId(stored.id), {**stored.document}))
+        return created
+
+    def update(
+        self, resource_type: ResourceType, resource: Resource[Any], *, expected_version: str | None = None
+    ) -> Resource[Any]:
+        """Store the new state of a resource; a changed user makes his person due."""
+        with self._transaction.open(writes=True) as connection:
+            before = self._lock(connection, resource_type, str(resource.id))
+            check_version(before, expected_version)
+            identity = replace(
+                identity_of(before), version=before.version + 1, last_modified_at=self._database.now(connection)
+            )
+            updated, stored = self._rows.prepared(resource_type, resource, identity)
+            try:
+                Resources(connection, self._tenant).replace(stored)
+            except Taken as exc:
+                raise uniqueness(resource_type, exc) from exc
+            self._transaction.locked.pop(before.id, None)
+            if resource_type.name == USER:
+                self._transaction.collect(
+                    self._intake.user_changed(connection, UserId(stored.id), {**stored.document}, before.document)
+                )
+        return updated
+
+    def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
+        """Remove a resource; a user who is gone leaves a person whose ending is due (rule P1)."""
+        with self._transaction.open(writes=True) as connection:
+            before = self._lock(connection, resource_type, resource_id)
+            check_version(before, expected_version)
+            Resources(connection, self._tenant).delete(before.resource_type, before.id)
+            self._transaction.locked.pop(before.id, None)
+            if resource_type.name == USER:
+                self._transaction.collect(self._intake.user_deleted(connection, UserId(before.id), before.document))
+
+    def repeated(self, resource_type: ResourceType, resource_id: str) -> None:
+        """A write changed nothing: a held or parked person becomes due again (rule A5)."""
+        if resource_type.name == USER:
+            with self._transaction.open(writes=True) as connection:
+                self._transaction.collect(self._intake.user_repeated(connection, UserId(resource_id)))
+
+    def delivery_views(self, user_ids: Iterable[str]) -> dict[str, DeliveryView]:
+        """How far the delivery of users has come: as read with them, or after the delivery of this request."""
+        wanted = set(user_ids)
+        unread = wanted - self._views.keys()
+        try:
+            if unread:
+                with self._transaction.open(writes=False) as connection:
+                    self._views |= Resources(connection, self._tenant).delivery_views(unread)
+        except SQLAlchemyError as exc:
+            if not self._transaction.has_written:
+                raise
+            # The write stays, so it is answered 2xx, be it without its delivery (rule A2).
+            log.warning("scim.delivery_unread", tenant=self._tenant, error=type(exc).__name__)
+        return {user_id: view for user_id in wanted if (view := self._views.get(user_id)) is not None}
+
+    def _lock(self, connection: Connection, resource_type: ResourceType, resource_id: str) -> StoredResource:
+        locked = self._transaction.locked.get(resource_id)
+        if locked is not None and locked.resource_type == resource_type.name:
+            return locked
+        stored = Resources(connection, self._tenant).lock(str(resource_type.name), resource_id)
+        if stored is None:
+            raise not_found(resource_type, resource_id)
+        self._transaction.locked[resource_id] = stored
+        return stored
+
+    def _condition(self, scim_filter: ScimFilter[Any] | None, models: dict[str, Model]) -> ColumnElement[bool]:
+        if scim_filter is None:
+            return true()
+        with self._provider:
+            terms = [
+                and_(resources.c.resource_type == name, condition(scim_filter, model, self._sql, _COLUMNS))
+                for name, model in models.items()
+            ]
+        return or_(*terms)
+
+    def _remember(self, found: list[StoredResource]) -> None:
+        self._views |= {each.id: each.delivery for each in found}

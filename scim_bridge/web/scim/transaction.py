@@ -1,0 +1,66 @@
+"""The transaction of one request, and the deliveries that follow it (rule A1)."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from scim2_models import SCIMException
+from sqlalchemy import Connection
+
+from scim_bridge.delivery.intake import Ticket
+from scim_bridge.logs import get_logger
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.resources import StoredResource
+
+log = get_logger(__name__)
+
+
+class Transaction:
+    """One transaction at a time; what is opened inside one that is open belongs to it.
+
+    :param deliver: Tries a delivery; called once the transaction is committed and none is open. A
+        `SCIMException` that it raises becomes the request's error; it has undone the write then (rule R1).
+    """
+
+    def __init__(self, database: Database, tenant: str, deliver: Callable[[Ticket], None]) -> None:
+        self._database = database
+        self._tenant = tenant
+        self._deliver = deliver
+        self._connection: Connection | None = None
+        self._tickets: list[Ticket] = []
+        self.locked: dict[str, StoredResource] = {}
+        """The rows, by id, that nobody else changes until it ends."""
+
+        self.has_written = False
+        """Whether a transaction that may have written was committed."""
+
+    @contextmanager
+    def open(self, *, writes: bool) -> Generator[Connection]:
+        """The transaction that is open, or one for this block."""
+        if self._connection is not None:
+            yield self._connection
+            return
+        self._tickets = []
+        with self._database.write() if writes else self._database.read() as connection:
+            self._connection = connection
+            try:
+                yield connection
+            finally:
+                self._connection = None
+                self.locked = {}
+        self.has_written = self.has_written or writes
+        for ticket in self._tickets:
+            self._try_delivery(ticket)
+
+    def collect(self, ticket: Ticket | None) -> None:
+        """Deliver a ticket once all is committed."""
+        if ticket is not None:
+            self._tickets.append(ticket)
+
+    def _try_delivery(self, ticket: Ticket) -> None:
+        """Whatever goes wrong but a refusal leaves the write accepted (rule A2)."""
+        try:
+            self._deliver(ticket)
+        except SCIMException:
+            raise
+        except Exception:
+            log.exception("scim.delivery_failed", tenant=self._tenant, person_id=ticket.person_id)

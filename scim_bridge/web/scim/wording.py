@@ -1,0 +1,152 @@
+"""What is wrong with a request, in words for the administrator who reads Entra's provisioning log.
+
+The library's texts name neither value nor cure, and pydantic's speak of Python: both are rewritten here.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from scim2_models import Error, SCIMException
+
+MAX_SHOWN = 100
+"""How much of a value a message shows, in characters."""
+
+_KINDS = {
+    "bool": ("a boolean", "send true or false"),
+    "string": ("a text", 'send a text such as "x"'),
+    "int": ("a whole number", "send a number such as 1"),
+    "float": ("a number", "send a number such as 1.5"),
+    "datetime": ("a date with a time", 'send it as "2026-03-01T08:00:00Z"'),
+    "list": ("a list", "send a list, even of one value"),
+    "model": ("an object", 'send an object such as {"value": "x"}'),
+    "dict": ("an object", "send an object"),
+    "base64": ("base64", "send the bytes in base64"),
+    "bytes": ("base64", "send the bytes in base64"),
+    "enum": ("one of the allowed values", "send one of them"),
+}
+
+_REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), text)
+    for pattern, text in (
+        (
+            r"Field not found: (.+)",
+            'the filter or path names "{0}", which is no attribute here: see /Schemas for the names; '
+            "an attribute of an extension needs its URN before it",
+        ),
+        (
+            r"Cannot sort on '(.+)'",
+            'sortBy names "{0}", which is no attribute here: see /Schemas for the names',
+        ),
+        (
+            r"invalid syntax at column (\d+)",
+            "the filter or path can't be read from column {0} on: write it as in "
+            'userName eq "x", with the value in double quotes',
+        ),
+        (
+            r"value (.+) is not valid for attribute '(?:urn:.+:)?([^:]+)'",
+            "the filter compares {1} with {0}, which is no value of its type: see /Schemas for the type",
+        ),
+        (
+            r"operator '(\w+)' cannot be applied to the (\w+) attribute '(?:urn:.+:)?([^:]+)'",
+            'the filter uses "{0}" on {2}, which is {1}: use eq or ne',
+        ),
+        (
+            r"attribute '(?:urn:.+:)?([^:]+)' is not multi-valued and holds no values to select",
+            "the filter has brackets after {0}, which has one value only: write it without brackets",
+        ),
+        (
+            r"'(.+)' is read-only",
+            "{0} is read-only, the bridge sets it: take it out of the request",
+        ),
+        (
+            r"required attribute cannot be (?:removed|unassigned)",
+            "a required attribute, such as userName, can't be removed: send another value instead",
+        ),
+        (
+            r"required attribute '(.+)' became unassigned",
+            "{0} is required and can't be removed: send another value instead",
+        ),
+        (
+            r"no value of '(.+)' matches the path filter",
+            "no entry of {0} meets the filter in the path, and only filters of eq and and make a new one: "
+            'write the path as in {0}[type eq "work"].value',
+        ),
+        (r"operations attribute is required", "Operations is missing: send at least one operation"),
+        (r"operations holds one or more operations", "Operations is empty: send at least one operation"),
+        (
+            r"value is required for (\w+) operations",
+            'an operation "{0}" has no value: send one, or use "remove"',
+        ),
+        (r"^the value written to '' must be", "an operation without a path has no object as its value: send one"),
+        (r"^the filter nests more than (\d+)", "the filter nests deeper than {0} levels: send a flatter one"),
+        (
+            r"Remove operation requires a path",
+            'an operation "remove" has no path: name the attribute to remove',
+        ),
+        (
+            r"'(.+)' is not a PATCH operation: add, remove or replace",
+            'op is "{0}": send add, remove or replace',
+        ),
+    )
+)
+
+
+def explained(exc: ValidationError) -> SCIMException:
+    """The error of a request that doesn't fit its schema."""
+    first: Mapping[str, Any] = exc.errors(include_url=False)[0]
+    error = Error.from_validation_error(first)
+    if first["type"].startswith("scim_"):
+        detail = reworded(first["msg"])
+    else:
+        where = error.detail.rpartition(": ")[2] if error.detail and first["loc"] else ""
+        detail = _detail(first, where)
+    error.detail = detail
+    return SCIMException.from_error(error)
+
+
+def reworded(text: str) -> str:
+    """One of the library's own texts, with the cure."""
+    for pattern, rewrite in _REWRITES:
+        match = pattern.search(text)
+        if match is not None:
+            return rewrite.format(*(group[:MAX_SHOWN] for group in match.groups()))
+    return text
+
+
+def shown(value: Any) -> str:
+    """A value as it was sent, cut to a length that a message can hold."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
+
+
+def _detail(error: Mapping[str, Any], where: str) -> str:
+    by_type = _BY_TYPE.get(error["type"])
+    if by_type is not None:
+        return by_type(error.get("ctx") or {})
+    kind = _KINDS.get(error["type"].partition("_")[0])
+    name = where or "the body"
+    if error["type"] == "value_error":
+        # Only paths and URLs are checked by functions of their own.
+        kind = _KINDS["string"] if name.endswith(".path") else ("a URL", "send one such as https://example.com/x")
+    if kind is not None:
+        expected, cure = kind
+        choices = (error.get("ctx") or {}).get("expected")
+        if choices:
+            expected, cure = f"one of {choices}", "send one of these"
+        return f"{name} is {shown(error['input'])}, which isn't {expected}: {cure}"
+    return f"{name} is {shown(error['input'])}: {error['msg'].removeprefix('Value error, ')}"
+
+
+_BY_TYPE: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "required_error": lambda ctx: (
+        f"{ctx.get('field_name')} is missing or empty: send a value; "
+        f"in Entra, check the attribute mapping to {ctx.get('field_name')}"
+    ),
+    "primary_uniqueness_error": lambda ctx: (
+        f"{ctx.get('field_name')} has {ctx.get('count')} primary entries: mark one at most"
+    ),
+    "schema_error": lambda ctx: f"schemas lacks {ctx.get('schema')}: add it",
+}

@@ -1,0 +1,158 @@
+"""The web server: gunicorn with threads, and a delivery worker that its arbiter keeps running."""
+
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import ThreadWorker
+
+from scim_bridge.logs import get_logger
+
+GRACEFUL_SECONDS = 15
+"""How long requests in flight, and the person in hand of the delivery worker, have on SIGTERM."""
+
+KEEPALIVE_SECONDS = 75
+"""How long an idle connection stays open: longer than proxies keep theirs, or their next request would be lost."""
+
+RESTART_SECONDS = 2.0
+"""A delivery worker that ends by itself is started again, but not more often than this."""
+
+log = get_logger(__name__)
+
+
+class ServerLog(Logger):  # type: ignore[misc]
+    """gunicorn's log without a line for each request: the addresses that Entra asks for have user names in them."""
+
+    def access(self, *_: object) -> None:
+        """Write nothing."""
+
+
+class WebWorker(ThreadWorker):  # type: ignore[misc]
+    """gunicorn's threaded worker, which gives up the address at once when its arbiter was killed."""
+
+    def is_parent_alive(self) -> bool:
+        """Whether the arbiter lives. If not, a new server must get the address before the last request is answered."""
+        is_alive = bool(super().is_parent_alive())
+        if not is_alive:
+            self.set_accept_enabled(False)
+            for listener in self.sockets:
+                listener.close()
+        return is_alive
+
+
+class DeliveryWorker:
+    """The delivery worker beside the web server: a process of its own, started again when it ends.
+
+    :param command: What to run; it has to end by itself when its parent is gone.
+    """
+
+    def __init__(self, command: Sequence[str], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._command = command
+        self._monotonic = monotonic
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+
+    def keep_running(self) -> None:
+        """Start it if it does not run. The arbiter may have collected its exit code: that is no error here."""
+        if self._process is not None:
+            if self._process.poll() is None or self._monotonic() - self._started < RESTART_SECONDS:
+                return
+            log.warning("serve.worker_ended", exit_code=self._process.returncode)
+        self._started = self._monotonic()
+        self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
+
+    def ask_to_stop(self) -> None:
+        """Let it deliver the person in hand, and end."""
+        if self._process is not None:
+            self._process.terminate()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for its end, and then end it: a lease runs out by itself."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(max(0.0, seconds))
+        except subprocess.TimeoutExpired:
+            log.warning("serve.worker_killed")
+            self._process.kill()
+            self._process.wait()
+
+
+class Supervisor(Arbiter):  # type: ignore[misc]
+    """gunicorn's arbiter, which looks after a delivery worker too."""
+
+    def __init__(self, app: "Server", delivery: DeliveryWorker | None) -> None:
+        super().__init__(app)
+        self._delivery = delivery
+
+    def manage_workers(self) -> None:
+        """Called once a second, and whenever a process has ended."""
+        super().manage_workers()
+        if self._delivery is not None:
+            self._delivery.keep_running()
+
+    def stop(self, graceful: bool = True) -> None:
+        """Stop everything: gracefully, with the same time for web and delivery."""
+        deadline = time.monotonic() + (GRACEFUL_SECONDS if graceful else 1.0)
+        if self._delivery is not None:
+            self._delivery.ask_to_stop()
+        super().stop(graceful)
+        if self._delivery is not None:
+            self._delivery.wait(deadline - time.monotonic())
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """The application as gunicorn wants it; each web process makes its own after the fork.
+
+    :param listener: The file descriptor of a socket that listens; it is given away.
+    """
+
+    def __init__(
+        self,
+        make_app: Callable[[], Flask],
+        *,
+        listener: int,
+        workers: int,
+        threads: int,
+        log_level: str,
+        log_config: dict[str, object],
+        when_ready: Callable[[], None],
+    ) -> None:
+        self._make_app = make_app
+        self._options: dict[str, Any] = {
+            "bind": [f"fd://{listener}"],
+            "workers": workers,
+            "threads": threads,
+            "worker_class": WebWorker,
+            "graceful_timeout": GRACEFUL_SECONDS,
+            "keepalive": KEEPALIVE_SECONDS,
+            "logger_class": ServerLog,
+            "loglevel": log_level,
+            "logconfig_dict": log_config,
+            "proc_name": "scim-bridge",
+            # A filter is long once it is percent-encoded; this is the most that gunicorn takes.
+            "limit_request_line": 8190,
+            # Nobody is believed about who the client is or how it came.
+            "forwarded_allow_ips": "",
+            "control_socket_disable": True,
+            "when_ready": lambda _: when_ready(),
+        }
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Nothing but our own settings: no file, no environment, no command line of gunicorn's."""
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """The WSGI application of one web process."""
+        return self._make_app()
+
+    def run_with(self, delivery: DeliveryWorker | None) -> None:
+        """Serve until a signal ends it."""
+        Supervisor(self, delivery).run()

@@ -1,0 +1,135 @@
+"""`scim-bridge`: what all commands have in common."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from scim_bridge.cli.main import COMMANDS, main
+from tests.cli.conftest import run_with
+
+
+def _commands(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield (*words, name), command
+        if isinstance(command, click.Group):
+            yield from _commands(command, (*words, name))
+
+
+ALL = dict(_commands(main))
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_every_command_has_an_example(words: tuple[str, ...]):
+    """Design, section 5: each has `--help` with an example."""
+    shown = run_with({}, *words, "--help").stdout
+
+    assert "\n  Examples:\n    scim-bridge " in shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_overview_says_what_the_command_says(name: str):
+    """The overview does not import the commands, so it has their first sentences by itself."""
+    assert COMMANDS[name].short_help == ALL[(name,)].get_short_help_str(limit=200)
+
+
+def test_the_overview_imports_no_command():
+    """`scim-bridge --help` answers at once."""
+    heavy = ("sqlalchemy", "pydantic", "flask", "gunicorn", "rich")
+    code = f"import sys, scim_bridge.cli.main; print([name for name in {heavy} if name in sys.modules])"
+
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
+    )
+
+    assert found.stdout.strip() == "[]"
+
+
+def test_what_is_wrong_is_said_in_one_line(tmp_path: Path):
+    """Exit codes: 1 failed; the message, and no traceback."""
+    result = run_with({}, "--config", str(tmp_path / "none.toml"), "token", "list")
+
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == f"{tmp_path / 'none.toml'} can't be read: No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["no-such-command"],
+        ["token"],
+        ["token", "issue"],
+        ["token", "list", "--format", "xml"],
+        ["token", "list", "--tenant", "unknown"],
+        ["serve", "--bind", "8080"],
+        ["sandbox", "--bind", "host:99999"],
+        ["people", "show"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_ends_with_2(words: list[str]):
+    """Exit codes: 2 wrong usage."""
+    assert run_with({}, *words).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["token", "issue", "--name", "entra"],
+        ["token", "list"],
+        ["token", "revoke", "x"],
+        ["outbox", "status"],
+        ["outbox", "list"],
+        ["outbox", "retry"],
+        ["people", "show", "1042"],
+        ["worker", "--until-idle"],
+    ],
+    ids=" ".join,
+)
+def test_an_older_schema_is_refused(words: list[str], tmp_path: Path):
+    """D7: the other commands refuse an older schema, naming the command to run."""
+    result = run_with({"SCIM_BRIDGE_DATABASE__URL": f"sqlite:///{tmp_path}/new.db"}, *words)
+
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "run `scim-bridge db upgrade`" in result.stderr
+
+
+def test_a_database_out_of_reach_is_said_in_one_line():
+    """Exit codes: 1 failed; no traceback."""
+    result = run_with({"SCIM_BRIDGE_DATABASE__URL": "sqlite:////no/such/folder/x.db"}, "token", "list")
+
+    assert result.exit_code == 1
+    assert result.stderr == "the database can't be used: unable to open database file\n"
+
+
+def test_db_upgrade_makes_the_database(tmp_path: Path):
+    """D7: `db upgrade` migrates; again is no error."""
+    environment = {"SCIM_BRIDGE_DATABASE__URL": f"sqlite:///{tmp_path}/new.db"}
+
+    for _ in range(2):
+        assert run_with(environment, "db", "upgrade").exit_code == 0
+    assert run_with(environment, "outbox", "status").exit_code == 0
+
+
+@pytest.mark.parametrize("words", [["serve"], ["worker"], ["worker", "--until-idle"]], ids=" ".join)
+def test_without_ditio_nothing_is_served_or_delivered(words: list[str], tmp_path: Path):
+    """The missing settings are named, before a port is bound."""
+    environment = {"SCIM_BRIDGE_DATABASE__URL": f"sqlite:///{tmp_path}/new.db"}
+    run_with(environment, "db", "upgrade")
+
+    result = run_with(environment, *words)
+
+    assert result.exit_code == 1
+    assert "SCIM_BRIDGE_DITIO__API_URL" in result.stderr
+
+
+def test_the_version_is_shown():
+    assert run_with({}, "--version").stdout.startswith("scim-bridge")

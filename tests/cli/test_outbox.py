@@ -1,0 +1,97 @@
+"""`scim-bridge outbox`: who waits, why, and another try."""
+
+import json
+
+import pytest
+
+from scim_bridge.sandbox.faults import Fault
+from tests.cli.conftest import Run
+from tests.world import World, a_user
+
+
+@pytest.fixture
+def waiting(world: World) -> World:
+    """Kari is delivered, Ola is held, Siv is parked and Per is due."""
+    world.ditio.plant("1044", phone="+4792222222")
+    world.entra.directory.add(a_user())
+    world.entra.directory.add(_another("Ola.Hansen@contractor.example", "1043", mobile=None))
+    world.provisions(_another("siv.dahl@contractor.example", "1044", mobile="+47 911 11 111"))
+    world.ditio.faults.plan(Fault("status", status=503, times=None))
+    world.provisions(_another("per.lie@contractor.example", "1045", mobile="+47 933 33 333"))
+    world.ditio.faults.clear()
+    return world
+
+
+def _another(name: str, number: str, **changes: object):
+    return a_user(object_id=f"object-{number}", user_principal_name=name, mail=name, employee_id=number, **changes)
+
+
+def test_status_has_exactly_these_figures(run: Run, waiting: World):
+    """Design, section 5: the JSON of `outbox status`."""
+    result = run("outbox", "status", "--format", "json")
+
+    figures = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert figures.pop("oldest_seconds") >= 0
+    assert figures == {"due": 1, "held": 1, "parked": 1, "paused": False}
+
+
+def test_nobody_waits_in_an_empty_outbox(run: Run):
+    assert json.loads(run("outbox", "status", "--format", "json").stdout) == {
+        "due": 0,
+        "held": 0,
+        "parked": 0,
+        "oldest_seconds": None,
+        "paused": False,
+    }
+    assert json.loads(run("outbox", "list", "--format", "json").stdout) == []
+    assert run("outbox", "list").stdout == "nobody waits\n"
+    assert run("outbox", "status").stdout.splitlines()[0].split()[:3] == ["Due", "Held", "Parked"]
+
+
+def test_list_names_each_as_entra_does(run: Run, waiting: World):
+    """Design, section 5: the JSON of `outbox list`; the user name as it was sent, the number linked or wanted."""
+    rows = json.loads(run("outbox", "list", "--format", "json").stdout)
+
+    by_name = {row["user_name"]: row for row in rows}
+    assert set(by_name) == {
+        "Ola.Hansen@contractor.example",
+        "siv.dahl@contractor.example",
+        "per.lie@contractor.example",
+    }
+    assert all(
+        list(row) == ["user_name", "employee_number", "state", "reason", "detail", "since", "attempts"] for row in rows
+    )
+    ola = by_name["Ola.Hansen@contractor.example"]
+    assert (ola["employee_number"], ola["state"], ola["reason"]) == ("1043", "held", "incomplete")
+    assert "phone" in ola["detail"]
+    assert ola["since"] == "2026-03-02T08:00:00Z"
+    siv = by_name["siv.dahl@contractor.example"]
+    assert (siv["employee_number"], siv["state"], siv["reason"]) == ("1044", "parked", "refused")
+    per = by_name["per.lie@contractor.example"]
+    assert (per["employee_number"], per["state"], per["reason"], per["attempts"]) == ("1045", "due", None, 1)
+
+
+def test_retry_makes_all_of_them_due(run: Run, waiting: World):
+    """D3: whoever is due or parked, or held for data."""
+    result = run("outbox", "retry")
+
+    assert (result.exit_code, result.stdout) == (0, "3 made due\n")
+    assert json.loads(run("outbox", "status", "--format", "json").stdout)["due"] == 3
+
+
+@pytest.mark.parametrize("name", ["1044", "SIV.Dahl@contractor.example"])
+def test_retry_of_one_person(run: Run, waiting: World, name: str):
+    """`N` is an employee number or a user name, whichever way it is spelled."""
+    assert run("outbox", "retry", "--person", name).stdout == "1 made due\n"
+
+    figures = json.loads(run("outbox", "status", "--format", "json").stdout)
+    assert (figures["due"], figures["parked"]) == (2, 0)
+
+
+def test_retry_of_somebody_unknown_fails(run: Run, waiting: World):
+    result = run("outbox", "retry", "--person", "9999")
+
+    assert result.exit_code == 1
+    assert "9999" in result.stderr
+    assert json.loads(run("outbox", "status", "--format", "json").stdout)["due"] == 1

@@ -1,0 +1,115 @@
+"""`scim-bridge people show`: one person from both sides."""
+
+import json
+
+import pytest
+from click.testing import Result
+
+from tests.cli.conftest import DITIO, Run
+from tests.world import World, a_user
+
+
+def shown(result: Result) -> dict[str, object]:
+    assert result.exit_code == 0, result.stderr
+    document: dict[str, object] = json.loads(result.stdout)
+    return document
+
+
+def test_show_has_exactly_these_keys(run: Run, world: World):
+    """Design, section 5: the JSON of `people show`; Ditio is null where it can't be read, and stderr says why."""
+    world.provisions(a_user(user_principal_name="Kari.Nordmann@contractor.example"))
+
+    result = run("people", "show", "1042", "--format", "json")
+
+    document = shown(result)
+    assert list(document) == ["user", "employee", "ditio", "state", "reason", "detail", "history"]
+    assert document["user"]["userName"] == "Kari.Nordmann@contractor.example"
+    assert document["employee"]["phone"] == "+4798765432"
+    assert document["employee"]["birthDate"] == "1990-05-15"
+    assert document["employee"]["endDate"] is None
+    assert document["ditio"] is None
+    assert "SCIM_BRIDGE_DITIO__API_URL" in result.stderr
+    assert (document["state"], document["reason"], document["detail"]) == ("delivered", None, None)
+    assert [entry["what"] for entry in document["history"]] == ["user-created", "create", "delivery"]
+    assert set(document["history"][0]) == {
+        "at",
+        "what",
+        "cause",
+        "outcome",
+        "status",
+        "seconds",
+        "request_id",
+        "ditio_request_id",
+    }
+
+
+def test_ditio_out_of_reach_is_no_failure(run: Run, world: World):
+    """Exit 0, `"ditio": null`, the reason on standard error."""
+    world.provisions(a_user())
+    nowhere = {
+        "SCIM_BRIDGE_DITIO__API_URL": "http://127.0.0.1:1",
+        "SCIM_BRIDGE_DITIO__IDENTITY_URL": "http://127.0.0.1:1",
+    }
+
+    result = run("people", "show", "1042", "--format", "json", **{**DITIO, **nowhere})
+
+    assert shown(result)["ditio"] is None
+    assert result.stderr.startswith("Ditio was not read: ")
+
+
+@pytest.mark.parametrize("name", ["1042", " 1042", "KARI.nordmann@contractor.example"])
+def test_a_person_is_found_by_number_or_user_name(run: Run, world: World, name: str):
+    """User names are compared like the server does: regardless of case (A8)."""
+    world.provisions(a_user())
+
+    assert shown(run("people", "show", name, "--format", "json"))["employee"]["employeeNumber"] == "1042"
+
+
+def test_somebody_not_yet_linked_is_found_by_the_wanted_number(run: Run, world: World):
+    world.provisions(a_user(mobile=None))
+
+    document = shown(run("people", "show", "1042", "--format", "json"))
+
+    assert (document["state"], document["reason"]) == ("held", "incomplete")
+
+
+def test_a_name_with_norwegian_letters_is_found(run: Run, world: World):
+    """A8: case is folded in Python, because SQLite does not know Å."""
+    world.provisions(a_user(user_principal_name="ÅSE.ØDEGÅRD@contractor.example"))
+
+    assert shown(run("people", "show", "åse.ødegård@contractor.example", "--format", "json"))["state"] == "delivered"
+
+
+def test_a_deleted_user_leaves_his_person(run: Run, world: World):
+    """P1: the tombstone has no user, and his history stays."""
+    kari = a_user()
+    world.provisions(kari)
+    world.deletes(kari)
+
+    document = shown(run("people", "show", "1042", "--format", "json"))
+
+    assert document["user"] is None
+    assert document["employee"] is None
+    assert "user-deleted" in [entry["what"] for entry in document["history"]]
+    assert "A user whom Entra has deleted is employee 1042" in run("people", "show", "1042").stdout
+
+
+def test_the_text_tells_state_reason_and_cure(run: Run, world: World):
+    """For people: fields side by side, why it waits, what to do, what happened."""
+    world.provisions(a_user(mobile=None))
+
+    told = run("people", "show", "1042").stdout
+
+    assert "kari.nordmann@contractor.example is not linked to an employee (wants 1042)" in told
+    assert "Field           Entra wants" in told
+    assert "State: held, incomplete" in told
+    assert "Cure: correct the value in Entra" in told
+    assert "user-created" in told
+
+
+def test_somebody_unknown_fails(run: Run, world: World):
+    result = run("people", "show", "9999")
+
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "9999" in result.stderr

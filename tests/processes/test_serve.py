@@ -1,0 +1,123 @@
+"""`serve`, `worker` and `sandbox` as an operator runs them: real processes, real sockets, real signals."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.processes.conftest import Bridge, Ditio
+from tests.processes.running import Running, command_of, eventually, is_alive
+
+pytestmark = [
+    pytest.mark.xdist_group("processes"),
+    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc"),
+]
+
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+SECONDS_TO_END = 10.0
+"""Far more than a request and a delivery need, and less than the time after which everything is killed."""
+
+DITIO_URN = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
+
+
+def delivery_state(answer: requests.Response) -> str:
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()[DITIO_URN]["deliveryState"])
+
+
+def creations(ditio: Ditio, number: str) -> list[int]:
+    """What each create of an employee was answered, lost answers included."""
+    return [call["status"] for call in ditio.calls("POST", "employees") if call["body"]["employeeNumber"] == number]
+
+
+def deliverer_below(server: Running) -> int | None:
+    return next((child for child in server.children() if "worker" in command_of(child)), None)
+
+
+def test_a_killed_server_loses_nobody(bridge: Bridge, ditio: Ditio):
+    """A1: 2xx once it is committed. Kill any process at any instant: nothing lost, nobody twice."""
+    server = bridge.serves()
+    first, second = bridge.numbers(2)
+
+    assert delivery_state(bridge.provisions(first)) == "delivered"
+    assert ditio.employee(first)["createdCount"] == 1
+
+    ditio.fails("status", status=503, times=None, path="employees")
+    answer = bridge.provisions(second)
+    below = server.is_killed()
+    assert delivery_state(answer) == "due"
+    ditio.recovers()
+    # A create is applied and its answer lost: the next attempt has to read first (R4).
+    ditio.fails("reset-after", method="POST", path="employees")
+    restarted = bridge.serves()
+
+    eventually(lambda: bridge.state_of(answer) == "delivered", "the second user is delivered")
+    assert ditio.employee(second)["createdCount"] == 1
+    assert creations(ditio, second) == [201]
+    eventually(lambda: not any(map(is_alive, below)), "whoever was below the killed server has ended")
+
+    assert restarted.ends(signal.SIGTERM) == 0
+    assert "@contractor.example" not in bridge.logged()
+
+
+@on_sqlite
+def test_a_worker_of_its_own_delivers(bridge: Bridge, ditio: Ditio):
+    """`serve --without-worker` only answers; `worker` delivers, and ends with 0 on SIGTERM."""
+    bridge.settings |= {"SCIM_BRIDGE_DELIVERY__INLINE_SECONDS": "0", "SCIM_BRIDGE_SERVER__WORKERS": "1"}
+    server = bridge.serves("--without-worker")
+    (number,) = bridge.numbers(1)
+    answer = bridge.provisions(number)
+    assert delivery_state(answer) == "due"
+    assert deliverer_below(server) is None
+
+    worker = bridge.starts("worker")
+
+    eventually(lambda: bridge.state_of(answer) == "delivered", "delivered")
+    assert creations(ditio, number) == [201]
+    assert worker.ends(signal.SIGTERM) == 0
+    shown = json.loads(bridge.prints("people", "show", number, "--format", "json"))
+    assert shown["ditio"]["phone"] == shown["employee"]["phone"] == f"+479876{number}"
+    assert shown["ditio"]["disabled"] is False
+
+
+@on_sqlite
+def test_sigterm_answers_what_is_in_flight(bridge: Bridge, ditio: Ditio):
+    """SIGTERM drains: the request in flight is answered, and all ends with 0; the worker was kept running."""
+    bridge.settings["SCIM_BRIDGE_SERVER__WORKERS"] = "1"
+    server = bridge.serves()
+    killed = eventually(lambda: deliverer_below(server), "a delivery worker runs")
+    os.kill(killed, signal.SIGKILL)
+    eventually(lambda: deliverer_below(server) not in (None, killed), "another one runs")
+
+    (number,) = bridge.numbers(1)
+    ditio.fails("slow", seconds=1.5, method="POST", path="employees")
+    answers: list[requests.Response] = []
+    entra = threading.Thread(target=lambda: answers.append(bridge.provisions(number)))
+    entra.start()
+    eventually(lambda: creations(ditio, number), "the create has reached Ditio")
+    below = server.children()
+    started = time.monotonic()
+
+    assert server.ends(signal.SIGTERM) == 0
+    assert time.monotonic() - started < SECONDS_TO_END
+    entra.join()
+    assert delivery_state(answers[0]) == "delivered"
+    assert not any(map(is_alive, below))
+
+
+def test_the_sandbox_ends_on_sigterm(tmp_path: Path):
+    """It prints where it is and the settings that lead there; SIGTERM ends it with 0."""
+    sandbox = Running(tmp_path, {}, "sandbox", "--bind", "127.0.0.1:0")
+    try:
+        url = sandbox.says(r"export SCIM_BRIDGE_DITIO__IDENTITY_URL=(\S+)")
+        assert requests.get(f"{url}/_sandbox/employees", timeout=5).json() == {}
+        assert sandbox.ends(signal.SIGTERM) == 0
+    finally:
+        sandbox.clear()

@@ -1,0 +1,96 @@
+"""The SCIM endpoints alone, over a real database."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import flask
+import pytest
+from scim2_models import UnauthorizedException
+from sqlalchemy import func, select
+from werkzeug.test import TestResponse
+
+from scim_bridge.scim.provider import build_provider
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.tables import resources
+from scim_bridge.web.scim.routes import scim_blueprint
+from scim_bridge.web.scim.world import ScimWorld
+from tests.protocol.doubles import NoIntake
+
+TOKEN = "a-token"
+PROVIDER = build_provider(max_page_size=50)
+
+
+@dataclass
+class Scim:
+    """A client of the endpoints, and what it left in the database."""
+
+    database: Database
+    intake: NoIntake = field(default_factory=NoIntake)
+    delivered: list[Any] = field(default_factory=list)
+    refusal: Exception | None = None
+    patch_status: int = 200
+    token: str | None = TOKEN
+
+    def app(self) -> flask.Flask:
+        """An application with nothing but the endpoints."""
+        app = flask.Flask("scim")
+        app.register_blueprint(scim_blueprint(self._world()))
+        return app
+
+    def send(self, method: str, path: str, *, base: str = "/scim/v2", **more: Any) -> TestResponse:
+        """One request; `json`, `data`, `headers`, `query_string` as Flask's client takes them."""
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        headers |= more.pop("headers", {})
+        return self.app().test_client().open(f"{base}{path}", method=method, headers=headers, **more)
+
+    def create(self, **attributes: Any) -> Any:
+        """A new user, as answered."""
+        response = self.send("POST", "/Users", json=attributes)
+        assert response.status_code == 201, response.text
+        return response.json
+
+    def patch(self, user: Any, *operations: Any, **more: Any) -> TestResponse:
+        """Operations on a user."""
+        body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": list(operations)}
+        return self.send("PATCH", f"/Users/{user['id']}", json=body, **more)
+
+    def read(self, user: Any) -> Any:
+        """A user as it is now."""
+        return self.send("GET", f"/Users/{user['id']}").json
+
+    def rows(self) -> int:
+        """How many resources are stored."""
+        with self.database.read() as connection:
+            return connection.execute(select(func.count()).select_from(resources)).scalar_one()
+
+    def _world(self) -> ScimWorld:
+        return ScimWorld(
+            database=self.database,
+            provider=PROVIDER,
+            server_base_url="https://bridge.example/",
+            patch_status=self.patch_status,
+            max_body_bytes=100_000,
+            max_filter_length=1000,
+            authenticate=_authenticate,
+            intake=lambda tenant, request_id: self.intake,
+            deliver=self._deliver,
+            request_id=lambda: "request-1",
+        )
+
+    def _deliver(self, tenant: str, ticket: Any) -> None:
+        # A write transaction of our own proves that none is open (rule A1).
+        with self.database.write():
+            self.delivered.append((tenant, ticket))
+        if self.refusal is not None:
+            raise self.refusal
+
+
+def _authenticate(request: flask.Request, tenant: str) -> object:
+    if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+        raise UnauthorizedException(detail="the bearer token is missing or wrong: issue one, and put it into Entra")
+    return tenant
+
+
+@pytest.fixture
+def scim(database: Database) -> Scim:
+    return Scim(database)

@@ -1,0 +1,238 @@
+"""What a client gets wrong is told to it: the right SCIM error, never a 500, and nothing half written."""
+
+import json
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from scim_bridge.delivery.intake import IncompleteRefused
+from scim_bridge.domain.employee import Field, Problem
+
+ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
+SCIM_JSON = "application/scim+json"
+
+
+def refused(response, status, scim_type, *words):
+    """The answer is a SCIM Error with this status and type, and its detail has these words."""
+    body = response.get_json(force=True)
+    assert response.status_code == status, body
+    assert response.headers["Content-Type"] == SCIM_JSON
+    assert body["schemas"] == [ERROR]
+    assert body["status"] == str(status)
+    assert body.get("scimType") == scim_type
+    for word in words:
+        assert word in body["detail"], body["detail"]
+    for leak in ("pydantic", "validation error", "Input should", "Traceback", "scim2"):
+        assert leak not in body["detail"]
+
+
+@pytest.mark.parametrize(
+    ("data", "scim_type", "words"),
+    [
+        (b'{"userName": "a",}', "invalidSyntax", ["line 1, column"]),
+        (b'{\n"userName" "a"}', "invalidSyntax", ["line 2, column 12"]),
+        (b"", "invalidSyntax", ["isn't JSON"]),
+        (b'{"userName": "\xff"}', "invalidSyntax", ["UTF-8"]),
+        (b"[]", "invalidSyntax", ["a list", "JSON object"]),
+        (b'"x"', "invalidSyntax", ["a text"]),
+        (b"null", "invalidSyntax", ["null"]),
+        (b'{"userName": NaN}', "invalidSyntax", ["NaN"]),
+        (b'{"userName": 1e999}', "invalidValue", ["userName", "too large"]),
+        (b'{"userName": ' + b"9" * 5000 + b"}", "invalidSyntax", ["too long"]),
+        (b'{"userName": "a", "x": ' + b"[" * 40 + b"]" * 40 + b"}", "invalidSyntax", ["32 levels"]),
+        (b"[" * 90_000, "invalidSyntax", ["32 levels"]),
+        (b'{"userName": "a\\u0000b"}', "invalidValue", ["userName", "NUL"]),
+        (b'{"userName": "a", "na\\u0000me": 1}', "invalidValue", ["NUL"]),
+        (b'{"userName": "a", "name": {"givenName": "\\ud800"}}', "invalidValue", ["givenName", "surrogate"]),
+        (b"{}", "invalidValue", ["userName", "missing", "send a value"]),
+        (b'{"userName": ""}', "invalidValue", ["userName is empty"]),
+        (b'{"userName": "  "}', "invalidValue", ["userName is empty"]),
+        (b'{"userName": null}', "invalidValue", ["userName"]),
+        (b'{"userName": {"a": 1}}', "invalidValue", ["userName", '{"a": 1}', "send"]),
+        (b'{"userName": "a", "active": "maybe"}', "invalidValue", ["active", '"maybe"', "true or false"]),
+        (b'{"userName": "a", "name": "Kari"}', "invalidValue", ["name", '"Kari"', "an object"]),
+        (b'{"userName": "a", "emails": [{"value": ["x", "y"]}]}', "invalidValue", ["emails[0].value"]),
+        (
+            b'{"userName": "a", "emails": [{"value": "x", "primary": true}, {"value": "y", "primary": true}]}',
+            "invalidValue",
+            ["emails", "2 primary"],
+        ),
+        (
+            b'{"userName": "a", "x509Certificates": [{"value": "A A="}]}',
+            "invalidValue",
+            ["x509Certificates.value", "base64"],
+        ),
+        (b'{"userName": "a", "profileUrl": "no url"}', "invalidValue", ["profileUrl", '"no url"']),
+    ],
+)
+def test_a_body_that_cannot_be_used_is_400(scim, data, scim_type, words):
+    """A7: the detail names attribute, value and cure."""
+    refused(scim.send("POST", "/Users", data=data), 400, scim_type, *words)
+    assert scim.rows() == 0
+    assert scim.intake.told == []
+
+
+def test_the_media_type_must_be_json(scim):
+    """RFC 7644 §3.8: JSON, with or without a media type."""
+    body = json.dumps({"userName": "a"})
+    refused(scim.send("POST", "/Users", data=body, content_type="text/xml"), 415, None, SCIM_JSON)
+    assert scim.rows() == 0
+    for number, accepted in enumerate((SCIM_JSON, "application/json; charset=utf-8", "")):
+        body = json.dumps({"userName": f"user-{number}"})
+        assert scim.send("POST", "/Users", data=body, content_type=accepted).status_code == 201
+
+
+def test_a_body_that_is_too_large_is_413(scim):
+    """Bodies are bounded; the detail says the limit."""
+    body = {"userName": "a", "title": "x" * 100_001}
+    refused(scim.send("POST", "/Users", json=body), 413, None, "100000 bytes")
+    assert scim.rows() == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "scim_type", "words"),
+    [
+        ({"filter": 'nickname2 eq "x"'}, "invalidFilter", ["nickname2", "/Schemas"]),
+        ({"filter": 'emails[foo eq "x"]'}, "invalidFilter", ["foo"]),
+        ({"filter": 'password eq "x"'}, "invalidFilter", ["password"]),
+        ({"filter": "userName eq x"}, "invalidFilter", ["column", "double quotes"]),
+        ({"filter": ""}, "invalidFilter", ["can't be read"]),
+        ({"filter": "active gt true"}, "invalidFilter", ["active", "gt", "eq"]),
+        ({"filter": 'active eq "maybe"'}, "invalidFilter", ["active", "'maybe'"]),
+        ({"filter": 'title[type eq "x"]'}, "invalidFilter", ["title", "brackets"]),
+        ({"filter": 'userName eq "' + "x" * 1000 + '"'}, "invalidFilter", ["1014 characters, 1000 are allowed"]),
+        ({"filter": "not (" * 40 + "title pr" + ")" * 40}, "invalidFilter", ["32"]),
+        ({"filter": 'userName eq "\\u0000"'}, "invalidFilter", ["NUL"]),
+        ({"filter": "userName eq \x00"}, "invalidValue", ["filter", "NUL"]),
+        ({"sortBy": "nothing"}, "invalidPath", ["nothing"]),
+        ({"sortOrder": "up"}, "invalidValue", ["sortOrder", '"up"', "ascending"]),
+        ({"count": "many"}, "invalidValue", ["count", '"many"', "number"]),
+    ],
+)
+def test_a_search_that_cannot_be_understood_is_400(scim, query, scim_type, words):
+    """A7: never "0 results", which would make Entra create a duplicate."""
+    refused(scim.send("GET", "/Users", query_string=query), 400, scim_type, *words)
+    if "\x00" not in query.get("filter", ""):
+        refused(scim.send("POST", "/Users/.search", json=query), 400, scim_type, *words)
+
+
+@pytest.mark.parametrize(
+    ("operation", "scim_type", "words"),
+    [
+        ({"op": "replace", "path": "userName", "value": ""}, "invalidValue", ["userName is empty"]),
+        ({"op": "replace", "path": "userName", "value": None}, "invalidValue", ["userName is empty"]),
+        ({"op": "remove", "path": "userName"}, "mutability", ["userName", "can't be removed"]),
+        ({"op": "replace", "path": "active", "value": "maybe"}, "invalidValue", ["active", '"maybe"', "true or false"]),
+        ({"op": "replace", "path": "emails[type eq", "value": "x"}, "invalidPath", ["column"]),
+        ({"op": "replace", "path": 'emails[foo eq "x"].value', "value": "x"}, "invalidFilter", ["foo"]),
+        ({"op": "replace", "path": 'emails[type sw "x"].value', "value": "x"}, "noTarget", ["emails"]),
+        ({"op": "replace", "path": "id", "value": "x"}, "mutability", ["id", "read-only"]),
+        ({"op": "merge", "path": "title", "value": "x"}, "invalidValue", ["merge", "replace"]),
+        ({"op": "replace", "path": "title"}, "invalidValue", ["replace", "no value"]),
+        ({"op": "remove"}, "noTarget", ["path"]),
+        ({"op": "replace", "path": 5, "value": "x"}, "invalidValue", ["path"]),
+        ({"op": "replace", "value": "x"}, "invalidValue", []),
+        ({"op": "replace", "path": "title", "value": "\x00"}, "invalidValue", ["NUL"]),
+        ({"op": "add", "path": 'emails[type eq "\\u0000"].value', "value": "x"}, "invalidValue", ["type", "NUL"]),
+        ("nothing", "invalidValue", ["Operations[1]", '"nothing"']),
+    ],
+)
+def test_an_operation_that_cannot_be_applied_is_400_and_changes_nothing(scim, operation, scim_type, words):
+    """RFC 7644 §3.5.2: a PATCH is applied as a whole, or not at all."""
+    user = scim.create(userName="kari", title="Old")
+    told = len(scim.intake.told)
+
+    response = scim.patch(user, {"op": "replace", "path": "title", "value": "New"}, operation)
+
+    refused(response, 400, scim_type, *words)
+    assert scim.read(user) == user
+    assert len(scim.intake.told) == told
+
+
+@pytest.mark.parametrize("body", [{}, {"Operations": []}, {"Operations": "x"}, {"Operations": None}])
+def test_a_patch_needs_operations(scim, body):
+    """RFC 7644 §3.5.2: one or more operations."""
+    user = scim.create(userName="kari")
+    response = scim.send("PATCH", f"/Users/{user['id']}", json=body)
+    assert response.status_code == 400
+    assert "Operations" in response.get_json(force=True)["detail"]
+
+
+def test_a_user_name_that_is_taken_is_409_and_named(scim):
+    """RFC 7644 §3.3: `uniqueness`; the detail names attribute and value."""
+    scim.create(userName="Kåre@firma.no")
+    other = scim.create(userName="other")
+
+    refused(scim.send("POST", "/Users", json={"userName": "KÅRE@firma.no"}), 409, "uniqueness", "userName", "KÅRE@")
+    response = scim.patch(other, {"op": "replace", "path": "userName", "value": "kåre@FIRMA.no"})
+    refused(response, 409, "uniqueness", "userName", "kåre@FIRMA.no", "already used by another user")
+    response = scim.send("PUT", f"/Users/{other['id']}", json={"userName": "kåre@firma.no"})
+    refused(response, 409, "uniqueness", "userName")
+    assert scim.read(other) == other
+    assert scim.rows() == 2
+    assert [told[0] for told in scim.intake.told] == ["created", "created"]
+
+
+def test_what_is_not_there_is_404(scim):
+    """RFC 7644 §3.12."""
+    for method in ("GET", "DELETE"):
+        refused(scim.send(method, "/Users/none"), 404, None, "none")
+    refused(scim.send("PUT", "/Users/none", json={"userName": "x"}), 404, None, "none")
+    refused(scim.patch({"id": "none"}, {"op": "remove", "path": "title"}), 404, None, "none")
+    refused(scim.send("GET", "/Nothing"), 404, None)
+    refused(scim.send("GET", "/Users/a/b"), 404, None)
+    user = scim.create(userName="a")
+    refused(scim.send("GET", f"/Groups/{user['id']}"), 404, None)
+    refused(scim.send("GET", "/Users/%00"), 400, "invalidValue", "NUL")
+
+
+def test_what_is_not_supported_says_so(scim):
+    """RFC 7644 §3.12: 405 and 501."""
+    response = scim.send("PUT", "/Users", json={})
+    refused(response, 405, None)
+    assert response.headers["Allow"] == "GET, POST"
+    refused(scim.send("OPTIONS", "/Users"), 405, None)
+    refused(scim.send("POST", "/Bulk", json={}), 501, None)
+    refused(scim.send("GET", "/Me"), 501, None)
+
+
+def test_without_a_credential_nothing_is_told(scim):
+    """A3: 401 with a challenge, whatever was asked for."""
+    scim.token = None
+    for path in ("/Users", "/ServiceProviderConfig", "/Nothing"):
+        response = scim.send("GET", path)
+        refused(response, 401, None, "token")
+        assert response.headers["WWW-Authenticate"] == 'Bearer realm="scim"'
+    refused(scim.send("GET", "/Users", base="/tenants/unknown/scim/v2"), 401, None)
+    refused(scim.send("POST", "/Users", data="x" * 200_000), 401, None)
+
+
+def test_incomplete_data_that_is_refused_takes_the_document_back(scim):
+    """H3: `refuse` is 400, and the document isn't kept."""
+    problem = Problem(Field.phone, "phoneNumbers", "the phone is missing: map mobile to phoneNumbers")
+    scim.intake.refusal = IncompleteRefused((problem,))
+
+    refused(scim.send("POST", "/Users", json={"userName": "a"}), 400, "invalidValue", "the phone is missing")
+    assert scim.rows() == 0
+
+
+@pytest.mark.parametrize("failure", [OperationalError("x", {}, Exception("gone")), PoolTimeout("no connection")])
+def test_a_database_out_of_reach_is_503_with_retry_after(scim, failure):
+    """A3: never 401 or 404, which would quarantine Entra's job."""
+    scim.intake.refusal = failure
+    response = scim.send("POST", "/Users", json={"userName": "a"})
+
+    refused(response, 503, None, "database")
+    assert response.headers["Retry-After"] == "30"
+    assert scim.rows() == 0
+
+
+def test_a_fault_of_our_own_is_500_and_tells_nothing_but_the_request(scim):
+    """The cause is in the log."""
+    scim.intake.refusal = RuntimeError("a secret detail")
+    response = scim.send("POST", "/Users", json={"userName": "a"})
+
+    refused(response, 500, None, "request-1")
+    assert "secret" not in response.text
+    assert scim.rows() == 0

@@ -1,0 +1,100 @@
+"""Addresses, tenants and headers of requests."""
+
+import logging
+
+import pytest
+
+from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
+
+
+@pytest.mark.parametrize(
+    ("base", "path"),
+    [
+        ("/scim/v2", "/Users/"),
+        ("/scim/v2", "//Users"),
+        ("/scim//v2/", "//Users//"),
+        ("/tenants/default/scim/v2", "/Users"),
+        ("/tenants/default//scim/v2", "/Users/"),
+    ],
+)
+def test_doubled_and_trailing_slashes_are_accepted(scim, base, path):
+    """A6: a redirect would lose the body of a POST."""
+    response = scim.send("POST", path, base=base, json={"userName": "kari"})
+    assert response.status_code == 201
+    assert scim.send("GET", f"{path}/{response.json['id']}/", base=base).status_code == 200
+
+
+def test_the_root_and_discovery_are_served(scim):
+    """RFC 7644 §4, and a search of all resource types."""
+    scim.create(userName="kari")
+    for path in ("", "/"):
+        assert scim.send("GET", path).json["totalResults"] == 1
+    assert [each["id"] for each in scim.send("GET", "/Schemas").json["Resources"]] == [
+        CORE_URN,
+        "urn:ietf:params:scim:schemas:core:2.0:Group",
+        ENTERPRISE_URN,
+        DITIO_URN,
+    ]
+    schema = scim.send("GET", f"/Schemas/{DITIO_URN}").json
+    assert [each["name"] for each in schema["attributes"] if each["mutability"] == "readOnly"] == [
+        "deliveryState",
+        "deliveryDetail",
+        "deliveredAt",
+    ]
+    assert [each["endpoint"] for each in scim.send("GET", "/ResourceTypes").json["Resources"]] == ["/Users", "/Groups"]
+    config = scim.send("GET", "/ServiceProviderConfig").json
+    assert config["filter"] == {"supported": True, "maxResults": 50}
+    assert config["meta"]["location"] == "https://bridge.example/scim/v2/ServiceProviderConfig"
+
+
+def test_one_tenant_never_sees_anothers_resources(scim):
+    """Another tenant's id is 404, and its names are free."""
+    user = scim.create(userName="kari")
+    other = "/tenants/other/scim/v2"
+
+    assert scim.send("GET", f"/Users/{user['id']}", base=other).status_code == 404
+    assert scim.send("DELETE", f"/Users/{user['id']}", base=other).status_code == 404
+    assert scim.send("GET", "/Users", base=other, query_string={"filter": "userName pr"}).json["totalResults"] == 0
+    created = scim.send("POST", "/Users", base=other, json={"userName": "KARI"})
+    assert created.headers["Location"].startswith("https://bridge.example/tenants/other/scim/v2/Users/")
+
+
+def test_addresses_come_from_the_settings(scim):
+    """A6: never from `Host`."""
+    response = scim.send("POST", "/Users", json={"userName": "kari"}, headers={"Host": "evil.example"})
+    assert response.headers["Location"] == f"https://bridge.example/scim/v2/Users/{response.json['id']}"
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("space", ["+", "%20"])
+def test_a_space_in_a_filter_is_written_in_two_ways(scim, space):
+    """And parameters that nobody knows are ignored."""
+    user = scim.create(userName="kari nordmann")
+    query = f'filter=userName{space}eq{space}"Kari{space}Nordmann"&aadOptscim062020&other=1'
+    assert scim.send("GET", "/Users", query_string=query).json["Resources"] == [user]
+
+
+def test_a_head_request_is_a_get_without_its_body(scim):
+    """Health checks ask so."""
+    response = scim.send("HEAD", "/Users")
+    assert (response.status_code, response.data) == (200, b"")
+
+
+def test_a_search_by_post_writes_nothing(scim):
+    """RFC 7644 §3.4.3, on a type and at the root."""
+    user = scim.create(userName="kari")
+    body = {"filter": 'userName eq "KARI"', "attributes": ["userName"]}
+    for path in ("/Users/.search", "/.search"):
+        found = scim.send("POST", path, json=body).json["Resources"]
+        assert found == [{"schemas": [CORE_URN], "id": user["id"], "userName": "kari"}]
+
+
+def test_ignored_attributes_are_logged_by_name_alone(scim, caplog):
+    """A7: names, never values."""
+    with caplog.at_level(logging.INFO):
+        scim.create(userName="kari", shoeSize="a secret value", password="another")
+
+    (line,) = [record.getMessage() for record in caplog.records if "scim.ignored" in record.getMessage()]
+    assert "shoeSize" in line
+    assert "secret value" not in caplog.text
+    assert "another" not in caplog.text
