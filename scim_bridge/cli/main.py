@@ -23,6 +23,11 @@ class Lazy:
 
 
 COMMANDS: Mapping[str, Lazy] = {
+    "demo": Lazy(
+        "demo.command",
+        "demo",
+        "Watch a company being hired, changed and ended, from a simulated Entra to a simulated Ditio.",
+    ),
     "serve": Lazy("serve", "serve", "Answer Entra, and deliver to Ditio."),
     "worker": Lazy("worker", "worker", "Deliver what is due."),
     "outbox": Lazy("outbox", "outbox", "See who waits for Ditio, and try again."),

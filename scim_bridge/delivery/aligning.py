@@ -19,7 +19,7 @@ from scim_bridge.domain.operations import (
     UpdateEmployee,
     UpdateEmployment,
 )
-from scim_bridge.domain.person import Claim, ClaimKind
+from scim_bridge.domain.person import Claim, ClaimKind, Standing
 from scim_bridge.errors import OperationMissing, PermanentError, TransientError
 from scim_bridge.plan.matching import holders_of, is_ours
 from scim_bridge.plan.steps import owes_ending, plan_person
@@ -94,8 +94,15 @@ def _send(errand: Errand, operation: Operation) -> None:
         raise AssertionError("only linked people are brought into line")
     if not _may_send(errand, operation, number):
         return
-    if isinstance(operation, ChangeEmployeeNumber):
-        errand.store_renumbering(operation.employee_number)
+    match operation:
+        case ChangeEmployeeNumber():
+            errand.store_renumbering(operation.employee_number)
+        case Disable() | Enable():
+            errand.doubt(Standing.login)
+        case EndEmployment() | CreateEmployment():
+            errand.doubt(Standing.employment)
+        case _:
+            pass
     try:
         errand.send(operation, number)
     except PermanentError as error:

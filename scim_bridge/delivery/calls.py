@@ -11,7 +11,7 @@ from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
 from scim_bridge.domain.operations import Operation
-from scim_bridge.domain.person import Acknowledged, Creating, Person
+from scim_bridge.domain.person import Acknowledged, Creating, Person, Standing
 from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost
 from scim_bridge.mapping.from_ditio import employee_from_ditio
 from scim_bridge.mapping.to_ditio import call_for
@@ -105,6 +105,8 @@ class Errand:
                 now=now,
             )
         known = self.person.acknowledged
+        settled = {Standing.login} if login is not None else set()
+        settled |= {Standing.employment} if employed is not None else set()
         self.person = replace(
             self.person,
             acknowledged=Acknowledged(
@@ -112,10 +114,30 @@ class Errand:
                 sources={**known.sources, **sources},
                 login=known.login if login is None else login,
                 employed=known.employed if employed is None else employed,
+                uncertain=known.uncertain - settled,
             ),
         )
         if link is not None:
             self.person = replace(self.person, employee_number=link, creating=None, renumbering=None)
+
+    def doubt(self, standing: Standing) -> None:
+        """Note that login or employment is about to be changed. If the answer is lost, what Entra wants then is
+        compared with what Ditio shows, not with what was acknowledged before (rules C4, R4).
+        """
+        with self.database.write() as connection:
+            now = self._still_ours(connection)
+            Acknowledgements(connection, self.tenant.name).doubt(
+                self.person.id, standing, revision=self.revision, now=now
+            )
+        known = self.person.acknowledged
+        is_login = standing is Standing.login
+        doubted = replace(
+            known,
+            login=None if is_login else known.login,
+            employed=known.employed if is_login else None,
+            uncertain=known.uncertain | {standing},
+        )
+        self.person = replace(self.person, acknowledged=doubted)
 
     def now(self) -> datetime:
         """What time it is by the database's clock."""

@@ -39,6 +39,13 @@ class Creating:
     """When the POST was about to be sent: a read soon after it may lag (rule R4)."""
 
 
+class Standing(StrEnum):
+    """What Entra's `active` and dates decide, apart from the fields (rule C4)."""
+
+    login = "login"
+    employment = "employment"
+
+
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
     """Field by field, what Ditio took with a 2xx or was read to equal the wish."""
@@ -52,6 +59,9 @@ class Acknowledged:
 
     employed: bool | None = None
     """Whether an employment is open, as last acknowledged; None before that."""
+
+    uncertain: frozenset[Standing] = frozenset()
+    """What was about to be changed, until the outcome is known: then it is None above, and neither is believed."""
 
     def day(self, name: Field) -> date | None:
         """A day's value, or None."""

@@ -19,7 +19,7 @@ from scim_bridge.domain.operations import (
     UpdateEmployment,
 )
 from scim_bridge.domain.ownership import Owner
-from scim_bridge.domain.person import Person
+from scim_bridge.domain.person import Person, Standing
 from scim_bridge.plan.changes import Change
 from scim_bridge.plan.diff import Comparison, field_changes, newly_agreed
 
@@ -162,15 +162,22 @@ def _rehiring(
         if step is Step.enable and person.acknowledged.login is not True:
             if found.disabled is False:
                 login = True
-            elif found.disabled is True or person.acknowledged.login is False:
+            elif found.disabled is True or _may_be_shut(person, Standing.login):
                 operations.append(Enable())
         if step is Step.create_employment and person.acknowledged.employed is not True:
             current = open_employment(found.employments or ())
             if current is not None:
                 employed = True
-            elif found.employments is not None or person.acknowledged.employed is False:
+            elif found.employments is not None or _may_be_shut(person, Standing.employment):
                 operations.append(_new_employment(person, wish, found, today))
     return tuple(operations), Seen(login, employed)
+
+
+def _may_be_shut(person: Person, standing: Standing) -> bool:
+    """Whether it was acknowledged as closed or ended, or may be: a change whose outcome nobody learned."""
+    acknowledged = person.acknowledged
+    known = acknowledged.login if standing is Standing.login else acknowledged.employed
+    return known is False or standing in acknowledged.uncertain
 
 
 def _new_employment(person: Person, wish: Wish, found: FoundEmployee, today: date) -> CreateEmployment:

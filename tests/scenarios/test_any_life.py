@@ -100,7 +100,10 @@ def _happens(world: World, user: EntraUser, event: str, value: Any) -> None:
         case "title" | "department" | "surname":
             world.changes(user, **{{"title": "job_title"}.get(event, event): value})
         case "phone":
-            if all(other.mobile != PHONES[value] for other in world.entra.directory.users.values()):
+            # A number that another has, or a leaver still has in Ditio, is a story of its own (rule P3).
+            taken = {other.mobile for other in world.entra.directory.users.values()}
+            shown = {employee.phone[-8:] for employee in world.ditio.company.employees.values()}
+            if PHONES[value] not in taken and PHONES[value].replace(" ", "")[-8:] not in shown:
                 world.changes(user, mobile=PHONES[value])
         case "leaves":
             world.changes(user, account_enabled=False)

@@ -348,3 +348,18 @@ def test_a_stranger_with_a_leavers_number_does_not_become_him(world: World):
     assert world.sent() == []
     assert world.employee("1042").first_name == "Kari"
     assert world.state(stranger)[0] == "parked"
+
+
+def test_an_ending_whose_answer_was_lost_does_not_lock_out_who_returns(world: World):
+    """C4, R4: Ditio took the ending, nobody learned it, and Entra wants him back: what Ditio shows decides."""
+    kari = a_user()
+    world.provisions(kari)
+    world.ditio.faults.plan(
+        Fault(kind="timeout-after", path="end-employment"), Fault(kind="timeout-after", path="disable")
+    )
+    world.changes(kari, account_enabled=False)
+    world.changes(kari, account_enabled=True)
+
+    assert not world.employee("1042").disabled
+    assert world.employee("1042").employment.end is None
+    assert world.state(kari)[0] == "delivered"

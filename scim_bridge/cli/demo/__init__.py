@@ -1,0 +1,1 @@
+"""`scim-bridge demo`: a company is hired, changed and ended before your eyes."""

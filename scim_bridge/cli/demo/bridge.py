@@ -1,0 +1,185 @@
+"""The bridge of the demo: a real `scim-bridge serve` on SQLite, in a process and a folder of its own."""
+
+import os
+import re
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from scim_bridge.cli.sandbox import CLIENT_ID, CLIENT_SECRET
+from scim_bridge.cli.token import PREFIX
+from scim_bridge.errors import BridgeError
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.schema import upgrade
+from scim_bridge.storage.tokens import Tokens
+
+TENANT = "default"
+PATIENCE_SECONDS = 30.0
+"""How long the bridge may take to come up."""
+
+ENDING_SECONDS = 20.0
+"""How long it may take to end: a little more than `serve` gives the requests in flight."""
+
+_EXTENSION = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
+_LISTENING = re.compile(r"Listening on (http://127\.0\.0\.1:\d+)\.")
+_LAST_LINES = 15
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """The bridge, running."""
+
+    url: str
+    token: str
+    folder: Path
+    settings: Mapping[str, str]
+    """The environment variables that it was configured with."""
+
+    database: Database
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def tenant_url(self) -> str:
+        """What is pasted into Entra."""
+        return f"{self.url}/scim/v2"
+
+    @property
+    def log(self) -> Path:
+        """What it has written."""
+        return log_in(self.folder)
+
+    def due(self) -> int:
+        """How many people still have to be delivered."""
+        with self.database.read() as connection:
+            return Outbox(connection, TENANT, self.database.now(connection)).status().due
+
+    def delivery_of(self, scim_id: str) -> tuple[str, str | None]:
+        """What the bridge tells Entra of a person: `deliveryState` and `deliveryDetail`."""
+        user = self.get(f"/Users/{scim_id}", self.token).json()[_EXTENSION]
+        return str(user["deliveryState"]), user.get("deliveryDetail")
+
+    def get(self, path: str, token: str) -> requests.Response:
+        """One SCIM request beside those of the simulated Entra."""
+        with direct_session() as session:
+            headers = {"Authorization": f"Bearer {token}"}
+            return session.get(self.tenant_url + path, headers=headers, timeout=PATIENCE_SECONDS)
+
+
+@contextmanager
+def running_bridge(folder: Path, ditio_url: str) -> Iterator[Bridge]:
+    """Start the bridge in a folder, and end it with the context.
+
+    :raises BridgeError: it did not come up, or answers no more; with the last lines of its log.
+    """
+    settings = {
+        "SCIM_BRIDGE_CONFIG": os.devnull,  # No scim-bridge.toml that happens to lie about.
+        "SCIM_BRIDGE_DATABASE__URL": f"sqlite:///{folder / 'bridge.db'}",
+        "SCIM_BRIDGE_DITIO__API_URL": f"{ditio_url}/core",
+        "SCIM_BRIDGE_DITIO__IDENTITY_URL": ditio_url,
+        "SCIM_BRIDGE_DITIO__CLIENT_ID": CLIENT_ID,
+        "SCIM_BRIDGE_DITIO__CLIENT_SECRET": CLIENT_SECRET,
+    }
+    database = Database(settings["SCIM_BRIDGE_DATABASE__URL"])
+    try:
+        token = _issue_token(database)
+        with _process(folder, {**inherited(os.environ), **settings}) as process:
+            yield Bridge(_wait(process, folder), token, folder, settings, database, process)
+    except requests.RequestException as exc:
+        raise BridgeError(f"the bridge answers no more; the last lines of its log:\n\n{_tail(log_in(folder))}") from exc
+    finally:
+        database.close()
+
+
+def inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """What the bridge gets of this process's environment: no setting of another bridge, and no proxy."""
+    kept = {name: value for name, value in environ.items() if not name.startswith("SCIM_BRIDGE_")}
+    source = Path(__file__).parents[2]
+    if (source / "pyproject.toml").is_file():
+        # Run from its source: the bridge has another working directory, and must find itself there too.
+        kept["PYTHONPATH"] = os.pathsep.join(filter(None, [str(source), environ.get("PYTHONPATH")]))
+    return {**kept, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+
+
+def direct_session() -> requests.Session:
+    """A session that asks no proxy: everything here is on this machine."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
+def log_in(folder: Path) -> Path:
+    """The bridge's log."""
+    return folder / "bridge.log"
+
+
+def _issue_token(database: Database) -> str:
+    secret = PREFIX + secrets.token_urlsafe(32)
+    upgrade(database)
+    with database.write() as connection:
+        Tokens(connection, TENANT).add("demo", "demo", secret, now=database.now(connection), expires_at=None)
+    return secret
+
+
+@contextmanager
+def _process(folder: Path, environment: Mapping[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
+    command = [sys.executable, "-m", "scim_bridge", "serve", "--bind", "127.0.0.1:0"]
+    with log_in(folder).open("wb") as log:
+        # In a session of its own, or Ctrl-C would end it before the demo could say so.
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(ENDING_SECONDS)
+    except BaseException as exc:
+        # Out of time, or out of patience (a second Ctrl-C): what it started ends by itself then.
+        process.kill()
+        process.wait()
+        if not isinstance(exc, subprocess.TimeoutExpired):
+            raise
+
+
+def _wait(process: "subprocess.Popen[bytes]", folder: Path) -> str:
+    """Wait until it answers; its URL."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with direct_session() as session:
+        while time.monotonic() < deadline and process.poll() is None:
+            found = _LISTENING.search(log_in(folder).read_text(errors="replace"))
+            if found and _is_ready(session, found[1]):
+                return found[1]
+            time.sleep(0.05)
+    what = "ended at once" if process.poll() is not None else f"did not come up in {PATIENCE_SECONDS:.0f} seconds"
+    raise BridgeError(f"the bridge {what}; the last lines of its log:\n\n{_tail(log_in(folder))}")
+
+
+def _is_ready(session: requests.Session, url: str) -> bool:
+    try:
+        return session.get(f"{url}/readyz", timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    return "\n".join(lines[-_LAST_LINES:]) or "(it has written nothing)"
