@@ -82,7 +82,7 @@ def build(
     client = DitioClient(_ditio_config(settings), session_factory=session_factory, monotonic=monotonic)
     tenant = _tenant(settings, client)
     convergence = Convergence(database, tenant, monotonic, jitter)
-    places = BoundedSemaphore(max(1, settings.server.threads // 2))
+    places = BoundedSemaphore(max(1, min(settings.server.threads // 2, settings.ditio.max_concurrency)))
     return Parts(
         settings=settings,
         database=database,

@@ -236,3 +236,12 @@ def test_a_fault_of_our_own_is_500_and_tells_nothing_but_the_request(scim):
     refused(response, 500, None, "request-1")
     assert "secret" not in response.text
     assert scim.rows() == 0
+
+
+def test_what_excludes_each_other_is_said_in_words(scim):
+    """A7: a rule about the request as a whole is told as it is, not as a wrong URL."""
+    response = scim.send("GET", "/Users", query_string={"attributes": "userName", "excludedAttributes": "title"})
+
+    assert response.status_code == 400
+    assert "excludedAttributes" in response.json["detail"] or "excluded_attributes" in response.json["detail"]
+    assert "URL" not in response.json["detail"]

@@ -128,8 +128,8 @@ def _detail(error: Mapping[str, Any], where: str) -> str:
         return by_type(error.get("ctx") or {})
     kind = _KINDS.get(error["type"].partition("_")[0])
     name = where or "the body"
-    if error["type"] == "value_error":
-        # Only paths and URLs are checked by functions of their own.
+    if error["type"] == "value_error" and where:
+        # Of single values only paths and URLs are checked by functions of their own.
         kind = _KINDS["string"] if name.endswith(".path") else ("a URL", "send one such as https://example.com/x")
     if kind is not None:
         expected, cure = kind

@@ -1,0 +1,97 @@
+"""Every status that the file documents is really answered, at every operation."""
+
+import itertools
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import requests
+
+from tests.contract.broken import answered_by, with_a_fault, without_database
+from tests.contract.openapi import Contract, Operation
+from tests.world import BRIDGE, World
+
+NUMBER = itertools.count()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_every_documented_status_is_answered_and_no_other(world: World, contract: Contract):
+    """Nothing in the file is made up, and nothing is left out: each status is tried at each operation."""
+    wrong: list[str] = []
+    operations = contract.operations()
+    known = {status for operation in operations for status in operation.statuses}
+    for operation, status in itertools.product(operations, sorted(known)):
+        if status == 413 and not (operation.takes_body or status in operation.statuses):
+            # Nobody sends a body, let alone one that is too large.
+            continue
+        answer = brought_about(world, operation, status)
+        wrong += contract.problems(answer)
+        if status in operation.statuses and answer.status_code != status:
+            wrong.append(f"{operation}: {answer.status_code} instead of {status}: {answer.text[:200]}")
+
+    assert wrong == []
+
+
+def brought_about(world: World, operation: Operation, status: int) -> requests.Response:
+    """The answer to a request that ought to have this status."""
+    sent: dict[str, Any] = {"headers": {}, "params": {}, "json": body_for(operation)}
+    taken = fresh(world, operation)
+    path = operation.path.replace("{id}", "none" if status == 404 else taken)
+    with ExitStack() as stack:
+        match status:
+            case 204 if operation.method == "PATCH":
+                world.restarts_with(scim={"patch_status": 204})
+                stack.callback(world.restarts_with, scim={"patch_status": 200})
+            case 304:
+                sent["headers"]["If-None-Match"] = "*"
+            case 400:
+                sent["params"]["anything"] = "\x00"
+            case 401:
+                sent["headers"]["Authorization"] = None
+            case 403:
+                sent["params"]["filter"] = "x"
+            case 409:
+                world.scim("POST", "/Users", {"userName": "taken"})
+                sent["json"] = body_for(operation, name="taken")
+            case 412:
+                sent["headers"]["If-Match"] = 'W/"0"'
+            case 413:
+                sent |= {"json": None, "data": b"x" * (world.parts.settings.scim.max_body_bytes + 1)}
+            case 415:
+                sent["headers"]["Content-Type"] = "text/xml"
+            case 500:
+                stack.enter_context(answered_by(world, with_a_fault(world)))
+            case 501 if operation.method == "GET":
+                sent["params"]["cursor"] = ""
+            case 501:
+                sent["json"] = {"cursor": ""}
+            case 503:
+                stack.enter_context(answered_by(world, without_database(world)))
+        return world.http.request(operation.method, BRIDGE + path, **sent)
+
+
+def body_for(operation: Operation, name: str | None = None) -> dict[str, Any] | None:
+    """A body that is taken; None where none is sent."""
+    name = name or f"name-{next(NUMBER)}"
+    match operation.method:
+        case "PATCH":
+            attribute = "displayName" if "/Groups" in operation.path else "userName"
+            return {"Operations": [{"op": "Replace", "path": attribute, "value": name}]}
+        case "POST" | "PUT" if not operation.path.endswith(".search"):
+            return {"userName": name, "displayName": name}
+        case "POST":
+            return {"count": 1}
+    return None
+
+
+def fresh(world: World, operation: Operation) -> str:
+    """The id of something that the operation can act on."""
+    if operation.path.endswith("Types/{id}"):
+        return "User"
+    if operation.path.endswith("Schemas/{id}"):
+        return "urn:ietf:params:scim:schemas:core:2.0:User"
+    if not operation.path.endswith("{id}"):
+        return ""
+    collection = operation.path.removeprefix("/scim/v2").removesuffix("/{id}")
+    name = f"name-{next(NUMBER)}"
+    return str(world.scim("POST", collection, {"userName": name, "displayName": name}).json()["id"])
