@@ -46,6 +46,7 @@ class Parts:
     """Where Entra reaches the bridge; no slash at the end."""
 
     new_id: Callable[[], str]
+    monotonic: Callable[[], float]
 
     def intake(self, tenant: str, request_id: str) -> Intake:
         """The intake of one request."""
@@ -92,6 +93,7 @@ def build(
         convergences={tenant.name: convergence},
         base_url=settings.server.base_url or f"http://{bind or settings.server.bind}",
         new_id=lambda: str(uuid4()),
+        monotonic=monotonic,
     )
 
 

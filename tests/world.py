@@ -153,7 +153,7 @@ class World:
 
     def delivers_inline_with(self, deliver: Callable[[Ticket], None]) -> None:
         """What a request does after its commit is this instead: nothing at all, for a request that died."""
-        replaced = cast(Inline, SimpleNamespace(deliver=deliver))
+        replaced = cast(Inline, SimpleNamespace(deliver=lambda ticket, **_: deliver(ticket)))
         self.app = create_app(dataclasses.replace(self.parts, inline={"default": replaced}))
         self.http.mount(BRIDGE, WsgiTransport(self.app))
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import date
 
-from scim_bridge.delivery.calls import Errand
+from scim_bridge.delivery.calls import REREADS, Errand
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.refusing import refusal
 from scim_bridge.domain.delivery_state import Reason
@@ -20,7 +20,7 @@ from scim_bridge.domain.operations import (
     UpdateEmployment,
 )
 from scim_bridge.domain.person import Claim, ClaimKind, Standing
-from scim_bridge.errors import OperationMissing, PermanentError, TransientError
+from scim_bridge.errors import DeliveryError, OperationMissing, PermanentError, TransientError
 from scim_bridge.plan.matching import holders_of, is_ours
 from scim_bridge.plan.steps import owes_ending, plan_person
 from scim_bridge.storage.claims import Claims
@@ -47,23 +47,47 @@ def align(errand: Errand, found: FoundEmployee | None = None) -> None:
 
 
 def find_linked(errand: Errand) -> FoundEmployee | None:
-    """The employee under the acknowledged number, else under the one that was, or is to be, given (rules P5, P6)."""
+    """The employee under the acknowledged number, else under one that was, or is to be, given (rules P5, P6)."""
     person = errand.person
     if person.employee_number is None:
         return None
-    found = errand.get(person.employee_number)
-    if found is not None:
-        if person.renumbering is not None:
-            errand.store_renumbering(None)
-        return found
-    for number in dict.fromkeys((person.renumbering, errand.wish.employee_number)):
-        if number is None or number == person.employee_number:
-            continue
-        found = errand.get(number)
-        if found is not None and is_ours(errand.wish, person.acknowledged.values.items(), found):
-            errand.acknowledge({Field.employee_number: number}, link=number)
+    if person.renumbering is not None:
+        return _find_renumbered(errand, person.employee_number, person.renumbering)
+    found = errand.get(person.employee_number) or _find_under(errand, errand.wish.employee_number)
+    if found is None and person.linked_at is not None:
+        age = (errand.now() - person.linked_at).total_seconds()
+        if age <= errand.tenant.read_lag_seconds:
+            raise TransientError(f"employee {person.employee_number} was created just now, and is not shown yet")
+    return found
+
+
+def _find_renumbered(errand: Errand, old: EmployeeNumber, new: EmployeeNumber) -> FoundEmployee | None:
+    """After a renumbering whose answer was lost both numbers are read, and only who matches is ours (rule P6)."""
+    for _ in range(REREADS):  # Reads may lag (rule R4).
+        found = _find_under(errand, new)
+        if found is not None:
+            return found
+        found = errand.get(old)
+        if found is not None and _is_ours(errand, found):
+            if errand.wish.employee_number != new:
+                errand.store_renumbering(None)
             return found
     return None
+
+
+def _find_under(errand: Errand, number: EmployeeNumber | None) -> FoundEmployee | None:
+    """Our employee under another number, to which the link moves; it needs the claim, so nobody else has it."""
+    if number is None or number == errand.person.employee_number:
+        return None
+    found = errand.get(number)
+    if found is None or not _is_ours(errand, found) or not _has_claim(errand, Claim(ClaimKind.employee_number, number)):
+        return None
+    errand.acknowledge({Field.employee_number: number}, link=number)
+    return found
+
+
+def _is_ours(errand: Errand, found: FoundEmployee) -> bool:
+    return is_ours(errand.wish, errand.person.acknowledged.values.items(), found)
 
 
 def _gone(errand: Errand) -> str:
@@ -76,11 +100,11 @@ def _gone(errand: Errand) -> str:
 
 def _send_standing(errand: Errand, operations: tuple[Operation, ...]) -> None:
     """Each offboarding step is tried whatever became of the others (rule L6)."""
-    trouble: TransientError | None = None
+    trouble: DeliveryError | None = None
     for operation in operations:
         try:
             _send(errand, operation)
-        except TransientError as error:
+        except DeliveryError as error:
             if not isinstance(operation, EndEmployment | Disable):
                 raise
             trouble = trouble or error
@@ -94,24 +118,40 @@ def _send(errand: Errand, operation: Operation) -> None:
         raise AssertionError("only linked people are brought into line")
     if not _may_send(errand, operation, number):
         return
+    _expect(errand, operation)
+    try:
+        errand.send(operation, number)
+    except (PermanentError, OperationMissing) as error:
+        _note_refusal(errand, operation, number, error)
+    else:
+        _acknowledge(errand, operation)
+
+
+def _expect(errand: Errand, operation: Operation) -> None:
+    """Store what can't be told from what is shown, should the answer be lost (rules C4, P6)."""
     match operation:
-        case ChangeEmployeeNumber():
-            errand.store_renumbering(operation.employee_number)
+        case ChangeEmployeeNumber(employee_number=number):
+            errand.store_renumbering(number)
         case Disable() | Enable():
             errand.doubt(Standing.login)
         case EndEmployment() | CreateEmployment():
             errand.doubt(Standing.employment)
         case _:
             pass
-    try:
-        errand.send(operation, number)
-    except PermanentError as error:
-        errand.notes.append(refusal(error, operation))
-        return
-    except OperationMissing as error:
+
+
+def _note_refusal(
+    errand: Errand, operation: Operation, number: EmployeeNumber, error: PermanentError | OperationMissing
+) -> None:
+    if isinstance(error, OperationMissing):
+        # A 404 means a missing operation only while the employee can be read (rule R1).
+        if error.status is not None and errand.get(number) is None:
+            raise TransientError(f"employee {number} can't be read just now", status=error.status) from error
         errand.notes.append(Note(str(error), Reason.no_operation))
-        return
-    _acknowledge(errand, operation)
+    else:
+        errand.notes.append(refusal(error, operation))
+    if isinstance(operation, ChangeEmployeeNumber):
+        errand.store_renumbering(None)
 
 
 def _may_send(errand: Errand, operation: Operation, number: EmployeeNumber) -> bool:
@@ -131,9 +171,13 @@ def _has_claim(errand: Errand, claim: Claim) -> bool:
         claims = Claims(connection, errand.tenant.name)
         if claims.holder(claim) == errand.person.id:
             return True
-        if not errand.person.days.wants_employment(errand.today):
-            return claims.take_if_unwanted(errand.person.id, claim)
-    return False  # The note that names the holder was written when the claim was asked for.
+        if errand.person.days.wants_employment(errand.today):
+            return False  # The note that names the holder was written when the claim was asked for.
+        if claims.take_if_unwanted(errand.person.id, claim):
+            return True
+    text = f"{claim.kind} {claim.value} is another's, or wanted by another: a leaver keeps the old one"
+    errand.notes.append(Note(text))
+    return False
 
 
 def _phone_is_free(errand: Errand, phone: str, number: EmployeeNumber) -> bool:

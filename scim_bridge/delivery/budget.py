@@ -14,11 +14,6 @@ class Budget:
     monotonic: Callable[[], float]
     deadline: float | None = None
 
-    @classmethod
-    def of(cls, seconds: float, monotonic: Callable[[], float]) -> "Budget":
-        """A budget that begins now."""
-        return cls(monotonic, monotonic() + seconds)
-
     def left(self) -> float | None:
         """Seconds left, never negative; None where there is no deadline."""
         return None if self.deadline is None else max(0.0, self.deadline - self.monotonic())

@@ -12,7 +12,7 @@ from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
 from scim_bridge.domain.operations import Operation
 from scim_bridge.domain.person import Acknowledged, Creating, Person, Standing
-from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost
+from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost, PermanentError
 from scim_bridge.mapping.from_ditio import employee_from_ditio
 from scim_bridge.mapping.to_ditio import call_for
 from scim_bridge.storage.acknowledged import Acknowledgements
@@ -20,6 +20,9 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People
+
+REREADS = 3
+"""How often something is read that an answer which was lost may have changed: reads may lag (rule R4)."""
 
 LEASE_MARGIN_SECONDS = 10.0
 """How much longer than a call's time-out a lease lasts."""
@@ -55,7 +58,16 @@ class Errand:
         """Read an employee by exact number."""
         self._keep_lease()
         answer = self.tenant.ditio.get(number, within=self.budget.left())
-        return None if answer is None or answer.body is None else self._read(answer.body)
+        if answer is None or answer.body is None:
+            return None
+        found = self._read(answer.body)
+        if found.employee_number != number:
+            raise PermanentError(
+                f"Ditio answers to employee number {number} with employee {found.employee_number}",
+                words="numbers that differ in case or leading zeros are never taken for one: "
+                "write it in Entra as Ditio does",
+            )
+        return found
 
     def search(self, text: str) -> list[FoundEmployee]:
         """Find employees by free text; not exact."""

@@ -65,7 +65,7 @@ def _makes_room(claims: Claims, tenant: Tenant, person: Person) -> bool:
     """A deleted user whose ending is delivered gives way to a newcomer who waits for his number (rule P2)."""
     if not person.is_tombstone or person.employee_number is None or owes_ending(person, tenant.policy):
         return False
-    return bool(claims.waiters_for(person.id))
+    return bool(claims.waiters_for(person.id, ClaimKind.employee_number))
 
 
 def _held_by(connection: Connection, tenant: Tenant, claim: Claim) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,13 +23,19 @@ from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost, PermanentError, TransientError
 from scim_bridge.logs import get_logger
-from scim_bridge.storage.database import Database
+from scim_bridge.storage.database import Database, is_contention, is_out_of_reach
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People, Record
 
 log = get_logger(__name__)
+
+
+T = TypeVar("T")
+
+CONTENTION_TRIES = 3
+"""How often a transaction is tried that another was in the way of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +55,28 @@ class Convergence:
         """
         leased_until = self.monotonic() + lease_seconds
         try:
-            while True:
-                errand = self._begin(person_id, lease, leased_until, budget, cause)
-                if errand is None:
-                    return
-                if not self._settle(errand, self._attempt(errand)):
-                    return
-                leased_until = errand.leased_until
+            while self._go_round(person_id, lease, leased_until, budget, cause):
+                leased_until = self.monotonic() + self.tenant.call_seconds
         except LeaseLost:
             self._hand_over(person_id)
+        except Exception as error:
+            if is_out_of_reach(error):
+                raise
+            # One person whom the bridge fails on must stop nobody else, and must not be lost: he is tried again.
+            # A database's own words may quote a row, so only their kind is logged.
+            told = None if isinstance(error, SQLAlchemyError) else error
+            log.error("delivery.failed", person_id=person_id, error=type(error).__name__, exc_info=told)
+            self._back_off(person_id, lease)
         finally:
             self._release(person_id, lease)
+
+    def _go_round(self, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str) -> bool:
+        """One attempt. Whether the person changed meanwhile, so that another is due."""
+        errand = repeated(lambda: self._begin(person_id, lease, leased_until, budget, cause))
+        if errand is None:
+            return False
+        outcome = self._attempt(errand)
+        return repeated(lambda: self._settle(errand, outcome))
 
     def _begin(self, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str) -> Errand | None:
         """Load what is known, and claim what is wanted."""
@@ -105,24 +123,16 @@ class Convergence:
             errand.notes.append(refusal(error))
         except DeliveryError as error:
             return TryAgain(error, tuple(errand.notes))
-        except (LeaseLost, SQLAlchemyError):
-            raise
-        except Exception:
-            # One person whom the bridge fails on must stop nobody else, and must not be lost: it is tried again.
-            log.exception("delivery.failed", person_id=errand.person.id)
-            return TryAgain(TransientError("the bridge itself failed on this person: its log says where"))
         return Settled(tuple(errand.notes))
 
     def _bring_about(self, errand: Errand) -> None:
         person = errand.person
         if person.employee_number is not None:
             align(errand)
+        elif (created := find_created(errand)) is not None:
+            align(errand, created)
         elif person.is_tombstone or not person.days.wants_employment(errand.today):
-            found = find_created(errand)
-            if found is not None:
-                align(errand, found)
-            else:
-                settle_absence(errand)
+            settle_absence(errand)
         elif not any(note.reason is Reason.claimed for note in errand.notes):
             # Somebody not yet linked waits as a whole for a claim (rule P3).
             found = hire(errand)
@@ -139,7 +149,6 @@ class Convergence:
             if record is None or record.lease != errand.lease:
                 raise LeaseLost(f"somebody else delivers person {errand.person.id} now")
             History(connection, name, now).add(errand.person.id, *errand.unwritten, _entry(errand, outcome))
-            errand.unwritten.clear()
             moved_on = record.revision != errand.revision
             if isinstance(outcome, TryAgain):
                 delay = delay_seconds(outcome.error, record.attempts, self.random())
@@ -160,6 +169,17 @@ class Convergence:
                 People(connection, name).forget(errand.person.id)
         self._log(errand, "delivery.settled", outcome, None)
         return moved_on and errand.budget.allows_write()
+
+    def _back_off(self, person_id: PersonId, lease: str) -> None:
+        with self.database.write() as connection:
+            name = self.tenant.name
+            record = People(connection, name).get(person_id, lock=True)
+            if record is not None and record.lease == lease:
+                failure = TransientError("the bridge itself failed on this person: its log says where")
+                delay = delay_seconds(failure, record.attempts, self.random())
+                Outbox(connection, name, self.database.now(connection)).try_again(
+                    person_id, after_seconds=delay, detail=str(failure), failed=True
+                )
 
     def _hand_over(self, person_id: PersonId) -> None:
         """Who finds the lease lost marks the person due again: the other may have read too early (rule D1)."""
@@ -182,6 +202,17 @@ class Convergence:
             )
         else:
             log.info(event, person_id=errand.person.id, state=outcome.state, reason=outcome.reason)
+
+
+def repeated(work: Callable[[], T]) -> T:
+    """Do something in a transaction, once more where another transaction was in its way."""
+    for _ in range(CONTENTION_TRIES - 1):
+        try:
+            return work()
+        except SQLAlchemyError as error:
+            if not is_contention(error):
+                raise
+    return work()
 
 
 def _user_name(document: JsonObject | None) -> str:

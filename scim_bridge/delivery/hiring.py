@@ -1,6 +1,6 @@
 """Somebody without an employee: hire or adopt, never twice (rules H1-H3, P4, P6, R4)."""
 
-from scim_bridge.delivery.calls import Errand
+from scim_bridge.delivery.calls import REREADS, Errand
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.refusing import refusal
 from scim_bridge.domain.canonical import same
@@ -9,16 +9,13 @@ from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Va
 from scim_bridge.domain.employment import open_employment
 from scim_bridge.domain.operations import CreateEmployee
 from scim_bridge.domain.person import Creating
-from scim_bridge.errors import PermanentError, TransientError
+from scim_bridge.errors import DeliveryError, PermanentError, TransientError
 from scim_bridge.plan.adoption import agreeing_fields, may_adopt, why_not
 from scim_bridge.plan.matching import holders_of, is_what_we_created
 
-REREADS = 3
-"""How often a refused creation is read again at once, where an earlier one was never answered."""
-
 
 def hire(errand: Errand) -> FoundEmployee | None:
-    """Find or create the employee of somebody who is to be employed.
+    """Find or create the employee of somebody who is to be employed, and whom no earlier POST is known to have made.
 
     Returns the employee that was found and linked, to be brought into line; None when there is nothing to compare
     any more: just created, or held or parked, as the errand's notes then say.
@@ -29,9 +26,7 @@ def hire(errand: Errand) -> FoundEmployee | None:
         return None
     if (number := wish.employee_number) is None:
         raise AssertionError("a complete wish has an employee number")
-    created = find_created(errand)
-    if created is not None:
-        return created
+    _wait_for_certainty(errand, number)
     found = errand.get(number)
     if found is not None:
         return _adopt(errand, found)
@@ -40,12 +35,22 @@ def hire(errand: Errand) -> FoundEmployee | None:
     return _create(errand, number)
 
 
+def _wait_for_certainty(errand: Errand, number: EmployeeNumber) -> None:
+    """Create nobody under another number while an earlier POST may still turn out to have been applied.
+
+    :raises TransientError: it is too early to tell.
+    """
+    creating = errand.person.creating
+    if creating is not None and creating.employee_number != number and not _is_certain(errand, creating):
+        raise TransientError("it is not certain yet whether an earlier creation took effect")
+
+
 def find_created(errand: Errand) -> FoundEmployee | None:
     """The employee whom an earlier POST made, whose outcome we never learned: ours, whatever changed since."""
     creating = errand.person.creating
     if creating is None:
         return None
-    found = errand.get(creating.employee_number)
+    found = next(filter(None, (errand.get(creating.employee_number) for _ in range(REREADS))), None)
     if found is None or not is_what_we_created(creating, found):
         return None
     values = _created_values(errand.wish, creating, found)
@@ -115,35 +120,38 @@ def _taken(field: Field, value: str, holder: FoundEmployee, number: EmployeeNumb
 
 
 def _create(errand: Errand, number: EmployeeNumber) -> FoundEmployee | None:
-    wish = errand.wish
+    wish, earlier = errand.wish, errand.person.creating
     phone = wish.text(Field.phone)
     if phone is None:
         raise AssertionError("a complete wish has a phone number")
-    was_uncertain = errand.person.creating is not None
-    creating = Creating(number, phone, wish.text(Field.email), errand.now())
-    errand.store_creating(creating)
+    errand.store_creating(Creating(number, phone, wish.text(Field.email), errand.now()))
     fields: dict[Field, Value] = {f: value for f, value in wish.values.items() if f is not Field.end_date}
+    operation = CreateEmployee(number, fields)
     try:
-        errand.send(CreateEmployee(number, fields), number)
+        errand.send(operation, number)
     except PermanentError as error:
-        return _refused(errand, error, CreateEmployee(number, fields), was_uncertain=was_uncertain)
+        return _refused(errand, error, operation, earlier)
+    except DeliveryError as error:
+        if not (isinstance(error, TransientError) and error.ambiguous):
+            errand.store_creating(earlier)  # Certainly not applied: no new doubt.
+        raise
     errand.acknowledge(fields, login=True, employed=True, link=number)
     return None
 
 
 def _refused(
-    errand: Errand, error: PermanentError, operation: CreateEmployee, *, was_uncertain: bool
+    errand: Errand, error: PermanentError, operation: CreateEmployee, earlier: Creating | None
 ) -> FoundEmployee | None:
     """A POST refused as a duplicate is read again before it is believed: it may be our own, applied late (rule R4).
 
-    :param was_uncertain: An earlier POST was never answered; as long as reads may lag, this one is not believed.
+    :param earlier: A POST before this one that was never answered; until it would show, no refusal is believed.
     """
-    for _ in range(REREADS if was_uncertain else 1):
-        created = find_created(errand)
-        if created is not None:
-            return created
-    if was_uncertain:
+    created = find_created(errand)
+    if created is not None:
+        return created
+    is_believed = earlier is None or _is_certain(errand, earlier)
+    errand.store_creating(None if is_believed else earlier)
+    if not is_believed:
         raise TransientError(f"an earlier creation was never answered, and this one was refused ({error.words})")
-    errand.store_creating(None)
     errand.notes.append(refusal(error, operation))
     return None

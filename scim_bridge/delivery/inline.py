@@ -20,17 +20,22 @@ class Inline:
 
     monotonic: Callable[[], float]
 
-    def deliver(self, ticket: Ticket) -> None:
-        """Try to deliver at once; whatever is left is a worker's."""
+    def deliver(self, ticket: Ticket, *, began: float) -> None:
+        """Try to deliver at once; whatever is left is a worker's.
+
+        :param began: When the request began, on the monotonic clock: the budget is the request's, not the delivery's.
+        """
         if ticket.lease is None:
             return
         if not self.places.acquire(blocking=False):
             self._leave_to_worker(ticket, ticket.lease)
             return
         try:
-            budget = Budget.of(self.convergence.tenant.inline_seconds, self.monotonic)
+            budget = Budget(self.monotonic, began + self.convergence.tenant.inline_seconds)
+            # The lease was taken after the request began, so it lasts at least this long.
+            lasts = began + ticket.lease_seconds - self.monotonic()
             self.convergence.deliver(
-                ticket.person_id, ticket.lease, lease_seconds=ticket.lease_seconds, budget=budget, cause="request"
+                ticket.person_id, ticket.lease, lease_seconds=lasts, budget=budget, cause="request"
             )
         finally:
             self.places.release()

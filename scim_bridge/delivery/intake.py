@@ -11,6 +11,7 @@ from scim_bridge.delivery.outcome import Note, Settled
 from scim_bridge.delivery.remarks import remarks
 from scim_bridge.delivery.takeover import person_to_take_over
 from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.documents import JsonObject, UserId
 from scim_bridge.domain.employee import Field, Problem, Wish
 from scim_bridge.domain.employment import Days, first_days, next_days
@@ -19,6 +20,7 @@ from scim_bridge.errors import BridgeError
 from scim_bridge.plan.diff import as_found, is_covered
 from scim_bridge.plan.steps import plan_person
 from scim_bridge.scim.reading import active_of
+from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
@@ -119,8 +121,18 @@ class Intake:
         self, connection: Connection, record: Record, document: JsonObject, now: datetime, today: date, what: str
     ) -> Ticket:
         """Entra has said something about a person who is known."""
+        record = self._continued(connection, record, document, now, today)
         wish = self.tenant.wish(document, record.person, today)
-        days = self._days_after(record.person, active=active_of(document), leave=wish.day(Field.end_date), today=today)
+        before = record.person.days
+        # A leave date that can't be read is not cleared: the one that was understood last counts.
+        is_unreadable = any(problem.field is Field.end_date for problem in wish.problems)
+        days = self._days_after(
+            record.person,
+            active=active_of(document, otherwise=before.active),
+            leave=before.leave if is_unreadable else wish.day(Field.end_date),
+            start=None if Field.start_date in wish.defaulted else wish.day(Field.start_date),
+            today=today,
+        )
         person = replace(record.person, days=days)
         self._refuse_incomplete(person, wish, today)
         people = People(connection, self.tenant.name)
@@ -131,20 +143,43 @@ class Intake:
             return self._settle(connection, person, wish, now, today, what)
         return self._due(connection, person.id, now, what)
 
-    def _days_after(self, person: Person, *, active: bool, leave: date | None, today: date) -> Days:
+    def _continued(
+        self, connection: Connection, record: Record, document: JsonObject, now: datetime, today: date
+    ) -> Record:
+        """The former person whom this one turns out to continue, now that the number is said (rule P2)."""
+        person = record.person
+        if person.user_id is None or person.employee_number is not None or person.creating is not None:
+            return record
+        wish, external_id = self.tenant.wish(document, person, today), _external_id(document)
+        former = person_to_take_over(connection, self.tenant, wish, external_id, now)
+        if former is None or former.person.id == person.id:
+            return record
+        people, claims = People(connection, self.tenant.name), Claims(connection, self.tenant.name)
+        people.set_user(person.id, None, external_id=None, now=now)
+        claims.wait_only_for(person.id, ())
+        for waiter in claims.keep_only(person.id, ()):
+            Outbox(connection, self.tenant.name, now).mark_due(waiter)
+        people.forget(person.id)
+        people.set_user(former.person.id, person.user_id, external_id=external_id, now=now)
+        return replace(former, person=replace(former.person, user_id=person.user_id))
+
+    def _days_after(
+        self, person: Person, *, active: bool, leave: date | None, start: date | None = None, today: date
+    ) -> Days:
         acknowledged = person.acknowledged
         return next_days(
             person.days,
             active=active,
             leave=leave,
             today=today,
+            start=start,
             open_start=acknowledged.day(Field.start_date) if acknowledged.employed else None,
             ended_on=acknowledged.ended_on,
         )
 
     def _is_settled(self, record: Record, person: Person, wish: Wish, notes: list[Note], today: date) -> bool:
         """Whether what Entra wants now equals what Ditio last acknowledged, so that nobody need ask (rule A5)."""
-        if record.due_since is not None or record.lease is not None or notes:
+        if record.due_since is not None or record.lease is not None or notes or record.reason is Reason.gone:
             return False
         if person.employee_number is None or person.acknowledged.login is None:
             return False

@@ -12,6 +12,11 @@ WEIGHT = (Reason.gone, Reason.refused, Reason.claimed, Reason.no_operation, Reas
 """Of several reasons the first of these is the person's; all of them are told."""
 
 
+def printable(text: str) -> str:
+    """A text that any database can hold and any terminal show: bounded, without control characters."""
+    return "".join(char if char.isprintable() else " " for char in text[:MAX_DETAIL])
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """Something that an administrator should know; with a reason, something that is not delivered."""
@@ -41,7 +46,7 @@ class Settled:
     def detail(self) -> str | None:
         """All notes as one text, the weightiest first."""
         ordered = sorted(self.notes, key=lambda note: WEIGHT.index(note.reason) if note.reason else len(WEIGHT))
-        return "; ".join(dict.fromkeys(note.text for note in ordered))[:MAX_DETAIL] or None
+        return printable("; ".join(dict.fromkeys(note.text for note in ordered))) or None
 
 
 @dataclass(frozen=True, slots=True)

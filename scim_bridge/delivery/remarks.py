@@ -1,7 +1,8 @@
 """What an administrator should know of somebody who is delivered all the same (rules C3, L3)."""
 
 from scim_bridge.delivery.outcome import Note
-from scim_bridge.domain.employee import Field, Wish
+from scim_bridge.domain.delivery_state import Reason
+from scim_bridge.domain.employee import Field, Problem, Wish
 from scim_bridge.domain.person import Person
 
 
@@ -9,7 +10,13 @@ def remarks(person: Person, wish: Wish) -> list[Note]:
     """Values that were not used, for a linked person whose user exists."""
     if person.employee_number is None or person.is_tombstone:
         return []
-    return [*(Note(problem.message) for problem in wish.problems), *_left_over(person, wish)]
+    return [*(_told(problem) for problem in wish.problems), *_left_over(person, wish)]
+
+
+def _told(problem: Problem) -> Note:
+    """A day that can't be read is waited for: somebody's leaving may hang on it (rule T1)."""
+    is_day = problem.field in (Field.end_date, Field.start_date, Field.birth_date)
+    return Note(problem.message, Reason.incomplete if is_day else None)
 
 
 def _left_over(person: Person, wish: Wish) -> list[Note]:

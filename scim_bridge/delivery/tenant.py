@@ -39,7 +39,9 @@ class Tenant:
         if person is None:
             return wish_from_user(document, self.rules, today=today)
         served = person.acknowledged.sources if person.employee_number is not None else None
-        return wish_from_user(document, self.rules, today=today, provisioned_on=person.provisioned_on, served=served)
+        # Somebody who was inactive at first is provisioned on the day on which he is to be hired (rules H2, H4).
+        first_day = person.days.active_since or person.provisioned_on
+        return wish_from_user(document, self.rules, today=today, provisioned_on=first_day, served=served)
 
 
 EMPTY_WISH = Wish(values={})

@@ -75,6 +75,12 @@ class Worker:
             return outbox.lease_next(self.new_id(), tenant.call_seconds + LEASE_MARGIN_SECONDS)
 
     def _wake(self, convergence: Convergence) -> int:
+        woken = 0
+        while batch := self._wake_some(convergence):
+            woken += batch
+        return woken
+
+    def _wake_some(self, convergence: Convergence) -> int:
         database, tenant = convergence.database, convergence.tenant
         with database.write() as connection:
             now = database.now(connection)

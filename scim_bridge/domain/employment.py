@@ -28,6 +28,12 @@ def open_employment(employments: Iterable[Employment]) -> Employment | None:
     return max((e for e in employments if e.end is None), key=lambda e: e.start or date.min, default=None)
 
 
+def running_employment(employments: Iterable[Employment], today: date) -> Employment | None:
+    """The open employment, else one whose end is known but lies ahead (a fixed term)."""
+    running = [e for e in employments if e.end is None or e.end > today]
+    return open_employment(running) or max(running, key=lambda e: e.end or date.max, default=None)
+
+
 def last_end(employments: Iterable[Employment]) -> date | None:
     """The last working day of the employment that ended last, or None where none has ended."""
     return max((e.end for e in employments if e.end is not None), default=None)
@@ -97,18 +103,24 @@ def next_days(
     active: bool,
     leave: date | None,
     today: date,
+    start: date | None = None,
     open_start: date | None,
     ended_on: date | None,
 ) -> Days:
     """The days after Entra has said something again (rules L1-L4).
 
+    :param start: `employmentStartDate`, where Entra sends one.
     :param open_start: Start of the employment that Ditio was last seen to have open, if known.
     :param ended_on: Last day of the employment that ended last, as acknowledged, if any did.
     """
     returns = active and (not before.active or _leave_was_lifted(before, leave, today))
     after = replace(before, active=active, leave=leave)
     if leave != before.leave or returns:
-        after = replace(after, leave_is_stale=_is_stale(before, leave, today, open_start, ended_on, returns))
+        begins = open_start
+        if returns and open_start is None:
+            # The employment that is about to open is the one that the leave date would end.
+            begins = return_start(start=start, active_since=today, ended_on=ended_on, today=today)
+        after = replace(after, leave_is_stale=_is_stale(before, leave, today, begins, ended_on, returns))
     if returns:
         return replace(after, active_since=today, inactive_since=None)
     if not active and before.active:

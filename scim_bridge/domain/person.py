@@ -92,6 +92,9 @@ class Person:
     employee_number: EmployeeNumber | None = None
     """The link: the employee's number as acknowledged. None before there is one."""
 
+    linked_at: datetime | None = None
+    """When the link was made: reads soon after it may lag (rules C5, R4)."""
+
     creating: Creating | None = None
     renumbering: EmployeeNumber | None = None
     """The number that a change-employee-number was about to give, until its outcome is known (rule P6)."""

@@ -1,12 +1,12 @@
 """From differences, `active` and the leave date to operations in their order (rules C1, C4, L2, L4, L7)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 
 from scim_bridge.domain.employee import EMPLOYMENT_FIELDS, PROFILE_FIELDS, Field, FoundEmployee, Value, Wish
-from scim_bridge.domain.employment import Employment, last_end, open_employment, return_start
+from scim_bridge.domain.employment import Employment, last_end, open_employment, return_start, running_employment
 from scim_bridge.domain.operations import (
     ChangeEmployeeNumber,
     ChangePhoneNumber,
@@ -77,7 +77,7 @@ def plan_person(person: Person, wish: Wish, found: FoundEmployee, policy: Policy
     """What makes this employee equal to what Entra says, each by the operation made for it."""
     if not person.is_tombstone and person.days.wants_employment(today):
         return _plan_employed(person, wish, found, policy, today)
-    standing, seen = _offboarding(person, found, policy)
+    standing, seen = _offboarding(person, found, policy, today)
     if person.is_tombstone:
         return Plan(standing, (), seen)  # Of a deleted user only the offboarding is owed (rule L7).
     comparison = Comparison(wish, found, person.acknowledged, policy.owners, today, in_employment=False)
@@ -100,15 +100,11 @@ def _plan_employed(person: Person, wish: Wish, found: FoundEmployee, policy: Pol
         # A new employment has none of the old one's fields: department follows as update-employment (rule L4).
         shown = {**found.values, Field.department: None}
         shown.pop(Field.start_date, None)
-        found = FoundEmployee(found.employee_number, shown, found.disabled, found.employments)
-    comparison = Comparison(
-        wish,
-        found,
-        person.acknowledged,
-        policy.owners,
-        today,
-        in_employment=is_new or _is_employed(person, found),
-    )
+        found = replace(found, values=shown)
+    elif Field.department in seen.values:
+        found = replace(found, values={Field.department: None, **found.values})
+    in_employment = is_new or _is_employed(person, found, today)
+    comparison = Comparison(wish, found, person.acknowledged, policy.owners, today, in_employment=in_employment)
     changes = [c for c in field_changes(comparison) if not (is_new and c.field in _SENT_WITH_EMPLOYMENT)]
     return Plan(standing, _operations(person, wish, changes, renumber=True), _with_agreed(seen, comparison))
 
@@ -120,24 +116,28 @@ def _with_agreed(seen: Seen, comparison: Comparison) -> Seen:
 _SENT_WITH_EMPLOYMENT = (Field.start_date, Field.payroll)
 
 
-def _is_employed(person: Person, found: FoundEmployee) -> bool:
+def _is_employed(person: Person, found: FoundEmployee, today: date) -> bool:
     if found.employments is None:
         return person.acknowledged.employed is not False
-    return open_employment(found.employments) is not None
+    return running_employment(found.employments, today) is not None
 
 
-def _offboarding(person: Person, found: FoundEmployee, policy: Policy) -> tuple[tuple[Operation, ...], Seen]:
+def _offboarding(
+    person: Person, found: FoundEmployee, policy: Policy, today: date
+) -> tuple[tuple[Operation, ...], Seen]:
     operations: list[Operation] = []
     login = employed = None
     values: dict[Field, Value | None] = {}
     for step in policy.offboarding:
         if step is Step.end_employment and person.acknowledged.employed is not False:
-            current = open_employment(found.employments or ())
-            if current is None and found.employments:
+            running = running_employment(found.employments or (), today)
+            ending = _ending(person, running)
+            if found.employments is not None and (running is None or _ends_as_wanted(running, ending)):
                 # Found ended, on whatever day: that counts, and that day is acknowledged (rule L6).
                 employed = False
-                values[Field.end_date] = last_end(found.employments)
-            elif ending := _ending(person, current):
+                if ended_on := last_end(found.employments):
+                    values[Field.end_date] = ended_on
+            elif ending is not None:
                 operations.append(ending)
         if step is Step.disable and person.acknowledged.login is not False:
             if found.disabled is True:
@@ -145,6 +145,11 @@ def _offboarding(person: Person, found: FoundEmployee, policy: Policy) -> tuple[
             else:
                 operations.append(Disable())
     return tuple(operations), Seen(login, employed, values)
+
+
+def _ends_as_wanted(running: Employment, ending: EndEmployment | None) -> bool:
+    """Whether an employment that runs has its end already, on the wanted day or before it."""
+    return running.end is not None and ending is not None and running.end <= ending.last_day
 
 
 def _ending(person: Person, current: Employment | None) -> EndEmployment | None:
@@ -158,6 +163,7 @@ def _rehiring(
 ) -> tuple[tuple[Operation, ...], Seen]:
     operations: list[Operation] = []
     login = employed = None
+    values: dict[Field, Value | None] = {}
     for step in policy.rehiring:
         if step is Step.enable and person.acknowledged.login is not True:
             if found.disabled is False:
@@ -165,12 +171,23 @@ def _rehiring(
             elif found.disabled is True or _may_be_shut(person, Standing.login):
                 operations.append(Enable())
         if step is Step.create_employment and person.acknowledged.employed is not True:
-            current = open_employment(found.employments or ())
+            current = _present_employment(person, found, today)
             if current is not None:
                 employed = True
+                if _may_be_shut(person, Standing.employment):
+                    # A new employment that was only found: it has none of the old one's values (rule L4).
+                    values[Field.start_date] = current.start
+                    values[Field.department] = found.values.get(Field.department)
             elif found.employments is not None or _may_be_shut(person, Standing.employment):
                 operations.append(_new_employment(person, wish, found, today))
-    return tuple(operations), Seen(login, employed)
+    return tuple(operations), Seen(login, employed, values)
+
+
+def _present_employment(person: Person, found: FoundEmployee, today: date) -> Employment | None:
+    """The employment that needs none beside it. Whoever returns needs an open one; a fixed term is Ditio's own."""
+    if _may_be_shut(person, Standing.employment):
+        return open_employment(found.employments or ())
+    return running_employment(found.employments or (), today)
 
 
 def _may_be_shut(person: Person, standing: Standing) -> bool:

@@ -105,10 +105,13 @@ def read(document: JsonObject, source: SourcePath) -> object | None:
     return None
 
 
-def active_of(document: JsonObject) -> bool:
-    """What ``active`` says; absent or cleared is true (rule H5). Entra also sends it as text: ``"False"``."""
+def active_of(document: JsonObject, *, otherwise: bool = True) -> bool:
+    """What ``active`` says. Entra also sends it as text: ``"False"``.
+
+    :param otherwise: What an absent or cleared one means: true in a POST (rule H5), as before in a PUT or PATCH.
+    """
     value = _member(document, "active")
-    return not _is_present(value) or _folded(value) not in ("false", "0")
+    return _folded(value) not in ("false", "0") if _is_present(value) else otherwise
 
 
 def _holds(element: object, condition: Condition) -> bool:

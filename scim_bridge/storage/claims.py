@@ -19,11 +19,16 @@ class Claims:
     def take(self, person_id: PersonId, claim: Claim) -> bool:
         """Claim a value. Whether the person has it now; if not, he waits for it."""
         row = {"tenant": self._tenant, "kind": claim.kind, "value": claim.value, "person_id": person_id}
-        if insert_if_absent(self._connection, claims, row) or self.holder(claim) == person_id:
-            self._connection.execute(delete(claim_waiters).where(self._waits(person_id, claim)))
-            return True
-        insert_if_absent(self._connection, claim_waiters, row)
-        return False
+        while not insert_if_absent(self._connection, claims, row):
+            insert_if_absent(self._connection, claim_waiters, row)
+            # Locked, so that whoever gives it up sees this waiter; given up just now, it is tried once more.
+            holder = self.holder(claim, lock=True)
+            if holder == person_id:
+                break
+            if holder is not None:
+                return False
+        self._connection.execute(delete(claim_waiters).where(self._waits(person_id, claim)))
+        return True
 
     def take_if_unwanted(self, person_id: PersonId, claim: Claim) -> bool:
         """Claim a value for a leaver: only if nobody has it and nobody waits for it (rule L7)."""
@@ -38,13 +43,12 @@ class Claims:
         row = {"tenant": self._tenant, "kind": claim.kind, "value": claim.value, "person_id": person_id}
         return insert_if_absent(self._connection, claims, row) or self.holder(claim) == person_id
 
-    def holder(self, claim: Claim) -> PersonId | None:
+    def holder(self, claim: Claim, *, lock: bool = False) -> PersonId | None:
         """Who has a value."""
-        found = self._connection.execute(
-            select(claims.c.person_id).where(
-                claims.c.tenant == self._tenant, claims.c.kind == claim.kind, claims.c.value == claim.value
-            )
-        ).scalar_one_or_none()
+        query = select(claims.c.person_id).where(
+            claims.c.tenant == self._tenant, claims.c.kind == claim.kind, claims.c.value == claim.value
+        )
+        found = self._connection.execute(query.with_for_update(read=True) if lock else query).scalar_one_or_none()
         return PersonId(found) if found is not None else None
 
     def held_by(self, person_id: PersonId) -> frozenset[Claim]:
@@ -62,8 +66,8 @@ class Claims:
         awaited = [Claim(ClaimKind(row.kind), row.value) for row in self._connection.execute(query)]
         return {claim: self.holder(claim) for claim in awaited}
 
-    def waiters_for(self, person_id: PersonId) -> frozenset[PersonId]:
-        """Who waits for anything that this person has."""
+    def waiters_for(self, person_id: PersonId, kind: ClaimKind) -> frozenset[PersonId]:
+        """Who waits for a value of this kind that this person has."""
         query = (
             select(claim_waiters.c.person_id)
             .join(
@@ -74,7 +78,7 @@ class Claims:
                     claims.c.value == claim_waiters.c.value,
                 ),
             )
-            .where(claims.c.tenant == self._tenant, claims.c.person_id == person_id)
+            .where(claims.c.tenant == self._tenant, claims.c.person_id == person_id, claims.c.kind == kind)
         )
         return frozenset(PersonId(row.person_id) for row in self._connection.execute(query))
 

@@ -4,13 +4,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from scim_bridge.errors import BridgeError
+
+READ_ONLY = "25006"
+"""PostgreSQL's code for a write on a server that only reads: a standby, while it takes over."""
+
+CONTENTION = ("40001", "40P01")
+"""PostgreSQL's codes for two transactions in each other's way: the one that gave way may be repeated."""
 
 SQLITE_BUSY_SECONDS = 30
 """How long a SQLite write waits for another process to finish its own."""
@@ -43,6 +50,12 @@ class Database:
         with self.engine.execution_options(write=True).begin() as connection:
             yield connection
 
+    def can_write(self, connection: Connection) -> bool:
+        """Whether this server takes writes: a PostgreSQL standby does not."""
+        if self.is_sqlite:
+            return True
+        return bool(connection.execute(text("SELECT current_setting('transaction_read_only') = 'off'")).scalar_one())
+
     def now(self, connection: Connection) -> datetime:
         """What time it is by the one clock that all processes share: the database's (rule D1)."""
         if self._clock is not None:
@@ -58,6 +71,22 @@ class Database:
         self.engine.dispose()
 
 
+def is_out_of_reach(error: BaseException) -> bool:
+    """Whether the database can't be used just now; anything else is the fault of what was asked of it."""
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
+        return True
+    return isinstance(error, DBAPIError) and (error.connection_invalidated or _code(error) == READ_ONLY)
+
+
+def is_contention(error: BaseException) -> bool:
+    """Whether two transactions were in each other's way, so that repeating this one may help."""
+    return isinstance(error, DBAPIError) and _code(error) in CONTENTION
+
+
+def _code(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)
+
+
 def _engine(url: str, pool_size: int) -> Engine:
     try:
         parsed = make_url(url)
@@ -71,12 +100,22 @@ def _engine(url: str, pool_size: int) -> Engine:
         return _sqlite_engine(parsed.render_as_string(hide_password=False))
     if parsed.get_backend_name() == "postgresql":
         # Lost connections are noticed when they are taken from the pool, not in the middle of a request.
-        return create_engine(parsed, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, pool_timeout=5)
+        return create_engine(
+            parsed,
+            hide_parameters=True,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=True,
+            pool_timeout=5,
+        )
     raise BridgeError(f"DATABASE__URL names {parsed.get_backend_name()!r}: only sqlite and postgresql are supported")
 
 
 def _sqlite_engine(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False})
+    # An error's text would quote the row, which is personal data (hide_parameters).
+    engine = create_engine(
+        url, hide_parameters=True, connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False}
+    )
 
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         # The driver's own transaction handling begins too late; ours is explicit (see on_begin).

@@ -180,6 +180,7 @@ def record_of(row: Row[Any], acknowledged: Acknowledged) -> Record:
                 leave_is_stale=row.leave_is_stale,
             ),
             employee_number=EmployeeNumber(row.employee_number) if row.employee_number else None,
+            linked_at=row.linked_at,
             creating=_creating(row.creating),
             renumbering=EmployeeNumber(row.renumbering) if row.renumbering else None,
             acknowledged=acknowledged,

@@ -15,7 +15,7 @@ def create_app(parts: Parts) -> Flask:
     """The application, ready for any WSGI server. It reads neither environment nor clock."""
     app = Flask("scim_bridge", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    request_id.install(app)
+    request_id.install(app, monotonic=parts.monotonic)
     app.register_blueprint(health_blueprint(parts.database, list(parts.tenants)))
     app.register_blueprint(scim_blueprint(_world(parts)))
     app.register_error_handler(HTTPException, _plain_error)
@@ -32,7 +32,7 @@ def _world(parts: Parts) -> ScimWorld:
         max_filter_length=parts.settings.scim.max_filter_length,
         authenticate=Bearer(parts.database).authenticate,
         intake=parts.intake,
-        deliver=lambda tenant, ticket: parts.inline[tenant].deliver(ticket),
+        deliver=lambda tenant, ticket: parts.inline[tenant].deliver(ticket, began=request_id.began()),
         request_id=request_id.current,
     )
 

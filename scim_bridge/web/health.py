@@ -28,6 +28,8 @@ def health_blueprint(database: Database, tenants: list[str]) -> Blueprint:
         try:
             require_current(database)
             with database.write() as connection:
+                if not database.can_write(connection):
+                    return _answer("not ready", "the database only reads: it is a standby", 503)
                 now = database.now(connection)
                 figures = {name: asdict(Outbox(connection, name, now).status()) for name in tenants}
         except SchemaOutdated as error:

@@ -19,11 +19,17 @@ def current() -> str:
     return str(g.request_id)
 
 
-def install(app: Flask, new_id: Callable[[], str] = lambda: uuid4().hex) -> None:
-    """Give every request its id, and every log line of it."""
+def began() -> float:
+    """When the request at hand began, on the monotonic clock."""
+    return float(g.began)
+
+
+def install(app: Flask, *, monotonic: Callable[[], float], new_id: Callable[[], str] = lambda: uuid4().hex) -> None:
+    """Give every request its id, and every log line of it; and note when it began."""
 
     @app.before_request
     def begin() -> None:
+        g.began = monotonic()
         sent = request.headers.get(HEADER, "")
         g.request_id = sent if ACCEPTED.fullmatch(sent) else new_id()
         context: AbstractContextManager[object] = bound(request_id=g.request_id)

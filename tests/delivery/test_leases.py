@@ -40,7 +40,7 @@ def test_no_worker_takes_a_person_while_his_request_waits(world: World):
 
     def deliver_after_a_worker(ticket: Any) -> None:
         seen.append(world.worker.run_until_idle())
-        deliver(ticket)
+        deliver(ticket, began=world.clock.monotonic())
 
     world.delivers_inline_with(deliver_after_a_worker)
     world.provisions(a_user())

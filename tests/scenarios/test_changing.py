@@ -202,6 +202,7 @@ def test_an_employee_who_vanished_is_parked_and_never_created_again(world: World
     """P5: a linked person never causes a live create."""
     kari = a_user()
     world.provisions(kari)
+    world.clock.passes(minutes=1)
     world.restyle(out_of_reach=frozenset({"1042"}))
     world.forget()
 

@@ -20,7 +20,8 @@ def test_the_first_has_it_and_the_others_wait(database: Database):
         assert not claims.take(PER, PHONE)
         assert claims.holder(PHONE) == KARI
         assert claims.awaited_by(PER) == {PHONE: KARI}
-        assert claims.waiters_for(KARI) == {PER}
+        assert claims.waiters_for(KARI, ClaimKind.phone) == {PER}
+        assert claims.waiters_for(KARI, ClaimKind.employee_number) == frozenset()
 
 
 def test_giving_up_wakes_who_waits(database: Database):

@@ -3,11 +3,10 @@
 from scim2_models import InvalidValueException, SCIMException, ScimProvider
 from scim2_server.responses import ScimResponse
 from scim2_server.service import ScimService
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from scim_bridge.delivery.intake import IncompleteRefused
 from scim_bridge.logs import get_logger
+from scim_bridge.storage.database import is_out_of_reach
 from scim_bridge.web.scim.wording import reworded
 
 log = get_logger(__name__)
@@ -81,7 +80,7 @@ def _as_scim(exc: Exception, request_id: str) -> SCIMException:
         return exc
     if isinstance(exc, IncompleteRefused):
         return InvalidValueException(detail=str(exc))
-    if _is_out_of_reach(exc):
+    if is_out_of_reach(exc):
         log.error("scim.database_out_of_reach", error=type(exc).__name__)
         return ServiceUnavailable(
             DATABASE_RETRY_SECONDS, detail="the bridge can't reach its database: nothing was changed, try again later"
@@ -90,9 +89,3 @@ def _as_scim(exc: Exception, request_id: str) -> SCIMException:
     failure = SCIMException(detail=f"the bridge failed at this request; its log has the cause under {request_id}")
     failure.status = 500
     return failure
-
-
-def _is_out_of_reach(exc: Exception) -> bool:
-    if isinstance(exc, OperationalError | InterfaceError | PoolTimeout):
-        return True
-    return isinstance(exc, DBAPIError) and exc.connection_invalidated
