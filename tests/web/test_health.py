@@ -1,0 +1,84 @@
+"""Health and readiness (rule D7)."""
+
+import pytest
+from sqlalchemy import text
+
+from scim_bridge.sandbox.faults import Fault
+from scim_bridge.storage.database import Database
+from tests.conftest import Clock
+from tests.world import BRIDGE, World, a_user
+
+
+@pytest.fixture
+def world(database: Database, clock: Clock) -> World:
+    return World(database, clock)
+
+
+def test_healthz_asks_nobody(world: World):
+    world.database.close()
+    answer = world.http.get(f"{BRIDGE}/healthz", headers={"Authorization": ""})
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_readyz_is_200_though_ditio_is_down(world: World):
+    """D7: 200 while writes can be accepted; figures for loopback."""
+    world.ditio.faults.plan(Fault(kind="refused-connection", times=None))
+    world.provisions(a_user())
+    client = world.app.test_client()
+
+    answer = client.get("/readyz", environ_base={"REMOTE_ADDR": "127.0.0.1"})
+    assert answer.status_code == 200
+    assert answer.json is not None
+    assert answer.json["outbox"]["default"]["due"] == 1
+
+    stranger = client.get("/readyz", environ_base={"REMOTE_ADDR": "203.0.113.7"})
+    assert stranger.json == {"status": "ready"}
+
+
+def test_readyz_names_an_older_schema(world: World):
+    """D7: the command to run is named, to loopback alone."""
+    with world.database.write() as connection:
+        connection.execute(text("ALTER TABLE alembic_version RENAME TO put_away"))
+    try:
+        client = world.app.test_client()
+        answer = client.get("/readyz", environ_base={"REMOTE_ADDR": "127.0.0.1"})
+        stranger = client.get("/readyz", environ_base={"REMOTE_ADDR": "203.0.113.7"})
+    finally:
+        with world.database.write() as connection:
+            connection.execute(text("ALTER TABLE put_away RENAME TO alembic_version"))
+
+    assert answer.status_code == 503
+    assert "scim-bridge db upgrade" in answer.get_data(as_text=True)
+    assert stranger.json == {"status": "not ready"}
+
+
+def test_a_standby_is_not_ready(postgresql_url: str, clock: Clock):
+    """D7, A3: a PostgreSQL that only reads takes no writes: 503, and a good credential is still good."""
+    writable = Database(postgresql_url, clock=clock)
+    world = World(writable, clock)
+    separator = "&" if "?" in postgresql_url else "?"
+    standby = Database(f"{postgresql_url}{separator}options=-c%20default_transaction_read_only%3Don", clock=clock)
+    world.database = standby
+    world.restarts_with()
+    client = world.app.test_client()
+    headers = {"Authorization": world.http.headers["Authorization"]}
+    try:
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/scim/v2/Users", headers=headers).status_code == 200
+        created = client.post("/scim/v2/Users", headers=headers, json={"userName": "kari", "schemas": []})
+        assert created.status_code == 503
+        assert created.headers["Retry-After"]
+    finally:
+        standby.close()
+        with writable.write() as connection:
+            connection.execute(text("TRUNCATE tokens"))
+        writable.close()
+
+
+def test_every_answer_carries_its_request_id(world: World):
+    own = world.http.get(f"{BRIDGE}/healthz", headers={"X-Request-Id": "proxy-7f3a1b2c"})
+    hostile = world.http.get(f"{BRIDGE}/healthz", headers={"X-Request-Id": "a b<script>"})
+
+    assert own.headers["X-Request-Id"] == "proxy-7f3a1b2c"
+    assert len(hostile.headers["X-Request-Id"]) == 32
