@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from scim_bridge.errors import BridgeError
 from scim_bridge.settings import Settings, load
@@ -39,8 +39,11 @@ class Options:
             if not any_schema:
                 require_current(database)
             yield database
-        except OperationalError as exc:
+        except DatabaseError as exc:
             reason = str(exc.orig).strip().splitlines()
-            raise BridgeError(f"the database can't be used: {reason[0] if reason else 'no reason given'}") from exc
+            where = database.engine.url.render_as_string(hide_password=True)
+            raise BridgeError(
+                f"the database at {where} (DATABASE__URL) can't be used: {reason[0] if reason else 'no reason given'}"
+            ) from exc
         finally:
             database.close()

@@ -21,7 +21,7 @@ from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.person import PersonId
-from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost, PermanentError, TransientError
+from scim_bridge.errors import BudgetSpent, CredentialsRefused, DeliveryError, LeaseLost, PermanentError, TransientError
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import Database, is_contention, is_out_of_reach
 from scim_bridge.storage.documents import document_of
@@ -200,6 +200,9 @@ class Convergence:
                 status=outcome.error.status,
                 retry_in_seconds=round(delay or 0.0, 1),
             )
+            if isinstance(outcome.error, CredentialsRefused):
+                # About the API client, not about a person: said in full, for the operator who reads the log.
+                log.error("ditio.credentials_refused", cause=str(outcome.error))
         else:
             log.info(event, person_id=errand.person.id, state=outcome.state, reason=outcome.reason)
 

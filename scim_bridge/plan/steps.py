@@ -187,7 +187,9 @@ def _present_employment(person: Person, found: FoundEmployee, today: date) -> Em
     """The employment that needs none beside it. Whoever returns needs an open one; a fixed term is Ditio's own."""
     if _may_be_shut(person, Standing.employment):
         return open_employment(found.employments or ())
-    return running_employment(found.employments or (), today)
+    running = running_employment(found.employments or (), today)
+    # One that has its end before it has begun is somebody who left before his start.
+    return running if running is not None and (running.end is None or running.is_active(today)) else None
 
 
 def _may_be_shut(person: Person, standing: Standing) -> bool:

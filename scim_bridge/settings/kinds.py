@@ -44,6 +44,8 @@ def _base_url(text: str) -> str:
     _parts(text)
     if text.endswith("/"):
         raise ValueError("write it without the slash at the end")
+    if "/scim/" in text + "/":
+        raise ValueError("write it without /scim/v2, which the bridge adds")
     return text
 
 

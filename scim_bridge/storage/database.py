@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.engine import make_url
@@ -50,9 +51,20 @@ class Database:
         with self.engine.execution_options(write=True).begin() as connection:
             yield connection
 
+    def missing_file(self) -> Path | None:
+        """The file of an embedded database that does not exist."""
+        name = self.engine.url.database
+        if not self.is_sqlite or not name or name == ":memory:" or Path(name).exists():
+            return None
+        return Path(name).absolute()
+
     def can_write(self, connection: Connection) -> bool:
-        """Whether this server takes writes: a PostgreSQL standby does not."""
+        """Whether writes are taken: a PostgreSQL standby and a file without permission take none.
+
+        :raises OperationalError: from SQLite, which says it that way.
+        """
         if self.is_sqlite:
+            connection.execute(text("DELETE FROM alembic_version WHERE 1 = 0"))
             return True
         return bool(connection.execute(text("SELECT current_setting('transaction_read_only') = 'off'")).scalar_one())
 
@@ -100,14 +112,19 @@ def _engine(url: str, pool_size: int) -> Engine:
         return _sqlite_engine(parsed.render_as_string(hide_password=False))
     if parsed.get_backend_name() == "postgresql":
         # Lost connections are noticed when they are taken from the pool, not in the middle of a request.
-        return create_engine(
-            parsed,
-            hide_parameters=True,
-            pool_size=pool_size,
-            max_overflow=pool_size,
-            pool_pre_ping=True,
-            pool_timeout=5,
-        )
+        try:
+            return create_engine(
+                parsed,
+                hide_parameters=True,
+                pool_size=pool_size,
+                max_overflow=pool_size,
+                pool_pre_ping=True,
+                pool_timeout=5,
+            )
+        except ModuleNotFoundError as exc:
+            raise BridgeError(
+                "DATABASE__URL names PostgreSQL, whose driver is not installed: pip install 'scim-bridge[postgres]'"
+            ) from exc
     raise BridgeError(f"DATABASE__URL names {parsed.get_backend_name()!r}: only sqlite and postgresql are supported")
 
 

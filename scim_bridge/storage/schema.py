@@ -20,19 +20,29 @@ LOCK = 5_249_072_011
 def upgrade(database: Database) -> None:
     """Bring the schema up to this version; nothing happens where it is already."""
     with _alone(database) as connection:
+        _refuse_newer(MigrationContext.configure(connection).get_current_revision())
         command.upgrade(_config(connection), "head")
 
 
 def require_current(database: Database) -> None:
     """:raises SchemaOutdated: the database is not at this version's schema."""
+    if (path := database.missing_file()) is not None:
+        # Looking must not make an empty one.
+        raise SchemaOutdated(
+            f"there is no database at {path}: is this the right folder, and the right --config? "
+            "`scim-bridge db upgrade` makes a new one"
+        )
     with database.read() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
-    wanted = ScriptDirectory.from_config(_config()).get_current_head()
-    if found != wanted:
-        known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-        if found is not None and found not in known:
-            raise SchemaOutdated("the database was made by a newer scim-bridge: install that version, or a newer one")
+    _refuse_newer(found)
+    if found != ScriptDirectory.from_config(_config()).get_current_head():
         raise SchemaOutdated("the database has an older schema: run `scim-bridge db upgrade` first")
+
+
+def _refuse_newer(found: str | None) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if found is not None and found not in known:
+        raise SchemaOutdated("the database was made by a newer scim-bridge: install that version, or a newer one")
 
 
 @contextmanager

@@ -95,19 +95,39 @@ def test_wrong_usage_ends_with_2(words: list[str]):
 )
 def test_an_older_schema_is_refused(words: list[str], tmp_path: Path):
     """D7: the other commands refuse an older schema, naming the command to run."""
-    result = run_with({"SCIM_BRIDGE_DATABASE__URL": f"sqlite:///{tmp_path}/new.db"}, *words)
+    (tmp_path / "old.db").touch()
+    result = run_with({"SCIM_BRIDGE_DATABASE__URL": f"sqlite:///{tmp_path}/old.db"}, *words)
 
     assert result.exit_code == 1
     assert result.stdout == ""
     assert "run `scim-bridge db upgrade`" in result.stderr
 
 
-def test_a_database_out_of_reach_is_said_in_one_line():
-    """Exit codes: 1 failed; no traceback."""
-    result = run_with({"SCIM_BRIDGE_DATABASE__URL": "sqlite:////no/such/folder/x.db"}, "token", "list")
+def test_the_wrong_folder_is_named(tmp_path: Path):
+    """Bad input: what, where, what to do; and nothing is made by looking."""
+    result = run_with({"SCIM_BRIDGE_DATABASE__URL": f"sqlite:///{tmp_path}/none.db"}, "outbox", "list")
 
     assert result.exit_code == 1
-    assert result.stderr == "the database can't be used: unable to open database file\n"
+    assert f"there is no database at {tmp_path}/none.db" in result.stderr
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_a_database_out_of_reach_is_said_in_one_line():
+    """Exit codes: 1 failed; no traceback."""
+    result = run_with({"SCIM_BRIDGE_DATABASE__URL": "sqlite:////no/such/folder/x.db"}, "db", "upgrade")
+
+    assert result.exit_code == 1
+    assert "sqlite:////no/such/folder/x.db (DATABASE__URL) can't be used: unable to open" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_file_that_is_no_database_is_said_in_one_line(tmp_path: Path):
+    """Exit codes: 1 failed; no traceback."""
+    (tmp_path / "junk.db").write_bytes(b"this is no database" * 100)
+    result = run_with({"SCIM_BRIDGE_DATABASE__URL": f"sqlite:///{tmp_path}/junk.db"}, "outbox", "list")
+
+    assert result.exit_code == 1
+    assert "junk.db (DATABASE__URL) can't be used: file is not a database" in result.stderr
 
 
 def test_db_upgrade_makes_the_database(tmp_path: Path):

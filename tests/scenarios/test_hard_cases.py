@@ -360,6 +360,21 @@ def test_everybody_whose_day_has_come_is_woken(world: World):
     assert world.worker.wake() == 601
 
 
+def test_somebody_adopted_after_a_flap_is_employed(world: World):
+    """H1, L4: an employment that ended before it began is none: the login is not opened without one."""
+    kari = a_user()
+    world.provisions(kari)
+    world.changes(kari, account_enabled=False)
+    world.changes(kari, account_enabled=True)
+    world.deletes(kari)
+    other = a_user(**{**PER, "employee_id": "1042", "surname": "Nordmann", "birth_date": "1990-05-15"})
+    world.provisions(other)
+
+    assert the_state(world, other) == "delivered"
+    assert not world.employee("1042").disabled
+    assert world.employee("1042").employments[-1].end is None
+
+
 def _document(user: Any, *, active: bool = True) -> JsonObject:
     return {
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],

@@ -44,6 +44,8 @@ def test_the_migrations_make_what_the_code_expects(empty: Database):
 
 def test_an_older_schema_is_refused_with_the_command_to_run(empty: Database):
     """D7: the other commands refuse an older schema, naming the command."""
+    with empty.write():
+        pass  # There is a file now, and nothing in it.
     with pytest.raises(SchemaOutdated, match="scim-bridge db upgrade"):
         schema.require_current(empty)
     schema.upgrade(empty)
@@ -59,6 +61,8 @@ def test_a_newer_schema_is_refused(empty: Database):
 
     with pytest.raises(SchemaOutdated, match="newer"):
         schema.require_current(empty)
+    with pytest.raises(SchemaOutdated, match="newer"):
+        schema.upgrade(empty)
 
 
 def test_several_may_migrate_at_once(empty: Database):
@@ -114,3 +118,12 @@ def test_sqlite_is_durable(tmp_path: Path):
         assert connection.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
         assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 2
     database.close()
+
+
+def test_looking_makes_no_empty_database(tmp_path: Path):
+    """D7: in the wrong folder the message says so, and nothing is made there."""
+    path = tmp_path / "none.db"
+    with pytest.raises(SchemaOutdated, match="no database at .*none.db"):
+        schema.require_current(Database(f"sqlite:///{path}"))
+
+    assert not path.exists()
