@@ -123,7 +123,7 @@ def test_sqlite_is_durable(tmp_path: Path):
 def test_looking_makes_no_empty_database(tmp_path: Path):
     """D7: in the wrong folder the message says so, and nothing is made there."""
     path = tmp_path / "none.db"
-    with pytest.raises(SchemaOutdated, match="no database at .*none.db"):
+    with pytest.raises(SchemaOutdated, match=r"no database at .*none\.db"):
         schema.require_current(Database(f"sqlite:///{path}"))
 
     assert not path.exists()
