@@ -76,7 +76,7 @@ def view_of(database: Database, tenant: str, rules: Rules, name: str) -> PersonV
             document,
             rules,
             today=now.astimezone(rules.zone).date(),
-            provisioned_on=person.provisioned_on,
+            provisioned_on=person.days.active_since or person.provisioned_on,
             served=person.acknowledged.sources if person.employee_number else None,
         )
     user: JsonObject | None = None if document is None else {"id": person.user_id, **document}

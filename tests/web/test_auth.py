@@ -95,3 +95,37 @@ def test_a_database_out_of_reach_is_503_and_never_401(world: World, clock: Clock
         assert status == 503
         assert int(headers["Retry-After"]) > 0
         assert "nowhere" not in body
+
+
+def test_a_body_that_breaks_off_is_400(world: World):
+    """A2: 5xx is never answered for something a client sent."""
+
+    class Broken:
+        def read(self, *_: object) -> bytes:
+            raise OSError("no more data after 5 bytes")
+
+    answer = world.app.test_client().post(
+        "/scim/v2/Users",
+        headers={"Authorization": f"Bearer {TOKEN}", "Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input": Broken(), "wsgi.input_terminated": True},
+    )
+
+    assert answer.status_code == 400
+    assert answer.json is not None
+    assert answer.json["scimType"] == "invalidSyntax"
+
+
+def test_no_value_of_an_ignored_path_is_logged(world: World, caplog: pytest.LogCaptureFixture):
+    """Design, section 10: no personal data in logs."""
+    caplog.set_level("INFO")
+    made = world.scim("POST", "/Users", {"userName": "x", "active": False, "schemas": []}).json()
+    world.scim(
+        "PATCH",
+        f"/Users/{made['id']}",
+        {
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{"op": "Add", "path": 'emails[value eq "kari@secret.example"].shoe', "value": "42"}],
+        },
+    )
+
+    assert "secret.example" not in caplog.text

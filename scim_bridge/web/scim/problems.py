@@ -3,6 +3,7 @@
 from scim2_models import InvalidValueException, SCIMException, ScimProvider
 from scim2_server.responses import ScimResponse
 from scim2_server.service import ScimService
+from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.delivery.intake import IncompleteRefused
 from scim_bridge.logs import get_logger
@@ -85,7 +86,9 @@ def _as_scim(exc: Exception, request_id: str) -> SCIMException:
         return ServiceUnavailable(
             DATABASE_RETRY_SECONDS, detail="the bridge can't reach its database: nothing was changed, try again later"
         )
-    log.error("scim.failed", request_id=request_id, exc_info=exc)
+    # A database's own words may quote a row, so only their kind is logged.
+    told = None if isinstance(exc, SQLAlchemyError) else exc
+    log.error("scim.failed", request_id=request_id, error=type(exc).__name__, exc_info=told)
     failure = SCIMException(detail=f"the bridge failed at this request; its log has the cause under {request_id}")
     failure.status = 500
     return failure

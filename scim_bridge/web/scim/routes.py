@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import flask
-from scim2_models import ScimProvider
+from scim2_models import InvalidSyntaxException, ScimProvider
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 
@@ -114,14 +114,19 @@ def _body(request: flask.Request, limit: int) -> bytes:
     """
     if request.content_length is not None and request.content_length > limit:
         raise BodyTooLarge(limit)
-    body: bytes = request.stream.read(limit + 1)
+    try:
+        body: bytes = request.stream.read(limit + 1)
+    except Exception as exc:  # Whatever the server in front calls it: a chunk of the body was cut short or malformed.
+        raise InvalidSyntaxException(detail="the body could not be read to its end: send it again whole") from exc
     if len(body) > limit:
         raise BodyTooLarge(limit)
     return body
 
 
 def _log_ignored(tenant: str, names: tuple[str, ...]) -> None:
-    log.info("scim.ignored", tenant=tenant, attributes=list(names[:MAX_NAMED]), count=len(names))
+    # A filter within a path may hold a value, which is personal data: only the name is told.
+    told = [re.sub(r"\[.*\]", "[]", name) for name in names[:MAX_NAMED]]
+    log.info("scim.ignored", tenant=tenant, attributes=told, count=len(names))
 
 
 def _response(answer: ScimResponse) -> flask.Response:
