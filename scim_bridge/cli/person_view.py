@@ -3,11 +3,11 @@
 from dataclasses import asdict, dataclass
 
 from scim_bridge.bootstrap import build
+from scim_bridge.delivery.tenant import wish_of
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Wish
 from scim_bridge.errors import DeliveryError, NotFound, SettingsError
 from scim_bridge.mapping.from_ditio import employee_from_ditio
-from scim_bridge.mapping.from_scim import wish_from_user
 from scim_bridge.mapping.rules import Rules
 from scim_bridge.settings import Settings
 from scim_bridge.storage.database import Database
@@ -72,13 +72,7 @@ def view_of(database: Database, tenant: str, rules: Rules, name: str) -> PersonV
         entries = History(connection, tenant, now).of(person.id)
     wish = Wish({})
     if document is not None:
-        wish = wish_from_user(
-            document,
-            rules,
-            today=now.astimezone(rules.zone).date(),
-            provisioned_on=person.days.active_since or person.provisioned_on,
-            served=person.acknowledged.sources if person.employee_number else None,
-        )
+        wish = wish_of(document, rules, person, now.astimezone(rules.zone).date())
     user: JsonObject | None = None if document is None else {"id": person.user_id, **document}
     return PersonView(record, user, wish, entries)
 

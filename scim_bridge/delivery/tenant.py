@@ -36,12 +36,17 @@ class Tenant:
 
     def wish(self, document: JsonObject, person: Person | None, today: date) -> Wish:
         """The employee that a SCIM document asks for."""
-        if person is None:
-            return wish_from_user(document, self.rules, today=today)
-        served = person.acknowledged.sources if person.employee_number is not None else None
-        # Somebody who was inactive at first is provisioned on the day on which he is to be hired (rules H2, H4).
-        first_day = person.days.active_since or person.provisioned_on
-        return wish_from_user(document, self.rules, today=today, provisioned_on=first_day, served=served)
+        return wish_of(document, self.rules, person, today)
+
+
+def wish_of(document: JsonObject, rules: Rules, person: Person | None, today: date) -> Wish:
+    """The employee that a SCIM document asks for, with what is known of its person; None for somebody new."""
+    if person is None:
+        return wish_from_user(document, rules, today=today)
+    served = person.acknowledged.sources if person.employee_number is not None else None
+    # Somebody who was inactive at first is provisioned on the day on which he is to be hired (rules H2, H4).
+    first_day = person.days.active_since or person.provisioned_on
+    return wish_from_user(document, rules, today=today, provisioned_on=first_day, served=served)
 
 
 EMPTY_WISH = Wish(values={})
