@@ -48,9 +48,9 @@ class Parts:
     new_id: Callable[[], str]
     monotonic: Callable[[], float]
 
-    def intake(self, tenant: str, request_id: str) -> Intake:
-        """The intake of one request."""
-        return Intake(self.database, self.tenants[tenant], request_id, self.new_id)
+    def intake(self, tenant: str, request_id: str, *, queues_only: bool = False) -> Intake:
+        """The intake of one request. :param queues_only: Nobody is delivered while it waits (rule A4: `/Bulk`)."""
+        return Intake(self.database, self.tenants[tenant], request_id, self.new_id, queues_only=queues_only)
 
     def worker(self) -> Worker:
         """A worker for all tenants."""
@@ -77,17 +77,19 @@ def build(
     :param bind: The address that is listened on, where the settings' own is overridden.
     :raises SettingsError: something that delivery can't do without is missing or wrong.
     """
-    if missing := settings.ditio.missing():
-        raise SettingsError("\n".join(f"{name} is not set, and Ditio can't be called without it" for name in missing))
+    client = build_client(settings, session_factory=session_factory, monotonic=monotonic)
     database = database or open_database(settings)
-    client = DitioClient(_ditio_config(settings), session_factory=session_factory, monotonic=monotonic)
     tenant = _tenant(settings, client)
     convergence = Convergence(database, tenant, monotonic, jitter)
     places = BoundedSemaphore(max(1, min(settings.server.threads // 2, settings.ditio.max_concurrency)))
     return Parts(
         settings=settings,
         database=database,
-        provider=build_provider(max_page_size=settings.scim.max_page_size),
+        provider=build_provider(
+            max_page_size=settings.scim.max_page_size,
+            max_bulk_operations=settings.scim.max_bulk_operations,
+            max_body_bytes=settings.scim.max_body_bytes,
+        ),
         tenants={tenant.name: tenant},
         inline={tenant.name: Inline(convergence, places, monotonic)},
         convergences={tenant.name: convergence},
@@ -95,6 +97,18 @@ def build(
         new_id=lambda: str(uuid4()),
         monotonic=monotonic,
     )
+
+
+def build_client(
+    settings: Settings,
+    *,
+    session_factory: Callable[[], requests.Session] | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> DitioClient:
+    """The client of the company's Ditio. :raises SettingsError: something that it needs is missing or wrong."""
+    if missing := settings.ditio.missing():
+        raise SettingsError("\n".join(f"{name} is not set, and Ditio can't be called without it" for name in missing))
+    return DitioClient(_ditio_config(settings), session_factory=session_factory, monotonic=monotonic)
 
 
 def build_rules(settings: Settings) -> Rules:

@@ -57,6 +57,8 @@ class Intake:
     tenant: Tenant
     request_id: str
     new_id: Callable[[], str]
+    queues_only: bool = False
+    """Whether a worker delivers in any case: the request takes no lease, so nobody has to wait for its end (A4)."""
 
     def user_created(self, connection: Connection, user_id: UserId, document: JsonObject) -> Ticket:
         """A user was created. :raises IncompleteRefused: rule H3."""
@@ -201,7 +203,8 @@ class Intake:
         return Ticket(person.id, None)
 
     def _due(self, connection: Connection, person_id: PersonId, now: datetime, what: str) -> Ticket:
-        lease = self.new_id() if self.tenant.inline_seconds > 0 else None
+        is_inline = self.tenant.inline_seconds > 0 and not self.queues_only
+        lease = self.new_id() if is_inline else None
         seconds = self.tenant.inline_seconds + LEASE_MARGIN_SECONDS
         granted = Outbox(connection, self.tenant.name, now).mark_due(
             person_id, request_id=self.request_id, lease=lease, lease_seconds=seconds

@@ -26,7 +26,11 @@ def person_to_take_over(
         return None
     people, claims = People(connection, tenant.name), Claims(connection, tenant.name)
     holder_id = claims.holder(Claim(ClaimKind.employee_number, number))
-    holder = people.get(holder_id, lock=True) if holder_id is not None else None
+    holder = people.get(holder_id) if holder_id is not None else None
+    if holder_id is None or holder is None or holder.person.days.active:
+        return None
+    # Only somebody who has left is locked: two at work who want each other's number would wait for each other.
+    holder = people.get(holder_id, lock=True)
     if holder is None or holder.person.days.active:
         return None
     if _agrees(holder, wish, external_id):

@@ -19,7 +19,8 @@ def comparable_key(value: object) -> Key | None:
             return "true" if value else "false"
         case datetime():
             moment = value.astimezone(UTC) if value.tzinfo else value
-            return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            # Not strftime, which leaves out the zeros before a year of less than four digits.
+            return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
         case bytes():
             return base64.b64encode(value).decode("ascii")
         case str():

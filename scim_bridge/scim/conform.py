@@ -1,88 +1,110 @@
 """Values as Entra writes them, turned into the type that their attribute declares.
 
-A value that this can't place is left as it is: the library then says what is wrong with it.
+A value that this can't place is left as it is: the library then says what is wrong with it. Only where no employee
+depends on the attribute is it left out instead, so that a person is not refused for the sake of a photo.
 """
 
 import base64
 import binascii
 import json
-from typing import Any
+from typing import Any, Final
 
-from scim2_models import InvalidValueException
+from pydantic_core import Url, ValidationError
 
 from scim_bridge.scim.shapes import Kind, Shape
+from scim_bridge.scim.tolerated import Quirk, Tolerated
 
 EMPTY = (None, "")
 """What Entra, and Microsoft's validators, clear an attribute with; an empty list does the same."""
 
-_NO_TEXT = frozenset({Kind.boolean, Kind.integer, Kind.decimal, Kind.date_time, Kind.reference, Kind.binary})
+UNUSABLE: Final = object()
+"""Stands for a value that is left out, which isn't the same as an attribute that is cleared."""
+
+_TEXTS = frozenset({Kind.string, Kind.reference, Kind.binary})
+"""Types whose values are JSON texts that come back as they were sent (rule A6)."""
+
+_NO_EMPTY_TEXT = frozenset({Kind.boolean, Kind.integer, Kind.decimal, Kind.date_time, Kind.reference, Kind.binary})
 """Types of which the empty text is no value."""
 
-
-class Ignored:
-    """Collects the names, never the values, of what is left out (rule A7)."""
-
-    def __init__(self) -> None:
-        self._names: dict[str, None] = {}
-
-    def add(self, name: str) -> None:
-        """Remember a name, cut to a length that a log line can hold."""
-        self._names[name[:200]] = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Each name once, in the order in which they came."""
-        return tuple(self._names)
+_BOOLEANS = {
+    **dict.fromkeys(("true", "1", "yes", "y", "on", "t"), True),
+    **dict.fromkeys(("false", "0", "no", "n", "off", "f"), False),
+}
+"""Texts that mean a boolean: what pydantic, behind the library, takes for one."""
 
 
-def conform(shape: Shape, value: Any, ignored: Ignored, path: str) -> Any:
-    """The value of a whole attribute; None where nothing is left of it.
+def conform(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> Any:
+    """The value of a whole attribute; None where nothing is left of it, or `UNUSABLE`.
 
-    :param path: How the attribute is called when one of its parts is ignored or refused.
-    :raises InvalidValueException: when it is of a binary attribute, and isn't base64.
+    :param path: How the attribute is called when something about it is tolerated.
     """
     if not shape.multi_valued:
-        return conform_entry(shape, _unlisted(shape, value), ignored, path)
+        return conform_entry(shape, _unlisted(shape, value, tolerated, path), tolerated, path)
     if value in EMPTY:
+        _note_empty(value, tolerated, path)
         return None
-    entries = value if isinstance(value, list) else [value]
-    return [conform_entry(shape, entry, ignored, path) for entry in entries if entry not in EMPTY]
+    if not isinstance(value, list):
+        tolerated.add(Quirk.single_for_list, path)
+    sent = [entry for entry in (value if isinstance(value, list) else [value]) if entry not in EMPTY]
+    entries = [conform_entry(shape, entry, tolerated, path) for entry in sent]
+    kept = [entry for entry in entries if entry is not UNUSABLE]
+    demote_primary(kept, tolerated, path)
+    return UNUSABLE if sent and not kept else kept
 
 
-def conform_entry(shape: Shape, value: Any, ignored: Ignored, path: str) -> Any:
+def conform_entry(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> Any:
     """One value: the only one of a single-valued attribute, or one entry of a multi-valued one."""
-    if shape.parts is not None:
-        return _complex(shape, value, ignored, path)
-    if value == "" and shape.kind in _NO_TEXT:
+    conformed = _complex(shape, value, tolerated, path) if shape.parts is not None else None
+    if shape.parts is None:
+        conformed = _simple(shape, value, tolerated, path)
+    if conformed is None or shape.is_needed or _is_of_type(shape, conformed):
+        return conformed
+    tolerated.add(Quirk.unusable_value, path)
+    return UNUSABLE
+
+
+def demote_primary(entries: list[Any], tolerated: Tolerated, path: str) -> None:
+    """Leave only the first primary entry as it is: two of them are no reason to refuse a person (RFC 7643 §2.4)."""
+    primary = [entry for entry in entries if isinstance(entry, dict) and entry.get("primary") is True]
+    for entry in primary[1:]:
+        entry["primary"] = False
+        tolerated.add(Quirk.several_primary, path)
+
+
+def _simple(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> Any:
+    if value == "" and shape.kind in _NO_EMPTY_TEXT:
+        tolerated.add(Quirk.empty_text, path)
         return None
-    if shape.kind == Kind.string and isinstance(value, bool | int | float):
+    if shape.kind == Kind.boolean:
+        return _boolean(value, tolerated, path)
+    if shape.kind in _TEXTS and isinstance(value, bool | int | float):
         # `employeeNumber: 1042`: the digits as they were sent.
+        tolerated.add(Quirk.boolean_for_text if isinstance(value, bool) else Quirk.number_for_text, path)
         return json.dumps(value)
-    if shape.kind == Kind.boolean and isinstance(value, str) and value.strip().lower() in ("true", "false"):
-        return value.strip().lower() == "true"
-    if shape.kind == Kind.binary and isinstance(value, str):
-        _refuse_unless_base64(value, path)
+    if shape.is_uri and isinstance(value, str) and not _is_uri(value):
+        tolerated.add(Quirk.text_for_reference, path)
+    if shape.kind == Kind.binary and isinstance(value, str) and not _is_base64(value):
+        tolerated.add(Quirk.text_for_binary, path)
     return value
 
 
-def _refuse_unless_base64(value: str, path: str) -> None:
-    """Refuse what would come back as something else: the library skips what isn't base64 (rule A6).
-
-    :raises InvalidValueException: naming the attribute.
-    """
-    try:
-        is_kept = base64.b64encode(base64.b64decode(value, validate=True)).decode() == value
-    except (binascii.Error, ValueError):
-        is_kept = False
-    if not is_kept:
-        raise InvalidValueException(detail=f"{path} isn't base64 (RFC 4648 §4, one line): send the bytes in base64")
+def _boolean(value: Any, tolerated: Tolerated, path: str) -> Any:
+    if isinstance(value, str) and value.strip().lower() in _BOOLEANS:
+        tolerated.add(Quirk.text_for_boolean, path)
+        return _BOOLEANS[value.strip().lower()]
+    if isinstance(value, int | float) and not isinstance(value, bool) and value in (0, 1):
+        tolerated.add(Quirk.number_for_boolean, path)
+        return bool(value)
+    return value
 
 
-def _complex(shape: Shape, value: Any, ignored: Ignored, path: str) -> Any:
+def _complex(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> Any:
     if value in EMPTY:
+        _note_empty(value, tolerated, path)
         return None
     if isinstance(value, str | int | float) and shape.stands_for_value:
         # A bare id for a manager, or a bare address for an entry of `emails`.
+        tolerated.add(Quirk.bare_value, path)
         value = {"value": value}
     if not isinstance(value, dict):
         return value
@@ -90,19 +112,54 @@ def _complex(shape: Shape, value: Any, ignored: Ignored, path: str) -> Any:
     for key, item in value.items():
         part = (shape.parts or {}).get(key.lower())
         if part is None:
-            ignored.add(f"{path}.{key}")
+            tolerated.add(Quirk.unknown_attribute, f"{path}.{key}")
         elif not part.read_only:
-            conformed[part.name] = conform(part, item, ignored, f"{path}.{part.name}")
+            found = conform(part, item, tolerated, f"{path}.{part.name}")
+            if found is not UNUSABLE:
+                conformed[part.name] = found
     if not shape.multi_valued and shape.stands_for_value and conformed.get("value") in EMPTY:
         # A manager without an id is no manager.
+        _note_empty(conformed.get("value"), tolerated, path)
         return None
     return conformed
 
 
-def _unlisted(shape: Shape, value: Any) -> Any:
+def _unlisted(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> Any:
     """A single value out of the list of one, or the `{"value": …}`, that older Entra jobs put around it."""
     if isinstance(value, list) and len(value) <= 1:
+        tolerated.add(Quirk.list_for_single, path)
         value = value[0] if value else None
     if shape.parts is None and isinstance(value, dict) and {key.lower() for key in value} <= {"value", "$ref"}:
+        tolerated.add(Quirk.object_for_single, path)
         return next((item for key, item in value.items() if key.lower() == "value"), value)
     return value
+
+
+def _note_empty(value: Any, tolerated: Tolerated, path: str) -> None:
+    # Null is the RFC's own way to say "unassigned" (RFC 7643 §2.5).
+    if value == "":
+        tolerated.add(Quirk.empty_text, path)
+
+
+def _is_of_type(shape: Shape, value: Any) -> bool:
+    if shape.parts is not None:
+        return isinstance(value, dict)
+    if shape.kind == Kind.boolean:
+        return isinstance(value, bool)
+    return shape.kind not in _TEXTS or isinstance(value, str)
+
+
+def _is_uri(text: str) -> bool:
+    """Whether it is a URI, or one relative to the server, as the library would take it."""
+    try:
+        return text.startswith("/") or bool(Url(text))
+    except ValidationError:
+        return False
+
+
+def _is_base64(text: str) -> bool:
+    """Whether it is base64 (RFC 4648 §4) on one line."""
+    try:
+        return base64.b64encode(base64.b64decode(text, validate=True)).decode() == text
+    except (binascii.Error, ValueError):
+        return False

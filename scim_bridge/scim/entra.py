@@ -12,8 +12,9 @@ from typing import Any
 from scim2_models import SCIMException, ScimFilter
 from scim2_models.path import CompareOperator, Comparison, FilterNode, LogicalExpr, LogicalOperator
 
-from scim_bridge.scim.conform import EMPTY, Ignored, conform, conform_entry
+from scim_bridge.scim.conform import EMPTY, UNUSABLE, conform, conform_entry, demote_primary
 from scim_bridge.scim.shapes import Place, ResourceShape
+from scim_bridge.scim.tolerated import Quirk, Tolerated, Toleration
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,57 +22,93 @@ class Rewritten:
     """A body in the RFC's shape."""
 
     body: Any
-    ignored: tuple[str, ...] = ()
-    """The names of the attributes and paths that were left out."""
+    tolerated: tuple[Toleration, ...] = ()
+    """What departed from it, by kind and name: also all that was left out."""
 
 
 def rewrite_resource(shape: ResourceShape, body: Any) -> Rewritten:
     """The body of a POST or PUT."""
     if not isinstance(body, dict):
         return Rewritten(body)
-    ignored = Ignored()
+    tolerated = Tolerated()
     found: dict[str, Any] = {}
-    _collect(shape, body, None, found, ignored)
-    return Rewritten(found, ignored.names)
+    _collect(shape, body, None, found, tolerated)
+    for name, value in found.items():
+        if isinstance(value, list):
+            demote_primary(value, tolerated, name)
+    listed = next((value for key, value in body.items() if key.lower() == "schemas"), None)
+    _note_unlisted(shape, listed, found, tolerated)
+    return Rewritten(found, tolerated.found)
 
 
 def _collect(
-    shape: ResourceShape, body: Mapping[str, Any], urn: str | None, found: dict[str, Any], ignored: Ignored
+    shape: ResourceShape, body: Mapping[str, Any], urn: str | None, found: dict[str, Any], tolerated: Tolerated
 ) -> None:
     """Put what `body` says into `found`. `urn` is the extension that the keys belong to."""
     for key, value in body.items():
         schema = shape.schema_at(key)
         if urn is None and key.lower() == "schemas":
-            found["schemas"] = known_schemas(shape, value)
+            found["schemas"] = known_schemas(shape, value, tolerated)
         elif urn is None and schema is not None:
+            if schema == shape.urn:
+                tolerated.add(Quirk.core_schema_key, schema)
             if isinstance(value, dict):
-                _collect(shape, value, None if schema == shape.urn else schema, found, ignored)
+                _collect(shape, value, None if schema == shape.urn else schema, found, tolerated)
             elif value is not None:
                 found[schema] = value
         else:
             place = shape.place(f"{urn}:{key}" if urn else key)
             if place is None:
-                ignored.add(f"{urn}:{key}" if urn else key)
+                note_unknown(f"{urn}:{key}" if urn else key, value, tolerated)
             elif not place.read_only:
-                _put(place, value, found, ignored)
+                note_key(shape, key, place, tolerated)
+                _put(place, value, found, tolerated)
 
 
-def _put(place: Place, value: Any, found: dict[str, Any], ignored: Ignored) -> None:
+def note_unknown(key: str, value: Any, tolerated: Tolerated) -> None:
+    """Remember a key that isn't declared, and is left out."""
+    is_schema = isinstance(value, dict) and key.lower().startswith("urn:")
+    tolerated.add(Quirk.unknown_schema if is_schema else Quirk.unknown_attribute, key)
+
+
+def note_key(shape: ResourceShape, key: str, place: Place, tolerated: Tolerated) -> None:
+    """Remember a key that is a path, where the RFC has the attribute's name alone."""
+    separator = shape.separator(key)
+    if place.selection is not None:
+        tolerated.add(Quirk.filtered_key, place.path)
+    elif separator == ".":
+        tolerated.add(Quirk.dotted_urn, place.path)
+    elif separator is not None:
+        tolerated.add(Quirk.qualified_key, place.path)
+    elif place.part is not None:
+        tolerated.add(Quirk.dotted_key, place.path)
+
+
+def _note_unlisted(shape: ResourceShape, listed: Any, found: Mapping[str, Any], tolerated: Tolerated) -> None:
+    named = {urn.lower() for urn in (listed if isinstance(listed, list) else [listed]) if isinstance(urn, str)}
+    for urn in (shape.urn, *(urn for urn in shape.extensions if found.get(urn))):
+        if urn.lower() not in named:
+            tolerated.add(Quirk.unlisted_schema, urn)
+
+
+def _put(place: Place, value: Any, found: dict[str, Any], tolerated: Tolerated) -> None:
     """Write one value where its key points, beside what other keys said of the same attribute."""
     holder = found if place.urn is None else found.setdefault(place.urn, {})
     if not isinstance(holder, dict):
         # The extension itself was sent as something that it can't be: that is what gets refused.
         return
     if place.selection is None and place.part is None:
-        _put_whole(place, value, holder, ignored)
+        _put_whole(place, value, holder, tolerated)
     else:
-        _put_inside(place, value, holder, ignored)
+        _put_inside(place, value, holder, tolerated)
 
 
-def _put_whole(place: Place, value: Any, holder: dict[str, Any], ignored: Ignored) -> None:
+def _put_whole(place: Place, value: Any, holder: dict[str, Any], tolerated: Tolerated) -> None:
     name = place.shape.name
-    conformed = conform(place.shape, value, ignored, place.path)
+    conformed = conform(place.shape, value, tolerated, place.path)
     present = holder.get(name)
+    if conformed is UNUSABLE:
+        return
     if isinstance(present, dict) and isinstance(conformed, dict):
         present.update(conformed)
     elif isinstance(present, list) and isinstance(conformed, list):
@@ -80,65 +117,83 @@ def _put_whole(place: Place, value: Any, holder: dict[str, Any], ignored: Ignore
         holder[name] = conformed
 
 
-def _put_inside(place: Place, value: Any, holder: dict[str, Any], ignored: Ignored) -> None:
+def _put_inside(place: Place, value: Any, holder: dict[str, Any], tolerated: Tolerated) -> None:
     """Write a part of a complex attribute, or into the entry that a filter in brackets describes."""
+    conformed = conform_at(place, value, tolerated)
+    if conformed is UNUSABLE:
+        return
     name = place.shape.name
     if place.shape.multi_valued:
-        entry = _selected_entry(holder, name, place.selection)
+        entry = _selected_entry(place, holder, tolerated)
     elif isinstance(holder.get(name), dict):
         entry = holder[name]
     else:
         entry = holder[name] = {}
     if entry is None:
-        ignored.add(place.path)
+        tolerated.add(Quirk.unusable_filter, place.path)
     elif place.part is None:
-        conformed = conform_entry(place.shape, value, ignored, place.path)
         entry.update(conformed if isinstance(conformed, dict) else {})
     else:
-        entry[place.part.name] = conform(place.part, value, ignored, place.path)
-        if place.stands_for_whole and entry[place.part.name] in EMPTY:
+        entry[place.part.name] = conformed
+        if place.stands_for_whole and conformed in EMPTY:
             holder[name] = None
 
 
-def _selected_entry(holder: dict[str, Any], name: str, selection: str | None) -> dict[str, Any] | None:
+def conform_at(place: Place, value: Any, tolerated: Tolerated) -> Any:
+    """A value in the type that is declared at its place: a list for a whole multi-valued attribute only."""
+    if place.is_list or place.part is not None or not place.shape.multi_valued:
+        return conform(place.target, value, tolerated, place.path)
+    return conform_entry(place.target, value, tolerated, place.path)
+
+
+def _selected_entry(place: Place, holder: dict[str, Any], tolerated: Tolerated) -> dict[str, Any] | None:
     """The entry that a filter in brackets describes, made where there is none."""
-    described = {} if selection is None else _described(selection)
-    if described is None:
+    sought = {} if place.selection is None else described(place, tolerated)
+    if sought is None:
         return None
-    entries = holder.get(name)
+    entries = holder.get(place.shape.name)
     if not isinstance(entries, list):
-        entries = holder[name] = []
+        entries = holder[place.shape.name] = []
     for entry in entries:
-        if isinstance(entry, dict) and all(_same(entry.get(key), value) for key, value in described.items()):
+        if isinstance(entry, dict) and all(_same(entry.get(name), value) for name, value in sought.items()):
             return entry
-    entries.append(described)
-    return described
+    entries.append(sought)
+    return sought
 
 
 def _same(one: Any, other: Any) -> bool:
     return str(one).lower() == str(other).lower()
 
 
-def _described(selection: str) -> dict[str, Any] | None:
-    """What `type eq "work" and primary eq true` says of an entry; None for any other filter."""
+def described(place: Place, tolerated: Tolerated) -> dict[str, Any] | None:
+    """What the filter `type eq "work" and primary eq true` says of an entry; None for any other filter."""
     try:
-        node: FilterNode = ScimFilter(selection).ast
+        node: FilterNode = ScimFilter(str(place.selection)).ast
     except SCIMException:
         return None
     is_and = isinstance(node, LogicalExpr) and node.op == LogicalOperator.and_
     terms = node.terms if isinstance(node, LogicalExpr) and is_and else (node,)
-    described = {}
+    values = {}
     for term in terms:
         if not isinstance(term, Comparison) or term.op != CompareOperator.eq:
             return None
-        described[term.attr_path.attr] = term.value
-    return described
+        part = (place.shape.parts or {}).get(term.attr_path.attr.lower())
+        if part is None:
+            return None
+        values[part.name] = conform(part, term.value, tolerated, f"{place.shape.name}[].{part.name}")
+    return values
 
 
-def known_schemas(shape: ResourceShape, value: Any) -> Any:
+def known_schemas(shape: ResourceShape, value: Any, tolerated: Tolerated) -> Any:
     """The schemas of a body without unknown ones, and with the resource's own, which some clients forget."""
+    if isinstance(value, str):
+        tolerated.add(Quirk.single_for_list, "schemas")
     named = [value] if isinstance(value, str) else value
     if not isinstance(named, list):
         return value
-    known = [shape.schema_at(each) for each in named if isinstance(each, str)]
+    texts = [each for each in named if isinstance(each, str)]
+    known = [shape.schema_at(each) for each in texts]
+    for each, urn in zip(texts, known, strict=True):
+        if urn is None:
+            tolerated.add(Quirk.unknown_schema, each)
     return list(dict.fromkeys([shape.urn, *(urn for urn in known if urn)]))

@@ -4,16 +4,26 @@ Source: RFC 7644 §3.5.2, and what Entra makes of it: values without a path whos
 null to clear, `manager` as a bare id, a remove that carries what it removes.
 """
 
+import json
+import re
 from typing import Any
 
-from scim2_models import InvalidPathException, Path
+from scim2_models import InvalidPathException, InvalidValueException, PatchOp, PatchOperation, Path, Resource
+from scim2_models.path import Comparison
 
-from scim_bridge.scim.conform import EMPTY, Ignored, conform, conform_entry
-from scim_bridge.scim.entra import Rewritten, known_schemas
-from scim_bridge.scim.shapes import Place, ResourceShape, Shape
+from scim_bridge.scim.conform import EMPTY, UNUSABLE, conform_entry
+from scim_bridge.scim.entra import Rewritten, conform_at, described, known_schemas, note_key, note_unknown
+from scim_bridge.scim.shapes import Place, ResourceShape
+from scim_bridge.scim.tolerated import Quirk, Tolerated, Toleration
 
 NOTHING = {"op": "add", "value": {}}
 """An operation that changes nothing: a PATCH needs one, also where all that it named was ignored."""
+
+PATCH_URN = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+
+OPERATIONS = ("add", "replace", "remove")
+
+_QUOTED_BOOLEAN = re.compile('"(?:true|false)"', re.IGNORECASE)
 
 Operation = dict[str, Any]
 
@@ -23,38 +33,69 @@ def rewrite_patch(shape: ResourceShape, body: Any) -> Rewritten:
     key = next((key for key in body if key.lower() == "operations"), None) if isinstance(body, dict) else None
     if key is None or not isinstance(body[key], list):
         return Rewritten(body)
-    ignored = Ignored()
+    tolerated = Tolerated()
+    _note_message(body, tolerated)
     operations: list[Any] = []
     for operation in body[key]:
         if isinstance(operation, dict):
-            operations += _rewritten(shape, {name.lower(): item for name, item in operation.items()}, ignored)
+            operations += _rewritten(shape, {name.lower(): item for name, item in operation.items()}, tolerated)
         else:
             operations.append(operation)
     if body[key] and not operations:
         operations = [NOTHING]
-    return Rewritten({**body, key: operations}, ignored.names)
+    return Rewritten({**body, key: operations}, tolerated.found)
 
 
-def _rewritten(shape: ResourceShape, operation: Operation, ignored: Ignored) -> list[Operation]:
+def entries_to_make(current: Resource[Any], patch_op: "PatchOp[Any]") -> tuple[Toleration, ...]:
+    """The filters in paths that no entry of a resource meets yet, so that the patch will make one."""
+    tolerated = Tolerated()
+    for operation in patch_op.operations or []:
+        path = operation.path
+        if path is None or "]" not in path or operation.op == PatchOperation.Op.remove:
+            continue
+        selection = type(path)(path[: path.rindex("]") + 1])
+        if selection.get(current, strict=False) is None:
+            tolerated.add(Quirk.entry_created, selection)
+    return tolerated.found
+
+
+def _note_message(body: dict[str, Any], tolerated: Tolerated) -> None:
+    listed = next((value for key, value in body.items() if key.lower() == "schemas"), None)
+    if PATCH_URN.lower() not in str(listed).lower():
+        tolerated.add(Quirk.unlisted_schema, PATCH_URN)
+
+
+def _rewritten(shape: ResourceShape, operation: Operation, tolerated: Tolerated) -> list[Operation]:
     path = operation.get("path")
     schema = shape.schema_at(path) if isinstance(path, str) else None
+    if _op(operation) in OPERATIONS and operation["op"] not in OPERATIONS:
+        tolerated.add(Quirk.capital_operation, operation["op"])
+    if "path" in operation and path in EMPTY:
+        tolerated.add(Quirk.empty_path, "path")
+    if schema is not None:
+        tolerated.add(Quirk.schema_path, schema)
     if path in EMPTY or schema is not None:
-        return _by_key(shape, operation, None if schema in (None, shape.urn) else schema, ignored)
+        return _by_key(shape, operation, None if schema in (None, shape.urn) else schema, tolerated)
     if not isinstance(path, str):
         return [operation]
     if path.lower() == "schemas":
         value = operation.get("value")
-        return [{**operation, "value": known_schemas(shape, value) if value is not None else None}]
+        return [{**operation, "value": known_schemas(shape, value, tolerated) if value is not None else None}]
     place = shape.place(path)
     if place is not None:
-        return _at(place, operation, ignored)
+        if shape.separator(path) == ".":
+            tolerated.add(Quirk.dotted_urn, place.path)
+        if place.selection is not None and _QUOTED_BOOLEAN.search(place.selection):
+            # Whoever applies the patch understands `roles[primary eq "True"]` too, but doesn't say that it had to.
+            described(place, tolerated)
+        return _at(place, operation, tolerated)
     if _is_path(path):
-        ignored.add(path)
+        tolerated.add(Quirk.unknown_path, path)
         return []
     return [operation]
 
 
-def _by_key(shape: ResourceShape, operation: Operation, urn: str | None, ignored: Ignored) -> list[Operation]:
+def _by_key(shape: ResourceShape, operation: Operation, urn: str | None, tolerated: Tolerated) -> list[Operation]:
     """An operation for each key of a value that has no path, or an extension's URN as its path."""
     value = operation.get("value")
     if urn is not None and (value in EMPTY or _op(operation) == "remove"):
@@ -67,33 +108,50 @@ def _by_key(shape: ResourceShape, operation: Operation, urn: str | None, ignored
         schema = shape.schema_at(full)
         place = shape.place(full)
         if schema is not None:
-            rewritten += _by_key(shape, {**operation, "value": item}, None if schema == shape.urn else schema, ignored)
+            if schema == shape.urn:
+                tolerated.add(Quirk.core_schema_key, schema)
+            inner = None if schema == shape.urn else schema
+            rewritten += _by_key(shape, {**operation, "value": item}, inner, tolerated)
         elif key.lower() == "schemas":
             continue
         elif place is None:
-            ignored.add(full)
-        elif not place.read_only:
-            rewritten += _at(place, {**operation, "value": item}, ignored)
+            note_unknown(full, item, tolerated)
+        elif place.read_only:
+            tolerated.add(Quirk.read_only, place.path)
+        else:
+            note_key(shape, key, place, tolerated)
+            rewritten += _at(place, {**operation, "value": item}, tolerated)
     return rewritten
 
 
-def _at(place: Place, operation: Operation, ignored: Ignored) -> list[Operation]:
-    """The operation with its value in the type that the attribute at its path declares."""
+def _at(place: Place, operation: Operation, tolerated: Tolerated) -> list[Operation]:
+    """The operation with its value in the type that the attribute at its path declares.
+
+    :raises InvalidValueException: when it empties what a resource can't be without.
+    """
     if place.is_delivery:
+        tolerated.add(Quirk.read_only, place.path)
         return []
     if _op(operation) == "remove":
-        return [_removal(place, operation)]
+        return [_removal(place, operation, tolerated)]
     if "value" not in operation:
         return [{**operation, "path": place.path}]
     value = operation["value"]
-    if place.is_list or place.part is not None or not place.shape.multi_valued:
-        value = conform(place.target, value, ignored, place.path)
-    else:
-        value = conform_entry(place.target, value, ignored, place.path)
+    if value == "":
+        tolerated.add(Quirk.empty_text, place.path)
+    value = conform_at(place, value, tolerated)
+    if value is UNUSABLE:
+        return []
     if value in EMPTY and place.target.required and place.part is None:
-        # Whoever applies the patch refuses the empty value, and names the attribute.
-        value = ""
-    elif value in EMPTY:
+        # At once, as a remove is: a later operation that fills it again makes no difference (RFC 7644 §3.5.2).
+        raise InvalidValueException(
+            detail=f"{place.path} is empty: send a value, or take the attribute out of the request"
+        )
+    if value == [] and _op(operation) == "add":
+        return []
+    if isinstance(value, list) and _op(operation) == "add":
+        value = _once(value)
+    if value in EMPTY or value == []:
         return [{"op": "remove", "path": _cleared(place)}]
     if isinstance(value, dict) and place.shape.stands_for_value and not place.shape.multi_valued:
         # A new manager doesn't keep the reference to the earlier one.
@@ -101,14 +159,22 @@ def _at(place: Place, operation: Operation, ignored: Ignored) -> list[Operation]
     return [{**operation, "path": place.path, "value": value}]
 
 
-def _removal(place: Place, operation: Operation) -> Operation:
+def _once(entries: list[Any]) -> list[Any]:
+    """Each entry once: what is there already isn't added (RFC 7644 §3.5.2.1), be it from the same value."""
+    return list({json.dumps(entry, sort_keys=True): entry for entry in entries}.values())
+
+
+def _removal(place: Place, operation: Operation, tolerated: Tolerated) -> Operation:
     """A remove; its value matters only where it lists entries of a multi-valued attribute."""
     value = operation.get("value")
+    if value not in EMPTY:
+        tolerated.add(Quirk.value_with_remove, place.path)
     removal = {"op": "remove", "path": _cleared(place)}
     if not place.is_list or "value" not in operation or value in EMPTY:
         return removal
     entries = value if isinstance(value, list) else [value]
-    return {**removal, "value": [_selecting(place.shape, entry) for entry in entries]}
+    listed = [_selecting(place, entry, tolerated) for entry in entries]
+    return {**removal, "value": [each for each in listed if each is not UNUSABLE and each not in (None, {})]}
 
 
 def _cleared(place: Place) -> str:
@@ -116,11 +182,10 @@ def _cleared(place: Place) -> str:
     return Place(place.urn, place.shape).path if place.stands_for_whole else place.path
 
 
-def _selecting(shape: Shape, entry: Any) -> Any:
+def _selecting(place: Place, entry: Any, tolerated: Tolerated) -> Any:
     """What of a listed entry tells which entry is meant: Entra sends `"$ref": null` along."""
-    if not isinstance(entry, dict):
-        return {"value": entry} if shape.stands_for_value else entry
-    return {key: item for key, item in entry.items() if item is not None and key.lower() in (shape.parts or {})}
+    entry = conform_entry(place.shape, entry, tolerated, place.path)
+    return {name: item for name, item in entry.items() if item not in EMPTY} if isinstance(entry, dict) else entry
 
 
 def _op(operation: Operation) -> str:
@@ -128,8 +193,13 @@ def _op(operation: Operation) -> str:
 
 
 def _is_path(text: str) -> bool:
+    """Whether it is a path. :raises InvalidPathException: when it is a filter, which the library also reads."""
     try:
-        Path[Any](text)
+        node = Path[Any](text).ast
     except InvalidPathException:
         return False
+    if isinstance(node, Comparison):
+        raise InvalidPathException(
+            detail=f"the path {text[:100]} is a filter: name the attribute alone, or its filter in brackets after it"
+        )
     return True

@@ -22,6 +22,16 @@ def keys_of(resource: Resource[Any]) -> JsonObject:
     return _keys_of_model(resource, "", type(resource))
 
 
+def keys_of_entry(model: type[Resource[Any]], attribute: str, entry: Any) -> JsonObject:
+    """The folded values of one entry of a multi-valued complex attribute of a resource model."""
+    return _keys_of_model(entry, f"{attribute}.", model)
+
+
+def folded(model: type[Resource[Any]], path: str, text: str) -> str:
+    """A text in the form in which the attribute at a path keeps its key."""
+    return str(comparable_key(_binding(model, path).comparable(text)))
+
+
 def _keys_of_model(value: Any, prefix: str, model: type[Resource[Any]]) -> JsonObject:
     keys: JsonObject = {}
     for field_name in type(value).model_fields:

@@ -23,6 +23,7 @@ from scim2_models import (
     User,
 )
 
+from scim_bridge.scim.as_sent import as_sent
 from scim_bridge.scim.extension import ditio_extension
 
 DEFAULT_PAGE_SIZE = 100
@@ -35,10 +36,14 @@ POLICY = ScimPolicy(
 """What Entra may depart from the RFCs in, as far as the library can say it; the rest is in `entra.py`."""
 
 
-def build_provider(*, max_page_size: int) -> ScimProvider:
+def build_provider(
+    *, max_page_size: int, max_bulk_operations: int = 100, max_body_bytes: int = 1_048_576
+) -> ScimProvider:
     """Describe the service.
 
     :param max_page_size: The most resources that one answer lists; a larger `count` is cut to it.
+    :param max_bulk_operations: The most operations in one bulk request.
+    :param max_body_bytes: The largest body, that of a bulk request included.
     """
     user, group = _user_model(), _group_model()
     extensions = (_enterprise_model(), ditio_extension())
@@ -46,7 +51,7 @@ def build_provider(*, max_page_size: int) -> ScimProvider:
     return ScimProvider(
         models=[user, group, *extensions],
         resource_types=[ResourceType.from_resource(composed), ResourceType.from_resource(group)],
-        config=_config(max_page_size),
+        config=_config(max_page_size, max_bulk_operations, max_body_bytes),
         policy=POLICY,
     )
 
@@ -59,7 +64,7 @@ def _user_model() -> type[Resource[Any]]:
     """
     schema = User.to_schema()
     schema.attributes = [each for each in schema.attributes or [] if each.name != "password"]
-    return Resource.from_schema(schema)
+    return as_sent(schema)
 
 
 def _group_model() -> type[Resource[Any]]:
@@ -73,16 +78,17 @@ def _enterprise_model() -> type[Extension]:
     return Extension.from_schema(schema)
 
 
-def _config(max_page_size: int) -> ServiceProviderConfig:
+def _config(max_page_size: int, max_bulk_operations: int, max_body_bytes: int) -> ServiceProviderConfig:
     return ServiceProviderConfig(
         patch=Patch(supported=True),
-        bulk=Bulk(supported=False, max_operations=0, max_payload_size=0),
+        bulk=Bulk(supported=True, max_operations=max_bulk_operations, max_payload_size=max_body_bytes),
         filter=Filter(supported=True, max_results=max_page_size),
         change_password=ChangePassword(supported=False),
         sort=Sort(supported=True),
         etag=ETag(supported=True),
         pagination=Pagination(
-            cursor=False,
+            # Without a cursorTimeout: a cursor holds a place and nothing of the server's, so none expires.
+            cursor=True,
             index=True,
             default_pagination_method=Pagination.DefaultPaginationMethod.index,
             default_page_size=min(DEFAULT_PAGE_SIZE, max_page_size),

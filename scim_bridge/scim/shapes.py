@@ -10,12 +10,21 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from scim2_models import Attribute, Mutability, Required, Resource
+from scim2_models import Attribute, Mutability, Required, Resource, Schema
 
 from scim_bridge.scim.extension import DELIVERY_ATTRIBUTES
-from scim_bridge.scim.reading import DITIO_URN
+from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
 
 Kind = Attribute.Type
+
+_NEEDED = {
+    CORE_URN: frozenset({"userName", "active", "name", "displayName", "title", "emails", "phoneNumbers"}),
+    ENTERPRISE_URN: frozenset({"employeeNumber", "department"}),
+}
+"""The attributes of a user from which the employee is made (design, section 6); of other schemas all are needed."""
+
+_NEVER_NEEDED = ("primary", "display")
+"""Parts that only decorate a value."""
 
 _NAME = r"\$?[A-Za-z][A-Za-z0-9$_-]*"
 _PATH = re.compile(rf"(?P<name>{_NAME})(?:\[(?P<selection>.*)\])?(?:\.(?P<part>{_NAME}))?", re.DOTALL)
@@ -30,6 +39,12 @@ class Shape:
     multi_valued: bool = False
     read_only: bool = False
     required: bool = False
+    is_uri: bool = False
+    """Whether its values are URIs, and not references to a resource here."""
+
+    is_needed: bool = True
+    """Whether an employee depends on it: then a value of another type is refused, else it is left out."""
+
     parts: Mapping[str, "Shape"] | None = None
     """The sub-attributes of a complex attribute by lower-case name; None for any other."""
 
@@ -113,12 +128,21 @@ class ResourceShape:
         part = (shape.parts or {}).get(match["part"].lower())
         return Place(urn, shape, part, match["selection"]) if part else None
 
+    def separator(self, key: str) -> str | None:
+        """What stands between a schema's URN and the rest of a key: a colon, or Entra's dot; None without a URN."""
+        urn = self._urn_before(key.strip())
+        return key.strip()[len(urn)] if urn is not None else None
+
     def _split(self, key: str) -> tuple[str | None, str]:
         """The extension's URN, if any, and the rest of a key."""
-        for urn in (self.urn, *self.extensions):
-            if key[: len(urn)].lower() == urn.lower() and key[len(urn) : len(urn) + 1] in (":", "."):
-                return (None if urn == self.urn else urn), key[len(urn) + 1 :]
-        return None, key
+        urn = self._urn_before(key)
+        if urn is None:
+            return None, key
+        return (None if urn == self.urn else urn), key[len(urn) + 1 :]
+
+    def _urn_before(self, key: str) -> str | None:
+        urns = (self.urn, *self.extensions)
+        return next((urn for urn in urns if re.match(re.escape(urn) + "[:.]", key, re.IGNORECASE)), None)
 
 
 @cache
@@ -129,26 +153,33 @@ def shape_of(model: type[Resource[Any]]) -> ResourceShape:
     schema = model.to_schema()
     return ResourceShape(
         urn=str(schema.id),
-        attributes=common | _shapes(schema.attributes),
-        extensions={
-            str(urn): _shapes(extension.to_schema().attributes)
-            for urn, extension in model.get_extension_models().items()
-        },
+        attributes=common | _shapes(schema),
+        extensions={str(urn): _shapes(each.to_schema()) for urn, each in model.get_extension_models().items()},
     )
 
 
-def _shapes(attributes: list[Attribute] | None) -> dict[str, Shape]:
-    return {str(each.name).lower(): _shape(each) for each in attributes or []}
+def _shapes(schema: Schema) -> dict[str, Shape]:
+    needed = _NEEDED.get(str(schema.id))
+    return {
+        str(each.name).lower(): _shape(each, is_needed=needed is None or each.name in needed)
+        for each in schema.attributes or []
+    }
 
 
-def _shape(attribute: Attribute) -> Shape:
+def _shape(attribute: Attribute, *, is_needed: bool) -> Shape:
     assert attribute.name is not None
     assert attribute.type is not None
+    parts = {
+        str(each.name).lower(): _shape(each, is_needed=is_needed and each.name not in _NEVER_NEEDED)
+        for each in attribute.sub_attributes or []
+    }
     return Shape(
         name=attribute.name,
         kind=attribute.type,
         multi_valued=bool(attribute.multi_valued),
         read_only=attribute.mutability == Mutability.read_only,
         required=attribute.required == Required.true,
-        parts=_shapes(attribute.sub_attributes) if attribute.type == Kind.complex else None,
+        is_uri=attribute.type == Kind.reference and not set(attribute.reference_types or ()) - {"external", "uri"},
+        is_needed=is_needed,
+        parts=parts if attribute.type == Kind.complex else None,
     )

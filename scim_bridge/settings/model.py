@@ -71,7 +71,13 @@ class Scim(Section):
     """The most resources in one page of a list."""
 
     max_filter_length: int = Field(default=2000, ge=1)
-    """The longest filter, in characters."""
+    """The longest filter, in characters; also the longest path of a PATCH, in which there may be one."""
+
+    max_patch_operations: int = Field(default=1000, ge=1)
+    """The most operations in one PATCH; one without a path counts once for each attribute in its value."""
+
+    max_bulk_operations: int = Field(default=100, ge=1)
+    """The most operations in one bulk request. Each one is a transaction of its own."""
 
 
 class Delivery(Section):

@@ -4,7 +4,7 @@ Every condition is true or false, never NULL, so that it can be negated.
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import MINYEAR, UTC, datetime
 from inspect import isclass
 from typing import Any
 
@@ -42,7 +42,15 @@ def operand_of(binding: AttributeBinding, value: Any, op: CompareOperator) -> An
     operand = binding.comparable(coerce_value(binding, value, op))
     if isinstance(operand, str):
         refuse_unstorable(operand)
-    return operand
+    return _in_utc(operand) if isinstance(operand, datetime) and operand.tzinfo is not None else operand
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """An instant in UTC; in the first or last hours that a calendar can hold, its zone may lead out of it."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return (datetime.min if moment.year == MINYEAR else datetime.max).replace(tzinfo=UTC)
 
 
 def refuse_unstorable(text: str) -> None:

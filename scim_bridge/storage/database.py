@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -93,6 +93,21 @@ def is_out_of_reach(error: BaseException) -> bool:
 def is_contention(error: BaseException) -> bool:
     """Whether two transactions were in each other's way, so that repeating this one may help."""
     return isinstance(error, DBAPIError) and _code(error) in CONTENTION
+
+
+def loggable(error: BaseException) -> BaseException | None:
+    """What a log may have the text and the traceback of: None where a database speaks in it, which may quote a row.
+
+    Such an error is logged by its kind alone; a text that it was the cause of would bring its own along.
+    """
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        if isinstance(cause, SQLAlchemyError):
+            return None
+        seen.add(id(cause))
+        cause = cause.__cause__ or cause.__context__
+    return error
 
 
 def _code(error: DBAPIError) -> str | None:

@@ -31,7 +31,10 @@ from scim_bridge.storage.lookups import key_path, part_path, value_at
 from scim_bridge.storage.tables import resources
 
 MAX_CONDITIONS = 200
-"""How many comparisons a filter may have; SQLite refuses expressions deeper than 1,000."""
+"""How many conditions a filter may have."""
+
+MAX_COMPARISONS = 800
+"""How many comparisons they may come to in SQL; SQLite refuses expressions deeper than 1,000."""
 
 Model = type[Resource[Any]]
 Columns = Mapping[str, ColumnElement[Any]]
@@ -50,12 +53,18 @@ def condition(scim_filter: ScimFilter[Any], model: Model, sql: JsonSql, columns:
 
     :raises InvalidFilterException: when the filter has too many conditions, or a value of another type.
     """
-    count = _count(scim_filter.ast)
+    bound: ScimFilter[Any] = ScimFilter.__class_getitem__(model)(scim_filter.ast)
+    count = _count(bound.ast, lambda _: 1)
     if count > MAX_CONDITIONS:
         raise InvalidFilterException(
             detail=f"the filter has {count} conditions, {MAX_CONDITIONS} are allowed: send several requests"
         )
-    bound: ScimFilter[Any] = ScimFilter.__class_getitem__(model)(scim_filter.ast)
+    count = _count(bound.ast, lambda path: _parts(bound.resolve(path, strict=False)))
+    if count > MAX_COMPARISONS:
+        raise InvalidFilterException(
+            detail=f"the filter has {count} conditions, as pr looks at each part of an attribute with parts; "
+            f"{MAX_COMPARISONS} are allowed: send several requests"
+        )
     return _ResourceFilter(bound, sql, columns).visit(bound.ast)
 
 
@@ -157,15 +166,24 @@ class _ResourceFilter(Logic):
         return self._sql.node(resources.c["keys"], path).is_(None)
 
 
-def _count(node: FilterNode) -> int:
+def _count(node: FilterNode, weight: Callable[[AttrPath], int]) -> int:
+    """How many conditions there are. `weight` is how many one counts for that asks whether an attribute is there."""
     match node:
         case Not(expr):
-            return _count(expr)
+            return _count(expr, weight)
         case LogicalExpr(_, terms):
-            return sum(_count(term) for term in terms)
+            return sum(_count(term, weight) for term in terms)
         case ValuePath():
-            return _count(node.val_filter)
+            return _count(node.val_filter, weight)
+        case Present(attr_path):
+            return weight(attr_path)
     return 1
+
+
+def _parts(binding: AttributeBinding | None) -> int:
+    """How many comparisons it takes to know whether an attribute is there."""
+    model: Any = binding.target_type if binding is not None and is_complex(binding) else None
+    return len(model.model_fields) if model is not None else 1
 
 
 def _indexed_column(binding: AttributeBinding) -> ColumnElement[Any] | None:

@@ -9,6 +9,8 @@ from scim_bridge.domain.documents import JsonObject
 MAX_INDEXED_BYTES = 1000
 """PostgreSQL refuses entries of an index beyond 2,704 bytes; longer text is indexed by its hash."""
 
+_HASHED = "sha256:"
+
 SEVERAL = "*several*"
 """Stands in `work_email_key` for more than one work address: the search looks into the entries then."""
 
@@ -16,9 +18,10 @@ SEVERAL = "*several*"
 def indexed(key: str) -> str:
     """The form of a folded text in an indexed column."""
     encoded = key.encode()
-    if len(encoded) <= MAX_INDEXED_BYTES:
+    # A text that looks like a hash is hashed too: else it would be equal to the text that has this hash.
+    if len(encoded) <= MAX_INDEXED_BYTES and not key.startswith(_HASHED):
         return key
-    return "sha256:" + hashlib.sha256(encoded).hexdigest()
+    return _HASHED + hashlib.sha256(encoded).hexdigest()
 
 
 def indexed_columns(keys: JsonObject) -> Mapping[str, str | None]:

@@ -1,12 +1,12 @@
 """SCIM resources: the documents as Entra sent them, with their keys (rules A6, A8)."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Join, Select, and_, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from scim_bridge.domain.delivery_state import DeliveryView, State
@@ -40,20 +40,10 @@ class StoredResource:
     created_at: datetime
     last_modified_at: datetime
     keys: JsonObject = field(default_factory=dict)
-    """The folded values; only for writing, a row that was read has none."""
+    """The folded values; of a row that was read without being locked there are none."""
 
     delivery: DeliveryView | None = None
     """How far its delivery has come, where it was asked for and there is a person."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page of a search."""
-
-    total: int
-    """How many resources match on all pages."""
-
-    found: list[StoredResource]
 
 
 def delivery_columns(urn: str) -> Columns:
@@ -100,35 +90,14 @@ class Resources:
 
     def get(self, resource_type: str, resource_id: str) -> StoredResource | None:
         """A resource, with its delivery."""
-        row = self._connection.execute(self._select().where(self._is(resource_type, resource_id))).first()
-        return _stored(row) if row else None
+        row = self._connection.execute(with_delivery().where(self._is(resource_type, resource_id))).first()
+        return stored_in(row) if row else None
 
     def lock(self, resource_type: str, resource_id: str) -> StoredResource | None:
         """A resource that nobody else changes until the transaction ends."""
-        query = select(*_READ).where(self._is(resource_type, resource_id)).with_for_update()
+        query = select(*_READ, resources.c["keys"]).where(self._is(resource_type, resource_id)).with_for_update()
         row = self._connection.execute(query).first()
-        return _stored(row) if row else None
-
-    def search(
-        self,
-        resource_types: Sequence[str],
-        condition: ColumnElement[bool],
-        order: Sequence[ColumnElement[Any]],
-        *,
-        offset: int,
-        limit: int | None,
-    ) -> Page:
-        """One page of the resources of some types that meet a condition."""
-        where = and_(resources.c.tenant == self._tenant, resources.c.resource_type.in_(list(resource_types)), condition)
-        found: list[StoredResource] = []
-        if limit != 0:
-            page = self._select().where(where).order_by(*order).offset(offset).limit(limit)
-            found = [_stored(row) for row in self._connection.execute(page)]
-        is_last = limit is None or len(found) < limit
-        if (found or offset == 0) and is_last and limit != 0:
-            return Page(offset + len(found), found)
-        counted = select(func.count()).select_from(_joined()).where(where)
-        return Page(self._connection.execute(counted).scalar_one(), found)
+        return stored_in(row) if row else None
 
     def delivery_views(self, user_ids: Iterable[str]) -> dict[str, DeliveryView]:
         """How far the delivery of users has come; of a user without a person there is nothing."""
@@ -136,10 +105,6 @@ class Resources:
             people.c.tenant == self._tenant, people.c.user_id.in_(list(user_ids))
         )
         return {row.user_id: _view(row) for row in self._connection.execute(query)}
-
-    def _select(self) -> Select[Any]:
-        delivery = (people.c.state, people.c.detail, people.c.delivered_at)
-        return select(*_READ, *delivery).select_from(_joined())
 
     def _key(self, resource: StoredResource) -> dict[str, object]:
         return {"tenant": self._tenant, "id": resource.id, "resource_type": resource.resource_type}
@@ -162,8 +127,20 @@ _READ = (
 )
 
 
-def _joined() -> Any:
-    return resources.outerjoin(people, and_(people.c.tenant == resources.c.tenant, people.c.user_id == resources.c.id))
+def with_delivery(*, one_by_one: bool = False) -> Select[Any]:
+    """Resources with the delivery of their people, as `stored_in` reads them; see `joined`."""
+    delivery = (people.c.state, people.c.detail, people.c.delivered_at)
+    return select(*_READ, *delivery).select_from(joined(one_by_one=one_by_one))
+
+
+def joined(*, one_by_one: bool = False) -> Join:
+    """Resources beside their people; only users have one.
+
+    :param one_by_one: Look each person up. PostgreSQL would rather go through both tables side by side, and so
+        through all people who come before the page.
+    """
+    user_id = resources.c.id + "" if one_by_one else resources.c.id
+    return resources.outerjoin(people, and_(people.c.tenant == resources.c.tenant, people.c.user_id == user_id))
 
 
 def _values(resource: StoredResource) -> dict[str, object]:
@@ -176,7 +153,8 @@ def _values(resource: StoredResource) -> dict[str, object]:
     }
 
 
-def _stored(row: Any) -> StoredResource:
+def stored_in(row: Any) -> StoredResource:
+    """The resource of a row."""
     return StoredResource(
         id=row.id,
         resource_type=row.resource_type,
@@ -184,6 +162,7 @@ def _stored(row: Any) -> StoredResource:
         version=row.version,
         created_at=row.created_at,
         last_modified_at=row.last_modified_at,
+        keys=row._mapping.get("keys", {}),
         delivery=_view(row) if getattr(row, "state", None) else None,
     )
 

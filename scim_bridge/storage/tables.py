@@ -176,3 +176,26 @@ tokens = Table(
     Column("revoked_at", UtcDateTime),
 )
 Index("uq_tokens_secret_hash", tokens.c.secret_hash, unique=True)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("name", exact_text(), primary_key=True),
+    # Random, made once, the same for all processes; it never leaves the server.
+    Column("value", exact_text(), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+quirks = Table(
+    "quirks",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    # What kind of departure from the RFCs it was, and the name of the attribute; never a value (rule A7).
+    Column("kind", exact_text(), primary_key=True),
+    Column("name", exact_text(), primary_key=True),
+    # In how many writes that were committed.
+    Column("count", Integer, nullable=False),
+    Column("first_seen", UtcDateTime, nullable=False),
+    Column("last_seen", UtcDateTime, nullable=False),
+)

@@ -1,7 +1,7 @@
 """The Flask application: every route, joined from the parts."""
 
 from flask import Flask, Response, jsonify
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from scim_bridge.bootstrap import Parts
 from scim_bridge.web import request_id
@@ -30,6 +30,7 @@ def _world(parts: Parts) -> ScimWorld:
         patch_status=parts.settings.scim.patch_status,
         max_body_bytes=parts.settings.scim.max_body_bytes,
         max_filter_length=parts.settings.scim.max_filter_length,
+        max_patch_operations=parts.settings.scim.max_patch_operations,
         authenticate=Bearer(parts.database).authenticate,
         intake=parts.intake,
         deliver=lambda tenant, ticket: parts.inline[tenant].deliver(ticket, began=request_id.began()),
@@ -39,4 +40,8 @@ def _world(parts: Parts) -> ScimWorld:
 
 def _plain_error(error: HTTPException) -> tuple[Response, int]:
     """Outside SCIM, errors are short JSON too."""
-    return jsonify(status=error.code, detail=error.description), error.code or 500
+    response = jsonify(status=error.code, detail=error.description)
+    if isinstance(error, MethodNotAllowed):
+        # RFC 9110 §15.5.6: a 405 says which methods there are.
+        response.allow.update(error.valid_methods or ())
+    return response, error.code or 500

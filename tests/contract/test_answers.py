@@ -145,6 +145,45 @@ def test_parts_of_resources(world: World, answers: Answers):
     assert len(answers) == 13
 
 
+def test_pages_by_cursor(world: World, answers: Answers):
+    """RFC 9865 §2: there and back again, with a query and with a body."""
+    for name in ("kari", "ola"):
+        world.scim("POST", "/Users", {"userName": name})
+    for path in ("/Users", ""):
+        first = world.scim("GET", f"{path}?cursor=&count=1&sortBy=userName").json()
+        asked = {"count": 1, "sortBy": "userName", "cursor": first["nextCursor"]}
+        second = world.scim("POST", f"{path}/.search", asked).json()
+        again = world.scim("GET", f"{path}?count=1&sortBy=userName&cursor={second['previousCursor']}").json()
+        assert again["Resources"] == first["Resources"]
+        assert world.scim("GET", f"{path}?count=2&sortBy=userName&cursor={first['nextCursor']}").status_code == 400
+
+    assert len(answers) == 10
+
+
+def test_a_bulk_request(world: World, answers: Answers):
+    """RFC 7644 §3.7: results of every kind."""
+    user = {"method": "POST", "bulkId": "x", "path": "/Users", "data": {"userName": "kari"}}
+    circle = {"method": "POST", "path": "/Groups"}
+    operations = [
+        user,
+        user,
+        {**user, "bulkId": "y"},
+        {**circle, "bulkId": "a", "data": {"displayName": "A", "members": [{"value": "bulkId:b"}]}},
+        {**circle, "bulkId": "b", "data": {"displayName": "B", "members": [{"value": "bulkId:a"}]}},
+        {"method": "PUT", "path": "/Users/bulkId:x", "data": {"userName": "Kari", "active": "True"}},
+        {"method": "PATCH", "path": "/Users/bulkId:x", "data": {"Operations": [{"op": "Remove", "path": "active"}]}},
+        {"method": "DELETE", "path": "/Users/bulkId:x", "version": 'W/"1"'},
+        {"method": "DELETE", "path": "/Users/bulkId:x", "version": 'W/"3"'},
+        {"method": "DELETE", "path": "/Users"},
+        {"method": "DELETE", "path": "/Nothing/ \x00"},
+        {"method": "PUT", "path": "/Nothing/x", "data": {}},
+    ]
+    results = world.scim("POST", "/Bulk", {"Operations": operations}).json()["Operations"]
+
+    expected = ["201", "400", "409", "409", "409", "200", "200", "412", "204", "405", "400", "404"]
+    assert [result["status"] for result in results] == expected
+
+
 def test_every_attribute(world: World, answers: Answers):
     """RFC 7643 §4.1: all that a user may have, sent and answered; `groups` and `password` are ignored."""
     entry = {"value": "x", "display": "X", "type": "other", "primary": "True"}
@@ -200,7 +239,7 @@ ERRORS: list[tuple[str, str, object, int]] = [
     ("POST", "/Users", {"userName": ""}, 400),
     ("POST", "/Users", {"userName": "x", "active": "maybe"}, 400),
     ("POST", "/Users", {"userName": "x", "name": "Kari"}, 400),
-    ("POST", "/Users", {"userName": "x", "emails": [{"primary": True}, {"primary": True}]}, 400),
+    ("POST", "/Users", {"userName": "x", "emails": [["a@x.no"]]}, 400),
     ("POST", "/Users", {"userName": "x\x00"}, 400),
     ("POST", "/Users", {"userName": "KARI"}, 409),
     ("POST", "/Groups", {}, 400),
@@ -218,8 +257,10 @@ ERRORS: list[tuple[str, str, object, int]] = [
     ("PATCH", "/Users/{kari}", {"Operations": [{"op": "Replace", "path": "userName", "value": "OLA"}]}, 409),
     ("DELETE", "/Users/none", None, 404),
     ("POST", "/Users/.search", {"filter": "userName eq x"}, 400),
-    ("POST", "/.search", {"cursor": ""}, 501),
-    ("POST", "/Bulk", {"Operations": []}, 501),
+    ("POST", "/.search", {"cursor": "x"}, 400),
+    ("GET", "/Users?cursor=&startIndex=1", None, 400),
+    ("POST", "/Bulk", {"Operations": []}, 400),
+    ("POST", "/Bulk", {"Operations": [{"method": "DELETE", "path": "/Users/none"}] * 101}, 413),
     ("GET", "/Me", None, 501),
 ]
 """Requests that go wrong, and their statuses."""

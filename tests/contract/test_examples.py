@@ -72,6 +72,19 @@ def test_a_new_resource_is_answered_as_the_example_says(world: World, operation:
     assert json.loads(json.dumps(answer).replace(answer["id"], example["id"])) == example
 
 
+def test_a_bulk_request_is_answered_as_the_example_says(world: World):
+    """Word for word, but for the ids of what was created."""
+    operation = next(each for each in CONTRACT.operations() if each.path.endswith("/Bulk"))
+    example = operation.document["responses"]["200"]["content"][JSON]["examples"]["teamAndMember"]["value"]
+
+    answer = world.scim("POST", "/Bulk", CONTRACT.bodies(operation)["teamAndMember"]).json()
+
+    for result, shown in zip(answer["Operations"], example["Operations"], strict=True):
+        kept = shown["location"].rpartition("/")
+        result["location"] = f"{result['location'].rpartition('/')[0]}/{kept[2]}"
+    assert answer == example
+
+
 @pytest.mark.parametrize("path", ["/scim/v2/ServiceProviderConfig", "/scim/v2/ResourceTypes"])
 def test_discovery_is_answered_as_the_example_says(world: World, path: str):
     """Word for word, with the default settings."""
@@ -91,6 +104,10 @@ def patches(body: object) -> Asks:
     return lambda world: world.scim("PATCH", f"/Users/{created(world, CREATE, 'newUser').json()['id']}", body)
 
 
+def bulk(body: object) -> Asks:
+    return lambda world: world.scim("POST", "/Bulk", body)
+
+
 def asks(path: str, **headers: Any) -> Asks:
     return lambda world: world.scim("GET", path, **headers)
 
@@ -103,6 +120,13 @@ def refused_as_incomplete(world: World) -> requests.Response:
 def created_twice(world: World) -> requests.Response:
     created(world, CREATE, "newUser")
     return created(world, CREATE, "newUser")
+
+
+def with_another_count(world: World) -> requests.Response:
+    created(world, CREATE, "newUser")
+    created(world, CREATE, "incomplete")
+    first = world.scim("GET", "/Users?cursor=&count=1").json()
+    return world.scim("GET", f"/Users?cursor={first['nextCursor']}&count=2")
 
 
 def of_another_version(world: World) -> requests.Response:
@@ -143,7 +167,12 @@ ERRORS: dict[str, Asks] = {
     "BadPatch/readOnly": patches({"Operations": [{"op": "Replace", "path": "id", "value": "x"}]}),
     "BadPatch/noOperations": patches({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"]}),
     "BadSearch/unknownAttribute": asks('/Users?filter=employeeNo eq "1042"'),
+    "BadSearch/wholeManager": asks(
+        '/Users?filter=urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager eq "x"'
+    ),
     "BadSearch/unreadable": asks("/Users?filter=userName eq kari"),
+    "BadSearch/foreignCursor": asks("/Users?cursor=x"),
+    "BadSearch/anotherCount": with_another_count,
     "BadText/nul": asks("/Users/%00"),
     "Unauthorized/missing": without_a_token,
     "Unauthorized/wrong": asks("/Users", Authorization="Bearer not-the-token"),
@@ -152,11 +181,13 @@ ERRORS: dict[str, Asks] = {
     "Conflict/userNameTaken": created_twice,
     "AnotherVersion/changed": of_another_version,
     "BodyTooLarge/tooLarge": too_large,
+    "BodyTooLarge/manyOperations": patches({"Operations": [{"op": "remove", "path": "title"}] * 1001}),
+    "BadBulk/noOperations": bulk({}),
+    "BadBulk/brokenJson": without_json,
+    "BulkTooLarge/manyOperations": bulk({"Operations": [{}] * 101}),
     "NotJson/notJson": lambda world: world.scim("POST", "/Users", {}, **{"Content-Type": "text/xml"}),
     "Fault/fault": failing,
-    "NotSupported/bulk": lambda world: world.scim("POST", "/Bulk", {}),
     "NotSupported/me": asks("/Me"),
-    "CursorNotSupported/cursor": asks("/Users?cursor="),
     "Unavailable/databaseOutOfReach": without_its_database,
 }
 """How each error of the file comes about."""

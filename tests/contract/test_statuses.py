@@ -61,10 +61,6 @@ def brought_about(world: World, operation: Operation, status: int) -> requests.R
                 sent["headers"]["Content-Type"] = "text/xml"
             case 500:
                 stack.enter_context(answered_by(world, with_a_fault(world)))
-            case 501 if operation.method == "GET":
-                sent["params"]["cursor"] = ""
-            case 501:
-                sent["json"] = {"cursor": ""}
             case 503:
                 stack.enter_context(answered_by(world, without_database(world)))
         return world.http.request(operation.method, BRIDGE + path, **sent)
@@ -77,6 +73,9 @@ def body_for(operation: Operation, name: str | None = None) -> dict[str, Any] | 
         case "PATCH":
             attribute = "displayName" if "/Groups" in operation.path else "userName"
             return {"Operations": [{"op": "Replace", "path": attribute, "value": name}]}
+        case "POST" if operation.path.endswith("Bulk"):
+            data = {"userName": name}
+            return {"Operations": [{"method": "POST", "bulkId": "x", "path": "/Users", "data": data}]}
         case "POST" | "PUT" if not operation.path.endswith(".search"):
             return {"userName": name, "displayName": name}
         case "POST":

@@ -17,7 +17,7 @@ from scim_bridge.web.scim.world import ScimWorld
 from tests.protocol.doubles import NoIntake
 
 TOKEN = "a-token"
-PROVIDER = build_provider(max_page_size=50)
+PROVIDER = build_provider(max_page_size=50, max_bulk_operations=30, max_body_bytes=100_000)
 
 
 @dataclass
@@ -71,11 +71,16 @@ class Scim:
             patch_status=self.patch_status,
             max_body_bytes=100_000,
             max_filter_length=1000,
+            max_patch_operations=70,
             authenticate=_authenticate,
-            intake=lambda tenant, request_id: self.intake,
+            intake=lambda tenant, request_id, queues_only: self._intake_of(queues_only),
             deliver=self._deliver,
             request_id=lambda: "request-1",
         )
+
+    def _intake_of(self, queues_only: bool) -> NoIntake:
+        self.intake.queues_only = queues_only
+        return self.intake
 
     def _deliver(self, tenant: str, ticket: Any) -> None:
         # A write transaction of our own proves that none is open (rule A1).

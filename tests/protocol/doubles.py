@@ -12,6 +12,7 @@ class NoIntake:
         self.told: list[tuple[Any, ...]] = []
         self.ticket = ticket
         self.refusal: Exception | None = None
+        self.queues_only = False
 
     def user_created(self, connection, user_id, document):
         return self._note("created", user_id, document)

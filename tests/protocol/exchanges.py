@@ -4,6 +4,9 @@ import re
 from typing import Any
 from uuid import uuid4
 
+EXPECTATIONS = {"status", "body_contains", "absent", "count", "headers_contain", "notes"}
+"""What an answer may be expected to have; the notes are for the reader."""
+
 
 class Exchange:
     """One scenario against something that sends requests.
@@ -14,6 +17,9 @@ class Exchange:
     def __init__(self, scenario: dict[str, Any], send: Any) -> None:
         self._scenario = scenario
         self._send = send
+        self.statuses: list[tuple[str, int]] = []
+        """What was sent, and how it was answered: a method and a status for each step that was run."""
+
         self._known = {
             "run": uuid4().hex[:8],
             "customUrn": "urn:ietf:params:scim:schemas:extension:ditio:2.0:User",
@@ -25,11 +31,14 @@ class Exchange:
         for step in self._scenario["steps"]:
             request = self._filled(step["request"])
             status, body, headers = self._send(request)
+            self.statuses.append((request["method"], status))
             self._check(self._filled(step["expect"]), status, body, headers)
             for name, path in (step.get("capture") or {}).items():
                 self._known[name] = at(body, path)
 
     def _check(self, expected: dict[str, Any], status: int, body: Any, headers: Any) -> None:
+        assert set(expected) <= EXPECTATIONS, "an expectation that nobody would check"
+        assert status < 500, body
         assert status in expected["status"], body
         if "body_contains" in expected:
             assert holds(body, expected["body_contains"]), (body, expected["body_contains"])

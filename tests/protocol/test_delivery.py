@@ -3,6 +3,7 @@
 import pytest
 from scim2_models import UniquenessException
 from sqlalchemy import insert, update
+from sqlalchemy.exc import IntegrityError
 
 from scim_bridge.delivery.intake import Ticket
 from scim_bridge.domain.delivery_state import State
@@ -75,6 +76,33 @@ def test_trouble_while_delivering_never_reaches_entra(scim, failure):
     scim.refusal = failure
     assert scim.send("POST", "/Users", json={"userName": "kari"}).status_code == 201
     assert scim.rows() == 1
+
+
+@pytest.mark.parametrize("is_cause", [False, True])
+def test_the_log_of_a_failed_delivery_quotes_no_row(scim, caplog, is_cause):
+    """G1: a database's own words may quote the row, also where they are the cause of another error."""
+    quotes = IntegrityError("INSERT", {}, Exception("DETAIL: Key (phone)=(+47 987 65 432) exists"))
+    failure: Exception = quotes
+    if is_cause:
+        failure = RuntimeError("the person can't be stored")
+        failure.__cause__ = quotes
+    scim.intake.ticket = TICKET
+    scim.refusal = failure
+    assert scim.send("POST", "/Users", json={"userName": "kari"}).status_code == 201
+
+    assert type(failure).__name__ in caplog.text
+    assert "person-1" in caplog.text
+    assert "987" not in caplog.text
+
+
+def test_a_failed_delivery_is_logged_with_its_traceback(scim, caplog):
+    """Whoever looks for the cause finds the place."""
+    scim.intake.ticket = TICKET
+    scim.refusal = RuntimeError("a bug")
+    scim.send("POST", "/Users", json={"userName": "kari"})
+
+    (record,) = [each for each in caplog.records if "scim.delivery_failed" in each.getMessage()]
+    assert record.msg["exc_info"] is scim.refusal
 
 
 def test_the_answer_shows_the_delivery_as_it_is_now(scim):

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from scim_bridge.scim.entra import rewrite_resource
-from scim_bridge.scim.entra_patch import NOTHING, rewrite_patch
+from scim_bridge.scim.entra_patch import NOTHING, PATCH_URN, rewrite_patch
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
 from scim_bridge.scim.shapes import shape_of
+from scim_bridge.scim.tolerated import LONGEST_NAME, MOST_NAMES, OTHERS, Quirk, Tolerated
 
 PROVIDER = build_provider(max_page_size=10)
 USER = shape_of(PROVIDER.model_for("User"))
@@ -251,29 +252,37 @@ def test_what_is_not_declared_is_left_out_and_named():
         },
     )
     assert rewritten.body == {"userName": "a", "name": {}}
-    assert rewritten.ignored == (
-        "password",
-        "urn:other:2.0:User",
-        "name.nick",
-        f"{ENTERPRISE_URN}:other",
-        'emails[type sw "w"].value',
-        "x" * 200,
+    assert rewritten.tolerated == (
+        (Quirk.unknown_attribute, "password"),
+        (Quirk.unknown_schema, "urn:other:2.0:User"),
+        (Quirk.unknown_attribute, "name.nick"),
+        (Quirk.unknown_attribute, f"{ENTERPRISE_URN}:other"),
+        (Quirk.filtered_key, "emails[].value"),
+        (Quirk.unusable_filter, "emails[].value"),
+        (Quirk.unknown_attribute, "x" * 200),
+        (Quirk.unlisted_schema, CORE_URN),
     )
     assert "secret" not in str(rewritten)
 
     rewritten = rewrite_patch(
         USER,
         {
+            "schemas": [PATCH_URN],
             "Operations": [
                 {"op": "add", "path": "shoeSize", "value": 44},
                 {"op": "add", "path": "urn:other:2.0:User:x", "value": 1},
                 {"op": "add", "path": "name.nick", "value": "x"},
                 {"op": "add", "value": {"password": "secret"}},
-            ]
+            ],
         },
     )
-    assert rewritten.body == {"Operations": [NOTHING]}
-    assert rewritten.ignored == ("shoeSize", "urn:other:2.0:User:x", "name.nick", "password")
+    assert rewritten.body == {"schemas": [PATCH_URN], "Operations": [NOTHING]}
+    assert rewritten.tolerated == (
+        (Quirk.unknown_path, "shoeSize"),
+        (Quirk.unknown_path, "urn:other:2.0:User:x"),
+        (Quirk.unknown_path, "name.nick"),
+        (Quirk.unknown_attribute, "password"),
+    )
 
 
 def test_what_cannot_be_placed_is_left_for_the_library_to_refuse():
@@ -295,3 +304,63 @@ def test_a_role_may_hold_json_text():
     assert patched({"op": "replace", "path": "roles", "value": [{"value": text, "primary": "True"}]}) == [
         {"op": "replace", "path": "roles", "value": [{"value": text, "primary": True}]}
     ]
+
+
+@pytest.mark.parametrize(
+    ("sent", "counted"),
+    [
+        ('emails[value eq "kari@x.no"].type', "emails[].type"),
+        ('emails[value eq "]"].type', "emails[].type"),
+        ('emails[value eq "kari@x.no', "emails"),
+        ('userName eq "kari"', "userName"),
+        ("shoe size", "shoe"),
+        ("name='Kari'", "name"),
+        (" @odata.type ", "@odata.type"),
+        ("", "(no name)"),
+        ("x" * 500, "x" * LONGEST_NAME),
+    ],
+)
+def test_a_name_is_counted_without_what_may_be_a_value(sent, counted):
+    """A7: by name; a filter within a path may hold personal data."""
+    tolerated = Tolerated()
+    tolerated.add(Quirk.unknown_path, sent)
+    assert tolerated.found == ((Quirk.unknown_path, counted),)
+
+
+def test_one_request_has_a_bounded_number_of_names():
+    """Whoever makes names up fills neither the log nor the database."""
+    body = {"schemas": [CORE_URN], "userName": "a", **{f"made-up-{number}": 1 for number in range(MOST_NAMES + 50)}}
+    found = rewrite_resource(USER, body).tolerated
+    assert len(found) == MOST_NAMES + 1
+    assert found[-1] == (Quirk.unknown_attribute, OTHERS)
+    assert len(set(found)) == len(found)
+
+
+def test_a_request_that_follows_the_rfc_has_nothing_to_tolerate():
+    """RFC 7643 §8.2 and RFC 7644 §3.5.2: nothing to count, and no cost."""
+    body = {
+        "schemas": [CORE_URN, ENTERPRISE_URN, DITIO_URN],
+        "id": "read-only",
+        "meta": {"resourceType": "User"},
+        "userName": "kari",
+        "name": {"givenName": "Kari"},
+        "active": True,
+        "title": None,
+        "profileUrl": "https://x.no/kari",
+        "photos": [{"value": "/photos/1", "type": "photo", "primary": True}],
+        "emails": [{"value": "a@x.no", "primary": True}, {"value": "b@x.no", "primary": False}],
+        "x509Certificates": [{"value": "AAEC"}],
+        "roles": [],
+        ENTERPRISE_URN: {"employeeNumber": "1042", "manager": {"value": "id-1", "displayName": "read-only"}},
+        DITIO_URN: {"payroll": "1", "deliveryState": "due"},
+    }
+    assert rewrite_resource(USER, body).tolerated == ()
+    operations = [
+        {"op": "add", "path": 'emails[type eq "work" and primary eq true].value', "value": "a@x.no"},
+        {"op": "replace", "path": f"{ENTERPRISE_URN}:manager", "value": {"value": "id-1"}},
+        {"op": "replace", "path": f"{ENTERPRISE_URN}:manager.value", "value": "id-1"},
+        {"op": "replace", "path": "name.givenName", "value": None},
+        {"op": "replace", "value": {"active": False, ENTERPRISE_URN: {"department": "x"}}},
+        {"op": "remove", "path": 'emails[type eq "home"]'},
+    ]
+    assert rewrite_patch(USER, {"schemas": [PATCH_URN], "Operations": operations}).tolerated == ()

@@ -45,6 +45,7 @@ def test_without_any_source_there_are_the_documented_defaults():
     assert (settings.log.level, settings.log.format) == ("info", "console")
     assert (settings.scim.patch_status, settings.scim.max_body_bytes) == (200, 1024 * 1024)
     assert (settings.scim.max_page_size, settings.scim.max_filter_length) == (200, 2000)
+    assert (settings.scim.max_patch_operations, settings.scim.max_bulk_operations) == (1000, 100)
     assert (settings.ditio.scope, settings.ditio.time_zone) == ("ditioapiv3", "Europe/Oslo")
     assert (settings.ditio.timeout_seconds, settings.ditio.max_concurrency) == (20, 8)
     assert (settings.ditio.company_id, settings.ditio.send_company_id) == (None, False)

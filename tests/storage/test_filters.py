@@ -1,136 +1,34 @@
 """A filter in SQL finds what `ScimFilter.match` finds, on both databases."""
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import cycle
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from scim2_models import Context, InvalidFilterException, ScimFilter, SearchRequest
+from scim2_models.path.visitor import _Evaluator
 from sqlalchemy import event, insert
 
+from scim_bridge.scim.extension import NAME
 from scim_bridge.scim.provider import build_provider
-from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN
+from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
 from scim_bridge.storage.keys import SEVERAL
 from scim_bridge.storage.tables import people
 from scim_bridge.web.scim.storage import BridgeStorage
 from tests.protocol.doubles import NoIntake
+from tests.storage import filter_cases as cases
 
 PROVIDER = build_provider(max_page_size=1000)
 USER, GROUP = PROVIDER.resource_types
 USER_MODEL: Any = PROVIDER.model_for("User")
 GROUP_MODEL: Any = PROVIDER.model_for("Group")
-
-# Letters that SQLite's lower() doesn't know, decomposed ones, LIKE's wildcards, and what orders oddly.
-TEXTS = ["", "a", "A", "ab", "Å", "å", "A\u030a", "%", "_", "a_b%", "ß", "İ", "😀", "z'\"\\", "10", "2", "Work"]
-texts = st.sampled_from(TEXTS)
-kinds = st.sampled_from(["work", "Work", "home", ""])
-entries = st.fixed_dictionaries({}, optional={"value": texts, "type": kinds, "primary": st.booleans()})
-
-
-def lists_of(entry):
-    """Lists with one primary entry at most, as the protocol demands."""
-    return st.lists(entry, max_size=3).filter(lambda found: sum(e.get("primary", False) for e in found) < 2)
-
-
-users = st.fixed_dictionaries(
-    {},
-    optional={
-        "displayName": texts,
-        "title": texts,
-        "externalId": texts,
-        "active": st.booleans(),
-        "name": st.fixed_dictionaries({}, optional={"givenName": texts, "familyName": texts}),
-        "emails": lists_of(entries),
-        "phoneNumbers": lists_of(entries),
-        "x509Certificates": st.lists(st.fixed_dictionaries({"value": st.sampled_from(["YQ==", "Yg=="])})),
-        ENTERPRISE_URN: st.fixed_dictionaries(
-            {}, optional={"department": texts, "manager": st.fixed_dictionaries({"value": texts})}
-        ),
-        DITIO_URN: st.fixed_dictionaries({}, optional={"birthDate": texts, "payroll": texts}),
-    },
-)
-
-PATHS = [
-    "displayName",
-    "title",
-    "externalId",
-    "userName",
-    "id",
-    "name.givenName",
-    "name.familyName",
-    "emails",
-    "emails.value",
-    "emails.type",
-    "phoneNumbers.value",
-    "addresses",
-    "name",
-    "schemas",
-    "meta.version",
-    "meta.resourceType",
-    "meta.location",
-    "groups",
-    f"{ENTERPRISE_URN}:department",
-    f"{ENTERPRISE_URN}:manager",
-    f"{ENTERPRISE_URN}:manager.value",
-    f"{DITIO_URN}:birthDate",
-    f"{DITIO_URN}:deliveryState",
-    f"{DITIO_URN}:deliveryDetail",
-]
-OPERATORS = ["eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"]
-quoted = texts.map(ScimFilter.quote)
-values = st.one_of(quoted, quoted, quoted, st.just("null"))
-comparisons = st.builds("{} {} {}".format, st.sampled_from(PATHS), st.sampled_from(OPERATORS), values)
-others = st.sampled_from(
-    [
-        *(f"{path} pr" for path in [*PATHS, "active", "emails.primary", "x509Certificates", "meta.created", "meta"]),
-        "active eq true",
-        "active ne true",
-        "active eq null",
-        "emails.primary eq true",
-        "emails.primary ne false",
-        'x509Certificates eq "YQ=="',
-        'x509Certificates.value ne "YQ=="',
-        'meta.created gt "2000-01-01T00:00:00Z"',
-        'meta.created le "2000-01-01T00:00:00+02:00"',
-        'meta.lastModified ge "2000-01-01T00:00:00"',
-        'meta.created ne "2000-01-01T00:00:00"',
-        'meta.created co "20"',
-        'emails[type eq "work" and value eq "a"]',
-        'emails[type eq "WORK"].value eq "Å"',
-        'emails[type eq "work" and value eq ""]',
-        'schemas[value co "enterprise"]',
-        'schemas[not (value ew "user")]',
-        "schemas[value pr]",
-        'schemas[other eq "x"]',
-        'addresses[not (type eq "x")]',
-        f'{DITIO_URN}:deliveryState eq "HELD"',
-        f"{DITIO_URN}:deliveredAt pr",
-        f'{DITIO_URN}:deliveredAt gt "2000-01-01T00:00:00Z"',
-        f'{DITIO_URN}:deliveredAt ne "2000-01-01T00:00:00Z"',
-    ]
-)
-inner = st.one_of(
-    st.builds("{} {} {}".format, st.sampled_from(["value", "type", "display"]), st.sampled_from(OPERATORS), values),
-    st.sampled_from(["value pr", "primary eq true", "primary ne true", "primary pr", "type eq null"]),
-)
-
-
-def combined(simple):
-    """Filters joined by and, or, not."""
-    return st.recursive(
-        simple,
-        lambda nested: st.one_of(
-            st.builds("not ({})".format, nested),
-            st.builds("({}) and ({})".format, nested, nested),
-            st.builds("({}) or ({})".format, nested, nested),
-        ),
-        max_leaves=4,
-    )
-
-
-selections = st.builds("{}[{}]".format, st.sampled_from(["emails", "phoneNumbers"]), combined(inner))
-filters = combined(st.one_of(comparisons, others, selections))
 
 SORTS = [
     None,
@@ -172,23 +70,129 @@ def search(storage, **parameters):
         return request, storage.search([USER], request)
 
 
-@given(documents=st.lists(users, min_size=1, max_size=4), texts=st.lists(filters, min_size=1, max_size=6))
-@examples
-def test_sql_finds_what_the_library_finds(database, documents, texts):
-    """RFC 7644 §3.4.2.2, as `ScimFilter.match` reads it."""
-    storage = storage_of(database, str(uuid.uuid4()))
-    resources = stored(storage, documents)
+@dataclass
+class Asked:
+    """The statements that the database was asked, with their parameters."""
 
-    for text in texts:
-        request, page = search(storage, filter=text)
-        with PROVIDER:
-            expected = sorted(each.id for each in resources if request.filter.match(each))
-        assert sorted(each.id for each in page.resources) == expected, text
-        assert page.total == len(expected)
+    sent: list[tuple[str, Any]] = field(default_factory=list)
+
+    @property
+    def statements(self) -> list[tuple[str, Any]]:
+        """Those that are more than the bounds of a transaction."""
+        return [each for each in self.sent if not each[0].startswith(("BEGIN", "COMMIT", "ROLLBACK"))]
+
+
+@contextmanager
+def asked_of(database) -> Iterator[Asked]:
+    """What is asked of a database meanwhile."""
+    asked = Asked()
+
+    def note(connection, cursor, statement, parameters, context, executemany):
+        asked.sent.append((statement, parameters))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(database.engine, "before_cursor_execute", note)
+
+
+@contextmanager
+def no_filtering_in_python() -> Iterator[None]:
+    """Whoever evaluates a filter in Python meanwhile fails."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("a filter was evaluated in Python")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ScimFilter, "match", refuse)
+        patched.setattr(_Evaluator, "visit", refuse)
+        patched.setattr(_Evaluator, "select", refuse)
+        yield
+
+
+def delivered(database, tenant, resource, delivery):
+    """A user whose person has come this far, as the server shows it."""
+    with database.write() as connection:
+        now = database.now(connection)
+        row = {"tenant": tenant, "active": True, "state_since": now, "created_at": now}
+        connection.execute(insert(people).values(**row, id=resource.id, user_id=resource.id, **delivery))
+    shown = resource.model_copy(deep=True)
+    extension = getattr(shown, NAME) or type(resource).get_extension_model(NAME)()
+    extension.delivery_state, extension.delivery_detail = delivery["state"], delivery.get("detail")
+    extension.delivered_at = delivery.get("delivered_at")
+    setattr(shown, NAME, extension)
+    return shown
+
+
+def population(database, clock, people_of, groups_of):
+    """A tenant's storage, and its users and groups as the server shows them."""
+    tenant, ids = str(uuid.uuid4()), iter([*cases.IDS, *(f"id-{number}" for number in range(2, 20))])
+    storage = BridgeStorage(database, tenant, PROVIDER, NoIntake(), lambda ticket: None, new_id=lambda: next(ids))
+    shown, moments = [], cycle(cases.MOMENTS)
+    with PROVIDER:
+        for number, (document, delivery) in enumerate(people_of):
+            clock.now = next(moments)
+            user = storage.create(USER, USER_MODEL.model_validate({"userName": f"User{number}", **document}))
+            shown.append(delivered(database, tenant, user, delivery) if delivery else user)
+        for document in groups_of:
+            clock.now = next(moments)
+            shown.append(storage.create(GROUP, GROUP_MODEL.model_validate(document)))
+    return storage, shown
+
+
+def compare(database, storage, shown, types, models, text, start=1, count=1000):
+    """A filter in SQL finds what the library finds, in one statement."""
+    parameters = {"filter": text, "startIndex": start, "count": count}
+    with PROVIDER:
+        try:
+            request = SearchRequest[models].model_validate(parameters, scim_ctx=Context.SEARCH_REQUEST)
+        except ValidationError:
+            # No meaning for the attribute's type: refused before any storage is asked.
+            return
+        expected = sorted(each.id for each in shown if request.filter.match(each))
+        with asked_of(database) as asked, no_filtering_in_python():
+            page = storage.search(types, request)
+    assert [each.id for each in page.resources] == expected[start - 1 : start - 1 + count], text
+    assert page.total == len(expected), text
+    # A page that isn't the last one is counted as well; both are one statement with the whole filter in it.
+    is_last = len(page.resources) < count and (page.resources or start == 1)
+    assert len(asked.statements) == (1 if is_last else 2), asked.statements
+
+
+@given(data=st.data(), vocabulary=cases.vocabularies)
+@examples
+def test_sql_finds_the_users_that_the_library_finds(database, clock, data, vocabulary):
+    """RFC 7644 §3.4.2.2, as `ScimFilter.match` reads it; the delivery attributes like all others (A6)."""
+    case = cases.Cases(vocabulary)
+    storage, shown = population(database, clock, data.draw(st.lists(case.people, min_size=2, max_size=4)), [])
+    for text in data.draw(st.lists(case.user_filters, min_size=1, max_size=6)):
+        compare(database, storage, shown, [USER], USER_MODEL, text)
+
+
+@given(data=st.data(), vocabulary=cases.vocabularies)
+@examples
+def test_sql_finds_the_groups_that_the_library_finds(database, clock, data, vocabulary):
+    """Members by `members.value`, `members[value eq "x"]` and all other ways."""
+    case = cases.Cases(vocabulary)
+    storage, shown = population(database, clock, [], data.draw(st.lists(case.groups, min_size=2, max_size=4)))
+    for text in data.draw(st.lists(case.group_filters, min_size=1, max_size=6)):
+        compare(database, storage, shown, [GROUP], GROUP_MODEL, text)
+
+
+@given(data=st.data(), vocabulary=cases.vocabularies, start=st.integers(1, 4), count=st.integers(1, 4))
+@examples
+def test_sql_finds_what_the_library_finds_among_all_types(database, clock, data, vocabulary, start, count):
+    """RFC 7644 §3.4.2.1: a search from the root, page by page; what a type doesn't declare is false for it."""
+    case = cases.Cases(vocabulary)
+    people_of = data.draw(st.lists(case.people, min_size=1, max_size=3))
+    storage, shown = population(database, clock, people_of, data.draw(st.lists(case.groups, min_size=1, max_size=3)))
+    for text in data.draw(st.lists(case.filters, min_size=1, max_size=5)):
+        compare(database, storage, shown, [USER, GROUP], USER_MODEL | GROUP_MODEL, text, start, count)
 
 
 @given(
-    documents=st.lists(users, max_size=6),
+    documents=cases.vocabularies.flatmap(lambda vocabulary: st.lists(cases.Cases(vocabulary).users, max_size=6)),
     sort_by=st.sampled_from(SORTS),
     descending=st.booleans(),
     start=st.integers(1, 7),
@@ -283,6 +287,46 @@ def test_a_text_longer_than_an_index_takes_is_found(database):
         assert [each.id for each in search(storage, filter=text)[1].resources] == [user.id]
 
 
+def test_a_text_that_looks_like_the_hash_of_another_is_not_it(database, clock):
+    """Long texts are indexed by their hash; whoever is called like that hash is somebody else."""
+    long = "x" * 1001
+    named = {"displayName": f"sha256:{sha256(long.encode()).hexdigest()}", "externalId": "sha256:"}
+    storage, shown = population(database, clock, [({"displayName": long, "externalId": long}, None), (named, None)], [])
+
+    for name in ("displayName", "externalId"):
+        for text in (long, *named.values()):
+            compare(database, storage, shown, [USER], USER_MODEL, f'{name} eq "{text}"')
+
+
+@pytest.mark.xfail(strict=True, reason="Ditio's words are kept as they came, and no database composes them")
+def test_the_words_of_a_delivery_are_found_however_they_are_composed(database, clock):
+    """RFC 7643 §2.2 compares text in NFC: Å is Å, whether Ditio sent it as one character or as two."""
+    person = ({}, {"state": "parked", "detail": "A\u030asen"})
+    storage, shown = population(database, clock, [person], [])
+
+    for text in ("Åsen", "A\u030asen"):
+        compare(database, storage, shown, [USER], USER_MODEL, f'{DITIO_URN}:deliveryDetail eq "{text}"')
+
+
+def test_an_instant_beyond_the_calendar_is_compared_too(database, clock):
+    """A2: what a client sent is never a 500; in UTC the first hours of year 1 would lie before it."""
+    storage, shown = population(database, clock, [({}, {"state": "delivered", "delivered_at": clock.now})], [])
+
+    for name in ("meta.created", f"{DITIO_URN}:deliveredAt"):
+        for moment in ("0001-01-01T00:00:00+14:00", "0999-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00"):
+            for op in cases.ORDER:
+                compare(database, storage, shown, [USER], USER_MODEL, f'{name} {op} "{moment}"')
+
+
+@pytest.mark.parametrize("op", ["co", "sw", "ew", "gt", "ge", "lt", "le"])
+@pytest.mark.parametrize("name", ["active", "emails.primary", f"{CORE_URN}:active", "not (emails[primary {} true])"])
+def test_booleans_are_equal_or_not_and_nothing_else(database, op, name):
+    """RFC 7644 §3.4.2.2: a boolean has no order and no parts: 400, never "0 results"."""
+    text = name.format(op) if "{}" in name else f"{name} {op} true"
+    with pytest.raises(ValidationError, match="boolean"):
+        search(storage_of(database), filter=text)
+
+
 @pytest.mark.parametrize("text", ['userName eq "a\\u0000b"', 'title co "\\ud800"', 'emails[value eq "\\u0000"]'])
 def test_text_that_cannot_be_stored_is_refused(database, text):
     """A7: a NUL character is 400."""
@@ -299,6 +343,8 @@ def test_a_filter_of_many_conditions_is_answered_and_one_of_too_many_refused(dat
     assert [each.id for each in search(storage, filter=many)[1].resources] == [user.id]
     with pytest.raises(InvalidFilterException, match="201 conditions, 200 are allowed"):
         search(storage, filter=" or ".join(["title pr"] * 201))
+    with pytest.raises(InvalidFilterException, match=r"1200 conditions, as pr looks at each part.* 800 are allowed"):
+        search(storage, filter=" or ".join(["name pr"] * 200))
 
 
 def test_a_deeply_nested_filter_is_answered(database):

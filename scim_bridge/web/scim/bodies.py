@@ -16,18 +16,7 @@ def decoded(body: bytes) -> Any:
     :raises InvalidSyntaxException: when it isn't JSON, with the place where it breaks off.
     :raises InvalidValueException: when text in it can't be stored.
     """
-    try:
-        value = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
-    except UnicodeDecodeError as exc:
-        raise InvalidSyntaxException(detail=f"the body isn't UTF-8 (byte {exc.start + 1}): send JSON in UTF-8") from exc
-    except json.JSONDecodeError as exc:
-        raise InvalidSyntaxException(
-            detail=f"the body isn't JSON: {exc.msg.lower()} in line {exc.lineno}, column {exc.colno}"
-        ) from exc
-    except RecursionError as exc:
-        raise _too_deep() from exc
-    except ValueError as exc:
-        raise InvalidSyntaxException(detail="the body has a number that is too long to be read") from exc
+    value = _parsed(body)
     refuse_unstorable(value)
     return value
 
@@ -39,8 +28,34 @@ def decoded_object(body: bytes) -> dict[str, Any]:
     """
     value = decoded(body)
     if not isinstance(value, dict):
-        raise InvalidSyntaxException(detail=f"the body is {_called(value)}: send a JSON object")
+        raise _no_object(value)
     return value
+
+
+def parsed_object(body: bytes) -> dict[str, Any]:
+    """The JSON object of a body whose parts are still to be checked, each by itself, with `refuse_unstorable`.
+
+    :raises InvalidSyntaxException: when it isn't JSON, or no object.
+    """
+    value = _parsed(body)
+    if not isinstance(value, dict):
+        raise _no_object(value)
+    return value
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
+    except UnicodeDecodeError as exc:
+        raise InvalidSyntaxException(detail=f"the body isn't UTF-8 (byte {exc.start + 1}): send JSON in UTF-8") from exc
+    except json.JSONDecodeError as exc:
+        raise InvalidSyntaxException(
+            detail=f"the body isn't JSON: {exc.msg.lower()} in line {exc.lineno}, column {exc.colno}"
+        ) from exc
+    except RecursionError as exc:
+        raise _too_deep() from exc
+    except ValueError as exc:
+        raise InvalidSyntaxException(detail="the body has a number that is too long to be read") from exc
 
 
 def refuse_unstorable(value: Any) -> None:
@@ -75,6 +90,10 @@ def refuse_unstorable_text(text: str, where: str) -> None:
         )
 
 
+def _no_object(value: Any) -> InvalidSyntaxException:
+    return InvalidSyntaxException(detail=f"the body is {called(value)}: send a JSON object")
+
+
 def _too_deep() -> InvalidSyntaxException:
     return InvalidSyntaxException(detail=f"the body nests deeper than {MAX_NESTING} levels: send a flatter one")
 
@@ -83,7 +102,8 @@ def _refuse_constant(name: str) -> NoReturn:
     raise InvalidSyntaxException(detail=f"the body isn't JSON: it has {name}, which is no JSON number")
 
 
-def _called(value: Any) -> str:
+def called(value: Any) -> str:
+    """What a value of JSON is, for a message that doesn't show it."""
     match value:
         case list():
             return "a list"
@@ -91,4 +111,6 @@ def _called(value: Any) -> str:
             return "a text"
         case None:
             return "null"
+        case dict():
+            return "an object"
     return "a single value"

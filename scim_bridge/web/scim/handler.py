@@ -3,16 +3,58 @@
 from typing import Any
 
 from scim2_models import PatchOp, Resource, ResourceType
+from scim2_server.bulk import BulkPlan, BulkStep
 from scim2_server.conditions import Conditions
 from scim2_server.handler import ScimHandler
+from scim2_server.requests import ScimRequest
 
+from scim_bridge.scim.entra_patch import entries_to_make
+from scim_bridge.web.scim.bulk import has_changed_anything
+from scim_bridge.web.scim.problems import ServiceUnavailable, error_of, scim_exception
+from scim_bridge.web.scim.service import BridgeService
 from scim_bridge.web.scim.storage import BridgeStorage
+from scim_bridge.web.scim.write_bounds import refuse_long_work
 
 
 class BridgeHandler(ScimHandler):
     """Calls the steps, and tells the storage of writes that change nothing (rule A5)."""
 
+    service: BridgeService
     storage: BridgeStorage
+
+    def __init__(self, service: BridgeService, storage: BridgeStorage, request_id: str) -> None:
+        super().__init__(service, storage)
+        self._request_id = request_id
+        self._out_of_reach: ServiceUnavailable | None = None
+
+    def run_bulk_step(
+        self, request: ScimRequest, plan: BulkPlan, step: BulkStep
+    ) -> tuple[dict[str, Any], Resource[Any] | None]:
+        """Carry out one operation of a bulk request, in a transaction of its own; its result, and its resource.
+
+        :raises ServiceUnavailable: the database is out of reach, and no operation has changed anything: then the
+            whole request can be sent again. Once one has, those that follow fail by themselves, without a try.
+        """
+        operation = plan.operation(step)
+        outcome = self.service.bulk_outcome(request.base_url, operation)
+        try:
+            if self._out_of_reach is not None:
+                raise self._out_of_reach
+            resource_type = self.service.route_bulk_operation(operation)
+            operation = plan.resolve(step)
+            self.service.locate_bulk_operation(request.base_url, resource_type, operation, outcome)
+            self.service.authorize_bulk_operation(request, operation, resource_type)
+            operation = self.service.read_bulk_data(resource_type, operation)
+            with self.storage.operation():
+                resource = self.apply_bulk_operation(resource_type, operation)
+            return self.service.bulk_success(request.base_url, operation, outcome, resource), resource
+        except Exception as exc:
+            failure = scim_exception(exc, self._request_id)
+            if isinstance(failure, ServiceUnavailable):
+                if not has_changed_anything(plan):
+                    raise failure from exc
+                self._out_of_reach = failure
+            return {**outcome, "status": failure.status, "response": error_of(failure)}, None
 
     def patch_resource(
         self,
@@ -22,13 +64,17 @@ class BridgeHandler(ScimHandler):
         conditions: Conditions,
     ) -> Resource[Any]:
         """Apply a PATCH to a stored resource."""
-        current = self.storage.get(resource_type, resource_id)
+        current, membership = self.storage.parted(resource_type, resource_id)
+        refuse_long_work(current, patch_op)
         version = current.meta.version if current.meta else None
-        patched = self.service.apply_patch(current, patch_op, conditions)
+        to_make = entries_to_make(current, patch_op) if membership is None else ()
+        patched = self.service.apply_patch(current, patch_op, conditions, membership)
+        if to_make:
+            self.storage.tolerate(to_make)
         if patched is None:
             self.storage.repeated(resource_type, resource_id)
             return current
-        return self.storage.update(resource_type, patched, expected_version=version)
+        return self.storage.update(resource_type, patched, expected_version=version, membership=membership)
 
     def replace_resource(
         self,

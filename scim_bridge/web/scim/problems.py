@@ -1,13 +1,14 @@
 """Every exception as a SCIM Error (RFC 7644 §3.12): its status, and words for whoever reads it."""
 
-from scim2_models import InvalidValueException, SCIMException, ScimProvider
+from http import HTTPStatus
+
+from scim2_models import Error, InvalidValueException, SCIMException, ScimProvider
 from scim2_server.responses import ScimResponse
 from scim2_server.service import ScimService
-from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.delivery.intake import IncompleteRefused
 from scim_bridge.logs import get_logger
-from scim_bridge.storage.database import is_out_of_reach
+from scim_bridge.storage.database import is_out_of_reach, loggable
 from scim_bridge.web.scim.wording import reworded
 
 log = get_logger(__name__)
@@ -49,7 +50,9 @@ class BodyTooLarge(SCIMException):
     status = 413
 
     def __init__(self, limit: int) -> None:
-        super().__init__(detail=f"the body is larger than {limit} bytes, which is the limit: send less at once")
+        super().__init__(
+            detail=f"the body is larger than {limit} bytes, which is the limit: send less at once, in several requests"
+        )
 
 
 class _Errors(ScimService):
@@ -64,19 +67,27 @@ def answer_of(exc: Exception, provider: ScimProvider, *, request_id: str) -> Sci
 
     :param request_id: Joins the log's line and the answer that hides the cause.
     """
-    answered = _as_scim(exc, request_id)
-    response = _Errors(provider).error_response(answered)
-    if response.body is not None and isinstance(answered, SCIMException):
-        response.body["detail"] = reworded(answered.detail)
+    answered = scim_exception(exc, request_id)
+    # Errors carry no cursor, so there is nothing to seal with the secret that the library insists on.
+    response = _Errors(provider, secret=b"").error_response(answered)
+    if response.body is not None:
+        response.body["detail"] = error_of(answered).detail
     if isinstance(answered, ServiceUnavailable | TooManyRequests):
         response.headers["Retry-After"] = str(max(1, round(answered.retry_after_seconds)))
-    if response.status >= 500:
-        return response
-    log.info("scim.refused", status=int(response.status), scim_type=getattr(answered, "scim_type", None) or None)
     return response
 
 
-def _as_scim(exc: Exception, request_id: str) -> SCIMException:
+def error_of(exc: SCIMException) -> Error:
+    """The error of a request, or of one operation of a bulk request, in words with a cure; a refusal is logged."""
+    error = exc.to_error()
+    error.detail = reworded(exc.detail)
+    if exc.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.info("scim.refused", status=int(exc.status), scim_type=exc.scim_type or None)
+    return error
+
+
+def scim_exception(exc: Exception, request_id: str) -> SCIMException:
+    """What a failure is towards the client; one of our own is logged, and hidden."""
     if isinstance(exc, SCIMException):
         return exc
     if isinstance(exc, IncompleteRefused):
@@ -86,9 +97,7 @@ def _as_scim(exc: Exception, request_id: str) -> SCIMException:
         return ServiceUnavailable(
             DATABASE_RETRY_SECONDS, detail="the bridge can't reach its database: nothing was changed, try again later"
         )
-    # A database's own words may quote a row, so only their kind is logged.
-    told = None if isinstance(exc, SQLAlchemyError) else exc
-    log.error("scim.failed", request_id=request_id, error=type(exc).__name__, exc_info=told)
+    log.error("scim.failed", request_id=request_id, error=type(exc).__name__, exc_info=loggable(exc))
     failure = SCIMException(detail=f"the bridge failed at this request; its log has the cause under {request_id}")
     failure.status = 500
     return failure

@@ -14,6 +14,7 @@ from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 
 from scim_bridge.logs import get_logger
+from scim_bridge.storage.secrets import CURSORS
 from scim_bridge.web.scim.bodies import refuse_unstorable_text
 from scim_bridge.web.scim.handler import BridgeHandler
 from scim_bridge.web.scim.problems import BodyTooLarge, answer_of
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 DEFAULT_TENANT = "default"
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-MAX_NAMED = 50
-"""How many ignored names one line of the log tells."""
+BULK = "Bulk"
+"""The path of bulk requests (RFC 7644 §3.7)."""
 
 
 def scim_blueprint(world: ScimWorld) -> flask.Blueprint:
@@ -42,16 +42,18 @@ def scim_blueprint(world: ScimWorld) -> flask.Blueprint:
     def of_tenant(name: str, path: str = "") -> flask.Response:
         return _answer(world, flask.request, name, f"/tenants/{name}/scim/v2", path)
 
-    for prefix, view in (("/scim/v2", of_default), ("/tenants/<name>/scim/v2", of_tenant)):
-        for rule in (prefix, f"{prefix}/", f"{prefix}/<path:path>"):
-            blueprint.add_url_rule(
-                rule, view_func=view, methods=METHODS, strict_slashes=False, provide_automatic_options=False
-            )
-
     @blueprint.record_once
-    def tolerate_slashes(state: Any) -> None:
+    def install(state: Any) -> None:
+        app: flask.Flask = state.app
+        for prefix, view in (("/scim/v2", of_default), ("/tenants/<name>/scim/v2", of_tenant)):
+            endpoint = f"{blueprint.name}.{view.__name__}"
+            app.view_functions[endpoint] = view
+            for rule in (prefix, f"{prefix}/", f"{prefix}/<path:path>"):
+                # Flask's own way to add a rule wants its methods. Without any, one that SCIM doesn't know gets
+                # here too, and a SCIM Error instead of Flask's page.
+                app.url_map.add(app.url_rule_class(rule, endpoint=endpoint, strict_slashes=False))
         # Flask answers a doubled slash with a redirect, which a POST doesn't follow (rule A6).
-        state.app.wsgi_app = _single_slashes(state.app.wsgi_app)
+        app.wsgi_app = _single_slashes(app.wsgi_app)  # type: ignore[method-assign]
 
     return blueprint
 
@@ -61,45 +63,58 @@ def _answer(world: ScimWorld, request: flask.Request, tenant: str, prefix: str, 
     try:
         # First of all: whoever has no credential learns nothing, not even whether there is such a tenant.
         subject = world.authenticate(request, tenant)
-        storage, service = _parts(world, tenant, request_id, writes=_writes(request.method, path))
+        storage, service = _parts(world, tenant, request_id, request.method, path)
         asked = ScimRequest(
             method="GET" if request.method == "HEAD" else request.method,
             base_url=world.server_base_url.rstrip("/") + prefix,
             path=_readable(path, "the path"),
-            query={name: _readable(value, f"the parameter {name}") for name, value in request.args.items()},
+            query=_query(request),
             headers=list(request.headers.items()),
             body=_body(request, world.max_body_bytes),
             subject=subject,
         )
-        answer = BridgeHandler(service, storage).handle(asked)
+        answer = BridgeHandler(service, storage, request_id).handle(asked)
     except Exception as exc:
         answer = answer_of(exc, world.provider, request_id=request_id)
     return _response(answer)
 
 
-def _parts(world: ScimWorld, tenant: str, request_id: str, *, writes: bool) -> tuple[BridgeStorage, BridgeService]:
+def _parts(
+    world: ScimWorld, tenant: str, request_id: str, method: str, path: str
+) -> tuple[BridgeStorage, BridgeService]:
     """Storage and service of one request: cheap to make, and nothing ambient is needed."""
     provider: ScimProvider = world.provider
     storage = BridgeStorage(
         world.database,
         tenant,
         provider,
-        world.intake(tenant, request_id),
+        # A bulk request only queues: its people would spend the one budget that the request has (rule A4).
+        world.intake(tenant, request_id, queues_only=path.strip("/") == BULK),
         lambda ticket: world.deliver(tenant, ticket),
-        writes=writes,
+        writes=_writes(method, path),
     )
     service = BridgeService(
         provider,
         patch_status=world.patch_status,
         max_filter_length=world.max_filter_length,
+        max_patch_operations=world.max_patch_operations,
         views=storage.delivery_views,
-        ignored=lambda names: _log_ignored(tenant, names),
+        whole=storage.whole,
+        tolerated=storage.tolerate,
+        cursor_secret=lambda: world.secrets.of(tenant, CURSORS),
     )
     return storage, service
 
 
 def _writes(method: str, path: str) -> bool:
     return method not in ("GET", "HEAD", "OPTIONS") and not path.rstrip("/").endswith(".search")
+
+
+def _query(request: flask.Request) -> dict[str, str]:
+    return {
+        _readable(name, "the name of a parameter"): _readable(value, f"the parameter {name}")
+        for name, value in request.args.items()
+    }
 
 
 def _readable(text: str, where: str) -> str:
@@ -121,12 +136,6 @@ def _body(request: flask.Request, limit: int) -> bytes:
     if len(body) > limit:
         raise BodyTooLarge(limit)
     return body
-
-
-def _log_ignored(tenant: str, names: tuple[str, ...]) -> None:
-    # A filter within a path may hold a value, which is personal data: only the name is told.
-    told = [re.sub(r"\[.*\]", "[]", name) for name in names[:MAX_NAMED]]
-    log.info("scim.ignored", tenant=tenant, attributes=told, count=len(names))
 
 
 def _response(answer: ScimResponse) -> flask.Response:

@@ -7,12 +7,17 @@ from scim2_models import (
     PreconditionFailedException,
     Resource,
     ResourceType,
+    ResponseParameters,
     ScimProvider,
     UniquenessException,
 )
 
+from scim_bridge.domain.documents import JsonObject
 from scim_bridge.scim.documents import Identity, document_of, resource_of
 from scim_bridge.scim.keys import keys_of
+from scim_bridge.scim.membership import MEMBERS, Membership
+from scim_bridge.scim.projection import unasked
+from scim_bridge.scim.shapes import shape_of
 from scim_bridge.storage.filters import Model
 from scim_bridge.storage.resources import StoredResource, Taken
 from scim_bridge.web.scim.bodies import refuse_unstorable
@@ -28,15 +33,38 @@ class Rows:
         """The model of a type, its extensions included."""
         return cast(Model, self._provider.model_for(resource_type))
 
-    def resource(self, resource_type: ResourceType, stored: StoredResource) -> Resource[Any]:
-        """The resource that a row is of."""
-        return resource_of(self.model(resource_type), self._provider, stored.document, identity_of(stored))
+    def resource(
+        self,
+        resource_type: ResourceType,
+        stored: StoredResource,
+        response_parameters: ResponseParameters[Any] | None = None,
+    ) -> Resource[Any]:
+        """The resource that a row is of, as far as the answer needs it."""
+        model, document = self.model(resource_type), stored.document
+        left_out = unasked(model, response_parameters) & document.keys()
+        if left_out:
+            document = {name: value for name, value in document.items() if name not in left_out}
+        return resource_of(model, self._provider, document, identity_of(stored))
+
+    def parted(self, resource_type: ResourceType, stored: StoredResource) -> tuple[Resource[Any], Membership | None]:
+        """The resource that a row is of; a group's members apart, so that a PATCH need not read them all."""
+        model = self.model(resource_type)
+        if MEMBERS not in shape_of(model).attributes:
+            return self.resource(resource_type, stored), None
+        document = {name: value for name, value in stored.document.items() if name != MEMBERS}
+        membership = Membership(model, _entries(stored.document), _entries(stored.keys))
+        return resource_of(model, self._provider, document, identity_of(stored)), membership
 
     def prepared(
-        self, resource_type: ResourceType, resource: Resource[Any], identity: Identity
+        self,
+        resource_type: ResourceType,
+        resource: Resource[Any],
+        identity: Identity,
+        membership: Membership | None = None,
     ) -> tuple[Resource[Any], StoredResource]:
         """A resource as it will be read, and its row.
 
+        :param membership: The members of a group that was given without them.
         :raises InvalidValueException: when it holds text that no database keeps.
         """
         document = document_of(resource)
@@ -44,6 +72,10 @@ class Rows:
         read = resource_of(self.model(resource_type), self._provider, document, identity)
         with self._provider:
             keys = keys_of(read)
+        if membership is not None and membership.members:
+            # Each was looked at when it came.
+            document |= {MEMBERS: membership.members}
+            keys |= {MEMBERS: membership.keys} if membership.keys else {}
         return read, StoredResource(
             id=identity.id,
             resource_type=identity.resource_type,
@@ -53,6 +85,10 @@ class Rows:
             created_at=identity.created_at,
             last_modified_at=identity.last_modified_at,
         )
+
+
+def _entries(document: JsonObject) -> list[JsonObject]:
+    return cast(list[JsonObject], document.get(MEMBERS) or [])
 
 
 def identity_of(stored: StoredResource) -> Identity:

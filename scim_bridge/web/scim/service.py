@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 from scim2_models import (
+    BulkOperation,
     Context,
-    InvalidFilterException,
     InvalidValueException,
     PatchOp,
     Resource,
@@ -19,7 +19,6 @@ from scim2_models import (
 )
 from scim2_server.conditions import Conditions
 from scim2_server.responses import ScimResponse
-from scim2_server.service import ScimService
 from scim2_server.storage import SearchPage
 from scim2_server.utils import parametrize
 
@@ -27,18 +26,31 @@ from scim_bridge.domain.delivery_state import DeliveryView
 from scim_bridge.scim.entra import Rewritten, rewrite_resource
 from scim_bridge.scim.entra_patch import rewrite_patch
 from scim_bridge.scim.extension import NAME
+from scim_bridge.scim.membership import Membership
 from scim_bridge.scim.shapes import shape_of
+from scim_bridge.scim.tolerated import Toleration
 from scim_bridge.web.scim.bodies import decoded, decoded_object
+from scim_bridge.web.scim.bulk import BulkService, Operation
+from scim_bridge.web.scim.cursors import LateCursors
+from scim_bridge.web.scim.search_bounds import LAST_INDEX, refuse_large_search, refuse_unanswerable
 from scim_bridge.web.scim.wording import explained
+from scim_bridge.web.scim.write_bounds import (
+    refuse_large_patch,
+    refuse_large_resource,
+    refuse_many_entries,
+    refuse_many_operations,
+)
 
 Views = Callable[[Iterable[str]], Mapping[str, DeliveryView]]
 
 
-class BridgeService(ScimService):
+class BridgeService(BulkService):
     """The steps of the protocol, for one request.
 
     :param views: How far the delivery of users has come, by their ids.
-    :param ignored: Told the names of the attributes that were left out (rule A7).
+    :param whole: A patched resource with all that its answer shows of it.
+    :param tolerated: Told how a body departs from the RFCs, by kind and name (rule A7).
+    :param cursor_secret: What the tenant's cursors are sealed with; called for requests with a cursor alone.
     """
 
     def __init__(
@@ -47,45 +59,77 @@ class BridgeService(ScimService):
         *,
         patch_status: int,
         max_filter_length: int,
+        max_patch_operations: int,
         views: Views,
-        ignored: Callable[[tuple[str, ...]], None],
+        whole: Callable[[Resource[Any], ResponseParameters[Any]], Resource[Any]],
+        tolerated: Callable[[tuple[Toleration, ...]], None],
+        cursor_secret: Callable[[], str],
     ) -> None:
-        super().__init__(provider)
+        super().__init__(provider, secret=b"")
+        # The library wants the secret now, for every request; fetching it would cost all those without a cursor.
+        self._cursors = LateCursors(cursor_secret)
         self._patch_status = patch_status
         self._max_filter_length = max_filter_length
+        self._max_patch_operations = max_patch_operations
         self._views = views
-        self._ignored = ignored
+        self._whole = whole
+        self._tolerated = tolerated
 
     # -- Reading requests -----------------------------------------------
 
     def read_creation(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> Resource[Any]:
         """The resource of a POST."""
-        return self._read_resource(resource_type, body, content_type, Context.RESOURCE_CREATION_REQUEST)
+        self.ensure_json(content_type)
+        return self._resource(resource_type, decoded_object(body), Context.RESOURCE_CREATION_REQUEST)
 
     def read_replacement(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> Resource[Any]:
         """The resource of a PUT."""
-        return self._read_resource(resource_type, body, content_type, Context.RESOURCE_REPLACEMENT_REQUEST)
+        self.ensure_json(content_type)
+        return self._resource(resource_type, decoded_object(body), Context.RESOURCE_REPLACEMENT_REQUEST)
 
     def read_patch(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> "PatchOp[Any]":
         """The operations of a PATCH."""
         self.ensure_patch_supported()
         self.ensure_json(content_type)
-        model = self.get_model(resource_type)
-        rewritten = rewrite_patch(shape_of(model), decoded_object(body))
-        patch_op: PatchOp[Any] = self._validated(parametrize(PatchOp, model), rewritten, Context.RESOURCE_PATCH_REQUEST)
-        return patch_op
+        return self._patch_op(resource_type, decoded_object(body))
+
+    def read_bulk_data(self, resource_type: ResourceType, operation: Operation) -> Operation:
+        """An operation of a bulk request, its data read as the body of a single request is."""
+        sent: Any = operation.data
+        match operation.method:
+            case BulkOperation.Method.post:
+                data = self._resource(resource_type, sent, Context.RESOURCE_CREATION_REQUEST)
+            case BulkOperation.Method.put:
+                data = self._resource(resource_type, sent, Context.RESOURCE_REPLACEMENT_REQUEST)
+            case BulkOperation.Method.patch:
+                return operation.model_copy(update={"data": self._patch_op(resource_type, sent)})
+            case _:
+                return operation
+        return operation.model_copy(update={"data": data})
 
     def apply_patch(
-        self, current: Resource[Any], patch_op: "PatchOp[Any]", conditions: Conditions
+        self,
+        current: Resource[Any],
+        patch_op: "PatchOp[Any]",
+        conditions: Conditions,
+        membership: Membership | None = None,
     ) -> Resource[Any] | None:
-        """The state after a PATCH, or None where it changes nothing."""
+        """The state after a PATCH, or None where it changes nothing.
+
+        :param membership: The members of a group that is given without them; they are changed in place.
+        """
         try:
-            patched = super().apply_patch(current, patch_op, conditions)
+            if membership is None:
+                patched = super().apply_patch(current, patch_op, conditions)
+            else:
+                self.check_preconditions(current, "PATCH", conditions)
+                patched = current if membership.apply(current, patch_op) else None
         except SCIMException as exc:
             if isinstance(exc.__cause__, ValidationError):
                 raise explained(exc.__cause__) from exc
             raise
         self._refuse_blank(current)
+        refuse_many_entries(current)
         return patched
 
     def decode_body(self, body: bytes, content_type: str | None) -> Any:
@@ -95,43 +139,51 @@ class BridgeService(ScimService):
 
     def read_search(self, resource_types: list[ResourceType], payload: Any) -> tuple[SearchRequest[Any], Any]:
         """The search that a query or a body asks for."""
-        text = payload.get("filter") if isinstance(payload, dict) else None
-        if isinstance(text, str) and len(text) > self._max_filter_length:
-            raise InvalidFilterException(
-                detail=f"the filter has {len(text)} characters, {self._max_filter_length} are allowed: "
-                "send a shorter one"
-            )
+        refuse_unanswerable(payload, self.search_models(resource_types), self._max_filter_length)
         try:
-            return super().read_search(resource_types, payload)
+            search_request, position = super().read_search(resource_types, payload)
         except SCIMException as exc:
             raise _explained(exc) from exc
+        if search_request.start_index is not None:
+            search_request.start_index = min(search_request.start_index, LAST_INDEX)
+        return search_request, position
 
     def read_response_parameters(
         self, resource_type: ResourceType, query: Mapping[str, str]
     ) -> ResponseParameters[Any]:
         """The attributes that the answer is to have."""
+        refuse_large_search(query, self._max_filter_length)
         try:
             return super().read_response_parameters(resource_type, query)
         except SCIMException as exc:
             raise _explained(exc) from exc
 
-    def _read_resource(
-        self, resource_type: ResourceType, body: bytes, content_type: str | None, context: Context
-    ) -> Resource[Any]:
-        self.ensure_json(content_type)
+    def _resource(self, resource_type: ResourceType, body: dict[str, Any], context: Context) -> Resource[Any]:
+        refuse_large_resource(body, max_filter_length=self._max_filter_length, max_filters=self._max_patch_operations)
         model = self.get_model(resource_type)
-        rewritten = rewrite_resource(shape_of(model), decoded_object(body))
-        resource: Resource[Any] = self._validated(model, rewritten, context)
-        self._refuse_blank(resource)
+        resource: Resource[Any] = self._validated(model, rewrite_resource(shape_of(model), body), context)
         return resource
 
+    def _patch_op(self, resource_type: ResourceType, body: dict[str, Any]) -> "PatchOp[Any]":
+        limit = self._max_patch_operations
+        refuse_large_patch(body, max_filter_length=self._max_filter_length, max_operations=limit)
+        model = self.get_model(resource_type)
+        rewritten = rewrite_patch(shape_of(model), body)
+        refuse_many_operations(rewritten.body, limit)
+        patch_op: PatchOp[Any] = self._validated(parametrize(PatchOp, model), rewritten, Context.RESOURCE_PATCH_REQUEST)
+        return patch_op
+
     def _validated(self, model: Any, rewritten: Rewritten, context: Context) -> Any:
-        if rewritten.ignored:
-            self._ignored(rewritten.ignored)
         try:
-            return model.model_validate(rewritten.body, scim_ctx=context)
+            validated = model.model_validate(rewritten.body, scim_ctx=context)
         except ValidationError as exc:
             raise explained(exc) from exc
+        if isinstance(validated, Resource):
+            self._refuse_blank(validated)
+        if rewritten.tolerated:
+            # Last: what is refused isn't counted, not even with the next operation of a bulk request.
+            self._tolerated(rewritten.tolerated)
+        return validated
 
     @staticmethod
     def _refuse_blank(resource: Resource[Any]) -> None:
@@ -178,13 +230,13 @@ class BridgeService(ScimService):
     ) -> ScimResponse:
         """The answer to a PATCH: the whole resource, or nothing, as it is set up."""
         asks = response_parameters.attributes or response_parameters.excluded_attributes
-        answer = self.resource_response(
-            self.publish(base_url, resource), Context.RESOURCE_PATCH_RESPONSE, response_parameters
-        )
         if self._patch_status == HTTPStatus.OK or asks:
-            return answer
-        headers = {name: value for name, value in answer.headers.items() if name == "ETag"}
-        return ScimResponse(HTTPStatus.NO_CONTENT, None, headers)
+            whole = self._whole(resource, response_parameters)
+            return self.resource_response(
+                self.publish(base_url, whole), Context.RESOURCE_PATCH_RESPONSE, response_parameters
+            )
+        version = resource.meta.version if resource.meta else None
+        return ScimResponse(HTTPStatus.NO_CONTENT, None, {"ETag": version} if version else {})
 
 
 def _explained(exc: SCIMException) -> SCIMException:

@@ -23,12 +23,15 @@ from scim_bridge.domain.delivery_state import DeliveryView
 from scim_bridge.domain.documents import UserId
 from scim_bridge.logs import get_logger
 from scim_bridge.scim.documents import Identity
+from scim_bridge.scim.membership import Membership
 from scim_bridge.scim.reading import DITIO_URN
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.filters import Model, condition
 from scim_bridge.storage.json_sql import json_sql
+from scim_bridge.storage.paging import place_at, position_of
 from scim_bridge.storage.resources import Resources, StoredResource, Taken, delivery_columns
-from scim_bridge.storage.sorting import ordering
+from scim_bridge.storage.searches import Search
+from scim_bridge.storage.sorting import order_of
 from scim_bridge.storage.tables import resources
 from scim_bridge.web.scim.rows import Rows, check_version, identity_of, not_found, uniqueness
 from scim_bridge.web.scim.transaction import Transaction
@@ -47,6 +50,8 @@ class BridgeStorage(ScimStorage):
     :param deliver: Tries a delivery, as `Transaction` says.
     :param writes: Whether the request may write: then its transaction takes the write lock at once.
     """
+
+    supports_cursors = True
 
     def __init__(
         self,
@@ -68,7 +73,9 @@ class BridgeStorage(ScimStorage):
         self._sql = json_sql(database.engine.dialect.name)
         self._rows = Rows(provider)
         self._transaction = Transaction(database, tenant, deliver)
+        self.tolerate = self._transaction.tolerate
         self._views: dict[str, DeliveryView | None] = {}
+        self._parted: dict[str, StoredResource] = {}
 
     @contextmanager
     def operation(self) -> Generator[None]:
@@ -92,7 +99,26 @@ class BridgeStorage(ScimStorage):
             if stored is None:
                 raise not_found(resource_type, resource_id)
             self._remember([stored])
-            return self._rows.resource(resource_type, stored)
+            return self._rows.resource(resource_type, stored, response_parameters)
+
+    def parted(self, resource_type: ResourceType, resource_id: str) -> tuple[Resource[Any], Membership | None]:
+        """A resource to be patched, locked; a group without its members, which stand beside it."""
+        with self._transaction.open(writes=True) as connection:
+            stored = self._lock(connection, resource_type, resource_id)
+        resource, membership = self._rows.parted(resource_type, stored)
+        if membership is not None:
+            self._parted[resource_id] = stored
+        return resource, membership
+
+    def whole(
+        self, resource: Resource[Any], response_parameters: ResponseParameters[Any] | None = None
+    ) -> Resource[Any]:
+        """A resource with the members that it was parted from, where the answer needs them."""
+        stored = self._parted.get(str(resource.id))
+        if stored is None:
+            return resource
+        resource_type = next(each for each in self._provider.resource_types if each.name == stored.resource_type)
+        return self._rows.resource(resource_type, stored, response_parameters)
 
     def search(
         self,
@@ -101,20 +127,21 @@ class BridgeStorage(ScimStorage):
         *,
         position: Any = None,
     ) -> SearchPage:
-        """One page by index, filtered and sorted by the database."""
+        """One page by index or by cursor, filtered and sorted by the database."""
         types = {str(each.name): each for each in resource_types}
         models = {name: self._rows.model(each) for name, each in types.items()}
+        order = order_of(search_request, models, self._sql, _COLUMNS)
         with self._transaction.open(writes=False) as connection:
-            page = Resources(connection, self._tenant).search(
-                list(types),
-                self._condition(search_request.filter, models),
-                ordering(search_request, models, self._sql, _COLUMNS),
-                offset=search_request.start_index_0 or 0,
-                limit=search_request.count,
+            found_by = Search(
+                connection, self._tenant, list(types), self._condition(search_request.filter, models), order
             )
+            if search_request.cursor is None:
+                page = found_by.by_number(search_request.start_index_0 or 0, search_request.count)
+            else:
+                page = found_by.from_place(place_at(position, order), search_request.count)
         self._remember(page.found)
-        found = [self._rows.resource(types[each.resource_type], each) for each in page.found]
-        return SearchPage(page.total, found)
+        found = [self._rows.resource(types[each.resource_type], each, search_request) for each in page.found]
+        return SearchPage(page.total, found, position_of(page.next), position_of(page.previous))
 
     def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
         """Store a new resource; a new user makes a person due."""
@@ -131,21 +158,31 @@ class BridgeStorage(ScimStorage):
         return created
 
     def update(
-        self, resource_type: ResourceType, resource: Resource[Any], *, expected_version: str | None = None
+        self,
+        resource_type: ResourceType,
+        resource: Resource[Any],
+        *,
+        expected_version: str | None = None,
+        membership: Membership | None = None,
     ) -> Resource[Any]:
-        """Store the new state of a resource; a changed user makes his person due."""
+        """Store the new state of a resource; a changed user makes his person due.
+
+        :param membership: The new members of a group that was parted from them.
+        """
         with self._transaction.open(writes=True) as connection:
             before = self._lock(connection, resource_type, str(resource.id))
             check_version(before, expected_version)
             identity = replace(
                 identity_of(before), version=before.version + 1, last_modified_at=self._database.now(connection)
             )
-            updated, stored = self._rows.prepared(resource_type, resource, identity)
+            updated, stored = self._rows.prepared(resource_type, resource, identity, membership)
             try:
                 Resources(connection, self._tenant).replace(stored)
             except Taken as exc:
                 raise uniqueness(resource_type, exc) from exc
             self._transaction.locked.pop(before.id, None)
+            if membership is not None:
+                self._parted[before.id] = stored
             if resource_type.name == USER:
                 self._transaction.collect(
                     self._intake.user_changed(connection, UserId(stored.id), {**stored.document}, before.document)

@@ -8,10 +8,15 @@ from sqlalchemy import Connection
 
 from scim_bridge.delivery.intake import Ticket
 from scim_bridge.logs import get_logger
-from scim_bridge.storage.database import Database
+from scim_bridge.scim.tolerated import Toleration
+from scim_bridge.storage.database import Database, loggable
+from scim_bridge.storage.quirks import Quirks
 from scim_bridge.storage.resources import StoredResource
 
 log = get_logger(__name__)
+
+MAX_NAMED = 50
+"""How many departures from the RFCs one line of the log names."""
 
 
 class Transaction:
@@ -27,6 +32,7 @@ class Transaction:
         self._deliver = deliver
         self._connection: Connection | None = None
         self._tickets: list[Ticket] = []
+        self._tolerated: set[Toleration] = set()
         self.locked: dict[str, StoredResource] = {}
         """The rows, by id, that nobody else changes until it ends."""
 
@@ -44,8 +50,12 @@ class Transaction:
             self._connection = connection
             try:
                 yield connection
+                if writes and self._tolerated:
+                    # Last of all: the rows are busy ones, and locked until the commit.
+                    Quirks(connection, self._tenant).count(self._tolerated, now=self._database.now(connection))
             finally:
                 self._connection = None
+                self._tolerated = set()
                 self.locked = {}
         self.has_written = self.has_written or writes
         for ticket in self._tickets:
@@ -56,11 +66,22 @@ class Transaction:
         if ticket is not None:
             self._tickets.append(ticket)
 
+    def tolerate(self, found: tuple[Toleration, ...]) -> None:
+        """Count how the next write departs from the RFCs, within its own transaction: what is refused isn't counted."""
+        log.info("scim.tolerated", tenant=self._tenant, quirks=[" ".join(each) for each in found[:MAX_NAMED]])
+        self._tolerated.update(found)
+
     def _try_delivery(self, ticket: Ticket) -> None:
         """Whatever goes wrong but a refusal leaves the write accepted (rule A2)."""
         try:
             self._deliver(ticket)
         except SCIMException:
             raise
-        except Exception:
-            log.exception("scim.delivery_failed", tenant=self._tenant, person_id=ticket.person_id)
+        except Exception as exc:
+            log.error(
+                "scim.delivery_failed",
+                tenant=self._tenant,
+                person_id=ticket.person_id,
+                error=type(exc).__name__,
+                exc_info=loggable(exc),
+            )

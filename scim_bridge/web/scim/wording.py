@@ -14,6 +14,9 @@ from scim2_models import Error, SCIMException
 MAX_SHOWN = 100
 """How much of a value a message shows, in characters."""
 
+_PARAMETERS = ("attributes", "excludedAttributes", "sortBy")
+"""Parameters of a search that hold names; what is wrong with one of them is told of the name alone."""
+
 _KINDS = {
     "bool": ("a boolean", "send true or false"),
     "string": ("a text", 'send a text such as "x"'),
@@ -41,6 +44,21 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             'sortBy names "{0}", which is no attribute here: see /Schemas for the names',
         ),
         (
+            r"^Cursor value is invalid",
+            "the cursor is not one of this search: send nextCursor or previousCursor as it was answered, with the "
+            "parameters of the first page unchanged, or an empty cursor for the first page",
+        ),
+        (
+            r"^Count value is invalid",
+            "count is not what the cursor was answered with: send the same count for every page, or an empty "
+            "cursor to begin anew with another",
+        ),
+        (
+            r"cannot have both a cursor and a startIndex",
+            "the search has both cursor and startIndex: send one of them, cursor to follow pages, startIndex to "
+            "count through them",
+        ),
+        (
             r"invalid syntax at column (\d+)",
             "the filter or path can't be read from column {0} on: write it as in "
             'userName eq "x", with the value in double quotes',
@@ -56,6 +74,27 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (
             r"attribute '(?:urn:.+:)?([^:]+)' is not multi-valued and holds no values to select",
             "the filter has brackets after {0}, which has one value only: write it without brackets",
+        ),
+        (
+            r"^'(.+)' is not in attribute notation",
+            'there is a filter in "{0}", where the name of an attribute should stand: write it as in emails.value',
+        ),
+        (
+            r"^'(.+)' is a complex attribute, sort on",
+            "sortBy names {0}, which has parts: name one of them, as in name.familyName",
+        ),
+        (
+            r"^'(.+)' is a binary attribute and cannot be sorted on",
+            "sortBy names {0}, whose values have no order: name another attribute",
+        ),
+        (
+            r"^number out of range: (.+)",
+            "the filter compares with {0}, which is too large for a number: send a smaller one",
+        ),
+        (
+            r"^a value selection cannot apply to the sub-attribute '(.+)'",
+            'the filter or path has brackets after "{0}", which is a part: write them after the whole attribute, '
+            'as in emails[type eq "work"].value',
         ),
         (
             r"'(.+)' is read-only",
@@ -81,6 +120,15 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             'an operation "{0}" has no value: send one, or use "remove"',
         ),
         (r"^the value written to '' must be", "an operation without a path has no object as its value: send one"),
+        (r"^the value written to '(.+)' must be", "{0} has no object as its value: send its attributes in an object"),
+        (
+            r"^the value contradicts the filter of '(.+)'",
+            "the value contradicts the filter in the path {0}: send a value that meets the filter, or another path",
+        ),
+        (
+            r"^Multiple (?:values marked as primary|primary values already exist)",
+            "more than one entry of an attribute would be primary: mark one only",
+        ),
         (r"^the filter nests more than (\d+)", "the filter nests deeper than {0} levels: send a flatter one"),
         (
             r"Remove operation requires a path",
@@ -100,6 +148,8 @@ def explained(exc: ValidationError) -> SCIMException:
     error = Error.from_validation_error(first)
     if first["type"].startswith("scim_"):
         detail = reworded(first["msg"])
+        if first["loc"] and first["loc"][0] in _PARAMETERS and first["loc"][0] not in detail:
+            detail = f"{first['loc'][0]}: {detail}"
     else:
         where = error.detail.rpartition(": ")[2] if error.detail and first["loc"] else ""
         detail = _detail(first, where)

@@ -2,12 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
 
 import flask
 from scim2_models import ScimProvider
 
 from scim_bridge.delivery.intake import Intake, Ticket
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.secrets import Secrets
+
+
+class MakesIntake(Protocol):
+    """Makes the intake of one request."""
+
+    def __call__(self, tenant: str, request_id: str, *, queues_only: bool) -> Intake:
+        """The intake of a tenant's request. :param queues_only: Nobody is delivered while it waits (rule A4)."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +34,22 @@ class ScimWorld:
 
     max_body_bytes: int
     max_filter_length: int
+    max_patch_operations: int
     authenticate: Callable[[flask.Request, str], object]
     """Who calls, for a tenant.
 
     Raises `UnauthorizedException` for a credential that is wrong, `TooManyRequests` or `ServiceUnavailable`.
     """
 
-    intake: Callable[[str, str], Intake]
-    """The intake of a tenant, for the request with an id."""
+    intake: MakesIntake
 
     deliver: Callable[[str, Ticket], None]
     """Tries a delivery of a tenant within the request's budget."""
 
     request_id: Callable[[], str]
     """The id of the request that is being served."""
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """What all processes share and nobody else knows; remembered for the life of this one."""
+        return Secrets(self.database)

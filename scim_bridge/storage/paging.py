@@ -1,0 +1,168 @@
+"""Pages that follow each other by cursor (RFC 9865): the place where one ends is where the next begins.
+
+A place is the sort value and the id of a resource, which may be deleted meanwhile: what comes after is
+compared with the place, and never counted, so nothing is skipped or told twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import isfinite
+from typing import Any
+
+from scim2_models import InvalidCursorException
+from sqlalchemy import ColumnElement, Float, Row, Select, and_, false, not_, null, or_, true
+from sqlalchemy.types import TypeEngine
+
+from scim_bridge.storage.types import UtcDateTime
+
+Value = str | float | datetime | None
+
+_FORWARD, _BACKWARD = "next", "previous"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page begins or ends: beside a resource, which is not on that page."""
+
+    value: Value
+    """What orders the resource; None where it has no such value, or where nothing is sorted."""
+
+    id: str
+    is_backward: bool = False
+    """Whether the page ends here, instead of beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order in which no two resources are equal."""
+
+    value: ColumnElement[Any] | None
+    """What is ordered by first, missing ones last; None for nothing but the tie."""
+
+    tie: ColumnElement[Any]
+    """Orders what is equal: the id, never NULL."""
+
+    is_descending: bool = False
+
+    def columns(self, *, from_behind: bool = False) -> list[ColumnElement[Any]]:
+        """What to order a statement by."""
+        columns = [self.tie] if self.value is None else [self.value.is_(None), self.value, self.tie]
+        return [each.desc() for each in columns] if self.is_descending != from_behind else columns
+
+    def reaches(self, place: Place) -> ColumnElement[bool]:
+        """Whether a resource is on the far side of a place: after it, or before it on the way back. Never NULL."""
+        return self._above(place) if self.is_descending == place.is_backward else self._below(place)
+
+    def _above(self, place: Place) -> ColumnElement[bool]:
+        tie = self.tie > place.id
+        if self.value is None:
+            return tie
+        if place.value is None:
+            return and_(self.value.is_(None), tie)
+        return or_(self.value.is_(None), self.value > place.value, and_(self.value == place.value, tie))
+
+    def _below(self, place: Place) -> ColumnElement[bool]:
+        tie = self.tie < place.id
+        if self.value is None:
+            return tie
+        if place.value is None:
+            return or_(self.value.is_not(None), tie)
+        below = or_(self.value < place.value, and_(self.value == place.value, tie))
+        return and_(self.value.is_not(None), below)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One page in an order: so many from a place on, or up to it; from the beginning without one."""
+
+    order: Order
+    place: Place | None
+    limit: int | None
+
+    def statement(self, matching: Select[Any], others: Select[Any], total: ColumnElement[int]) -> Select[Any]:
+        """The page, with what `turned` and the caller have to know beside the resources.
+
+        :param matching: The resources that match, on all pages.
+        :param others: The same, to look for one on the near side of the place.
+        :param total: How many they are; the column `total` of each row.
+        """
+        order, far = self.order, self._far()
+        near = others.where(not_(far)).correlate(None).exists() if self.place is not None else false()
+        sort_value = null() if order.value is None else order.value
+        page = matching.where(far).order_by(*order.columns(from_behind=self._is_backward))
+        if self.limit is not None:
+            # One more, which tells whether there is another page.
+            page = page.limit(self.limit + 1)
+        return page.add_columns(sort_value.label("sort_value"), near.label("has_near"), total.label("total"))
+
+    def turned(self, rows: Sequence[Row[Any]]) -> tuple[list[Row[Any]], Place | None, Place | None]:
+        """The rows of the page in their order, where the next page begins, and where the previous one ends."""
+        shown = list(rows[: self.limit])
+        has_far, has_near = len(rows) > len(shown), bool(rows[0].has_near)
+        if self._is_backward:
+            shown.reverse()
+        has_next, has_previous = (has_near, has_far) if self._is_backward else (has_far, has_near)
+        return (
+            shown,
+            Place(shown[-1].sort_value, shown[-1].id) if has_next else None,
+            Place(shown[0].sort_value, shown[0].id, is_backward=True) if has_previous else None,
+        )
+
+    @property
+    def _is_backward(self) -> bool:
+        return self.place is not None and self.place.is_backward
+
+    def _far(self) -> ColumnElement[bool]:
+        return true() if self.place is None else self.order.reaches(self.place)
+
+
+def position_of(place: Place | None) -> list[str | float | None] | None:
+    """A place as JSON, short: it travels in a URL."""
+    if place is None:
+        return None
+    value = place.value.isoformat() if isinstance(place.value, datetime) else place.value
+    return [_BACKWARD if place.is_backward else _FORWARD, value, place.id]
+
+
+def place_at(position: object, order: Order) -> Place | None:
+    """The place of a position; None is the beginning.
+
+    :raises InvalidCursorException: when it is no position in this order.
+    """
+    match position:
+        case None:
+            return None
+        case [("next" | "previous") as direction, value, str(resource_id)] if _can_be_asked(resource_id):
+            return Place(_value_of(value, order), resource_id, direction == _BACKWARD)
+    raise InvalidCursorException
+
+
+def _value_of(value: object, order: Order) -> Value:
+    """The sort value of a position, in the type of the order."""
+    kind: TypeEngine[Any] | None = None if order.value is None else order.value.type
+    match value:
+        case None:
+            return None
+        case float() if isinstance(kind, Float) and isfinite(value):
+            return value
+        case str() if isinstance(kind, UtcDateTime):
+            return _instant(value)
+        case str() if kind is not None and not isinstance(kind, Float) and _can_be_asked(value):
+            return value
+    raise InvalidCursorException
+
+
+def _instant(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError) as exc:
+        raise InvalidCursorException from exc
+    raise InvalidCursorException
+
+
+def _can_be_asked(text: str) -> bool:
+    """Whether a database takes the text: NUL and half a surrogate pair are refused by both."""
+    return "\x00" not in text and not any("\ud800" <= each <= "\udfff" for each in text)

@@ -1,0 +1,187 @@
+"""How much one write may bring along, so that a hostile one costs no more than an honest one (rule A7).
+
+Bodies, bulk requests and PATCH operations are bounded by settings. What is bounded here by a constant is far beyond
+anything that a client has a use for: what a body costs grows with its values rather than with its bytes.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from scim2_models import InvalidPathException, PayloadTooLargeException, Resource
+from scim2_models.path import FilterNode, LogicalExpr, Not, ValuePath
+
+from scim_bridge.scim.shapes import shape_of
+
+if TYPE_CHECKING:
+    from scim2_models import PatchOp
+
+MAX_PATH_LENGTH = 1000
+"""The longest path or key with a filter, in characters, where a filter may be longer: a PATCH has many of them."""
+
+MAX_PATHS_LENGTH = 60_000
+"""How long all paths and keys with a filter in one body may be together, in characters: room for a thousand of
+`members[value eq "a GUID"]`."""
+
+MAX_VALUES = 2000
+"""How many values a body may have, objects and lists included; a whole user has about a hundred. The members of a
+group don't count: these are many, and bounded by the size of the body."""
+
+MAX_BULK_VALUES = 20_000
+"""The same of a bulk request as a whole."""
+
+MAX_ENTRIES = 1000
+"""How many entries an attribute may come to have by a PATCH, the members of a group excepted."""
+
+MAX_COMPARISONS = 20_000
+"""How many comparisons the filters in the paths of one PATCH may take, each with each entry of its attribute."""
+
+MEMBERS = "members"
+
+
+def refuse_large_resource(body: Mapping[str, Any], *, max_filter_length: int, max_filters: int) -> None:
+    """Refuse a POST or PUT with too many values, or filtered paths among its keys that are too many or too long.
+
+    :raises InvalidPathException: a key is too long.
+    :raises PayloadTooLargeException: there are too many.
+    """
+    refuse_many_values(body)
+    _refuse_many_filters([key for key in _keys(body) if "[" in key], max_filter_length, max_filters)
+
+
+def refuse_large_patch(body: Mapping[str, Any], *, max_filter_length: int, max_operations: int) -> None:
+    """Refuse a PATCH with too many operations, as they were sent, or with paths that are too long.
+
+    :raises InvalidPathException: a path is too long.
+    :raises PayloadTooLargeException: there are too many operations, or too many filtered paths among the keys.
+    """
+    refuse_many_operations(body, max_operations)
+    fields = [
+        {name.lower(): item for name, item in operation.items()}
+        for operation in _operations(body)
+        if isinstance(operation, dict)
+    ]
+    values = [each.get("value") for each in fields]
+    refuse_many_values([value for each in fields for value in _children(each) if isinstance(value, dict | list)])
+    paths = [path for each in fields if isinstance(path := each.get("path"), str)]
+    keys = [key for value in values if isinstance(value, dict) for key in _keys(value) if "[" in key]
+    _refuse_many_filters([*paths, *keys], max_filter_length, max_operations)
+
+
+def refuse_many_values(body: Any, allowed: int = MAX_VALUES) -> None:
+    """Refuse what has more values than anything real.
+
+    :raises PayloadTooLargeException: naming the limit.
+    """
+    waiting, count = [body], 0
+    while waiting:
+        children = _children(waiting.pop())
+        count += len(children)
+        waiting += [child for child in children if isinstance(child, dict | list)]
+        if count > allowed:
+            raise PayloadTooLargeException(
+                detail=f"the body has more than {allowed} values: send fewer attributes, or fewer entries of them"
+            )
+
+
+def _children(item: Any) -> list[Any]:
+    """What is inside an object or a list, the members of a group excepted."""
+    if not isinstance(item, dict):
+        return list(item) if isinstance(item, list) else []
+    names = {name.lower(): value for name, value in item.items()}
+    path = names.get("path")
+    excepted = {MEMBERS, "value"} if isinstance(path, str) and path.lower().startswith(MEMBERS) else {MEMBERS}
+    return [value for name, value in names.items() if not (name in excepted and isinstance(value, list))]
+
+
+def refuse_long_work(current: Resource[Any], patch_op: "PatchOp[Any]") -> None:
+    """Refuse a PATCH whose filters would be compared with too many entries. `current` is what it is applied to.
+
+    :raises PayloadTooLargeException: naming the limit.
+    """
+    paths = [operation.path.ast for operation in patch_op.operations or [] if operation.path is not None]
+    # The members of a group are looked up by their ids, not compared one by one.
+    filtered = [path for path in paths if isinstance(path, ValuePath) and path.attr_path.attr.lower() != MEMBERS]
+    # Each of them may add an entry.
+    entries = max((count for _, count in _entries(current)), default=0) + len(filtered)
+    if sum(_conditions(path) for path in filtered) * entries > MAX_COMPARISONS:
+        raise PayloadTooLargeException(
+            detail=f"the filters in the paths would take more than {MAX_COMPARISONS} comparisons, as the resource has "
+            "many entries: send several requests, or replace the attribute as a whole"
+        )
+
+
+def refuse_many_entries(resource: Resource[Any]) -> None:
+    """Refuse to let a resource grow without end.
+
+    :raises PayloadTooLargeException: naming attribute, count and limit.
+    """
+    for name, count in _entries(resource):
+        if count > MAX_ENTRIES:
+            raise PayloadTooLargeException(
+                detail=f"{name} would have {count} entries, {MAX_ENTRIES} are allowed: remove some first"
+            )
+
+
+def _entries(resource: Resource[Any]) -> Iterator[tuple[str, int]]:
+    """How many entries each attribute has, the members of a group excepted."""
+    for shape in shape_of(type(resource)).attributes.values():
+        if shape.multi_valued and shape.name != MEMBERS:
+            yield shape.name, len(resource[shape.name] or ())
+
+
+def _conditions(node: FilterNode) -> int:
+    match node:
+        case ValuePath():
+            return _conditions(node.val_filter)
+        case Not(expr):
+            return _conditions(expr)
+        case LogicalExpr(_, terms):
+            return sum(_conditions(term) for term in terms)
+    return 1
+
+
+def refuse_many_operations(body: Any, allowed: int) -> None:
+    """Refuse a PATCH with too many operations, as they were sent or after those without a path are taken apart.
+
+    :raises PayloadTooLargeException: RFC 7644 §3.12 has no status but 413 for "too much".
+    """
+    count = len(_operations(body))
+    if count > allowed:
+        raise PayloadTooLargeException(
+            detail=f"the PATCH has {count} operations, {allowed} are allowed: send several requests; an operation "
+            "without a path counts once for each attribute in its value"
+        )
+
+
+def _operations(body: Any) -> list[Any]:
+    """The operations of a PATCH; none where it has no list of them, which the library refuses."""
+    found = next((item for name, item in body.items() if name.lower() == "operations"), None)
+    return found if isinstance(found, list) else []
+
+
+def _keys(body: Mapping[str, Any]) -> Iterator[str]:
+    """The names of attributes and of those one level below, where the attributes of extensions are."""
+    for key, value in body.items():
+        yield key
+        if isinstance(value, dict):
+            yield from value
+
+
+def _refuse_many_filters(paths: list[str], max_filter_length: int, max_filters: int) -> None:
+    longest, allowed = max(map(len, paths), default=0), min(max_filter_length, MAX_PATH_LENGTH)
+    if longest > allowed:
+        raise InvalidPathException(
+            detail=f"a path, or an attribute with a filter in brackets, has {longest} characters, "
+            f"{allowed} are allowed: send a shorter one"
+        )
+    if len(paths) > max_filters:
+        raise PayloadTooLargeException(
+            detail=f"the body has {len(paths)} attributes with a filter in brackets, {max_filters} are allowed: "
+            "send several requests"
+        )
+    together = sum(map(len, paths))
+    if together > MAX_PATHS_LENGTH:
+        raise PayloadTooLargeException(
+            detail=f"the paths have {together} characters together, {MAX_PATHS_LENGTH} are allowed: "
+            "send several requests"
+        )

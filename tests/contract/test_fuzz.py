@@ -1,0 +1,71 @@
+"""Schemathesis tries what the document says, and what it doesn't say (rule A2: never a 5xx).
+
+The requests are the same in every run. For a longer one, with others: `FUZZ_EXAMPLES=300 FUZZ_SEED=7 pytest
+tests/contract/test_fuzz.py`.
+"""
+
+import os
+
+from sqlalchemy import update
+
+from scim_bridge.sandbox.server import running
+from scim_bridge.storage.tables import people, resources
+from tests.contract import fuzzing
+from tests.contract.openapi import JSON, Contract
+from tests.protocol.judged import Judged
+from tests.world import TOKEN, World
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5"))
+SEED = int(os.environ.get("FUZZ_SEED", str(fuzzing.SEED)))
+
+CHECKS = {
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "unsupported_method",
+    "allow_header_conformance",
+    "ignored_auth",
+    "use_after_free",
+    "ensure_resource_availability",
+}
+PHASES = {"examples", "coverage", "fuzzing", "stateful"}
+
+
+def test_whatever_is_sent_is_answered_as_documented(world: World, contract: Contract):
+    """Every status, type, header and body is one that the document has; no credential is ignored; what is deleted
+    is gone, and what is created is there.
+    """
+    the_examples_exist(world, contract)
+    judged = Judged(world.app, TOKEN, world)
+
+    with running(judged) as url:
+        found = fuzzing.run(contract, url, TOKEN, examples=EXAMPLES, seed=SEED)
+
+    assert found.failures == []
+    assert {status for _, _, status in judged.faults()} <= {501}
+    assert found.phases == PHASES
+    assert found.checks >= CHECKS
+    without_success = [
+        str(operation)
+        for operation in contract.operations()
+        if any(status < 300 for status in operation.statuses)
+        if not any(status < 300 for status in found.statuses.get(str(operation), ()))
+    ]
+    assert without_success == []
+
+
+def the_examples_exist(world: World, contract: Contract) -> None:
+    """The user and the group of the document's examples are there, under their ids, so that they can be asked for."""
+    for path in ("/Users", "/Groups"):
+        operation = contract.document["paths"][f"/scim/v2{path}"]["post"]
+        (sent, answered) = (
+            next(iter(each["content"][JSON]["examples"].values()))["value"]
+            for each in (operation["requestBody"], operation["responses"]["201"])
+        )
+        created = world.scim("POST", path, sent).json()["id"]
+        with world.database.write() as connection:
+            connection.execute(update(resources).where(resources.c.id == created).values(id=answered["id"]))
+            connection.execute(update(people).where(people.c.user_id == created).values(user_id=answered["id"]))
