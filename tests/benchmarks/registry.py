@@ -1,0 +1,26 @@
+"""Which benchmarks there are. Another one: a file beside `match.py`, and a line here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tests.benchmarks.create import create
+from tests.benchmarks.match import match
+from tests.benchmarks.results import Result
+from tests.benchmarks.stage import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A benchmark by the name that the command line knows."""
+
+    summary: str
+    """One line of `--help`."""
+
+    measure: Callable[[Stage], Result]
+
+
+BENCHMARKS: Mapping[str, Benchmark] = {
+    "match": Benchmark("the match query `userName eq`, beside a bare Flask route and scim2-flask", match),
+    "create": Benchmark("the durable create, delivery queued, beside scim2-flask in memory", create),
+}
+"""In the order in which they run: what writes comes after what only reads."""
