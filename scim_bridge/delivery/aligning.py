@@ -1,11 +1,13 @@
-"""A linked employee is brought into line with what Entra says, step by step (rules C1-C4, L2-L7, P5, P6)."""
+"""A linked employee is brought into line with what Entra says, step by step (rules C1-C5, L2-L7, P5, P6)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 
 from scim_bridge.delivery.calls import REREADS, Errand
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.refusing import refusal
+from scim_bridge.delivery.rounds import before_writing, believed_now, read_back, stuck_note
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value
 from scim_bridge.domain.operations import (
@@ -22,6 +24,7 @@ from scim_bridge.domain.operations import (
 from scim_bridge.domain.person import Claim, ClaimKind, Standing
 from scim_bridge.errors import DeliveryError, OperationMissing, PermanentError, TransientError
 from scim_bridge.plan.matching import holders_of, is_ours
+from scim_bridge.plan.rounds import Write
 from scim_bridge.plan.steps import owes_ending, plan_person
 from scim_bridge.storage.claims import Claims
 
@@ -38,12 +41,19 @@ def align(errand: Errand, found: FoundEmployee | None = None) -> None:
     if found is None:
         errand.notes.append(Note(_gone(errand), Reason.gone))
         return
+    found = believed_now(errand, found)
     plan = plan_person(errand.person, errand.wish, found, errand.tenant.policy, today=errand.today)
-    if plan.seen:
-        errand.acknowledge(plan.seen.values, login=plan.seen.login, employed=plan.seen.employed)
-    _send_standing(errand, plan.standing)
+    taken = errand.person.acknowledged.takings
+    if plan.seen or plan.rounds.learned:
+        seen, learned = plan.seen, plan.rounds.learned
+        errand.acknowledge(seen.values, login=seen.login, employed=seen.employed, learned=learned)
+    errand.notes += [stuck_note(change) for change in plan.rounds.stuck]
+    write = Write(before=before_writing(errand, found, plan), earlier=plan.rounds.repeated)
+    _send_standing(errand, plan.standing, write)
     for operation in plan.changes:
-        _send(errand, operation)
+        _send(errand, operation, write)
+    if errand.person.employee_number is not None:
+        read_back(errand, errand.person.employee_number, {name: taken[name] for name in plan.rounds.repeated})
 
 
 def find_linked(errand: Errand) -> FoundEmployee | None:
@@ -98,12 +108,12 @@ def _gone(errand: Errand) -> str:
     )
 
 
-def _send_standing(errand: Errand, operations: tuple[Operation, ...]) -> None:
+def _send_standing(errand: Errand, operations: tuple[Operation, ...], write: Write) -> None:
     """Each offboarding step is tried whatever became of the others (rule L6)."""
     trouble: DeliveryError | None = None
     for operation in operations:
         try:
-            _send(errand, operation)
+            _send(errand, operation, write)
         except DeliveryError as error:
             if not isinstance(operation, EndEmployment | Disable):
                 raise
@@ -112,7 +122,7 @@ def _send_standing(errand: Errand, operations: tuple[Operation, ...]) -> None:
         raise trouble
 
 
-def _send(errand: Errand, operation: Operation) -> None:
+def _send(errand: Errand, operation: Operation, write: Write) -> None:
     number = errand.person.employee_number
     if number is None:
         raise AssertionError("only linked people are brought into line")
@@ -120,11 +130,11 @@ def _send(errand: Errand, operation: Operation) -> None:
         return
     _expect(errand, operation)
     try:
-        errand.send(operation, number)
+        after = errand.send(operation, number)
     except (PermanentError, OperationMissing) as error:
         _note_refusal(errand, operation, number, error)
     else:
-        _acknowledge(errand, operation)
+        _acknowledge(errand, operation, replace(write, after=after))
 
 
 def _expect(errand: Errand, operation: Operation) -> None:
@@ -194,22 +204,23 @@ def _phone_is_free(errand: Errand, phone: str, number: EmployeeNumber) -> bool:
     return True
 
 
-def _acknowledge(errand: Errand, operation: Operation) -> None:
+def _acknowledge(errand: Errand, operation: Operation, write: Write) -> None:
     match operation:
         case ChangeEmployeeNumber(employee_number=number):
             errand.acknowledge({Field.employee_number: number}, link=number)
         case ChangePhoneNumber(phone=phone):
-            errand.acknowledge({Field.phone: phone})
+            errand.acknowledge({Field.phone: phone}, write=write)
         case UpdateEmployment(fields=fields) | UpdateEmployee(fields=fields):
-            errand.acknowledge(fields)
+            errand.acknowledge(fields, write=write)
         case EndEmployment(last_day=last_day):
-            errand.acknowledge({Field.end_date: last_day}, employed=False)
+            errand.acknowledge({Field.end_date: last_day}, employed=False, write=write)
         case CreateEmployment(start=start, payroll=payroll):
-            errand.acknowledge(_new_employment(start, payroll), employed=True)
+            # Of the employment before it has nothing, and is not one more try of it.
+            errand.acknowledge(_new_employment(start, payroll), employed=True, write=replace(write, earlier={}))
         case Disable():
-            errand.acknowledge(login=False)
+            errand.acknowledge(login=False, write=write)
         case Enable():
-            errand.acknowledge(login=True)
+            errand.acknowledge(login=True, write=write)
 
 
 def _new_employment(start: date, payroll: int | None) -> Mapping[Field, Value | None]:

@@ -11,10 +11,11 @@ from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
 from scim_bridge.domain.operations import Operation
-from scim_bridge.domain.person import Acknowledged, Creating, Person, Standing
+from scim_bridge.domain.person import Acknowledged, Creating, Person, Standing, Taking
 from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost, PermanentError
 from scim_bridge.mapping.from_ditio import employee_from_ditio
 from scim_bridge.mapping.to_ditio import call_for
+from scim_bridge.plan.rounds import Write, takings_of
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import Entry, History
@@ -75,8 +76,10 @@ class Errand:
         rows = self.tenant.ditio.search(text, within=self.budget.left())
         return [self._read(row) for row in rows if _has_number(row)]
 
-    def send(self, operation: Operation, number: EmployeeNumber) -> None:
+    def send(self, operation: Operation, number: EmployeeNumber) -> Mapping[Field, Value | None]:
         """Do something to an employee. What is acknowledged afterwards is committed together with the history.
+
+        Returns what the answer shows of the employee afterwards; nothing where it has no body.
 
         :raises LeaseLost: somebody else delivers this person now.
         :raises BudgetSpent: too little time is left; nothing was sent.
@@ -92,6 +95,7 @@ class Errand:
             self._remember(call.name, type(error).__name__, error.status, error.request_id, error.seconds)
             raise
         self._remember(call.name, "done", answer.status, answer.request_id, answer.seconds)
+        return self._read(answer.body).values if answer.body is not None and _has_number(answer.body) else {}
 
     def acknowledge(
         self,
@@ -100,23 +104,34 @@ class Errand:
         login: bool | None = None,
         employed: bool | None = None,
         link: EmployeeNumber | None = None,
+        write: Write | None = None,
+        learned: Mapping[Field, Taking] | None = None,
     ) -> None:
-        """Keep what Ditio took, or was seen to have, and with `link` whose employee it is. Committed at once."""
+        """Keep what Ditio took, or was seen to have, and with `link` whose employee it is. Committed at once.
+
+        :param write: What is known of the write that Ditio took; None for what was only read.
+        :param learned: What a read tells of values that Ditio took earlier (rule C2).
+        """
+        known, learned = self.person.acknowledged, learned or {}
         sources = {name: self.wish.sources[name] for name in values or {} if name in self.wish.sources}
         with self.database.write() as connection:
             now = self._still_ours(connection)
+            takings = {**takings_of(known, values or {}, write, now), **learned}
             if link is not None:
                 People(connection, self.tenant.name).link(self.person.id, link, now=now)
-            Acknowledgements(connection, self.tenant.name).add(
+            stored = Acknowledgements(connection, self.tenant.name)
+            stored.add(
                 self.person.id,
                 values or {},
                 sources=sources,
+                takings=takings,
                 login=login,
                 employed=employed,
+                is_written=write is not None,
                 revision=self.revision,
                 now=now,
             )
-        known = self.person.acknowledged
+            stored.learn(self.person.id, learned)
         settled = {Standing.login} if login is not None else set()
         settled |= {Standing.employment} if employed is not None else set()
         self.person = replace(
@@ -127,6 +142,11 @@ class Errand:
                 login=known.login if login is None else login,
                 employed=known.employed if employed is None else employed,
                 uncertain=known.uncertain - settled,
+                takings={name: taking for name, taking in {**known.takings, **takings}.items() if taking is not None},
+                changed_at={
+                    **{name: at for name, at in known.changed_at.items() if name not in settled},
+                    **(dict.fromkeys(settled, now) if write is not None else {}),
+                },
             ),
         )
         if link is not None:

@@ -23,7 +23,7 @@ from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import BudgetSpent, CredentialsRefused, DeliveryError, LeaseLost, PermanentError, TransientError
 from scim_bridge.logs import get_logger
-from scim_bridge.storage.database import Database, is_contention, is_out_of_reach
+from scim_bridge.storage.database import Database, is_contention, is_out_of_reach, loggable
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
@@ -63,9 +63,7 @@ class Convergence:
             if is_out_of_reach(error):
                 raise
             # One person whom the bridge fails on must stop nobody else, and must not be lost: he is tried again.
-            # A database's own words may quote a row, so only their kind is logged.
-            told = None if isinstance(error, SQLAlchemyError) else error
-            log.error("delivery.failed", person_id=person_id, error=type(error).__name__, exc_info=told)
+            log.error("delivery.failed", person_id=person_id, error=type(error).__name__, exc_info=loggable(error))
             self._back_off(person_id, lease)
         finally:
             self._release(person_id, lease)

@@ -5,13 +5,18 @@ from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.refusing import refusal
 from scim_bridge.domain.canonical import same
 from scim_bridge.domain.delivery_state import Reason
-from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
+from scim_bridge.domain.employee import REQUIRED, EmployeeNumber, Field, FoundEmployee, Value, Wish
 from scim_bridge.domain.employment import open_employment
 from scim_bridge.domain.operations import CreateEmployee
+from scim_bridge.domain.ownership import Owner
 from scim_bridge.domain.person import Creating
 from scim_bridge.errors import DeliveryError, PermanentError, TransientError
 from scim_bridge.plan.adoption import agreeing_fields, may_adopt, why_not
 from scim_bridge.plan.matching import holders_of, is_what_we_created
+from scim_bridge.plan.rounds import Write
+
+NEEDED_AT_FIRST = (*REQUIRED, Field.start_date)
+"""What no employee can be created without ([I] in the facts about Ditio)."""
 
 
 def hire(errand: Errand) -> FoundEmployee | None:
@@ -125,18 +130,28 @@ def _create(errand: Errand, number: EmployeeNumber) -> FoundEmployee | None:
     if phone is None:
         raise AssertionError("a complete wish has a phone number")
     errand.store_creating(Creating(number, phone, wish.text(Field.email), errand.now()))
-    fields: dict[Field, Value] = {f: value for f, value in wish.values.items() if f is not Field.end_date}
+    fields = _given(errand)
     operation = CreateEmployee(number, fields)
     try:
-        errand.send(operation, number)
+        after = errand.send(operation, number)
     except PermanentError as error:
         return _refused(errand, error, operation, earlier)
     except DeliveryError as error:
         if not (isinstance(error, TransientError) and error.ambiguous):
             errand.store_creating(earlier)  # Certainly not applied: no new doubt.
         raise
-    errand.acknowledge(fields, login=True, employed=True, link=number)
+    errand.acknowledge(fields, login=True, employed=True, link=number, write=Write(after=after))
     return None
+
+
+def _given(errand: Errand) -> dict[Field, Value]:
+    """What a new employee is given: no field of Ditio's own (rule H5), but for those that none can do without."""
+    owners = errand.tenant.policy.owners
+    return {
+        field: value
+        for field, value in errand.wish.values.items()
+        if field is not Field.end_date and (field in NEEDED_AT_FIRST or owners.get(field) is not Owner.ditio)
+    }
 
 
 def _refused(

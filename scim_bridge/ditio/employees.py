@@ -48,8 +48,8 @@ class DitioClient:
         :param new_id: Makes the ids that Ditio's support can find a call by.
         """
         sessions = PerThread(session_factory or pooled_sessions(config.max_concurrency))
-        tokens = Tokens(config, sessions=sessions, monotonic=monotonic, now=now)
-        self._session = DitioSession(config, tokens=tokens, sessions=sessions, monotonic=monotonic, new_id=new_id)
+        self._tokens = Tokens(config, sessions=sessions, monotonic=monotonic, now=now)
+        self._session = DitioSession(config, tokens=self._tokens, sessions=sessions, monotonic=monotonic, new_id=new_id)
         self._operations = Operations(config, session=self._session, monotonic=monotonic, now=now)
         self._config = config
         self._now = now
@@ -108,12 +108,19 @@ class DitioClient:
         """
         return self._operations.send(call, within=within)
 
-    def check(self) -> None:
+    def sign_in(self, *, within: float) -> None:
+        """Get a token, unless a good one is at hand; the API itself is not called.
+
+        :raises DeliveryError: when there is none to be had.
+        """
+        self._tokens.current(within=within)
+
+    def check(self, *, within: float | None = None) -> None:
         """Get a token and read something cheap that concerns nobody (rule R2).
 
         :raises DeliveryError: when Ditio can't be reached, or does not accept the API client.
         """
-        self.search("scim-bridge-check")
+        self.search("scim-bridge-check", within=within)
 
     def _document(self, received: Received, what: str) -> object:
         if not received.ok:

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     no_operation = "no-operation"
     refused = "refused"
     gone = "gone"
+    not_converging = "not-converging"
 
 
 HELD = frozenset({Reason.incomplete, Reason.claimed, Reason.no_operation})

@@ -47,6 +47,29 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Taking:
+    """How Ditio took a value that was sent to it with a 2xx (rule C2). Whatever is empty is None."""
+
+    at: datetime
+    """When it was taken last: for a while after that a read may still show what was before (rule C5)."""
+
+    before: Value | None = None
+    """What was shown before this value was sent for the first time."""
+
+    shown: Value | None = None
+    """What was shown instead of the value when it was looked at last."""
+
+    form: Value | None = None
+    """Ditio's form of the value, once reads have told it; the value itself where Ditio shows it as it was sent."""
+
+    is_confirmed: bool = False
+    """Whether a read has shown the value or its form since it was taken."""
+
+    rounds: int = 0
+    """How often Ditio took the value, and showed neither it nor a form of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledged:
     """Field by field, what Ditio took with a 2xx or was read to equal the wish."""
 
@@ -62,6 +85,12 @@ class Acknowledged:
 
     uncertain: frozenset[Standing] = frozenset()
     """What was about to be changed, until the outcome is known: then it is None above, and neither is believed."""
+
+    takings: Mapping[Field, Taking] = field(default_factory=dict)
+    """How Ditio took the values that were sent; nothing for a value that was only read to agree."""
+
+    changed_at: Mapping[Standing, datetime] = field(default_factory=dict)
+    """When Ditio last took a change of login or employment from us (rule C5)."""
 
     def day(self, name: Field) -> date | None:
         """A day's value, or None."""

@@ -1,8 +1,10 @@
 """A difference between what is wanted and what Ditio has."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from scim_bridge.domain.employee import Field, Value
+from scim_bridge.domain.person import Taking
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,3 +14,17 @@ class Change:
     field: Field
     wanted: Value | None
     found: Value | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """What a read tells of values that Ditio took from us earlier (rule C2)."""
+
+    learned: Mapping[Field, Taking] = field(default_factory=dict)
+    """To be remembered: a value or its form was shown, or it is not sent any more."""
+
+    repeated: Mapping[Field, Taking] = field(default_factory=dict)
+    """To be sent again, and remembered once Ditio has taken it."""
+
+    stuck: tuple[Change, ...] = ()
+    """What Ditio keeps changing."""

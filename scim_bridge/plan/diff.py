@@ -9,6 +9,7 @@ from scim_bridge.domain.employee import (
     CLEARABLE,
     EMPLOYMENT_FIELDS,
     PROFILE_FIELDS,
+    REQUIRED,
     EmployeeNumber,
     Field,
     FoundEmployee,
@@ -17,8 +18,9 @@ from scim_bridge.domain.employee import (
 )
 from scim_bridge.domain.employment import Employment
 from scim_bridge.domain.ownership import Owner
-from scim_bridge.domain.person import Acknowledged
-from scim_bridge.plan.changes import Change
+from scim_bridge.domain.person import Acknowledged, Taking
+from scim_bridge.plan.changes import Change, Rounds
+from scim_bridge.plan.rounds import confirmed, is_stuck, judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +36,51 @@ class Comparison:
     """Whether an employment is open, so that its fields can be changed."""
 
 
-def field_changes(comparison: Comparison) -> list[Change]:
+@dataclass(frozen=True, slots=True)
+class Differences:
     """The fields that differ and are ours to change (rules C2, H5), the employee number left out."""
+
+    changes: list[Change]
+    """To be sent."""
+
+    rounds: Rounds
+
+
+def differences(comparison: Comparison) -> Differences:
+    """Compare field by field, and judge how Ditio took what it was sent before."""
     fields = (Field.phone, *PROFILE_FIELDS, *(EMPLOYMENT_FIELDS if comparison.in_employment else ()))
-    return [change for field in fields for change in _change(comparison, field)]
+    changes: list[Change] = []
+    stuck: list[Change] = []
+    learned: dict[Field, Taking] = {}
+    repeated: dict[Field, Taking] = {}
+    for field in fields:
+        change, taking = next(_change(comparison, field), None), _taking(comparison, field)
+        if taking is None:
+            changes += [change] if change is not None else []
+        elif change is None:
+            if _is_shown_as_taken(comparison, field):
+                learned[field] = confirmed(taking, comparison.acknowledged.values.get(field))
+        else:
+            after = judged(field, taking, change.found)
+            if after.is_confirmed or is_stuck(after):
+                learned[field] = after
+                stuck += [change] if is_stuck(after) else []
+            else:
+                repeated[field] = after
+                changes.append(change)
+    news = {field: after for field, after in learned.items() if after != comparison.acknowledged.takings.get(field)}
+    return Differences(changes, Rounds(news, repeated, tuple(stuck)))
+
+
+def _taking(c: Comparison, field: Field) -> Taking | None:
+    """How Ditio took the very value that is wanted now; None where it was not sent, or another wish is new."""
+    taking = c.acknowledged.takings.get(field)
+    is_same_wish = same(field, c.wish.values.get(field), c.acknowledged.values.get(field))
+    return taking if taking is not None and is_same_wish else None
+
+
+def _is_shown_as_taken(c: Comparison, field: Field) -> bool:
+    return field in c.found.values and same(field, c.found.values[field], c.acknowledged.values.get(field))
 
 
 def _change(c: Comparison, field: Field) -> Iterator[Change]:
@@ -48,7 +91,7 @@ def _change(c: Comparison, field: Field) -> Iterator[Change]:
     found = c.found.values[field] if known else c.acknowledged.values.get(field)
     wanted = c.wish.values.get(field)
     if wanted is None:
-        if _is_cleared(c, field, owner) and found is not None:
+        if found is not None and _is_cleared(c, field, owner):
             yield Change(field, None, found)
         return
     if owner is Owner.seed:
@@ -70,38 +113,56 @@ def _belongs_to_ditio_now(c: Comparison, field: Field) -> bool:
 
 
 def _is_cleared(c: Comparison, field: Field, owner: Owner) -> bool:
-    """`null` is sent only where a value was acknowledged, the field may be empty, and Entra's is gone, not unusable."""
-    return (
-        owner is Owner.entra
-        and field in CLEARABLE
-        and c.acknowledged.values.get(field) is not None
-        and not any(problem.field is field for problem in c.wish.problems)
+    """`null` is sent only where a value was acknowledged, the field may be empty, and Entra's is gone, not unusable.
+
+    Once it was taken, what somebody enters in Ditio stays: Entra wishes nothing there. But what was to be cleared
+    must not be there still (rule C2).
+    """
+    if owner is not Owner.entra or field not in CLEARABLE or any(p.field is field for p in c.wish.problems):
+        return False
+    taking, found = c.acknowledged.takings.get(field), c.found.values.get(field)
+    is_still_there = (
+        taking is not None and not taking.is_confirmed and found is not None and same(field, found, taking.before)
     )
+    return c.acknowledged.values.get(field) is not None or is_still_there
 
 
 def is_covered(wish: Wish, acknowledged: Acknowledged, owners: Mapping[Field, Owner], *, employed: bool) -> bool:
-    """Whether every wish has been acknowledged in some form, so that comparing with that tells all (rule A5)."""
+    """Whether every wish has been acknowledged in some form, so that comparing with that tells all (rule A5).
+
+    What Ditio keeps changing is not, and neither is a value that another source serves now (rule C3).
+    """
     fields = (Field.phone, *PROFILE_FIELDS, *((Field.department, Field.payroll) if employed else ()))
-    return all(
-        field in acknowledged.values
-        for field in fields
-        if field in wish.values and field not in wish.defaulted and owners.get(field) is not Owner.ditio
-    )
+    ours = [field for field in fields if owners.get(field) is not Owner.ditio]
+    if any(field in acknowledged.takings and is_stuck(acknowledged.takings[field]) for field in ours):
+        return False
+    if any(_is_served_anew(field, wish, acknowledged) for field in REQUIRED):
+        return False
+    return all(field in acknowledged.values for field in ours if field in wish.values and field not in wish.defaulted)
 
 
 def newly_agreed(comparison: Comparison) -> dict[Field, Value | None]:
     """What was read to equal the wish, or to be empty as wished, and is not acknowledged that way yet."""
-    wish, found, known = comparison.wish.values, comparison.found.values, comparison.acknowledged.values
+    wish, found, acknowledged = comparison.wish.values, comparison.found.values, comparison.acknowledged
+    known = acknowledged.values
     agreed: dict[Field, Value | None] = {
         field: value
         for field, value in wish.items()
         if found.get(field) is not None and same(field, value, found[field]) and known.get(field) != value
     }
+    agreed |= {field: wish[field] for field in REQUIRED if _is_served_anew(field, comparison.wish, acknowledged)}
     for field in CLEARABLE:
         owner = comparison.owners.get(field, Owner.ditio)
         if field in found and found[field] is None and field not in wish and _is_cleared(comparison, field, owner):
             agreed[field] = None
     return agreed
+
+
+def _is_served_anew(field: Field, wish: Wish, acknowledged: Acknowledged) -> bool:
+    """Whether another source says the value that is acknowledged: from now on its changes are followed (rule C3)."""
+    value, known = wish.values.get(field), acknowledged.values.get(field)
+    is_same_value = value is not None and known is not None and same(field, value, known)
+    return is_same_value and wish.sources.get(field) != acknowledged.sources.get(field)
 
 
 def as_found(number: EmployeeNumber, acknowledged: Acknowledged) -> FoundEmployee:

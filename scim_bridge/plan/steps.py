@@ -20,8 +20,9 @@ from scim_bridge.domain.operations import (
 )
 from scim_bridge.domain.ownership import Owner
 from scim_bridge.domain.person import Person, Standing
-from scim_bridge.plan.changes import Change
-from scim_bridge.plan.diff import Comparison, field_changes, newly_agreed
+from scim_bridge.plan.changes import Change, Rounds
+from scim_bridge.plan.diff import Comparison, differences, newly_agreed
+from scim_bridge.plan.rounds import without_takings
 
 
 class Step(StrEnum):
@@ -66,6 +67,7 @@ class Plan:
     """Number, phone, employment, profile, in this order (rule C1)."""
 
     seen: Seen = field(default_factory=Seen)
+    rounds: Rounds = field(default_factory=Rounds)
 
     @property
     def operations(self) -> tuple[Operation, ...]:
@@ -81,8 +83,9 @@ def plan_person(person: Person, wish: Wish, found: FoundEmployee, policy: Policy
     if person.is_tombstone:
         return Plan(standing, (), seen)  # Of a deleted user only the offboarding is owed (rule L7).
     comparison = Comparison(wish, found, person.acknowledged, policy.owners, today, in_employment=False)
-    changes = _operations(person, wish, field_changes(comparison), renumber=False)
-    return Plan(standing, changes, _with_agreed(seen, comparison))
+    found_out = differences(comparison)
+    changes = _operations(person, wish, found_out.changes, renumber=False)
+    return Plan(standing, changes, _with_agreed(seen, comparison), found_out.rounds)
 
 
 def owes_ending(person: Person, policy: Policy) -> bool:
@@ -104,9 +107,14 @@ def _plan_employed(person: Person, wish: Wish, found: FoundEmployee, policy: Pol
     elif Field.department in seen.values:
         found = replace(found, values={Field.department: None, **found.values})
     in_employment = is_new or _is_employed(person, found, today)
-    comparison = Comparison(wish, found, person.acknowledged, policy.owners, today, in_employment=in_employment)
-    changes = [c for c in field_changes(comparison) if not (is_new and c.field in _SENT_WITH_EMPLOYMENT)]
-    return Plan(standing, _operations(person, wish, changes, renumber=True), _with_agreed(seen, comparison))
+    is_another = is_new or Field.department in seen.values
+    acknowledged = without_takings(person.acknowledged, *EMPLOYMENT_FIELDS) if is_another else person.acknowledged
+    comparison = Comparison(wish, found, acknowledged, policy.owners, today, in_employment=in_employment)
+    found_out = differences(comparison)
+    changes = [c for c in found_out.changes if not (is_new and c.field in _SENT_WITH_EMPLOYMENT)]
+    renumber = policy.owners.get(Field.employee_number) is Owner.entra
+    operations = _operations(person, wish, changes, renumber=renumber)
+    return Plan(standing, operations, _with_agreed(seen, comparison), found_out.rounds)
 
 
 def _with_agreed(seen: Seen, comparison: Comparison) -> Seen:
@@ -179,7 +187,7 @@ def _rehiring(
                     values[Field.start_date] = current.start
                     values[Field.department] = found.values.get(Field.department)
             elif found.employments is not None or _may_be_shut(person, Standing.employment):
-                operations.append(_new_employment(person, wish, found, today))
+                operations.append(_new_employment(person, wish, found, policy, today))
     return tuple(operations), Seen(login, employed, values)
 
 
@@ -199,7 +207,7 @@ def _may_be_shut(person: Person, standing: Standing) -> bool:
     return known is False or standing in acknowledged.uncertain
 
 
-def _new_employment(person: Person, wish: Wish, found: FoundEmployee, today: date) -> CreateEmployment:
+def _new_employment(person: Person, wish: Wish, found: FoundEmployee, policy: Policy, today: date) -> CreateEmployment:
     ends = [end for end in (last_end(found.employments or ()), person.acknowledged.ended_on) if end]
     start = return_start(
         start=None if Field.start_date in wish.defaulted else wish.day(Field.start_date),
@@ -208,7 +216,8 @@ def _new_employment(person: Person, wish: Wish, found: FoundEmployee, today: dat
         today=today,
     )
     payroll = wish.values.get(Field.payroll)
-    return CreateEmployment(start, payroll if isinstance(payroll, int) else None)
+    is_ours = policy.owners.get(Field.payroll) is not Owner.ditio
+    return CreateEmployment(start, payroll if is_ours and isinstance(payroll, int) else None)
 
 
 def _operations(person: Person, wish: Wish, changes: Sequence[Change], *, renumber: bool) -> tuple[Operation, ...]:

@@ -5,6 +5,7 @@ Source: Ditio "Employees (v5)" and "Users (v4)". There is no PUT and no DELETE: 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from flask import Flask, Response, jsonify, request
@@ -12,6 +13,7 @@ from flask import Flask, Response, jsonify, request
 from scim_bridge.sandbox import forms
 from scim_bridge.sandbox.company import COMPANY_ID, Company, SandboxEmployee
 from scim_bridge.sandbox.documents import employee_document, listed, v4_document
+from scim_bridge.sandbox.own_forms import created, in_own_form, kept
 from scim_bridge.sandbox.reading import Reading
 from scim_bridge.sandbox.refusals import Refused
 from scim_bridge.sandbox.style import Style
@@ -30,6 +32,7 @@ class EmployeesApi:
         self._company = company
         self._reading = reading
         self._style = style
+        self._shown: Counter[str] = Counter()
 
     def register(self, app: Flask, base_path: str) -> None:
         """Add the routes below `base_path`."""
@@ -52,7 +55,7 @@ class EmployeesApi:
         app.add_url_rule(operation, "operation", self._operation, methods=_ANY_METHOD)
 
     def _create(self) -> Response:
-        employee = forms.new_employee(_body(), self._style())
+        employee = created(forms.new_employee(_body(), self._style()), self._style().forms)
         return self._written(lambda: self._company.create(employee), created=True)
 
     def _list(self) -> Response:
@@ -69,7 +72,7 @@ class EmployeesApi:
             return jsonify(self._document(self._reading.one(number)))
 
     def _patch(self, number: str) -> Response:
-        changes = forms.profile_changes(_body(), self._style())
+        changes = kept(forms.profile_changes(_body(), self._style()), self._style().forms)
         return self._written(lambda: self._company.patch(number, changes))
 
     def _create_employment(self, number: str) -> Response:
@@ -79,7 +82,7 @@ class EmployeesApi:
 
     def _update_employment(self, number: str) -> Response:
         self._refuse_missing("update-employment")
-        changes = forms.employment_changes(_body())
+        changes = kept(forms.employment_changes(_body()), self._style().forms)
         return self._written(lambda: self._company.update_employment(number, changes))
 
     def _end_employment(self, number: str) -> Response:
@@ -94,7 +97,7 @@ class EmployeesApi:
         operations: dict[str, Callable[[], SandboxEmployee]] = {
             "disable": lambda: company.set_disabled(number, True),
             "enable": lambda: company.set_disabled(number, False),
-            "change-phone-number": lambda: company.change_phone(number, forms.phone(_body())),
+            "change-phone-number": lambda: self._change_phone(number),
             "change-employee-number": lambda: company.change_number(number, forms.text(_body(), "employeeNumber")),
         }
         if operation not in operations:
@@ -102,6 +105,11 @@ class EmployeesApi:
         if request.method != self._style().operations_method:
             raise Refused(405, "", "The method is not allowed.", "MethodNotAllowed")
         return self._written(operations[operation])
+
+    def _change_phone(self, number: str) -> SandboxEmployee:
+        asked = forms.phone(_body())
+        is_kept = kept({"phone": asked}, self._style().forms)
+        return self._company.change_phone(number, asked if is_kept else self._company.reach(number).phone)
 
     def _v4_user(self, number: str) -> Response:
         with self._company.lock:
@@ -127,7 +135,7 @@ class EmployeesApi:
 
     def _written(self, write: Callable[[], SandboxEmployee], *, created: bool = False) -> Response:
         with self._company.lock:
-            document = self._document(write())
+            document = self._document(write(), answers_write=True)
         answers = self._style().answers
         if answers == "204":
             return Response(status=204)
@@ -137,9 +145,12 @@ class EmployeesApi:
         answer.status_code = 201 if created and answers == "body" else 200
         return answer
 
-    def _document(self, employee: SandboxEmployee) -> dict[str, object]:
+    def _document(self, employee: SandboxEmployee, *, answers_write: bool = False) -> dict[str, object]:
         includes = frozenset(part.strip() for part in request.args.get("include", "").split(","))
-        return employee_document(employee, self._style(), includes)
+        self._shown[employee.id] += 1
+        document = employee_document(employee, self._style(), includes)
+        turn = self._shown[employee.id]
+        return in_own_form(document, self._style().forms, turn=turn, answers_write=answers_write)
 
     def _refuse_missing(self, operation: str) -> None:
         if operation in self._style().missing_operations:

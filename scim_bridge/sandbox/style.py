@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import date
 
 ALL_ENVELOPES = ("bare", "data", "items", "employees", "results")
@@ -91,10 +92,18 @@ class Style:
     certificates_partial: bool = False
     """A certificate array with a bad item is answered 400; True stores its good items all the same."""
 
+    forms: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Ditio's name of a field (`workTitle`) → what is made of a value that is sent; any other field stays as it is.
+
+    `upper` shows it in capitals, `cut` its first characters, `spaced` (a phone number) in groups. `echoed` shows
+    it in capitals, yet as it was sent in the answer to the write. `alternating` shows one of two forms in turn.
+    `ignored` takes the call and leaves the field alone; where it may be empty, a creation leaves it empty.
+    """
+
     @property
     def name(self) -> str:
         """What differs from the default style, short enough for a test's id."""
-        names = [field.name for field in fields(self) if _differs(self, field.name)]
+        names = [each.name for each in fields(self) if _differs(self, each.name)]
         return "-".join(_shown(self, name) for name in names) or "default"
 
 
@@ -126,6 +135,8 @@ def _shown(style: Style, name: str) -> str:
     value = getattr(style, name)
     if value is True:
         return name
+    if isinstance(value, Mapping):
+        return "+".join(f"{key}-{form}" for key, form in value.items())
     if isinstance(value, frozenset):
         return f"{name}={'+'.join(sorted(value))}"
     return value if isinstance(value, str) and not value[0].isdigit() else f"{name}={value}"

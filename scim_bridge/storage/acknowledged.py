@@ -1,17 +1,27 @@
-"""What Ditio acknowledged, field by field (rule D5)."""
+"""What Ditio acknowledged, field by field (rule D5), and how it took what was sent (rule C2)."""
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Row, Select, delete, select, update
 
 from scim_bridge.domain.employee import Field, Value
-from scim_bridge.domain.person import Acknowledged, PersonId, Standing
+from scim_bridge.domain.person import Acknowledged, PersonId, Standing, Taking
 from scim_bridge.storage.sql import upsert
 from scim_bridge.storage.tables import acknowledged
 from scim_bridge.storage.values import from_stored, to_stored
 
 UNCERTAIN = "uncertain"
+
+_NO_TAKING: dict[str, object] = {
+    "taken_at": None,
+    "before": None,
+    "shown": None,
+    "form": None,
+    "is_confirmed": False,
+    "rounds": 0,
+}
 
 
 class Acknowledgements:
@@ -23,18 +33,18 @@ class Acknowledgements:
 
     def of(self, person_id: PersonId) -> Acknowledged:
         """What is acknowledged for a person."""
-        query = select(acknowledged.c.field, acknowledged.c.value, acknowledged.c.source).where(
-            acknowledged.c.tenant == self._tenant, acknowledged.c.person_id == person_id
-        )
-        rows = self._connection.execute(query).all()
-        stored = {row.field: from_stored(row.value) for row in rows}
-        standing = {name: stored.pop(name.value, None) for name in Standing}
+        query = select(acknowledged).where(acknowledged.c.tenant == self._tenant, acknowledged.c.person_id == person_id)
+        rows = {row.field: row for row in self._connection.execute(query)}
+        standing = {name: rows.pop(name.value, None) for name in Standing}
+        stored = {name: from_stored(row.value) if row else None for name, row in standing.items()}
         return Acknowledged(
-            values={Field(name): value for name, value in stored.items()},
-            sources={Field(row.field): row.source for row in rows if row.source},
-            login=_is_open(standing[Standing.login]),
-            employed=_is_open(standing[Standing.employment]),
-            uncertain=frozenset(name for name, value in standing.items() if value == UNCERTAIN),
+            values={Field(name): from_stored(row.value) for name, row in rows.items()},
+            sources={Field(name): row.source for name, row in rows.items() if row.source},
+            login=_is_open(stored[Standing.login]),
+            employed=_is_open(stored[Standing.employment]),
+            uncertain=frozenset(name for name, value in stored.items() if value == UNCERTAIN),
+            takings={Field(name): _taking(row) for name, row in rows.items() if row.taken_at},
+            changed_at={name: row.taken_at for name, row in standing.items() if row and row.taken_at},
         )
 
     def add(
@@ -43,24 +53,47 @@ class Acknowledgements:
         values: Mapping[Field, Value | None],
         *,
         sources: Mapping[Field, str] | None = None,
+        takings: Mapping[Field, Taking | None] | None = None,
         login: bool | None = None,
         employed: bool | None = None,
+        is_written: bool = False,
         revision: int,
         now: datetime,
     ) -> None:
-        """Note what Ditio took with a 2xx, or was read to equal the wish."""
-        served = {name.value: source for name, source in (sources or {}).items()}
-        rows: dict[str, Value | None] = {name.value: value for name, value in values.items()}
+        """Note what Ditio took with a 2xx, or was read to equal the wish.
+
+        :param takings: How the values were taken that were sent.
+        :param is_written: Whether login and employment were changed just now, and not only read.
+        """
+        served, taken = sources or {}, takings or {}
+        for name, value in values.items():
+            columns = {**_columns(taken.get(name)), "source": served.get(name)}
+            self._store(person_id, name.value, value, columns, revision=revision, now=now)
+        changed = {**_NO_TAKING, "source": None, "taken_at": now if is_written else None}
         if login is not None:
-            rows[Standing.login.value] = "open" if login else "closed"
+            value = "open" if login else "closed"
+            self._store(person_id, Standing.login.value, value, changed, revision=revision, now=now)
         if employed is not None:
-            rows[Standing.employment.value] = "open" if employed else "ended"
-        for name, value in rows.items():
-            self._store(person_id, name, value, served.get(name), revision=revision, now=now)
+            value = "open" if employed else "ended"
+            self._store(person_id, Standing.employment.value, value, changed, revision=revision, now=now)
+
+    def learn(self, person_id: PersonId, takings: Mapping[Field, Taking]) -> None:
+        """Note what a read told of values that Ditio took earlier; they stay acknowledged as they are."""
+        for name, taking in takings.items():
+            self._connection.execute(
+                update(acknowledged)
+                .where(
+                    acknowledged.c.tenant == self._tenant,
+                    acknowledged.c.person_id == person_id,
+                    acknowledged.c.field == name.value,
+                )
+                .values(**_columns(taking))
+            )
 
     def doubt(self, person_id: PersonId, standing: Standing, *, revision: int, now: datetime) -> None:
         """Note that login or employment is about to be changed: until that is acknowledged, neither is believed."""
-        self._store(person_id, standing.value, UNCERTAIN, None, revision=revision, now=now)
+        columns = {**_NO_TAKING, "source": None}
+        self._store(person_id, standing.value, UNCERTAIN, columns, revision=revision, now=now)
 
     def forget(self, person_id: PersonId, *fields: Field) -> None:
         """Forget some acknowledged fields of a person, or all of them."""
@@ -69,16 +102,62 @@ class Acknowledgements:
             condition.append(acknowledged.c.field.in_([name.value for name in fields]))
         self._connection.execute(delete(acknowledged).where(*condition))
 
+    def forgive(self, person_ids: Select[Any]) -> None:
+        """Give what Ditio kept changing another try: the rounds so far do not count any more (rule C2).
+
+        :param person_ids: Selects whose.
+        """
+        self._connection.execute(
+            update(acknowledged)
+            .where(
+                acknowledged.c.tenant == self._tenant,
+                acknowledged.c.person_id.in_(person_ids),
+                acknowledged.c.rounds > 0,
+            )
+            .values(rounds=0)
+        )
+
     def _store(
-        self, person_id: PersonId, name: str, value: Value | None, source: str | None, *, revision: int, now: datetime
+        self,
+        person_id: PersonId,
+        name: str,
+        value: Value | None,
+        columns: Mapping[str, object],
+        *,
+        revision: int,
+        now: datetime,
     ) -> None:
         upsert(
             self._connection,
             acknowledged,
             {"tenant": self._tenant, "person_id": person_id, "field": name},
-            {"value": to_stored(value), "acknowledged_at": now, "revision": revision, "source": source},
+            {"value": to_stored(value), "acknowledged_at": now, "revision": revision, **columns},
         )
 
 
 def _is_open(stored: Value | None) -> bool | None:
     return None if stored in (None, UNCERTAIN) else stored == "open"
+
+
+def _taking(row: Row[Any]) -> Taking:
+    return Taking(
+        at=row.taken_at,
+        before=from_stored(row.before),
+        shown=from_stored(row.shown),
+        form=from_stored(row.form),
+        is_confirmed=row.is_confirmed,
+        rounds=row.rounds,
+    )
+
+
+def _columns(taking: Taking | None) -> dict[str, object]:
+    if taking is None:
+        return dict(_NO_TAKING)
+    return {
+        "taken_at": taking.at,
+        "before": to_stored(taking.before),
+        "shown": to_stored(taking.shown),
+        "form": to_stored(taking.form),
+        "is_confirmed": taking.is_confirmed,
+        "rounds": taking.rounds,
+    }

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, and_, case, func, or_, select, update
 
 from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.person import PersonId
+from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.tables import people, resources
 
 
@@ -174,7 +175,9 @@ class Outbox:
         condition = [people.c.tenant == self._tenant, retried]
         if person_id is not None:
             condition.append(people.c.id == person_id)
-        rows = self._connection.execute(select(people.c.id).where(*condition)).all()
+        chosen = select(people.c.id).where(*condition)
+        Acknowledgements(self._connection, self._tenant).forgive(chosen)
+        rows = self._connection.execute(chosen).all()
         for row in rows:
             self.mark_due(PersonId(row.id))
         return len(rows)

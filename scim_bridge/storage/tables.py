@@ -123,6 +123,13 @@ acknowledged = Table(
     Column("revision", Integer, nullable=False),
     # Which SCIM attribute served: its changes are followed, and no other takes over unnoticed (rule C3).
     Column("source", exact_text()),
+    # When Ditio last took the value from us, and what it made of it (rules C2, C5); empty for what was only read.
+    Column("taken_at", UtcDateTime),
+    Column("before", json_column()),
+    Column("shown", json_column()),
+    Column("form", json_column()),
+    Column("is_confirmed", Boolean, nullable=False, server_default=text("false")),
+    Column("rounds", Integer, nullable=False, server_default=text("0")),
 )
 
 claims = Table(

@@ -307,3 +307,56 @@ def test_what_a_creation_refuses(client, ditio, changes, field):
 
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, field)
     assert ditio.company.employees == {}
+
+
+@pytest.mark.parametrize(
+    ("form", "answered", "read"),
+    [
+        ("upper", "FORMANN", "FORMANN"),
+        ("cut", "Formann", "Formann"),
+        ("echoed", "Formann", "FORMANN"),
+        ("ignored", None, None),
+    ],
+)
+def test_a_form_of_its_own(styled, form, answered, read):
+    _, client = styled(forms={"workTitle": form})
+
+    answer = client.employees("PATCH", "/1042", {"workTitle": "Formann", "email": "kari@contractor.example"})
+
+    assert answer.json()["workTitle"] == answered
+    assert client.employees("GET", "/1042").json()["workTitle"] == read
+    assert client.employees("GET", "/1042").json()["email"] == "kari@contractor.example"
+
+
+def test_two_forms_in_turn(styled):
+    _, client = styled(forms={"department": "alternating"})
+    client.employees("PATCH", "/1042/update-employment", {"department": "Anlegg"})
+
+    shown = [client.employees("GET", "/1042").json()["employment"]["department"] for _ in range(4)]
+
+    assert len(set(shown)) == 2
+    assert shown[:2] == shown[2:]
+    assert "Anlegg" not in shown
+
+
+def test_a_phone_in_groups_and_one_that_is_left_alone(styled):
+    ditio, client = styled(forms={"phone": "spaced"})
+    assert client.employees("GET", "/1042").json()["phone"] == "+47 912 34 567"
+
+    ditio.style = replace(ditio.style, forms={"phone": "ignored"})
+    assert client.employees("PATCH", "/1042/change-phone-number", {"phone": "+4798765432"}).status_code == 200
+    assert ditio.employee("1042").phone == "+4791234567"
+
+
+def test_what_a_creation_leaves_empty(styled):
+    ditio, client = styled(forms={"workTitle": "ignored", "department": "ignored", "firstName": "ignored"})
+
+    client.employees("POST", "", a_person(employeeNumber="7"))
+
+    created = ditio.employee("7")
+    assert (created.work_title, created.employment.department) == (None, None)
+    assert created.first_name
+
+
+def test_a_style_with_forms_has_a_name():
+    assert Style(forms={"workTitle": "upper"}).name == "workTitle-upper"

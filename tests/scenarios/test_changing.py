@@ -1,5 +1,7 @@
 """Changed: what Entra changes reaches Ditio, and nothing else does."""
 
+import pytest
+
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.storage.outbox import Outbox
 from tests.world import World, a_user, day
@@ -116,6 +118,191 @@ def test_a_required_value_that_vanishes_keeps_what_was_acknowledged(world: World
     assert state == "delivered"
     assert detail is not None
     assert "phone" in detail
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"mobile": "123"}, "123"),
+        ({"given_name": "x" * 300, "display_name": "Kari"}, "name.givenName"),
+        ({"surname": "x" * 300}, "name.familyName"),
+        ({"employee_id": ".."}, "employeeNumber"),
+    ],
+)
+def test_a_required_value_that_turns_unusable_is_named_and_the_rest_flows(
+    world: World, changes: dict[str, object], named: str
+):
+    """C3: it keeps its acknowledged value and is named in `deliveryDetail`; everything else flows on."""
+    kari = a_user()
+    world.provisions(kari)
+    world.clock.passes(minutes=1)
+    world.forget()
+    world.changes(kari, job_title="Formann", **changes)
+
+    assert world.sent() == [("PATCH", "/1042", {"workTitle": "Formann"})]
+    state, detail = world.state(kari)
+    assert state == "delivered"
+    assert detail is not None
+    assert named in detail
+    employee = world.employee("1042")
+    assert (employee.first_name, employee.last_name, employee.phone) == ("Kari", "Nordmann", "+4798765432")
+
+
+def test_an_ending_needs_nothing_but_the_link(styled: World):
+    """C3: whoever leaves is ended, whatever has become of his required values."""
+    kari = a_user()
+    styled.provisions(kari)
+    styled.clock.passes(minutes=1)
+    styled.changes(kari, mobile="123", surname="x" * 300, employee_id="..", account_enabled=False)
+
+    assert styled.employee("1042").disabled
+    assert styled.employee("1042").employment.end == day("2026-03-02")
+
+
+def test_the_source_that_served_last_is_followed(world: World):
+    """C3: work phone for mobile, `displayName` for names: remembered, and its changes are followed."""
+    kari = a_user(mobile=None, telephone_number="22334455", given_name=None, surname=None)
+    world.provisions(kari)
+    world.clock.passes(minutes=1)
+    world.changes(kari, telephone_number="22334466", display_name="Kari Hansen")
+
+    assert world.employee("1042").phone == "+4722334466"
+    assert world.employee("1042").last_name == "Hansen"
+    assert world.state(kari) == ("delivered", None)
+
+
+def test_a_source_earlier_in_the_list_takes_over(world: World):
+    """C3: another takes over only by appearing earlier in the list; then it is the one whose changes count."""
+    kari = a_user(mobile=None, telephone_number="22334455")
+    world.provisions(kari)
+    world.clock.passes(minutes=1)
+    world.changes(kari, mobile="41234567")
+    assert world.employee("1042").phone == "+4741234567"
+
+    world.clock.passes(minutes=1)
+    world.changes(kari, telephone_number="22334466")
+    world.entra.clears(kari, "mobile")
+    assert world.employee("1042").phone == "+4741234567"
+
+
+def test_a_source_that_takes_over_unnoticed_is_remembered(world: World):
+    """C3: a mobile that appears with the work phone's number serves from then on; when it vanishes nothing changes."""
+    kari = a_user(mobile=None, telephone_number="98765432")
+    world.provisions(kari)
+    world.clock.passes(minutes=1)
+    world.changes(kari, mobile="+47 987 65 432")
+    world.clock.passes(minutes=1)
+    world.changes(kari, telephone_number="22334466")
+    world.clock.passes(minutes=1)
+    world.forget()
+    world.entra.clears(kari, "mobile")
+
+    assert world.sent() == []
+    assert world.employee("1042").phone == "+4798765432"
+    state, detail = world.state(kari)
+    assert state == "delivered"
+    assert "phone" in str(detail)
+
+
+OWN_VALUES = {
+    "email": ("mail", "ny@contractor.example", "kari.nordmann@contractor.example"),
+    "workTitle": ("job_title", "Leder", "Maskinfører"),
+    "firstName": ("given_name", "Karianne", "Kari"),
+    "lastName": ("surname", "Hansen", "Nordmann"),
+    "phone": ("mobile", "+4741234567", "+4798765432"),
+    "department": ("department", "Betong", "Anlegg"),
+    "birthDate": ("birth_date", "1991-01-01", "1990-05-15"),
+}
+
+
+@pytest.mark.parametrize("owner", ["entra", "seed", "ditio"])
+@pytest.mark.parametrize("field", OWN_VALUES)
+def test_the_owner_of_every_field_is_a_setting(world: World, field: str, owner: str):
+    """H5: `entra` is sent whenever it differs, `seed` at creation, `ditio` never once the employee exists."""
+    world.restarts_with(mapping={"fields": {field: {"owner": owner}}})
+    name, later, first = OWN_VALUES[field]
+    kari = a_user()
+    world.provisions(kari)
+    required = field in ("firstName", "lastName", "phone")
+    assert _shown_in(world, field) == (first if owner != "ditio" or required else "None")
+
+    world.clock.passes(minutes=1)
+    world.forget()
+    world.changes(kari, **{name: later})
+
+    assert bool(world.sent()) == (owner == "entra")
+    assert (_shown_in(world, field) == later) == (owner == "entra")
+    assert world.state(kari) == ("delivered", None)
+
+
+@pytest.mark.parametrize("field", ["email", "workTitle", "department"])
+def test_a_seed_is_sent_where_ditio_has_none(world: World, field: str):
+    """H5: `seed`: at creation, or where Ditio has none."""
+    world.restarts_with(mapping={"fields": {field: {"owner": "seed"}}})
+    name, later, _ = OWN_VALUES[field]
+    kari = a_user(**{name: None, "user_principal_name": "kari"})
+    world.provisions(kari)
+    world.clock.passes(minutes=1)
+    world.changes(kari, **{name: later})
+
+    assert _shown_in(world, field) == later
+
+
+def test_ditios_own_number_is_not_changed(world: World):
+    """H5: where Ditio owns the employee number nobody is renumbered."""
+    world.restarts_with(mapping={"fields": {"employeeNumber": {"owner": "seed"}}})
+    kari = a_user()
+    world.provisions(kari)
+    world.clock.passes(minutes=1)
+    world.changes(kari, employee_id="2042")
+
+    assert list(world.ditio.company.employees) == ["1042"]
+
+
+def test_a_defaulted_value_is_never_compared(world: World):
+    """H5: start and payroll that the bridge supplied are Ditio's, whoever owns the field."""
+    world.restarts_with(mapping={"fields": {"payroll": {"owner": "entra"}}})
+    kari = a_user(hire_date=None)
+    world.provisions(kari)
+    world.clock.passes(minutes=1)
+    world.employee("1042").employment.payroll = 2
+    world.employee("1042").employment.start = day("2026-01-01")
+    world.forget()
+    world.changes(kari, job_title="Formann")
+
+    assert world.sent() == [("PATCH", "/1042", {"workTitle": "Formann"})]
+
+
+def test_a_start_is_never_compared_once_an_employment_has_ended(world: World):
+    """H5: `startDate` is Ditio's for good once an employment has ended, even where the new start lies ahead."""
+    kari = a_user()
+    world.provisions(kari)
+    world.clock.passes(days=1)
+    world.changes(kari, account_enabled=False)
+    world.clock.passes(days=10)
+    world.changes(kari, account_enabled=True, hire_date="2026-05-01")
+    world.clock.passes(days=1)
+    world.forget()
+    world.changes(kari, hire_date="2026-06-01")
+
+    assert world.sent() == []
+    assert world.employee("1042").employment.start == day("2026-05-01")
+
+
+def test_linking_acknowledges_what_agrees_and_no_more(world: World):
+    """H5: what both sides agree in can be cleared later; what Ditio alone has, never."""
+    world.ditio.plant(
+        "1042", "Kari", "Nordmann", "+4798765432", work_title="Maskinfører", department="Betong", email="k@d.example"
+    )
+    kari = a_user(department=None, mail=None, user_principal_name="kari")
+    world.provisions(kari)
+    world.clock.passes(minutes=1)
+    world.forget()
+    world.entra.clears(kari, "jobTitle")
+
+    assert world.sent() == [("PATCH", "/1042", {"workTitle": None})]
+    assert world.employee("1042").employment.department == "Betong"
+    assert world.employee("1042").email == "k@d.example"
 
 
 def test_a_start_date_that_lies_ahead_follows_entra(world: World):
@@ -286,3 +473,10 @@ def _same_title(title: str) -> dict[str, object]:
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
         "Operations": [{"op": "Replace", "path": "title", "value": title}],
     }
+
+
+def _shown_in(world: World, field: str) -> str:
+    employee = world.employee("1042")
+    holder = employee.employment if field == "department" else employee
+    names = {"firstName": "first_name", "lastName": "last_name", "workTitle": "work_title", "birthDate": "birth_date"}
+    return str(getattr(holder, names.get(field, field)))

@@ -232,6 +232,7 @@ def test_a_leaver_without_any_employment_owes_only_the_login(world: World):
     world.restyle(employment="employments", already="refuse")
     kari = a_user()
     world.provisions(kari)
+    world.clock.passes(minutes=1)
     world.employee("1042").employments.clear()
     world.changes(kari, account_enabled=False)
 

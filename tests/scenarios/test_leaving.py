@@ -225,6 +225,7 @@ def test_an_employment_that_ended_by_hand_counts_as_ended(world: World):
     """L6: found ended, on whatever day, counts as ended; no date is moved."""
     kari = a_user()
     world.provisions(kari)
+    world.clock.passes(minutes=1)
     world.employee("1042").employment.end = day("2026-02-27")
     world.forget()
 

@@ -1,0 +1,105 @@
+"""What Ditio makes of a value that it took: the value, a form of its own, or another round (rule C2).
+
+The next read decides, which is the next delivery's: a value that was sent for the first time is not read back. What
+is shown then instead of the value may be Ditio's form of it, or a site manager's edit, and one look cannot tell them
+apart. So the value is sent once more, and only what comes back a second time is Ditio's form: an edit by hand would
+have been overwritten. Where the answer to a write shows the employee, that look counts as the first, and nothing is
+sent twice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from scim_bridge.domain.canonical import same
+from scim_bridge.domain.employee import Field, Value
+from scim_bridge.domain.person import Acknowledged, Taking
+
+MAX_ROUNDS = 2
+"""After so many rounds a value is not sent again until Entra's wish changes, or the operator asks for it."""
+
+Values = Mapping[Field, Value | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """What is known of a write that Ditio took."""
+
+    before: Values = field(default_factory=dict)
+    """What was shown before it; nothing for what did not exist before."""
+
+    after: Values = field(default_factory=dict)
+    """What the answer shows, if it shows anything."""
+
+    earlier: Mapping[Field, Taking] = field(default_factory=dict)
+    """How the same values were taken before, as the read that led to this write judged it."""
+
+
+def is_stuck(taking: Taking) -> bool:
+    """Whether a value is not sent any more, because Ditio changes it each time."""
+    return taking.rounds >= MAX_ROUNDS and not taking.is_confirmed
+
+
+def confirmed(taking: Taking, value: Value | None) -> Taking:
+    """After a read that shows the value as it was sent."""
+    return replace(taking, is_confirmed=True, form=value)
+
+
+def judged(name: Field, taking: Taking, found: Value | None) -> Taking:
+    """After a read that shows something else than the value: Ditio's form of it, or another round.
+
+    A value that was confirmed since it was taken, and is another now, was edited by hand: no round, unless it is
+    the same other value as before. Nothing at all is no form of anything.
+    """
+    if taking.form is not None and same(name, taking.form, found):
+        return replace(taking, is_confirmed=True)
+    is_repeated = found is not None and same(name, found, taking.shown)
+    if is_stuck(taking):
+        return replace(taking, shown=found)
+    if is_repeated and not taking.is_confirmed and taking.form is None and not same(name, found, taking.before):
+        return replace(taking, is_confirmed=True, form=found)
+    is_round = is_repeated or not taking.is_confirmed
+    return replace(taking, is_confirmed=False, shown=found, rounds=min(taking.rounds + is_round, MAX_ROUNDS))
+
+
+def without_takings(known: Acknowledged, *names: Field) -> Acknowledged:
+    """What is known, without how these were taken: of a new employment the old one's fields tell nothing."""
+    return replace(known, takings={name: taking for name, taking in known.takings.items() if name not in names})
+
+
+def takings_of(known: Acknowledged, values: Values, write: Write | None, now: datetime) -> dict[Field, Taking | None]:
+    """How values were taken that are about to be acknowledged; None for one that was only read to agree.
+
+    :param write: None where nothing was sent.
+    """
+    return {name: _taking_of(known, name, value, write, now) for name, value in values.items()}
+
+
+def read_back(takings: Mapping[Field, Taking], values: Values, found: Values) -> dict[Field, Taking]:
+    """What a read just after a write tells of values that were sent again: that they are there, if they are.
+
+    That they are not there yet proves nothing (rule C5): the next delivery's read decides.
+    """
+    looked: dict[Field, Taking] = {}
+    for name, taking in takings.items():
+        if name in found and name in values:
+            after = _looked_at(name, taking, values[name], found[name])
+            looked[name] = confirmed(after, values[name]) if same(name, values[name], found[name]) else after
+    return {name: after for name, after in looked.items() if after != takings[name]}
+
+
+def _taking_of(
+    known: Acknowledged, name: Field, value: Value | None, write: Write | None, now: datetime
+) -> Taking | None:
+    if write is None:
+        return known.takings.get(name) if same(name, value, known.values.get(name)) else None
+    earlier = write.earlier.get(name) or Taking(now, before=write.before.get(name))
+    taking = replace(earlier, at=now, is_confirmed=False)
+    return _looked_at(name, taking, value, write.after[name]) if name in write.after else taking
+
+
+def _looked_at(name: Field, taking: Taking, value: Value | None, found: Value | None) -> Taking:
+    """After a look at what a write led to, which may be too early: only something new is remembered."""
+    if found is None or taking.form is not None or same(name, found, value) or same(name, found, taking.before):
+        return taking
+    return replace(taking, shown=found)

@@ -1,0 +1,90 @@
+"""What Ditio acknowledged, and how it took what was sent: kept field by field."""
+
+from datetime import date
+from pathlib import Path
+
+from alembic import command
+from sqlalchemy import select, text
+
+from scim_bridge.domain.employee import Field
+from scim_bridge.domain.person import Acknowledged, PersonId, Standing, Taking
+from scim_bridge.storage import schema
+from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.tables import people
+from tests.conftest import Clock
+
+KARI = PersonId("p")
+
+
+def stored(database: Database) -> Acknowledged:
+    with database.read() as connection:
+        return Acknowledgements(connection, "default").of(KARI)
+
+
+def test_what_is_kept_comes_back(database: Database, clock: Clock):
+    """D5, C2, C5: value, source, and how Ditio took it; a day stays a day."""
+    title = Taking(clock(), before="Lærling", shown="FORMANN", form="FORMANN", is_confirmed=True, rounds=1)
+    birth = Taking(clock(), before=date(1990, 1, 1))
+    with database.write() as connection:
+        Acknowledgements(connection, "default").add(
+            KARI,
+            {Field.work_title: "Formann", Field.birth_date: date(1990, 5, 15), Field.email: None},
+            sources={Field.work_title: "title"},
+            takings={Field.work_title: title, Field.birth_date: birth},
+            login=True,
+            is_written=True,
+            revision=1,
+            now=clock(),
+        )
+
+    assert stored(database) == Acknowledged(
+        values={Field.work_title: "Formann", Field.birth_date: date(1990, 5, 15), Field.email: None},
+        sources={Field.work_title: "title"},
+        login=True,
+        takings={Field.work_title: title, Field.birth_date: birth},
+        changed_at={Standing.login: clock()},
+    )
+
+
+def test_what_is_only_read_was_not_written(database: Database, clock: Clock):
+    """C5: only after a write may a read be older."""
+    with database.write() as connection:
+        Acknowledgements(connection, "default").add(
+            KARI, {Field.work_title: "Formann"}, login=True, employed=True, revision=1, now=clock()
+        )
+
+    assert stored(database).takings == {}
+    assert stored(database).changed_at == {}
+
+
+def test_what_a_read_tells_changes_nothing_else(database: Database, clock: Clock):
+    taking = Taking(clock(), before="Lærling")
+    with database.write() as connection:
+        kept = Acknowledgements(connection, "default")
+        kept.add(KARI, {Field.work_title: "Formann"}, takings={Field.work_title: taking}, revision=1, now=clock())
+        after = Taking(clock(), before="Lærling", form="Formann", is_confirmed=True, rounds=2)
+        kept.learn(KARI, {Field.work_title: after, Field.email: taking})
+    assert stored(database).takings == {Field.work_title: after}
+
+    with database.write() as connection:
+        others = select(people.c.id).where(people.c.id == "somebody else")
+        Acknowledgements(connection, "default").forgive(others)
+    assert stored(database).takings[Field.work_title].rounds == 2
+
+
+def test_yesterdays_database_opens_today(tmp_path: Path, clock: Clock):
+    """D7: what was acknowledged before anybody counted rounds is acknowledged."""
+    database = Database(f"sqlite:///{tmp_path / 'old.db'}", clock=clock)
+    with database.write() as connection:
+        command.upgrade(schema._config(connection), "0003")
+        connection.execute(
+            text(
+                "INSERT INTO acknowledged (tenant, person_id, field, value, acknowledged_at, revision)"
+                " VALUES ('default', 'p', 'workTitle', '\"Formann\"', '2026-03-01 08:00:00', 1)"
+            )
+        )
+    schema.upgrade(database)
+
+    assert stored(database) == Acknowledged({Field.work_title: "Formann"})
+    database.close()
