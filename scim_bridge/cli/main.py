@@ -30,10 +30,19 @@ COMMANDS: Mapping[str, Lazy] = {
     ),
     "serve": Lazy("serve", "serve", "Answer Entra, and deliver to Ditio."),
     "worker": Lazy("worker", "worker", "Deliver what is due."),
+    "preview": Lazy("preview", "preview", "Show the calls to Ditio that a SCIM user would cause, and send none."),
     "outbox": Lazy("outbox", "outbox", "See who waits for Ditio, and try again."),
     "people": Lazy("people", "people", "Look at one person from both sides."),
+    "quirks": Lazy(
+        "quirks",
+        "quirks",
+        "See what the client does that departs from the SCIM standard, and was tolerated.",
+    ),
     "token": Lazy("token", "token", "Issue, list and revoke the tokens that Entra signs in with."),
     "settings": Lazy("settings", "settings_group", "Check the settings, or print an example file."),
+    "doctor": Lazy(
+        "doctor.command", "doctor", "Look whether all is well: database, Ditio, clocks, public URL, tokens."
+    ),
     "db": Lazy("db", "db", "Look after the database."),
     "sandbox": Lazy("sandbox", "sandbox", "Run a simulated Ditio to try the bridge on."),
 }

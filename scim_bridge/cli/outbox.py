@@ -1,6 +1,7 @@
 """`scim-bridge outbox`: who waits for Ditio, why, and another try."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
 from typing import Any
@@ -11,6 +12,9 @@ from sqlalchemy import Row
 from scim_bridge.bootstrap import build_rules
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, print_json, print_rows, tenant_option
+from scim_bridge.cli.paragraphs import instant, print_paragraph
+from scim_bridge.domain.delivery_state import Reason, State
+from scim_bridge.domain.explanations import explained
 from scim_bridge.errors import NotFound
 from scim_bridge.mapping.from_scim import wish_from_user
 from scim_bridge.mapping.rules import Rules
@@ -23,16 +27,6 @@ STATUS_COLUMNS = {
     "parked": "Parked",
     "oldest_seconds": "Oldest due, seconds",
     "paused": "Paused",
-}
-
-LIST_COLUMNS = {
-    "user_name": "User",
-    "employee_number": "Employee",
-    "state": "State",
-    "reason": "Reason",
-    "since": "Since",
-    "attempts": "Tries",
-    "detail": "Detail",
 }
 
 
@@ -84,7 +78,13 @@ def list_command(options: Options, tenant: str, format: Format) -> None:
         now = database.now(connection)
         found = Outbox(connection, tenant, now).waiting()
     today = now.astimezone(rules.zone).date()
-    print_rows([_row(each, rules, today) for each in found], LIST_COLUMNS, format, empty="nobody waits")
+    rows = [_row(each, rules, today) for each in found]
+    if format == "json":
+        print_json(rows)
+    elif not rows:
+        click.echo("nobody waits")
+    else:
+        _tell(found, rows)
 
 
 @outbox.command()
@@ -110,6 +110,25 @@ def retry(options: Options, person: str | None, tenant: str) -> None:
             person_id = record.person.id
         retried = Outbox(connection, tenant, database.now(connection)).retry(person_id)
     click.echo(f"{retried} made due")
+
+
+def _tell(found: Sequence[Row[Any]], rows: Sequence[dict[str, object]]) -> None:
+    """Each in lines that fit into a mail: who, since when, what it means and what to do."""
+    for number, (person, row) in enumerate(zip(found, rows, strict=True)):
+        if number:
+            click.echo("")
+        who = row["user_name"] or "a deleted user"
+        employee = f", employee {row['employee_number']}" if row["employee_number"] else ""
+        print_paragraph(f"{who}{employee}", indent="  ")
+        reason = f", {person.reason}" if person.reason else ""
+        tries = f", {person.attempts} failed {'try' if person.attempts == 1 else 'tries'}" if person.attempts else ""
+        print_paragraph(f"{person.state}{reason}, since {instant(person.state_since)}{tries}", first="  ", indent="  ")
+        if person.detail:
+            print_paragraph(person.detail, first="  Detail: ", indent="    ")
+        explanation = explained(State(person.state), Reason(person.reason) if person.reason else None)
+        if explanation is not None:
+            print_paragraph(explanation.meaning, first="  Meaning: ", indent="    ")
+            print_paragraph(explanation.cure, first="  Cure: ", indent="    ")
 
 
 def _row(found: Row[Any], rules: Rules, today: date) -> dict[str, object]:

@@ -82,19 +82,19 @@ def _print_table(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str
         # A cell that is too long goes on in the next line: half an id is no id.
         table.add_column(Text(heading), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_shown(row.get(key))) for key in columns))
+        table.add_row(*(Text(shown(row.get(key))) for key in columns))
     Console().print(table)
 
 
 def _print_aligned(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> None:
-    lines = [list(columns.values()), *([_shown(row.get(key)) for key in columns] for row in rows)]
+    lines = [list(columns.values()), *([shown(row.get(key)) for key in columns] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         click.echo(_GAP.join(cells).rstrip())
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """A value as people read it, on one line; what a terminal would obey is escaped."""
     match value:
         case None:

@@ -1,38 +1,21 @@
 """`scim-bridge people`: one person from both sides."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import click
 
 from scim_bridge import logs
 from scim_bridge.bootstrap import build_rules
 from scim_bridge.cli.context import Options
-from scim_bridge.cli.output import Format, format_option, print_json, print_rows, tenant_option
+from scim_bridge.cli.output import Format, format_option, print_json, tenant_option
+from scim_bridge.cli.paragraphs import instant, print_folded, print_paragraph
 from scim_bridge.cli.person_view import PersonView, employee_in_ditio, view_of
-from scim_bridge.domain.delivery_state import Reason
+from scim_bridge.cli.story import told
 from scim_bridge.domain.employee import Field
+from scim_bridge.domain.explanations import explained
+from scim_bridge.storage.people import Record
 
 FIELD_COLUMNS = {"field": "Field", "wanted": "Entra wants", "found": "Ditio has", "acknowledged": "Acknowledged"}
-
-HISTORY_COLUMNS = {
-    "at": "Time",
-    "what": "What",
-    "cause": "Cause",
-    "outcome": "Outcome",
-    "status": "Status",
-    "seconds": "Seconds",
-    "request_id": "Request",
-    "ditio_request_id": "Ditio's request",
-}
-
-CURES: Mapping[Reason, str] = {
-    Reason.incomplete: "correct the value in Entra: its next cycle sends it, and the person is delivered then",
-    Reason.claimed: "correct one of the two people; the other goes on by himself, or after `scim-bridge outbox retry`",
-    Reason.no_operation: "do it by hand in Ditio, or correct the operation in the settings; then "
-    "`scim-bridge outbox retry`",
-    Reason.refused: "correct what Ditio names, in Entra or in Ditio; then `scim-bridge outbox retry`",
-    Reason.gone: "find out in Ditio what became of the employee; then `scim-bridge outbox retry`",
-}
 
 
 @click.group()
@@ -75,15 +58,26 @@ def show(options: Options, person: str, tenant: str, format: Format) -> None:
 
 
 def _tell(view: PersonView, ditio: dict[str, object] | None) -> None:
-    click.echo(view.headline() + "\n")
-    print_rows(list(_fields(view, ditio)), FIELD_COLUMNS)
-    click.echo(f"\nState: {view.record.state}" + (f", {view.record.reason}" if view.record.reason else ""))
-    if view.record.detail:
-        click.echo(f"  {view.record.detail}")
-    if view.record.reason:
-        click.echo(f"  Cure: {CURES[view.record.reason]}")
+    print_paragraph(view.headline())
     click.echo("")
-    print_rows(view.history(), HISTORY_COLUMNS, empty="nothing has happened yet")
+    print_folded([*_fields(view, ditio), *_employments(ditio)], FIELD_COLUMNS)
+    click.echo("")
+    _tell_state(view.record)
+    click.echo("\nHistory, oldest first (UTC)")
+    for line in told(view.entries):
+        click.echo(line)
+
+
+def _tell_state(record: Record) -> None:
+    reason = f", {record.reason}" if record.reason else ""
+    print_paragraph(f"State: {record.state}{reason}, since {instant(record.state_since)}")
+    explanation = explained(record.state, record.reason)
+    if explanation is not None:
+        print_paragraph(explanation.meaning, first="  Meaning: ", indent="    ")
+    if record.detail:
+        print_paragraph(record.detail, first="  Detail: ", indent="    ")
+    if explanation is not None:
+        print_paragraph(explanation.cure, first="  Cure: ", indent="    ")
 
 
 def _fields(view: PersonView, ditio: dict[str, object] | None) -> Iterable[dict[str, object]]:
@@ -103,6 +97,16 @@ def _fields(view: PersonView, ditio: dict[str, object] | None) -> Iterable[dict[
         "found": _login(not disabled) if isinstance(disabled, bool) else None,
         "acknowledged": _login(acknowledged.login),
     }
+
+
+def _employments(ditio: dict[str, object] | None) -> Iterable[dict[str, object]]:
+    """Every employment that Ditio shows, where there is more to tell than the days above."""
+    shown = (ditio or {}).get("employments")
+    rows = [each for each in shown if isinstance(each, dict)] if isinstance(shown, list) else []
+    if len(rows) < 2:
+        return
+    for each in rows:
+        yield {"field": "employment", "found": f"{each['start'] or 'unknown'} to {each['end'] or 'open'}"}
 
 
 def _login(is_open: bool | None) -> str | None:

@@ -1,11 +1,14 @@
 """What is known of one person: Entra's words, the mapped employee, the history, and Ditio's state."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import date
 
 from scim_bridge.bootstrap import build
 from scim_bridge.delivery.tenant import wish_of
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Wish
+from scim_bridge.domain.employment import Employment, last_end, open_employment
 from scim_bridge.errors import DeliveryError, NotFound, SettingsError
 from scim_bridge.mapping.from_ditio import employee_from_ditio
 from scim_bridge.mapping.rules import Rules
@@ -93,10 +96,26 @@ def employee_in_ditio(
 
 
 def _shown(found: FoundEmployee) -> JsonObject:
-    """By Ditio's names of the fields; a field that was not shown is null like an empty one."""
+    """By Ditio's names of the fields; a field that was not shown is null like an empty one.
+
+    The days are those of the employment that is open, or else of the one that ended last.
+    """
     employments = found.employments
+    current = latest_employment(employments or ())
+    days = {Field.start_date: current.start, Field.end_date: current.end} if current else {}
     return {
-        **{field.value: found.values.get(field) for field in Field},
+        **{field.value: days.get(field, found.values.get(field)) for field in Field},
         "disabled": found.disabled,
-        "employments": None if employments is None else [asdict(each) for each in employments],
+        "employments": None if employments is None else [asdict(each) for each in in_order(employments)],
     }
+
+
+def latest_employment(employments: Iterable[Employment]) -> Employment | None:
+    """The open employment, else the one that ended last."""
+    known = tuple(employments)
+    return open_employment(known) or next((each for each in known if each.end == last_end(known)), None)
+
+
+def in_order(employments: Iterable[Employment]) -> list[Employment]:
+    """Employments, the oldest first."""
+    return sorted(employments, key=lambda each: (each.start or date.min, each.end or date.max))

@@ -89,6 +89,7 @@ def test_wrong_usage_ends_with_2(words: list[str]):
         ["outbox", "list"],
         ["outbox", "retry"],
         ["people", "show", "1042"],
+        ["quirks", "list"],
         ["worker", "--until-idle"],
     ],
     ids=" ".join,

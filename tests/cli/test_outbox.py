@@ -72,6 +72,19 @@ def test_list_names_each_as_entra_does(run: Run, waiting: World):
     assert (per["employee_number"], per["state"], per["reason"], per["attempts"]) == ("1045", "due", None, 1)
 
 
+def test_people_read_reason_and_cure_in_80_columns(run: Run, waiting: World):
+    """D3: who, since when, what it means and what to do; nothing is cut."""
+    told = run("outbox", "list").stdout
+
+    assert max(map(len, told.splitlines())) <= 80
+    for person in told.split("\n\n"):
+        assert "Meaning: " in person
+        assert "Cure: " in person
+    assert "Ola.Hansen@contractor.example, employee 1043\n  held, incomplete, since 2026-03-02 08:00 UTC\n" in told
+    assert "Cure: correct the value in Entra" in told
+    assert "due, since 2026-03-02 08:00 UTC, 1 failed try\n" in told
+
+
 def test_retry_makes_all_of_them_due(run: Run, waiting: World):
     """D3: whoever is due or parked, or held for data."""
     result = run("outbox", "retry")

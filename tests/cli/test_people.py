@@ -1,10 +1,13 @@
 """`scim-bridge people show`: one person from both sides."""
 
 import json
+import re
 
 import pytest
 from click.testing import Result
 
+from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.server import running
 from tests.cli.conftest import DITIO, Run
 from tests.world import World, a_user
 
@@ -104,7 +107,70 @@ def test_the_text_tells_state_reason_and_cure(run: Run, world: World):
     assert "Field           Entra wants" in told
     assert "State: held, incomplete" in told
     assert "Cure: correct the value in Entra" in told
-    assert "user-created" in told
+    assert "Entra created the user (request" in told
+
+
+def test_the_text_tells_the_story_in_order(run: Run, world: World):
+    """D5: what Entra said, what was asked of Ditio, what it answered, and the ids that find each in a log."""
+    kari = a_user()
+    world.provisions(kari)
+    world.clock.passes(days=1)
+    world.ditio.faults.plan(Fault("status", status=503, path="/api/v5/integration/employees/1042/disable"))
+    world.changes(kari, account_enabled=False)
+    world.clock.passes(hours=1)
+    world.worker.run_until_idle()
+
+    told = run("people", "show", "1042").stdout
+
+    story = [" ".join(line.split()) for line in told.split("History, oldest first (UTC)\n")[1].splitlines()]
+    beginnings = [line[:20] + line[20:].split(" (")[0].split(" by a")[0] for line in story if line[:2] == "20"]
+    assert beginnings == [
+        "2026-03-02 08:00:00 Entra created the user",
+        "2026-03-02 08:00:00 Ditio was asked to create the employee: done",
+        "2026-03-02 08:00:00 Delivered",
+        "2026-03-03 08:00:00 Entra changed the user",
+        "2026-03-03 08:00:00 Ditio was asked to end the employment: done",
+        "2026-03-03 08:00:00 Ditio was asked to disable the login: no usable answer",
+        "2026-03-03 08:00:00 Left to be tried again",
+        "2026-03-03 09:00:00 Ditio was asked to disable the login: done",
+        "2026-03-03 09:00:00 Delivered",
+    ]
+    document = shown(run("people", "show", "1042", "--format", "json"))
+    for entry in document["history"]:
+        request_id = entry["request_id"] if entry["what"].startswith("user-") else entry["ditio_request_id"]
+        assert request_id is None or request_id in "".join(story)
+
+
+def test_an_employment_that_has_ended_is_in_ditios_column(run: Run, world: World):
+    """L4: the days of the last employment, and each of several."""
+    kari = a_user()
+    world.provisions(kari)
+    world.changes(kari, account_enabled=False)
+    with running(world.ditio.app) as url:
+        environment = {**DITIO, "SCIM_BRIDGE_DITIO__API_URL": f"{url}/core", "SCIM_BRIDGE_DITIO__IDENTITY_URL": url}
+        document = shown(run("people", "show", "1042", "--format", "json", **environment))
+        world.clock.passes(days=3)
+        world.changes(kari, account_enabled=True)
+        told = run("people", "show", "1042", **environment).stdout
+
+    assert (document["ditio"]["startDate"], document["ditio"]["endDate"]) == ("2026-03-01", "2026-03-02")
+    assert document["ditio"]["employments"] == [{"start": "2026-03-01", "end": "2026-03-02"}]
+    assert re.search(r"employment +2026-03-01 to\s+2026-03-02\n", told)
+    assert re.search(r"employment +2026-03-05 to open\n", told)
+
+
+def test_the_text_fits_into_80_columns(run: Run, world: World):
+    """For a mail, a ticket and a narrow terminal; nothing is cut."""
+    name = "anne-marie.kristoffersen-skjoldenborg.haraldstad@contractor.example"
+    world.ditio.plant("1042", "Ola", "Hansen", "+4741111111")
+    world.provisions(a_user(user_principal_name=name, mail=name, surname="Kristoffersen-Skjoldenborg Haraldstad"))
+
+    told = run("people", "show", "1042").stdout
+
+    assert max(map(len, told.splitlines())) <= 80
+    assert name in told
+    assert "Meaning: Ditio said no" in told
+    assert "+4741111111" in told
 
 
 def test_somebody_unknown_fails(run: Run, world: World):

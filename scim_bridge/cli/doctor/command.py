@@ -1,0 +1,81 @@
+"""The command `doctor`."""
+
+from dataclasses import asdict
+
+import click
+
+from scim_bridge import logs
+from scim_bridge.cli.context import Options
+from scim_bridge.cli.doctor.database import examine_database
+from scim_bridge.cli.doctor.ditio import examine_ditio
+from scim_bridge.cli.doctor.findings import Examination, Finding, Status, examined, fails
+from scim_bridge.cli.doctor.server import examine_public_url, examine_settings
+from scim_bridge.cli.output import Format, format_option, print_json, tenant_option
+from scim_bridge.cli.paragraphs import print_paragraph
+from scim_bridge.errors import SettingsError
+
+SECONDS = 22.0
+"""How long all of it may take."""
+
+
+@click.command()
+@tenant_option
+@format_option
+@click.pass_context
+def doctor(ctx: click.Context, tenant: str, format: Format) -> None:
+    """Look whether all is well: database, Ditio, clocks, public URL, tokens.
+
+    Nothing is changed, and no secret is shown. A hint works, and may be meant so; a line that fails says the
+    cure, and the exit code is 1. It ends within half a minute, whatever does not answer.
+
+    \b
+    Examples:
+      scim-bridge doctor
+      scim-bridge doctor --format json
+    """
+    logs.configure("critical")
+    findings = _findings(ctx.obj, tenant)
+    if format == "json":
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            _tell(finding)
+    if any(finding.status is Status.fails for finding in findings):
+        ctx.exit(1)
+
+
+def _findings(options: Options, tenant: str) -> list[Finding]:
+    try:
+        settings = options.settings
+    except SettingsError as error:
+        cure = "correct it; `scim-bridge settings example` explains every setting"
+        return [fails("settings", line, cure) for line in str(error).splitlines()]
+    database_is_late = fails(
+        "database",
+        f"it gave no answer within {SECONDS:.0f} s",
+        "see that it runs and can be reached; a SQLite file may be held by another process that writes for long",
+    )
+    ditio_is_late = fails(
+        "Ditio",
+        f"it gave no answer within {SECONDS:.0f} s",
+        "see that this machine reaches DITIO__IDENTITY_URL and DITIO__API_URL (name server, firewall, proxy)",
+    )
+    url_is_late = Finding(
+        "public URL",
+        Status.hint,
+        f"SERVER__BASE_URL gave no answer within {SECONDS:.0f} s",
+        "see that its name is known to this machine's name server",
+    )
+    waiting = [
+        Examination(lambda: examine_database(settings.database.url, tenant), database_is_late),
+        Examination(lambda: examine_ditio(settings), ditio_is_late),
+        Examination(lambda: examine_public_url(settings), url_is_late),
+    ]
+    return [*examined(waiting, seconds=SECONDS), *examine_settings(settings)]
+
+
+def _tell(finding: Finding) -> None:
+    indent = " " * 23
+    print_paragraph(finding.detail, first=f"{finding.status:<6} {finding.check:<15} ", indent=indent)
+    if finding.cure is not None:
+        print_paragraph(finding.cure, first=f"{indent}Cure: ", indent=indent)

@@ -1,0 +1,165 @@
+"""The database: reachable, of this version's schema, writable, on a disk that is fit for it, with the right time."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
+
+from scim_bridge.cli.doctor.findings import Finding, fails, hint, ok, parted
+from scim_bridge.errors import BridgeError, SchemaOutdated
+from scim_bridge.settings.display import shown
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.schema import require_current
+from scim_bridge.storage.tokens import Token, Tokens
+
+CONNECT_SECONDS = 5
+"""How long PostgreSQL may take to answer at all."""
+
+LEAST_FREE_BYTES = 200 * 1024 * 1024
+"""With less than this on the disk the next busy day may fill it."""
+
+REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs", "afs", "vboxsf"})
+"""Filesystems whose locks SQLite can't rely on, and whose memory two machines don't share (rule D7)."""
+
+MOST_APART = timedelta(seconds=30)
+"""How far two clocks may be apart."""
+
+SOON = timedelta(days=30)
+"""How long before its end a token is told."""
+
+MOUNTS = Path("/proc/self/mounts")
+
+
+def examine_database(url: str, tenant: str) -> Iterator[Finding]:
+    """The database of `DATABASE__URL`, and the tokens in it."""
+    place = str(shown(url))
+    try:
+        database = Database(_impatient(url))
+    except BridgeError as error:
+        yield parted("database", str(error), "correct DATABASE__URL", at=": ")
+        return
+    try:
+        yield from _examined(database, place, tenant)
+    except DatabaseError as exc:
+        said = str(exc.orig).strip().splitlines()
+        yield fails("database", f"{place} can't be used: {said[0] if said else 'no reason given'}", _cure(database))
+    except SQLAlchemyError as exc:
+        yield fails("database", f"{place} can't be used ({type(exc).__name__})", _cure(database))
+    finally:
+        database.close()
+
+
+def _examined(database: Database, place: str, tenant: str) -> Iterator[Finding]:
+    if (path := database.missing_file()) is not None:
+        cure = "go to the right folder, or name the right --config; `scim-bridge db upgrade` makes a new one"
+        yield fails("database", f"there is no database at {path}", cure)
+        return
+    with database.read() as connection:
+        ours, its = datetime.now(UTC), database.now(connection)
+    try:
+        require_current(database)
+    except SchemaOutdated as error:
+        yield ok("database", place)
+        yield parted("migrations", str(error), "run `scim-bridge db upgrade`", at=": ")
+        return
+    with database.write() as connection:
+        takes_writes = database.can_write(connection)
+    if takes_writes:
+        yield ok("database", f"{place}, read and written")
+    else:
+        yield fails("database", f"{place} only reads: it is a standby", "let DATABASE__URL name the primary")
+    yield ok("migrations", "the schema is this version's")
+    if database.is_sqlite:
+        yield from examine_disk(Path(database.engine.url.database or ""))
+    else:
+        yield clock_of("the database", its - ours)
+    with database.read() as connection:
+        now, tokens = database.now(connection), Tokens(connection, tenant).list()
+    yield examine_tokens(tokens, now)
+
+
+def _impatient(url: str) -> str:
+    """The same address, with a time-out for connecting unless it has one: PostgreSQL's own is minutes long."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        return url
+    if parsed.get_backend_name() in ("postgresql", "postgres") and "connect_timeout" not in parsed.query:
+        parsed = parsed.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})
+    return parsed.render_as_string(hide_password=False)
+
+
+def _cure(database: Database) -> str:
+    if database.is_sqlite:
+        return "see that DATABASE__URL names the bridge's own file, and that this user may write it and its folder"
+    return (
+        "see that PostgreSQL runs there and can be reached, and that name, user and password in DATABASE__URL are right"
+    )
+
+
+def examine_disk(file: Path, mounts: Path = MOUNTS) -> Iterator[Finding]:
+    """What SQLite's file lies on (rule D7: a local disk)."""
+    folder = file.absolute().parent
+    free = shutil.disk_usage(folder).free
+    kind = _filesystem(folder, mounts)
+    if kind in REMOTE:
+        yield fails("disk", f"{folder} is on {kind}, a disk of another machine", "move the file to a local disk")
+    elif not os.access(folder, os.W_OK):
+        cure = "let this user write the folder: SQLite keeps its journal beside the file"
+        yield fails("disk", f"{folder} can't be written", cure)
+    elif free < LEAST_FREE_BYTES:
+        yield fails("disk", f"{free // 1024**2} MiB are left on the disk of {folder}", "make room on it")
+    else:
+        yield ok("disk", f"{folder}, {free // 1024**3} GiB free")
+
+
+def _filesystem(folder: Path, mounts: Path) -> str | None:
+    """The kind of filesystem that a folder is on; None where this machine does not say."""
+    try:
+        lines = [line.split() for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines()]
+    except OSError:
+        return None
+    real = folder.resolve()
+    below = {line[1]: line[2] for line in lines if len(line) > 2 and real.is_relative_to(line[1].replace(r"\040", " "))}
+    return below[max(below, key=len)] if below else None
+
+
+def clock_of(what: str, apart: timedelta) -> Finding:
+    """How far another clock is from this machine's."""
+    seconds = abs(apart.total_seconds())
+    if abs(apart) <= MOST_APART:
+        return ok("clock", f"this machine and {what} agree within {max(1, round(seconds))} s")
+    return fails(
+        "clock",
+        f"this machine's clock is {seconds:.0f} s {'behind' if apart > timedelta() else 'ahead of'} that of {what}",
+        "set both by a time server (NTP): tokens, leases and the last day of an employment hang on it",
+    )
+
+
+def examine_tokens(tokens: list[Token], now: datetime) -> Finding:
+    """The tokens that Entra signs in with: an expired one quarantines its job."""
+    issue = "`scim-bridge token issue --name Entra`, and paste it as Secret Token in Entra"
+    kept = [each for each in tokens if each.revoked_at is None]
+    valid = [each for each in kept if each.expires_at is None or each.expires_at > now]
+    if not kept:
+        return fails("tokens", "no token was issued", issue)
+    if not valid:
+        last = max(kept, key=lambda each: each.expires_at or now)
+        return fails("tokens", f"all tokens have expired, {_called(last)} last", issue)
+    soon = [each for each in valid if each.expires_at is not None and each.expires_at <= now + SOON]
+    if len(soon) == len(valid):
+        last = max(soon, key=lambda each: each.expires_at or now)
+        return fails("tokens", f"{_called(last)} is the last token that is valid, and expires within 30 days", issue)
+    if soon:
+        cure = "paste a newer token as Secret Token in Entra, if this one is still in use there; then revoke it"
+        return hint("tokens", f"{_called(soon[0])} expires within 30 days", cure)
+    return ok("tokens", "1 is valid" if len(valid) == 1 else f"{len(valid)} are valid")
+
+
+def _called(token: Token) -> str:
+    until = f" (until {token.expires_at:%Y-%m-%d %H:%M} UTC)" if token.expires_at else ""
+    return f"{token.id}, {token.name!r}{until}"

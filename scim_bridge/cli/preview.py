@@ -1,0 +1,171 @@
+"""`scim-bridge preview`: the calls to Ditio that a SCIM user would cause."""
+
+import json
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from scim_bridge import logs
+from scim_bridge.bootstrap import open_database
+from scim_bridge.cli.context import Options
+from scim_bridge.cli.output import Format, format_option, print_json, tenant_option
+from scim_bridge.cli.paragraphs import print_folded, print_paragraph
+from scim_bridge.cli.rehearsing import Refused, Rehearsed, Rehearsing
+from scim_bridge.delivery.tenant import wanted_claims
+from scim_bridge.ditio.network import pooled_sessions
+from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.employee import Field, Wish
+from scim_bridge.errors import BridgeError
+from scim_bridge.storage.excerpt import Excerpt, excerpt_of
+
+FIELD_COLUMNS = {"field": "Field", "value": "Value", "rule": "From"}
+
+SUPPLIED = {
+    Field.start_date: "the day of provisioning, as no start date is sent",
+    Field.payroll: "MAPPING__PAYROLL, as no payroll is sent",
+}
+"""Where a value comes from that the bridge supplies by itself (rule H4)."""
+
+
+@click.command()
+@click.argument("file", metavar="FILE.json")
+@click.option(
+    "--against-ditio",
+    is_flag=True,
+    help="Read in Ditio, and in the database, what there is now; without it the person is taken as absent.",
+)
+@tenant_option
+@format_option
+@click.pass_obj
+def preview(options: Options, file: str, against_ditio: bool, tenant: str, format: Format) -> None:
+    """Show the calls to Ditio that a SCIM user would cause, and send none.
+
+    FILE.json is a user as Entra would POST it, or as `GET /Users/{id}` answers it; `-` reads standard input.
+
+    \b
+    Examples:
+      scim-bridge preview kari.json
+      scim-bridge preview kari.json --against-ditio --format json
+    """
+    settings = options.settings
+    # What goes wrong is said by this command itself.
+    logs.configure("critical", settings.log.format)
+    body = _contents(file)
+    sent = _user(file, body)
+    try:
+        rehearsed = Rehearsing(settings, tenant).user(body)
+        if against_ditio:
+            known = _known(options, tenant, sent, rehearsed)
+            rehearsed = Rehearsing(settings, tenant, pooled_sessions(1)).user(body, known)
+    except Refused as error:
+        raise BridgeError(f"{_named(file)}: {error}") from error
+    if format == "json":
+        print_json(_document(rehearsed))
+    else:
+        _tell(rehearsed, against_ditio)
+
+
+def _contents(file: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "that is no name of a file"
+        raise BridgeError(f"{file} can't be read: {reason}") from exc
+
+
+def _named(file: str) -> str:
+    return "standard input" if file == "-" else file
+
+
+def _user(file: str, body: bytes) -> JsonObject:
+    """The document as it was written, before the bridge itself judges it.
+
+    :raises BridgeError: it is no JSON, or what is often at hand instead of a user.
+    """
+    try:
+        document = json.loads(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as exc:
+        raise BridgeError(f"{_named(file)} is not JSON: {str(exc).splitlines()[0]}") from exc
+    if not isinstance(document, dict):
+        raise BridgeError(f"{_named(file)} is JSON, but no object: preview takes one SCIM user")
+    if isinstance(document.get("Resources"), list):
+        raise BridgeError(f"{_named(file)} is what a search answers: preview takes one user, an entry of Resources")
+    if isinstance(document.get("Operations"), list):
+        raise BridgeError(f"{_named(file)} is a PATCH: preview takes the whole user, as GET /Users/{{id}} answers it")
+    return document
+
+
+def _known(options: Options, tenant: str, sent: JsonObject, rehearsed: Rehearsed) -> Excerpt | None:
+    """What the database knows of the people concerned; nothing, with a word about it, where there is none yet."""
+    user_id = sent.get("id")
+    with closing(open_database(options.settings)) as unopened:
+        missing = unopened.missing_file()
+    if missing is not None:
+        click.echo(f"The person is taken as unknown to the bridge: there is no database at {missing} yet.", err=True)
+        return None
+    with options.database() as database, database.read() as connection:
+        return excerpt_of(
+            connection,
+            tenant,
+            user_id=user_id if isinstance(user_id, str) else None,
+            user_name=str(rehearsed.document.get("userName")),
+            wanted=sorted(wanted_claims(rehearsed.wish), key=lambda claim: claim.kind),
+        )
+
+
+def _document(rehearsed: Rehearsed) -> JsonObject:
+    wish = rehearsed.wish
+    return {
+        "employee": {field.value: wish.values.get(field) for field in Field},
+        "rules": {field.value: _rule(wish, field) for field in Field},
+        "problems": _problems(rehearsed),
+        "calls": [{"method": call.method, "path": call.path, "body": call.body} for call in rehearsed.calls],
+    }
+
+
+def _rule(wish: Wish, field: Field) -> str | None:
+    return SUPPLIED[field] if field in wish.defaulted else wish.sources.get(field)
+
+
+def _problems(rehearsed: Rehearsed) -> list[JsonObject]:
+    """Values that can't be used, and whatever else keeps the person, or a part of him, from Ditio."""
+    found = rehearsed.wish.problems
+    problems: list[JsonObject] = [
+        {"field": each.field, "attribute": each.attribute, "message": each.message} for each in found
+    ]
+    rest = rehearsed.record.detail or ""
+    for each in found:
+        rest = rest.replace(each.message, "")
+    if rest := rest.strip("; "):
+        problems.append({"field": None, "attribute": None, "message": rest})
+    return problems
+
+
+def _tell(rehearsed: Rehearsed, against_ditio: bool) -> None:
+    wish, problems, calls = rehearsed.wish, _problems(rehearsed), rehearsed.calls
+    print_folded(
+        [{"field": field, "value": wish.values.get(field), "rule": _rule(wish, field)} for field in Field],
+        FIELD_COLUMNS,
+    )
+    if problems:
+        click.echo("\nProblems" if any(each["field"] for each in problems) else "\nNote")
+    for problem in problems:
+        print_paragraph(str(problem["message"]), first="  - ", indent="    ")
+    click.echo("")
+    print_paragraph(_headline(rehearsed, against_ditio))
+    for call in calls:
+        click.echo(f"\n{call.method} {call.path}")
+        if call.body is not None:
+            click.echo(json.dumps(call.body, ensure_ascii=False, indent=2))
+
+
+def _headline(rehearsed: Rehearsed, against_ditio: bool) -> str:
+    number, count = rehearsed.record.person.employee_number, len(rehearsed.calls)
+    if not count:
+        is_in_sync = against_ditio and number is not None and rehearsed.record.reason is None
+        return f"Nothing would be sent: employee {number} is as wanted." if is_in_sync else "Nothing would be sent."
+    what = "1 call" if count == 1 else f"{count} calls"
+    where = "as Ditio is now" if against_ditio else "if Ditio knows nobody with this number, phone or e-mail"
+    return f"{what} would be made, {where}:"

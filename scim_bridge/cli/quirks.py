@@ -1,0 +1,93 @@
+"""`scim-bridge quirks`: what the client does that departs from the RFCs, and was tolerated."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import click
+
+from scim_bridge.cli.context import Options
+from scim_bridge.cli.output import Format, format_option, print_rows, tenant_option
+from scim_bridge.scim.tolerated import Quirk
+from scim_bridge.storage.quirks import Counted, Quirks
+
+COLUMNS = {
+    "kind": "Kind",
+    "name": "Name",
+    "count": "Writes",
+    "first_seen": "First seen",
+    "last_seen": "Last seen",
+    "meaning": "What it means, and what to do",
+}
+
+_NO_MAPPING = "left out, the person is served without it: remove the attribute mapping in Entra, or leave it"
+_TYPE = "read as it was meant, nothing to do"
+_FLAG = "understood; with ?aadOptscim062020 after the Tenant URL Entra follows the RFC here"
+
+MEANINGS: Mapping[str, str] = {
+    Quirk.unknown_attribute: f"an attribute that is declared nowhere; {_NO_MAPPING}",
+    Quirk.unknown_path: f"a PATCH of an attribute that is declared nowhere; {_NO_MAPPING}",
+    Quirk.unknown_schema: "a schema that isn't served here; left out: look for a slip in the URN of a mapping",
+    Quirk.unusable_filter: "a filter in brackets that doesn't say which entry is meant; left out: "
+    'write the target as emails[type eq "work"].value',
+    Quirk.unusable_value: "a value of another type than declared, which no employee depends on; "
+    "left out: correct the expression in the attribute mapping",
+    Quirk.read_only: "only the bridge sets this attribute; ignored: remove the attribute mapping in Entra",
+    Quirk.text_for_boolean: f'"True" or "False" as a text; {_TYPE}: {_FLAG}',
+    Quirk.number_for_boolean: f"1 or 0 for true or false; {_TYPE}",
+    Quirk.number_for_text: f"a number where a text is declared; kept as the text of its digits: {_TYPE}",
+    Quirk.boolean_for_text: f"true or false where a text is declared; kept as a text: {_TYPE}",
+    Quirk.text_for_reference: "a text that is no URL; kept as it was sent: correct the source in Entra if it matters",
+    Quirk.text_for_binary: "a text that is no base64; kept as it was sent: correct the source in Entra if it matters",
+    Quirk.bare_value: 'a value alone, as a manager\'s id, instead of {"value": …}; ' + _TYPE,
+    Quirk.list_for_single: f"a list around a single value; {_TYPE}",
+    Quirk.object_for_single: 'an object {"value": …} around a single value; ' + _TYPE,
+    Quirk.single_for_list: f"one value where a list is declared; {_TYPE}",
+    Quirk.empty_text: 'cleared with ""; the attribute is gone, nothing to do',
+    Quirk.several_primary: "several entries are primary; the first stays so: mark one only in the attribute mapping",
+    Quirk.dotted_key: f"a path such as name.givenName as a key; {_TYPE}",
+    Quirk.filtered_key: f'a path such as emails[type eq "work"].value as a key; {_TYPE}',
+    Quirk.qualified_key: f"an attribute with its schema before it as a key; {_TYPE}",
+    Quirk.core_schema_key: f"core attributes under the key of their own schema; {_TYPE}",
+    Quirk.dotted_urn: "a dot between schema and attribute; read as a colon: write a colon in the attribute mapping",
+    Quirk.schema_path: f"a PATCH of a whole schema; {_TYPE}",
+    Quirk.empty_path: f"an empty path in a PATCH; taken for none, {_TYPE}",
+    Quirk.unlisted_schema: f"schemas doesn't name it although it is used; {_TYPE}",
+    Quirk.capital_operation: f"an operation with a capital letter; {_FLAG}",
+    Quirk.value_with_remove: "a remove that lists what it removes; only that is removed, nothing to do",
+    Quirk.entry_created: "no entry met the filter in the path; one was made, nothing to do",
+}
+"""Each kind in words, for the administrator."""
+
+
+@click.group()
+def quirks() -> None:
+    """See what the client does that departs from the SCIM standard, and was tolerated.
+
+    \b
+    Examples:
+      scim-bridge quirks list
+    """
+
+
+@quirks.command("list")
+@tenant_option
+@format_option
+@click.pass_obj
+def list_command(options: Options, tenant: str, format: Format) -> None:
+    """Show what was tolerated or left out, by name, in how many writes; most frequent first. Never a value.
+
+    \b
+    Examples:
+      scim-bridge quirks list
+      scim-bridge quirks list --format json
+    """
+    with options.database() as database, database.read() as connection:
+        found = Quirks(connection, tenant).list()
+    print_rows(
+        [_row(each) for each in found], COLUMNS, format, empty="nothing: the client has kept to the standard so far"
+    )
+
+
+def _row(found: Counted) -> dict[str, object]:
+    # Another version of the bridge may have counted what this one has no words for.
+    return {**asdict(found), "meaning": MEANINGS.get(found.kind)}

@@ -1,0 +1,109 @@
+"""Ditio with its writes kept back: reads are answered, or go through; what would change something is noted, not sent.
+
+It sits below the client, where a connection would be: what it notes is what the client would have sent, to the letter.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3 import HTTPResponse
+
+from scim_bridge.ditio.paths import EMPLOYEES, joined
+from scim_bridge.domain.documents import JsonObject
+
+_TOKEN = {"access_token": "rehearsal", "token_type": "Bearer", "expires_in": 3600}
+
+
+@dataclass(frozen=True, slots=True)
+class WouldBeSent:
+    """A call that was kept back."""
+
+    method: str
+    path: str
+    """As it goes over the wire: with the path of `DITIO__API_URL`, percent-encoded."""
+
+    body: JsonObject | None
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """Makes sessions for a `DitioClient` that change nothing.
+
+    :param reads: Makes the sessions on which reads and token requests go out. None: nothing goes out at all, and
+        Ditio knows nobody.
+    """
+
+    api_url: str
+    identity_url: str
+    reads: Callable[[], requests.Session] | None = None
+    kept_back: list[WouldBeSent] = field(default_factory=list)
+
+    def session(self) -> requests.Session:
+        """A session of the kind that `DitioClient` asks its factory for."""
+        made = requests.Session()
+        adapter = _KeepsBack(self, self.reads() if self.reads else None)
+        made.mount("https://", adapter)
+        made.mount("http://", adapter)
+        return made
+
+    def is_token(self, method: str, url: str) -> bool:
+        """Whether a request asks for a token, which changes nothing in Ditio."""
+        return method == "POST" and url == joined(self.identity_url, "/connect/token")
+
+
+class _KeepsBack(BaseAdapter):
+    """Where a connection would be."""
+
+    def __init__(self, rehearsal: Rehearsal, through: requests.Session | None) -> None:
+        super().__init__()
+        self._rehearsal = rehearsal
+        self._through = through
+        self._builder = HTTPAdapter()
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: float | tuple[float | None, float | None] | None = None,
+        verify: bool | str = True,
+        cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """Note a write and say that it was done; let anything else through, or answer as an empty Ditio."""
+        method, url = request.method or "", request.url or ""
+        is_token = self._rehearsal.is_token(method, url)
+        if method != "GET" and not is_token:
+            self._rehearsal.kept_back.append(WouldBeSent(method, urlsplit(url).path, _json(request.body)))
+            return self._answer(request, 204, None)
+        if self._through is not None:
+            adapter = self._through.get_adapter(url)
+            return adapter.send(request, stream, timeout, verify, cert, proxies)  # type: ignore[arg-type]
+        if is_token:
+            return self._answer(request, 200, _TOKEN)
+        if urlsplit(url).path.endswith(f"{EMPLOYEES}/search"):
+            return self._answer(request, 200, [])
+        return self._answer(request, 404, None)
+
+    def close(self) -> None:
+        """Close what reads went out on."""
+        if self._through is not None:
+            self._through.close()
+
+    def _answer(self, request: requests.PreparedRequest, status: int, document: object) -> requests.Response:
+        body = b"" if document is None else json.dumps(document).encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        raw = HTTPResponse(body=BytesIO(body), headers=headers, status=status, preload_content=False)
+        return self._builder.build_response(request, raw)
+
+
+def _json(body: Any) -> JsonObject | None:
+    if not body:
+        return None
+    document: JsonObject = json.loads(body)
+    return document

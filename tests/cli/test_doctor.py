@@ -1,0 +1,369 @@
+"""`scim-bridge doctor`: each thing that the bridge stands on, sound and broken, and the cure."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from scim_bridge.cli.doctor.database import clock_of, examine_disk
+from scim_bridge.cli.doctor.ditio import examine_ditio
+from scim_bridge.cli.doctor.findings import Examination, Finding, Status, examined, fails, ok
+from scim_bridge.sandbox.server import running
+from scim_bridge.settings import Settings
+from tests.cli.conftest import DITIO, Run, run_with
+from tests.world import World
+
+PUBLIC = {"SCIM_BRIDGE_SERVER__BASE_URL": "https://bridge.invalid"}
+
+
+def found(result: Result) -> dict[str, list[dict[str, Any]]]:
+    """The findings by what they are about."""
+    by_check: dict[str, list[dict[str, Any]]] = {}
+    for finding in json.loads(result.stdout):
+        assert list(finding) == ["check", "status", "detail", "cure"]
+        assert (finding["cure"] is None) == (finding["status"] == "ok")
+        by_check.setdefault(finding["check"], []).append(finding)
+    return by_check
+
+
+def failing(result: Result) -> dict[str, str]:
+    """What fails, with detail and cure in one text."""
+    return {
+        check: " ".join(f"{each['detail']} {each['cure']}" for each in findings if each["status"] == "fails")
+        for check, findings in found(result).items()
+        if any(each["status"] == "fails" for each in findings)
+    }
+
+
+@pytest.fixture
+def examine(run: Run, world: World) -> Iterator[Run]:
+    """Run `doctor` where all is well, but for what the test says."""
+    with running(world.ditio.app) as url:
+        well = {
+            **DITIO,
+            **PUBLIC,
+            "SCIM_BRIDGE_DITIO__API_URL": f"{url}/core",
+            "SCIM_BRIDGE_DITIO__IDENTITY_URL": url,
+        }
+        yield lambda *words, **changed: run("doctor", *words, **{**well, **changed})
+
+
+def test_all_is_well(examine: Run):
+    """Exit 0: a hint is no failure."""
+    result = examine("--format", "json")
+
+    assert result.exit_code == 0, result.stdout
+    findings = found(result)
+    assert {"database", "migrations", "Ditio token", "Ditio read", "clock", "public URL", "tokens"} <= set(findings)
+    assert failing(result) == {}
+
+
+def test_people_read_it_in_80_columns_and_no_secret(examine: Run):
+    """A failing line says the cure; nothing that is secret is shown."""
+    result = examine(SCIM_BRIDGE_DITIO__CLIENT_SECRET="not-the-right-one")
+
+    assert result.exit_code == 1
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert result.stdout.count("fails ") == 1
+    assert "Cure: Check DITIO__CLIENT_ID, DITIO__CLIENT_SECRET" in result.stdout
+    assert "not-the-right-one" not in result.output
+
+
+def test_nothing_is_changed_and_nobody_is_read(examine: Run, world: World):
+    """One token, one search that concerns nobody."""
+    examine()
+
+    calls = [(call.method, call.path.rpartition("/")[2]) for call in world.ditio.requests if call.path != "/"]
+    assert calls == [("POST", "token"), ("GET", "search")]
+
+
+# -- The database ---------------------------------------------------------
+
+
+def test_a_database_that_is_not_there(tmp_path: Path):
+    """Named with its cure, and none is made by looking."""
+    result = run_with({"SCIM_BRIDGE_DATABASE__URL": f"sqlite:///{tmp_path}/none.db"}, "doctor", "--format", "json")
+
+    assert result.exit_code == 1
+    assert "there is no database at" in failing(result)["database"]
+    assert "scim-bridge db upgrade" in failing(result)["database"]
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_an_older_schema(tmp_path: Path):
+    """D7: names the command to run."""
+    (tmp_path / "old.db").touch()
+    result = run_with({"SCIM_BRIDGE_DATABASE__URL": f"sqlite:///{tmp_path}/old.db"}, "doctor", "--format", "json")
+
+    assert failing(result)["migrations"] == "the database has an older schema run `scim-bridge db upgrade` first"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://bridge:pa55word@127.0.0.1:1/bridge", "PostgreSQL runs there"),
+        ("sqlite:////no/such/folder/x.db", "there is no database at /no/such/folder/x.db"),
+        ("sqlite:///{tmp_path}/junk.db", "file is not a database"),
+    ],
+)
+def test_a_database_that_cannot_be_used(tmp_path: Path, url: str, words: str):
+    """The reason and the cure, without the password; the rest is examined all the same."""
+    (tmp_path / "junk.db").write_bytes(b"this is no database" * 100)
+    environment = {"SCIM_BRIDGE_DATABASE__URL": url.format(tmp_path=tmp_path), **PUBLIC}
+
+    result = run_with(environment, "doctor", "--format", "json")
+
+    assert result.exit_code == 1
+    assert words in failing(result)["database"]
+    assert "pa55word" not in result.output
+    assert "public URL" in found(result)
+
+
+def test_the_disk_of_the_embedded_database(tmp_path: Path):
+    """D7: SQLite wants a local disk."""
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/export {tmp_path} nfs4 rw 0 0\n")
+
+    (remote,) = examine_disk(tmp_path / "scim_bridge.db", mounts)
+    (local,) = examine_disk(Path("/scim_bridge.db"), mounts)
+
+    assert (remote.status, local.status) == (Status.fails, Status.ok)
+    assert "is on nfs4" in remote.detail
+    (unknown,) = examine_disk(tmp_path / "scim_bridge.db", tmp_path / "none")
+    assert unknown.status is Status.ok
+
+
+def test_clocks_that_are_apart():
+    """Tokens, leases and last days hang on them."""
+    assert clock_of("Ditio", timedelta(seconds=-2)).status is Status.ok
+    behind, ahead = clock_of("Ditio", timedelta(minutes=5)), clock_of("Ditio", timedelta(minutes=-5))
+
+    assert (behind.status, ahead.status) == (Status.fails, Status.fails)
+    assert behind.detail == "this machine's clock is 300 s behind that of Ditio"
+    assert ahead.detail == "this machine's clock is 300 s ahead of that of Ditio"
+
+
+# -- Tokens ---------------------------------------------------------------
+
+
+def test_no_token_was_issued(run: Run):
+    """Nobody could sign in."""
+    assert "scim-bridge token issue" in failing(run("doctor", "--format", "json"))["tokens"]
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [(["0.0000001"], "have expired"), (["20"], "expires within 30 days"), (["0.0000001", "20"], "within 30 days")],
+)
+def test_tokens_that_end(run: Run, days: list[str], words: str):
+    """Expired, or the last one that is valid expires soon: somebody has to act."""
+    for each in days:
+        run("token", "issue", "--name", "Entra", "--expires-in-days", each)
+
+    assert words in failing(run("doctor", "--format", "json"))["tokens"]
+
+
+@pytest.mark.parametrize("other", [["--expires-in-days", "365"], []])
+def test_a_token_that_is_being_replaced(run: Run, other: list[str]):
+    """Another lives longer: a hint, lest the old one is still in use."""
+    run("token", "issue", "--name", "old", "--expires-in-days", "20")
+    run("token", "issue", "--name", "new", *other)
+
+    (finding,) = found(run("doctor", "--format", "json"))["tokens"]
+    assert finding["status"] == "hint"
+    assert "'old'" in finding["detail"]
+
+
+def test_a_revoked_token_is_none(run: Run):
+    run("token", "issue", "--name", "Entra")
+    (row,) = json.loads(run("token", "list", "--format", "json").stdout)
+    run("token", "revoke", row["id"])
+
+    assert "no token" in failing(run("doctor", "--format", "json"))["tokens"]
+
+
+# -- Ditio ----------------------------------------------------------------
+
+
+def test_ditio_is_not_set(run: Run):
+    """Each missing setting, by both names."""
+    told = failing(run("doctor", "--format", "json"))["Ditio settings"]
+
+    assert told.count("is not set") == 4
+    assert "SCIM_BRIDGE_DITIO__CLIENT_SECRET" in told
+
+
+def test_ditio_is_out_of_reach(examine: Run):
+    """In time, and with what to look at."""
+    nowhere = {f"SCIM_BRIDGE_DITIO__{name}": "http://127.0.0.1:1" for name in ("API_URL", "IDENTITY_URL")}
+    began = time.monotonic()
+    result = examine("--format", "json", **nowhere)
+
+    assert time.monotonic() - began < 30
+    assert list(failing(result)) == ["Ditio token"]
+    assert "no connection could be made" in failing(result)["Ditio token"]
+    assert "firewall" in failing(result)["Ditio token"]
+
+
+def test_the_five_causes_of_a_401(examine: Run, world: World):
+    """R2: a token is given out, and Ditio refuses it: the operator reads the five causes."""
+    world.ditio.client_disabled = True
+    result = examine("--format", "json")
+
+    assert list(failing(result)) == ["Ditio read"]
+    told = failing(result)["Ditio read"]
+    for words in ("not deleted", "not disabled", "ValidUntil", "scopes", "emulation user"):
+        assert words in told
+
+
+def test_a_403(examine: Run, world: World):
+    """R2: the same causes."""
+    world.ditio.forbidden = True
+
+    assert "emulation user" in failing(examine("--format", "json"))["Ditio read"]
+
+
+def test_an_address_without_its_path(examine: Run):
+    """A base may carry a path, which is easily lost."""
+    result = examine("--format", "json")
+    url = next(each["detail"] for each in found(result)["Ditio read"]).removesuffix("/core answers")
+
+    result = examine("--format", "json", SCIM_BRIDGE_DITIO__API_URL=url)
+
+    assert "DITIO__API_URL seems wrong" in failing(result)["Ditio read"]
+
+
+def test_identity_of_one_environment_with_the_api_of_the_other():
+    """Production and test are strangers to each other; said before anything is called."""
+    settings = Settings(
+        ditio={
+            "api_url": "https://core-api.ditio.app/core",
+            "identity_url": "https://identity.ditio.dev",
+            "client_id": "bridge",
+            "client_secret": "secret",
+        }
+    )
+
+    finding = next(examine_ditio(settings))
+
+    assert finding.status is Status.fails
+    assert "of Ditio's test environment" in finding.detail
+
+
+# -- The bridge's own side ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        (None, "is not set"),
+        ("http://scim.example.com", "is not https"),
+        ("https://127.0.0.1:8080", "is this machine itself"),
+        ("https://localhost", "is this machine itself"),
+        ("https://[::1]", "is this machine itself"),
+    ],
+)
+def test_a_public_url_that_entra_cannot_use(run: Run, url: str | None, words: str):
+    """https, and not loopback."""
+    environment = {"SCIM_BRIDGE_SERVER__BASE_URL": url} if url else {}
+
+    assert words in failing(run("doctor", "--format", "json", **environment))["public URL"]
+
+
+def test_a_private_address_and_one_out_of_reach_are_hints(run: Run):
+    """Entra may well reach what this machine does not."""
+    for url in ("https://10.1.2.3", "https://bridge", "https://bridge.invalid"):
+        findings = found(run("doctor", "--format", "json", SCIM_BRIDGE_SERVER__BASE_URL=url))["public URL"]
+        assert findings[-1]["status"] == "hint"
+        assert url in findings[-1]["detail"]
+
+
+def test_settings_that_cannot_be_read(run: Run):
+    """A slash at the end above all: all of them, and nothing else is looked at."""
+    result = run("doctor", "--format", "json", SCIM_BRIDGE_SERVER__BASE_URL="https://scim.example.com/")
+
+    assert result.exit_code == 1
+    assert list(found(result)) == ["settings"]
+    assert "without the slash at the end" in failing(result)["settings"]
+
+
+def test_a_mapping_that_cannot_be_used(run: Run):
+    result = run("doctor", "--format", "json", SCIM_BRIDGE_MAPPING__FIELDS='{"mail": {}}')
+
+    assert "MAPPING__FIELDS" in failing(result)["settings"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DELIVERY__ADOPT", "always"),
+        ("DELIVERY__OFFBOARDING", '["disable"]'),
+        ("DITIO__OPERATIONS__DISABLE", "off"),
+        ("SERVER__BIND", "0.0.0.0:8080"),
+        ("DITIO__API_URL", "http://127.0.0.1:8090/core"),
+    ],
+)
+def test_settings_that_may_not_be_meant_so(run: Run, name: str, value: str):
+    """Named, with the cure; no failure by themselves."""
+    findings = found(run("doctor", "--format", "json", **{f"SCIM_BRIDGE_{name}": value}))["settings"]
+
+    assert [name in each["detail"] for each in findings] == [True]
+    assert findings[0]["status"] == "hint"
+
+
+def test_a_secret_in_a_file_that_everybody_can_read(run: Run, tmp_path: Path):
+    file = tmp_path / "bridge.toml"
+    file.write_text('[ditio]\nclient_secret = "s3cret"\n')
+    file.chmod(0o644)
+    readable = found(run("--config", str(file), "doctor", "--format", "json"))["settings"]
+    file.chmod(0o600)
+    private = found(run("--config", str(file), "doctor", "--format", "json"))["settings"]
+
+    assert f"chmod 600 {file}" in readable[0]["cure"]
+    assert "s3cret" not in str(readable)
+    assert private[0]["status"] == "ok"
+
+
+# -- Time -----------------------------------------------------------------
+
+
+def test_what_does_not_answer_keeps_nobody_waiting():
+    """It ends in time; what was found until then is told, and that the rest did not come."""
+    never = threading.Event()
+
+    def stuck() -> Iterator[Finding]:
+        yield ok("one", "well")
+        never.wait()
+
+    def quick() -> Iterator[Finding]:
+        yield ok("three", "well")
+
+    late = fails("two", "late", "wait")
+
+    findings = examined([Examination(stuck, late), Examination(quick, late)], seconds=0.1)
+    never.set()
+
+    assert [finding.check for finding in findings] == ["one", "two", "three"]
+
+
+def test_a_bug_in_a_check_is_not_taken_for_health():
+    def broken() -> Iterator[Finding]:
+        raise ZeroDivisionError
+        yield
+
+    with pytest.raises(ZeroDivisionError):
+        examined([Examination(broken, fails("x", "late", "wait"))], seconds=5)
+
+
+def test_the_machines_clock_is_the_databases(examine: Run):
+    """PostgreSQL has one of its own, SQLite the machine's; Ditio tells its in the answer."""
+    clocks = found(examine("--format", "json"))["clock"]
+
+    assert all(each["status"] == "ok" for each in clocks)
+    assert any("Ditio" in each["detail"] for each in clocks)
