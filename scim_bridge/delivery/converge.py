@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.delivery.aligning import align
 from scim_bridge.delivery.budget import Budget
@@ -23,19 +21,13 @@ from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import BudgetSpent, CredentialsRefused, DeliveryError, LeaseLost, PermanentError, TransientError
 from scim_bridge.logs import get_logger
-from scim_bridge.storage.database import Database, is_contention, is_out_of_reach, loggable
+from scim_bridge.storage.database import Database, is_out_of_reach, loggable, repeated
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People, Record
 
 log = get_logger(__name__)
-
-
-T = TypeVar("T")
-
-CONTENTION_TRIES = 3
-"""How often a transaction is tried that another was in the way of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,17 +195,6 @@ class Convergence:
                 log.error("ditio.credentials_refused", cause=str(outcome.error))
         else:
             log.info(event, person_id=errand.person.id, state=outcome.state, reason=outcome.reason)
-
-
-def repeated(work: Callable[[], T]) -> T:
-    """Do something in a transaction, once more where another transaction was in its way."""
-    for _ in range(CONTENTION_TRIES - 1):
-        try:
-            return work()
-        except SQLAlchemyError as error:
-            if not is_contention(error):
-                raise
-    return work()
 
 
 def _user_name(document: JsonObject | None) -> str:

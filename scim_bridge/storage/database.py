@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.engine import make_url
@@ -14,11 +15,16 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from scim_bridge.errors import BridgeError
 
+T = TypeVar("T")
+
 READ_ONLY = "25006"
 """PostgreSQL's code for a write on a server that only reads: a standby, while it takes over."""
 
 CONTENTION = ("40001", "40P01")
 """PostgreSQL's codes for two transactions in each other's way: the one that gave way may be repeated."""
+
+CONTENTION_TRIES = 3
+"""How often a transaction is tried that another was in the way of."""
 
 SQLITE_BUSY_SECONDS = 30
 """How long a SQLite write waits for another process to finish its own."""
@@ -93,6 +99,17 @@ def is_out_of_reach(error: BaseException) -> bool:
 def is_contention(error: BaseException) -> bool:
     """Whether two transactions were in each other's way, so that repeating this one may help."""
     return isinstance(error, DBAPIError) and _code(error) in CONTENTION
+
+
+def repeated(work: Callable[[], T]) -> T:
+    """Do something in a transaction, once more where another transaction was in its way."""
+    for _ in range(CONTENTION_TRIES - 1):
+        try:
+            return work()
+        except SQLAlchemyError as error:
+            if not is_contention(error):
+                raise
+    return work()
 
 
 def loggable(error: BaseException) -> BaseException | None:

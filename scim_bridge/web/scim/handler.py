@@ -9,7 +9,8 @@ from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
 
 from scim_bridge.scim.entra_patch import entries_to_make
-from scim_bridge.web.scim.bulk import has_changed_anything
+from scim_bridge.storage.database import repeated
+from scim_bridge.web.scim.bulk import Operation, has_changed_anything
 from scim_bridge.web.scim.problems import ServiceUnavailable, error_of, scim_exception
 from scim_bridge.web.scim.service import BridgeService
 from scim_bridge.web.scim.storage import BridgeStorage
@@ -44,9 +45,7 @@ class BridgeHandler(ScimHandler):
             operation = plan.resolve(step)
             self.service.locate_bulk_operation(request.base_url, resource_type, operation, outcome)
             self.service.authorize_bulk_operation(request, operation, resource_type)
-            operation = self.service.read_bulk_data(resource_type, operation)
-            with self.storage.operation():
-                resource = self.apply_bulk_operation(resource_type, operation)
+            resource = repeated(lambda: self._apply(resource_type, operation))
             return self.service.bulk_success(request.base_url, operation, outcome, resource), resource
         except Exception as exc:
             failure = scim_exception(exc, self._request_id)
@@ -55,6 +54,12 @@ class BridgeHandler(ScimHandler):
                     raise failure from exc
                 self._out_of_reach = failure
             return {**outcome, "status": failure.status, "response": error_of(failure)}, None
+
+    def _apply(self, resource_type: ResourceType, sent: Operation) -> Resource[Any] | None:
+        """One operation of a bulk request, read and carried out in a transaction of its own."""
+        operation = self.service.read_bulk_data(resource_type, sent)
+        with self.storage.operation():
+            return self.apply_bulk_operation(resource_type, operation)
 
     def patch_resource(
         self,

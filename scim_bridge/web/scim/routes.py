@@ -14,6 +14,7 @@ from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 
 from scim_bridge.logs import get_logger
+from scim_bridge.storage.database import repeated
 from scim_bridge.storage.secrets import CURSORS
 from scim_bridge.web.scim.bodies import refuse_unstorable_text
 from scim_bridge.web.scim.handler import BridgeHandler
@@ -63,7 +64,6 @@ def _answer(world: ScimWorld, request: flask.Request, tenant: str, prefix: str, 
     try:
         # First of all: whoever has no credential learns nothing, not even whether there is such a tenant.
         subject = world.authenticate(request, tenant)
-        storage, service = _parts(world, tenant, request_id, request.method, path)
         asked = ScimRequest(
             method="GET" if request.method == "HEAD" else request.method,
             base_url=world.server_base_url.rstrip("/") + prefix,
@@ -73,25 +73,24 @@ def _answer(world: ScimWorld, request: flask.Request, tenant: str, prefix: str, 
             body=_body(request, world.max_body_bytes),
             subject=subject,
         )
-        answer = BridgeHandler(service, storage, request_id).handle(asked)
+        # Who gave way to another transaction has changed nothing, and starts over with parts of his own.
+        answer = repeated(lambda: _handler(world, tenant, request_id, asked).handle(asked))
     except Exception as exc:
         answer = answer_of(exc, world.provider, request_id=request_id)
     return _response(answer)
 
 
-def _parts(
-    world: ScimWorld, tenant: str, request_id: str, method: str, path: str
-) -> tuple[BridgeStorage, BridgeService]:
-    """Storage and service of one request: cheap to make, and nothing ambient is needed."""
+def _handler(world: ScimWorld, tenant: str, request_id: str, asked: ScimRequest) -> BridgeHandler:
+    """The handler of one request: cheap to make, and nothing ambient is needed."""
     provider: ScimProvider = world.provider
     storage = BridgeStorage(
         world.database,
         tenant,
         provider,
         # A bulk request only queues: its people would spend the one budget that the request has (rule A4).
-        world.intake(tenant, request_id, queues_only=path.strip("/") == BULK),
+        world.intake(tenant, request_id, queues_only=asked.path.strip("/") == BULK),
         lambda ticket: world.deliver(tenant, ticket),
-        writes=_writes(method, path),
+        writes=_writes(asked.method, asked.path),
     )
     service = BridgeService(
         provider,
@@ -103,7 +102,7 @@ def _parts(
         tolerated=storage.tolerate,
         cursor_secret=lambda: world.secrets.of(tenant, CURSORS),
     )
-    return storage, service
+    return BridgeHandler(service, storage, request_id)
 
 
 def _writes(method: str, path: str) -> bool:
