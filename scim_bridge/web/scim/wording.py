@@ -59,6 +59,10 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "count through them",
         ),
         (
+            r"'attributes' and 'excluded_attributes' are mutually exclusive",
+            "the request has both attributes and excludedAttributes: send one of them",
+        ),
+        (
             r"invalid syntax at column (\d+)",
             "the filter or path can't be read from column {0} on: write it as in "
             'userName eq "x", with the value in double quotes',
@@ -187,7 +191,8 @@ def _detail(error: Mapping[str, Any], where: str) -> str:
         if choices:
             expected, cure = f"one of {choices}", "send one of these"
         return f"{name} is {shown(error['input'])}, which isn't {expected}: {cure}"
-    return f"{name} is {shown(error['input'])}: {error['msg'].removeprefix('Value error, ')}"
+    text = reworded(error["msg"])
+    return text if text != error["msg"] else f"{name} is {shown(error['input'])}: {text.removeprefix('Value error, ')}"
 
 
 _BY_TYPE: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
