@@ -5,7 +5,7 @@ Sources: design of the bridge, *Settings*; rules A4, H1, H3–H5, L2, L4; Ditio 
 
 from typing import Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from scim_bridge.settings.ditio import Ditio
@@ -46,6 +46,10 @@ class Server(Section):
 
     threads: int = Field(default=8, ge=2)
     """Threads in each process. At most half of them wait for Ditio at a time."""
+
+    metrics_token: SecretStr | None = Field(default=None, min_length=16, examples=["a long random text"])
+    """Who sends it as bearer token to `/metrics` and `/readyz` is told the figures from any machine. Not set:
+    only who asks from this machine, and through no proxy."""
 
 
 class Log(Section):
@@ -130,6 +134,13 @@ class Mapping(Section):
     Ditio's) or `ditio` (never sent). Either may be left out and keeps its default."""
 
 
+class Retention(Section):
+    """How long things are kept."""
+
+    days: int = Field(default=365, ge=1)
+    """Days that history is kept: what was done for whom, and how Ditio answered."""
+
+
 class Settings(BaseSettings):
     """All settings. Without arguments these are the defaults; `load` reads the sources."""
 
@@ -142,6 +153,7 @@ class Settings(BaseSettings):
     ditio: Ditio = Ditio()
     delivery: Delivery = Delivery()
     mapping: Mapping = Mapping()
+    retention: Retention = Retention()
 
     _origins: dict[Path, str] = PrivateAttr(default_factory=dict)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.tables import history
@@ -62,6 +62,13 @@ class History:
                     duration_ms=None if entry.seconds is None else round(entry.seconds * 1000),
                 )
             )
+
+    def forget_before(self, moment: datetime, *, limit: int) -> int:
+        """Remove rows that are older, at most `limit` of them: a short transaction is in nobody's way. How many."""
+        old = select(history.c.id).where(history.c.tenant == self._tenant, history.c.at < moment).limit(limit)
+        return self._connection.execute(
+            delete(history).where(history.c.tenant == self._tenant, history.c.id.in_(old))
+        ).rowcount
 
     def of(self, person_id: PersonId) -> list[Entry]:
         """What happened to a person, oldest first."""

@@ -7,6 +7,7 @@ from scim_bridge.bootstrap import Parts
 from scim_bridge.web import request_id
 from scim_bridge.web.auth.bearer import Bearer
 from scim_bridge.web.health import health_blueprint
+from scim_bridge.web.metrics import metrics_blueprint
 from scim_bridge.web.scim.routes import scim_blueprint
 from scim_bridge.web.scim.world import ScimWorld
 
@@ -16,7 +17,10 @@ def create_app(parts: Parts) -> Flask:
     app = Flask("scim_bridge", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     request_id.install(app, monotonic=parts.monotonic)
-    app.register_blueprint(health_blueprint(parts.database, list(parts.tenants)))
+    secret = parts.settings.server.metrics_token
+    token = secret.get_secret_value() if secret is not None else None
+    app.register_blueprint(health_blueprint(parts.database, list(parts.tenants), token))
+    app.register_blueprint(metrics_blueprint(parts.database, parts.tenants, token))
     app.register_blueprint(scim_blueprint(_world(parts)))
     app.register_error_handler(HTTPException, _plain_error)
     return app

@@ -1,6 +1,5 @@
 """`/healthz`: the process answers. `/readyz`: writes can be accepted (rule D7)."""
 
-import ipaddress
 from dataclasses import asdict
 
 from flask import Blueprint, Response, jsonify, request
@@ -11,12 +10,16 @@ from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.schema import require_current
+from scim_bridge.web.insiders import is_insider
 
 log = get_logger(__name__)
 
 
-def health_blueprint(database: Database, tenants: list[str]) -> Blueprint:
-    """The two routes, which need no credential; only loopback sees figures."""
+def health_blueprint(database: Database, tenants: list[str], token: str | None) -> Blueprint:
+    """The two routes, which need no credential; only insiders see figures.
+
+    :param token: `SERVER__METRICS_TOKEN`, for whoever asks from another machine.
+    """
     blueprint = Blueprint("health", __name__)
 
     @blueprint.get("/healthz")
@@ -25,33 +28,27 @@ def health_blueprint(database: Database, tenants: list[str]) -> Blueprint:
 
     @blueprint.get("/readyz")
     def readyz() -> tuple[Response, int]:
+        insider = is_insider(request, token)
         try:
             require_current(database)
             with database.write() as connection:
                 if not database.can_write(connection):
-                    return _answer("not ready", "the database only reads: it is a standby", 503)
+                    return _answer("not ready", "the database only reads: it is a standby", 503, insider=insider)
                 now = database.now(connection)
                 figures = {name: asdict(Outbox(connection, name, now).status()) for name in tenants}
         except SchemaOutdated as error:
-            return _answer("not ready", str(error), 503)
+            return _answer("not ready", str(error), 503, insider=insider)
         except SQLAlchemyError as error:
             log.warning("readyz.database", error=type(error).__name__)
-            return _answer("not ready", "the database can't be written to", 503)
-        if not _is_loopback(request.remote_addr):
+            return _answer("not ready", "the database can't be written to", 503, insider=insider)
+        if not insider:
             return jsonify(status="ready"), 200
         return jsonify(status="ready", database="ok", outbox=figures), 200
 
     return blueprint
 
 
-def _answer(status: str, detail: str, code: int) -> tuple[Response, int]:
-    response = jsonify(status=status, detail=detail) if _is_loopback(request.remote_addr) else jsonify(status=status)
+def _answer(status: str, detail: str, code: int, *, insider: bool) -> tuple[Response, int]:
+    response = jsonify(status=status, detail=detail) if insider else jsonify(status=status)
     response.headers["Retry-After"] = "30"
     return response, code
-
-
-def _is_loopback(address: str | None) -> bool:
-    try:
-        return address is not None and ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False

@@ -50,6 +50,8 @@ def brought_about(world: World, operation: Operation, status: int) -> requests.R
                 sent["headers"]["Authorization"] = None
             case 403:
                 sent["params"]["filter"] = "x"
+            case 404 if operation.path == "/metrics":
+                sent["headers"]["X-Forwarded-For"] = "203.0.113.7"
             case 409:
                 world.scim("POST", "/Users", {"userName": "taken"})
                 sent["json"] = body_for(operation, name="taken")

@@ -1,0 +1,30 @@
+"""What is old enough is removed, a little at a time (`RETENTION__DAYS`)."""
+
+from datetime import timedelta
+
+from scim_bridge.logs import get_logger
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.history import History
+
+log = get_logger(__name__)
+
+BATCH = 1000
+"""Rows removed in one transaction: nobody has to wait long for it."""
+
+MOST_BATCHES = 100
+"""In one go; the rest comes with the next, so that a worker gets back to its people."""
+
+
+def forget_old(database: Database, tenant: str, days: int) -> int:
+    """Remove history that is older than so many days. How many rows; any number of processes may do it at once."""
+    removed = 0
+    for _ in range(MOST_BATCHES):
+        with database.write() as connection:
+            now = database.now(connection)
+            count = History(connection, tenant, now).forget_before(now - timedelta(days=days), limit=BATCH)
+        removed += count
+        if count < BATCH:
+            break
+    if removed:
+        log.info("retention.history", tenant=tenant, rows=removed)
+    return removed

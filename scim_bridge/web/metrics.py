@@ -1,0 +1,120 @@
+"""`/metrics`: what there is to watch, as Prometheus reads it. Read from the database, so any process can answer."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import version
+
+from flask import Blueprint, Response, abort, request
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
+
+from scim_bridge.domain.delivery_state import HELD, Reason
+from scim_bridge.logs import get_logger
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.figures import RECENT_SECONDS, Figures, figures_of
+from scim_bridge.web.insiders import is_insider
+
+log = get_logger(__name__)
+
+QUANTILES = (0.5, 0.95, 0.99)
+
+
+def metrics_blueprint(database: Database, tenants: Iterable[str], token: str | None) -> Blueprint:
+    """The route. Counts and times alone: no names, no numbers of people.
+
+    :param token: `SERVER__METRICS_TOKEN`, for whoever asks from another machine.
+    """
+    blueprint, names = Blueprint("metrics", __name__), list(tenants)
+
+    @blueprint.get("/metrics")
+    def metrics() -> Response:
+        if not is_insider(request, token):
+            # Like any path that there isn't: a stranger learns nothing.
+            abort(404)
+        registry = CollectorRegistry()
+        registry.register(_Collector(_figures(database, names)))
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+    return blueprint
+
+
+def _figures(database: Database, tenants: list[str]) -> dict[str, Figures] | None:
+    """The figures of each tenant; None while the database is out of reach, which is itself worth an answer."""
+    try:
+        with database.read() as connection:
+            now = database.now(connection)
+            return {name: figures_of(connection, name, now) for name in tenants}
+    except SQLAlchemyError as error:
+        log.warning("metrics.database", error=type(error).__name__)
+        return None
+
+
+class _Collector(Collector):
+    def __init__(self, figures: Mapping[str, Figures] | None) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        yield _gauge("info", "The version that runs.", ["version"], [((version("scim-bridge"),), 1)])
+        yield _gauge("database_up", "1 while the database can be read.", [], [((), int(self._figures is not None))])
+        of = self._figures or {}
+        yield _gauge(
+            "due",
+            "People to be delivered now, those who wait in back-off included.",
+            ["tenant"],
+            [((name,), figures.status.due) for name, figures in of.items()],
+        )
+        yield _gauge(
+            "oldest_due_seconds",
+            "How long the oldest of them has been due; 0 where nobody is.",
+            ["tenant"],
+            [((name,), figures.status.oldest_seconds or 0) for name, figures in of.items()],
+        )
+        for state, reasons in (("held", HELD), ("parked", frozenset(Reason) - HELD)):
+            yield _gauge(
+                state,
+                f"People who are {state}, by reason.",
+                ["tenant", "reason"],
+                [
+                    ((name, reason), getattr(figures, state).get(reason, 0))
+                    for name, figures in of.items()
+                    for reason in sorted(reasons)
+                ],
+            )
+        yield from _of_calls(of)
+        yield _gauge(
+            "token_expires_seconds",
+            "Until the last token that Entra can sign in with ends; missing where one never ends.",
+            ["tenant"],
+            [((name,), figures.token_seconds) for name, figures in of.items() if figures.token_seconds is not None],
+        )
+
+
+def _of_calls(of: Mapping[str, Figures]) -> Iterator[Metric]:
+    calls = [(name, what, each) for name, figures in of.items() for what, each in sorted(figures.calls.items())]
+    yield _gauge(
+        "ditio_calls",
+        f"Calls that changed, or were to change, something in Ditio in the last {RECENT_SECONDS} seconds.",
+        ["tenant", "operation"],
+        [((name, what), each.count) for name, what, each in calls],
+    )
+    yield _gauge(
+        "ditio_failed_calls",
+        "Those of them that Ditio refused or did not answer.",
+        ["tenant", "operation"],
+        [((name, what), each.failed) for name, what, each in calls],
+    )
+    yield _gauge(
+        "ditio_call_seconds",
+        "How long they took.",
+        ["tenant", "operation", "quantile"],
+        [((name, what, str(q)), each.quantile(q)) for name, what, each in calls for q in QUANTILES],
+    )
+
+
+def _gauge(name: str, text: str, labels: list[str], values: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
+    family = GaugeMetricFamily(f"scim_bridge_{name}", text, labels=labels)
+    for label_values, value in values:
+        family.add_metric(label_values, value)
+    return family

@@ -1,0 +1,46 @@
+"""`RETENTION__DAYS`: history does not grow for ever."""
+
+from scim_bridge.delivery import retention
+from scim_bridge.delivery.retention import forget_old
+from scim_bridge.domain.person import PersonId
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.history import Entry, History
+from tests.conftest import Clock
+
+SOMEBODY = PersonId("somebody")
+
+
+def remember(database: Database, what: str, *, tenant: str = "default", times: int = 1) -> None:
+    with database.write() as connection:
+        history = History(connection, tenant, database.now(connection))
+        history.add(SOMEBODY, *[Entry(what, "done") for _ in range(times)])
+
+
+def remembered(database: Database, tenant: str = "default") -> list[str]:
+    with database.read() as connection:
+        return [entry.what for entry in History(connection, tenant, database.now(connection)).of(SOMEBODY)]
+
+
+def test_what_is_older_goes_and_the_rest_stays(database: Database, clock: Clock):
+    """D5: history is append-only; the only thing that removes a row is its age."""
+    remember(database, "old")
+    remember(database, "another company's", tenant="other")
+    clock.passes(days=365)
+    remember(database, "young")
+
+    assert forget_old(database, "default", 365) == 0
+    clock.passes(seconds=1)
+    assert forget_old(database, "default", 365) == 1
+
+    assert remembered(database) == ["young"]
+    assert remembered(database, "other") == ["another company's"]
+
+
+def test_a_lot_goes_in_short_transactions(database: Database, clock: Clock, monkeypatch):
+    """Whoever writes at the same time waits for a thousand rows, not for a year of them."""
+    monkeypatch.setattr(retention, "BATCH", 2)
+    remember(database, "old", times=7)
+    clock.passes(days=2)
+
+    assert forget_old(database, "default", 1) == 7
+    assert remembered(database) == []

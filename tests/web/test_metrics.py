@@ -1,0 +1,117 @@
+"""`/metrics`: what there is to watch, for Prometheus."""
+
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from werkzeug.test import TestResponse
+
+from scim_bridge.sandbox.directory import EntraUser
+from scim_bridge.sandbox.faults import Fault
+from scim_bridge.storage.database import Database
+from tests.conftest import Clock
+from tests.world import World, a_user
+
+HERE = {"REMOTE_ADDR": "127.0.0.1"}
+ELSEWHERE = {"REMOTE_ADDR": "203.0.113.7"}
+TOKEN = "a-long-random-text"
+
+
+@pytest.fixture
+def world(database: Database, clock: Clock) -> World:
+    return World(database, clock)
+
+
+def figures(answer: TestResponse) -> dict[tuple[str, ...], float]:
+    """Every sample by its name and the values of its labels, in the order of the labels' names."""
+    assert answer.status_code == 200, answer.text
+    return {
+        (sample.name.removeprefix("scim_bridge_"), *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def another(last: str, **changes: Any) -> EntraUser:
+    """Somebody else."""
+    mail = f"somebody{last}@contractor.example"
+    own = {"object_id": f"5d1f3c0e-0000-4000-8000-00000000000{last}", "employee_id": f"200{last}"}
+    return a_user(user_principal_name=mail, mail=mail, **own, **changes)
+
+
+def test_who_waits_and_why(world: World, clock: Clock):
+    """D3: due, held and parked by reason, and how long the oldest has been due."""
+    world.provisions(a_user())
+    world.provisions(another("2", mobile=None))
+    world.ditio.faults.plan(Fault(kind="refused-connection", times=None))
+    world.provisions(another("3", mobile="+47 987 65 433"))
+    clock.passes(seconds=90)
+
+    found = figures(world.app.test_client().get("/metrics", environ_base=HERE))
+
+    assert found["due", "default"] == 1
+    assert found["oldest_due_seconds", "default"] == 90
+    assert found["held", "incomplete", "default"] == 1
+    assert found["held", "claimed", "default"] == 0
+    assert found["parked", "refused", "default"] == 0
+    assert found["database_up",] == 1
+
+
+def test_how_ditio_answers(world: World, clock: Clock):
+    """Calls of the last minutes, and how long they took."""
+    world.provisions(a_user())
+
+    found = figures(world.app.test_client().get("/metrics", environ_base=HERE))
+    assert found["ditio_calls", "create", "default"] == 1
+    assert found["ditio_failed_calls", "create", "default"] == 0
+    assert found["ditio_call_seconds", "create", "0.95", "default"] >= 0
+
+    clock.passes(seconds=301)
+    later = figures(world.app.test_client().get("/metrics", environ_base=HERE))
+    assert ("ditio_calls", "create", "default") not in later
+
+
+def test_a_stranger_is_told_nothing(world: World):
+    """Figures tell how large a company is and who is leaving it: for this machine, or with the token."""
+    world.restarts_with(server={"metrics_token": TOKEN})
+    client = world.app.test_client()
+
+    def asked(path: str, address: dict[str, str], **headers: str) -> TestResponse:
+        return client.get(path, environ_base=address, headers=headers)
+
+    assert asked("/metrics", ELSEWHERE).status_code == 404
+    assert asked("/metrics", ELSEWHERE, Authorization="Bearer wrong").status_code == 404
+    assert asked("/metrics", HERE, Authorization="Bearer wrong").status_code == 404
+    assert asked("/metrics", ELSEWHERE, Authorization=f"Bearer {TOKEN}").status_code == 200
+    assert "outbox" in asked("/readyz", ELSEWHERE, Authorization=f"Bearer {TOKEN}").text
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-Ip"])
+def test_a_proxy_on_this_machine_is_not_this_machine(world: World, header: str):
+    """Everybody on the internet would be told, because the proxy asks from loopback."""
+    client = world.app.test_client()
+
+    assert client.get("/metrics", environ_base=HERE, headers={header: "203.0.113.7"}).status_code == 404
+    assert client.get("/readyz", environ_base=HERE, headers={header: "203.0.113.7"}).json == {"status": "ready"}
+
+
+def test_a_database_out_of_reach_is_a_figure_too(world: World, tmp_path, clock: Clock):
+    """Whoever watches has to learn it from somewhere."""
+    world.database = Database(f"sqlite:///{tmp_path / 'no-tables.db'}", clock=clock)
+    world.restarts_with()
+
+    found = figures(world.app.test_client().get("/metrics", environ_base=HERE))
+
+    assert found["database_up",] == 0
+    world.database.close()
+
+
+def test_nothing_in_it_names_a_person(world: World):
+    """Section 10 of the design: no personal data in metrics."""
+    user = a_user()
+    world.provisions(user)
+
+    text = world.app.test_client().get("/metrics", environ_base=HERE).text
+
+    for secret in (user.user_principal_name, "98765432", user.surname, user.employee_id):
+        assert secret not in text
