@@ -1,0 +1,378 @@
+"""Chaos: clients that try again as Entra does, a Ditio that fails in every way, and processes killed at any instant.
+
+What is random comes from a seed; when exactly a process dies is up to the machine, so a run is repeatable in what is
+done and not in its timing.
+"""
+
+import json
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import requests
+
+from scim_bridge.sandbox.ditio import SandboxDitio
+from scim_bridge.sandbox.employee import SandboxEmployee
+from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.server import running
+from scim_bridge.sandbox.style import Style
+from tests.processes.running import PATIENCE_SECONDS, Running, eventually, run
+
+__all__ = ["Chaos", "Cluster", "Life"]
+
+CORE = "urn:ietf:params:scim:schemas:core:2.0:User"
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+
+CALL_SECONDS = 1.0
+"""`DITIO__TIMEOUT_SECONDS`: a call that hangs for longer is given up, and nobody knows what became of it."""
+
+FAULTS = (
+    Fault("status", status=429, times=None, probability=0.04, retry_after="1"),
+    Fault("status", status=500, times=None, probability=0.03),
+    Fault("html", status=502, times=None, probability=0.03),
+    Fault("reset-before", times=None, probability=0.03),
+    Fault("reset-after", times=None, probability=0.05),
+    Fault("timeout-before", times=None, probability=0.01, seconds=CALL_SECONDS + 0.5),
+    Fault("timeout-after", times=None, probability=0.02, seconds=CALL_SECONDS + 0.5),
+    Fault("slow", times=None, probability=0.05, seconds=0.3),
+)
+
+
+@dataclass
+class Life:
+    """One person, and what Entra wants of him as far as it was acknowledged."""
+
+    index: int
+    scim_id: str | None = None
+    active: bool = True
+    is_deleted: bool = False
+    wanted: dict[str, str] = field(default_factory=dict)
+    writes: int = 0
+
+    @property
+    def number(self) -> str:
+        return f"C-{self.index:04d}"
+
+    @property
+    def user_name(self) -> str:
+        return f"chaos-{self.index:04d}@contractor.example"
+
+    def document(self) -> dict[str, Any]:
+        """What Entra's POST carries."""
+        return {
+            "schemas": [CORE, ENTERPRISE],
+            "userName": self.user_name,
+            "active": True,
+            "name": {"givenName": "Kari", "familyName": f"Nordmann {self.index}"},
+            "emails": [{"type": "work", "value": self.user_name}],
+            "phoneNumbers": [{"type": "mobile", "value": self.wanted["phone"]}],
+            "title": self.wanted["title"],
+            ENTERPRISE: {"employeeNumber": self.number, "department": self.wanted["department"]},
+        }
+
+
+class Entra:
+    """One client: sends a write until it is acknowledged, and looks before it creates, as Entra's next cycle does.
+
+    :param urls: The servers; a load balancer would give each request to any of them.
+    """
+
+    def __init__(self, urls: list[str], token: str, rng: random.Random, deadline: float) -> None:
+        self._urls = urls
+        self._token = token
+        self._rng = rng
+        self._deadline = deadline
+
+    def does_something(self, life: Life) -> None:
+        """One step in somebody's working life."""
+        if life.scim_id is None:
+            self._creates(life)
+        elif not life.active:
+            self._patches(life, {"active": True})
+            life.active = True
+        else:
+            self._rng.choice([self._changes, self._changes, self._changes, self._lets_go])(life)
+
+    def deletes(self, life: Life) -> None:
+        """The user is gone for good."""
+        self._until_acknowledged("DELETE", f"/Users/{life.scim_id}", None, (204, 404))
+        life.is_deleted, life.active = True, False
+        life.writes += 1
+
+    def _creates(self, life: Life) -> None:
+        life.wanted = {"phone": f"+47987{life.index:05d}", "title": "Maskinfører", "department": "Anlegg"}
+        while life.scim_id is None:
+            found = self._until_acknowledged("GET", f'/Users?filter=userName eq "{life.user_name}"', None, (200,))
+            resources = found.get("Resources", [])
+            answer = self._once("POST", "/Users", life.document()) if not resources else None
+            if resources:
+                life.scim_id = resources[0]["id"]
+            elif answer is not None and answer.status_code == 201:
+                life.scim_id = answer.json()["id"]
+            elif answer is not None and answer.status_code not in (409, 503):
+                raise AssertionError(f"a create is answered {answer.status_code}: {answer.text}")
+        life.writes += 1
+
+    def _changes(self, life: Life) -> None:
+        name = self._rng.choice(["title", "department", "phone"])
+        value = {
+            "title": f"Title {self._rng.randrange(1000)}",
+            "department": f"Department {self._rng.randrange(1000)}",
+            # Nobody else ever wants this one.
+            "phone": f"+479{self._rng.randrange(100):02d}{life.index:05d}",
+        }[name]
+        if life.wanted[name] == value:
+            return
+        path = {
+            "title": "title",
+            "department": f"{ENTERPRISE}:department",
+            "phone": 'phoneNumbers[type eq "mobile"].value',
+        }[name]
+        self._patches(life, {path: value})
+        life.wanted[name] = value
+
+    def _lets_go(self, life: Life) -> None:
+        self._patches(life, {"active": False})
+        life.active = False
+
+    def _patches(self, life: Life, values: dict[str, Any]) -> None:
+        operations = [{"op": "Replace", "path": path, "value": value} for path, value in values.items()]
+        body = {"schemas": [PATCH_OP], "Operations": operations}
+        self._until_acknowledged("PATCH", f"/Users/{life.scim_id}", body, (200,))
+        life.writes += 1
+
+    def _until_acknowledged(self, method: str, path: str, body: object, good: tuple[int, ...]) -> dict[str, Any]:
+        while True:
+            answer = self._once(method, path, body)
+            if answer is not None and answer.status_code in good:
+                found: dict[str, Any] = answer.json() if answer.content else {}
+                return found
+            if answer is not None and answer.status_code != 503:
+                raise AssertionError(f"{method} {path} is answered {answer.status_code}: {answer.text}")
+            if time.monotonic() > self._deadline:
+                raise AssertionError(f"{method} {path} is never acknowledged")
+            time.sleep(0.1)
+
+    def _once(self, method: str, path: str, body: object) -> requests.Response | None:
+        try:
+            return requests.request(
+                method,
+                f"{self._rng.choice(self._urls)}/scim/v2{path}",
+                json=body,
+                headers={"Authorization": f"Bearer {self._token}"},
+                timeout=PATIENCE_SECONDS,
+            )
+        except requests.RequestException:
+            return None
+
+
+class Cluster:
+    """The bridge's processes: some that serve, some that only deliver, on one database."""
+
+    def __init__(self, folder: Path, settings: dict[str, str], *, servers: int, workers: int) -> None:
+        self._folder, self._settings = folder, settings
+        self.token = self.prints("token", "issue", "--name", "chaos").strip()
+        self._addresses = ["127.0.0.1:0"] * servers
+        self._servers = [self._serve(index) for index in range(servers)]
+        self._workers = [self._work() for _ in range(workers)]
+        self._all: list[Running] = [*self._servers, *self._workers]
+
+    @property
+    def urls(self) -> list[str]:
+        return [f"http://{address}" for address in self._addresses]
+
+    def prints(self, *words: str) -> str:
+        """Run a command that succeeds; what it printed."""
+        result = run(self._folder, self._settings, *words)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def loses_somebody(self, rng: random.Random) -> str:
+        """SIGKILL for one process, whatever it does just now; what died. Whoever has to be started again is."""
+        kind = rng.choice(["child", "child", "server", *(["worker"] if self._workers else [])])
+        if kind == "child":
+            children = sorted(rng.choice(self._servers).children())
+            if children:
+                _kill(rng.choice(children))
+        elif kind == "server":
+            index = rng.randrange(len(self._servers))
+            self._servers[index].is_killed()
+            self._servers[index] = self._serve(index)
+            self._all.append(self._servers[index])
+        else:
+            index = rng.randrange(len(self._workers))
+            self._workers[index].is_killed()
+            self._workers[index] = self._work()
+            self._all.append(self._workers[index])
+        return kind
+
+    def logged(self) -> str:
+        """All that was written."""
+        return "".join(each.output.read_text() for each in self._all)
+
+    def clear(self) -> None:
+        """Leave nothing behind."""
+        for each in self._all:
+            each.clear()
+
+    def _serve(self, index: int) -> Running:
+        server = Running(self._folder, self._settings, "serve", "--bind", self._addresses[index])
+        self._addresses[index] = server.says(r"Listening on http://(127\.0\.0\.1:\d+)\.")
+        return server
+
+    def _work(self) -> Running:
+        return Running(self._folder, self._settings, "worker")
+
+
+class Chaos:
+    """A run: the people, the Ditio and the cluster."""
+
+    def __init__(self, ditio: SandboxDitio, cluster: Cluster, *, people: int, clients: int, seed: int) -> None:
+        self.ditio = ditio
+        self.cluster = cluster
+        self.lives = [Life(index) for index in range(people)]
+        self.killed: list[str] = []
+        self._clients = clients
+        self._seed = seed
+
+    def rages(self, seconds: float) -> None:
+        """Everything at once, for so long; then the clients finish what they are at."""
+        ends = time.monotonic() + seconds
+        self.ditio.faults.plan(*FAULTS)
+        threads = [_Thread(lambda number=number: self._client(number, ends)) for number in range(self._clients)]
+        for thread in threads:
+            thread.start()
+        rng = random.Random(self._seed)
+        while time.monotonic() < ends:
+            time.sleep(rng.uniform(0.5, 3.0))
+            self.killed.append(self.cluster.loses_somebody(rng))
+        for thread in threads:
+            thread.finishes()
+
+    def calms_down(self) -> None:
+        """Ditio is well again, and nobody is killed any more: everybody is delivered."""
+        self.ditio.faults.clear()
+        self.cluster.prints("outbox", "retry")
+        eventually(lambda: self._status()["due"] == 0, "nobody is due any more", seconds=4 * PATIENCE_SECONDS)
+
+    def waiting(self) -> list[dict[str, Any]]:
+        """Who is not delivered."""
+        found: list[dict[str, Any]] = json.loads(self.cluster.prints("outbox", "list", "--format", "json"))
+        return found
+
+    def differences(self) -> list[str]:
+        """Where Ditio is not as Entra is."""
+        return [
+            text for life in self.lives for text in _differences(life, self.ditio.company.employees.get(life.number))
+        ]
+
+    def told(self) -> str:
+        """What there was, in a line: a run in which nothing happened proves nothing."""
+        writes = sum(life.writes for life in self.lives)
+        calls = [call for call in self.ditio.requests if call.method != "GET" and "/connect/" not in call.path]
+        failed = [call for call in calls if not 200 <= call.status < 300]
+        return (
+            f"seed {self._seed}: {writes} writes acknowledged for {len(self.lives)} people, "
+            f"{sum(life.is_deleted for life in self.lives)} deleted; {len(calls)} calls to change something in Ditio, "
+            f"{len(failed)} of them failed; {len(self.killed)} processes killed"
+        )
+
+    def _client(self, number: int, ends: float) -> None:
+        rng = random.Random(f"{self._seed}-{number}")
+        entra = Entra(self.cluster.urls, self.cluster.token, rng, deadline=ends + 4 * PATIENCE_SECONDS)
+        own = self.lives[number :: self._clients]
+        for life in own:  # The initial cycle, then the days after it.
+            entra.does_something(life)
+        while time.monotonic() < ends:
+            left = [life for life in own if not life.is_deleted]
+            life = rng.choice(left)
+            if rng.random() < 0.03 and len(left) > 1:
+                entra.deletes(life)
+            else:
+                entra.does_something(life)
+
+    def _status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.cluster.prints("outbox", "status", "--format", "json"))
+        return found
+
+
+@contextmanager
+def chaos(
+    folder: Path, database_url: str, *, servers: int, workers: int, people: int, clients: int, seed: int
+) -> Iterator[Chaos]:
+    """Start everything, and leave nothing behind."""
+    zone = ZoneInfo("Europe/Oslo")
+    # A token lives for a few calls: it ends in the middle of a delivery.
+    style = Style(token_seconds=5)
+    ditio = SandboxDitio(now=lambda: datetime.now(zone), style=style, random=random.Random(seed))
+    with running(ditio.app) as url:
+        settings = {
+            "SCIM_BRIDGE_DATABASE__URL": database_url,
+            "SCIM_BRIDGE_DITIO__API_URL": f"{url}/core",
+            "SCIM_BRIDGE_DITIO__IDENTITY_URL": url,
+            "SCIM_BRIDGE_DITIO__CLIENT_ID": "sandbox",
+            "SCIM_BRIDGE_DITIO__CLIENT_SECRET": "sandbox-secret",
+            "SCIM_BRIDGE_DITIO__TIMEOUT_SECONDS": str(CALL_SECONDS),
+            "SCIM_BRIDGE_DITIO__READ_LAG_SECONDS": "0",
+            "SCIM_BRIDGE_DELIVERY__INLINE_SECONDS": "2",
+        }
+        cluster = Cluster(folder, settings, servers=servers, workers=workers)
+        try:
+            yield Chaos(ditio, cluster, people=people, clients=clients, seed=seed)
+        finally:
+            cluster.clear()
+
+
+class _Thread:
+    """A thread whose failure is the test's."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(work,))
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def finishes(self) -> None:
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as failure:
+            self._failure = failure
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _differences(life: Life, employee: SandboxEmployee | None) -> list[str]:
+    who = life.number
+    if employee is None:
+        # Whoever left before anybody could deliver him was never hired (rule H2).
+        return [] if life.scim_id is None or not life.active else [f"{who} is not in Ditio"]
+    is_employed = any(each.end is None for each in employee.employments)
+    found = [
+        (employee.created_count, 1, "created"),
+        (employee.disabled, not life.active, "disabled"),
+        (is_employed, life.active, "employed"),
+    ]
+    if not life.is_deleted:
+        found += [(employee.phone, life.wanted["phone"], "phone"), (employee.work_title, life.wanted["title"], "title")]
+    if life.active and employee.employment is not None:
+        found.append((employee.employment.department, life.wanted["department"], "department"))
+    return [f"{who}: {what} is {is_there!r}, not {wanted!r}" for is_there, wanted, what in found if is_there != wanted]

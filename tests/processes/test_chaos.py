@@ -1,0 +1,60 @@
+"""The promise, tried: kill any process at any instant, let Ditio fail in every way; when it calms down, all is well.
+
+`CHAOS_SECONDS` makes a longer run of it, `CHAOS_SEED` another one, `CHAOS_PEOPLE` a larger company.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.history import History
+from scim_bridge.storage.people import People
+from tests.processes.chaos import Chaos, chaos
+
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "40"))
+SEED = int(os.environ.get("CHAOS_SEED", "1"))
+PEOPLE = int(os.environ.get("CHAOS_PEOPLE", "150"))
+CLIENTS = 6
+
+pytestmark = [
+    pytest.mark.xdist_group("processes"),
+    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc"),
+]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+def test_nothing_is_lost_and_nobody_is_there_twice(database_url: str, tmp_path: Path):
+    """A1, R4, D1, D5: for each acknowledged write Ditio equals Entra; each employee created once, nobody deleted."""
+    several = 2 if database_url.startswith("postgresql") else 1
+    with chaos(
+        tmp_path, database_url, servers=several, workers=several, people=PEOPLE, clients=CLIENTS, seed=SEED
+    ) as run:
+        run.rages(SECONDS)
+        run.calms_down()
+        print(run.told())
+
+        assert run.waiting() == []
+        assert run.differences() == []
+        assert {call.method for call in run.ditio.requests} <= {"GET", "POST", "PATCH"}
+        assert "@contractor.example" not in run.cluster.logged()
+        assert_that_history_is_complete(run, database_url)
+        assert len(run.killed) > SECONDS / 6, run.killed
+
+
+def assert_that_history_is_complete(run: Chaos, database_url: str) -> None:
+    """D5: each acknowledged write has its row, and so has the delivery that settled it."""
+    database = Database(database_url)
+    with database.read() as connection:
+        people, history = People(connection, "default"), History(connection, "default", database.now(connection))
+        for life in run.lives:
+            record = people.linked_to(EmployeeNumber(life.number))
+            if record is None:
+                continue  # He left before anybody could deliver him.
+            entries = history.of(record.person.id)
+            assert len([entry for entry in entries if entry.outcome == "accepted"]) >= life.writes, life
+            assert entries[-1].outcome == "delivered", (life, entries[-3:])
+    database.close()
