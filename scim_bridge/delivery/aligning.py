@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date
 
 from scim_bridge.delivery.calls import REREADS, Errand
-from scim_bridge.delivery.outcome import Note
+from scim_bridge.delivery.outcome import Note, Refusal
 from scim_bridge.delivery.refusing import refusal
 from scim_bridge.delivery.rounds import before_writing, believed_now, read_back, stuck_note
 from scim_bridge.domain.delivery_state import Reason
@@ -193,13 +193,10 @@ def _has_claim(errand: Errand, claim: Claim) -> bool:
 def _phone_is_free(errand: Errand, phone: str, number: EmployeeNumber) -> bool:
     for holder in holders_of(Field.phone, phone, errand.search(phone)):
         if holder.employee_number != number:
-            errand.notes.append(
-                Note(
-                    f"phone {phone} belongs to employee {holder.employee_number} in Ditio, so employee {number} keeps "
-                    f"the old one: correct it on either side, then run `scim-bridge outbox retry`.",
-                    Reason.refused,
-                )
-            )
+            why = f"phone {phone} belongs to employee {holder.employee_number} in Ditio"
+            told = Refusal(why, "Correct it on either side", (Field.phone,), is_duplicate=True)
+            kept = f"so employee {number} keeps the old one: correct it on either side, then run"
+            errand.notes.append(Note(f"{why}, {kept} `scim-bridge outbox retry`.", Reason.refused, told))
             return False
     return True
 

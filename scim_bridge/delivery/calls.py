@@ -67,6 +67,7 @@ class Errand:
                 f"Ditio answers to employee number {number} with employee {found.employee_number}",
                 words="numbers that differ in case or leading zeros are never taken for one: "
                 "write it in Entra as Ditio does",
+                field=Field.employee_number.value,
             )
         return found
 

@@ -8,7 +8,7 @@ from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.tenant import Tenant, acknowledged_claims, wanted_claims
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import Wish
-from scim_bridge.domain.person import Claim, ClaimKind, Person
+from scim_bridge.domain.person import Claim, ClaimKind, Person, PersonId
 from scim_bridge.plan.steps import owes_ending
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.outbox import Outbox
@@ -54,6 +54,16 @@ def settle_claims(
         kept |= wanted_claims(wish)
     for waiter in claims.keep_only(person.id, kept):
         Outbox(connection, tenant.name, now).mark_due(waiter)
+
+
+def forget_person(connection: Connection, tenant: Tenant, person_id: PersonId, now: datetime) -> None:
+    """Remove a person whom Ditio knows nothing of, and give up what he claims and waits for; who waited is woken."""
+    claims, people = Claims(connection, tenant.name), People(connection, tenant.name)
+    people.set_user(person_id, None, external_id=None, now=now)
+    claims.wait_only_for(person_id, ())
+    for waiter in claims.keep_only(person_id, ()):
+        Outbox(connection, tenant.name, now).mark_due(waiter)
+    people.forget(person_id)
 
 
 def _claims_wishes(person: Person, today: date) -> bool:

@@ -16,6 +16,7 @@ from scim_bridge.delivery.refusing import refusal
 from scim_bridge.delivery.remarks import remarks
 from scim_bridge.delivery.retry import delay_seconds
 from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant
+from scim_bridge.delivery.undo import Undo
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.person import PersonId
@@ -40,14 +41,24 @@ class Convergence:
     random: Callable[[], float]
     """0.0-1.0, for the jitter of the back-off."""
 
-    def deliver(self, person_id: PersonId, lease: str, *, lease_seconds: float, budget: Budget, cause: str) -> None:
+    def deliver(
+        self,
+        person_id: PersonId,
+        lease: str,
+        *,
+        lease_seconds: float,
+        budget: Budget,
+        cause: str,
+        undo: Undo | None = None,
+    ) -> None:
         """Deliver a person whose lease is ours, until nothing newer is due, and give the lease back.
 
         :param lease_seconds: How long the lease was taken for.
+        :param undo: Takes the causing write back where Ditio refuses it; it says afterwards whether it did (rule R1).
         """
         leased_until = self.monotonic() + lease_seconds
         try:
-            while self._go_round(person_id, lease, leased_until, budget, cause):
+            while self._go_round(person_id, lease, leased_until, budget, cause, undo):
                 leased_until = self.monotonic() + self.tenant.call_seconds
         except LeaseLost:
             self._hand_over(person_id)
@@ -60,13 +71,15 @@ class Convergence:
         finally:
             self._release(person_id, lease)
 
-    def _go_round(self, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str) -> bool:
+    def _go_round(
+        self, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str, undo: Undo | None
+    ) -> bool:
         """One attempt. Whether the person changed meanwhile, so that another is due."""
         errand = repeated(lambda: self._begin(person_id, lease, leased_until, budget, cause))
         if errand is None:
             return False
         outcome = self._attempt(errand)
-        return repeated(lambda: self._settle(errand, outcome))
+        return repeated(lambda: self._settle(errand, outcome, undo))
 
     def _begin(self, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str) -> Errand | None:
         """Load what is known, and claim what is wanted."""
@@ -130,11 +143,12 @@ class Convergence:
                 align(errand, found)
         errand.notes += remarks(errand.person, errand.wish)
 
-    def _settle(self, errand: Errand, outcome: Outcome) -> bool:
+    def _settle(self, errand: Errand, outcome: Outcome, undo: Undo | None) -> bool:
         """Note how it ended. Whether the person changed meanwhile, and there is time to go round again."""
         name = self.tenant.name
         with self.database.write() as connection:
             now = self.database.now(connection)
+            told = undo.begin(connection, errand, outcome) if undo is not None else None
             record = People(connection, name).get(errand.person.id, lock=True)
             if record is None or record.lease != errand.lease:
                 raise LeaseLost(f"somebody else delivers person {errand.person.id} now")
@@ -151,12 +165,17 @@ class Convergence:
                     )
                 self._log(errand, "delivery.retry", outcome, delay)
                 return False
-            settle_claims(connection, self.tenant, record.person, errand.wish, errand.today, now, keep_all=moved_on)
-            if not moved_on:
-                Outbox(connection, name, now).settle(
-                    errand.person.id, state=outcome.state, reason=outcome.reason, detail=outcome.detail
-                )
-                People(connection, name).forget(errand.person.id)
+            if undo and told and not moved_on and undo.take_back(connection, errand, record, told, now):
+                moved_on = True  # He is due with what was before.
+            else:
+                settle_claims(connection, self.tenant, record.person, errand.wish, errand.today, now, keep_all=moved_on)
+                if not moved_on:
+                    Outbox(connection, name, now).settle(
+                        errand.person.id, state=outcome.state, reason=outcome.reason, detail=outcome.detail
+                    )
+                    People(connection, name).forget(errand.person.id)
+        if undo is not None:
+            undo.confirm()
         self._log(errand, "delivery.settled", outcome, None)
         return moved_on and errand.budget.allows_write()
 

@@ -1,7 +1,7 @@
 """Somebody without an employee: hire or adopt, never twice (rules H1-H3, P4, P6, R4)."""
 
 from scim_bridge.delivery.calls import REREADS, Errand
-from scim_bridge.delivery.outcome import Note
+from scim_bridge.delivery.outcome import Note, Refusal
 from scim_bridge.delivery.refusing import refusal
 from scim_bridge.domain.canonical import same
 from scim_bridge.domain.delivery_state import Reason
@@ -11,7 +11,7 @@ from scim_bridge.domain.operations import CreateEmployee
 from scim_bridge.domain.ownership import Owner
 from scim_bridge.domain.person import Creating
 from scim_bridge.errors import DeliveryError, PermanentError, TransientError
-from scim_bridge.plan.adoption import agreeing_fields, may_adopt, why_not
+from scim_bridge.plan.adoption import agreeing_fields, how_to_adopt, may_adopt, why_not
 from scim_bridge.plan.matching import holders_of, is_what_we_created
 from scim_bridge.plan.rounds import Write
 
@@ -97,10 +97,19 @@ def _created_values(wish: Wish, creating: Creating, found: FoundEmployee) -> dic
 
 def _adopt(errand: Errand, found: FoundEmployee) -> FoundEmployee | None:
     if not may_adopt(errand.wish, found, errand.tenant.adopt):
-        errand.notes.append(Note(why_not(errand.wish, found, errand.user_name), Reason.refused))
+        errand.notes.append(_stranger(errand, found))
         return None
     errand.acknowledge(agreeing_fields(errand.wish, found), link=found.employee_number)
     return found
+
+
+def _stranger(errand: Errand, found: FoundEmployee) -> Note:
+    """A refusal like Ditio's own, that names both sides and the cure (rule H1)."""
+    why, name = why_not(errand.wish, found, errand.user_name), errand.user_name
+    stored = how_to_adopt(found, name, then="the person is delivered then")
+    undone = how_to_adopt(found, name, then="Entra's next try uses it")
+    told = Refusal(why, undone, (Field.employee_number,), is_duplicate=True)
+    return Note(f"{why}. {stored}", Reason.refused, told)
 
 
 def _is_somebody_else(errand: Errand, number: EmployeeNumber) -> bool:
@@ -111,17 +120,19 @@ def _is_somebody_else(errand: Errand, number: EmployeeNumber) -> bool:
             continue
         for holder in holders_of(field, value, errand.search(value)):
             if holder.employee_number != number:
-                errand.notes.append(Note(_taken(field, value, holder, number), Reason.refused))
+                errand.notes.append(_taken(field, value, holder, number))
                 return True
     return False
 
 
-def _taken(field: Field, value: str, holder: FoundEmployee, number: EmployeeNumber) -> str:
-    return (
-        f"{field} {value} belongs to employee {holder.employee_number} in Ditio, so employee {number} was not created. "
+def _taken(field: Field, value: str, holder: FoundEmployee, number: EmployeeNumber) -> Note:
+    why = f"{field} {value} belongs to employee {holder.employee_number} in Ditio, so employee {number} was not created"
+    cure = (
         f"If they are one person, set the employee number in Entra to {holder.employee_number} (or correct it in "
-        f"Ditio); if not, correct the {field} on either side. Then run `scim-bridge outbox retry`."
+        f"Ditio); if not, correct the {field} on either side"
     )
+    told = Refusal(why, cure, (field,), is_duplicate=True)
+    return Note(f"{why}. {cure}. Then run `scim-bridge outbox retry`.", Reason.refused, told)
 
 
 def _create(errand: Errand, number: EmployeeNumber) -> FoundEmployee | None:

@@ -7,7 +7,12 @@ from threading import BoundedSemaphore
 from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.intake import Ticket
+from scim_bridge.delivery.undo import Undo, Undone, UndoUncertain
+from scim_bridge.logs import get_logger
+from scim_bridge.storage.database import loggable
 from scim_bridge.storage.outbox import Outbox
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,25 +25,41 @@ class Inline:
 
     monotonic: Callable[[], float]
 
-    def deliver(self, ticket: Ticket, *, began: float) -> None:
+    def deliver(self, ticket: Ticket, *, began: float) -> Undone | None:
         """Try to deliver at once; whatever is left is a worker's.
 
+        Returns what the client is to be told of a write that Ditio refused, and that was taken back (rule R1).
+
         :param began: When the request began, on the monotonic clock: the budget is the request's, not the delivery's.
+        :raises UndoUncertain: nobody knows whether it was taken back; the client has to ask again.
         """
         if ticket.lease is None:
-            return
+            return None
         if not self.places.acquire(blocking=False):
             self._leave_to_worker(ticket, ticket.lease)
-            return
+            return None
+        undo = Undo(self.convergence.tenant, ticket.undoable) if ticket.undoable is not None else None
+        try:
+            self._converge(ticket, ticket.lease, began, undo)
+        finally:
+            self.places.release()
+        return undo.undone if undo is not None else None
+
+    def _converge(self, ticket: Ticket, lease: str, began: float, undo: Undo | None) -> None:
         try:
             budget = Budget(self.monotonic, began + self.convergence.tenant.inline_seconds)
             # The lease was taken after the request began, so it lasts at least this long.
             lasts = began + ticket.lease_seconds - self.monotonic()
             self.convergence.deliver(
-                ticket.person_id, ticket.lease, lease_seconds=lasts, budget=budget, cause="request"
+                ticket.person_id, lease, lease_seconds=lasts, budget=budget, cause="request", undo=undo
             )
-        finally:
-            self.places.release()
+        except Exception as exc:
+            if undo is not None and undo.is_uncertain:
+                raise UndoUncertain("whether the write was taken back is not known") from exc
+            if undo is None or undo.undone is None:
+                raise
+            # It was taken back, and that is what counts; the lease runs out, and a worker goes on.
+            log.error("delivery.failed", person_id=ticket.person_id, error=type(exc).__name__, exc_info=loggable(exc))
 
     def _leave_to_worker(self, ticket: Ticket, lease: str) -> None:
         database, name = self.convergence.database, self.convergence.tenant.name

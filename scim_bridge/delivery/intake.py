@@ -6,11 +6,12 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection
 
-from scim_bridge.delivery.claiming import claim_wanted, settle_claims
+from scim_bridge.delivery.claiming import claim_wanted, forget_person, settle_claims
 from scim_bridge.delivery.outcome import Note, Settled
 from scim_bridge.delivery.remarks import remarks
 from scim_bridge.delivery.takeover import person_to_take_over
 from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.delivery.undo import Undoable
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.documents import JsonObject, UserId
 from scim_bridge.domain.employee import Field, Problem, Wish
@@ -20,11 +21,11 @@ from scim_bridge.errors import BridgeError
 from scim_bridge.plan.diff import as_found, is_covered
 from scim_bridge.plan.steps import plan_person
 from scim_bridge.scim.reading import active_of
-from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.resources import StoredResource
 
 LEASE_MARGIN_SECONDS = 10.0
 """How much longer than its budget a request keeps the lease: no worker takes a person first (rule A4)."""
@@ -39,6 +40,14 @@ class Ticket:
     """This request's own lease on the due mark; None when there is nothing to deliver while it waits."""
 
     lease_seconds: float = 0.0
+    undoable: Undoable | None = None
+    """What may be taken back if Ditio refuses it while the request waits; None for what never is (rule R1)."""
+
+    def over(self, before: StoredResource, version: int) -> "Ticket":
+        """The same, of a write that replaced a document, which has this version now."""
+        if self.undoable is None:
+            return self
+        return replace(self, undoable=replace(self.undoable, document=before, version=version))
 
 
 class IncompleteRefused(BridgeError):
@@ -67,10 +76,10 @@ class Intake:
         people = People(connection, self.tenant.name)
         external_id = _external_id(document)
         former = person_to_take_over(connection, self.tenant, wish, external_id, now)
-        if former is not None:
-            people.set_user(former.person.id, user_id, external_id=external_id, now=now)
-            record = replace(former, person=replace(former.person, user_id=user_id))
-            return self._said(connection, record, document, now, today, "user-created")
+        if (known := former.record) is not None:
+            people.set_user(known.person.id, user_id, external_id=external_id, now=now)
+            record = replace(known, person=replace(known.person, user_id=user_id))
+            return replace(self._said(connection, record, document, now, today, "user-created"), undoable=None)
         person = Person(
             id=PersonId(self.new_id()),
             user_id=user_id,
@@ -86,7 +95,8 @@ class Intake:
         people.add(person, external_id=external_id, now=now)
         people.set_days(person.id, person.days, wakes_on=person.days.wakes_on(today))
         claim_wanted(connection, self.tenant, person, wish, today)
-        return self._due(connection, person.id, now, "user-created")
+        may_undo = person.days.wants_employment(today) and not former.has_made_room
+        return self._due(connection, person.id, now, "user-created", Undoable(user_id) if may_undo else None)
 
     def user_changed(
         self, connection: Connection, user_id: UserId, document: JsonObject, before: JsonObject
@@ -123,7 +133,8 @@ class Intake:
         self, connection: Connection, record: Record, document: JsonObject, now: datetime, today: date, what: str
     ) -> Ticket:
         """Entra has said something about a person who is known."""
-        record = self._continued(connection, record, document, now, today)
+        known = record
+        record, may_undo = self._continued(connection, known, document, now, today)
         wish = self.tenant.wish(document, record.person, today)
         before = record.person.days
         # A leave date that can't be read is not cleared: the one that was understood last counts.
@@ -143,27 +154,29 @@ class Intake:
         notes = claim_wanted(connection, self.tenant, person, wish, today)
         if self._is_settled(record, person, wish, notes, today):
             return self._settle(connection, person, wish, now, today, what)
-        return self._due(connection, person.id, now, what)
+        # An ending is never undone (rule L6), and nothing that was said of somebody who has left.
+        may_undo = may_undo and days.wants_employment(today)
+        undoable = Undoable(person.user_id, known) if may_undo and person.user_id is not None else None
+        return self._due(connection, person.id, now, what, undoable)
 
     def _continued(
         self, connection: Connection, record: Record, document: JsonObject, now: datetime, today: date
-    ) -> Record:
-        """The former person whom this one turns out to continue, now that the number is said (rule P2)."""
+    ) -> tuple[Record, bool]:
+        """The former person whom this one turns out to continue, now that the number is said (rule P2).
+
+        And whether the write may still be undone: nothing that somebody else gave up for it is given back.
+        """
         person = record.person
         if person.user_id is None or person.employee_number is not None or person.creating is not None:
-            return record
+            return record, True
         wish, external_id = self.tenant.wish(document, person, today), _external_id(document)
         former = person_to_take_over(connection, self.tenant, wish, external_id, now)
-        if former is None or former.person.id == person.id:
-            return record
-        people, claims = People(connection, self.tenant.name), Claims(connection, self.tenant.name)
-        people.set_user(person.id, None, external_id=None, now=now)
-        claims.wait_only_for(person.id, ())
-        for waiter in claims.keep_only(person.id, ()):
-            Outbox(connection, self.tenant.name, now).mark_due(waiter)
-        people.forget(person.id)
-        people.set_user(former.person.id, person.user_id, external_id=external_id, now=now)
-        return replace(former, person=replace(former.person, user_id=person.user_id))
+        if former.record is None or former.record.person.id == person.id:
+            return record, not former.has_made_room
+        forget_person(connection, self.tenant, person.id, now)
+        known = former.record.person
+        People(connection, self.tenant.name).set_user(known.id, person.user_id, external_id=external_id, now=now)
+        return replace(former.record, person=replace(known, user_id=person.user_id)), False
 
     def _days_after(
         self, person: Person, *, active: bool, leave: date | None, start: date | None = None, today: date
@@ -202,7 +215,9 @@ class Intake:
         self._remember(connection, person.id, now, what)
         return Ticket(person.id, None)
 
-    def _due(self, connection: Connection, person_id: PersonId, now: datetime, what: str) -> Ticket:
+    def _due(
+        self, connection: Connection, person_id: PersonId, now: datetime, what: str, undoable: Undoable | None = None
+    ) -> Ticket:
         is_inline = self.tenant.inline_seconds > 0 and not self.queues_only
         lease = self.new_id() if is_inline else None
         seconds = self.tenant.inline_seconds + LEASE_MARGIN_SECONDS
@@ -210,7 +225,7 @@ class Intake:
             person_id, request_id=self.request_id, lease=lease, lease_seconds=seconds
         )
         self._remember(connection, person_id, now, what)
-        return Ticket(person_id, lease if granted else None, seconds)
+        return Ticket(person_id, lease if granted else None, seconds, undoable)
 
     def _remember(self, connection: Connection, person_id: PersonId, now: datetime, what: str) -> None:
         entry = Entry(what, "accepted", cause="request", request_id=self.request_id)

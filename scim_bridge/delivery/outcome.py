@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from scim_bridge.domain.delivery_state import Reason, State, state_of
+from scim_bridge.domain.employee import Field
 from scim_bridge.errors import DeliveryError
 
 MAX_DETAIL = 1000
@@ -18,11 +19,30 @@ def printable(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """What was refused, in words for Entra's provisioning log: read once the write is taken back (rule R1)."""
+
+    text: str
+    """What was refused, and why."""
+
+    cure: str
+    """What to do about it."""
+
+    fields: tuple[Field, ...] = ()
+    """Which fields are at fault, or may be; none where nothing names any."""
+
+    is_duplicate: bool = False
+    """Whether somebody else has the value: 409 towards Entra, 400 for all the rest."""
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Something that an administrator should know; with a reason, something that is not delivered."""
 
     text: str
     reason: Reason | None = None
+    refusal: Refusal | None = None
+    """What Entra is told instead, where the write that caused it is taken back."""
 
 
 @dataclass(frozen=True, slots=True)

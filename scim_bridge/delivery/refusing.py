@@ -1,12 +1,20 @@
 """What Ditio refused, in words for the administrator."""
 
 from collections.abc import Iterator
+from http import HTTPStatus
 
-from scim_bridge.delivery.outcome import Note
+from scim_bridge.delivery.outcome import Note, Refusal
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.documents import JsonObject
-from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.domain.operations import Operation
+from scim_bridge.domain.employee import EmployeeNumber, Field
+from scim_bridge.domain.operations import (
+    ChangeEmployeeNumber,
+    ChangePhoneNumber,
+    CreateEmployee,
+    Operation,
+    UpdateEmployee,
+    UpdateEmployment,
+)
 from scim_bridge.errors import PermanentError
 from scim_bridge.mapping.to_ditio import call_for
 
@@ -17,7 +25,32 @@ def refusal(error: PermanentError, operation: Operation | None = None) -> Note:
     :param operation: What was refused; None for a read.
     """
     is_missing = error.field is not None and operation is not None and error.field not in _sent(operation)
-    return Note(f"{error}: {error.words}", Reason.incomplete if is_missing else Reason.refused)
+    text = f"{error}: {error.words}"
+    cure = (
+        "Fill it in for this user in Entra"
+        if is_missing
+        else "Correct the value in Entra, or what stands in its way in Ditio"
+    )
+    told = Refusal(text, cure, _at_fault(error, operation), is_duplicate=error.status == HTTPStatus.CONFLICT)
+    return Note(text, Reason.incomplete if is_missing else Reason.refused, told)
+
+
+def _at_fault(error: PermanentError, operation: Operation | None) -> tuple[Field, ...]:
+    """The field that Ditio named, else those that it may mean; never guessed from its words."""
+    if error.field in set(Field):
+        return (Field(error.field),)
+    match operation:
+        case ChangeEmployeeNumber():
+            return (Field.employee_number,)
+        case ChangePhoneNumber():
+            return (Field.phone,)
+        case UpdateEmployment(fields=fields) | UpdateEmployee(fields=fields):
+            return tuple(fields)
+        case CreateEmployee(fields=fields) if error.status == HTTPStatus.CONFLICT:
+            # What no two employees may share.
+            return tuple(name for name in (Field.employee_number, Field.phone, Field.email) if name in fields)
+        case _:
+            return ()
 
 
 def _sent(operation: Operation) -> frozenset[str]:

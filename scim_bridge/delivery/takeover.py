@@ -1,5 +1,6 @@
 """Somebody is created again: whose person he is (rule P2)."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -14,32 +15,44 @@ from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People, Record
 
 
+@dataclass(frozen=True, slots=True)
+class Former:
+    """Who had the employee number before."""
+
+    record: Record | None = None
+    """Whom the user continues; None for a newcomer."""
+
+    has_made_room: bool = False
+    """Whether somebody else gave number and link up for the newcomer: that is never taken back."""
+
+
 def person_to_take_over(
     connection: Connection, tenant: Tenant, wish: Wish, external_id: str | None, now: datetime
-) -> Record | None:
-    """The former person whom a newly created user continues; None for a newcomer.
+) -> Former:
+    """The former person whom a newly created user continues, if there is one.
 
     A deleted stranger with the same number, whose ending is delivered, gives number and link up here.
     """
     number = wish.employee_number
     if number is None:
-        return None
+        return Former()
     people, claims = People(connection, tenant.name), Claims(connection, tenant.name)
     holder_id = claims.holder(Claim(ClaimKind.employee_number, number))
     holder = people.get(holder_id) if holder_id is not None else None
     if holder_id is None or holder is None or holder.person.days.active:
-        return None
+        return Former()
     # Only somebody who has left is locked: two at work who want each other's number would wait for each other.
     holder = people.get(holder_id, lock=True)
     if holder is None or holder.person.days.active:
-        return None
+        return Former()
     if _agrees(holder, wish, external_id):
-        return holder
+        return Former(holder)
     if holder.person.is_tombstone and not owes_ending(holder.person, tenant.policy):
         people.unlink(holder.person.id)
         for waiter in claims.keep_only(holder.person.id, ()):
             Outbox(connection, tenant.name, now).mark_due(waiter)
-    return None
+        return Former(has_made_room=True)
+    return Former()
 
 
 def _agrees(holder: Record, wish: Wish, external_id: str | None) -> bool:

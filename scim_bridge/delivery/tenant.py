@@ -23,6 +23,9 @@ class Tenant:
     ditio: Ditio
     adopt: Adopt = Adopt.verify
     refuse_incomplete: bool = False
+    report_refused: bool = True
+    """Whether Entra is told what Ditio refuses while its request waits, and the write is taken back (rule R1)."""
+
     inline_seconds: float = 5.0
     read_lag_seconds: float = 5.0
     """For how long a read may still show what was before a write (rule R4)."""

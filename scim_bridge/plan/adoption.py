@@ -1,5 +1,6 @@
 """Whether an existing employee may be adopted for a SCIM user (rule H1)."""
 
+import shlex
 from enum import StrEnum
 
 from scim_bridge.domain.employee import Field, FoundEmployee, Value, Wish
@@ -25,13 +26,21 @@ def agreeing_fields(wish: Wish, found: FoundEmployee) -> dict[Field, Value | Non
 
 
 def why_not(wish: Wish, found: FoundEmployee, user_name: str) -> str:
-    """The refusal's text: both sides, and the cure. For the administrator who reads Entra's log."""
+    """The refusal's text: both sides. For the administrator who reads Entra's log."""
     return (
         f"employee {found.employee_number} exists in Ditio already ({_side(found.values)}), and is not known to be "
-        f"{user_name} ({_side(wish.values)}): phone, e-mail, or birth date and last name must agree. If they are the "
-        f"same person, correct one of these in Ditio or in Entra and run `scim-bridge outbox retry --person "
-        f"{found.employee_number}`; if not, give {user_name} another employee number."
+        f"{user_name} ({_side(wish.values)}): phone, e-mail, or birth date and last name must agree"
     )
+
+
+def how_to_adopt(found: FoundEmployee, user_name: str, *, then: str) -> str:
+    """The cure of such a refusal, in a command that can be pasted.
+
+    :param then: What becomes of the permission that the command records.
+    """
+    command = shlex.join(["scim-bridge", "adopt", "--accept", found.employee_number, user_name])
+    other = f"give {user_name} another employee number in Entra"
+    return f"If they are the same person, run `{command}`: {then}; if not, {other}"
 
 
 def _side(values: object) -> str:

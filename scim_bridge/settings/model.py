@@ -93,6 +93,10 @@ class Delivery(Section):
     on_incomplete: Literal["hold", "refuse"] = "hold"
     """A new person without a required value: `hold` accepts and waits for it, `refuse` answers 400."""
 
+    on_refused: Literal["report", "park"] = "report"
+    """What Ditio refuses while Entra's request waits: `report` undoes the write and answers 400 or 409 with
+    Ditio's words, `park` keeps it and answers 2xx. Somebody's leaving is never undone."""
+
     adopt: Literal["verify", "always", "never"] = "verify"
     """An employee who has the number already: taken over if phone, e-mail, or birth date and last name
     agree (`verify`), in any case (`always`), or not at all (`never`)."""

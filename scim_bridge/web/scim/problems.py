@@ -2,11 +2,12 @@
 
 from http import HTTPStatus
 
-from scim2_models import Error, InvalidValueException, SCIMException, ScimProvider
+from scim2_models import Error, InvalidValueException, SCIMException, ScimProvider, UniquenessException
 from scim2_server.responses import ScimResponse
 from scim2_server.service import ScimService
 
 from scim_bridge.delivery.intake import IncompleteRefused
+from scim_bridge.delivery.undo import Undone, UndoUncertain
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import is_out_of_reach, loggable
 from scim_bridge.web.scim.wording import reworded
@@ -55,6 +56,13 @@ class BodyTooLarge(SCIMException):
         )
 
 
+def refused_by_ditio(undone: Undone) -> SCIMException:
+    """The error of a write that Ditio refused, and that was taken back (rule R1)."""
+    if undone.is_duplicate:
+        return UniquenessException(attribute=undone.attribute, value=undone.value, detail=undone.detail)
+    return InvalidValueException(detail=undone.detail)
+
+
 class _Errors(ScimService):
     """The library's way to answer errors, with the bridge's challenge."""
 
@@ -92,6 +100,11 @@ def scim_exception(exc: Exception, request_id: str) -> SCIMException:
         return exc
     if isinstance(exc, IncompleteRefused):
         return InvalidValueException(detail=str(exc))
+    if isinstance(exc, UndoUncertain):
+        log.error("scim.undo_uncertain", request_id=request_id)
+        return ServiceUnavailable(
+            DATABASE_RETRY_SECONDS, detail="the bridge lost its database while it took a refused write back: try again"
+        )
     if is_out_of_reach(exc):
         log.error("scim.database_out_of_reach", error=type(exc).__name__)
         return ServiceUnavailable(

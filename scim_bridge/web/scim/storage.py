@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, true
 from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.delivery.intake import Intake, Ticket
+from scim_bridge.delivery.undo import Undone
 from scim_bridge.domain.delivery_state import DeliveryView
 from scim_bridge.domain.documents import UserId
 from scim_bridge.logs import get_logger
@@ -59,7 +60,7 @@ class BridgeStorage(ScimStorage):
         tenant: str,
         provider: ScimProvider,
         intake: Intake,
-        deliver: Callable[[Ticket], None],
+        deliver: Callable[[Ticket], Undone | None],
         *,
         writes: bool = True,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
@@ -184,9 +185,8 @@ class BridgeStorage(ScimStorage):
             if membership is not None:
                 self._parted[before.id] = stored
             if resource_type.name == USER:
-                self._transaction.collect(
-                    self._intake.user_changed(connection, UserId(stored.id), {**stored.document}, before.document)
-                )
+                ticket = self._intake.user_changed(connection, UserId(stored.id), {**stored.document}, before.document)
+                self._transaction.collect(ticket and ticket.over(before, stored.version))
         return updated
 
     def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:

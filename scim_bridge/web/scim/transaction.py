@@ -3,15 +3,16 @@
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-from scim2_models import SCIMException
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.intake import Ticket
+from scim_bridge.delivery.undo import Undone, UndoUncertain
 from scim_bridge.logs import get_logger
 from scim_bridge.scim.tolerated import Toleration
 from scim_bridge.storage.database import Database, loggable
 from scim_bridge.storage.quirks import Quirks
 from scim_bridge.storage.resources import StoredResource
+from scim_bridge.web.scim.problems import refused_by_ditio
 
 log = get_logger(__name__)
 
@@ -22,11 +23,11 @@ MAX_NAMED = 50
 class Transaction:
     """One transaction at a time; what is opened inside one that is open belongs to it.
 
-    :param deliver: Tries a delivery; called once the transaction is committed and none is open. A
-        `SCIMException` that it raises becomes the request's error; it has undone the write then (rule R1).
+    :param deliver: Tries a delivery; called once the transaction is committed and none is open. What it says was
+        taken back becomes the request's error (rule R1).
     """
 
-    def __init__(self, database: Database, tenant: str, deliver: Callable[[Ticket], None]) -> None:
+    def __init__(self, database: Database, tenant: str, deliver: Callable[[Ticket], Undone | None]) -> None:
         self._database = database
         self._tenant = tenant
         self._deliver = deliver
@@ -73,9 +74,10 @@ class Transaction:
 
     def _try_delivery(self, ticket: Ticket) -> None:
         """Whatever goes wrong but a refusal leaves the write accepted (rule A2)."""
+        undone = None
         try:
-            self._deliver(ticket)
-        except SCIMException:
+            undone = self._deliver(ticket)
+        except UndoUncertain:
             raise
         except Exception as exc:
             log.error(
@@ -85,3 +87,5 @@ class Transaction:
                 error=type(exc).__name__,
                 exc_info=loggable(exc),
             )
+        if undone is not None:
+            raise refused_by_ditio(undone)

@@ -9,6 +9,7 @@ import flask
 from scim2_models import ScimProvider
 
 from scim_bridge.delivery.intake import Intake, Ticket
+from scim_bridge.delivery.undo import Undone
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.secrets import Secrets
 
@@ -43,8 +44,8 @@ class ScimWorld:
 
     intake: MakesIntake
 
-    deliver: Callable[[str, Ticket], None]
-    """Tries a delivery of a tenant within the request's budget."""
+    deliver: Callable[[str, Ticket], Undone | None]
+    """Tries a delivery of a tenant within the request's budget, and says what was taken back (rule R1)."""
 
     request_id: Callable[[], str]
     """The id of the request that is being served."""

@@ -1,0 +1,212 @@
+"""A refused write is taken back while its request still waits (rule R1): whole, or not at all."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from http import HTTPStatus
+
+from sqlalchemy import Connection
+
+from scim_bridge.delivery.calls import Errand
+from scim_bridge.delivery.claiming import claim_wanted, forget_person, settle_claims
+from scim_bridge.delivery.outcome import Note, Outcome, Refusal, Settled, printable
+from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.domain.delivery_state import Reason, State
+from scim_bridge.domain.documents import UserId
+from scim_bridge.domain.employee import Field
+from scim_bridge.errors import BridgeError
+from scim_bridge.storage.history import Entry, History
+from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.resources import Resources, StoredResource, Taken
+
+USER = "User"
+LONGEST_WHY = 600
+"""Characters of what was refused; attribute and cure come after it, and must not be cut off."""
+
+LONGEST_VALUE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Undoable:
+    """A write that may be taken back, and what was before it."""
+
+    user_id: UserId
+    person: Record | None = None
+    """The person as he was before; None for one whom the write made."""
+
+    document: StoredResource | None = None
+    """The document as it was before; None for one that the write created."""
+
+    version: int = 1
+    """The version that the document got from the write: as long as it has this one, nobody has written since."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """A write that was taken back, in words for Entra's provisioning log."""
+
+    detail: str
+    """What was refused, the attribute, and the cure."""
+
+    is_duplicate: bool
+    attribute: str
+    """The SCIM attribute at fault; empty where none is known."""
+
+    value: str
+
+
+class UndoUncertain(BridgeError):
+    """The database was lost while a write was being taken back: whether it stays is not known."""
+
+
+class Undo:
+    """Takes one write back, at most once, in the transaction in which its delivery would settle.
+
+    So claims don't change hands in between: what the write gave up is still its person's.
+    """
+
+    def __init__(self, tenant: Tenant, write: Undoable) -> None:
+        self._tenant = tenant
+        self._write = write
+        self._attempted: Undone | None = None
+        self.undone: Undone | None = None
+        """Set once it is committed."""
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether the write was being taken back, and the commit never came to an end."""
+        return self._attempted is not None and self.undone is None
+
+    def begin(self, connection: Connection, errand: Errand, outcome: Outcome) -> Undone | None:
+        """What Entra is to be told, if this outcome is to be reported and the document is still the write's own.
+
+        Call it before the person is locked: intake locks the document first too.
+        """
+        self._attempted = None
+        if self.undone is not None or not isinstance(outcome, Settled) or errand.budget.left() == 0:
+            return None
+        refusals = self._of_this_write(errand, outcome)
+        if not refusals:
+            return None
+        stored = Resources(connection, self._tenant.name).lock(USER, self._write.user_id)
+        if stored is None or stored.version != self._write.version:
+            return None
+        return _told(refusals, errand, is_creation=self._write.document is None)
+
+    def take_back(self, connection: Connection, errand: Errand, record: Record, undone: Undone, now: datetime) -> bool:
+        """Put back what was before. False where that can't be: then the delivery settles as it is.
+
+        :param record: The person as he is now, locked.
+        """
+        write, name = self._write, self._tenant.name
+        if write.person is None and (record.person.employee_number is not None or record.person.creating is not None):
+            return False  # The employee may exist.
+        if write.document is None:
+            Resources(connection, name).delete(USER, write.user_id)
+        elif not self._put_back(connection, write.document, now):
+            return False
+        if write.person is None:
+            forget_person(connection, self._tenant, record.person.id, now)
+        elif write.document is not None:
+            self._restore(connection, errand, record, write.person, write.document, now)
+        status = HTTPStatus.CONFLICT if undone.is_duplicate else HTTPStatus.BAD_REQUEST
+        entry = Entry("undo", "undone", cause=errand.cause, status=status, request_id=errand.request_id)
+        History(connection, name, now).add(record.person.id, entry)
+        self._attempted = undone
+        return True
+
+    def confirm(self) -> None:
+        """The transaction is committed."""
+        if self._attempted is not None:
+            self.undone = self._attempted
+
+    def _put_back(self, connection: Connection, before: StoredResource, now: datetime) -> bool:
+        """The version goes on: whoever has read the refused document must not take this one for it."""
+        again = replace(before, version=self._write.version + 1, last_modified_at=now)
+        try:
+            Resources(connection, self._tenant.name).replace(again)
+        except Taken:
+            return False  # Somebody else has the user name by now.
+        return True
+
+    def _restore(
+        self,
+        connection: Connection,
+        errand: Errand,
+        record: Record,
+        before: Record,
+        document: StoredResource,
+        now: datetime,
+    ) -> None:
+        """Days and claims as they were, and due: what Ditio took already is brought back like any difference."""
+        tenant, days, today = self._tenant, before.person.days, errand.today
+        person = replace(record.person, days=days)
+        people = People(connection, tenant.name)
+        people.set_days(person.id, days, wakes_on=days.wakes_on(today))
+        people.set_external_id(person.id, before.external_id)
+        wish = tenant.wish(document.document, person, today)
+        claim_wanted(connection, tenant, person, wish, today)
+        settle_claims(connection, tenant, person, wish, today, now, keep_all=False)
+        Outbox(connection, tenant.name, now).mark_due(person.id)
+
+    def _of_this_write(self, errand: Errand, outcome: Settled) -> list[Refusal]:
+        told = [note.refusal for note in outcome.notes if note.refusal is not None and self._is_reported(note, errand)]
+        before, document = self._write.person, self._write.document
+        if before is None or document is None:
+            return told
+        was = self._tenant.wish(document.document, before.person, errand.today).values
+        wanted = errand.wish.values
+        changed = {name for name in was.keys() | wanted.keys() if was.get(name) != wanted.get(name)}
+        return [each for each in told if _is_new(each, changed, before)]
+
+    def _is_reported(self, note: Note, errand: Errand) -> bool:
+        if note.reason is Reason.incomplete:
+            # Missing data, not a refusal: only of somebody who is not in Ditio yet (rule H3).
+            return self._tenant.refuse_incomplete and errand.person.employee_number is None
+        return self._tenant.report_refused
+
+
+def _is_new(refusal: Refusal, changed: set[Field], before: Record) -> bool:
+    """Whether a change caused it, and not what was refused before: that is no reason to refuse every later change."""
+    if changed.intersection(refusal.fields):
+        return True
+    if before.person.employee_number is not None and refusal.fields:
+        return False
+    return before.state is not State.due and before.reason is not Reason.refused
+
+
+def _told(refusals: list[Refusal], errand: Errand, *, is_creation: bool) -> Undone:
+    fields = tuple(dict.fromkeys(name for each in refusals for name in each.fields))
+    why = "; ".join(dict.fromkeys(each.text for each in refusals))
+    cures = "; ".join(dict.fromkeys(each.cure for each in refusals))
+    kept = "Nothing of this user was stored" if is_creation else "All of this change was undone"
+    detail = f"{_cut(why, LONGEST_WHY)}. {_at_fault(errand, fields)}. {cures}. {kept}; Entra sends it again by itself"
+    first = fields[0] if fields else None
+    return Undone(
+        detail=printable(detail),
+        is_duplicate=all(each.is_duplicate for each in refusals),
+        attribute=_attribute(errand, first) if first else "",
+        value=_value(errand, first) if first else "",
+    )
+
+
+def _at_fault(errand: Errand, fields: tuple[Field, ...]) -> str:
+    if not fields:
+        return "Ditio names no field"
+    named = [f'{_attribute(errand, name)} "{_value(errand, name)}" (in Ditio: {name.value})' for name in fields]
+    return f"The attribute is {named[0]}" if len(named) == 1 else f"The attribute is one of {', '.join(named)}"
+
+
+def _attribute(errand: Errand, name: Field) -> str:
+    """The SCIM attribute that the value came from, else the first that it could come from."""
+    rule = errand.tenant.rules.by_field[name]
+    return errand.wish.sources.get(name) or rule.sources[0].text
+
+
+def _value(errand: Errand, name: Field) -> str:
+    value = errand.wish.values.get(name)
+    return _cut("" if value is None else str(value), LONGEST_VALUE)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
