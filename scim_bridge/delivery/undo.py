@@ -157,6 +157,12 @@ class Undo:
         was = self._tenant.wish(document.document, before.person, errand.today).values
         wanted = errand.wish.values
         changed = {name for name in was.keys() | wanted.keys() if was.get(name) != wanted.get(name)}
+        if before.person.days != errand.person.days:
+            changed |= {
+                Field.start_date,
+                Field.end_date,
+                Field.payroll,
+            }  # What a return sends, although nobody changed it.
         return [each for each in told if _is_new(each, changed, before)]
 
     def _is_reported(self, note: Note, errand: Errand) -> bool:
@@ -180,7 +186,8 @@ def _told(refusals: list[Refusal], errand: Errand, *, is_creation: bool) -> Undo
     why = "; ".join(dict.fromkeys(each.text for each in refusals))
     cures = "; ".join(dict.fromkeys(each.cure for each in refusals))
     kept = "Nothing of this user was stored" if is_creation else "All of this change was undone"
-    detail = f"{_cut(why, LONGEST_WHY)}. {_at_fault(errand, fields)}. {cures}. {kept}; Entra sends it again by itself"
+    why = _cut(why, LONGEST_WHY).rstrip(".")
+    detail = f"{why}. {_at_fault(errand, fields)}. {cures}. {kept}; Entra tries again by itself"
     first = fields[0] if fields else None
     return Undone(
         detail=printable(detail),

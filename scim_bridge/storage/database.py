@@ -29,8 +29,6 @@ CONTENTION_TRIES = 3
 SQLITE_BUSY_SECONDS = 30
 """How long a SQLite write waits for another process to finish its own."""
 
-T = TypeVar("T")
-
 
 class Database:
     """SQLite or PostgreSQL, opened by URL.

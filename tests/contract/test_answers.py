@@ -83,6 +83,7 @@ def test_a_group_from_its_match_to_the_end(world: World, entra: SandboxEntra, an
 
 def test_people_whose_delivery_waits_or_failed(world: World, answers: Answers):
     """D3: `held`, `due` and `parked` are answered in the shape of `delivered`."""
+    world.restarts_with(delivery={"on_refused": "park"})
     held = a_user(employee_id=None)
     world.provisions(held)
     parked = a_user(object_id="parked", user_principal_name="parked", mobile="+47 900 11 222", employee_id="1043")

@@ -9,6 +9,7 @@ from scim2_models import UnauthorizedException
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
+from scim_bridge.delivery.undo import Undone
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import resources
@@ -28,6 +29,7 @@ class Scim:
     intake: NoIntake = field(default_factory=NoIntake)
     delivered: list[Any] = field(default_factory=list)
     refusal: Exception | None = None
+    undone: Undone | None = None
     patch_status: int = 200
     token: str | None = TOKEN
 
@@ -82,12 +84,13 @@ class Scim:
         self.intake.queues_only = queues_only
         return self.intake
 
-    def _deliver(self, tenant: str, ticket: Any) -> None:
+    def _deliver(self, tenant: str, ticket: Any) -> Undone | None:
         # A write transaction of our own proves that none is open (rule A1).
         with self.database.write():
             self.delivered.append((tenant, ticket))
         if self.refusal is not None:
             raise self.refusal
+        return self.undone
 
 
 def _authenticate(request: flask.Request, tenant: str) -> object:

@@ -1,11 +1,11 @@
 """What a write sets going: the intake in its transaction, the delivery after it."""
 
 import pytest
-from scim2_models import UniquenessException
 from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 
 from scim_bridge.delivery.intake import Ticket
+from scim_bridge.delivery.undo import Undone, UndoUncertain
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN
@@ -59,14 +59,28 @@ def test_reads_and_refused_writes_deliver_nothing(scim):
     assert scim.rows() == 1
 
 
-def test_a_refusal_of_the_delivery_is_the_answer(scim):
+@pytest.mark.parametrize(
+    ("is_duplicate", "status", "scim_type"), [(True, 409, "uniqueness"), (False, 400, "invalidValue")]
+)
+def test_a_refusal_of_the_delivery_is_the_answer(scim, is_duplicate, status, scim_type):
     """R1: whoever delivers has undone the write, and says why."""
     scim.intake.ticket = TICKET
-    scim.refusal = UniquenessException(detail="Ditio has an employee with this number")
+    scim.undone = Undone("Ditio has an employee with this number", is_duplicate, "employeeNumber", "1042")
     response = scim.send("POST", "/Users", json={"userName": "kari"})
 
-    assert response.status_code == 409
-    assert response.get_json(force=True)["detail"] == "Ditio has an employee with this number"
+    assert response.status_code == status
+    error = response.get_json(force=True)
+    assert (error["scimType"], error["detail"]) == (scim_type, "Ditio has an employee with this number")
+
+
+def test_an_undo_of_which_nobody_knows_is_503(scim):
+    """A3: neither 2xx nor 4xx would be true; Entra asks again."""
+    scim.intake.ticket = TICKET
+    scim.refusal = UndoUncertain("lost")
+    response = scim.send("POST", "/Users", json={"userName": "kari"})
+
+    assert response.status_code == 503
+    assert response.headers["Retry-After"]
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("a bug"), TimeoutError()])

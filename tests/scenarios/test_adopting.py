@@ -52,21 +52,34 @@ def test_what_verify_accepts(world: World, planted: dict[str, object]):
 
 
 def test_a_stranger_is_left_alone(styled: World):
-    """H1: nothing agrees: parked, both sides and the cure named; Ditio's employee is untouched."""
+    """H1, R1: nothing agrees: 409, both sides and the cure named; Ditio's employee is untouched."""
     styled.ditio.plant("1042", "Ola", "Hansen", "+4741111111", email="ola@elsewhere.example")
     kari = a_user()
 
     step = styled.provisions(kari)
 
-    assert step.status == 201
+    assert (step.status, step.scim_type) == (409, "uniqueness")
     assert styled.sent() == []
     employee = styled.employee("1042")
     assert (employee.first_name, employee.phone) == ("Ola", "+4741111111")
-    state, detail = styled.state(kari)
+    assert "+4741111111" in str(step.detail)
+    assert "+4798765432" in str(step.detail)
+    assert f"`scim-bridge adopt --accept 1042 {kari.user_principal_name}`: Entra's next try uses it" in str(step.detail)
+
+
+def test_a_stranger_whose_refusal_nobody_waits_for_is_parked(world: World):
+    """H1: parked with both sides and the cure where the request waits no more."""
+    world.restarts_with(delivery={"inline_seconds": 0})
+    world.ditio.plant("1042", "Ola", "Hansen", "+4741111111", email="ola@elsewhere.example")
+    kari = a_user()
+    assert world.provisions(kari).status == 201
+    world.worker.run_until_idle()
+
+    state, detail = world.state(kari)
     assert state == "parked"
-    assert detail is not None
-    assert "+4741111111" in detail
-    assert "+4798765432" in detail
+    assert "+4741111111" in str(detail)
+    assert "+4798765432" in str(detail)
+    assert f"`scim-bridge adopt --accept 1042 {kari.user_principal_name}`" in str(detail)
 
 
 def test_the_same_phone_under_another_number_is_never_a_create(styled: World):
@@ -74,32 +87,30 @@ def test_the_same_phone_under_another_number_is_never_a_create(styled: World):
     styled.ditio.plant("77", "Kari", "Nordmann", "+4798765432")
     kari = a_user()
 
-    styled.provisions(kari)
+    step = styled.provisions(kari)
 
     assert styled.sent() == []
-    state, detail = styled.state(kari)
-    assert state == "parked"
-    assert detail is not None
-    assert "employee 77" in detail
+    assert step.status == 409
+    assert "employee 77" in str(step.detail)
+    assert 'phoneNumbers[type eq "mobile"].value' in str(step.detail)
 
 
 def test_the_same_e_mail_under_another_number_is_never_a_create(world: World):
     """P4: before a create Ditio is searched by e-mail too."""
     world.ditio.plant("77", "Kari", "Nordmann", "+4741111111", email="KARI.nordmann@contractor.example")
-    world.provisions(a_user())
+    step = world.provisions(a_user())
 
     assert world.sent() == []
+    assert step.status == 409
+    assert 'emails[type eq "work"].value' in str(step.detail)
 
 
-@pytest.mark.parametrize(("adopt", "created"), [("always", "delivered"), ("never", "parked")])
-def test_the_setting_decides(world: World, adopt: str, created: str):
+@pytest.mark.parametrize(("adopt", "created"), [("always", 201), ("never", 409)])
+def test_the_setting_decides(world: World, adopt: str, created: int):
     """H1: `DELIVERY__ADOPT` = `always`, `never`."""
     world.restarts_with(delivery={"adopt": adopt})
     world.ditio.plant("1042", "Ola", "Hansen", "+4741111111" if adopt == "always" else "+4798765432")
-    kari = a_user()
-    world.provisions(kari)
-
-    assert world.state(kari)[0] == created
+    assert world.provisions(a_user()).status == created
 
 
 def test_adoption_clears_nothing(world: World):
@@ -127,17 +138,17 @@ def test_a_former_employee_is_hired_again(world: World):
 
 
 def test_a_change_of_phone_to_a_strangers_number_is_not_sent(world: World):
-    """P4: before a change of phone Ditio is searched by phone."""
+    """P4, R1: before a change of phone Ditio is searched by phone; the change is undone whole."""
     kari = a_user()
     world.provisions(kari)
     world.ditio.plant("77", phone="+4741234567")
     world.forget()
 
-    world.changes(kari, mobile="41234567", job_title="Formann")
+    step = world.changes(kari, mobile="41234567", job_title="Formann")
 
-    assert world.sent() == [("PATCH", "/1042", {"workTitle": "Formann"})]
+    assert step.status == 409
+    assert "employee 77" in str(step.detail)
+    titles = [{"workTitle": "Formann"}, {"workTitle": "Maskinfører"}]
+    assert world.sent() == [("PATCH", "/1042", title) for title in titles]
     assert world.employee("1042").phone == "+4798765432"
-    state, detail = world.state(kari)
-    assert state == "parked"
-    assert detail is not None
-    assert "employee 77" in detail
+    assert world.state(kari) == ("delivered", None)

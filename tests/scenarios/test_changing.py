@@ -368,7 +368,8 @@ def test_an_operation_that_ditio_does_not_know_is_held(world: World):
 
 
 def test_a_refused_change_is_parked_with_ditios_words(world: World):
-    """R1: what Ditio refuses is parked, with its words and the request's id; Entra hears 2xx."""
+    """R1: `park`: what Ditio refuses is parked, with its words and the request's id; Entra hears 2xx."""
+    world.restarts_with(delivery={"on_refused": "park"})
     kari = a_user()
     world.provisions(kari)
     world.ditio.faults.plan(_status(422, "PATCH", "/employees/1042"))

@@ -117,9 +117,9 @@ def test_a_refused_renumbering_gives_its_claim_up(world: World):
     kari = a_user()
     world.provisions(kari)
     world.ditio.plant("2042", "Ola", "Hansen", "+4740000000")
-    world.changes(kari, employee_id="2042")
-    assert the_state(world, kari) == "parked"
-    world.changes(kari, employee_id="1042")
+    assert world.changes(kari, employee_id="2042").status == 409
+    assert the_state(world, kari) == "delivered"
+    kari.employee_id = "1042"
     del world.ditio.company.employees["2042"]
 
     per = a_user(**PER)
@@ -277,13 +277,11 @@ def test_a_number_that_ditio_writes_otherwise_is_not_taken_for_the_same(world: W
     monkeypatch.setattr(
         world.parts.tenants["default"].ditio, "get", lambda number, **options: get(number.upper(), **options)
     )
-    kari = a_user(employee_id="a-1")
-    world.provisions(kari)
+    step = world.provisions(a_user(employee_id="a-1"))
 
     assert world.sent() == []
-    state, detail = world.state(kari)
-    assert state == "parked"
-    assert "A-1" in str(detail)
+    assert step.status == 400
+    assert "A-1" in str(step.detail)
 
 
 def test_gone_is_not_forgotten_when_the_wish_returns(world: World):
