@@ -60,6 +60,8 @@ def _words(entry: Entry) -> str:
     if entry.what == "delivery":
         by = " by a worker" if entry.cause == "worker" else ""
         return f"{_result(entry.outcome)}{by}"
+    if entry.what == "undo":
+        return "What Entra said was undone, and Entra was told why"
     return f"{entry.what}: {entry.outcome}"
 
 

@@ -7,9 +7,12 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
+from scim_bridge.cli.story import told
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.operations import OperationName
+from scim_bridge.domain.person import PersonId
 from scim_bridge.sandbox.faults import Fault
+from scim_bridge.storage.history import History
 from scim_bridge.storage.tables import claim_waiters, claims, history, people
 from tests.world import World, a_user, day
 
@@ -198,6 +201,20 @@ def test_a_half_applied_change_is_brought_back(styled: World):
     # The version goes on: no ETag stands for two documents.
     assert (before["meta"]["version"], after["meta"]["version"]) == ('W/"1"', 'W/"3"')
     assert styled.state(kari) == ("delivered", None)
+
+
+def test_the_story_of_a_person_tells_of_the_undo(world: World):
+    """R1, D5: `people show` has a line for it, between what was refused and what came after."""
+    kari = a_user()
+    world.provisions(kari)
+    refuses(world, "/employees/1042", status=422)
+    world.changes(kari, job_title="Formann")
+
+    with world.database.read() as connection:
+        person = connection.execute(select(people.c.id)).scalar_one()
+        lines = "\n".join(told(History(connection, "default", world.clock()).of(PersonId(person))))
+    assert "What Entra said was undone, and Entra was told why (status 400)" in lines
+    assert lines.index("change the profile: refused") < lines.index("was undone") < lines.rindex("Delivered")
 
 
 def test_a_put_is_undone_like_a_patch(world: World):
