@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
 from scim_bridge.domain.operations import Operation
 from scim_bridge.domain.person import Acknowledged, Creating, Person, Standing, Taking
@@ -54,6 +55,11 @@ class Errand:
     notes: list[Note] = field(default_factory=list)
     unwritten: list[Entry] = field(default_factory=list)
     """History that goes into the next transaction."""
+
+    @property
+    def waits_for_claim(self) -> bool:
+        """Whether another has something that is wanted for this person (rule P3)."""
+        return any(note.reason is Reason.claimed for note in self.notes)
 
     def get(self, number: EmployeeNumber) -> FoundEmployee | None:
         """Read an employee by exact number."""

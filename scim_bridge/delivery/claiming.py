@@ -5,6 +5,7 @@ from datetime import date, datetime
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.outcome import Note
+from scim_bridge.delivery.swaps import named, swap_note
 from scim_bridge.delivery.tenant import Tenant, acknowledged_claims, wanted_claims
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import Wish
@@ -12,7 +13,7 @@ from scim_bridge.domain.person import Claim, ClaimKind, Person, PersonId
 from scim_bridge.plan.steps import owes_ending
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, user_names
+from scim_bridge.storage.people import People
 
 WORDS = {ClaimKind.employee_number: "employee number", ClaimKind.phone: "phone"}
 
@@ -23,7 +24,7 @@ def claim_wanted(connection: Connection, tenant: Tenant, person: Person, wish: W
     wanted = wanted_claims(wish) if _claims_wishes(person, today) else frozenset()
     claims.wait_only_for(person.id, wanted)
     return [
-        Note(_held_by(connection, tenant, claim), Reason.claimed)
+        _waiting_for(connection, tenant, person, claim, today)
         for claim in sorted(wanted, key=lambda c: c.kind)
         if not claims.take(person.id, claim)
     ]
@@ -78,16 +79,22 @@ def _makes_room(claims: Claims, tenant: Tenant, person: Person) -> bool:
     return bool(claims.waiters_for(person.id, ClaimKind.employee_number))
 
 
-def _held_by(connection: Connection, tenant: Tenant, claim: Claim) -> str:
+def _waiting_for(connection: Connection, tenant: Tenant, person: Person, claim: Claim, today: date) -> Note:
+    """Who has a value, and what to do, for whoever waits for it."""
+    note = swap_note(connection, tenant, person.id, claim)
+    return note or Note(_held_by(connection, tenant, claim, today), Reason.claimed)
+
+
+def _held_by(connection: Connection, tenant: Tenant, claim: Claim, today: date) -> str:
     holder_id = Claims(connection, tenant.name).holder(claim)
-    holder = People(connection, tenant.name).get(holder_id) if holder_id is not None else None
+    record = People(connection, tenant.name).get(holder_id) if holder_id is not None else None
     what = f"{WORDS[claim.kind]} {claim.value}"
-    if holder is None:
+    if record is None:
         return f"{what} is just becoming free"
-    person = holder.person
-    names = user_names(connection, tenant.name, [person.user_id]) if person.user_id else {}
-    who = names.get(person.user_id) if person.user_id else "a deleted user"
-    number = f" (employee {person.employee_number})" if person.employee_number else ""
-    if person.is_tombstone or not person.days.active:
-        return f"{what} still belongs to {who}{number}, who has left: change it there in Ditio, then `outbox retry`"
-    return f"{what} belongs to {who}{number}: correct one of the two in Entra"
+    holder = record.person
+    who = named(connection, tenant, holder)
+    if _claims_wishes(holder, today):
+        return f"{what} belongs to {who}: correct one of the two in Entra"
+    if holder.is_tombstone and claim.kind is ClaimKind.employee_number and owes_ending(holder, tenant.policy):
+        return f"{what} still belongs to {who}, who has left: it becomes free once the ending is delivered"
+    return f"{what} still belongs to {who}, who has left: change it there in Ditio, then `outbox retry`"

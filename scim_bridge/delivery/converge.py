@@ -11,10 +11,12 @@ from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.claiming import claim_wanted, settle_claims
 from scim_bridge.delivery.hiring import find_created, hire, settle_absence
+from scim_bridge.delivery.holders import look_at_holders
 from scim_bridge.delivery.outcome import MAX_DETAIL, Outcome, Settled, TryAgain
 from scim_bridge.delivery.refusing import refusal
-from scim_bridge.delivery.remarks import remarks
+from scim_bridge.delivery.remarks import aside_note, remarks
 from scim_bridge.delivery.retry import delay_seconds
+from scim_bridge.delivery.swaps import tell_the_rest
 from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant
 from scim_bridge.delivery.undo import Undo
 from scim_bridge.domain.delivery_state import Reason
@@ -90,6 +92,8 @@ class Convergence:
             now = self.database.now(connection)
             errand = self._errand(connection, record, now, lease, leased_until, budget, cause)
             errand.notes += claim_wanted(connection, self.tenant, errand.person, errand.wish, errand.today)
+            if errand.waits_for_claim:
+                tell_the_rest(connection, self.tenant, person_id, now)
         return errand
 
     def _errand(
@@ -130,17 +134,25 @@ class Convergence:
 
     def _bring_about(self, errand: Errand) -> None:
         person = errand.person
+        if person.hands_off is not None and person.hands_off.lasts(errand.today):
+            errand.notes.append(aside_note(person.hands_off))
+            return
+        looked = look_at_holders(errand)
+        if looked.has_changed:
+            return  # He was marked due, and goes round again with what is known now.
         if person.employee_number is not None:
             align(errand)
         elif (created := find_created(errand)) is not None:
             align(errand, created)
         elif person.is_tombstone or not person.days.wants_employment(errand.today):
             settle_absence(errand)
-        elif not any(note.reason is Reason.claimed for note in errand.notes):
+        elif not errand.waits_for_claim:
             # Somebody not yet linked waits as a whole for a claim (rule P3).
             found = hire(errand)
             if found is not None:
                 align(errand, found)
+        if looked.trouble is not None:
+            raise looked.trouble
         errand.notes += remarks(errand.person, errand.wish)
 
     def _settle(self, errand: Errand, outcome: Outcome, undo: Undo | None) -> bool:

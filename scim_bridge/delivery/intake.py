@@ -198,6 +198,8 @@ class Intake:
             return False
         if person.employee_number is None or person.acknowledged.login is None:
             return False
+        if person.hands_off is not None and person.hands_off.lasts(today):
+            return False
         policy = self.tenant.policy
         if not is_covered(wish, person.acknowledged, policy.owners, employed=person.days.wants_employment(today)):
             return False

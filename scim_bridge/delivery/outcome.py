@@ -9,7 +9,15 @@ from scim_bridge.errors import DeliveryError
 MAX_DETAIL = 1000
 """Characters of `deliveryDetail`; what Ditio says is bounded before it gets here."""
 
-WEIGHT = (Reason.gone, Reason.refused, Reason.not_converging, Reason.claimed, Reason.no_operation, Reason.incomplete)
+WEIGHT = (
+    Reason.hands_off,
+    Reason.gone,
+    Reason.refused,
+    Reason.not_converging,
+    Reason.claimed,
+    Reason.no_operation,
+    Reason.incomplete,
+)
 """Of several reasons the first of these is the person's; all of them are told."""
 
 

@@ -25,12 +25,13 @@ class Reason(StrEnum):
     incomplete = "incomplete"
     claimed = "claimed"
     no_operation = "no-operation"
+    hands_off = "hands-off"
     refused = "refused"
     gone = "gone"
     not_converging = "not-converging"
 
 
-HELD = frozenset({Reason.incomplete, Reason.claimed, Reason.no_operation})
+HELD = frozenset({Reason.incomplete, Reason.claimed, Reason.no_operation, Reason.hands_off})
 
 
 def state_of(reason: Reason) -> State:

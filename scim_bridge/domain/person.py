@@ -110,6 +110,18 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
+class HandsOff:
+    """Somebody put this person aside: nothing is sent for him, and he is not read (rule D6)."""
+
+    until: date | None = None
+    """The last day of it, in the company's time zone; None until it is cleared."""
+
+    def lasts(self, today: date) -> bool:
+        """Whether it is in force on this day."""
+        return self.until is None or today <= self.until
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
     """A SCIM user and a Ditio employee, joined; either side may be missing."""
 
@@ -131,6 +143,8 @@ class Person:
     acknowledged: Acknowledged = field(default_factory=Acknowledged)
     provisioned_on: date | None = None
     """The day of provisioning: the start of an employment for which Entra sends none (rule H4)."""
+
+    hands_off: HandsOff | None = None
 
     @property
     def is_tombstone(self) -> bool:

@@ -1,12 +1,14 @@
 """Claims: one person at a time may have an employee number or a phone number (rule P3)."""
 
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, or_, select, update
 
+from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.person import Claim, ClaimKind, PersonId
 from scim_bridge.storage.sql import insert_if_absent
-from scim_bridge.storage.tables import claim_waiters, claims
+from scim_bridge.storage.tables import claim_waiters, claims, people
 
 
 class Claims:
@@ -104,6 +106,38 @@ class Claims:
         if still:
             condition.append(~or_(*still))
         self._connection.execute(delete(claim_waiters).where(*condition))
+
+    def ask_for_a_look(self, person_ids: Select[Any]) -> None:
+        """Have the holders of what these people wait for looked at in Ditio before the next try (rule P3)."""
+        self._connection.execute(
+            update(claim_waiters)
+            .where(claim_waiters.c.tenant == self._tenant, claim_waiters.c.person_id.in_(person_ids))
+            .values(reads_holder=True)
+        )
+
+    def to_look_at(self, person_id: PersonId) -> frozenset[Claim]:
+        """What a person waits for and whose holder is to be looked at first."""
+        query = select(claim_waiters.c.kind, claim_waiters.c.value).where(
+            claim_waiters.c.tenant == self._tenant,
+            claim_waiters.c.person_id == person_id,
+            claim_waiters.c.reads_holder,
+        )
+        return frozenset(Claim(ClaimKind(row.kind), row.value) for row in self._connection.execute(query))
+
+    def looked_at(self, person_id: PersonId, claim: Claim) -> None:
+        """The holder was looked at."""
+        self._connection.execute(update(claim_waiters).where(self._waits(person_id, claim)).values(reads_holder=False))
+
+    def untold(self, person_ids: Iterable[PersonId], text: str) -> list[PersonId]:
+        """Those who are held for a claim and whose detail does not say this; who is busy just now is left out."""
+        query = (
+            select(people.c.id)
+            .where(people.c.tenant == self._tenant, people.c.id.in_(list(person_ids)))
+            .where(people.c.state == State.held, people.c.reason == Reason.claimed)
+            .where(~people.c.detail.contains(text, autoescape=True))
+            .with_for_update(skip_locked=True)
+        )
+        return [PersonId(row.id) for row in self._connection.execute(query)]
 
     def _waits(self, person_id: PersonId, claim: Claim) -> ColumnElement[bool]:
         return and_(

@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select
 
-from scim_bridge.domain.canonical import nfc
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.documents import UserId
 from scim_bridge.domain.person import Claim
-from scim_bridge.storage.keys import indexed
+from scim_bridge.storage.keys import user_name_key
+from scim_bridge.storage.tables import adoption_permissions as permissions
 from scim_bridge.storage.tables import claim_waiters, claims, history, metadata, people, resources
 
 Rows = Sequence[Mapping[str, Any]]
@@ -42,6 +42,9 @@ def excerpt_of(
     rows = {
         "people": [_at_rest(row, user) for row in found],
         "resources": _rows(connection, tenant, "resources", resources.c.id.in_(users)),
+        permissions.name: _rows(
+            connection, tenant, permissions.name, permissions.c.user_name_key == user_name_key(user_name)
+        ),
     }
     for table in metadata.tables.values():
         if "person_id" in table.c and table is not history:
@@ -60,7 +63,7 @@ def _at_rest(row: Mapping[str, Any], user: UserId | None) -> Mapping[str, Any]:
 
 def _user(connection: Connection, tenant: str, user_id: str | None, user_name: str) -> UserId | None:
     is_user = and_(resources.c.tenant == tenant, resources.c.resource_type == "User")
-    for condition in (resources.c.id == user_id, resources.c.user_name_key == indexed(nfc(nfc(user_name).lower()))):
+    for condition in (resources.c.id == user_id, resources.c.user_name_key == user_name_key(user_name)):
         found = connection.execute(select(resources.c.id).where(is_user, condition)).scalar_one_or_none()
         if found is not None:
             return UserId(found)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from scim_bridge.domain.canonical import nfc
 from scim_bridge.domain.documents import JsonObject
 
 MAX_INDEXED_BYTES = 1000
@@ -22,6 +23,11 @@ def indexed(key: str) -> str:
     if len(encoded) <= MAX_INDEXED_BYTES and not key.startswith(_HASHED):
         return key
     return _HASHED + hashlib.sha256(encoded).hexdigest()
+
+
+def user_name_key(name: str) -> str:
+    """The form of a user name in its indexed column (rule A8)."""
+    return indexed(nfc(nfc(name).lower()))
 
 
 def indexed_columns(keys: JsonObject) -> Mapping[str, str | None]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, and_, case, func, or_, select, update
 from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.tables import people, resources
 
 
@@ -167,7 +168,10 @@ class Outbox:
         return len(woken)
 
     def retry(self, person_id: PersonId | None = None) -> int:
-        """Make due whoever is due or parked, or held for a claim, an operation or data. How many."""
+        """Make due whoever is due or parked, or held for a claim, an operation or data. How many.
+
+        Whoever waits for a claim has its holder looked at in Ditio first (rule P3).
+        """
         retried = or_(
             people.c.state.in_([State.due, State.parked]),
             and_(people.c.state == State.held, people.c.reason.in_(list(RETRIED))),
@@ -177,6 +181,7 @@ class Outbox:
             condition.append(people.c.id == person_id)
         chosen = select(people.c.id).where(*condition)
         Acknowledgements(self._connection, self._tenant).forgive(chosen)
+        Claims(self._connection, self._tenant).ask_for_a_look(chosen)
         rows = self._connection.execute(chosen).all()
         for row in rows:
             self.mark_due(PersonId(row.id))

@@ -7,14 +7,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table, and_, delete, func, insert, or_, select, update
 
-from scim_bridge.domain.canonical import nfc
 from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.documents import UserId
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.employment import Days
-from scim_bridge.domain.person import Acknowledged, ClaimKind, Creating, Person, PersonId
+from scim_bridge.domain.person import Acknowledged, ClaimKind, Creating, HandsOff, Person, PersonId
 from scim_bridge.storage.acknowledged import Acknowledgements
-from scim_bridge.storage.keys import indexed
+from scim_bridge.storage.keys import user_name_key
+from scim_bridge.storage.permissions import Permissions
 from scim_bridge.storage.tables import claim_waiters, claims, people, resources
 
 
@@ -79,7 +79,7 @@ class People:
         The number of a person not yet linked is the one that he claims, or waits for.
         """
         name = name.strip()
-        named = or_(resources.c.user_name_key == indexed(nfc(nfc(name).lower())), resources.c.id == name)
+        named = or_(resources.c.user_name_key == user_name_key(name), resources.c.id == name)
         users = select(resources.c.id).where(
             resources.c.tenant == self._tenant, resources.c.resource_type == "User", named
         )
@@ -122,6 +122,7 @@ class People:
     def link(self, person_id: PersonId, number: EmployeeNumber, *, now: datetime) -> None:
         """Join a person to an employee; an employee is linked to one person at most (a unique index)."""
         self._update(person_id, {"employee_number": number, "linked_at": now, "creating": None, "renumbering": None})
+        Permissions(self._connection, self._tenant).consume(number)
 
     def unlink(self, person_id: PersonId) -> None:
         """Give the link up: a tombstone makes room for a newcomer (rule P2)."""
@@ -185,6 +186,7 @@ def record_of(row: Row[Any], acknowledged: Acknowledged) -> Record:
             renumbering=EmployeeNumber(row.renumbering) if row.renumbering else None,
             acknowledged=acknowledged,
             provisioned_on=row.provisioned_on,
+            hands_off=HandsOff(row.hands_off_until) if row.hands_off else None,
         ),
         state=State(row.state),
         reason=Reason(row.reason) if row.reason else None,

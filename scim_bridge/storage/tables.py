@@ -75,6 +75,9 @@ people = Table(
     Column("leave_is_stale", Boolean, nullable=False, server_default=text("false")),
     Column("provisioned_on", Date),
     Column("wakes_on", Date),
+    # Put aside by the operator, and until which day; no day means until it is cleared (rule D6).
+    Column("hands_off", Boolean, nullable=False, server_default=text("false")),
+    Column("hands_off_until", Date),
     # The due mark (rules D1, D3).
     Column("state", exact_text(), nullable=False),
     Column("reason", exact_text()),
@@ -108,6 +111,14 @@ Index(
     people.c.wakes_on,
     sqlite_where=people.c.wakes_on.is_not(None),
     postgresql_where=people.c.wakes_on.is_not(None),
+)
+
+Index(
+    "ix_people_hands_off_until",
+    people.c.tenant,
+    people.c.hands_off_until,
+    sqlite_where=people.c.hands_off_until.is_not(None),
+    postgresql_where=people.c.hands_off_until.is_not(None),
 )
 
 acknowledged = Table(
@@ -149,8 +160,21 @@ claim_waiters = Table(
     Column("kind", exact_text(), primary_key=True),
     Column("value", exact_text(), primary_key=True),
     Column("person_id", exact_text(), primary_key=True),
+    # Whether the holder is to be looked at in Ditio before the next try: `outbox retry` asked for it (rule P3).
+    Column("reads_holder", Boolean, nullable=False, server_default=text("false")),
 )
 Index("ix_claim_waiters_person", claim_waiters.c.tenant, claim_waiters.c.person_id)
+
+adoption_permissions = Table(
+    "adoption_permissions",
+    metadata,
+    # One-time: an operator said that this employee is this user (rule H1).
+    Column("tenant", exact_text(), primary_key=True),
+    Column("employee_number", exact_text(), primary_key=True),
+    Column("user_name_key", exact_text(), primary_key=True),
+    Column("granted_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
 
 history = Table(
     "history",
