@@ -32,7 +32,8 @@ COMMANDS: Mapping[str, Lazy] = {
     "worker": Lazy("worker", "worker", "Deliver what is due."),
     "preview": Lazy("preview", "preview", "Show the calls to Ditio that a SCIM user would cause, and send none."),
     "outbox": Lazy("outbox", "outbox", "See who waits for Ditio, and try again."),
-    "people": Lazy("people", "people", "Look at one person from both sides."),
+    "people": Lazy("people", "people", "Look at one person from both sides, or put him aside."),
+    "adopt": Lazy("adopt", "adopt", "Say which user an employee of Ditio's is, where the two sides do not agree."),
     "quirks": Lazy(
         "quirks",
         "quirks",

@@ -1,6 +1,7 @@
-"""`scim-bridge people`: one person from both sides."""
+"""`scim-bridge people`: one person from both sides, and putting him aside."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 import click
 
@@ -11,8 +12,10 @@ from scim_bridge.cli.output import Format, format_option, print_json, tenant_opt
 from scim_bridge.cli.paragraphs import instant, print_folded, print_paragraph
 from scim_bridge.cli.person_view import PersonView, employee_in_ditio, view_of
 from scim_bridge.cli.story import told
+from scim_bridge.delivery.aside import put_aside, take_up
 from scim_bridge.domain.employee import Field
 from scim_bridge.domain.explanations import explained
+from scim_bridge.domain.person import HandsOff
 from scim_bridge.storage.people import Record
 
 FIELD_COLUMNS = {"field": "Field", "wanted": "Entra wants", "found": "Ditio has", "acknowledged": "Acknowledged"}
@@ -20,11 +23,12 @@ FIELD_COLUMNS = {"field": "Field", "wanted": "Entra wants", "found": "Ditio has"
 
 @click.group()
 def people() -> None:
-    """Look at one person from both sides.
+    """Look at one person from both sides, or put him aside.
 
     \b
     Examples:
       scim-bridge people show 1042
+      scim-bridge people hands-off 1042 --until 2026-03-31
     """
 
 
@@ -55,6 +59,43 @@ def show(options: Options, person: str, tenant: str, format: Format) -> None:
         print_json(view.document(ditio))
     else:
         _tell(view, ditio)
+
+
+@people.command("hands-off")
+@click.argument("person", metavar="NUMBER")
+@click.option(
+    "--until",
+    metavar="DATE",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The last day of it, in the company's time zone.  [default: until it is cleared]",
+)
+@click.option("--clear", is_flag=True, help="Take the person up again: he is due at once.")
+@tenant_option
+@click.pass_obj
+def hands_off(options: Options, person: str, until: datetime | None, clear: bool, tenant: str) -> None:
+    """Send nothing for one person, endings included, and do not read him, until that is over.
+
+    What Entra says of him is taken in all the same, and delivered afterwards. NUMBER may be a user name too.
+
+    \b
+    Examples:
+      scim-bridge people hands-off 1042
+      scim-bridge people hands-off 1042 --until 2026-03-31
+      scim-bridge people hands-off kari.nordmann@contractor.example --clear
+    """
+    if clear and until is not None:
+        raise click.UsageError("--clear ends it at once, so --until says nothing: leave one of the two out")
+    last_day = until.date() if until is not None else None
+    zone = build_rules(options.settings).zone
+    with options.database() as database, database.write() as connection:
+        now = database.now(connection)
+        if last_day is not None and last_day < now.astimezone(zone).date():
+            raise click.BadParameter(f"{last_day} is over already", param_hint="'--until'")
+        if clear:
+            was_aside = take_up(connection, tenant, person, now)
+            click.echo("due again" if was_aside else "was not put aside: nothing to clear")
+        else:
+            click.echo(put_aside(connection, tenant, person, HandsOff(last_day), now))
 
 
 def _tell(view: PersonView, ditio: dict[str, object] | None) -> None:

@@ -15,6 +15,13 @@ SAID: Mapping[str, str] = {
     "user-deleted": "Entra deleted the user",
 }
 
+ALSO: Mapping[str, str] = {
+    "hands-off": "An operator put the person aside",
+    "hands-off-cleared": "An operator took the person up again",
+    "adopt-accepted": "An operator said that this is the employee in Ditio",
+    "claim": "Gave up a number or phone that Ditio no longer shows",
+}
+
 ASKED: Mapping[str, str] = {
     OperationName.create: "create the employee",
     OperationName.patch: "change the profile",
@@ -55,6 +62,8 @@ def _sentence(entry: Entry) -> str:
 def _words(entry: Entry) -> str:
     if entry.what in SAID:
         return SAID[entry.what]
+    if entry.what in ALSO:
+        return ALSO[entry.what]
     if entry.what in ASKED:
         return f"Ditio was asked to {ASKED[entry.what]}: {ANSWERED.get(entry.outcome, entry.outcome)}"
     if entry.what == "delivery":

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.aligning import align
+from scim_bridge.delivery.aside import aside_note
 from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.claiming import claim_wanted, settle_claims
@@ -14,7 +15,7 @@ from scim_bridge.delivery.hiring import find_created, hire, settle_absence
 from scim_bridge.delivery.holders import look_at_holders
 from scim_bridge.delivery.outcome import MAX_DETAIL, Outcome, Settled, TryAgain
 from scim_bridge.delivery.refusing import refusal
-from scim_bridge.delivery.remarks import aside_note, remarks
+from scim_bridge.delivery.remarks import remarks
 from scim_bridge.delivery.retry import delay_seconds
 from scim_bridge.delivery.swaps import tell_the_rest
 from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant

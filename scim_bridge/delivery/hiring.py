@@ -14,6 +14,7 @@ from scim_bridge.errors import DeliveryError, PermanentError, TransientError
 from scim_bridge.plan.adoption import agreeing_fields, how_to_adopt, may_adopt, why_not
 from scim_bridge.plan.matching import holders_of, is_what_we_created
 from scim_bridge.plan.rounds import Write
+from scim_bridge.storage.permissions import Permissions
 
 NEEDED_AT_FIRST = (*REQUIRED, Field.start_date)
 """What no employee can be created without ([I] in the facts about Ditio)."""
@@ -96,7 +97,7 @@ def _created_values(wish: Wish, creating: Creating, found: FoundEmployee) -> dic
 
 
 def _adopt(errand: Errand, found: FoundEmployee) -> FoundEmployee | None:
-    if not may_adopt(errand.wish, found, errand.tenant.adopt):
+    if not may_adopt(errand.wish, found, errand.tenant.adopt) and not _is_permitted(errand, found.employee_number):
         errand.notes.append(_stranger(errand, found))
         return None
     errand.acknowledge(agreeing_fields(errand.wish, found), link=found.employee_number)
@@ -110,6 +111,13 @@ def _stranger(errand: Errand, found: FoundEmployee) -> Note:
     undone = how_to_adopt(found, name, then="Entra's next try uses it")
     told = Refusal(why, undone, (Field.employee_number,), is_duplicate=True)
     return Note(f"{why}. {stored}", Reason.refused, told)
+
+
+def _is_permitted(errand: Errand, number: EmployeeNumber) -> bool:
+    """Whether an operator said that this employee is this user (`adopt --accept`); linking uses that up."""
+    with errand.database.read() as connection:
+        now = errand.database.now(connection)
+        return Permissions(connection, errand.tenant.name).allows(number, errand.user_name, now=now)
 
 
 def _is_somebody_else(errand: Errand, number: EmployeeNumber) -> bool:

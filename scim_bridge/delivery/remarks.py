@@ -3,7 +3,7 @@
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import Field, Problem, Wish
-from scim_bridge.domain.person import HandsOff, Person
+from scim_bridge.domain.person import Person
 
 
 def remarks(person: Person, wish: Wish) -> list[Note]:
@@ -11,12 +11,6 @@ def remarks(person: Person, wish: Wish) -> list[Note]:
     if person.employee_number is None or person.is_tombstone:
         return []
     return [*(_told(problem) for problem in wish.problems), *_left_over(person, wish)]
-
-
-def aside_note(hands_off: HandsOff) -> Note:
-    """What is said of somebody whom an operator put aside (rule D6)."""
-    until = f"until the end of {hands_off.until}" if hands_off.until else "until somebody clears it"
-    return Note(f"put aside {until}: nothing is sent for this person, endings included", Reason.hands_off)
 
 
 def _told(problem: Problem) -> Note:

@@ -7,6 +7,7 @@ from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.calls import LEASE_MARGIN_SECONDS
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.logs import get_logger
+from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.outbox import Leased, Outbox
 
 log = get_logger(__name__)
@@ -47,7 +48,7 @@ class Worker:
                 pause()
 
     def wake(self) -> int:
-        """Mark those due whose leave date is over (rule L2). How many."""
+        """Mark those due whose leave date is over (rule L2), or for how long they were put aside (D6). How many."""
         return sum(self._wake(convergence) for convergence in self.convergences)
 
     def _serve(self, convergence: Convergence) -> bool:
@@ -84,4 +85,8 @@ class Worker:
         database, tenant = convergence.database, convergence.tenant
         with database.write() as connection:
             now = database.now(connection)
-            return Outbox(connection, tenant.name, now).wake(tenant.today(now))
+            today, outbox = tenant.today(now), Outbox(connection, tenant.name, now)
+            taken_up = PutAside(connection, tenant.name).end(today)
+            for person_id in taken_up:
+                outbox.mark_due(person_id)
+            return len(taken_up) + outbox.wake(today)

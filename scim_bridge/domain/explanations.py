@@ -26,8 +26,10 @@ BY_REASON: Mapping[str, Explanation] = {
         cure="correct the value in Entra: its next cycle sends it, and the person is delivered then",
     ),
     "claimed": Explanation(
-        meaning="another user has the employee number or the phone number; the detail names him",
-        cure="correct one of the two, in Entra, or in Ditio if the other has left; then `outbox retry`",
+        meaning="another user has the employee number or the phone number; the detail names him, "
+        "or says who swap theirs",
+        cure="correct one of the two, in Entra, or in Ditio if the other has left or they swap; then `outbox retry`, "
+        "which looks there first",
     ),
     "guard": Explanation(
         meaning="more people would be ended, changed or created within an hour than the settings in the detail allow",
@@ -47,7 +49,8 @@ BY_REASON: Mapping[str, Explanation] = {
     ),
     "refused": Explanation(
         meaning="Ditio said no, in the words of the detail, or a stranger there has this number, phone or e-mail",
-        cure="correct it in Entra or in Ditio; then `outbox retry`",
+        cure="correct it in Entra or in Ditio; then `outbox retry`; if the employee there is this user, "
+        "`adopt --accept EMPLOYEE_NUMBER USER_NAME`",
     ),
     "gone": Explanation(
         meaning="the employee was delivered earlier and is not found any more; nobody is created in his place",

@@ -69,6 +69,11 @@ class People:
         """The person of a SCIM user; None also for a user whose person another user took over (rule P2)."""
         return self._one(people.c.user_id == user_id, lock)
 
+    def of_user_name(self, name: str) -> Record | None:
+        """The person of the user with this name, spelled in whatever case (rule A8)."""
+        named = resources.c.user_name_key == user_name_key(name)
+        return self._one(people.c.user_id.in_(self._users(named)), lock=False)
+
     def linked_to(self, number: EmployeeNumber) -> Record | None:
         """The person linked to an employee."""
         return self._one(people.c.employee_number == number, lock=False)
@@ -80,13 +85,10 @@ class People:
         """
         name = name.strip()
         named = or_(resources.c.user_name_key == user_name_key(name), resources.c.id == name)
-        users = select(resources.c.id).where(
-            resources.c.tenant == self._tenant, resources.c.resource_type == "User", named
-        )
         return (
             self.linked_to(EmployeeNumber(name))
             or self._one(people.c.id.in_(self._wanting(claims, name)), lock=False)
-            or self._one(people.c.user_id.in_(users), lock=False)
+            or self._one(people.c.user_id.in_(self._users(named)), lock=False)
             or self._one(people.c.id.in_(self._wanting(claim_waiters, name)), lock=False)
         )
 
@@ -155,6 +157,10 @@ class People:
             return None
         acknowledged = Acknowledgements(self._connection, self._tenant).of(PersonId(row.id))
         return record_of(row, acknowledged)
+
+    def _users(self, condition: Any) -> Select[Any]:
+        is_user = and_(resources.c.tenant == self._tenant, resources.c.resource_type == "User")
+        return select(resources.c.id).where(is_user, condition)
 
     def _wanting(self, table: Table, number: str) -> Select[Any]:
         """Who claims an employee number, or waits for it."""

@@ -179,3 +179,42 @@ def test_somebody_unknown_fails(run: Run, world: World):
     assert result.exit_code == 1
     assert result.stdout == ""
     assert "9999" in result.stderr
+
+
+def test_hands_off_until_a_day_and_back(run: Run, world: World):
+    """D6: at once in `outbox list`, with the day; `--clear` makes him due; either name will do."""
+    world.provisions(a_user())
+
+    result = run("people", "hands-off", "1042", "--until", "2999-12-31")
+    assert result.exit_code == 0
+    assert "2999-12-31" in result.stdout
+    (row,) = json.loads(run("outbox", "list", "--format", "json").stdout)
+    assert (row["state"], row["reason"]) == ("held", "hands-off")
+    assert "2999-12-31" in row["detail"]
+    assert "people hands-off NUMBER --clear" in " ".join(run("outbox", "list").stdout.split())
+    assert run("outbox", "retry").stdout == "0 made due\n"
+
+    assert run("people", "hands-off", "KARI.nordmann@contractor.example", "--clear").stdout == "due again\n"
+    assert json.loads(run("outbox", "status", "--format", "json").stdout)["due"] == 1
+    assert "nothing to clear" in run("people", "hands-off", "1042", "--clear").stdout
+    told = run("people", "show", "1042").stdout
+    assert "An operator put the person aside" in told
+    assert "An operator took the person up again" in told
+
+
+@pytest.mark.parametrize(
+    "words", [["--until", "2020-01-01"], ["--until", "soon"], ["--clear", "--until", "2999-01-01"]]
+)
+def test_hands_off_said_wrongly_changes_nothing(run: Run, world: World, words: list[str]):
+    """Wrong usage is exit code 2."""
+    world.provisions(a_user())
+
+    assert run("people", "hands-off", "1042", *words).exit_code == 2
+    assert json.loads(run("outbox", "list", "--format", "json").stdout) == []
+
+
+def test_hands_off_of_somebody_unknown_fails(run: Run, world: World):
+    result = run("people", "hands-off", "9999")
+
+    assert result.exit_code == 1
+    assert "9999" in result.stderr

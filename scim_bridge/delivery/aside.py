@@ -1,0 +1,54 @@
+"""Somebody is put aside by an operator, and taken up again (rule D6)."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from scim_bridge.delivery.outcome import Note
+from scim_bridge.domain.delivery_state import Reason, state_of
+from scim_bridge.domain.person import HandsOff
+from scim_bridge.errors import NotFound
+from scim_bridge.storage.hands_off import PutAside
+from scim_bridge.storage.history import Entry, History
+from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.people import People, Record
+
+
+def aside_note(hands_off: HandsOff) -> Note:
+    """What is said of somebody whom an operator put aside (rule D6)."""
+    until = f"until the end of {hands_off.until}" if hands_off.until else "until somebody clears it"
+    return Note(f"put aside {until}: nothing is sent for this person, endings included", Reason.hands_off)
+
+
+def put_aside(connection: Connection, tenant: str, name: str, hands_off: HandsOff, now: datetime) -> str:
+    """Put a person aside, named by employee number or user name. What is said of it. :raises NotFound: rule D6."""
+    record = _locked(connection, tenant, name)
+    person_id, note, outbox = record.person.id, aside_note(hands_off), Outbox(connection, tenant, now)
+    PutAside(connection, tenant).set(person_id, hands_off)
+    History(connection, tenant, now).add(person_id, Entry("hands-off", "done", cause="operator"))
+    # Whoever delivers him at this moment sees that he has changed, goes round again, and sends nothing more then.
+    outbox.mark_due(person_id)
+    if record.leased_until is not None and record.leased_until > now:
+        return f"{note.text}; what is being sent at this moment is sent still"
+    outbox.settle(person_id, state=state_of(Reason.hands_off), reason=Reason.hands_off, detail=note.text)
+    return note.text
+
+
+def take_up(connection: Connection, tenant: str, name: str, now: datetime) -> bool:
+    """Make a person due who was put aside. Whether he was. :raises NotFound: there is nobody of that name."""
+    record = _locked(connection, tenant, name)
+    if record.person.hands_off is None:
+        return False
+    PutAside(connection, tenant).set(record.person.id, None)
+    History(connection, tenant, now).add(record.person.id, Entry("hands-off-cleared", "done", cause="operator"))
+    Outbox(connection, tenant, now).mark_due(record.person.id)
+    return True
+
+
+def _locked(connection: Connection, tenant: str, name: str) -> Record:
+    people = People(connection, tenant)
+    found = people.find(name)
+    record = people.get(found.person.id, lock=True) if found is not None else None
+    if record is None:
+        raise NotFound(f"nobody has the employee number or user name {name!r}")
+    return record
