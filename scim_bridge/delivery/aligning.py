@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import date
 
 from scim_bridge.delivery.calls import REREADS, Errand
+from scim_bridge.delivery.holders import is_anothers
 from scim_bridge.delivery.outcome import Note, Refusal
 from scim_bridge.delivery.refusing import refusal
 from scim_bridge.delivery.rounds import before_writing, believed_now, read_back, stuck_note
@@ -63,7 +64,9 @@ def find_linked(errand: Errand) -> FoundEmployee | None:
         return None
     if person.renumbering is not None:
         return _find_renumbered(errand, person.employee_number, person.renumbering)
-    found = errand.get(person.employee_number) or _find_under(errand, errand.wish.employee_number)
+    found = errand.get(person.employee_number)
+    if found is None or is_anothers(errand, found):
+        found = _find_under(errand, errand.wish.employee_number)
     if found is None and person.linked_at is not None:
         age = (errand.now() - person.linked_at).total_seconds()
         if age <= errand.tenant.read_lag_seconds:

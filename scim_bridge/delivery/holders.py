@@ -65,6 +65,17 @@ def look_at_holders(errand: Errand) -> Looked:
     return Looked(has_changed, trouble)
 
 
+def is_anothers(errand: Errand, found: FoundEmployee) -> bool:
+    """Whether an employee under the person's own number is somebody else whom we know: renumbered by hand (P5)."""
+    phone = found.values.get(Field.phone)
+    if not isinstance(phone, str) or is_ours(errand.wish, errand.person.acknowledged.values.items(), found):
+        return False
+    with errand.database.read() as connection:
+        holder_id = Claims(connection, errand.tenant.name).holder(Claim(ClaimKind.phone, phone))
+        holder = People(connection, errand.tenant.name).get(holder_id) if holder_id is not None else None
+    return holder is not None and holder.person.id != errand.person.id and holder.person.acknowledged.phone == phone
+
+
 def _asked_for(errand: Errand) -> frozenset[Claim]:
     with errand.database.read() as connection:
         return Claims(connection, errand.tenant.name).to_look_at(errand.person.id)
@@ -119,7 +130,9 @@ def _gives_up(errand: Errand, holder: _Holder) -> bool:
         _wait_for_lag(errand, person)
         elsewhere = _elsewhere(errand, person, number)
         if len(elsewhere) == 1:
-            return _is_moved(errand, holder, elsewhere[0])
+            if elsewhere[0].employee_number != errand.person.employee_number:
+                return _is_moved(errand, holder, elsewhere[0])
+            return found is not None and _is_exchanged(errand, holder, found)
         if elsewhere:
             return False  # Several could be he: an administrator has to say.
     if found is None:
@@ -135,7 +148,7 @@ def _wait_for_lag(errand: Errand, person: Person) -> None:
 
 
 def _elsewhere(errand: Errand, person: Person, number: EmployeeNumber) -> list[FoundEmployee]:
-    """Employees under other numbers, nobody else's, who have the phone or e-mail that Ditio acknowledged for him."""
+    """Employees under other numbers who show the phone or e-mail that is acknowledged for him; nobody's, or the waiter's."""
     found: dict[EmployeeNumber, FoundEmployee] = {}
     for name in (Field.phone, Field.email):
         value = person.acknowledged.values.get(name)
@@ -143,13 +156,28 @@ def _elsewhere(errand: Errand, person: Person, number: EmployeeNumber) -> list[F
             found |= {each.employee_number: each for each in holders_of(name, value, errand.search(value))}
     with errand.database.read() as connection:
         people = People(connection, errand.tenant.name)
-        return [each for other, each in found.items() if other != number and people.linked_to(other) is None]
+        linked = {other: people.linked_to(other) for other in found}
+    allowed = (None, errand.person.id)
+    return [
+        each
+        for other, each in found.items()
+        if other != number and ((record := linked[other]) and record.person.id) in allowed
+    ]
 
 
 def _is_moved(errand: Errand, holder: _Holder, found: FoundEmployee) -> bool:
     """He was renumbered by hand: the link moves, and with it he gives the old number up (rule P5)."""
     is_lost = holder.claim.kind is ClaimKind.employee_number or not _shows_phone(errand, holder, found)
     return is_lost and _release(errand, holder, moved_to=found.employee_number)
+
+
+def _is_exchanged(errand: Errand, holder: _Holder, found: FoundEmployee) -> bool:
+    """The two were exchanged by hand: each is under the other's number now, and both links move at once."""
+    mine, waiter = errand.person.employee_number, errand.person
+    is_number = holder.claim.kind is ClaimKind.employee_number
+    if mine is None or not is_number or not is_ours(errand.wish, waiter.acknowledged.values.items(), found):
+        return False
+    return _release(errand, holder, moved_to=mine, exchanged=True)
 
 
 def _is_absent(errand: Errand, holder: _Holder) -> bool:
@@ -171,7 +199,14 @@ def _shows_phone(errand: Errand, holder: _Holder, found: FoundEmployee) -> bool:
     return shown is None or any(form is not None and same(Field.phone, form, shown) for form in forms)
 
 
-def _release(errand: Errand, holder: _Holder, *, moved_to: EmployeeNumber | None = None, unlink: bool = False) -> bool:
+def _release(
+    errand: Errand,
+    holder: _Holder,
+    *,
+    moved_to: EmployeeNumber | None = None,
+    exchanged: bool = False,
+    unlink: bool = False,
+) -> bool:
     """The acknowledged value is forgotten, the claim released and the waiter due, all at once.
 
     :raises TransientError: somebody delivers the holder just now, or he has changed since he was read: claims change
@@ -181,17 +216,26 @@ def _release(errand: Errand, holder: _Holder, *, moved_to: EmployeeNumber | None
     with errand.database.write() as connection:
         now = errand.database.now(connection)
         people, claims, stored = People(connection, name), Claims(connection, name), Acknowledgements(connection, name)
-        record = people.get(person.id, lock=True)
+        record, outbox = people.get(person.id, lock=True), Outbox(connection, name, now)
         is_self = person.id == errand.person.id
         is_busy = record is not None and not is_self and record.leased_until is not None and record.leased_until > now
         has_moved_on = record is not None and (record.person, record.revision) != (person, holder.record.revision)
         if record is None or is_busy or has_moved_on:
             raise TransientError("the holder of what is waited for is being delivered just now")
         if moved_to is not None:
+            if exchanged:
+                people.part(errand.person.id)
+                held = claims.held_by(errand.person.id)
+                claims.keep_only(errand.person.id, held - {Claim(ClaimKind.employee_number, moved_to)})
             if not claims.take(person.id, Claim(ClaimKind.employee_number, moved_to)):
                 return False
             people.link(person.id, moved_to, now=now)
             stored.add(person.id, {Field.employee_number: moved_to}, revision=record.revision, now=now)
+        if exchanged:
+            given = EmployeeNumber(claim.value)
+            people.link(errand.person.id, given, now=now)
+            stored.add(errand.person.id, {Field.employee_number: given}, revision=errand.revision, now=now)
+            outbox.mark_due(person.id)
         if unlink:
             people.unlink(person.id)
         elif claim.kind is ClaimKind.phone:
@@ -200,7 +244,6 @@ def _release(errand: Errand, holder: _Holder, *, moved_to: EmployeeNumber | None
         if moved_to is not None and person.employee_number is not None:
             given_up.add(Claim(ClaimKind.employee_number, person.employee_number))
         kept = frozenset() if unlink else claims.held_by(person.id) - given_up
-        outbox = Outbox(connection, name, now)
         for waiter in {errand.person.id, *claims.keep_only(person.id, kept)}:
             outbox.mark_due(waiter)
         entry = Entry("claim", "given-up", cause=errand.cause, request_id=errand.request_id)

@@ -126,6 +126,10 @@ class People:
         self._update(person_id, {"employee_number": number, "linked_at": now, "creating": None, "renumbering": None})
         Permissions(self._connection, self._tenant).consume(number)
 
+    def part(self, person_id: PersonId) -> None:
+        """Take the link away for a moment, so that another may have it: the caller gives a new one at once."""
+        self._update(person_id, {"employee_number": None})
+
     def unlink(self, person_id: PersonId) -> None:
         """Give the link up: a tombstone makes room for a newcomer (rule P2)."""
         self._update(person_id, {"employee_number": None, "linked_at": None})

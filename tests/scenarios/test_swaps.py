@@ -13,13 +13,13 @@ NAMES = ("kari", "per", "ola", "siv")
 PHONES = ("+4798765432", "+4741234567", "+4790012345", "+4793333333")
 
 
-def hires(world: World, count: int) -> list[Any]:
+def hires(world: World, count: int, *, with_e_mail: bool = True) -> list[Any]:
     """So many people, employees 1000, 1001, …, with their phones, all delivered."""
     users = [
         a_user(
             object_id=f"object-{name}",
-            user_principal_name=f"{name}@contractor.example",
-            mail=f"{name}@contractor.example",
+            user_principal_name=f"{name}@contractor.example" if with_e_mail else name,
+            mail=f"{name}@contractor.example" if with_e_mail else None,
             given_name=name.title(),
             mobile=PHONES[index],
             employee_id=str(1000 + index),
@@ -101,6 +101,45 @@ def test_a_swap_of_numbers_is_undone_by_changing_one_in_ditio(world: World, coun
         assert world.employee(user.employee_id).first_name == NAMES[n].title()
         assert world.state(user) == ("delivered", None)
     assert all(employee.created_count == 1 for employee in world.ditio.company.employees.values())
+
+
+@pytest.mark.parametrize("with_e_mail", [True, False])
+def test_numbers_that_were_exchanged_by_hand_mix_nobody_up(world: World, with_e_mail: bool):
+    """P3, P5: who has the number of one is seen to be the other: nothing of one is sent to the other."""
+    users = hires(world, 2, with_e_mail=with_e_mail)
+    turn(world, users, "employee_id")
+    for number, new in (("1000", "tmp"), ("1001", "1000"), ("tmp", "1001")):
+        renumbered_by_hand(world, number, new)
+    world.forget()
+    retry(world)
+
+    assert world.sent() == []
+    assert (world.employee("1000").first_name, world.employee("1001").first_name) == ("Per", "Kari")
+    assert [world.state(user) for user in users] == [("delivered", None)] * 2
+
+
+def test_phones_that_were_exchanged_by_hand_are_acknowledged(world: World):
+    """P3: both sides agree then, and nothing is sent."""
+    users = hires(world, 2)
+    turn(world, users, "mobile")
+    world.employee("1000").phone, world.employee("1001").phone = PHONES[1], PHONES[0]
+    world.forget()
+    retry(world)
+
+    assert world.sent() == []
+    assert [world.state(user) for user in users] == [("delivered", None)] * 2
+
+
+def test_a_number_that_another_got_by_hand_is_not_written_to(world: World):
+    """P5: the employee under Kari's number is Per: parked, and Per keeps his name."""
+    kari, _ = hires(world, 2)
+    del world.ditio.company.employees["1000"]
+    renumbered_by_hand(world, "1001", "1000")
+    world.changes(kari, job_title="Formann")
+
+    assert world.employee("1000").first_name == "Per"
+    assert world.employee("1000").work_title == "Maskinfører"
+    assert world.state(kari)[0] == "parked"
 
 
 def test_a_retry_of_one_looks_at_himself_too(world: World):

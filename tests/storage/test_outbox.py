@@ -2,8 +2,12 @@
 
 from threading import Barrier, Thread
 
+import pytest
+from sqlalchemy.exc import IntegrityError
+
 from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.documents import UserId
+from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.employment import Days
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.storage.database import Database
@@ -106,3 +110,59 @@ def test_of_many_workers_nobody_takes_the_same_person(database: Database, clock:
         thread.join()
 
     assert sorted(taken) == names
+
+
+def test_a_lease_that_somebody_has_is_not_taken(database: Database, clock: Clock):
+    """D1: one delivery for a person at a time; a request finds the worker's lease, and a person who isn't due none."""
+    add(database, clock, "a", "settled")
+    with database.write() as connection:
+        outbox = Outbox(connection, "default", clock())
+        outbox.settle(PersonId("settled"), state=State.delivered, reason=None, detail=None)
+        assert outbox.lease(PersonId("a"), "worker", 30)
+        assert not outbox.lease(PersonId("a"), "request", 30)
+        assert not outbox.mark_due(PersonId("a"), lease="request", lease_seconds=30)
+        assert not outbox.lease(PersonId("settled"), "request", 30)
+        assert outbox.renew(PersonId("a"), "worker", 30)
+    clock.passes(seconds=31)
+    with database.write() as connection:
+        assert Outbox(connection, "default", clock()).lease(PersonId("a"), "request", 30)
+
+
+def test_a_locked_person_waits_for_whoever_has_him(database: Database, clock: Clock):
+    """A1, D1: who changes a person after looking at him locks him first: no update is lost."""
+    add(database, clock, "a")
+    barrier = Barrier(6)
+
+    def count() -> None:
+        barrier.wait()
+        with database.write() as connection:
+            people = People(connection, "default")
+            record = people.get(PersonId("a"), lock=True)
+            assert record is not None
+            people.set_external_id(PersonId("a"), str(int(record.external_id or 0) + 1))
+
+    threads = [Thread(target=count) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    with database.read() as connection:
+        record = People(connection, "default").get(PersonId("a"))
+    assert record is not None
+    assert record.external_id == "6"
+
+
+def test_an_employee_is_linked_to_one_person_at_most(database: Database, clock: Clock):
+    """P2: a unique index decides, whatever the code believes; two who have no employee are two."""
+    add(database, clock, "a", "b", "c")
+    with database.write() as connection:
+        People(connection, "default").link(PersonId("a"), EmployeeNumber("1042"), now=clock())
+    with pytest.raises(IntegrityError), database.write() as connection:
+        People(connection, "default").link(PersonId("b"), EmployeeNumber("1042"), now=clock())
+    with database.read() as connection:
+        people = People(connection, "default")
+        record = people.linked_to(EmployeeNumber("1042"))
+        assert record is not None
+        assert record.person.id == "a"
+        assert people.count(linked=False) == 2

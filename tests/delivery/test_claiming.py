@@ -1,0 +1,39 @@
+"""Claims change hands when a delivery settles (rule P3)."""
+
+import pytest
+
+from scim_bridge.delivery.claiming import settle_claims
+from scim_bridge.domain.person import Claim, ClaimKind
+from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.documents import document_of
+from scim_bridge.storage.people import People
+from tests.conftest import Clock
+from tests.world import World, a_user
+
+NEW, OLD = Claim(ClaimKind.phone, "+4741234567"), Claim(ClaimKind.phone, "+4798765432")
+
+
+@pytest.mark.parametrize("keep_all", [True, False])
+def test_what_entra_said_meanwhile_stays_claimed(database: Database, clock: Clock, keep_all: bool):
+    """P3, D1: a delivery of an older wish gives nothing up that a newer one has claimed."""
+    world = World(database, clock, settings={"delivery": {"inline_seconds": 0}})
+    kari = a_user()
+    world.provisions(kari)
+    world.worker.run_until_idle()
+    tenant, today = world.parts.tenants["default"], clock().date()
+    with database.read() as connection:
+        record = People(connection, "default").find("1042")
+        assert record is not None
+        assert record.person.user_id is not None
+        document = document_of(connection, "default", record.person.user_id)
+    assert document is not None
+    older = tenant.wish(document, record.person, today)
+    world.changes(kari, mobile="41234567")
+
+    with database.write() as connection:
+        claims = Claims(connection, "default")
+        assert {NEW, OLD} <= claims.held_by(record.person.id)
+        settle_claims(connection, tenant, record.person, older, today, clock(), keep_all=keep_all)
+        assert (NEW in claims.held_by(record.person.id)) is keep_all
+        assert OLD in claims.held_by(record.person.id)

@@ -1,0 +1,228 @@
+"""Two companies in one database, with the same ids, numbers and names: none reads or changes the other's (P3)."""
+
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, literal, select
+
+from scim_bridge.domain.documents import UserId
+from scim_bridge.domain.employee import EmployeeNumber, Field
+from scim_bridge.domain.employment import Days
+from scim_bridge.domain.person import Claim, ClaimKind, Creating, HandsOff, Person, PersonId, Standing, Taking
+from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.documents import document_of
+from scim_bridge.storage.excerpt import excerpt_of
+from scim_bridge.storage.hands_off import PutAside
+from scim_bridge.storage.history import Entry, History
+from scim_bridge.storage.outbox import Outbox, Status
+from scim_bridge.storage.people import People, user_names
+from scim_bridge.storage.permissions import Permissions
+from scim_bridge.storage.quirks import Quirks
+from scim_bridge.storage.resources import Resources, StoredResource
+from scim_bridge.storage.secrets import Secrets
+from scim_bridge.storage.tables import metadata, people
+from scim_bridge.storage.tokens import Tokens
+from tests.conftest import Clock
+
+OURS, THEIRS = "ours", "theirs"
+KARI, PER, OLA = PersonId("kari"), PersonId("per"), PersonId("ola")
+NUMBER, PHONE = EmployeeNumber("1042"), "+4798765432"
+NAME = "kari@contractor.example"
+HERS = Claim(ClaimKind.phone, PHONE)
+HER_NUMBER = Claim(ClaimKind.employee_number, NUMBER)
+TODAY = date(2026, 3, 2)
+
+
+@pytest.fixture
+def companies(database: Database, clock: Clock) -> Database:
+    """Both have a linked Kari, a Per who waits for her phone, and a row in every table."""
+    for tenant in (OURS, THEIRS):
+        fill(database, clock, tenant)
+    return database
+
+
+def fill(database: Database, clock: Clock, tenant: str) -> None:
+    now = clock()
+    with database.write() as connection:
+        stored, outbox = People(connection, tenant), Outbox(connection, tenant, now)
+        for person_id in (KARI, PER, OLA):
+            stored.add(Person(person_id, UserId(f"user-{person_id}"), Days(active=True)), external_id="x", now=now)
+            outbox.mark_due(person_id, lease="lease" if person_id == KARI else None, lease_seconds=30)
+        stored.set_days(KARI, Days(active=True, leave=TODAY), wakes_on=TODAY)
+        stored.link(KARI, NUMBER, now=now)
+        stored.set_user(OLA, None, external_id=None, now=now)
+        acknowledgements = Acknowledgements(connection, tenant)
+        taking = Taking(at=now, rounds=2)
+        values = {Field.phone: PHONE}
+        acknowledgements.add(KARI, values, takings={Field.phone: taking}, login=True, revision=1, now=now)
+        claims = Claims(connection, tenant)
+        assert claims.take(KARI, HERS)
+        assert claims.take(KARI, HER_NUMBER)
+        assert not claims.take(PER, HERS)
+        PutAside(connection, tenant).set(PER, HandsOff(TODAY - timedelta(days=1)))
+        Permissions(connection, tenant).grant(EmployeeNumber("7"), NAME, now=now)
+        History(connection, tenant, now).add(KARI, Entry("delivery", "delivered"))
+        Tokens(connection, tenant).add("t", "Entra", f"secret of {tenant}", now=now, expires_at=None)
+        Quirks(connection, tenant).count({("unknown-attribute", "x")}, now=now)
+        Resources(connection, tenant).add(a_resource(now))
+    Secrets(database).of(tenant, "cursors")
+
+
+def a_resource(now: Any, title: str = "Maskinfører") -> StoredResource:
+    document: dict[str, object] = {"userName": NAME, "title": title}
+    return StoredResource("user-kari", "User", document, 1, now, now, keys={"userName": NAME})
+
+
+def everything(database: Database, tenant: str) -> Mapping[str, list[Any]]:
+    with database.read() as connection:
+        return {
+            table.name: sorted(
+                (tuple(row) for row in connection.execute(select(table).where(table.c.tenant == tenant))), key=repr
+            )
+            for table in metadata.tables.values()
+            if "tenant" in table.c
+        }
+
+
+CHANGES: dict[str, Callable[[Connection, Any], object]] = {
+    "set_user": lambda c, now: People(c, OURS).set_user(KARI, UserId("other"), external_id="y", now=now),
+    "set_external_id": lambda c, _: People(c, OURS).set_external_id(KARI, "y"),
+    "set_days": lambda c, _: People(c, OURS).set_days(KARI, Days(active=False), wakes_on=None),
+    "set_creating": lambda c, _: People(c, OURS).set_creating(KARI, Creating(NUMBER, PHONE)),
+    "set_renumbering": lambda c, _: People(c, OURS).set_renumbering(KARI, EmployeeNumber("8")),
+    "link": lambda c, now: People(c, OURS).link(PER, EmployeeNumber("7"), now=now),
+    "unlink": lambda c, _: People(c, OURS).unlink(KARI),
+    "forget": lambda c, _: People(c, OURS).forget(OLA),
+    "mark_due": lambda c, now: Outbox(c, OURS, now).mark_due(PER, request_id="r", lease="mine", lease_seconds=9),
+    "lease_next": lambda c, now: Outbox(c, OURS, now).lease_next("mine", 30),
+    "renew": lambda c, now: Outbox(c, OURS, now).renew(KARI, "lease", 300),
+    "release": lambda c, now: Outbox(c, OURS, now).release(KARI, "lease"),
+    "try_again": lambda c, now: Outbox(c, OURS, now).try_again(KARI, after_seconds=9, detail="x", failed=True),
+    "wake": lambda c, now: Outbox(c, OURS, now).wake(TODAY),
+    "retry": lambda c, now: Outbox(c, OURS, now).retry(),
+    "retry of one": lambda c, now: Outbox(c, OURS, now).retry(PER),
+    "acknowledge": lambda c, now: Acknowledgements(c, OURS).add(KARI, {Field.phone: "+47"}, revision=2, now=now),
+    "learn": lambda c, now: Acknowledgements(c, OURS).learn(KARI, {Field.phone: Taking(at=now, rounds=1)}),
+    "doubt": lambda c, now: Acknowledgements(c, OURS).doubt(KARI, Standing.login, revision=2, now=now),
+    "forget a field": lambda c, _: Acknowledgements(c, OURS).forget(KARI, Field.phone),
+    "forget all": lambda c, _: Acknowledgements(c, OURS).forget(KARI),
+    "forgive": lambda c, _: Acknowledgements(c, OURS).forgive(select(literal(KARI))),
+    "keep_only": lambda c, _: Claims(c, OURS).keep_only(KARI, ()),
+    "keep one": lambda c, _: Claims(c, OURS).keep_only(KARI, [HERS]),
+    "wait_only_for": lambda c, _: Claims(c, OURS).wait_only_for(PER, ()),
+    "take": lambda c, _: (Claims(c, OURS).keep_only(KARI, ()), Claims(c, OURS).take(PER, HERS)),
+    "ask_for_a_look": lambda c, _: Claims(c, OURS).ask_for_a_look(select(literal(PER))),
+    "put aside": lambda c, _: PutAside(c, OURS).set(KARI, HandsOff(TODAY)),
+    "end of hands-off": lambda c, _: PutAside(c, OURS).end(TODAY),
+    "grant": lambda c, now: Permissions(c, OURS).grant(NUMBER, NAME, now=now + timedelta(days=99)),
+    "consume": lambda c, _: Permissions(c, OURS).consume(EmployeeNumber("7")),
+    "revoke": lambda c, now: Tokens(c, OURS).revoke("t", now=now),
+    "used": lambda c, now: Tokens(c, OURS).used(Tokens(c, OURS).list()[0], now=now),
+    "quirk": lambda c, now: Quirks(c, OURS).count({("unknown-attribute", "x")}, now=now),
+    "replace": lambda c, now: Resources(c, OURS).replace(a_resource(now, "Formann")),
+    "delete": lambda c, _: Resources(c, OURS).delete("User", "user-kari"),
+    "history": lambda c, now: History(c, OURS, now).add(KARI, Entry("delivery", "delivered")),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_is_changed_for_one_is_not_changed_for_the_other(companies: Database, clock: Clock, change: str):
+    """Design, section 10: one tenant can never touch another's data. Each change does change its own."""
+    ours, theirs = everything(companies, OURS), everything(companies, THEIRS)
+    with companies.write() as connection:
+        CHANGES[change](connection, clock() + timedelta(seconds=1))
+
+    assert everything(companies, THEIRS) == theirs
+    assert everything(companies, OURS) != ours
+
+
+def test_a_look_that_was_taken_is_taken_for_one(companies: Database):
+    """P3: the wait of the other company's person is another."""
+    with companies.write() as connection:
+        for tenant in (OURS, THEIRS):
+            Claims(connection, tenant).ask_for_a_look(select(literal(PER)))
+        Claims(connection, OURS).looked_at(PER, HERS)
+        assert Claims(connection, OURS).to_look_at(PER) == frozenset()
+        assert Claims(connection, THEIRS).to_look_at(PER) == {HERS}
+
+
+def test_nobody_sees_what_is_only_the_others(database: Database, clock: Clock):
+    """Design, section 10: one tenant can never read or guess another's data."""
+    fill(database, clock, THEIRS)
+    later = clock() + timedelta(minutes=1)
+    with database.write() as c:
+        stored, outbox, claims = People(c, OURS), Outbox(c, OURS, later), Claims(c, OURS)
+        assert stored.get(KARI) is None
+        assert stored.get(KARI, lock=True) is None
+        assert stored.of_user(UserId("user-kari")) is None
+        assert stored.of_user_name(NAME) is None
+        assert stored.linked_to(NUMBER) is None
+        assert stored.find(NUMBER) is None
+        assert stored.find(NAME) is None
+        assert stored.find("user-kari") is None
+        assert (stored.count(), stored.count(linked=True)) == (0, 0)
+        assert user_names(c, OURS, [UserId("user-kari")]) == {}
+        assert document_of(c, OURS, UserId("user-kari")) is None
+        assert not outbox.has_work()
+        assert outbox.lease_next("mine", 30) is None
+        assert not outbox.lease(PER, "mine", 30)
+        assert not outbox.renew(KARI, "lease", 30)
+        assert (outbox.wake(TODAY), outbox.retry()) == (0, 0)
+        assert outbox.status() == Status(0, 0, 0, None)
+        assert outbox.waiting() == []
+        assert Acknowledgements(c, OURS).of(KARI).values == {}
+        assert claims.holder(HERS) is None
+        assert claims.held_by(KARI) == frozenset()
+        assert claims.awaited_by(PER) == {}
+        assert claims.waiters_for(KARI, ClaimKind.phone) == frozenset()
+        assert claims.to_look_at(PER) == frozenset()
+        assert claims.untold([KARI, PER], "x") == []
+        assert PutAside(c, OURS).end(TODAY) == []
+        assert not Permissions(c, OURS).allows(EmployeeNumber("7"), NAME, now=clock())
+        assert History(c, OURS, later).of(KARI) == []
+        assert Tokens(c, OURS).list() == []
+        assert Tokens(c, OURS).valid(f"secret of {THEIRS}", now=clock()) is None
+        assert Quirks(c, OURS).list() == []
+        assert Resources(c, OURS).get("User", "user-kari") is None
+        assert Resources(c, OURS).lock("User", "user-kari") is None
+        assert Resources(c, OURS).delivery_views(["user-kari"]) == {}
+        excerpt = excerpt_of(c, OURS, user_id="user-kari", user_name=NAME, wanted=[HERS, HER_NUMBER])
+        assert excerpt.user_id is None
+        assert not any(excerpt.rows.values())
+
+
+def test_who_is_untold_is_ones_own(companies: Database, clock: Clock):
+    """P3: of people with the same id only the company's own is told."""
+    with companies.write() as c:
+        c.execute(people.update().where(people.c.tenant == THEIRS).values(state="held", reason="claimed", detail="x"))
+        assert Claims(c, OURS).untold([KARI, PER], "these swap") == []
+        assert set(Claims(c, THEIRS).untold([KARI, PER], "these swap")) == {KARI, PER}
+        assert Claims(c, THEIRS).untold([KARI], "x") == []
+
+
+def test_a_wait_is_for_ones_own(database: Database):
+    """P3: claims never cross tenants: a value that the other company has, or waits for, is free here."""
+    with database.write() as connection:
+        theirs, ours = Claims(connection, THEIRS), Claims(connection, OURS)
+        theirs.take(KARI, HERS)
+        theirs.take(PER, HERS)
+        assert ours.take_if_unwanted(OLA, HERS)
+        assert ours.waiters_for(OLA, ClaimKind.phone) == frozenset()
+        assert ours.keep_only(OLA, ()) == frozenset()
+
+
+def test_each_has_secrets_of_its_own(companies: Database):
+    """Design, section 10."""
+    secrets = Secrets(companies)
+    assert secrets.of(OURS, "cursors") != secrets.of(THEIRS, "cursors")
+    assert Secrets(companies).of(OURS, "cursors") == secrets.of(OURS, "cursors")
+
+
+def test_every_table_of_the_fixture_has_a_row(companies: Database):
+    """A table that is added later is asked about here too."""
+    rows = everything(companies, OURS)
+    assert [name for name, found in rows.items() if not found] == []
