@@ -148,7 +148,7 @@ def _wait_for_lag(errand: Errand, person: Person) -> None:
 
 
 def _elsewhere(errand: Errand, person: Person, number: EmployeeNumber) -> list[FoundEmployee]:
-    """Employees under other numbers who show the phone or e-mail that is acknowledged for him; nobody's, or the waiter's."""
+    """Employees under other numbers, nobody's or the waiter's, with the phone or e-mail acknowledged for him."""
     found: dict[EmployeeNumber, FoundEmployee] = {}
     for name in (Field.phone, Field.email):
         value = person.acknowledged.values.get(name)
