@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date
 
 from scim_bridge.delivery.calls import REREADS, Errand
-from scim_bridge.delivery.holders import is_anothers
+from scim_bridge.delivery.holders import is_anothers, wait_where_given_up_just_now
 from scim_bridge.delivery.outcome import Note, Refusal
 from scim_bridge.delivery.refusing import refusal
 from scim_bridge.delivery.rounds import before_writing, believed_now, read_back, stuck_note
@@ -196,6 +196,7 @@ def _has_claim(errand: Errand, claim: Claim) -> bool:
 def _phone_is_free(errand: Errand, phone: str, number: EmployeeNumber) -> bool:
     for holder in holders_of(Field.phone, phone, errand.search(phone)):
         if holder.employee_number != number:
+            wait_where_given_up_just_now(errand, Field.phone, holder, phone)
             why = f"phone {phone} belongs to employee {holder.employee_number} in Ditio"
             told = Refusal(why, "Correct it on either side", (Field.phone,), is_duplicate=True)
             kept = f"so employee {number} keeps the old one: correct it on either side, then run"

@@ -1,6 +1,7 @@
 """Somebody without an employee: hire or adopt, never twice (rules H1-H3, P4, P6, R4)."""
 
 from scim_bridge.delivery.calls import REREADS, Errand
+from scim_bridge.delivery.holders import wait_where_given_up_just_now
 from scim_bridge.delivery.outcome import Note, Refusal
 from scim_bridge.delivery.refusing import refusal
 from scim_bridge.domain.canonical import same
@@ -128,6 +129,7 @@ def _is_somebody_else(errand: Errand, number: EmployeeNumber) -> bool:
             continue
         for holder in holders_of(field, value, errand.search(value)):
             if holder.employee_number != number:
+                wait_where_given_up_just_now(errand, field, holder, value)
                 errand.notes.append(_taken(field, value, holder, number))
                 return True
     return False

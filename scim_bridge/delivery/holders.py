@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.calls import Errand
+from scim_bridge.delivery.giving_up import Holder, give_up
 from scim_bridge.delivery.tenant import EMPTY_WISH, acknowledged_claims, wanted_claims
 from scim_bridge.domain.canonical import same
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Wish
@@ -14,12 +15,9 @@ from scim_bridge.errors import DeliveryError, PermanentError, TransientError
 from scim_bridge.plan.lag import believed
 from scim_bridge.plan.matching import holders_of, is_ours
 from scim_bridge.plan.steps import owes_ending
-from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.documents import document_of
-from scim_bridge.storage.history import Entry, History
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.people import People
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +29,6 @@ class Looked:
 
     trouble: DeliveryError | None = None
     """Why somebody could not be read; it is tried again, and must stop nothing else."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Holder:
-    """Who has a value that is waited for, and what Entra wants for him."""
-
-    record: Record
-    wish: Wish
-    claim: Claim
-
-    @property
-    def person(self) -> Person:
-        """The person."""
-        return self.record.person
 
 
 def look_at_holders(errand: Errand) -> Looked:
@@ -76,6 +60,22 @@ def is_anothers(errand: Errand, found: FoundEmployee) -> bool:
     return holder is not None and holder.person.id != errand.person.id and holder.person.acknowledged.phone == phone
 
 
+def wait_where_given_up_just_now(errand: Errand, field: Field, shown_by: FoundEmployee, value: str) -> None:
+    """Believe no read that still shows a value with an employee who was given another a moment ago (rules C5, R4).
+
+    :raises TransientError: it is too early to tell.
+    """
+    with errand.database.read() as connection:
+        record = People(connection, errand.tenant.name).linked_to(shown_by.employee_number)
+        now = errand.database.now(connection)
+    known = record.person.acknowledged if record is not None else None
+    taking = known.takings.get(field) if known is not None else None
+    if known is None or taking is None or same(field, known.values.get(field), value):
+        return
+    if (now - taking.at).total_seconds() <= errand.tenant.read_lag_seconds:
+        raise TransientError(f"employee {shown_by.employee_number} was given another {field} just now")
+
+
 def _asked_for(errand: Errand) -> frozenset[Claim]:
     with errand.database.read() as connection:
         return Claims(connection, errand.tenant.name).to_look_at(errand.person.id)
@@ -88,7 +88,7 @@ def _look(errand: Errand, claim: Claim) -> bool:
     return any(_gives_up(errand, holder) for holder in holders)
 
 
-def _holders(errand: Errand, connection: Connection, claim: Claim) -> Iterator[_Holder]:
+def _holders(errand: Errand, connection: Connection, claim: Claim) -> Iterator[Holder]:
     """Those who have a value and do not want it: what an active holder wants stays his (rule P3)."""
     claims, people = Claims(connection, errand.tenant.name), People(connection, errand.tenant.name)
     holder_id = claims.holder(claim)
@@ -100,7 +100,7 @@ def _holders(errand: Errand, connection: Connection, claim: Claim) -> Iterator[_
         record = people.get(person_id)
         if record is None or not _can_be_looked_at(record.person):
             continue
-        holder = _Holder(record, _wish(errand, connection, record.person), held_claim)
+        holder = Holder(record, _wish(errand, connection, record.person), held_claim)
         if held_claim not in _wanted(errand, holder):
             yield holder
 
@@ -115,12 +115,12 @@ def _wish(errand: Errand, connection: Connection, person: Person) -> Wish:
     return errand.tenant.wish(document, person, errand.today) if document is not None else EMPTY_WISH
 
 
-def _wanted(errand: Errand, holder: _Holder) -> frozenset[Claim]:
+def _wanted(errand: Errand, holder: Holder) -> frozenset[Claim]:
     """What Entra wants for him; of somebody inactive it does not count."""
     return wanted_claims(holder.wish) if holder.person.days.wants_employment(errand.today) else frozenset()
 
 
-def _gives_up(errand: Errand, holder: _Holder) -> bool:
+def _gives_up(errand: Errand, holder: Holder) -> bool:
     """Whether the holder gave the value up. :raises DeliveryError: that can't be told now."""
     person, number = holder.person, holder.person.employee_number
     if number is None or holder.claim not in acknowledged_claims(person):
@@ -137,7 +137,7 @@ def _gives_up(errand: Errand, holder: _Holder) -> bool:
             return False  # Several could be he: an administrator has to say.
     if found is None:
         return _is_absent(errand, holder)
-    return holder.claim.kind is ClaimKind.phone and not _shows_phone(errand, holder, found) and _release(errand, holder)
+    return holder.claim.kind is ClaimKind.phone and not _shows_phone(errand, holder, found) and give_up(errand, holder)
 
 
 def _wait_for_lag(errand: Errand, person: Person) -> None:
@@ -165,87 +165,35 @@ def _elsewhere(errand: Errand, person: Person, number: EmployeeNumber) -> list[F
     ]
 
 
-def _is_moved(errand: Errand, holder: _Holder, found: FoundEmployee) -> bool:
+def _is_moved(errand: Errand, holder: Holder, found: FoundEmployee) -> bool:
     """He was renumbered by hand: the link moves, and with it he gives the old number up (rule P5)."""
     is_lost = holder.claim.kind is ClaimKind.employee_number or not _shows_phone(errand, holder, found)
-    return is_lost and _release(errand, holder, moved_to=found.employee_number)
+    return is_lost and give_up(errand, holder, moved_to=found.employee_number)
 
 
-def _is_exchanged(errand: Errand, holder: _Holder, found: FoundEmployee) -> bool:
+def _is_exchanged(errand: Errand, holder: Holder, found: FoundEmployee) -> bool:
     """The two were exchanged by hand: each is under the other's number now, and both links move at once."""
     mine, waiter = errand.person.employee_number, errand.person
     is_number = holder.claim.kind is ClaimKind.employee_number
     if mine is None or not is_number or not is_ours(errand.wish, waiter.acknowledged.values.items(), found):
         return False
-    return _release(errand, holder, moved_to=mine, exchanged=True)
+    return give_up(errand, holder, moved_to=mine, exchanged=True)
 
 
-def _is_absent(errand: Errand, holder: _Holder) -> bool:
+def _is_absent(errand: Errand, holder: Holder) -> bool:
     """He is nowhere in Ditio. One for whom nothing is owed any more gives up; anybody else is for `gone` to tell."""
     person = holder.person
     if person.days.wants_employment(errand.today) and not person.is_tombstone:
         return False
     if owes_ending(person, errand.tenant.policy):
         return False
-    return _release(errand, holder, unlink=holder.claim.kind is ClaimKind.employee_number)
+    return give_up(errand, holder, unlink=holder.claim.kind is ClaimKind.employee_number)
 
 
-def _shows_phone(errand: Errand, holder: _Holder, found: FoundEmployee) -> bool:
+def _shows_phone(errand: Errand, holder: Holder, found: FoundEmployee) -> bool:
     """Whether Ditio shows the value still, in whatever form; what is not shown at all is unknown (rules C2, C5)."""
     known = holder.person.acknowledged
     shown = believed(found, known, errand.now(), errand.tenant.read_lag_seconds).values.get(Field.phone)
     taking = known.takings.get(Field.phone)
     forms = (holder.claim.value, taking.form if taking else None)
     return shown is None or any(form is not None and same(Field.phone, form, shown) for form in forms)
-
-
-def _release(
-    errand: Errand,
-    holder: _Holder,
-    *,
-    moved_to: EmployeeNumber | None = None,
-    exchanged: bool = False,
-    unlink: bool = False,
-) -> bool:
-    """The acknowledged value is forgotten, the claim released and the waiter due, all at once.
-
-    :raises TransientError: somebody delivers the holder just now, or he has changed since he was read: claims change
-        hands when a delivery settles, never between its calls.
-    """
-    name, person, claim = errand.tenant.name, holder.person, holder.claim
-    with errand.database.write() as connection:
-        now = errand.database.now(connection)
-        people, claims, stored = People(connection, name), Claims(connection, name), Acknowledgements(connection, name)
-        record, outbox = people.get(person.id, lock=True), Outbox(connection, name, now)
-        is_self = person.id == errand.person.id
-        is_busy = record is not None and not is_self and record.leased_until is not None and record.leased_until > now
-        has_moved_on = record is not None and (record.person, record.revision) != (person, holder.record.revision)
-        if record is None or is_busy or has_moved_on:
-            raise TransientError("the holder of what is waited for is being delivered just now")
-        if moved_to is not None:
-            if exchanged:
-                people.part(errand.person.id)
-                held = claims.held_by(errand.person.id)
-                claims.keep_only(errand.person.id, held - {Claim(ClaimKind.employee_number, moved_to)})
-            if not claims.take(person.id, Claim(ClaimKind.employee_number, moved_to)):
-                return False
-            people.link(person.id, moved_to, now=now)
-            stored.add(person.id, {Field.employee_number: moved_to}, revision=record.revision, now=now)
-        if exchanged:
-            given = EmployeeNumber(claim.value)
-            people.link(errand.person.id, given, now=now)
-            stored.add(errand.person.id, {Field.employee_number: given}, revision=errand.revision, now=now)
-            outbox.mark_due(person.id)
-        if unlink:
-            people.unlink(person.id)
-        elif claim.kind is ClaimKind.phone:
-            stored.forget(person.id, Field.phone)
-        given_up = {claim}
-        if moved_to is not None and person.employee_number is not None:
-            given_up.add(Claim(ClaimKind.employee_number, person.employee_number))
-        kept = frozenset() if unlink else claims.held_by(person.id) - given_up
-        for waiter in {errand.person.id, *claims.keep_only(person.id, kept)}:
-            outbox.mark_due(waiter)
-        entry = Entry("claim", "given-up", cause=errand.cause, request_id=errand.request_id)
-        History(connection, name, now).add(person.id, entry)
-    return True

@@ -27,9 +27,8 @@ def swap_note(connection: Connection, tenant: Tenant, person_id: PersonId, claim
     ring = ring_of(Claims(connection, tenant.name), person_id, claim)
     if not ring:
         return None
-    named = ring[:MOST_NAMED] if len(ring) > MOST_NAMED else ring
-    names = [called(connection, tenant, each) for each in named]
-    more = [f"{len(ring) - len(named)} more"] if len(ring) > len(named) else []
+    names = [called(connection, tenant, each) for each in ring[:MOST_NAMED]]
+    more = [f"{len(ring) - MOST_NAMED} more"] if len(ring) > MOST_NAMED else []
     who = _listed([*names, *more])
     return Note(f"these swap {_WORDS[claim.kind]}, {who}: change one in Ditio, then `outbox retry`", Reason.claimed)
 

@@ -352,6 +352,27 @@ def test_an_operation_that_is_switched_off_is_held_and_the_rest_flows(world: Wor
     assert "DITIO__OPERATIONS__CHANGE_PHONE_NUMBER" in detail
 
 
+def test_a_new_number_waits_for_a_hand_where_the_operation_is_off(world: World):
+    """P6, P5: held with the cure, the rest flows on; once it was changed by hand, a retry finds the employee there."""
+    world.restarts_with(ditio={"operations": {"change_employee_number": "off"}})
+    kari = a_user()
+    world.provisions(kari)
+    world.forget()
+
+    world.changes(kari, employee_id="2042", job_title="Formann")
+
+    assert world.sent() == [("PATCH", "/1042", {"workTitle": "Formann"})]
+    state, detail = world.state(kari)
+    assert state == "held"
+    assert "DITIO__OPERATIONS__CHANGE_EMPLOYEE_NUMBER" in str(detail)
+
+    world.ditio.company.change_number("1042", "2042")
+    world.clock.passes(minutes=1)
+    _retry(world)
+    assert world.state(kari) == ("delivered", None)
+    assert world.employee("2042").created_count == 1
+
+
 def test_an_operation_that_ditio_does_not_know_is_held(world: World):
     """R1: 404 on an operation while the employee can be read is `no-operation`, never `gone`."""
     world.restyle(missing_operations=frozenset({"change-phone-number"}))

@@ -118,6 +118,24 @@ def test_numbers_that_were_exchanged_by_hand_mix_nobody_up(world: World, with_e_
     assert [world.state(user) for user in users] == [("delivered", None)] * 2
 
 
+@pytest.mark.parametrize("attribute", ["mobile", "employee_id"])
+def test_reads_that_lag_mix_nobody_up(world: World, attribute: str):
+    """P3, R4, C5: what was given up a moment ago may still be shown as the other's."""
+    users = hires(world, 2)
+    turn(world, users, attribute)
+    if attribute == "mobile":
+        world.employee("1000").phone = "+4799999999"
+    else:
+        renumbered_by_hand(world, "1000", "tmp")
+    world.restyle(read_lag=1)
+    retry(world)
+
+    assert [world.state(user) for user in users] == [("delivered", None)] * 2
+    for user, name in zip(users, NAMES, strict=False):
+        assert world.employee(user.employee_id).first_name == name.title()
+        assert world.employee(user.employee_id).phone == user.mobile.replace(" ", "")
+
+
 def test_phones_that_were_exchanged_by_hand_are_acknowledged(world: World):
     """P3: both sides agree then, and nothing is sent."""
     users = hires(world, 2)
