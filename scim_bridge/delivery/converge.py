@@ -20,7 +20,6 @@ from scim_bridge.delivery.retry import delay_seconds
 from scim_bridge.delivery.swaps import tell_the_rest
 from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant
 from scim_bridge.delivery.undo import Undo
-from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import BudgetSpent, CredentialsRefused, DeliveryError, LeaseLost, PermanentError, TransientError
