@@ -134,6 +134,7 @@ def _tenant(settings: Settings, client: Ditio) -> Tenant:
             owners=rules.owners(),
             offboarding=[Step(step) for step in delivery.offboarding],
             rehiring=[Step(step) for step in delivery.rehiring],
+            after_last_day=delivery.end_employment == "after-last-day",
         ),
         ditio=client,
         adopt=Adopt(delivery.adopt),

@@ -44,6 +44,7 @@ def align(errand: Errand, found: FoundEmployee | None = None) -> None:
         return
     found = believed_now(errand, found)
     plan = plan_person(errand.person, errand.wish, found, errand.tenant.policy, today=errand.today)
+    errand.last_day = plan.last_day
     taken = errand.person.acknowledged.takings
     if plan.seen or plan.rounds.learned:
         seen, learned = plan.seen, plan.rounds.learned

@@ -53,6 +53,9 @@ class Errand:
     """When the lease ends, on the budget's monotonic clock."""
 
     notes: list[Note] = field(default_factory=list)
+    last_day: date | None = None
+    """The day that has to be over before the employment is ended (rule L5); None where nothing waits for a day."""
+
     unwritten: list[Entry] = field(default_factory=list)
     """History that goes into the next transaction."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -24,6 +24,7 @@ from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import BudgetSpent, CredentialsRefused, DeliveryError, LeaseLost, PermanentError, TransientError
 from scim_bridge.logs import get_logger
+from scim_bridge.plan.leaving import is_still_active
 from scim_bridge.storage.database import Database, is_out_of_reach, loggable, repeated
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
@@ -130,7 +131,10 @@ class Convergence:
             errand.notes.append(refusal(error))
         except DeliveryError as error:
             return TryAgain(error, tuple(errand.notes))
-        return Settled(tuple(errand.notes))
+        is_owed = is_still_active(
+            errand.person, self.tenant.policy, errand.today, awaits_last_day=errand.last_day is not None
+        )
+        return Settled(tuple(errand.notes), should_be_inactive=is_owed)
 
     def _bring_about(self, errand: Errand) -> None:
         person = errand.person
@@ -153,7 +157,7 @@ class Convergence:
                 align(errand, found)
         if looked.trouble is not None:
             raise looked.trouble
-        errand.notes += remarks(errand.person, errand.wish)
+        errand.notes += remarks(errand.person, errand.wish, last_day=errand.last_day)
 
     def _settle(self, errand: Errand, outcome: Outcome, undo: Undo | None) -> bool:
         """Note how it ended. Whether the person changed meanwhile, and there is time to go round again."""
@@ -185,6 +189,8 @@ class Convergence:
                     Outbox(connection, name, now).settle(
                         errand.person.id, state=outcome.state, reason=outcome.reason, detail=outcome.detail
                     )
+                    if errand.last_day is not None:
+                        People(connection, name).wake_on(errand.person.id, errand.last_day + timedelta(days=1))
                     People(connection, name).forget(errand.person.id)
         if undo is not None:
             undo.confirm()

@@ -19,6 +19,7 @@ from scim_bridge.domain.employment import Days, first_days, next_days
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.errors import BridgeError
 from scim_bridge.plan.diff import as_found, is_covered
+from scim_bridge.plan.leaving import awaited_last_day, wakes_on
 from scim_bridge.plan.steps import plan_person
 from scim_bridge.scim.reading import active_of
 from scim_bridge.storage.database import Database
@@ -93,7 +94,7 @@ class Intake:
         )
         self._refuse_incomplete(person, wish, today)
         people.add(person, external_id=external_id, now=now)
-        people.set_days(person.id, person.days, wakes_on=person.days.wakes_on(today))
+        people.set_days(person.id, person.days, wakes_on=wakes_on(person, self.tenant.policy, today))
         claim_wanted(connection, self.tenant, person, wish, today)
         may_undo = person.days.wants_employment(today) and not former.has_made_room
         return self._due(connection, person.id, now, "user-created", Undoable(user_id) if may_undo else None)
@@ -125,7 +126,8 @@ class Intake:
             return None  # His person belongs to another user now: this DELETE ends nobody (rule P2).
         now, today = self._moment(connection)
         days = self._days_after(record.person, active=False, leave=record.person.days.leave, today=today)
-        people.set_days(record.person.id, days, wakes_on=None)
+        person = replace(record.person, user_id=None, days=days)
+        people.set_days(person.id, days, wakes_on=wakes_on(person, self.tenant.policy, today))
         people.set_user(record.person.id, None, external_id=None, now=now)
         return self._due(connection, record.person.id, now, "user-deleted")
 
@@ -149,7 +151,7 @@ class Intake:
         person = replace(record.person, days=days)
         self._refuse_incomplete(person, wish, today)
         people = People(connection, self.tenant.name)
-        people.set_days(person.id, days, wakes_on=days.wakes_on(today))
+        people.set_days(person.id, days, wakes_on=wakes_on(person, self.tenant.policy, today))
         people.set_external_id(person.id, _external_id(document))
         notes = claim_wanted(connection, self.tenant, person, wish, today)
         if self._is_settled(record, person, wish, notes, today):
@@ -209,7 +211,8 @@ class Intake:
     def _settle(
         self, connection: Connection, person: Person, wish: Wish, now: datetime, today: date, what: str
     ) -> Ticket:
-        settled = Settled(tuple(remarks(person, wish)))
+        last_day = awaited_last_day(person, self.tenant.policy, today)
+        settled = Settled(tuple(remarks(person, wish, last_day=last_day)))
         settle_claims(connection, self.tenant, person, wish, today, now, keep_all=False)
         Outbox(connection, self.tenant.name, now).settle(
             person.id, state=settled.state, reason=settled.reason, detail=settled.detail

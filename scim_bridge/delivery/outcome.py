@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from scim_bridge.domain.delivery_state import Reason, State, state_of
+from scim_bridge.domain.delivery_state import SHOULD_BE_INACTIVE, Reason, State, state_of
 from scim_bridge.domain.employee import Field
 from scim_bridge.errors import DeliveryError
 
@@ -58,6 +58,8 @@ class Settled:
     """Everything that could be done is done."""
 
     notes: tuple[Note, ...] = ()
+    should_be_inactive: bool = False
+    """Whether a leaver is still active in Ditio (rule L6): said before anything else."""
 
     @property
     def reason(self) -> Reason | None:
@@ -74,7 +76,9 @@ class Settled:
     def detail(self) -> str | None:
         """All notes as one text, the weightiest first."""
         ordered = sorted(self.notes, key=lambda note: WEIGHT.index(note.reason) if note.reason else len(WEIGHT))
-        return printable("; ".join(dict.fromkeys(note.text for note in ordered))) or None
+        text = "; ".join(dict.fromkeys(note.text for note in ordered))
+        is_shown_first = self.should_be_inactive and self.reason not in (None, Reason.gone)
+        return printable(f"{SHOULD_BE_INACTIVE}: {text}" if is_shown_first else text) or None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,22 @@
 """What an administrator should know of somebody who is delivered all the same (rules C3, L3)."""
 
+from datetime import date
+
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import Field, Problem, Wish
 from scim_bridge.domain.person import Person
 
 
-def remarks(person: Person, wish: Wish) -> list[Note]:
-    """Values that were not used, for a linked person whose user exists."""
+def remarks(person: Person, wish: Wish, *, last_day: date | None) -> list[Note]:
+    """Values that were not used, for a linked person whose user exists.
+
+    :param last_day: The day that has to be over before the employment is ended, where an ending waits (rule L5).
+    """
     if person.employee_number is None or person.is_tombstone:
         return []
-    return [*(_told(problem) for problem in wish.problems), *_left_over(person, wish)]
+    awaited = [] if last_day is None else [Note(f"the employment ends when {last_day}, its last day, is over")]
+    return [*awaited, *(_told(problem) for problem in wish.problems), *_left_over(person, wish)]
 
 
 def _told(problem: Problem) -> Note:

@@ -31,6 +31,9 @@ class Reason(StrEnum):
     not_converging = "not-converging"
 
 
+SHOULD_BE_INACTIVE = "should-be-inactive"
+"""What the detail of a leaver begins with who is still active in Ditio; he is shown before anybody else (rule L6)."""
+
 HELD = frozenset({Reason.incomplete, Reason.claimed, Reason.no_operation, Reason.hands_off})
 
 

@@ -28,3 +28,16 @@ class Rounds:
 
     stuck: tuple[Change, ...] = ()
     """What Ditio keeps changing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What needs no operation, because Ditio shows it as wanted already: to be acknowledged (rule L6)."""
+
+    login: bool | None = None
+    employed: bool | None = None
+    values: Mapping[Field, Value | None] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to acknowledge."""
+        return self.login is not None or self.employed is not None or bool(self.values)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from enum import StrEnum
 
 from scim_bridge.domain.employee import EMPLOYMENT_FIELDS, PROFILE_FIELDS, Field, FoundEmployee, Value, Wish
 from scim_bridge.domain.employment import Employment, last_end, open_employment, return_start, running_employment
@@ -11,49 +10,20 @@ from scim_bridge.domain.operations import (
     ChangeEmployeeNumber,
     ChangePhoneNumber,
     CreateEmployment,
-    Disable,
     Enable,
-    EndEmployment,
     Operation,
     UpdateEmployee,
     UpdateEmployment,
 )
 from scim_bridge.domain.ownership import Owner
 from scim_bridge.domain.person import Person, Standing
-from scim_bridge.plan.changes import Change, Rounds
+from scim_bridge.plan.changes import Change, Rounds, Seen
 from scim_bridge.plan.diff import Comparison, differences, newly_agreed
+from scim_bridge.plan.leaving import leaving, owes_ending
+from scim_bridge.plan.policy import Policy, Step
 from scim_bridge.plan.rounds import without_takings
 
-
-class Step(StrEnum):
-    """A step of `DELIVERY__OFFBOARDING` or `DELIVERY__REHIRING`."""
-
-    end_employment = "end-employment"
-    disable = "disable"
-    enable = "enable"
-    create_employment = "create-employment"
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the configuration says about steps and owners."""
-
-    owners: Mapping[Field, Owner]
-    offboarding: Sequence[Step] = (Step.end_employment, Step.disable)
-    rehiring: Sequence[Step] = (Step.enable, Step.create_employment)
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What needs no operation, because Ditio shows it as wanted already: to be acknowledged (rule L6)."""
-
-    login: bool | None = None
-    employed: bool | None = None
-    values: Mapping[Field, Value | None] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        """Whether there is anything to acknowledge."""
-        return self.login is not None or self.employed is not None or bool(self.values)
+__all__ = ["Plan", "Policy", "Seen", "Step", "owes_ending", "plan_person"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +38,8 @@ class Plan:
 
     seen: Seen = field(default_factory=Seen)
     rounds: Rounds = field(default_factory=Rounds)
+    last_day: date | None = None
+    """The day that has to be over before the employment is ended (rule L5); None where nothing waits for a day."""
 
     @property
     def operations(self) -> tuple[Operation, ...]:
@@ -79,21 +51,15 @@ def plan_person(person: Person, wish: Wish, found: FoundEmployee, policy: Policy
     """What makes this employee equal to what Entra says, each by the operation made for it."""
     if not person.is_tombstone and person.days.wants_employment(today):
         return _plan_employed(person, wish, found, policy, today)
-    standing, seen = _offboarding(person, found, policy, today)
+    leaves = leaving(person, found, policy, today)
     if person.is_tombstone:
-        return Plan(standing, (), seen)  # Of a deleted user only the offboarding is owed (rule L7).
+        # Of a deleted user only the offboarding is owed (rule L7).
+        return Plan(leaves.operations, (), leaves.seen, last_day=leaves.last_day)
     comparison = Comparison(wish, found, person.acknowledged, policy.owners, today, in_employment=False)
     found_out = differences(comparison)
     changes = _operations(person, wish, found_out.changes, renumber=False)
-    return Plan(standing, changes, _with_agreed(seen, comparison), found_out.rounds)
-
-
-def owes_ending(person: Person, policy: Policy) -> bool:
-    """Whether any offboarding step is not acknowledged yet."""
-    acknowledged = person.acknowledged
-    return (Step.end_employment in policy.offboarding and acknowledged.employed is not False) or (
-        Step.disable in policy.offboarding and acknowledged.login is not False
-    )
+    seen = _with_agreed(leaves.seen, comparison)
+    return Plan(leaves.operations, changes, seen, found_out.rounds, leaves.last_day)
 
 
 def _plan_employed(person: Person, wish: Wish, found: FoundEmployee, policy: Policy, today: date) -> Plan:
@@ -128,42 +94,6 @@ def _is_employed(person: Person, found: FoundEmployee, today: date) -> bool:
     if found.employments is None:
         return person.acknowledged.employed is not False
     return running_employment(found.employments, today) is not None
-
-
-def _offboarding(
-    person: Person, found: FoundEmployee, policy: Policy, today: date
-) -> tuple[tuple[Operation, ...], Seen]:
-    operations: list[Operation] = []
-    login = employed = None
-    values: dict[Field, Value | None] = {}
-    for step in policy.offboarding:
-        if step is Step.end_employment and person.acknowledged.employed is not False:
-            running = running_employment(found.employments or (), today)
-            ending = _ending(person, running)
-            if found.employments is not None and (running is None or _ends_as_wanted(running, ending)):
-                # Found ended, on whatever day: that counts, and that day is acknowledged (rule L6).
-                employed = False
-                if ended_on := last_end(found.employments):
-                    values[Field.end_date] = ended_on
-            elif ending is not None:
-                operations.append(ending)
-        if step is Step.disable and person.acknowledged.login is not False:
-            if found.disabled is True:
-                login = False
-            else:
-                operations.append(Disable())
-    return tuple(operations), Seen(login, employed, values)
-
-
-def _ends_as_wanted(running: Employment, ending: EndEmployment | None) -> bool:
-    """Whether an employment that runs has its end already, on the wanted day or before it."""
-    return running.end is not None and ending is not None and running.end <= ending.last_day
-
-
-def _ending(person: Person, current: Employment | None) -> EndEmployment | None:
-    start = current.start if current is not None else person.acknowledged.day(Field.start_date)
-    last_day = person.days.last_day(start)
-    return EndEmployment(last_day) if last_day is not None else None
 
 
 def _rehiring(

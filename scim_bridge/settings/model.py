@@ -113,6 +113,10 @@ class Delivery(Section):
     )
     """What is done when somebody returns, in this order; of enable and create-employment."""
 
+    end_employment: Literal["at-once", "after-last-day"] = "at-once"
+    """When the employment of somebody who leaves is ended: `at-once`, or `after-last-day`, when its last day is
+    over: whoever is back by then leaves no trace in payroll. The login is disabled at once in any case."""
+
 
 class Mapping(Section):
     """How the fields of an employee are made from what Entra sends."""

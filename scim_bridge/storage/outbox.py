@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, case, func, or_, select, update
 
-from scim_bridge.domain.delivery_state import Reason, State
+from scim_bridge.domain.delivery_state import SHOULD_BE_INACTIVE, Reason, State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.claims import Claims
@@ -209,7 +209,11 @@ class Outbox:
         )
 
     def waiting(self) -> list[Row[Any]]:
-        """Everybody who is due, held or parked, with what Entra said of him; longest first."""
+        """Everybody who is due, held or parked, with what Entra said of him.
+
+        Leavers who are still active in Ditio come first (rule L6), then whoever has waited longest.
+        """
+        is_still_active = func.coalesce(people.c.detail, "").startswith(SHOULD_BE_INACTIVE)
         query = (
             select(people, resources.c.document)
             .join(
@@ -218,7 +222,7 @@ class Outbox:
                 isouter=True,
             )
             .where(people.c.tenant == self._tenant, people.c.state != State.delivered)
-            .order_by(people.c.state_since, people.c.id)
+            .order_by(case((is_still_active, 0), else_=1), people.c.state_since, people.c.id)
         )
         return list(self._connection.execute(query))
 

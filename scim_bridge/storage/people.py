@@ -107,6 +107,10 @@ class People:
         """Store the days that intake decided (rule L1)."""
         self._update(person_id, {**_days(days), "wakes_on": wakes_on})
 
+    def wake_on(self, person_id: PersonId, day: date) -> None:
+        """Make a person due on a day, once that has come."""
+        self._update(person_id, {"wakes_on": day})
+
     def set_creating(self, person_id: PersonId, creating: Creating | None) -> None:
         """Store what is about to be POSTed, or forget it (rule P6)."""
         stored = creating and {
