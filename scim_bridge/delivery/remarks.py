@@ -28,9 +28,12 @@ def _told(problem: Problem) -> Note:
 def _left_over(person: Person, wish: Wish) -> list[Note]:
     """Entra does not send cleared values, so dates of an earlier employment stay (rule L3)."""
     notes: list[Note] = []
-    ended_on, start = person.acknowledged.ended_on, wish.day(Field.start_date)
-    if person.days.leave_is_stale and person.days.leave is not None:
-        notes.append(Note(f"employmentEndDate {person.days.leave} is left over from an earlier employment: ignored"))
+    ended_on, start, leave = person.acknowledged.ended_on, wish.day(Field.start_date), person.days.leave
+    if person.days.leave_is_stale and leave is not None:
+        notes.append(Note(f"employmentEndDate {leave} is left over from an earlier employment: ignored"))
+    is_leave_late = leave is not None and ended_on is not None and leave < ended_on
+    if is_leave_late and not person.days.leave_is_stale and person.acknowledged.employed is False:
+        notes.append(Note(f"employmentEndDate {leave} was said after the ending on {ended_on}: ignored"))
     is_start_old = start is not None and ended_on is not None and start <= ended_on
     if person.days.active and person.acknowledged.employed and is_start_old and Field.start_date not in wish.defaulted:
         notes.append(Note(f"employmentStartDate {start} is left over from an earlier employment: ignored"))

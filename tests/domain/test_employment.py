@@ -97,6 +97,32 @@ def test_clearing_an_acted_on_leave_date_is_a_return():
     assert after.active_since == TODAY
 
 
+def test_a_start_that_lies_ahead_decides_whether_a_leave_date_is_stale():
+    """L3, H5: before the open employment's start: the start that Entra says, while that lies ahead."""
+    hired = first_days(active=True, leave=date(2026, 4, 20), start=date(2026, 4, 1), today=TODAY)
+    moved = next_days(
+        hired,
+        active=True,
+        leave=date(2026, 4, 20),
+        start=date(2026, 5, 1),
+        today=TODAY,
+        open_start=date(2026, 4, 1),
+        ended_on=None,
+    )
+    assert moved.leave_is_stale
+
+    back = next_days(
+        moved,
+        active=True,
+        leave=date(2026, 4, 20),
+        start=date(2026, 4, 10),
+        today=TODAY,
+        open_start=date(2026, 5, 1),
+        ended_on=None,
+    )
+    assert not back.leave_is_stale
+
+
 @given(leave=DAYS, start=DAYS, inactive_since=DAYS)
 def test_no_employment_ends_before_it_began(leave: date, start: date, inactive_since: date):
     """L2: never before its own start."""
