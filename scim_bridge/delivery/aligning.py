@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
+from scim_bridge.delivery.already import is_so_already
 from scim_bridge.delivery.calls import REREADS, Errand
 from scim_bridge.delivery.holders import is_anothers, wait_where_given_up_just_now
 from scim_bridge.delivery.outcome import Note, Refusal
@@ -136,7 +137,8 @@ def _send(errand: Errand, operation: Operation, write: Write) -> None:
     try:
         after = errand.send(operation, number)
     except (PermanentError, OperationMissing) as error:
-        _note_refusal(errand, operation, number, error)
+        if not is_so_already(errand, operation, number):
+            _note_refusal(errand, operation, number, error)
     else:
         _acknowledge(errand, operation, replace(write, after=after))
 
