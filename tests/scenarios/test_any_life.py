@@ -1,6 +1,10 @@
 """Any life: whatever happens to a few people in Entra, and however Ditio answers, both sides agree at the end."""
 
+import dataclasses
 import logging
+import os
+import shutil
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,18 +12,31 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Row, select
 
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.sandbox.style import documented_styles
-from scim_bridge.storage import schema
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.tables import people
 from tests.conftest import Clock
 from tests.world import World, a_user
 
 PHONES = ["98765432", "41234567", "90012345", "+47 400 12 345"]
 NUMBERS = ["1042", "1043", "A-7"]
+
+EXAMPLES = int(os.environ.get("ANY_LIFE_EXAMPLES", "25"))
+"""How many lives are tried; a longer run: `ANY_LIFE_EXAMPLES=5000 pytest tests/scenarios/test_any_life.py`."""
+
+LIKE_EACH_TIME = settings(
+    max_examples=EXAMPLES,
+    derandomize="ANY_LIFE_EXAMPLES" not in os.environ,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+)
 
 EVENTS = st.one_of(
     st.tuples(st.just("title"), st.sampled_from(["Formann", "Leder", "Lærling"])),
@@ -45,13 +62,9 @@ LIVES = st.lists(st.tuples(st.integers(0, 2), EVENTS), max_size=14)
 
 
 @given(life=LIVES, style=st.sampled_from(documented_styles()), inline=st.sampled_from([0, 5]))
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    phases=[Phase.explicit, Phase.generate, Phase.shrink],
-)
+@LIKE_EACH_TIME
 def test_both_sides_agree_at_the_end(
+    sqlite_template: Path,
     tmp_path_factory: pytest.TempPathFactory,
     caplog: pytest.LogCaptureFixture,
     life: list[tuple[int, tuple[str, Any]]],
@@ -61,7 +74,7 @@ def test_both_sides_agree_at_the_end(
     """A2, D1, P1, R4, L7: nothing lost, nobody twice, nothing deleted."""
     caplog.set_level(logging.ERROR)
     caplog.clear()
-    world = _a_world(tmp_path_factory.mktemp("life"), style, inline)
+    world = _a_world(sqlite_template, tmp_path_factory.mktemp("life"), style, inline)
     staff = [_person(index) for index in range(3)]
     for user in staff:
         world.provisions(user)
@@ -76,11 +89,12 @@ def test_both_sides_agree_at_the_end(
     world.database.close()
 
 
-def _a_world(folder: Path, style: Any, inline: int) -> World:
+def _a_world(template: Path, folder: Path, style: Any, inline: int, *, end_employment: str = "at-once") -> World:
     clock = Clock()
+    shutil.copy(template, folder / "life.db")
     database = Database(f"sqlite:///{folder / 'life.db'}", clock=clock)
-    schema.upgrade(database)
-    return World(database, clock, style=style, settings={"delivery": {"inline_seconds": inline}})
+    delivery = {"inline_seconds": inline, "end_employment": end_employment}
+    return World(database, clock, style=style, settings={"delivery": delivery})
 
 
 def _person(index: int) -> EntraUser:
@@ -156,3 +170,160 @@ def _agrees(world: World, user: EntraUser) -> None:
         assert not employee.disabled
         assert employee.employment.end is None
         assert employee.employment.department == user.department
+
+
+# -- Any sequence of hire, change, leave, return, delete, renumber and swap ----------------------------------------
+
+STEPS = st.one_of(
+    st.just(("hired", None)),
+    st.tuples(st.just("title"), st.sampled_from(["Formann", "Leder"])),
+    st.tuples(st.just("department"), st.sampled_from(["Anlegg", "Betong"])),
+    st.just(("leaves", None)),
+    st.just(("returns", None)),
+    st.just(("deleted", None)),
+    st.tuples(st.just("phone"), st.sampled_from(PHONES)),
+    st.tuples(st.just("renumbered"), st.sampled_from([*NUMBERS, "B-8"])),
+    st.tuples(st.just("swaps phones"), st.integers(1, 2)),
+    st.tuples(st.just("swaps numbers"), st.integers(1, 2)),
+    st.tuples(st.just("days pass"), st.integers(1, 5)),
+    st.just(("worker", None)),
+)
+SEQUENCES = st.lists(st.tuples(st.integers(0, 2), STEPS), max_size=16)
+
+
+@given(
+    sequence=SEQUENCES,
+    style=st.sampled_from(documented_styles()),
+    end_employment=st.sampled_from(["at-once", "after-last-day"]),
+)
+@LIKE_EACH_TIME
+def test_the_sandbox_ends_where_entra_ended(
+    sqlite_template: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    sequence: list[tuple[int, tuple[str, Any]]],
+    style: Any,
+    end_employment: str,
+):
+    """A2, C1, H1, L2, L4, L5, L7, P1, P3: or whoever waits for another's value is held, and all the rest has flowed."""
+    world = _a_world(sqlite_template, tmp_path_factory.mktemp("sequence"), style, 0, end_employment=end_employment)
+    staff = [_person(index) for index in range(3)]
+    for index, (event, value) in [*((each, ("hired", None)) for each in range(3)), *sequence]:
+        _is_said(world, staff, index, event, value)
+    _calms_down(world)
+    world.clock.passes(days=2)
+    world.worker.run_until_idle()
+
+    assert {call.method for call in world.ditio.writes()} <= {"POST", "PATCH"}
+    assert all(employee.created_count == 1 for employee in world.ditio.company.employees.values())
+    persons = _persons(world)
+    users = [user for user in staff if user.object_id in world.entra.directory.users]
+    for user in users:
+        _is_as_said(world, user, persons.get(world.entra.scim_id(user.object_id)))
+    linked = {person.employee_number for person in persons.values()}
+    for number, employee in world.ditio.company.employees.items():
+        if number not in linked:
+            assert employee.disabled
+            assert employee.employment is not None
+            assert employee.employment.end is not None
+    world.database.close()
+
+
+def _is_said(world: World, staff: list[EntraUser], index: int, event: str, value: Any) -> None:
+    user = staff[index]
+    if event == "hired":
+        if world.entra.scim_id(user.object_id) is None:
+            world.provisions(user)
+        return
+    if event in ("days pass", "worker"):
+        world.clock.passes(days=value or 0)
+        world.worker.run_until_idle()
+        return
+    if user.object_id not in world.entra.directory.users:
+        return
+    match event:
+        case "renumbered":
+            world.changes(user, employee_id=value)
+        case "phone":
+            world.changes(user, mobile=value)
+        case "swaps phones" | "swaps numbers":
+            other, name = staff[(index + value) % 3], "mobile" if event == "swaps phones" else "employee_id"
+            mine, theirs = getattr(user, name), getattr(other, name)
+            setattr(other, name, mine)
+            world.changes(user, **{name: theirs})
+        case "deleted":
+            world.deletes(user)
+            # Somebody who is hired again after that is another user with the same values.
+            staff[index] = dataclasses.replace(user, object_id=f"{user.object_id[:-4]}{world.clock.seconds:.0f}{index}")
+        case _:
+            _happens(world, user, event, value)
+
+
+def _persons(world: World) -> Mapping[str | None, Row[Any]]:
+    with world.database.read() as connection:
+        return {row.user_id: row for row in connection.execute(select(people)) if row.user_id}
+
+
+def _is_as_said(world: World, user: EntraUser, person: Row[Any] | None) -> None:
+    if person is None:
+        assert not user.account_enabled  # Another user took his person over (rule P2), and he asks for nothing.
+        return
+    if person.state != "delivered":
+        assert person.reason in ("claimed", "refused"), person.detail
+        assert _is_contested(world, user, person), person.detail
+    if person.employee_number is None:
+        assert person.state != "delivered" or not user.account_enabled
+        return
+    employee = world.employee(person.employee_number)
+    assert employee.disabled == (not user.account_enabled)
+    assert employee.employment is not None
+    assert (employee.employment.end is None) == user.account_enabled
+    assert (employee.last_name, employee.work_title) == (user.surname, user.job_title)
+    if user.account_enabled:
+        assert employee.employment.department == user.department
+    if user.account_enabled and person.state == "delivered":
+        assert employee.employee_number == user.employee_id
+        assert employee.phone == _e164(user)
+
+
+def _is_contested(world: World, user: EntraUser, person: Row[Any]) -> bool:
+    """Whether somebody else has, or wants, the number or the phone: in Ditio or in Entra."""
+    others = [each for each in world.entra.directory.users.values() if each is not user]
+    wanted = {(each.employee_id, _e164(each)) for each in others}
+    shown = {
+        (each.employee_number, each.phone)
+        for each in world.ditio.company.employees.values()
+        if each.employee_number != person.employee_number
+    }
+    return any(number == user.employee_id or phone == _e164(user) for number, phone in wanted | shown)
+
+
+def _e164(user: EntraUser) -> str:
+    return f"+47{(user.mobile or '').replace(' ', '')[-8:]}"
+
+
+@pytest.mark.xfail(reason="`outbox retry` of a waiter does not read the holder in Ditio yet (rule P3)", strict=False)
+@pytest.mark.parametrize("name", ["mobile", "employee_id"])
+def test_whoever_swaps_ends_as_said_after_the_cure(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, name: str
+):
+    """P3: two who wait for each other's value are held: one is changed in Ditio, then `outbox retry`."""
+    world = _a_world(sqlite_template, tmp_path_factory.mktemp("swap"), documented_styles()[0], 0)
+    staff = [_person(index) for index in range(2)]
+    for user in staff:
+        world.provisions(user)
+    world.worker.run_until_idle()
+    _is_said(world, [*staff, staff[1]], 0, "swaps phones" if name == "mobile" else "swaps numbers", 1)
+    world.worker.run_until_idle()
+    assert {person.reason for person in _persons(world).values()} == {"claimed"}
+
+    if name == "mobile":
+        world.employee("1042").phone = "+4740099999"
+    else:
+        world.ditio.company.change_number("1042", "FREE-1")
+    _calms_down(world)
+
+    for user in staff:
+        person = _persons(world)[world.entra.scim_id(user.object_id)]
+        assert person.state == "delivered", person.detail
+        _is_as_said(world, user, person)
+    world.database.close()
