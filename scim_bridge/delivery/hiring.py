@@ -10,12 +10,13 @@ from scim_bridge.domain.employee import REQUIRED, EmployeeNumber, Field, FoundEm
 from scim_bridge.domain.employment import open_employment
 from scim_bridge.domain.operations import CreateEmployee
 from scim_bridge.domain.ownership import Owner
-from scim_bridge.domain.person import Creating
+from scim_bridge.domain.person import Claim, ClaimKind, Creating
 from scim_bridge.errors import DeliveryError, PermanentError, TransientError
 from scim_bridge.plan.adoption import agreeing_fields, how_to_adopt, may_adopt, why_not
 from scim_bridge.plan.matching import holders_of, is_what_we_created
 from scim_bridge.plan.rounds import Write
 from scim_bridge.storage.permissions import Permissions
+from scim_bridge.storage.claims import Claims
 
 NEEDED_AT_FIRST = (*REQUIRED, Field.start_date)
 """What no employee can be created without ([I] in the facts about Ditio)."""
@@ -57,12 +58,24 @@ def find_created(errand: Errand) -> FoundEmployee | None:
     creating = errand.person.creating
     if creating is None:
         return None
-    found = next(filter(None, (errand.get(creating.employee_number) for _ in range(REREADS))), None)
-    if found is None or not is_what_we_created(creating, found):
-        return None
-    values = _created_values(errand.wish, creating, found)
-    errand.acknowledge(values, login=True, employed=True, link=found.employee_number)
-    return found
+    for number in _numbers(errand, creating):
+        found = next(filter(None, (errand.get(number) for _ in range(REREADS))), None)
+        if found is not None and is_what_we_created(creating, found):
+            values = _created_values(errand.wish, creating, found)
+            errand.acknowledge(values, login=True, employed=True, link=found.employee_number)
+            return found
+    return None
+
+
+def _numbers(errand: Errand, creating: Creating) -> list[EmployeeNumber]:
+    """The stored number, and every one that was wanted since: of a deleted user only his claims tell (rule H2)."""
+    with errand.database.read() as connection:
+        claims, wish = Claims(connection, errand.tenant.name), errand.wish.employee_number
+        claimed = {claim for claim in claims.held_by(errand.person.id) if claim.kind is ClaimKind.employee_number}
+        if wish is not None and claims.holder(Claim(ClaimKind.employee_number, wish)) is None:
+            claimed.add(Claim(ClaimKind.employee_number, wish))
+    others = sorted(claim.value for claim in claimed)
+    return [EmployeeNumber(number) for number in dict.fromkeys((creating.employee_number, *others))]
 
 
 def settle_absence(errand: Errand) -> None:

@@ -6,6 +6,7 @@ from datetime import date
 
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import REQUIRED, Field, Problem, Value, Wish
+from scim_bridge.domain.ownership import Owner
 from scim_bridge.mapping import problems
 from scim_bridge.mapping.rules import Rule, Rules
 from scim_bridge.mapping.values import Unusable, is_address, text_of, value_of
@@ -31,7 +32,12 @@ def wish_from_user(
         source or from one earlier in the list, never from a later one (rule C3).
     """
     served = served or {}
-    readings = {field: _reading(document, rule, rules, served.get(field)) for field, rule in rules.by_field.items()}
+    readings = {
+        field: _reading(document, rule, rules, served.get(field))
+        for field, rule in rules.by_field.items()
+        # An end of Ditio's own is no wish: a leave date of Entra's would end an employment (rule H5).
+        if not (field is Field.end_date and rule.owner is Owner.ditio)
+    }
     defaults = _defaults(readings, rules, provisioned_on or today)
     found = {field: reading.value for field, reading in readings.items() if reading.value is not None}
     return Wish(

@@ -1,11 +1,13 @@
 """`scim-bridge preview`: what would be sent is what is then really sent, and nothing is sent."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 import requests
@@ -20,6 +22,7 @@ from tests.world import World, a_user
 DITIO_URN = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
 ENTERPRISE_URN = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 EMPLOYEES = "/core/api/v5/integration/employees"
+EXCHANGES = Path(__file__).parents[1] / "samples" / "entra-exchanges.json"
 
 KARI: dict[str, Any] = {
     "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User", ENTERPRISE_URN],
@@ -119,6 +122,9 @@ def test_what_is_shown_is_what_is_then_sent(run: Run, today: World, tmp_path: Pa
         {"mail": None, "job_title": None, "department": None},
         {"mobile": None, "telephone_number": "22 33 44 55"},
         {"hire_date": "2026-04-01T00:00:00Z"},
+        {"given_name": None, "surname": None, "birth_date": "15.05.1990"},
+        {"hire_date": "2026-02-28T23:00:00Z", "leave_date": "2199-09-30T23:59:59Z"},
+        {"extra": {f"{DITIO_URN}:payroll": "2", 'emails[type eq "home"].value': "kari@home.example"}},
     ],
     ids=str,
 )
@@ -137,6 +143,53 @@ def test_what_entra_posts_can_be_previewed(run: Run, today: World, tmp_path: Pat
     document = previewed(run("preview", str(tmp_path / "posted.json"), "--format", "json", **DITIO))
 
     assert told(document) == sent(today) != []
+
+
+def a_guid(placeholder: re.Match[str]) -> str:
+    return str(uuid5(NAMESPACE_URL, placeholder[1]))
+
+
+def documented_bodies() -> dict[str, dict[str, Any]]:
+    """Every body of a creation among the recorded exchanges, its placeholders filled."""
+    bodies: dict[str, dict[str, Any]] = {}
+    for scenario in json.loads(EXCHANGES.read_text(encoding="utf-8")):
+        for number, step in enumerate(scenario["steps"]):
+            request = step["request"]
+            if (request["method"], request["path"]) == ("POST", "/Users"):
+                name = f"{scenario['id']}-{number}"
+                body = re.sub(
+                    r"\{\{guid:(.+?)\}\}", lambda m: str(uuid5(NAMESPACE_URL, m[1])), json.dumps(request["body"])
+                )
+                bodies[name] = json.loads(body.replace("{{run}}", name))
+    return bodies
+
+
+def test_the_documented_examples_are_shown_as_they_are_sent(run: Run, today: World, tmp_path: Path):
+    """Design, section 5: every documented creation, as it is and completed to somebody who can be hired."""
+    bodies = documented_bodies()
+    shapes = {json.dumps([sorted(body), sorted(body.get(ENTERPRISE_URN, {}))]): name for name, body in bodies.items()}
+    assert len(shapes) > 3
+    for count, name in enumerate(sorted(shapes.values())):
+        body = bodies[name]
+        phones = [{"type": "mobile", "value": f"+47 400 00 {count:03}"}]
+        number = {"employeeNumber": f"N-{count}"}
+        completed = {
+            "name": {"givenName": "Kari", "familyName": "Nordmann"},
+            **body,
+            "externalId": f"completed-{name}",
+            "userName": f"completed-{name}",
+            "phoneNumbers": phones,
+            ENTERPRISE_URN: {**body.get(ENTERPRISE_URN, {}), **number},
+        }
+        for user in (body, completed):
+            today.forget()
+            document = previewed(run("preview", written(tmp_path, user), "--format", "json", **DITIO))
+            answer = today.scim("POST", "/Users", user)
+            assert answer.status_code == 201, (name, answer.text)
+            assert told(document) == sent(today), name
+            if document["calls"]:
+                break
+        assert document["calls"], name
 
 
 def test_what_the_bridge_answers_can_be_previewed(run: Run, today: World, tmp_path: Path):

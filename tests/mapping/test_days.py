@@ -1,13 +1,13 @@
 """Days out of texts (rule T1)."""
 
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim_bridge.mapping.days import read_day
+from scim_bridge.mapping.days import CURE, read_day
 
 OSLO = ZoneInfo("Europe/Oslo")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -107,3 +107,45 @@ def test_no_text_is_a_surprise(raw: str) -> None:
     day = read_day(raw, OSLO)
 
     assert isinstance(day, str) or 1900 <= day.year <= 2200
+
+
+@given(
+    day=DAYS,
+    seconds=st.integers(0, 59),
+    fraction=st.sampled_from(["", ".0", ".5", ".999", ".9999999"]),
+    offset=st.integers(min_value=-14 * 60, max_value=14 * 60),
+    zone=st.sampled_from([OSLO, NEW_YORK, ZoneInfo("Pacific/Auckland")]),
+)
+def test_the_last_minute_of_a_utc_day_is_that_day(day: date, seconds: int, fraction: str, offset: int, zone: ZoneInfo):
+    """T1: 23:59 UTC with any seconds is that day, in whatever offset it is written, and in every zone."""
+    at = datetime(day.year, day.month, day.day, 23, 59, seconds, tzinfo=UTC)
+    there = at.astimezone(timezone(timedelta(minutes=offset)))
+
+    assert read_day(f"{at:%Y-%m-%dT%H:%M:%S}{fraction}Z", zone) == day
+    assert read_day(f"{there:%Y-%m-%dT%H:%M:%S}{fraction}{there.isoformat()[-6:]}", zone) == day
+
+
+@given(
+    instant=st.datetimes(min_value=datetime(1950, 1, 1), max_value=datetime(2190, 1, 1), timezones=st.just(UTC)),
+    zone=st.sampled_from([OSLO, NEW_YORK, ZoneInfo("Pacific/Auckland")]),
+)
+def test_any_instant_is_its_day_in_the_zone_or_a_named_day(instant: datetime, zone: ZoneInfo):
+    """T1: midnight UTC and 23:59 UTC are that day; any other instant is converted to `DITIO__TIME_ZONE`."""
+    is_named = instant.time() == time() or (instant.hour, instant.minute) == (23, 59)
+    expected = instant.date() if is_named else instant.astimezone(zone).date()
+
+    assert read_day(instant.isoformat().replace("+00:00", "Z"), zone) == expected
+
+
+@given(day=DAYS, form=st.sampled_from(["{:%d/%m/%Y}", "{:%m/%d/%Y}", "{:%Y/%m/%d}", "{:%m/%d/%Y} 12:00:00 AM"]))
+def test_slashes_are_never_guessed_at(day: date, form: str):
+    """T1: dates with slashes are held with the cure, whatever the numbers."""
+    assert CURE in str(read_day(form.format(day), OSLO))
+
+
+@given(day=DAYS, is_padded=st.booleans())
+def test_the_norwegian_form_is_day_month_year(day: date, is_padded: bool):
+    """T1: `dd.MM.yyyy` is read."""
+    text = f"{day:%d.%m.%Y}" if is_padded else f"{day.day}.{day.month}.{day.year}"
+
+    assert read_day(text, OSLO) == day

@@ -186,3 +186,45 @@ def test_somebody_who_left_before_the_lost_answer_was_learned_is_still_offboarde
 def _retry_parked(world: World) -> None:
     with world.database.write() as connection:
         Outbox(connection, "default", world.clock()).retry()
+
+
+@pytest.mark.parametrize("ends", ["leaves", "is deleted", "stays"])
+def test_whom_a_lost_creation_made_is_found_under_the_wanted_number_too(world: World, ends: str):
+    """H2, P6: read under the stored number and every wanted one; whoever matches is linked, and offboarded if he left.
+
+    Somebody in Ditio gave the employee the number that Entra wants by now.
+    """
+    world.ditio.faults.plan(Fault(kind="reset-after", method="POST", path="/employees"))
+    kari = a_user()
+    world.provisions(kari)
+    world.ditio.company.change_number("1042", "2042")
+    world.restarts_with(delivery={"inline_seconds": 0})
+    world.changes(kari, employee_id="2042", account_enabled=ends != "leaves")
+    if ends == "is deleted":
+        world.deletes(kari)
+    for _ in range(3):
+        world.clock.passes(hours=1)
+        world.worker.run_until_idle()
+
+    assert list(world.ditio.company.employees) == ["2042"]
+    assert world.employee("2042").disabled == (ends != "stays")
+    assert (world.employee("2042").employment.end is None) == (ends == "stays")
+    with world.database.read() as connection:
+        assert Outbox(connection, "default", world.clock()).waiting() == []
+
+
+def test_a_stranger_under_the_wanted_number_is_not_whom_we_created(world: World):
+    """H2, P6: only whoever matches; of a stranger nothing is touched."""
+    world.ditio.plant("2042", "Ola", "Hansen", "+4741111111")
+    world.ditio.faults.plan(Fault(kind="reset-before", method="POST", path="/employees"))
+    kari = a_user()
+    world.provisions(kari)
+    world.restarts_with(delivery={"inline_seconds": 0})
+    world.changes(kari, employee_id="2042", account_enabled=False)
+    for _ in range(3):
+        world.clock.passes(hours=1)
+        world.worker.run_until_idle()
+
+    assert not world.employee("2042").disabled
+    assert world.employee("2042").employment.end is None
+    assert world.state(kari)[0] == "delivered"
