@@ -1,6 +1,7 @@
 """`scim-bridge outbox`: who waits, why, and another try."""
 
 import json
+from datetime import date
 
 import pytest
 
@@ -108,3 +109,24 @@ def test_retry_of_somebody_unknown_fails(run: Run, waiting: World):
     assert result.exit_code == 1
     assert "9999" in result.stderr
     assert json.loads(run("outbox", "status", "--format", "json").stdout)["due"] == 1
+
+
+def test_a_leaver_who_is_still_active_is_shown_first(run: Run, waiting: World):
+    """L6: an ending that Ditio refused is parked with its words, and shown before whoever has waited longer."""
+    waiting.clock.passes(hours=1)
+    waiting.restyle(payroll_locked_until=date(2026, 3, 31))
+    kari = next(iter(waiting.entra.directory.users.values()))
+    waiting.changes(kari, account_enabled=False)
+
+    first, *others = json.loads(run("outbox", "list", "--format", "json").stdout)
+    assert (first["employee_number"], first["state"], first["reason"]) == ("1042", "parked", "refused")
+    assert first["detail"].startswith("should-be-inactive: ")
+    assert "Lønnsperioden er låst til og med 31.03.2026." in first["detail"]
+    assert not any("should-be-inactive" in str(other["detail"]) for other in others)
+    assert [other["since"] for other in others] == sorted(other["since"] for other in others)
+
+    told = run("outbox", "list").stdout
+    assert told.startswith("kari.nordmann@contractor.example, employee 1042\n")
+    assert "Detail: should-be-inactive: " in told
+    shown = json.loads(run("people", "show", "1042", "--format", "json").stdout)
+    assert (shown["state"], shown["reason"], shown["detail"]) == ("parked", "refused", first["detail"])
