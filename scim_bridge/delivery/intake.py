@@ -126,8 +126,7 @@ class Intake:
             return None  # His person belongs to another user now: this DELETE ends nobody (rule P2).
         now, today = self._moment(connection)
         days = self._days_after(record.person, active=False, leave=record.person.days.leave, today=today)
-        person = replace(record.person, user_id=None, days=days)
-        people.set_days(person.id, days, wakes_on=wakes_on(person, self.tenant.policy, today))
+        people.set_days(record.person.id, days, wakes_on=None)
         people.set_user(record.person.id, None, external_id=None, now=now)
         return self._due(connection, record.person.id, now, "user-deleted")
 

@@ -119,8 +119,8 @@ def next_days(
     if returns and open_start is None:
         # The employment that is about to open is the one that the leave date would end.
         begins = return_start(start=start, active_since=today, ended_on=ended_on, today=today)
-    elif active and ended_on is None and (open_start is None or open_start > today):
-        begins = start or open_start or before.active_since  # A start that lies ahead follows Entra (rule H5).
+    elif active and ended_on is None and start is not None and min(start, open_start or start) > today:
+        begins = start  # A start that lies ahead follows Entra (rule H5).
     if leave != before.leave or returns or begins != open_start:
         after = replace(after, leave_is_stale=_is_stale(before, leave, today, begins, ended_on, returns))
     if returns:

@@ -753,3 +753,14 @@ def patch(path: str, value: object) -> dict[str, object]:
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
         "Operations": [{"op": "Replace", "path": path, "value": value}],
     }
+
+
+def test_a_leave_date_before_the_adoption_ends_an_adopted_employee(world: World):
+    """L2, L3: stale is what lies before the employment's start, not before the day on which the bridge met him."""
+    world.ditio.plant("1042", "Kari", "Nordmann", "+4798765432", start=day("2020-01-01"))
+    kari = a_user(hire_date=None)
+    world.provisions(kari)
+    world.changes(kari, leave_date="2026-02-20")
+
+    assert world.employee("1042").employment.end == day("2026-02-20")
+    assert world.employee("1042").disabled
