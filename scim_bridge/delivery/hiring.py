@@ -15,8 +15,8 @@ from scim_bridge.errors import DeliveryError, PermanentError, TransientError
 from scim_bridge.plan.adoption import agreeing_fields, how_to_adopt, may_adopt, why_not
 from scim_bridge.plan.matching import holders_of, is_what_we_created
 from scim_bridge.plan.rounds import Write
-from scim_bridge.storage.permissions import Permissions
 from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.permissions import Permissions
 
 NEEDED_AT_FIRST = (*REQUIRED, Field.start_date)
 """What no employee can be created without ([I] in the facts about Ditio)."""
