@@ -7,6 +7,8 @@
   x LeaseLost              nobody: another delivery took the person over, and goes on
   x DeliveryError          (status, request_id, seconds)
     + TransientError       nobody: the worker tries again; ``ambiguous`` when Ditio may have applied the write
+      - Unreached          nobody: no connection could be made, so nothing was sent, and nobody else gets through
+      - NotYet             nobody: Ditio is well, and it is too early to tell what became of something
       - RateLimited        carries retry_after_seconds
       - BudgetSpent        nobody: too little of the request's time was left to start a call
     + PermanentError       a human: the person is parked, with Ditio's words
@@ -56,6 +58,8 @@ class TransientError(DeliveryError):
     """Trying again later may help.
 
     :param ambiguous: Ditio may have applied the write although no answer, or a 5xx, came back (rule R4).
+    :param cut_short: The call had so little time that its end says nothing about Ditio.
+    :param retry_after_seconds: What Ditio asked for, or None.
     """
 
     def __init__(
@@ -63,20 +67,31 @@ class TransientError(DeliveryError):
         message: str,
         *,
         ambiguous: bool = False,
+        cut_short: bool = False,
+        retry_after_seconds: float | None = None,
         status: int | None = None,
         request_id: str | None = None,
         seconds: float = 0.0,
     ) -> None:
         super().__init__(message, status=status, request_id=request_id, seconds=seconds)
         self.ambiguous = ambiguous
+        self.cut_short = cut_short
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Unreached(TransientError):
+    """No connection could be made, and nothing was sent (rule R3)."""
+
+
+class NotYet(TransientError):
+    """It is too early to tell what became of an earlier call: no fault of Ditio's (rule R4)."""
 
 
 class RateLimited(TransientError):
     """Ditio answered 429; ``retry_after_seconds`` is what it asked for, or None."""
 
     def __init__(self, message: str, *, retry_after_seconds: float | None, request_id: str | None = None) -> None:
-        super().__init__(message, status=429, request_id=request_id)
-        self.retry_after_seconds = retry_after_seconds
+        super().__init__(message, status=429, request_id=request_id, retry_after_seconds=retry_after_seconds)
 
 
 class BudgetSpent(TransientError):

@@ -24,7 +24,7 @@ from scim_bridge.domain.operations import (
     UpdateEmployment,
 )
 from scim_bridge.domain.person import Claim, ClaimKind, Standing
-from scim_bridge.errors import DeliveryError, OperationMissing, PermanentError, TransientError
+from scim_bridge.errors import DeliveryError, NotYet, OperationMissing, PermanentError
 from scim_bridge.plan.matching import holders_of, is_ours
 from scim_bridge.plan.rounds import Write
 from scim_bridge.plan.steps import owes_ending, plan_person
@@ -72,7 +72,7 @@ def find_linked(errand: Errand) -> FoundEmployee | None:
     if found is None and person.linked_at is not None:
         age = (errand.now() - person.linked_at).total_seconds()
         if age <= errand.tenant.read_lag_seconds:
-            raise TransientError(f"employee {person.employee_number} was created just now, and is not shown yet")
+            raise NotYet(f"employee {person.employee_number} was created just now, and is not shown yet")
     return found
 
 
@@ -162,7 +162,7 @@ def _note_refusal(
     if isinstance(error, OperationMissing):
         # A 404 means a missing operation only while the employee can be read (rule R1).
         if error.status is not None and errand.get(number) is None:
-            raise TransientError(f"employee {number} can't be read just now", status=error.status) from error
+            raise NotYet(f"employee {number} can't be read just now", status=error.status) from error
         errand.notes.append(Note(str(error), Reason.no_operation))
     else:
         errand.notes.append(refusal(error, operation))

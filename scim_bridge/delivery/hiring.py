@@ -11,7 +11,7 @@ from scim_bridge.domain.employment import open_employment
 from scim_bridge.domain.operations import CreateEmployee
 from scim_bridge.domain.ownership import Owner
 from scim_bridge.domain.person import Claim, ClaimKind, Creating
-from scim_bridge.errors import DeliveryError, PermanentError, TransientError
+from scim_bridge.errors import DeliveryError, NotYet, PermanentError, TransientError
 from scim_bridge.plan.adoption import agreeing_fields, how_to_adopt, may_adopt, why_not
 from scim_bridge.plan.matching import holders_of, is_what_we_created
 from scim_bridge.plan.rounds import Write
@@ -50,7 +50,7 @@ def _wait_for_certainty(errand: Errand, number: EmployeeNumber) -> None:
     """
     creating = errand.person.creating
     if creating is not None and creating.employee_number != number and not _is_certain(errand, creating):
-        raise TransientError("it is not certain yet whether an earlier creation took effect")
+        raise NotYet("it is not certain yet whether an earlier creation took effect")
 
 
 def find_created(errand: Errand) -> FoundEmployee | None:
@@ -86,7 +86,7 @@ def settle_absence(errand: Errand) -> None:
     creating = errand.person.creating
     if creating is not None:
         if not _is_certain(errand, creating):
-            raise TransientError("it is not certain yet whether an earlier creation took effect")
+            raise NotYet("it is not certain yet whether an earlier creation took effect")
         errand.store_creating(None)
     if not errand.person.is_tombstone:
         why = "inactive in Entra" if not errand.person.days.active else "the leave date is over"
@@ -201,6 +201,6 @@ def _refused(
     is_believed = earlier is None or _is_certain(errand, earlier)
     errand.store_creating(None if is_believed else earlier)
     if not is_believed:
-        raise TransientError(f"an earlier creation was never answered, and this one was refused ({error.words})")
+        raise NotYet(f"an earlier creation was never answered, and this one was refused ({error.words})")
     errand.notes.append(refusal(error, operation))
     return None

@@ -37,6 +37,9 @@ class DitioConfig:
     max_concurrency: int = 8
     """How many connections to Ditio are kept open for reuse, all threads together."""
 
+    requests_per_second: float | None = None
+    """How many calls may start in a second, all threads together; None for as many as there are."""
+
     operations: Mapping[OperationName, OperationSetting] = field(default_factory=dict)
     """Only what differs from `DEFAULT_OPERATIONS`."""
 

@@ -10,6 +10,7 @@ import requests
 from scim_bridge.ditio.config import DitioConfig
 from scim_bridge.ditio.network import PerThread, pooled_sessions
 from scim_bridge.ditio.operations import Operations
+from scim_bridge.ditio.pace import Pace
 from scim_bridge.ditio.paths import EMPLOYEES, segment
 from scim_bridge.ditio.refusals import error_of, unreadable
 from scim_bridge.ditio.responses import Received, employee_of, is_of_company, rows_of
@@ -38,6 +39,7 @@ class DitioClient:
         *,
         session_factory: Callable[[], requests.Session] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], datetime] = _now,
         new_id: Callable[[], str] = _new_id,
     ) -> None:
@@ -48,8 +50,11 @@ class DitioClient:
         :param new_id: Makes the ids that Ditio's support can find a call by.
         """
         sessions = PerThread(session_factory or pooled_sessions(config.max_concurrency))
-        self._tokens = Tokens(config, sessions=sessions, monotonic=monotonic, now=now)
-        self._session = DitioSession(config, tokens=self._tokens, sessions=sessions, monotonic=monotonic, new_id=new_id)
+        pace = Pace(config.requests_per_second, monotonic=monotonic, sleep=sleep)
+        self._tokens = Tokens(config, pace=pace, sessions=sessions, monotonic=monotonic, now=now)
+        self._session = DitioSession(
+            config, tokens=self._tokens, pace=pace, sessions=sessions, monotonic=monotonic, new_id=new_id
+        )
         self._operations = Operations(config, session=self._session, monotonic=monotonic, now=now)
         self._config = config
         self._now = now

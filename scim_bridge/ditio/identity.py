@@ -60,7 +60,8 @@ def fetch_token(
     except UNUSABLE_URL as exc:
         raise CredentialsRefused(f"{_WHAT}: DITIO__IDENTITY_URL is not a usable address") from exc
     except FAILURES as exc:
-        raise transient(exc, _WHAT, write=False, request_id=None, seconds=monotonic() - began) from exc
+        took = monotonic() - began
+        raise transient(exc, _WHAT, write=False, request_id=None, seconds=took, allowed=within) from exc
     except (ValueError, RecursionError) as exc:
         raise TransientError(f"{_WHAT}: the answer was not a JSON object with a token; {_CHECK_URL}") from exc
     return _token_of(answer)
@@ -90,7 +91,8 @@ def _raise_for(response: requests.Response, now: datetime) -> None:
         seconds = retry_after_seconds(response.headers.get("Retry-After"), now)
         raise RateLimited(f"{_WHAT}: it answered 429", retry_after_seconds=seconds)
     if status >= 500:
-        raise TransientError(f"{_WHAT}: it answered {status}", status=status)
+        seconds = retry_after_seconds(response.headers.get("Retry-After"), now)
+        raise TransientError(f"{_WHAT}: it answered {status}", status=status, retry_after_seconds=seconds)
     if 400 <= status <= 499 and status != 404:
         raise _refused(status)
     if not 200 <= status <= 299:

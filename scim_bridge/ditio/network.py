@@ -9,14 +9,21 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Timeout
 from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 
-from scim_bridge.errors import TransientError
+from scim_bridge.errors import TransientError, Unreached
 
 MAX_BYTES = 32 * 1024 * 1024
 _CHUNK = 64 * 1024
 
+TELLING_SECONDS = 2.0
+"""A call that had less time than this, and got no answer in it, says nothing about Ditio (rules A4, R3)."""
+
 
 class Unfinished(Exception):
     """An answer was given up while it was being read: too slow, or too large."""
+
+
+class TooSlow(Unfinished):
+    """The time was up before the answer was complete."""
 
 
 Failure = requests.RequestException | HTTPError | Unfinished
@@ -90,22 +97,31 @@ def read_body(response: requests.Response, *, until: float, monotonic: Callable[
         if len(body) > MAX_BYTES:
             raise Unfinished(f"the answer is larger than {MAX_BYTES // 1024 // 1024} MiB")
         if monotonic() > until:
-            raise Unfinished("the answer came too slowly")
+            raise TooSlow("the answer came too slowly")
     return bytes(body)
 
 
-def transient(exc: Failure, what: str, *, write: bool, request_id: str | None, seconds: float) -> TransientError:
+def transient(
+    exc: Failure, what: str, *, write: bool, request_id: str | None, seconds: float, allowed: float
+) -> TransientError:
     """The error for an exchange that failed on the way.
 
-    It is ambiguous for a write unless it is certain that nothing was sent (rule R4).
+    It is ambiguous for a write unless it is certain that nothing was sent (rule R4): then no connection could be
+    made, which is nobody's fault in particular, while one that was made and broke is the person's (rule R3).
 
     :param what: What was being done, as the beginning of a sentence.
+    :param allowed: Seconds that it might have taken.
     """
     never_sent = _never_sent(exc)
     call = f", request {request_id}" if request_id else ""
+    message = f"{what}: {_reason(exc, never_sent)} (after {seconds:.1f} s{call})"
+    cut_short = _is_late(exc) and allowed < TELLING_SECONDS
+    if never_sent and not cut_short:
+        return Unreached(message, request_id=request_id, seconds=seconds)
     return TransientError(
-        f"{what}: {_reason(exc, never_sent)} (after {seconds:.1f} s{call})",
+        message,
         ambiguous=write and not never_sent,
+        cut_short=cut_short,
         request_id=request_id,
         seconds=seconds,
     )
@@ -133,5 +149,8 @@ def _reason(exc: Failure, never_sent: bool) -> str:
         return "no connection could be made"
     if isinstance(exc, Unfinished):
         return str(exc)
-    late = isinstance(exc, requests.Timeout | ReadTimeoutError)
-    return "no answer in time" if late else "the connection broke"
+    return "no answer in time" if _is_late(exc) else "the connection broke"
+
+
+def _is_late(exc: Failure) -> bool:
+    return isinstance(exc, requests.Timeout | ReadTimeoutError | TooSlow)

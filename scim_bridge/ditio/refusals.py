@@ -80,7 +80,10 @@ def _error(received: Received, what: str, now: datetime, write: bool, operation:
         case _ if 400 <= status <= 499:
             return _refusal(received, what)
         case _ if status >= 500:
-            return TransientError(said, ambiguous=write, status=status, request_id=request_id)
+            seconds = retry_after_seconds(received.headers.get("Retry-After"), now)
+            return TransientError(
+                said, ambiguous=write, status=status, request_id=request_id, retry_after_seconds=seconds
+            )
         case _:
             cure = "DITIO__API_URL seems wrong: the API itself never redirects"
             return CredentialsRefused(f"{said}. {cure}", status=status, request_id=request_id)

@@ -9,6 +9,7 @@ from requests.auth import AuthBase
 
 from scim_bridge.ditio.config import DitioConfig
 from scim_bridge.ditio.network import FAILURES, UNUSABLE_URL, read_body, transient
+from scim_bridge.ditio.pace import Pace
 from scim_bridge.ditio.paths import joined
 from scim_bridge.ditio.responses import Received
 from scim_bridge.ditio.tokens import Tokens
@@ -40,6 +41,11 @@ class _Outgoing:
     def is_write(self) -> bool:
         return self.method != "GET"
 
+    @property
+    def least_seconds(self) -> float:
+        """With less time than this it does not start."""
+        return LEAST_SECONDS_FOR_A_WRITE if self.is_write else LEAST_SECONDS_FOR_A_READ
+
 
 class DitioSession:
     """Sends one request at a time for each thread; safe to share between threads."""
@@ -49,12 +55,14 @@ class DitioSession:
         config: DitioConfig,
         *,
         tokens: Tokens,
+        pace: Pace,
         sessions: Callable[[], requests.Session],
         monotonic: Callable[[], float],
         new_id: Callable[[], str],
     ) -> None:
         self._config = config
         self._tokens = tokens
+        self._pace = pace
         self._sessions = sessions
         self._monotonic = monotonic
         self._new_id = new_id
@@ -91,6 +99,7 @@ class DitioSession:
         return received
 
     def _exchange(self, call: _Outgoing, token: str) -> Received:
+        self._pace.keep(until=None if call.until is None else call.until - call.least_seconds)
         began, seconds = self._monotonic(), self._time_for(call)
         try:
             with self._sessions().request(
@@ -109,8 +118,9 @@ class DitioSession:
             raise CredentialsRefused(f"{call.what}: DITIO__API_URL is not a usable address") from exc
         except FAILURES as exc:
             took = self._monotonic() - began
-            error = transient(exc, call.what, write=call.is_write, request_id=call.request_id, seconds=took)
-            raise error from exc
+            raise transient(
+                exc, call.what, write=call.is_write, request_id=call.request_id, seconds=took, allowed=seconds
+            ) from exc
         request_id = _request_id(response.headers) or call.request_id
         return Received(response.status_code, response.headers, body, request_id, self._monotonic() - began)
 
@@ -119,7 +129,7 @@ class DitioSession:
         if call.until is None:
             return self._config.timeout_seconds
         left = call.until - self._monotonic()
-        if left < (LEAST_SECONDS_FOR_A_WRITE if call.is_write else LEAST_SECONDS_FOR_A_READ):
+        if left < call.least_seconds:
             raise BudgetSpent(f"{call.what}: only {max(left, 0.0):.2f} s were left; nothing was sent")
         return min(self._config.timeout_seconds, left)
 

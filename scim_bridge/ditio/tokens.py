@@ -9,6 +9,8 @@ import requests
 
 from scim_bridge.ditio.config import DitioConfig
 from scim_bridge.ditio.identity import Token, fetch_token
+from scim_bridge.ditio.network import TELLING_SECONDS
+from scim_bridge.ditio.pace import Pace
 from scim_bridge.errors import CredentialsRefused, DeliveryError, RateLimited, TransientError
 
 EARLY_SECONDS = 60.0
@@ -29,11 +31,13 @@ class Tokens:
         self,
         config: DitioConfig,
         *,
+        pace: Pace,
         sessions: Callable[[], requests.Session],
         monotonic: Callable[[], float],
         now: Callable[[], datetime],
     ) -> None:
         self._config = config
+        self._pace = pace
         self._sessions = sessions
         self._monotonic = monotonic
         self._now = now
@@ -61,7 +65,8 @@ class Tokens:
         fetches_ended = self._fetches_ended
         until = self._monotonic() + within
         if not self._lock.acquire(timeout=max(0.0, within)):
-            raise TransientError("another thread is still asking for Ditio's token, and this call's time is up")
+            message = "another thread is still asking for Ditio's token, and this call's time is up"
+            raise TransientError(message, cut_short=within < TELLING_SECONDS)
         try:
             if (text := self._usable(rejected)) is not None:
                 return text
@@ -80,7 +85,11 @@ class Tokens:
 
     def _fetch(self, within: float) -> str:
         if within <= 0:
-            raise TransientError("the time for this call was spent on waiting for Ditio's token")
+            message = "the time for this call was spent on waiting for Ditio's token"
+            raise TransientError(message, cut_short=True)
+        began = self._monotonic()
+        self._pace.keep(until=began + within)
+        within -= self._monotonic() - began
         began = self._monotonic()
         self._refusal = None
         try:

@@ -76,6 +76,7 @@ class World:
             self.config(**changes),
             session_factory=self.session,
             monotonic=self.clock.monotonic,
+            sleep=self.clock.passes,
             now=self.clock.now,
             new_id=self._new_id,
         )
