@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import requests
 from scim2_models import ScimProvider
 
+from scim_bridge.delivery.calls import LEASE_MARGIN_SECONDS
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.inline import Inline
 from scim_bridge.delivery.intake import Intake
@@ -52,14 +53,15 @@ class Parts:
         """The intake of one request. :param queues_only: Nobody is delivered while it waits (rule A4: `/Bulk`)."""
         return Intake(self.database, self.tenants[tenant], request_id, self.new_id, queues_only=queues_only)
 
-    def worker(self) -> Worker:
-        """A worker for all tenants."""
-        return Worker(list(self.convergences.values()), self.new_id)
+    def worker(self, *, places: int | None = None) -> Worker:
+        """A worker for all tenants. :param places: How many it delivers at a time; None as the settings say."""
+        return Worker(list(self.convergences.values()), self.new_id, places)
 
 
 def open_database(settings: Settings, *, clock: Callable[[], datetime] | None = None) -> Database:
     """The database of the settings."""
-    return Database(settings.database.url, clock=clock, pool_size=settings.server.threads + 2)
+    threads = max(settings.server.threads, settings.ditio.max_concurrency)
+    return Database(settings.database.url, clock=clock, pool_size=threads + 2)
 
 
 def build(
@@ -143,7 +145,16 @@ def _tenant(settings: Settings, client: Ditio) -> Tenant:
         inline_seconds=delivery.inline_seconds,
         read_lag_seconds=settings.ditio.read_lag_seconds,
         call_seconds=settings.ditio.timeout_seconds,
+        places=_places(settings),
     )
+
+
+def _places(settings: Settings) -> int:
+    """How many people a worker delivers at a time: no more than the pace lets through before a lease grows old."""
+    ditio = settings.ditio
+    if ditio.requests_per_second is None:
+        return ditio.max_concurrency
+    return max(1, min(ditio.max_concurrency, int(ditio.requests_per_second * LEASE_MARGIN_SECONDS / 2)))
 
 
 def _ditio_config(settings: Settings) -> DitioConfig:
@@ -163,5 +174,6 @@ def _ditio_config(settings: Settings) -> DitioConfig:
         send_company_id=ditio.send_company_id,
         timeout_seconds=ditio.timeout_seconds,
         max_concurrency=ditio.max_concurrency,
+        requests_per_second=ditio.requests_per_second,
         operations=operations,
     )

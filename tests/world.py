@@ -142,7 +142,8 @@ class World:
 
     @property
     def worker(self) -> Worker:
-        return self.parts.worker()
+        """One person after another: stories have an order."""
+        return self.parts.worker(places=1)
 
     def restarts_with(self, **settings: dict[str, Any]) -> None:
         """The bridge is restarted with other settings, on the same database."""

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import date
-from typing import Any
+from datetime import date, datetime
+from typing import Any, cast
 
 import click
 from sqlalchemy import Row
@@ -13,11 +13,13 @@ from scim_bridge.bootstrap import build_rules
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, print_json, print_rows, tenant_option
 from scim_bridge.cli.paragraphs import instant, print_paragraph
-from scim_bridge.domain.delivery_state import Reason, State
+from scim_bridge.domain.breaker import Breaker
+from scim_bridge.domain.delivery_state import STUCK_AFTER, Reason, State
 from scim_bridge.domain.explanations import explained
 from scim_bridge.errors import NotFound
 from scim_bridge.mapping.from_scim import wish_from_user
 from scim_bridge.mapping.rules import Rules
+from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People
 
@@ -77,8 +79,9 @@ def list_command(options: Options, tenant: str, format: Format) -> None:
     with options.database() as database, database.read() as connection:
         now = database.now(connection)
         found = Outbox(connection, tenant, now).waiting()
+        breaker = Breakers(connection, tenant, now).get()
     today = now.astimezone(rules.zone).date()
-    rows = [_row(each, rules, today) for each in found]
+    rows = [{**_row(each, rules, today), "detail": _detail(each, breaker, now)} for each in found]
     if format == "json":
         print_json(rows)
     elif not rows:
@@ -94,7 +97,8 @@ def list_command(options: Options, tenant: str, format: Format) -> None:
 def retry(options: Options, person: str | None, tenant: str) -> None:
     """Try again at once: whoever is due or parked, or held for a claim, an operation or data.
 
-    A worker then delivers them.
+    A worker then delivers them, also where Ditio was not called because of trouble with it: it is called
+    again until the next fault.
 
     \b
     Examples:
@@ -108,6 +112,8 @@ def retry(options: Options, person: str | None, tenant: str) -> None:
             if record is None:
                 raise NotFound(f"nobody has the employee number or user name {person!r}")
             person_id = record.person.id
+        # Before anybody is locked: that is the order in which all of them do it.
+        Breakers(connection, tenant, database.now(connection)).close_by_operator()
         retried = Outbox(connection, tenant, database.now(connection)).retry(person_id)
     click.echo(f"{retried} made due")
 
@@ -123,12 +129,23 @@ def _tell(found: Sequence[Row[Any]], rows: Sequence[dict[str, object]]) -> None:
         reason = f", {person.reason}" if person.reason else ""
         tries = f", {person.attempts} failed {'try' if person.attempts == 1 else 'tries'}" if person.attempts else ""
         print_paragraph(f"{person.state}{reason}, since {instant(person.state_since)}{tries}", first="  ", indent="  ")
-        if person.detail:
-            print_paragraph(person.detail, first="  Detail: ", indent="    ")
+        if row["detail"]:
+            print_paragraph(str(row["detail"]), first="  Detail: ", indent="    ")
         explanation = explained(State(person.state), Reason(person.reason) if person.reason else None)
         if explanation is not None:
             print_paragraph(explanation.meaning, first="  Meaning: ", indent="    ")
             print_paragraph(explanation.cure, first="  Cure: ", indent="    ")
+
+
+def _detail(found: Row[Any], breaker: Breaker, now: datetime) -> str | None:
+    """What stands in the way; for who is due also what stands in everybody's, and how long he has waited (rule R3)."""
+    if found.state != State.due:
+        return cast("str | None", found.detail)
+    detail = breaker.told_to(found.detail, now)
+    if found.due_since is None or now - found.due_since < STUCK_AFTER:
+        return detail
+    hours = int((now - found.due_since).total_seconds() // 3600)
+    return f"stuck-delivery, due for {hours} hours: {detail or 'nobody has tried yet; see that a worker runs'}"
 
 
 def _row(found: Row[Any], rules: Rules, today: date) -> dict[str, object]:

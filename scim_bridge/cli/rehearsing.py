@@ -86,7 +86,7 @@ class Rehearsing:
             before = People(connection, self.tenant).of_user(user_id)
             tenant, person = parts.tenants[self.tenant], before.person if before else None
             wish = tenant.wish(document, person, tenant.today(parts.database.now(connection)))
-        parts.worker().run_until_idle()
+        parts.worker(places=1).run_until_idle()
         with parts.database.read() as connection:
             record = People(connection, self.tenant).of_user(user_id)
         if record is None:

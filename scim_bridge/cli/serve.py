@@ -10,6 +10,7 @@ from scim_bridge import logs
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.bind import Address, address_of, bind_option, listen
 from scim_bridge.cli.context import Options
+from scim_bridge.settings.shares import of_web_process
 from scim_bridge.storage.schema import upgrade
 from scim_bridge.web.app import create_app
 from scim_bridge.web.wsgi import DeliveryWorker, Server
@@ -23,7 +24,7 @@ def serve(options: Options, bind: Address | None, without_worker: bool) -> None:
     """Answer Entra, and deliver to Ditio.
 
     Brings the database to the schema of this version first. On SIGTERM the requests in flight are answered
-    and the person in hand is delivered; then it ends.
+    and the people in hand are delivered; then it ends.
 
     \b
     Examples:
@@ -41,8 +42,10 @@ def serve(options: Options, bind: Address | None, without_worker: bool) -> None:
     address = address_of(listener)
     base_url = settings.server.base_url or f"http://{address}"
 
+    web_settings = of_web_process(settings, with_worker=not without_worker)
+
     def make_app() -> Flask:
-        return create_app(build(settings, bind=str(address)))
+        return create_app(build(web_settings, bind=str(address)))
 
     def when_ready() -> None:
         click.echo(f"Listening on http://{address}. Entra's Tenant URL is {base_url}/scim/v2")

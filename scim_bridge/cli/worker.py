@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from scim_bridge import logs
 from scim_bridge.bootstrap import build, open_database
 from scim_bridge.cli.context import Options
+from scim_bridge.settings.shares import of_worker
 from scim_bridge.storage.schema import require_current
 
 IDLE_SECONDS = 0.5
@@ -27,13 +28,15 @@ log = logs.get_logger(__name__)
 @click.option(
     "--until-idle", is_flag=True, help="Stop when nothing is due, or all that is due waits to be tried again."
 )
-@click.option("--parent", metavar="PID", type=int, hidden=True, help="Stop when this is not the parent any more.")
+@click.option(
+    "--parent", metavar="PID", type=int, hidden=True, help="`serve`: stop when it is not the parent any more."
+)
 @click.pass_obj
 def worker(options: Options, until_idle: bool, parent: int | None) -> None:
     """Deliver what is due.
 
-    `serve` runs one by itself. Any number may run, on any number of machines. On SIGTERM it delivers the
-    person in hand, then stops.
+    `serve` runs one by itself. Any number may run, on any number of machines; each delivers several
+    people at a time, as DITIO__MAX_CONCURRENCY says. On SIGTERM it delivers those in hand, then stops.
 
     \b
     Examples:
@@ -51,7 +54,8 @@ def worker(options: Options, until_idle: bool, parent: int | None) -> None:
     stop.on_signals()
     database = open_database(settings)
     try:
-        delivering = build(settings, database=database).worker()
+        share = settings if parent is None else of_worker(settings)
+        delivering = build(share, database=database).worker()
         log.info("worker.started")
         through_trouble(lambda: require_current(database), stop)
         through_trouble(lambda: delivering.run(stop, lambda: time.sleep(IDLE_SECONDS)), stop)

@@ -52,6 +52,13 @@ class Errand:
     leased_until: float
     """When the lease ends, on the budget's monotonic clock."""
 
+    attempts: int = 0
+    jitter: float = 0.0
+    is_probe: bool = False
+    """Whether the breaker is open, and this is the one who is tried (rule D2)."""
+
+    has_called: bool = False
+
     notes: list[Note] = field(default_factory=list)
     last_day: date | None = None
     """The day that has to be over before the employment is ended (rule L5); None where nothing waits for a day."""
@@ -85,6 +92,11 @@ class Errand:
         self._keep_lease()
         rows = self.tenant.ditio.search(text, within=self.budget.left())
         return [self._read(row) for row in rows if _has_number(row)]
+
+    def check(self) -> None:
+        """Read something that concerns nobody. :raises DeliveryError: what is wrong with Ditio as a whole (rule R2)."""
+        self._keep_lease()
+        self.tenant.ditio.check(within=self.budget.left())
 
     def send(self, operation: Operation, number: EmployeeNumber) -> Mapping[Field, Value | None]:
         """Do something to an employee. What is acknowledged afterwards is committed together with the history.
@@ -205,6 +217,7 @@ class Errand:
 
     def _keep_lease(self) -> None:
         """See that the lease outlasts the next call. :raises LeaseLost: somebody else has it."""
+        self.has_called = True
         left = self.budget.left()
         longest = self.tenant.call_seconds if left is None else min(self.tenant.call_seconds, left)
         if self.leased_until - self.budget.monotonic() < longest + 1:

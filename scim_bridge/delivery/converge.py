@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from scim_bridge.delivery.aligning import align
 from scim_bridge.delivery.aside import aside_note
+from scim_bridge.delivery.breaker import Gate, tested, try_again
 from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.claiming import claim_wanted, settle_claims
@@ -22,9 +23,10 @@ from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant
 from scim_bridge.delivery.undo import Undo
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.person import PersonId
-from scim_bridge.errors import BudgetSpent, CredentialsRefused, DeliveryError, LeaseLost, PermanentError, TransientError
+from scim_bridge.errors import CredentialsRefused, DeliveryError, LeaseLost, PermanentError, TransientError
 from scim_bridge.logs import get_logger
 from scim_bridge.plan.leaving import is_still_active
+from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database, is_out_of_reach, loggable, repeated
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
@@ -82,7 +84,9 @@ class Convergence:
         if errand is None:
             return False
         outcome = self._attempt(errand)
-        return repeated(lambda: self._settle(errand, outcome, undo))
+        moved_on = repeated(lambda: self._settle(errand, outcome, undo))
+        Gate(self.database, self.tenant.name).learn(errand, outcome)
+        return moved_on
 
     def _begin(self, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str) -> Errand | None:
         """Load what is known, and claim what is wanted."""
@@ -91,7 +95,12 @@ class Convergence:
             if record is None or record.lease != lease:
                 return None
             now = self.database.now(connection)
+            breaker = Breakers(connection, self.tenant.name, now).get()
+            is_probe = breaker.is_open and breaker.probe_lease == lease
+            if not is_probe and not breaker.lets_through(now):
+                return None  # It opened after the lease was taken.
             errand = self._errand(connection, record, now, lease, leased_until, budget, cause)
+            errand.is_probe = is_probe
             errand.notes += claim_wanted(connection, self.tenant, errand.person, errand.wish, errand.today)
             if errand.waits_for_claim:
                 tell_the_rest(connection, self.tenant, person_id, now)
@@ -122,6 +131,8 @@ class Convergence:
             request_id=record.request_id,
             user_name=_user_name(document),
             leased_until=leased_until,
+            attempts=record.attempts,
+            jitter=self.random(),
         )
 
     def _attempt(self, errand: Errand) -> Outcome:
@@ -129,8 +140,10 @@ class Convergence:
             self._bring_about(errand)
         except PermanentError as error:  # A read that Ditio refuses; a refused write is noted where it is sent.
             errand.notes.append(refusal(error))
+        except CredentialsRefused as error:
+            return tested(errand, error)
         except DeliveryError as error:
-            return TryAgain(error, tuple(errand.notes))
+            return try_again(errand, error)
         is_owed = is_still_active(
             errand.person, self.tenant.policy, errand.today, awaits_last_day=errand.last_day is not None
         )
@@ -171,15 +184,14 @@ class Convergence:
             History(connection, name, now).add(errand.person.id, *errand.unwritten, _entry(errand, outcome))
             moved_on = record.revision != errand.revision
             if isinstance(outcome, TryAgain):
-                delay = delay_seconds(outcome.error, record.attempts, self.random())
                 if not moved_on:
                     Outbox(connection, name, now).try_again(
                         errand.person.id,
-                        after_seconds=delay,
+                        after_seconds=outcome.retry.after_seconds,
                         detail=f"waits for Ditio: {outcome.error}"[:MAX_DETAIL],
-                        failed=not isinstance(outcome.error, BudgetSpent),
+                        failed=outcome.retry.is_failure,
                     )
-                self._log(errand, "delivery.retry", outcome, delay)
+                self._log_retry(errand, outcome)
                 return False
             if undo and told and not moved_on and undo.take_back(connection, errand, record, told, now):
                 moved_on = True  # He is due with what was before.
@@ -194,7 +206,7 @@ class Convergence:
                     People(connection, name).forget(errand.person.id)
         if undo is not None:
             undo.confirm()
-        self._log(errand, "delivery.settled", outcome, None)
+        log.info("delivery.settled", person_id=errand.person.id, state=outcome.state, reason=outcome.reason)
         return moved_on and errand.budget.allows_write()
 
     def _back_off(self, person_id: PersonId, lease: str) -> None:
@@ -218,20 +230,14 @@ class Convergence:
         with self.database.write() as connection:
             Outbox(connection, self.tenant.name, self.database.now(connection)).release(person_id, lease)
 
-    def _log(self, errand: Errand, event: str, outcome: Outcome, delay: float | None) -> None:
-        if isinstance(outcome, TryAgain):
-            log.warning(
-                event,
-                person_id=errand.person.id,
-                error=type(outcome.error).__name__,
-                status=outcome.error.status,
-                retry_in_seconds=round(delay or 0.0, 1),
-            )
-            if isinstance(outcome.error, CredentialsRefused):
-                # About the API client, not about a person: said in full, for the operator who reads the log.
-                log.error("ditio.credentials_refused", cause=str(outcome.error))
-        else:
-            log.info(event, person_id=errand.person.id, state=outcome.state, reason=outcome.reason)
+    def _log_retry(self, errand: Errand, outcome: TryAgain) -> None:
+        log.warning(
+            "delivery.retry",
+            person_id=errand.person.id,
+            error=type(outcome.error).__name__,
+            status=outcome.error.status,
+            retry_in_seconds=round(outcome.retry.after_seconds, 1),
+        )
 
 
 def _user_name(document: JsonObject | None) -> str:

@@ -22,6 +22,7 @@ from scim_bridge.plan.diff import as_found, is_covered
 from scim_bridge.plan.leaving import awaited_last_day, wakes_on
 from scim_bridge.plan.steps import plan_person
 from scim_bridge.scim.reading import active_of
+from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
@@ -222,11 +223,13 @@ class Intake:
     def _due(
         self, connection: Connection, person_id: PersonId, now: datetime, what: str, undoable: Undoable | None = None
     ) -> Ticket:
-        is_inline = self.tenant.inline_seconds > 0 and not self.queues_only
+        breaker = Breakers(connection, self.tenant.name, now).get()
+        # While Ditio is not to be called, nobody waits for it (rule D2).
+        is_inline = self.tenant.inline_seconds > 0 and not self.queues_only and breaker.lets_through(now)
         lease = self.new_id() if is_inline else None
         seconds = self.tenant.inline_seconds + LEASE_MARGIN_SECONDS
         granted = Outbox(connection, self.tenant.name, now).mark_due(
-            person_id, request_id=self.request_id, lease=lease, lease_seconds=seconds
+            person_id, request_id=self.request_id, lease=lease, lease_seconds=seconds, detail=breaker.told(now)
         )
         self._remember(connection, person_id, now, what)
         return Ticket(person_id, lease if granted else None, seconds, undoable)

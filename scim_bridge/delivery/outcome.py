@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from scim_bridge.delivery.retry import Retry
 from scim_bridge.domain.delivery_state import SHOULD_BE_INACTIVE, Reason, State, state_of
 from scim_bridge.domain.employee import Field
 from scim_bridge.errors import DeliveryError
@@ -13,6 +14,7 @@ WEIGHT = (
     Reason.hands_off,
     Reason.gone,
     Reason.refused,
+    Reason.out_of_reach,
     Reason.not_converging,
     Reason.claimed,
     Reason.no_operation,
@@ -86,6 +88,7 @@ class TryAgain:
     """Something stood in the way that may pass; what was done so far is kept."""
 
     error: DeliveryError
+    retry: Retry
     notes: tuple[Note, ...] = field(default=())
 
 

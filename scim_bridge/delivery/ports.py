@@ -19,5 +19,8 @@ class Ditio(Protocol):
     def search(self, text: str, *, within: float | None = None) -> list[JsonObject]:
         """Employees found by free text; not exact, so filter what comes back."""
 
+    def check(self, *, within: float | None = None) -> None:
+        """Read something cheap that concerns nobody: whether Ditio accepts this API client at all (rule R2)."""
+
     def send(self, call: Call, *, within: float | None = None) -> Answer:
         """Do something to an employee."""

@@ -33,6 +33,9 @@ class Tenant:
     call_seconds: float = 20.0
     """The longest that one call to Ditio may take; a lease has to outlast it (rule D1)."""
 
+    places: int = 8
+    """How many people one worker process delivers at a time."""
+
     def today(self, now: datetime) -> date:
         """The calendar day in the company's time zone."""
         return now.astimezone(self.rules.zone).date()

@@ -1,83 +1,170 @@
-"""The worker: delivers whoever is due, one after another; any number of workers may run."""
+"""The worker: delivers whoever is due, several at a time; any number of workers may run (rules D1, D2)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
+from scim_bridge.delivery.breaker import Gate
 from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.calls import LEASE_MARGIN_SECONDS
 from scim_bridge.delivery.converge import Convergence
-from scim_bridge.logs import get_logger
+from scim_bridge.delivery.turns import Turns
+from scim_bridge.storage.database import repeated
 from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.outbox import Leased, Outbox
 
-log = get_logger(__name__)
+T = TypeVar("T")
 
 WAKE_EVERY_SECONDS = 30.0
 """How often a worker looks for people whose day has come (rule L2)."""
 
+GLANCE_SECONDS = 0.5
+"""How long a worker waits at most for a place before it asks again whether it is to stop."""
+
+MAX_PLACES = 64
+"""How many threads one process has at most, however many tenants it delivers for."""
+
+
+class _InPlace(Executor):
+    """A pool of the one thread that asks: a database in memory is each thread's own."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Do it at once."""
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # Raised by whoever asks the future, as with a thread.
+            future.set_exception(error)
+        return future
+
+
+@dataclass(slots=True)
+class _Crew:
+    """The deliveries under way, each in a thread of its own where there are several places."""
+
+    pool: Executor
+    turns: Turns
+    running: set[Future[None]] = field(default_factory=set)
+
+    def send(self, tenant: str, work: Callable[[], None]) -> None:
+        """Start a delivery in a free place."""
+        self.turns.take(tenant)
+        self.running.add(self.pool.submit(self._do, tenant, work))
+
+    def settle(self, seconds: float | None) -> None:
+        """Wait until one of them is over, if any is under way, and raise what it raised.
+
+        :param seconds: How long to wait; None for as long as it takes.
+        """
+        done, self.running = wait(self.running, timeout=seconds, return_when=FIRST_COMPLETED)
+        for each in done:
+            each.result()
+
+    def _do(self, tenant: str, work: Callable[[], None]) -> None:
+        try:
+            work()
+        finally:
+            self.turns.give_back(tenant)
+
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Takes due people under a lease and delivers them, for all tenants in turn."""
+    """Takes due people under a lease each and delivers them, for all tenants in turn.
+
+    :param places: How many are delivered at a time; None for what the tenants' settings allow together.
+    """
 
     convergences: Sequence[Convergence]
     new_id: Callable[[], str]
-
-    def run_once(self) -> bool:
-        """Deliver one person of each tenant. Whether there was anybody."""
-        served = [self._serve(convergence) for convergence in self.convergences]
-        return any(served)
+    places: int | None = None
 
     def run_until_idle(self) -> int:
         """Deliver until nothing is due, or all that is due waits in back-off. How many deliveries were made."""
         self.wake()
         delivered = 0
-        while self.run_once():
-            delivered += 1
-        return delivered
+        with self._pool() as pool:
+            crew = _Crew(pool, self._turns())
+            while True:
+                if self._serve_next(crew):
+                    delivered += 1
+                elif crew.running:
+                    crew.settle(None)  # Whoever is delivered now may be due again then.
+                else:
+                    return delivered
 
     def run(self, stop: Callable[[], bool], pause: Callable[[], None]) -> None:
-        """Deliver until `stop` says so; `pause` waits a moment when nobody is due."""
+        """Deliver until `stop` says so, and whoever is in hand to the end.
+
+        :param pause: Waits a moment; called when nobody is due.
+        :raises SQLAlchemyError: the database is out of reach; whoever is in hand has come to an end.
+        """
         woke_at = float("-inf")
-        while not stop():
-            now = self.convergences[0].monotonic()
-            if now - woke_at >= WAKE_EVERY_SECONDS:
-                self.wake()
-                woke_at = now
-            if not self.run_once():
-                pause()
+        with self._pool() as pool:
+            crew = _Crew(pool, self._turns())
+            while not stop():
+                now = self.convergences[0].monotonic()
+                if now - woke_at >= WAKE_EVERY_SECONDS:
+                    self.wake()
+                    woke_at = now
+                if self._serve_next(crew):
+                    crew.settle(0)
+                elif crew.turns.candidates():
+                    crew.settle(0)
+                    pause()
+                else:
+                    crew.settle(GLANCE_SECONDS)
+        crew.settle(0)
 
     def wake(self) -> int:
         """Mark those due whose leave date is over (rule L2), or for how long they were put aside (D6). How many."""
         return sum(self._wake(convergence) for convergence in self.convergences)
 
-    def _serve(self, convergence: Convergence) -> bool:
-        leased = self._lease(convergence)
-        if leased is None:
-            return False
+    def _serve_next(self, crew: _Crew) -> bool:
+        """Start to deliver somebody of the first tenant in turn who has anybody. Whether there was one."""
+        tenants = {convergence.tenant.name: convergence for convergence in self.convergences}
+        for name in crew.turns.candidates():
+            leased = self._lease(tenants[name])
+            if leased is not None:
+                self._start(crew, tenants[name], leased)
+                return True
+        return False
+
+    def _start(self, crew: _Crew, convergence: Convergence, leased: Leased) -> None:
+        began = convergence.monotonic()
         seconds = convergence.tenant.call_seconds + LEASE_MARGIN_SECONDS
-        convergence.deliver(
-            leased.person_id,
-            leased.lease,
-            lease_seconds=seconds,
-            budget=Budget(convergence.monotonic),
-            cause="worker",
-        )
-        return True
+
+        def deliver() -> None:
+            convergence.deliver(
+                leased.person_id,
+                leased.lease,
+                lease_seconds=seconds - (convergence.monotonic() - began),
+                budget=Budget(convergence.monotonic),
+                cause="worker",
+            )
+
+        crew.send(convergence.tenant.name, deliver)
 
     def _lease(self, convergence: Convergence) -> Leased | None:
-        database, tenant = convergence.database, convergence.tenant
-        with database.read() as connection:
-            # Looking takes no lock: an idle worker is in nobody's way.
-            if not Outbox(connection, tenant.name, database.now(connection)).has_work():
-                return None
-        with database.write() as connection:
-            outbox = Outbox(connection, tenant.name, database.now(connection))
-            return outbox.lease_next(self.new_id(), tenant.call_seconds + LEASE_MARGIN_SECONDS)
+        gate = Gate(convergence.database, convergence.tenant.name)
+        return gate.lease_next(self.new_id(), convergence.tenant.call_seconds + LEASE_MARGIN_SECONDS)
+
+    def _limits(self) -> dict[str, int]:
+        return {convergence.tenant.name: convergence.tenant.places for convergence in self.convergences}
+
+    def _places(self) -> int:
+        return self.places or min(MAX_PLACES, sum(self._limits().values()))
+
+    def _turns(self) -> Turns:
+        return Turns(self._limits(), self._places())
+
+    def _pool(self) -> Executor:
+        places = self._places()
+        return _InPlace() if places == 1 else ThreadPoolExecutor(places, thread_name_prefix="delivery")
 
     def _wake(self, convergence: Convergence) -> int:
         woken = 0
-        while batch := self._wake_some(convergence):
+        while batch := repeated(lambda: self._wake_some(convergence)):
             woken += batch
         return woken
 

@@ -1,7 +1,7 @@
 """How far the delivery of a person has come (rule D3)."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -29,10 +29,14 @@ class Reason(StrEnum):
     refused = "refused"
     gone = "gone"
     not_converging = "not-converging"
+    out_of_reach = "out-of-reach"
 
 
 SHOULD_BE_INACTIVE = "should-be-inactive"
 """What the detail of a leaver begins with who is still active in Ditio; he is shown before anybody else (rule L6)."""
+
+STUCK_AFTER = timedelta(hours=24)
+"""Who is due for longer than this is listed as `stuck-delivery`; never dropped (rule R3)."""
 
 HELD = frozenset({Reason.incomplete, Reason.claimed, Reason.no_operation, Reason.hands_off})
 

@@ -95,7 +95,13 @@ class Ditio(Section):
     employee was created after an answer was lost is not decided sooner."""
 
     max_concurrency: int = Field(default=8, ge=1)
-    """The most calls to Ditio at a time, for each process."""
+    """The most calls to Ditio at a time, for each process that is started: `serve` divides it among its own
+    (the web processes and the delivery worker, each at least one), and each further `worker` has all of it."""
+
+    requests_per_second: float | None = Field(default=None, ge=0.1, allow_inf_nan=False, examples=[10.0])
+    """The most calls to Ditio in a second, tokens included, for each process that is started: `serve`
+    divides it among its own, and each further `worker` has all of it. Not set: as many as there are; where
+    Ditio says 429, it is obeyed in any case."""
 
     operations: Operations = Operations()
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, func, or_, select
 
 from scim_bridge.domain.delivery_state import State
+from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.outbox import Outbox, Status
 from scim_bridge.storage.tables import history, people, tokens
 
@@ -44,6 +45,9 @@ class Figures:
     calls: Mapping[str, Calls] = field(default_factory=dict)
     """By the operation asked of Ditio; reads are not kept, and so not here."""
 
+    is_open: bool = False
+    """Whether the breaker is: Ditio is called for nobody but one person now and then."""
+
     token_seconds: float | None = None
     """Until the last of the tokens that count ends; None where one never does, or there is none."""
 
@@ -63,6 +67,7 @@ def figures_of(connection: Connection, tenant: str, now: datetime) -> Figures:
         held=by_reason[State.held],
         parked=by_reason[State.parked],
         calls=_calls(connection, tenant, now),
+        is_open=Breakers(connection, tenant, now).get().is_open,
         token_seconds=_token_seconds(connection, tenant, now),
     )
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, func, or_, select, update
+from sqlalchemy import Connection, Row, and_, case, func, or_, select, true, update
 
 from scim_bridge.domain.delivery_state import SHOULD_BE_INACTIVE, Reason, State
 from scim_bridge.domain.person import PersonId
@@ -48,6 +48,7 @@ class Outbox:
         request_id: str | None = None,
         lease: str | None = None,
         lease_seconds: float = 0,
+        detail: str | None = None,
     ) -> bool:
         """Say that a person has to be delivered. Whether the lease asked for was granted.
 
@@ -56,7 +57,7 @@ class Outbox:
         values: dict[str, Any] = {
             "state": State.due,
             "reason": None,
-            "detail": None,
+            "detail": detail,
             "state_since": case((people.c.state == State.due, people.c.state_since), else_=self._now),
             "due_since": func.coalesce(case((people.c.state == State.due, people.c.due_since)), self._now),
             "due_at": self._now,
@@ -78,11 +79,14 @@ class Outbox:
         )
         return taken.rowcount == 1
 
-    def lease_next(self, lease: str, seconds: float) -> Leased | None:
-        """Lease whoever has waited longest among those whose time has come; None where there is nobody."""
+    def lease_next(self, lease: str, seconds: float, *, is_probe: bool = False) -> Leased | None:
+        """Lease whoever has waited longest among those whose time has come; None where there is nobody.
+
+        :param is_probe: Nobody's back-off counts: the breaker has one of its own (rule D2).
+        """
         candidate = (
             select(people.c.id)
-            .where(self._has_come())
+            .where(self._has_come(is_probe=is_probe))
             .order_by(people.c.due_at)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -144,7 +148,7 @@ class Outbox:
         """
         self._connection.execute(
             update(people)
-            .where(self._is(person_id))
+            .where(self._is(person_id), people.c.state == State.due)
             .values(
                 due_at=self._now + timedelta(seconds=after_seconds),
                 attempts=people.c.attempts + (1 if failed else 0),
@@ -187,9 +191,9 @@ class Outbox:
             self.mark_due(PersonId(row.id))
         return len(rows)
 
-    def has_work(self) -> bool:
-        """Whether anybody is due whose time has come and whom nobody delivers."""
-        query = select(people.c.id).where(self._has_come()).limit(1)
+    def has_work(self, *, is_probe: bool = False) -> bool:
+        """Whether anybody is due whose time has come and whom nobody delivers; see `lease_next`."""
+        query = select(people.c.id).where(self._has_come(is_probe=is_probe)).limit(1)
         return self._connection.execute(query).first() is not None
 
     def status(self) -> Status:
@@ -226,11 +230,11 @@ class Outbox:
         )
         return list(self._connection.execute(query))
 
-    def _has_come(self) -> Any:
+    def _has_come(self, *, is_probe: bool) -> Any:
         return and_(
             people.c.tenant == self._tenant,
             people.c.state == State.due,
-            people.c.due_at <= self._now,
+            true() if is_probe else people.c.due_at <= self._now,
             or_(people.c.leased_until.is_(None), people.c.leased_until <= self._now),
         )
 

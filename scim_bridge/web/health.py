@@ -1,12 +1,15 @@
 """`/healthz`: the process answers. `/readyz`: writes can be accepted (rule D7)."""
 
 from dataclasses import asdict
+from datetime import datetime
 
 from flask import Blueprint, Response, jsonify, request
 from sqlalchemy.exc import SQLAlchemyError
 
+from scim_bridge.domain.breaker import Breaker
 from scim_bridge.errors import SchemaOutdated
 from scim_bridge.logs import get_logger
+from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.schema import require_current
@@ -36,6 +39,7 @@ def health_blueprint(database: Database, tenants: list[str], token: str | None) 
                     return _answer("not ready", "the database only reads: it is a standby", 503, insider=insider)
                 now = database.now(connection)
                 figures = {name: asdict(Outbox(connection, name, now).status()) for name in tenants}
+                breakers = {name: _breaker(Breakers(connection, name, now).get()) for name in tenants}
         except SchemaOutdated as error:
             return _answer("not ready", str(error), 503, insider=insider)
         except SQLAlchemyError as error:
@@ -43,7 +47,7 @@ def health_blueprint(database: Database, tenants: list[str], token: str | None) 
             return _answer("not ready", "the database can't be written to", 503, insider=insider)
         if not insider:
             return jsonify(status="ready"), 200
-        return jsonify(status="ready", database="ok", outbox=figures), 200
+        return jsonify(status="ready", database="ok", outbox=figures, breaker=breakers), 200
 
     return blueprint
 
@@ -52,3 +56,18 @@ def _answer(status: str, detail: str, code: int, *, insider: bool) -> tuple[Resp
     response = jsonify(status=status, detail=detail) if insider else jsonify(status=status)
     response.headers["Retry-After"] = "30"
     return response, code
+
+
+def _breaker(breaker: Breaker) -> dict[str, object]:
+    """Whether Ditio is called; if not, since when, why, and when it is tried next (rules R2, D7)."""
+    return {
+        "open": breaker.is_open,
+        "since": _shown(breaker.opened_at),
+        "why": breaker.why,
+        "next_probe": _shown(breaker.next_probe_at),
+        "quiet_until": _shown(breaker.quiet_until),
+    }
+
+
+def _shown(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z") if moment is not None else None

@@ -82,6 +82,12 @@ class _Collector(Collector):
                     for reason in sorted(reasons)
                 ],
             )
+        yield _gauge(
+            "breaker_open",
+            "1 while Ditio is called for nobody but one person now and then, because of trouble with it.",
+            ["tenant"],
+            [((name,), int(figures.is_open)) for name, figures in of.items()],
+        )
         yield from _of_calls(of)
         yield _gauge(
             "token_expires_seconds",

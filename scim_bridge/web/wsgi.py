@@ -14,7 +14,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from scim_bridge.logs import get_logger
 
 GRACEFUL_SECONDS = 15
-"""How long requests in flight, and the person in hand of the delivery worker, have on SIGTERM."""
+"""How long requests in flight, and the people in hand of the delivery worker, have on SIGTERM."""
 
 KEEPALIVE_SECONDS = 75
 """How long an idle connection stays open: longer than proxies keep theirs, or their next request would be lost."""
@@ -67,7 +67,7 @@ class DeliveryWorker:
         self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
 
     def ask_to_stop(self) -> None:
-        """Let it deliver the person in hand, and end."""
+        """Let it deliver the people in hand, and end."""
         if self._process is not None:
             self._process.terminate()
 

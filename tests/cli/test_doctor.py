@@ -16,6 +16,7 @@ from scim_bridge.cli.doctor.ditio import examine_ditio
 from scim_bridge.cli.doctor.findings import Examination, Finding, Status, examined, fails, ok
 from scim_bridge.sandbox.server import running
 from scim_bridge.settings import Settings
+from scim_bridge.storage.breakers import Breakers
 from tests.cli.conftest import DITIO, Run, run_with
 from tests.world import World
 
@@ -52,6 +53,20 @@ def examine(run: Run, world: World) -> Iterator[Run]:
             "SCIM_BRIDGE_DITIO__IDENTITY_URL": url,
         }
         yield lambda *words, **changed: run("doctor", *words, **{**well, **changed})
+
+
+def test_deliveries_that_stand_still_are_told(examine: Run, world: World):
+    """R2, R3: since when and why, from the breaker that all processes share; `outbox retry` is named."""
+    with world.database.write() as connection:
+        breakers = Breakers(connection, "default", world.clock())
+        breakers.locked()
+        breakers.open("Searching employees: Ditio answered 403")
+
+    told = failing(examine("--format", "json"))
+    assert list(told) == ["deliveries"]
+    assert told["deliveries"].startswith("Ditio is not called since 2026-03-02 08:00:00 UTC")
+    assert "Ditio answered 403" in told["deliveries"]
+    assert "outbox retry" in told["deliveries"]
 
 
 def test_all_is_well(examine: Run):

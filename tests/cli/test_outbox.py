@@ -1,11 +1,12 @@
 """`scim-bridge outbox`: who waits, why, and another try."""
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from scim_bridge.sandbox.faults import Fault
+from scim_bridge.storage.tables import people
 from tests.cli.conftest import Run
 from tests.world import World, a_user
 
@@ -130,3 +131,52 @@ def test_a_leaver_who_is_still_active_is_shown_first(run: Run, waiting: World):
     assert "Detail: should-be-inactive: " in told
     shown = json.loads(run("people", "show", "1042", "--format", "json").stdout)
     assert (shown["state"], shown["reason"], shown["detail"]) == ("parked", "refused", first["detail"])
+
+
+@pytest.fixture
+def down(world: World) -> World:
+    """Ditio is out of reach: Kari has met it, Ola was not tried any more. The commands go by the real clock."""
+    world.clock.now = datetime.now(UTC)
+    world.ditio.faults.plan(Fault("refused-connection", times=None))
+    world.provisions(a_user())
+    world.provisions(_another("ola.hansen@contractor.example", "1043", mobile="+47 922 22 222"))
+    return world
+
+
+def test_list_says_that_everybody_waits_because_the_breaker_is_open(run: Run, down: World):
+    """D2: also of who was due before it opened, and was never tried."""
+    with down.database.write() as connection:
+        connection.execute(people.update().values(detail=None))
+    rows = json.loads(run("outbox", "list", "--format", "json").stdout)
+
+    assert [row["state"] for row in rows] == ["due", "due"]
+    for row in rows:
+        assert row["detail"].startswith(f"Ditio is not called since {down.clock.now:%Y-%m-%d %H:%M:%S} UTC")
+        assert "no connection could be made" in row["detail"]
+    assert "Ditio is not called since" in run("outbox", "list").stdout
+
+
+def test_retry_closes_the_breaker(run: Run, down: World):
+    """D2: until the next fault."""
+    down.ditio.faults.clear()
+    assert run("outbox", "retry").stdout == "2 made due\n"
+
+    assert json.loads(run("outbox", "status", "--format", "json").stdout)["due"] == 2
+    assert "not called" not in run("outbox", "list").stdout
+    down.clock.now = datetime.now(UTC) + timedelta(minutes=1)
+    down.worker.run_until_idle()
+    assert json.loads(run("outbox", "list", "--format", "json").stdout) == []
+
+
+def test_who_is_due_for_a_day_is_stuck(run: Run, world: World):
+    """R3: listed as `stuck-delivery` after 24 h; the state stays due."""
+    world.ditio.faults.plan(Fault("status", status=500, path="employees/1042", times=None))
+    world.provisions(a_user())
+    long_ago = datetime.now(UTC) - timedelta(hours=25)
+    with world.database.write() as connection:
+        connection.execute(people.update().values(due_since=long_ago))
+
+    (row,) = json.loads(run("outbox", "list", "--format", "json").stdout)
+    assert (row["state"], row["reason"]) == ("due", None)
+    assert row["detail"].startswith("stuck-delivery, due for 25 hours: waits for Ditio: ")
+    assert "500" in row["detail"]

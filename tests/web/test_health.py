@@ -31,6 +31,8 @@ def test_readyz_is_200_though_ditio_is_down(world: World):
     assert answer.status_code == 200
     assert answer.json is not None
     assert answer.json["outbox"]["default"]["due"] == 1
+    assert answer.json["breaker"]["default"]["open"]
+    assert "no connection could be made" in answer.json["breaker"]["default"]["why"]
 
     stranger = client.get("/readyz", environ_base={"REMOTE_ADDR": "203.0.113.7"})
     assert stranger.json == {"status": "ready"}

@@ -54,6 +54,7 @@ def test_who_waits_and_why(world: World, clock: Clock):
     assert found["held", "incomplete", "default"] == 1
     assert found["held", "claimed", "default"] == 0
     assert found["parked", "refused", "default"] == 0
+    assert found["breaker_open", "default"] == 1
     assert found["database_up",] == 1
 
 

@@ -10,8 +10,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
 
 from scim_bridge.cli.doctor.findings import Finding, fails, hint, ok, parted
+from scim_bridge.domain.breaker import Breaker
 from scim_bridge.errors import BridgeError, SchemaOutdated
 from scim_bridge.settings.display import shown
+from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.schema import require_current
 from scim_bridge.storage.tokens import Token, Tokens
@@ -79,7 +81,9 @@ def _examined(database: Database, place: str, tenant: str) -> Iterator[Finding]:
         yield clock_of("the database", its - ours)
     with database.read() as connection:
         now, tokens = database.now(connection), Tokens(connection, tenant).list()
+        breaker = Breakers(connection, tenant, now).get()
     yield examine_tokens(tokens, now)
+    yield from examine_breaker(breaker, now)
 
 
 def _impatient(url: str) -> str:
@@ -126,6 +130,16 @@ def _filesystem(folder: Path, mounts: Path) -> str | None:
     real = folder.resolve()
     below = {line[1]: line[2] for line in lines if len(line) > 2 and real.is_relative_to(line[1].replace(r"\040", " "))}
     return below[max(below, key=len)] if below else None
+
+
+def examine_breaker(breaker: Breaker, now: datetime) -> Iterator[Finding]:
+    """Whether deliveries stand still, and why (rules R2, R3)."""
+    told = breaker.told(now)
+    if breaker.is_open and told is not None:
+        cure = "see what is told about Ditio here; it is tried again by itself, and `outbox retry` does so at once"
+        yield fails("deliveries", told, cure)
+    elif told is not None:
+        yield hint("deliveries", told, "none: that is obeyed, and deliveries go on by themselves")
 
 
 def clock_of(what: str, apart: timedelta) -> Finding:

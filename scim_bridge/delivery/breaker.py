@@ -1,0 +1,144 @@
+"""The breaker at work: who may be delivered, and what each delivery tells of Ditio (rules R2, R3, D2)."""
+
+from dataclasses import dataclass
+
+from scim_bridge.delivery.calls import Errand
+from scim_bridge.delivery.outcome import Note, Outcome, Settled, TryAgain, printable
+from scim_bridge.delivery.retry import Fault, Retry, decide
+from scim_bridge.domain.breaker import Breaker
+from scim_bridge.domain.delivery_state import Reason
+from scim_bridge.errors import BudgetSpent, CredentialsRefused, DeliveryError, RateLimited, TransientError
+from scim_bridge.logs import get_logger
+from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.database import Database, repeated
+from scim_bridge.storage.outbox import Leased, Outbox
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One tenant's breaker, as the deliveries of one process meet it. All processes share its row."""
+
+    database: Database
+    tenant: str
+
+    def lease_next(self, lease: str, seconds: float) -> Leased | None:
+        """Lease who is to be delivered next: while the breaker is open one person at a time, and seldom."""
+        with self.database.read() as connection:
+            # Looking takes no lock: an idle worker is in nobody's way.
+            now = self.database.now(connection)
+            breaker = Breakers(connection, self.tenant, now).get()
+            is_time = breaker.wants_probe(now) or breaker.lets_through(now)
+            if not is_time or not Outbox(connection, self.tenant, now).has_work(is_probe=breaker.is_open):
+                return None
+        return repeated(lambda: self._lease_probe(lease, seconds) if breaker.is_open else self._lease(lease, seconds))
+
+    def _lease(self, lease: str, seconds: float) -> Leased | None:
+        with self.database.write() as connection:
+            return Outbox(connection, self.tenant, self.database.now(connection)).lease_next(lease, seconds)
+
+    def _lease_probe(self, lease: str, seconds: float) -> Leased | None:
+        with self.database.write() as connection:
+            now = self.database.now(connection)
+            breakers = Breakers(connection, self.tenant, now)
+            breaker = breakers.locked()
+            if not breaker.wants_probe(now) or breakers.is_probed():
+                return None
+            leased = Outbox(connection, self.tenant, now).lease_next(lease, seconds, is_probe=True)
+            if leased is not None:
+                breakers.begin_probe(leased.person_id, lease, breaker.probes + 1)
+            return leased
+
+    def learn(self, errand: Errand, outcome: Outcome) -> None:
+        """Let everybody know what a delivery tells of Ditio."""
+        if isinstance(outcome, TryAgain) and (outcome.retry.fault or outcome.retry.quiet_seconds):
+            repeated(lambda: self._failed(errand, outcome.retry, outcome.error))
+        elif isinstance(outcome, Settled) and errand.has_called:
+            repeated(lambda: self._went_well(errand))
+        elif errand.is_probe:
+            # Nothing was asked of Ditio, or it is too early to tell: the probe still has to tell something.
+            self._probe_otherwise(errand)
+
+    def _probe_otherwise(self, errand: Errand) -> None:
+        try:
+            errand.check()
+        except DeliveryError as error:
+            failure = error
+            repeated(lambda: self._failed(errand, Retry(0.0, Fault.of_all), failure))
+        else:
+            repeated(lambda: self._went_well(errand))
+
+    def _failed(self, errand: Errand, retry: Retry, error: DeliveryError) -> None:
+        why = printable(str(error))
+        with self.database.write() as connection:
+            breakers = Breakers(connection, self.tenant, self.database.now(connection))
+            breaker = breakers.locked()
+            if retry.quiet_seconds:
+                breakers.keep_quiet(retry.quiet_seconds)
+            elif breaker.is_open:
+                if breaker.probe_lease == errand.lease:
+                    breakers.stay_open(why)
+                return
+            elif retry.fault is Fault.of_all or breaker.opens(errand.person.id):
+                breakers.open(why)
+            elif errand.person.id not in breaker.suspects:
+                breakers.suspect((*breaker.suspects, errand.person.id))
+                return
+            else:
+                return
+        if retry.quiet_seconds:
+            log.warning("ditio.quiet", tenant=self.tenant, seconds=round(retry.quiet_seconds, 1))
+        else:
+            log.error("breaker.opened", tenant=self.tenant, cause=why)
+
+    def _went_well(self, errand: Errand) -> None:
+        with self.database.read() as connection:
+            if Breakers(connection, self.tenant, self.database.now(connection)).get().is_at_peace:
+                return
+        with self.database.write() as connection:
+            now = self.database.now(connection)
+            breakers = Breakers(connection, self.tenant, now)
+            breaker = breakers.locked()
+            if not breaker.is_open:
+                breakers.go_well()
+                return
+            if breaker.probe_lease != errand.lease:
+                return  # It began before the breaker opened, and proves nothing.
+            breakers.close()
+        _log_closed(self.tenant, breaker)
+
+
+def try_again(errand: Errand, error: DeliveryError) -> TryAgain:
+    """What follows from a failure that may pass."""
+    return TryAgain(error, decide(error, errand.attempts, errand.jitter), tuple(errand.notes))
+
+
+def tested(errand: Errand, error: CredentialsRefused) -> Outcome:
+    """Whether Ditio refuses the API client as a whole, or only for this person (rule R2).
+
+    :param error: A second 401, a 403, or another answer that no person can be the reason of.
+    """
+    try:
+        errand.check()
+    except (BudgetSpent, RateLimited) as unknown:
+        return try_again(errand, unknown)
+    except CredentialsRefused as cause:
+        return try_again(errand, cause)
+    except DeliveryError as cause:
+        is_unknown = isinstance(cause, TransientError) and cause.cut_short
+        return try_again(errand, cause if is_unknown else error)
+    said = str(error).partition(". ")[0]
+    errand.notes.append(
+        Note(
+            f"{said}. Ditio accepts the bridge's API client otherwise, so this employee is out of its reach: "
+            "see that its emulation user may read and change him, then run `scim-bridge outbox retry`.",
+            Reason.out_of_reach,
+        )
+    )
+    return Settled(tuple(errand.notes))
+
+
+def _log_closed(tenant: str, breaker: Breaker) -> None:
+    opened_at = breaker.opened_at
+    log.warning("breaker.closed", tenant=tenant, opened_at=opened_at.isoformat() if opened_at else None)

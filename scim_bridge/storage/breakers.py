@@ -1,0 +1,129 @@
+"""The breakers: one row for each tenant whose Ditio was ever in trouble, shared by all processes (rule D2)."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, case, exists, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from scim_bridge.domain.breaker import Breaker, gap_seconds
+from scim_bridge.domain.delivery_state import State
+from scim_bridge.domain.person import PersonId
+from scim_bridge.storage.tables import breakers, people
+
+
+class Breakers:
+    """The breaker of one tenant, within one transaction. `now` is the database's clock.
+
+    Whoever changes it locks its row first, and people after it; nobody who has locked a person waits for it.
+    """
+
+    def __init__(self, connection: Connection, tenant: str, now: datetime) -> None:
+        self._connection = connection
+        self._tenant = tenant
+        self._now = now
+
+    def get(self) -> Breaker:
+        """How it stands; without a row it is closed."""
+        return self._read(select(breakers).where(self._is())) or Breaker()
+
+    def locked(self) -> Breaker:
+        """How it stands; nobody else changes it before this transaction ends."""
+        found = self._read(select(breakers).where(self._is()).with_for_update())
+        if found is not None:
+            return found
+        dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
+        self._connection.execute(dialect.insert(breakers).values(tenant=self._tenant).on_conflict_do_nothing())
+        return self._read(select(breakers).where(self._is()).with_for_update()) or Breaker()
+
+    def suspect(self, suspects: tuple[PersonId, ...]) -> None:
+        """Remember who has met a fault."""
+        self._update(suspects=list(suspects))
+
+    def open(self, why: str) -> None:
+        """Open it."""
+        next_probe_at = self._now + timedelta(seconds=gap_seconds(0))
+        self._update(opened_at=self._now, why=why, next_probe_at=next_probe_at, probes=0, on_trial=False)
+
+    def stay_open(self, why: str) -> None:
+        """A probe failed: what it met is the news."""
+        self._update(why=why)
+
+    def close(self, *, on_trial: bool = False) -> None:
+        """Close it, and forget the back-off of everybody due (rule R3).
+
+        :param on_trial: The operator did: the next fault opens it again, whoever meets it.
+        """
+        self._update(
+            opened_at=None,
+            why=None,
+            next_probe_at=None,
+            probes=0,
+            probe_lease=None,
+            probe_person_id=None,
+            suspects=[],
+            on_trial=on_trial,
+            quiet_until=None,
+        )
+        # Who was not tried yet stays first: it may be somebody in particular whom Ditio fails on.
+        soon = case((people.c.due_at > self._now, self._now), else_=people.c.due_at)
+        self._connection.execute(
+            update(people)
+            .where(people.c.tenant == self._tenant, people.c.state == State.due)
+            .where(or_(people.c.attempts > 0, people.c.detail.is_not(None), people.c.due_at > self._now))
+            .values(attempts=0, detail=None, due_at=soon)
+        )
+
+    def close_by_operator(self) -> None:
+        """`outbox retry`: closed until the next fault, and no request of Ditio's to wait is remembered."""
+        breaker = self.get()
+        if not breaker.lets_through(self._now):
+            self.close(on_trial=breaker.is_open)
+
+    def go_well(self) -> None:
+        """A delivery went well: nobody is suspected."""
+        self._update(suspects=[], on_trial=False)
+
+    def keep_quiet(self, seconds: float) -> None:
+        """Ditio asked for a pause."""
+        self._update(quiet_until=self._now + timedelta(seconds=seconds))
+
+    def is_probed(self) -> bool:
+        """Whether a probe is under way: the person's own lease says so, also when its process has died."""
+        tried = exists().where(
+            people.c.tenant == breakers.c.tenant,
+            people.c.id == breakers.c.probe_person_id,
+            people.c.lease == breakers.c.probe_lease,
+            people.c.leased_until > self._now,
+        )
+        return self._connection.execute(select(breakers.c.tenant).where(self._is(), tried)).first() is not None
+
+    def begin_probe(self, person_id: PersonId, lease: str, probes: int) -> None:
+        """Note who is tried now, and when the next one may be."""
+        self._update(
+            probe_person_id=person_id,
+            probe_lease=lease,
+            probes=probes,
+            next_probe_at=self._now + timedelta(seconds=gap_seconds(probes)),
+        )
+
+    def _read(self, query: Any) -> Breaker | None:
+        row = self._connection.execute(query).first()
+        if row is None:
+            return None
+        return Breaker(
+            opened_at=row.opened_at,
+            why=row.why,
+            next_probe_at=row.next_probe_at,
+            probes=row.probes,
+            probe_lease=row.probe_lease,
+            suspects=tuple(PersonId(each) for each in row.suspects or ()),
+            on_trial=row.on_trial,
+            quiet_until=row.quiet_until,
+        )
+
+    def _update(self, **values: object) -> None:
+        self._connection.execute(update(breakers).where(self._is()).values(**values))
+
+    def _is(self) -> Any:
+        return breakers.c.tenant == self._tenant

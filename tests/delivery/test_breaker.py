@@ -1,0 +1,285 @@
+"""The breaker: what opens it, who is tried while it is open, and what closes it."""
+
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from scim_bridge.delivery.breaker import Gate
+from scim_bridge.delivery.budget import Budget
+from scim_bridge.domain.breaker import LONGEST_GAP_SECONDS, Breaker, gap_seconds
+from scim_bridge.sandbox.faults import Fault
+from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.tables import people
+from tests.conftest import Clock
+from tests.world import World, a_user
+
+
+@pytest.fixture
+def world(database: Database, clock: Clock) -> World:
+    return World(database, clock)
+
+
+@pytest.fixture
+def queued(world: World) -> World:
+    """Three people are due, and nobody waits for Ditio."""
+    world.restarts_with(delivery={"inline_seconds": 0})
+    for number in ("1042", "1043", "1044"):
+        provisions(world, number)
+    return world
+
+
+def provisions(world: World, number: str) -> str:
+    """Another user is created. His SCIM id."""
+    user = a_user(
+        object_id=f"object-{number}",
+        user_principal_name=f"{number}@contractor.example",
+        mail=f"{number}@contractor.example",
+        mobile=f"+47 900{number}1",
+        employee_id=number,
+    )
+    world.provisions(user)
+    return world.entra.scim_id(user.object_id)
+
+
+def breaker(world: World) -> Breaker:
+    with world.database.read() as connection:
+        return Breakers(connection, "default", world.clock()).get()
+
+
+def due(world: World) -> list[tuple[datetime, int]]:
+    with world.database.read() as connection:
+        rows = connection.execute(select(people.c.due_at, people.c.attempts).where(people.c.state == "due"))
+        return [(row.due_at, row.attempts) for row in rows]
+
+
+def fails(world: World, kind: str = "status", **fault: object) -> None:
+    world.ditio.faults.plan(Fault(kind=kind, **{"times": None, **fault}))  # type: ignore[arg-type]
+
+
+def opens(world: World) -> None:
+    """Ditio is out of reach, and somebody has met it."""
+    fails(world, "refused-connection")
+    world.worker.run_until_idle()
+    assert breaker(world).is_open
+
+
+def gate(world: World) -> Gate:
+    return Gate(world.database, "default")
+
+
+@given(probes=st.integers(0, 1000))
+def test_probes_are_at_most_half_a_minute_apart(probes: int):
+    """D2."""
+    assert 0 < gap_seconds(probes) <= gap_seconds(probes + 1) <= LONGEST_GAP_SECONDS == 30
+
+
+def test_faults_of_three_different_people_open_it(queued: World):
+    """R3: and not before."""
+    fails(queued, status=503, path="/api/", times=2)
+    queued.worker.run_until_idle()
+    assert not breaker(queued).is_open
+    queued.ditio.faults.clear()
+
+    for number in ("2042", "2043", "2044"):
+        provisions(queued, number)
+    fails(queued, status=503, path="/api/")
+    queued.worker.run_until_idle()
+    assert breaker(queued).is_open
+
+
+def test_a_delivery_that_goes_well_between_them_clears_the_suspects(queued: World):
+    """R3: three people whom Ditio fails on are no reason to stop a thousand others."""
+    fails(queued, status=500, path="employees/1042")
+    fails(queued, status=500, path="employees/1043")
+    queued.worker.run_until_idle()
+
+    assert breaker(queued) == Breaker()
+    assert len(due(queued)) == 2
+
+
+def test_one_person_is_not_counted_twice(world: World):
+    """R3: *different* people."""
+    fails(world, status=500, path="/api/")
+    provisions(world, "1042")
+    for _ in range(20):
+        world.clock.passes(hours=2)
+        world.worker.run_until_idle()
+
+    assert not breaker(world).is_open
+
+
+def test_a_connection_that_could_not_be_made_opens_it_at_once(world: World):
+    """R3."""
+    fails(world, "refused-connection")
+    provisions(world, "1042")
+
+    assert breaker(world).is_open
+    assert "no connection could be made" in str(breaker(world).why)
+
+
+def test_a_connection_that_broke_is_one_persons_fault(world: World):
+    """R3: a reset of an established one."""
+    fails(world, "reset-before", path="/api/")
+    provisions(world, "1042")
+
+    assert not breaker(world).is_open
+    assert len(breaker(world).suspects) == 1
+
+
+def test_a_429_is_obeyed_and_opens_nothing(world: World):
+    """R3: nobody is delivered before the moment that Ditio named, and then everybody is."""
+    fails(world, status=429, retry_after="60", path="/api/", times=1)
+    provisions(world, "1042")
+    world.forget()
+    provisions(world, "1043")
+    world.worker.run_until_idle()
+    assert world.ditio.requests == []
+    assert not breaker(world).is_open
+    assert len(due(world)) == 2
+
+    world.clock.passes(seconds=62)
+    world.worker.run_until_idle()
+    assert due(world) == []
+
+
+def test_while_it_is_open_nobody_is_delivered_but_one_at_a_time(queued: World):
+    """D2: one probe at a time, for all processes: its lease is the person's."""
+    opens(queued)
+    queued.clock.passes(seconds=2)
+
+    assert gate(queued).lease_next("probe", 30) is not None
+    assert gate(queued).lease_next("another", 30) is None
+    queued.clock.passes(seconds=29)
+    assert gate(queued).lease_next("another", 30) is None
+
+
+def test_a_probe_whose_process_died_is_taken_over_after_its_lease(queued: World):
+    """D2."""
+    opens(queued)
+    queued.clock.passes(seconds=2)
+    assert gate(queued).lease_next("lost", 30) is not None
+    queued.clock.passes(seconds=31)
+
+    assert gate(queued).lease_next("another", 30) is not None
+    queued.ditio.faults.clear()
+
+
+def test_a_lease_that_was_taken_before_it_opened_is_not_used(queued: World):
+    """D2: whoever else had somebody in hand gives him back."""
+    early = gate(queued).lease_next("early", 30)
+    assert early is not None
+    opens(queued)
+    queued.ditio.faults.clear()
+    queued.forget()
+
+    budget = Budget(queued.clock.monotonic)
+    convergence = queued.parts.convergences["default"]
+    convergence.deliver(early.person_id, early.lease, lease_seconds=30, budget=budget, cause="worker")
+
+    assert queued.ditio.requests == []
+    assert len(due(queued)) == 3
+
+
+def test_probes_go_on_while_ditio_is_down_and_never_more_than_that(queued: World, monkeypatch: pytest.MonkeyPatch):
+    """D2: the gap grows from a second to half a minute; probes look at different people."""
+    times: list[datetime] = []
+    take = queued.ditio.faults.take
+
+    def noted(method: str, path: str) -> Fault | None:
+        times.append(queued.clock())
+        return take(method, path)
+
+    monkeypatch.setattr(queued.ditio.faults, "take", noted)
+    opens(queued)
+    for _ in range(600):
+        queued.clock.passes(seconds=1)
+        queued.worker.run_until_idle()
+
+    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
+    assert gaps[:5] == [1, 2, 4, 8, 16]
+    assert set(gaps[5:]) == {30}
+    assert [attempts > 0 for _, attempts in due(queued)] == [True] * 3
+
+
+def test_closing_forgets_the_back_off_of_everybody_due(queued: World):
+    """R3: after a long outage nobody waits for an hour that was meant for Ditio."""
+    opens(queued)
+    for _ in range(200):
+        queued.clock.passes(seconds=30)
+        queued.worker.run_until_idle()
+    assert max(at for at, _ in due(queued)) > queued.clock() + timedelta(minutes=10)
+    queued.ditio.faults.clear()
+    queued.clock.passes(seconds=31)
+
+    queued.worker.run_until_idle()
+
+    assert due(queued) == []
+    assert breaker(queued) == Breaker()
+
+
+def test_a_probe_who_needs_nothing_of_ditio_is_followed_by_a_read(world: World):
+    """D2: every probe tells something: here of somebody whose data went missing while Ditio was down."""
+    fails(world, "refused-connection")
+    user = a_user()
+    world.provisions(user)
+    removal = {"op": "Remove", "path": "phoneNumbers"}
+    message = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [removal]}
+    path = f"/Users/{world.entra.scim_id(user.object_id)}"
+    assert world.scim("PATCH", path, message).status_code == 200
+    world.clock.passes(seconds=31)
+    world.worker.run_until_idle()
+    assert breaker(world).is_open
+    assert world.state(user)[0] == "held"
+
+    world.ditio.faults.clear()
+    replacing = {**removal, "op": "Replace", "path": "title", "value": "Formann"}
+    world.scim("PATCH", path, {**message, "Operations": [replacing]})
+    world.clock.passes(seconds=31)
+    world.worker.run_until_idle()
+    assert not breaker(world).is_open
+
+
+def test_a_late_success_does_not_close_it(queued: World):
+    """D2: it began before; only a probe, or the operator, closes."""
+    ditio = queued.parts.tenants["default"].ditio
+    get = ditio.get
+
+    def get_and_open(*arguments: Any, **options: Any) -> Any:
+        with queued.database.write() as connection:
+            breakers = Breakers(connection, "default", queued.clock())
+            breakers.locked()
+            breakers.open("somebody else could not connect")
+        return get(*arguments, **options)
+
+    ditio.get = get_and_open  # type: ignore[method-assign]
+    queued.worker.run_until_idle()
+
+    assert len(due(queued)) == 2
+    assert breaker(queued).is_open
+
+
+def test_the_operator_closes_it_until_the_next_fault(queued: World):
+    """D2: `outbox retry`; then one fault is enough, whoever meets it."""
+    opens(queued)
+    queued.ditio.faults.clear()
+    fails(queued, status=503, path="/api/", times=1)
+    with queued.database.write() as connection:
+        Breakers(connection, "default", queued.clock()).close_by_operator()
+    assert not breaker(queued).is_open
+
+    queued.worker.run_until_idle()
+    assert breaker(queued).is_open
+
+
+def test_the_breaker_of_one_tenant_stops_no_other(queued: World):
+    """D2: one row for each."""
+    opens(queued)
+
+    with queued.database.read() as connection:
+        assert Breakers(connection, "other", queued.clock()).get().lets_through(queued.clock())
