@@ -120,7 +120,7 @@ def tested(errand: Errand, error: CredentialsRefused) -> Outcome:
     :param error: A second 401, a 403, or another answer that no person can be the reason of.
     """
     try:
-        errand.check()
+        errand.check(renews=error.status != 401)
     except (BudgetSpent, RateLimited) as unknown:
         return try_again(errand, unknown)
     except CredentialsRefused as cause:

@@ -93,10 +93,10 @@ class Errand:
         rows = self.tenant.ditio.search(text, within=self.budget.left())
         return [self._read(row) for row in rows if _has_number(row)]
 
-    def check(self) -> None:
+    def check(self, *, renews: bool = True) -> None:
         """Read something that concerns nobody. :raises DeliveryError: what is wrong with Ditio as a whole (rule R2)."""
         self._keep_lease()
-        self.tenant.ditio.check(within=self.budget.left())
+        self.tenant.ditio.check(within=self.budget.left(), renews=renews)
 
     def send(self, operation: Operation, number: EmployeeNumber) -> Mapping[Field, Value | None]:
         """Do something to an employee. What is acknowledged afterwards is committed together with the history.

@@ -19,8 +19,11 @@ class Ditio(Protocol):
     def search(self, text: str, *, within: float | None = None) -> list[JsonObject]:
         """Employees found by free text; not exact, so filter what comes back."""
 
-    def check(self, *, within: float | None = None) -> None:
-        """Read something cheap that concerns nobody: whether Ditio accepts this API client at all (rule R2)."""
+    def check(self, *, within: float | None = None, renews: bool = True) -> None:
+        """Read something cheap that concerns nobody: whether Ditio accepts this API client at all (rule R2).
+
+        `renews` says whether a 401 has the token renewed.
+        """
 
     def send(self, call: Call, *, within: float | None = None) -> Answer:
         """Do something to an employee."""

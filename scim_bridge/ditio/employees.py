@@ -86,22 +86,7 @@ class DitioClient:
         :param within: Seconds left for all of it; None leaves each HTTP call its configured time-out.
         :raises DeliveryError: see `errors.py`.
         """
-        what = "Searching employees"
-        path = f"{EMPLOYEES}/search"
-        received = self._session.request("GET", path, what=what, query={"query": text}, within=within)
-        if received.status in (404, 405):
-            # An empty answer here would hide a duplicate, and the search is documented: the address is wrong.
-            raise CredentialsRefused(
-                f"{what}: Ditio answered {received.status} (request {received.request_id}). "
-                "DITIO__API_URL seems wrong; the base may need a path, such as /core",
-                status=received.status,
-                request_id=received.request_id,
-                seconds=received.seconds,
-            )
-        rows = rows_of(self._document(received, what))
-        if rows is None:
-            raise unreadable(received, what, "has no list of employees")
-        return [row for row in rows if is_of_company(row, self._config.company_id)]
+        return self._search(text, within=within, renews=True)
 
     def send(self, call: Call, *, within: float | None = None) -> Answer:
         """Carry out one operation. A 2xx without a readable body is an answer all the same: read back.
@@ -120,12 +105,31 @@ class DitioClient:
         """
         self._tokens.current(within=within)
 
-    def check(self, *, within: float | None = None) -> None:
-        """Get a token and read something cheap that concerns nobody (rule R2).
+    def check(self, *, within: float | None = None, renews: bool = True) -> None:
+        """Get a token, unless a good one is at hand, and read something cheap that concerns nobody (rule R2).
 
+        :param renews: Whether a 401 renews the token once; not after a 401, when that has just been in vain.
         :raises DeliveryError: when Ditio can't be reached, or does not accept the API client.
         """
-        self.search("scim-bridge-check", within=within)
+        self._search("scim-bridge-check", within=within, renews=renews)
+
+    def _search(self, text: str, *, within: float | None, renews: bool) -> list[JsonObject]:
+        what = "Searching employees"
+        path = f"{EMPLOYEES}/search"
+        received = self._session.request("GET", path, what=what, query={"query": text}, within=within, renews=renews)
+        if received.status in (404, 405):
+            # An empty answer here would hide a duplicate, and the search is documented: the address is wrong.
+            raise CredentialsRefused(
+                f"{what}: Ditio answered {received.status} (request {received.request_id}). "
+                "DITIO__API_URL seems wrong; the base may need a path, such as /core",
+                status=received.status,
+                request_id=received.request_id,
+                seconds=received.seconds,
+            )
+        rows = rows_of(self._document(received, what))
+        if rows is None:
+            raise unreadable(received, what, "has no list of employees")
+        return [row for row in rows if is_of_company(row, self._config.company_id)]
 
     def _document(self, received: Received, what: str) -> object:
         if not received.ok:

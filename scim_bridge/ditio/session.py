@@ -77,12 +77,14 @@ class DitioSession:
         query: Mapping[str, str] | None = None,
         json_body: JsonObject | None = None,
         within: float | None = None,
+        renews: bool = True,
     ) -> Received:
         """Send a request; a 401 renews the token once and repeats the request once.
 
         :param path: Percent-encoded, under the API's base URL.
         :param what: What this is for, as the beginning of an error's sentence.
         :param within: Seconds left for all of it; None leaves the configured time-out of each call.
+        :param renews: Whether a 401 is asked about once more; not where the token has just been renewed in vain.
         :returns: The answer, of whatever status; a 401 is the second one.
         :raises BudgetSpent: when too little time is left to start a call.
         :raises TransientError: when no complete answer came, or no token.
@@ -93,7 +95,7 @@ class DitioSession:
         call = _Outgoing(method, url, what, self._new_id(), query, json_body, until)
         token = self._tokens.current(within=self._time_for(call))
         received = self._exchange(call, token)
-        if received.status == 401:
+        if received.status == 401 and renews:
             token = self._tokens.renew(after=token, within=self._time_for(call))
             received = self._exchange(call, token)
         return received

@@ -12,6 +12,10 @@ FIRST_GAP_SECONDS = 1.0
 LONGEST_GAP_SECONDS = 30.0
 
 
+LONGEST_TOLD = 1000
+"""Characters of what people read who wait."""
+
+
 def gap_seconds(probes: int) -> float:
     """How long after a probe began the next one may.
 
@@ -82,7 +86,8 @@ class Breaker:
     def told(self, now: datetime) -> str | None:
         """Why people wait who are due; None while they don't."""
         if self.opened_at is not None:
-            return f"Ditio is not called since {_instant(self.opened_at)}, but to try it now and then: {self.why}"
+            since = f"Ditio is not called since {_instant(self.opened_at)}, but to try it now and then"
+            return f"{since}: {self.why}"[:LONGEST_TOLD]
         if self.quiet_until is not None and self.is_quiet(now):
             return f"Ditio asked not to be called before {_instant(self.quiet_until)}"
         return None
