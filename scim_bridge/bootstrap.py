@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import requests
 from scim2_models import ScimProvider
 
-from scim_bridge.delivery.calls import LEASE_MARGIN_SECONDS
+from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.inline import Inline
 from scim_bridge.delivery.intake import Intake

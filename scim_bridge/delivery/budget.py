@@ -6,6 +6,9 @@ from dataclasses import dataclass
 WRITE_NEEDS_SECONDS = 0.5
 """With less than this left no write to Ditio starts: it would be cut short, and ambiguous."""
 
+LEASE_MARGIN_SECONDS = 10.0
+"""How much longer than a call's time-out, or a request's budget, a lease lasts (rules A4, D1)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:

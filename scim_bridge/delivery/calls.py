@@ -6,13 +6,13 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection
 
-from scim_bridge.delivery.budget import Budget
+from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS, Budget
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
 from scim_bridge.domain.operations import Operation
-from scim_bridge.domain.person import Acknowledged, Creating, Person, Standing, Taking
+from scim_bridge.domain.person import Creating, Person, Standing, Taking
 from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost, PermanentError
 from scim_bridge.mapping.from_ditio import employee_from_ditio
 from scim_bridge.mapping.to_ditio import call_for
@@ -25,9 +25,6 @@ from scim_bridge.storage.people import People
 
 REREADS = 3
 """How often something is read that an answer which was lost may have changed: reads may lag (rule R4)."""
-
-LEASE_MARGIN_SECONDS = 10.0
-"""How much longer than a call's time-out a lease lasts."""
 
 
 @dataclass(slots=True)
@@ -154,21 +151,15 @@ class Errand:
                 now=now,
             )
             stored.learn(self.person.id, learned)
-        settled = {Standing.login} if login is not None else set()
-        settled |= {Standing.employment} if employed is not None else set()
         self.person = replace(
             self.person,
-            acknowledged=Acknowledged(
-                values={**known.values, **(values or {})},
-                sources={**known.sources, **sources},
-                login=known.login if login is None else login,
-                employed=known.employed if employed is None else employed,
-                uncertain=known.uncertain - settled,
-                takings={name: taking for name, taking in {**known.takings, **takings}.items() if taking is not None},
-                changed_at={
-                    **{name: at for name, at in known.changed_at.items() if name not in settled},
-                    **(dict.fromkeys(settled, now) if write is not None else {}),
-                },
+            acknowledged=known.after(
+                values or {},
+                sources=sources,
+                takings=takings,
+                login=login,
+                employed=employed,
+                changed_at=now if write is not None else None,
             ),
         )
         if link is not None:
@@ -183,15 +174,7 @@ class Errand:
             Acknowledgements(connection, self.tenant.name).doubt(
                 self.person.id, standing, revision=self.revision, now=now
             )
-        known = self.person.acknowledged
-        is_login = standing is Standing.login
-        doubted = replace(
-            known,
-            login=None if is_login else known.login,
-            employed=known.employed if is_login else None,
-            uncertain=known.uncertain | {standing},
-        )
-        self.person = replace(self.person, acknowledged=doubted)
+        self.person = replace(self.person, acknowledged=self.person.acknowledged.doubting(standing))
 
     def now(self) -> datetime:
         """What time it is by the database's clock."""

@@ -6,26 +6,20 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from scim_bridge.delivery.aligning import align
-from scim_bridge.delivery.aside import aside_note
-from scim_bridge.delivery.breaker import Gate, tested, try_again
+from scim_bridge.delivery.attempt import attempt
+from scim_bridge.delivery.breaker import Gate
 from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.claiming import claim_wanted, settle_claims
-from scim_bridge.delivery.hiring import find_created, hire, settle_absence
-from scim_bridge.delivery.holders import look_at_holders
-from scim_bridge.delivery.outcome import MAX_DETAIL, Outcome, Settled, TryAgain
-from scim_bridge.delivery.refusing import refusal
-from scim_bridge.delivery.remarks import remarks
+from scim_bridge.delivery.outcome import MAX_DETAIL, Outcome, TryAgain
 from scim_bridge.delivery.retry import delay_seconds
 from scim_bridge.delivery.swaps import tell_the_rest
 from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant
 from scim_bridge.delivery.undo import Undo
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.person import PersonId
-from scim_bridge.errors import CredentialsRefused, DeliveryError, LeaseLost, PermanentError, TransientError
+from scim_bridge.errors import LeaseLost, TransientError
 from scim_bridge.logs import get_logger
-from scim_bridge.plan.leaving import is_still_active
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database, is_out_of_reach, loggable, repeated
 from scim_bridge.storage.documents import document_of
@@ -83,7 +77,7 @@ class Convergence:
         errand = repeated(lambda: self._begin(person_id, lease, leased_until, budget, cause))
         if errand is None:
             return False
-        outcome = self._attempt(errand)
+        outcome = attempt(errand)
         moved_on = repeated(lambda: self._settle(errand, outcome, undo))
         Gate(self.database, self.tenant.name).learn(errand, outcome)
         return moved_on
@@ -134,43 +128,6 @@ class Convergence:
             attempts=record.attempts,
             jitter=self.random(),
         )
-
-    def _attempt(self, errand: Errand) -> Outcome:
-        try:
-            self._bring_about(errand)
-        except PermanentError as error:  # A read that Ditio refuses; a refused write is noted where it is sent.
-            errand.notes.append(refusal(error))
-        except CredentialsRefused as error:
-            return tested(errand, error)
-        except DeliveryError as error:
-            return try_again(errand, error)
-        is_owed = is_still_active(
-            errand.person, self.tenant.policy, errand.today, awaits_last_day=errand.last_day is not None
-        )
-        return Settled(tuple(errand.notes), should_be_inactive=is_owed)
-
-    def _bring_about(self, errand: Errand) -> None:
-        person = errand.person
-        if person.hands_off is not None and person.hands_off.lasts(errand.today):
-            errand.notes.append(aside_note(person.hands_off))
-            return
-        looked = look_at_holders(errand)
-        if looked.has_changed:
-            return  # He was marked due, and goes round again with what is known now.
-        if person.employee_number is not None:
-            align(errand)
-        elif (created := find_created(errand)) is not None:
-            align(errand, created)
-        elif person.is_tombstone or not person.days.wants_employment(errand.today):
-            settle_absence(errand)
-        elif not errand.waits_for_claim:
-            # Somebody not yet linked waits as a whole for a claim (rule P3).
-            found = hire(errand)
-            if found is not None:
-                align(errand, found)
-        if looked.trouble is not None:
-            raise looked.trouble
-        errand.notes += remarks(errand.person, errand.wish, last_day=errand.last_day)
 
     def _settle(self, errand: Errand, outcome: Outcome, undo: Undo | None) -> bool:
         """Note how it ended. Whether the person changed meanwhile, and there is time to go round again."""

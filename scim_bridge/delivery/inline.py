@@ -6,7 +6,7 @@ from threading import BoundedSemaphore
 
 from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.converge import Convergence
-from scim_bridge.delivery.intake import Ticket
+from scim_bridge.delivery.ticket import Ticket
 from scim_bridge.delivery.undo import Undo, Undone, UndoUncertain
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import loggable

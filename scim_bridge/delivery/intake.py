@@ -6,18 +6,19 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection
 
+from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS
 from scim_bridge.delivery.claiming import claim_wanted, forget_person, settle_claims
 from scim_bridge.delivery.outcome import Note, Settled
 from scim_bridge.delivery.remarks import remarks
 from scim_bridge.delivery.takeover import person_to_take_over
 from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.delivery.ticket import IncompleteRefused, Ticket
 from scim_bridge.delivery.undo import Undoable
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.documents import JsonObject, UserId
-from scim_bridge.domain.employee import Field, Problem, Wish
+from scim_bridge.domain.employee import Field, Wish
 from scim_bridge.domain.employment import Days, first_days, next_days
 from scim_bridge.domain.person import Person, PersonId
-from scim_bridge.errors import BridgeError
 from scim_bridge.plan.diff import as_found, is_covered
 from scim_bridge.plan.leaving import awaited_last_day, wakes_on
 from scim_bridge.plan.steps import plan_person
@@ -27,37 +28,6 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People, Record
-from scim_bridge.storage.resources import StoredResource
-
-LEASE_MARGIN_SECONDS = 10.0
-"""How much longer than its budget a request keeps the lease: no worker takes a person first (rule A4)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """What to deliver once the transaction is committed."""
-
-    person_id: PersonId
-    lease: str | None
-    """This request's own lease on the due mark; None when there is nothing to deliver while it waits."""
-
-    lease_seconds: float = 0.0
-    undoable: Undoable | None = None
-    """What may be taken back if Ditio refuses it while the request waits; None for what never is (rule R1)."""
-
-    def over(self, before: StoredResource, version: int) -> "Ticket":
-        """The same, of a write that replaced a document, which has this version now."""
-        if self.undoable is None:
-            return self
-        return replace(self, undoable=replace(self.undoable, document=before, version=version))
-
-
-class IncompleteRefused(BridgeError):
-    """`DELIVERY__ON_INCOMPLETE` is `refuse`, and required values are missing or unusable (rule H3)."""
-
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__("; ".join(problem.message for problem in problems))
-        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)

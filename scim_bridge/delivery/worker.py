@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from scim_bridge.delivery.breaker import Gate
-from scim_bridge.delivery.budget import Budget
-from scim_bridge.delivery.calls import LEASE_MARGIN_SECONDS
+from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS, Budget
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.turns import Turns
 from scim_bridge.storage.database import repeated

@@ -1,7 +1,7 @@
 """A person: who both sides are about (rule P1)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import NewType
@@ -91,6 +91,47 @@ class Acknowledged:
 
     changed_at: Mapping[Standing, datetime] = field(default_factory=dict)
     """When Ditio last took a change of login or employment from us (rule C5)."""
+
+    def after(
+        self,
+        values: Mapping[Field, Value | None],
+        *,
+        sources: Mapping[Field, str],
+        takings: Mapping[Field, Taking | None],
+        login: bool | None,
+        employed: bool | None,
+        changed_at: datetime | None,
+    ) -> "Acknowledged":
+        """The same, and what is acknowledged now.
+
+        :param takings: How Ditio took values; None forgets what was known of one.
+        :param login: None where nothing is said of the login; likewise `employed`.
+        :param changed_at: When Ditio took it from us; None where it was only read.
+        """
+        said = {Standing.login: login, Standing.employment: employed}
+        settled = {standing for standing, value in said.items() if value is not None}
+        return Acknowledged(
+            values={**self.values, **values},
+            sources={**self.sources, **sources},
+            login=self.login if login is None else login,
+            employed=self.employed if employed is None else employed,
+            uncertain=self.uncertain - settled,
+            takings={name: taking for name, taking in {**self.takings, **takings}.items() if taking is not None},
+            changed_at={
+                **{name: at for name, at in self.changed_at.items() if name not in settled},
+                **({} if changed_at is None else dict.fromkeys(settled, changed_at)),
+            },
+        )
+
+    def doubting(self, standing: Standing) -> "Acknowledged":
+        """The same before a change of login or employment, whose outcome is not known yet."""
+        is_login = standing is Standing.login
+        return replace(
+            self,
+            login=None if is_login else self.login,
+            employed=self.employed if is_login else None,
+            uncertain=self.uncertain | {standing},
+        )
 
     def day(self, name: Field) -> date | None:
         """A day's value, or None."""

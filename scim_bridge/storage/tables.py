@@ -6,21 +6,15 @@ from sqlalchemy import (
     Date,
     Index,
     Integer,
-    MetaData,
     Table,
     Text,
     text,
 )
 
+from scim_bridge.storage.access_tables import secrets as secrets
+from scim_bridge.storage.access_tables import tokens as tokens
+from scim_bridge.storage.metadata import metadata as metadata
 from scim_bridge.storage.types import UtcDateTime, exact_text, json_column
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(column_0_N_label)s",
-        "pk": "pk_%(table_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    }
-)
 
 resources = Table(
     "resources",
@@ -193,30 +187,6 @@ history = Table(
     Column("duration_ms", Integer),
 )
 Index("ix_history_person", history.c.tenant, history.c.person_id, history.c.at)
-
-tokens = Table(
-    "tokens",
-    metadata,
-    Column("tenant", exact_text(), primary_key=True),
-    Column("id", exact_text(), primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("secret_hash", exact_text(), nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("expires_at", UtcDateTime),
-    Column("last_used_at", UtcDateTime),
-    Column("revoked_at", UtcDateTime),
-)
-Index("uq_tokens_secret_hash", tokens.c.secret_hash, unique=True)
-
-secrets = Table(
-    "secrets",
-    metadata,
-    Column("tenant", exact_text(), primary_key=True),
-    Column("name", exact_text(), primary_key=True),
-    # Random, made once, the same for all processes; it never leaves the server.
-    Column("value", exact_text(), nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-)
 
 quirks = Table(
     "quirks",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from scim_bridge.delivery.intake import Ticket
+from scim_bridge.delivery.ticket import Ticket
 
 
 class NoIntake:

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 
-from scim_bridge.delivery.intake import Ticket
+from scim_bridge.delivery.ticket import Ticket
 from scim_bridge.delivery.undo import Undone, UndoUncertain
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.person import PersonId

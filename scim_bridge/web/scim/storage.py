@@ -18,7 +18,8 @@ from scim2_server.storage import ScimStorage, SearchPage
 from sqlalchemy import ColumnElement, Connection, and_, or_, true
 from sqlalchemy.exc import SQLAlchemyError
 
-from scim_bridge.delivery.intake import Intake, Ticket
+from scim_bridge.delivery.intake import Intake
+from scim_bridge.delivery.ticket import Ticket
 from scim_bridge.delivery.undo import Undone
 from scim_bridge.domain.delivery_state import DeliveryView
 from scim_bridge.domain.documents import UserId

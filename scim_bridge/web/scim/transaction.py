@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
-from scim_bridge.delivery.intake import Ticket
+from scim_bridge.delivery.ticket import Ticket
 from scim_bridge.delivery.undo import Undone, UndoUncertain
 from scim_bridge.logs import get_logger
 from scim_bridge.scim.tolerated import Toleration

@@ -8,7 +8,8 @@ from typing import Protocol
 import flask
 from scim2_models import ScimProvider
 
-from scim_bridge.delivery.intake import Intake, Ticket
+from scim_bridge.delivery.intake import Intake
+from scim_bridge.delivery.ticket import Ticket
 from scim_bridge.delivery.undo import Undone
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.secrets import Secrets

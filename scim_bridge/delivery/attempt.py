@@ -1,0 +1,53 @@
+"""One attempt to deliver one person: what Ditio is asked, in which order, and how it ended (rules H1-H3, P3, D6)."""
+
+from scim_bridge.delivery.aligning import align
+from scim_bridge.delivery.aside import aside_note
+from scim_bridge.delivery.breaker import tested, try_again
+from scim_bridge.delivery.calls import Errand
+from scim_bridge.delivery.hiring import find_created, hire, settle_absence
+from scim_bridge.delivery.holders import look_at_holders
+from scim_bridge.delivery.outcome import Outcome, Settled
+from scim_bridge.delivery.refusing import refusal
+from scim_bridge.delivery.remarks import remarks
+from scim_bridge.errors import CredentialsRefused, DeliveryError, PermanentError
+from scim_bridge.plan.leaving import is_still_active
+
+
+def attempt(errand: Errand) -> Outcome:
+    """Bring one person about as far as Ditio lets us; how it ended. Nothing of it is raised."""
+    try:
+        _bring_about(errand)
+    except PermanentError as error:  # A read that Ditio refuses; a refused write is noted where it is sent.
+        errand.notes.append(refusal(error))
+    except CredentialsRefused as error:
+        return tested(errand, error)
+    except DeliveryError as error:
+        return try_again(errand, error)
+    is_owed = is_still_active(
+        errand.person, errand.tenant.policy, errand.today, awaits_last_day=errand.last_day is not None
+    )
+    return Settled(tuple(errand.notes), should_be_inactive=is_owed)
+
+
+def _bring_about(errand: Errand) -> None:
+    person = errand.person
+    if person.hands_off is not None and person.hands_off.lasts(errand.today):
+        errand.notes.append(aside_note(person.hands_off))
+        return
+    looked = look_at_holders(errand)
+    if looked.has_changed:
+        return  # He was marked due, and goes round again with what is known now.
+    if person.employee_number is not None:
+        align(errand)
+    elif (created := find_created(errand)) is not None:
+        align(errand, created)
+    elif person.is_tombstone or not person.days.wants_employment(errand.today):
+        settle_absence(errand)
+    elif not errand.waits_for_claim:
+        # Somebody not yet linked waits as a whole for a claim (rule P3).
+        found = hire(errand)
+        if found is not None:
+            align(errand, found)
+    if looked.trouble is not None:
+        raise looked.trouble
+    errand.notes += remarks(errand.person, errand.wish, last_day=errand.last_day)
