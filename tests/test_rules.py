@@ -46,17 +46,17 @@ RULES: dict[str, str] = {
     "R3": "transient faults back off and nobody is dropped",
     "R4": "a POST is never repeated blindly",
     "D1": "one delivery for a person at a time",
+    "D2": "one breaker for a tenant, shared by all processes; one probe at a time; fair leasing",
     "D3": "held, parked and due, with their reasons",
     "D5": "every attempt is one row of history",
+    "D6": "hands off a person, until a day or until that is cleared",
     "D7": "readiness, migrations, and how the databases are set",
     "T1": "which texts are which days",
 }
 
 NOT_YET: dict[str, str] = {
     "L8": "guards on the live stream",
-    "D2": "the breaker shared by all processes",
     "D4": "pausing a tenant",
-    "D6": "hands off a person",
     "Q1": "causes of drift",
     "Q2": "kinds of drift",
     "Q3": "a drift mark carries its scope",

@@ -301,7 +301,6 @@ def _e164(user: EntraUser) -> str:
     return f"+47{(user.mobile or '').replace(' ', '')[-8:]}"
 
 
-@pytest.mark.xfail(reason="`outbox retry` of a waiter does not read the holder in Ditio yet (rule P3)", strict=False)
 @pytest.mark.parametrize("name", ["mobile", "employee_id"])
 def test_whoever_swaps_ends_as_said_after_the_cure(
     sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, name: str
