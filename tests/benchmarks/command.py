@@ -49,6 +49,7 @@ Examples:
   python -m tests.benchmarks
   python -m tests.benchmarks --quick
   python -m tests.benchmarks match --users 1000,100000 --database postgresql
+  python -m tests.benchmarks cycle --people 10000 --database postgresql
   python -m tests.benchmarks create --connections 1 --requests 500 --format json > create.json
 """
 
@@ -61,6 +62,11 @@ Examples:
 @click.option("--requests", type=click.IntRange(1), help="How many requests a round has, instead of --seconds.")
 @click.option("--rounds", type=click.IntRange(1), help="How many rounds each candidate has.  [default: 7]")
 @click.option("--connections", type=click.IntRange(1, 64), default=4, show_default=True, help="How many at once.")
+@click.option(
+    "--people",
+    type=click.IntRange(10, LARGEST // 2),
+    help="How many are delivered where Ditio is called.  [default: 1000]",
+)
 @click.option("--quick", is_flag=True, help="1,000 users and short rounds: to see that all works; under a minute.")
 @click.option("--format", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option(
@@ -77,6 +83,7 @@ def main(
     requests: int | None,
     rounds: int | None,
     connections: int,
+    people: int | None,
     quick: bool,
     format: str,
     folder: Path | None,
@@ -94,6 +101,7 @@ def main(
         requests=requests,
         connections=connections,
         profile_seconds=1.0 if quick else 4.0,
+        people=people or (60 if quick else 1_000),
     )
     # Whoever ends this ends the servers too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

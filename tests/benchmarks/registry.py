@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tests.benchmarks.create import create
+from tests.benchmarks.cycle import cycle, inline
+from tests.benchmarks.leases import leases
 from tests.benchmarks.match import match
 from tests.benchmarks.results import Result
 from tests.benchmarks.stage import Stage
@@ -22,5 +24,8 @@ class Benchmark:
 BENCHMARKS: Mapping[str, Benchmark] = {
     "match": Benchmark("the match query `userName eq`, beside a bare Flask route and scim2-flask", match),
     "create": Benchmark("the durable create, delivery queued, beside scim2-flask in memory", create),
+    "leases": Benchmark("how fast workers take people and give them back, and what a large company costs", leases),
+    "inline": Benchmark("what a delivery while the request waits adds to Ditio's own 50 ms a call", inline),
+    "cycle": Benchmark("an initial cycle with Ditio at 50 ms a call, beside the ceiling of the concurrency", cycle),
 }
 """In the order in which they run: what writes comes after what only reads."""

@@ -32,6 +32,8 @@ class Plan:
 
     connections: int
     profile_seconds: float
+    people: int
+    """How many are delivered where Ditio is called."""
 
 
 class Stage:
@@ -82,16 +84,20 @@ class Stage:
     def database(self, kind: str, users: int) -> str:
         """The URL of a database with so many users."""
         if (kind, users) not in self._urls:
-            with self.bar(f"Storing {users:,} users on {kind}", users) as advance:
-                url = self._empty(kind, users)
-                database = Database(url)
-                try:
-                    self._pattern = self._pattern or pattern_in(self.folder)
-                    fill(database, users, self._pattern, advance)
-                finally:
-                    database.close()
-            self._urls[kind, users] = url
+            self._urls[kind, users] = self.own_database(kind, users, "users")
         return self._urls[kind, users]
+
+    def own_database(self, kind: str, users: int, name: str) -> str:
+        """The URL of another database with so many users, all due, which nothing but one benchmark uses."""
+        with self.bar(f"Storing {users:,} users on {kind}", users) as advance:
+            url = self._empty(kind, f"{name}_{users}")
+            database = Database(url)
+            try:
+                self._pattern = self._pattern or pattern_in(self.folder)
+                fill(database, users, self._pattern, advance)
+            finally:
+                database.close()
+        return url
 
     def bridge(self, kind: str, users: int) -> RunningServer:
         """`scim-bridge serve` on that database, without a worker."""
@@ -122,11 +128,11 @@ class Stage:
         task = self._progress.add_task(what, total=total)
         yield lambda more: self._progress.advance(task, more)
 
-    def _empty(self, kind: str, users: int) -> str:
+    def _empty(self, kind: str, name: str) -> str:
         if kind == "sqlite":
-            return f"sqlite:///{self.folder / f'users-{users}.db'}"
+            return f"sqlite:///{self.folder / f'{name}.db'}"
         self._postgresql = self._postgresql or self._stack.enter_context(postgresql_server())
-        return new_postgresql(self._postgresql, f"users_{users}")
+        return new_postgresql(self._postgresql, name)
 
     def _serve(self, what: str, words: Sequence[str], settings: Mapping[str, str] | None = None) -> RunningServer:
         if what not in self._servers:

@@ -1,0 +1,46 @@
+"""`python -m tests.benchmarks.leasing DATABASE_URL SECONDS MOST`: lease and settle, as fast as it goes, without Ditio.
+
+What is printed is how many people this process leased and settled, and the seconds that it took.
+"""
+
+import sys
+import time
+from uuid import uuid4
+
+from scim_bridge.domain.delivery_state import State
+from scim_bridge.storage.database import Database, repeated
+from scim_bridge.storage.outbox import Leased, Outbox
+from tests.benchmarks.bridge import TENANT
+
+LEASE_SECONDS = 30.0
+
+
+def lease_and_settle(database: Database) -> bool:
+    """Take one person and say that he is delivered: the transactions around each delivery. Whether there was one."""
+
+    def lease() -> Leased | None:
+        with database.write() as connection:
+            return Outbox(connection, TENANT, database.now(connection)).lease_next(str(uuid4()), LEASE_SECONDS)
+
+    leased = repeated(lease)
+    if leased is None:
+        return False
+    with database.write() as connection:
+        outbox = Outbox(connection, TENANT, database.now(connection))
+        outbox.settle(leased.person_id, state=State.delivered, reason=None, detail=None)
+        outbox.release(leased.person_id, leased.lease)
+    return True
+
+
+def main(url: str, seconds: float, most: int) -> None:
+    """Until the time is over, or so many were leased, or nobody is due."""
+    database = Database(url)
+    began, count = time.monotonic(), 0
+    while count < most and time.monotonic() - began < seconds and lease_and_settle(database):
+        count += 1
+    print(count, time.monotonic() - began)
+    database.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))
