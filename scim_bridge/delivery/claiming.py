@@ -22,11 +22,13 @@ def claim_wanted(connection: Connection, tenant: Tenant, person: Person, wish: W
     """Claim what Entra wants for a person who is to be employed; a note for each value that another has."""
     claims = Claims(connection, tenant.name)
     wanted = wanted_claims(wish) if _claims_wishes(person, today) else frozenset()
-    claims.wait_only_for(person.id, wanted)
+    held, awaited = claims.standing_of(person.id)
+    if awaited - (wanted - held):
+        claims.wait_only_for(person.id, wanted - held)
     return [
         _waiting_for(connection, tenant, person, claim, today)
-        for claim in sorted(wanted, key=lambda c: c.kind)
-        if not claims.take(person.id, claim)
+        for claim in sorted(wanted - held, key=lambda c: c.kind)
+        if not claims.take(person.id, claim, waits=claim in awaited)
     ]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum, auto
 
 from sqlalchemy import Connection
 
@@ -30,6 +31,17 @@ from scim_bridge.storage.people import People, Record
 log = get_logger(__name__)
 
 
+class After(Enum):
+    """What is left to do when an attempt has come to its end."""
+
+    nothing = auto()
+    another_is_due = auto()
+    """The person changed meanwhile, and there is time to go round again."""
+
+    given_back = auto()
+    """Nothing, and the lease was given back with it: a commit less."""
+
+
 @dataclass(frozen=True, slots=True)
 class Convergence:
     """Delivers people of one tenant, in whatever process it runs."""
@@ -55,9 +67,11 @@ class Convergence:
         :param lease_seconds: How long the lease was taken for.
         :param undo: Takes the causing write back where Ditio refuses it; it says afterwards whether it did (rule R1).
         """
-        leased_until = self.monotonic() + lease_seconds
+        leased_until, after = self.monotonic() + lease_seconds, After.nothing
         try:
-            while self._go_round(person_id, lease, leased_until, budget, cause, undo):
+            while (
+                after := self._go_round(person_id, lease, leased_until, budget, cause, undo)
+            ) is After.another_is_due:
                 leased_until = self.monotonic() + self.tenant.call_seconds
         except LeaseLost:
             self._hand_over(person_id)
@@ -68,19 +82,20 @@ class Convergence:
             log.error("delivery.failed", person_id=person_id, error=type(error).__name__, exc_info=loggable(error))
             self._back_off(person_id, lease)
         finally:
-            self._release(person_id, lease)
+            if after is not After.given_back:
+                self._release(person_id, lease)
 
     def _go_round(
         self, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str, undo: Undo | None
-    ) -> bool:
-        """One attempt. Whether the person changed meanwhile, so that another is due."""
+    ) -> After:
+        """One attempt, and what is left to do."""
         errand = repeated(lambda: self._begin(person_id, lease, leased_until, budget, cause))
         if errand is None:
-            return False
+            return After.nothing
         outcome = attempt(errand)
-        moved_on = repeated(lambda: self._settle(errand, outcome, undo))
+        after = repeated(lambda: self._settle(errand, outcome, undo))
         Gate(self.database, self.tenant.name).learn(errand, outcome)
-        return moved_on
+        return after
 
     def _begin(self, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str) -> Errand | None:
         """Load what is known, and claim what is wanted."""
@@ -129,8 +144,8 @@ class Convergence:
             jitter=self.random(),
         )
 
-    def _settle(self, errand: Errand, outcome: Outcome, undo: Undo | None) -> bool:
-        """Note how it ended. Whether the person changed meanwhile, and there is time to go round again."""
+    def _settle(self, errand: Errand, outcome: Outcome, undo: Undo | None) -> After:
+        """Note how it ended, and say what is left to do."""
         name = self.tenant.name
         with self.database.write() as connection:
             now = self.database.now(connection)
@@ -149,14 +164,19 @@ class Convergence:
                         failed=outcome.retry.is_failure,
                     )
                 self._log_retry(errand, outcome)
-                return False
+                return After.nothing
             if undo and told and not moved_on and undo.take_back(connection, errand, record, told, now):
                 moved_on = True  # He is due with what was before.
             else:
                 settle_claims(connection, self.tenant, record.person, errand.wish, errand.today, now, keep_all=moved_on)
                 if not moved_on:
                     Outbox(connection, name, now).settle(
-                        errand.person.id, state=outcome.state, reason=outcome.reason, detail=outcome.detail
+                        errand.person.id,
+                        state=outcome.state,
+                        reason=outcome.reason,
+                        detail=outcome.detail,
+                        # The lease of a probe says that it is under way until the breaker has learned of it.
+                        gives_back=not errand.is_probe,
                     )
                     if errand.last_day is not None:
                         People(connection, name).wake_on(errand.person.id, errand.last_day + timedelta(days=1))
@@ -164,7 +184,9 @@ class Convergence:
         if undo is not None:
             undo.confirm()
         log.info("delivery.settled", person_id=errand.person.id, state=outcome.state, reason=outcome.reason)
-        return moved_on and errand.budget.allows_write()
+        if moved_on:
+            return After.another_is_due if errand.budget.allows_write() else After.nothing
+        return After.nothing if errand.is_probe else After.given_back
 
     def _back_off(self, person_id: PersonId, lease: str) -> None:
         with self.database.write() as connection:

@@ -64,8 +64,8 @@ class Intake:
             provisioned_on=today,
         )
         self._refuse_incomplete(person, wish, today)
-        people.add(person, external_id=external_id, now=now)
-        people.set_days(person.id, person.days, wakes_on=wakes_on(person, self.tenant.policy, today))
+        waking = wakes_on(person, self.tenant.policy, today)
+        people.add(person, external_id=external_id, wakes_on=waking, now=now)
         claim_wanted(connection, self.tenant, person, wish, today)
         may_undo = person.days.wants_employment(today) and not former.has_made_room
         return self._due(connection, person.id, now, "user-created", Undoable(user_id) if may_undo else None)

@@ -1,6 +1,6 @@
 """What Ditio acknowledged, field by field (rule D5), and how it took what was sent (rule C2)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -66,16 +66,16 @@ class Acknowledgements:
         :param is_written: Whether login and employment were changed just now, and not only read.
         """
         served, taken = sources or {}, takings or {}
-        for name, value in values.items():
-            columns = {**_columns(taken.get(name)), "source": served.get(name)}
-            self._store(person_id, name.value, value, columns, revision=revision, now=now)
         changed = {**_NO_TAKING, "source": None, "taken_at": now if is_written else None}
+        rows = [
+            _row(name.value, value, {**_columns(taken.get(name)), "source": served.get(name)})
+            for name, value in values.items()
+        ]
         if login is not None:
-            value = "open" if login else "closed"
-            self._store(person_id, Standing.login.value, value, changed, revision=revision, now=now)
+            rows.append(_row(Standing.login.value, "open" if login else "closed", changed))
         if employed is not None:
-            value = "open" if employed else "ended"
-            self._store(person_id, Standing.employment.value, value, changed, revision=revision, now=now)
+            rows.append(_row(Standing.employment.value, "open" if employed else "ended", changed))
+        self._store(person_id, rows, revision=revision, now=now)
 
     def learn(self, person_id: PersonId, takings: Mapping[Field, Taking]) -> None:
         """Note what a read told of values that Ditio took earlier; they stay acknowledged as they are."""
@@ -92,8 +92,8 @@ class Acknowledgements:
 
     def doubt(self, person_id: PersonId, standing: Standing, *, revision: int, now: datetime) -> None:
         """Note that login or employment is about to be changed: until that is acknowledged, neither is believed."""
-        columns = {**_NO_TAKING, "source": None}
-        self._store(person_id, standing.value, UNCERTAIN, columns, revision=revision, now=now)
+        row = _row(standing.value, UNCERTAIN, {**_NO_TAKING, "source": None})
+        self._store(person_id, [row], revision=revision, now=now)
 
     def forget(self, person_id: PersonId, *fields: Field) -> None:
         """Forget some acknowledged fields of a person, or all of them."""
@@ -118,21 +118,14 @@ class Acknowledgements:
         )
 
     def _store(
-        self,
-        person_id: PersonId,
-        name: str,
-        value: Value | None,
-        columns: Mapping[str, object],
-        *,
-        revision: int,
-        now: datetime,
+        self, person_id: PersonId, rows: Sequence[Mapping[str, object]], *, revision: int, now: datetime
     ) -> None:
-        upsert(
-            self._connection,
-            acknowledged,
-            {"tenant": self._tenant, "person_id": person_id, "field": name},
-            {"value": to_stored(value), "acknowledged_at": now, "revision": revision, **columns},
-        )
+        common = {"tenant": self._tenant, "person_id": person_id, "acknowledged_at": now, "revision": revision}
+        upsert(self._connection, acknowledged, [{**common, **row} for row in rows])
+
+
+def _row(name: str, value: Value | None, columns: Mapping[str, object]) -> dict[str, object]:
+    return {"field": name, "value": to_stored(value), **columns}
 
 
 def _is_open(stored: Value | None) -> bool | None:

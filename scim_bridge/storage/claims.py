@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, literal, or_, select, union_all, update
 
 from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.person import Claim, ClaimKind, PersonId
@@ -18,18 +18,23 @@ class Claims:
         self._connection = connection
         self._tenant = tenant
 
-    def take(self, person_id: PersonId, claim: Claim) -> bool:
-        """Claim a value. Whether the person has it now; if not, he waits for it."""
+    def take(self, person_id: PersonId, claim: Claim, *, waits: bool = True) -> bool:
+        """Claim a value. Whether the person has it now; if not, he waits for it.
+
+        :param waits: Whether he may be waiting for it already.
+        """
         row = {"tenant": self._tenant, "kind": claim.kind, "value": claim.value, "person_id": person_id}
         while not insert_if_absent(self._connection, claims, row):
             insert_if_absent(self._connection, claim_waiters, row)
+            waits = True
             # Locked, so that whoever gives it up sees this waiter; given up just now, it is tried once more.
             holder = self.holder(claim, lock=True)
             if holder == person_id:
                 break
             if holder is not None:
                 return False
-        self._connection.execute(delete(claim_waiters).where(self._waits(person_id, claim)))
+        if waits:
+            self._connection.execute(delete(claim_waiters).where(self._waits(person_id, claim)))
         return True
 
     def take_if_unwanted(self, person_id: PersonId, claim: Claim) -> bool:
@@ -52,6 +57,18 @@ class Claims:
         )
         found = self._connection.execute(query.with_for_update(read=True) if lock else query).scalar_one_or_none()
         return PersonId(found) if found is not None else None
+
+    def standing_of(self, person_id: PersonId) -> tuple[frozenset[Claim], frozenset[Claim]]:
+        """What a person has, and what he waits for. Lock the person first: then nobody else changes either."""
+        has, waits = (
+            select(table.c.kind, table.c.value, literal(is_held).label("is_held")).where(
+                table.c.tenant == self._tenant, table.c.person_id == person_id
+            )
+            for table, is_held in ((claims, 1), (claim_waiters, 0))
+        )
+        rows = self._connection.execute(union_all(has, waits)).all()
+        held = frozenset(Claim(ClaimKind(row.kind), row.value) for row in rows if row.is_held)
+        return held, frozenset(Claim(ClaimKind(row.kind), row.value) for row in rows if not row.is_held)
 
     def held_by(self, person_id: PersonId) -> frozenset[Claim]:
         """What a person has."""

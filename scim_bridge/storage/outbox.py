@@ -124,8 +124,9 @@ class Outbox:
         state: State,
         reason: Reason | None,
         detail: str | None,
+        gives_back: bool = False,
     ) -> None:
-        """Note how a delivery ended. The caller holds the lease and has seen the present revision."""
+        """Note how a delivery ended, and perhaps give the lease back. The caller holds it, and knows the revision."""
         self._connection.execute(
             update(people)
             .where(self._is(person_id))
@@ -138,6 +139,7 @@ class Outbox:
                 due_at=None,
                 attempts=0,
                 **({"delivered_at": self._now} if state is State.delivered else {}),
+                **({"lease": None, "leased_until": None} if gives_back else {}),
             )
         )
 

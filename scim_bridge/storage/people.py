@@ -45,7 +45,7 @@ class People:
         self._connection = connection
         self._tenant = tenant
 
-    def add(self, person: Person, *, external_id: str | None, now: datetime) -> None:
+    def add(self, person: Person, *, external_id: str | None, wakes_on: date | None, now: datetime) -> None:
         """Store a new person, not yet due."""
         self._connection.execute(
             insert(people).values(
@@ -57,6 +57,7 @@ class People:
                 state=State.delivered,
                 state_since=now,
                 created_at=now,
+                wakes_on=wakes_on,
                 **_days(person.days),
             )
         )

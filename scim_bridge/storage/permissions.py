@@ -28,7 +28,7 @@ class Permissions:
             delete(permissions).where(permissions.c.tenant == self._tenant, permissions.c.expires_at <= now)
         )
         key = {"tenant": self._tenant, "employee_number": number, "user_name_key": user_name_key(user_name)}
-        upsert(self._connection, permissions, key, {"granted_at": now, "expires_at": expires_at})
+        upsert(self._connection, permissions, [{**key, "granted_at": now, "expires_at": expires_at}])
         return expires_at
 
     def allows(self, number: EmployeeNumber, user_name: str, *, now: datetime) -> bool:

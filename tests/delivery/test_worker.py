@@ -50,7 +50,7 @@ def add_absent_people(world: World, tenant: str, how_many: int) -> None:
         for number in range(how_many):
             person_id = PersonId(f"{tenant}-{number:03d}")
             person = Person(person_id, user_id=None, days=Days(active=False))
-            People(connection, tenant).add(person, external_id=None, now=world.clock())
+            People(connection, tenant).add(person, external_id=None, wakes_on=None, now=world.clock())
             Outbox(connection, tenant, world.clock()).mark_due(person_id)
 
 

@@ -20,7 +20,7 @@ def add(database: Database, clock: Clock, *names: str, tenant: str = "default") 
     with database.write() as connection:
         for name in names:
             person = Person(PersonId(name), UserId(f"user-{name}"), Days(active=True))
-            People(connection, tenant).add(person, external_id=None, now=clock())
+            People(connection, tenant).add(person, external_id=None, wakes_on=None, now=clock())
             Outbox(connection, tenant, clock()).mark_due(person.id)
 
 

@@ -12,6 +12,7 @@ from scim_bridge.domain.employee import EmployeeNumber, Field
 from scim_bridge.domain.employment import Days
 from scim_bridge.domain.person import Claim, ClaimKind, Creating, HandsOff, Person, PersonId, Standing, Taking
 from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.documents import document_of
@@ -50,7 +51,12 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
     with database.write() as connection:
         stored, outbox = People(connection, tenant), Outbox(connection, tenant, now)
         for person_id in (KARI, PER, OLA):
-            stored.add(Person(person_id, UserId(f"user-{person_id}"), Days(active=True)), external_id="x", now=now)
+            stored.add(
+                Person(person_id, UserId(f"user-{person_id}"), Days(active=True)),
+                external_id="x",
+                wakes_on=None,
+                now=now,
+            )
             outbox.mark_due(person_id, lease="lease" if person_id == KARI else None, lease_seconds=30)
         stored.set_days(KARI, Days(active=True, leave=TODAY), wakes_on=TODAY)
         stored.link(KARI, NUMBER, now=now)
@@ -68,6 +74,10 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
         History(connection, tenant, now).add(KARI, Entry("delivery", "delivered"))
         Tokens(connection, tenant).add("t", "Entra", f"secret of {tenant}", now=now, expires_at=None)
         Quirks(connection, tenant).count({("unknown-attribute", "x")}, now=now)
+        breakers = Breakers(connection, tenant, now)
+        breakers.locked()
+        breakers.open("HTTP 503")
+        breakers.begin_probe(KARI, "lease", 1)
         Resources(connection, tenant).add(a_resource(now))
     Secrets(database).of(tenant, "cursors")
 
@@ -102,6 +112,13 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "renew": lambda c, now: Outbox(c, OURS, now).renew(KARI, "lease", 300),
     "release": lambda c, now: Outbox(c, OURS, now).release(KARI, "lease"),
     "try_again": lambda c, now: Outbox(c, OURS, now).try_again(KARI, after_seconds=9, detail="x", failed=True),
+    "suspect": lambda c, now: Breakers(c, OURS, now).suspect((PER,)),
+    "stay_open": lambda c, now: Breakers(c, OURS, now).stay_open("HTTP 500"),
+    "close": lambda c, now: Breakers(c, OURS, now).close(),
+    "close_by_operator": lambda c, now: Breakers(c, OURS, now).close_by_operator(),
+    "go_well": lambda c, now: Breakers(c, OURS, now).go_well(),
+    "keep_quiet": lambda c, now: Breakers(c, OURS, now).keep_quiet(60),
+    "begin_probe": lambda c, now: Breakers(c, OURS, now).begin_probe(PER, "mine", 2),
     "wake": lambda c, now: Outbox(c, OURS, now).wake(TODAY),
     "retry": lambda c, now: Outbox(c, OURS, now).retry(),
     "retry of one": lambda c, now: Outbox(c, OURS, now).retry(PER),
@@ -213,6 +230,16 @@ def test_a_wait_is_for_ones_own(database: Database):
         assert ours.take_if_unwanted(OLA, HERS)
         assert ours.waiters_for(OLA, ClaimKind.phone) == frozenset()
         assert ours.keep_only(OLA, ()) == frozenset()
+
+
+def test_a_breaker_is_ones_own(companies: Database, clock: Clock):
+    """D2: one company's outage stops nobody of another's."""
+    with companies.write() as connection:
+        Breakers(connection, OURS, clock()).close()
+        assert not Breakers(connection, OURS, clock()).get().is_open
+        assert Breakers(connection, THEIRS, clock()).get().is_open
+        assert Breakers(connection, THEIRS, clock()).is_probed()
+        assert not Breakers(connection, OURS, clock()).is_probed()
 
 
 def test_each_has_secrets_of_its_own(companies: Database):
