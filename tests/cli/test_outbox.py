@@ -14,6 +14,7 @@ from tests.world import World, a_user
 @pytest.fixture
 def waiting(world: World) -> World:
     """Kari is delivered, Ola is held, Siv is parked and Per is due."""
+    world.restarts_with(delivery={"on_refused": "park"})
     world.ditio.plant("1044", phone="+4792222222")
     world.entra.directory.add(a_user())
     world.entra.directory.add(_another("Ola.Hansen@contractor.example", "1043", mobile=None))

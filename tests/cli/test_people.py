@@ -163,6 +163,7 @@ def test_the_text_fits_into_80_columns(run: Run, world: World):
     """For a mail, a ticket and a narrow terminal; nothing is cut."""
     name = "anne-marie.kristoffersen-skjoldenborg.haraldstad@contractor.example"
     world.ditio.plant("1042", "Ola", "Hansen", "+4741111111")
+    world.restarts_with(delivery={"on_refused": "park"})
     world.provisions(a_user(user_principal_name=name, mail=name, surname="Kristoffersen-Skjoldenborg Haraldstad"))
 
     told = run("people", "show", "1042").stdout
