@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import requests
@@ -14,6 +14,7 @@ from scim_bridge.ditio.pace import Pace
 from scim_bridge.ditio.paths import EMPLOYEES, segment
 from scim_bridge.ditio.refusals import error_of, unreadable
 from scim_bridge.ditio.responses import Received, employee_of, is_of_company, rows_of
+from scim_bridge.ditio.roster import Roster, Source, employees_source, reporting_source
 from scim_bridge.ditio.session import DitioSession
 from scim_bridge.ditio.tokens import Tokens
 from scim_bridge.domain.documents import JsonObject
@@ -58,6 +59,8 @@ class DitioClient:
         self._operations = Operations(config, session=self._session, monotonic=monotonic, now=now)
         self._config = config
         self._now = now
+        self._monotonic = monotonic
+        self._sleep = sleep
 
     def get(self, number: EmployeeNumber, *, within: float | None = None) -> Answer | None:
         """One employee with all employments; None where Ditio shows none in this company.
@@ -87,6 +90,28 @@ class DitioClient:
         :raises DeliveryError: see `errors.py`.
         """
         return self._search(text, within=within, renews=True)
+
+    def roster(self) -> Iterator[JsonObject]:
+        """Everybody of this company, as a stream; somebody may come more than once.
+
+        :raises DeliveryError: it can't be read as a whole.
+        """
+        return self._everybody(employees_source())
+
+    def reporting_roster(self) -> Iterator[JsonObject]:
+        """The same from the reporting API, of which this client then has the address and the scope."""
+        return self._everybody(reporting_source(self._config.company_id))
+
+    def _everybody(self, source: Source) -> Iterator[JsonObject]:
+        roster = Roster(
+            self._session,
+            source,
+            company_id=self._config.company_id,
+            now=self._now,
+            monotonic=self._monotonic,
+            sleep=self._sleep,
+        )
+        return roster.rows()
 
     def send(self, call: Call, *, within: float | None = None) -> Answer:
         """Carry out one operation. A 2xx without a readable body is an answer all the same: read back.

@@ -1,6 +1,7 @@
 """The authenticated HTTP session: token, time-outs, request ids, and what a 401 asks for (rule R2)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -12,6 +13,7 @@ from scim_bridge.ditio.network import FAILURES, UNUSABLE_URL, read_body, transie
 from scim_bridge.ditio.pace import Pace
 from scim_bridge.ditio.paths import joined
 from scim_bridge.ditio.responses import Received
+from scim_bridge.ditio.streams import Streamed
 from scim_bridge.ditio.tokens import Tokens
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.errors import BudgetSpent, CredentialsRefused
@@ -99,6 +101,52 @@ class DitioSession:
             token = self._tokens.renew(after=token, within=self._time_for(call))
             received = self._exchange(call, token)
         return received
+
+    @contextmanager
+    def stream(
+        self, path: str, *, what: str, query: Mapping[str, str] | None = None, within: float
+    ) -> Iterator[Streamed]:
+        """Read something large piece by piece; a 401 renews the token once and repeats the request once.
+
+        :param within: Seconds until the answer has begun; its body may take longer.
+        :returns: The answer, of whatever status.
+        :raises DeliveryError: as `request` does; reading the body raises it too.
+        """
+        until = self._monotonic() + within
+        call = _Outgoing("GET", joined(self._config.api_url, path), what, self._new_id(), query, None, until)
+        token = self._tokens.current(within=self._time_for(call))
+        answer = self._begin(call, token)
+        if answer.status_code == 401:
+            answer.close()
+            token = self._tokens.renew(after=token, within=self._time_for(call))
+            answer = self._begin(call, token)
+        try:
+            request_id = _request_id(answer.headers) or call.request_id
+            yield Streamed(answer, what=what, request_id=request_id, monotonic=self._monotonic)
+        finally:
+            answer.close()
+
+    def _begin(self, call: _Outgoing, token: str) -> requests.Response:
+        self._pace.keep(until=None if call.until is None else call.until - call.least_seconds)
+        began, seconds = self._monotonic(), self._time_for(call)
+        try:
+            return self._sessions().request(
+                call.method,
+                call.url,
+                params=call.query,
+                headers=self._headers(call.request_id),
+                auth=_Bearer(token),
+                timeout=seconds,
+                allow_redirects=False,
+                stream=True,
+            )
+        except UNUSABLE_URL as exc:
+            raise CredentialsRefused(f"{call.what}: the setting with Ditio's address is not a usable one") from exc
+        except FAILURES as exc:
+            took = self._monotonic() - began
+            raise transient(
+                exc, call.what, write=False, request_id=call.request_id, seconds=took, allowed=seconds
+            ) from exc
 
     def _exchange(self, call: _Outgoing, token: str) -> Received:
         self._pace.keep(until=None if call.until is None else call.until - call.least_seconds)

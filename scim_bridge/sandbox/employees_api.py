@@ -14,6 +14,7 @@ from scim_bridge.sandbox import forms
 from scim_bridge.sandbox.company import COMPANY_ID, Company, SandboxEmployee
 from scim_bridge.sandbox.documents import employee_document, listed, v4_document
 from scim_bridge.sandbox.own_forms import created, in_own_form, kept
+from scim_bridge.sandbox.pages import page_of
 from scim_bridge.sandbox.reading import Reading
 from scim_bridge.sandbox.refusals import Refused
 from scim_bridge.sandbox.style import Style
@@ -59,7 +60,11 @@ class EmployeesApi:
         return self._written(lambda: self._company.create(employee), created=True)
 
     def _list(self) -> Response:
-        return self._found(lambda employee: True)
+        documents = self._documents(lambda employee: True)
+        body, headers = page_of(documents, request.args, request.path, self._style())
+        answer = jsonify(body)
+        answer.headers.update(headers)
+        return answer
 
     def _search(self) -> Response:
         query = request.args.get("query", "").lower()
@@ -127,11 +132,13 @@ class EmployeesApi:
         return Response(status=204 if self._style().answers == "204" else 200)
 
     def _found(self, wanted: Callable[[SandboxEmployee], bool]) -> Response:
+        return jsonify(listed(self._documents(wanted), self._style()))
+
+    def _documents(self, wanted: Callable[[SandboxEmployee], bool]) -> list[dict[str, object]]:
         everywhere = request.args.get("includeEmployeesFromSubsidiaries", "").lower() == "true"
         with self._company.lock:
             employees = self._reading.all(company_id=None if everywhere else COMPANY_ID)
-            documents = [self._document(employee) for employee in employees if wanted(employee)]
-        return jsonify(listed(documents, self._style()))
+            return [self._document(employee) for employee in employees if wanted(employee)]
 
     def _written(self, write: Callable[[], SandboxEmployee], *, created: bool = False) -> Response:
         with self._company.lock:

@@ -8,6 +8,7 @@ from datetime import date
 
 ALL_ENVELOPES = ("bare", "data", "items", "employees", "results")
 ALL_ANSWERS = ("body", "200-body", "empty-200", "204")
+ALL_PAGINGS = ("none", "link", "token", "page", "silent")
 ALL_EMPLOYMENTS = ("employment", "employmentHistory", "employments")
 
 
@@ -27,6 +28,20 @@ class Style:
     `employment` shows the open or else the last one, always, and adds `employmentHistory` when it is
     included; the other two show a list, and only when `include` names `employment-history`.
     """
+
+    paging: str = "none"
+    """How the list of all employees is paged, one of `ALL_PAGINGS`.
+
+    `none` shows everybody at once. `link` has `links.next` (a bare array the header `Link`), `token` a
+    `continuationToken` (a bare array the header `X-Continuation-Token`), `page` has `page`, `pageSize` and
+    `totalCount` (a bare array only the header `X-Total-Count`). `silent` takes `page` and says nothing.
+    """
+
+    page_size: int = 100
+    """The most employees on one page."""
+
+    first_page: int = 1
+    """The number of the first page: 1 or 0."""
 
     disabled_key: str = "isDisabled"
     """`isDisabled` or `disabled`."""

@@ -58,6 +58,10 @@ class Ditio(Section):
     api_url: DitioUrl | None = Field(default=None, examples=["https://core-api.ditio.app/core"])
     """The base of the integration API; it may carry a path. Required for deliveries."""
 
+    reporting_url: DitioUrl | None = Field(default=None, examples=["https://core-api.ditio.app/reporting"])
+    """The base address of the reporting API. Only needed where `reconcile` reads the roster from there
+    (RECONCILE__SOURCE); the API client then needs the scope `reportingapiv1` too."""
+
     identity_url: DitioUrl | None = Field(default=None, examples=["https://identity.ditio.app"])
     """The identity server that gives out tokens. Required for deliveries."""
 
