@@ -1,6 +1,6 @@
 """What Ditio acknowledged, field by field (rule D5), and how it took what was sent (rule C2)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -33,19 +33,24 @@ class Acknowledgements:
 
     def of(self, person_id: PersonId) -> Acknowledged:
         """What is acknowledged for a person."""
-        query = select(acknowledged).where(acknowledged.c.tenant == self._tenant, acknowledged.c.person_id == person_id)
-        rows = {row.field: row for row in self._connection.execute(query)}
-        standing = {name: rows.pop(name.value, None) for name in Standing}
-        stored = {name: from_stored(row.value) if row else None for name, row in standing.items()}
-        return Acknowledged(
-            values={Field(name): from_stored(row.value) for name, row in rows.items()},
-            sources={Field(name): row.source for name, row in rows.items() if row.source},
-            login=_is_open(stored[Standing.login]),
-            employed=_is_open(stored[Standing.employment]),
-            uncertain=frozenset(name for name, value in stored.items() if value == UNCERTAIN),
-            takings={Field(name): _taking(row) for name, row in rows.items() if row.taken_at},
-            changed_at={name: row.taken_at for name, row in standing.items() if row and row.taken_at},
+        return self.of_many([person_id])[person_id]
+
+    def of_many(self, person_ids: Iterable[PersonId]) -> dict[PersonId, Acknowledged]:
+        """What is acknowledged for some people, each of whom is in the answer."""
+        found: dict[PersonId, dict[str, Row[Any]]] = {person_id: {} for person_id in person_ids}
+        query = select(acknowledged).where(
+            acknowledged.c.tenant == self._tenant, acknowledged.c.person_id.in_(list(found))
         )
+        for row in self._connection.execute(query):
+            found[row.person_id][row.field] = row
+        return {person_id: _acknowledged(rows) for person_id, rows in found.items()}
+
+    def moments_of(self, person_id: PersonId) -> dict[str, tuple[datetime, int]]:
+        """When each field, or login or employment, was acknowledged, and in which revision of the person."""
+        query = select(acknowledged.c.field, acknowledged.c.acknowledged_at, acknowledged.c.revision).where(
+            acknowledged.c.tenant == self._tenant, acknowledged.c.person_id == person_id
+        )
+        return {row.field: (row.acknowledged_at, row.revision) for row in self._connection.execute(query)}
 
     def add(
         self,
@@ -126,6 +131,20 @@ class Acknowledgements:
 
 def _row(name: str, value: Value | None, columns: Mapping[str, object]) -> dict[str, object]:
     return {"field": name, "value": to_stored(value), **columns}
+
+
+def _acknowledged(rows: dict[str, Row[Any]]) -> Acknowledged:
+    standing = {name: rows.pop(name.value, None) for name in Standing}
+    stored = {name: from_stored(row.value) if row else None for name, row in standing.items()}
+    return Acknowledged(
+        values={Field(name): from_stored(row.value) for name, row in rows.items()},
+        sources={Field(name): row.source for name, row in rows.items() if row.source},
+        login=_is_open(stored[Standing.login]),
+        employed=_is_open(stored[Standing.employment]),
+        uncertain=frozenset(name for name, value in stored.items() if value == UNCERTAIN),
+        takings={Field(name): _taking(row) for name, row in rows.items() if row.taken_at},
+        changed_at={name: row.taken_at for name, row in standing.items() if row and row.taken_at},
+    )
 
 
 def _is_open(stored: Value | None) -> bool | None:

@@ -36,6 +36,8 @@ class Record:
     lease: str | None
     leased_until: datetime | None
     external_id: str | None
+    scope: dict[str, Any] | None = None
+    """What a drift mark is about (rule Q3), as `storage/scopes.py` keeps it; None for whoever is due as a whole."""
 
 
 class People:
@@ -216,6 +218,7 @@ def record_of(row: Row[Any], acknowledged: Acknowledged) -> Record:
         lease=row.lease,
         leased_until=row.leased_until,
         external_id=row.external_id,
+        scope=row.scope,
     )
 
 

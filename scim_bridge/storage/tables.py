@@ -14,6 +14,11 @@ from sqlalchemy import (
 from scim_bridge.storage.access_tables import secrets as secrets
 from scim_bridge.storage.access_tables import tokens as tokens
 from scim_bridge.storage.metadata import metadata as metadata
+from scim_bridge.storage.reconcile_tables import plan_items as plan_items
+from scim_bridge.storage.reconcile_tables import plan_outcomes as plan_outcomes
+from scim_bridge.storage.reconcile_tables import reconcile_runs as reconcile_runs
+from scim_bridge.storage.reconcile_tables import schedules as schedules
+from scim_bridge.storage.reconcile_tables import snapshot as snapshot
 from scim_bridge.storage.types import UtcDateTime, exact_text, json_column
 
 resources = Table(
@@ -86,6 +91,8 @@ people = Table(
     Column("request_id", exact_text()),
     Column("lease", exact_text()),
     Column("leased_until", UtcDateTime),
+    # A drift mark's scope (rule Q3): plan, rows, and the state before. Empty for whoever is due as a whole.
+    Column("scope", json_column()),
     Column("created_at", UtcDateTime, nullable=False),
     Column("deleted_at", UtcDateTime),
 )

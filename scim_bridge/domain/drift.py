@@ -1,0 +1,86 @@
+"""Differences between Entra and Ditio, as `reconcile` finds, stores and repairs them (rules Q1-Q5)."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scim_bridge.domain.employee import Value
+from scim_bridge.domain.person import PersonId
+
+LOGIN = "disabled"
+"""The name that a difference of the login has; its values are whether it is disabled."""
+
+
+class Kind(StrEnum):
+    """What differs, in the order in which it is told: a leaver who is still active first."""
+
+    should_be_inactive = "should-be-inactive"
+    should_be_active = "should-be-active"
+    missing = "missing"
+    field = "field"
+    stuck_delivery = "stuck-delivery"
+    renumbered = "renumbered"
+    duplicate_identity = "duplicate-identity"
+    unmanaged = "unmanaged"
+
+
+ORDER = {kind: place for place, kind in enumerate(Kind)}
+
+REPAIRED = frozenset({Kind.field, Kind.should_be_inactive, Kind.should_be_active, Kind.stuck_delivery})
+"""What `--apply` repairs (rule Q2)."""
+
+REPAIRED_ON_REVIEW = frozenset({Kind.missing})
+"""What it repairs only from a reviewed plan, or if it was asked for by `--only`."""
+
+LOUD = frozenset({Kind.should_be_inactive, Kind.stuck_delivery})
+"""What is drift (exit 2) even where it is only listed."""
+
+
+class Cause(StrEnum):
+    """Why it differs, as far as what is wanted, found and acknowledged can tell (rule Q1)."""
+
+    edited_in_ditio = "edited-in-ditio"
+    never_delivered = "never-delivered"
+    mapping_changed = "mapping-changed"
+    created_outside = "created-outside"
+    duplicate_identity = "duplicate-identity"
+    renumbered = "renumbered"
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One difference: a row of a plan."""
+
+    kind: Kind
+    cause: Cause
+    employee_number: str | None = None
+    """The linked number, else the wanted one, else the one that Ditio shows."""
+
+    user_name: str | None = None
+    """As Entra sent it; None where there is no user."""
+
+    field: str | None = None
+    """By Ditio's name; None where the whole employee is meant."""
+
+    wanted: Value | None = None
+    found: Value | None = None
+    acknowledged: Value | None = None
+    person_id: PersonId | None = None
+    revision: int | None = None
+    """The person's revision that was looked at: a later one means that Entra moved."""
+
+    listed: str | None = None
+    """Why it is only listed, in words; None for what may be repaired."""
+
+    position: int | None = None
+    """Its place in the stored plan."""
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether it counts for the exit code: not what is only listed, but for the loud kinds (rule Q2)."""
+        return self.listed is None or self.kind in LOUD
+
+    def may_be_repaired(self, *, reviewed: bool) -> bool:
+        """Whether `--apply` takes it. :param reviewed: A plan that somebody has read, or a kind asked for by name."""
+        if self.listed is not None or self.person_id is None:
+            return False
+        return self.kind in REPAIRED or (reviewed and self.kind in REPAIRED_ON_REVIEW)

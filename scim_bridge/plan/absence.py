@@ -1,0 +1,186 @@
+"""A person whose employee the roster does not show, or whose delivery is stuck (rules P4, P5, Q2). Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from scim_bridge.domain.delivery_state import STUCK_AFTER, Reason, State
+from scim_bridge.domain.drift import Cause, Drift, Kind
+from scim_bridge.domain.employee import Field, FoundEmployee, Wish
+from scim_bridge.domain.person import Person
+from scim_bridge.plan.drift import HANDS_OFF, Facts
+from scim_bridge.plan.matching import agrees, is_ours
+from scim_bridge.plan.steps import Policy, owes_ending
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What the roster shows that may have to do with somebody who is not found under his number."""
+
+    same_number: FoundEmployee | None = None
+    """An employee with the wanted number, whom no person is linked to."""
+
+    similar_number: str | None = None
+    """One whose number differs from it only in case or in leading zeros."""
+
+    look_alikes: Sequence[FoundEmployee] = ()
+    """Unlinked employees with the same phone or e-mail address under another number."""
+
+
+def absent(
+    person: Person,
+    wish: Wish,
+    facts: Facts,
+    around: Around,
+    policy: Policy,
+    *,
+    due_since: datetime | None,
+    now: datetime,
+    today: date,
+) -> list[Drift]:
+    """The differences of a person who has no employee, or whose employee is not shown.
+
+    :param due_since: Since when the person is due, if he is.
+    """
+    is_wanted = not person.is_tombstone and person.days.wants_employment(today)
+    if person.employee_number is not None:
+        found = list(_gone(person, wish, facts, around, policy, is_wanted))
+    elif is_wanted or facts.state is State.parked or person.creating is not None:
+        found = list(_never_there(person, wish, facts, around, is_wanted))
+    else:
+        found = []
+    waits_long = stuck(person, facts, due_since=due_since, now=now, number=_number(person, wish))
+    return [*found, *waits_long] if not _is_told(found, waits_long) else found
+
+
+def stuck(
+    person: Person, facts: Facts, *, due_since: datetime | None, now: datetime, number: str | None
+) -> list[Drift]:
+    """A delivery that has been due for a day, or one that is parked although there is no employee (rules Q2, R3)."""
+    hands_off = "hands are off this person" if facts.reason == HANDS_OFF else None
+    if facts.state is State.due and due_since is not None and now - due_since >= STUCK_AFTER:
+        return [_row(Kind.stuck_delivery, Cause.never_delivered, person, facts, number, listed=hands_off)]
+    if facts.state is State.parked and person.employee_number is None:
+        why = f"parked, {facts.reason}: `outbox list` says why, `outbox retry` tries again"
+        return [_row(Kind.stuck_delivery, Cause.never_delivered, person, facts, number, listed=hands_off or why)]
+    return []
+
+
+def _gone(person: Person, wish: Wish, facts: Facts, around: Around, policy: Policy, is_wanted: bool) -> Iterator[Drift]:
+    """Delivered earlier, and not found any more."""
+    number = person.employee_number
+    for other in around.look_alikes:
+        if is_ours(wish, person.acknowledged.values.items(), other):
+            yield _row(
+                Kind.renumbered,
+                Cause.renumbered,
+                person,
+                facts,
+                number,
+                field=Field.employee_number,
+                wanted=number,
+                found=other.employee_number,
+                acknowledged=number,
+                listed="somebody gave this employee another number in Ditio: correct it there, or in Entra",
+            )
+            return
+    hands_off = "hands are off this person" if facts.reason == HANDS_OFF else None
+    if is_wanted:
+        yield _row(
+            Kind.missing,
+            Cause.edited_in_ditio,
+            person,
+            facts,
+            number,
+            field=Field.employee_number,
+            wanted=wish.employee_number or number,
+            acknowledged=number,
+            listed=hands_off,
+        )
+    elif owes_ending(person, policy) and facts.reason == Reason.gone:
+        why = "his ending is owed, and the employee is not found: look in Ditio under another number"
+        yield _row(Kind.stuck_delivery, Cause.edited_in_ditio, person, facts, number, listed=hands_off or why)
+
+
+def _never_there(person: Person, wish: Wish, facts: Facts, around: Around, is_wanted: bool) -> Iterator[Drift]:
+    number = _number(person, wish)
+    if around.same_number is not None:
+        why = "no person is linked to this employee yet: `outbox list` says what keeps the user from him"
+        yield _row(Kind.unmanaged, Cause.created_outside, person, facts, number, listed=why)
+        return
+    other = around.similar_number or next((str(each.employee_number) for each in around.look_alikes), None)
+    if other is not None:
+        field = Field.employee_number
+        if around.similar_number is None:
+            alike = around.look_alikes[0]
+            field = Field.phone if agrees(wish, alike, Field.phone) else Field.email
+        yield duplicate(person, facts, number, field.value, other)
+        return
+    if not is_wanted or facts.state is State.parked:
+        return  # Told as a stuck delivery, if anything.
+    listed = None
+    if facts.state is State.held and facts.reason != "paused":
+        listed = f"held, {facts.reason}: see `outbox list`"
+    yield _row(
+        Kind.missing,
+        Cause.never_delivered,
+        person,
+        facts,
+        number,
+        field=Field.employee_number,
+        wanted=number,
+        listed=listed,
+    )
+
+
+def duplicate(person: Person, facts: Facts, number: str | None, field: str, other: str) -> Drift:
+    """Two employees who seem to be one person: never joined by themselves (rule P4)."""
+    return _row(
+        Kind.duplicate_identity,
+        Cause.duplicate_identity,
+        person,
+        facts,
+        number,
+        field=field,
+        wanted=number,
+        found=other,
+        listed="two employees, or two spellings of one number: decide in Ditio which one it is",
+    )
+
+
+def _is_told(found: Sequence[Drift], waits_long: Sequence[Drift]) -> bool:
+    """Whether a stuck delivery says nothing new."""
+    return not waits_long or any(item.kind is Kind.stuck_delivery for item in found)
+
+
+def _number(person: Person, wish: Wish) -> str | None:
+    creating = person.creating.employee_number if person.creating else None
+    return person.employee_number or wish.employee_number or creating
+
+
+def _row(
+    kind: Kind,
+    cause: Cause,
+    person: Person,
+    facts: Facts,
+    number: str | None,
+    *,
+    field: str | None = None,
+    wanted: str | None = None,
+    found: str | None = None,
+    acknowledged: str | None = None,
+    listed: str | None = None,
+) -> Drift:
+    return Drift(
+        kind,
+        cause,
+        number,
+        facts.user_name,
+        field,
+        wanted,
+        found,
+        acknowledged,
+        person_id=person.id,
+        revision=facts.revision,
+        listed=listed,
+    )

@@ -1,0 +1,225 @@
+"""What differs between Entra and a linked employee, each difference with its cause (rules C4, Q1, Q2). Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+
+from scim_bridge.domain.canonical import same
+from scim_bridge.domain.delivery_state import Reason, State
+from scim_bridge.domain.drift import LOGIN, Cause, Drift, Kind
+from scim_bridge.domain.employee import EMPLOYMENT_FIELDS, Field, FoundEmployee, Value, Wish
+from scim_bridge.domain.operations import (
+    ChangeEmployeeNumber,
+    ChangePhoneNumber,
+    CreateEmployment,
+    Disable,
+    Enable,
+    EndEmployment,
+    Operation,
+    UpdateEmployee,
+    UpdateEmployment,
+)
+from scim_bridge.domain.person import Person, Standing
+from scim_bridge.plan.changes import Change, Rounds
+from scim_bridge.plan.steps import Plan, Policy, Seen, plan_person
+
+HANDS_OFF = Reason.hands_off.value
+
+NOT_CONVERGING = "Ditio keeps changing it: see `outbox list`"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of one person's delivery, beside the person: it decides on causes, and on what is only listed."""
+
+    state: State
+    reason: str | None
+    revision: int
+    user_name: str | None
+    modified_at: datetime | None
+    """When the document was last changed; None where there is none."""
+
+    delivered_at: datetime | None = None
+    acknowledged_at: Mapping[str, datetime] = field(default_factory=dict)
+    """When each field, or login or employment, was acknowledged."""
+
+    acknowledged_in: Mapping[str, int] = field(default_factory=dict)
+    """The person's revision in which it was."""
+
+    claimed_by_others: frozenset[Field] = frozenset()
+    """Which of phone and employee number another person has."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonDrift:
+    """What one linked person needs, apart from what is on its way already."""
+
+    items: tuple[Drift, ...]
+    plan: Plan
+    """The operations that make all of it good."""
+
+
+def drift_of(
+    person: Person, wish: Wish, found: FoundEmployee, policy: Policy, facts: Facts, *, today: date
+) -> PersonDrift:
+    """Compare one person with his employee, what was edited in Ditio included."""
+    plan = plan_person(as_shown(person, found), wish, found, policy, today=today)
+    items = [
+        replace(
+            item,
+            employee_number=person.employee_number,
+            user_name=facts.user_name,
+            person_id=person.id,
+            revision=facts.revision,
+            listed=item.listed or _why_only_listed(item, facts),
+        )
+        for item in _items(plan, person, found, facts)
+    ]
+    return PersonDrift(tuple(items), plan)
+
+
+def as_shown(person: Person, found: FoundEmployee) -> Person:
+    """The person without what was acknowledged of login and employment, where Ditio shows it.
+
+    Live, both follow Entra's edges only (rule C4); here whatever differs counts.
+    """
+    known = person.acknowledged
+    shown = {Standing.login} if found.disabled is not None else set()
+    shown |= {Standing.employment} if found.employments is not None else set()
+    return replace(
+        person,
+        acknowledged=replace(
+            known,
+            login=None if Standing.login in shown else known.login,
+            employed=None if Standing.employment in shown else known.employed,
+            uncertain=known.uncertain - shown,
+        ),
+    )
+
+
+def restricted(plan: Plan, items: tuple[Drift, ...]) -> Plan:
+    """The plan with the operations that make these differences good, and no others.
+
+    A new employment brings its department along: it has nothing of the one before (rule L4).
+    """
+    kinds = {(item.kind, item.field) for item in items}
+    standing = tuple(operation for operation in plan.standing if _key(operation) in kinds)
+    fields = {name for kind, name in kinds if kind is Kind.field and name is not None}
+    if any(isinstance(operation, CreateEmployment) for operation in standing):
+        fields |= {name.value for name in EMPLOYMENT_FIELDS}
+    changes = tuple(kept for operation in plan.changes if (kept := _only(operation, fields)) is not None)
+    repeated = {name: taking for name, taking in plan.rounds.repeated.items() if name.value in fields}
+    return Plan(standing, changes, Seen(), Rounds(repeated=repeated))
+
+
+def _items(plan: Plan, person: Person, found: FoundEmployee, facts: Facts) -> Iterator[Drift]:
+    for operation in plan.standing:
+        yield _standing(operation, person, found)
+    is_new = any(isinstance(operation, CreateEmployment) for operation in plan.standing)
+    for operation in plan.changes:
+        for name, wanted in _fields_of(operation).items():
+            if not (is_new and name in EMPLOYMENT_FIELDS):
+                yield _field(Change(name, wanted, _found(name, person, found)), person, facts)
+    for change in plan.rounds.stuck:
+        yield replace(_field(change, person, facts), listed=NOT_CONVERGING)
+
+
+def _standing(operation: Operation, person: Person, found: FoundEmployee) -> Drift:
+    known = person.acknowledged
+    match operation:
+        case Disable() | Enable():
+            wanted = isinstance(operation, Disable)
+            shown, acknowledged = found.disabled, None if known.login is None else not known.login
+            is_edited = acknowledged is not None and shown is not None and shown != acknowledged
+            kind = Kind.should_be_inactive if wanted else Kind.should_be_active
+            return Drift(kind, _edited(is_edited), None, None, LOGIN, wanted, shown, acknowledged)
+        case EndEmployment(last_day=day):
+            is_edited = known.employed is False and found.employments is not None
+            ended_on = known.ended_on if known.employed is False else None
+            return Drift(Kind.should_be_inactive, _edited(is_edited), None, None, Field.end_date, day, None, ended_on)
+        case CreateEmployment(start=day):
+            is_edited = known.employed is True and found.employments is not None
+            began = known.day(Field.start_date) if known.employed else None
+            kind = Kind.should_be_active
+            return Drift(kind, _edited(is_edited), None, None, Field.start_date, day, None, began)
+    raise AssertionError(f"{operation} is no step of leaving or returning")
+
+
+def _edited(is_edited: bool) -> Cause:
+    return Cause.edited_in_ditio if is_edited else Cause.never_delivered
+
+
+def _field(change: Change, person: Person, facts: Facts) -> Drift:
+    name, known = change.field, person.acknowledged
+    acknowledged = person.employee_number if name is Field.employee_number else known.values.get(name)
+    cause = Cause.edited_in_ditio
+    taking = known.takings.get(name)
+    is_form = taking is not None and taking.form is not None and same(name, taking.form, change.found)
+    if acknowledged is None and name not in known.values:
+        cause = Cause.never_delivered
+    elif is_form or same(name, change.found, acknowledged):
+        cause = Cause.never_delivered if _document_changed(name, facts) else Cause.mapping_changed
+    return Drift(Kind.field, cause, None, None, name.value, change.wanted, change.found, acknowledged)
+
+
+def _document_changed(name: Field, facts: Facts) -> bool:
+    """Whether Entra said something since the field was acknowledged, or since all of it was delivered."""
+    at = facts.acknowledged_at.get(name.value)
+    known = [moment for moment in (at, facts.delivered_at) if moment is not None]
+    if facts.modified_at is None or not known or facts.modified_at > max(known):
+        return True
+    return facts.state is not State.delivered and facts.revision > facts.acknowledged_in.get(name.value, 0)
+
+
+def _why_only_listed(item: Drift, facts: Facts) -> str | None:
+    """Rule Q2: what is itself held, dropped or parked, or belongs to a person of whom all hands are off."""
+    if facts.reason == HANDS_OFF:
+        return "hands are off this person: `people hands-off NUMBER --clear`"
+    if any(item.field == name.value for name in facts.claimed_by_others):
+        return "another person has this value: see `outbox list`"
+    is_waiting = facts.state in (State.held, State.parked) and item.cause is Cause.never_delivered
+    if is_waiting and facts.reason != "paused":
+        return f"{facts.state}, {facts.reason}: see `outbox list`"
+    return None
+
+
+def _found(name: Field, person: Person, found: FoundEmployee) -> Value | None:
+    if name is Field.employee_number:
+        return found.employee_number
+    return found.values[name] if name in found.values else person.acknowledged.values.get(name)
+
+
+def _fields_of(operation: Operation) -> Mapping[Field, Value | None]:
+    match operation:
+        case ChangeEmployeeNumber(employee_number=number):
+            return {Field.employee_number: number}
+        case ChangePhoneNumber(phone=phone):
+            return {Field.phone: phone}
+        case UpdateEmployee(fields=fields) | UpdateEmployment(fields=fields):
+            return fields
+    return {}
+
+
+def _key(operation: Operation) -> tuple[Kind, str | None]:
+    match operation:
+        case Disable():
+            return Kind.should_be_inactive, LOGIN
+        case EndEmployment():
+            return Kind.should_be_inactive, Field.end_date.value
+        case Enable():
+            return Kind.should_be_active, LOGIN
+        case CreateEmployment():
+            return Kind.should_be_active, Field.start_date.value
+    raise AssertionError(f"{operation} is no step of leaving or returning")
+
+
+def _only(operation: Operation, fields: set[str]) -> Operation | None:
+    kept = {name: value for name, value in _fields_of(operation).items() if name.value in fields}
+    if not kept:
+        return None
+    match operation:
+        case UpdateEmployee():
+            return UpdateEmployee(kept)
+        case UpdateEmployment():
+            return UpdateEmployment(kept)
+    return operation

@@ -1,0 +1,122 @@
+"""A plan in words, grouped by person: what would be added (+), changed (~) and taken away (-). Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+
+from scim_bridge.domain.drift import LOGIN, Drift, Kind
+from scim_bridge.domain.employee import Field, Value
+
+MOST_UNMANAGED = 20
+"""Employees whom nobody claims are named up to here; there may be thousands."""
+
+MARKS: Mapping[Kind, str] = {
+    Kind.should_be_inactive: "-",
+    Kind.should_be_active: "+",
+    Kind.missing: "+",
+    Kind.field: "~",
+}
+"""What stands before a row; a dot before what nobody repairs."""
+
+CAUSES = {
+    "edited-in-ditio": "edited in Ditio",
+    "never-delivered": "never delivered",
+    "mapping-changed": "the mapping changed",
+    "created-outside": "created outside",
+    "duplicate-identity": "twice in Ditio",
+    "renumbered": "renumbered in Ditio",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line, and its mark; none for a heading."""
+
+    text: str
+    mark: str | None = None
+
+
+def lines(items: Iterable[Drift], outcomes: Mapping[int, str | None] | None = None) -> Iterator[Line]:
+    """The rows of a plan, in their order.
+
+    :param outcomes: What became of rows that were to be repaired.
+    """
+    outcomes = outcomes or {}
+    unmanaged = 0
+    for _, group in groupby(items, key=_who):
+        rows = list(group)
+        if all(row.kind is Kind.unmanaged and row.person_id is None for row in rows):
+            unmanaged += len(rows)
+            if unmanaged > MOST_UNMANAGED:
+                continue
+        yield Line(_heading(rows[0]))
+        for row in rows:
+            mark = "·" if row.listed is not None else MARKS.get(row.kind, "!")
+            yield Line(f"{what(row)}  ({_why(row, outcomes)})", mark)
+    if unmanaged > MOST_UNMANAGED:
+        yield Line(f"… and {unmanaged - MOST_UNMANAGED} more employees whom no SCIM user claims (--format csv has all)")
+
+
+def what(row: Drift) -> str:
+    """One difference in words."""
+    match row.kind:
+        case Kind.should_be_inactive if row.field == LOGIN:
+            return "the login is open and should be closed"
+        case Kind.should_be_inactive:
+            return f"the employment runs and should end on {shown(row.wanted)}"
+        case Kind.should_be_active if row.field == LOGIN:
+            return "the login is closed and should be open"
+        case Kind.should_be_active:
+            return f"no employment runs; a new one should start on {shown(row.wanted)}"
+        case Kind.missing if row.acknowledged is not None:
+            return "the employee was delivered and is not there any more"
+        case Kind.missing:
+            return "the employee is not there yet"
+        case Kind.stuck_delivery:
+            return "the delivery is stuck"
+        case Kind.renumbered:
+            return f"the employee has the number {shown(row.found)} now"
+        case Kind.duplicate_identity if row.field == Field.employee_number:
+            return f"employee {shown(row.found)} has a number that differs only in case or leading zeros"
+        case Kind.duplicate_identity:
+            return f"employee {shown(row.found)} has the same {row.field}"
+        case Kind.unmanaged:
+            return "no person is linked to this employee"
+    return f"{row.field} is {shown(row.found)}, wanted {shown(row.wanted)}"
+
+
+def summary(people: int, in_sync: int, by_kind: Mapping[str, int], new: int) -> str:
+    """The figures in one sentence."""
+    noun = "person" if people == 1 else "people"
+    if not by_kind:
+        return f"{in_sync} of {people} {noun} in sync; nothing differs."
+    kinds = ", ".join(f"{count} {kind}" for kind, count in by_kind.items())
+    return f"{in_sync} of {people} {noun} in sync; {kinds}; {new} new since the last run."
+
+
+def shown(value: Value | None) -> str:
+    """A value, bounded; nothing for None."""
+    if value is None:
+        return "nothing"
+    text = str(value)
+    text = text if len(text) <= 80 else f"{text[:80]}…"
+    return f'"{text}"' if isinstance(value, str) else text
+
+
+def _who(row: Drift) -> str:
+    return row.person_id or f"employee {row.employee_number}"
+
+
+def _heading(row: Drift) -> str:
+    if row.user_name is not None:
+        return f"{row.user_name}, employee {row.employee_number}" if row.employee_number else row.user_name
+    who = "a deleted user, " if row.person_id is not None else ""
+    return f"{who}employee {row.employee_number}"
+
+
+def _why(row: Drift, outcomes: Mapping[int, str | None]) -> str:
+    cause = CAUSES.get(row.cause.value, row.cause.value)
+    if row.position is not None and row.position in outcomes:
+        skipped = outcomes[row.position]
+        return f"{cause}; repaired" if skipped is None else f"{cause}; skipped: {skipped}"
+    return f"{cause}; only listed: {row.listed}" if row.listed else cause

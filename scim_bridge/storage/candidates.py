@@ -1,0 +1,66 @@
+"""Everybody whom the bridge knows, beside what Ditio showed of him: the rows that `reconcile` goes through."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, select
+
+from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.person import PersonId
+from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.people import Record, record_of
+from scim_bridge.storage.tables import people, resources, snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One person."""
+
+    record: Record
+    document: JsonObject | None
+    """What Entra said; None once the user is deleted."""
+
+    modified_at: datetime | None
+    shown: str | None
+    """The fields and the fingerprint of the linked employee; None where the roster does not show him."""
+
+    digest: str | None
+
+
+def candidates(
+    connection: Connection, tenant: str, run_id: str, *, after: str, limit: int, only: PersonId | None = None
+) -> list[Candidate]:
+    """The next people, in the order of their ids.
+
+    :param after: The id of the last one that was told.
+    :param only: This one alone.
+    """
+    query = (
+        select(people, resources.c.document, resources.c.last_modified_at, snapshot.c.shown, snapshot.c.digest)
+        .join(resources, and_(resources.c.tenant == people.c.tenant, resources.c.id == people.c.user_id), isouter=True)
+        .join(
+            snapshot,
+            and_(
+                snapshot.c.tenant == people.c.tenant,
+                snapshot.c.run_id == run_id,
+                snapshot.c.employee_number == people.c.employee_number,
+            ),
+            isouter=True,
+        )
+        .where(people.c.tenant == tenant, people.c.id > after)
+        .order_by(people.c.id)
+        .limit(limit)
+    )
+    rows = connection.execute(query if only is None else query.where(people.c.id == only)).all()
+    known = Acknowledgements(connection, tenant).of_many(PersonId(row.id) for row in rows)
+    return [
+        Candidate(
+            record=record_of(row, known[PersonId(row.id)]),
+            document=json.loads(row.document) if row.document else None,
+            modified_at=row.last_modified_at,
+            shown=row.shown,
+            digest=row.digest,
+        )
+        for row in rows
+    ]

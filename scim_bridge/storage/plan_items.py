@@ -1,0 +1,143 @@
+"""The rows of stored plans, and what became of each (rule Q5)."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, case, func, insert, select, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from scim_bridge.domain.drift import ORDER, Cause, Drift, Kind
+from scim_bridge.domain.person import PersonId
+from scim_bridge.storage.sql import upsert
+from scim_bridge.storage.tables import plan_items, plan_outcomes, reconcile_runs
+from scim_bridge.storage.values import from_stored, to_stored
+
+_AT_ONCE = 500
+"""Rows that are held in memory at a time."""
+
+
+class PlanItems:
+    """The rows of one plan, within one transaction. They are never changed, but for blanking."""
+
+    def __init__(self, connection: Connection, tenant: str, plan_id: str) -> None:
+        self._connection = connection
+        self._tenant = tenant
+        self._plan_id = plan_id
+
+    def add(self, items: Sequence[Drift], first: int) -> None:
+        """Append rows. :param first: The position of the first of them."""
+        if items:
+            self._connection.execute(
+                insert(plan_items), [self._row(item, first + place) for place, item in enumerate(items)]
+            )
+
+    def all(self) -> Iterator[Drift]:
+        """Every row, grouped by person, leavers who are still active first; read as it is asked for."""
+        who = func.coalesce(plan_items.c.person_id, plan_items.c.employee_number)
+        rank = case({kind.value: place for kind, place in ORDER.items()}, value=plan_items.c.kind, else_=len(ORDER))
+        first = func.min(rank).over(partition_by=who)
+        query = (
+            select(plan_items)
+            .where(self._mine())
+            .order_by(first, plan_items.c.employee_number, who, rank, plan_items.c.position)
+        )
+        yield from self._drifts(query)
+
+    def of(self, positions: Iterable[int]) -> list[Drift]:
+        """Some rows; blanked ones are left out."""
+        query = select(plan_items).where(
+            self._mine(), plan_items.c.position.in_(list(positions)), plan_items.c.is_blank.is_(False)
+        )
+        return list(self._drifts(query.order_by(plan_items.c.position)))
+
+    def by_kind(self) -> dict[str, int]:
+        """How many rows there are of each kind, in the order of telling."""
+        query = select(plan_items.c.kind, func.count()).where(self._mine()).group_by(plan_items.c.kind)
+        counts = {row[0]: row[1] for row in self._connection.execute(query)}
+        return {kind.value: counts[kind.value] for kind in Kind if kind.value in counts}
+
+    def settle(self, outcomes: Iterable[tuple[int, str | None]], now: datetime) -> None:
+        """Note what became of rows: None for one that was repaired, else why it was skipped."""
+        common = {"tenant": self._tenant, "plan_id": self._plan_id, "at": now}
+        rows = [{**common, "position": position, "skipped": skipped} for position, skipped in outcomes]
+        upsert(self._connection, plan_outcomes, rows)
+
+    def outcomes(self) -> dict[int, str | None]:
+        """What became of the rows that were to be repaired."""
+        query = select(plan_outcomes.c.position, plan_outcomes.c.skipped).where(
+            plan_outcomes.c.tenant == self._tenant, plan_outcomes.c.plan_id == self._plan_id
+        )
+        return {row.position: row.skipped for row in self._connection.execute(query)}
+
+    def outcomes_of(self, positions: Sequence[int]) -> dict[int, str | None]:
+        """What became of some rows; nothing of those of which nothing was noted."""
+        query = select(plan_outcomes.c.position, plan_outcomes.c.skipped).where(
+            plan_outcomes.c.tenant == self._tenant,
+            plan_outcomes.c.plan_id == self._plan_id,
+            plan_outcomes.c.position.in_(positions),
+        )
+        return {row.position: row.skipped for row in self._connection.execute(query)}
+
+    def _drifts(self, query: Select[Any]) -> Iterator[Drift]:
+        with self._connection.execute(query.execution_options(yield_per=_AT_ONCE)) as rows:
+            for row in rows:
+                yield _drift(row)
+
+    def _mine(self) -> ColumnElement[bool]:
+        return (plan_items.c.tenant == self._tenant) & (plan_items.c.plan_id == self._plan_id)
+
+    def _row(self, item: Drift, position: int) -> dict[str, object]:
+        return {
+            "tenant": self._tenant,
+            "plan_id": self._plan_id,
+            "position": position,
+            "kind": item.kind.value,
+            "cause": item.cause.value,
+            "person_id": item.person_id,
+            "revision": item.revision,
+            "employee_number": item.employee_number,
+            "field": item.field,
+            "listed": item.listed,
+            "user_name": item.user_name,
+            "wanted": to_stored(item.wanted),
+            "found": to_stored(item.found),
+            "acknowledged": to_stored(item.acknowledged),
+        }
+
+
+def blank_older(connection: Connection, tenant: str, before: datetime) -> None:
+    """Blank the values of plans that were made before this moment; such rows are skipped from then on."""
+    old = select(reconcile_runs.c.id).where(reconcile_runs.c.tenant == tenant, reconcile_runs.c.started_at < before)
+    connection.execute(
+        update(plan_items)
+        .where(plan_items.c.tenant == tenant, plan_items.c.plan_id.in_(old), plan_items.c.is_blank.is_(False))
+        .values(**_BLANK)
+    )
+
+
+def blank_person(connection: Connection, tenant: str, person_id: PersonId) -> None:
+    """Blank the values of one person in every plan (rule G1)."""
+    connection.execute(
+        update(plan_items).where(plan_items.c.tenant == tenant, plan_items.c.person_id == person_id).values(**_BLANK)
+    )
+
+
+_BLANK = {"user_name": None, "wanted": None, "found": None, "acknowledged": None, "is_blank": True}
+
+
+def _drift(row: Row[Any]) -> Drift:
+    return Drift(
+        kind=Kind(row.kind),
+        cause=Cause(row.cause),
+        employee_number=row.employee_number,
+        user_name=row.user_name,
+        field=row.field,
+        wanted=from_stored(row.wanted),
+        found=from_stored(row.found),
+        acknowledged=from_stored(row.acknowledged),
+        person_id=PersonId(row.person_id) if row.person_id else None,
+        revision=row.revision,
+        listed="its values were blanked" if row.is_blank and row.listed is None else row.listed,
+        position=row.position,
+    )

@@ -1,0 +1,98 @@
+"""The tables of `reconcile`: runs, plans, what became of their rows, and what Ditio showed (rules Q1-Q5)."""
+
+from sqlalchemy import Boolean, Column, Index, Integer, Table, Text, text
+
+from scim_bridge.storage.metadata import metadata
+from scim_bridge.storage.types import UtcDateTime, exact_text, json_column
+
+reconcile_runs = Table(
+    "reconcile_runs",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("id", exact_text(), primary_key=True),
+    # The plan that was made or applied; a run that makes one gives it its own id.
+    Column("plan_id", exact_text(), nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    # Empty for a run that goes on, or died.
+    Column("finished_at", UtcDateTime),
+    Column("exit", Integer),
+    # Employees that Ditio showed; what the next read is measured by where this one was complete and believed (Q4).
+    Column("shown", Integer),
+    Column("is_believed", Boolean, nullable=False, server_default=text("false")),
+    # Whether it was about everybody and every kind.
+    Column("is_whole", Boolean, nullable=False, server_default=text("false")),
+    Column("linked", Integer, nullable=False, server_default=text("0")),
+    Column("at_work", Integer, nullable=False, server_default=text("0")),
+    Column("people", Integer, nullable=False, server_default=text("0")),
+    Column("in_sync", Integer, nullable=False, server_default=text("0")),
+    Column("by_kind", json_column()),
+    Column("new", Integer, nullable=False, server_default=text("0")),
+    Column("applied", Integer, nullable=False, server_default=text("0")),
+    # Why a guard stopped it: figure and limit.
+    Column("stopped", Text),
+)
+Index("ix_reconcile_runs_started", reconcile_runs.c.tenant, reconcile_runs.c.started_at)
+
+plan_items = Table(
+    "plan_items",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("plan_id", exact_text(), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("kind", exact_text(), nullable=False),
+    Column("cause", exact_text(), nullable=False),
+    Column("person_id", exact_text()),
+    Column("revision", Integer),
+    Column("employee_number", exact_text()),
+    Column("field", exact_text()),
+    Column("listed", Text),
+    # Blanked by erasure and age (rule Q5); everything else of a plan is immutable.
+    Column("user_name", Text),
+    Column("wanted", json_column()),
+    Column("found", json_column()),
+    Column("acknowledged", json_column()),
+    Column("is_blank", Boolean, nullable=False, server_default=text("false")),
+)
+Index("ix_plan_items_person", plan_items.c.tenant, plan_items.c.person_id)
+Index("ix_plan_items_number", plan_items.c.tenant, plan_items.c.plan_id, plan_items.c.employee_number)
+
+plan_outcomes = Table(
+    "plan_outcomes",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("plan_id", exact_text(), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    # Why the row was skipped, in words without values; empty where it was repaired.
+    Column("skipped", Text),
+)
+
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("run_id", exact_text(), primary_key=True),
+    Column("employee_number", exact_text(), primary_key=True),
+    # The number regardless of case and leading zeros (rule P4).
+    Column("number_key", exact_text(), nullable=False),
+    Column("phone_key", exact_text()),
+    Column("email_key", exact_text()),
+    Column("company", exact_text()),
+    # Which fields the fingerprint is about, and the fingerprint.
+    Column("shown", exact_text(), nullable=False),
+    Column("digest", exact_text(), nullable=False),
+    Column("found", Text, nullable=False),
+)
+for _column in ("number_key", "phone_key", "email_key"):
+    Index(f"ix_snapshot_{_column}", snapshot.c.tenant, snapshot.c.run_id, snapshot.c[_column])
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("task", exact_text(), primary_key=True),
+    Column("started_at", UtcDateTime),
+    # While somebody does it: until when he is believed to be alive, and who he is.
+    Column("alive_until", UtcDateTime),
+    Column("holder", exact_text()),
+)

@@ -1,0 +1,134 @@
+"""The runs of `reconcile`: when, with what figures, and how each ended (rules Q4, Q5)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, exists, func, insert, select, update
+
+from scim_bridge.storage.tables import plan_items, reconcile_runs
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run."""
+
+    id: str
+    plan_id: str
+    started_at: datetime
+    finished_at: datetime | None
+    exit: int | None
+    people: int
+    in_sync: int
+    by_kind: Mapping[str, int]
+    new: int
+    shown: int | None
+    linked: int
+    at_work: int
+    stopped: str | None
+    is_whole: bool
+
+
+class Runs:
+    """The runs of one tenant, within one transaction. No run locks another out."""
+
+    def __init__(self, connection: Connection, tenant: str) -> None:
+        self._connection = connection
+        self._tenant = tenant
+
+    def begin(self, run_id: str, plan_id: str, *, now: datetime, is_whole: bool) -> None:
+        """A run begins. :param is_whole: Whether it is about everybody and every kind."""
+        self._connection.execute(
+            insert(reconcile_runs).values(
+                tenant=self._tenant, id=run_id, plan_id=plan_id, started_at=now, is_whole=is_whole
+            )
+        )
+
+    def note(self, run_id: str, **figures: object) -> None:
+        """Note what is known of a run by now, by the names of the columns."""
+        self._connection.execute(
+            update(reconcile_runs)
+            .where(reconcile_runs.c.tenant == self._tenant, reconcile_runs.c.id == run_id)
+            .values(**figures)
+        )
+
+    def finish(self, run_id: str, *, now: datetime, exit: int) -> None:
+        """A run ends."""
+        self.note(run_id, finished_at=now, exit=exit)
+
+    def get(self, run_id: str) -> Run | None:
+        """One run. The run that made a plan has the plan's id."""
+        row = self._connection.execute(
+            select(reconcile_runs).where(reconcile_runs.c.tenant == self._tenant, reconcile_runs.c.id == run_id)
+        ).first()
+        return None if row is None else _run(row)
+
+    def list(self) -> list[Run]:
+        """Every run, oldest first."""
+        query = (
+            select(reconcile_runs)
+            .where(reconcile_runs.c.tenant == self._tenant)
+            .order_by(reconcile_runs.c.started_at, reconcile_runs.c.id)
+        )
+        return [_run(row) for row in self._connection.execute(query)]
+
+    def shown_before(self) -> int | None:
+        """How many employees the last read showed that was complete and believed."""
+        query = (
+            select(reconcile_runs.c.shown)
+            .where(reconcile_runs.c.tenant == self._tenant, reconcile_runs.c.is_believed)
+            .order_by(reconcile_runs.c.started_at.desc())
+            .limit(1)
+        )
+        return self._connection.execute(query).scalar_one_or_none()
+
+    def count_new(self, plan_id: str) -> int:
+        """How many rows of a plan the plan of the whole company before it did not have."""
+        before = (
+            select(reconcile_runs.c.id)
+            .where(
+                reconcile_runs.c.tenant == self._tenant,
+                reconcile_runs.c.is_whole,
+                reconcile_runs.c.id == reconcile_runs.c.plan_id,
+                reconcile_runs.c.finished_at.is_not(None),
+                reconcile_runs.c.exit != 1,
+                reconcile_runs.c.id != plan_id,
+            )
+            .order_by(reconcile_runs.c.started_at.desc())
+            .limit(1)
+        )
+        previous = self._connection.execute(before).scalar_one_or_none()
+        old = plan_items.alias()
+        known = exists().where(
+            old.c.tenant == self._tenant,
+            old.c.plan_id == (previous or ""),
+            old.c.kind == plan_items.c.kind,
+            old.c.employee_number == plan_items.c.employee_number,
+            func.coalesce(old.c.field, "") == func.coalesce(plan_items.c.field, ""),
+        )
+        query = (
+            select(func.count())
+            .select_from(plan_items)
+            .where(plan_items.c.tenant == self._tenant, plan_items.c.plan_id == plan_id, ~known)
+        )
+        return self._connection.execute(query).scalar_one()
+
+
+def _run(row: Row[Any]) -> Run:
+    return Run(
+        id=row.id,
+        plan_id=row.plan_id,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        exit=row.exit,
+        people=row.people,
+        in_sync=row.in_sync,
+        by_kind=row.by_kind or {},
+        new=row.new,
+        shown=row.shown,
+        linked=row.linked,
+        at_work=row.at_work,
+        stopped=row.stopped,
+        is_whole=row.is_whole,
+    )

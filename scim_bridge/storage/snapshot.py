@@ -1,0 +1,212 @@
+"""What Ditio showed in one run, kept in the database while it is compared: memory does not grow with the company."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import Connection, and_, delete, func, or_, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from scim_bridge.domain.canonical import canonical
+from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee
+from scim_bridge.domain.employment import Employment
+from scim_bridge.storage.sql import upsert
+from scim_bridge.storage.tables import people, plan_items, reconcile_runs, snapshot
+from scim_bridge.storage.values import from_stored, to_stored
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One employee as he was shown."""
+
+    found: FoundEmployee
+    company: str | None
+    """The company that the row named, if it named one."""
+
+    shown: str
+    digest: str
+
+
+class Snapshot:
+    """The employees of one run of one tenant, within one transaction."""
+
+    def __init__(self, connection: Connection, tenant: str, run_id: str) -> None:
+        self._connection = connection
+        self._tenant = tenant
+        self._run_id = run_id
+
+    def add(self, rows: Iterable[Seen]) -> None:
+        """Store employees; one who is there already is replaced."""
+        upsert(self._connection, snapshot, [self._row(row) for row in rows])
+
+    def count(self) -> int:
+        """How many employees were shown."""
+        query = select(func.count()).select_from(snapshot).where(self._mine())
+        return self._connection.execute(query).scalar_one()
+
+    def of(self, numbers: Iterable[str]) -> dict[str, FoundEmployee]:
+        """Employees by number."""
+        query = select(snapshot.c.employee_number, snapshot.c.found).where(
+            self._mine(), snapshot.c.employee_number.in_(list(numbers))
+        )
+        return {row.employee_number: _found(row.employee_number, row.found) for row in self._connection.execute(query)}
+
+    def companies_of(self, numbers: Iterable[str]) -> dict[str, str | None]:
+        """Which of these are stored already, with the company that each row named."""
+        query = select(snapshot.c.employee_number, snapshot.c.company).where(
+            self._mine(), snapshot.c.employee_number.in_(list(numbers))
+        )
+        return {row.employee_number: row.company for row in self._connection.execute(query)}
+
+    def similar_number(self, number: str) -> str | None:
+        """An employee number that differs from this one only in case or in leading zeros (rule P4)."""
+        query = select(snapshot.c.employee_number).where(
+            self._mine(), snapshot.c.number_key == number_key(number), snapshot.c.employee_number != number
+        )
+        return self._connection.execute(query.limit(1)).scalar_one_or_none()
+
+    def unlinked_with(self, phone: str | None, email: str | None, *, but: str | None) -> list[FoundEmployee]:
+        """Employees whom no person is linked to, with this phone or e-mail address, under another number."""
+        keys = [
+            column == key
+            for column, key in (
+                (snapshot.c.phone_key, canonical(Field.phone, phone)),
+                (snapshot.c.email_key, canonical(Field.email, email)),
+            )
+            if key is not None
+        ]
+        if not keys:
+            return []
+        query = (
+            select(snapshot.c.employee_number, snapshot.c.found)
+            .where(self._mine(), or_(*keys), snapshot.c.employee_number != (but or ""), ~self._is_linked())
+            .order_by(snapshot.c.employee_number)
+            .limit(10)
+        )
+        return [_found(row.employee_number, row.found) for row in self._connection.execute(query)]
+
+    def shared(self, field: Field, after: str, limit: int) -> list[str]:
+        """Keys of phone, e-mail or number (regardless of case and zeros) that several employees have; in order."""
+        key = _KEYS[field]
+        query = (
+            select(key)
+            .where(self._mine(), key > after)
+            .group_by(key)
+            .having(func.count() > 1)
+            .order_by(key)
+            .limit(limit)
+        )
+        return list(self._connection.execute(query).scalars())
+
+    def doubles(self, field: Field, keys: Sequence[str]) -> list[tuple[str, str]]:
+        """Each linked employee with one of these keys, beside each unlinked one with the same."""
+        key = _KEYS[field]
+        query = (
+            select(key.label("key"), snapshot.c.employee_number, self._is_linked().label("is_linked"))
+            .where(self._mine(), key.in_(keys))
+            .order_by(key, snapshot.c.employee_number)
+        )
+        linked: dict[str, list[str]] = {}
+        others: dict[str, list[str]] = {}
+        for row in self._connection.execute(query):
+            (linked if row.is_linked else others).setdefault(row.key, []).append(row.employee_number)
+        return [(one, other) for key, ones in linked.items() for one in ones for other in others.get(key, ())]
+
+    def unmanaged(self, plan_id: str, after: str, limit: int) -> list[str]:
+        """Numbers of employees whom no person is linked to, and whom no row of the plan names; in order."""
+        named = select(plan_items.c.position).where(
+            plan_items.c.tenant == self._tenant,
+            plan_items.c.plan_id == plan_id,
+            plan_items.c.kind.in_(["unmanaged", "missing", "stuck-delivery"]),
+            plan_items.c.employee_number == snapshot.c.employee_number,
+        )
+        query = (
+            select(snapshot.c.employee_number)
+            .where(self._mine(), snapshot.c.employee_number > after, ~self._is_linked(), ~named.exists())
+            .order_by(snapshot.c.employee_number)
+            .limit(limit)
+        )
+        return [row.employee_number for row in self._connection.execute(query)]
+
+    def drop(self) -> None:
+        """Forget this run's employees."""
+        self._connection.execute(delete(snapshot).where(self._mine()))
+
+    def drop_abandoned(self, before: datetime) -> None:
+        """Forget what runs left behind that died, or that began before this moment."""
+        alive = select(reconcile_runs.c.id).where(
+            reconcile_runs.c.tenant == self._tenant,
+            reconcile_runs.c.finished_at.is_(None),
+            reconcile_runs.c.started_at >= before,
+        )
+        self._connection.execute(
+            delete(snapshot).where(snapshot.c.tenant == self._tenant, snapshot.c.run_id.not_in(alive))
+        )
+
+    def _mine(self) -> ColumnElement[bool]:
+        return and_(snapshot.c.tenant == self._tenant, snapshot.c.run_id == self._run_id)
+
+    def _is_linked(self) -> ColumnElement[bool]:
+        return (
+            select(people.c.id)
+            .where(people.c.tenant == self._tenant, people.c.employee_number == snapshot.c.employee_number)
+            .exists()
+        )
+
+    def _row(self, seen: Seen) -> dict[str, object]:
+        found = seen.found
+        return {
+            "tenant": self._tenant,
+            "run_id": self._run_id,
+            "employee_number": found.employee_number,
+            "number_key": number_key(found.employee_number),
+            "phone_key": canonical(Field.phone, found.values.get(Field.phone)),
+            "email_key": canonical(Field.email, found.values.get(Field.email)),
+            "company": seen.company,
+            "shown": seen.shown,
+            "digest": seen.digest,
+            "found": json.dumps(_stored(found), ensure_ascii=False),
+        }
+
+
+_KEYS = {
+    Field.phone: snapshot.c.phone_key,
+    Field.email: snapshot.c.email_key,
+    Field.employee_number: snapshot.c.number_key,
+}
+
+
+def number_key(number: str) -> str:
+    """An employee number regardless of case and leading zeros."""
+    return number.strip().casefold().lstrip("0") or "0"
+
+
+def _stored(found: FoundEmployee) -> Mapping[str, object]:
+    employments = found.employments
+    return {
+        "values": {field.value: to_stored(value) for field, value in found.values.items()},
+        "disabled": found.disabled,
+        "employments": None if employments is None else [[_text(each.start), _text(each.end)] for each in employments],
+    }
+
+
+def _found(number: str, text: str) -> FoundEmployee:
+    stored = json.loads(text)
+    employments = stored["employments"]
+    return FoundEmployee(
+        employee_number=EmployeeNumber(number),
+        values={Field(name): from_stored(value) for name, value in stored["values"].items()},
+        disabled=stored["disabled"],
+        employments=None
+        if employments is None
+        else tuple(Employment(_day(start), _day(end)) for start, end in employments),
+    )
+
+
+def _text(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def _day(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)

@@ -1,0 +1,103 @@
+"""Stored plans: immutable, but for erasure and age; and what is new in each (rule Q5)."""
+
+from datetime import date
+
+from scim_bridge.domain.drift import Cause, Drift, Kind
+from scim_bridge.domain.person import PersonId
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.plan_items import PlanItems, blank_older, blank_person
+from scim_bridge.storage.runs import Runs
+from tests.conftest import Clock
+
+
+def row(kind: Kind, number: str, field: str | None = None, **changes: object) -> Drift:
+    return Drift(kind, Cause.never_delivered, number, "kari", field, **changes)  # type: ignore[arg-type]
+
+
+def store(database: Database, clock: Clock, plan: str, *rows: Drift, is_whole: bool = True) -> None:
+    with database.write() as connection:
+        runs = Runs(connection, "default")
+        runs.begin(plan, plan, now=clock(), is_whole=is_whole)
+        PlanItems(connection, "default", plan).add(rows, 0)
+        runs.finish(plan, now=clock(), exit=2)
+    clock.passes(minutes=1)
+
+
+def test_rows_come_back_as_they_were(database: Database, clock: Clock):
+    """Values keep their type: text, a day, yes or no, nothing."""
+    kept = row(Kind.field, "1", "startDate", wanted=date(2026, 3, 1), found=None, person_id=PersonId("p"), revision=7)
+    login = row(Kind.should_be_active, "2", "disabled", wanted=False, found=True, listed="held")
+    store(database, clock, "a", kept, login)
+
+    with database.read() as connection:
+        found = {item.employee_number: item for item in PlanItems(connection, "default", "a").all()}
+        assert list(PlanItems(connection, "other", "a").all()) == []
+    assert (found["1"].wanted, found["1"].found, found["1"].revision) == (date(2026, 3, 1), None, 7)
+    assert (found["2"].wanted, found["2"].found, found["2"].listed) == (False, True, "held")
+    assert found["2"].wanted is False
+
+
+def test_rows_are_grouped_by_person_leavers_first(database: Database, clock: Clock):
+    """Design, section 9: a leaver still active is shown first, with whatever else is his."""
+    p1, p2 = PersonId("p1"), PersonId("p2")
+    store(
+        database,
+        clock,
+        "a",
+        row(Kind.unmanaged, "0"),
+        row(Kind.field, "1", "email", person_id=p1),
+        row(Kind.field, "2", "email", person_id=p2),
+        row(Kind.should_be_inactive, "2", "disabled", person_id=p2),
+    )
+
+    with database.read() as connection:
+        items = PlanItems(connection, "default", "a")
+        told = [(item.employee_number, item.kind) for item in items.all()]
+        assert items.by_kind() == {"should-be-inactive": 1, "field": 2, "unmanaged": 1}
+    assert told == [
+        ("2", Kind.should_be_inactive),
+        ("2", Kind.field),
+        ("1", Kind.field),
+        ("0", Kind.unmanaged),
+    ]
+
+
+def test_old_values_are_blanked_and_the_rows_are_skipped(database: Database, clock: Clock):
+    """Q5: RECONCILE__KEEP_DAYS."""
+    store(database, clock, "old", row(Kind.field, "1", "email", wanted="a@b.c", found="x", person_id=PersonId("p")))
+    border = clock()
+    store(database, clock, "new", row(Kind.field, "1", "email", wanted="a@b.c", person_id=PersonId("p")))
+    with database.write() as connection:
+        blank_older(connection, "default", border)
+
+    with database.read() as connection:
+        (old,) = PlanItems(connection, "default", "old").all()
+        (new,) = PlanItems(connection, "default", "new").all()
+        assert PlanItems(connection, "default", "old").of([0]) == []
+    assert (old.user_name, old.wanted, old.found, old.employee_number, old.field) == (None, None, None, "1", "email")
+    assert not old.may_be_repaired(reviewed=True)
+    assert new.wanted == "a@b.c"
+
+
+def test_one_persons_values_are_erased_from_every_plan(database: Database, clock: Clock):
+    """G1: the values inside stored plans."""
+    for plan in ("a", "b"):
+        rows = [row(Kind.field, name, "email", wanted="x", person_id=PersonId(name)) for name in ("p", "q")]
+        store(database, clock, plan, *rows)
+    with database.write() as connection:
+        blank_person(connection, "default", PersonId("p"))
+
+    with database.read() as connection:
+        for plan in ("a", "b"):
+            erased, kept = PlanItems(connection, "default", plan).all()
+            assert (erased.wanted, kept.wanted) == (None, "x")
+
+
+def test_new_is_what_the_whole_plan_before_did_not_have(database: Database, clock: Clock):
+    """Design, section 5: `new` of `reconcile runs`; a run about a part is no measure."""
+    store(database, clock, "a", row(Kind.field, "1", "email"), row(Kind.unmanaged, "7"))
+    store(database, clock, "part", row(Kind.unmanaged, "8"), is_whole=False)
+    store(database, clock, "b", row(Kind.field, "1", "email"), row(Kind.field, "1", "phone"), row(Kind.unmanaged, "8"))
+
+    with database.read() as connection:
+        assert Runs(connection, "default").count_new("b") == 2
