@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import BoundedSemaphore
 from uuid import uuid4
@@ -17,6 +17,7 @@ from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.inline import Inline
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.delivery.ports import Ditio
+from scim_bridge.delivery.reconcile import Reconciliation
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.delivery.worker import Worker
 from scim_bridge.ditio.config import DitioConfig, operation_setting
@@ -25,12 +26,17 @@ from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import SettingsError
 from scim_bridge.mapping.rules import Rules, rules_from
 from scim_bridge.plan.adoption import Adopt
+from scim_bridge.plan.safety import Limits
 from scim_bridge.plan.steps import Policy, Step
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.settings import Settings
+from scim_bridge.settings.names import both
 from scim_bridge.storage.database import Database
 
 DEFAULT_TENANT = "default"
+
+REPORTING_SCOPE = "reportingapiv1"
+"""The scope of Ditio's reporting API, which gets tokens of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,7 @@ class Parts:
     tenants: Mapping[str, Tenant]
     inline: Mapping[str, Inline]
     convergences: Mapping[str, Convergence]
+    reconciliations: Mapping[str, Reconciliation]
     base_url: str
     """Where Entra reaches the bridge; no slash at the end."""
 
@@ -95,10 +102,15 @@ def build(
         tenants={tenant.name: tenant},
         inline={tenant.name: Inline(convergence, places, monotonic)},
         convergences={tenant.name: convergence},
+        reconciliations={tenant.name: _reconciliation(settings, convergence, client, session_factory, monotonic)},
         base_url=settings.server.base_url or f"http://{bind or settings.server.bind}",
-        new_id=lambda: str(uuid4()),
+        new_id=_new_id,
         monotonic=monotonic,
     )
+
+
+def _new_id() -> str:
+    return str(uuid4())
 
 
 def build_client(
@@ -155,6 +167,31 @@ def _places(settings: Settings) -> int:
     if ditio.requests_per_second is None:
         return ditio.max_concurrency
     return max(1, min(ditio.max_concurrency, int(ditio.requests_per_second * LEASE_MARGIN_SECONDS / 2)))
+
+
+def _reconciliation(
+    settings: Settings,
+    convergence: Convergence,
+    client: DitioClient,
+    session_factory: Callable[[], requests.Session] | None,
+    monotonic: Callable[[], float],
+) -> Reconciliation:
+    section = settings.reconcile
+    roster = client.roster
+    if section.source == "reporting":
+        if settings.ditio.reporting_url is None:
+            raise SettingsError(
+                f"{both(('reconcile', 'source'))} is reporting: set {both(('ditio', 'reporting_url'))} too"
+            )
+        config = replace(_ditio_config(settings), api_url=settings.ditio.reporting_url, scope=REPORTING_SCOPE)
+        roster = DitioClient(config, session_factory=session_factory, monotonic=monotonic).reporting_roster
+    return Reconciliation(
+        convergence=convergence,
+        roster=roster,
+        limits=Limits(section.max_ended_fraction, section.max_changes),
+        keep_days=section.keep_days,
+        new_id=_new_id,
+    )
 
 
 def _ditio_config(settings: Settings) -> DitioConfig:

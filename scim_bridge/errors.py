@@ -4,6 +4,7 @@
   x SettingsError          the operator: fix the configuration, nothing was sent
   x SchemaOutdated         the operator: run ``scim-bridge db upgrade``
   x NotFound               the caller: that person, token or file does not exist
+  x WrongUsage             the caller: these options do not go together
   x LeaseLost              nobody: another delivery took the person over, and goes on
   x DeliveryError          (status, request_id, seconds)
     + TransientError       nobody: the worker tries again; ``ambiguous`` when Ditio may have applied the write
@@ -31,6 +32,10 @@ class SchemaOutdated(BridgeError):
 
 class NotFound(BridgeError):
     """Something that was asked for by name does not exist."""
+
+
+class WrongUsage(BridgeError):
+    """Options that do not go together."""
 
 
 class LeaseLost(BridgeError):

@@ -51,17 +51,17 @@ RULES: dict[str, str] = {
     "D5": "every attempt is one row of history",
     "D6": "hands off a person, until a day or until that is cleared",
     "D7": "readiness, migrations, and how the databases are set",
+    "Q1": "causes, by what is wanted, found and acknowledged; what is found as wanted is acknowledged",
+    "Q2": "which kinds are repaired, which only from a reviewed plan, and which are only listed",
+    "Q3": "a drift mark carries its scope: sent only while both sides are as the plan saw them",
+    "Q4": "guards stop a run before anything is sent; only a reviewed plan goes on",
+    "Q5": "a stored plan is immutable, but for erasure and age; a run that dies leaves no lock",
     "T1": "which texts are which days",
 }
 
 NOT_YET: dict[str, str] = {
     "L8": "guards on the live stream",
     "D4": "pausing a tenant",
-    "Q1": "causes of drift",
-    "Q2": "kinds of drift",
-    "Q3": "a drift mark carries its scope",
-    "Q4": "guards of reconciliation",
-    "Q5": "stored plans",
     "K1": "one ledger of certificates",
     "K2": "certificates follow the employee",
     "K3": "re-asserting certificates",

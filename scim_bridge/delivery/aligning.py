@@ -27,7 +27,7 @@ from scim_bridge.domain.person import Claim, ClaimKind, Standing
 from scim_bridge.errors import DeliveryError, NotYet, OperationMissing, PermanentError
 from scim_bridge.plan.matching import holders_of, is_ours
 from scim_bridge.plan.rounds import Write
-from scim_bridge.plan.steps import owes_ending, plan_person
+from scim_bridge.plan.steps import Plan, owes_ending, plan_person
 from scim_bridge.storage.claims import Claims
 
 
@@ -46,6 +46,14 @@ def align(errand: Errand, found: FoundEmployee | None = None) -> None:
     found = believed_now(errand, found)
     plan = plan_person(errand.person, errand.wish, found, errand.tenant.policy, today=errand.today)
     errand.last_day = plan.last_day
+    carry_out(errand, found, plan)
+
+
+def carry_out(errand: Errand, found: FoundEmployee, plan: Plan) -> None:
+    """Send the operations of a plan, and keep what it learned.
+
+    :raises TransientError, CredentialsRefused: see `align`.
+    """
     taken = errand.person.acknowledged.takings
     if plan.seen or plan.rounds.learned:
         seen, learned = plan.seen, plan.rounds.learned

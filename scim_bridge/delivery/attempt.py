@@ -9,6 +9,7 @@ from scim_bridge.delivery.holders import look_at_holders
 from scim_bridge.delivery.outcome import Outcome, Settled
 from scim_bridge.delivery.refusing import refusal
 from scim_bridge.delivery.remarks import remarks
+from scim_bridge.delivery.scoped import bring_about_rows
 from scim_bridge.errors import CredentialsRefused, DeliveryError, PermanentError
 from scim_bridge.plan.leaving import is_still_active
 
@@ -33,6 +34,9 @@ def _bring_about(errand: Errand) -> None:
     person = errand.person
     if person.hands_off is not None and person.hands_off.lasts(errand.today):
         errand.notes.append(aside_note(person.hands_off))
+        return
+    if errand.scope is not None:
+        bring_about_rows(errand, errand.scope)
         return
     looked = look_at_holders(errand)
     if looked.has_changed:

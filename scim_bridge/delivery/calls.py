@@ -22,6 +22,7 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People
+from scim_bridge.storage.scopes import Scope
 
 REREADS = 3
 """How often something is read that an answer which was lost may have changed: reads may lag (rule R4)."""
@@ -59,6 +60,12 @@ class Errand:
     notes: list[Note] = field(default_factory=list)
     last_day: date | None = None
     """The day that has to be over before the employment is ended (rule L5); None where nothing waits for a day."""
+
+    scope: Scope | None = None
+    """The rows of a plan that this is about, and nothing else (rule Q3); None for the person as a whole."""
+
+    outcomes: dict[int, str | None] = field(default_factory=dict)
+    """What became of those rows: None for one that is as wanted now, else why it was skipped."""
 
     unwritten: list[Entry] = field(default_factory=list)
     """History that goes into the next transaction."""

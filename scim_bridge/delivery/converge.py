@@ -14,6 +14,7 @@ from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.claiming import claim_wanted, settle_claims
 from scim_bridge.delivery.outcome import MAX_DETAIL, Outcome, TryAgain
 from scim_bridge.delivery.retry import delay_seconds
+from scim_bridge.delivery.scoped import settle_rows
 from scim_bridge.delivery.swaps import tell_the_rest
 from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant
 from scim_bridge.delivery.undo import Undo
@@ -27,6 +28,7 @@ from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.scopes import scope_of
 
 log = get_logger(__name__)
 
@@ -110,7 +112,11 @@ class Convergence:
                 return None  # It opened after the lease was taken.
             errand = self._errand(connection, record, now, lease, leased_until, budget, cause)
             errand.is_probe = is_probe
-            errand.notes += claim_wanted(connection, self.tenant, errand.person, errand.wish, errand.today)
+            claimed = claim_wanted(connection, self.tenant, errand.person, errand.wish, errand.today)
+            if record.scope is not None:
+                errand.scope = scope_of(connection, self.tenant.name, record.scope)
+            else:
+                errand.notes += claimed
             if errand.waits_for_claim:
                 tell_the_rest(connection, self.tenant, person_id, now)
         return errand
@@ -169,7 +175,9 @@ class Convergence:
                 moved_on = True  # He is due with what was before.
             else:
                 settle_claims(connection, self.tenant, record.person, errand.wish, errand.today, now, keep_all=moved_on)
-                if not moved_on:
+                if errand.scope is not None:
+                    settle_rows(connection, errand, errand.scope, outcome, now, moved_on=moved_on)
+                elif not moved_on:
                     Outbox(connection, name, now).settle(
                         errand.person.id,
                         state=outcome.state,

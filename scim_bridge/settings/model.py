@@ -1,6 +1,6 @@
 """What there is to set: a class for each section. The docstring under a setting is its documentation.
 
-Sources: design of the bridge, *Settings*; rules A4, H1, H3–H5, L2, L4; Ditio "Employees (v5)".
+Sources: design of the bridge, *Settings*; rules A4, H1, H3–H5, L2, L4, Q4, Q5; Ditio "Employees (v5)".
 """
 
 from typing import Literal
@@ -118,6 +118,30 @@ class Delivery(Section):
     over: whoever is back by then leaves no trace in payroll. The login is disabled at once in any case."""
 
 
+class Reconcile(Section):
+    """The comparison of everybody with Ditio: `scim-bridge reconcile`."""
+
+    every: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """How often everybody is compared, in seconds from start to start; 0 = never. `serve` and `worker` see to
+    it; of several processes on one database one does it."""
+
+    apply: bool = False
+    """Whether those runs repair what they may. Otherwise they only report."""
+
+    source: Literal["employees", "reporting"] = "employees"
+    """Where everybody is read from: Ditio's list of employees, or its reporting API (DITIO__REPORTING_URL)."""
+
+    max_ended_fraction: float = Field(default=0.1, ge=0, le=1)
+    """The largest share of the people at work that one run may end; more stops it. Under 20 people it does
+    not count."""
+
+    max_changes: int = Field(default=500, ge=0)
+    """The most differences that one run may repair; more stops it."""
+
+    keep_days: int = Field(default=30, ge=1)
+    """For how many days the values in stored plans are kept."""
+
+
 class Mapping(Section):
     """How the fields of an employee are made from what Entra sends."""
 
@@ -160,6 +184,7 @@ class Settings(BaseSettings):
     scim: Scim = Scim()
     ditio: Ditio = Ditio()
     delivery: Delivery = Delivery()
+    reconcile: Reconcile = Reconcile()
     mapping: Mapping = Mapping()
     retention: Retention = Retention()
 

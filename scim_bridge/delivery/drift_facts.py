@@ -1,0 +1,125 @@
+"""What the database knows of a person who is compared: everything that causes are decided by (rule Q1)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import Connection
+
+from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant, wanted_claims
+from scim_bridge.domain.delivery_state import Reason, State
+from scim_bridge.domain.employee import EmployeeNumber, Field, Value, Wish
+from scim_bridge.domain.person import ClaimKind, Person
+from scim_bridge.plan.absence import Around
+from scim_bridge.plan.drift import Facts
+from scim_bridge.plan.steps import Seen
+from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.candidates import Candidate
+from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.snapshot import Snapshot
+
+_CLAIMED = {ClaimKind.phone: Field.phone, ClaimKind.employee_number: Field.employee_number}
+
+
+def wish_of_candidate(candidate: Candidate, tenant: Tenant, today: date) -> Wish:
+    """The employee that Entra wants; an empty one of a deleted user."""
+    if candidate.document is None:
+        return EMPTY_WISH
+    return tenant.wish(candidate.document, candidate.record.person, today)
+
+
+def facts_of(connection: Connection, tenant: Tenant, candidate: Candidate, wish: Wish, today: date) -> Facts:
+    """What is known of a person's delivery."""
+    record = candidate.record
+    moments = Acknowledgements(connection, tenant.name).moments_of(record.person.id)
+    claims = Claims(connection, tenant.name)
+    others = [
+        _CLAIMED[claim.kind] for claim in wanted_claims(wish) if claims.holder(claim) not in (None, record.person.id)
+    ]
+    user_name = candidate.document.get("userName") if candidate.document is not None else None
+    return Facts(
+        state=record.state,
+        reason=_reason(record, today),
+        revision=record.revision,
+        user_name=user_name if isinstance(user_name, str) else None,
+        modified_at=candidate.modified_at,
+        delivered_at=record.delivered_at if record.state is State.delivered else None,
+        acknowledged_at={name: at for name, (at, _) in moments.items()},
+        acknowledged_in={name: revision for name, (_, revision) in moments.items()},
+        claimed_by_others=frozenset(others),
+    )
+
+
+def _reason(record: Record, today: date) -> str | None:
+    hands_off = record.person.hands_off
+    if hands_off is not None and hands_off.lasts(today):
+        return Reason.hands_off.value
+    return record.reason.value if record.reason is not None else None
+
+
+def around(connection: Connection, tenant: Tenant, snapshot: Snapshot, person: Person, wish: Wish) -> Around:
+    """What Ditio shows that may have to do with somebody who is not found under his number."""
+    number = person.employee_number or wish.employee_number
+    known = person.acknowledged
+    email = known.values.get(Field.email)
+    alike = {
+        found.employee_number: found
+        for phone, address in (
+            (wish.text(Field.phone), wish.text(Field.email)),
+            (known.phone, email if isinstance(email, str) else None),
+        )
+        for found in snapshot.unlinked_with(phone, address, but=number)
+    }
+    same = None
+    if number is not None and person.employee_number is None:
+        holder = People(connection, tenant.name).linked_to(EmployeeNumber(number))
+        same = snapshot.of([number]).get(number) if holder is None else None
+    similar = snapshot.similar_number(number) if number is not None and person.employee_number is None else None
+    return Around(same, similar, tuple(alike.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What was found as wanted, and is not acknowledged that way (rule Q1)."""
+
+    record: Record
+    values: Mapping[Field, Value | None]
+    sources: Mapping[Field, str]
+    login: bool | None
+    employed: bool | None
+
+
+def agreement_of(record: Record, wish: Wish, seen: Seen) -> Agreement | None:
+    """What of that which is as wanted has to be acknowledged; None where all of it is."""
+    known = record.person.acknowledged
+    login = seen.login if seen.login is not known.login else None
+    employed = seen.employed if seen.employed is not known.employed else None
+    values = {
+        name: value for name, value in seen.values.items() if name not in known.values or known.values[name] != value
+    }
+    if record.state is State.due or (login is None and employed is None and not values):
+        return None
+    return Agreement(record, values, wish.sources, login, employed)
+
+
+def note_agreement(connection: Connection, tenant: Tenant, agreement: Agreement, read_at: datetime) -> None:
+    """Acknowledge it, unless the person is on his way, or was since Ditio was read."""
+    record = agreement.record
+    person_id = record.person.id
+    present = People(connection, tenant.name).get(person_id, lock=True)
+    if present is None or present.revision != record.revision or present.state is State.due or present.lease:
+        return
+    acknowledged = Acknowledgements(connection, tenant.name)
+    if any(at > read_at for at, _ in acknowledged.moments_of(person_id).values()):
+        return
+    acknowledged.add(
+        person_id,
+        agreement.values,
+        sources=agreement.sources,
+        takings={name: record.person.acknowledged.takings.get(name) for name in agreement.values},
+        login=agreement.login,
+        employed=agreement.employed,
+        revision=record.revision,
+        now=read_at,
+    )

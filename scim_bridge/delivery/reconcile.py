@@ -1,0 +1,226 @@
+"""Reconciliation: everybody is read and compared; the plan is guarded, and repaired if asked (rules Q1-Q5)."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from scim_bridge.delivery.converge import Convergence
+from scim_bridge.delivery.drift_applying import DriftApplying
+from scim_bridge.delivery.drift_planning import DriftPlanning
+from scim_bridge.delivery.roster_loading import RosterLoading
+from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.drift import Drift, Kind
+from scim_bridge.domain.person import PersonId
+from scim_bridge.errors import NotFound, WrongUsage
+from scim_bridge.logs import get_logger
+from scim_bridge.plan.safety import Company, Limits, distrust, excess
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.people import People
+from scim_bridge.storage.plan_items import PlanItems, blank_older
+from scim_bridge.storage.runs import Run, Runs
+from scim_bridge.storage.snapshot import Snapshot
+
+log = get_logger(__name__)
+
+IN_SYNC, FAILED, DRIFT, STOPPED = 0, 1, 2, 3
+"""How a run ends (design, section 5)."""
+
+ABANDONED_AFTER = timedelta(days=1)
+"""What a run has loaded is thrown away after this, whether or not it says that it goes on."""
+
+Progress = Callable[[str, int, int | None], None]
+"""Told what is done now, how many are done, and of how many, where that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a run is asked for."""
+
+    apply: bool = False
+    plan_id: str | None = None
+    """A plan that somebody has read: it is repaired as it is, and nothing is read."""
+
+    force: bool = False
+    only: Kind | None = None
+    person: str | None = None
+    """An employee number or a user name."""
+
+    def check(self) -> None:
+        """:raises WrongUsage: the options do not go together."""
+        if self.plan_id is not None and not self.apply:
+            raise WrongUsage("--plan names a plan to repair: write --apply with it")
+        if self.force and self.plan_id is None:
+            raise WrongUsage("--force is for a plan that you have read: write --plan ID with it")
+        if self.plan_id is not None and (self.only is not None or self.person is not None):
+            raise WrongUsage("a plan is repaired as it is: leave out --only and --person")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a run ended. Its rows are read from the database as they are needed."""
+
+    run: Run
+    """The run that made the plan."""
+
+    exit: int
+    applied: int
+    stopped: str | None
+    """Why a guard stopped it: figure and limit."""
+
+    outcomes: dict[int, str | None] = field(default_factory=dict)
+    """What became of the rows that were to be repaired."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """Reconciles one tenant."""
+
+    convergence: Convergence
+    roster: Callable[[], Iterator[JsonObject]]
+    limits: Limits
+    keep_days: int
+    new_id: Callable[[], str]
+
+    def run(self, request: Request, progress: Progress = lambda stage, done, total: None) -> Report:
+        """Compare, or repair a stored plan.
+
+        :raises WrongUsage: the options do not go together.
+        :raises NotFound: there is no such plan, or no such person.
+        :raises DeliveryError: Ditio can't be read; nothing was sent.
+        """
+        request.check()
+        plan = self._plan(request.plan_id) if request.plan_id is not None else None
+        person_id = self._person(request.person) if request.person is not None else None
+        run_id, is_whole = self.new_id(), request.only is None and person_id is None and plan is None
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            Runs(connection, self._tenant.name).begin(
+                run_id, plan.id if plan is not None else run_id, now=now, is_whole=is_whole
+            )
+            Snapshot(connection, self._tenant.name, run_id).drop_abandoned(now - ABANDONED_AFTER)
+        log.info("reconcile.started", run=run_id, apply=request.apply)
+        exit = FAILED
+        try:
+            if plan is None:
+                plan = self._make_plan(run_id, request, person_id, now, progress)
+            report = self._guard_and_apply(run_id, plan, request, progress)
+            exit = report.exit
+            return report
+        finally:
+            self._finish(run_id, exit)
+
+    def items(self, plan_id: str) -> Iterator[Drift]:
+        """The rows of a plan, grouped by person, leavers who are still active first."""
+        with self._database.read() as connection:
+            yield from PlanItems(connection, self._tenant.name, plan_id).all()
+
+    def _make_plan(
+        self, run_id: str, request: Request, person_id: PersonId | None, now: datetime, progress: Progress
+    ) -> Run:
+        loading = RosterLoading(self._database, self._tenant, run_id, self._tenant.today(now))
+        shown = loading.load(self.roster(), lambda done: progress("reading Ditio", done, None))
+        planning = DriftPlanning(self._database, self._tenant, run_id, now, request.only)
+        with self._database.read() as connection:
+            everybody = People(connection, self._tenant.name).count()
+        planning.plan_people(person_id, lambda done: progress("comparing", done, everybody))
+        if person_id is None:
+            planning.plan_others()
+        figures = planning.figures
+        with self._database.write() as connection:
+            runs = Runs(connection, self._tenant.name)
+            linked = People(connection, self._tenant.name).count(linked=True)
+            company = Company(shown, linked, figures.at_work, runs.shown_before())
+            doubt = distrust(company)
+            runs.note(
+                run_id,
+                shown=shown,
+                is_believed=doubt is None,
+                linked=linked,
+                at_work=figures.at_work,
+                people=figures.people,
+                in_sync=figures.in_sync,
+                by_kind=PlanItems(connection, self._tenant.name, run_id).by_kind(),
+                new=runs.count_new(run_id),
+                stopped=doubt,
+            )
+            Snapshot(connection, self._tenant.name, run_id).drop()
+        return self._plan(run_id)
+
+    def _guard_and_apply(self, run_id: str, plan: Run, request: Request, progress: Progress) -> Report:
+        reviewed = request.plan_id is not None or request.only is Kind.missing
+        if (stopped := self._why_stopped(run_id, plan, request, reviewed)) is not None:
+            return Report(plan, STOPPED, 0, stopped)
+        if not request.apply:
+            is_drift = any(item.is_drift for item in self.items(plan.id))
+            return Report(plan, DRIFT if is_drift else IN_SYNC, 0, None)
+        done = self._outcomes(plan.id)
+        chosen = [
+            item
+            for item in self.items(plan.id)
+            if item.may_be_repaired(reviewed=reviewed) and done.get(item.position or 0, "") is not None
+        ]
+        applying = DriftApplying(self.convergence, plan.id, self.new_id)
+        applying.apply(chosen, lambda count: progress("repairing", count, len(chosen)))
+        return self._report(run_id, plan, {item.position for item in chosen})
+
+    def _why_stopped(self, run_id: str, plan: Run, request: Request, reviewed: bool) -> str | None:
+        """Rule Q4: figure and limit, whether or not anything is to be sent."""
+        if request.force:
+            with self._database.write() as connection:
+                # Somebody has read the plan and vouches for what Ditio showed: later reads are measured by it.
+                Runs(connection, self._tenant.name).note(plan.id, is_believed=plan.shown is not None)
+            return None
+        company = Company(plan.shown or 0, plan.linked, plan.at_work)
+        stopped = plan.stopped or excess(self.items(plan.id), company, self.limits, reviewed=reviewed)
+        if stopped is not None:
+            with self._database.write() as connection:
+                Runs(connection, self._tenant.name).note(run_id, stopped=stopped)
+        return stopped
+
+    def _report(self, run_id: str, plan: Run, chosen: set[int | None]) -> Report:
+        outcomes = {place: why for place, why in self._outcomes(plan.id).items() if place in chosen}
+        applied = sum(why is None for why in outcomes.values())
+        is_left = any(item.is_drift and outcomes.get(item.position or 0, "") is not None for item in self._left(plan))
+        with self._database.write() as connection:
+            Runs(connection, self._tenant.name).note(run_id, applied=applied)
+        return Report(plan, DRIFT if is_left else IN_SYNC, applied, None, outcomes)
+
+    def _left(self, plan: Run) -> Iterator[Drift]:
+        """The rows that were never repaired, by this run or by an earlier one."""
+        done = self._outcomes(plan.id)
+        return (item for item in self.items(plan.id) if done.get(item.position or 0, "") is not None)
+
+    def _outcomes(self, plan_id: str) -> dict[int, str | None]:
+        with self._database.read() as connection:
+            return PlanItems(connection, self._tenant.name, plan_id).outcomes()
+
+    def _plan(self, plan_id: str) -> Run:
+        with self._database.read() as connection:
+            run = Runs(connection, self._tenant.name).get(plan_id)
+        if run is None or run.plan_id != run.id:
+            raise NotFound(f"there is no plan {plan_id!r}: `scim-bridge reconcile runs` shows the ids")
+        return run
+
+    def _person(self, name: str) -> PersonId:
+        with self._database.read() as connection:
+            record = People(connection, self._tenant.name).find(name)
+        if record is None:
+            raise NotFound(f"nobody has the employee number or user name {name!r}")
+        return record.person.id
+
+    def _finish(self, run_id: str, exit: int) -> None:
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            Runs(connection, self._tenant.name).finish(run_id, now=now, exit=exit)
+            Snapshot(connection, self._tenant.name, run_id).drop()
+            blank_older(connection, self._tenant.name, now - timedelta(days=self.keep_days))
+        log.info("reconcile.finished", run=run_id, exit=exit)
+
+    @property
+    def _database(self) -> Database:
+        return self.convergence.database
+
+    @property
+    def _tenant(self) -> Tenant:
+        return self.convergence.tenant

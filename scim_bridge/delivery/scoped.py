@@ -1,0 +1,146 @@
+"""Delivery of some rows of a plan, while both sides still are as the plan saw them (rule Q3)."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from scim_bridge.delivery.aligning import align, carry_out
+from scim_bridge.delivery.calls import Errand
+from scim_bridge.delivery.hiring import hire
+from scim_bridge.delivery.outcome import Settled
+from scim_bridge.delivery.rounds import believed_now
+from scim_bridge.domain.canonical import same
+from scim_bridge.domain.delivery_state import State
+from scim_bridge.domain.drift import LOGIN, Drift, Kind
+from scim_bridge.domain.employee import Field, FoundEmployee, Value
+from scim_bridge.domain.person import Acknowledged
+from scim_bridge.plan.drift import Facts, as_shown, drift_of, restricted
+from scim_bridge.storage.people import People
+from scim_bridge.storage.plan_items import PlanItems
+from scim_bridge.storage.scopes import Scope, Scopes
+
+BLANKED = "its values were blanked: make a new plan"
+GONE = "Ditio moved: the employee is not found any more"
+FOUND_AGAIN = "Ditio moved: the employee is there again"
+DITIO_MOVED = "Ditio moved: it shows something else now"
+ENTRA_MOVED = "Entra moved: it wants something else now"
+ALREADY = "it is as wanted already"
+NOT_TAKEN = "it did not settle: `outbox list` says why"
+
+
+def bring_about_rows(errand: Errand, scope: Scope) -> None:
+    """Send what these rows are about, as far as they still hold, and note what became of each.
+
+    :raises DeliveryError: as any delivery does; the rows are tried again then.
+    """
+    there = {item.position for item in scope.items}
+    errand.outcomes = {position: BLANKED for position in scope.positions if position not in there}
+    missing = [item for item in scope.items if item.kind is Kind.missing]
+    others = [item for item in scope.items if item.kind is not Kind.missing]
+    for item in missing:
+        _note(errand, item, _create_again(errand))
+    if others:
+        _repair(errand, others)
+
+
+def settle_rows(
+    connection: Connection, errand: Errand, scope: Scope, outcome: Settled, now: datetime, *, moved_on: bool
+) -> None:
+    """Note what became of the rows. What else was held or parked before is so again.
+
+    :param moved_on: Whether Entra said something meanwhile; the person is then due as a whole.
+    """
+    name = errand.tenant.name
+    PlanItems(connection, name, scope.plan_id).settle(errand.outcomes.items(), now)
+    if moved_on:
+        return
+    state, reason, detail = scope.state, scope.reason, scope.detail
+    if outcome.reason is not None or _is_created(errand, scope):
+        state, reason, detail = outcome.state, outcome.reason, outcome.detail
+    Scopes(connection, name, now).settle(errand.person.id, state=state, reason=reason, detail=detail)
+
+
+def _repair(errand: Errand, items: list[Drift]) -> None:
+    number = errand.person.employee_number
+    found = errand.get(number) if number is not None and errand.person.renumbering is None else None
+    if found is None:
+        errand.outcomes |= {_place(item): GONE for item in items}
+        return
+    found = believed_now(errand, found)
+    known = errand.person
+    now = drift_of(known, errand.wish, found, errand.tenant.policy, _facts(errand), today=errand.today)
+    current = {(item.kind, item.field): item for item in now.items}
+    kept: list[Drift] = []
+    for item in items:
+        reason = _why_moved(item, current.get((item.kind, item.field)), found)
+        if reason is None:
+            kept.append(item)
+        else:
+            _note(errand, item, reason)
+    if not kept:
+        return
+    errand.person = as_shown(known, found)
+    carry_out(errand, found, restricted(now.plan, tuple(kept)))
+    settled = errand.person.acknowledged
+    for item in kept:
+        _note(errand, item, None if _is_settled(item, settled, errand.person.employee_number) else NOT_TAKEN)
+
+
+def _why_moved(item: Drift, now: Drift | None, found: FoundEmployee) -> str | None:
+    if now is None:
+        return ALREADY
+    if not _same(item.field, item.found, now.found):
+        return DITIO_MOVED
+    return None if _same(item.field, item.wanted, now.wanted) else ENTRA_MOVED
+
+
+def _is_settled(item: Drift, known: Acknowledged, number: str | None) -> bool:
+    """Whether Ditio took what the row wants."""
+    if item.kind is Kind.field:
+        acknowledged = number if item.field == Field.employee_number else known.values.get(Field(item.field or ""))
+        return _same(item.field, item.wanted, acknowledged)
+    wants_open = item.kind is Kind.should_be_active
+    return (known.login if item.field == LOGIN else known.employed) is wants_open
+
+
+def _create_again(errand: Errand) -> str | None:
+    """Create an employee who was delivered and is gone, or was never there. None once it is done."""
+    number = errand.person.employee_number
+    if number is not None:
+        if errand.get(number) is not None:
+            return FOUND_AGAIN
+        # Nobody else may have the number meanwhile: the claims stay.
+        with errand.database.write() as connection:
+            People(connection, errand.tenant.name).unlink(errand.person.id)
+        errand.person = replace(errand.person, employee_number=None, linked_at=None, acknowledged=Acknowledged())
+    found = hire(errand)
+    if found is not None:
+        align(errand, found)
+    return None if errand.person.employee_number is not None else NOT_TAKEN
+
+
+def _is_created(errand: Errand, scope: Scope) -> bool:
+    created = {item.position for item in scope.items if item.kind is Kind.missing}
+    return any(place in created and skipped is None for place, skipped in errand.outcomes.items())
+
+
+def _facts(errand: Errand) -> Facts:
+    """Enough to compare; causes, and what is only listed, were decided by the plan."""
+    return Facts(State.delivered, None, errand.revision, None, None)
+
+
+def _same(name: str | None, one: Value | None, other: Value | None) -> bool:
+    if name is None or name == LOGIN:
+        return one == other
+    return same(Field(name), one, other)
+
+
+def _note(errand: Errand, item: Drift, skipped: str | None) -> None:
+    errand.outcomes[_place(item)] = skipped
+
+
+def _place(item: Drift) -> int:
+    if item.position is None:
+        raise AssertionError("a row of a stored plan has a position")
+    return item.position

@@ -1,0 +1,647 @@
+"""Reconciliation: every kind and every cause is found, named, and repaired or rightly left alone (rules Q1-Q5)."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import pytest
+
+from scim_bridge.delivery.reconcile import Report, Request
+from scim_bridge.domain.drift import Drift, Kind
+from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.person import HandsOff
+from scim_bridge.errors import TransientError
+from scim_bridge.sandbox.employee import SandboxEmployment
+from scim_bridge.sandbox.entra import EntraUser
+from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.style import Style, documented_styles
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.hands_off import PutAside
+from scim_bridge.storage.people import People
+from tests.conftest import Clock
+from tests.world import DITIO, World, a_user
+
+
+@dataclass
+class Found:
+    """A report with its rows."""
+
+    report: Report
+    items: list[Drift]
+
+    @property
+    def exit(self) -> int:
+        return self.report.exit
+
+    @property
+    def told(self) -> list[tuple[str, str | None, str | None, str]]:
+        return [(item.kind.value, item.employee_number, item.field, item.cause.value) for item in self.items]
+
+    @property
+    def skipped(self) -> list[tuple[str | None, str]]:
+        by_place = {item.position: item for item in self.items}
+        return [(by_place[place].field, why) for place, why in self.report.outcomes.items() if why]
+
+
+def reconcile(world: World, **request: object) -> Found:
+    reconciliation = world.parts.reconciliations["default"]
+    report = reconciliation.run(Request(**request))  # type: ignore[arg-type]
+    return Found(report, list(reconciliation.items(report.run.id)))
+
+
+def person(number: int, **changes: object) -> EntraUser:
+    name = f"person{number}@contractor.example"
+    known = {
+        "object_id": f"object-{number}",
+        "user_principal_name": name,
+        "mail": name,
+        "employee_id": str(number),
+        "mobile": f"+47 9{number:07}",
+        "given_name": f"Given{number}",
+        "display_name": f"Given{number} Nordmann",
+    }
+    return a_user(**{**known, **changes})
+
+
+def hires(world: World, count: int = 3) -> list[EntraUser]:
+    """A company in sync, long enough ago that reads do not lag any more."""
+    people = [person(1001 + place) for place in range(count)]
+    for each in people:
+        world.entra.directory.add(each)
+    world.cycle()
+    world.clock.passes(hours=1)
+    world.forget()
+    return people
+
+
+@pytest.fixture
+def kari(world: World) -> EntraUser:
+    return hires(world)[0]
+
+
+def test_a_company_in_sync_is_in_sync(world: World):
+    """Q1; design, section 5: exit 0, and nobody is named."""
+    hires(world)
+
+    found = reconcile(world)
+
+    assert (found.exit, found.told, found.report.run.people, found.report.run.in_sync) == (0, [], 3, 3)
+    assert world.sent() == []
+
+
+@pytest.mark.parametrize("style", documented_styles(), ids=lambda style: style.name)
+def test_it_is_in_sync_whatever_ditio_answers_like(database: Database, clock: Clock, style: Style):
+    """Every documented form of answers; what a form does not show is unknown, not different (C2)."""
+    world = World(database, clock, style=style)
+    people = hires(world)
+    world.changes(people[1], account_enabled=False)
+    clock.passes(hours=1)
+
+    assert (reconcile(world).told, reconcile(world, apply=True).exit) == ([], 0)
+
+
+def test_a_value_edited_in_ditio_is_found_and_repaired(world: World, kari: EntraUser):
+    """Q1, Q2: `field`, edited in Ditio; the report sends nothing, `--apply` sends that field alone."""
+    world.employee("1001").work_title = "Sjef"
+
+    found = reconcile(world)
+
+    (item,) = found.items
+    assert found.exit == 2
+    assert found.told == [("field", "1001", "workTitle", "edited-in-ditio")]
+    assert (item.wanted, item.found, item.acknowledged) == ("Maskinfører", "Sjef", "Maskinfører")
+    assert item.user_name == "person1001@contractor.example"
+    assert world.ditio.writes() == []
+
+    applied = reconcile(world, apply=True)
+
+    assert (applied.exit, applied.report.applied) == (0, 1)
+    assert world.sent() == [("PATCH", "/1001", {"workTitle": "Maskinfører"})]
+    world.clock.passes(hours=1)
+    assert reconcile(world).told == []
+    assert world.state(kari) == ("delivered", None)
+
+
+def test_login_and_employment_are_drift(world: World, kari: EntraUser):
+    """C4: where only Ditio differs it is drift: somebody disabled by hand is enabled, an ended employment opened."""
+    world.employee("1001").disabled = True
+    world.employee("1002").employments[0].end = date(2026, 3, 1)
+
+    found = reconcile(world)
+
+    assert found.told == [
+        ("should-be-active", "1001", "disabled", "edited-in-ditio"),
+        ("should-be-active", "1002", "startDate", "edited-in-ditio"),
+    ]
+    assert [(item.wanted, item.found) for item in found.items] == [(False, True), (date(2026, 3, 2), None)]
+    assert reconcile(world, apply=True).exit == 0
+    assert world.employee("1001").disabled is False
+    assert world.employee("1002").employment.start == date(2026, 3, 2)
+    assert world.employee("1002").employment.department == "Anlegg"
+    world.clock.passes(hours=1)
+    assert reconcile(world).told == []
+
+
+def test_a_leaver_who_is_active_again_is_told_first(world: World):
+    """Q2: `should-be-inactive`; design, section 9: shown first."""
+    people = hires(world)
+    world.changes(people[2], account_enabled=False)
+    world.clock.passes(hours=1)
+    world.employee("1001").work_title = "Sjef"
+    leaver = world.employee("1003")
+    leaver.disabled = False
+    leaver.employments.append(SandboxEmployment(date(2026, 3, 3), None, "Anlegg"))
+
+    found = reconcile(world)
+
+    assert found.told == [
+        ("should-be-inactive", "1003", "endDate", "edited-in-ditio"),
+        ("should-be-inactive", "1003", "disabled", "edited-in-ditio"),
+        ("field", "1001", "workTitle", "edited-in-ditio"),
+    ]
+    assert reconcile(world, apply=True).exit == 0
+    assert leaver.disabled
+    assert leaver.employments[-1].end is not None
+    world.clock.passes(hours=1)
+    assert reconcile(world).told == []
+
+
+def test_a_deleted_user_who_is_active_again_is_ended(world: World, kari: EntraUser):
+    """L7, Q2: of a deleted user the offboarding is owed, whoever undid it."""
+    world.deletes(kari)
+    world.clock.passes(hours=1)
+    world.employee("1001").disabled = False
+
+    found = reconcile(world, apply=True)
+
+    assert found.told == [("should-be-inactive", "1001", "disabled", "edited-in-ditio")]
+    assert (found.exit, found.report.applied) == (0, 1)
+    assert world.employee("1001").disabled
+
+
+def test_a_change_that_was_never_delivered(world: World, kari: EntraUser):
+    """Q1: F = A, and the document changed since A. He is due already, so he is given no scope: skipped and named."""
+    world.ditio.faults.plan(Fault("status", status=503, times=None))
+    world.changes(kari, job_title="Formann")
+    world.ditio.faults.clear()
+    world.clock.passes(hours=1)
+
+    found = reconcile(world)
+
+    assert found.told == [("field", "1001", "workTitle", "never-delivered")]
+    assert found.exit == 2
+    applied = reconcile(world, apply=True)
+    assert applied.exit == 2
+    assert [(field, "due already" in why) for field, why in applied.skipped] == [("workTitle", True)]
+    assert world.sent() == [], "his own delivery brings it"
+
+
+def test_a_changed_mapping(world: World, kari: EntraUser):
+    """Q1: W ≠ A, F = A, the same document: the mapping changed. It reaches Ditio by reconcile."""
+    world.restarts_with(mapping={"fields": {"workTitle": {"from": ["displayName"]}}})
+
+    found = reconcile(world)
+
+    assert {item[2:] for item in found.told} == {("workTitle", "mapping-changed")}
+    assert reconcile(world, apply=True).report.applied == 3
+    assert world.employee("1001").work_title == "Given1001 Nordmann"
+
+
+def test_a_mapping_that_changed_after_other_changes(world: World, kari: EntraUser):
+    """Q1: a document that changed and was delivered whole is the same document."""
+    world.changes(kari, department="Tunnel")
+    world.clock.passes(hours=1)
+    world.restarts_with(mapping={"fields": {"workTitle": {"from": ["displayName"]}}})
+
+    assert reconcile(world, person="1001").told == [("field", "1001", "workTitle", "mapping-changed")]
+
+
+def test_what_is_found_as_wanted_is_in_sync_and_acknowledged(world: World, kari: EntraUser):
+    """Q1: F = W with W ≠ A is in sync, and A is set."""
+    world.restarts_with(delivery={"on_refused": "park"})
+    world.ditio.faults.plan(Fault("status", status=400, method="PATCH", times=1))
+    world.changes(kari, job_title="Formann")
+    assert world.state(kari)[0] == "parked"
+    world.employee("1001").work_title = "Formann"
+    world.clock.passes(hours=1)
+
+    assert reconcile(world).told == []
+    world.employee("1001").work_title = "Sjef"
+    assert reconcile(world).told == [("field", "1001", "workTitle", "edited-in-ditio")]
+
+
+def test_an_employee_whom_nobody_claims_is_left_alone(world: World, kari: EntraUser):
+    """Q2: `unmanaged` is only listed: exit 0, whatever the flags."""
+    world.ditio.plant("77", "Siv", "Dahl", "+4790000077", disabled=False)
+
+    found = reconcile(world, apply=True)
+
+    assert found.told == [("unmanaged", "77", None, "created-outside")]
+    assert (found.exit, found.report.applied, found.report.run.in_sync) == (0, 0, 3)
+    assert world.ditio.writes() == []
+
+
+def test_somebody_gone_is_created_only_from_a_reviewed_plan(world: World, kari: EntraUser):
+    """P5, Q2: `missing`; a plain `--apply` creates nobody, `--apply --plan ID` does."""
+    del world.ditio.company.employees["1001"]
+
+    found = reconcile(world, apply=True)
+
+    assert found.told == [("missing", "1001", "employeeNumber", "edited-in-ditio")]
+    assert (found.exit, found.report.applied) == (2, 0)
+    assert world.ditio.writes() == []
+
+    reviewed = reconcile(world, apply=True, plan_id=found.report.run.id)
+
+    assert (reviewed.exit, reviewed.report.applied) == (0, 1)
+    assert world.employee("1001").created_count == 1
+    assert world.state(kari)[0] == "delivered"
+    world.clock.passes(hours=1)
+    assert reconcile(world).told == []
+
+
+def test_somebody_gone_is_created_where_that_was_asked_for(world: World, kari: EntraUser):
+    """P5: `--only missing`."""
+    del world.ditio.company.employees["1001"]
+    world.changes(kari, job_title="Formann")
+    assert world.state(kari)[0] == "parked", "gone"
+    world.clock.passes(hours=1)
+
+    assert reconcile(world, apply=True, only=Kind.missing).exit == 0
+    assert world.employee("1001").work_title == "Formann"
+    assert world.state(kari) == ("delivered", None)
+
+
+def test_somebody_who_is_there_again_is_not_created(world: World, kari: EntraUser):
+    """Q3: rows where Ditio moved are skipped and named."""
+    gone = world.ditio.company.employees.pop("1001")
+    plan = reconcile(world).report.run.id
+    world.ditio.company.employees["1001"] = gone
+
+    found = reconcile(world, apply=True, plan_id=plan)
+
+    assert found.exit == 2
+    assert "there again" in found.skipped[0][1]
+    assert world.sent() == []
+
+
+def test_a_renumbered_employee_is_only_listed(world: World, kari: EntraUser):
+    """P5, Q2: found under another number by phone or e-mail."""
+    world.ditio.company.change_number("1001", "9001")
+
+    found = reconcile(world, apply=True)
+
+    assert found.told == [("renumbered", "1001", "employeeNumber", "renumbered")]
+    assert found.items[0].found == "9001"
+    assert (found.exit, world.sent()) == (0, [])
+
+
+def test_one_identity_twice_is_only_listed(world: World, kari: EntraUser):
+    """P4, Q2: another employee with the same e-mail address, or the same number but for leading zeros."""
+    world.ditio.plant("77", phone="+4790000077", email="person1001@contractor.example")
+    world.ditio.plant("01002", phone="+4790000078")
+
+    found = reconcile(world, apply=True)
+
+    assert found.told == [
+        ("duplicate-identity", "1001", "email", "duplicate-identity"),
+        ("duplicate-identity", "1002", "employeeNumber", "duplicate-identity"),
+    ]
+    assert [item.found for item in found.items] == ["77", "01002"]
+    assert (found.exit, world.sent()) == (0, [])
+
+
+def test_numbers_that_differ_in_zeros_are_never_joined(world: World):
+    """P4: somebody new whose number is there with a zero in front."""
+    world.ditio.plant("01050", phone="+4790000050")
+    world.ditio.faults.plan(Fault("status", status=503, times=None))
+    world.provisions(person(1050))
+    world.ditio.faults.clear()
+
+    assert reconcile(world).told == [("duplicate-identity", "1050", "employeeNumber", "duplicate-identity")]
+
+
+def test_a_delivery_that_is_stuck_for_a_day_is_told_and_tried(world: World, kari: EntraUser):
+    """R3, Q2: `stuck-delivery`, exit 2; for people who are due it is repaired."""
+    world.ditio.faults.plan(Fault("status", status=503, times=None))
+    world.changes(kari, job_title="Formann")
+    world.ditio.faults.clear()
+    world.clock.passes(hours=25)
+
+    found = reconcile(world)
+
+    assert found.exit == 2
+    assert [item[:3] for item in found.told] == [("field", "1001", "workTitle"), ("stuck-delivery", "1001", None)]
+    assert reconcile(world, apply=True).exit == 0
+    assert world.employee("1001").work_title == "Formann"
+
+
+def test_a_parked_person_without_an_employee_is_stuck(world: World):
+    """Q2: listed for parked people, with `outbox retry` as the cure: exit 2, and nothing is sent."""
+    world.restarts_with(delivery={"on_refused": "park"})
+    world.ditio.plant("77", phone="+4791001060")
+    world.provisions(person(1060, mobile="+47 910 01 060"))
+    world.clock.passes(hours=1)
+    world.forget()
+
+    found = reconcile(world, apply=True)
+
+    assert ("stuck-delivery", "1060", None, "never-delivered") in found.told
+    assert (found.exit, world.sent()) == (2, [])
+
+
+def test_whoever_waits_for_data_is_only_listed(world: World):
+    """Q2: what is itself held is only listed: exit 0."""
+    world.provisions(person(1061, mobile=None))
+
+    found = reconcile(world, apply=True)
+
+    assert found.told == [("missing", "1061", "employeeNumber", "never-delivered")]
+    assert found.items[0].listed == "held, incomplete: see `outbox list`"
+    assert (found.exit, world.sent()) == (0, [])
+
+
+def test_of_a_parked_person_everything_else_is_repaired(world: World, kari: EntraUser):
+    """Q2: the difference that is parked is only listed; that person's other differences are repaired, and he stays
+    parked."""
+    world.restarts_with(delivery={"on_refused": "park"})
+    world.ditio.faults.plan(Fault("status", status=400, method="PATCH", times=1))
+    world.changes(kari, job_title="Formann")
+    world.clock.passes(hours=1)
+    before = world.state(kari)
+    world.employee("1001").employment.department = "Kontor"
+    world.forget()
+
+    found = reconcile(world, apply=True)
+
+    assert found.told == [
+        ("field", "1001", "department", "edited-in-ditio"),
+        ("field", "1001", "workTitle", "never-delivered"),
+    ]
+    assert found.items[1].listed == "parked, refused: see `outbox list`"
+    assert (found.exit, found.report.applied) == (0, 1)
+    assert world.sent() == [("PATCH", "/1001/update-employment", {"department": "Anlegg"})]
+    assert before[0] == "parked"
+    assert world.state(kari) == before
+
+
+def test_an_ending_that_is_parked_is_loud(world: World, kari: EntraUser):
+    """L6, Q2: a payroll-locked ending is only listed, and still exit 2."""
+    world.restyle(payroll_locked_until=date(2026, 12, 31))
+    world.changes(kari, account_enabled=False)
+    world.clock.passes(hours=1)
+    world.forget()
+
+    found = reconcile(world, apply=True)
+
+    assert found.told == [("should-be-inactive", "1001", "endDate", "never-delivered")]
+    assert (found.exit, world.sent()) == (2, [])
+
+
+def test_a_leave_date_that_is_over_and_was_not_acted_on(world: World, kari: EntraUser):
+    """Q1: a stored day came since A: never delivered."""
+    world.changes(kari, leave_date="2026-03-05")
+    world.clock.passes(days=5)
+
+    found = reconcile(world, person="1001", apply=True)
+
+    assert found.told == [
+        ("should-be-inactive", "1001", "endDate", "never-delivered"),
+        ("should-be-inactive", "1001", "disabled", "never-delivered"),
+    ]
+    assert found.exit == 0
+    assert world.employee("1001").employment.end == date(2026, 3, 5)
+
+
+def test_unowned_fields_are_never_drift(world: World, kari: EntraUser):
+    """H5: what is Ditio's, a seed that is there, and a value that the bridge supplied."""
+    employee = world.employee("1001")
+    employee.birth_date = date(1980, 1, 1)
+    employee.employment.payroll = 2
+    employee.employment.start = date(2026, 1, 1)
+
+    assert reconcile(world, apply=True).told == []
+    assert world.sent() == []
+
+
+def test_ditios_own_form_of_a_value_is_equal(database: Database, clock: Clock):
+    """C2: what Ditio shows after taking our value, and shows again, is its form of it."""
+    world = World(database, clock, style=Style(forms={"workTitle": "upper"}))
+    people = hires(world, 1)
+    for title in ("Formann", "Formann II"):
+        world.changes(people[0], job_title=title)
+        clock.passes(minutes=5)
+        world.changes(people[0], department=title)
+        clock.passes(hours=1)
+
+    for _ in range(3):
+        reconcile(world, apply=True)
+        clock.passes(hours=1)
+
+    assert reconcile(world).told == []
+
+
+def test_rows_where_entra_moved_are_skipped(world: World, kari: EntraUser):
+    """Q3: the plan saw another wish."""
+    world.employee("1001").work_title = "Sjef"
+    plan = reconcile(world).report.run.id
+    world.changes(kari, department="Tunnel")
+    world.clock.passes(hours=1)
+    world.employee("1001").work_title = "Sjef"
+    world.forget()
+
+    found = reconcile(world, apply=True, plan_id=plan)
+
+    assert found.exit == 2
+    assert found.skipped == [("workTitle", "Entra moved: it said something since the plan was made")]
+    assert world.sent() == []
+
+
+def test_rows_where_ditio_moved_are_skipped(world: World, kari: EntraUser):
+    """Q3: somebody edited it again; the other rows of the person are repaired."""
+    world.employee("1001").work_title = "Sjef"
+    world.employee("1001").last_name = "Hansen"
+    plan = reconcile(world).report.run.id
+    world.employee("1001").work_title = "Bas"
+
+    found = reconcile(world, apply=True, plan_id=plan)
+
+    assert (found.exit, found.report.applied) == (2, 1)
+    assert found.skipped == [("workTitle", "Ditio moved: it shows something else now")]
+    assert world.sent() == [("PATCH", "/1001", {"lastName": "Nordmann"})]
+
+
+def test_a_live_change_drops_the_scope(world: World, kari: EntraUser):
+    """Q3: while Ditio is away the rows stay marked; a live change then delivers the person as a whole."""
+    world.employee("1001").work_title = "Sjef"
+    plan = reconcile(world).report.run.id
+    world.ditio.faults.plan(Fault("status", status=503, times=None))
+
+    unsettled = reconcile(world, apply=True, plan_id=plan)
+
+    assert unsettled.exit == 2
+    assert "did not settle" in unsettled.skipped[0][1]
+    world.ditio.faults.clear()
+    world.changes(kari, department="Tunnel")
+    assert world.employee("1001").employment.department == "Tunnel"
+    assert world.employee("1001").work_title == "Maskinfører"
+    assert world.state(kari) == ("delivered", None)
+
+
+def test_a_marked_person_is_delivered_by_a_worker_if_the_run_dies(world: World, kari: EntraUser):
+    """Q3, D1: the mark is in the database; only the rows of the plan are sent."""
+    world.employee("1001").work_title = "Sjef"
+    plan = reconcile(world).report.run.id
+    world.ditio.faults.plan(Fault("status", status=503, times=1))
+    reconcile(world, apply=True, plan_id=plan)
+    world.employee("1001").last_name = "Hansen"
+    world.clock.passes(minutes=10)
+    world.forget()
+
+    world.worker.run_until_idle()
+
+    assert world.employee("1001").work_title == "Maskinfører"
+    assert world.sent() == [("PATCH", "/1001", {"workTitle": "Maskinfører"})]
+    assert world.employee("1001").last_name == "Hansen", "nobody asked for that"
+
+
+def test_the_same_row_is_repaired_once(world: World, kari: EntraUser):
+    """Q5: a plan may be applied again: what is done is done."""
+    world.employee("1001").work_title = "Sjef"
+    plan = reconcile(world).report.run.id
+    reconcile(world, apply=True, plan_id=plan)
+    world.forget()
+
+    again = reconcile(world, apply=True, plan_id=plan)
+
+    assert (again.exit, again.report.applied, world.sent()) == (0, 0, [])
+
+
+# The guards (rule Q4)
+
+
+def test_an_empty_answer_stops_the_run(world: World, kari: EntraUser):
+    """Q4: exit 3 with or without `--apply`, whatever the size of the company."""
+    world.ditio.company.employees.clear()
+
+    for apply in (False, True):
+        found = reconcile(world, apply=apply)
+        assert found.exit == 3
+        assert found.report.stopped is not None
+        assert "no employee at all" in found.report.stopped
+    assert world.ditio.writes() == []
+
+
+def test_half_an_answer_stops_the_run(world: World):
+    """Q4: fewer than half of the last complete read, which an answer that was not believed never becomes."""
+    hires(world, 5)
+    assert reconcile(world).exit == 0
+    kept = dict(world.ditio.company.employees)
+    for number in ("1001", "1002", "1003"):
+        del world.ditio.company.employees[number]
+
+    assert [reconcile(world).exit, reconcile(world, apply=True).exit] == [3, 3]
+    world.ditio.company.employees.update(kept)
+    assert reconcile(world).exit == 0
+
+
+def test_too_many_endings_stop_the_run_until_it_is_forced(world: World):
+    """Q4: more than RECONCILE__MAX_ENDED_FRACTION; the plan is stored, and only --plan ID --force goes on."""
+    people = hires(world, 24)
+    for each in people[:5]:
+        world.changes(each, account_enabled=False)
+    world.clock.passes(hours=1)
+    world.forget()
+    for number in range(1001, 1006):
+        world.employee(str(number)).disabled = False
+
+    found = reconcile(world, apply=True)
+
+    assert found.exit == 3
+    assert "5 of 24 people at work would be ended" in (found.report.stopped or "")
+    assert world.sent() == []
+    plan = found.report.run.id
+    assert reconcile(world, apply=True, plan_id=plan).exit == 3
+    assert reconcile(world, apply=True, plan_id=plan, force=True).exit == 0
+    assert world.employee("1001").disabled
+
+
+def test_under_twenty_people_a_share_does_not_count(world: World):
+    """Q4: three of five may be ended."""
+    people = hires(world, 5)
+    for each in people[:3]:
+        world.changes(each, account_enabled=False)
+        world.employee(str(each.employee_id)).disabled = False
+    world.clock.passes(hours=1)
+
+    assert reconcile(world, apply=True).exit == 0
+
+
+def test_too_many_changes_stop_the_run(database: Database, clock: Clock):
+    """Q4: RECONCILE__MAX_CHANGES."""
+    world = World(database, clock, settings={"reconcile": {"max_changes": 2}})
+    hires(world, 3)
+    for number in ("1001", "1002", "1003"):
+        world.employee(number).work_title = "Sjef"
+
+    found = reconcile(world)
+
+    assert found.exit == 3
+    assert found.report.stopped == "3 differences would be repaired, more than RECONCILE__MAX_CHANGES (2) allows"
+
+
+# Reading
+
+
+def test_ditio_out_of_reach_is_an_error_and_leaves_no_lock(world: World, kari: EntraUser):
+    """Q5: a run that fails is told by `reconcile runs`, and the next one is none the worse."""
+    world.ditio.faults.plan(Fault("refused-connection", times=None))
+    with pytest.raises(TransientError):
+        reconcile(world)
+    world.ditio.faults.clear()
+
+    assert reconcile(world).exit == 0
+
+
+def test_the_reporting_api_is_a_second_source(database: Database, clock: Clock):
+    """RECONCILE__SOURCE: it shows no phone and no birth date, which are unknown then, and not different."""
+    settings = {"reconcile": {"source": "reporting"}, "ditio": {"reporting_url": f"{DITIO}/reporting"}}
+    world = World(database, clock, settings=settings)
+    people = hires(world)
+    world.changes(people[2], account_enabled=False)
+    clock.passes(hours=1)
+    assert reconcile(world).told == []
+    world.employee("1001").work_title = "Sjef"
+    world.employee("1003").disabled = False
+    world.ditio.plant("1002b", phone="+4790000099", start=None)
+
+    found = reconcile(world, apply=True)
+
+    assert found.told == [
+        ("should-be-inactive", "1003", "disabled", "edited-in-ditio"),
+        ("field", "1001", "workTitle", "edited-in-ditio"),
+        ("unmanaged", "1002b", None, "created-outside"),
+    ]
+    assert (found.exit, found.report.applied) == (0, 2)
+
+
+def test_a_person_delivered_just_now_is_not_judged_by_an_old_read(world: World):
+    """C5: for a while after a write the acknowledged values stand in for what is read."""
+    world.provisions(a_user())
+    world.employee("1042").work_title = "older"
+
+    assert reconcile(world).told == []
+
+
+def test_a_person_put_aside_is_listed_and_left_alone(world: World, kari: EntraUser):
+    """D6, Q2: hands off a person: listed by reconcile, not applied."""
+    with world.database.write() as connection:
+        record = People(connection, "default").linked_to(EmployeeNumber("1001"))
+        assert record is not None
+        PutAside(connection, "default").set(record.person.id, HandsOff())
+    world.employee("1001").work_title = "Sjef"
+
+    found = reconcile(world, apply=True)
+
+    assert found.told == [("field", "1001", "workTitle", "edited-in-ditio")]
+    assert "hands are off" in (found.items[0].listed or "")
+    assert (found.exit, world.sent()) == (0, [])
