@@ -32,6 +32,11 @@ COMMANDS: Mapping[str, Lazy] = {
     "worker": Lazy("worker", "worker", "Deliver what is due."),
     "preview": Lazy("preview", "preview", "Show the calls to Ditio that a SCIM user would cause, and send none."),
     "outbox": Lazy("outbox", "outbox", "See who waits for Ditio, and try again."),
+    "reconcile": Lazy(
+        "reconcile.command",
+        "reconcile",
+        "Compare everybody with Ditio, say what differs and why, and repair it if asked.",
+    ),
     "people": Lazy("people", "people", "Look at one person from both sides, or put him aside."),
     "adopt": Lazy("adopt", "adopt", "Say which user an employee of Ditio's is, where the two sides do not agree."),
     "quirks": Lazy(

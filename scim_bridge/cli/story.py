@@ -67,7 +67,7 @@ def _words(entry: Entry) -> str:
     if entry.what in ASKED:
         return f"Ditio was asked to {ASKED[entry.what]}: {ANSWERED.get(entry.outcome, entry.outcome)}"
     if entry.what == "delivery":
-        by = " by a worker" if entry.cause == "worker" else ""
+        by = {"worker": " by a worker", "reconcile": " by reconcile"}.get(entry.cause or "", "")
         return f"{_result(entry.outcome)}{by}"
     if entry.what == "undo":
         return "What Entra said was undone, and Entra was told why"

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from scim_bridge import logs
 from scim_bridge.bootstrap import build, open_database
 from scim_bridge.cli.context import Options
+from scim_bridge.cli.scheduling import scheduled
 from scim_bridge.settings.shares import of_worker
 from scim_bridge.storage.schema import require_current
 
@@ -58,7 +59,8 @@ def worker(options: Options, until_idle: bool, parent: int | None) -> None:
         delivering = build(share, database=database).worker()
         log.info("worker.started")
         through_trouble(lambda: require_current(database), stop)
-        through_trouble(lambda: delivering.run(stop, lambda: time.sleep(IDLE_SECONDS)), stop)
+        with scheduled(options, stop):
+            through_trouble(lambda: delivering.run(stop, lambda: time.sleep(IDLE_SECONDS)), stop)
         log.info("worker.stopped")
     finally:
         database.close()

@@ -90,6 +90,8 @@ def test_wrong_usage_ends_with_2(words: list[str]):
         ["outbox", "retry"],
         ["people", "show", "1042"],
         ["quirks", "list"],
+        ["reconcile"],
+        ["reconcile", "runs"],
         ["worker", "--until-idle"],
     ],
     ids=" ".join,

@@ -1,0 +1,160 @@
+"""`scim-bridge reconcile`: what differs between Entra and Ditio, why, and its repair."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scim_bridge import logs
+from scim_bridge.bootstrap import build
+from scim_bridge.cli.context import Options
+from scim_bridge.cli.output import Format, format_option, print_rows, tenant_option
+from scim_bridge.cli.reconcile.output import Printed, ReportFormat, is_coloured
+from scim_bridge.cli.reconcile.progress import bars
+from scim_bridge.delivery.reconcile import STOPPED, Report, Request
+from scim_bridge.domain.drift import Kind
+from scim_bridge.errors import BridgeError
+from scim_bridge.storage.runs import Run, Runs
+
+RUN_COLUMNS = {
+    "plan": "Plan",
+    "started_at": "Started",
+    "finished_at": "Finished",
+    "exit": "Exit",
+    "people": "People",
+    "by_kind": "By kind",
+    "new": "New",
+}
+
+
+class WrongCall(click.UsageError):
+    """Wrong usage, with the exit code that it has here."""
+
+    exit_code = 1
+
+
+class Reconcile(click.Group):
+    """Wrong usage is exit 1 here: 2 means that something differs."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the options."""
+        try:
+            return super().make_context(*args, **extra)
+        except click.UsageError as error:
+            raise WrongCall(error.format_message(), error.ctx) from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            raise WrongCall(error.format_message(), error.ctx) from error
+
+
+@click.group(cls=Reconcile, invoke_without_command=True)
+@click.option("--apply", is_flag=True, help="Repair what may be repaired, by the same delivery as everything else.")
+@click.option("--plan", "plan_id", metavar="ID", help="Repair this plan, which you have read, as it is.")
+@click.option("--force", is_flag=True, help="Repair that plan although a guard stopped it.")
+@click.option("--only", type=click.Choice([kind.value for kind in Kind]), help="Only differences of this kind.")
+@click.option("--person", metavar="N", help="Only this person, by employee number or user name.")
+@click.option(
+    "--format",
+    type=click.Choice(["text", "json", "html", "csv"]),
+    default="text",
+    show_default=True,
+    help="Text for people, JSON or CSV for machines, HTML to send to somebody.",
+)
+@click.option("--output", metavar="F", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
+@tenant_option
+@click.pass_context
+def reconcile(
+    ctx: click.Context,
+    apply: bool,
+    plan_id: str | None,
+    force: bool,
+    only: str | None,
+    person: str | None,
+    format: ReportFormat,
+    output: Path | None,
+    tenant: str,
+) -> None:
+    """Compare everybody with Ditio, say what differs and why, and repair it if asked.
+
+    Without --apply nothing is sent. Employees whom no SCIM user claims, and fields that are Ditio's, are never
+    touched. Exit codes: 0 in sync or repaired, 2 something differs or was skipped, 3 stopped by a guard,
+    1 error or wrong usage.
+
+    \b
+    Examples:
+      scim-bridge reconcile
+      scim-bridge reconcile --only should-be-inactive --format json
+      scim-bridge reconcile --apply
+      scim-bridge reconcile --apply --plan 5d1f3c0e-8a52-4f0e-9a39-0c1f6f1f7a11
+      scim-bridge reconcile runs
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    request = Request(apply, plan_id, force, Kind(only) if only else None, person)
+    request.check()
+    options: Options = ctx.obj
+    logs.configure("error", options.settings.log.format)
+    with options.database() as database:
+        reconciliation = build(options.settings, database=database).reconciliations[tenant]
+        with bars() as progress:
+            report = reconciliation.run(request, progress)
+        printed = Printed(reconciliation, report, tenant)
+        _write(printed.pieces(format, coloured=is_coloured(None if output is None else "file")), output)
+    if report.exit == STOPPED:
+        _tell_stopped(report)
+    ctx.exit(report.exit)
+
+
+@reconcile.command()
+@tenant_option
+@format_option
+@click.pass_obj
+def runs(options: Options, tenant: str, format: Format) -> None:
+    """Show every run, oldest first, and how many differences were new in it.
+
+    \b
+    Examples:
+      scim-bridge reconcile runs
+      scim-bridge reconcile runs --format json
+    """
+    with options.database() as database, database.read() as connection:
+        found = Runs(connection, tenant).list()
+    print_rows([_run(each) for each in found], RUN_COLUMNS, format, empty="there was no run yet")
+
+
+def _write(pieces: Iterable[str], output: Path | None) -> None:
+    if output is None:
+        for piece in pieces:
+            click.echo(piece, nl=False)
+        return
+    try:
+        with output.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(pieces)
+    except OSError as exc:
+        raise BridgeError(f"{output} can't be written: {exc.strerror}") from exc
+
+
+def _tell_stopped(report: Report) -> None:
+    plan = report.run.id
+    click.echo(
+        f"Stopped, and nothing was sent: {report.stopped}. If this is right, read plan {plan} "
+        f"and run: scim-bridge reconcile --apply --plan {plan} --force",
+        err=True,
+    )
+
+
+def _run(run: Run) -> dict[str, object]:
+    return {
+        "plan": run.plan_id,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "exit": run.exit,
+        "people": run.people,
+        "by_kind": dict(run.by_kind),
+        "new": run.new,
+    }

@@ -1,0 +1,164 @@
+"""The report of `reconcile` as text, JSON, CSV or HTML, written row by row: a plan may be as long as the company."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from html import escape
+from io import StringIO
+from typing import Literal
+
+import click
+
+from scim_bridge.cli.output import shown
+from scim_bridge.cli.paragraphs import paragraph
+from scim_bridge.delivery.reconcile import Reconciliation, Report
+from scim_bridge.domain.drift import Drift, Kind
+from scim_bridge.plan.render import CAUSES, Line, lines, summary, what
+
+ReportFormat = Literal["text", "json", "html", "csv"]
+
+COLUMNS = ("kind", "employee_number", "user_name", "field", "wanted", "found", "acknowledged", "cause")
+
+_COLOURS: Mapping[str | None, str] = {"-": "red", "+": "green", "~": "yellow", "!": "magenta"}
+
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;margin:2rem;color:#222;background:#fff}table{border-collapse:collapse}"
+    "th,td{text-align:left;padding:.3rem .8rem;border-bottom:1px solid #ddd;vertical-align:top}"
+    "tr.loud td{background:#fdecea}.quiet{color:#666}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A report that is about to be written."""
+
+    reconciliation: Reconciliation
+    report: Report
+    tenant: str
+
+    def pieces(self, format: ReportFormat, *, coloured: bool) -> Iterator[str]:
+        """The text of the report, piece by piece."""
+        match format:
+            case "json":
+                return self._json()
+            case "csv":
+                return self._csv()
+            case "html":
+                return self._html()
+            case _:
+                return self._text(coloured)
+
+    def _items(self) -> Iterator[Drift]:
+        return self.reconciliation.items(self.report.run.id)
+
+    def _json(self) -> Iterator[str]:
+        run = self.report.run
+        head = {
+            "plan": run.id,
+            "tenant": self.tenant,
+            "people": run.people,
+            "in_sync": run.in_sync,
+            "by_kind": dict(run.by_kind),
+        }
+        yield json.dumps(head, ensure_ascii=False)[:-1] + ',\n"items": ['
+        comma = "\n"
+        for item in self._items():
+            yield comma + json.dumps(_row(item), ensure_ascii=False)
+            comma = ",\n"
+        yield f'],\n"applied": {self.report.applied},\n"skipped": ['
+        comma = "\n"
+        for item in self._items() if any(self.report.outcomes.values()) else ():
+            if reason := self.report.outcomes.get(_place(item)):
+                yield comma + json.dumps({**_row(item), "reason": reason}, ensure_ascii=False)
+                comma = ",\n"
+        yield "]}\n"
+
+    def _csv(self) -> Iterator[str]:
+        yield _csv_line(COLUMNS)
+        for item in self._items():
+            yield _csv_line([_cell(value) for value in _row(item).values()])
+
+    def _text(self, coloured: bool) -> Iterator[str]:
+        run, report = self.report.run, self.report
+        for line in lines(self._items(), report.outcomes):
+            first = f"  {line.mark} " if line.mark else ""
+            text = "\n".join(paragraph(line.text, first=first, indent="    " if line.mark else "  "))
+            yield (_styled(text, line) if coloured else text) + "\n"
+        if run.by_kind:
+            yield "\n"
+        yield "\n".join(paragraph(summary(run.people, run.in_sync, run.by_kind, run.new))) + "\n"
+        for sentence in self._next_steps():
+            yield f"{sentence}\n"
+
+    def _next_steps(self) -> Iterator[str]:
+        report, plan = self.report, self.report.run.id
+        if report.outcomes:
+            skipped = sum(why is not None for why in report.outcomes.values())
+            yield f"{report.applied} repaired, {skipped} skipped."
+        elif report.stopped is None and any(item.may_be_repaired(reviewed=True) for item in self._items()):
+            yield "Nothing was sent. To repair what this plan shows, missing employees included:"
+            yield f"  scim-bridge reconcile --apply --plan {plan}"
+
+    def _html(self) -> Iterator[str]:
+        run = self.report.run
+        yield (
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Reconciliation</title>'
+            f"<style>{_STYLE}</style></head><body><h1>Entra and Ditio</h1>"
+            f"<p>{escape(summary(run.people, run.in_sync, run.by_kind, run.new))}</p>"
+            f'<p class="quiet">Plan {escape(run.id)}, {run.started_at:%Y-%m-%d %H:%M} UTC, company '
+            f"{escape(self.tenant)}</p>"
+        )
+        yield "<table><tr><th>Person</th><th>Employee</th><th>Difference</th><th>Cause</th><th></th></tr>\n"
+        for item in self._items():
+            loud = ' class="loud"' if item.kind is Kind.should_be_inactive else ""
+            outcome = self.report.outcomes.get(_place(item), item.listed)
+            cells = (item.user_name, item.employee_number, what(item), CAUSES[item.cause.value], outcome)
+            yield f"<tr{loud}>{''.join(f'<td>{escape(shown(cell))}</td>' for cell in cells)}</tr>\n"
+        yield "</table></body></html>\n"
+
+
+def _styled(text: str, line: Line) -> str:
+    return click.style(text, bold=True) if line.mark is None else click.style(text, fg=_COLOURS.get(line.mark))
+
+
+def is_coloured(output: str | None) -> bool:
+    """Whether a person looks at a terminal."""
+    return output is None and sys.stdout.isatty()
+
+
+def _place(item: Drift) -> int:
+    return item.position if item.position is not None else -1
+
+
+def _row(item: Drift) -> dict[str, object]:
+    values = (
+        item.kind.value,
+        item.employee_number,
+        item.user_name,
+        item.field,
+        _plain(item.wanted),
+        _plain(item.found),
+        _plain(item.acknowledged),
+        item.cause.value,
+    )
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _plain(value: object) -> object:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _cell(value: object) -> str:
+    """A value in a CSV file; whatever a spreadsheet would take for a formula is marked as text."""
+    text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    is_formula = text.startswith(("=", "@", "\t", "\r")) or (text[:1] in "+-" and not text[1:].isdigit())
+    return f"'{text}" if text and is_formula else text
+
+
+def _csv_line(cells: Iterable[str]) -> str:
+    buffer = StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    return buffer.getvalue()

@@ -1,0 +1,232 @@
+"""`scim-bridge reconcile`: formats, exit codes and the list of runs (design, section 5)."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scim_bridge.sandbox.server import running
+from tests.cli.conftest import DITIO, Run
+from tests.world import World, a_user
+
+NOWHERE = {
+    "SCIM_BRIDGE_DITIO__API_URL": "http://127.0.0.1:1",
+    "SCIM_BRIDGE_DITIO__IDENTITY_URL": "http://127.0.0.1:1",
+}
+ITEM = ["kind", "employee_number", "user_name", "field", "wanted", "found", "acknowledged", "cause"]
+
+
+@pytest.fixture
+def ditio(world: World) -> Iterator[dict[str, str]]:
+    """Kari is delivered; Ditio answers on a socket."""
+    world.provisions(a_user(user_principal_name="Kari.Nordmann@contractor.example"))
+    world.clock.passes(hours=1)
+    world.forget()
+    with running(world.ditio.app) as url:
+        yield {
+            **DITIO,
+            "SCIM_BRIDGE_DITIO__API_URL": f"{url}/core",
+            "SCIM_BRIDGE_DITIO__IDENTITY_URL": url,
+        }
+
+
+def test_in_sync_is_exit_0_with_exactly_these_keys(run: Run, world: World, ditio: dict[str, str]):
+    """Design, section 5: the JSON of `reconcile`."""
+    result = run("reconcile", "--format", "json", **ditio)
+
+    document = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert list(document) == ["plan", "tenant", "people", "in_sync", "by_kind", "items", "applied", "skipped"]
+    plan = document.pop("plan")
+    assert plan
+    assert document == {
+        "tenant": "default",
+        "people": 1,
+        "in_sync": 1,
+        "by_kind": {},
+        "items": [],
+        "applied": 0,
+        "skipped": [],
+    }
+    assert world.ditio.writes() == []
+
+
+def test_drift_is_exit_2_and_each_row_has_exactly_these_keys(run: Run, world: World, ditio: dict[str, str]):
+    """Design, section 5: `items`; what is not there is null."""
+    world.employee("1042").work_title = "Sjef"
+    world.ditio.plant("77", phone="+4790000077")
+
+    result = run("reconcile", "--format", "json", **ditio)
+
+    document = json.loads(result.stdout)
+    assert result.exit_code == 2
+    assert document["by_kind"] == {"field": 1, "unmanaged": 1}
+    assert [list(item) for item in document["items"]] == [ITEM, ITEM]
+    assert document["items"][0] == {
+        "kind": "field",
+        "employee_number": "1042",
+        "user_name": "Kari.Nordmann@contractor.example",
+        "field": "workTitle",
+        "wanted": "Maskinfører",
+        "found": "Sjef",
+        "acknowledged": "Maskinfører",
+        "cause": "edited-in-ditio",
+    }
+    assert document["items"][1]["user_name"] is None
+    assert world.ditio.writes() == []
+
+
+def test_apply_repairs_and_is_exit_0(run: Run, world: World, ditio: dict[str, str]):
+    """Exit 0: in sync, or repaired; `applied` counts the rows."""
+    world.employee("1042").work_title = "Sjef"
+
+    result = run("reconcile", "--apply", "--format", "json", **ditio)
+
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["applied"] == 1
+    assert world.employee("1042").work_title == "Maskinfører"
+
+
+def test_skipped_rows_are_named_with_a_reason(run: Run, world: World, ditio: dict[str, str]):
+    """Q3; exit 2: `skipped` has the item and the reason."""
+    world.employee("1042").work_title = "Sjef"
+    plan = json.loads(run("reconcile", "--format", "json", **ditio).stdout)["plan"]
+    world.employee("1042").work_title = "Bas"
+
+    result = run("reconcile", "--apply", "--plan", plan, "--format", "json", **ditio)
+
+    (skipped,) = json.loads(result.stdout)["skipped"]
+    assert result.exit_code == 2
+    assert list(skipped) == [*ITEM, "reason"]
+    assert skipped["reason"] == "Ditio moved: it shows something else now"
+
+
+def test_csv_has_a_line_for_each_item(run: Run, world: World, ditio: dict[str, str]):
+    """CSV: the same columns; a spreadsheet takes no value for a formula."""
+    world.employee("1042").work_title = '=HYPERLINK("https://x.example")'
+    world.employee("1042").disabled = True
+
+    result = run("reconcile", "--format", "csv", **ditio)
+
+    header, *rows = csv.reader(io.StringIO(result.stdout))
+    assert header == ITEM
+    assert [row[3] for row in rows] == ["disabled", "workTitle"]
+    assert rows[1][5] == '\'=HYPERLINK("https://x.example")'
+    assert rows[0][4:7] == ["false", "true", "false"]
+
+
+def test_people_read_it_grouped_by_person(run: Run, world: World, ditio: dict[str, str]):
+    """Grouped by person, + ~ -, in 80 columns, without colours where there is no terminal."""
+    world.employee("1042").work_title = "Sjef"
+    world.employee("1042").disabled = True
+
+    result = run("reconcile", **ditio)
+
+    assert result.exit_code == 2
+    assert "Kari.Nordmann@contractor.example, employee 1042\n" in result.stdout
+    assert "  + the login is closed and should be open  (edited in Ditio)\n" in result.stdout
+    assert '  ~ workTitle is "Sjef", wanted "Maskinfører"  (edited in Ditio)\n' in result.stdout
+    assert "0 of 1 person in sync" in result.stdout
+    assert "--apply --plan" in result.stdout
+    assert "\x1b" not in result.output
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_the_html_report_is_whole_and_escaped(run: Run, world: World, ditio: dict[str, str], tmp_path: Path):
+    """A file of its own: nothing is loaded from anywhere, and nothing in it runs."""
+    world.employee("1042").work_title = "<script>alert(1)</script>"
+    file = tmp_path / "report.html"
+
+    result = run("reconcile", "--format", "html", "--output", str(file), **ditio)
+
+    text = file.read_text(encoding="utf-8")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert text.startswith("<!doctype html>")
+    assert text.endswith("</html>\n")
+    assert "<script" not in text
+    assert "http" not in text
+
+
+def test_an_empty_answer_is_exit_3_with_figure_and_way_on(run: Run, world: World, ditio: dict[str, str]):
+    """Q4: the plan is stored, its ID printed, and the way on said."""
+    world.ditio.company.employees.clear()
+
+    result = run("reconcile", "--format", "json", **ditio)
+
+    plan = json.loads(result.stdout)["plan"]
+    assert result.exit_code == 3
+    assert "shows no employee at all, and 1 people are linked" in result.stderr
+    assert f"scim-bridge reconcile --apply --plan {plan} --force" in result.stderr
+
+
+def test_ditio_out_of_reach_is_exit_1(run: Run, world: World, ditio: dict[str, str]):
+    """Design, section 5: exit 1, and the message says what is wrong."""
+    result = run("reconcile", **{**ditio, **NOWHERE})
+
+    assert result.exit_code == 1
+    assert "no connection could be made" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--plan", "x"],
+        ["--force"],
+        ["--apply", "--force"],
+        ["--apply", "--plan", "x", "--only", "field"],
+        ["--only", "nothing"],
+        ["--format", "xml"],
+        ["--no-such-option"],
+        ["no-such-command"],
+        ["runs", "--format", "xml"],
+        ["--tenant", "unknown"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_exit_1(run: Run, words: list[str]):
+    """Design, section 5: 2 means drift, so wrong usage is 1 here."""
+    result = run("reconcile", *words, **DITIO)
+
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr
+
+
+def test_an_unknown_plan_or_person_is_exit_1(run: Run, ditio: dict[str, str]):
+    assert run("reconcile", "--apply", "--plan", "x", **ditio).exit_code == 1
+    assert "9999" in run("reconcile", "--person", "9999", **ditio).stderr
+
+
+def test_only_one_kind_or_one_person(run: Run, world: World, ditio: dict[str, str]):
+    world.employee("1042").work_title = "Sjef"
+    world.ditio.plant("77", phone="+4790000077")
+
+    kinds = json.loads(run("reconcile", "--only", "unmanaged", "--format", "json", **ditio).stdout)
+    person = run("reconcile", "--person", "kari.nordmann@contractor.example", "--format", "json", **ditio)
+
+    assert [item["employee_number"] for item in kinds["items"]] == ["77"]
+    assert [item["employee_number"] for item in json.loads(person.stdout)["items"]] == ["1042"]
+
+
+def test_runs_lists_every_run_and_what_was_new(run: Run, world: World, ditio: dict[str, str]):
+    """Design, section 5: the JSON of `reconcile runs`; one that failed is listed too."""
+    assert json.loads(run("reconcile", "runs", "--format", "json").stdout) == []
+    assert run("reconcile", "runs").stdout == "there was no run yet\n"
+    world.employee("1042").work_title = "Sjef"
+    first = json.loads(run("reconcile", "--format", "json", **ditio).stdout)
+    world.employee("1042").disabled = True
+    run("reconcile", **ditio)
+    run("reconcile", **{**ditio, **NOWHERE})
+
+    listed = json.loads(run("reconcile", "runs", "--format", "json").stdout)
+
+    assert [list(each) for each in listed] == [
+        ["plan", "started_at", "finished_at", "exit", "people", "by_kind", "new"]
+    ] * 3
+    assert [(each["exit"], each["new"]) for each in listed] == [(2, 1), (2, 1), (1, 0)]
+    assert listed[0]["plan"] == first["plan"]
+    assert listed[0]["started_at"].endswith("Z")
+    assert listed[1]["by_kind"] == {"should-be-active": 1, "field": 1}
