@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, func, null, or_, select, true, update
+from sqlalchemy import Connection, Row, and_, case, func, or_, select, true, update
 
 from scim_bridge.domain.delivery_state import SHOULD_BE_INACTIVE, Reason, State
 from scim_bridge.domain.person import PersonId
@@ -63,8 +63,7 @@ class Outbox:
             "due_at": self._now,
             "attempts": 0,
             "revision": people.c.revision + 1,
-            # A live change drops a drift mark's scope (rule Q3): the person is delivered as a whole.
-            "scope": null(),
+            "scope": None,  # A live change drops a drift mark's scope (rule Q3).
         }
         if request_id is not None:
             values["request_id"] = request_id
