@@ -158,6 +158,7 @@ def _tenant(settings: Settings, client: Ditio) -> Tenant:
         read_lag_seconds=settings.ditio.read_lag_seconds,
         call_seconds=settings.ditio.timeout_seconds,
         places=_places(settings),
+        retention_days=settings.retention.days,
     )
 
 

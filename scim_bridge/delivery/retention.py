@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from scim_bridge.logs import get_logger
-from scim_bridge.storage.database import Database
+from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.history import History
 
 log = get_logger(__name__)
@@ -19,12 +19,16 @@ def forget_old(database: Database, tenant: str, days: int) -> int:
     """Remove history that is older than so many days. How many rows; any number of processes may do it at once."""
     removed = 0
     for _ in range(MOST_BATCHES):
-        with database.write() as connection:
-            now = database.now(connection)
-            count = History(connection, tenant, now).forget_before(now - timedelta(days=days), limit=BATCH)
+        count = repeated(lambda: _forget_some(database, tenant, days))
         removed += count
         if count < BATCH:
             break
     if removed:
         log.info("retention.history", tenant=tenant, rows=removed)
     return removed
+
+
+def _forget_some(database: Database, tenant: str, days: int) -> int:
+    with database.write() as connection:
+        now = database.now(connection)
+        return History(connection, tenant, now).forget_before(now - timedelta(days=days), limit=BATCH)

@@ -36,6 +36,9 @@ class Tenant:
     places: int = 8
     """How many people one worker process delivers at a time."""
 
+    retention_days: int = 365
+    """For how many days history is kept."""
+
     def today(self, now: datetime) -> date:
         """The calendar day in the company's time zone."""
         return now.astimezone(self.rules.zone).date()

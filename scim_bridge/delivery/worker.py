@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from scim_bridge.delivery.breaker import Gate
 from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS, Budget
 from scim_bridge.delivery.converge import Convergence
+from scim_bridge.delivery.retention import forget_old
 from scim_bridge.delivery.turns import Turns
 from scim_bridge.storage.database import repeated
 from scim_bridge.storage.hands_off import PutAside
@@ -17,6 +18,9 @@ T = TypeVar("T")
 
 WAKE_EVERY_SECONDS = 30.0
 """How often a worker looks for people whose day has come (rule L2)."""
+
+FORGET_EVERY_SECONDS = 3600.0
+"""How often a worker removes what is old enough (`RETENTION__DAYS`)."""
 
 GLANCE_SECONDS = 0.5
 """How long a worker waits at most for a place before it asks again whether it is to stop."""
@@ -81,6 +85,7 @@ class Worker:
     def run_until_idle(self) -> int:
         """Deliver until nothing is due, or all that is due waits in back-off. How many deliveries were made."""
         self.wake()
+        self.forget()
         delivered = 0
         with self._pool() as pool:
             crew = _Crew(pool, self._turns())
@@ -98,7 +103,7 @@ class Worker:
         :param pause: Waits a moment; called when nobody is due.
         :raises SQLAlchemyError: the database is out of reach; whoever is in hand has come to an end.
         """
-        woke_at = float("-inf")
+        woke_at = forgot_at = float("-inf")
         with self._pool() as pool:
             crew = _Crew(pool, self._turns())
             while not stop():
@@ -106,6 +111,9 @@ class Worker:
                 if now - woke_at >= WAKE_EVERY_SECONDS:
                     self.wake()
                     woke_at = now
+                if now - forgot_at >= FORGET_EVERY_SECONDS:
+                    self.forget()
+                    forgot_at = now
                 if self._serve_next(crew):
                     crew.settle(0)
                 elif crew.turns.candidates():
@@ -118,6 +126,12 @@ class Worker:
     def wake(self) -> int:
         """Mark those due whose leave date is over (rule L2), or for how long they were put aside (D6). How many."""
         return sum(self._wake(convergence) for convergence in self.convergences)
+
+    def forget(self) -> int:
+        """Remove each tenant's history that is older than it is kept. How many rows."""
+        return sum(
+            forget_old(each.database, each.tenant.name, each.tenant.retention_days) for each in self.convergences
+        )
 
     def _serve_next(self, crew: _Crew) -> bool:
         """Start to deliver somebody of the first tenant in turn who has anybody. Whether there was one."""

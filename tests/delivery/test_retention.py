@@ -6,6 +6,7 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import Entry, History
 from tests.conftest import Clock
+from tests.world import World
 
 SOMEBODY = PersonId("somebody")
 
@@ -43,4 +44,33 @@ def test_a_lot_goes_in_short_transactions(database: Database, clock: Clock, monk
     clock.passes(days=2)
 
     assert forget_old(database, "default", 1) == 7
+    assert remembered(database) == []
+
+
+def test_a_worker_forgets_once_an_hour(database: Database, clock: Clock):
+    """`RETENTION__DAYS` is read from the settings; a worker that runs for months gets to it, not at every glance."""
+    worker = World(database, clock, settings={"retention": {"days": 1}}).worker
+    seen: list[list[str]] = []
+
+    def half_an_hour_passes() -> None:
+        seen.append(remembered(database))
+        clock.passes(minutes=30)
+
+    remember(database, "old")
+    clock.passes(hours=23, minutes=45)
+    worker.run(lambda: len(seen) == 4, half_an_hour_passes)
+
+    assert seen == [["old"], ["old"], [], []]
+
+
+def test_until_idle_forgets_once(database: Database, clock: Clock):
+    """`worker --until-idle`, started by a timer, is all that some installations run."""
+    world = World(database, clock)
+    remember(database, "old")
+    clock.passes(days=31)
+    world.worker.run_until_idle()
+    assert remembered(database) == ["old"]
+
+    world.restarts_with(retention={"days": 30})
+    world.worker.run_until_idle()
     assert remembered(database) == []
