@@ -11,7 +11,7 @@ from scim_bridge.domain.employment import open_employment
 from scim_bridge.domain.operations import CreateEmployee
 from scim_bridge.domain.ownership import Owner
 from scim_bridge.domain.person import Claim, ClaimKind, Creating
-from scim_bridge.errors import DeliveryError, NotYet, PermanentError, TransientError
+from scim_bridge.errors import DeliveryError, NotYet, OperationMissing, PermanentError, TransientError
 from scim_bridge.plan.adoption import agreeing_fields, how_to_adopt, may_adopt, why_not
 from scim_bridge.plan.matching import holders_of, is_what_we_created
 from scim_bridge.plan.rounds import Write
@@ -173,6 +173,10 @@ def _create(errand: Errand, number: EmployeeNumber) -> FoundEmployee | None:
     except DeliveryError as error:
         if not (isinstance(error, TransientError) and error.ambiguous):
             errand.store_creating(earlier)  # Certainly not applied: no new doubt.
+        if isinstance(error, OperationMissing) and (earlier is None or _is_certain(errand, earlier)):
+            # Nothing passes that only a setting can cure; there is no employee yet who could be read (rule R1).
+            errand.notes.append(Note(str(error), Reason.no_operation))
+            return None
         raise
     errand.acknowledge(fields, login=True, employed=True, link=number, write=Write(after=after))
     return None

@@ -13,6 +13,7 @@ from scim_bridge.domain.operations import OperationName
 from scim_bridge.domain.person import PersonId
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.storage.history import History
+from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import claim_waiters, claims, history, people
 from tests.world import World, a_user, day
 
@@ -391,6 +392,26 @@ def test_an_unknown_operation_is_held_and_not_undone(world: World):
     assert world.changes(kari, mobile="41234567").status == 200
     assert world.state(kari)[0] == "held"
     assert world.user(kari)["phoneNumbers"][0]["value"] == "41234567"
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_an_unknown_creation_is_held_until_its_setting_is_right(world: World, status: int):
+    """R1: a creation has no employee who could be read; no time cures a setting, so it is not tried for ever."""
+    world.ditio.faults.plan(Fault(kind="status", method="POST", path="/employees", status=status, times=1))
+    kari = a_user()
+
+    assert world.provisions(kari).status == 201
+    state, detail = world.state(kari)
+    assert state == "held"
+    assert "DITIO__" in str(detail)
+    world.clock.passes(days=1)
+    assert world.worker.run_until_idle() == 0
+
+    with world.database.write() as connection:
+        Outbox(connection, "default", world.clock()).retry()
+    world.worker.run_until_idle()
+    assert world.state(kari) == ("delivered", None)
+    assert world.employee("1042").created_count == 1
 
 
 def test_a_take_over_is_never_undone(world: World):
