@@ -154,6 +154,7 @@ def _tenant(settings: Settings, client: Ditio) -> Tenant:
         adopt=Adopt(delivery.adopt),
         refuse_incomplete=delivery.on_incomplete == "refuse",
         report_refused=delivery.on_refused == "report",
+        is_paused=delivery.paused,
         inline_seconds=delivery.inline_seconds,
         read_lag_seconds=settings.ditio.read_lag_seconds,
         call_seconds=settings.ditio.timeout_seconds,

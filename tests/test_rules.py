@@ -48,6 +48,7 @@ RULES: dict[str, str] = {
     "D1": "one delivery for a person at a time",
     "D2": "one breaker for a tenant, shared by all processes; one probe at a time; fair leasing",
     "D3": "held, parked and due, with their reasons",
+    "D4": "pausing a tenant, by setting or command",
     "D5": "every attempt is one row of history",
     "D6": "hands off a person, until a day or until that is cleared",
     "D7": "readiness, migrations, and how the databases are set",
@@ -61,7 +62,6 @@ RULES: dict[str, str] = {
 
 NOT_YET: dict[str, str] = {
     "L8": "guards on the live stream",
-    "D4": "pausing a tenant",
     "K1": "one ledger of certificates",
     "K2": "certificates follow the employee",
     "K3": "re-asserting certificates",

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date, datetime
 from typing import Any, cast
 
@@ -16,11 +16,12 @@ from scim_bridge.cli.paragraphs import instant, print_paragraph
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.delivery_state import STUCK_AFTER, Reason, State
 from scim_bridge.domain.explanations import explained
-from scim_bridge.errors import NotFound
+from scim_bridge.errors import BridgeError, NotFound
 from scim_bridge.mapping.from_scim import wish_from_user
 from scim_bridge.mapping.rules import Rules
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.pauses import Pauses
 from scim_bridge.storage.people import People
 
 STATUS_COLUMNS = {
@@ -40,6 +41,7 @@ def outbox() -> None:
     Examples:
       scim-bridge outbox status
       scim-bridge outbox retry --person 1042
+      scim-bridge outbox pause
     """
 
 
@@ -56,7 +58,12 @@ def status(options: Options, tenant: str, format: Format) -> None:
       scim-bridge outbox status --format json
     """
     with options.database() as database, database.read() as connection:
-        figures = {**asdict(Outbox(connection, tenant, database.now(connection)).status()), "paused": False}
+        now = database.now(connection)
+        is_paused = options.settings.delivery.paused or Breakers(connection, tenant, now).get().is_paused
+        found = Outbox(connection, tenant, now).status()
+    if is_paused:  # Whoever is due and not yet held waits for the same.
+        found = replace(found, due=0, held=found.held + found.due, oldest_seconds=None)
+    figures = {**asdict(found), "paused": is_paused}
     if format == "json":
         print_json(figures)
     else:
@@ -113,9 +120,49 @@ def retry(options: Options, person: str | None, tenant: str) -> None:
                 raise NotFound(f"nobody has the employee number or user name {person!r}")
             person_id = record.person.id
         # Before anybody is locked: that is the order in which all of them do it.
-        Breakers(connection, tenant, database.now(connection)).close_by_operator()
+        breakers = Breakers(connection, tenant, database.now(connection))
+        breakers.close_by_operator()
         retried = Outbox(connection, tenant, database.now(connection)).retry(person_id)
-    click.echo(f"{retried} made due")
+        is_paused = options.settings.delivery.paused or breakers.get().is_paused
+        if is_paused:
+            Pauses(connection, tenant, database.now(connection)).hold_due()
+    click.echo(f"{retried} wait for `outbox resume`: deliveries are paused" if is_paused else f"{retried} made due")
+
+
+@outbox.command()
+@tenant_option
+@click.pass_obj
+def pause(options: Options, tenant: str) -> None:
+    """Send nothing to Ditio any more, on all running servers at once. Entra's writes are accepted and kept.
+
+    \b
+    Examples:
+      scim-bridge outbox pause
+    """
+    with options.database() as database, database.write() as connection:
+        held = Pauses(connection, tenant, database.now(connection)).pause()
+    click.echo(f"deliveries are paused, {held} held; what is being sent at this moment is sent still")
+
+
+@outbox.command()
+@tenant_option
+@click.pass_obj
+def resume(options: Options, tenant: str) -> None:
+    """Send to Ditio again: everybody who was held by the pause is due.
+
+    \b
+    Examples:
+      scim-bridge outbox resume
+    """
+    settings = options.settings
+    if settings.delivery.paused:
+        raise BridgeError(
+            f"the setting DELIVERY__PAUSED ({settings.origin(('delivery', 'paused'))}) pauses deliveries: "
+            "take it out, start the servers again, then run `scim-bridge outbox resume`"
+        )
+    with options.database() as database, database.write() as connection:
+        resumed = Pauses(connection, tenant, database.now(connection)).resume()
+    click.echo(f"deliveries are resumed, {resumed} made due")
 
 
 def _tell(found: Sequence[Row[Any]], rows: Sequence[dict[str, object]]) -> None:

@@ -12,6 +12,7 @@ from scim_bridge.logs import get_logger
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.outbox import Leased, Outbox
+from scim_bridge.storage.pauses import Pauses
 
 log = get_logger(__name__)
 
@@ -22,6 +23,8 @@ class Gate:
 
     database: Database
     tenant: str
+    is_paused: bool = False
+    """Whether the setting pauses the tenant (rule D4)."""
 
     def lease_next(self, lease: str, seconds: float) -> Leased | None:
         """Lease who is to be delivered next: while the breaker is open one person at a time, and seldom."""
@@ -29,10 +32,23 @@ class Gate:
             # Looking takes no lock: an idle worker is in nobody's way.
             now = self.database.now(connection)
             breaker = Breakers(connection, self.tenant, now).get()
+            outbox = Outbox(connection, self.tenant, now)
+            pauses = Pauses(connection, self.tenant, now)
+            is_paused = self.is_paused or breaker.is_paused
             is_time = breaker.wants_probe(now) or breaker.lets_through(now)
-            if not is_time or not Outbox(connection, self.tenant, now).has_work(is_probe=breaker.is_open):
+            if not (pauses.finds_anybody_due() if is_paused else is_time and outbox.has_work(is_probe=breaker.is_open)):
                 return None
+        if is_paused:
+            repeated(self._hold_due)
+            return None
         return repeated(lambda: self._lease_probe(lease, seconds) if breaker.is_open else self._lease(lease, seconds))
+
+    def _hold_due(self) -> None:
+        """Whoever came to be due while deliveries are paused, or before the setting paused them (rule D4)."""
+        with self.database.write() as connection:
+            now = self.database.now(connection)
+            if self.is_paused or Breakers(connection, self.tenant, now).locked().is_paused:
+                Pauses(connection, self.tenant, now).hold_due()
 
     def _lease(self, lease: str, seconds: float) -> Leased | None:
         with self.database.write() as connection:

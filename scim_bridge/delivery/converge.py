@@ -108,6 +108,8 @@ class Convergence:
             now = self.database.now(connection)
             breaker = Breakers(connection, self.tenant.name, now).get()
             is_probe = breaker.is_open and breaker.probe_lease == lease
+            if self.tenant.is_paused or breaker.is_paused:
+                return None  # Whoever is due is held by the gate (rule D4).
             if not is_probe and not breaker.lets_through(now):
                 return None  # It opened after the lease was taken.
             errand = self._errand(connection, record, now, lease, leased_until, budget, cause)

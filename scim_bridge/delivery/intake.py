@@ -27,6 +27,7 @@ from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.pauses import Pauses
 from scim_bridge.storage.people import People, Record
 
 
@@ -194,6 +195,10 @@ class Intake:
         self, connection: Connection, person_id: PersonId, now: datetime, what: str, undoable: Undoable | None = None
     ) -> Ticket:
         breaker = Breakers(connection, self.tenant.name, now).get()
+        if self.tenant.is_paused or breaker.is_paused:
+            Pauses(connection, self.tenant.name, now).hold(person_id)
+            self._remember(connection, person_id, now, what)
+            return Ticket(person_id, None)
         # While Ditio is not to be called, nobody waits for it (rule D2).
         is_inline = self.tenant.inline_seconds > 0 and not self.queues_only and breaker.lets_through(now)
         lease = self.new_id() if is_inline else None

@@ -11,6 +11,7 @@ MAX_DETAIL = 1000
 """Characters of `deliveryDetail`; what Ditio says is bounded before it gets here."""
 
 WEIGHT = (
+    Reason.paused,
     Reason.hands_off,
     Reason.gone,
     Reason.refused,

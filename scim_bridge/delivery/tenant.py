@@ -33,6 +33,9 @@ class Tenant:
     call_seconds: float = 20.0
     """The longest that one call to Ditio may take; a lease has to outlast it (rule D1)."""
 
+    is_paused: bool = False
+    """Whether the setting has nobody delivered (rule D4); the command is in the database."""
+
     places: int = 8
     """How many people one worker process delivers at a time."""
 

@@ -3,16 +3,22 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar
+
+from sqlalchemy import Connection
 
 from scim_bridge.delivery.breaker import Gate
 from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS, Budget
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.retention import forget_old
+from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.delivery.turns import Turns
+from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import repeated
 from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.outbox import Leased, Outbox
+from scim_bridge.storage.pauses import Pauses
 
 T = TypeVar("T")
 
@@ -124,7 +130,7 @@ class Worker:
         crew.settle(0)
 
     def wake(self) -> int:
-        """Mark those due whose leave date is over (rule L2), or for how long they were put aside (D6). How many."""
+        """Mark those due whose leave date is over (L2), who are no longer put aside (D6) or paused (D4). How many."""
         return sum(self._wake(convergence) for convergence in self.convergences)
 
     def forget(self) -> int:
@@ -159,7 +165,7 @@ class Worker:
         crew.send(convergence.tenant.name, deliver)
 
     def _lease(self, convergence: Convergence) -> Leased | None:
-        gate = Gate(convergence.database, convergence.tenant.name)
+        gate = Gate(convergence.database, convergence.tenant.name, convergence.tenant.is_paused)
         return gate.lease_next(self.new_id(), convergence.tenant.call_seconds + LEASE_MARGIN_SECONDS)
 
     def _limits(self) -> dict[str, int]:
@@ -189,4 +195,9 @@ class Worker:
             taken_up = PutAside(connection, tenant.name).end(today)
             for person_id in taken_up:
                 outbox.mark_due(person_id)
-            return len(taken_up) + outbox.wake(today)
+            resumed = 0 if _is_paused(connection, tenant, now) else Pauses(connection, tenant.name, now).take_up(500)
+            return len(taken_up) + resumed + outbox.wake(today)
+
+
+def _is_paused(connection: Connection, tenant: Tenant, now: datetime) -> bool:
+    return tenant.is_paused or Breakers(connection, tenant.name, now).get().is_paused

@@ -50,6 +50,14 @@ class Breaker:
     quiet_until: datetime | None = None
     """Until when Ditio asked not to be called (429): obeyed, and no fault."""
 
+    paused_at: datetime | None = None
+    """Since when the operator has nobody delivered (rule D4)."""
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether `outbox pause` keeps everybody from being delivered, probes included."""
+        return self.paused_at is not None
+
     @property
     def is_open(self) -> bool:
         """Whether nobody is delivered but by a probe."""
@@ -66,11 +74,12 @@ class Breaker:
 
     def lets_through(self, now: datetime) -> bool:
         """Whether people may be delivered."""
-        return not self.is_open and not self.is_quiet(now)
+        return not self.is_open and not self.is_quiet(now) and not self.is_paused
 
     def wants_probe(self, now: datetime) -> bool:
         """Whether it is time for a probe, if none is under way."""
-        return self.is_open and not self.is_quiet(now) and (self.next_probe_at is None or self.next_probe_at <= now)
+        may_call = not self.is_quiet(now) and not self.is_paused
+        return self.is_open and may_call and (self.next_probe_at is None or self.next_probe_at <= now)
 
     def opens(self, suspect: PersonId) -> bool:
         """Whether a fault that this person meets opens it."""

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     claimed = "claimed"
     no_operation = "no-operation"
     hands_off = "hands-off"
+    paused = "paused"
     refused = "refused"
     gone = "gone"
     not_converging = "not-converging"
@@ -38,7 +39,7 @@ SHOULD_BE_INACTIVE = "should-be-inactive"
 STUCK_AFTER = timedelta(hours=24)
 """Who is due for longer than this is listed as `stuck-delivery`; never dropped (rule R3)."""
 
-HELD = frozenset({Reason.incomplete, Reason.claimed, Reason.no_operation, Reason.hands_off})
+HELD = frozenset({Reason.incomplete, Reason.claimed, Reason.no_operation, Reason.hands_off, Reason.paused})
 
 
 def state_of(reason: Reason) -> State:

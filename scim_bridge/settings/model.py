@@ -117,6 +117,10 @@ class Delivery(Section):
     """When the employment of somebody who leaves is ended: `at-once`, or `after-last-day`, when its last day is
     over: whoever is back by then leaves no trace in payroll. The login is disabled at once in any case."""
 
+    paused: bool = False
+    """Whether deliveries are paused: everything is accepted and nothing is sent to Ditio. `outbox pause` and
+    `outbox resume` do it without a restart; `resume` fails as long as this is true."""
+
 
 class Reconcile(Section):
     """The comparison of everybody with Ditio: `scim-bridge reconcile`."""

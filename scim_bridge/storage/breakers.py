@@ -77,7 +77,7 @@ class Breakers:
     def close_by_operator(self) -> None:
         """`outbox retry`: closed until the next fault, and no request of Ditio's to wait is remembered."""
         breaker = self.get()
-        if not breaker.lets_through(self._now):
+        if breaker.is_open or breaker.is_quiet(self._now):
             self.close(on_trial=breaker.is_open)
 
     def go_well(self) -> None:
@@ -120,6 +120,7 @@ class Breakers:
             suspects=tuple(PersonId(each) for each in row.suspects or ()),
             on_trial=row.on_trial,
             quiet_until=row.quiet_until,
+            paused_at=row.paused_at,
         )
 
     def _update(self, **values: object) -> None:

@@ -48,6 +48,9 @@ class Figures:
     is_open: bool = False
     """Whether the breaker is: Ditio is called for nobody but one person now and then."""
 
+    is_paused: bool = False
+    """Whether `outbox pause` has nobody delivered; a setting that does is each process's own."""
+
     token_seconds: float | None = None
     """Until the last of the tokens that count ends; None where one never does, or there is none."""
 
@@ -62,12 +65,14 @@ def figures_of(connection: Connection, tenant: str, now: datetime) -> Figures:
     )
     for state, reason, count in connection.execute(query):
         by_reason[State(state)][str(reason)] = count
+    breaker = Breakers(connection, tenant, now).get()
     return Figures(
         status=Outbox(connection, tenant, now).status(),
         held=by_reason[State.held],
         parked=by_reason[State.parked],
         calls=_calls(connection, tenant, now),
-        is_open=Breakers(connection, tenant, now).get().is_open,
+        is_open=breaker.is_open,
+        is_paused=breaker.is_paused,
         token_seconds=_token_seconds(connection, tenant, now),
     )
 

@@ -225,4 +225,6 @@ breakers = Table(
     Column("suspects", json_column()),
     Column("on_trial", Boolean, nullable=False, server_default=text("false")),
     Column("quiet_until", UtcDateTime),
+    # Since when the operator has nobody delivered (rule D4): read wherever the breaker is.
+    Column("paused_at", UtcDateTime),
 )

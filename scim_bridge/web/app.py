@@ -19,8 +19,9 @@ def create_app(parts: Parts) -> Flask:
     request_id.install(app, monotonic=parts.monotonic)
     secret = parts.settings.server.metrics_token
     token = secret.get_secret_value() if secret is not None else None
-    app.register_blueprint(health_blueprint(parts.database, list(parts.tenants), token))
-    app.register_blueprint(metrics_blueprint(parts.database, parts.tenants, token))
+    paused = frozenset(name for name, tenant in parts.tenants.items() if tenant.is_paused)
+    app.register_blueprint(health_blueprint(parts.database, list(parts.tenants), token, paused))
+    app.register_blueprint(metrics_blueprint(parts.database, parts.tenants, token, paused))
     app.register_blueprint(scim_blueprint(_world(parts)))
     app.register_error_handler(HTTPException, _plain_error)
     return app

@@ -18,10 +18,13 @@ from scim_bridge.web.insiders import is_insider
 log = get_logger(__name__)
 
 
-def health_blueprint(database: Database, tenants: list[str], token: str | None) -> Blueprint:
+def health_blueprint(
+    database: Database, tenants: list[str], token: str | None, paused: frozenset[str] = frozenset()
+) -> Blueprint:
     """The two routes, which need no credential; only insiders see figures.
 
     :param token: `SERVER__METRICS_TOKEN`, for whoever asks from another machine.
+    :param paused: The tenants that the setting pauses.
     """
     blueprint = Blueprint("health", __name__)
 
@@ -38,8 +41,15 @@ def health_blueprint(database: Database, tenants: list[str], token: str | None) 
                 if not database.can_write(connection):
                     return _answer("not ready", "the database only reads: it is a standby", 503, insider=insider)
                 now = database.now(connection)
-                figures = {name: asdict(Outbox(connection, name, now).status()) for name in tenants}
-                breakers = {name: _breaker(Breakers(connection, name, now).get()) for name in tenants}
+                known = {name: Breakers(connection, name, now).get() for name in tenants}
+                figures = {
+                    name: {
+                        **asdict(Outbox(connection, name, now).status()),
+                        "paused": name in paused or known[name].is_paused,
+                    }
+                    for name in tenants
+                }
+                breakers = {name: _breaker(breaker) for name, breaker in known.items()}
         except SchemaOutdated as error:
             return _answer("not ready", str(error), 503, insider=insider)
         except SQLAlchemyError as error:

@@ -21,10 +21,13 @@ log = get_logger(__name__)
 QUANTILES = (0.5, 0.95, 0.99)
 
 
-def metrics_blueprint(database: Database, tenants: Iterable[str], token: str | None) -> Blueprint:
+def metrics_blueprint(
+    database: Database, tenants: Iterable[str], token: str | None, paused: frozenset[str] = frozenset()
+) -> Blueprint:
     """The route. Counts and times alone: no names, no numbers of people.
 
     :param token: `SERVER__METRICS_TOKEN`, for whoever asks from another machine.
+    :param paused: The tenants that the setting pauses.
     """
     blueprint, names = Blueprint("metrics", __name__), list(tenants)
 
@@ -34,7 +37,7 @@ def metrics_blueprint(database: Database, tenants: Iterable[str], token: str | N
             # Like any path that there isn't: a stranger learns nothing.
             abort(404)
         registry = CollectorRegistry()
-        registry.register(_Collector(_figures(database, names)))
+        registry.register(_Collector(_figures(database, names), paused))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
     return blueprint
@@ -52,8 +55,9 @@ def _figures(database: Database, tenants: list[str]) -> dict[str, Figures] | Non
 
 
 class _Collector(Collector):
-    def __init__(self, figures: Mapping[str, Figures] | None) -> None:
+    def __init__(self, figures: Mapping[str, Figures] | None, paused: frozenset[str]) -> None:
         self._figures = figures
+        self._paused = paused
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("info", "The version that runs.", ["version"], [((version("scim-bridge"),), 1)])
@@ -87,6 +91,12 @@ class _Collector(Collector):
             "1 while Ditio is called for nobody but one person now and then, because of trouble with it.",
             ["tenant"],
             [((name,), int(figures.is_open)) for name, figures in of.items()],
+        )
+        yield _gauge(
+            "paused",
+            "1 while deliveries are paused, by the setting or by the command.",
+            ["tenant"],
+            [((name,), int(figures.is_paused or name in self._paused)) for name, figures in of.items()],
         )
         yield from _of_calls(of)
         yield _gauge(

@@ -181,3 +181,31 @@ def test_who_is_due_for_a_day_is_stuck(run: Run, world: World):
     assert (row["state"], row["reason"]) == ("due", None)
     assert row["detail"].startswith("stuck-delivery, due for 25 hours: waits for Ditio: ")
     assert "500" in row["detail"]
+
+
+def test_pause_and_resume(run: Run, world: World):
+    """D4: everybody who waits is held until it ends; `status` and `list` say so, and a retry changes nothing of it."""
+    world.restarts_with(delivery={"inline_seconds": 0})
+    world.provisions(a_user())
+    assert run("outbox", "pause").stdout.startswith("deliveries are paused, 1 held")
+    assert "paused" in run("outbox", "retry").stdout
+
+    figures = json.loads(run("outbox", "status", "--format", "json").stdout)
+    assert figures == {"due": 0, "held": 1, "parked": 0, "oldest_seconds": None, "paused": True}
+    (row,) = json.loads(run("outbox", "list", "--format", "json").stdout)
+    assert (row["state"], row["reason"]) == ("held", "paused")
+
+    assert run("outbox", "resume").stdout == "deliveries are resumed, 1 made due\n"
+    assert json.loads(run("outbox", "status", "--format", "json").stdout)["paused"] is False
+
+
+def test_resume_fails_while_the_setting_pauses(run: Run, world: World):
+    """D4: naming the setting, and where it is set."""
+    run("outbox", "pause")
+    setting = {"SCIM_BRIDGE_DELIVERY__PAUSED": "true"}
+    result = run("outbox", "resume", **setting)
+
+    assert result.exit_code == 1
+    assert "DELIVERY__PAUSED" in result.stderr
+    assert json.loads(run("outbox", "status", "--format", "json", **setting).stdout)["paused"] is True
+    assert json.loads(run("outbox", "status", "--format", "json").stdout)["paused"] is True

@@ -134,6 +134,8 @@ def _filesystem(folder: Path, mounts: Path) -> str | None:
 
 def examine_breaker(breaker: Breaker, now: datetime) -> Iterator[Finding]:
     """Whether deliveries stand still, and why (rules R2, R3)."""
+    if breaker.is_paused:
+        yield hint("deliveries", f"paused since {breaker.paused_at:%Y-%m-%d %H:%M:%S} UTC", "`outbox resume`")
     told = breaker.told(now)
     if breaker.is_open and told is not None:
         cure = "see what is told about Ditio here; it is tried again by itself, and `outbox retry` does so at once"

@@ -1,0 +1,101 @@
+"""Deliveries of a tenant are paused (rule D4)."""
+
+from sqlalchemy import select
+
+from scim_bridge.domain.delivery_state import Reason
+from scim_bridge.storage.pauses import Pauses
+from scim_bridge.storage.tables import claims, people
+from tests.world import World, a_user
+
+
+def pause(world: World) -> int:
+    with world.database.write() as connection:
+        return Pauses(connection, "default", world.clock()).pause()
+
+
+def resume(world: World) -> int:
+    with world.database.write() as connection:
+        return Pauses(connection, "default", world.clock()).resume()
+
+
+def reasons(world: World) -> list[tuple[str, str | None]]:
+    with world.database.read() as connection:
+        return [(row.state, row.reason) for row in connection.execute(select(people.c.state, people.c.reason))]
+
+
+def test_while_it_is_paused_nothing_is_sent_and_all_is_accepted(world: World):
+    """D4: writes are accepted, mapped and claimed; neither a request nor a worker calls Ditio; then all flows."""
+    pause(world)
+    kari = a_user()
+    step = world.provisions(kari)
+    world.worker.run_until_idle()
+
+    assert step.status == 201
+    assert world.ditio.requests == []
+    assert reasons(world) == [("held", Reason.paused)]
+    assert world.state(kari)[0] == "held"
+    with world.database.read() as connection:
+        assert {row.kind for row in connection.execute(select(claims.c.kind))} == {"employee-number", "phone"}
+
+    assert resume(world) == 1
+    world.worker.run_until_idle()
+    assert world.state(kari)[0] == "delivered"
+    assert not world.employee("1042").disabled
+
+
+def test_endings_wait_as_well(world: World):
+    """D4: also a DELETE; the day of the ending is the day on which Entra said it."""
+    kari = a_user()
+    world.provisions(kari)
+    pause(world)
+    world.forget()
+    world.changes(kari, account_enabled=False)
+    world.deletes(kari)
+    world.worker.run_until_idle()
+    assert world.ditio.requests == []
+
+    resume(world)
+    world.worker.run_until_idle()
+    assert world.employee("1042").disabled
+
+
+def test_a_change_that_is_taken_back_meanwhile_settles(world: World):
+    """D4, A5: what equals the acknowledged state asks nothing of Ditio."""
+    kari = a_user()
+    world.provisions(kari)
+    pause(world)
+    world.forget()
+    world.changes(kari, job_title="Formann")
+    assert reasons(world) == [("held", Reason.paused)]
+    world.changes(kari, job_title="Maskinfører")
+
+    assert world.state(kari)[0] == "delivered"
+    assert resume(world) == 0
+    assert world.ditio.requests == []
+
+
+def test_whoever_was_due_is_held_and_never_settled_unread(world: World):
+    """D4, R4: an answer may have been lost before the pause, so what equals the acknowledged state proves nothing."""
+    kari = a_user()
+    world.provisions(kari)
+    world.restarts_with(delivery={"inline_seconds": 0})
+    world.changes(kari, job_title="Formann")
+    assert pause(world) == 1
+    world.changes(kari, job_title="Maskinfører")
+
+    assert reasons(world) == [("held", Reason.paused)]
+
+
+def test_the_setting_pauses_and_its_end_makes_everybody_due(world: World):
+    """D4: who was due before is held by the worker; once neither setting nor command pauses, all are delivered."""
+    world.restarts_with(delivery={"inline_seconds": 0})
+    kari = a_user()
+    world.provisions(kari)
+    world.restarts_with(delivery={"paused": True})
+    world.worker.run_until_idle()
+    assert reasons(world) == [("held", Reason.paused)]
+    assert world.ditio.requests == []
+
+    world.restarts_with(delivery={"paused": False})
+    world.worker.run_until_idle()
+    assert world.state(kari)[0] == "delivered"
