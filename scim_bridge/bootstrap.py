@@ -86,6 +86,8 @@ def build(
     :param bind: The address that is listened on, where the settings' own is overridden.
     :raises SettingsError: something that delivery can't do without is missing or wrong.
     """
+    if missing := settings.auth.missing():
+        raise SettingsError("\n".join(missing))
     client = build_client(settings, session_factory=session_factory, monotonic=monotonic)
     database = database or open_database(settings)
     tenant = _tenant(settings, client)

@@ -45,6 +45,9 @@ COMMANDS: Mapping[str, Lazy] = {
         "See what the client does that departs from the SCIM standard, and was tolerated.",
     ),
     "token": Lazy("token", "token", "Issue, list and revoke the tokens that Entra signs in with."),
+    "client": Lazy(
+        "client", "client", "Issue, rotate, list and revoke the clients that Entra fetches access tokens with."
+    ),
     "settings": Lazy("settings", "settings_group", "Check the settings, or print an example file."),
     "doctor": Lazy(
         "doctor.command", "doctor", "Look whether all is well: database, Ditio, clocks, public URL, tokens."

@@ -56,7 +56,7 @@ def check(options: Options, format: Format) -> None:
         _fail(str(exc).splitlines())
     print_rows(_rows(settings), {"setting": "Setting", "value": "Value", "from": "Set in"}, format)
     missing = [f"{name} is not set, and Ditio can't be called without it" for name in settings.ditio.missing()]
-    problems = [*_unusable(settings), *missing]
+    problems = [*_unusable(settings), *settings.auth.missing(), *missing]
     if problems:
         _fail(problems)
 

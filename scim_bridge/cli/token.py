@@ -1,21 +1,16 @@
 """`scim-bridge token`: the secret tokens that are pasted into Entra."""
 
-import math
-import secrets
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import uuid4
 
 import click
 
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, print_rows, tenant_option
+from scim_bridge.cli.secret_options import end_of, expiry_option, name_option, until
+from scim_bridge.storage.credentials import TOKEN, new_secret
 from scim_bridge.storage.tokens import Token, Tokens
-
-PREFIX = "scimb_"
-"""Tells people, and programs that look for leaked secrets, what a secret is for."""
-
-LONGEST_DAYS = 36500
 
 COLUMNS = {
     "id": "Id",
@@ -39,21 +34,9 @@ def token() -> None:
     """
 
 
-def _days(_: click.Context, __: click.Parameter, days: float | None) -> float | None:
-    if days is not None and not (math.isfinite(days) and 0 < days <= LONGEST_DAYS):
-        raise click.BadParameter(f"write a number of days above 0, at most {LONGEST_DAYS}")
-    return days
-
-
-def _name(_: click.Context, __: click.Parameter, name: str) -> str:
-    if not name.strip():
-        raise click.BadParameter("write a name by which the token is known in the list")
-    return name.strip()
-
-
 @token.command()
-@click.option("--name", required=True, callback=_name, help="What the token is for, as people will read it.")
-@click.option("--expires-in-days", metavar="D", type=float, callback=_days, help="How long it counts; 0.5 is 12 hours.")
+@name_option
+@expiry_option
 @tenant_option
 @click.pass_obj
 def issue(options: Options, name: str, expires_in_days: float | None, tenant: str) -> None:
@@ -66,14 +49,13 @@ def issue(options: Options, name: str, expires_in_days: float | None, tenant: st
       scim-bridge token issue --name entra
       scim-bridge token issue --name validator --expires-in-days 0.5 > secret.txt
     """
-    secret, token_id = PREFIX + secrets.token_urlsafe(32), uuid4().hex[:12]
+    secret, token_id = new_secret(TOKEN), uuid4().hex[:12]
     with options.database() as database, database.write() as connection:
         now = database.now(connection)
-        expires_at = None if expires_in_days is None else now + timedelta(days=expires_in_days)
+        expires_at = end_of(now, expires_in_days)
         Tokens(connection, tenant).add(token_id, name, secret, now=now, expires_at=expires_at)
     click.echo(secret)
-    until = "until it is revoked" if expires_at is None else f"until {expires_at:%Y-%m-%d %H:%M} UTC"
-    click.echo(f"Token {token_id} counts {until}. Paste the line above as Secret Token in Entra:", err=True)
+    click.echo(f"Token {token_id} counts {until(expires_at)}. Paste the line above as Secret Token in Entra:", err=True)
     click.echo("it can't be shown again.", err=True)
 
 

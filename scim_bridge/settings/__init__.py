@@ -1,5 +1,6 @@
 """The settings: what there is to set, read once from the environment and a TOML file."""
 
+from scim_bridge.settings.auth import Auth
 from scim_bridge.settings.display import effective
 from scim_bridge.settings.ditio import Ditio, Operations
 from scim_bridge.settings.example import example
@@ -15,6 +16,7 @@ from scim_bridge.settings.model import (
 )
 
 __all__ = [
+    "Auth",
     "Database",
     "Delivery",
     "Ditio",

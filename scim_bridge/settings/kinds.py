@@ -1,6 +1,6 @@
 """The kinds of value that a setting may have, where the standard types say too little."""
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
@@ -56,6 +56,28 @@ def _ditio_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _keys_url(text: str) -> str:
+    wrong = ValueError("write an https address (plain http only to loopback): its keys decide who is let in")
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise wrong from None
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise wrong
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or text != text.strip():
+        raise wrong
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError:
+        raise ValueError("write addresses or networks, as 10.0.0.7 or 10.0.0.0/24") from None
+    return text
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
@@ -104,6 +126,8 @@ DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 DitioUrl = Annotated[str, AfterValidator(_ditio_url)]
+KeysUrl = Annotated[str, AfterValidator(_keys_url)]
+Network = Annotated[str, AfterValidator(_network)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 LoginOperation = Annotated[Operation, AfterValidator(_login_operation)]
 ChangeOperation = Annotated[Operation, AfterValidator(_change_operation)]

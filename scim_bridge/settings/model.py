@@ -8,12 +8,14 @@ from typing import Literal
 from pydantic import Field, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from scim_bridge.settings.auth import Auth
 from scim_bridge.settings.ditio import Ditio
 from scim_bridge.settings.kinds import (
     BaseUrl,
     DatabaseUrl,
     HostAndPort,
     LogLevel,
+    Network,
     OffboardingSteps,
     PatchStatus,
     Payroll,
@@ -46,6 +48,15 @@ class Server(Section):
 
     threads: int = Field(default=8, ge=2)
     """Threads in each process. At most half of them wait for Ditio at a time."""
+
+    trusted_proxies: tuple[Network, ...] = Field(
+        default=(), json_schema_extra=allowed("write a list of addresses or networks, as 10.0.0.7 or 10.0.0.0/24")
+    )
+    """Addresses or networks of the proxies in front, whose `X-Forwarded-For` is believed: it decides whose failures
+    are counted, and which address the log has. Not set: nobody is."""
+
+    client_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
+    """How long a client may take to send a request, header and body, and then to take the answer, in seconds."""
 
     metrics_token: SecretStr | None = Field(default=None, min_length=16, examples=["a long random text"])
     """Who sends it as bearer token to `/metrics` and `/readyz` is told the figures from any machine. Not set:
@@ -185,6 +196,7 @@ class Settings(BaseSettings):
     database: Database = Database()
     server: Server = Server()
     log: Log = Log()
+    auth: Auth = Auth()
     scim: Scim = Scim()
     ditio: Ditio = Ditio()
     delivery: Delivery = Delivery()

@@ -11,6 +11,9 @@ from sqlalchemy import (
     text,
 )
 
+from scim_bridge.storage.access_tables import access_tokens as access_tokens
+from scim_bridge.storage.access_tables import client_secrets as client_secrets
+from scim_bridge.storage.access_tables import clients as clients
 from scim_bridge.storage.access_tables import secrets as secrets
 from scim_bridge.storage.access_tables import tokens as tokens
 from scim_bridge.storage.metadata import metadata as metadata

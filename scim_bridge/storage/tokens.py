@@ -1,6 +1,5 @@
 """Bearer tokens: random, stored hashed, expiring, revocable (design section 10)."""
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
 from scim_bridge.errors import NotFound
+from scim_bridge.storage.credentials import hashed
 from scim_bridge.storage.tables import tokens
 
 LAST_USED_EVERY = timedelta(minutes=5)
@@ -25,11 +25,6 @@ class Token:
     expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
-
-
-def hashed(secret: str) -> str:
-    """The form in which a secret is stored. 256 random bits need no slow hash."""
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 class Tokens:

@@ -11,9 +11,11 @@ from scim_bridge.domain.documents import UserId
 from scim_bridge.domain.employee import EmployeeNumber, Field
 from scim_bridge.domain.employment import Days
 from scim_bridge.domain.person import Claim, ClaimKind, Creating, HandsOff, Person, PersonId, Standing, Taking
+from scim_bridge.storage.access_tokens import AccessTokens
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.clients import Clients
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.excerpt import excerpt_of
@@ -36,6 +38,7 @@ NAME = "kari@contractor.example"
 HERS = Claim(ClaimKind.phone, PHONE)
 HER_NUMBER = Claim(ClaimKind.employee_number, NUMBER)
 TODAY = date(2026, 3, 2)
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -73,6 +76,8 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
         Permissions(connection, tenant).grant(EmployeeNumber("7"), NAME, now=now)
         History(connection, tenant, now).add(KARI, Entry("delivery", "delivered"))
         Tokens(connection, tenant).add("t", "Entra", f"secret of {tenant}", now=now, expires_at=None)
+        Clients(connection, tenant).add("c", "Entra", f"client secret of {tenant}", now=now, expires_at=None)
+        AccessTokens(connection, tenant, None).add("c", f"access of {tenant}", now=now, expires_at=now + HOUR)
         Quirks(connection, tenant).count({("unknown-attribute", "x")}, now=now)
         breakers = Breakers(connection, tenant, now)
         breakers.locked()
@@ -139,6 +144,13 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "consume": lambda c, _: Permissions(c, OURS).consume(EmployeeNumber("7")),
     "revoke": lambda c, now: Tokens(c, OURS).revoke("t", now=now),
     "used": lambda c, now: Tokens(c, OURS).used(Tokens(c, OURS).list()[0], now=now),
+    "rotate a client": lambda c, now: Clients(c, OURS).rotate("c", "another", now=now, expires_at=None),
+    "revoke a client": lambda c, now: Clients(c, OURS).revoke("c", now=now),
+    "a client signs in": lambda c, now: Clients(c, OURS).signs_in("c", f"client secret of {OURS}", now=now),
+    "an access token": lambda c, now: AccessTokens(c, OURS, None).add("c", "other", now=now, expires_at=now + HOUR),
+    "access tokens that end": lambda c, now: AccessTokens(c, OURS, None).add(
+        "c", "other", now=now + 2 * HOUR, expires_at=now + 3 * HOUR
+    ),
     "quirk": lambda c, now: Quirks(c, OURS).count({("unknown-attribute", "x")}, now=now),
     "replace": lambda c, now: Resources(c, OURS).replace(a_resource(now, "Formann")),
     "delete": lambda c, _: Resources(c, OURS).delete("User", "user-kari"),

@@ -2,7 +2,6 @@
 
 import os
 import re
-import secrets
 import subprocess
 import sys
 import time
@@ -14,8 +13,8 @@ from pathlib import Path
 import requests
 
 from scim_bridge.cli.sandbox import CLIENT_ID, CLIENT_SECRET
-from scim_bridge.cli.token import PREFIX
 from scim_bridge.errors import BridgeError
+from scim_bridge.storage.credentials import TOKEN, new_secret
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.schema import upgrade
@@ -121,7 +120,7 @@ def log_in(folder: Path) -> Path:
 
 
 def _issue_token(database: Database) -> str:
-    secret = PREFIX + secrets.token_urlsafe(32)
+    secret = new_secret(TOKEN)
     upgrade(database)
     with database.write() as connection:
         Tokens(connection, TENANT).add("demo", "demo", secret, now=database.now(connection), expires_at=None)
