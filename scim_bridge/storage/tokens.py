@@ -74,6 +74,13 @@ class Tokens:
         ).first()
         return _token(row) if row is not None else None
 
+    def with_secret(self, secret: str) -> Token | None:
+        """The token with this secret, whether it counts or not: to tell why it does not."""
+        row = self._connection.execute(
+            select(tokens).where(tokens.c.tenant == self._tenant, tokens.c.secret_hash == hashed(secret))
+        ).first()
+        return _token(row) if row is not None else None
+
     def used(self, token: Token, *, now: datetime) -> None:
         """Note that a token was used."""
         self._connection.execute(

@@ -5,7 +5,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from scim_bridge.bootstrap import Parts
 from scim_bridge.web import request_id
-from scim_bridge.web.auth.bearer import Bearer
+from scim_bridge.web.auth.entrance import Entrance
+from scim_bridge.web.auth.oauth import oauth_blueprint
 from scim_bridge.web.health import health_blueprint
 from scim_bridge.web.metrics import metrics_blueprint
 from scim_bridge.web.scim.routes import scim_blueprint
@@ -22,12 +23,14 @@ def create_app(parts: Parts) -> Flask:
     paused = frozenset(name for name, tenant in parts.tenants.items() if tenant.is_paused)
     app.register_blueprint(health_blueprint(parts.database, list(parts.tenants), token, paused))
     app.register_blueprint(metrics_blueprint(parts.database, parts.tenants, token, paused))
-    app.register_blueprint(scim_blueprint(_world(parts)))
+    entrance = Entrance.of(parts)
+    app.register_blueprint(oauth_blueprint(entrance.token_endpoint))
+    app.register_blueprint(scim_blueprint(_world(parts, entrance)))
     app.register_error_handler(HTTPException, _plain_error)
     return app
 
 
-def _world(parts: Parts) -> ScimWorld:
+def _world(parts: Parts, entrance: Entrance) -> ScimWorld:
     return ScimWorld(
         database=parts.database,
         provider=parts.provider,
@@ -36,7 +39,7 @@ def _world(parts: Parts) -> ScimWorld:
         max_body_bytes=parts.settings.scim.max_body_bytes,
         max_filter_length=parts.settings.scim.max_filter_length,
         max_patch_operations=parts.settings.scim.max_patch_operations,
-        authenticate=Bearer(parts.database).authenticate,
+        authenticate=entrance.bearer.authenticate,
         intake=parts.intake,
         deliver=lambda tenant, ticket: parts.inline[tenant].deliver(ticket, began=request_id.began()),
         request_id=request_id.current,

@@ -1,45 +1,125 @@
-"""Bearer tokens (RFC 6750): the secret token that is pasted into Entra."""
+"""Bearer tokens (RFC 6750): the secret token that is pasted into Entra, an access token, or a JWT of Entra's own."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from flask import Request
-from scim2_models import UnauthorizedException
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.logs import get_logger
+from scim_bridge.storage.access_tokens import AccessToken, AccessTokens
+from scim_bridge.storage.credentials import ACCESS_TOKEN, is_mutilated
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tokens import Token, Tokens, use_is_stale
+from scim_bridge.web.auth.jwks import KeysUnavailable
+from scim_bridge.web.auth.refusals import Doorkeeper, Refused
+from scim_bridge.web.auth.signed import Signed, Unacceptable, looks_signed
+from scim_bridge.web.scim.problems import ServiceUnavailable, TooManyRequests
 
 log = get_logger(__name__)
+
+WARNED_AHEAD = timedelta(days=30)
+"""How long before its end a token that is in use is warned of."""
+
+WARNED_EVERY = timedelta(days=1)
+
+PASTE = "issue another with `scim-bridge token issue` and paste it as Secret Token in Entra"
+
+
+@dataclass(frozen=True, slots=True)
+class EntraItself:
+    """Who signs in with Entra's own JWT."""
+
+    tenant: str
+
+
+Caller = Token | AccessToken | EntraItself
 
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Looks secrets up. A credential that is wrong, expired, revoked or another company's is 401 (rule A3)."""
+    """Examines credentials. One that is wrong, expired, revoked or another company's is 401 (rule A3).
+
+    :param entra: What a JWT of Entra's own has to be, for each company where one is let in.
+    :param workloads: What stands for the workload in access tokens, for each company that has one.
+    """
 
     database: Database
+    doorkeeper: Doorkeeper
+    entra: Mapping[str, Signed]
+    workloads: Mapping[str, str]
+    _warned: dict[str, datetime] = field(default_factory=dict)
 
-    def authenticate(self, request: Request, tenant: str) -> Token:
-        """The token that a request carries. :raises UnauthorizedException: with what to do, and no secret."""
-        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-        secret = secret.strip()
-        if scheme.lower() != "bearer" or not secret or "\0" in secret + tenant:
-            raise UnauthorizedException(
-                detail="No bearer token was sent: paste one from `scim-bridge token issue` as Secret Token in Entra"
-            )
+    def authenticate(self, request: Request, tenant: str) -> Caller:
+        """Who a request comes from.
+
+        :raises Refused: with what to do, and no secret.
+        :raises TooManyRequests: wrong, and not the first wrong one from that address.
+        :raises ServiceUnavailable: the keys that decide can't be had.
+        """
+        try:
+            return self._examined(_secret_of(request, tenant), tenant)
+        except Refused as refused:
+            wait = self.doorkeeper.refuses(request, tenant, refused.reason, **refused.about)
+            if wait is not None:
+                raise TooManyRequests(wait) from refused
+            raise
+        except KeysUnavailable as unavailable:
+            raise ServiceUnavailable(
+                unavailable.retry_after_seconds, detail="the keys of Entra's tokens can't be fetched: try again later"
+            ) from unavailable
+
+    def _examined(self, secret: str, tenant: str) -> Caller:
         with self.database.read() as connection:
             now = self.database.now(connection)
-            token = Tokens(connection, tenant).valid(secret, now=now)
-        if token is None:
-            log.warning("auth.refused", tenant=tenant, address=request.remote_addr)
-            raise UnauthorizedException(
-                detail="The bearer token is wrong, expired or revoked: issue another with `scim-bridge token issue` "
-                "and paste it as Secret Token in Entra"
+            if looks_signed(secret):
+                found: Token | AccessToken | None = None
+            elif secret.startswith(ACCESS_TOKEN):
+                found = AccessTokens(connection, tenant, self.workloads.get(tenant)).valid(secret, now=now)
+                if found is None:
+                    raise _wrong_access_token(secret)
+            else:
+                found = Tokens(connection, tenant).valid(secret, now=now)
+                if found is None:
+                    raise _wrong_token(connection, tenant, secret, now)
+        if found is None:
+            # Keys may have to be fetched: no transaction is open meanwhile.
+            return self._signed(secret, tenant, now)
+        if isinstance(found, Token):
+            self._warn_of_end(found, now)
+            if use_is_stale(found, now):
+                self._note_use(found, tenant, now)
+        return found
+
+    def _signed(self, text: str, tenant: str, now: datetime) -> EntraItself:
+        if tenant not in self.entra:
+            raise Refused(
+                "entra-not-configured",
+                "A JWT of Entra's own was sent, as Entra does while Secret Token is empty: set AUTH__ENTRA_TENANT_ID, "
+                "or paste a token from `scim-bridge token issue`",
+                "JWTs are not accepted here",
             )
-        if use_is_stale(token, now):
-            self._note_use(token, tenant, now)
-        return token
+        try:
+            self.entra[tenant].examine(text, now=now)
+        except Unacceptable as wrong:
+            raise Refused(
+                f"jwt-{wrong.reason}",
+                f"The JWT of Entra's own is refused: {wrong}. Compare it with AUTH__ENTRA_TENANT_ID, or paste a token "
+                "from `scim-bridge token issue` as Secret Token in Entra",
+                f"the JWT is refused: {wrong}",
+            ) from wrong
+        return EntraItself(tenant)
+
+    def _warn_of_end(self, token: Token, now: datetime) -> None:
+        """Say once a day that a token in use will end: an expired one quarantines Entra's job."""
+        if token.expires_at is None or token.expires_at - now > WARNED_AHEAD:
+            return
+        warned = self._warned.get(token.id)
+        if warned is None or now - warned >= WARNED_EVERY:
+            self._warned[token.id] = now
+            log.warning("auth.token_ends", token=token.id, tenant=token.tenant, days=(token.expires_at - now).days)
 
     def _note_use(self, token: Token, tenant: str, now: datetime) -> None:
         """Note the time; a good credential is good, whether that can be written or not (rule A3)."""
@@ -48,3 +128,33 @@ class Bearer:
                 Tokens(connection, tenant).used(token, now=now)
         except SQLAlchemyError as error:
             log.warning("auth.use_not_noted", error=type(error).__name__)
+
+
+def _secret_of(request: Request, tenant: str) -> str:
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    secret = secret.strip()
+    if scheme.lower() != "bearer" or not secret or "\0" in secret + tenant:
+        raise Refused(
+            "no-bearer-token",
+            "No bearer token was sent: paste one from `scim-bridge token issue` as Secret Token in Entra",
+        )
+    return secret
+
+
+def _wrong_access_token(secret: str) -> Refused:
+    reason = "access-token-mutilated" if is_mutilated(secret) else "access-token-ended"
+    return Refused(
+        reason,
+        "The access token has expired, or its client was revoked: fetch another at /oauth/token",
+        "the access token is wrong or has expired",
+    )
+
+
+def _wrong_token(connection: Connection, tenant: str, secret: str, now: datetime) -> Refused:
+    known = Tokens(connection, tenant).with_secret(secret)
+    if known is None:
+        reason, about = ("mutilated" if is_mutilated(secret) else "unknown-token"), {}
+    else:
+        reason, about = ("revoked" if known.revoked_at is not None else "expired"), {"token": known.id}
+    told = "the token has expired" if reason == "expired" else "the token is wrong or revoked"
+    return Refused(reason, f"The bearer token is wrong, expired or revoked: {PASTE}", told, **about)

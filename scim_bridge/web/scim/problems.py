@@ -67,7 +67,7 @@ class _Errors(ScimService):
     """The library's way to answer errors, with the bridge's challenge."""
 
     def www_authenticate(self, exception: SCIMException) -> str | None:
-        return 'Bearer realm="scim"'
+        return str(getattr(exception, "challenge", 'Bearer realm="scim"'))
 
 
 def answer_of(exc: Exception, provider: ScimProvider, *, request_id: str) -> ScimResponse:

@@ -1,0 +1,144 @@
+"""The keys that an issuer signs with (RFC 7517): fetched once, kept, and fetched again when it is time.
+
+Nobody who names unknown keys can make the bridge ask for them all day, and an issuer that can't be reached takes
+nobody's known key away.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from threading import Lock
+
+import requests
+from joserfc.errors import JoseError
+from joserfc.jwk import RSAKey
+
+from scim_bridge.logs import get_logger
+
+log = get_logger(__name__)
+
+FETCH_SECONDS = 5.0
+MOST_BYTES = 512 * 1024
+OLD_AFTER_SECONDS = 6 * 3600.0
+"""A withdrawn key is forgotten after this, and a new one known before it is used: Microsoft shows it days ahead."""
+
+
+class KeysUnavailable(Exception):
+    """Nobody can say now whether there is such a key (rule A3: 503). :param retry_after_seconds: When to ask again."""
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        super().__init__("the issuer's keys can't be had")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class FetchFailed(Exception):
+    """The address gave no keys; the text says why."""
+
+
+def fetched(url: str) -> Mapping[str, RSAKey]:
+    """The RSA keys for signatures at an address, by their ids. :raises FetchFailed: it gave none."""
+    deadline = time.monotonic() + FETCH_SECONDS
+    try:
+        with requests.get(url, timeout=FETCH_SECONDS, allow_redirects=False, stream=True) as response:
+            if response.status_code != 200:
+                raise FetchFailed(f"it answered {response.status_code}")
+            body = b""
+            for chunk in response.iter_content(16 * 1024):
+                body += chunk
+                # The library's time-out is for one piece of the answer; this is for the whole.
+                if len(body) > MOST_BYTES or time.monotonic() > deadline:
+                    raise FetchFailed("its answer was too long, or took too long")
+    except requests.RequestException as error:
+        raise FetchFailed(f"it can't be reached ({type(error).__name__})") from error
+    keys = _read(body)
+    if not keys:
+        raise FetchFailed("its answer has no RSA keys")
+    return keys
+
+
+def _read(body: bytes) -> dict[str, RSAKey]:
+    try:
+        listed = json.loads(body)["keys"]
+        rows = [row for row in listed if isinstance(row, dict)]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise FetchFailed("its answer is no set of keys") from error
+    keys: dict[str, RSAKey] = {}
+    for row in rows:
+        kid = row.get("kid")
+        if not isinstance(kid, str) or row.get("kty") != "RSA" or row.get("use", "sig") != "sig":
+            continue
+        try:
+            keys[kid] = RSAKey.import_key({"kty": "RSA", "n": row["n"], "e": row["e"]})
+        except (JoseError, ValueError, KeyError, TypeError):
+            log.warning("auth.key_unreadable", kid=kid[:64])
+    return keys
+
+
+class Keys:
+    """The keys of one issuer, in the memory of this process.
+
+    :param min_refetch_seconds: The least time between two fetches (`AUTH__JWKS_MIN_REFETCH_SECONDS`), after the first.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        min_refetch_seconds: float,
+        monotonic: Callable[[], float],
+        fetch: Callable[[str], Mapping[str, RSAKey]] = fetched,
+    ) -> None:
+        self._url = url
+        self._min_refetch_seconds = min_refetch_seconds
+        self._monotonic = monotonic
+        self._fetch = fetch
+        self._keys: Mapping[str, RSAKey] = {}
+        self._fetched_at: float | None = None
+        self._not_before = float("-inf")
+        self._last_failed = False
+        self._lock = Lock()
+
+    def get(self, kid: str) -> RSAKey | None:
+        """The key with this id; None if the issuer has none.
+
+        :raises KeysUnavailable: it is not known, and the issuer could not be asked.
+        """
+        if kid in self._keys:
+            if self._is_old() and self._lock.acquire(blocking=False):
+                # Whoever else has a known key goes on with it meanwhile.
+                self._fetch_and_release()
+            return self._keys.get(kid)
+        if not self._lock.acquire(timeout=FETCH_SECONDS):
+            raise KeysUnavailable(1.0)
+        if kid in self._keys:
+            self._lock.release()
+        else:
+            self._fetch_and_release()
+        found = self._keys.get(kid)
+        if found is None and self._last_failed:
+            raise KeysUnavailable(max(1.0, self._not_before - self._monotonic()))
+        return found
+
+    def _is_old(self) -> bool:
+        return self._fetched_at is not None and self._monotonic() - self._fetched_at >= OLD_AFTER_SECONDS
+
+    def _fetch_and_release(self) -> None:
+        """Fetch, if it is not too early. The lock is held, and given back."""
+        try:
+            now = self._monotonic()
+            if now < self._not_before:
+                return
+            # The first keys are no answer to somebody who names an unknown one: he may be right, just after it.
+            if self._fetched_at is not None:
+                self._not_before = now + self._min_refetch_seconds
+            try:
+                self._keys = self._fetch(self._url)
+            except FetchFailed as error:
+                self._not_before = now + self._min_refetch_seconds
+                self._last_failed = True
+                log.warning("auth.keys_unavailable", url=self._url, why=str(error), known=len(self._keys))
+            else:
+                self._fetched_at, self._last_failed = now, False
+                log.info("auth.keys_fetched", url=self._url, keys=len(self._keys))
+        finally:
+            self._lock.release()

@@ -1,0 +1,192 @@
+"""`/oauth/token`: client credentials for an opaque access token (RFC 6749 §4.4), no other grant.
+
+authlib's server would be asked for one grant of its many, and gets in the way of it: it refuses to run behind a proxy
+that ends TLS, reads secrets from the query, answers an unknown client otherwise than a wrong secret, and fails at a
+grant type or a Basic credential that is not ASCII.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import parse_qsl, unquote_plus
+
+from flask import Blueprint, Request, Response, jsonify, request
+from sqlalchemy.exc import SQLAlchemyError
+
+from scim_bridge.logs import get_logger
+from scim_bridge.storage.access_tokens import AccessTokens
+from scim_bridge.storage.clients import Clients
+from scim_bridge.storage.credentials import ACCESS_TOKEN, is_mutilated, new_secret
+from scim_bridge.storage.database import Database, is_out_of_reach
+from scim_bridge.web.auth.jwks import KeysUnavailable
+from scim_bridge.web.auth.refusals import Doorkeeper
+from scim_bridge.web.auth.signed import Unacceptable
+from scim_bridge.web.auth.workload import Workload
+
+log = get_logger(__name__)
+
+ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+MOST_BYTES = 32 * 1024
+RETRY_SECONDS = 30.0
+FORM = "application/x-www-form-urlencoded"
+
+
+class Wrong(Exception):
+    """An error of RFC 6749 §5.2. :param reason: For the log, of a client that is not who it says."""
+
+    def __init__(self, error: str, description: str, *, status: int = 400, reason: str = "") -> None:
+        super().__init__(description)
+        self.error = error
+        self.status = status
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEndpoint:
+    """Gives out access tokens of one company."""
+
+    database: Database
+    tenant: str
+    doorkeeper: Doorkeeper
+    workload: Workload | None
+    lifetime_seconds: int
+
+    def answer(self, request: Request) -> Response:
+        """An access token, or why there is none."""
+        try:
+            response = jsonify(
+                access_token=self._granted(request, _form(request)),
+                token_type="Bearer",
+                expires_in=self.lifetime_seconds,
+            )
+        except Wrong as wrong:
+            response = self._refusal(request, wrong)
+        except KeysUnavailable as error:
+            response = _unavailable("the keys of the issuer can't be fetched", error.retry_after_seconds)
+        except SQLAlchemyError as error:
+            if not is_out_of_reach(error):
+                raise
+            log.error("oauth.database_out_of_reach", error=type(error).__name__)
+            response = _unavailable("the bridge can't reach its database", RETRY_SECONDS)
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["Pragma"] = "no-cache"
+        return response
+
+    def _granted(self, request: Request, form: dict[str, str]) -> str:
+        grant = form.get("grant_type")
+        if grant is None:
+            raise Wrong("invalid_request", "grant_type is missing: send client_credentials")
+        if grant != "client_credentials":
+            raise Wrong("unsupported_grant_type", "the only grant_type here is client_credentials")
+        if "client_assertion" in form or "client_assertion_type" in form:
+            return self._to_workload(form)
+        return self._to_client(*_client_of(request, form))
+
+    def _to_workload(self, form: dict[str, str]) -> str:
+        if self.workload is None:
+            raise _stranger("workload-not-configured", "assertions are not accepted here: set AUTH__WORKLOAD_ISSUER")
+        if form.get("client_assertion_type") != ASSERTION:
+            raise _stranger("assertion-type", f"client_assertion_type has to be {ASSERTION}")
+        with self.database.read() as connection:
+            now = self.database.now(connection)
+        try:
+            # Keys may have to be fetched: no transaction is open meanwhile.
+            self.workload.assertion.examine(form.get("client_assertion", ""), now=now)
+        except Unacceptable as wrong:
+            raise _stranger(f"assertion-{wrong.reason}", f"the assertion is refused: {wrong}") from wrong
+        return self._issued(lambda _clients, _now: None, self.workload.id)
+
+    def _to_client(self, client_id: str, secret: str) -> str:
+        if "\0" in client_id:
+            raise _stranger("malformed", "client_id is malformed")
+
+        def examine(clients: Clients, now: datetime) -> None:
+            if not clients.signs_in(client_id, secret, now=now):
+                reason = "client-secret-mutilated" if is_mutilated(secret) else "client"
+                raise _stranger(reason, "client_id or client_secret is wrong, expired or revoked")
+
+        return self._issued(examine, client_id)
+
+    def _issued(self, examine: Callable[[Clients, datetime], None], client_id: str) -> str:
+        secret = new_secret(ACCESS_TOKEN)
+        with self.database.write() as connection:
+            now = self.database.now(connection)
+            examine(Clients(connection, self.tenant), now)
+            AccessTokens(connection, self.tenant, None).add(
+                client_id, secret, now=now, expires_at=now + timedelta(seconds=self.lifetime_seconds)
+            )
+        log.info("oauth.token_issued", tenant=self.tenant, client=client_id)
+        return secret
+
+    def _refusal(self, request: Request, wrong: Wrong) -> Response:
+        wait = self.doorkeeper.refuses(request, self.tenant, wrong.reason) if wrong.reason else None
+        if wait is not None:
+            response = jsonify(error=wrong.error, error_description="too many failures from this address: wait")
+            response.status_code = 429
+            response.headers["Retry-After"] = str(max(1, round(wait)))
+            return response
+        response = jsonify(error=wrong.error, error_description=str(wrong))
+        response.status_code = wrong.status
+        if wrong.status == 401:
+            response.headers["WWW-Authenticate"] = (
+                f'Basic realm="token", error="{wrong.error}", error_description="{wrong}"'
+            )
+        return response
+
+
+def oauth_blueprint(endpoint: TokenEndpoint) -> Blueprint:
+    """The route."""
+    blueprint = Blueprint("oauth", __name__)
+
+    @blueprint.post("/oauth/token")
+    def token() -> Response:
+        return endpoint.answer(request)
+
+    return blueprint
+
+
+def _stranger(reason: str, description: str) -> Wrong:
+    return Wrong("invalid_client", description, status=401, reason=reason)
+
+
+def _unavailable(why: str, seconds: float) -> Response:
+    response = jsonify(error="temporarily_unavailable", error_description=f"{why}: try again later")
+    response.status_code = 503
+    response.headers["Retry-After"] = str(max(1, round(seconds)))
+    return response
+
+
+def _form(request: Request) -> dict[str, str]:
+    """The parameters of the body; those of the query don't count: addresses end up in logs."""
+    if request.mimetype != FORM:
+        raise Wrong("invalid_request", f"send the parameters in the body, as {FORM}")
+    try:
+        body = request.stream.read(MOST_BYTES + 1)
+        if len(body) > MOST_BYTES:
+            raise Wrong("invalid_request", "the body is too large", status=413)
+        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=False, max_num_fields=50)
+    except (OSError, ValueError) as error:
+        raise Wrong("invalid_request", "the body can't be read") from error
+    form = dict(pairs)
+    if len(form) < len(pairs):
+        raise Wrong("invalid_request", "a parameter was sent twice")
+    return form
+
+
+def _client_of(request: Request, form: dict[str, str]) -> tuple[str, str]:
+    """Id and secret by HTTP Basic, or else in the body (RFC 6749 §2.3.1)."""
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            client_id, colon, secret = base64.b64decode(encoded.strip(), validate=True).decode("utf-8").partition(":")
+        except (binascii.Error, ValueError) as error:
+            raise _stranger("basic-malformed", "the Basic credential can't be read") from error
+        client_id, secret = unquote_plus(client_id), unquote_plus(secret)
+        if not colon or not client_id or not secret:
+            raise _stranger("basic-malformed", "the Basic credential can't be read")
+        return client_id, secret
+    if "client_id" not in form or "client_secret" not in form:
+        raise _stranger("no-client", "send client_id and client_secret, by HTTP Basic or in the body")
+    return form["client_id"], form["client_secret"]

@@ -1,0 +1,109 @@
+"""JWTs that somebody else signed, Entra's own and workload assertions: examined, never issued (RFC 7519, RFC 8725).
+
+What can be told without a key is looked at first, so that a stranger's token makes nobody fetch keys.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeGuard
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jws import extract_compact
+
+from scim_bridge.web.auth.jwks import Keys
+
+ALGORITHMS = ("RS256", "RS384", "RS512")
+"""What Entra signs with. Neither `none` nor an HMAC under a public key is among them."""
+
+LEEWAY_SECONDS = 60.0
+"""How far two clocks may be apart."""
+
+
+class Unacceptable(Exception):
+    """The JWT is wrong. :param reason: A constant for the log; the text is for people, and quotes nothing of it."""
+
+    def __init__(self, reason: str, words: str) -> None:
+        super().__init__(words)
+        self.reason = reason
+
+
+def looks_signed(secret: str) -> bool:
+    """Whether this may be a JWT: no secret of the bridge's own has a dot."""
+    return secret.count(".") == 2
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What a JWT has to be to let somebody in.
+
+    :param tenant_id: Whose Entra (`tid`); None where the issuer alone tells that.
+    :param subject: Who (`sub`); None for anybody of that issuer.
+    """
+
+    keys: Keys
+    issuer: str
+    audiences: tuple[str, ...]
+    tenant_id: str | None = None
+    subject: str | None = None
+
+    def examine(self, text: str, *, now: datetime) -> None:
+        """Return if all is right.
+
+        :raises Unacceptable: it is not.
+        :raises KeysUnavailable: nobody can tell, because the issuer's keys can't be had.
+        """
+        header, claims = _opened(text)
+        if header.get("alg") not in ALGORITHMS:
+            raise Unacceptable("algorithm", "its algorithm is not one of RS256, RS384 and RS512")
+        self._check(claims, now.timestamp())
+        kid = header.get("kid")
+        if not isinstance(kid, str):
+            raise Unacceptable("no-key-id", "it names no key")
+        key = self.keys.get(kid)
+        if key is None:
+            raise Unacceptable("unknown-key", "its key is none of the issuer's")
+        try:
+            jwt.decode(text, key, algorithms=ALGORITHMS)
+        except (JoseError, ValueError, TypeError) as error:
+            raise Unacceptable("signature", "its signature is not the issuer's") from error
+
+    def _check(self, claims: Mapping[str, object], now: float) -> None:
+        if claims.get("iss") != self.issuer:
+            raise Unacceptable("issuer", "its issuer is not the configured one")
+        audience = claims.get("aud")
+        named = audience if isinstance(audience, list) else [audience]
+        if not any(each in self.audiences for each in named if isinstance(each, str)):
+            raise Unacceptable("audience", "its audience is not a configured one")
+        if self.tenant_id is not None:
+            tid = claims.get("tid")
+            if not isinstance(tid, str) or tid.lower() != self.tenant_id.lower():
+                raise Unacceptable("tid", "its tid is not the configured tenant")
+        if self.subject is not None and claims.get("sub") != self.subject:
+            raise Unacceptable("subject", "its subject is not the configured one")
+        ends = claims.get("exp")
+        if not _is_instant(ends):
+            raise Unacceptable("no-expiry", "it says no time at which it ends")
+        if now >= ends + LEEWAY_SECONDS:
+            raise Unacceptable("expired", "it has expired")
+        begins = claims.get("nbf", now)
+        if not _is_instant(begins) or now < begins - LEEWAY_SECONDS:
+            raise Unacceptable("not-yet", "it does not count yet: compare the clocks")
+
+
+def _opened(text: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    try:
+        opened = extract_compact(text.encode())
+        header, claims = opened.headers(), json.loads(opened.payload)
+    except (JoseError, ValueError, TypeError, RecursionError) as error:
+        raise Unacceptable("malformed", "it is no whole JWT") from error
+    if not isinstance(header, dict) or not isinstance(claims, dict):
+        raise Unacceptable("malformed", "it is no whole JWT")
+    return header, claims
+
+
+def _is_instant(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
