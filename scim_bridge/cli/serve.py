@@ -55,6 +55,7 @@ def serve(options: Options, bind: Address | None, without_worker: bool) -> None:
         listener=listener.detach(),
         workers=settings.server.workers,
         threads=settings.server.threads,
+        client_seconds=settings.server.client_seconds,
         log_level=settings.log.level,
         log_config=logs.standard_config(settings.log.level, settings.log.format),
         when_ready=when_ready,

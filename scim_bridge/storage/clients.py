@@ -99,6 +99,14 @@ class Clients:
             delete(access_tokens).where(access_tokens.c.tenant == self._tenant, access_tokens.c.client_id == client_id)
         )
 
+    def has(self, client_id: str, secret: str, *, now: datetime) -> bool:
+        """Whether a client has this secret now; changes nothing."""
+        secret_hash = client_secrets.c.secret_hash == hashed(secret)
+        found = self._connection.execute(
+            select(client_secrets.c.client_id).where(*self._counting(client_id, now), secret_hash)
+        )
+        return found.first() is not None
+
     def signs_in(self, client_id: str, secret: str, *, now: datetime) -> bool:
         """Whether a client has this secret now; then its use is noted. The look-up is by hash."""
         secret_hash = hashed(secret)

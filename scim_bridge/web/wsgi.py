@@ -9,9 +9,9 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
-from gunicorn.workers.gthread import ThreadWorker
 
 from scim_bridge.logs import get_logger
+from scim_bridge.web.patience import PatientWorker
 
 GRACEFUL_SECONDS = 15
 """How long requests in flight, and the people in hand of the delivery worker, have on SIGTERM."""
@@ -32,7 +32,7 @@ class ServerLog(Logger):  # type: ignore[misc]
         """Write nothing."""
 
 
-class WebWorker(ThreadWorker):  # type: ignore[misc]
+class WebWorker(PatientWorker):
     """gunicorn's threaded worker, which gives up the address at once when its arbiter was killed."""
 
     def is_parent_alive(self) -> bool:
@@ -119,11 +119,13 @@ class Server(BaseApplication):  # type: ignore[misc]
         listener: int,
         workers: int,
         threads: int,
+        client_seconds: float,
         log_level: str,
         log_config: dict[str, object],
         when_ready: Callable[[], None],
     ) -> None:
         self._make_app = make_app
+        self.client_seconds = client_seconds
         self._options: dict[str, Any] = {
             "bind": [f"fd://{listener}"],
             "workers": workers,

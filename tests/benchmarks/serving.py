@@ -22,6 +22,7 @@ def serve(make_app: Callable[[], Flask]) -> None:
         listener=listener.detach(),
         workers=1,
         threads=THREADS,
+        client_seconds=10.0,
         log_level=LOG_LEVEL,
         log_config=logs.standard_config(LOG_LEVEL, "console"),
         when_ready=lambda: print(f"Listening on http://{address}.", flush=True),

@@ -99,13 +99,20 @@ class TokenEndpoint:
         return self._issued(lambda _clients, _now: None, self.workload.id)
 
     def _to_client(self, client_id: str, secret: str) -> str:
+        wrong = _stranger(
+            "client-secret-mutilated" if is_mutilated(secret) else "client",
+            "client_id or client_secret is wrong, expired or revoked",
+        )
         if "\0" in client_id:
-            raise _stranger("malformed", "client_id is malformed")
+            raise wrong
+        with self.database.read() as connection:
+            # Looked at first: a stranger's guesses never wait for the lock of a writer.
+            if not Clients(connection, self.tenant).has(client_id, secret, now=self.database.now(connection)):
+                raise wrong
 
         def examine(clients: Clients, now: datetime) -> None:
             if not clients.signs_in(client_id, secret, now=now):
-                reason = "client-secret-mutilated" if is_mutilated(secret) else "client"
-                raise _stranger(reason, "client_id or client_secret is wrong, expired or revoked")
+                raise wrong
 
         return self._issued(examine, client_id)
 

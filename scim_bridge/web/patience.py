@@ -1,0 +1,54 @@
+"""Clients that take their time: none holds a thread longer than `SERVER__CLIENT_SECONDS` (rule A3)."""
+
+import socket
+import time
+from typing import Any
+
+from gunicorn.http.errors import NoMoreData
+from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
+
+
+class Patient:
+    """A connection's socket as the parser reads it, header and body: until a deadline for the whole request.
+
+    Without it a client that sends a letter now and then is waited for without end, since each one resets the time-out
+    of a socket. Past the deadline it is as if the client had gone: the server closes the connection.
+    """
+
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
+        self._connection = connection
+        self._seconds = seconds
+        self._deadline = 0.0
+
+    def begin(self) -> None:
+        """A request begins: its first letter is there."""
+        self._deadline = time.monotonic() + self._seconds
+
+    def recv(self, size: int) -> bytes:
+        """Up to so many bytes. :raises NoMoreData: the time for this request is over."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise NoMoreData(b"")
+        self._connection.settimeout(left)
+        try:
+            return self._connection.recv(size)
+        except TimeoutError:
+            raise NoMoreData(b"") from None
+        finally:
+            # For the answer, which may be long: a client that does not take it is not waited for either.
+            self._connection.settimeout(self._seconds)
+
+
+class PatientWorker(ThreadWorker):  # type: ignore[misc]
+    """gunicorn's threaded worker, with a time for each request. The application says how long: `client_seconds`."""
+
+    def handle(self, conn: TConn) -> Any:
+        """Serve one request of a connection; runs in one of the threads."""
+        if not conn.initialized:
+            if not conn.wait_for_data(0):
+                # Nothing was sent yet: the main loop waits for it, and no thread.
+                return _DEFER
+            conn.init()
+            conn.parser.unreader.sock = Patient(conn.sock, self.app.client_seconds)
+        conn.parser.unreader.sock.begin()
+        return super().handle(conn)

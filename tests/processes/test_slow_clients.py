@@ -1,0 +1,91 @@
+"""Clients that dribble, on real sockets: nobody else waits for them."""
+
+import socket
+import sys
+import threading
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.processes.conftest import Bridge
+from tests.processes.running import PATIENCE_SECONDS
+
+pytestmark = [
+    pytest.mark.xdist_group("processes"),
+    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc"),
+]
+
+THREADS = 2
+
+HEADER = b"POST /oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+
+
+class Dribbler:
+    """Sends a start, then a letter every tenth of a second, until the server has enough of it."""
+
+    def __init__(self, address: tuple[str, int], start: bytes, letter: bytes) -> None:
+        self._letter = letter
+        self._over = threading.Event()
+        self.socket = socket.create_connection(address, timeout=PATIENCE_SECONDS)
+        self.socket.sendall(start)
+        self._thread = threading.Thread(target=self._dribble, daemon=True)
+        self._thread.start()
+
+    def is_let_go(self) -> bytes:
+        """Wait until the server closes; what it answered."""
+        answer = b""
+        try:
+            while chunk := self.socket.recv(4096):
+                answer += chunk
+        except ConnectionError:
+            pass
+        return answer
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join()
+        self.socket.close()
+
+    def _dribble(self) -> None:
+        while not self._over.wait(0.1):
+            try:
+                self.socket.sendall(self._letter)
+            except OSError:
+                return
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("start", "letter"),
+    [
+        (b"GET /healthz HTTP/1.1\r\nX-Slow: ", b"a"),
+        (HEADER + b"Content-Length: 5000\r\n\r\n", b"a"),
+        (HEADER + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
+    ],
+    ids=["header", "body", "chunks"],
+)
+def test_a_client_that_dribbles_is_let_go(bridge: Bridge, start: bytes, letter: bytes):
+    """A3: it holds no thread beyond SERVER__CLIENT_SECONDS; whoever is whole is answered meanwhile."""
+    bridge.settings |= {
+        "SCIM_BRIDGE_SERVER__WORKERS": "1",
+        "SCIM_BRIDGE_SERVER__THREADS": str(THREADS),
+        "SCIM_BRIDGE_SERVER__CLIENT_SECONDS": "1",
+    }
+    bridge.serves("--without-worker")
+    parts = urlsplit(bridge.url)
+    address = (str(parts.hostname), int(parts.port or 0))
+    with ExitStack() as stack:
+        # As many who send nothing at all: they never get a thread.
+        for _ in range(10 * THREADS):
+            stack.enter_context(socket.create_connection(address, timeout=PATIENCE_SECONDS))
+        dribblers = [Dribbler(address, start, letter) for _ in range(2 * THREADS)]
+        for each in dribblers:
+            stack.callback(each.close)
+
+        assert bridge.asks("GET", "/scim/v2/Users").status_code == 200
+        for each in dribblers:
+            answer = each.is_let_go()
+            assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+        assert bridge.asks("GET", "/scim/v2/Users").status_code == 200
+    assert "Traceback" not in bridge.logged()
