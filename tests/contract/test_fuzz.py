@@ -9,12 +9,14 @@ import os
 from sqlalchemy import update
 
 from scim_bridge.sandbox.server import running
+from scim_bridge.storage.clients import Clients
 from scim_bridge.storage.tables import people, resources
 from tests.contract import fuzzing
 from tests.contract.openapi import JSON, Contract
 from tests.protocol.judged import Judged
 from tests.world import TOKEN, World
 
+FORM = "application/x-www-form-urlencoded"
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5"))
 SEED = int(os.environ.get("FUZZ_SEED", str(fuzzing.SEED)))
 
@@ -58,7 +60,11 @@ def test_whatever_is_sent_is_answered_as_documented(world: World, contract: Cont
 
 
 def the_examples_exist(world: World, contract: Contract) -> None:
-    """The user and the group of the document's examples are there, under their ids, so that they can be asked for."""
+    """The client, the user and the group of the document's examples are there, under their ids."""
+    client = contract.document["paths"]["/oauth/token"]["post"]["requestBody"]["content"][FORM]["examples"]["client"]
+    client_id, secret, now = client["value"]["client_id"], client["value"]["client_secret"], world.clock()
+    with world.database.write() as connection:
+        Clients(connection, "default").add(client_id, "Entra", secret, now=now, expires_at=None)
     for path in ("/Users", "/Groups"):
         operation = contract.document["paths"][f"/scim/v2{path}"]["post"]
         (sent, answered) = (

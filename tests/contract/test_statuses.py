@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import requests
 
+from scim_bridge.storage.clients import Clients
 from tests.contract.broken import answered_by, with_a_fault, without_database
 from tests.contract.openapi import Contract, Operation
 from tests.world import BRIDGE, World
@@ -35,6 +36,8 @@ def test_every_documented_status_is_answered_and_no_other(world: World, contract
 def brought_about(world: World, operation: Operation, status: int) -> requests.Response:
     """The answer to a request that ought to have this status."""
     sent: dict[str, Any] = {"headers": {}, "params": {}, "json": body_for(operation)}
+    if operation.path == "/oauth/token":
+        sent |= {"json": None, "data": a_client(world) if status != 400 else {"grant_type": "password"}}
     taken = fresh(world, operation)
     path = operation.path.replace("{id}", "none" if status == 404 else taken)
     with ExitStack() as stack:
@@ -46,6 +49,8 @@ def brought_about(world: World, operation: Operation, status: int) -> requests.R
                 sent["headers"]["If-None-Match"] = "*"
             case 400:
                 sent["params"]["anything"] = "\x00"
+            case 401 if operation.path == "/oauth/token":
+                sent["data"] = {"grant_type": "client_credentials"}
             case 401:
                 sent["headers"]["Authorization"] = None
             case 403:
@@ -58,6 +63,8 @@ def brought_about(world: World, operation: Operation, status: int) -> requests.R
             case 412:
                 sent["headers"]["If-Match"] = 'W/"0"'
             case 413:
+                if operation.path == "/oauth/token":
+                    sent["headers"]["Content-Type"] = "application/x-www-form-urlencoded"
                 sent |= {"json": None, "data": b"x" * (world.parts.settings.scim.max_body_bytes + 1)}
             case 415:
                 sent["headers"]["Content-Type"] = "text/xml"
@@ -66,6 +73,14 @@ def brought_about(world: World, operation: Operation, status: int) -> requests.R
             case 503:
                 stack.enter_context(answered_by(world, without_database(world)))
         return world.http.request(operation.method, BRIDGE + path, **sent)
+
+
+def a_client(world: World) -> dict[str, str]:
+    """What a client of its own sends to the token endpoint."""
+    client_id, now = f"client-{next(NUMBER)}", world.clock()
+    with world.database.write() as connection:
+        Clients(connection, "default").add(client_id, "Entra", f"secret of {client_id}", now=now, expires_at=None)
+    return {"grant_type": "client_credentials", "client_id": client_id, "client_secret": f"secret of {client_id}"}
 
 
 def body_for(operation: Operation, name: str | None = None) -> dict[str, Any] | None:
@@ -78,6 +93,8 @@ def body_for(operation: Operation, name: str | None = None) -> dict[str, Any] | 
         case "POST" if operation.path.endswith("Bulk"):
             data = {"userName": name}
             return {"Operations": [{"method": "POST", "bulkId": "x", "path": "/Users", "data": data}]}
+        case "POST" if operation.path == "/oauth/token":
+            return None
         case "POST" | "PUT" if not operation.path.endswith(".search"):
             return {"userName": name, "displayName": name}
         case "POST":
