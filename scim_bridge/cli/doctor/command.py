@@ -9,6 +9,7 @@ from scim_bridge.cli.context import Options
 from scim_bridge.cli.doctor.database import examine_database
 from scim_bridge.cli.doctor.ditio import examine_ditio
 from scim_bridge.cli.doctor.findings import Examination, Finding, Status, examined, fails
+from scim_bridge.cli.doctor.keys import examine_keys
 from scim_bridge.cli.doctor.server import examine_public_url, examine_settings
 from scim_bridge.cli.output import Format, format_option, print_json, tenant_option
 from scim_bridge.cli.paragraphs import print_paragraph
@@ -66,10 +67,16 @@ def _findings(options: Options, tenant: str) -> list[Finding]:
         f"SERVER__BASE_URL gave no answer within {SECONDS:.0f} s",
         "see that its name is known to this machine's name server",
     )
+    keys_are_late = fails(
+        "sign-in keys",
+        f"they gave no answer within {SECONDS:.0f} s",
+        "see that this machine reaches AUTH__ENTRA_JWKS_URL and AUTH__WORKLOAD_JWKS_URL (name server, firewall, proxy)",
+    )
     waiting = [
         Examination(lambda: examine_database(settings.database.url, tenant), database_is_late),
         Examination(lambda: examine_ditio(settings), ditio_is_late),
         Examination(lambda: examine_public_url(settings), url_is_late),
+        Examination(lambda: examine_keys(settings), keys_are_late),
     ]
     return [*examined(waiting, seconds=SECONDS), *examine_settings(settings)]
 
