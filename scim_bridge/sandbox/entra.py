@@ -195,14 +195,16 @@ class SandboxEntra:
         return self._patch(user, link, self._dialect, {MANAGER: manager})
 
     def _delete(self, user: EntraUser) -> Step | None:
-        link = self._links.pop(user.object_id, None)
+        link = self._links.get(user.object_id)
         # Nothing tells the target about a user who was unassigned before being deleted.
         if link is None or not user.assigned:
+            self._links.pop(user.object_id, None)
             return None
         answer = checked(self._calls.call("DELETE", resource_path("/Users", link.scim_id)), user.object_id)
         step = answer.step(user.object_id, "delete")
-        if not step.ok:
-            self._links[user.object_id] = link
+        if step.ok:
+            # Only now: a DELETE whose answer never comes is sent again in the next cycle.
+            del self._links[user.object_id]
         return step
 
     def _wanted(self, user: EntraUser) -> JsonObject:
