@@ -36,7 +36,7 @@ def _users(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int
 
 HELP = f"""Measure the budgets of the design: ratios within one run, and what limits them.
 
-Without NAME all are measured, in about six minutes on two cores. Every candidate is served by the same gunicorn, one
+Without NAME all are measured, in about ten minutes on two cores. Every candidate is served by the same gunicorn, one
 process of {THREADS} threads; they take turns, and each figure is the median of its rounds. A goal that is missed is
 reported and is no error: the exit code is 0.
 
