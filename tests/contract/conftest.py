@@ -14,6 +14,13 @@ from tests.world import World
 PUBLIC = "https://scim.example.com"
 
 
+SETTINGS = {
+    "server": {"base_url": PUBLIC},
+    # Wrong credentials are sent on purpose, and by the thousand.
+    "auth": {"max_failures_per_minute": 1_000_000},
+}
+
+
 @pytest.fixture(scope="session")
 def contract() -> Contract:
     return read()
@@ -21,7 +28,7 @@ def contract() -> Contract:
 
 @pytest.fixture
 def world(database: Database, clock: Clock) -> World:
-    return World(database, clock, settings={"server": {"base_url": PUBLIC}})
+    return World(database, clock, settings=SETTINGS)
 
 
 @pytest.fixture

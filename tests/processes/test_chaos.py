@@ -15,7 +15,7 @@ from scim_bridge.storage.history import History
 from scim_bridge.storage.people import People
 from tests.processes.chaos import Chaos, chaos
 
-SECONDS = float(os.environ.get("CHAOS_SECONDS", "40"))
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "30"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 PEOPLE = int(os.environ.get("CHAOS_PEOPLE", "150"))
 CLIENTS = 6

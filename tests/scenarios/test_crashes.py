@@ -223,9 +223,6 @@ LIVES = {
     "phone": Life(hired, edits(mobile="+47 412 34 567")),
     "number": Life(hired, edits(employee_id="1050")),
     "department": Life(hired, edits(department="Betong")),
-    "everything": Life(
-        hired, edits(job_title="Formann", mobile="+47 412 34 567", employee_id="1050", department="Betong")
-    ),
     "leave": Life(hired, edits(account_enabled=False)),
     "return": Life(left, edits(account_enabled=True)),
     "delete": Life(hired, deletes),

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import Connection, literal, select
 
 from scim_bridge.domain.documents import UserId
-from scim_bridge.domain.employee import EmployeeNumber, Field
+from scim_bridge.domain.drift import Cause, Drift, Kind
+from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee
 from scim_bridge.domain.employment import Days
 from scim_bridge.domain.person import Claim, ClaimKind, Creating, HandsOff, Person, PersonId, Standing, Taking
 from scim_bridge.storage.access_tokens import AccessTokens
@@ -24,9 +25,13 @@ from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox, Status
 from scim_bridge.storage.people import People, user_names
 from scim_bridge.storage.permissions import Permissions
+from scim_bridge.storage.plan_items import PlanItems
 from scim_bridge.storage.quirks import Quirks
 from scim_bridge.storage.resources import Resources, StoredResource
+from scim_bridge.storage.runs import Runs
+from scim_bridge.storage.schedules import Schedules
 from scim_bridge.storage.secrets import Secrets
+from scim_bridge.storage.snapshot import Seen, Snapshot
 from scim_bridge.storage.tables import metadata, people
 from scim_bridge.storage.tokens import Tokens
 from tests.conftest import Clock
@@ -47,6 +52,9 @@ def companies(database: Database, clock: Clock) -> Database:
     for tenant in (OURS, THEIRS):
         fill(database, clock, tenant)
     return database
+
+
+DRIFT = Drift(Kind.field, Cause.edited_in_ditio, NUMBER, NAME, "phone", PHONE, "+4799999999", PHONE, person_id=KARI)
 
 
 def fill(database: Database, clock: Clock, tenant: str) -> None:
@@ -83,6 +91,13 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
         breakers.locked()
         breakers.open("HTTP 503")
         breakers.begin_probe(KARI, "lease", 1)
+        Runs(connection, tenant).begin("run", "run", now=now, is_whole=True)
+        items = PlanItems(connection, tenant, "run")
+        items.add([DRIFT], 0)
+        items.settle([(0, None)], now)
+        found = FoundEmployee(NUMBER, {Field.phone: PHONE})
+        Snapshot(connection, tenant, "run").add([Seen(found, None, "phone", "digest")])
+        Schedules(connection, tenant, now).take("reconcile", "us", every_seconds=60, alive_seconds=30)
         Resources(connection, tenant).add(a_resource(now))
     Secrets(database).of(tenant, "cursors")
 
@@ -117,6 +132,13 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "renew": lambda c, now: Outbox(c, OURS, now).renew(KARI, "lease", 300),
     "release": lambda c, now: Outbox(c, OURS, now).release(KARI, "lease"),
     "try_again": lambda c, now: Outbox(c, OURS, now).try_again(KARI, after_seconds=9, detail="x", failed=True),
+    "begin": lambda c, now: Runs(c, OURS).begin("another", "another", now=now, is_whole=False),
+    "finish": lambda c, now: Runs(c, OURS).finish("run", now=now, exit=0),
+    "note": lambda c, now: Runs(c, OURS).note("run", people=9),
+    "settle_rows": lambda c, now: PlanItems(c, OURS, "run").settle([(0, "moved")], now),
+    "drop": lambda c, now: Snapshot(c, OURS, "run").drop(),
+    "stay_alive": lambda c, now: Schedules(c, OURS, now).stay_alive("reconcile", "us", 900),
+    "done": lambda c, now: Schedules(c, OURS, now).done("reconcile", "us"),
     "suspect": lambda c, now: Breakers(c, OURS, now).suspect((PER,)),
     "stay_open": lambda c, now: Breakers(c, OURS, now).stay_open("HTTP 500"),
     "close": lambda c, now: Breakers(c, OURS, now).close(),
@@ -242,6 +264,16 @@ def test_a_wait_is_for_ones_own(database: Database):
         assert ours.take_if_unwanted(OLA, HERS)
         assert ours.waiters_for(OLA, ClaimKind.phone) == frozenset()
         assert ours.keep_only(OLA, ()) == frozenset()
+
+
+def test_a_plan_is_ones_own(companies: Database):
+    """Q5, and design section 10: nobody reads, or is measured by, another company's run."""
+    with companies.write() as connection:
+        Snapshot(connection, OURS, "run").drop()
+        assert Snapshot(connection, OURS, "run").count() == 0
+        assert Snapshot(connection, THEIRS, "run").count() == 1
+        assert [run.id for run in Runs(connection, THEIRS).list()] == ["run"]
+        assert [item.employee_number for item in PlanItems(connection, OURS, "run").all()] == [NUMBER]
 
 
 def test_a_breaker_is_ones_own(companies: Database, clock: Clock):
