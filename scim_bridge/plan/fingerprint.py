@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from scim_bridge.domain.canonical import canonical, same
-from scim_bridge.domain.employee import PROFILE_FIELDS, Field, FoundEmployee, Value, Wish
+from scim_bridge.domain.employee import PROFILE_FIELDS, Field, FoundEmployee, Wish
 from scim_bridge.domain.employment import open_employment, running_employment
 from scim_bridge.domain.ownership import Owner
 from scim_bridge.domain.person import Acknowledged, Person
@@ -80,10 +80,13 @@ def _is_acknowledged(
 ) -> bool:
     names = shown.split(",")
     for field in _FIELDS:
-        value = wish.values.get(field)
-        if value is None or field in wish.defaulted or owners.get(field) is not Owner.entra:
+        if field in wish.defaulted or owners.get(field) is not Owner.entra:
             continue
-        acknowledged: Value | None = known.values.get(field)
+        value, acknowledged = wish.values.get(field), known.values.get(field)
+        if value is None:
+            if acknowledged is not None:
+                return False  # It is to be cleared, whether it is shown or not.
+            continue
         if acknowledged != value if field in names else not same(field, value, acknowledged):
             return False
     return known.login is is_wanted and known.employed is is_wanted

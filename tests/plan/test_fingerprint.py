@@ -71,6 +71,19 @@ def test_whoever_is_as_wanted_has_no_drift(
         assert drift_of(person, wish, employee, Policy(OWNERS), facts, today=TODAY).items == ()
 
 
+def test_what_is_to_be_cleared_is_seen_though_it_is_not_shown():
+    """H5: `null` is sent where a value was acknowledged before; a list may leave the field out."""
+    held: dict[Field, Value | None] = dict.fromkeys(FIELDS, "a")
+    acknowledged = Acknowledged(values=held, login=True, employed=True)
+    person = Person(PersonId("p"), UserId("u"), Days(True, TODAY), NUMBER, acknowledged=acknowledged)
+    others: dict[Field, Value] = {field: "a" for field in FIELDS if field is not Field.email}
+    wish = Wish({**others, Field.employee_number: NUMBER})
+    employee = FoundEmployee(NUMBER, {**others}, False, (Employment(date(2026, 1, 1)),))
+    fingerprint = fingerprint_of(employee, OWNERS, TODAY)
+
+    assert not is_as_wanted(fingerprint.shown, fingerprint.digest, person, wish, OWNERS, TODAY)
+
+
 def test_an_employee_as_wanted_is_recognised():
     """The short cut is taken by whoever is in sync, or it were none."""
     held: dict[Field, Value | None] = dict.fromkeys(FIELDS, "a")
