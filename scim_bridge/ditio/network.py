@@ -80,6 +80,7 @@ class _TotalTimeAdapter(HTTPAdapter):
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
         total = Timeout(total=timeout) if isinstance(timeout, int | float) else timeout
+        # requests takes urllib3's Timeout, but its types do not say so.
         return super().send(request, stream, total, verify, cert, proxies)  # type: ignore[arg-type]
 
 

@@ -11,13 +11,11 @@ from typing import Any, Protocol
 import ijson
 from ijson.common import ObjectBuilder
 
+from scim_bridge.ditio.responses import DEPTH, MANY
 from scim_bridge.domain.documents import JsonObject
 
-LISTS = ("data", "items", "employees", "results", "value")
-"""Under which keys a list is looked for."""
-
-DEPTH = 3
-"""How many envelopes are opened, as in {"data": {"items": […]}}."""
+LISTS = (*MANY, "value")
+"""Under which keys the list of a page is looked for: OData calls it `value`."""
 
 MOST_NOTES = 200
 """How many values of the envelope are kept."""

@@ -83,6 +83,7 @@ class _KeepsBack(BaseAdapter):
             return self._answer(request, 204, None)
         if self._through is not None:
             adapter = self._through.get_adapter(url)
+            # Passed on as requests gave them; an adapter's types are narrower than what it is given.
             return adapter.send(request, stream, timeout, verify, cert, proxies)  # type: ignore[arg-type]
         if is_token:
             return self._answer(request, 200, _TOKEN)

@@ -8,8 +8,10 @@ from typing import Any
 from scim_bridge.domain.documents import JsonObject
 
 _ONE = ("data", "item", "employee", "result")
-_MANY = ("data", "items", "employees", "results")
-_DEPTH = 3
+MANY = ("data", "items", "employees", "results")
+"""Under which keys a list is looked for."""
+
+DEPTH = 3
 """How many envelopes are opened, as in {"data": {"items": […]}}."""
 
 _EMPLOYEE_KEYS = frozenset(
@@ -54,7 +56,7 @@ class Received:
         return document
 
 
-def employee_of(body: Any, *, depth: int = _DEPTH) -> JsonObject | None:
+def employee_of(body: Any, *, depth: int = DEPTH) -> JsonObject | None:
     """The employee in an answer: bare, in an envelope, or alone in a list; None where there is none."""
     match body:
         case dict() if _is_employee(body):
@@ -73,7 +75,7 @@ def employees_of(body: Any) -> list[JsonObject]:
     return rows_of(body) or []
 
 
-def rows_of(body: Any, *, depth: int = _DEPTH) -> list[JsonObject] | None:
+def rows_of(body: Any, *, depth: int = DEPTH) -> list[JsonObject] | None:
     """The employees in an answer; None where it has no list, which is not the same as an empty one."""
     match body:
         case None:
@@ -83,7 +85,7 @@ def rows_of(body: Any, *, depth: int = _DEPTH) -> list[JsonObject] | None:
         case dict() if _is_employee(body):
             return [body]
         case dict() if depth:
-            inner = (rows_of(body[key], depth=depth - 1) for key in _present(body, _MANY))
+            inner = (rows_of(body[key], depth=depth - 1) for key in _present(body, MANY))
             return next((rows for rows in inner if rows is not None), None)
         case _:
             return None

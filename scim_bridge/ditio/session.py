@@ -127,52 +127,49 @@ class DitioSession:
             answer.close()
 
     def _begin(self, call: _Outgoing, token: str) -> requests.Response:
-        self._pace.keep(until=None if call.until is None else call.until - call.least_seconds)
+        unusable = "the setting with Ditio's address is not a usable one"
+        self._wait_for_turn(call)
         began, seconds = self._monotonic(), self._time_for(call)
-        try:
-            return self._sessions().request(
-                call.method,
-                call.url,
-                params=call.query,
-                headers=self._headers(call.request_id),
-                auth=_Bearer(token),
-                timeout=seconds,
-                allow_redirects=False,
-                stream=True,
-            )
-        except UNUSABLE_URL as exc:
-            raise CredentialsRefused(f"{call.what}: the setting with Ditio's address is not a usable one") from exc
-        except FAILURES as exc:
-            took = self._monotonic() - began
-            raise transient(
-                exc, call.what, write=False, request_id=call.request_id, seconds=took, allowed=seconds
-            ) from exc
+        with self._told(call, began, seconds, unusable):
+            return self._send(call, token, seconds)
 
     def _exchange(self, call: _Outgoing, token: str) -> Received:
-        self._pace.keep(until=None if call.until is None else call.until - call.least_seconds)
+        self._wait_for_turn(call)
         began, seconds = self._monotonic(), self._time_for(call)
+        unusable = "DITIO__API_URL is not a usable address"
+        with self._told(call, began, seconds, unusable), self._send(call, token, seconds) as response:
+            body = read_body(response, until=began + seconds, monotonic=self._monotonic)
+        request_id = _request_id(response.headers) or call.request_id
+        return Received(response.status_code, response.headers, body, request_id, self._monotonic() - began)
+
+    def _wait_for_turn(self, call: _Outgoing) -> None:
+        self._pace.keep(until=None if call.until is None else call.until - call.least_seconds)
+
+    def _send(self, call: _Outgoing, token: str, seconds: float) -> requests.Response:
+        return self._sessions().request(
+            call.method,
+            call.url,
+            params=call.query,
+            json=call.body,
+            headers=self._headers(call.request_id),
+            auth=_Bearer(token),
+            timeout=seconds,
+            allow_redirects=False,
+            stream=True,
+        )
+
+    @contextmanager
+    def _told(self, call: _Outgoing, began: float, seconds: float, unusable: str) -> Iterator[None]:
+        """What goes wrong within, as the bridge's own errors. :param unusable: What is said of a wrong address."""
         try:
-            with self._sessions().request(
-                call.method,
-                call.url,
-                params=call.query,
-                json=call.body,
-                headers=self._headers(call.request_id),
-                auth=_Bearer(token),
-                timeout=seconds,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                body = read_body(response, until=began + seconds, monotonic=self._monotonic)
+            yield
         except UNUSABLE_URL as exc:
-            raise CredentialsRefused(f"{call.what}: DITIO__API_URL is not a usable address") from exc
+            raise CredentialsRefused(f"{call.what}: {unusable}") from exc
         except FAILURES as exc:
             took = self._monotonic() - began
             raise transient(
                 exc, call.what, write=call.is_write, request_id=call.request_id, seconds=took, allowed=seconds
             ) from exc
-        request_id = _request_id(response.headers) or call.request_id
-        return Received(response.status_code, response.headers, body, request_id, self._monotonic() - began)
 
     def _time_for(self, call: _Outgoing) -> float:
         """Seconds that the next exchange may take."""

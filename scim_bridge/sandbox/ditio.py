@@ -73,6 +73,7 @@ class SandboxDitio:
             token_id=self._identity.token_id,
             base_path=base_path.rstrip("/"),
         )
+        # How Flask has middleware put around an application; mypy sees a method there.
         self.app.wsgi_app = self._gateway  # type: ignore[method-assign]
 
     @property
@@ -153,7 +154,7 @@ class SandboxDitio:
         app.url_map.strict_slashes = False
         app.url_map.merge_slashes = False
         app.url_map.converters["segment"] = SegmentConverter
-        app.json.sort_keys = False  # type: ignore[attr-defined]
+        app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask types the interface, not its default.
         app.before_request(self._gatekeeper)
         app.register_error_handler(Refused, lambda refused: refusal_answer(refused, self.style.errors))
         app.register_error_handler(HTTPException, _http_error)

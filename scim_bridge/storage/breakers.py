@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, case, exists, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from scim_bridge.domain.breaker import Breaker, gap_seconds
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.person import PersonId
+from scim_bridge.storage.sql import insert_if_absent
 from scim_bridge.storage.tables import breakers, people
 
 
@@ -32,8 +32,7 @@ class Breakers:
         found = self._read(select(breakers).where(self._is()).with_for_update())
         if found is not None:
             return found
-        dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
-        self._connection.execute(dialect.insert(breakers).values(tenant=self._tenant).on_conflict_do_nothing())
+        insert_if_absent(self._connection, breakers, {"tenant": self._tenant})
         return self._read(select(breakers).where(self._is()).with_for_update()) or Breaker()
 
     def suspect(self, suspects: tuple[PersonId, ...]) -> None:

@@ -16,7 +16,7 @@ from scim_bridge.web.scim.world import ScimWorld
 def create_app(parts: Parts) -> Flask:
     """The application, ready for any WSGI server. It reads neither environment nor clock."""
     app = Flask("scim_bridge", static_folder=None)
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask types the interface, not its default.
     request_id.install(app, monotonic=parts.monotonic)
     secret = parts.settings.server.metrics_token
     token = secret.get_secret_value() if secret is not None else None

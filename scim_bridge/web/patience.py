@@ -44,7 +44,7 @@ class Patient:
             self._connection.settimeout(self._seconds)
 
 
-class PatientWorker(ThreadWorker):  # type: ignore[misc]
+class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types.
     """gunicorn's threaded worker, with a time for each request. The application says how long: `client_seconds`."""
 
     def handle(self, conn: TConn) -> Any:

@@ -25,7 +25,7 @@ RESTART_SECONDS = 2.0
 log = get_logger(__name__)
 
 
-class ServerLog(Logger):  # type: ignore[misc]
+class ServerLog(Logger):  # type: ignore[misc]  # gunicorn has no types.
     """gunicorn's log without a line for each request: the addresses that Entra asks for have user names in them."""
 
     def access(self, *_: object) -> None:
@@ -83,7 +83,7 @@ class DeliveryWorker:
             self._process.wait()
 
 
-class Supervisor(Arbiter):  # type: ignore[misc]
+class Supervisor(Arbiter):  # type: ignore[misc]  # gunicorn has no types.
     """gunicorn's arbiter, which looks after a delivery worker too."""
 
     def __init__(self, app: "Server", delivery: DeliveryWorker | None) -> None:
@@ -106,7 +106,7 @@ class Supervisor(Arbiter):  # type: ignore[misc]
             self._delivery.wait(deadline - time.monotonic())
 
 
-class Server(BaseApplication):  # type: ignore[misc]
+class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
     """The application as gunicorn wants it; each web process makes its own after the fork.
 
     :param listener: The file descriptor of a socket that listens; it is given away.
