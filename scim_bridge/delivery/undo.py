@@ -14,6 +14,7 @@ from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.documents import UserId
 from scim_bridge.domain.employee import Field
 from scim_bridge.errors import BridgeError
+from scim_bridge.plan.leaving import wakes_on
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People, Record
@@ -142,7 +143,7 @@ class Undo:
         tenant, days, today = self._tenant, before.person.days, errand.today
         person = replace(record.person, days=days)
         people = People(connection, tenant.name)
-        people.set_days(person.id, days, wakes_on=days.wakes_on(today))
+        people.set_days(person.id, days, wakes_on=wakes_on(person, tenant.policy, today))
         people.set_external_id(person.id, before.external_id)
         wish = tenant.wish(document.document, person, today)
         claim_wanted(connection, tenant, person, wish, today)

@@ -276,6 +276,25 @@ def test_a_newer_write_is_never_undone(world: World, monkeypatch: pytest.MonkeyP
     assert world.state(kari)[0] == "parked"
 
 
+def test_an_external_id_is_undone_for_the_person_too(world: World):
+    """R1, P2: he is recognised by what Entra said before, and not by what was refused with the rest."""
+    kari = a_user()
+    world.provisions(kari)
+    refuses(world, "change-phone-number", status=409)
+    answer = patch(world, kari, externalId="another", **{'phoneNumbers[type eq "mobile"].value': "41234567"})
+    assert answer.status_code == 409
+    world.deletes(kari)
+    world.clock.passes(hours=1)
+
+    mail = "kari.hansen@contractor.example"
+    again = a_user(user_principal_name=mail, mail=mail, mobile="92345678", surname="Hansen", birth_date=None)
+    world.provisions(again)
+
+    assert world.state(again)[0] == "delivered"
+    employee = world.employee("1042")
+    assert (employee.created_count, employee.last_name, employee.disabled) == (1, "Hansen", False)
+
+
 def test_who_is_deleted_meanwhile_stays_deleted(world: World, monkeypatch: pytest.MonkeyPatch):
     """L6: the DELETE is not lost in an undo."""
     kari = a_user()
