@@ -37,3 +37,20 @@ def test_what_entra_said_meanwhile_stays_claimed(database: Database, clock: Cloc
         settle_claims(connection, tenant, record.person, older, today, clock(), keep_all=keep_all)
         assert (NEW in claims.held_by(record.person.id)) is keep_all
         assert OLD in claims.held_by(record.person.id)
+
+
+def test_who_wants_another_value_now_waits_for_the_first_no_longer(database: Database, clock: Clock):
+    """P3, L7: nobody is woken for it, and it is not kept from a leaver who wants it."""
+    world = World(database, clock)
+    world.provisions(a_user())
+    per = a_user(object_id="per", user_principal_name="per@x.no", mail="per@x.no", employee_id="1043")
+    world.provisions(per)
+    with database.read() as connection:
+        person = People(connection, "default").find("1043")
+        assert person is not None
+        assert Claims(connection, "default").awaited_by(person.person.id).keys() == {OLD}
+
+    world.changes(per, mobile="41234567")
+
+    with database.read() as connection:
+        assert Claims(connection, "default").standing_of(person.person.id)[1] == frozenset()

@@ -33,6 +33,15 @@ def test_a_request_that_is_answered_has_given_its_lease_back(world: World):
     assert the_person(world).lease is None
 
 
+def test_so_has_one_whose_delivery_failed(world: World):
+    """D1: the next try waits for its time, and not for a lease too."""
+    world.ditio.faults.plan(Fault(kind="status", status=503, times=None))
+    world.provisions(a_user())
+
+    person = the_person(world)
+    assert (person.state, person.lease) == ("due", None)
+
+
 def test_no_worker_takes_a_person_while_his_request_waits(world: World):
     """A4: intake leases the due mark to its own request."""
     deliver = world.parts.inline["default"].deliver

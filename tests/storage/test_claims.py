@@ -24,6 +24,15 @@ def test_the_first_has_it_and_the_others_wait(database: Database):
         assert claims.waiters_for(KARI, ClaimKind.employee_number) == frozenset()
 
 
+def test_who_has_it_already_does_not_wait_for_himself(database: Database):
+    """P3: whatever was believed before, nobody is left waiting for what is his."""
+    with database.write() as connection:
+        claims = Claims(connection, "default")
+        for _ in range(2):
+            assert claims.take(KARI, PHONE, waits=False)
+        assert claims.standing_of(KARI) == ({PHONE}, frozenset())
+
+
 def test_giving_up_wakes_who_waits(database: Database):
     """P3: giving a claim up names the waiters, in the same transaction."""
     with database.write() as connection:
