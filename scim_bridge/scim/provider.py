@@ -1,5 +1,6 @@
 """The description of the service: resource types, what it supports, and what it tolerates."""
 
+from functools import cache
 from typing import Any
 
 from scim2_models import (
@@ -36,6 +37,7 @@ POLICY = ScimPolicy(
 """What Entra may depart from the RFCs in, as far as the library can say it; the rest is in `entra.py`."""
 
 
+@cache  # Two of the same are alike, and rebuilding the models from their schemas takes long.
 def build_provider(
     *, max_page_size: int, max_bulk_operations: int = 100, max_body_bytes: int = 1_048_576
 ) -> ScimProvider:
