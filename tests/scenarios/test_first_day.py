@@ -561,3 +561,24 @@ def test_a_leaver_claims_what_ditio_shows_of_him(paused: World):
     assert paused.state(second)[0] == "held"
     assert "90001000" in str(paused.state(second)[1])
     assert a_user().employee_id not in linked(paused)
+
+
+def test_while_one_value_waits_for_its_holder_the_others_are_repaired(paused: World):
+    """Q2, P3: only the difference that is itself held is only listed."""
+    kari, second = person(1000), person(1001, mobile="+47 90001000")
+    plant(paused, kari)
+    plant(paused, second, phone="+4740000001", work_title="Lærling")
+    sends_everybody(paused, kari, second)
+    assert adopt(paused).linked == 2
+    resumes(paused)
+    assert "90001000" in str(paused.state(second)[1])
+
+    reconciliation = paused.parts.reconciliations["default"]
+    report = reconciliation.run(Request(apply=True))
+
+    assert (report.applied, report.exit) == (1, 0)
+    assert {item.field: item.listed for item in reconciliation.items(report.run.id)} == {
+        "phone": "another person has this value: see `outbox list`",
+        "workTitle": None,
+    }
+    assert (paused.employee("1001").work_title, paused.state(second)[0]) == ("Maskinfører", "held")
