@@ -17,6 +17,7 @@ from scim_bridge.errors import CredentialsRefused, UntrustedRoster, WrongDecisio
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.sandbox.style import Style, documented_styles
+from scim_bridge.scim.reading import ENTERPRISE_URN
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.outbox import Outbox
@@ -26,7 +27,7 @@ from scim_bridge.storage.permissions import Permissions
 from scim_bridge.storage.tables import adoption_pairs, adoption_runs, people, snapshot
 from tests.conftest import Clock
 from tests.scenarios.test_reconciling import person
-from tests.world import World, a_user
+from tests.world import World
 
 
 @dataclass
@@ -548,19 +549,43 @@ def test_more_than_fit_into_one_batch(paused: World, monkeypatch: pytest.MonkeyP
 
 
 def test_a_leaver_claims_what_ditio_shows_of_him(paused: World):
-    """P3: the number and the phone of an inactive user who is linked are his; who wants the phone waits."""
+    """P3: a user who was inactive from the start claims number and phone once he is linked; another waits."""
     kari, second = person(1000), person(1001, mobile="+47 90001000")
     plant(paused, kari)
-    sends_everybody(paused, kari)
-    leaves(paused, kari)
-    adopt(paused)
+    body = {
+        "userName": kari.user_principal_name,
+        "active": False,
+        "name": {"givenName": kari.given_name, "familyName": kari.surname},
+        "phoneNumbers": [{"type": "mobile", "value": kari.mobile}],
+        ENTERPRISE_URN: {"employeeNumber": "1000"},
+    }
+    assert paused.scim("POST", "/Users", body).status_code == 201
+    assert adopt(paused).linked == 1
     resumes(paused)
 
     sends_everybody(paused, second)
 
-    assert paused.state(second)[0] == "held"
-    assert "90001000" in str(paused.state(second)[1])
-    assert a_user().employee_id not in linked(paused)
+    assert "phone +4790001000 still belongs to" in str(paused.state(second)[1])
+    assert paused.ditio.writes() == []
+
+
+def test_what_was_counted_as_acknowledged_is_not_sent_by_a_later_change_either(paused: World):
+    """H5, C4: login and employment follow Entra's edges, and linking was none; other fields converge."""
+    leaver, shut = person(1000), person(1001)
+    plant(paused, leaver)
+    plant(paused, shut, disabled=True, end=date(2025, 6, 30))
+    sends_everybody(paused, leaver, shut)
+    leaves(paused, leaver)
+    adopt(paused)
+    resumes(paused)
+
+    paused.changes(leaver, job_title="Formann")
+    paused.changes(shut, job_title="Formann")
+
+    assert paused.sent() == [("PATCH", "/1000", {"workTitle": "Formann"}), ("PATCH", "/1001", {"workTitle": "Formann"})]
+    paused.forget()
+    paused.changes(leaver, account_enabled=True)
+    assert paused.sent() == [], "he was never ended"
 
 
 def test_while_one_value_waits_for_its_holder_the_others_are_repaired(paused: World):
