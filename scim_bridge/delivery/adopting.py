@@ -20,7 +20,7 @@ from scim_bridge.logs import get_logger
 from scim_bridge.plan.safety import Company, distrust
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.documents import document_of
-from scim_bridge.storage.pairs import Pairs
+from scim_bridge.storage.pairs import Pairs, forget_abandoned
 from scim_bridge.storage.people import People
 from scim_bridge.storage.runs import Runs
 from scim_bridge.storage.snapshot import Snapshot
@@ -124,7 +124,8 @@ class Adoption:
         with self.database.write() as connection:
             now = self.database.now(connection)
             abandoned = now - ABANDONED_AFTER
-            Pairs(connection, self.tenant.name, run_id).begin(now=now, abandoned=abandoned)
+            forget_abandoned(connection, self.tenant.name, abandoned)
+            Pairs(connection, self.tenant.name, run_id).begin(now=now)
             Snapshot(connection, self.tenant.name, run_id).drop_abandoned(abandoned)
         log.info("adopt.started", run=run_id, apply=apply)
         linked = 0

@@ -17,6 +17,7 @@ from scim_bridge.errors import NotFound, WrongUsage
 from scim_bridge.logs import get_logger
 from scim_bridge.plan.safety import Company, Limits, distrust, excess
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.pairs import forget_abandoned
 from scim_bridge.storage.people import People
 from scim_bridge.storage.plan_items import PlanItems, blank_older
 from scim_bridge.storage.runs import Run, Runs
@@ -99,6 +100,7 @@ class Reconciliation:
             Runs(connection, self._tenant.name).begin(
                 run_id, plan.id if plan is not None else run_id, now=now, is_whole=is_whole
             )
+            forget_abandoned(connection, self._tenant.name, now - ABANDONED_AFTER)
             Snapshot(connection, self._tenant.name, run_id).drop_abandoned(now - ABANDONED_AFTER)
         log.info("reconcile.started", run=run_id, apply=request.apply)
         exit = FAILED

@@ -29,11 +29,8 @@ class Pairs:
         self._tenant = tenant
         self._run_id = run_id
 
-    def begin(self, *, now: datetime, abandoned: datetime) -> None:
-        """A run begins. :param abandoned: What began before this moment has died, and is forgotten."""
-        old = select(runs.c.id).where(runs.c.tenant == self._tenant, runs.c.started_at < abandoned)
-        self._connection.execute(delete(pairs).where(pairs.c.tenant == self._tenant, pairs.c.run_id.in_(old)))
-        self._connection.execute(delete(runs).where(runs.c.tenant == self._tenant, runs.c.started_at < abandoned))
+    def begin(self, *, now: datetime) -> None:
+        """A run begins."""
         self._connection.execute(insert(runs).values(tenant=self._tenant, id=self._run_id, started_at=now))
 
     def end(self) -> None:
@@ -145,6 +142,13 @@ class Pairs:
             "why": pair.proposal.why,
             "contends": pair.proposal.contends,
         }
+
+
+def forget_abandoned(connection: Connection, tenant: str, before: datetime) -> None:
+    """Forget what runs left behind that died: those that began before this moment."""
+    old = select(runs.c.id).where(runs.c.tenant == tenant, runs.c.started_at < before)
+    connection.execute(delete(pairs).where(pairs.c.tenant == tenant, pairs.c.run_id.in_(old)))
+    connection.execute(delete(runs).where(runs.c.tenant == tenant, runs.c.started_at < before))
 
 
 def _pair(row: Row[Any]) -> Pair:

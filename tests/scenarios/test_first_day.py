@@ -532,7 +532,7 @@ def test_a_run_that_died_is_forgotten_and_one_that_goes_on_is_not(paused: World)
         assert len(list(found.disputes())) == 0
         assert len(list(found.pairs())) == 1
         paused.clock.passes(days=2)
-        adopt(paused, apply=False)
+        paused.parts.reconciliations["default"].run(Request())
         assert list(found.pairs()) == []
 
 

@@ -25,7 +25,7 @@ from scim_bridge.storage.excerpt import excerpt_of
 from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox, Status
-from scim_bridge.storage.pairs import Pairs
+from scim_bridge.storage.pairs import Pairs, forget_abandoned
 from scim_bridge.storage.people import People, user_names
 from scim_bridge.storage.permissions import Permissions
 from scim_bridge.storage.plan_items import PlanItems
@@ -103,7 +103,7 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
         found = FoundEmployee(NUMBER, {Field.phone: PHONE})
         Snapshot(connection, tenant, "run").add([Seen(found, None, "phone", "digest")])
         pairs = Pairs(connection, tenant, "run")
-        pairs.begin(now=now, abandoned=now - HOUR)
+        pairs.begin(now=now)
         pairs.add([PAIR])
         Schedules(connection, tenant, now).take("reconcile", "us", every_seconds=60, alive_seconds=30)
         Resources(connection, tenant).add(a_resource(now))
@@ -154,7 +154,8 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "a decided pair": lambda c, now: Pairs(c, OURS, "run").decide(replace(PAIR, person_id=PER), why_not_others="no"),
     "a skipped pair": lambda c, now: Pairs(c, OURS, "run").skip(PAIR),
     "the end of adopting": lambda c, now: Pairs(c, OURS, "run").end(),
-    "abandoned adoptions": lambda c, now: Pairs(c, OURS, "another").begin(now=now, abandoned=now + HOUR),
+    "abandoned adoptions": lambda c, now: forget_abandoned(c, OURS, now + HOUR),
+    "a new adoption": lambda c, now: Pairs(c, OURS, "another").begin(now=now),
     "stay_alive": lambda c, now: Schedules(c, OURS, now).stay_alive("reconcile", "us", 900),
     "done": lambda c, now: Schedules(c, OURS, now).done("reconcile", "us"),
     "suspect": lambda c, now: Breakers(c, OURS, now).suspect((PER,)),

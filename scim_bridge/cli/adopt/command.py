@@ -1,6 +1,7 @@
 """`scim-bridge adopt`: on the first day, employees whom Ditio has already become the people of Entra."""
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -78,13 +79,16 @@ def adopt(
                 return
         logs.configure("error", options.settings.log.format)
         adoption = build(options.settings, database=database).adoption(tenant)
-        with bars() as progress, adoption.run(apply=apply, decisions=_lines(decisions), progress=progress) as found:
-            if output is not None:
-                write_sheet(found.disputes(), output)
-            pieces = json_pieces(found) if format == "json" else text_pieces(found, apply=apply, output=output)
-            for piece in pieces:
-                click.echo(piece, nl=False)
-            is_disputed = found.is_disputed
+        with ExitStack() as shown:
+            progress = shown.enter_context(bars())
+            with adoption.run(apply=apply, decisions=_lines(decisions), progress=progress) as found:
+                shown.close()  # The bars are gone before anything is printed.
+                if output is not None:
+                    write_sheet(found.disputes(), output)
+                pieces = json_pieces(found) if format == "json" else text_pieces(found, apply=apply, output=output)
+                for piece in pieces:
+                    click.echo(piece, nl=False)
+                is_disputed = found.is_disputed
     ctx.exit(DISPUTED if is_disputed else 0)
 
 
