@@ -750,3 +750,21 @@ def test_live_provisioning_goes_on_between_reading_and_repairing(world: World, m
     assert world.employee("1050").created_count == 1
     world.clock.passes(hours=1)
     assert reconcile(world).told == []
+
+
+def test_a_plan_that_is_applied_twice_at_once_is_repaired_once(world: World, kari: EntraUser):
+    """Q5: what the other run has repaired is repaired, and no skipped row of either."""
+    for number in ("1001", "1002"):
+        world.employee(number).work_title = "Sjef"
+    plan = reconcile(world).report.run.id
+    others: list[Found] = []
+
+    def meanwhile(stage: str, done: int, total: int | None) -> None:
+        if stage == "repairing" and done == 1:
+            others.append(reconcile(world, apply=True, plan_id=plan))
+
+    report = world.parts.reconciliations["default"].run(Request(apply=True, plan_id=plan), meanwhile)
+
+    assert [(each.exit, each.report.applied) for each in others] == [(0, 1)]
+    assert (report.exit, set(report.outcomes.values())) == (0, {None})
+    assert len(world.sent()) == 2

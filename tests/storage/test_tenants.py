@@ -143,7 +143,7 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "begin": lambda c, now: Runs(c, OURS).begin("another", "another", now=now, is_whole=False),
     "finish": lambda c, now: Runs(c, OURS).finish("run", now=now, exit=0),
     "note": lambda c, now: Runs(c, OURS).note("run", people=9),
-    "settle_rows": lambda c, now: PlanItems(c, OURS, "run").settle([(0, "moved")], now),
+    "settle_rows": lambda c, now: PlanItems(c, OURS, "run").settle([(1, "moved")], now),
     "drop": lambda c, now: Snapshot(c, OURS, "run").drop(),
     "pairs that are added": lambda c, now: Pairs(c, OURS, "run").add([replace(PAIR, revision=2)]),
     "contended pairs": lambda c, now: (
