@@ -768,3 +768,14 @@ def test_a_plan_that_is_applied_twice_at_once_is_repaired_once(world: World, kar
     assert [(each.exit, each.report.applied) for each in others] == [(0, 1)]
     assert (report.exit, set(report.outcomes.values())) == (0, {None})
     assert len(world.sent()) == 2
+
+
+def test_whoever_was_repaired_is_free_at_once(world: World, kari: EntraUser):
+    """D1, Q3: the lease is given back with the last row, so that Entra's next change waits for nobody."""
+    world.employee("1001").work_title = "Sjef"
+    assert reconcile(world, apply=True).exit == 0
+
+    world.changes(kari, department="Tunnel")
+
+    assert world.state(kari) == ("delivered", None)
+    assert world.employee("1001").employment.department == "Tunnel"
