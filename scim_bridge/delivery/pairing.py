@@ -10,8 +10,7 @@ from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Wish
 from scim_bridge.domain.pairing import Pair
 from scim_bridge.mapping.from_scim import is_sent
-from scim_bridge.plan.matching import is_same_person
-from scim_bridge.plan.pairing import CONTENDED, Around, proposals
+from scim_bridge.plan.pairing import CONTENDED, Around, is_doubtful, proposals
 from scim_bridge.storage.candidates import Candidate, unlinked
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.pairs import Pairs
@@ -75,7 +74,7 @@ class Pairing:
         if around.same_number is None and not around.similar_numbers:
             alike = snapshot.look_alikes(wish.text(Field.phone), wish.text(Field.email))
             around = Around(look_alikes=alike, linked=snapshot.linked_among(each.employee_number for each in alike))
-        elif around.same_number is not None and not is_same_person(wish, around.same_number):
+        elif around.same_number is not None and is_doubtful(wish, around):
             is_permitted = self._is_permitted(connection, around.same_number.employee_number, user_name)
         sends_number = is_sent(candidate.document or {}, Field.employee_number, self.tenant.rules)
         record = candidate.record

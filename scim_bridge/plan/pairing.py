@@ -32,6 +32,12 @@ class Around:
     """Those of all these numbers that a person is linked to."""
 
 
+def is_doubtful(wish: Wish, around: Around) -> bool:
+    """Whether the number alone does not say that they are one person, so that an operator's word is asked for."""
+    found = around.same_number
+    return found is not None and (bool(around.similar_numbers) or not is_same_person(wish, found))
+
+
 def proposals(wish: Wish, around: Around, *, sends_number: bool, is_permitted: bool = False) -> list[Proposal]:
     """The employees whom a user who is linked to none may be: one that is exact, or several, or none.
 
@@ -49,13 +55,14 @@ def proposals(wish: Wish, around: Around, *, sends_number: bool, is_permitted: b
 
 def _by_number(wish: Wish, around: Around, is_permitted: bool) -> Iterator[Proposal]:
     found = around.same_number
+    if found is not None and is_permitted:
+        # Whom an operator has named is nobody else.
+        yield Proposal(found.employee_number, By.decision, _linked(found.employee_number, around))
+        return
     if found is not None:
-        number = found.employee_number
         why = SIMILAR_TOO if around.similar_numbers else None
-        if not is_same_person(wish, found):
-            why = STRANGER
-        why = None if is_permitted else why
-        yield Proposal(number, By.decision if is_permitted else By.number, _linked(number, around) or why)
+        why = why if is_same_person(wish, found) else STRANGER
+        yield Proposal(found.employee_number, By.number, _linked(found.employee_number, around) or why)
     for similar in around.similar_numbers:
         yield Proposal(EmployeeNumber(similar), By.number, SIMILAR)
 

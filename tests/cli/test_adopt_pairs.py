@@ -123,6 +123,17 @@ def test_the_file_is_written_decided_and_read_back(
     assert linked(database) == {"1042": "kari", "007": "ola"}
 
 
+def test_a_file_that_somebody_has_decided_is_not_written_over(run: Run, ditio: dict[str, str], tmp_path: Path):
+    """What was decided by hand is not to be decided again."""
+    file = tmp_path / "disputed.csv"
+    file.write_text("decided")
+
+    result = run("adopt", "--output", str(file), **ditio)
+
+    assert (result.exit_code, result.stdout, file.read_text()) == (1, "", "decided")
+    assert "name another file" in result.stderr
+
+
 def test_what_is_skipped_is_disputed_no_more(run: Run, ditio: dict[str, str], database: Database, tmp_path: Path):
     """`skip`: exit 0, and that pair is not linked."""
     file = tmp_path / "disputed.csv"

@@ -388,6 +388,19 @@ def test_an_accepted_user_is_an_exact_pair(paused: World, stranger: EntraUser):
     assert adopt(paused).pairs == [("1000", "person1000", "decision")]
 
 
+def test_an_accepted_user_is_no_other_employee(paused: World):
+    """H1, P4: also where another number differs only in zeros: the operator said which of the two it is."""
+    kari = person(1000)
+    plant(paused, kari)
+    plant(paused, kari, number="01000", phone="+4740000000")
+    sends_everybody(paused, kari)
+    assert adopt(paused).disputed == {"person1000": ["01000", "1000"]}
+    with paused.database.write() as connection:
+        Permissions(connection, "default").grant(EmployeeNumber("1000"), kari.user_principal_name, now=paused.clock())
+
+    assert adopt(paused) == Adopted([("1000", "person1000", "decision")], {}, [], 1)
+
+
 MISFITS = {
     "Ditio shows no employee 999": lambda user, _: [link("999", user)],
     "but 01001: a spreadsheet may have dropped zeros": lambda user, _: [link("1001", user)],

@@ -17,6 +17,7 @@ from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, tenant_option
 from scim_bridge.cli.reconcile.progress import bars
 from scim_bridge.domain.pairing import Decision, Misfit
+from scim_bridge.errors import BridgeError
 
 DISPUTED = 2
 """The exit code where somebody has to decide something."""
@@ -32,7 +33,12 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="What you decided of disputed pairs: employee_number,user_name,decision (link or skip).",
 )
-@click.option("--output", metavar="FILE.csv", type=FILE, help="Write the disputed pairs here, to be decided.")
+@click.option(
+    "--output",
+    metavar="FILE.csv",
+    type=FILE,
+    help="Write the disputed pairs here, to be decided; a file that is there is never written over.",
+)
 @click.option(
     "--accept",
     nargs=2,
@@ -71,6 +77,8 @@ def adopt(
       scim-bridge adopt --accept 1042 kari.nordmann@contractor.example
     """
     options: Options = ctx.obj
+    if output is not None and output.exists():
+        raise BridgeError(f"{output} is there already, and may hold decisions: name another file, or remove it")
     with options.database() as database:
         if accept is not None:
             # Nothing of it is printed on standard output, which is for the pairs.
