@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import requests
 from scim2_models import ScimProvider
 
+from scim_bridge.delivery.adopting import Adoption
 from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.inline import Inline
@@ -59,6 +60,10 @@ class Parts:
     def intake(self, tenant: str, request_id: str, *, queues_only: bool = False) -> Intake:
         """The intake of one request. :param queues_only: Nobody is delivered while it waits (rule A4: `/Bulk`)."""
         return Intake(self.database, self.tenants[tenant], request_id, self.new_id, queues_only=queues_only)
+
+    def adoption(self, tenant: str) -> Adoption:
+        """What `adopt` does; it reads Ditio as `reconcile` does."""
+        return Adoption(self.database, self.tenants[tenant], self.reconciliations[tenant].roster, self.new_id)
 
     def worker(self, *, places: int | None = None) -> Worker:
         """A worker for all tenants. :param places: How many it delivers at a time; None as the settings say."""

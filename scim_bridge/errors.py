@@ -5,6 +5,8 @@
   x SchemaOutdated         the operator: run ``scim-bridge db upgrade``
   x NotFound               the caller: that person, token or file does not exist
   x WrongUsage             the caller: these options do not go together
+  x WrongDecisions         the operator: correct the lines named, nothing was linked
+  x UntrustedRoster        the operator: Ditio shows too few employees to be believed
   x LeaseLost              nobody: another delivery took the person over, and goes on
   x DeliveryError          (status, request_id, seconds)
     + TransientError       nobody: the worker tries again; ``ambiguous`` when Ditio may have applied the write
@@ -36,6 +38,14 @@ class NotFound(BridgeError):
 
 class WrongUsage(BridgeError):
     """Options that do not go together."""
+
+
+class WrongDecisions(BridgeError):
+    """Lines of a file of decisions that can't be followed; each is named with the cure, and none was followed."""
+
+
+class UntrustedRoster(BridgeError):
+    """Ditio shows so few employees that nothing is concluded from it (rule Q4)."""
 
 
 class LeaseLost(BridgeError):

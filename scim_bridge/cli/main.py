@@ -38,7 +38,9 @@ COMMANDS: Mapping[str, Lazy] = {
         "Compare everybody with Ditio, say what differs and why, and repair it if asked.",
     ),
     "people": Lazy("people", "people", "Look at one person from both sides, or put him aside."),
-    "adopt": Lazy("adopt", "adopt", "Say which user an employee of Ditio's is, where the two sides do not agree."),
+    "adopt": Lazy(
+        "adopt.command", "adopt", "Say which employees of Ditio's are which users, before the first delivery."
+    ),
     "quirks": Lazy(
         "quirks",
         "quirks",

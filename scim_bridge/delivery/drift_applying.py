@@ -11,6 +11,7 @@ from scim_bridge.delivery.converge import Convergence
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.person import PersonId
+from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People, Record
@@ -21,6 +22,7 @@ DUE_ALREADY = "he is due already: his own delivery brings it, or says what keeps
 ENTRA_MOVED = "Entra moved: it said something since the plan was made"
 IN_DELIVERY = "he is being delivered just now"
 HANDS_ARE_OFF = "hands are off this person"
+PAUSED = "deliveries are paused: `outbox resume` first"
 GONE = "the bridge does not know this person any more"
 NOT_SETTLED = "it did not settle: `outbox list` says why; a worker goes on"
 
@@ -67,6 +69,8 @@ class DriftApplying:
         if record is None:
             return GONE
         now = self._database.now(connection)
+        if self.convergence.tenant.is_paused or Breakers(connection, self._tenant, now).get().is_paused:
+            return PAUSED  # A mark would only make him due with the rest, and forget the plan (rule D4).
         hands_off = record.person.hands_off
         if hands_off is not None and hands_off.lasts(self.convergence.tenant.today(now)):
             return HANDS_ARE_OFF

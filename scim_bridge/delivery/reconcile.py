@@ -8,6 +8,7 @@ from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.drift_applying import DriftApplying
 from scim_bridge.delivery.drift_planning import DriftPlanning
 from scim_bridge.delivery.roster_loading import RosterLoading
+from scim_bridge.delivery.single_read import rows_about
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.drift import Drift, Kind
@@ -16,6 +17,7 @@ from scim_bridge.errors import NotFound, WrongUsage
 from scim_bridge.logs import get_logger
 from scim_bridge.plan.safety import Company, Limits, distrust, excess
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.pairs import forget_abandoned
 from scim_bridge.storage.people import People
 from scim_bridge.storage.plan_items import PlanItems, blank_older
 from scim_bridge.storage.runs import Run, Runs
@@ -98,6 +100,7 @@ class Reconciliation:
             Runs(connection, self._tenant.name).begin(
                 run_id, plan.id if plan is not None else run_id, now=now, is_whole=is_whole
             )
+            forget_abandoned(connection, self._tenant.name, now - ABANDONED_AFTER)
             Snapshot(connection, self._tenant.name, run_id).drop_abandoned(now - ABANDONED_AFTER)
         log.info("reconcile.started", run=run_id, apply=request.apply)
         exit = FAILED
@@ -119,7 +122,8 @@ class Reconciliation:
         self, run_id: str, request: Request, person_id: PersonId | None, now: datetime, progress: Progress
     ) -> Run:
         loading = RosterLoading(self._database, self._tenant, run_id, self._tenant.today(now))
-        shown = loading.load(self.roster(), lambda done: progress("reading Ditio", done, None))
+        rows = self.roster() if person_id is None else rows_about(self._database, self._tenant, person_id)
+        shown = loading.load(rows, lambda done: progress("reading Ditio", done, None))
         planning = DriftPlanning(self._database, self._tenant, run_id, now, request.only)
         with self._database.read() as connection:
             everybody = People(connection, self._tenant.name).count()
@@ -131,11 +135,12 @@ class Reconciliation:
             runs = Runs(connection, self._tenant.name)
             linked = People(connection, self._tenant.name).count(linked=True)
             company = Company(shown, linked, figures.at_work, runs.shown_before())
-            doubt = distrust(company)
+            # Of one person who is read alone nothing is concluded about the company.
+            doubt = distrust(company) if person_id is None else None
             runs.note(
                 run_id,
-                shown=shown,
-                is_believed=doubt is None,
+                shown=shown if person_id is None else None,
+                is_believed=doubt is None and person_id is None,
                 linked=linked,
                 at_work=figures.at_work,
                 people=figures.people,
@@ -200,6 +205,8 @@ class Reconciliation:
             run = Runs(connection, self._tenant.name).get(plan_id)
         if run is None or run.plan_id != run.id:
             raise NotFound(f"there is no plan {plan_id!r}: `scim-bridge reconcile runs` shows the ids")
+        if not run.is_complete:
+            raise NotFound(f"plan {plan_id!r} was never finished, as its run died or failed: make another")
         return run
 
     def _person(self, name: str) -> PersonId:

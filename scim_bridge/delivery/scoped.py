@@ -58,7 +58,11 @@ def settle_rows(
     state, reason, detail = scope.state, scope.reason, scope.detail
     if outcome.reason is not None or _is_created(errand, scope):
         state, reason, detail = outcome.state, outcome.reason, outcome.detail
-    Scopes(connection, name, now).settle(errand.person.id, state=state, reason=reason, detail=detail)
+    # The lease of a probe says that it is under way until the breaker has learned of it.
+    gives_back = not errand.is_probe
+    Scopes(connection, name, now).settle(
+        errand.person.id, state=state, reason=reason, detail=detail, gives_back=gives_back
+    )
 
 
 def _repair(errand: Errand, items: list[Drift]) -> None:

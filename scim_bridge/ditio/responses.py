@@ -70,11 +70,6 @@ def employee_of(body: Any, *, depth: int = DEPTH) -> JsonObject | None:
             return None
 
 
-def employees_of(body: Any) -> list[JsonObject]:
-    """The employees in an answer; empty where no list can be found."""
-    return rows_of(body) or []
-
-
 def rows_of(body: Any, *, depth: int = DEPTH) -> list[JsonObject] | None:
     """The employees in an answer; None where it has no list, which is not the same as an empty one."""
     match body:

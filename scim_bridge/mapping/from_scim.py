@@ -48,6 +48,11 @@ def wish_from_user(
     )
 
 
+def is_sent(document: JsonObject, field: Field, rules: Rules) -> bool:
+    """Whether Entra sends anything for a field, be it a value that can't be used."""
+    return any(read(document, source) is not None for source in rules.by_field[field].sources)
+
+
 @dataclass(frozen=True, slots=True)
 class _Reading:
     """What the sources of one field gave."""

@@ -1,10 +1,14 @@
 """Whether an existing employee may be adopted for a SCIM user (rule H1)."""
 
 import shlex
+from datetime import date
 from enum import StrEnum
 
 from scim_bridge.domain.employee import Field, FoundEmployee, Value, Wish
+from scim_bridge.domain.person import Person
 from scim_bridge.plan.matching import agrees, is_same_person
+from scim_bridge.plan.policy import Policy
+from scim_bridge.plan.steps import plan_person
 
 
 class Adopt(StrEnum):
@@ -23,6 +27,14 @@ def may_adopt(wish: Wish, found: FoundEmployee, policy: Adopt) -> bool:
 def agreeing_fields(wish: Wish, found: FoundEmployee) -> dict[Field, Value | None]:
     """What linking acknowledges: the fields in which both sides agree, and no others (rule H5)."""
     return {field: value for field, value in wish.values.items() if agrees(wish, found, field)}
+
+
+def agreeing_on_the_first_day(
+    person: Person, wish: Wish, found: FoundEmployee, policy: Policy, today: date
+) -> dict[Field, Value | None]:
+    """The same for a person whom `adopt` links: the last day of an employment that has ended is seen too (rule L6)."""
+    seen = plan_person(person, wish, found, policy, today=today).seen
+    return {**agreeing_fields(wish, found), **seen.values}
 
 
 def why_not(wish: Wish, found: FoundEmployee, user_name: str) -> str:

@@ -25,6 +25,9 @@ from scim_bridge.plan.steps import Plan, Policy, Seen, plan_person
 
 HANDS_OFF = Reason.hands_off.value
 
+_ONE_VALUE_WAITS = (Reason.paused, Reason.claimed, Reason.incomplete)
+"""Of a linked person who is held for these, nothing that differs waits but a value that another has, named above."""
+
 NOT_CONVERGING = "Ditio keeps changing it: see `outbox list`"
 
 
@@ -178,7 +181,7 @@ def _why_only_listed(item: Drift, facts: Facts) -> str | None:
     if any(item.field == name.value for name in facts.claimed_by_others):
         return "another person has this value: see `outbox list`"
     is_waiting = facts.state in (State.held, State.parked) and item.cause is Cause.never_delivered
-    if is_waiting and facts.reason != "paused":
+    if is_waiting and facts.reason not in _ONE_VALUE_WAITS:
         return f"{facts.state}, {facts.reason}: see `outbox list`"
     return None
 

@@ -43,18 +43,22 @@ def lines(items: Iterable[Drift], outcomes: Mapping[int, str | None] | None = No
     """
     outcomes = outcomes or {}
     unmanaged = 0
-    for _, group in groupby(items, key=_who):
+    for _, group in groupby(items, key=who):
         rows = list(group)
         if all(row.kind is Kind.unmanaged and row.person_id is None for row in rows):
             unmanaged += len(rows)
             if unmanaged > MOST_UNMANAGED:
                 continue
-        yield Line(_heading(rows[0]))
+        yield Line(heading(rows[0]))
         for row in rows:
-            mark = "·" if row.listed is not None else MARKS.get(row.kind, "!")
-            yield Line(f"{what(row)}  ({_why(row, outcomes)})", mark)
+            yield Line(f"{what(row)}  ({_why(row, outcomes)})", mark_of(row))
     if unmanaged > MOST_UNMANAGED:
         yield Line(f"… and {unmanaged - MOST_UNMANAGED} more employees whom no SCIM user claims (--format csv has all)")
+
+
+def mark_of(row: Drift) -> str:
+    """What stands before a row."""
+    return "·" if row.listed is not None else MARKS.get(row.kind, "!")
 
 
 def what(row: Drift) -> str:
@@ -103,11 +107,13 @@ def shown(value: Value | None) -> str:
     return f'"{text}"' if isinstance(value, str) else text
 
 
-def _who(row: Drift) -> str:
+def who(row: Drift) -> str:
+    """Whom a row is about: rows of one person follow each other."""
     return row.person_id or f"employee {row.employee_number}"
 
 
-def _heading(row: Drift) -> str:
+def heading(row: Drift) -> str:
+    """Who that is, for a heading."""
     if row.user_name is not None:
         return f"{row.user_name}, employee {row.employee_number}" if row.employee_number else row.user_name
     who = "a deleted user, " if row.person_id is not None else ""

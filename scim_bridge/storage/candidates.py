@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, select
 
 from scim_bridge.domain.documents import JsonObject
-from scim_bridge.domain.person import PersonId
+from scim_bridge.domain.person import Acknowledged, PersonId
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.people import Record, record_of
 from scim_bridge.storage.tables import people, resources, snapshot
@@ -63,4 +63,22 @@ def candidates(
             digest=row.digest,
         )
         for row in rows
+    ]
+
+
+def unlinked(connection: Connection, tenant: str, *, after: str, limit: int) -> list[Candidate]:
+    """The next users whom no employee is linked to, in the order of their people's ids: rows that `adopt` goes through.
+
+    :param after: The id of the last person that was told.
+    """
+    query = (
+        select(people, resources.c.document, resources.c.last_modified_at)
+        .join(resources, and_(resources.c.tenant == people.c.tenant, resources.c.id == people.c.user_id))
+        .where(people.c.tenant == tenant, people.c.id > after, people.c.employee_number.is_(None))
+        .order_by(people.c.id)
+        .limit(limit)
+    )
+    return [
+        Candidate(record_of(row, Acknowledged()), json.loads(row.document), row.last_modified_at, None, None)
+        for row in connection.execute(query)
     ]

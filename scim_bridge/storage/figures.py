@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, or_, select
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.outbox import Outbox, Status
+from scim_bridge.storage.runs import Run, Runs
 from scim_bridge.storage.tables import history, people, tokens
 
 RECENT_SECONDS = 300
@@ -54,6 +55,15 @@ class Figures:
     token_seconds: float | None = None
     """Until the last of the tokens that count ends; None where one never does, or there is none."""
 
+    reconciled: Run | None = None
+    """The last run of `reconcile` about everybody that was no error; None before there was one."""
+
+    reconciled_seconds: float | None = None
+    """How long ago it began."""
+
+    reconcile_exit: int | None = None
+    """How the last one ended, errors included."""
+
 
 def figures_of(connection: Connection, tenant: str, now: datetime) -> Figures:
     """Look at the tables; read only."""
@@ -65,7 +75,8 @@ def figures_of(connection: Connection, tenant: str, now: datetime) -> Figures:
     )
     for state, reason, count in connection.execute(query):
         by_reason[State(state)][str(reason)] = count
-    breaker = Breakers(connection, tenant, now).get()
+    breaker, runs = Breakers(connection, tenant, now).get(), Runs(connection, tenant)
+    compared, last = runs.last(compared=True), runs.last()
     return Figures(
         status=Outbox(connection, tenant, now).status(),
         held=by_reason[State.held],
@@ -74,6 +85,9 @@ def figures_of(connection: Connection, tenant: str, now: datetime) -> Figures:
         is_open=breaker.is_open,
         is_paused=breaker.is_paused,
         token_seconds=_token_seconds(connection, tenant, now),
+        reconciled=compared,
+        reconciled_seconds=(now - compared.started_at).total_seconds() if compared is not None else None,
+        reconcile_exit=last.exit if last is not None else None,
     )
 
 

@@ -58,9 +58,14 @@ class PlanItems:
         return {kind.value: counts[kind.value] for kind in Kind if kind.value in counts}
 
     def settle(self, outcomes: Iterable[tuple[int, str | None]], now: datetime) -> None:
-        """Note what became of rows: None for one that was repaired, else why it was skipped."""
+        """Note what became of rows: None for one that was repaired, else why it was skipped.
+
+        A row that another run of the same plan has repaired stays repaired.
+        """
+        noted = dict(outcomes)
+        done = {position for position, skipped in self.outcomes_of(list(noted)).items() if skipped is None}
         common = {"tenant": self._tenant, "plan_id": self._plan_id, "at": now}
-        rows = [{**common, "position": position, "skipped": skipped} for position, skipped in outcomes]
+        rows = [{**common, "position": place, "skipped": why} for place, why in noted.items() if place not in done]
         upsert(self._connection, plan_outcomes, rows)
 
     def outcomes(self) -> dict[int, str | None]:

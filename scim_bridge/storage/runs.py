@@ -28,6 +28,11 @@ class Run:
     at_work: int
     stopped: str | None
     is_whole: bool
+    is_complete: bool
+    """Whether its plan was made to the end: of half a plan no guard can tell how much it would change."""
+
+    applied: int = 0
+    """How many rows were repaired."""
 
 
 class Runs:
@@ -73,6 +78,18 @@ class Runs:
         )
         return [_run(row) for row in self._connection.execute(query)]
 
+    def last(self, *, compared: bool = False) -> Run | None:
+        """The last run about the whole company that has ended; with `compared` the last that was no error."""
+        query = select(reconcile_runs).where(
+            reconcile_runs.c.tenant == self._tenant,
+            reconcile_runs.c.is_whole,
+            reconcile_runs.c.finished_at.is_not(None),
+        )
+        if compared:
+            query = query.where(reconcile_runs.c.exit != 1)
+        row = self._connection.execute(query.order_by(reconcile_runs.c.started_at.desc()).limit(1)).first()
+        return None if row is None else _run(row)
+
     def shown_before(self) -> int | None:
         """How many employees the last read showed that was complete and believed."""
         query = (
@@ -107,10 +124,19 @@ class Runs:
             old.c.employee_number == plan_items.c.employee_number,
             func.coalesce(old.c.field, "") == func.coalesce(plan_items.c.field, ""),
         )
+        # Whoever waits for his employee number has none to be known by.
+        known_person = exists().where(
+            old.c.tenant == self._tenant,
+            old.c.plan_id == (previous or ""),
+            old.c.kind == plan_items.c.kind,
+            old.c.person_id == plan_items.c.person_id,
+            old.c.employee_number.is_(None),
+            plan_items.c.employee_number.is_(None),
+        )
         query = (
             select(func.count())
             .select_from(plan_items)
-            .where(plan_items.c.tenant == self._tenant, plan_items.c.plan_id == plan_id, ~known)
+            .where(plan_items.c.tenant == self._tenant, plan_items.c.plan_id == plan_id, ~known, ~known_person)
         )
         return self._connection.execute(query).scalar_one()
 
@@ -131,4 +157,6 @@ def _run(row: Row[Any]) -> Run:
         at_work=row.at_work,
         stopped=row.stopped,
         is_whole=row.is_whole,
+        is_complete=row.by_kind is not None,
+        applied=row.applied,
     )

@@ -78,8 +78,10 @@ class Scopes:
         )
         return marked.rowcount == 1
 
-    def settle(self, person_id: PersonId, *, state: State, reason: Reason | None, detail: str | None) -> None:
-        """Take the mark away, and say how far the person is now."""
+    def settle(
+        self, person_id: PersonId, *, state: State, reason: Reason | None, detail: str | None, gives_back: bool
+    ) -> None:
+        """Take the mark away, say how far the person is now, and perhaps give the lease back."""
         self._connection.execute(
             update(people)
             .where(people.c.tenant == self._tenant, people.c.id == person_id)
@@ -92,6 +94,7 @@ class Scopes:
                 due_since=None,
                 due_at=None,
                 attempts=0,
+                **({"lease": None, "leased_until": None} if gives_back else {}),
             )
         )
 

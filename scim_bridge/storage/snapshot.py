@@ -12,8 +12,11 @@ from scim_bridge.domain.canonical import canonical
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee
 from scim_bridge.domain.employment import Employment
 from scim_bridge.storage.sql import upsert
-from scim_bridge.storage.tables import people, plan_items, reconcile_runs, snapshot
+from scim_bridge.storage.tables import adoption_runs, people, plan_items, reconcile_runs, snapshot
 from scim_bridge.storage.values import from_stored, to_stored
+
+MOST_ALIKE = 10
+"""Employees who share a phone or an e-mail address are told up to here: hundreds may have the switchboard's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,37 @@ class Snapshot:
         )
         return self._connection.execute(query.limit(1)).scalar_one_or_none()
 
+    def similar_numbers(self, numbers: Iterable[str]) -> dict[str, list[str]]:
+        """The same for several numbers; one that no other is similar to is missing."""
+        wanted: dict[str, list[str]] = {}
+        for number in numbers:
+            wanted.setdefault(number_key(number), []).append(number)
+        query = select(snapshot.c.employee_number, snapshot.c.number_key).where(
+            self._mine(), snapshot.c.number_key.in_(list(wanted))
+        )
+        similar: dict[str, list[str]] = {}
+        for row in self._connection.execute(query.order_by(snapshot.c.employee_number)):
+            for number in wanted[row.number_key]:
+                if number != row.employee_number:
+                    similar.setdefault(number, []).append(row.employee_number)
+        return similar
+
+    def linked_among(self, numbers: Iterable[str]) -> frozenset[str]:
+        """Those of these employees whom a person is linked to."""
+        query = select(people.c.employee_number).where(
+            people.c.tenant == self._tenant, people.c.employee_number.in_(list(numbers))
+        )
+        return frozenset(row.employee_number for row in self._connection.execute(query))
+
     def unlinked_with(self, phone: str | None, email: str | None, *, but: str | None) -> list[FoundEmployee]:
         """Employees whom no person is linked to, with this phone or e-mail address, under another number."""
+        return self._with(phone, email, snapshot.c.employee_number != (but or ""), ~self._is_linked())
+
+    def look_alikes(self, phone: str | None, email: str | None) -> list[FoundEmployee]:
+        """Employees with this phone or e-mail address, linked or not."""
+        return self._with(phone, email)
+
+    def _with(self, phone: str | None, email: str | None, *which: ColumnElement[bool]) -> list[FoundEmployee]:
         keys = [
             column == key
             for column, key in (
@@ -80,9 +112,9 @@ class Snapshot:
             return []
         query = (
             select(snapshot.c.employee_number, snapshot.c.found)
-            .where(self._mine(), or_(*keys), snapshot.c.employee_number != (but or ""), ~self._is_linked())
+            .where(self._mine(), or_(*keys), *which)
             .order_by(snapshot.c.employee_number)
-            .limit(10)
+            .limit(MOST_ALIKE)
         )
         return [_found(row.employee_number, row.found) for row in self._connection.execute(query)]
 
@@ -140,9 +172,11 @@ class Snapshot:
             reconcile_runs.c.finished_at.is_(None),
             reconcile_runs.c.started_at >= before,
         )
-        self._connection.execute(
-            delete(snapshot).where(snapshot.c.tenant == self._tenant, snapshot.c.run_id.not_in(alive))
+        adopting = select(adoption_runs.c.id).where(
+            adoption_runs.c.tenant == self._tenant, adoption_runs.c.started_at >= before
         )
+        is_dead = and_(snapshot.c.run_id.not_in(alive), snapshot.c.run_id.not_in(adopting))
+        self._connection.execute(delete(snapshot).where(snapshot.c.tenant == self._tenant, is_dead))
 
     def _mine(self) -> ColumnElement[bool]:
         return and_(snapshot.c.tenant == self._tenant, snapshot.c.run_id == self._run_id)

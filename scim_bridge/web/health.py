@@ -12,6 +12,7 @@ from scim_bridge.logs import get_logger
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.runs import Run, Runs
 from scim_bridge.storage.schema import require_current
 from scim_bridge.web.insiders import is_insider
 
@@ -49,6 +50,7 @@ def health_blueprint(
                     }
                     for name in tenants
                 }
+                runs = {name: _run(Runs(connection, name).last(), now) for name in tenants}
                 breakers = {name: _breaker(breaker) for name, breaker in known.items()}
         except SchemaOutdated as error:
             return _answer("not ready", str(error), 503, insider=insider)
@@ -57,7 +59,7 @@ def health_blueprint(
             return _answer("not ready", "the database can't be written to", 503, insider=insider)
         if not insider:
             return jsonify(status="ready"), 200
-        return jsonify(status="ready", database="ok", outbox=figures, breaker=breakers), 200
+        return jsonify(status="ready", database="ok", outbox=figures, breaker=breakers, reconcile=runs), 200
 
     return blueprint
 
@@ -76,6 +78,23 @@ def _breaker(breaker: Breaker) -> dict[str, object]:
         "why": breaker.why,
         "next_probe": _shown(breaker.next_probe_at),
         "quiet_until": _shown(breaker.quiet_until),
+    }
+
+
+def _run(run: Run | None, now: datetime) -> dict[str, object] | None:
+    """The last run of `reconcile` about everybody; None before there was one."""
+    if run is None:
+        return None
+    return {
+        "plan": run.plan_id,
+        "started_at": _shown(run.started_at),
+        "finished_at": _shown(run.finished_at),
+        "age_seconds": round((now - run.started_at).total_seconds(), 3),
+        "exit": run.exit,
+        "people": run.people,
+        "in_sync": run.in_sync,
+        "by_kind": dict(run.by_kind),
+        "applied": run.applied,
     }
 
 

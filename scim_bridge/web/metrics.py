@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.domain.delivery_state import HELD, Reason
+from scim_bridge.domain.drift import Kind
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.figures import RECENT_SECONDS, Figures, figures_of
@@ -99,6 +100,7 @@ class _Collector(Collector):
             [((name,), int(figures.is_paused or name in self._paused)) for name, figures in of.items()],
         )
         yield from _of_calls(of)
+        yield from _of_runs(of)
         yield _gauge(
             "token_expires_seconds",
             "Until the last token that Entra can sign in with ends; missing where one never ends.",
@@ -127,6 +129,37 @@ def _of_calls(of: Mapping[str, Figures]) -> Iterator[Metric]:
         ["tenant", "operation", "quantile"],
         [((name, what, str(q)), each.quantile(q)) for name, what, each in calls for q in QUANTILES],
     )
+
+
+def _of_runs(of: Mapping[str, Figures]) -> Iterator[Metric]:
+    """`reconcile`: its last run about everybody. Before there was one, the figures are missing."""
+    runs = [(name, figures.reconciled) for name, figures in of.items()]
+    yield _gauge(
+        "reconcile_age_seconds",
+        "How long ago the last run of reconcile began that compared everybody.",
+        ["tenant"],
+        [((n,), f.reconciled_seconds) for n, f in of.items() if f.reconciled_seconds is not None],
+    )
+    yield _gauge(
+        "reconcile_exit",
+        "How the last run ended: 0 in sync or repaired, 2 something differs, 3 stopped by a guard, 1 an error.",
+        ["tenant"],
+        [((n,), f.reconcile_exit) for n, f in of.items() if f.reconcile_exit is not None],
+    )
+    yield _gauge(
+        "reconcile_found",
+        "Differences that it found, by kind; what it repaired of them is among them.",
+        ["tenant", "kind"],
+        [((n, kind.value), run.by_kind.get(kind.value, 0)) for n, run in runs if run is not None for kind in Kind],
+    )
+    for what, text in (
+        ("people", "People whom it compared."),
+        ("in_sync", "Those of them of whom nothing differed."),
+        ("applied", "Differences that it repaired."),
+    ):
+        yield _gauge(
+            f"reconcile_{what}", text, ["tenant"], [((n,), getattr(run, what)) for n, run in runs if run is not None]
+        )
 
 
 def _gauge(name: str, text: str, labels: list[str], values: Iterable[tuple[tuple[str, ...], float]]) -> Metric:

@@ -142,14 +142,14 @@ def test_an_employee_who_is_linked_is_not_given_away(run: Run, world: World, dat
 @pytest.mark.parametrize(
     "words",
     [
-        [],
         ["--accept"],
         ["--accept", "1042"],
         ["--accept", "1042", "a@b.example", "c"],
         ["--accept", "1042", " "],
         ["--accept", "..", "a@b.example"],
         ["--accept", "", "a@b.example"],
-        ["--apply"],
+        ["--decisions", "nowhere.csv"],
+        ["--format", "csv"],
         ["--accept", "1042", "a@b.example", "--tenant", "nowhere"],
     ],
     ids=" ".join,

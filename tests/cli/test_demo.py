@@ -233,7 +233,11 @@ def test_the_demo_runs_by_itself_and_everything_agrees(tmp_path: Path):
     assert "\x1b" not in result.stdout
     assert len(re.findall(r"^ +\d [A-Z][a-z ]+ .* ✓ ", result.stdout, re.MULTILINE)) == len(ACTS)
     assert "7 of 7 people are alike in every field" in result.stdout
-    assert "Nobody was hired twice: 6 creations for 6 new colleagues; 9 employees" in result.stdout
+    assert "Nobody was hired twice: 6 creations for 6 new colleagues; 10 employees" in result.stdout
+    assert re.search(r"- the login is open and should be closed  \(edited in Ditio\)", result.stdout)
+    assert re.search(r"~ workTitle is \"Direktør\", wanted \".+\"  \(edited in Ditio\)", result.stdout)
+    assert "Found and named: 1 should-be-inactive, 1 field, 3 unmanaged. 2 repaired" in result.stdout
+    assert "Run again: 7 of 7 people in sync." in result.stdout
     assert "not one DELETE or PUT" in result.stdout
     assert result.stdout.endswith("Everything agrees.\n")
     assert [each.name for each in tmp_path.iterdir()] == ["scim-bridge.toml"]

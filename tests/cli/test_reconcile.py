@@ -148,6 +148,27 @@ def test_the_html_report_is_whole_and_escaped(run: Run, world: World, ditio: dic
     assert text.endswith("</html>\n")
     assert "<script" not in text
     assert "http" not in text
+    assert "url(" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
+def test_the_html_report_is_by_person_and_says_what_becomes_of_each_row(run: Run, world: World, ditio: dict[str, str]):
+    """For a screen, a phone and paper; what was repaired is said to be, and so is what nobody repairs."""
+    world.employee("1042").work_title = "Sjef"
+    world.ditio.plant("77", phone="+4790000077")
+
+    plan, applied = (run("reconcile", *words, "--format", "html", **ditio).stdout for words in ([], ["--apply"]))
+
+    person = '<th scope="rowgroup" colspan="4">Kari.Nordmann@contractor.example, employee 1042</th>'
+    for text in (plan, applied):
+        assert 'name="viewport"' in text
+        assert "@media print" in text
+        assert text.count("<tbody>") == text.count("</tbody>") == 2
+        assert text.index(person) < text.index("~ field") < text.index("employee 77") < text.index("· unmanaged")
+        assert "<td>only listed: no SCIM user claims this employee: left alone</td>" in text
+    assert "<td>repaired by --apply</td>" in plan
+    assert "<p>1 repaired, 0 skipped.</p>" in applied
+    assert "<td>repaired</td>" in applied
 
 
 def test_an_empty_answer_is_exit_3_with_figure_and_way_on(run: Run, world: World, ditio: dict[str, str]):

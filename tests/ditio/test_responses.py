@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scim_bridge.ditio.responses import employee_of, employees_of, rows_of
+from scim_bridge.ditio.responses import employee_of, rows_of
 from scim_bridge.ditio.wording import camel_case
 
 KARI = {"employeeNumber": "1042"}
@@ -29,13 +29,12 @@ def test_what_is_no_employee_is_not_taken_for_one(body):
     "body", [[KARI, OLA], {"items": [KARI, OLA]}, {"Data": {"results": [KARI, OLA, 7]}, "total": 2}]
 )
 def test_several_are_unwrapped(body):
-    assert employees_of(body) == [KARI, OLA]
+    assert rows_of(body) == [KARI, OLA]
 
 
 def test_no_list_is_not_an_empty_list():
     assert rows_of({"data": {"items": []}}) == []
     assert rows_of({"data": {"message": "wait"}}) is None
-    assert employees_of({"data": {"message": "wait"}}) == []
 
 
 @pytest.mark.parametrize(

@@ -5,18 +5,21 @@ from datetime import date
 
 import pytest
 
+from scim_bridge.delivery import drift_planning
 from scim_bridge.delivery.reconcile import Report, Request
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import HandsOff
-from scim_bridge.errors import TransientError
+from scim_bridge.errors import NotFound, TransientError
 from scim_bridge.sandbox.employee import SandboxEmployment
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.sandbox.style import Style, documented_styles
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.hands_off import PutAside
+from scim_bridge.storage.pauses import Pauses
 from scim_bridge.storage.people import People
+from scim_bridge.storage.runs import Runs
 from tests.conftest import Clock
 from tests.world import DITIO, World, a_user
 
@@ -645,3 +648,134 @@ def test_a_person_put_aside_is_listed_and_left_alone(world: World, kari: EntraUs
     assert found.told == [("field", "1001", "workTitle", "edited-in-ditio")]
     assert "hands are off" in (found.items[0].listed or "")
     assert (found.exit, world.sent()) == (0, [])
+
+
+def test_while_it_is_paused_nothing_is_sent_and_nobody_is_marked(world: World, kari: EntraUser):
+    """D4: the plan shows what would be; `--apply` skips its rows and names the pause; afterwards it can be applied."""
+    world.employee("1001").work_title = "Sjef"
+    with world.database.write() as connection:
+        Pauses(connection, "default", world.clock()).pause()
+
+    found = reconcile(world, apply=True)
+
+    assert found.told == [("field", "1001", "workTitle", "edited-in-ditio")]
+    assert (found.exit, found.skipped) == (2, [("workTitle", "deliveries are paused: `outbox resume` first")])
+    assert world.state(kari) == ("delivered", None)
+    with world.database.write() as connection:
+        assert Pauses(connection, "default", world.clock()).resume() == 0
+    assert reconcile(world, apply=True, plan_id=found.report.run.id).exit == 0
+    assert world.employee("1001").work_title == "Maskinfører"
+
+
+def test_a_plan_that_was_not_made_to_its_end_is_none(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Q4, Q5: of half a plan no guard can tell how much it would end."""
+    hires(world)
+    world.employee("1001").work_title = "Sjef"
+    monkeypatch.setattr(drift_planning, "BATCH", 1)
+    reconciliation = world.parts.reconciliations["default"]
+
+    def dies(stage: str, done: int, total: int | None) -> None:
+        if stage == "comparing" and done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reconciliation.run(Request(), dies)
+    with world.database.read() as connection:
+        (run,) = Runs(connection, "default").list()
+
+    with pytest.raises(NotFound, match="was never finished"):
+        reconcile(world, apply=True, plan_id=run.id, force=True)
+    assert (run.exit, world.sent()) == (1, [])
+    assert reconcile(world).exit == 2
+
+
+def test_one_person_is_read_alone(world: World, kari: EntraUser):
+    """`--person` asks for one employee; Ditio's list is not read, and nothing is concluded about the company."""
+    world.employee("1001").work_title = "Sjef"
+    world.ditio.plant("77", email="person1001@contractor.example", phone="+4790000077")
+
+    found = reconcile(world, person="1001", apply=True)
+
+    assert found.told == [("field", "1001", "workTitle", "edited-in-ditio")]
+    assert (found.exit, found.report.run.people) == (0, 1)
+    assert [call for call in world.ditio.calls("GET") if call.path.endswith("/employees")] == []
+    assert world.employee("1001").work_title == "Maskinfører"
+    world.ditio.company.employees.pop("1002")
+    assert reconcile(world, person="1002").told == [("missing", "1002", "employeeNumber", "edited-in-ditio")]
+
+
+def test_one_person_who_was_renumbered_is_found(world: World, kari: EntraUser):
+    """P5: by phone or e-mail, where he is under neither number."""
+    world.ditio.company.change_number("1001", "9001")
+
+    found = reconcile(world, person="person1001@contractor.example")
+
+    assert found.told == [("renumbered", "1001", "employeeNumber", "renumbered")]
+    assert found.items[0].found == "9001"
+
+
+def test_one_person_who_is_linked_to_nobody_is_read_by_the_wanted_number(world: World):
+    """P5, H1: an employee with his number whom he was not linked to."""
+    world.ditio.plant("1070", "Ola", "Li", "+4740000000")
+    world.restarts_with(delivery={"on_refused": "park"})
+    world.provisions(person(1070))
+    world.clock.passes(hours=1)
+
+    assert ("unmanaged", "1070", None, "created-outside") in reconcile(world, person="1070").told
+
+
+def test_live_provisioning_goes_on_between_reading_and_repairing(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Q3: what Entra says meanwhile reaches Ditio, and no older plan undoes it; the rows of others are repaired."""
+    people = hires(world, 4)
+    for number in ("1001", "1002", "1003"):
+        world.employee(number).work_title = "Sjef"
+    newcomer = person(1050)
+
+    def meanwhile(stage: str, done: int, total: int | None) -> None:
+        if stage == "reading Ditio":
+            world.provisions(newcomer)  # Hired when the list was read already.
+            world.changes(people[3], department="Tunnel")
+        if stage == "repairing" and done == 1:
+            world.changes(people[1], job_title="Formann")
+            world.changes(people[2], account_enabled=False)
+
+    reconciliation = world.parts.reconciliations["default"]
+    report = reconciliation.run(Request(apply=True), meanwhile)
+
+    skipped = [why for why in report.outcomes.values() if why]
+    assert (report.applied, skipped) == (1, ["Entra moved: it said something since the plan was made"] * 2)
+    assert [world.employee(str(1001 + n)).work_title for n in range(3)] == ["Maskinfører", "Formann", "Maskinfører"]
+    assert world.employee("1003").disabled
+    assert world.employee("1004").employment.department == "Tunnel"
+    assert world.employee("1050").created_count == 1
+    world.clock.passes(hours=1)
+    assert reconcile(world).told == []
+
+
+def test_a_plan_that_is_applied_twice_at_once_is_repaired_once(world: World, kari: EntraUser):
+    """Q5: what the other run has repaired is repaired, and no skipped row of either."""
+    for number in ("1001", "1002"):
+        world.employee(number).work_title = "Sjef"
+    plan = reconcile(world).report.run.id
+    others: list[Found] = []
+
+    def meanwhile(stage: str, done: int, total: int | None) -> None:
+        if stage == "repairing" and done == 1:
+            others.append(reconcile(world, apply=True, plan_id=plan))
+
+    report = world.parts.reconciliations["default"].run(Request(apply=True, plan_id=plan), meanwhile)
+
+    assert [(each.exit, each.report.applied) for each in others] == [(0, 1)]
+    assert (report.exit, set(report.outcomes.values())) == (0, {None})
+    assert len(world.sent()) == 2
+
+
+def test_whoever_was_repaired_is_free_at_once(world: World, kari: EntraUser):
+    """D1, Q3: the lease is given back with the last row, so that Entra's next change waits for nobody."""
+    world.employee("1001").work_title = "Sjef"
+    assert reconcile(world, apply=True).exit == 0
+
+    world.changes(kari, department="Tunnel")
+
+    assert world.state(kari) == ("delivered", None)
+    assert world.employee("1001").employment.department == "Tunnel"

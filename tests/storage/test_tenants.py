@@ -1,6 +1,7 @@
 """Two companies in one database, with the same ids, numbers and names: none reads or changes the other's (P3)."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from scim_bridge.domain.documents import UserId
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee
 from scim_bridge.domain.employment import Days
+from scim_bridge.domain.pairing import By, Pair, Proposal
 from scim_bridge.domain.person import Claim, ClaimKind, Creating, HandsOff, Person, PersonId, Standing, Taking
 from scim_bridge.storage.access_tokens import AccessTokens
 from scim_bridge.storage.acknowledged import Acknowledgements
@@ -23,6 +25,7 @@ from scim_bridge.storage.excerpt import excerpt_of
 from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox, Status
+from scim_bridge.storage.pairs import Pairs, forget_abandoned
 from scim_bridge.storage.people import People, user_names
 from scim_bridge.storage.permissions import Permissions
 from scim_bridge.storage.plan_items import PlanItems
@@ -55,6 +58,8 @@ def companies(database: Database, clock: Clock) -> Database:
 
 
 DRIFT = Drift(Kind.field, Cause.edited_in_ditio, NUMBER, NAME, "phone", PHONE, "+4799999999", PHONE, person_id=KARI)
+
+PAIR = Pair(KARI, NAME, 1, Proposal(NUMBER, By.number))
 
 
 def fill(database: Database, clock: Clock, tenant: str) -> None:
@@ -97,6 +102,9 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
         items.settle([(0, None)], now)
         found = FoundEmployee(NUMBER, {Field.phone: PHONE})
         Snapshot(connection, tenant, "run").add([Seen(found, None, "phone", "digest")])
+        pairs = Pairs(connection, tenant, "run")
+        pairs.begin(now=now)
+        pairs.add([PAIR])
         Schedules(connection, tenant, now).take("reconcile", "us", every_seconds=60, alive_seconds=30)
         Resources(connection, tenant).add(a_resource(now))
     Secrets(database).of(tenant, "cursors")
@@ -135,8 +143,19 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "begin": lambda c, now: Runs(c, OURS).begin("another", "another", now=now, is_whole=False),
     "finish": lambda c, now: Runs(c, OURS).finish("run", now=now, exit=0),
     "note": lambda c, now: Runs(c, OURS).note("run", people=9),
-    "settle_rows": lambda c, now: PlanItems(c, OURS, "run").settle([(0, "moved")], now),
+    "settle_rows": lambda c, now: PlanItems(c, OURS, "run").settle([(1, "moved")], now),
     "drop": lambda c, now: Snapshot(c, OURS, "run").drop(),
+    "pairs that are added": lambda c, now: Pairs(c, OURS, "run").add([replace(PAIR, revision=2)]),
+    "contended pairs": lambda c, now: (
+        Pairs(c, OURS, "run").add([replace(PAIR, person_id=PER)]),
+        Pairs(c, OURS, "run").dispute_contended("both ask"),
+    ),
+    "a disputed pair": lambda c, now: Pairs(c, OURS, "run").dispute(PAIR, "why"),
+    "a decided pair": lambda c, now: Pairs(c, OURS, "run").decide(replace(PAIR, person_id=PER), why_not_others="no"),
+    "a skipped pair": lambda c, now: Pairs(c, OURS, "run").skip(PAIR),
+    "the end of adopting": lambda c, now: Pairs(c, OURS, "run").end(),
+    "abandoned adoptions": lambda c, now: forget_abandoned(c, OURS, now + HOUR),
+    "a new adoption": lambda c, now: Pairs(c, OURS, "another").begin(now=now),
     "stay_alive": lambda c, now: Schedules(c, OURS, now).stay_alive("reconcile", "us", 900),
     "done": lambda c, now: Schedules(c, OURS, now).done("reconcile", "us"),
     "suspect": lambda c, now: Breakers(c, OURS, now).suspect((PER,)),
@@ -272,8 +291,26 @@ def test_a_plan_is_ones_own(companies: Database):
         Snapshot(connection, OURS, "run").drop()
         assert Snapshot(connection, OURS, "run").count() == 0
         assert Snapshot(connection, THEIRS, "run").count() == 1
+        ours = Snapshot(connection, OURS, "run")
+        assert (ours.look_alikes(PHONE, None), ours.similar_numbers(["01042"])) == ([], {})
+        assert Snapshot(connection, "another", "run").linked_among([NUMBER]) == frozenset()
         assert [run.id for run in Runs(connection, THEIRS).list()] == ["run"]
         assert [item.employee_number for item in PlanItems(connection, OURS, "run").all()] == [NUMBER]
+
+
+def test_a_pair_is_ones_own(companies: Database):
+    """P1, and design section 10: nobody is paired by what another company's run has found."""
+    with companies.write() as connection:
+        ours, theirs = Pairs(connection, OURS, "run"), Pairs(connection, THEIRS, "run")
+        ours.dispute(PAIR, "why")
+        assert (ours.count_exact(), ours.is_any_disputed(), list(ours.exact())) == (0, True, [])
+        assert (theirs.count_exact(), theirs.is_any_disputed(), list(theirs.exact())) == (1, False, [PAIR])
+        theirs.skip(PAIR)
+        assert not ours.is_skipped(KARI, NUMBER)
+        theirs.decide(PAIR, why_not_others="no")
+        assert ours.decided_for(NUMBER) is None
+        ours.end()
+        assert (ours.of_person(KARI), list(ours.disputed()), ours.exact_after("", 9)) == ([], [], [])
 
 
 def test_a_breaker_is_ones_own(companies: Database, clock: Clock):

@@ -6,6 +6,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from werkzeug.test import TestResponse
 
+from scim_bridge.delivery.reconcile import Request
+from scim_bridge.errors import CredentialsRefused
 from scim_bridge.sandbox.directory import EntraUser
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.storage.database import Database
@@ -116,3 +118,41 @@ def test_nothing_in_it_names_a_person(world: World):
 
     for secret in (user.user_principal_name, "98765432", user.surname, user.employee_id):
         assert secret not in text
+
+
+def test_the_last_run_of_reconcile(world: World, clock: Clock):
+    """Q4: its age, how it ended, and what it found; a run about one person or one kind is none, an error has no age."""
+    client, reconciliation = world.app.test_client(), world.parts.reconciliations["default"]
+    world.provisions(a_user())
+    before = figures(client.get("/metrics", environ_base=HERE))
+    assert not any(name.startswith("reconcile_") for name, *_ in before)
+    assert client.get("/readyz", environ_base=HERE).json["reconcile"] == {"default": None}  # type: ignore[index]
+    clock.passes(minutes=10)
+    world.employee("1042").work_title = "Sjef"
+    run = reconciliation.run(Request()).run
+    clock.passes(minutes=10)
+    reconciliation.run(Request(person="1042"))
+    world.ditio.forbidden = True
+    with pytest.raises(CredentialsRefused):
+        reconciliation.run(Request())
+
+    found = figures(client.get("/metrics", environ_base=HERE))
+
+    assert found["reconcile_age_seconds", "default"] == 600
+    assert found["reconcile_exit", "default"] == 1
+    assert (found["reconcile_found", "field", "default"], found["reconcile_found", "missing", "default"]) == (1, 0)
+    assert [found[f"reconcile_{name}", "default"] for name in ("people", "in_sync", "applied")] == [1, 0, 0]
+    world.ditio.forbidden = False
+    clock.passes(minutes=1)
+    run = reconciliation.run(Request(apply=True)).run
+    assert client.get("/readyz", environ_base=HERE).json["reconcile"]["default"] == {  # type: ignore[index]
+        "plan": run.id,
+        "started_at": "2026-03-02T08:21:00Z",
+        "finished_at": "2026-03-02T08:21:00Z",
+        "age_seconds": 0,
+        "exit": 0,
+        "people": 1,
+        "in_sync": 0,
+        "by_kind": {"field": 1},
+        "applied": 1,
+    }

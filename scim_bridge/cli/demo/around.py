@@ -63,6 +63,7 @@ def _to_try(cast: Cast) -> Iterable[tuple[str, str]]:
     return [
         (f"{command} people show {cast.adopted.employee_id}", "one person from both sides, with the history"),
         (f"{command} outbox list", "who waits, and why: nobody now"),
+        (f"{command} reconcile", "everybody compared with Ditio: what differs, and why"),
         (f"{command} token list", "who may provision"),
         ('curl -s -H "Authorization: Bearer $TOKEN" "$BRIDGE/Users?count=1"', "a person, as Entra reads it"),
         (f"curl -s -d '{unavailable}' \"$DITIO/_sandbox/faults\"", "take Ditio down"),

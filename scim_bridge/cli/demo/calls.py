@@ -37,6 +37,9 @@ class Check:
     quote: str | None = None
     """The bridge's own words about it."""
 
+    sums_up: bool = False
+    """Whether it says what the act came to; else the last check of the act does."""
+
 
 def kind_of(call: Recorded) -> str:
     """The kind of a call; what Ditio did not answer is `failed`, whatever it was."""

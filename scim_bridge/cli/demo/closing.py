@@ -52,7 +52,8 @@ def _rows(played: Sequence[Played]) -> list[list[Text]]:
 def _outcome(played: Played) -> str:
     """The first thing that is wrong, else what the act came to."""
     wrong = [check.text for check in played.checks if not check.ok]
-    return wrong[0] if wrong else played.checks[-1].text
+    summary = next((check.text for check in played.checks if check.sums_up), played.checks[-1].text)
+    return wrong[0] if wrong else summary
 
 
 def _counted(counts: Counter[str]) -> Text:
@@ -88,7 +89,7 @@ def _final_checks(scene: Scene, found: Sequence[Difference]) -> list[Check]:
         ),
         Check(
             untouched,
-            f"Whom Entra does not know was left alone in Ditio: {' and '.join(each.name for each in cast.strangers)}.",
+            f"Whom Entra does not know was left alone in Ditio: {_listed([each.name for each in cast.strangers])}.",
         ),
         Check(
             all(status < 300 or status == 409 for status in scene.statuses),
@@ -96,6 +97,10 @@ def _final_checks(scene: Scene, found: Sequence[Difference]) -> list[Check]:
             f"{', '.join(f'{count} × {status}' for status, count in sorted(scene.statuses.items()))}.",
         ),
     ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]])
 
 
 def _show_differences(stage: Stage, found: Sequence[Difference]) -> None:

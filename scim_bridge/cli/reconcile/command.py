@@ -57,7 +57,12 @@ class Reconcile(click.Group):
 @click.option("--plan", "plan_id", metavar="ID", help="Repair this plan, which you have read, as it is.")
 @click.option("--force", is_flag=True, help="Repair that plan although a guard stopped it.")
 @click.option("--only", type=click.Choice([kind.value for kind in Kind]), help="Only differences of this kind.")
-@click.option("--person", metavar="N", help="Only this person, by employee number or user name.")
+@click.option(
+    "--person",
+    metavar="N",
+    help="Only this person, by number or user name. He is read alone: employees whom nobody claims, and doubles, are "
+    "found by a whole run only.",
+)
 @click.option(
     "--format",
     type=click.Choice(["text", "json", "html", "csv"]),

@@ -1,34 +1,26 @@
 """The report of `reconcile` as text, JSON, CSV or HTML, written row by row: a plan may be as long as the company."""
 
-import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from html import escape
-from io import StringIO
 from typing import Literal
 
 import click
 
-from scim_bridge.cli.output import shown
+from scim_bridge.cli.csv_cells import cell, csv_line
 from scim_bridge.cli.paragraphs import paragraph
+from scim_bridge.cli.reconcile.html import html_pieces
 from scim_bridge.delivery.reconcile import Reconciliation, Report
-from scim_bridge.domain.drift import Drift, Kind
-from scim_bridge.plan.render import CAUSES, Line, lines, summary, what
+from scim_bridge.domain.drift import Drift
+from scim_bridge.plan.render import Line, lines, summary
 
 ReportFormat = Literal["text", "json", "html", "csv"]
 
 COLUMNS = ("kind", "employee_number", "user_name", "field", "wanted", "found", "acknowledged", "cause")
 
 _COLOURS: Mapping[str | None, str] = {"-": "red", "+": "green", "~": "yellow", "!": "magenta"}
-
-_STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;margin:2rem;color:#222;background:#fff}table{border-collapse:collapse}"
-    "th,td{text-align:left;padding:.3rem .8rem;border-bottom:1px solid #ddd;vertical-align:top}"
-    "tr.loud td{background:#fdecea}.quiet{color:#666}"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +39,7 @@ class Printed:
             case "csv":
                 return self._csv()
             case "html":
-                return self._html()
+                return html_pieces(self.report, self._items(), self.tenant)
             case _:
                 return self._text(coloured)
 
@@ -77,9 +69,9 @@ class Printed:
         yield "]}\n"
 
     def _csv(self) -> Iterator[str]:
-        yield _csv_line(COLUMNS)
+        yield csv_line(COLUMNS)
         for item in self._items():
-            yield _csv_line([_cell(value) for value in _row(item).values()])
+            yield csv_line([cell(value) for value in _row(item).values()])
 
     def _text(self, coloured: bool) -> Iterator[str]:
         run, report = self.report.run, self.report
@@ -101,23 +93,6 @@ class Printed:
         elif report.stopped is None and any(item.may_be_repaired(reviewed=True) for item in self._items()):
             yield "Nothing was sent. To repair what this plan shows, missing employees included:"
             yield f"  scim-bridge reconcile --apply --plan {plan}"
-
-    def _html(self) -> Iterator[str]:
-        run = self.report.run
-        yield (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Reconciliation</title>'
-            f"<style>{_STYLE}</style></head><body><h1>Entra and Ditio</h1>"
-            f"<p>{escape(summary(run.people, run.in_sync, run.by_kind, run.new))}</p>"
-            f'<p class="quiet">Plan {escape(run.id)}, {run.started_at:%Y-%m-%d %H:%M} UTC, company '
-            f"{escape(self.tenant)}</p>"
-        )
-        yield "<table><tr><th>Person</th><th>Employee</th><th>Difference</th><th>Cause</th><th></th></tr>\n"
-        for item in self._items():
-            loud = ' class="loud"' if item.kind is Kind.should_be_inactive else ""
-            outcome = self.report.outcomes.get(_place(item), item.listed)
-            cells = (item.user_name, item.employee_number, what(item), CAUSES[item.cause.value], outcome)
-            yield f"<tr{loud}>{''.join(f'<td>{escape(shown(cell))}</td>' for cell in cells)}</tr>\n"
-        yield "</table></body></html>\n"
 
 
 def _styled(text: str, line: Line) -> str:
@@ -149,16 +124,3 @@ def _row(item: Drift) -> dict[str, object]:
 
 def _plain(value: object) -> object:
     return value.isoformat() if isinstance(value, date) else value
-
-
-def _cell(value: object) -> str:
-    """A value in a CSV file; whatever a spreadsheet would take for a formula is marked as text."""
-    text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    is_formula = text.startswith(("=", "@", "\t", "\r")) or (text[:1] in "+-" and not text[1:].isdigit())
-    return f"'{text}" if text and is_formula else text
-
-
-def _csv_line(cells: Iterable[str]) -> str:
-    buffer = StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
-    return buffer.getvalue()

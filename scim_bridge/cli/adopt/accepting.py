@@ -1,85 +1,40 @@
-"""`scim-bridge adopt`: an operator says which user an employee of Ditio's is (rule H1)."""
+"""`adopt --accept`: an operator says which user an employee of Ditio's is (rule H1)."""
 
 from datetime import datetime
-from typing import Any, NoReturn
 
-import click
 from sqlalchemy import Connection
 
-from scim_bridge.bootstrap import build_rules
-from scim_bridge.cli.context import Options
-from scim_bridge.cli.output import tenant_option
+from scim_bridge.cli.adopt.usage import wrong
 from scim_bridge.delivery.tenant import wish_of
 from scim_bridge.domain.employee import EmployeeNumber, Field
 from scim_bridge.errors import BridgeError
 from scim_bridge.mapping.rules import Rules
 from scim_bridge.mapping.values import Unusable, value_of
+from scim_bridge.storage.database import Database
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People, Record, user_names
 from scim_bridge.storage.permissions import Permissions
 
-WHAT_TO_WRITE = "write `scim-bridge adopt --accept EMPLOYEE_NUMBER USER_NAME`"
 
+def accept(database: Database, tenant: str, rules: Rules, number: str, user_name: str) -> str:
+    """Record a one-time permission, and make a stored person due. What became of it, in words.
 
-class WrongUsage(click.UsageError):
-    """Wrong usage is exit code 1 here: 2 says that there are disputes (design, section 5)."""
-
-    exit_code = 1
-
-
-class WrongUsageFails(click.Command):
-    """A command whose wrong usage is exit code 1, whoever finds it out."""
-
-    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
-        """Read the words of the command line."""
-        try:
-            return super().make_context(info_name, args, *rest, **extra)
-        except click.UsageError as error:
-            _wrong(error.format_message(), error.ctx)
-
-
-def _wrong(message: str, ctx: click.Context | None = None) -> NoReturn:
-    raise WrongUsage(f"{message.rstrip('.')}: {WHAT_TO_WRITE}", ctx)
-
-
-@click.command(cls=WrongUsageFails, options_metavar="--accept EMPLOYEE_NUMBER USER_NAME [OPTIONS]")
-@click.option(
-    "--accept",
-    nargs=2,
-    metavar="EMPLOYEE_NUMBER USER_NAME",
-    help="Allow this user to take this employee, once: although phone, e-mail, birth date and name do not agree.",
-)
-@tenant_option
-@click.pass_obj
-def adopt(options: Options, accept: tuple[str, str] | None, tenant: str) -> None:
-    """Say which user an employee of Ditio's is, where the two sides do not agree.
-
-    A user who is stored is due at once; one whom Entra could not create is linked at its next try. The permission
-    ends when it is used, or after 30 days.
-
-    \b
-    Examples:
-      scim-bridge adopt --accept 1042 kari.nordmann@contractor.example
+    :raises BridgeError: it would be of no use; nothing was recorded.
     """
-    if accept is None:
-        _wrong("nothing to accept", click.get_current_context())
-    rules = build_rules(options.settings)
-    number, user_name = _number(accept[0], rules), accept[1].strip()
-    if not user_name:
-        _wrong("an empty user name", click.get_current_context())
-    with options.database() as database, database.write() as connection:
-        said = _accept(connection, tenant, number, user_name, rules, database.now(connection))
-    # Nothing else is printed: standard output is for the pairs.
-    click.echo(said, err=True)
+    usable, name = _number(number, rules), user_name.strip()
+    if not name:
+        wrong("an empty user name")
+    with database.write() as connection:
+        return _accept(connection, tenant, usable, name, rules, database.now(connection))
 
 
 def _number(text: str, rules: Rules) -> EmployeeNumber:
     value = value_of(Field.employee_number, text, rules)
     if isinstance(value, Unusable) or not value:
         why = value.why if isinstance(value, Unusable) else "it is empty"
-        _wrong(f"the employee number can't be used: {why}", click.get_current_context())
+        wrong(f"the employee number can't be used: {why}")
     return EmployeeNumber(str(value))
 
 

@@ -1,0 +1,41 @@
+"""The disputed pairs as a file that a spreadsheet opens and `adopt --decisions` reads back."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from scim_bridge.cli.adopt.decisions import COLUMNS
+from scim_bridge.cli.csv_cells import cell, csv_line
+from scim_bridge.delivery.adopting import Dispute
+from scim_bridge.domain.employee import Field
+from scim_bridge.errors import BridgeError
+
+SIDES = (
+    Field.employee_number,
+    Field.first_name,
+    Field.last_name,
+    Field.phone,
+    Field.email,
+    Field.birth_date,
+    Field.work_title,
+)
+"""What is shown of both sides; none of it is read back."""
+
+HEADER = (*COLUMNS, "why", *(f"{field} in {side}" for field in SIDES for side in ("Entra", "Ditio")))
+
+
+def write_sheet(disputes: Iterable[Dispute], file: Path) -> None:
+    """Write them, in UTF-8 with a mark, by which spreadsheets know it. :raises BridgeError: it can't be written."""
+    try:
+        with file.open("w", encoding="utf-8-sig", newline="") as text:
+            text.write(csv_line(HEADER))
+            text.writelines(csv_line(_cells(dispute)) for dispute in disputes)
+    except OSError as exc:
+        raise BridgeError(f"{file} can't be written: {exc.strerror}") from exc
+
+
+def _cells(dispute: Dispute) -> Iterator[str]:
+    pair, found = dispute.pair, dispute.found
+    yield from (cell(pair.employee_number), cell(pair.user_name), "", cell(pair.proposal.why))
+    for field in SIDES:
+        yield cell(dispute.wish.values.get(field))
+        yield cell(found.values.get(field) if found is not None else None)

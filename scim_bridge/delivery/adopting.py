@@ -1,0 +1,184 @@
+"""`adopt`: on the first day, employees whom Ditio has already become the people that Entra talks about (section 9)."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
+
+from scim_bridge.delivery.deciding import Deciding
+from scim_bridge.delivery.linking import link
+from scim_bridge.delivery.pairing import Pairing
+from scim_bridge.delivery.roster_loading import RosterLoading
+from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.employee import FoundEmployee, Wish
+from scim_bridge.domain.pairing import Decision, Misfit, Pair
+from scim_bridge.errors import UntrustedRoster
+from scim_bridge.logs import get_logger
+from scim_bridge.plan.safety import Company, distrust
+from scim_bridge.storage.database import Database, repeated
+from scim_bridge.storage.documents import document_of
+from scim_bridge.storage.pairs import Pairs, forget_abandoned
+from scim_bridge.storage.people import People
+from scim_bridge.storage.runs import Runs
+from scim_bridge.storage.snapshot import Snapshot
+
+log = get_logger(__name__)
+
+BATCH = 50
+"""Pairs that are linked in one transaction."""
+
+SIDES_AT_ONCE = 200
+"""Disputed pairs whose two sides are in memory at a time."""
+
+ABANDONED_AFTER = timedelta(days=1)
+"""What a run has loaded is thrown away after this."""
+
+Progress = Callable[[str, int, int | None], None]
+"""Told what is done now, how many are done, and of how many, where that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A disputed pair with both sides, for whoever decides."""
+
+    pair: Pair
+    wish: Wish
+    found: FoundEmployee | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a run has found. It is read from the database as it is needed, and forgotten with the run."""
+
+    database: Database
+    tenant: Tenant
+    run_id: str
+    now: datetime
+    shown: int
+    """Employees that Ditio showed."""
+
+    linked: int
+    """People whom this run has linked."""
+
+    @property
+    def is_disputed(self) -> bool:
+        """Whether somebody has to decide anything."""
+        with self.database.read() as connection:
+            return Pairs(connection, self.tenant.name, self.run_id).is_any_disputed()
+
+    def pairs(self) -> Iterator[Pair]:
+        """The exact pairs: linked, or to be linked."""
+        with self.database.read() as connection:
+            yield from Pairs(connection, self.tenant.name, self.run_id).exact()
+
+    def disputed(self) -> Iterator[Pair]:
+        """All others, the pairs of a user together."""
+        with self.database.read() as connection:
+            yield from Pairs(connection, self.tenant.name, self.run_id).disputed()
+
+    def disputes(self) -> Iterator[Dispute]:
+        """The same with both sides."""
+        disputed = self.disputed()
+        while batch := list(islice(disputed, SIDES_AT_ONCE)):
+            yield from self._with_sides(batch)
+
+    def _with_sides(self, batch: Sequence[Pair]) -> Iterator[Dispute]:
+        name, today = self.tenant.name, self.tenant.today(self.now)
+        with self.database.read() as connection:
+            found = Snapshot(connection, name, self.run_id).of(pair.employee_number for pair in batch)
+            for pair in batch:
+                record = People(connection, name).get(pair.person_id)
+                user_id = record.person.user_id if record is not None else None
+                document = document_of(connection, name, user_id) if user_id is not None else None
+                wish = self.tenant.wish(document or {}, record.person if record else None, today)
+                yield Dispute(pair, wish, found.get(pair.employee_number))
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """Pairs the users of one tenant with employees. Nobody is created, changed or ended in Ditio."""
+
+    database: Database
+    tenant: Tenant
+    roster: Callable[[], Iterator[JsonObject]]
+    new_id: Callable[[], str]
+
+    @contextmanager
+    def run(
+        self,
+        *,
+        apply: bool,
+        decisions: Iterable[Decision | Misfit] = (),
+        progress: Progress = lambda stage, done, total: None,
+    ) -> Iterator[Found]:
+        """Pair everybody who is linked to nobody, follow the decisions, and link if asked.
+
+        :raises WrongDecisions: a decision does not fit; nothing was linked.
+        :raises UntrustedRoster: Ditio shows too few employees to be believed; nothing was linked.
+        :raises DeliveryError: Ditio can't be read; nothing was linked.
+        """
+        run_id = self.new_id()
+        with self.database.write() as connection:
+            now = self.database.now(connection)
+            abandoned = now - ABANDONED_AFTER
+            forget_abandoned(connection, self.tenant.name, abandoned)
+            Pairs(connection, self.tenant.name, run_id).begin(now=now)
+            Snapshot(connection, self.tenant.name, run_id).drop_abandoned(abandoned)
+        log.info("adopt.started", run=run_id, apply=apply)
+        linked = 0
+        try:
+            loading = RosterLoading(self.database, self.tenant, run_id, self.tenant.today(now))
+            shown = loading.load(self.roster(), lambda done: progress("reading Ditio", done, None))
+            self._refuse_too_few(shown)
+            self._pair(run_id, now, progress)
+            Deciding(self.database, self.tenant, run_id, now).take(decisions)
+            linked = self._link(run_id, progress) if apply else 0
+            yield Found(self.database, self.tenant, run_id, now, shown, linked)
+        finally:
+            with self.database.write() as connection:
+                Snapshot(connection, self.tenant.name, run_id).drop()
+                Pairs(connection, self.tenant.name, run_id).end()
+            log.info("adopt.finished", run=run_id, linked=linked)
+
+    def _refuse_too_few(self, shown: int) -> None:
+        """Of half a company somebody may look like the only one who has a phone or an e-mail address."""
+        with self.database.read() as connection:
+            linked = People(connection, self.tenant.name).count(linked=True)
+            before = Runs(connection, self.tenant.name).shown_before()
+        if (doubt := distrust(Company(shown, linked, 0, before))) is not None:
+            raise UntrustedRoster(f"{doubt}: nothing was linked. See in Ditio what became of them, then run it again")
+
+    def _pair(self, run_id: str, now: datetime, progress: Progress) -> None:
+        with self.database.read() as connection:
+            everybody = People(connection, self.tenant.name).count(linked=False)
+        Pairing(self.database, self.tenant, run_id, now).pair(lambda done: progress("comparing", done, everybody))
+
+    def _link(self, run_id: str, progress: Progress) -> int:
+        with self.database.read() as connection:
+            total = Pairs(connection, self.tenant.name, run_id).count_exact()
+        after, done, linked = "", 0, 0
+        while batch := self._next(run_id, after):
+            after, done = batch[-1].person_id, done + len(batch)
+            linked += repeated(partial(self._link_batch, run_id, batch))
+            progress("linking", done, total)
+        return linked
+
+    def _next(self, run_id: str, after: str) -> list[Pair]:
+        with self.database.read() as connection:
+            return Pairs(connection, self.tenant.name, run_id).exact_after(after, BATCH)
+
+    def _link_batch(self, run_id: str, batch: Sequence[Pair]) -> int:
+        """How many of these were linked; the others are disputed from now on."""
+        linked = 0
+        with self.database.write() as connection:
+            now = self.database.now(connection)
+            shown = Snapshot(connection, self.tenant.name, run_id).of(pair.employee_number for pair in batch)
+            for pair in batch:
+                why = link(connection, self.tenant, pair, shown.get(pair.employee_number), now)
+                linked += why is None
+                if why is not None:
+                    Pairs(connection, self.tenant.name, run_id).dispute(pair, why)
+        return linked

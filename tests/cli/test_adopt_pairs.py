@@ -1,0 +1,196 @@
+"""`scim-bridge adopt`: its JSON, its exit codes, and the file of decisions (design, sections 5 and 9)."""
+
+import csv
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.sandbox.server import running
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.pauses import Pauses
+from scim_bridge.storage.people import People
+from tests.cli.conftest import DITIO, Run
+from tests.world import World, a_user
+
+KARI, OLA = "Kari.Nordmann@contractor.example", "ola@contractor.example"
+
+
+@pytest.fixture
+def ditio(world: World) -> Iterator[dict[str, str]]:
+    """Kari is in Ditio already; of Ola's employee there nothing agrees but the number, which has a zero in front."""
+    with world.database.write() as connection:
+        Pauses(connection, "default", world.clock()).pause()
+    world.ditio.plant("1042", "Kari", "Nordmann", "+4798765432", birth_date=date(1990, 5, 15))
+    world.ditio.plant("007", "=Ola", "Åsen", "+4740000007", email="old@contractor.example")
+    world.provisions(a_user(user_principal_name=KARI))
+    world.provisions(
+        a_user(
+            object_id="ola",
+            user_principal_name=OLA,
+            mail=OLA,
+            given_name="Ola",
+            surname="Ås",
+            mobile="+47 41 00 00 07",
+            employee_id="007",
+        )
+    )
+    with running(world.ditio.app) as url:
+        yield {**DITIO, "SCIM_BRIDGE_DITIO__API_URL": f"{url}/core", "SCIM_BRIDGE_DITIO__IDENTITY_URL": url}
+    assert world.ditio.writes() == []
+
+
+def linked(database: Database) -> dict[str, str]:
+    with database.read() as connection:
+        stored = People(connection, "default")
+        return {
+            number: "kari" if number == "1042" else "ola"
+            for number in ("1042", "007")
+            if stored.linked_to(EmployeeNumber(number)) is not None
+        }
+
+
+def decided(file: Path, word: str, *, delimiter: str = ",", encoding: str = "utf-8-sig") -> None:
+    """Somebody fills in the column `decision`, and the spreadsheet saves in its own way."""
+    with file.open(encoding="utf-8-sig", newline="") as text:
+        rows = list(csv.DictReader(text))
+    with file.open("w", encoding=encoding, newline="") as text:
+        writer = csv.DictWriter(text, list(rows[0]), delimiter=delimiter, lineterminator="\r\n")
+        writer.writeheader()
+        writer.writerows({**row, "decision": word} for row in rows)
+
+
+def test_without_apply_it_is_a_report(run: Run, ditio: dict[str, str], database: Database):
+    """Design, section 5: exactly these keys; exit 2 with disputes; nothing is linked."""
+    result = run("adopt", "--format", "json", **ditio)
+
+    assert result.exit_code == 2
+    assert json.loads(result.stdout) == {
+        "pairs": [{"employee_number": "1042", "user_name": KARI, "by": "number"}],
+        "disputed": [{"user_name": OLA, "employee_numbers": ["007"]}],
+        "linked": 0,
+    }
+    assert linked(database) == {}
+
+
+def test_apply_links_the_exact_pairs_and_a_second_run_finds_nothing_more(
+    run: Run, ditio: dict[str, str], database: Database
+):
+    """Design, section 9: exact pairs are linked, every other one is disputed."""
+    first = json.loads(run("adopt", "--apply", "--format", "json", **ditio).stdout)
+    second = json.loads(run("adopt", "--apply", "--format", "json", **ditio).stdout)
+
+    assert (len(first["pairs"]), first["linked"]) == (1, 1)
+    assert (second["pairs"], second["linked"], len(second["disputed"])) == ([], 0, 1)
+    assert linked(database) == {"1042": "kari"}
+
+
+def test_people_read_who_is_whom_and_what_to_do_next(run: Run, ditio: dict[str, str]):
+    """A table for people."""
+    result = run("adopt", **ditio)
+
+    assert f"= employee 1042  {KARI}  (by number)" in result.stdout
+    assert f"? {OLA}\n      employee 007: phone, e-mail, and birth date with last name differ" in result.stdout
+    assert "1 pair, 1 disputed; 0 linked." in result.stdout
+    assert "scim-bridge adopt --apply\n" in result.stdout
+    assert "scim-bridge adopt --output FILE.csv" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "encoding"),
+    [(",", "utf-8"), (";", "utf-8-sig"), ("\t", "utf-8-sig")],
+    ids=["comma", "semicolon", "tab"],
+)
+def test_the_file_is_written_decided_and_read_back(
+    run: Run, ditio: dict[str, str], database: Database, tmp_path: Path, delimiter: str, encoding: str
+):
+    """Design, section 9: both sides are in it; a spreadsheet's ways are understood; exit 0 once nothing is disputed."""
+    file = tmp_path / "disputed.csv"
+    assert run("adopt", "--output", str(file), **ditio).exit_code == 2
+    assert file.read_bytes().startswith(b"\xef\xbb\xbfemployee_number,user_name,decision,why,")
+    with file.open(encoding="utf-8-sig", newline="") as text:
+        (row,) = csv.DictReader(text)
+    assert (row["employee_number"], row["user_name"], row["decision"]) == ("007", OLA, "")
+    assert (row["lastName in Entra"], row["lastName in Ditio"]) == ("Ås", "Åsen")
+    assert (row["phone in Entra"], row["phone in Ditio"]) == ("+4741000007", "+4740000007")
+    assert row["firstName in Ditio"] == "'=Ola", "no formula"
+    decided(file, "Link", delimiter=delimiter, encoding=encoding)
+
+    result = run("adopt", "--apply", "--decisions", str(file), "--format", "json", **ditio)
+
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["linked"] == 2
+    assert linked(database) == {"1042": "kari", "007": "ola"}
+
+
+def test_a_file_that_somebody_has_decided_is_not_written_over(run: Run, ditio: dict[str, str], tmp_path: Path):
+    """What was decided by hand is not to be decided again."""
+    file = tmp_path / "disputed.csv"
+    file.write_text("decided")
+
+    result = run("adopt", "--output", str(file), **ditio)
+
+    assert (result.exit_code, result.stdout, file.read_text()) == (1, "", "decided")
+    assert "name another file" in result.stderr
+
+
+def test_what_is_skipped_is_disputed_no_more(run: Run, ditio: dict[str, str], database: Database, tmp_path: Path):
+    """`skip`: exit 0, and that pair is not linked."""
+    file = tmp_path / "disputed.csv"
+    run("adopt", "--output", str(file), **ditio)
+    decided(file, "skip")
+
+    assert run("adopt", "--apply", "--decisions", str(file), **ditio).exit_code == 0
+    assert linked(database) == {"1042": "kari"}
+
+
+HEADER = "employee_number,user_name,decision\n"
+WRONG = {
+    "line 3: Ditio shows no employee 7, but 007": f"{HEADER}1042,{KARI},link\n7,{OLA},link\n",
+    'line 2: the decision is "ja": write link or skip': f"{HEADER}007,{OLA},ja\n",
+    "line 4: the user_name is empty": f"sep=,\n{HEADER}\n007,,link\n",
+    "line 2: the employee_number is empty": f"{HEADER},{OLA},skip\n",
+    "there is no column decision": f"employee_number,user_name\n007,{OLA}\n",
+    "line 1: there is no column": "",
+    "line 3: this is not UTF-8. Save the file as `CSV UTF-8`": f"{HEADER}007,{OLA},link\n1042,Kåri,link\n",
+    "line 2: unexpected end of data": f'{HEADER}007,"{OLA},link\n',
+}
+
+
+def test_what_does_not_fit_is_exit_1_and_nothing_is_linked(
+    run: Run, ditio: dict[str, str], database: Database, tmp_path: Path
+):
+    """With the line's number, what is wrong, and the cure; the pairs that are exact are not linked either."""
+    file = tmp_path / "decisions.csv"
+    for told, text in WRONG.items():
+        file.write_bytes(text.encode("latin-1"))
+
+        result = run("adopt", "--apply", "--decisions", str(file), "--format", "json", **ditio)
+
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert told in result.stderr
+        assert "nothing was linked" in result.stderr
+        assert linked(database) == {}
+
+
+def test_accept_with_apply_records_and_links_at_once(run: Run, ditio: dict[str, str], database: Database):
+    """H1: the permission counts for the pairs of the same call, and is used up by the link."""
+    result = run("adopt", "--accept", "007", OLA, "--apply", "--format", "json", **ditio)
+
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["linked"] == 2
+    assert linked(database) == {"1042": "kari", "007": "ola"}
+
+
+def test_ditio_out_of_reach_is_exit_1(run: Run, ditio: dict[str, str], world: World, database: Database):
+    """Nothing is concluded, and nothing linked."""
+    world.ditio.client_disabled = True
+
+    result = run("adopt", "--apply", "--format", "json", **ditio)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert linked(database) == {}
+    world.ditio.client_disabled = False

@@ -1,0 +1,622 @@
+"""The first day with a company that is in Ditio already: `adopt` says who is whom (rules D4, H1, H5, P1, P4)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, update
+
+from scim_bridge.delivery import adopting, pairing
+from scim_bridge.delivery.reconcile import Request
+from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.pairing import Decision, Misfit
+from scim_bridge.domain.person import HandsOff
+from scim_bridge.errors import CredentialsRefused, UntrustedRoster, WrongDecisions
+from scim_bridge.sandbox.entra import EntraUser
+from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.style import Style, documented_styles
+from scim_bridge.scim.reading import ENTERPRISE_URN
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.hands_off import PutAside
+from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.pauses import Pauses
+from scim_bridge.storage.people import People
+from scim_bridge.storage.permissions import Permissions
+from scim_bridge.storage.tables import adoption_pairs, adoption_runs, people, snapshot
+from tests.conftest import Clock
+from tests.scenarios.test_reconciling import person
+from tests.world import World
+
+
+@dataclass
+class Adopted:
+    """What one run said."""
+
+    pairs: list[tuple[str, str, str]]
+    disputed: dict[str, list[str]]
+    why: list[str | None]
+    linked: int
+
+
+def adopt(world: World, *, apply: bool = True, decisions: Iterable[Decision | Misfit] = ()) -> Adopted:
+    with world.parts.adoption("default").run(apply=apply, decisions=decisions) as found:
+        disputed: dict[str, list[str]] = {}
+        for pair in found.disputed():
+            disputed.setdefault(pair.user_name.split("@")[0], []).append(pair.employee_number)
+        pairs = [
+            (str(pair.employee_number), pair.user_name.split("@")[0], pair.proposal.by.value) for pair in found.pairs()
+        ]
+        return Adopted(pairs, disputed, [pair.proposal.why for pair in found.disputed()], found.linked)
+
+
+def link(number: str, user: EntraUser, line: int = 2) -> Decision:
+    return Decision(line, EmployeeNumber(number), user.user_principal_name, is_link=True)
+
+
+def skip(number: str, user: EntraUser, line: int = 2) -> Decision:
+    return Decision(line, EmployeeNumber(number), user.user_principal_name, is_link=False)
+
+
+def plant(world: World, user: EntraUser, **changes: Any) -> None:
+    """The employee that this user is in Ditio already."""
+    known: dict[str, Any] = {
+        "number": user.employee_id,
+        "first_name": user.given_name,
+        "last_name": user.surname,
+        "phone": "+47" + str(user.mobile).removeprefix("+47").replace(" ", ""),
+        "email": user.mail,
+        "work_title": user.job_title,
+        "department": user.department,
+        "start": date(2020, 1, 1),
+        "birth_date": date(1990, 5, 15),
+    }
+    world.ditio.plant(**{**known, **changes})
+
+
+def pauses(world: World) -> None:
+    with world.database.write() as connection:
+        Pauses(connection, "default", world.clock()).pause()
+
+
+def resumes(world: World) -> None:
+    with world.database.write() as connection:
+        Pauses(connection, "default", world.clock()).resume()
+    world.worker.run_until_idle()
+
+
+def sends_everybody(world: World, *users: EntraUser) -> None:
+    """Entra's initial cycle."""
+    for each in users:
+        world.entra.directory.add(each)
+    world.cycle()
+    world.clock.passes(minutes=10)
+
+
+def leaves(world: World, user: EntraUser) -> None:
+    """The account is blocked after the initial cycle, which does not send blocked ones."""
+    world.changes(user, account_enabled=False)
+    world.clock.passes(minutes=10)
+
+
+def linked(world: World) -> dict[str, str]:
+    """Employee number by user name."""
+    with world.database.read() as connection:
+        return {
+            str(record.person.employee_number): name
+            for name in [each.user_principal_name for each in world.entra.directory.users.values()]
+            if (record := People(connection, "default").of_user_name(name)) and record.person.employee_number
+        }
+
+
+@pytest.fixture
+def paused(world: World) -> World:
+    pauses(world)
+    return world
+
+
+def test_the_first_day(paused: World):
+    """D4, H5: pause, initial cycle, adopt, reconcile, resume: what adopt has counted as acknowledged is never sent."""
+    alike, edited, leaver, shut = (person(1000 + number) for number in range(4))
+    stranger, newcomer = person(1004), person(1005)
+    plant(paused, alike)
+    plant(paused, edited, work_title="Lærling", department="Kontor")
+    plant(paused, leaver)
+    plant(paused, shut, disabled=True, end=date(2025, 6, 30))
+    plant(paused, stranger, first_name="Ola", last_name="Li", phone="+4740000000", email="ola@x.example")
+    paused.ditio.plant("77", "Siv", "Dahl", "+4790000077")
+    sends_everybody(paused, alike, edited, leaver, shut, stranger, newcomer)
+    leaves(paused, leaver)
+    assert paused.ditio.requests == []
+
+    shown = adopt(paused, apply=False)
+    assert (linked(paused), shown.linked) == ({}, 0)
+    done = adopt(paused)
+
+    assert done.pairs == shown.pairs == [(str(1000 + n), f"person{1000 + n}", "number") for n in range(4)]
+    assert (done.disputed, done.linked) == ({"person1004": ["1004"]}, 4)
+    assert sorted(linked(paused)) == ["1000", "1001", "1002", "1003"]
+    reconciliation = paused.parts.reconciliations["default"]
+    plan = reconciliation.run(Request()).run
+    told = {(item.kind.value, item.employee_number, item.field) for item in reconciliation.items(plan.id)}
+    assert told == {
+        ("should-be-inactive", "1002", "endDate"),
+        ("should-be-inactive", "1002", "disabled"),
+        ("should-be-active", "1003", "startDate"),
+        ("should-be-active", "1003", "disabled"),
+        ("field", "1001", "department"),
+        ("field", "1001", "workTitle"),
+        ("unmanaged", "1004", None),
+        ("missing", "1005", "employeeNumber"),
+        ("unmanaged", "77", None),
+    }
+    assert paused.ditio.writes() == []
+
+    resumes(paused)
+
+    created = [body["employeeNumber"] for method, _, body in paused.sent() if method == "POST"]
+    assert (created, len(paused.sent())) == (["1005"], 1)
+    assert paused.state(stranger)[0] == "parked"
+    assert not paused.employee("1002").disabled
+    paused.clock.passes(hours=1)
+    assert reconciliation.run(Request(apply=True, plan_id=plan.id)).applied == 6
+    assert paused.employee("1001").work_title == "Maskinfører"
+    assert (paused.employee("1002").disabled, paused.employee("1003").disabled) == (True, False)
+    assert paused.employee("1002").employment.end == date(2026, 3, 2)
+    assert paused.employee("1003").employment.start == date(2026, 3, 1)
+
+
+def test_running_it_again_changes_nothing(paused: World):
+    """Design, section 9: who is linked is left alone."""
+    kari = person(1000)
+    plant(paused, kari)
+    sends_everybody(paused, kari)
+    adopt(paused)
+
+    with paused.database.read() as connection:
+        before = connection.execute(select(people)).all()
+    again = adopt(paused)
+
+    with paused.database.read() as connection:
+        assert connection.execute(select(people)).all() == before
+    assert again == Adopted([], {}, [], 0)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("style", documented_styles(), ids=lambda style: style.name)
+def test_whatever_ditio_answers_like(database: Database, clock: Clock, style: Style):
+    """Every documented form of the list; afterwards everybody is in sync, leavers included."""
+    world = World(database, clock, style=style)
+    pauses(world)
+    users = [person(1000 + number) for number in range(3)]
+    for user in users[:2]:
+        plant(world, user)
+    plant(world, users[2], disabled=True, end=date(2025, 6, 30))
+    sends_everybody(world, *users)
+    leaves(world, users[2])
+
+    assert adopt(world).linked == 3
+    world.clock.passes(minutes=10)
+    resumes(world)
+
+    found = world.parts.reconciliations["default"].run(Request())
+    assert (found.exit, found.run.in_sync, world.ditio.writes()) == (0, 3, [])
+
+
+@pytest.mark.parametrize(
+    ("planted", "is_exact"),
+    [
+        ({"email": "other@x.example"}, True),
+        ({"phone": "+4740000000", "email": "PERSON1000@contractor.example"}, True),
+        ({"phone": "+4740000000", "email": None}, True),
+        ({"phone": "+4740000000", "email": None, "last_name": "Li"}, False),
+        ({"phone": "+4740000000", "email": None, "birth_date": None}, False),
+    ],
+    ids=["phone", "e-mail", "birth date and last name", "birth date alone", "name alone"],
+)
+def test_a_number_alone_proves_nothing(paused: World, planted: dict[str, Any], is_exact: bool):
+    """H1: a pair by number is exact only if phone, e-mail, or birth date and last name agree."""
+    kari = person(1000)
+    plant(paused, kari, **planted)
+    sends_everybody(paused, kari)
+
+    done = adopt(paused)
+
+    assert (done.linked, done.disputed) == ((1, {}) if is_exact else (0, {"person1000": ["1000"]}))
+
+
+@pytest.mark.parametrize(
+    ("planted", "by"),
+    [({"phone": "+4740000000"}, "email"), ({"email": "other@x.example"}, "phone"), ({}, "email")],
+    ids=["e-mail", "phone", "both"],
+)
+def test_without_a_number_e_mail_and_phone_tell(paused: World, planted: dict[str, Any], by: str):
+    """Design, section 9: a pair by e-mail or phone only if Entra sends no number; the number is kept from then on."""
+    kari = person(1000, employee_id=None)
+    plant(paused, kari, **{"number": "77", **planted})
+    sends_everybody(paused, kari)
+
+    assert adopt(paused).pairs == [("77", "person1000", by)]
+    resumes(paused)
+    assert (linked(paused), paused.ditio.writes()) == ({"77": "person1000@contractor.example"}, [])
+    assert "employeeNumber is missing" in str(paused.state(kari)[1])
+
+
+@pytest.mark.parametrize("number", ["1000", ".."], ids=["another number", "one that can't be used"])
+def test_with_a_number_a_look_alike_is_disputed(paused: World, number: str):
+    """Design, section 9: Entra sends a number, and e-mail and phone are another employee's."""
+    kari = person(1000, employee_id=number)
+    plant(paused, kari, number="77")
+    sends_everybody(paused, kari)
+
+    assert adopt(paused) == Adopted([], {"person1000": ["77"]}, ["Entra sends another employee number"], 0)
+
+
+def test_two_employees_for_one_user_are_disputed(paused: World):
+    """Design, section 9: e-mail and phone are two employees'."""
+    kari = person(1000, employee_id=None)
+    plant(paused, kari, number="77", phone="+4740000000")
+    plant(paused, kari, number="78", email="other@x.example")
+    sends_everybody(paused, kari)
+
+    assert adopt(paused).disputed == {"person1000": ["77", "78"]}
+
+
+def test_two_users_for_one_employee_are_disputed(paused: World):
+    """P1: an employee is linked to one person at most."""
+    first, second = person(1000), person(1001, employee_id=None, mail="person1000@contractor.example")
+    plant(paused, first)
+    sends_everybody(paused, first, second)
+
+    done = adopt(paused)
+
+    assert (done.disputed, done.linked) == ({"person1000": ["1000"], "person1001": ["1000"]}, 0)
+
+
+def test_a_phone_in_common_takes_nobody_from_whoever_has_the_number(paused: World):
+    """The switchboard's phone: somebody who is to be hired shares it with an employee whose number another has."""
+    first, newcomer = person(1000), person(1001, mobile="+47 90001000")
+    plant(paused, first)
+    sends_everybody(paused, first, newcomer)
+
+    done = adopt(paused)
+
+    assert (done.pairs, done.disputed) == ([("1000", "person1000", "number")], {"person1001": ["1000"]})
+
+
+@pytest.mark.parametrize("also", [False, True], ids=["the other alone", "both"])
+def test_numbers_that_differ_in_zeros_are_disputed(paused: World, also: bool):
+    """P4: case and leading zeros: listed, and never joined by themselves."""
+    kari = person(1000, employee_id="a1000")
+    plant(paused, kari, number="0A1000", phone="+4740000000" if also else "+4790001000")
+    if also:
+        plant(paused, kari)
+    sends_everybody(paused, kari)
+
+    assert adopt(paused).disputed == {"person1000": ["0A1000", "a1000"] if also else ["0A1000"]}
+
+
+def test_users_whose_numbers_differ_in_zeros_are_disputed(paused: World):
+    """P4: both ask for the same employee."""
+    first, second = person(1000), person(1001, employee_id="01000")
+    plant(paused, first)
+    sends_everybody(paused, first, second)
+
+    assert adopt(paused).disputed == {"person1000": ["1000"], "person1001": ["1000"]}
+
+
+def test_an_employee_who_is_linked_is_given_to_nobody_else(world: World):
+    """P1: a second user with the number, or the e-mail address, of somebody who is linked."""
+    kari = person(1000)
+    world.provisions(kari)
+    pauses(world)
+    second, third = person(1001, employee_id="1000"), person(1002, employee_id=None, mail=kari.mail)
+    sends_everybody(world, second, third)
+
+    done = adopt(world)
+
+    assert (done.disputed, done.linked) == ({"person1001": ["1000"], "person1002": ["1000"]}, 0)
+    assert linked(world) == {"1000": kari.user_principal_name}
+
+
+def test_nobody_is_paired_who_has_nothing_in_common(paused: World):
+    """Somebody to be hired, and an employee whom nobody claims: neither is told."""
+    paused.ditio.plant("77", "Siv", "Dahl", "+4790000077")
+    sends_everybody(paused, person(1000))
+
+    assert adopt(paused) == Adopted([], {}, [], 0)
+
+
+# Decisions
+
+
+@pytest.fixture
+def stranger(paused: World) -> EntraUser:
+    """Employee 1000 has nothing in common with the user but the number and the name."""
+    kari = person(1000)
+    plant(paused, kari, phone="+4740000000", email="old@x.example", birth_date=date(1980, 1, 1))
+    sends_everybody(paused, kari)
+    return kari
+
+
+def test_what_was_decided_is_linked(paused: World, stranger: EntraUser):
+    """`link`; what differs is drift, and the file may be read again."""
+    for expected in (1, 0):
+        done = adopt(paused, decisions=[link("1000", stranger)])
+        assert (done.linked, done.disputed) == (expected, {})
+
+    assert linked(paused) == {"1000": stranger.user_principal_name}
+    resumes(paused)
+    assert paused.ditio.writes() == []
+    reconciliation = paused.parts.reconciliations["default"]
+    found = {item.field for item in reconciliation.items(reconciliation.run(Request()).run.id)}
+    assert found == {"phone", "email"}
+
+
+def test_what_was_skipped_is_told_no_more(paused: World, stranger: EntraUser):
+    """`skip`: also of an exact pair."""
+    other = person(1001)
+    plant(paused, other)
+    sends_everybody(paused, other)
+
+    done = adopt(paused, decisions=[skip("1000", stranger), skip("1001", other, 3)])
+
+    assert done == Adopted([], {}, [], 0)
+
+
+def test_a_decision_between_two_users(paused: World):
+    """P1: the one is linked, and the other stays disputed unless he is skipped."""
+    first = person(1000, employee_id=None)
+    second = person(1001, employee_id=None, mail="person1000@contractor.example")
+    plant(paused, first, number="1000")
+    sends_everybody(paused, first, second)
+    assert adopt(paused, apply=False, decisions=[skip("1000", first)]).disputed == {"person1001": ["1000"]}
+
+    done = adopt(paused, decisions=[link("1000", second)])
+
+    assert (done.pairs, done.disputed) == ([("1000", "person1001", "decision")], {"person1000": ["1000"]})
+    assert linked(paused) == {"1000": second.user_principal_name}
+
+
+def test_an_accepted_user_is_an_exact_pair(paused: World, stranger: EntraUser):
+    """H1: `adopt --accept` counts here too, and is used up."""
+    with paused.database.write() as connection:
+        Permissions(connection, "default").grant(
+            EmployeeNumber("1000"), stranger.user_principal_name, now=paused.clock()
+        )
+
+    assert adopt(paused).pairs == [("1000", "person1000", "decision")]
+
+
+def test_an_accepted_user_is_no_other_employee(paused: World):
+    """H1, P4: also where another number differs only in zeros: the operator said which of the two it is."""
+    kari = person(1000)
+    plant(paused, kari)
+    plant(paused, kari, number="01000", phone="+4740000000")
+    sends_everybody(paused, kari)
+    assert adopt(paused).disputed == {"person1000": ["01000", "1000"]}
+    with paused.database.write() as connection:
+        Permissions(connection, "default").grant(EmployeeNumber("1000"), kari.user_principal_name, now=paused.clock())
+
+    assert adopt(paused) == Adopted([("1000", "person1000", "decision")], {}, [], 1)
+
+
+MISFITS = {
+    "Ditio shows no employee 999": lambda user, _: [link("999", user)],
+    "but 01001: a spreadsheet may have dropped zeros": lambda user, _: [link("1001", user)],
+    'no user is called "nobody@x.example"': lambda *_: [
+        Decision(2, EmployeeNumber("1000"), "nobody@x.example", is_link=True)
+    ],
+    "is employee 5 already: take this line out": lambda _, known: [link("1000", known)],
+    'employee 5 is "person5@contractor.example" already': lambda user, _: [link("5", user)],
+    "take one of them out": lambda user, _: [link("1000", user), skip("1000", user, 3)],
+    "skip of the same two": lambda user, _: [skip("1000", user), link("1000", user, 3)],
+    "another line links this user to employee 1000": lambda user, _: [link("1000", user), link("77", user, 3)],
+    'Entra gives the number 1002 to "person1002@contractor.example"': lambda user, _: [link("1002", user)],
+    "Entra gives this user the number 1000, which is another employee": lambda user, _: [link("77", user)],
+    'employee 5 is "person5@contractor.example" already: take this line': lambda _, known: [skip("5", known)],
+    "line 9: what the file says": lambda *_: [Misfit(9, "what the file says")],
+}
+
+
+def test_a_line_that_does_not_fit_is_named_and_nothing_is_linked(paused: World, stranger: EntraUser):
+    """With the line's number and the cure; the lines that fit are not followed either."""
+    known, exact = person(5), person(1002)
+    plant(paused, known)
+    sends_everybody(paused, known)
+    adopt(paused)
+    plant(paused, exact)
+    paused.ditio.plant("77", "Siv", "Dahl", "+4790000077")
+    paused.ditio.plant("01001", "Liv", "Dal", "+4790000078")
+    sends_everybody(paused, exact)
+
+    for told, decisions in MISFITS.items():
+        with pytest.raises(WrongDecisions) as raised:
+            adopt(paused, decisions=decisions(stranger, known))
+        assert told in str(raised.value)
+        assert "line " in str(raised.value)
+        assert list(linked(paused)) == ["5"]
+
+
+# What comes between
+
+
+def test_whoever_is_being_delivered_is_left_to_the_next_run(paused: World):
+    """D1: somebody in another's hands is not touched; whose lease ran out is taken over for good."""
+    kari = person(1000)
+    plant(paused, kari)
+    sends_everybody(paused, kari)
+    moment = paused.clock() + timedelta(seconds=30)
+    with paused.database.write() as connection:
+        connection.execute(update(people).values(lease="a worker", leased_until=moment))
+
+    assert adopt(paused) == Adopted([], {"person1000": ["1000"]}, ["he is being delivered just now: run it again"], 0)
+    paused.clock.passes(minutes=1)
+    assert adopt(paused).linked == 1
+    with paused.database.write() as connection:
+        outbox = Outbox(connection, "default", paused.clock())
+        record = People(connection, "default").linked_to(EmployeeNumber("1000"))
+        assert record is not None
+        assert not outbox.renew(record.person.id, "a worker", 30)
+
+
+def test_whom_entra_changes_meanwhile_is_left_to_the_next_run(paused: World):
+    """Nothing is linked by what was said before."""
+    kari = person(1000)
+    plant(paused, kari)
+    sends_everybody(paused, kari)
+    adoption = paused.parts.adoption("default")
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        if stage == "comparing":
+            paused.changes(kari, employee_id="1001")
+
+    with adoption.run(apply=True, progress=progress) as found:
+        assert (found.linked, [pair.proposal.why for pair in found.disputed()]) == (
+            0,
+            ["Entra said something of this user just now: run it again"],
+        )
+    assert linked(paused) == {}
+
+
+def test_whoever_may_have_been_created_is_left_to_his_delivery(world: World):
+    """P6: a POST whose answer was lost: his own delivery looks for what it made."""
+    world.ditio.faults.plan(Fault("reset-after", method="POST", path="/employees"))
+    kari = person(1000)
+    world.provisions(kari)
+    pauses(world)
+    world.clock.passes(minutes=10)
+
+    assert adopt(world) == Adopted([], {}, [], 0)
+    resumes(world)
+    assert (world.employee("1000").created_count, world.state(kari)[0]) == (1, "delivered")
+
+
+def test_whoever_was_put_aside_is_linked_and_stays_aside(paused: World):
+    """D6: nothing is sent for him."""
+    kari = person(1000)
+    plant(paused, kari, work_title="Lærling")
+    sends_everybody(paused, kari)
+    with paused.database.write() as connection:
+        record = People(connection, "default").of_user_name(kari.user_principal_name)
+        assert record is not None
+        PutAside(connection, "default").set(record.person.id, HandsOff())
+
+    assert adopt(paused).linked == 1
+    resumes(paused)
+    assert paused.ditio.writes() == []
+    assert paused.state(kari)[0] == "held"
+
+
+def test_half_a_roster_links_nobody(world: World):
+    """Q4: fewer than half of those who are linked: of half a company anybody may look like the only one."""
+    users = [person(1000 + number) for number in range(3)]
+    sends_everybody(world, *users)
+    world.ditio.company.employees.pop("1001")
+    world.ditio.company.employees.pop("1002")
+
+    with pytest.raises(UntrustedRoster, match="fewer than half of the 3"):
+        adopt(world)
+
+
+def test_an_error_leaves_nothing_behind(paused: World, stranger: EntraUser):
+    """Q5: what was loaded is forgotten, and the next run is none the worse."""
+    paused.ditio.faults.plan(Fault("status", status=400, times=None))
+    with pytest.raises(CredentialsRefused):
+        adopt(paused)
+    paused.ditio.faults.clear()
+    adopt(paused)
+
+    with paused.database.read() as connection:
+        for table in (adoption_runs, adoption_pairs, snapshot):
+            assert connection.execute(select(func.count()).select_from(table)).scalar_one() == 0
+
+
+def test_a_run_that_died_is_forgotten_and_one_that_goes_on_is_not(paused: World):
+    """Q5: `reconcile` and `adopt` throw away what is a day old, and nothing of a run that goes on beside them."""
+    kari = person(1000)
+    plant(paused, kari)
+    sends_everybody(paused, kari)
+    with paused.parts.adoption("default").run(apply=False) as found:
+        paused.parts.reconciliations["default"].run(Request())
+        assert [pair.employee_number for pair in found.pairs()] == ["1000"]
+        assert adopt(paused, apply=False).pairs == [("1000", "person1000", "number")]
+        assert len(list(found.disputes())) == 0
+        assert len(list(found.pairs())) == 1
+        paused.clock.passes(days=2)
+        paused.parts.reconciliations["default"].run(Request())
+        assert list(found.pairs()) == []
+
+
+def test_more_than_fit_into_one_batch(paused: World, monkeypatch: pytest.MonkeyPatch):
+    """Memory does not grow with the company: pairs are linked in batches, and each once."""
+    monkeypatch.setattr(adopting, "BATCH", 2)
+    monkeypatch.setattr(pairing, "BATCH", 2)
+    users = [person(1000 + number) for number in range(5)]
+    for user in users:
+        plant(paused, user)
+    sends_everybody(paused, *users)
+
+    assert adopt(paused).linked == len(linked(paused)) == 5
+
+
+def test_a_leaver_claims_what_ditio_shows_of_him(paused: World):
+    """P3: a user who was inactive from the start claims number and phone once he is linked; another waits."""
+    kari, second = person(1000), person(1001, mobile="+47 90001000")
+    plant(paused, kari)
+    body = {
+        "userName": kari.user_principal_name,
+        "active": False,
+        "name": {"givenName": kari.given_name, "familyName": kari.surname},
+        "phoneNumbers": [{"type": "mobile", "value": kari.mobile}],
+        ENTERPRISE_URN: {"employeeNumber": "1000"},
+    }
+    assert paused.scim("POST", "/Users", body).status_code == 201
+    assert adopt(paused).linked == 1
+    resumes(paused)
+
+    sends_everybody(paused, second)
+
+    assert "phone +4790001000 still belongs to" in str(paused.state(second)[1])
+    assert paused.ditio.writes() == []
+
+
+def test_what_was_counted_as_acknowledged_is_not_sent_by_a_later_change_either(paused: World):
+    """H5, C4: login and employment follow Entra's edges, and linking was none; other fields converge."""
+    leaver, shut = person(1000), person(1001)
+    plant(paused, leaver)
+    plant(paused, shut, disabled=True, end=date(2025, 6, 30))
+    sends_everybody(paused, leaver, shut)
+    leaves(paused, leaver)
+    adopt(paused)
+    resumes(paused)
+
+    paused.changes(leaver, job_title="Formann")
+    paused.changes(shut, job_title="Formann")
+
+    assert paused.sent() == [("PATCH", "/1000", {"workTitle": "Formann"}), ("PATCH", "/1001", {"workTitle": "Formann"})]
+    paused.forget()
+    paused.changes(leaver, account_enabled=True)
+    assert paused.sent() == [], "he was never ended"
+
+
+def test_while_one_value_waits_for_its_holder_the_others_are_repaired(paused: World):
+    """Q2, P3: only the difference that is itself held is only listed."""
+    kari, second = person(1000), person(1001, mobile="+47 90001000")
+    plant(paused, kari)
+    plant(paused, second, phone="+4740000001", work_title="Lærling")
+    sends_everybody(paused, kari, second)
+    assert adopt(paused).linked == 2
+    resumes(paused)
+    assert "90001000" in str(paused.state(second)[1])
+
+    reconciliation = paused.parts.reconciliations["default"]
+    report = reconciliation.run(Request(apply=True))
+
+    assert (report.applied, report.exit) == (1, 0)
+    assert {item.field: item.listed for item in reconciliation.items(report.run.id)} == {
+        "phone": "another person has this value: see `outbox list`",
+        "workTitle": None,
+    }
+    assert (paused.employee("1001").work_title, paused.state(second)[0]) == ("Maskinfører", "held")
