@@ -1,4 +1,4 @@
-"""`scim-bridge outbox`: who waits for Ditio, why, and another try."""
+"""`scim-bridge outbox status` and `outbox list`: how many wait for Ditio, who, and why."""
 
 import json
 from collections.abc import Sequence
@@ -16,13 +16,10 @@ from scim_bridge.cli.paragraphs import instant, print_paragraph
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.delivery_state import STUCK_AFTER, Reason, State
 from scim_bridge.domain.explanations import explained
-from scim_bridge.errors import BridgeError, NotFound
 from scim_bridge.mapping.from_scim import wish_from_user
 from scim_bridge.mapping.rules import Rules
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.pauses import Pauses
-from scim_bridge.storage.people import People
 
 STATUS_COLUMNS = {
     "due": "Due",
@@ -33,19 +30,7 @@ STATUS_COLUMNS = {
 }
 
 
-@click.group()
-def outbox() -> None:
-    """See who waits for Ditio, and try again.
-
-    \b
-    Examples:
-      scim-bridge outbox status
-      scim-bridge outbox retry --person 1042
-      scim-bridge outbox pause
-    """
-
-
-@outbox.command()
+@click.command()
 @tenant_option
 @format_option
 @click.pass_obj
@@ -70,7 +55,7 @@ def status(options: Options, tenant: str, format: Format) -> None:
         print_rows([figures], STATUS_COLUMNS)
 
 
-@outbox.command("list")
+@click.command("list")
 @tenant_option
 @format_option
 @click.pass_obj
@@ -95,74 +80,6 @@ def list_command(options: Options, tenant: str, format: Format) -> None:
         click.echo("nobody waits")
     else:
         _tell(found, rows)
-
-
-@outbox.command()
-@click.option("--person", metavar="N", help="Only this one, by employee number or user name.")
-@tenant_option
-@click.pass_obj
-def retry(options: Options, person: str | None, tenant: str) -> None:
-    """Try again at once: whoever is due or parked, or held for a claim, an operation or data.
-
-    A worker then delivers them, also where Ditio was not called because of trouble with it: it is called
-    again until the next fault.
-
-    \b
-    Examples:
-      scim-bridge outbox retry
-      scim-bridge outbox retry --person kari.nordmann@contractor.example
-    """
-    with options.database() as database, database.write() as connection:
-        person_id = None
-        if person is not None:
-            record = People(connection, tenant).find(person)
-            if record is None:
-                raise NotFound(f"nobody has the employee number or user name {person!r}")
-            person_id = record.person.id
-        # Before anybody is locked: that is the order in which all of them do it.
-        breakers = Breakers(connection, tenant, database.now(connection))
-        breakers.close_by_operator()
-        retried = Outbox(connection, tenant, database.now(connection)).retry(person_id)
-        is_paused = options.settings.delivery.paused or breakers.get().is_paused
-        if is_paused:
-            Pauses(connection, tenant, database.now(connection)).hold_due()
-    click.echo(f"{retried} wait for `outbox resume`: deliveries are paused" if is_paused else f"{retried} made due")
-
-
-@outbox.command()
-@tenant_option
-@click.pass_obj
-def pause(options: Options, tenant: str) -> None:
-    """Send nothing to Ditio any more, on all running servers at once. Entra's writes are accepted and kept.
-
-    \b
-    Examples:
-      scim-bridge outbox pause
-    """
-    with options.database() as database, database.write() as connection:
-        held = Pauses(connection, tenant, database.now(connection)).pause()
-    click.echo(f"deliveries are paused, {held} held; what is being sent at this moment is sent still")
-
-
-@outbox.command()
-@tenant_option
-@click.pass_obj
-def resume(options: Options, tenant: str) -> None:
-    """Send to Ditio again: everybody who was held by the pause is due.
-
-    \b
-    Examples:
-      scim-bridge outbox resume
-    """
-    settings = options.settings
-    if settings.delivery.paused:
-        raise BridgeError(
-            f"the setting DELIVERY__PAUSED ({settings.origin(('delivery', 'paused'))}) pauses deliveries: "
-            "take it out, start the servers again, then run `scim-bridge outbox resume`"
-        )
-    with options.database() as database, database.write() as connection:
-        resumed = Pauses(connection, tenant, database.now(connection)).resume()
-    click.echo(f"deliveries are resumed, {resumed} made due")
 
 
 def _tell(found: Sequence[Row[Any]], rows: Sequence[dict[str, object]]) -> None:
