@@ -17,8 +17,9 @@ from scim_bridge.mapping.values import Unusable, value_of
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Record, user_names
+from scim_bridge.storage.people import People, user_names
 from scim_bridge.storage.permissions import Permissions
+from scim_bridge.storage.person_rows import Record
 
 WHAT_TO_WRITE = "write `scim-bridge adopt --accept EMPLOYEE_NUMBER USER_NAME`"
 

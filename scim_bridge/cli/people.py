@@ -16,7 +16,7 @@ from scim_bridge.delivery.aside import put_aside, take_up
 from scim_bridge.domain.employee import Field
 from scim_bridge.domain.explanations import explained
 from scim_bridge.domain.person import HandsOff
-from scim_bridge.storage.people import Record
+from scim_bridge.storage.person_rows import Record
 
 FIELD_COLUMNS = {"field": "Field", "wanted": "Entra wants", "found": "Ditio has", "acknowledged": "Acknowledged"}
 

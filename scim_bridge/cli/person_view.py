@@ -16,7 +16,8 @@ from scim_bridge.settings import Settings
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.people import People
+from scim_bridge.storage.person_rows import Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
 from scim_bridge.domain.operations import Operation
-from scim_bridge.domain.person import Creating, Person, Standing, Taking
+from scim_bridge.domain.person import Person, Taking
 from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost, PermanentError
 from scim_bridge.mapping.from_ditio import employee_from_ditio
 from scim_bridge.mapping.to_ditio import call_for
@@ -141,7 +141,7 @@ class Errand:
         known, learned = self.person.acknowledged, learned or {}
         sources = {name: self.wish.sources[name] for name in values or {} if name in self.wish.sources}
         with self.database.write() as connection:
-            now = self._still_ours(connection)
+            now = self.still_ours(connection)
             takings = {**takings_of(known, values or {}, write, now), **learned}
             if link is not None:
                 People(connection, self.tenant.name).link(self.person.id, link, now=now)
@@ -172,35 +172,10 @@ class Errand:
         if link is not None:
             self.person = replace(self.person, employee_number=link, creating=None, renumbering=None)
 
-    def doubt(self, standing: Standing) -> None:
-        """Note that login or employment is about to be changed. If the answer is lost, what Entra wants then is
-        compared with what Ditio shows, not with what was acknowledged before (rules C4, R4).
-        """
-        with self.database.write() as connection:
-            now = self._still_ours(connection)
-            Acknowledgements(connection, self.tenant.name).doubt(
-                self.person.id, standing, revision=self.revision, now=now
-            )
-        self.person = replace(self.person, acknowledged=self.person.acknowledged.doubting(standing))
-
     def now(self) -> datetime:
         """What time it is by the database's clock."""
         with self.database.read() as connection:
             return self.database.now(connection)
-
-    def store_creating(self, creating: Creating | None) -> None:
-        """Store what is about to be POSTed, before it is (rule P6); None forgets it."""
-        with self.database.write() as connection:
-            self._still_ours(connection)
-            People(connection, self.tenant.name).set_creating(self.person.id, creating)
-        self.person = replace(self.person, creating=creating)
-
-    def store_renumbering(self, number: EmployeeNumber | None) -> None:
-        """Store the number that is about to be given, before it is (rule P6); None forgets it."""
-        with self.database.write() as connection:
-            self._still_ours(connection)
-            People(connection, self.tenant.name).set_renumbering(self.person.id, number)
-        self.person = replace(self.person, renumbering=number)
 
     def _read(self, body: dict[str, object]) -> FoundEmployee:
         return employee_from_ditio(body, region=self.tenant.rules.phone_region, zone=self.tenant.rules.zone)
@@ -212,9 +187,9 @@ class Errand:
         longest = self.tenant.call_seconds if left is None else min(self.tenant.call_seconds, left)
         if self.leased_until - self.budget.monotonic() < longest + 1:
             with self.database.write() as connection:
-                self._still_ours(connection)
+                self.still_ours(connection)
 
-    def _still_ours(self, connection: Connection) -> datetime:
+    def still_ours(self, connection: Connection) -> datetime:
         """Renew the lease, in the transaction at hand, and say what time it is. :raises LeaseLost: it is gone."""
         now = self.database.now(connection)
         seconds = self.tenant.call_seconds + LEASE_MARGIN_SECONDS

@@ -17,7 +17,8 @@ from scim_bridge.errors import BridgeError
 from scim_bridge.plan.leaving import wakes_on
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.people import People
+from scim_bridge.storage.person_rows import Record
 from scim_bridge.storage.resources import Resources, StoredResource, Taken
 
 USER = "User"
