@@ -49,7 +49,8 @@ def show(options: Options, person: str, tenant: str, format: Format) -> None:
     """
     logs.configure("error", options.settings.log.format)
     with options.database() as database:
-        view = view_of(database, tenant, build_rules(options.settings), person)
+        settings = options.settings
+        view = view_of(database, tenant, build_rules(settings), person, is_paused=settings.delivery.paused)
         number = view.number_in_ditio
         found = employee_in_ditio(options.settings, database, number, tenant) if number else None
     if isinstance(found, str):

@@ -7,6 +7,7 @@ from datetime import date
 from scim_bridge.delivery.already import is_so_already
 from scim_bridge.delivery.calls import REREADS, Errand
 from scim_bridge.delivery.expecting import expect, store_renumbering
+from scim_bridge.delivery.guarding import is_let_through
 from scim_bridge.delivery.holders import is_anothers
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.permitting import has_claim, may_send
@@ -140,7 +141,7 @@ def _send(errand: Errand, operation: Operation, write: Write) -> None:
     number = errand.person.employee_number
     if number is None:
         raise AssertionError("only linked people are brought into line")
-    if not may_send(errand, operation, number):
+    if not may_send(errand, operation, number) or not is_let_through(errand, operation):
         return
     expect(errand, operation)
     try:

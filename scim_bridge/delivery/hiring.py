@@ -2,6 +2,7 @@
 
 from scim_bridge.delivery.calls import REREADS, Errand
 from scim_bridge.delivery.expecting import store_creating
+from scim_bridge.delivery.guarding import is_let_through
 from scim_bridge.delivery.holders import wait_where_given_up_just_now
 from scim_bridge.delivery.outcome import Note, Refusal
 from scim_bridge.delivery.refusing import refusal
@@ -164,9 +165,11 @@ def _create(errand: Errand, number: EmployeeNumber) -> FoundEmployee | None:
     phone = wish.text(Field.phone)
     if phone is None:
         raise AssertionError("a complete wish has a phone number")
-    store_creating(errand, Creating(number, phone, wish.text(Field.email), errand.now()))
     fields = _given(errand)
     operation = CreateEmployee(number, fields)
+    if not is_let_through(errand, operation):
+        return None
+    store_creating(errand, Creating(number, phone, wish.text(Field.email), errand.now()))
     try:
         after = errand.send(operation, number)
     except PermanentError as error:

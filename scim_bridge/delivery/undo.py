@@ -144,7 +144,7 @@ class Undo:
         tenant, days, today = self._tenant, before.person.days, errand.today
         person = replace(record.person, days=days)
         people = People(connection, tenant.name)
-        people.set_days(person.id, days, wakes_on=wakes_on(person, tenant.policy, today))
+        people.set_days(person.id, days, before.person.occasions, wakes_on=wakes_on(person, tenant.policy, today))
         people.set_external_id(person.id, before.external_id)
         wish = tenant.wish(document.document, person, today)
         claim_wanted(connection, tenant, person, wish, today)

@@ -10,11 +10,12 @@ from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.documents import UserId
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.employment import Days
+from scim_bridge.domain.occasions import Occasions
 from scim_bridge.domain.person import ClaimKind, Creating, Person, PersonId
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.keys import user_name_key
 from scim_bridge.storage.permissions import Permissions
-from scim_bridge.storage.person_rows import Record, days_columns, record_of
+from scim_bridge.storage.person_rows import Record, days_columns, occasion_columns, record_of
 from scim_bridge.storage.tables import claim_waiters, claims, people, resources
 
 
@@ -39,6 +40,7 @@ class People:
                 created_at=now,
                 wakes_on=wakes_on,
                 **days_columns(person.days),
+                **occasion_columns(person.occasions),
             )
         )
 
@@ -84,9 +86,9 @@ class People:
         """Remember the `externalId` that Entra says now."""
         self._update(person_id, {"external_id": external_id})
 
-    def set_days(self, person_id: PersonId, days: Days, *, wakes_on: date | None) -> None:
-        """Store the days that intake decided (rule L1)."""
-        self._update(person_id, {**days_columns(days), "wakes_on": wakes_on})
+    def set_days(self, person_id: PersonId, days: Days, occasions: Occasions, *, wakes_on: date | None) -> None:
+        """Store the days that intake decided, and when what they ask for was said (rules L1, L8)."""
+        self._update(person_id, {**days_columns(days), **occasion_columns(occasions), "wakes_on": wakes_on})
 
     def wake_on(self, person_id: PersonId, day: date) -> None:
         """Make a person due on a day, once that has come."""
@@ -108,7 +110,8 @@ class People:
 
     def link(self, person_id: PersonId, number: EmployeeNumber, *, now: datetime) -> None:
         """Join a person to an employee; an employee is linked to one person at most (a unique index)."""
-        self._update(person_id, {"employee_number": number, "linked_at": now, "creating": None, "renumbering": None})
+        unknown = {"creating": None, "renumbering": None, "creation_said_at": None}
+        self._update(person_id, {"employee_number": number, "linked_at": now, **unknown})
         Permissions(self._connection, self._tenant).consume(number)
 
     def part(self, person_id: PersonId) -> None:

@@ -10,6 +10,7 @@ from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.documents import UserId
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.employment import Days
+from scim_bridge.domain.occasions import Occasions
 from scim_bridge.domain.person import Acknowledged, Creating, HandsOff, Person, PersonId
 
 
@@ -55,6 +56,12 @@ def record_of(row: Row[Any], acknowledged: Acknowledged) -> Record:
             acknowledged=acknowledged,
             provisioned_on=row.provisioned_on,
             hands_off=HandsOff(row.hands_off_until) if row.hands_off else None,
+            occasions=Occasions(
+                ending=row.ending_said_at,
+                creation=row.creation_said_at,
+                phone=row.phone_said_at,
+                employee_number=row.employee_number_said_at,
+            ),
         ),
         state=State(row.state),
         reason=Reason(row.reason) if row.reason else None,
@@ -87,4 +94,14 @@ def days_columns(days: Days) -> dict[str, object]:
         "inactive_since": days.inactive_since,
         "leave_date": days.leave,
         "leave_is_stale": days.leave_is_stale,
+    }
+
+
+def occasion_columns(occasions: Occasions) -> dict[str, object]:
+    """Occasions as columns."""
+    return {
+        "ending_said_at": occasions.ending,
+        "creation_said_at": occasions.creation,
+        "phone_said_at": occasions.phone,
+        "employee_number_said_at": occasions.employee_number,
     }

@@ -2,6 +2,7 @@
 
 import click
 
+from scim_bridge.cli.outbox.guarding import drop, release
 from scim_bridge.cli.outbox.listing import list_command, status
 from scim_bridge.cli.outbox.pausing import pause, resume
 from scim_bridge.cli.outbox.retrying import retry
@@ -19,5 +20,5 @@ def outbox() -> None:
     """
 
 
-for _command in (status, list_command, retry, pause, resume):
+for _command in (status, list_command, retry, release, drop, pause, resume):
     outbox.add_command(_command)

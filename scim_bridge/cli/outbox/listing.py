@@ -20,6 +20,7 @@ from scim_bridge.mapping.from_scim import wish_from_user
 from scim_bridge.mapping.rules import Rules
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.pauses import PAUSED
 
 STATUS_COLUMNS = {
     "due": "Due",
@@ -28,6 +29,10 @@ STATUS_COLUMNS = {
     "oldest_seconds": "Oldest due, seconds",
     "paused": "Paused",
 }
+
+
+HELD_BY_PAUSE = {"state": State.held, "reason": Reason.paused, "detail": PAUSED}
+"""How somebody is told who is due while nobody is delivered, before a worker has looked (rule D4)."""
 
 
 @click.command()
@@ -74,28 +79,30 @@ def list_command(options: Options, tenant: str, format: Format) -> None:
         breaker = Breakers(connection, tenant, now).get()
     today = now.astimezone(rules.zone).date()
     rows = [{**_row(each, rules, today), "detail": _detail(each, breaker, now)} for each in found]
+    if options.settings.delivery.paused or breaker.is_paused:
+        rows = [{**row, **HELD_BY_PAUSE} if row["state"] == State.due else row for row in rows]
     if format == "json":
         print_json(rows)
     elif not rows:
         click.echo("nobody waits")
     else:
-        _tell(found, rows)
+        _tell(rows)
 
 
-def _tell(found: Sequence[Row[Any]], rows: Sequence[dict[str, object]]) -> None:
+def _tell(rows: Sequence[dict[str, Any]]) -> None:
     """Each in lines that fit into a mail: who, since when, what it means and what to do."""
-    for number, (person, row) in enumerate(zip(found, rows, strict=True)):
+    for number, row in enumerate(rows):
         if number:
             click.echo("")
         who = row["user_name"] or "a deleted user"
         employee = f", employee {row['employee_number']}" if row["employee_number"] else ""
         print_paragraph(f"{who}{employee}", indent="  ")
-        reason = f", {person.reason}" if person.reason else ""
-        tries = f", {person.attempts} failed {'try' if person.attempts == 1 else 'tries'}" if person.attempts else ""
-        print_paragraph(f"{person.state}{reason}, since {instant(person.state_since)}{tries}", first="  ", indent="  ")
+        reason = f", {row['reason']}" if row["reason"] else ""
+        tries = f", {row['attempts']} failed {'try' if row['attempts'] == 1 else 'tries'}" if row["attempts"] else ""
+        print_paragraph(f"{row['state']}{reason}, since {instant(row['since'])}{tries}", first="  ", indent="  ")
         if row["detail"]:
             print_paragraph(str(row["detail"]), first="  Detail: ", indent="    ")
-        explanation = explained(State(person.state), Reason(person.reason) if person.reason else None)
+        explanation = explained(State(row["state"]), Reason(row["reason"]) if row["reason"] else None)
         if explanation is not None:
             print_paragraph(explanation.meaning, first="  Meaning: ", indent="    ")
             print_paragraph(explanation.cure, first="  Cure: ", indent="    ")
@@ -112,7 +119,7 @@ def _detail(found: Row[Any], breaker: Breaker, now: datetime) -> str | None:
     return f"stuck-delivery, due for {hours} hours: {detail or 'nobody has tried yet; see that a worker runs'}"
 
 
-def _row(found: Row[Any], rules: Rules, today: date) -> dict[str, object]:
+def _row(found: Row[Any], rules: Rules, today: date) -> dict[str, Any]:
     document = json.loads(found.document) if found.document else None
     wanted = wish_from_user(document, rules, today=today).employee_number if document else None
     return {

@@ -14,13 +14,15 @@ from scim_bridge.storage.pauses import Pauses
 def pause(options: Options, tenant: str) -> None:
     """Send nothing to Ditio any more, on all running servers at once. Entra's writes are accepted and kept.
 
+    A call that is under way is finished; whoever is in hand stops before the next one.
+
     \b
     Examples:
       scim-bridge outbox pause
     """
     with options.database() as database, database.write() as connection:
         held = Pauses(connection, tenant, database.now(connection)).pause()
-    click.echo(f"deliveries are paused, {held} held; what is being sent at this moment is sent still")
+    click.echo(f"deliveries are paused, {held} held; a call that is under way is finished, and no other begins")
 
 
 @click.command()

@@ -3,16 +3,15 @@
 import click
 
 from scim_bridge.cli.context import Options
+from scim_bridge.cli.outbox.person import person_named, person_option
 from scim_bridge.cli.output import tenant_option
-from scim_bridge.errors import NotFound
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.pauses import Pauses
-from scim_bridge.storage.people import People
 
 
 @click.command()
-@click.option("--person", metavar="N", help="Only this one, by employee number or user name.")
+@person_option
 @tenant_option
 @click.pass_obj
 def retry(options: Options, person: str | None, tenant: str) -> None:
@@ -27,12 +26,7 @@ def retry(options: Options, person: str | None, tenant: str) -> None:
       scim-bridge outbox retry --person kari.nordmann@contractor.example
     """
     with options.database() as database, database.write() as connection:
-        person_id = None
-        if person is not None:
-            record = People(connection, tenant).find(person)
-            if record is None:
-                raise NotFound(f"nobody has the employee number or user name {person!r}")
-            person_id = record.person.id
+        person_id = person_named(connection, tenant, person) if person is not None else None
         # Before anybody is locked: that is the order in which all of them do it.
         breakers = Breakers(connection, tenant, database.now(connection))
         breakers.close_by_operator()
