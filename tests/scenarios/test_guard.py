@@ -1,6 +1,8 @@
 """Too much at once: the guard on the live stream (rule L8)."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from scim_bridge.domain.person import HandsOff, PersonId
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.pauses import Pauses
@@ -507,3 +510,28 @@ def test_an_employment_that_ends_later_is_the_same_ending(database: Database, cl
     assert company.world.employee("100").employment.end is not None
     assert company.world.employee("101").employment.end is None
     assert company.world.employee("102").disabled
+
+
+def test_two_at_the_same_instant_do_not_exceed_the_limit_together(
+    database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """L8: "counting and reserving is one transaction in the database", and one after another for a tenant."""
+    company = a_company(database, clock, 2, inline_seconds=0)
+    company.world.worker.run_until_idle()
+    for user in company.staff:
+        user.account_enabled = False
+    company.world.cycle()
+    decide, both = Guard.decide, Barrier(2)
+
+    def decide_together(guard: Guard, *change: Any) -> None:
+        # Two who have counted at once meet here, before either has reserved; one alone goes on after a moment.
+        with suppress(BrokenBarrierError):
+            both.wait(timeout=0.2)
+        decide(guard, *change)
+
+    monkeypatch.setattr(Guard, "decide", decide_together)
+    company.world.parts.worker(places=2).run_until_idle()
+
+    assert len(company.ended()) == 1
+    assert counted(company.world) == 1
+    assert company.waiting() == [("held", "guard")]
