@@ -49,6 +49,8 @@ def is_let_through(errand: Errand, operation: Operation) -> bool:
     if (verdict := errand.verdicts.get(kind)) is None:
         decided = repeated(lambda: _decide(errand, kind))
         verdict = errand.verdicts[kind] = decided.verdict
+        if kind is Guarded.ending and verdict is not Verdict.counted:
+            errand.last_day = None  # No employment ends by itself then, and there is no day to wait for.
         if verdict is Verdict.held:
             errand.notes.append(Note(decided.why or "", Reason.guard))
         elif verdict is Verdict.dropped:

@@ -266,7 +266,8 @@ def test_release_and_drop(run: Run, guarded: World):
     assert [number for number in ("1042", "1043", "1044") if guarded.employee(number).disabled] == ["1042", "1043"]
     shown = json.loads(run("people", "show", "1044", "--format", "json").stdout)
     assert (shown["state"], shown["detail"]) == ("delivered", "kept by the operator")
-    assert [entry["outcome"] for entry in shown["history"] if entry["what"] == "guard"] == ["dropped"]
+    assert "guard-dropped" in [entry["what"] for entry in shown["history"]]
+    assert "An operator withdrew what the guard held" in run("people", "show", "1044").stdout
 
 
 def test_what_is_released_waits_for_the_end_of_a_pause(run: Run, guarded: World):
