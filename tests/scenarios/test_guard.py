@@ -406,7 +406,7 @@ def test_creations_are_not_guarded_by_default(company: Company):
 
 
 def test_reconcile_lists_what_is_held_and_what_is_kept_and_applies_neither(company: Company):
-    """L8, Q2: nor from a plan that was made before."""
+    """L8, Q2: other differences of such a person are repaired."""
     company.world.restarts_with(delivery={**LIMITS, "inline_seconds": 0})
     company.ends(0, 1)
     company.world.worker.run_until_idle()
@@ -423,6 +423,23 @@ def test_reconcile_lists_what_is_held_and_what_is_kept_and_applies_neither(compa
     rows = company.reconciles(apply=True)
     assert {row.listed for row in rows} == {"kept by the operator (`outbox drop`), until Entra changes it"}
     assert company.ended() == [0]
+
+
+def test_a_plan_that_was_made_before_sends_nothing_that_is_held_since(database: Database, clock: Clock):
+    """L8, Q3: the plan saw an ending that was due; by the time it is repaired the guard holds it."""
+    company = a_company(database, clock, 2, inline_seconds=0)
+    company.world.worker.run_until_idle()
+    company.ends(0, 1)
+    reconciliation = company.world.parts.reconciliations["default"]
+    plan_id = reconciliation.run(Request()).run.id
+    company.world.worker.run_until_idle()
+    (left,) = [index for index in range(2) if not company.is_ended(index)]
+    report = reconciliation.run(Request(apply=True, plan_id=plan_id))
+
+    assert not company.is_ended(left)
+    assert report.exit == 2
+    assert any("outbox release" in str(why) for why in report.outcomes.values())
+    assert company.waiting() == [("held", "guard")]
 
 
 def test_a_pause_does_not_let_through_what_is_held(company: Company):
