@@ -79,7 +79,7 @@ class Scopes:
         return marked.rowcount == 1
 
     def settle(self, person_id: PersonId, *, state: State, reason: Reason | None, detail: str | None) -> None:
-        """Take the mark away, and say how far the person is now."""
+        """Take the mark away, give the lease back with it, and say how far the person is now."""
         self._connection.execute(
             update(people)
             .where(people.c.tenant == self._tenant, people.c.id == person_id)
@@ -92,6 +92,8 @@ class Scopes:
                 due_since=None,
                 due_at=None,
                 attempts=0,
+                lease=None,
+                leased_until=None,
             )
         )
 

@@ -645,3 +645,16 @@ def test_a_person_put_aside_is_listed_and_left_alone(world: World, kari: EntraUs
     assert found.told == [("field", "1001", "workTitle", "edited-in-ditio")]
     assert "hands are off" in (found.items[0].listed or "")
     assert (found.exit, world.sent()) == (0, [])
+
+
+def test_whoever_was_repaired_is_delivered_at_once_afterwards(world: World):
+    """D1, Q3: the lease is given back with the row; nobody waits for it to run out."""
+    kari = a_user()
+    world.provisions(kari)
+    world.employee("1042").work_title = "edited by hand"
+    world.clock.passes(minutes=1)
+    reconciliation = world.parts.reconciliations["default"]
+    assert reconciliation.run(Request(apply=True)).applied == 1
+
+    world.changes(kari, job_title="Formann")
+    assert world.state(kari) == ("delivered", None)
