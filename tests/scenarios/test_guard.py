@@ -460,17 +460,19 @@ def test_a_pause_does_not_let_through_what_is_held(company: Company):
     assert company.waiting() == [("held", "guard")]
 
 
-def test_what_reconcile_ends_does_not_count(company: Company):
-    """L8: "endings of `reconcile --apply` answer to Q4 alone"."""
+def test_what_reconcile_repairs_does_not_count(company: Company):
+    """L8: "endings of `reconcile --apply` answer to Q4 alone", and so do its changes of phone."""
     company.ends(0)
     company.world.employee("100").disabled = False
-    company.world.clock.passes(hours=2)
+    for index in (1, 2, 3):
+        company.world.employee(f"10{index}").phone = f"+4791000{index}00"
     company.reconciles(apply=True)
     assert company.is_ended(0)
+    assert [company.world.employee(f"10{index}").phone[-2:] for index in (1, 2, 3)] == ["01", "02", "03"]
     assert counted(company.world) == 1
 
-    company.ends(1)
-    assert company.ended() == [0, 1]
+    company.world.changes(company.staff[1], mobile="+4740000100")
+    assert company.state(1) == ("delivered", None)
 
 
 def test_hands_off_keeps_what_is_held(company: Company):
