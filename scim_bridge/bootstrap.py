@@ -27,6 +27,7 @@ from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import SettingsError
 from scim_bridge.mapping.rules import Rules, rules_from
 from scim_bridge.plan.adoption import Adopt
+from scim_bridge.plan.guard import HourlyLimits
 from scim_bridge.plan.safety import Limits
 from scim_bridge.plan.steps import Policy, Step
 from scim_bridge.scim.provider import build_provider
@@ -167,6 +168,7 @@ def _tenant(settings: Settings, client: Ditio) -> Tenant:
         call_seconds=settings.ditio.timeout_seconds,
         places=_places(settings),
         retention_days=settings.retention.days,
+        limits=HourlyLimits(delivery.max_ended_per_hour, delivery.max_ended_fraction, delivery.max_created_per_hour),
     )
 
 

@@ -14,6 +14,7 @@
       - NotYet             nobody: Ditio is well, and it is too early to tell what became of something
       - RateLimited        carries retry_after_seconds
       - BudgetSpent        nobody: too little of the request's time was left to start a call
+      - Paused             the operator paused deliveries while a person was in hand
     + PermanentError       a human: the person is parked, with Ditio's words
     + OperationMissing     the operator: Ditio does not know this operation; see the setting named
     + CredentialsRefused   the operator: Ditio refuses this API client as a whole
@@ -111,6 +112,10 @@ class RateLimited(TransientError):
 
 class BudgetSpent(TransientError):
     """Too little of the request's time was left to start the call (rule A4). Nothing was sent."""
+
+
+class Paused(TransientError):
+    """Deliveries were paused between two calls (rule D4). Nothing more was sent."""
 
 
 class PermanentError(DeliveryError):

@@ -41,6 +41,7 @@ RULES: dict[str, str] = {
     "L5": "an employment ends at once, or after its last day",
     "L6": "an ending is never refused nor undone; each step is tried; no date is moved",
     "L7": "DELETE is an ending; a leaver's profile is kept in step; nothing is ever deleted",
+    "L8": "too many endings, changes of login or creations within an hour are held; release and drop",
     "R1": "what Ditio refuses is reported or parked with its words; `no-operation` is no refusal",
     "R2": "401: renewed once, repeated once",
     "R3": "transient faults back off and nobody is dropped",
@@ -61,7 +62,6 @@ RULES: dict[str, str] = {
 }
 
 NOT_YET: dict[str, str] = {
-    "L8": "guards on the live stream",
     "K1": "one ledger of certificates",
     "K2": "certificates follow the employee",
     "K3": "re-asserting certificates",

@@ -31,7 +31,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "serve": Lazy("serve", "serve", "Answer Entra, and deliver to Ditio."),
     "worker": Lazy("worker", "worker", "Deliver what is due."),
     "preview": Lazy("preview", "preview", "Show the calls to Ditio that a SCIM user would cause, and send none."),
-    "outbox": Lazy("outbox", "outbox", "See who waits for Ditio, and try again."),
+    "outbox": Lazy("outbox.command", "outbox", "See who waits for Ditio, and try again."),
     "reconcile": Lazy(
         "reconcile.command",
         "reconcile",

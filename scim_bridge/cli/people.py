@@ -16,7 +16,7 @@ from scim_bridge.delivery.aside import put_aside, take_up
 from scim_bridge.domain.employee import Field
 from scim_bridge.domain.explanations import explained
 from scim_bridge.domain.person import HandsOff
-from scim_bridge.storage.people import Record
+from scim_bridge.storage.person_rows import Record
 
 FIELD_COLUMNS = {"field": "Field", "wanted": "Entra wants", "found": "Ditio has", "acknowledged": "Acknowledged"}
 
@@ -49,7 +49,8 @@ def show(options: Options, person: str, tenant: str, format: Format) -> None:
     """
     logs.configure("error", options.settings.log.format)
     with options.database() as database:
-        view = view_of(database, tenant, build_rules(options.settings), person)
+        settings = options.settings
+        view = view_of(database, tenant, build_rules(settings), person, is_paused=settings.delivery.paused)
         number = view.number_in_ditio
         found = employee_in_ditio(options.settings, database, number, tenant) if number else None
     if isinstance(found, str):

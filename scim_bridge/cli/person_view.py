@@ -1,11 +1,12 @@
 """What is known of one person: Entra's words, the mapped employee, the history, and Ditio's state."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 
 from scim_bridge.bootstrap import build
 from scim_bridge.delivery.tenant import wish_of
+from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Wish
 from scim_bridge.domain.employment import Employment, last_end, open_employment
@@ -13,10 +14,13 @@ from scim_bridge.errors import DeliveryError, NotFound, SettingsError
 from scim_bridge.mapping.from_ditio import employee_from_ditio
 from scim_bridge.mapping.rules import Rules
 from scim_bridge.settings import Settings
+from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.pauses import PAUSED
+from scim_bridge.storage.people import People
+from scim_bridge.storage.person_rows import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +67,11 @@ class PersonView:
         }
 
 
-def view_of(database: Database, tenant: str, rules: Rules, name: str) -> PersonView:
-    """A person by employee number or user name. :raises NotFound: there is none."""
+def view_of(database: Database, tenant: str, rules: Rules, name: str, *, is_paused: bool = False) -> PersonView:
+    """A person by employee number or user name. :raises NotFound: there is none.
+
+    :param is_paused: Whether the setting pauses deliveries: who is due is told as held then (rule D4).
+    """
     with database.read() as connection:
         now = database.now(connection)
         record = People(connection, tenant).find(name)
@@ -73,6 +80,8 @@ def view_of(database: Database, tenant: str, rules: Rules, name: str) -> PersonV
         person = record.person
         document = document_of(connection, tenant, person.user_id) if person.user_id else None
         entries = History(connection, tenant, now).of(person.id)
+        if record.state is State.due and (is_paused or Breakers(connection, tenant, now).get().is_paused):
+            record = replace(record, state=State.held, reason=Reason.paused, detail=PAUSED)
     wish = Wish({})
     if document is not None:
         wish = wish_of(document, rules, person, now.astimezone(rules.zone).date())

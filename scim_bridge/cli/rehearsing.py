@@ -21,7 +21,8 @@ from scim_bridge.storage import schema
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.excerpt import Excerpt
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.people import People
+from scim_bridge.storage.person_rows import Record
 from scim_bridge.storage.tokens import Tokens
 from scim_bridge.web.app import create_app
 

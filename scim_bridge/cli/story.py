@@ -19,6 +19,8 @@ ALSO: Mapping[str, str] = {
     "hands-off": "An operator put the person aside",
     "hands-off-cleared": "An operator took the person up again",
     "adopt-accepted": "An operator said that this is the employee in Ditio",
+    "guard-released": "An operator released what the guard held",
+    "guard-dropped": "An operator withdrew what the guard held",
     "claim": "Gave up a number or phone that Ditio no longer shows",
 }
 

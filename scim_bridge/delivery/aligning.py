@@ -6,8 +6,11 @@ from datetime import date
 
 from scim_bridge.delivery.already import is_so_already
 from scim_bridge.delivery.calls import REREADS, Errand
-from scim_bridge.delivery.holders import is_anothers, wait_where_given_up_just_now
-from scim_bridge.delivery.outcome import Note, Refusal
+from scim_bridge.delivery.expecting import expect, store_renumbering
+from scim_bridge.delivery.guarding import is_let_through
+from scim_bridge.delivery.holders import is_anothers
+from scim_bridge.delivery.outcome import Note
+from scim_bridge.delivery.permitting import has_claim, may_send
 from scim_bridge.delivery.refusing import refusal
 from scim_bridge.delivery.rounds import before_writing, believed_now, read_back, stuck_note
 from scim_bridge.domain.delivery_state import Reason
@@ -23,12 +26,11 @@ from scim_bridge.domain.operations import (
     UpdateEmployee,
     UpdateEmployment,
 )
-from scim_bridge.domain.person import Claim, ClaimKind, Standing
+from scim_bridge.domain.person import Claim, ClaimKind
 from scim_bridge.errors import DeliveryError, NotYet, OperationMissing, PermanentError
-from scim_bridge.plan.matching import holders_of, is_ours
+from scim_bridge.plan.matching import is_ours
 from scim_bridge.plan.rounds import Write
 from scim_bridge.plan.steps import Plan, owes_ending, plan_person
-from scim_bridge.storage.claims import Claims
 
 
 def align(errand: Errand, found: FoundEmployee | None = None) -> None:
@@ -93,7 +95,7 @@ def _find_renumbered(errand: Errand, old: EmployeeNumber, new: EmployeeNumber) -
         found = errand.get(old)
         if found is not None and _is_ours(errand, found):
             if errand.wish.employee_number != new:
-                errand.store_renumbering(None)
+                store_renumbering(errand, None)
             return found
     return None
 
@@ -103,7 +105,7 @@ def _find_under(errand: Errand, number: EmployeeNumber | None) -> FoundEmployee 
     if number is None or number == errand.person.employee_number:
         return None
     found = errand.get(number)
-    if found is None or not _is_ours(errand, found) or not _has_claim(errand, Claim(ClaimKind.employee_number, number)):
+    if found is None or not _is_ours(errand, found) or not has_claim(errand, Claim(ClaimKind.employee_number, number)):
         return None
     errand.acknowledge({Field.employee_number: number}, link=number)
     return found
@@ -139,9 +141,9 @@ def _send(errand: Errand, operation: Operation, write: Write) -> None:
     number = errand.person.employee_number
     if number is None:
         raise AssertionError("only linked people are brought into line")
-    if not _may_send(errand, operation, number):
+    if not may_send(errand, operation, number) or not is_let_through(errand, operation):
         return
-    _expect(errand, operation)
+    expect(errand, operation)
     try:
         after = errand.send(operation, number)
     except (PermanentError, OperationMissing) as error:
@@ -149,19 +151,6 @@ def _send(errand: Errand, operation: Operation, write: Write) -> None:
             _note_refusal(errand, operation, number, error)
     else:
         _acknowledge(errand, operation, replace(write, after=after))
-
-
-def _expect(errand: Errand, operation: Operation) -> None:
-    """Store what can't be told from what is shown, should the answer be lost (rules C4, P6)."""
-    match operation:
-        case ChangeEmployeeNumber(employee_number=number):
-            errand.store_renumbering(number)
-        case Disable() | Enable():
-            errand.doubt(Standing.login)
-        case EndEmployment() | CreateEmployment():
-            errand.doubt(Standing.employment)
-        case _:
-            pass
 
 
 def _note_refusal(
@@ -175,45 +164,7 @@ def _note_refusal(
     else:
         errand.notes.append(refusal(error, operation))
     if isinstance(operation, ChangeEmployeeNumber):
-        errand.store_renumbering(None)
-
-
-def _may_send(errand: Errand, operation: Operation, number: EmployeeNumber) -> bool:
-    """A new number or phone needs its claim, and a phone nobody else in Ditio may have it (rules P3, P4)."""
-    match operation:
-        case ChangeEmployeeNumber(employee_number=wanted):
-            return _has_claim(errand, Claim(ClaimKind.employee_number, wanted))
-        case ChangePhoneNumber(phone=phone):
-            return _has_claim(errand, Claim(ClaimKind.phone, phone)) and _phone_is_free(errand, phone, number)
-        case _:
-            return True
-
-
-def _has_claim(errand: Errand, claim: Claim) -> bool:
-    """Whether the person has this claim; a leaver takes it only now, and only if nobody wants it (rule L7)."""
-    with errand.database.write() as connection:
-        claims = Claims(connection, errand.tenant.name)
-        if claims.holder(claim) == errand.person.id:
-            return True
-        if errand.person.days.wants_employment(errand.today):
-            return False  # The note that names the holder was written when the claim was asked for.
-        if claims.take_if_unwanted(errand.person.id, claim):
-            return True
-    text = f"{claim.kind} {claim.value} is another's, or wanted by another: a leaver keeps the old one"
-    errand.notes.append(Note(text))
-    return False
-
-
-def _phone_is_free(errand: Errand, phone: str, number: EmployeeNumber) -> bool:
-    for holder in holders_of(Field.phone, phone, errand.search(phone)):
-        if holder.employee_number != number:
-            wait_where_given_up_just_now(errand, Field.phone, holder, phone)
-            why = f"phone {phone} belongs to employee {holder.employee_number} in Ditio"
-            told = Refusal(why, "Correct it on either side", (Field.phone,), is_duplicate=True)
-            kept = f"so employee {number} keeps the old one: correct it on either side, then run"
-            errand.notes.append(Note(f"{why}, {kept} `scim-bridge outbox retry`.", Reason.refused, told))
-            return False
-    return True
+        store_renumbering(errand, None)
 
 
 def _acknowledge(errand: Errand, operation: Operation, write: Write) -> None:

@@ -11,7 +11,8 @@ from scim_bridge.errors import NotFound
 from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.people import People
+from scim_bridge.storage.person_rows import Record
 
 
 def aside_note(hands_off: HandsOff) -> Note:

@@ -11,14 +11,19 @@ from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
+from scim_bridge.domain.occasions import Guarded, Verdict
 from scim_bridge.domain.operations import Operation
-from scim_bridge.domain.person import Creating, Person, Standing, Taking
-from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost, PermanentError
+from scim_bridge.domain.person import Person, Taking
+from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost, Paused, PermanentError
 from scim_bridge.mapping.from_ditio import employee_from_ditio
 from scim_bridge.mapping.to_ditio import call_for
+from scim_bridge.plan.leaving import owes_ending
+from scim_bridge.plan.occasions import settled_occasions
 from scim_bridge.plan.rounds import Write, takings_of
 from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People
@@ -63,6 +68,9 @@ class Errand:
 
     scope: Scope | None = None
     """The rows of a plan that this is about, and nothing else (rule Q3); None for the person as a whole."""
+
+    verdicts: dict[Guarded, Verdict] = field(default_factory=dict)
+    """What the guard on the live stream said of this attempt's changes (rule L8)."""
 
     outcomes: dict[int, str | None] = field(default_factory=dict)
     """What became of those rows: None for one that is as wanted now, else why it was skipped."""
@@ -109,11 +117,13 @@ class Errand:
 
         :raises LeaseLost: somebody else delivers this person now.
         :raises BudgetSpent: too little time is left; nothing was sent.
+        :raises Paused: deliveries were paused since the attempt began; nothing was sent.
         :raises DeliveryError: Ditio's answer.
         """
         call = call_for(operation, number)
         if not self.budget.allows_write():
             raise BudgetSpent("the request's time was spent before this step; a worker goes on")
+        self._stop_if_paused()
         self._keep_lease()
         try:
             answer = self.tenant.ditio.send(call, within=self.budget.left())
@@ -140,8 +150,9 @@ class Errand:
         """
         known, learned = self.person.acknowledged, learned or {}
         sources = {name: self.wish.sources[name] for name in values or {} if name in self.wish.sources}
+        settled = settled_occasions(self.person, self.wish, values or {})
         with self.database.write() as connection:
-            now = self._still_ours(connection)
+            now = self.still_ours(connection)
             takings = {**takings_of(known, values or {}, write, now), **learned}
             if link is not None:
                 People(connection, self.tenant.name).link(self.person.id, link, now=now)
@@ -158,52 +169,38 @@ class Errand:
                 now=now,
             )
             stored.learn(self.person.id, learned)
-        self.person = replace(
-            self.person,
-            acknowledged=known.after(
-                values or {},
-                sources=sources,
-                takings=takings,
-                login=login,
-                employed=employed,
-                changed_at=now if write is not None else None,
-            ),
-        )
+            self.person = replace(
+                self.person,
+                acknowledged=known.after(
+                    values or {},
+                    sources=sources,
+                    takings=takings,
+                    login=login,
+                    employed=employed,
+                    changed_at=now if write is not None else None,
+                ),
+            )
+            guard = Guard(connection, self.tenant.name, now)
+            for kind, said_at in settled:
+                guard.settle_occasion(kind, self.person.id, said_at)
+            if False in (login, employed) and not owes_ending(self.person, self.tenant.policy):
+                guard.forgive(Guarded.ending, self.person.id)
         if link is not None:
             self.person = replace(self.person, employee_number=link, creating=None, renumbering=None)
-
-    def doubt(self, standing: Standing) -> None:
-        """Note that login or employment is about to be changed. If the answer is lost, what Entra wants then is
-        compared with what Ditio shows, not with what was acknowledged before (rules C4, R4).
-        """
-        with self.database.write() as connection:
-            now = self._still_ours(connection)
-            Acknowledgements(connection, self.tenant.name).doubt(
-                self.person.id, standing, revision=self.revision, now=now
-            )
-        self.person = replace(self.person, acknowledged=self.person.acknowledged.doubting(standing))
 
     def now(self) -> datetime:
         """What time it is by the database's clock."""
         with self.database.read() as connection:
             return self.database.now(connection)
 
-    def store_creating(self, creating: Creating | None) -> None:
-        """Store what is about to be POSTed, before it is (rule P6); None forgets it."""
-        with self.database.write() as connection:
-            self._still_ours(connection)
-            People(connection, self.tenant.name).set_creating(self.person.id, creating)
-        self.person = replace(self.person, creating=creating)
-
-    def store_renumbering(self, number: EmployeeNumber | None) -> None:
-        """Store the number that is about to be given, before it is (rule P6); None forgets it."""
-        with self.database.write() as connection:
-            self._still_ours(connection)
-            People(connection, self.tenant.name).set_renumbering(self.person.id, number)
-        self.person = replace(self.person, renumbering=number)
-
     def _read(self, body: dict[str, object]) -> FoundEmployee:
         return employee_from_ditio(body, region=self.tenant.rules.phone_region, zone=self.tenant.rules.zone)
+
+    def _stop_if_paused(self) -> None:
+        """A pause counts from the next write on, also for whoever is in hand (rule D4). :raises Paused: it does."""
+        with self.database.read() as connection:
+            if Breakers(connection, self.tenant.name, self.database.now(connection)).get().is_paused:
+                raise Paused("deliveries were paused before this step")
 
     def _keep_lease(self) -> None:
         """See that the lease outlasts the next call. :raises LeaseLost: somebody else has it."""
@@ -212,9 +209,9 @@ class Errand:
         longest = self.tenant.call_seconds if left is None else min(self.tenant.call_seconds, left)
         if self.leased_until - self.budget.monotonic() < longest + 1:
             with self.database.write() as connection:
-                self._still_ours(connection)
+                self.still_ours(connection)
 
-    def _still_ours(self, connection: Connection) -> datetime:
+    def still_ours(self, connection: Connection) -> datetime:
         """Renew the lease, in the transaction at hand, and say what time it is. :raises LeaseLost: it is gone."""
         now = self.database.now(connection)
         seconds = self.tenant.call_seconds + LEASE_MARGIN_SECONDS

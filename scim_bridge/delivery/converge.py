@@ -27,7 +27,8 @@ from scim_bridge.storage.database import Database, is_out_of_reach, loggable, re
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.people import People
+from scim_bridge.storage.person_rows import Record
 from scim_bridge.storage.scopes import scope_of
 
 log = get_logger(__name__)

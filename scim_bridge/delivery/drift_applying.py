@@ -14,7 +14,8 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.people import People
+from scim_bridge.storage.person_rows import Record
 from scim_bridge.storage.plan_items import PlanItems
 from scim_bridge.storage.scopes import Scopes
 

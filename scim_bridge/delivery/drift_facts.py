@@ -16,7 +16,9 @@ from scim_bridge.plan.steps import Seen
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.candidates import Candidate
 from scim_bridge.storage.claims import Claims
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.guard import kept_back
+from scim_bridge.storage.people import People
+from scim_bridge.storage.person_rows import Record
 from scim_bridge.storage.snapshot import Snapshot
 
 _CLAIMED = {ClaimKind.phone: Field.phone, ClaimKind.employee_number: Field.employee_number}
@@ -48,6 +50,7 @@ def facts_of(connection: Connection, tenant: Tenant, candidate: Candidate, wish:
         acknowledged_at={name: at for name, (at, _) in moments.items()},
         acknowledged_in={name: revision for name, (_, revision) in moments.items()},
         claimed_by_others=frozenset(others),
+        kept_back=kept_back(connection, tenant.name, record.person.id),
     )
 
 

@@ -1,6 +1,8 @@
 """Somebody without an employee: hire or adopt, never twice (rules H1-H3, P4, P6, R4)."""
 
 from scim_bridge.delivery.calls import REREADS, Errand
+from scim_bridge.delivery.expecting import store_creating
+from scim_bridge.delivery.guarding import is_let_through
 from scim_bridge.delivery.holders import wait_where_given_up_just_now
 from scim_bridge.delivery.outcome import Note, Refusal
 from scim_bridge.delivery.refusing import refusal
@@ -87,7 +89,7 @@ def settle_absence(errand: Errand) -> None:
     if creating is not None:
         if not _is_certain(errand, creating):
             raise NotYet("it is not certain yet whether an earlier creation took effect")
-        errand.store_creating(None)
+        store_creating(errand, None)
     if not errand.person.is_tombstone:
         why = "inactive in Entra" if not errand.person.days.active else "the leave date is over"
         errand.notes.append(Note(f"{why}: nothing is created in Ditio"))
@@ -163,16 +165,18 @@ def _create(errand: Errand, number: EmployeeNumber) -> FoundEmployee | None:
     phone = wish.text(Field.phone)
     if phone is None:
         raise AssertionError("a complete wish has a phone number")
-    errand.store_creating(Creating(number, phone, wish.text(Field.email), errand.now()))
     fields = _given(errand)
     operation = CreateEmployee(number, fields)
+    if not is_let_through(errand, operation):
+        return None
+    store_creating(errand, Creating(number, phone, wish.text(Field.email), errand.now()))
     try:
         after = errand.send(operation, number)
     except PermanentError as error:
         return _refused(errand, error, operation, earlier)
     except DeliveryError as error:
         if not (isinstance(error, TransientError) and error.ambiguous):
-            errand.store_creating(earlier)  # Certainly not applied: no new doubt.
+            store_creating(errand, earlier)  # Certainly not applied: no new doubt.
         if isinstance(error, OperationMissing) and (earlier is None or _is_certain(errand, earlier)):
             # Nothing passes that only a setting can cure; there is no employee yet who could be read (rule R1).
             errand.notes.append(Note(str(error), Reason.no_operation))
@@ -203,7 +207,7 @@ def _refused(
     if created is not None:
         return created
     is_believed = earlier is None or _is_certain(errand, earlier)
-    errand.store_creating(None if is_believed else earlier)
+    store_creating(errand, None if is_believed else earlier)
     if not is_believed:
         raise NotYet(f"an earlier creation was never answered, and this one was refused ({error.words})")
     errand.notes.append(refusal(error, operation))

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS
 from scim_bridge.delivery.claiming import claim_wanted, forget_person, settle_claims
+from scim_bridge.delivery.occasions import occasions_after, occasions_of_deleted
 from scim_bridge.delivery.outcome import Note, Settled
 from scim_bridge.delivery.remarks import remarks
 from scim_bridge.delivery.takeover import person_to_take_over
@@ -21,6 +22,7 @@ from scim_bridge.domain.employment import Days, first_days, next_days
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.plan.diff import as_found, is_covered
 from scim_bridge.plan.leaving import awaited_last_day, wakes_on
+from scim_bridge.plan.occasions import Moment, first_occasions
 from scim_bridge.plan.steps import plan_person
 from scim_bridge.scim.reading import active_of
 from scim_bridge.storage.breakers import Breakers
@@ -28,7 +30,8 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.pauses import Pauses
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.people import People
+from scim_bridge.storage.person_rows import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +55,19 @@ class Intake:
         if (known := former.record) is not None:
             people.set_user(known.person.id, user_id, external_id=external_id, now=now)
             record = replace(known, person=replace(known.person, user_id=user_id))
-            return replace(self._said(connection, record, document, now, today, "user-created"), undoable=None)
+            return replace(self._said(connection, record, document, None, now, "user-created"), undoable=None)
+        days = first_days(
+            active=active_of(document),
+            leave=wish.day(Field.end_date),
+            start=None if Field.start_date in wish.defaulted else wish.day(Field.start_date),
+            today=today,
+        )
         person = Person(
             id=PersonId(self.new_id()),
             user_id=user_id,
-            days=first_days(
-                active=active_of(document),
-                leave=wish.day(Field.end_date),
-                start=None if Field.start_date in wish.defaulted else wish.day(Field.start_date),
-                today=today,
-            ),
+            days=days,
             provisioned_on=today,
+            occasions=first_occasions(days, wish, Moment(now, today, self.tenant.rules.zone)),
         )
         self._refuse_incomplete(person, wish, today)
         waking = wakes_on(person, self.tenant.policy, today)
@@ -79,8 +84,8 @@ class Intake:
         if record is None:
             # Another user took this one's person over (rule P2): one who is still inactive asks for nothing.
             return self.user_created(connection, user_id, document) if active_of(document) else None
-        now, today = self._moment(connection)
-        return self._said(connection, record, document, now, today, "user-changed")
+        now, _ = self._moment(connection)
+        return self._said(connection, record, document, before, now, "user-changed")
 
     def user_repeated(self, connection: Connection, user_id: UserId) -> Ticket | None:
         """A write that changed nothing: makes a held or parked person due again (rule A5)."""
@@ -98,15 +103,25 @@ class Intake:
             return None  # His person belongs to another user now: this DELETE ends nobody (rule P2).
         now, today = self._moment(connection)
         days = self._days_after(record.person, active=False, leave=record.person.days.leave, today=today)
-        people.set_days(record.person.id, days, wakes_on=None)
+        occasions = occasions_of_deleted(connection, self.tenant, record.person, days, now)
+        people.set_days(record.person.id, days, occasions, wakes_on=None)
         people.set_user(record.person.id, None, external_id=None, now=now)
         return self._due(connection, record.person.id, now, "user-deleted")
 
     def _said(
-        self, connection: Connection, record: Record, document: JsonObject, now: datetime, today: date, what: str
+        self,
+        connection: Connection,
+        record: Record,
+        document: JsonObject,
+        earlier: JsonObject | None,
+        now: datetime,
+        what: str,
     ) -> Ticket:
-        """Entra has said something about a person who is known."""
-        known = record
+        """Entra has said something about a person who is known.
+
+        :param earlier: The document before it; None where there is none of this person's.
+        """
+        known, today = record, self.tenant.today(now)
         record, may_undo = self._continued(connection, known, document, now, today)
         wish = self.tenant.wish(document, record.person, today)
         before = record.person.days
@@ -122,7 +137,8 @@ class Intake:
         person = replace(record.person, days=days)
         self._refuse_incomplete(person, wish, today)
         people = People(connection, self.tenant.name)
-        people.set_days(person.id, days, wakes_on=wakes_on(person, self.tenant.policy, today))
+        occasions = occasions_after(connection, self.tenant, record.person, days, wish, earlier, now)
+        people.set_days(person.id, days, occasions, wakes_on=wakes_on(person, self.tenant.policy, today))
         people.set_external_id(person.id, _external_id(document))
         notes = claim_wanted(connection, self.tenant, person, wish, today)
         if self._is_settled(record, person, wish, notes, today):

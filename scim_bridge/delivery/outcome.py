@@ -17,6 +17,7 @@ WEIGHT = (
     Reason.refused,
     Reason.out_of_reach,
     Reason.not_converging,
+    Reason.guard,
     Reason.claimed,
     Reason.no_operation,
     Reason.incomplete,

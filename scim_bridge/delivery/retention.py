@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import Database, repeated
+from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.history import History
 
 log = get_logger(__name__)
@@ -16,7 +17,10 @@ MOST_BATCHES = 100
 
 
 def forget_old(database: Database, tenant: str, days: int) -> int:
-    """Remove history that is older than so many days. How many rows; any number of processes may do it at once."""
+    """Remove history, and what the guard decided, that is older than so many days. How many rows.
+
+    Any number of processes may do it at once.
+    """
     removed = 0
     for _ in range(MOST_BATCHES):
         count = repeated(lambda: _forget_some(database, tenant, days))
@@ -31,4 +35,6 @@ def forget_old(database: Database, tenant: str, days: int) -> int:
 def _forget_some(database: Database, tenant: str, days: int) -> int:
     with database.write() as connection:
         now = database.now(connection)
-        return History(connection, tenant, now).forget_before(now - timedelta(days=days), limit=BATCH)
+        until = now - timedelta(days=days)
+        decisions = Guard(connection, tenant, now).forget_before(until, limit=BATCH)
+        return decisions + History(connection, tenant, now).forget_before(until, limit=BATCH)

@@ -8,6 +8,7 @@ from scim_bridge.errors import (
     CredentialsRefused,
     DeliveryError,
     NotYet,
+    Paused,
     RateLimited,
     TransientError,
     Unreached,
@@ -59,7 +60,7 @@ def decide(error: DeliveryError, attempts: int, jitter: float) -> Retry:
     """
     delay = delay_seconds(error, attempts, jitter)
     match error:
-        case BudgetSpent():
+        case BudgetSpent() | Paused():
             return Retry(delay, is_failure=False)
         case RateLimited(retry_after_seconds=None):
             return Retry(delay, quiet_seconds=min(LONGEST_QUIET_SECONDS, delay))
@@ -77,8 +78,8 @@ def decide(error: DeliveryError, attempts: int, jitter: float) -> Retry:
 
 def delay_seconds(error: DeliveryError, attempts: int, jitter: float) -> float:
     """Seconds until the next try of the same person; `decide` explains the parameters."""
-    if isinstance(error, BudgetSpent):
-        return 0.0  # Nothing failed: the request ran out of time, and a worker goes on at once.
+    if isinstance(error, BudgetSpent | Paused):
+        return 0.0  # Nothing failed: the request ran out of time, or nobody is delivered; a worker goes on at once.
     if isinstance(error, TransientError) and error.retry_after_seconds is not None:
         wanted = error.retry_after_seconds + jitter * min(error.retry_after_seconds + 1.0, BASE_SECONDS)
     else:

@@ -16,6 +16,7 @@ from scim_bridge.domain.drift import LOGIN, Drift, Kind
 from scim_bridge.domain.employee import Field, FoundEmployee, Value
 from scim_bridge.domain.person import Acknowledged
 from scim_bridge.plan.drift import Facts, as_shown, drift_of, restricted
+from scim_bridge.storage.guard import kept_back
 from scim_bridge.storage.people import People
 from scim_bridge.storage.plan_items import PlanItems
 from scim_bridge.storage.scopes import Scope, Scopes
@@ -96,7 +97,7 @@ def _why_moved(item: Drift, now: Drift | None, found: FoundEmployee) -> str | No
         return ALREADY
     if not _same(item.field, item.found, now.found):
         return DITIO_MOVED
-    return None if _same(item.field, item.wanted, now.wanted) else ENTRA_MOVED
+    return now.listed if _same(item.field, item.wanted, now.wanted) else ENTRA_MOVED
 
 
 def _is_settled(item: Drift, known: Acknowledged, number: str | None) -> bool:
@@ -130,8 +131,10 @@ def _is_created(errand: Errand, scope: Scope) -> bool:
 
 
 def _facts(errand: Errand) -> Facts:
-    """Enough to compare; causes, and what is only listed, were decided by the plan."""
-    return Facts(State.delivered, None, errand.revision, None, None)
+    """Enough to compare; causes were decided by the plan. What was held or withdrawn since is not sent (rule L8)."""
+    with errand.database.read() as connection:
+        since = kept_back(connection, errand.tenant.name, errand.person.id)
+    return Facts(State.delivered, None, errand.revision, None, None, kept_back=since)
 
 
 def _same(name: str | None, one: Value | None, other: Value | None) -> bool:

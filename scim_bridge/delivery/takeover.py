@@ -12,7 +12,8 @@ from scim_bridge.domain.person import Claim, ClaimKind
 from scim_bridge.plan.steps import owes_ending
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.people import People
+from scim_bridge.storage.person_rows import Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """One company: its mapping, its rules of delivery and its Ditio."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from scim_bridge.delivery.ports import Ditio
@@ -10,6 +10,7 @@ from scim_bridge.domain.person import Claim, ClaimKind, Person
 from scim_bridge.mapping.from_scim import wish_from_user
 from scim_bridge.mapping.rules import Rules
 from scim_bridge.plan.adoption import Adopt
+from scim_bridge.plan.guard import HourlyLimits
 from scim_bridge.plan.steps import Policy
 
 
@@ -38,6 +39,9 @@ class Tenant:
 
     places: int = 8
     """How many people one worker process delivers at a time."""
+
+    limits: HourlyLimits = field(default_factory=HourlyLimits)
+    """How much may pass within an hour on the live stream (rule L8)."""
 
     retention_days: int = 365
     """For how many days history is kept."""

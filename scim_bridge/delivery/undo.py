@@ -17,7 +17,8 @@ from scim_bridge.errors import BridgeError
 from scim_bridge.plan.leaving import wakes_on
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.people import People
+from scim_bridge.storage.person_rows import Record
 from scim_bridge.storage.resources import Resources, StoredResource, Taken
 
 USER = "User"
@@ -143,7 +144,7 @@ class Undo:
         tenant, days, today = self._tenant, before.person.days, errand.today
         person = replace(record.person, days=days)
         people = People(connection, tenant.name)
-        people.set_days(person.id, days, wakes_on=wakes_on(person, tenant.policy, today))
+        people.set_days(person.id, days, before.person.occasions, wakes_on=wakes_on(person, tenant.policy, today))
         people.set_external_id(person.id, before.external_id)
         wish = tenant.wish(document.document, person, today)
         claim_wanted(connection, tenant, person, wish, today)

@@ -94,8 +94,10 @@ def missing(
 ) -> OperationMissing:
     """The error for an operation that Ditio does not know, naming the setting that says how it is called."""
     setting = setting_name(operation) if operation in DEFAULT_OPERATIONS else "DITIO__API_URL"
+    # Of whoever is to be created there is nothing to read: other employees tell whether the address is right.
+    shown = "other employees" if operation is OperationName.create else "the employee"
     return OperationMissing(
-        f"{said}. If the employee can be read, check {setting}",
+        f"{said}. If {shown} can be read, check {setting}",
         operation=operation,
         status=status,
         request_id=request_id,

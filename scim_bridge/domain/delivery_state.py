@@ -24,6 +24,7 @@ class Reason(StrEnum):
 
     incomplete = "incomplete"
     claimed = "claimed"
+    guard = "guard"
     no_operation = "no-operation"
     hands_off = "hands-off"
     paused = "paused"
@@ -39,7 +40,9 @@ SHOULD_BE_INACTIVE = "should-be-inactive"
 STUCK_AFTER = timedelta(hours=24)
 """Who is due for longer than this is listed as `stuck-delivery`; never dropped (rule R3)."""
 
-HELD = frozenset({Reason.incomplete, Reason.claimed, Reason.no_operation, Reason.hands_off, Reason.paused})
+HELD = frozenset(
+    {Reason.incomplete, Reason.claimed, Reason.guard, Reason.no_operation, Reason.hands_off, Reason.paused}
+)
 
 
 def state_of(reason: Reason) -> State:

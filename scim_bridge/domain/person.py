@@ -9,6 +9,7 @@ from typing import NewType
 from scim_bridge.domain.documents import UserId
 from scim_bridge.domain.employee import EmployeeNumber, Field, Value
 from scim_bridge.domain.employment import Days
+from scim_bridge.domain.occasions import Occasions
 
 PersonId = NewType("PersonId", str)
 
@@ -186,6 +187,8 @@ class Person:
     """The day of provisioning: the start of an employment for which Entra sends none (rule H4)."""
 
     hands_off: HandsOff | None = None
+    occasions: Occasions = field(default_factory=Occasions)
+    """When what is still to be sent for him was said (rule L8)."""
 
     @property
     def is_tombstone(self) -> bool:

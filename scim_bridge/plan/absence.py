@@ -7,8 +7,9 @@ from datetime import date, datetime
 from scim_bridge.domain.delivery_state import STUCK_AFTER, Reason, State
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.employee import Field, FoundEmployee, Wish
+from scim_bridge.domain.occasions import Guarded
 from scim_bridge.domain.person import Person
-from scim_bridge.plan.drift import HANDS_OFF, Facts
+from scim_bridge.plan.drift import HANDS_OFF, Facts, why_kept_back
 from scim_bridge.plan.matching import agrees, is_ours
 from scim_bridge.plan.steps import Policy, owes_ending
 
@@ -121,6 +122,7 @@ def _never_there(person: Person, wish: Wish, facts: Facts, around: Around, is_wa
     listed = None
     if facts.state is State.held and facts.reason != "paused":
         listed = f"held, {facts.reason}: see `outbox list`"
+    listed = why_kept_back(Guarded.creation, facts) or listed
     yield _row(
         Kind.missing,
         Cause.never_delivered,

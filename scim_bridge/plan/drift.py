@@ -8,6 +8,7 @@ from scim_bridge.domain.canonical import same
 from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.drift import LOGIN, Cause, Drift, Kind
 from scim_bridge.domain.employee import EMPLOYMENT_FIELDS, Field, FoundEmployee, Value, Wish
+from scim_bridge.domain.occasions import Guarded, Verdict
 from scim_bridge.domain.operations import (
     ChangeEmployeeNumber,
     ChangePhoneNumber,
@@ -51,6 +52,9 @@ class Facts:
 
     claimed_by_others: frozenset[Field] = frozenset()
     """Which of phone and employee number another person has."""
+
+    kept_back: Mapping[Guarded, Verdict] = field(default_factory=dict)
+    """What the guard on the live stream holds, or the operator withdrew (rule L8)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +184,30 @@ def _why_only_listed(item: Drift, facts: Facts) -> str | None:
         return "hands are off this person: `people hands-off NUMBER --clear`"
     if any(item.field == name.value for name in facts.claimed_by_others):
         return "another person has this value: see `outbox list`"
+    if (why := why_kept_back(_guarded(item), facts)) is not None:
+        return why
     is_waiting = facts.state in (State.held, State.parked) and item.cause is Cause.never_delivered
     if is_waiting and facts.reason not in _ONE_VALUE_WAITS:
         return f"{facts.state}, {facts.reason}: see `outbox list`"
     return None
+
+
+def why_kept_back(kind: Guarded | None, facts: Facts) -> str | None:
+    """Why a difference of this kind is not repaired, where the guard holds it or the operator withdrew it."""
+    match facts.kept_back.get(kind) if kind is not None else None:
+        case Verdict.held:
+            return "held, guard: `outbox release` sends it, `outbox drop` withdraws it"
+        case Verdict.dropped:
+            return "kept by the operator (`outbox drop`), until Entra changes it"
+    return None
+
+
+def _guarded(item: Drift) -> Guarded | None:
+    """As what the guard counts a difference, if it does."""
+    if item.kind is Kind.should_be_inactive:
+        return Guarded.ending
+    by_field = {Field.phone.value: Guarded.phone, Field.employee_number.value: Guarded.employee_number}
+    return by_field.get(item.field or "") if item.kind is Kind.field else None
 
 
 def _found(name: Field, person: Person, found: FoundEmployee) -> Value | None:

@@ -128,6 +128,18 @@ class Delivery(Section):
     """When the employment of somebody who leaves is ended: `at-once`, or `after-last-day`, when its last day is
     over: whoever is back by then leaves no trace in payroll. The login is disabled at once in any case."""
 
+    max_ended_per_hour: int = Field(default=10, ge=0)
+    """How many people may be ended within an hour before the next one is held, where they are also more than
+    `max_ended_fraction`: a scope or a group that was emptied by mistake ends nobody. `outbox release` sends what is
+    held, `outbox drop` withdraws it. Changes of phone, and of employee number, are counted the same way, each apart."""
+
+    max_ended_fraction: float = Field(default=0.05, ge=0, le=1)
+    """The share of the people at work that may be ended within an hour, whatever `max_ended_per_hour` says."""
+
+    max_created_per_hour: int = Field(default=0, ge=0)
+    """How many employees may be created within an hour before the next one is held; 0 = any number. Set it once the
+    first cycle is over: who was created by mistake can't be deleted again."""
+
     paused: bool = False
     """Whether deliveries are paused: everything is accepted and nothing is sent to Ditio. `outbox pause` and
     `outbox resume` do it without a restart; `resume` fails as long as this is true."""

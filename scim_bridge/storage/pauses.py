@@ -26,7 +26,7 @@ class Pauses:
         self._now = now
 
     def pause(self) -> int:
-        """Pause, and hold whoever is due. How many. What is being sent at this moment is sent still."""
+        """Pause, and hold whoever is due. How many. Whoever is in hand stops before his next write."""
         if Breakers(self._connection, self._tenant, self._now).locked().paused_at is None:
             self._set(self._now)
         return self.hold_due()

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, null, or_, update
 from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.drift import Drift
 from scim_bridge.domain.person import PersonId
-from scim_bridge.storage.people import Record
+from scim_bridge.storage.person_rows import Record
 from scim_bridge.storage.plan_items import PlanItems
 from scim_bridge.storage.tables import people
 

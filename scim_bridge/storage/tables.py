@@ -18,6 +18,7 @@ from scim_bridge.storage.access_tables import secrets as secrets
 from scim_bridge.storage.access_tables import tokens as tokens
 from scim_bridge.storage.adoption_tables import adoption_pairs as adoption_pairs
 from scim_bridge.storage.adoption_tables import adoption_runs as adoption_runs
+from scim_bridge.storage.guard_table import guarded as guarded
 from scim_bridge.storage.metadata import metadata as metadata
 from scim_bridge.storage.reconcile_tables import plan_items as plan_items
 from scim_bridge.storage.reconcile_tables import plan_outcomes as plan_outcomes
@@ -82,6 +83,11 @@ people = Table(
     # Put aside by the operator, and until which day; no day means until it is cleared (rule D6).
     Column("hands_off", Boolean, nullable=False, server_default=text("false")),
     Column("hands_off_until", Date),
+    # When what is still to be sent was said: which hour it counts in, and which change it is (rule L8).
+    Column("ending_said_at", UtcDateTime),
+    Column("creation_said_at", UtcDateTime),
+    Column("phone_said_at", UtcDateTime),
+    Column("employee_number_said_at", UtcDateTime),
     # The due mark (rules D1, D3).
     Column("state", exact_text(), nullable=False),
     Column("reason", exact_text()),
@@ -199,6 +205,8 @@ history = Table(
     Column("duration_ms", Integer),
 )
 Index("ix_history_person", history.c.tenant, history.c.person_id, history.c.at)
+# By which age is removed, and the latest looked at.
+Index("ix_history_at", history.c.tenant, history.c.at)
 
 quirks = Table(
     "quirks",

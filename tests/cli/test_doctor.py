@@ -69,6 +69,17 @@ def test_deliveries_that_stand_still_are_told(examine: Run, world: World):
     assert "outbox retry" in told["deliveries"]
 
 
+def test_a_pause_by_the_setting_is_told(examine: Run):
+    """D4: the setting pauses as well as the command; it is a hint, and names what to take out."""
+    result = examine("--format", "json", SCIM_BRIDGE_DELIVERY__PAUSED="true")
+
+    assert result.exit_code == 0
+    (told,) = [each for each in json.loads(result.stdout) if each["check"] == "deliveries"]
+    assert told["status"] == "hint"
+    assert "DELIVERY__PAUSED" in told["detail"]
+    assert "outbox resume" in told["cure"]
+
+
 def test_all_is_well(examine: Run):
     """Exit 0: a hint is no failure."""
     result = examine("--format", "json")

@@ -209,3 +209,69 @@ def test_resume_fails_while_the_setting_pauses(run: Run, world: World):
     assert "DELIVERY__PAUSED" in result.stderr
     assert json.loads(run("outbox", "status", "--format", "json", **setting).stdout)["paused"] is True
     assert json.loads(run("outbox", "status", "--format", "json").stdout)["paused"] is True
+
+
+def test_while_it_is_paused_the_listings_say_so_before_a_worker_has_looked(run: Run, world: World):
+    """D4: who was due when the setting paused deliveries is told as held, by `list` and by `people show`."""
+    world.restarts_with(delivery={"inline_seconds": 0})
+    world.provisions(a_user())
+    setting = {"SCIM_BRIDGE_DELIVERY__PAUSED": "true"}
+
+    (row,) = json.loads(run("outbox", "list", "--format", "json", **setting).stdout)
+    assert (row["state"], row["reason"]) == ("held", "paused")
+    assert "Cure: `outbox resume`" in run("outbox", "list", **setting).stdout
+    shown = json.loads(run("people", "show", "1042", "--format", "json", **setting).stdout)
+    assert (shown["state"], shown["reason"]) == ("held", "paused")
+    assert json.loads(run("people", "show", "1042", "--format", "json").stdout)["state"] == "due"
+
+
+@pytest.fixture
+def guarded(world: World) -> World:
+    """Kari has left within the hour, and so have Ola and Siv, which is more than may."""
+    world.restarts_with(delivery={"max_ended_per_hour": 1, "max_ended_fraction": 0.0})
+    staff = [a_user(), _another("ola@contractor.example", "1043", mobile="+47 922 22 222")]
+    staff.append(_another("siv@contractor.example", "1044", mobile="+47 933 33 333"))
+    for user in staff:
+        world.provisions(user)
+    for user in staff:
+        world.changes(user, account_enabled=False)
+    return world
+
+
+def test_list_says_what_the_guard_holds_and_what_to_do(run: Run, guarded: World):
+    """L8, L6: reason `guard`; somebody who ought not to be active any more is told as `should-be-inactive` too."""
+    rows = json.loads(run("outbox", "list", "--format", "json").stdout)
+
+    assert {(row["employee_number"], row["state"], row["reason"]) for row in rows} == {
+        ("1043", "held", "guard"),
+        ("1044", "held", "guard"),
+    }
+    assert rows[0]["detail"].startswith("should-be-inactive: ")
+    told = run("outbox", "list").stdout
+    assert "DELIVERY__MAX_ENDED_PER_HOUR (1)" in told
+    assert "Cure: `outbox release` sends what is held" in told
+
+
+def test_release_and_drop(run: Run, guarded: World):
+    """L8: of everybody, or of one person; somebody unknown is an error, and nothing to decide is none."""
+    assert run("outbox", "release", "--person", "1043").stdout == "1 released\n"
+    assert run("outbox", "release", "--person", "1043").stdout == "the guard holds nothing of 1043\n"
+    result = run("outbox", "drop", "--person", "nobody")
+    assert (result.exit_code, "nobody" in result.stderr) == (1, True)
+    assert run("outbox", "drop").stdout == "1 withdrawn\n"
+    assert run("outbox", "release").stdout == "the guard holds nothing\n"
+
+    guarded.clock.now = datetime.now(UTC)
+    guarded.worker.run_until_idle()
+    assert [number for number in ("1042", "1043", "1044") if guarded.employee(number).disabled] == ["1042", "1043"]
+    shown = json.loads(run("people", "show", "1044", "--format", "json").stdout)
+    assert (shown["state"], shown["detail"]) == ("delivered", "kept by the operator")
+    assert "guard-dropped" in [entry["what"] for entry in shown["history"]]
+    assert "An operator withdrew what the guard held" in run("people", "show", "1044").stdout
+
+
+def test_what_is_released_waits_for_the_end_of_a_pause(run: Run, guarded: World):
+    """L8, D4."""
+    run("outbox", "pause")
+    assert run("outbox", "release").stdout == "2 released; deliveries are paused until `outbox resume`\n"
+    assert json.loads(run("outbox", "status", "--format", "json").stdout)["held"] == 2

@@ -165,6 +165,8 @@ def test_an_unknown_operation_names_its_setting(world, name, status):
     assert (missing.value.operation, missing.value.status) == (name, status)
     assert "DITIO__" in str(missing.value)
     assert "/api/v5/integration/employees" in str(missing.value)
+    who = "other employees" if name is OperationName.create else "the employee"
+    assert f"If {who} can be read, check DITIO__" in str(missing.value)
 
 
 @pytest.mark.parametrize("style", [Style(missing_operations=frozenset({"disable"}), operations_method="POST")])

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Row, select
 
+from scim_bridge.delivery.releasing import release
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.sandbox.style import documented_styles
@@ -89,12 +90,11 @@ def test_both_sides_agree_at_the_end(
     world.database.close()
 
 
-def _a_world(template: Path, folder: Path, style: Any, inline: int, *, end_employment: str = "at-once") -> World:
+def _a_world(template: Path, folder: Path, style: Any, inline: int, **delivery: Any) -> World:
     clock = Clock()
     shutil.copy(template, folder / "life.db")
     database = Database(f"sqlite:///{folder / 'life.db'}", clock=clock)
-    delivery = {"inline_seconds": inline, "end_employment": end_employment}
-    return World(database, clock, style=style, settings={"delivery": delivery})
+    return World(database, clock, style=style, settings={"delivery": {"inline_seconds": inline, **delivery}})
 
 
 def _person(index: int) -> EntraUser:
@@ -138,13 +138,17 @@ def _happens(world: World, user: EntraUser, event: str, value: Any) -> None:
 
 
 def _calms_down(world: World) -> None:
-    """Ditio answers again, and time passes until nobody waits: a phone may wait for another's to change first."""
+    """Ditio answers again, the operator releases what is held, and time passes until nobody waits.
+
+    A phone may wait for another's to change first.
+    """
     world.ditio.faults.clear()
     for _ in range(4):
         world.clock.passes(hours=2)
         world.worker.run_until_idle()
         with world.database.write() as connection:
             Outbox(connection, "default", world.clock()).retry()
+            release(connection, "default", None, world.clock())
     world.worker.run_until_idle()
 
 
@@ -187,6 +191,7 @@ STEPS = st.one_of(
     st.tuples(st.just("swaps numbers"), st.integers(1, 2)),
     st.tuples(st.just("days pass"), st.integers(1, 5)),
     st.just(("worker", None)),
+    st.just(("released", None)),
 )
 SEQUENCES = st.lists(st.tuples(st.integers(0, 2), STEPS), max_size=16)
 
@@ -195,6 +200,7 @@ SEQUENCES = st.lists(st.tuples(st.integers(0, 2), STEPS), max_size=16)
     sequence=SEQUENCES,
     style=st.sampled_from(documented_styles()),
     end_employment=st.sampled_from(["at-once", "after-last-day"]),
+    limit=st.sampled_from([10, 1, 0]),
 )
 @LIKE_EACH_TIME
 def test_the_sandbox_ends_where_entra_ended(
@@ -203,9 +209,11 @@ def test_the_sandbox_ends_where_entra_ended(
     sequence: list[tuple[int, tuple[str, Any]]],
     style: Any,
     end_employment: str,
+    limit: int,
 ):
-    """A2, C1, H1, L2, L4, L5, L7, P1, P3: or whoever waits for another's value is held, and all the rest has flowed."""
-    world = _a_world(sqlite_template, tmp_path_factory.mktemp("sequence"), style, 0, end_employment=end_employment)
+    """A2, C1, H1, L2, L4, L5, L7, L8, P1, P3: or who waits for another's value is held, and all the rest has flowed."""
+    settings = {"end_employment": end_employment, "max_ended_per_hour": limit}
+    world = _a_world(sqlite_template, tmp_path_factory.mktemp("sequence"), style, 0, **settings)
     staff = [_person(index) for index in range(3)]
     for index, (event, value) in [*((each, ("hired", None)) for each in range(3)), *sequence]:
         _is_said(world, staff, index, event, value)
@@ -233,6 +241,10 @@ def _is_said(world: World, staff: list[EntraUser], index: int, event: str, value
     if event == "hired":
         if world.entra.scim_id(user.object_id) is None:
             world.provisions(user)
+        return
+    if event == "released":
+        with world.database.write() as connection:
+            release(connection, "default", None, world.clock())
         return
     if event in ("days pass", "worker"):
         world.clock.passes(days=value or 0)

@@ -1,5 +1,8 @@
 """Deliveries of a tenant are paused (rule D4)."""
 
+from typing import Any
+
+import pytest
 from sqlalchemy import select
 
 from scim_bridge.domain.delivery_state import Reason
@@ -99,3 +102,29 @@ def test_the_setting_pauses_and_its_end_makes_everybody_due(world: World):
     world.restarts_with(delivery={"paused": False})
     world.worker.run_until_idle()
     assert world.state(kari)[0] == "delivered"
+
+
+def test_a_pause_stops_whoever_is_in_hand_before_his_next_write(world: World, monkeypatch: pytest.MonkeyPatch):
+    """D4: a call that is under way is finished, no other begins, and nothing is lost by it."""
+    kari = a_user()
+    world.provisions(kari)
+    world.forget()
+    ditio = world.parts.tenants["default"].ditio
+    send = ditio.send
+
+    def pausing(call: Any, **options: Any) -> Any:
+        pause(world)
+        return send(call, **options)
+
+    monkeypatch.setattr(type(ditio), "send", lambda _, call, **options: pausing(call, **options))
+    assert world.changes(kari, account_enabled=False).status in (200, 204)
+    monkeypatch.undo()
+
+    assert [path for _, path, _ in world.sent()] == ["/1042/end-employment"]
+    assert reasons(world) == [("held", Reason.paused)]
+    world.worker.run_until_idle()
+    assert not world.employee("1042").disabled
+    resume(world)
+    world.worker.run_until_idle()
+    assert world.employee("1042").disabled
+    assert [path for _, path, _ in world.sent()].count("/1042/end-employment") == 1

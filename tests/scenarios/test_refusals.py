@@ -433,6 +433,24 @@ def test_an_unknown_creation_is_held_until_its_setting_is_right(world: World, st
     assert world.employee("1042").created_count == 1
 
 
+@pytest.mark.parametrize("status", [404, 405])
+def test_an_unknown_creation_is_not_believed_while_an_earlier_one_may_show(world: World, status: int):
+    """R4, R1: a POST that was never answered may have been applied late: he stays due, and is not held."""
+    world.ditio.faults.plan(Fault(kind="reset-before", method="POST", path="/employees", times=1))
+    kari = a_user()
+    world.provisions(kari)
+    world.ditio.faults.plan(Fault(kind="status", method="POST", path="/employees", status=status, times=1))
+    world.clock.passes(seconds=5)
+    world.worker.run_until_idle()
+    assert [path for method, path, _ in world.sent() if method == "POST"] == ["", ""]
+    assert world.state(kari)[0] == "due"
+
+    world.clock.passes(minutes=5)
+    world.worker.run_until_idle()
+    assert world.state(kari) == ("delivered", None)
+    assert world.employee("1042").created_count == 1
+
+
 def test_a_take_over_is_never_undone(world: World):
     """P2, R1: whoever continues a former person is parked; the person, his link and his last day stay."""
     kari = a_user()

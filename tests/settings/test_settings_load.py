@@ -278,7 +278,7 @@ def test_every_problem_is_told_at_once():
     assert len(lines) == 4
 
 
-@pytest.mark.parametrize("variable", ["DELIVERY__MAX_ENDED_PER_HOUR"])
+@pytest.mark.parametrize("variable", ["DELIVERY__MAX_CHANGED_PER_HOUR"])
 def test_a_setting_that_this_version_does_not_act_on_is_unknown(variable: str):
     """A setting that does nothing would be a promise that nobody keeps."""
     (line,) = problems(**{variable: "1"})

@@ -12,6 +12,7 @@ from scim_bridge.domain.documents import UserId
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee
 from scim_bridge.domain.employment import Days
+from scim_bridge.domain.occasions import Guarded, Occasions, Verdict
 from scim_bridge.domain.pairing import By, Pair, Proposal
 from scim_bridge.domain.person import Claim, ClaimKind, Creating, HandsOff, Person, PersonId, Standing, Taking
 from scim_bridge.storage.access_tokens import AccessTokens
@@ -22,6 +23,7 @@ from scim_bridge.storage.clients import Clients
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.excerpt import excerpt_of
+from scim_bridge.storage.guard import Decided, Guard, kept_back
 from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox, Status
@@ -74,7 +76,7 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
                 now=now,
             )
             outbox.mark_due(person_id, lease="lease" if person_id == KARI else None, lease_seconds=30)
-        stored.set_days(KARI, Days(active=True, leave=TODAY), wakes_on=TODAY)
+        stored.set_days(KARI, Days(active=True, leave=TODAY), Occasions(ending=now, phone=now), wakes_on=TODAY)
         stored.link(KARI, NUMBER, now=now)
         stored.set_user(OLA, None, external_id=None, now=now)
         acknowledgements = Acknowledgements(connection, tenant)
@@ -91,6 +93,10 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
         Tokens(connection, tenant).add("t", "Entra", f"secret of {tenant}", now=now, expires_at=None)
         Clients(connection, tenant).add("c", "Entra", f"client secret of {tenant}", now=now, expires_at=None)
         AccessTokens(connection, tenant, None).add("c", f"access of {tenant}", now=now, expires_at=now + HOUR)
+        guard = Guard(connection, tenant, now)
+        guard.decide(Guarded.ending, KARI, now, Decided(Verdict.held, "too many"))
+        guard.decide(Guarded.phone, KARI, now, Decided(Verdict.dropped))
+        guard.decide(Guarded.ending, PER, now, Decided(Verdict.counted))
         Quirks(connection, tenant).count({("unknown-attribute", "x")}, now=now)
         breakers = Breakers(connection, tenant, now)
         breakers.locked()
@@ -129,7 +135,7 @@ def everything(database: Database, tenant: str) -> Mapping[str, list[Any]]:
 CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "set_user": lambda c, now: People(c, OURS).set_user(KARI, UserId("other"), external_id="y", now=now),
     "set_external_id": lambda c, _: People(c, OURS).set_external_id(KARI, "y"),
-    "set_days": lambda c, _: People(c, OURS).set_days(KARI, Days(active=False), wakes_on=None),
+    "set_days": lambda c, _: People(c, OURS).set_days(KARI, Days(active=False), Occasions(), wakes_on=None),
     "set_creating": lambda c, _: People(c, OURS).set_creating(KARI, Creating(NUMBER, PHONE)),
     "set_renumbering": lambda c, _: People(c, OURS).set_renumbering(KARI, EmployeeNumber("8")),
     "link": lambda c, now: People(c, OURS).link(PER, EmployeeNumber("7"), now=now),
@@ -192,6 +198,15 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "access tokens that end": lambda c, now: AccessTokens(c, OURS, None).add(
         "c", "other", now=now + 2 * HOUR, expires_at=now + 3 * HOUR
     ),
+    "note an occasion": lambda c, now: Guard(c, OURS, now).note_occasion(Guarded.creation, KARI, now),
+    "settle an occasion": lambda c, now: Guard(c, OURS, now).settle_occasion(
+        Guarded.phone, KARI, now - timedelta(seconds=1)
+    ),
+    "forgive what is held": lambda c, now: Guard(c, OURS, now).forgive(Guarded.phone, KARI),
+    "decide": lambda c, now: Guard(c, OURS, now).decide(Guarded.phone, OLA, now, Decided(Verdict.counted)),
+    "let go": lambda c, now: Guard(c, OURS, now).release(),
+    "withdraw": lambda c, now: Guard(c, OURS, now).drop(KARI),
+    "old decisions": lambda c, now: Guard(c, OURS, now).forget_before(now, limit=9),
     "quirk": lambda c, now: Quirks(c, OURS).count({("unknown-attribute", "x")}, now=now),
     "replace": lambda c, now: Resources(c, OURS).replace(a_resource(now, "Formann")),
     "delete": lambda c, _: Resources(c, OURS).delete("User", "user-kari"),
@@ -252,6 +267,13 @@ def test_nobody_sees_what_is_only_the_others(database: Database, clock: Clock):
         assert claims.to_look_at(PER) == frozenset()
         assert claims.untold([KARI, PER], "x") == []
         assert PutAside(c, OURS).end(TODAY) == []
+        guard = Guard(c, OURS, later)
+        assert guard.decided(Guarded.ending, KARI, clock()) is None
+        assert guard.how_many_around(Guarded.ending, clock()) == 0
+        assert guard.moments_around(Guarded.ending, clock()) == []
+        assert guard.at_work(clock() - HOUR) == 0
+        assert kept_back(c, OURS, KARI) == {}
+        assert (guard.release(), guard.drop(KARI), guard.forget_before(later, limit=9)) == ([], [], 0)
         assert not Permissions(c, OURS).allows(EmployeeNumber("7"), NAME, now=clock())
         assert History(c, OURS, later).of(KARI) == []
         assert Tokens(c, OURS).list() == []

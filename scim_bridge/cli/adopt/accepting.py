@@ -14,8 +14,9 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Record, user_names
+from scim_bridge.storage.people import People, user_names
 from scim_bridge.storage.permissions import Permissions
+from scim_bridge.storage.person_rows import Record
 
 
 def accept(database: Database, tenant: str, rules: Rules, number: str, user_name: str) -> str:

@@ -73,7 +73,9 @@ def _findings(options: Options, tenant: str) -> list[Finding]:
         "see that this machine reaches AUTH__ENTRA_JWKS_URL and AUTH__WORKLOAD_JWKS_URL (name server, firewall, proxy)",
     )
     waiting = [
-        Examination(lambda: examine_database(settings.database.url, tenant), database_is_late),
+        Examination(
+            lambda: examine_database(settings.database.url, tenant, settings.delivery.paused), database_is_late
+        ),
         Examination(lambda: examine_ditio(settings), ditio_is_late),
         Examination(lambda: examine_public_url(settings), url_is_late),
         Examination(lambda: examine_keys(settings), keys_are_late),

@@ -33,11 +33,16 @@ MOST_APART = timedelta(seconds=30)
 SOON = timedelta(days=30)
 """How long before its end a token is told."""
 
+PAUSED_BY_SETTING = "take it out and start the servers again, then `outbox resume`"
+
 MOUNTS = Path("/proc/self/mounts")
 
 
-def examine_database(url: str, tenant: str) -> Iterator[Finding]:
-    """The database of `DATABASE__URL`, and the tokens in it."""
+def examine_database(url: str, tenant: str, is_paused: bool = False) -> Iterator[Finding]:
+    """The database of `DATABASE__URL`, and what stands in it: tokens, and whether anybody is delivered.
+
+    :param is_paused: Whether the setting pauses deliveries (rule D4).
+    """
     place = str(shown(url))
     try:
         database = Database(_impatient(url))
@@ -45,7 +50,7 @@ def examine_database(url: str, tenant: str) -> Iterator[Finding]:
         yield parted("database", str(error), "correct DATABASE__URL", at=": ")
         return
     try:
-        yield from _examined(database, place, tenant)
+        yield from _examined(database, place, tenant, is_paused)
     except DatabaseError as exc:
         said = str(exc.orig).strip().splitlines()
         yield fails("database", f"{place} can't be used: {said[0] if said else 'no reason given'}", _cure(database))
@@ -55,7 +60,7 @@ def examine_database(url: str, tenant: str) -> Iterator[Finding]:
         database.close()
 
 
-def _examined(database: Database, place: str, tenant: str) -> Iterator[Finding]:
+def _examined(database: Database, place: str, tenant: str, is_paused: bool) -> Iterator[Finding]:
     if (path := database.missing_file()) is not None:
         cure = "go to the right folder, or name the right --config; `scim-bridge db upgrade` makes a new one"
         yield fails("database", f"there is no database at {path}", cure)
@@ -83,6 +88,8 @@ def _examined(database: Database, place: str, tenant: str) -> Iterator[Finding]:
         now, tokens = database.now(connection), Tokens(connection, tenant).list()
         breaker = Breakers(connection, tenant, now).get()
     yield examine_tokens(tokens, now)
+    if is_paused:
+        yield hint("deliveries", "paused by the setting DELIVERY__PAUSED", PAUSED_BY_SETTING)
     yield from examine_breaker(breaker, now)
 
 

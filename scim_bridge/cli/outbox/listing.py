@@ -1,4 +1,4 @@
-"""`scim-bridge outbox`: who waits for Ditio, why, and another try."""
+"""`scim-bridge outbox status` and `outbox list`: how many wait for Ditio, who, and why."""
 
 import json
 from collections.abc import Sequence
@@ -16,13 +16,11 @@ from scim_bridge.cli.paragraphs import instant, print_paragraph
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.delivery_state import STUCK_AFTER, Reason, State
 from scim_bridge.domain.explanations import explained
-from scim_bridge.errors import BridgeError, NotFound
 from scim_bridge.mapping.from_scim import wish_from_user
 from scim_bridge.mapping.rules import Rules
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.pauses import Pauses
-from scim_bridge.storage.people import People
+from scim_bridge.storage.pauses import PAUSED
 
 STATUS_COLUMNS = {
     "due": "Due",
@@ -33,19 +31,11 @@ STATUS_COLUMNS = {
 }
 
 
-@click.group()
-def outbox() -> None:
-    """See who waits for Ditio, and try again.
-
-    \b
-    Examples:
-      scim-bridge outbox status
-      scim-bridge outbox retry --person 1042
-      scim-bridge outbox pause
-    """
+HELD_BY_PAUSE = {"state": State.held, "reason": Reason.paused, "detail": PAUSED}
+"""How somebody is told who is due while nobody is delivered, before a worker has looked (rule D4)."""
 
 
-@outbox.command()
+@click.command()
 @tenant_option
 @format_option
 @click.pass_obj
@@ -70,7 +60,7 @@ def status(options: Options, tenant: str, format: Format) -> None:
         print_rows([figures], STATUS_COLUMNS)
 
 
-@outbox.command("list")
+@click.command("list")
 @tenant_option
 @format_option
 @click.pass_obj
@@ -89,96 +79,30 @@ def list_command(options: Options, tenant: str, format: Format) -> None:
         breaker = Breakers(connection, tenant, now).get()
     today = now.astimezone(rules.zone).date()
     rows = [{**_row(each, rules, today), "detail": _detail(each, breaker, now)} for each in found]
+    if options.settings.delivery.paused or breaker.is_paused:
+        rows = [{**row, **HELD_BY_PAUSE} if row["state"] == State.due else row for row in rows]
     if format == "json":
         print_json(rows)
     elif not rows:
         click.echo("nobody waits")
     else:
-        _tell(found, rows)
+        _tell(rows)
 
 
-@outbox.command()
-@click.option("--person", metavar="N", help="Only this one, by employee number or user name.")
-@tenant_option
-@click.pass_obj
-def retry(options: Options, person: str | None, tenant: str) -> None:
-    """Try again at once: whoever is due or parked, or held for a claim, an operation or data.
-
-    A worker then delivers them, also where Ditio was not called because of trouble with it: it is called
-    again until the next fault.
-
-    \b
-    Examples:
-      scim-bridge outbox retry
-      scim-bridge outbox retry --person kari.nordmann@contractor.example
-    """
-    with options.database() as database, database.write() as connection:
-        person_id = None
-        if person is not None:
-            record = People(connection, tenant).find(person)
-            if record is None:
-                raise NotFound(f"nobody has the employee number or user name {person!r}")
-            person_id = record.person.id
-        # Before anybody is locked: that is the order in which all of them do it.
-        breakers = Breakers(connection, tenant, database.now(connection))
-        breakers.close_by_operator()
-        retried = Outbox(connection, tenant, database.now(connection)).retry(person_id)
-        is_paused = options.settings.delivery.paused or breakers.get().is_paused
-        if is_paused:
-            Pauses(connection, tenant, database.now(connection)).hold_due()
-    click.echo(f"{retried} wait for `outbox resume`: deliveries are paused" if is_paused else f"{retried} made due")
-
-
-@outbox.command()
-@tenant_option
-@click.pass_obj
-def pause(options: Options, tenant: str) -> None:
-    """Send nothing to Ditio any more, on all running servers at once. Entra's writes are accepted and kept.
-
-    \b
-    Examples:
-      scim-bridge outbox pause
-    """
-    with options.database() as database, database.write() as connection:
-        held = Pauses(connection, tenant, database.now(connection)).pause()
-    click.echo(f"deliveries are paused, {held} held; what is being sent at this moment is sent still")
-
-
-@outbox.command()
-@tenant_option
-@click.pass_obj
-def resume(options: Options, tenant: str) -> None:
-    """Send to Ditio again: everybody who was held by the pause is due.
-
-    \b
-    Examples:
-      scim-bridge outbox resume
-    """
-    settings = options.settings
-    if settings.delivery.paused:
-        raise BridgeError(
-            f"the setting DELIVERY__PAUSED ({settings.origin(('delivery', 'paused'))}) pauses deliveries: "
-            "take it out, start the servers again, then run `scim-bridge outbox resume`"
-        )
-    with options.database() as database, database.write() as connection:
-        resumed = Pauses(connection, tenant, database.now(connection)).resume()
-    click.echo(f"deliveries are resumed, {resumed} made due")
-
-
-def _tell(found: Sequence[Row[Any]], rows: Sequence[dict[str, object]]) -> None:
+def _tell(rows: Sequence[dict[str, Any]]) -> None:
     """Each in lines that fit into a mail: who, since when, what it means and what to do."""
-    for number, (person, row) in enumerate(zip(found, rows, strict=True)):
+    for number, row in enumerate(rows):
         if number:
             click.echo("")
         who = row["user_name"] or "a deleted user"
         employee = f", employee {row['employee_number']}" if row["employee_number"] else ""
         print_paragraph(f"{who}{employee}", indent="  ")
-        reason = f", {person.reason}" if person.reason else ""
-        tries = f", {person.attempts} failed {'try' if person.attempts == 1 else 'tries'}" if person.attempts else ""
-        print_paragraph(f"{person.state}{reason}, since {instant(person.state_since)}{tries}", first="  ", indent="  ")
+        reason = f", {row['reason']}" if row["reason"] else ""
+        tries = f", {row['attempts']} failed {'try' if row['attempts'] == 1 else 'tries'}" if row["attempts"] else ""
+        print_paragraph(f"{row['state']}{reason}, since {instant(row['since'])}{tries}", first="  ", indent="  ")
         if row["detail"]:
             print_paragraph(str(row["detail"]), first="  Detail: ", indent="    ")
-        explanation = explained(State(person.state), Reason(person.reason) if person.reason else None)
+        explanation = explained(State(row["state"]), Reason(row["reason"]) if row["reason"] else None)
         if explanation is not None:
             print_paragraph(explanation.meaning, first="  Meaning: ", indent="    ")
             print_paragraph(explanation.cure, first="  Cure: ", indent="    ")
@@ -195,7 +119,7 @@ def _detail(found: Row[Any], breaker: Breaker, now: datetime) -> str | None:
     return f"stuck-delivery, due for {hours} hours: {detail or 'nobody has tried yet; see that a worker runs'}"
 
 
-def _row(found: Row[Any], rules: Rules, today: date) -> dict[str, object]:
+def _row(found: Row[Any], rules: Rules, today: date) -> dict[str, Any]:
     document = json.loads(found.document) if found.document else None
     wanted = wish_from_user(document, rules, today=today).employee_number if document else None
     return {

@@ -1,0 +1,1 @@
+"""`scim-bridge outbox`: who waits for Ditio, why, and what to do about it."""

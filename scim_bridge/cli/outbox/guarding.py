@@ -1,0 +1,74 @@
+"""`scim-bridge outbox release` and `outbox drop`: the operator decides on what the guard holds (rule L8)."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import click
+from sqlalchemy import Connection
+
+from scim_bridge.cli.context import Options
+from scim_bridge.cli.outbox.person import person_named, person_option
+from scim_bridge.cli.output import tenant_option
+from scim_bridge.delivery import releasing
+from scim_bridge.domain.person import PersonId
+from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.database import repeated
+from scim_bridge.storage.pauses import Pauses
+
+Decide = Callable[[Connection, str, PersonId | None, datetime], int]
+
+
+@click.command()
+@person_option
+@tenant_option
+@click.pass_obj
+def release(options: Options, person: str | None, tenant: str) -> None:
+    """Send what the guard holds: what was too much within an hour, and is right all the same.
+
+    `outbox list` shows who is held (`guard`) and why: somebody's leaving, a new phone or employee number, a
+    creation. A worker then delivers them.
+
+    \b
+    Examples:
+      scim-bridge outbox release
+      scim-bridge outbox release --person 1042
+    """
+    click.echo(_decided(options, person, tenant, "released", releasing.release))
+
+
+@click.command()
+@person_option
+@tenant_option
+@click.pass_obj
+def drop(options: Options, person: str | None, tenant: str) -> None:
+    """Withdraw what the guard holds: it is not sent until Entra changes it.
+
+    Somebody's leaving is said anew when Entra changes `active` or deletes the user, a phone or an employee number
+    when it becomes another. Until then `reconcile` lists it, and does not repair it.
+
+    \b
+    Examples:
+      scim-bridge outbox drop --person kari.nordmann@contractor.example
+      scim-bridge outbox drop
+    """
+    click.echo(_decided(options, person, tenant, "withdrawn", releasing.drop))
+
+
+def _decided(options: Options, person: str | None, tenant: str, what: str, decide: Decide) -> str:
+    with options.database() as database:
+
+        def work() -> tuple[int, bool]:
+            with database.write() as connection:
+                now = database.now(connection)
+                person_id = person_named(connection, tenant, person) if person is not None else None
+                count = decide(connection, tenant, person_id, now)
+                is_paused = options.settings.delivery.paused or Breakers(connection, tenant, now).get().is_paused
+                if is_paused:
+                    Pauses(connection, tenant, now).hold_due()
+                return count, is_paused
+
+        count, is_paused = repeated(work)
+    if not count:
+        return "the guard holds nothing" + (f" of {person}" if person is not None else "")
+    told = f"{count} {what}"
+    return f"{told}; deliveries are paused until `outbox resume`" if is_paused else told

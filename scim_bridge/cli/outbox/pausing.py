@@ -1,0 +1,46 @@
+"""`scim-bridge outbox pause` and `outbox resume`: nothing is sent to Ditio meanwhile (rule D4)."""
+
+import click
+
+from scim_bridge.cli.context import Options
+from scim_bridge.cli.output import tenant_option
+from scim_bridge.errors import BridgeError
+from scim_bridge.storage.pauses import Pauses
+
+
+@click.command()
+@tenant_option
+@click.pass_obj
+def pause(options: Options, tenant: str) -> None:
+    """Send nothing to Ditio any more, on all running servers at once. Entra's writes are accepted and kept.
+
+    A call that is under way is finished; whoever is in hand stops before the next one.
+
+    \b
+    Examples:
+      scim-bridge outbox pause
+    """
+    with options.database() as database, database.write() as connection:
+        held = Pauses(connection, tenant, database.now(connection)).pause()
+    click.echo(f"deliveries are paused, {held} held; a call that is under way is finished, and no other begins")
+
+
+@click.command()
+@tenant_option
+@click.pass_obj
+def resume(options: Options, tenant: str) -> None:
+    """Send to Ditio again: everybody who was held by the pause is due.
+
+    \b
+    Examples:
+      scim-bridge outbox resume
+    """
+    settings = options.settings
+    if settings.delivery.paused:
+        raise BridgeError(
+            f"the setting DELIVERY__PAUSED ({settings.origin(('delivery', 'paused'))}) pauses deliveries: "
+            "take it out, start the servers again, then run `scim-bridge outbox resume`"
+        )
+    with options.database() as database, database.write() as connection:
+        resumed = Pauses(connection, tenant, database.now(connection)).resume()
+    click.echo(f"deliveries are resumed, {resumed} made due")

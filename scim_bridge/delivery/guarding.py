@@ -1,0 +1,88 @@
+"""The guard on the live stream: of endings, changes of login and creations only so many pass an hour (rule L8)."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from scim_bridge.delivery.calls import Errand
+from scim_bridge.delivery.outcome import Note
+from scim_bridge.domain.delivery_state import Reason
+from scim_bridge.domain.occasions import HOUR, Guarded, Verdict
+from scim_bridge.domain.operations import (
+    ChangeEmployeeNumber,
+    ChangePhoneNumber,
+    CreateEmployee,
+    Disable,
+    EndEmployment,
+    Operation,
+)
+from scim_bridge.plan.guard import HourlyLimits, busiest_hour
+from scim_bridge.storage.database import repeated
+from scim_bridge.storage.guard import Decided, Guard
+
+KEPT = "kept by the operator"
+"""What is said of somebody for whom something is not sent because the operator withdrew it."""
+
+
+def guarded_by(operation: Operation) -> Guarded | None:
+    """As what an operation is counted, if it is."""
+    match operation:
+        case EndEmployment() | Disable():
+            return Guarded.ending
+        case ChangePhoneNumber():
+            return Guarded.phone
+        case ChangeEmployeeNumber():
+            return Guarded.employee_number
+        case CreateEmployee():
+            return Guarded.creation
+        case _:
+            return None
+
+
+def is_let_through(errand: Errand, operation: Operation) -> bool:
+    """Whether an operation that is about to be sent passes the guard; what does not is noted.
+
+    Ask it last: what passes counts. The rows of a plan answer to the guards of `reconcile` alone (rule Q4).
+    """
+    kind = guarded_by(operation)
+    if kind is None or errand.scope is not None or not errand.tenant.limits.guards(kind):
+        return True
+    if (verdict := errand.verdicts.get(kind)) is None:
+        decided = repeated(lambda: _decide(errand, kind))
+        verdict = errand.verdicts[kind] = decided.verdict
+        if kind is Guarded.ending and verdict is not Verdict.counted:
+            errand.last_day = None  # No employment ends by itself then, and there is no day to wait for.
+        if verdict is Verdict.held:
+            errand.notes.append(Note(decided.why or "", Reason.guard))
+        elif verdict is Verdict.dropped:
+            errand.notes.append(Note(KEPT))
+    return verdict is Verdict.counted
+
+
+def _decide(errand: Errand, kind: Guarded) -> Decided:
+    """What becomes of a change: as before, if it met the guard before; else it is counted, or held."""
+    person_id = errand.person.id
+    with errand.database.write() as connection:
+        now = errand.still_ours(connection)
+        guard = Guard(connection, errand.tenant.name, now)
+        said_at = errand.person.occasions.of(kind) or now
+        guard.note_occasion(kind, person_id, said_at)
+        guard.serialise()
+        decided = guard.decided(kind, person_id, said_at)
+        if decided is None:
+            decided = _judged(guard, errand.tenant.limits, kind, said_at)
+            guard.decide(kind, person_id, said_at, decided)
+    errand.person = replace(errand.person, occasions=errand.person.occasions.noting(kind, said_at))
+    return decided
+
+
+def _judged(guard: Guard, limits: HourlyLimits, kind: Guarded, said_at: datetime) -> Decided:
+    """One that meets the guard for the first time. Most hours are so quiet that nobody need be counted."""
+    around = guard.how_many_around(kind, said_at) + 1
+    if around <= limits.whatever_the_company(kind):
+        return Decided(Verdict.counted)
+    at_work = guard.at_work(said_at - HOUR)
+    limit = limits.of(kind, at_work)
+    count = around if around <= limit else busiest_hour(guard.moments_around(kind, said_at), said_at)
+    if count <= limit:
+        return Decided(Verdict.counted)
+    return Decided(Verdict.held, limits.why_held(kind, count, at_work))

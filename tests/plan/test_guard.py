@@ -1,0 +1,137 @@
+"""How many may pass within an hour (rule L8), and when what is counted was said."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scim_bridge.domain.employee import EmployeeNumber, Field, Problem, Wish
+from scim_bridge.domain.employment import Days
+from scim_bridge.domain.occasions import Guarded, Occasions
+from scim_bridge.domain.person import Acknowledged, Person, PersonId
+from scim_bridge.plan.guard import HourlyLimits, busiest_hour
+from scim_bridge.plan.occasions import Moment, first_occasions, next_occasions
+
+OSLO = ZoneInfo("Europe/Oslo")
+NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+MOMENT = Moment(NOW, date(2026, 3, 2), OSLO)
+EARLIER = NOW - timedelta(days=1)
+AT_WORK = Days(active=True, active_since=date(2026, 3, 1))
+GONE = Days(active=False, inactive_since=date(2026, 3, 2))
+
+
+@pytest.mark.parametrize(
+    ("kind", "at_work", "limit"),
+    [
+        (Guarded.ending, 0, 10),
+        (Guarded.ending, 200, 10),
+        (Guarded.ending, 219, 10),
+        (Guarded.ending, 220, 11),
+        (Guarded.phone, 1000, 50),
+        (Guarded.employee_number, 1000, 50),
+        (Guarded.creation, 1000, 3),
+    ],
+)
+def test_both_limits_have_to_be_exceeded(kind: Guarded, at_work: int, limit: int):
+    """L8: more than so many, and more than that share of the people at work; creations go by their number alone."""
+    assert HourlyLimits(max_created_per_hour=3).of(kind, at_work) == limit
+
+
+@given(percent=st.integers(0, 100), at_work=st.integers(0, 100_000))
+def test_a_share_is_exact(percent: int, at_work: int):
+    """L8: 29 of 100 are not more than 0.29 of them, whatever a floating number makes of it."""
+    limits = HourlyLimits(max_ended_per_hour=0, max_ended_fraction=percent / 100)
+    assert limits.of(Guarded.ending, at_work) == percent * at_work // 100
+
+
+def test_creations_are_guarded_only_where_that_is_set():
+    """L8: `DELIVERY__MAX_CREATED_PER_HOUR` 0 = off."""
+    assert not HourlyLimits().guards(Guarded.creation)
+    assert HourlyLimits(max_created_per_hour=1).guards(Guarded.creation)
+    assert all(HourlyLimits().guards(kind) for kind in set(Guarded) - {Guarded.creation})
+
+
+MINUTES = st.lists(st.integers(0, 200), max_size=12)
+
+
+@given(minutes=MINUTES, at=st.integers(0, 200))
+def test_the_busiest_hour_is_that_of_the_definition(minutes: list[int], at: int):
+    """L8: of all hours that a change falls into the one that has most, itself counted; in whatever order they come."""
+    every = [*minutes, at]
+    hours = [sum(start <= minute < start + 60 for minute in every) for start in range(at - 59, at + 1)]
+
+    found = busiest_hour((EARLIER + timedelta(minutes=minute) for minute in minutes), EARLIER + timedelta(minutes=at))
+    assert found == max(hours)
+
+
+def a_person(**changes: object) -> Person:
+    known = Acknowledged({Field.phone: "+4798765432"})
+    given = {"days": AT_WORK, "employee_number": EmployeeNumber("1042"), "acknowledged": known, **changes}
+    return Person(PersonId("kari"), None, **given)  # type: ignore[arg-type]
+
+
+def wishes(phone: str | None = "+4798765432", number: str | None = "1042") -> Wish:
+    wanted = {Field.phone: phone, Field.employee_number: number}
+    return Wish({name: value for name, value in wanted.items() if value is not None})
+
+
+def after(person: Person, days: Days = AT_WORK, wish: Wish | None = None, before: Wish | None = None) -> Occasions:
+    return next_occasions(person, days, wish or wishes(), MOMENT, lambda: before)
+
+
+def test_an_ending_is_said_when_its_write_is_committed():
+    """L8: "in the hour in which the write was committed"; a second word about it is no second ending."""
+    assert after(a_person(), GONE).ending == NOW
+    left = a_person(days=GONE, occasions=Occasions(ending=EARLIER))
+    assert after(left, GONE).ending == EARLIER
+
+
+def test_a_leave_date_counts_from_the_end_of_its_day_in_the_companys_time_zone():
+    """L8: "or the day ended"."""
+    ahead = Days(active=True, leave=date(2026, 3, 5))
+    assert after(a_person(), ahead).ending == datetime(2026, 3, 5, 23, 0, tzinfo=UTC)
+
+
+def test_a_leave_date_that_is_over_already_counts_from_the_write():
+    """L8: 500 of them, written at once by mistake, are 500 endings of this hour, whatever their dates are."""
+    assert after(a_person(), Days(active=True, leave=date(2026, 1, 5))).ending == NOW
+
+
+def test_whoever_is_back_has_no_ending():
+    """L8: "a held ending dissolves when Entra says active again"."""
+    assert after(a_person(days=GONE, occasions=Occasions(ending=EARLIER))).ending is None
+
+
+def test_a_value_is_said_when_it_was_last_another():
+    """L8: a write about something else does not say a phone again, and another phone does."""
+    new, newer = wishes(phone="+4740000000"), wishes(phone="+4741111111")
+    assert after(a_person(), wish=new).phone == NOW
+    said = a_person(occasions=Occasions(phone=EARLIER))
+    assert after(said, wish=new, before=new).phone == EARLIER
+    assert after(said, wish=newer, before=new).phone == NOW
+    assert after(said, wish=new, before=None).phone == NOW
+    assert after(said).phone is None
+    assert after(a_person(), wish=wishes(number="7")).employee_number == NOW
+    assert after(said, wish=wishes(phone=None), before=new).phone is None
+
+
+def test_whoever_becomes_complete_is_hired_by_that_write():
+    """L8: creations count from the write that made them possible."""
+    problem = Problem(Field.phone, "phoneNumbers", "there is none")
+    incomplete = Wish({Field.employee_number: "1042"}, problems=(problem,))
+    assert first_occasions(AT_WORK, incomplete, MOMENT) == Occasions()
+    assert first_occasions(AT_WORK, wishes(), MOMENT) == Occasions(creation=NOW)
+    newcomer = a_person(employee_number=None, acknowledged=Acknowledged())
+    assert after(newcomer).creation == NOW
+    assert after(a_person(employee_number=None, occasions=Occasions(creation=EARLIER))).creation == EARLIER
+    assert after(newcomer, GONE).creation is None
+
+
+def test_what_differs_at_an_adoption_was_said_by_the_write_that_hired():
+    """L8: a wrong phone for everybody is noticed on the first day too."""
+    assert Occasions(creation=NOW).of(Guarded.phone) == NOW
+    adopted = a_person(occasions=Occasions(creation=EARLIER))
+    new = wishes(phone="+4740000000")
+    assert after(adopted, wish=new, before=new).phone == EARLIER

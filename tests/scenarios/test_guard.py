@@ -1,0 +1,556 @@
+"""Too much at once: the guard on the live stream (rule L8)."""
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Barrier, BrokenBarrierError
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from scim_bridge.delivery import releasing
+from scim_bridge.delivery.reconcile import Request
+from scim_bridge.domain.drift import Drift, Kind
+from scim_bridge.domain.person import HandsOff, PersonId
+from scim_bridge.sandbox.entra import EntraUser
+from scim_bridge.sandbox.faults import Fault
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.guard import Guard
+from scim_bridge.storage.hands_off import PutAside
+from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.pauses import Pauses
+from scim_bridge.storage.people import People
+from scim_bridge.storage.tables import claims, guarded
+from tests.conftest import Clock
+from tests.world import World, a_user
+
+
+@dataclass
+class Company:
+    """A few people in a world whose guard lets one change of each kind pass in an hour."""
+
+    world: World
+    staff: list[EntraUser] = field(default_factory=list)
+
+    def hires(self, count: int) -> None:
+        for index in range(len(self.staff), len(self.staff) + count):
+            self.staff.append(
+                a_user(
+                    object_id=f"object-{index}",
+                    user_principal_name=f"person{index}@contractor.example",
+                    mail=f"person{index}@contractor.example",
+                    mobile=f"+47987650{index:02}",
+                    employee_id=f"1{index:02}",
+                )
+            )
+            self.world.entra.directory.add(self.staff[-1])
+        self.world.cycle()
+
+    def ends(self, *which: int) -> None:
+        for index in which:
+            self.world.changes(self.staff[index], account_enabled=False)
+
+    def state(self, index: int) -> tuple[str, str | None]:
+        return self.world.state(self.staff[index])
+
+    def is_ended(self, index: int) -> bool:
+        employee = self.world.employee(f"1{index:02}")
+        assert employee.disabled == (employee.employment.end is not None)
+        return employee.disabled
+
+    def ended(self) -> list[int]:
+        return [index for index in range(len(self.staff)) if self.is_ended(index)]
+
+    def decides(self, decide: Any, index: int | None = None) -> int:
+        """What the operator decides, and a worker comes by."""
+        with self.world.database.write() as connection:
+            whose = None if index is None else self._person(connection, index)
+            count: int = decide(connection, "default", whose, self.world.clock())
+        self.world.worker.run_until_idle()
+        return count
+
+    def _person(self, connection: Any, index: int) -> PersonId:
+        record = People(connection, "default").find(f"1{index:02}")
+        assert record is not None
+        return record.person.id
+
+    def waiting(self) -> list[tuple[str, str | None]]:
+        with self.world.database.read() as connection:
+            return [(row.state, row.reason) for row in Outbox(connection, "default", self.world.clock()).waiting()]
+
+    def reconciles(self, **request: Any) -> list[Drift]:
+        """What `reconcile` finds."""
+        self.world.clock.passes(minutes=1)
+        reconciliation = self.world.parts.reconciliations["default"]
+        report = reconciliation.run(Request(**request))
+        return list(reconciliation.items(report.run.id))
+
+
+LIMITS: dict[str, Any] = {"max_ended_per_hour": 1, "max_ended_fraction": 0.0}
+
+
+@pytest.fixture
+def company(database: Database, clock: Clock) -> Company:
+    return a_company(database, clock)
+
+
+def a_company(database: Database, clock: Clock, count: int = 4, **delivery: Any) -> Company:
+    company = Company(World(database, clock, settings={"delivery": {**LIMITS, **delivery}}))
+    company.hires(count)
+    company.world.forget()
+    return company
+
+
+def test_what_is_too_much_within_an_hour_is_held(company: Company):
+    """L8: Entra is answered 2xx; the detail names the settings, count and limit, and the cure; nothing is sent."""
+    company.ends(0)
+    step = company.world.changes(company.staff[1], account_enabled=False)
+
+    assert step.status in (200, 204)
+    assert company.ended() == [0]
+    state, detail = company.state(1)
+    assert state == "held"
+    assert detail is not None
+    assert detail.startswith("should-be-inactive: the ending is held by the guard: it would make 2 endings")
+    assert "DELIVERY__MAX_ENDED_PER_HOUR (1) and DELIVERY__MAX_ENDED_FRACTION (0 of 4 people at work)" in detail
+    assert "`outbox release`" in detail
+    assert "`outbox drop`" in detail
+    assert company.waiting() == [("held", "guard")]
+
+
+def test_by_default_small_companies_lose_ten_an_hour(database: Database, clock: Clock):
+    """L8: `DELIVERY__MAX_ENDED_PER_HOUR` is 10, `DELIVERY__MAX_ENDED_FRACTION` 0.05."""
+    company = a_company(database, clock, 12, max_ended_per_hour=10, max_ended_fraction=0.05, inline_seconds=0)
+    company.world.worker.run_until_idle()
+    for user in company.staff:
+        user.account_enabled = False
+    company.world.cycle()
+    company.world.worker.run_until_idle()
+
+    assert len(company.ended()) == 10
+    assert company.waiting() == [("held", "guard")] * 2
+
+
+def test_a_share_of_the_company_may_go(database: Database, clock: Clock):
+    """L8: of the people who were at work when the hour began, those who have gone since among them."""
+    company = a_company(database, clock, 4, max_ended_fraction=0.5)
+    company.ends(0, 1, 2)
+
+    assert company.ended() == [0, 1]
+    assert company.state(2)[0] == "held"
+    assert "0.5 of 4 people at work" in str(company.state(2)[1])
+
+
+def test_another_hour_is_another_matter(company: Company):
+    """L8: the hour rolls."""
+    company.ends(0)
+    company.world.clock.passes(minutes=59)
+    company.ends(1)
+    company.world.clock.passes(minutes=1)
+    company.ends(2)
+
+    assert company.ended() == [0, 2]
+
+
+def test_counted_is_the_hour_of_the_write_not_of_the_sending(database: Database, clock: Clock):
+    """L8: whoever left hours apart is not held because all of them are sent at once; whoever left at once is."""
+    company = a_company(database, clock, 4, inline_seconds=0)
+    company.world.worker.run_until_idle()
+    company.ends(0)
+    clock.passes(hours=2)
+    company.ends(1)
+    clock.passes(hours=2)
+    company.ends(2, 3)
+    clock.passes(days=3)
+    company.world.worker.run_until_idle()
+
+    assert company.ended() == [0, 1, 2]
+    assert company.waiting() == [("held", "guard")]
+
+
+def test_whoever_was_counted_late_counts_all_the_same(company: Company):
+    """L8: an hour does not become too full because the one who left first is sent last."""
+    company.world.ditio.faults.plan(Fault("status", status=503, path="employees/100", times=None))
+    company.ends(0)
+    company.world.clock.passes(minutes=30)
+    company.ends(1)
+    company.world.ditio.faults.clear()
+    company.world.clock.passes(hours=5)
+    company.world.worker.run_until_idle()
+
+    assert company.ended() == [1]
+    assert company.state(0)[0] == "held"
+
+
+def test_a_leave_date_counts_on_the_day_after(database: Database, clock: Clock):
+    """L8: "or the day ended", wherever in the day the worker comes to it."""
+    company = a_company(database, clock, 3)
+    for user in company.staff[:2]:
+        company.world.changes(user, leave_date="2026-03-03")
+    company.world.changes(company.staff[2], leave_date="2026-03-04")
+    clock.passes(days=9)
+    company.world.worker.run_until_idle()
+
+    assert len(company.ended()) == 2
+    assert company.is_ended(2)
+    assert company.waiting() == [("held", "guard")]
+
+
+def test_a_retry_counts_once(company: Company):
+    """L8: an ending that Ditio fails on is one ending, however often it is tried."""
+    company.world.ditio.faults.plan(Fault("status", status=503, path="end-employment", times=3))
+    company.ends(0)
+    for _ in range(5):
+        company.world.clock.passes(minutes=5)
+        company.world.worker.run_until_idle()
+
+    assert company.ended() == [0]
+    assert company.world.scim("DELETE", f"/Users/{company.world.entra.scim_id('object-0')}").status_code == 204
+    assert counted(company.world) == 1
+
+
+def counted(world: World) -> int:
+    with world.database.read() as connection:
+        return sum(row.verdict == "counted" for row in connection.execute(select(guarded.c.verdict)))
+
+
+def test_whoever_leaves_twice_counts_twice(company: Company):
+    """L8: leaving, returning and leaving again within an hour are two endings."""
+    company.ends(0)
+    company.world.clock.passes(minutes=1)
+    company.world.changes(company.staff[0], account_enabled=True)
+    company.world.clock.passes(minutes=1)
+    company.ends(0)
+
+    assert not company.is_ended(0)
+    assert company.waiting() == [("held", "guard")]
+
+
+def test_all_else_of_a_held_person_is_delivered(company: Company):
+    """L8: "other changes of a held person are delivered"."""
+    company.ends(0, 1)
+    company.world.changes(company.staff[1], job_title="Formann", mobile="+47 400 00 000")
+
+    assert company.world.employee("101").work_title == "Formann"
+    assert company.world.employee("101").phone.endswith("40000000")
+    assert not company.is_ended(1)
+    assert company.state(1)[0] == "held"
+
+
+def test_it_dissolves_when_entra_says_active_again(company: Company):
+    """L8: nothing was sent, and nothing is; what the operator releases afterwards is nothing."""
+    company.ends(0, 1)
+    company.world.forget()
+    company.world.changes(company.staff[1], account_enabled=True)
+
+    assert company.state(1) == ("delivered", None)
+    assert company.decides(releasing.release) == 0
+    assert company.world.sent() == []
+    assert company.ended() == [0]
+
+
+def test_release_sends_and_counts(company: Company):
+    """L8: "`outbox release` sends"; "a released ending counts", in the hour of its write."""
+    company.ends(0, 1, 2)
+    assert company.decides(releasing.release, 1) == 1
+    assert company.ended() == [0, 1]
+    company.world.clock.passes(minutes=61)
+    company.ends(3)
+    assert company.ended() == [0, 1, 3]
+
+    assert company.decides(releasing.release) == 1
+    assert company.ended() == [0, 1, 2, 3]
+    assert company.waiting() == []
+    assert counted(company.world) == 4
+
+
+def test_drop_withdraws_until_entra_changes_it(company: Company):
+    """L8: the person is `delivered`, "kept by the operator", whatever else Entra changes; then it meets the guard."""
+    company.ends(0, 1)
+    assert company.decides(releasing.drop) == 1
+    assert company.state(1) == ("delivered", "kept by the operator")
+    company.world.clock.passes(hours=2)
+    company.world.changes(company.staff[1], job_title="Formann")
+    assert company.world.employee("101").work_title == "Formann"
+    assert company.state(1) == ("delivered", "kept by the operator")
+    assert company.ended() == [0]
+
+    company.world.changes(company.staff[1], account_enabled=True)
+    assert company.state(1) == ("delivered", None)
+    company.ends(1)
+    assert company.ended() == [0, 1]
+
+
+def test_a_delete_says_a_dropped_ending_anew(company: Company):
+    """L8: "or a DELETE, which meets the guard anew"."""
+    company.ends(0, 1, 2)
+    company.decides(releasing.drop)
+    company.world.deletes(company.staff[1])
+    assert company.ended() == [0]
+    assert company.waiting() == [("held", "guard")]
+
+    company.world.clock.passes(hours=2)
+    company.world.deletes(company.staff[2])
+    assert company.ended() == [0, 2]
+
+
+def test_a_dropped_leave_date_is_said_anew_by_active_alone(company: Company):
+    """L8: "for an ending `active`": another date in the past is none."""
+    for user in company.staff[:2]:
+        company.world.changes(user, leave_date="2026-03-01")
+    assert company.decides(releasing.drop) == 1
+    company.world.clock.passes(days=2)
+    company.world.changes(company.staff[1], leave_date="2026-03-02")
+    assert company.ended() == [0]
+    assert company.state(1)[0] == "delivered"
+
+    company.ends(1)
+    assert company.ended() == [0, 1]
+
+
+@pytest.mark.parametrize(("name", "values"), [("mobile", "+4740000{}00"), ("employee_id", "B-{}")])
+def test_logins_and_numbers_are_guarded_each_apart(company: Company, name: str, values: str):
+    """L8: the same pair of limits; endings do not count there. Claims stay with who has them, and who wants them."""
+    company.ends(3)
+    for index in range(2):
+        company.world.changes(company.staff[index], **{name: values.format(index)})
+
+    assert company.state(0) == ("delivered", None)
+    state, detail = company.state(1)
+    assert state == "held"
+    assert "DELIVERY__MAX_ENDED_PER_HOUR (1)" in str(detail)
+    assert "should-be-inactive" not in str(detail)
+    with company.world.database.read() as connection:
+        kept = set(connection.execute(select(claims.c.value)).scalars())
+    assert {"101", "+4798765001"} <= kept
+    assert values.format(1) in kept
+
+    assert company.decides(releasing.release) == 1
+    assert company.state(1) == ("delivered", None)
+    assert company.world.employee("101" if name == "mobile" else "B-1").created_count == 1
+
+
+def test_a_dropped_phone_is_said_anew_by_another(company: Company):
+    """L8: "that value is not sent until Entra changes it", and then it is sent like any other."""
+    for index in range(2):
+        company.world.changes(company.staff[index], mobile=f"+4740000{index}00")
+    company.decides(releasing.drop)
+    company.world.clock.passes(hours=2)
+    company.world.changes(company.staff[1], job_title="Formann")
+    assert company.state(1) == ("delivered", "kept by the operator")
+    assert company.world.employee("101").phone.endswith("98765001")
+
+    company.world.changes(company.staff[1], mobile="+4740000900")
+    assert company.state(1) == ("delivered", None)
+    assert company.world.employee("101").phone.endswith("40000900")
+
+
+def test_a_value_that_ditio_has_by_now_is_no_longer_held(company: Company):
+    """L8: done by hand in Ditio, it is delivered, and the next change is another."""
+    for index in range(2):
+        company.world.changes(company.staff[index], mobile=f"+4740000{index}00")
+    company.world.employee("101").phone = "+4740000100"
+    company.world.clock.passes(minutes=5)
+    company.world.changes(company.staff[1], job_title="Formann")
+
+    assert company.state(1) == ("delivered", None)
+    assert company.decides(releasing.release) == 0
+
+
+def test_an_ending_that_was_done_by_hand_is_no_longer_held(company: Company):
+    """L6, L8: what is found ended is acknowledged; whom Ditio opens again is drift that is repaired."""
+    company.ends(0, 1)
+    company.world.employee("101").disabled = True
+    company.world.employee("101").employment.end = company.world.clock().date()
+    company.world.clock.passes(minutes=5)
+    company.world.changes(company.staff[1], job_title="Formann")
+    assert company.state(1) == ("delivered", None)
+
+    company.world.employee("101").disabled = False
+    (row,) = company.reconciles(apply=True)
+    assert (row.kind, row.listed) == (Kind.should_be_inactive, None)
+    assert company.world.employee("101").disabled
+
+
+def test_creations_are_guarded_where_that_is_set(database: Database, clock: Clock):
+    """L8: `DELIVERY__MAX_CREATED_PER_HOUR`; adopting is no creation."""
+    company = Company(World(database, clock, settings={"delivery": {"max_created_per_hour": 1}}))
+    company.world.ditio.plant("102", "Kari", "Nordmann", "+4798765002", email="person2@contractor.example")
+    company.hires(3)
+
+    assert company.state(0) == ("delivered", None)
+    state, detail = company.state(1)
+    assert state == "held"
+    assert "2 creations within an hour, more than DELIVERY__MAX_CREATED_PER_HOUR (1) allows" in str(detail)
+    assert company.state(2) == ("delivered", None)
+    assert set(company.world.ditio.company.employees) == {"100", "102"}
+    assert [(row.kind, row.employee_number) for row in company.reconciles(apply=True, only=Kind.missing)] == [
+        (Kind.missing, "101")
+    ]
+    assert set(company.world.ditio.company.employees) == {"100", "102"}
+
+    assert company.decides(releasing.drop) == 1
+    assert company.state(1) == ("delivered", "kept by the operator")
+    company.world.clock.passes(hours=2)
+    company.world.changes(company.staff[1], job_title="Formann")
+    assert company.state(1) == ("delivered", "kept by the operator")
+    company.ends(1)
+    company.world.changes(company.staff[1], account_enabled=True)
+    assert company.world.employee("101").created_count == 1
+
+
+def test_creations_are_not_guarded_by_default(company: Company):
+    """L8: 0 = off; four were hired within a minute."""
+    assert len(company.world.ditio.company.employees) == 4
+    assert company.waiting() == []
+
+
+def test_reconcile_lists_what_is_held_and_what_is_kept_and_applies_neither(company: Company):
+    """L8, Q2: other differences of such a person are repaired."""
+    company.world.restarts_with(delivery={**LIMITS, "inline_seconds": 0})
+    company.ends(0, 1)
+    company.world.worker.run_until_idle()
+    company.world.employee("101").work_title = "edited by hand"
+    rows = company.reconciles(apply=True)
+
+    assert {(row.kind, row.field) for row in rows if row.listed} == {
+        (Kind.should_be_inactive, "endDate"),
+        (Kind.should_be_inactive, "disabled"),
+    }
+    assert all("outbox release" in str(row.listed) for row in rows if row.listed)
+    assert company.world.employee("101").work_title == "Maskinfører"
+    company.decides(releasing.drop)
+    rows = company.reconciles(apply=True)
+    assert {row.listed for row in rows} == {"kept by the operator (`outbox drop`), until Entra changes it"}
+    assert company.ended() == [0]
+
+
+def test_a_plan_that_was_made_before_sends_nothing_that_is_held_since(database: Database, clock: Clock):
+    """L8, Q3: the plan saw an ending that was due; by the time it is repaired the guard holds it."""
+    company = a_company(database, clock, 2, inline_seconds=0)
+    company.world.worker.run_until_idle()
+    company.ends(0, 1)
+    reconciliation = company.world.parts.reconciliations["default"]
+    plan_id = reconciliation.run(Request()).run.id
+    company.world.worker.run_until_idle()
+    (left,) = [index for index in range(2) if not company.is_ended(index)]
+    report = reconciliation.run(Request(apply=True, plan_id=plan_id))
+
+    assert not company.is_ended(left)
+    assert report.exit == 2
+    assert any("outbox release" in str(why) for why in report.outcomes.values())
+    assert company.waiting() == [("held", "guard")]
+
+
+def test_a_pause_does_not_let_through_what_is_held(company: Company):
+    """L8, D4: a pause leaves nothing out of the plan, but for what is held for itself; nor does the end of it."""
+    company.ends(0, 1)
+    with company.world.database.write() as connection:
+        Pauses(connection, "default", company.world.clock()).pause()
+    company.world.changes(company.staff[1], job_title="Formann")
+    assert company.waiting() == [("held", "paused")]
+    assert {row.listed for row in company.reconciles() if row.kind is Kind.should_be_inactive} == {
+        "held, guard: `outbox release` sends it, `outbox drop` withdraws it"
+    }
+
+    with company.world.database.write() as connection:
+        Pauses(connection, "default", company.world.clock()).resume()
+    company.world.worker.run_until_idle()
+    assert company.ended() == [0]
+    assert company.waiting() == [("held", "guard")]
+
+
+def test_what_reconcile_repairs_does_not_count(company: Company):
+    """L8: "endings of `reconcile --apply` answer to Q4 alone", and so do its changes of phone."""
+    company.ends(0)
+    company.world.employee("100").disabled = False
+    for index in (1, 2, 3):
+        company.world.employee(f"10{index}").phone = f"+4791000{index}00"
+    company.reconciles(apply=True)
+    assert company.is_ended(0)
+    assert [company.world.employee(f"10{index}").phone[-2:] for index in (1, 2, 3)] == ["01", "02", "03"]
+    assert counted(company.world) == 1
+
+    company.world.changes(company.staff[1], mobile="+4740000100")
+    assert company.state(1) == ("delivered", None)
+
+
+def test_hands_off_keeps_what_is_held(company: Company):
+    """L8, D6: whoever is put aside is neither sent nor forgotten."""
+    company.ends(0, 1)
+    with company.world.database.write() as connection:
+        person_id = company._person(connection, 1)
+        PutAside(connection, "default").set(person_id, HandsOff())
+    assert company.decides(releasing.release) == 1
+    assert company.waiting() == [("held", "hands-off")]
+    with company.world.database.write() as connection:
+        PutAside(connection, "default").set(person_id, None)
+        Outbox(connection, "default", company.world.clock()).mark_due(person_id)
+    company.world.worker.run_until_idle()
+
+    assert company.ended() == [0, 1]
+
+
+def test_a_write_that_is_undone_leaves_what_was_held_as_it_was(company: Company):
+    """L8, R1: a refused change of something else is undone whole, and what was withdrawn before stays so."""
+    for index in range(2):
+        company.world.changes(company.staff[index], mobile=f"+4740000{index}00")
+    company.decides(releasing.drop)
+    company.world.clock.passes(hours=2)
+    company.world.ditio.faults.plan(Fault("status", status=400, method="PATCH", path="/employees/101", times=1))
+    step = company.world.changes(company.staff[1], surname="Refused", mobile="+4741111111")
+
+    assert step.status == 400
+    assert company.state(1) == ("delivered", "kept by the operator")
+
+
+def test_a_leaver_who_is_held_gives_nothing_away(company: Company):
+    """L8, P3: whoever wants the number of somebody whose ending is held waits, as he is still there."""
+    company.ends(0, 1)
+    newcomer = a_user(object_id="new", user_principal_name="new@contractor.example", mail=None, employee_id="1099")
+    newcomer.mobile = "+4798765001"
+    company.world.provisions(newcomer)
+
+    assert company.world.state(newcomer)[0] == "held"
+    assert "1099" not in company.world.ditio.company.employees
+    assert not company.is_ended(1)
+
+
+def test_an_employment_that_ends_later_is_the_same_ending(database: Database, clock: Clock):
+    """L5, L8: the login at once, the employment when its day is over: counted once, and not held half-way."""
+    company = a_company(database, clock, 3, end_employment="after-last-day")
+    company.ends(0, 1)
+    assert company.world.employee("100").disabled
+    assert not company.world.employee("101").disabled
+    clock.passes(days=1)
+    company.ends(2)
+    company.world.worker.run_until_idle()
+
+    assert company.world.employee("100").employment.end is not None
+    assert company.world.employee("101").employment.end is None
+    assert company.world.employee("102").disabled
+
+
+def test_two_at_the_same_instant_do_not_exceed_the_limit_together(
+    database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """L8: "counting and reserving is one transaction in the database", and one after another for a tenant."""
+    company = a_company(database, clock, 2, inline_seconds=0)
+    company.world.worker.run_until_idle()
+    for user in company.staff:
+        user.account_enabled = False
+    company.world.cycle()
+    decide, both = Guard.decide, Barrier(2)
+
+    def decide_together(guard: Guard, *change: Any) -> None:
+        # Two who have counted at once meet here, before either has reserved; one alone goes on after a moment.
+        with suppress(BrokenBarrierError):
+            both.wait(timeout=0.2)
+        decide(guard, *change)
+
+    monkeypatch.setattr(Guard, "decide", decide_together)
+    company.world.parts.worker(places=2).run_until_idle()
+
+    assert len(company.ended()) == 1
+    assert counted(company.world) == 1
+    assert company.waiting() == [("held", "guard")]

@@ -1,0 +1,121 @@
+"""What the guard on the live stream keeps (rule L8)."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from alembic import command
+from sqlalchemy import select, text
+
+from scim_bridge.delivery.retention import forget_old
+from scim_bridge.domain.documents import UserId
+from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.employment import Days
+from scim_bridge.domain.occasions import Guarded, Occasions, Verdict
+from scim_bridge.domain.person import Person, PersonId
+from scim_bridge.storage import schema
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.guard import Decided, Guard
+from scim_bridge.storage.people import People
+from scim_bridge.storage.tables import guarded, people
+from tests.conftest import Clock
+
+HOUR = timedelta(hours=1)
+
+
+def add(database: Database, name: str, *, ending: datetime | None = None, linked: bool = True) -> PersonId:
+    person = Person(PersonId(name), UserId(name), Days(active=ending is None), occasions=Occasions(ending=ending))
+    with database.write() as connection:
+        stored = People(connection, "default")
+        stored.add(person, external_id=None, wakes_on=None, now=database.now(connection))
+        if linked:
+            stored.link(person.id, EmployeeNumber(name), now=database.now(connection))
+    return person.id
+
+
+def test_at_work_are_those_who_were_when_the_hour_began(database: Database, clock: Clock):
+    """L8: linked and active then, or now; whoever ended in between is among them, whoever left before is not."""
+    now = clock()
+    add(database, "at work")
+    add(database, "leaves in a week", ending=now + 7 * HOUR)
+    add(database, "left just now", ending=now - HOUR / 2)
+    add(database, "left before", ending=now - 2 * HOUR)
+    add(database, "not hired yet", linked=False)
+
+    with database.read() as connection:
+        assert Guard(connection, "default", now).at_work(now - HOUR) == 3
+
+
+def test_a_change_is_counted_once(database: Database, clock: Clock):
+    """L8: the key is tenant, kind, person and occasion; the first verdict stays."""
+    kari, now = add(database, "kari", ending=clock()), clock()
+    with database.write() as connection:
+        guard = Guard(connection, "default", now)
+        guard.decide(Guarded.ending, kari, now, Decided(Verdict.counted))
+        guard.decide(Guarded.ending, kari, now, Decided(Verdict.held, "too many"))
+        guard.decide(Guarded.phone, kari, now, Decided(Verdict.counted))
+
+        assert guard.decided(Guarded.ending, kari, now) == Decided(Verdict.counted)
+        assert guard.moments_around(Guarded.ending, now) == [now]
+        assert guard.how_many_around(Guarded.ending, now + HOUR) == 0
+        assert guard.how_many_around(Guarded.ending, now + HOUR - timedelta(seconds=1)) == 1
+
+
+def test_only_what_is_still_to_be_sent_is_released(database: Database, clock: Clock):
+    """L8: what was held before Entra said something else is nobody's any more."""
+    kari, now = add(database, "kari", ending=clock()), clock()
+    with database.write() as connection:
+        guard = Guard(connection, "default", now)
+        guard.decide(Guarded.ending, kari, now - HOUR, Decided(Verdict.held))
+        guard.decide(Guarded.phone, kari, now, Decided(Verdict.held))
+        assert guard.release() == []
+        guard.decide(Guarded.ending, kari, now, Decided(Verdict.held))
+        assert guard.release(PersonId("somebody else")) == []
+        assert guard.release() == [kari]
+
+
+def test_old_decisions_go_and_present_ones_stay(database: Database, clock: Clock):
+    """`RETENTION__DAYS`: a withdrawn ending stays withdrawn, however long ago that was."""
+    kari, now = add(database, "kari", ending=clock()), clock()
+    with database.write() as connection:
+        guard = Guard(connection, "default", now)
+        guard.decide(Guarded.ending, kari, now, Decided(Verdict.dropped))
+        guard.decide(Guarded.ending, kari, now - HOUR, Decided(Verdict.counted))
+        guard.decide(Guarded.creation, PersonId("erased"), now, Decided(Verdict.counted))
+    clock.passes(days=31)
+
+    assert forget_old(database, "default", 30) == 2
+    with database.read() as connection:
+        (row,) = connection.execute(select(guarded))
+    assert (row.kind, row.verdict) == ("ending", "dropped")
+
+
+def test_yesterdays_database_knows_who_is_at_work(tmp_path: Path, clock: Clock):
+    """D7, L8: whoever had left before the upgrade is not counted as at work, nor whose leave date is over."""
+    database = Database(f"sqlite:///{tmp_path / 'old.db'}", clock=clock)
+    row = (
+        "INSERT INTO people (tenant, id, active, leave_date, leave_is_stale, state, state_since, due_since, created_at)"
+        " VALUES ('default', :id, :active, :leave, :stale, 'delivered', '2026-02-01 08:00:00', :due,"
+        " '2026-01-01 08:00:00')"
+    )
+    with database.write() as connection:
+        command.upgrade(schema._config(connection), "0009")
+        for name, active, leave, stale, due in (
+            ("at work", True, None, False, None),
+            ("left", False, None, False, None),
+            ("is leaving", False, None, False, "2026-02-03 08:00:00"),
+            ("has a leave date", True, "2026-03-05", False, None),
+            ("has a stale one", True, "2026-01-05", True, None),
+        ):
+            connection.execute(text(row), {"id": name, "active": active, "leave": leave, "stale": stale, "due": due})
+    schema.upgrade(database)
+
+    with database.read() as connection:
+        said = {each.id: each.ending_said_at for each in connection.execute(select(people))}
+    assert said == {
+        "at work": None,
+        "left": datetime(2026, 2, 1, 8, tzinfo=UTC),
+        "is leaving": datetime(2026, 2, 3, 8, tzinfo=UTC),
+        "has a leave date": datetime(2026, 3, 6, tzinfo=UTC),
+        "has a stale one": None,
+    }
+    database.close()
