@@ -7,10 +7,13 @@ import click
 from sqlalchemy import Connection
 
 from scim_bridge.bootstrap import build_rules
+from scim_bridge.cli.auditing import note
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import tenant_option
 from scim_bridge.delivery.tenant import wish_of
+from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.domain.employee import EmployeeNumber, Field
+from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import BridgeError
 from scim_bridge.mapping.rules import Rules
 from scim_bridge.mapping.values import Unusable, value_of
@@ -70,7 +73,9 @@ def adopt(options: Options, accept: tuple[str, str] | None, tenant: str) -> None
     if not user_name:
         _wrong("an empty user name", click.get_current_context())
     with options.database() as database, database.write() as connection:
-        said = _accept(connection, tenant, number, user_name, rules, database.now(connection))
+        now = database.now(connection)
+        person_id, said = _accept(connection, tenant, number, user_name, rules, now)
+        note(options, connection, tenant, Deed(Action.accepted, "employee", number, person_id), now=now)
     # Nothing else is printed: standard output is for the pairs.
     click.echo(said, err=True)
 
@@ -85,7 +90,8 @@ def _number(text: str, rules: Rules) -> EmployeeNumber:
 
 def _accept(
     connection: Connection, tenant: str, number: EmployeeNumber, user_name: str, rules: Rules, now: datetime
-) -> str:
+) -> tuple[PersonId | None, str]:
+    """Record it. Whose person it is, where there is one, and what is said of it. :raises BridgeError: of no use."""
     people = People(connection, tenant)
     record = people.of_user_name(user_name)
     linked = people.linked_to(number)
@@ -96,10 +102,10 @@ def _accept(
     until = Permissions(connection, tenant).grant(number, user_name, now=now)
     said = f"recorded: {user_name} may take employee {number}, once, until {until:%Y-%m-%d}"
     if record is None:
-        return f"{said}; no user of that name is stored now: Entra's next try to create him uses it"
+        return None, f"{said}; no user of that name is stored now: Entra's next try to create him uses it"
     Outbox(connection, tenant, now).mark_due(record.person.id)
     History(connection, tenant, now).add(record.person.id, Entry("adopt-accepted", "done", cause="operator"))
-    return f"{said}; the person is due"
+    return record.person.id, f"{said}; the person is due"
 
 
 def _why_not(

@@ -10,9 +10,11 @@ import click
 from sqlalchemy import Row
 
 from scim_bridge.bootstrap import build_rules
+from scim_bridge.cli.auditing import note
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, print_json, print_rows, tenant_option
 from scim_bridge.cli.paragraphs import instant, print_paragraph
+from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.delivery_state import STUCK_AFTER, Reason, State
 from scim_bridge.domain.explanations import explained
@@ -120,12 +122,14 @@ def retry(options: Options, person: str | None, tenant: str) -> None:
                 raise NotFound(f"nobody has the employee number or user name {person!r}")
             person_id = record.person.id
         # Before anybody is locked: that is the order in which all of them do it.
-        breakers = Breakers(connection, tenant, database.now(connection))
+        now = database.now(connection)
+        breakers = Breakers(connection, tenant, now)
         breakers.close_by_operator()
-        retried = Outbox(connection, tenant, database.now(connection)).retry(person_id)
+        retried = Outbox(connection, tenant, now).retry(person_id)
+        note(options, connection, tenant, Deed(Action.retried, "outbox", person_id=person_id), now=now)
         is_paused = options.settings.delivery.paused or breakers.get().is_paused
         if is_paused:
-            Pauses(connection, tenant, database.now(connection)).hold_due()
+            Pauses(connection, tenant, now).hold_due()
     click.echo(f"{retried} wait for `outbox resume`: deliveries are paused" if is_paused else f"{retried} made due")
 
 
@@ -140,7 +144,11 @@ def pause(options: Options, tenant: str) -> None:
       scim-bridge outbox pause
     """
     with options.database() as database, database.write() as connection:
-        held = Pauses(connection, tenant, database.now(connection)).pause()
+        now = database.now(connection)
+        was_paused = Breakers(connection, tenant, now).get().is_paused
+        held = Pauses(connection, tenant, now).pause()
+        if held or not was_paused:
+            note(options, connection, tenant, Deed(Action.paused, "outbox"), now=now)
     click.echo(f"deliveries are paused, {held} held; what is being sent at this moment is sent still")
 
 
@@ -161,7 +169,11 @@ def resume(options: Options, tenant: str) -> None:
             "take it out, start the servers again, then run `scim-bridge outbox resume`"
         )
     with options.database() as database, database.write() as connection:
-        resumed = Pauses(connection, tenant, database.now(connection)).resume()
+        now = database.now(connection)
+        was_paused = Breakers(connection, tenant, now).get().is_paused
+        resumed = Pauses(connection, tenant, now).resume()
+        if was_paused:
+            note(options, connection, tenant, Deed(Action.resumed, "outbox"), now=now)
     click.echo(f"deliveries are resumed, {resumed} made due")
 
 

@@ -40,7 +40,7 @@ def reconcile_command(options: Options) -> list[str]:
     """The command of one run."""
     config = ["--config", str(options.config)] if options.config is not None else []
     apply = ["--apply"] if options.settings.reconcile.apply else []
-    return [sys.executable, "-m", "scim_bridge", *config, "reconcile", *apply, "--format", "csv"]
+    return [sys.executable, "-m", "scim_bridge", *config, "reconcile", *apply, "--scheduled", "--format", "csv"]
 
 
 def _look_on(options: Options, stop: Callable[[], bool], ended: threading.Event) -> None:

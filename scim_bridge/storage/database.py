@@ -54,8 +54,11 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that writes: committed at the end of the block, rolled back on an exception."""
-        with self.engine.execution_options(write=True).begin() as connection:
+        to_tell: list[Callable[[], None]] = []
+        with self.engine.execution_options(write=True, after_commit=to_tell).begin() as connection:
             yield connection
+        for tell in to_tell:
+            tell()
 
     def missing_file(self) -> Path | None:
         """The file of an embedded database that does not exist."""
@@ -87,6 +90,11 @@ class Database:
     def close(self) -> None:
         """Give all connections back; call it before a fork."""
         self.engine.dispose()
+
+
+def after_commit(connection: Connection, tell: Callable[[], None]) -> None:
+    """Do something once the writing transaction is committed, and nothing if it never is: say it, for one."""
+    connection.get_execution_options()["after_commit"].append(tell)
 
 
 def is_out_of_reach(error: BaseException) -> bool:

@@ -14,7 +14,7 @@ from scim_bridge.storage.credentials import ACCESS_TOKEN, is_mutilated
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tokens import Token, Tokens, use_is_stale
 from scim_bridge.web.auth.jwks import KeysUnavailable
-from scim_bridge.web.auth.refusals import Doorkeeper, Refused
+from scim_bridge.web.auth.refusals import LONGEST_NAME, Doorkeeper, Refused
 from scim_bridge.web.auth.signed import Signed, Unacceptable, looks_signed
 from scim_bridge.web.scim.problems import ServiceUnavailable, TooManyRequests
 
@@ -33,6 +33,8 @@ class EntraItself:
     """Who signs in with Entra's own JWT."""
 
     tenant: str
+    subject: str | None
+    """The application that the JWT was given to, or else whom it is about; None where it says neither."""
 
 
 Caller = Token | AccessToken | EntraItself
@@ -102,7 +104,7 @@ class Bearer:
                 "JWTs are not accepted here",
             )
         try:
-            self.entra[tenant].examine(text, now=now)
+            claims = self.entra[tenant].examine(text, now=now)
         except Unacceptable as wrong:
             raise Refused(
                 f"jwt-{wrong.reason}",
@@ -110,7 +112,7 @@ class Bearer:
                 "from `scim-bridge token issue` as Secret Token in Entra",
                 f"the JWT is refused: {wrong}",
             ) from wrong
-        return EntraItself(tenant)
+        return EntraItself(tenant, _subject(claims))
 
     def _warn_of_end(self, token: Token, now: datetime) -> None:
         """Say once a day that a token in use will end: an expired one quarantines Entra's job."""
@@ -128,6 +130,13 @@ class Bearer:
                 Tokens(connection, tenant).used(token, now=now)
         except SQLAlchemyError as error:
             log.warning("auth.use_not_noted", error=type(error).__name__)
+
+
+def _subject(claims: Mapping[str, object]) -> str | None:
+    """The application's id (`appid` in Entra's older JWTs, `azp` in the newer), else `sub`."""
+    named = (claims.get(name) for name in ("appid", "azp", "sub"))
+    found = next((each for each in named if isinstance(each, str) and each), None)
+    return found[:LONGEST_NAME].replace("\0", "") if found is not None else None
 
 
 def _secret_of(request: Request, tenant: str) -> str:
