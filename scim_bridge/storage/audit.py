@@ -19,6 +19,8 @@ log = get_logger(__name__)
 PAGE = 1000
 """Rows that are read in one transaction: an export keeps none open while its reader is slow."""
 
+_INSERT = insert(audit)
+
 _position = itertools.count()
 """Orders what one process writes at one instant; never more than that."""
 
@@ -46,7 +48,7 @@ class AuditTrail:
             "detail": deed.detail,
             "request_id": author.request_id,
         }
-        self._connection.execute(insert(audit).values(row))
+        self._connection.execute(_INSERT, row)
         told = {name: value for name, value in row.items() if value is not None and name not in ("id", "at", "action")}
         after_commit(self._connection, lambda: log.info(f"audit.{deed.action}", **told))
 

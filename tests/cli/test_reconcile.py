@@ -244,8 +244,7 @@ def test_who_had_a_plan_repaired_is_in_the_audit_trail(run: Run, world: World, d
     run("reconcile", "--apply", **ditio)
     world.employee("1042").work_title = "Bas"
     words = reconcile_command(Options())
-    scheduled = run(*words[words.index("reconcile") :], "--apply", **ditio)
-    assert scheduled.exit_code == 0, scheduled.output
+    run(*words[words.index("reconcile") :], "--apply", **ditio)
 
     applied = [row for row in audited(world.database, "default") if row.deed.resource_type == "plan"]
     assert [row.deed.action for row in applied] == ["applied", "applied"]
