@@ -27,6 +27,13 @@ class Client:
     """How many of its secrets count now."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClientSecret:
+    """One secret of a client, without itself."""
+
+    expires_at: datetime | None
+
+
 class Clients:
     """The clients of one tenant, within one transaction."""
 
@@ -105,13 +112,13 @@ class Clients:
         )
         return True
 
-    def has(self, client_id: str, secret: str, *, now: datetime) -> bool:
-        """Whether a client has this secret now; changes nothing."""
+    def with_secret(self, client_id: str, secret: str, *, now: datetime) -> ClientSecret | None:
+        """The secret of a client, if it has this one now; changes nothing."""
         secret_hash = client_secrets.c.secret_hash == hashed(secret)
         found = self._connection.execute(
-            select(client_secrets.c.client_id).where(*self._counting(client_id, now), secret_hash)
-        )
-        return found.first() is not None
+            select(client_secrets.c.expires_at).where(*self._counting(client_id, now), secret_hash)
+        ).first()
+        return ClientSecret(found.expires_at) if found is not None else None
 
     def signs_in(self, client_id: str, secret: str, *, now: datetime) -> bool:
         """Whether a client has this secret now; then its use is noted. The look-up is by hash."""

@@ -49,7 +49,7 @@ class Doorkeeper:
     def refuses(self, request: Request, tenant: str, reason: str, **about: str) -> float | None:
         """Note a refusal. :returns: Seconds to wait if the address has had too many; None if it may try again."""
         address = self._address(request)
-        self._noted.note(tenant, reason, about.get("token"), request_id.current())
+        self._noted.note(tenant, reason, about.get("token_id"), request_id.current())
         count, wait = self._failures.add(address)
         if wait is None:
             log.warning("auth.refused", tenant=tenant[:LONGEST_NAME], address=address, reason=reason, **about)
