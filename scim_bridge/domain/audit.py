@@ -11,7 +11,7 @@ from scim_bridge.domain.person import PersonId
 class ActorKind(StrEnum):
     """What kind of somebody acts."""
 
-    token = "token"
+    token = "token"  # nosec B105 # a kind
     """Entra, by a token of `token issue`: its id."""
 
     client = "client"

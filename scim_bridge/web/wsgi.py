@@ -64,7 +64,7 @@ class DeliveryWorker:
                 return
             log.warning("serve.worker_ended", exit_code=self._process.returncode)
         self._started = self._monotonic()
-        self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
+        self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)  # nosec B603 # our own command, no shell
 
     def ask_to_stop(self) -> None:
         """Let it deliver the people in hand, and end."""

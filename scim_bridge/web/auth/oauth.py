@@ -60,7 +60,7 @@ class TokenEndpoint:
         try:
             response = jsonify(
                 access_token=self._granted(request, _form(request)),
-                token_type="Bearer",
+                token_type="Bearer",  # nosec B106 # its kind
                 expires_in=self.lifetime_seconds,
             )
         except Wrong as wrong:
