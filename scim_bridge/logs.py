@@ -25,6 +25,9 @@ _SENSITIVE_ENDINGS = ("token", "secret", "password")
 _QUIET = ("urllib3", "requests", "authlib", "sqlalchemy.engine", "sqlalchemy.pool", "alembic.runtime.migration")
 """Libraries whose lines show addresses with phone numbers, tokens or rows, or say the same at every `/readyz`."""
 
+AUDIT = "scim_bridge.storage.audit"
+"""Whose lines are written whatever the level: who did what is not a matter of taste."""
+
 bound = bound_contextvars
 """A context in which every line carries the given keywords: `with bound(request_id=…):`."""
 
@@ -56,6 +59,7 @@ def standard_config(level: str, format: Format, stream: TextIO | None = None) ->
             # gunicorn's loggers come with handlers of their own; an empty list takes them away.
             **{name: {"handlers": [], "propagate": True} for name in ("gunicorn.error", "gunicorn.access")},
             **{name: {"level": "WARNING"} for name in _QUIET},
+            AUDIT: {"level": "INFO"},
         },
     }
 

@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,9 @@ from structlog.contextvars import clear_contextvars
 from scim_bridge.storage import schema
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import metadata
+from tests.redaction import WATCH, looked_through
+from tests.redaction import learning as learning
+from tests.redaction import nothing_leaks as nothing_leaks
 
 DATABASES = ("sqlite", "postgresql")
 
@@ -46,11 +49,18 @@ class Clock:
         self.seconds += timedelta(**span).total_seconds()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test prints is looked through (tests/redaction.py)."""
+    return looked_through((yield))
+
+
 @pytest.fixture(autouse=True)
 def logs_as_before() -> Iterator[None]:
-    """Whatever a test does to the log of this process, the next one finds it as it was."""
+    """Every test finds the log of this process as a server has it by default, whatever the one before did to it."""
     root = logging.getLogger()
     level = root.level
+    root.setLevel("INFO")
     yield
     root.setLevel(level)
     # A request that dies half-way, as some tests let it, leaves its id behind.
@@ -111,9 +121,11 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         path = tmp_path / "scim_bridge.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
         yield f"sqlite:///{path}"
+        WATCH.look_at_database(f"sqlite:///{path}")
         return
     url = request.getfixturevalue("postgresql_url")
     yield url
+    WATCH.look_at_database(url)
     emptied = Database(url)
     with emptied.write() as connection:
         # Quicker than TRUNCATE, which makes new files for all tables, where there are a few rows.

@@ -5,9 +5,11 @@ from uuid import uuid4
 
 import click
 
+from scim_bridge.cli.auditing import note
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, print_json, print_rows, tenant_option
 from scim_bridge.cli.secret_options import end_of, expiry_option, name_option, until
+from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.storage.clients import Client, Clients
 from scim_bridge.storage.credentials import CLIENT_SECRET, new_secret
 
@@ -54,6 +56,7 @@ def issue(options: Options, name: str, expires_in_days: float | None, tenant: st
         now = database.now(connection)
         expires_at = end_of(now, expires_in_days)
         Clients(connection, tenant).add(client_id, name, secret, now=now, expires_at=expires_at)
+        note(options, connection, tenant, Deed(Action.issued, "client", client_id), now=now)
     print_json({"client_id": client_id, "client_secret": secret})
     click.echo(f"The secret counts {until(expires_at)}. Paste both into Entra, with /oauth/token below the", err=True)
     click.echo("bridge's address as Token Endpoint: the secret can't be shown again.", err=True)
@@ -79,6 +82,7 @@ def rotate(options: Options, client_id: str, expires_in_days: float | None, tena
         now = database.now(connection)
         expires_at = end_of(now, expires_in_days)
         count = Clients(connection, tenant).rotate(client_id, secret, now=now, expires_at=expires_at)
+        note(options, connection, tenant, Deed(Action.rotated, "client", client_id), now=now)
     print_json({"client_id": client_id, "client_secret": secret})
     click.echo(f"The new secret counts {until(expires_at)}; {count} secrets of the client count now.", err=True)
 
@@ -113,7 +117,9 @@ def revoke(options: Options, client_id: str, tenant: str) -> None:
       scim-bridge client revoke 3fa94c01d2b7
     """
     with options.database() as database, database.write() as connection:
-        Clients(connection, tenant).revoke(client_id, now=database.now(connection))
+        now = database.now(connection)
+        if Clients(connection, tenant).revoke(client_id, now=now):
+            note(options, connection, tenant, Deed(Action.revoked, "client", client_id), now=now)
     click.echo(f"Client {client_id} is revoked.")
 
 

@@ -50,6 +50,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "client": Lazy(
         "client", "client", "Issue, rotate, list and revoke the clients that Entra fetches access tokens with."
     ),
+    "audit": Lazy("audit", "audit", "See who did what to whom, and when."),
     "settings": Lazy("settings", "settings_group", "Check the settings, or print an example file."),
     "doctor": Lazy(
         "doctor.command", "doctor", "Look whether all is well: database, Ditio, clocks, public URL, tokens."

@@ -44,7 +44,7 @@ def print_rows(
 
 def print_json(value: object) -> None:
     """Print a value as JSON: keys as they come, days as `yyyy-MM-dd`, instants in UTC."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_json_value))
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=json_value))
 
 
 def format_option(command: Command) -> Command:
@@ -104,13 +104,14 @@ def shown(value: object) -> str:
         case datetime():
             text = _instant(value)
         case dict() | list() | tuple():
-            text = json.dumps(value, ensure_ascii=False, default=_json_value)
+            text = json.dumps(value, ensure_ascii=False, default=json_value)
         case _:
             text = str(value)
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def _json_value(value: object) -> object:
+def json_value(value: object) -> object:
+    """What JSON has no form for, as JSON has it: for `json.dumps`."""
     match value:
         case datetime():
             return _instant(value)

@@ -7,12 +7,14 @@ import click
 
 from scim_bridge import logs
 from scim_bridge.bootstrap import build_rules
+from scim_bridge.cli.auditing import note
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, print_json, tenant_option
 from scim_bridge.cli.paragraphs import instant, print_folded, print_paragraph
 from scim_bridge.cli.person_view import PersonView, employee_in_ditio, view_of
 from scim_bridge.cli.story import told
 from scim_bridge.delivery.aside import put_aside, take_up
+from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.domain.employee import Field
 from scim_bridge.domain.explanations import explained
 from scim_bridge.domain.person import HandsOff
@@ -93,10 +95,15 @@ def hands_off(options: Options, person: str, until: datetime | None, clear: bool
         if last_day is not None and last_day < now.astimezone(zone).date():
             raise click.BadParameter(f"{last_day} is over already", param_hint="'--until'")
         if clear:
-            was_aside = take_up(connection, tenant, person, now)
-            click.echo("due again" if was_aside else "was not put aside: nothing to clear")
+            taken_up = take_up(connection, tenant, person, now)
+            if taken_up is not None:
+                deed = Deed(Action.taken_up, "person", taken_up, taken_up)
+                note(options, connection, tenant, deed, now=now)
+            said = "due again" if taken_up is not None else "was not put aside: nothing to clear"
         else:
-            click.echo(put_aside(connection, tenant, person, HandsOff(last_day), now))
+            aside, said = put_aside(connection, tenant, person, HandsOff(last_day), now)
+            note(options, connection, tenant, Deed(Action.put_aside, "person", aside, aside), now=now)
+    click.echo(said)
 
 
 def _tell(view: PersonView, ditio: dict[str, object] | None) -> None:

@@ -14,7 +14,7 @@ from scim_bridge.sandbox.ditio import SandboxDitio
 from scim_bridge.sandbox.server import serve as serve_application
 
 CLIENT_ID = "sandbox"
-CLIENT_SECRET = "sandbox-secret"
+CLIENT_SECRET = "sandbox-secret"  # nosec B105 # of the simulated Ditio
 
 
 @click.command()

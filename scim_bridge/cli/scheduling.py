@@ -40,7 +40,7 @@ def reconcile_command(options: Options) -> list[str]:
     """The command of one run."""
     config = ["--config", str(options.config)] if options.config is not None else []
     apply = ["--apply"] if options.settings.reconcile.apply else []
-    return [sys.executable, "-m", "scim_bridge", *config, "reconcile", *apply, "--format", "csv"]
+    return [sys.executable, "-m", "scim_bridge", *config, "reconcile", *apply, "--scheduled", "--format", "csv"]
 
 
 def _look_on(options: Options, stop: Callable[[], bool], ended: threading.Event) -> None:
@@ -49,7 +49,7 @@ def _look_on(options: Options, stop: Callable[[], bool], ended: threading.Event)
         database,
         DEFAULT_TENANT,
         options.settings.reconcile.every,
-        lambda: subprocess.Popen(reconcile_command(options), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL),
+        lambda: _started(reconcile_command(options)),
         lambda: str(uuid4()),
     )
     try:
@@ -59,6 +59,11 @@ def _look_on(options: Options, stop: Callable[[], bool], ended: threading.Event)
         _without_trouble(scheduler.stop)
     finally:
         database.close()
+
+
+def _started(command: list[str]) -> subprocess.Popen[bytes]:
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(command, stdin=quiet, stdout=quiet)  # nosec B603 # our own command, no shell
 
 
 def _without_trouble(look: Callable[[], None]) -> None:

@@ -6,9 +6,11 @@ from uuid import uuid4
 
 import click
 
+from scim_bridge.cli.auditing import note
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, print_rows, tenant_option
 from scim_bridge.cli.secret_options import end_of, expiry_option, name_option, until
+from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.storage.credentials import TOKEN, new_secret
 from scim_bridge.storage.tokens import Token, Tokens
 
@@ -54,6 +56,7 @@ def issue(options: Options, name: str, expires_in_days: float | None, tenant: st
         now = database.now(connection)
         expires_at = end_of(now, expires_in_days)
         Tokens(connection, tenant).add(token_id, name, secret, now=now, expires_at=expires_at)
+        note(options, connection, tenant, Deed(Action.issued, "token", token_id), now=now)
     click.echo(secret)
     click.echo(f"Token {token_id} counts {until(expires_at)}. Paste the line above as Secret Token in Entra:", err=True)
     click.echo("it can't be shown again.", err=True)
@@ -89,7 +92,9 @@ def revoke(options: Options, token_id: str, tenant: str) -> None:
       scim-bridge token revoke 3fa94c01d2b7
     """
     with options.database() as database, database.write() as connection:
-        Tokens(connection, tenant).revoke(token_id, now=database.now(connection))
+        now = database.now(connection)
+        if Tokens(connection, tenant).revoke(token_id, now=now):
+            note(options, connection, tenant, Deed(Action.revoked, "token", token_id), now=now)
     click.echo(f"Token {token_id} is revoked.")
 
 

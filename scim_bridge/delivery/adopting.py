@@ -12,12 +12,14 @@ from scim_bridge.delivery.linking import link
 from scim_bridge.delivery.pairing import Pairing
 from scim_bridge.delivery.roster_loading import RosterLoading
 from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.domain.audit import Action, Author, Deed
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import FoundEmployee, Wish
 from scim_bridge.domain.pairing import Decision, Misfit, Pair
 from scim_bridge.errors import UntrustedRoster
 from scim_bridge.logs import get_logger
 from scim_bridge.plan.safety import Company, distrust
+from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.pairs import Pairs, forget_abandoned
@@ -110,12 +112,13 @@ class Adoption:
     def run(
         self,
         *,
-        apply: bool,
+        apply_for: Author | None,
         decisions: Iterable[Decision | Misfit] = (),
         progress: Progress = lambda stage, done, total: None,
     ) -> Iterator[Found]:
         """Pair everybody who is linked to nobody, follow the decisions, and link if asked.
 
+        :param apply_for: On whose word the exact pairs are linked; None: they are not.
         :raises WrongDecisions: a decision does not fit; nothing was linked.
         :raises UntrustedRoster: Ditio shows too few employees to be believed; nothing was linked.
         :raises DeliveryError: Ditio can't be read; nothing was linked.
@@ -127,7 +130,7 @@ class Adoption:
             forget_abandoned(connection, self.tenant.name, abandoned)
             Pairs(connection, self.tenant.name, run_id).begin(now=now)
             Snapshot(connection, self.tenant.name, run_id).drop_abandoned(abandoned)
-        log.info("adopt.started", run=run_id, apply=apply)
+        log.info("adopt.started", run=run_id, apply=apply_for is not None)
         linked = 0
         try:
             loading = RosterLoading(self.database, self.tenant, run_id, self.tenant.today(now))
@@ -135,7 +138,7 @@ class Adoption:
             self._refuse_too_few(shown)
             self._pair(run_id, now, progress)
             Deciding(self.database, self.tenant, run_id, now).take(decisions)
-            linked = self._link(run_id, progress) if apply else 0
+            linked = self._link(run_id, apply_for, progress) if apply_for is not None else 0
             yield Found(self.database, self.tenant, run_id, now, shown, linked)
         finally:
             with self.database.write() as connection:
@@ -156,13 +159,13 @@ class Adoption:
             everybody = People(connection, self.tenant.name).count(linked=False)
         Pairing(self.database, self.tenant, run_id, now).pair(lambda done: progress("comparing", done, everybody))
 
-    def _link(self, run_id: str, progress: Progress) -> int:
+    def _link(self, run_id: str, author: Author, progress: Progress) -> int:
         with self.database.read() as connection:
             total = Pairs(connection, self.tenant.name, run_id).count_exact()
         after, done, linked = "", 0, 0
         while batch := self._next(run_id, after):
             after, done = batch[-1].person_id, done + len(batch)
-            linked += repeated(partial(self._link_batch, run_id, batch))
+            linked += repeated(partial(self._link_batch, run_id, batch, author))
             progress("linking", done, total)
         return linked
 
@@ -170,7 +173,7 @@ class Adoption:
         with self.database.read() as connection:
             return Pairs(connection, self.tenant.name, run_id).exact_after(after, BATCH)
 
-    def _link_batch(self, run_id: str, batch: Sequence[Pair]) -> int:
+    def _link_batch(self, run_id: str, batch: Sequence[Pair], author: Author) -> int:
         """How many of these were linked; the others are disputed from now on."""
         linked = 0
         with self.database.write() as connection:
@@ -178,7 +181,10 @@ class Adoption:
             shown = Snapshot(connection, self.tenant.name, run_id).of(pair.employee_number for pair in batch)
             for pair in batch:
                 why = link(connection, self.tenant, pair, shown.get(pair.employee_number), now)
-                linked += why is None
                 if why is not None:
                     Pairs(connection, self.tenant.name, run_id).dispute(pair, why)
+                    continue
+                linked += 1
+                deed = Deed(Action.linked, "employee", pair.employee_number, pair.person_id)
+                AuditTrail(connection, self.tenant.name).add(deed, author, now=now)
         return linked

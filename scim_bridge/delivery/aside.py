@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.domain.delivery_state import Reason, state_of
-from scim_bridge.domain.person import HandsOff
+from scim_bridge.domain.person import HandsOff, PersonId
 from scim_bridge.errors import NotFound
 from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.history import Entry, History
@@ -21,8 +21,13 @@ def aside_note(hands_off: HandsOff) -> Note:
     return Note(f"put aside {until}: nothing is sent for this person, endings included", Reason.hands_off)
 
 
-def put_aside(connection: Connection, tenant: str, name: str, hands_off: HandsOff, now: datetime) -> str:
-    """Put a person aside, named by employee number or user name. What is said of it. :raises NotFound: rule D6."""
+def put_aside(
+    connection: Connection, tenant: str, name: str, hands_off: HandsOff, now: datetime
+) -> tuple[PersonId, str]:
+    """Put a person aside, named by employee number or user name. Who it is, and what is said of it.
+
+    :raises NotFound: there is nobody of that name.
+    """
     record = _locked(connection, tenant, name)
     person_id, note, outbox = record.person.id, aside_note(hands_off), Outbox(connection, tenant, now)
     PutAside(connection, tenant).set(person_id, hands_off)
@@ -30,20 +35,20 @@ def put_aside(connection: Connection, tenant: str, name: str, hands_off: HandsOf
     # Whoever delivers him at this moment sees that he has changed, goes round again, and sends nothing more then.
     outbox.mark_due(person_id)
     if record.leased_until is not None and record.leased_until > now:
-        return f"{note.text}; what is being sent at this moment is sent still"
+        return person_id, f"{note.text}; what is being sent at this moment is sent still"
     outbox.settle(person_id, state=state_of(Reason.hands_off), reason=Reason.hands_off, detail=note.text)
-    return note.text
+    return person_id, note.text
 
 
-def take_up(connection: Connection, tenant: str, name: str, now: datetime) -> bool:
-    """Make a person due who was put aside. Whether he was. :raises NotFound: there is nobody of that name."""
+def take_up(connection: Connection, tenant: str, name: str, now: datetime) -> PersonId | None:
+    """Make a person due who was put aside. Who it is; None if he was not. :raises NotFound: nobody has that name."""
     record = _locked(connection, tenant, name)
     if record.person.hands_off is None:
-        return False
+        return None
     PutAside(connection, tenant).set(record.person.id, None)
     History(connection, tenant, now).add(record.person.id, Entry("hands-off-cleared", "done", cause="operator"))
     Outbox(connection, tenant, now).mark_due(record.person.id)
-    return True
+    return record.person.id
 
 
 def _locked(connection: Connection, tenant: str, name: str) -> Record:

@@ -20,7 +20,8 @@ from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.people import People
+from scim_bridge.storage.person_rows import Record
 
 MOVED = "Entra said something of this user just now: run it again"
 IN_DELIVERY = "he is being delivered just now: run it again"

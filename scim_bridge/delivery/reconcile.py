@@ -10,12 +10,14 @@ from scim_bridge.delivery.drift_planning import DriftPlanning
 from scim_bridge.delivery.roster_loading import RosterLoading
 from scim_bridge.delivery.single_read import rows_about
 from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.domain.audit import BY_SCHEDULE, Action, Author, Deed
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import NotFound, WrongUsage
 from scim_bridge.logs import get_logger
 from scim_bridge.plan.safety import Company, Limits, distrust, excess
+from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.pairs import forget_abandoned
 from scim_bridge.storage.people import People
@@ -47,6 +49,9 @@ class Request:
     only: Kind | None = None
     person: str | None = None
     """An employee number or a user name."""
+
+    author: Author = BY_SCHEDULE
+    """Who asks, for the audit trail."""
 
     def check(self) -> None:
         """:raises WrongUsage: the options do not go together."""
@@ -165,9 +170,17 @@ class Reconciliation:
             for item in self.items(plan.id)
             if item.may_be_repaired(reviewed=reviewed) and done.get(item.position or 0, "") is not None
         ]
+        if chosen:
+            self._note_applied(plan, request.author)
         applying = DriftApplying(self.convergence, plan.id, self.new_id)
         applying.apply(chosen, lambda count: progress("repairing", count, len(chosen)))
         return self._report(run_id, plan, {item.position for item in chosen})
+
+    def _note_applied(self, plan: Run, author: Author) -> None:
+        """Before anything is sent: whatever becomes of this process, nothing was repaired that nobody asked for."""
+        with self._database.write() as connection:
+            deed = Deed(Action.applied, "plan", plan.id)
+            AuditTrail(connection, self._tenant.name).add(deed, author, now=self._database.now(connection))
 
     def _why_stopped(self, run_id: str, plan: Run, request: Request, reviewed: bool) -> str | None:
         """Rule Q4: figure and limit, whether or not anything is to be sent."""

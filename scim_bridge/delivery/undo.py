@@ -10,11 +10,13 @@ from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.claiming import claim_wanted, forget_person, settle_claims
 from scim_bridge.delivery.outcome import Note, Outcome, Refusal, Settled, printable
 from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.domain.audit import BY_UNDO, Action, Deed
 from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.documents import UserId
 from scim_bridge.domain.employee import Field
 from scim_bridge.errors import BridgeError
 from scim_bridge.plan.leaving import wakes_on
+from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People
@@ -114,6 +116,8 @@ class Undo:
         status = HTTPStatus.CONFLICT if undone.is_duplicate else HTTPStatus.BAD_REQUEST
         entry = Entry("undo", "undone", cause=errand.cause, status=status, request_id=errand.request_id)
         History(connection, name, now).add(record.person.id, entry)
+        deed = Deed(Action.undone, USER, write.user_id, record.person.id)
+        AuditTrail(connection, name).add(deed, replace(BY_UNDO, request_id=errand.request_id), now=now)
         self._attempted = undone
         return True
 

@@ -17,7 +17,7 @@ from urllib3 import HTTPResponse
 from scim_bridge.ditio.paths import EMPLOYEES, joined
 from scim_bridge.domain.documents import JsonObject
 
-_TOKEN = {"access_token": "rehearsal", "token_type": "Bearer", "expires_in": 3600}
+_TOKEN = {"access_token": "rehearsal", "token_type": "Bearer", "expires_in": 3600}  # nosec B105 # none
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class SandboxDitio:
         base_path: str = "/core",
         random: randomness.Random | None = None,
     ) -> None:
-        rng = random or randomness.Random(0)
+        rng = random or randomness.Random(0)  # nosec B311 # a simulation
         self.style = style or Style()
         self.client_disabled = False
         self.forbidden = False

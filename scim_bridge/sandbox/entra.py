@@ -65,7 +65,7 @@ class SandboxEntra:
         self._matching = matching
         self._extension = extension
         self._external_id = external_id
-        self._random = random or randomness.Random()
+        self._random = random or randomness.Random()  # nosec B311 # a simulation
         self._links: dict[str, _Link] = {}
         self._groups = GroupSync(self._calls, self._dialect, self.scim_id)
 

@@ -197,7 +197,7 @@ class Retention(Section):
     """How long things are kept."""
 
     days: int = Field(default=365, ge=1)
-    """Days that history is kept: what was done for whom, and how Ditio answered."""
+    """Days that history and the audit trail are kept: what was done for whom, how Ditio answered, and who asked."""
 
 
 class Settings(BaseSettings):

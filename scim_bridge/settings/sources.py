@@ -91,6 +91,9 @@ def _add_contents(given: Given, path: Path, name: str, file: str) -> None:
         reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8 text"
         given.problems.append(f"{name}: {file} can't be read: {reason}")
     else:
+        if not contents.strip():
+            given.problems.append(f"{name}: {file} is empty: write the value into it, or take the variable away")
+            return
         given.add(path, contents.removesuffix("\n").removesuffix("\r"), name)
 
 

@@ -27,6 +27,13 @@ class Client:
     """How many of its secrets count now."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClientSecret:
+    """One secret of a client, without itself."""
+
+    expires_at: datetime | None
+
+
 class Clients:
     """The clients of one tenant, within one transaction."""
 
@@ -87,25 +94,31 @@ class Clients:
         )
         return [_client(row) for row in rows]
 
-    def revoke(self, client_id: str, *, now: datetime) -> None:
-        """End a client, its secrets and its access tokens at once; again is no error. :raises NotFound: no such."""
+    def revoke(self, client_id: str, *, now: datetime) -> bool:
+        """End a client, its secrets and its access tokens at once. Whether it had not been: again is no error.
+
+        :raises NotFound: there is no such client.
+        """
         found = self._connection.execute(
-            update(clients).where(*self._at(client_id)).values(revoked_at=func.coalesce(clients.c.revoked_at, now))
+            update(clients).where(*self._at(client_id), clients.c.revoked_at.is_(None)).values(revoked_at=now)
         )
         if found.rowcount == 0:
-            raise self._unknown(client_id)
+            if self._connection.execute(select(clients.c.id).where(*self._at(client_id))).first() is None:
+                raise self._unknown(client_id)
+            return False
         self._connection.execute(update(client_secrets).where(*self._counting(client_id, now)).values(revoked_at=now))
         self._connection.execute(
             delete(access_tokens).where(access_tokens.c.tenant == self._tenant, access_tokens.c.client_id == client_id)
         )
+        return True
 
-    def has(self, client_id: str, secret: str, *, now: datetime) -> bool:
-        """Whether a client has this secret now; changes nothing."""
+    def with_secret(self, client_id: str, secret: str, *, now: datetime) -> ClientSecret | None:
+        """The secret of a client, if it has this one now; changes nothing."""
         secret_hash = client_secrets.c.secret_hash == hashed(secret)
         found = self._connection.execute(
-            select(client_secrets.c.client_id).where(*self._counting(client_id, now), secret_hash)
-        )
-        return found.first() is not None
+            select(client_secrets.c.expires_at).where(*self._counting(client_id, now), secret_hash)
+        ).first()
+        return ClientSecret(found.expires_at) if found is not None else None
 
     def signs_in(self, client_id: str, secret: str, *, now: datetime) -> bool:
         """Whether a client has this secret now; then its use is noted. The look-up is by hash."""

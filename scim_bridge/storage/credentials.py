@@ -4,13 +4,13 @@ import hashlib
 import secrets
 from zlib import crc32
 
-TOKEN = "scimb_"
+TOKEN = "scimb_"  # nosec B105 # a prefix
 """The secret tokens that are pasted into Entra."""
 
-CLIENT_SECRET = "scimbcs_"
+CLIENT_SECRET = "scimbcs_"  # nosec B105 # a prefix
 """The secrets of clients of the token endpoint."""
 
-ACCESS_TOKEN = "scimbat_"
+ACCESS_TOKEN = "scimbat_"  # nosec B105 # a prefix
 """What the token endpoint gives out, for an hour."""
 
 RANDOM_BYTES = 32

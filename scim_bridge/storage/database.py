@@ -1,14 +1,15 @@
 """The engine: one way to begin a reading and one to begin a writing transaction, and the database's clock."""
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -54,8 +55,11 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that writes: committed at the end of the block, rolled back on an exception."""
-        with self.engine.execution_options(write=True).begin() as connection:
+        to_tell: list[Callable[[], None]] = []
+        with self.engine.execution_options(write=True, after_commit=to_tell).begin() as connection:
             yield connection
+        for tell in to_tell:
+            tell()
 
     def missing_file(self) -> Path | None:
         """The file of an embedded database that does not exist."""
@@ -87,6 +91,11 @@ class Database:
     def close(self) -> None:
         """Give all connections back; call it before a fork."""
         self.engine.dispose()
+
+
+def after_commit(connection: Connection, tell: Callable[[], None]) -> None:
+    """Do something once the writing transaction is committed, and nothing if it never is: say it, for one."""
+    connection.get_execution_options()["after_commit"].append(tell)
 
 
 def is_out_of_reach(error: BaseException) -> bool:
@@ -166,6 +175,15 @@ def _sqlite_engine(url: str) -> Engine:
         url, hide_parameters=True, connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False}
     )
 
+    def on_creation(_: Dialect, __: ConnectionPoolEntry, arguments: list[Any], ___: dict[str, Any]) -> None:
+        # A new file is its owner's alone, whatever the umask: people are in it. SQLite gives the files beside it,
+        # -wal and -shm, the same mode. One that is there keeps the mode that somebody chose for it.
+        name = arguments[0]
+        if name and name != ":memory:" and not name.startswith("file:"):
+            # Whatever keeps us from it keeps SQLite from it too, which says so in its own words.
+            with suppress(OSError):
+                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         # The driver's own transaction handling begins too late; ours is explicit (see on_begin).
         connection.isolation_level = None
@@ -180,6 +198,7 @@ def _sqlite_engine(url: str) -> Engine:
         writes = connection.get_execution_options().get("write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
+    event.listen(engine, "do_connect", on_creation)
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
     return engine

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, Table, func, or_, select
 
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.outbox import Outbox, Status
 from scim_bridge.storage.runs import Run, Runs
-from scim_bridge.storage.tables import history, people, tokens
+from scim_bridge.storage.tables import client_secrets, history, people, tokens
 
 RECENT_SECONDS = 300
 """Over which time calls to Ditio are looked at."""
@@ -55,6 +55,9 @@ class Figures:
     token_seconds: float | None = None
     """Until the last of the tokens that count ends; None where one never does, or there is none."""
 
+    client_seconds: float | None = None
+    """Likewise of the secrets of clients."""
+
     reconciled: Run | None = None
     """The last run of `reconcile` about everybody that was no error; None before there was one."""
 
@@ -84,7 +87,8 @@ def figures_of(connection: Connection, tenant: str, now: datetime) -> Figures:
         calls=_calls(connection, tenant, now),
         is_open=breaker.is_open,
         is_paused=breaker.is_paused,
-        token_seconds=_token_seconds(connection, tenant, now),
+        token_seconds=_seconds_left(connection, tokens, tenant, now),
+        client_seconds=_seconds_left(connection, client_secrets, tenant, now),
         reconciled=compared,
         reconciled_seconds=(now - compared.started_at).total_seconds() if compared is not None else None,
         reconcile_exit=last.exit if last is not None else None,
@@ -106,12 +110,13 @@ def _calls(connection: Connection, tenant: str, now: datetime) -> dict[str, Call
     return {what: Calls(len(took), failed[what], sorted(took)) for what, took in seconds.items()}
 
 
-def _token_seconds(connection: Connection, tenant: str, now: datetime) -> float | None:
+def _seconds_left(connection: Connection, kept: Table, tenant: str, now: datetime) -> float | None:
+    """Until the last of the secrets in a table that count ends; None where one never does, or there is none."""
     counting = connection.execute(
-        select(tokens.c.expires_at).where(
-            tokens.c.tenant == tenant,
-            tokens.c.revoked_at.is_(None),
-            or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now),
+        select(kept.c.expires_at).where(
+            kept.c.tenant == tenant,
+            kept.c.revoked_at.is_(None),
+            or_(kept.c.expires_at.is_(None), kept.c.expires_at > now),
         )
     ).scalars()
     ends = list(counting)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from scim_bridge.errors import NotFound
 from scim_bridge.storage.credentials import hashed
@@ -52,15 +52,15 @@ class Tokens:
         query = select(tokens).where(tokens.c.tenant == self._tenant).order_by(tokens.c.created_at, tokens.c.id)
         return [_token(row) for row in self._connection.execute(query)]
 
-    def revoke(self, token_id: str, *, now: datetime) -> None:
-        """End a token at once; again is no error. :raises NotFound: there is no such token."""
+    def revoke(self, token_id: str, *, now: datetime) -> bool:
+        """End a token at once. Whether it had not been: again is no error. :raises NotFound: there is no such token."""
+        this = (tokens.c.tenant == self._tenant, tokens.c.id == token_id)
         found = self._connection.execute(
-            update(tokens)
-            .where(tokens.c.tenant == self._tenant, tokens.c.id == token_id)
-            .values(revoked_at=func.coalesce(tokens.c.revoked_at, now))
+            update(tokens).where(*this, tokens.c.revoked_at.is_(None)).values(revoked_at=now)
         )
-        if found.rowcount == 0:
+        if found.rowcount == 0 and self._connection.execute(select(tokens.c.id).where(*this)).first() is None:
             raise NotFound(f"there is no token {token_id!r}: `scim-bridge token list` shows the ids")
+        return found.rowcount > 0
 
     def valid(self, secret: str, *, now: datetime) -> Token | None:
         """The token with this secret, if it counts now. The look-up is by hash, so its time tells nothing."""

@@ -5,6 +5,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from scim_bridge.bootstrap import Parts
 from scim_bridge.web import request_id
+from scim_bridge.web.auth.actors import actor_of
 from scim_bridge.web.auth.entrance import Entrance
 from scim_bridge.web.auth.oauth import oauth_blueprint
 from scim_bridge.web.health import health_blueprint
@@ -39,7 +40,7 @@ def _world(parts: Parts, entrance: Entrance) -> ScimWorld:
         max_body_bytes=parts.settings.scim.max_body_bytes,
         max_filter_length=parts.settings.scim.max_filter_length,
         max_patch_operations=parts.settings.scim.max_patch_operations,
-        authenticate=entrance.bearer.authenticate,
+        authenticate=lambda request, tenant: actor_of(entrance.bearer.authenticate(request, tenant)),
         intake=parts.intake,
         deliver=lambda tenant, ticket: parts.inline[tenant].deliver(ticket, began=request_id.began()),
         request_id=request_id.current,

@@ -101,12 +101,15 @@ class _Collector(Collector):
         )
         yield from _of_calls(of)
         yield from _of_runs(of)
-        yield _gauge(
-            "token_expires_seconds",
-            "Until the last token that Entra can sign in with ends; missing where one never ends.",
-            ["tenant"],
-            [((name,), figures.token_seconds) for name, figures in of.items() if figures.token_seconds is not None],
-        )
+        tokens = {name: figures.token_seconds for name, figures in of.items()}
+        yield _ending("token_expires_seconds", "token that Entra can sign in with", tokens)
+        secrets = {name: figures.client_seconds for name, figures in of.items()}
+        yield _ending("client_secret_expires_seconds", "secret of a client", secrets)
+
+
+def _ending(name: str, what: str, seconds: Mapping[str, float | None]) -> Metric:
+    values = [((tenant,), left) for tenant, left in seconds.items() if left is not None]
+    return _gauge(name, f"Until the last {what} ends; missing where one never ends.", ["tenant"], values)
 
 
 def _of_calls(of: Mapping[str, Figures]) -> Iterator[Metric]:

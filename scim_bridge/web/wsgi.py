@@ -64,7 +64,7 @@ class DeliveryWorker:
                 return
             log.warning("serve.worker_ended", exit_code=self._process.returncode)
         self._started = self._monotonic()
-        self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
+        self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)  # nosec B603 # our own command, no shell
 
     def ask_to_stop(self) -> None:
         """Let it deliver the people in hand, and end."""
@@ -139,6 +139,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
             "proc_name": "scim-bridge",
             # A filter is long once it is percent-encoded; this is the most that gunicorn takes.
             "limit_request_line": 8190,
+            # A JWT of Entra's own has some 2,000 letters; who sends more than this is no client of ours.
+            "limit_request_field_size": 8190,
+            "limit_request_fields": 100,
             # Nobody is believed about who the client is or how it came.
             "forwarded_allow_ips": "",
             "control_socket_disable": True,

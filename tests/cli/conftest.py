@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from scim_bridge.cli.main import main
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock
+from tests.redaction import WATCH
 from tests.world import World
 
 Run = Callable[..., Result]
@@ -24,7 +25,9 @@ DITIO = {
 def run_with(environment: dict[str, str], *words: str) -> Result:
     """Run a command, without a variable of this machine."""
     cleared: dict[str, str | None] = {name: None for name in os.environ if name.startswith("SCIM_BRIDGE_")}
-    return CliRunner(env={**cleared, **environment}).invoke(main, words)
+    result = CliRunner(env={**cleared, **environment}).invoke(main, words)
+    WATCH.look_for_secrets(result.stderr, f"standard error of `{words[0] if words else ''}`")
+    return result
 
 
 @pytest.fixture

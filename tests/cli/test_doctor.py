@@ -22,6 +22,8 @@ from tests.world import World
 
 PUBLIC = {"SCIM_BRIDGE_SERVER__BASE_URL": "https://bridge.invalid"}
 
+ENTRA = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+
 
 def found(result: Result) -> dict[str, list[dict[str, Any]]]:
     """The findings by what they are about."""
@@ -212,6 +214,33 @@ def test_a_revoked_token_is_none(run: Run):
     run("token", "revoke", row["id"])
 
     assert "no token" in failing(run("doctor", "--format", "json"))["tokens"]
+
+
+def test_clients_alone_are_enough(run: Run):
+    """Entra signs in in four ways: who uses another needs no token."""
+    run("client", "issue", "--name", "Entra")
+    findings = found(run("doctor", "--format", "json"))
+    assert "tokens" not in findings
+    assert findings["clients"][0]["status"] == "ok"
+
+
+def test_entra_itself_is_enough(run: Run):
+    """Its own JWT needs neither token nor client."""
+    findings = found(run("doctor", "--format", "json", SCIM_BRIDGE_AUTH__ENTRA_TENANT_ID=ENTRA))
+    assert not {"tokens", "clients"} & set(findings)
+
+
+@pytest.mark.parametrize(("days", "words"), [("0.0000001", "have expired"), ("20", "expires within 30 days")])
+def test_clients_that_end(run: Run, days: str, words: str):
+    """A secret that silently expires is the most common support case of all; with a token beside it, it is a hint."""
+    run("client", "issue", "--name", "Entra", "--expires-in-days", days)
+    (finding,) = found(run("doctor", "--format", "json"))["clients"]
+    assert finding["status"] == "fails"
+    assert words in finding["detail"]
+    assert "client rotate" in finding["cure"]
+
+    run("token", "issue", "--name", "Entra")
+    assert found(run("doctor", "--format", "json"))["clients"][0]["status"] == "hint"
 
 
 # -- Ditio ----------------------------------------------------------------

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from scim_bridge.cli.context import Options
+from scim_bridge.cli.scheduling import reconcile_command
 from scim_bridge.sandbox.server import running
+from scim_bridge.storage.audit import audited
 from tests.cli.conftest import DITIO, Run
 from tests.world import World, a_user
 
@@ -251,3 +254,21 @@ def test_runs_lists_every_run_and_what_was_new(run: Run, world: World, ditio: di
     assert listed[0]["plan"] == first["plan"]
     assert listed[0]["started_at"].endswith("Z")
     assert listed[1]["by_kind"] == {"should-be-active": 1, "field": 1}
+
+
+def test_who_had_a_plan_repaired_is_in_the_audit_trail(run: Run, world: World, ditio: dict[str, str]):
+    """Design, section 10: the plan, and who: an operator, or the schedule; a look is no deed."""
+    world.employee("1042").work_title = "Sjef"
+    ditio["SCIM_BRIDGE_DITIO__READ_LAG_SECONDS"] = "0"
+    looked = json.loads(run("reconcile", "--format", "json", **ditio).stdout)["plan"]
+    repaired = json.loads(run("reconcile", "--apply", "--format", "json", **ditio).stdout)["plan"]
+    run("reconcile", "--apply", **ditio)
+    world.employee("1042").work_title = "Bas"
+    words = reconcile_command(Options())
+    run(*words[words.index("reconcile") :], "--apply", **ditio)
+
+    applied = [row for row in audited(world.database, "default") if row.deed.resource_type == "plan"]
+    assert [row.deed.action for row in applied] == ["applied", "applied"]
+    assert [row.author.actor.kind for row in applied] == ["operator", "bridge"]
+    assert applied[0].deed.resource_id == repaired != looked
+    assert applied[1].author.actor.id == "schedule"

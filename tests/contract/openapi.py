@@ -19,7 +19,7 @@ FILE = Path(__file__).parents[2] / "openapi.yaml"
 METHODS = ("get", "put", "post", "delete", "patch")
 JSON = "application/scim+json"
 
-MISTAKES = frozenset({400, 401, 403, 405, 413, 415, 501})
+MISTAKES = frozenset({400, 401, 403, 405, 413, 415, 429, 501})
 """Statuses of requests that needn't keep to the file: being wrong is what they are answered for."""
 
 Document = dict[str, Any]

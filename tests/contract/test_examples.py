@@ -174,6 +174,12 @@ def without_a_token(world: World) -> requests.Response:
     return world.scim("GET", "/Users")
 
 
+def too_often_wrong(world: World) -> requests.Response:
+    world.restarts_with(auth={"max_failures_per_minute": 1})
+    asks("/Users", Authorization="Bearer guessed")(world)
+    return asks("/Users", Authorization="Bearer guessed too")(world)
+
+
 ERRORS: dict[str, Asks] = {
     "BadUser/employeeNumberMissing": refused_as_incomplete,
     "BadUser/userNameMissing": posts({"displayName": "Kari Nordmann"}),
@@ -206,6 +212,7 @@ ERRORS: dict[str, Asks] = {
     "BadBulk/brokenJson": without_json,
     "BulkTooLarge/manyOperations": bulk({"Operations": [{}] * 101}),
     "NotJson/notJson": lambda world: world.scim("POST", "/Users", {}, **{"Content-Type": "text/xml"}),
+    "TooMany/tooMany": too_often_wrong,
     "Fault/fault": failing,
     "NotSupported/me": asks("/Me"),
     "Unavailable/databaseOutOfReach": without_its_database,

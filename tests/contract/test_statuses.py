@@ -9,6 +9,7 @@ import requests
 
 from scim_bridge.storage.clients import Clients
 from tests.contract.broken import answered_by, with_a_fault, without_database
+from tests.contract.conftest import SETTINGS
 from tests.contract.openapi import Contract, Operation
 from tests.world import BRIDGE, World
 
@@ -36,7 +37,8 @@ def test_every_documented_status_is_answered_and_no_other(world: World, contract
 def brought_about(world: World, operation: Operation, status: int) -> requests.Response:
     """The answer to a request that ought to have this status."""
     sent: dict[str, Any] = {"headers": {}, "params": {}, "json": body_for(operation)}
-    if operation.path == "/oauth/token":
+    is_token = operation.path == "/oauth/token"
+    if is_token:
         sent |= {"json": None, "data": a_client(world) if status != 400 else {"grant_type": "password"}}
     taken = fresh(world, operation)
     path = operation.path.replace("{id}", "none" if status == 404 else taken)
@@ -49,7 +51,7 @@ def brought_about(world: World, operation: Operation, status: int) -> requests.R
                 sent["headers"]["If-None-Match"] = "*"
             case 400:
                 sent["params"]["anything"] = "\x00"
-            case 401 if operation.path == "/oauth/token":
+            case 401 if is_token:
                 sent["data"] = {"grant_type": "client_credentials"}
             case 401:
                 sent["headers"]["Authorization"] = None
@@ -63,11 +65,17 @@ def brought_about(world: World, operation: Operation, status: int) -> requests.R
             case 412:
                 sent["headers"]["If-Match"] = 'W/"0"'
             case 413:
-                if operation.path == "/oauth/token":
+                if is_token:
                     sent["headers"]["Content-Type"] = "application/x-www-form-urlencoded"
                 sent |= {"json": None, "data": b"x" * (world.parts.settings.scim.max_body_bytes + 1)}
             case 415:
                 sent["headers"]["Content-Type"] = "text/xml"
+            case 429:
+                world.restarts_with(auth={"max_failures_per_minute": 1})
+                stack.callback(world.restarts_with, auth=SETTINGS["auth"])
+                sent |= {"json": None, "data": {"grant_type": "client_credentials"}} if is_token else {}
+                sent["headers"]["Authorization"] = None if is_token else "Bearer wrong"
+                world.http.request(operation.method, BRIDGE + path, **sent)
             case 500:
                 stack.enter_context(answered_by(world, with_a_fault(world)))
             case 503:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from tests.redaction import WATCH
+
 Found = TypeVar("Found")
 
 ROOT = Path(__file__).parents[2]
@@ -98,6 +100,7 @@ class Running:
         for child in self._children:
             if is_alive(child):
                 os.kill(child, signal.SIGKILL)
+        WATCH.look(self.output.read_text(), "the log of a process")
 
 
 def is_alive(pid: int) -> bool:

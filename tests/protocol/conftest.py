@@ -10,12 +10,13 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from scim_bridge.delivery.undo import Undone
+from scim_bridge.domain.audit import Actor
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import resources
 from scim_bridge.web.scim.routes import scim_blueprint
 from scim_bridge.web.scim.world import ScimWorld
-from tests.protocol.doubles import NoIntake
+from tests.protocol.doubles import SOMEBODY, NoIntake
 
 TOKEN = "a-token"
 PROVIDER = build_provider(max_page_size=50, max_bulk_operations=30, max_body_bytes=100_000)
@@ -93,10 +94,10 @@ class Scim:
         return self.undone
 
 
-def _authenticate(request: flask.Request, tenant: str) -> object:
+def _authenticate(request: flask.Request, tenant: str) -> Actor:
     if request.headers.get("Authorization") != f"Bearer {TOKEN}":
         raise UnauthorizedException(detail="the bearer token is missing or wrong: issue one, and put it into Entra")
-    return tenant
+    return SOMEBODY
 
 
 @pytest.fixture

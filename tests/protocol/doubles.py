@@ -3,6 +3,10 @@
 from typing import Any
 
 from scim_bridge.delivery.ticket import Ticket
+from scim_bridge.domain.audit import Actor, ActorKind, Author
+
+SOMEBODY = Actor(ActorKind.token, "a-token-id")
+AUTHOR = Author(SOMEBODY, "request-1")
 
 
 class NoIntake:

@@ -10,7 +10,7 @@ from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN
 from scim_bridge.storage.tables import people, secrets
 from scim_bridge.web.scim.storage import BridgeStorage
 from tests.protocol.conftest import PROVIDER, Scim
-from tests.protocol.doubles import NoIntake
+from tests.protocol.doubles import AUTHOR, NoIntake
 
 PEOPLE = 250
 MAX_PAGE = 50
@@ -21,7 +21,7 @@ STATES = (None, "held", "delivered", "due")
 
 def users_in(scim: Scim, documents: list[dict[str, Any]]) -> list[str]:
     """The ids of new users, stored without a request for each."""
-    storage = BridgeStorage(scim.database, "default", PROVIDER, NoIntake(), lambda ticket: None)
+    storage = BridgeStorage(scim.database, "default", PROVIDER, NoIntake(), lambda ticket: None, AUTHOR)
     model: Any = PROVIDER.model_for("User")
     with PROVIDER, storage.operation():
         return [storage.create(PROVIDER.resource_types[0], model.model_validate(each)).id for each in documents]

@@ -10,6 +10,7 @@ from sqlalchemy import func, select, update
 
 from scim_bridge.delivery import adopting, pairing
 from scim_bridge.delivery.reconcile import Request
+from scim_bridge.domain.audit import Action, Actor, ActorKind, Audited, Author
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.pairing import Decision, Misfit
 from scim_bridge.domain.person import HandsOff
@@ -18,6 +19,7 @@ from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.sandbox.style import Style, documented_styles
 from scim_bridge.scim.reading import ENTERPRISE_URN
+from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.outbox import Outbox
@@ -28,6 +30,8 @@ from scim_bridge.storage.tables import adoption_pairs, adoption_runs, people, sn
 from tests.conftest import Clock
 from tests.scenarios.test_reconciling import person
 from tests.world import World
+
+OPERATOR = Author(Actor(ActorKind.operator, "1000"))
 
 
 @dataclass
@@ -41,7 +45,7 @@ class Adopted:
 
 
 def adopt(world: World, *, apply: bool = True, decisions: Iterable[Decision | Misfit] = ()) -> Adopted:
-    with world.parts.adoption("default").run(apply=apply, decisions=decisions) as found:
+    with world.parts.adoption("default").run(apply_for=OPERATOR if apply else None, decisions=decisions) as found:
         disputed: dict[str, list[str]] = {}
         for pair in found.disputed():
             disputed.setdefault(pair.user_name.split("@")[0], []).append(pair.employee_number)
@@ -472,7 +476,7 @@ def test_whom_entra_changes_meanwhile_is_left_to_the_next_run(paused: World):
         if stage == "comparing":
             paused.changes(kari, employee_id="1001")
 
-    with adoption.run(apply=True, progress=progress) as found:
+    with adoption.run(apply_for=OPERATOR, progress=progress) as found:
         assert (found.linked, [pair.proposal.why for pair in found.disputed()]) == (
             0,
             ["Entra said something of this user just now: run it again"],
@@ -538,7 +542,7 @@ def test_a_run_that_died_is_forgotten_and_one_that_goes_on_is_not(paused: World)
     kari = person(1000)
     plant(paused, kari)
     sends_everybody(paused, kari)
-    with paused.parts.adoption("default").run(apply=False) as found:
+    with paused.parts.adoption("default").run(apply_for=None) as found:
         paused.parts.reconciliations["default"].run(Request())
         assert [pair.employee_number for pair in found.pairs()] == ["1000"]
         assert adopt(paused, apply=False).pairs == [("1000", "person1000", "number")]
@@ -620,3 +624,26 @@ def test_while_one_value_waits_for_its_holder_the_others_are_repaired(paused: Wo
         "workTitle": None,
     }
     assert (paused.employee("1001").work_title, paused.state(second)[0]) == ("Maskinfører", "held")
+
+
+def test_every_link_is_in_the_audit_trail(world: World):
+    """Who linked whom, by ids; and nothing where nothing is linked."""
+    paused = world
+    paused.restarts_with(delivery={"paused": True})
+    kari = person(1000)
+    plant(paused, kari)
+    paused.provisions(kari)
+    adopt(paused, apply=False)
+
+    with paused.database.read() as connection:
+        assert [each for each in AuditTrail(connection, "default").page(since=None, until=None) if _is_link(each)] == []
+    adopt(paused)
+
+    with paused.database.read() as connection:
+        (linked,) = [each for each in AuditTrail(connection, "default").page(since=None, until=None) if _is_link(each)]
+    assert (linked.author, linked.deed.resource_id) == (OPERATOR, "1000")
+    assert linked.deed.person_id is not None
+
+
+def _is_link(audited: Audited) -> bool:
+    return audited.deed.action is Action.linked

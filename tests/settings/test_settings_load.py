@@ -159,6 +159,16 @@ def test_a_secret_is_read_from_a_file(contents: str, expected: str):
     assert secret.get_secret_value() == expected
 
 
+@pytest.mark.parametrize("contents", ["", "\n", " \r\n"])
+def test_an_empty_file_says_what_to_do(contents: str):
+    """A secret that was never mounted is an empty file."""
+    Path("secret").write_text(contents, encoding="utf-8", newline="")
+    with pytest.raises(SettingsError) as found:
+        loaded(DITIO__CLIENT_SECRET_FILE="secret")
+    name = "SCIM_BRIDGE_DITIO__CLIENT_SECRET_FILE"
+    assert str(found.value) == f"{name}: secret is empty: write the value into it, or take the variable away"
+
+
 def test_any_setting_is_read_from_a_file():
     """Lists included: the contents are what the variable would hold."""
     Path("steps").write_text('["disable"]\n', encoding="utf-8")

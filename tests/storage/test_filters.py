@@ -22,7 +22,7 @@ from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
 from scim_bridge.storage.keys import SEVERAL
 from scim_bridge.storage.tables import people
 from scim_bridge.web.scim.storage import BridgeStorage
-from tests.protocol.doubles import NoIntake
+from tests.protocol.doubles import AUTHOR, NoIntake
 from tests.storage import filter_cases as cases
 
 PROVIDER = build_provider(max_page_size=1000)
@@ -51,7 +51,7 @@ examples = settings(max_examples=60, deadline=None, suppress_health_check=[Healt
 
 def storage_of(database, tenant="default"):
     """A storage; every example has a tenant of its own."""
-    return BridgeStorage(database, tenant, PROVIDER, NoIntake(), lambda ticket: None)
+    return BridgeStorage(database, tenant, PROVIDER, NoIntake(), lambda ticket: None, AUTHOR)
 
 
 def stored(storage, documents):
@@ -128,7 +128,9 @@ def delivered(database, tenant, resource, delivery):
 def population(database, clock, people_of, groups_of):
     """A tenant's storage, and its users and groups as the server shows them."""
     tenant, ids = str(uuid.uuid4()), iter([*cases.IDS, *(f"id-{number}" for number in range(2, 20))])
-    storage = BridgeStorage(database, tenant, PROVIDER, NoIntake(), lambda ticket: None, new_id=lambda: next(ids))
+    storage = BridgeStorage(
+        database, tenant, PROVIDER, NoIntake(), lambda ticket: None, AUTHOR, new_id=lambda: next(ids)
+    )
     shown, moments = [], cycle(cases.MOMENTS)
     with PROVIDER:
         for number, (document, delivery) in enumerate(people_of):

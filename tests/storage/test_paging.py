@@ -26,7 +26,7 @@ from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN
 from scim_bridge.storage.sorting import MAX_SORTED_CHARACTERS
 from scim_bridge.storage.tables import people
 from scim_bridge.web.scim.storage import BridgeStorage
-from tests.protocol.doubles import NoIntake
+from tests.protocol.doubles import AUTHOR, NoIntake
 
 PROVIDER = build_provider(max_page_size=1000)
 USER, GROUP = PROVIDER.resource_types
@@ -78,7 +78,7 @@ examples = settings(max_examples=60, deadline=None, suppress_health_check=[Healt
 
 def storage_of(database, tenant="default"):
     """A storage; every example has a tenant of its own."""
-    return BridgeStorage(database, tenant, PROVIDER, NoIntake(), lambda ticket: None)
+    return BridgeStorage(database, tenant, PROVIDER, NoIntake(), lambda ticket: None, AUTHOR)
 
 
 def stored(storage, documents, clock=None):
@@ -287,7 +287,7 @@ def test_numbers_are_sorted_as_numbers(database):
     model: Any = core[shift]
     user = ResourceType.from_resource(model)
     provider = ScimProvider(models=[core, shift], resource_types=[user])
-    storage = BridgeStorage(database, "default", provider, NoIntake(), lambda ticket: None)
+    storage = BridgeStorage(database, "default", provider, NoIntake(), lambda ticket: None, AUTHOR)
     numbers = [10, 9, None, -1, 9, 1.5, 2**60 + 1, 2**60, 0]
     with provider:
         for number in numbers:

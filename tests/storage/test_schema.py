@@ -1,5 +1,6 @@
 """The schema: migrated under a lock, and equal to what the code expects."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -8,6 +9,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from scim_bridge.errors import BridgeError, SchemaOutdated
 from scim_bridge.storage import schema
@@ -118,6 +120,45 @@ def test_sqlite_is_durable(tmp_path: Path):
         assert connection.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
         assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 2
     database.close()
+
+
+def mode(path: Path) -> str:
+    return oct(path.stat().st_mode & 0o777)
+
+
+@pytest.fixture
+def open_umask() -> Iterator[None]:
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def test_a_new_sqlite_file_is_its_owners_alone(tmp_path: Path, open_umask: None):
+    """There are people in it: whatever the umask; the files beside it too."""
+    path = tmp_path / "x.db"
+    database = Database(f"sqlite:///{path}")
+    schema.upgrade(database)
+    assert {each.name: mode(each) for each in tmp_path.iterdir()} == {
+        "x.db": "0o600",
+        "x.db-wal": "0o600",
+        "x.db-shm": "0o600",
+    }
+    database.close()
+
+
+def test_a_sqlite_file_that_is_there_keeps_its_mode(tmp_path: Path, open_umask: None):
+    """Somebody may have given it to a group, on purpose."""
+    path = tmp_path / "x.db"
+    path.touch(0o660)
+    database = Database(f"sqlite:///{path}")
+    schema.upgrade(database)
+    database.close()
+    assert mode(path) == "0o660"
+
+
+def test_a_folder_that_is_not_there_is_sqlites_to_tell(tmp_path: Path):
+    with pytest.raises(OperationalError, match="unable to open"), Database(f"sqlite:///{tmp_path}/no/x.db").read():
+        pass
 
 
 def test_looking_makes_no_empty_database(tmp_path: Path):

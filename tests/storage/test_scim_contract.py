@@ -5,7 +5,7 @@ from scim2_server.testing import ScimStorageContract
 
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.web.scim.storage import BridgeStorage
-from tests.protocol.doubles import NoIntake
+from tests.protocol.doubles import AUTHOR, NoIntake
 
 PROVIDER = build_provider(max_page_size=200)
 
@@ -19,4 +19,4 @@ class TestBridgeStorage(ScimStorageContract):
 
     @pytest.fixture
     def storage(self, database, provider):
-        return BridgeStorage(database, "default", provider, NoIntake(), lambda ticket: None)
+        return BridgeStorage(database, "default", provider, NoIntake(), lambda ticket: None, AUTHOR)

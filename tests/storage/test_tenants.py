@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, literal, select
 
+from scim_bridge.domain.audit import Action, Actor, ActorKind, Author, Deed
 from scim_bridge.domain.documents import UserId
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee
@@ -17,6 +18,7 @@ from scim_bridge.domain.pairing import By, Pair, Proposal
 from scim_bridge.domain.person import Claim, ClaimKind, Creating, HandsOff, Person, PersonId, Standing, Taking
 from scim_bridge.storage.access_tokens import AccessTokens
 from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.clients import Clients
@@ -49,6 +51,7 @@ HERS = Claim(ClaimKind.phone, PHONE)
 HER_NUMBER = Claim(ClaimKind.employee_number, NUMBER)
 TODAY = date(2026, 3, 2)
 HOUR = timedelta(hours=1)
+SOMEBODY = Author(Actor(ActorKind.token, "t"), "request-1")
 
 
 @pytest.fixture
@@ -90,6 +93,7 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
         PutAside(connection, tenant).set(PER, HandsOff(TODAY - timedelta(days=1)))
         Permissions(connection, tenant).grant(EmployeeNumber("7"), NAME, now=now)
         History(connection, tenant, now).add(KARI, Entry("delivery", "delivered"))
+        AuditTrail(connection, tenant).add(Deed(Action.created, "User", "user-kari", KARI), SOMEBODY, now=now)
         Tokens(connection, tenant).add("t", "Entra", f"secret of {tenant}", now=now, expires_at=None)
         Clients(connection, tenant).add("c", "Entra", f"client secret of {tenant}", now=now, expires_at=None)
         AccessTokens(connection, tenant, None).add("c", f"access of {tenant}", now=now, expires_at=now + HOUR)
@@ -210,6 +214,9 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "quirk": lambda c, now: Quirks(c, OURS).count({("unknown-attribute", "x")}, now=now),
     "replace": lambda c, now: Resources(c, OURS).replace(a_resource(now, "Formann")),
     "delete": lambda c, _: Resources(c, OURS).delete("User", "user-kari"),
+    "audit": lambda c, now: AuditTrail(c, OURS).add(Deed(Action.paused, "outbox"), SOMEBODY, now=now),
+    "old audit": lambda c, now: AuditTrail(c, OURS).forget_before(now + HOUR, limit=9),
+    "old history": lambda c, now: History(c, OURS, now).forget_before(now + HOUR, limit=9),
     "history": lambda c, now: History(c, OURS, now).add(KARI, Entry("delivery", "delivered")),
 }
 
@@ -276,6 +283,7 @@ def test_nobody_sees_what_is_only_the_others(database: Database, clock: Clock):
         assert (guard.release(), guard.drop(KARI), guard.forget_before(later, limit=9)) == ([], [], 0)
         assert not Permissions(c, OURS).allows(EmployeeNumber("7"), NAME, now=clock())
         assert History(c, OURS, later).of(KARI) == []
+        assert AuditTrail(c, OURS).page(since=None, until=None) == []
         assert Tokens(c, OURS).list() == []
         assert Tokens(c, OURS).valid(f"secret of {THEIRS}", now=clock()) is None
         assert Quirks(c, OURS).list() == []

@@ -5,8 +5,12 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from scim_bridge.cli.adopt.usage import wrong
+from scim_bridge.cli.auditing import note
+from scim_bridge.cli.context import Options
 from scim_bridge.delivery.tenant import wish_of
+from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.domain.employee import EmployeeNumber, Field
+from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import BridgeError
 from scim_bridge.mapping.rules import Rules
 from scim_bridge.mapping.values import Unusable, value_of
@@ -19,7 +23,7 @@ from scim_bridge.storage.permissions import Permissions
 from scim_bridge.storage.person_rows import Record
 
 
-def accept(database: Database, tenant: str, rules: Rules, number: str, user_name: str) -> str:
+def accept(options: Options, database: Database, tenant: str, rules: Rules, number: str, user_name: str) -> str:
     """Record a one-time permission, and make a stored person due. What became of it, in words.
 
     :raises BridgeError: it would be of no use; nothing was recorded.
@@ -28,7 +32,10 @@ def accept(database: Database, tenant: str, rules: Rules, number: str, user_name
     if not name:
         wrong("an empty user name")
     with database.write() as connection:
-        return _accept(connection, tenant, usable, name, rules, database.now(connection))
+        now = database.now(connection)
+        person_id, said = _accept(connection, tenant, usable, name, rules, now)
+        note(options, connection, tenant, Deed(Action.accepted, "employee", usable, person_id), now=now)
+    return said
 
 
 def _number(text: str, rules: Rules) -> EmployeeNumber:
@@ -41,7 +48,8 @@ def _number(text: str, rules: Rules) -> EmployeeNumber:
 
 def _accept(
     connection: Connection, tenant: str, number: EmployeeNumber, user_name: str, rules: Rules, now: datetime
-) -> str:
+) -> tuple[PersonId | None, str]:
+    """Record it. Whose person it is, where there is one, and what is said of it. :raises BridgeError: of no use."""
     people = People(connection, tenant)
     record = people.of_user_name(user_name)
     linked = people.linked_to(number)
@@ -52,10 +60,10 @@ def _accept(
     until = Permissions(connection, tenant).grant(number, user_name, now=now)
     said = f"recorded: {user_name} may take employee {number}, once, until {until:%Y-%m-%d}"
     if record is None:
-        return f"{said}; no user of that name is stored now: Entra's next try to create him uses it"
+        return None, f"{said}; no user of that name is stored now: Entra's next try to create him uses it"
     Outbox(connection, tenant, now).mark_due(record.person.id)
     History(connection, tenant, now).add(record.person.id, Entry("adopt-accepted", "done", cause="operator"))
-    return f"{said}; the person is due"
+    return record.person.id, f"{said}; the person is due"
 
 
 def _why_not(

@@ -13,6 +13,7 @@ from scim_bridge.cli.adopt.decisions import decisions_in
 from scim_bridge.cli.adopt.output import json_pieces, text_pieces
 from scim_bridge.cli.adopt.sheet import write_sheet
 from scim_bridge.cli.adopt.usage import WrongUsageFails
+from scim_bridge.cli.auditing import operator
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, tenant_option
 from scim_bridge.cli.reconcile.progress import bars
@@ -82,14 +83,17 @@ def adopt(
     with options.database() as database:
         if accept is not None:
             # Nothing of it is printed on standard output, which is for the pairs.
-            click.echo(record_permission(database, tenant, build_rules(options.settings), *accept), err=True)
+            rules = build_rules(options.settings)
+            click.echo(record_permission(options, database, tenant, rules, *accept), err=True)
             if not apply and decisions is None and output is None:
                 return
         logs.configure("error", options.settings.log.format)
         adoption = build(options.settings, database=database).adoption(tenant)
         with ExitStack() as shown:
             progress = shown.enter_context(bars())
-            with adoption.run(apply=apply, decisions=_lines(decisions), progress=progress) as found:
+            with adoption.run(
+                apply_for=operator() if apply else None, decisions=_lines(decisions), progress=progress
+            ) as found:
                 shown.close()  # The bars are gone before anything is printed.
                 if output is not None:
                     write_sheet(found.disputes(), output)

@@ -132,7 +132,7 @@ def _process(folder: Path, environment: Mapping[str, str]) -> "Iterator[subproce
     command = [sys.executable, "-m", "scim_bridge", "serve", "--bind", "127.0.0.1:0"]
     with log_in(folder).open("wb") as log:
         # In a session of its own, or Ctrl-C would end it before the demo could say so.
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # nosec B603 # our own command, no shell
             command,
             cwd=folder,
             env=dict(environment),

@@ -8,7 +8,7 @@ from scim_bridge.sandbox.employee import SandboxEmployee
 from scim_bridge.sandbox.gateway import Recorded
 
 EMPLOYEES = "/api/v5/integration/employees"
-TOKEN = "/connect/token"
+TOKEN = "/connect/token"  # nosec B105 # a path
 
 KINDS = (
     "create employee",

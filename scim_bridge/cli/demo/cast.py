@@ -72,7 +72,7 @@ class Cast:
 
 def cast(count: int) -> Cast:
     """Give out the parts; at least `FEWEST` people are needed."""
-    *everybody, newcomer, spare, extra = people(count + 3, random.Random(SEED))
+    *everybody, newcomer, spare, extra = people(count + 3, random.Random(SEED))  # nosec B311 # a cast of people
     adopted, namesake, unnumbered = everybody[1:4]
     own_number, unnumbered.employee_id = unnumbered.employee_id, None
     if own_number is None or spare.employee_id is None or extra.mobile is None:

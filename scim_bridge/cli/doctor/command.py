@@ -72,9 +72,13 @@ def _findings(options: Options, tenant: str) -> list[Finding]:
         f"they gave no answer within {SECONDS:.0f} s",
         "see that this machine reaches AUTH__ENTRA_JWKS_URL and AUTH__WORKLOAD_JWKS_URL (name server, firewall, proxy)",
     )
+    signs_itself = settings.auth.entra_tenant_id is not None or settings.auth.workload_issuer is not None
     waiting = [
         Examination(
-            lambda: examine_database(settings.database.url, tenant, settings.delivery.paused), database_is_late
+            lambda: examine_database(
+                settings.database.url, tenant, is_paused=settings.delivery.paused, signs_itself=signs_itself
+            ),
+            database_is_late,
         ),
         Examination(lambda: examine_ditio(settings), ditio_is_late),
         Examination(lambda: examine_public_url(settings), url_is_late),

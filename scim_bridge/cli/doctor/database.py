@@ -9,14 +9,16 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
 
+from scim_bridge.cli.doctor.credentials import examine_credentials
 from scim_bridge.cli.doctor.findings import Finding, fails, hint, ok, parted
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.errors import BridgeError, SchemaOutdated
 from scim_bridge.settings.display import shown
 from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.clients import Clients
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.schema import require_current
-from scim_bridge.storage.tokens import Token, Tokens
+from scim_bridge.storage.tokens import Tokens
 
 CONNECT_SECONDS = 5
 """How long PostgreSQL may take to answer at all."""
@@ -30,18 +32,18 @@ REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", 
 MOST_APART = timedelta(seconds=30)
 """How far two clocks may be apart."""
 
-SOON = timedelta(days=30)
-"""How long before its end a token is told."""
-
 PAUSED_BY_SETTING = "take it out and start the servers again, then `outbox resume`"
 
 MOUNTS = Path("/proc/self/mounts")
 
 
-def examine_database(url: str, tenant: str, is_paused: bool = False) -> Iterator[Finding]:
-    """The database of `DATABASE__URL`, and what stands in it: tokens, and whether anybody is delivered.
+def examine_database(
+    url: str, tenant: str, *, is_paused: bool = False, signs_itself: bool = False
+) -> Iterator[Finding]:
+    """The database of `DATABASE__URL`, and what stands in it: tokens, clients, and whether anybody is delivered.
 
     :param is_paused: Whether the setting pauses deliveries (rule D4).
+    :param signs_itself: Whether the settings let somebody in who has neither token nor client.
     """
     place = str(shown(url))
     try:
@@ -50,7 +52,7 @@ def examine_database(url: str, tenant: str, is_paused: bool = False) -> Iterator
         yield parted("database", str(error), "correct DATABASE__URL", at=": ")
         return
     try:
-        yield from _examined(database, place, tenant, is_paused)
+        yield from _examined(database, place, tenant, is_paused, signs_itself)
     except DatabaseError as exc:
         said = str(exc.orig).strip().splitlines()
         yield fails("database", f"{place} can't be used: {said[0] if said else 'no reason given'}", _cure(database))
@@ -60,7 +62,7 @@ def examine_database(url: str, tenant: str, is_paused: bool = False) -> Iterator
         database.close()
 
 
-def _examined(database: Database, place: str, tenant: str, is_paused: bool) -> Iterator[Finding]:
+def _examined(database: Database, place: str, tenant: str, is_paused: bool, signs_itself: bool) -> Iterator[Finding]:
     if (path := database.missing_file()) is not None:
         cure = "go to the right folder, or name the right --config; `scim-bridge db upgrade` makes a new one"
         yield fails("database", f"there is no database at {path}", cure)
@@ -85,9 +87,10 @@ def _examined(database: Database, place: str, tenant: str, is_paused: bool) -> I
     else:
         yield clock_of("the database", its - ours)
     with database.read() as connection:
-        now, tokens = database.now(connection), Tokens(connection, tenant).list()
+        now = database.now(connection)
+        tokens, clients = Tokens(connection, tenant).list(), Clients(connection, tenant).list(now)
         breaker = Breakers(connection, tenant, now).get()
-    yield examine_tokens(tokens, now)
+    yield from examine_credentials(tokens, clients, now, signs_itself=signs_itself)
     if is_paused:
         yield hint("deliveries", "paused by the setting DELIVERY__PAUSED", PAUSED_BY_SETTING)
     yield from examine_breaker(breaker, now)
@@ -161,28 +164,3 @@ def clock_of(what: str, apart: timedelta) -> Finding:
         f"this machine's clock is {seconds:.0f} s {'behind' if apart > timedelta() else 'ahead of'} that of {what}",
         "set both by a time server (NTP): tokens, leases and the last day of an employment hang on it",
     )
-
-
-def examine_tokens(tokens: list[Token], now: datetime) -> Finding:
-    """The tokens that Entra signs in with: an expired one quarantines its job."""
-    issue = "`scim-bridge token issue --name Entra`, and paste it as Secret Token in Entra"
-    kept = [each for each in tokens if each.revoked_at is None]
-    valid = [each for each in kept if each.expires_at is None or each.expires_at > now]
-    if not kept:
-        return fails("tokens", "no token was issued", issue)
-    if not valid:
-        last = max(kept, key=lambda each: each.expires_at or now)
-        return fails("tokens", f"all tokens have expired, {_called(last)} last", issue)
-    soon = [each for each in valid if each.expires_at is not None and each.expires_at <= now + SOON]
-    if len(soon) == len(valid):
-        last = max(soon, key=lambda each: each.expires_at or now)
-        return fails("tokens", f"{_called(last)} is the last token that is valid, and expires within 30 days", issue)
-    if soon:
-        cure = "paste a newer token as Secret Token in Entra, if this one is still in use there; then revoke it"
-        return hint("tokens", f"{_called(soon[0])} expires within 30 days", cure)
-    return ok("tokens", "1 is valid" if len(valid) == 1 else f"{len(valid)} are valid")
-
-
-def _called(token: Token) -> str:
-    until = f" (until {token.expires_at:%Y-%m-%d %H:%M} UTC)" if token.expires_at else ""
-    return f"{token.id}, {token.name!r}{until}"

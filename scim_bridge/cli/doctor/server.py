@@ -99,9 +99,10 @@ def _risks(settings: Settings) -> Iterator[tuple[str, str]]:
             yield f"DITIO__OPERATIONS__{name.upper()} is off: whoever needs it is held", cure
     if is_local(urlsplit(ditio.api_url or "").hostname or ""):
         yield "DITIO__API_URL is this machine: a simulated Ditio", "set Ditio's own address, unless this is a trial"
-    if not is_local(settings.server.bind.rpartition(":")[0].strip("[]")) or settings.server.bind.startswith("0.0.0.0"):
+    bind = settings.server.bind
+    if not is_local(bind.rpartition(":")[0].strip("[]")) or bind.startswith("0.0.0.0"):  # nosec B104 # that is told here
         cure = "let only the proxy that speaks TLS reach it, or bind to 127.0.0.1"
-        yield f"SERVER__BIND is {settings.server.bind}: plain http, for every machine that gets there", cure
+        yield f"SERVER__BIND is {bind}: plain http, for every machine that gets there", cure
     for setting in _secrets(settings):
         file = Path(settings.origin(setting))
         if file.is_file() and file.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):

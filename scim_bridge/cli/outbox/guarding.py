@@ -6,14 +6,18 @@ from datetime import datetime
 import click
 from sqlalchemy import Connection
 
+from scim_bridge.cli.auditing import note
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.outbox.person import person_named, person_option
 from scim_bridge.cli.output import tenant_option
 from scim_bridge.delivery import releasing
+from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import repeated
 from scim_bridge.storage.pauses import Pauses
+
+WORDS = {Action.released: "released", Action.dropped: "withdrawn"}
 
 Decide = Callable[[Connection, str, PersonId | None, datetime], int]
 
@@ -33,7 +37,7 @@ def release(options: Options, person: str | None, tenant: str) -> None:
       scim-bridge outbox release
       scim-bridge outbox release --person 1042
     """
-    click.echo(_decided(options, person, tenant, "released", releasing.release))
+    click.echo(_decided(options, person, tenant, Action.released, releasing.release))
 
 
 @click.command()
@@ -51,10 +55,10 @@ def drop(options: Options, person: str | None, tenant: str) -> None:
       scim-bridge outbox drop --person kari.nordmann@contractor.example
       scim-bridge outbox drop
     """
-    click.echo(_decided(options, person, tenant, "withdrawn", releasing.drop))
+    click.echo(_decided(options, person, tenant, Action.dropped, releasing.drop))
 
 
-def _decided(options: Options, person: str | None, tenant: str, what: str, decide: Decide) -> str:
+def _decided(options: Options, person: str | None, tenant: str, action: Action, decide: Decide) -> str:
     with options.database() as database:
 
         def work() -> tuple[int, bool]:
@@ -62,6 +66,8 @@ def _decided(options: Options, person: str | None, tenant: str, what: str, decid
                 now = database.now(connection)
                 person_id = person_named(connection, tenant, person) if person is not None else None
                 count = decide(connection, tenant, person_id, now)
+                if count:
+                    note(options, connection, tenant, Deed(action, "outbox", person_id=person_id), now=now)
                 is_paused = options.settings.delivery.paused or Breakers(connection, tenant, now).get().is_paused
                 if is_paused:
                     Pauses(connection, tenant, now).hold_due()
@@ -70,5 +76,5 @@ def _decided(options: Options, person: str | None, tenant: str, what: str, decid
         count, is_paused = repeated(work)
     if not count:
         return "the guard holds nothing" + (f" of {person}" if person is not None else "")
-    told = f"{count} {what}"
+    told = f"{count} {WORDS[action]}"
     return f"{told}; deliveries are paused until `outbox resume`" if is_paused else told

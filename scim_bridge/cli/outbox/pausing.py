@@ -2,9 +2,12 @@
 
 import click
 
+from scim_bridge.cli.auditing import note
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import tenant_option
+from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.errors import BridgeError
+from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.pauses import Pauses
 
 
@@ -21,7 +24,11 @@ def pause(options: Options, tenant: str) -> None:
       scim-bridge outbox pause
     """
     with options.database() as database, database.write() as connection:
-        held = Pauses(connection, tenant, database.now(connection)).pause()
+        now = database.now(connection)
+        was_paused = Breakers(connection, tenant, now).get().is_paused
+        held = Pauses(connection, tenant, now).pause()
+        if held or not was_paused:
+            note(options, connection, tenant, Deed(Action.paused, "outbox"), now=now)
     click.echo(f"deliveries are paused, {held} held; a call that is under way is finished, and no other begins")
 
 
@@ -42,5 +49,9 @@ def resume(options: Options, tenant: str) -> None:
             "take it out, start the servers again, then run `scim-bridge outbox resume`"
         )
     with options.database() as database, database.write() as connection:
-        resumed = Pauses(connection, tenant, database.now(connection)).resume()
+        now = database.now(connection)
+        was_paused = Breakers(connection, tenant, now).get().is_paused
+        resumed = Pauses(connection, tenant, now).resume()
+        if was_paused:
+            note(options, connection, tenant, Deed(Action.resumed, "outbox"), now=now)
     click.echo(f"deliveries are resumed, {resumed} made due")

@@ -2,9 +2,11 @@
 
 import click
 
+from scim_bridge.cli.auditing import note
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.outbox.person import person_named, person_option
 from scim_bridge.cli.output import tenant_option
+from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.pauses import Pauses
@@ -28,10 +30,12 @@ def retry(options: Options, person: str | None, tenant: str) -> None:
     with options.database() as database, database.write() as connection:
         person_id = person_named(connection, tenant, person) if person is not None else None
         # Before anybody is locked: that is the order in which all of them do it.
-        breakers = Breakers(connection, tenant, database.now(connection))
+        now = database.now(connection)
+        breakers = Breakers(connection, tenant, now)
         breakers.close_by_operator()
-        retried = Outbox(connection, tenant, database.now(connection)).retry(person_id)
+        retried = Outbox(connection, tenant, now).retry(person_id)
+        note(options, connection, tenant, Deed(Action.retried, "outbox", person_id=person_id), now=now)
         is_paused = options.settings.delivery.paused or breakers.get().is_paused
         if is_paused:
-            Pauses(connection, tenant, database.now(connection)).hold_due()
+            Pauses(connection, tenant, now).hold_due()
     click.echo(f"{retried} wait for `outbox resume`: deliveries are paused" if is_paused else f"{retried} made due")

@@ -8,11 +8,13 @@ import click
 
 from scim_bridge import logs
 from scim_bridge.bootstrap import build
+from scim_bridge.cli.auditing import operator
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, print_rows, tenant_option
 from scim_bridge.cli.reconcile.output import Printed, ReportFormat, is_coloured
 from scim_bridge.cli.reconcile.progress import bars
 from scim_bridge.delivery.reconcile import STOPPED, Report, Request
+from scim_bridge.domain.audit import BY_SCHEDULE
 from scim_bridge.domain.drift import Kind
 from scim_bridge.errors import BridgeError
 from scim_bridge.storage.runs import Run, Runs
@@ -71,6 +73,7 @@ class Reconcile(click.Group):
     help="Text for people, JSON or CSV for machines, HTML to send to somebody.",
 )
 @click.option("--output", metavar="F", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
+@click.option("--scheduled", is_flag=True, hidden=True, help="It is the scheduler that runs this, and no operator.")
 @tenant_option
 @click.pass_context
 def reconcile(
@@ -82,6 +85,7 @@ def reconcile(
     person: str | None,
     format: ReportFormat,
     output: Path | None,
+    scheduled: bool,
     tenant: str,
 ) -> None:
     """Compare everybody with Ditio, say what differs and why, and repair it if asked.
@@ -100,7 +104,8 @@ def reconcile(
     """
     if ctx.invoked_subcommand is not None:
         return
-    request = Request(apply, plan_id, force, Kind(only) if only else None, person)
+    author = BY_SCHEDULE if scheduled else operator()
+    request = Request(apply, plan_id, force, Kind(only) if only else None, person, author)
     request.check()
     options: Options = ctx.obj
     logs.configure("error", options.settings.log.format)

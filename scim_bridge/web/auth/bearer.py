@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from flask import Request
 from sqlalchemy import Connection
@@ -13,17 +13,13 @@ from scim_bridge.storage.access_tokens import AccessToken, AccessTokens
 from scim_bridge.storage.credentials import ACCESS_TOKEN, is_mutilated
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tokens import Token, Tokens, use_is_stale
+from scim_bridge.web.auth.endings import Endings
 from scim_bridge.web.auth.jwks import KeysUnavailable
-from scim_bridge.web.auth.refusals import Doorkeeper, Refused
+from scim_bridge.web.auth.refusals import LONGEST_NAME, Doorkeeper, Refused
 from scim_bridge.web.auth.signed import Signed, Unacceptable, looks_signed
 from scim_bridge.web.scim.problems import ServiceUnavailable, TooManyRequests
 
 log = get_logger(__name__)
-
-WARNED_AHEAD = timedelta(days=30)
-"""How long before its end a token that is in use is warned of."""
-
-WARNED_EVERY = timedelta(days=1)
 
 PASTE = "issue another with `scim-bridge token issue` and paste it as Secret Token in Entra"
 
@@ -33,6 +29,8 @@ class EntraItself:
     """Who signs in with Entra's own JWT."""
 
     tenant: str
+    subject: str | None
+    """The application that the JWT was given to, or else whom it is about; None where it says neither."""
 
 
 Caller = Token | AccessToken | EntraItself
@@ -50,7 +48,7 @@ class Bearer:
     doorkeeper: Doorkeeper
     entra: Mapping[str, Signed]
     workloads: Mapping[str, str]
-    _warned: dict[str, datetime] = field(default_factory=dict)
+    endings: Endings = field(default_factory=Endings)
 
     def authenticate(self, request: Request, tenant: str) -> Caller:
         """Who a request comes from.
@@ -88,7 +86,7 @@ class Bearer:
             # Keys may have to be fetched: no transaction is open meanwhile.
             return self._signed(secret, tenant, now)
         if isinstance(found, Token):
-            self._warn_of_end(found, now)
+            self.endings.tell("auth.token_ends", found.id, found.expires_at, tenant=tenant, now=now)
             if use_is_stale(found, now):
                 self._note_use(found, tenant, now)
         return found
@@ -102,7 +100,7 @@ class Bearer:
                 "JWTs are not accepted here",
             )
         try:
-            self.entra[tenant].examine(text, now=now)
+            claims = self.entra[tenant].examine(text, now=now)
         except Unacceptable as wrong:
             raise Refused(
                 f"jwt-{wrong.reason}",
@@ -110,16 +108,7 @@ class Bearer:
                 "from `scim-bridge token issue` as Secret Token in Entra",
                 f"the JWT is refused: {wrong}",
             ) from wrong
-        return EntraItself(tenant)
-
-    def _warn_of_end(self, token: Token, now: datetime) -> None:
-        """Say once a day that a token in use will end: an expired one quarantines Entra's job."""
-        if token.expires_at is None or token.expires_at - now > WARNED_AHEAD:
-            return
-        warned = self._warned.get(token.id)
-        if warned is None or now - warned >= WARNED_EVERY:
-            self._warned[token.id] = now
-            log.warning("auth.token_ends", token=token.id, tenant=token.tenant, days=(token.expires_at - now).days)
+        return EntraItself(tenant, _subject(claims))
 
     def _note_use(self, token: Token, tenant: str, now: datetime) -> None:
         """Note the time; a good credential is good, whether that can be written or not (rule A3)."""
@@ -128,6 +117,13 @@ class Bearer:
                 Tokens(connection, tenant).used(token, now=now)
         except SQLAlchemyError as error:
             log.warning("auth.use_not_noted", error=type(error).__name__)
+
+
+def _subject(claims: Mapping[str, object]) -> str | None:
+    """The application's id (`appid` in Entra's older JWTs, `azp` in the newer), else `sub`."""
+    named = (claims.get(name) for name in ("appid", "azp", "sub"))
+    found = next((each for each in named if isinstance(each, str) and each), None)
+    return found[:LONGEST_NAME].replace("\0", "") if found is not None else None
 
 
 def _secret_of(request: Request, tenant: str) -> str:
@@ -155,6 +151,6 @@ def _wrong_token(connection: Connection, tenant: str, secret: str, now: datetime
     if known is None:
         reason, about = ("mutilated" if is_mutilated(secret) else "unknown-token"), {}
     else:
-        reason, about = ("revoked" if known.revoked_at is not None else "expired"), {"token": known.id}
+        reason, about = ("revoked" if known.revoked_at is not None else "expired"), {"token_id": known.id}
     told = "the token has expired" if reason == "expired" else "the token is wrong or revoked"
     return Refused(reason, f"The bearer token is wrong, expired or revoked: {PASTE}", told, **about)

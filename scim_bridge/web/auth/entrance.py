@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from scim_bridge.bootstrap import DEFAULT_TENANT, Parts
 from scim_bridge.web.address import Addresses
 from scim_bridge.web.auth.bearer import Bearer
+from scim_bridge.web.auth.noted import NotedRefusals
 from scim_bridge.web.auth.oauth import TokenEndpoint
 from scim_bridge.web.auth.refusals import Doorkeeper
 from scim_bridge.web.auth.throttle import Failures
@@ -23,7 +24,8 @@ class Entrance:
         """The ways that the settings open. What Entra signs is bound to the company whose settings name it."""
         auth = parts.settings.auth
         addresses = Addresses.behind(parts.settings.server.trusted_proxies)
-        doorkeeper = Doorkeeper(Failures(auth.max_failures_per_minute, parts.monotonic), addresses.of)
+        noted = NotedRefusals(parts.database, parts.tenants, parts.monotonic)
+        doorkeeper = Doorkeeper(Failures(auth.max_failures_per_minute, parts.monotonic), addresses.of, noted)
         entra, workload = entra_of(auth, parts.monotonic), workload_of(auth, parts.monotonic)
         return cls(
             bearer=Bearer(

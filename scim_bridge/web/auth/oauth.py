@@ -8,7 +8,7 @@ grant type or a Basic credential that is not ASCII.
 import base64
 import binascii
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -20,6 +20,7 @@ from scim_bridge.storage.access_tokens import AccessTokens
 from scim_bridge.storage.clients import Clients
 from scim_bridge.storage.credentials import ACCESS_TOKEN, is_mutilated, new_secret
 from scim_bridge.storage.database import Database, is_out_of_reach
+from scim_bridge.web.auth.endings import Endings
 from scim_bridge.web.auth.jwks import KeysUnavailable
 from scim_bridge.web.auth.refusals import Doorkeeper
 from scim_bridge.web.auth.signed import Unacceptable
@@ -52,13 +53,14 @@ class TokenEndpoint:
     doorkeeper: Doorkeeper
     workload: Workload | None
     lifetime_seconds: int
+    endings: Endings = field(default_factory=Endings)
 
     def answer(self, request: Request) -> Response:
         """An access token, or why there is none."""
         try:
             response = jsonify(
                 access_token=self._granted(request, _form(request)),
-                token_type="Bearer",
+                token_type="Bearer",  # nosec B106 # its kind
                 expires_in=self.lifetime_seconds,
             )
         except Wrong as wrong:
@@ -107,14 +109,18 @@ class TokenEndpoint:
             raise wrong
         with self.database.read() as connection:
             # Looked at first: a stranger's guesses never wait for the lock of a writer.
-            if not Clients(connection, self.tenant).has(client_id, secret, now=self.database.now(connection)):
-                raise wrong
+            now = self.database.now(connection)
+            found = Clients(connection, self.tenant).with_secret(client_id, secret, now=now)
+        if found is None:
+            raise wrong
 
         def examine(clients: Clients, now: datetime) -> None:
             if not clients.signs_in(client_id, secret, now=now):
                 raise wrong
 
-        return self._issued(examine, client_id)
+        issued = self._issued(examine, client_id)
+        self.endings.tell("auth.client_secret_ends", client_id, found.expires_at, tenant=self.tenant, now=now)
+        return issued
 
     def _issued(self, examine: Callable[[Clients, datetime], None], client_id: str) -> str:
         secret = new_secret(ACCESS_TOKEN)

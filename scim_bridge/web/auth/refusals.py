@@ -6,6 +6,8 @@ from flask import Request
 from scim2_models import UnauthorizedException
 
 from scim_bridge.logs import get_logger
+from scim_bridge.web import request_id
+from scim_bridge.web.auth.noted import NotedRefusals
 from scim_bridge.web.auth.throttle import Failures
 
 log = get_logger(__name__)
@@ -37,15 +39,17 @@ class Refused(UnauthorizedException):
 
 
 class Doorkeeper:
-    """Counts and logs refusals, by the client's address."""
+    """Counts and logs refusals, by the client's address, and has some of them in the audit trail."""
 
-    def __init__(self, failures: Failures, address: Callable[[Request], str]) -> None:
+    def __init__(self, failures: Failures, address: Callable[[Request], str], noted: NotedRefusals) -> None:
         self._failures = failures
         self._address = address
+        self._noted = noted
 
     def refuses(self, request: Request, tenant: str, reason: str, **about: str) -> float | None:
         """Note a refusal. :returns: Seconds to wait if the address has had too many; None if it may try again."""
         address = self._address(request)
+        self._noted.note(tenant, reason, about.get("token_id"), request_id.current())
         count, wait = self._failures.add(address)
         if wait is None:
             log.warning("auth.refused", tenant=tenant[:LONGEST_NAME], address=address, reason=reason, **about)

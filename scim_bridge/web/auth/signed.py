@@ -50,8 +50,8 @@ class Signed:
     tenant_id: str | None = None
     subject: str | None = None
 
-    def examine(self, text: str, *, now: datetime) -> None:
-        """Return if all is right.
+    def examine(self, text: str, *, now: datetime) -> Mapping[str, object]:
+        """What it says, if all is right.
 
         :raises Unacceptable: it is not.
         :raises KeysUnavailable: nobody can tell, because the issuer's keys can't be had.
@@ -70,6 +70,7 @@ class Signed:
             jwt.decode(text, key, algorithms=ALGORITHMS)
         except (JoseError, ValueError, TypeError) as error:
             raise Unacceptable("signature", "its signature is not the issuer's") from error
+        return claims
 
     def _check(self, claims: Mapping[str, object], now: float) -> None:
         if claims.get("iss") != self.issuer:

@@ -9,6 +9,9 @@ from scim_bridge.settings import Auth
 from scim_bridge.web.auth.jwks import Keys
 from scim_bridge.web.auth.signed import Signed
 
+PREFIX = "workload:"
+"""How the ids of workloads begin; no client's id does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workload:
@@ -32,7 +35,7 @@ def workload_of(auth: Auth, monotonic: Callable[[], float]) -> Workload | None:
     who = json.dumps([auth.workload_issuer, auth.workload_subject, auth.workload_audience])
     return Workload(
         assertion=Signed(keys, auth.workload_issuer, (auth.workload_audience,), subject=auth.workload_subject),
-        id="workload:" + hashlib.sha256(who.encode()).hexdigest()[:16],
+        id=PREFIX + hashlib.sha256(who.encode()).hexdigest()[:16],
     )
 
 

@@ -13,6 +13,7 @@ from scim2_models import InvalidSyntaxException, ScimProvider
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 
+from scim_bridge.domain.audit import Author
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import repeated
 from scim_bridge.storage.secrets import CURSORS
@@ -91,6 +92,7 @@ def _handler(world: ScimWorld, tenant: str, request_id: str, asked: ScimRequest)
         # A bulk request only queues: its people would spend the one budget that the request has (rule A4).
         world.intake(tenant, request_id, queues_only=asked.path.strip("/") == BULK),
         lambda ticket: world.deliver(tenant, ticket),
+        Author(asked.subject, request_id),
         writes=_writes(asked.method, asked.path),
     )
     service = BridgeService(

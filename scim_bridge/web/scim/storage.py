@@ -6,14 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from scim2_models import (
-    Resource,
-    ResourceType,
-    ResponseParameters,
-    ScimFilter,
-    ScimProvider,
-    SearchRequest,
-)
+from scim2_models import Resource, ResourceType, ResponseParameters, ScimFilter, ScimProvider, SearchRequest
 from scim2_server.storage import ScimStorage, SearchPage
 from sqlalchemy import ColumnElement, Connection, and_, or_, true
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.delivery.ticket import Ticket
 from scim_bridge.delivery.undo import Undone
+from scim_bridge.domain.audit import Action, Author, changed_names
 from scim_bridge.domain.delivery_state import DeliveryView
 from scim_bridge.domain.documents import UserId
 from scim_bridge.logs import get_logger
@@ -49,6 +43,7 @@ _COLUMNS = delivery_columns(DITIO_URN)
 class BridgeStorage(ScimStorage):
     """The resources of one tenant, for one request.
 
+    :param author: Who calls, for the audit trail.
     :param deliver: Tries a delivery, as `Transaction` says.
     :param writes: Whether the request may write: then its transaction takes the write lock at once.
     """
@@ -62,6 +57,7 @@ class BridgeStorage(ScimStorage):
         provider: ScimProvider,
         intake: Intake,
         deliver: Callable[[Ticket], Undone | None],
+        author: Author,
         *,
         writes: bool = True,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
@@ -74,7 +70,7 @@ class BridgeStorage(ScimStorage):
         self._new_id = new_id
         self._sql = json_sql(database.engine.dialect.name)
         self._rows = Rows(provider)
-        self._transaction = Transaction(database, tenant, deliver)
+        self._transaction = Transaction(database, tenant, deliver, author)
         self.tolerate = self._transaction.tolerate
         self._views: dict[str, DeliveryView | None] = {}
         self._parted: dict[str, StoredResource] = {}
@@ -155,8 +151,10 @@ class BridgeStorage(ScimStorage):
                 Resources(connection, self._tenant).add(stored)
             except Taken as exc:
                 raise uniqueness(resource_type, exc) from exc
+            ticket = None
             if resource_type.name == USER:
-                self._transaction.collect(self._intake.user_created(connection, UserId(stored.id), {**stored.document}))
+                ticket = self._intake.user_created(connection, UserId(stored.id), {**stored.document})
+            self._transaction.wrote(Action.created, stored, ticket, now)
         return created
 
     def update(
@@ -185,9 +183,12 @@ class BridgeStorage(ScimStorage):
             self._transaction.locked.pop(before.id, None)
             if membership is not None:
                 self._parted[before.id] = stored
+            ticket = None
             if resource_type.name == USER:
                 ticket = self._intake.user_changed(connection, UserId(stored.id), {**stored.document}, before.document)
-                self._transaction.collect(ticket and ticket.over(before, stored.version))
+                ticket = ticket and ticket.over(before, stored.version)
+            names = changed_names(before.document, stored.document)
+            self._transaction.wrote(Action.changed, stored, ticket, stored.last_modified_at, names)
         return updated
 
     def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
@@ -197,8 +198,10 @@ class BridgeStorage(ScimStorage):
             check_version(before, expected_version)
             Resources(connection, self._tenant).delete(before.resource_type, before.id)
             self._transaction.locked.pop(before.id, None)
+            ticket = None
             if resource_type.name == USER:
-                self._transaction.collect(self._intake.user_deleted(connection, UserId(before.id), before.document))
+                ticket = self._intake.user_deleted(connection, UserId(before.id), before.document)
+            self._transaction.wrote(Action.deleted, before, ticket, self._database.now(connection))
 
     def repeated(self, resource_type: ResourceType, resource_id: str) -> None:
         """A write changed nothing: a held or parked person becomes due again (rule A5)."""

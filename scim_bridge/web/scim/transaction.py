@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.ticket import Ticket
 from scim_bridge.delivery.undo import Undone, UndoUncertain
+from scim_bridge.domain.audit import Action, Author, Deed
 from scim_bridge.logs import get_logger
 from scim_bridge.scim.tolerated import Toleration
+from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.database import Database, loggable
 from scim_bridge.storage.quirks import Quirks
 from scim_bridge.storage.resources import StoredResource
@@ -25,12 +28,16 @@ class Transaction:
 
     :param deliver: Tries a delivery; called once the transaction is committed and none is open. What it says was
         taken back becomes the request's error (rule R1).
+    :param author: Who calls, for the audit trail.
     """
 
-    def __init__(self, database: Database, tenant: str, deliver: Callable[[Ticket], Undone | None]) -> None:
+    def __init__(
+        self, database: Database, tenant: str, deliver: Callable[[Ticket], Undone | None], author: Author
+    ) -> None:
         self._database = database
         self._tenant = tenant
         self._deliver = deliver
+        self._author = author
         self._connection: Connection | None = None
         self._tickets: list[Ticket] = []
         self._tolerated: set[Toleration] = set()
@@ -66,6 +73,19 @@ class Transaction:
         """Deliver a ticket once all is committed."""
         if ticket is not None:
             self._tickets.append(ticket)
+
+    def wrote(
+        self, action: Action, stored: StoredResource, ticket: Ticket | None, now: datetime, names: tuple[str, ...] = ()
+    ) -> None:
+        """Have a write in the audit trail, in this transaction, and its person delivered after it.
+
+        :param names: The attributes that changed.
+        """
+        assert self._connection is not None
+        person_id = ticket.person_id if ticket is not None else None
+        deed = Deed(action, stored.resource_type, stored.id, person_id, names)
+        AuditTrail(self._connection, self._tenant).add(deed, self._author, now=now)
+        self.collect(ticket)
 
     def tolerate(self, found: tuple[Toleration, ...]) -> None:
         """Count how the next write departs from the RFCs, within its own transaction: what is refused isn't counted."""

@@ -11,6 +11,7 @@ from scim2_models import ScimProvider
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.delivery.ticket import Ticket
 from scim_bridge.delivery.undo import Undone
+from scim_bridge.domain.audit import Actor
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.secrets import Secrets
 
@@ -37,8 +38,8 @@ class ScimWorld:
     max_body_bytes: int
     max_filter_length: int
     max_patch_operations: int
-    authenticate: Callable[[flask.Request, str], object]
-    """Who calls, for a tenant.
+    authenticate: Callable[[flask.Request, str], Actor]
+    """Who calls, for a tenant, as the audit trail names him.
 
     Raises `UnauthorizedException` for a credential that is wrong, `TooManyRequests` or `ServiceUnavailable`.
     """

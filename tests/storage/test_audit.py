@@ -1,0 +1,97 @@
+"""The audit trail is append-only: rows are added and grow old, and nobody changes one."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+import scim_bridge
+from scim_bridge.delivery.retention import forget_old
+from scim_bridge.domain.audit import Action, Actor, ActorKind, Author, Deed, changed_names
+from scim_bridge.storage.audit import AuditTrail, audited
+from scim_bridge.storage.database import Database
+from tests.conftest import Clock
+
+SOMEBODY = Author(Actor(ActorKind.operator, "1000"), "request-1")
+SOURCES = [path for path in Path(scim_bridge.__file__).parent.rglob("*.py") if "migrations" not in path.parts]
+
+
+PAUSED = Deed(Action.paused, "outbox")
+
+
+def add(database: Database, clock: Clock, deed: Deed = PAUSED, tenant: str = "default") -> None:
+    with database.write() as connection:
+        AuditTrail(connection, tenant).add(deed, SOMEBODY, now=clock())
+
+
+def test_a_row_comes_back_as_it_was_written(database: Database, clock: Clock):
+    deed = Deed(Action.changed, "User", "u", None, ("title", "name"), "why")
+    add(database, clock, deed)
+    (row,) = audited(database, "default")
+    assert (row.at, row.author, row.deed) == (clock(), SOMEBODY, deed)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit SET actor_id = 'x'", "UPDATE audit SET at = at WHERE 1 = 0"])
+def test_the_database_refuses_to_change_a_row(database: Database, clock: Clock, statement: str):
+    """Design, section 10: append-only, also for whoever gets at the database by the bridge's own account."""
+    add(database, clock)
+    if "1 = 0" in statement and database.is_sqlite:
+        return  # SQLite knows triggers of rows only, and no row is changed.
+    with pytest.raises(DBAPIError, match="append-only"), database.write() as connection:
+        connection.execute(text(statement))
+    assert [row.author for row in audited(database, "default")] == [SOMEBODY]
+
+
+def test_no_statement_of_ours_changes_it_and_only_age_removes():
+    """Who names the table: its own two modules, and nobody updates it or deletes from it otherwise."""
+    naming = {path.name for path in SOURCES if re.search(r"import .*\baudit\b|\baudit\.c\b", path.read_text("utf-8"))}
+    assert {"audit.py", "tables.py"} >= {name for name in naming if name not in ("main.py",)}
+    code = (Path(scim_bridge.__file__).parent / "storage" / "audit.py").read_text("utf-8")
+    assert re.findall(r"\b(insert|update|delete)\(audit\)", code) == ["insert", "delete"]
+    assert code.index("delete(audit)") > code.index("def forget_before")
+
+
+def test_it_is_kept_as_long_as_the_settings_say(database: Database, clock: Clock):
+    """`RETENTION__DAYS`: of each company what is older goes, and the rest stays."""
+    add(database, clock)
+    add(database, clock, tenant="other")
+    clock.passes(days=365)
+    add(database, clock, Deed(Action.resumed, "outbox"))
+    assert forget_old(database, "default", 365) == 0
+    clock.passes(seconds=1)
+
+    assert forget_old(database, "default", 365) == 1
+    assert [row.deed.action for row in audited(database, "default")] == [Action.resumed]
+    assert len(list(audited(database, "other"))) == 1
+
+
+def test_the_order_is_that_of_the_deeds(database: Database, clock: Clock):
+    """Also of those of one instant."""
+    for action in (Action.created, Action.changed, Action.deleted):
+        add(database, clock, Deed(action, "User"))
+    clock.passes(seconds=1)
+    add(database, clock, Deed(Action.undone, "User"))
+    assert [row.deed.action for row in audited(database, "default")] == ["created", "changed", "deleted", "undone"]
+
+
+VALUES = st.sampled_from([None, "", "a", "b", ["a"], [{"value": "a"}]])
+EXTENSION = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+DOCUMENTS = st.dictionaries(
+    st.sampled_from(["title", "userName", "emails", "meta", EXTENSION]),
+    st.one_of(VALUES, st.dictionaries(st.sampled_from(["department", "employeeNumber"]), VALUES)),
+)
+
+
+@given(DOCUMENTS, DOCUMENTS)
+def test_what_changed_is_named_and_no_value_is(before: dict[str, object], after: dict[str, object]):
+    """G1: names come from the schema, values from people."""
+    names = changed_names(before, after)
+    plain = {"title", "userName", "emails"}
+    assert set(names) - plain <= {f"{EXTENSION}:department", f"{EXTENSION}:employeeNumber"}
+    assert set(names) & plain == {name for name in plain if before.get(name) != after.get(name)}
+    assert changed_names(after, before) == names
+    assert changed_names(before, before) == ()
