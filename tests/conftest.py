@@ -121,13 +121,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         path = tmp_path / "scim_bridge.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
         yield f"sqlite:///{path}"
-        WATCH.look_at_database(f"sqlite:///{path}")
+        WATCH.look_at_file(path)
         return
     url = request.getfixturevalue("postgresql_url")
     yield url
-    WATCH.look_at_database(url)
     emptied = Database(url)
     with emptied.write() as connection:
+        WATCH.look_at_rows(connection)
         # Quicker than TRUNCATE, which makes new files for all tables, where there are a few rows.
         for table in reversed(metadata.sorted_tables):
             connection.execute(table.delete())

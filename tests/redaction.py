@@ -10,16 +10,18 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import flask
 import pydantic
 import pytest
 import structlog
-from sqlalchemy import MetaData, create_engine, text
+from sqlalchemy import Connection, text
 
 from scim_bridge import logs
 from scim_bridge.storage import access_tokens, clients, credentials, resources, tokens
+from scim_bridge.storage.tables import metadata
 
 SHORTEST = 8
 """A shorter secret, as some tests have, may be part of any word."""
@@ -37,6 +39,9 @@ REMARKABLE = re.compile(r"[A-ZÆØÅ@+ ]")
 
 FOREIGN = ("werkzeug", "hypothesis", "schemathesis", "asyncio")
 """Loggers of what only tests run."""
+
+EVERYTHING = text(" UNION ALL ".join(f"SELECT CAST(t AS text) FROM {name} t" for name in metadata.tables))
+"""Every row of PostgreSQL's, as text."""
 
 _FORMATTER = structlog.stdlib.ProcessorFormatter(
     processors=logs._rendering("json", colors=False), foreign_pre_chain=logs._SHARED
@@ -85,31 +90,17 @@ class Watch:
         if record.name.split(".")[0] not in FOREIGN:
             self.look(_FORMATTER.format(record), f"the log ({record.name})")
 
-    def look_at_database(self, url: str) -> None:
-        """Look for secrets in every column of every table; in SQLite's file, also where rows were."""
-        if not self.secrets:
-            return
-        if url.startswith("sqlite:///"):
-            self._look_at_file(url.removeprefix("sqlite:///"))
-            return
-        engine = create_engine(url)
-        with engine.begin() as connection:
-            found = MetaData()
-            found.reflect(connection)
-            every = " UNION ALL ".join(f"SELECT CAST(t AS text) FROM {name} t" for name in sorted(found.tables))
-            stored = "\n".join(connection.execute(text(every)).scalars())
-        engine.dispose()
-        self.seen += [f"the database has the secret {each!r} in the clear" for each in self.secrets if each in stored]
+    def look_at_rows(self, connection: Connection) -> None:
+        """Look for secrets in every column of every table, in one question."""
+        if self.secrets:
+            stored = "\n".join(connection.execute(EVERYTHING).scalars())
+            self.seen += [f"the database has the secret {each!r}" for each in self.secrets if each in stored]
 
-    def _look_at_file(self, path: str) -> None:
-        stored = b""
-        for name in (path, f"{path}-wal"):
-            try:
-                with open(name, "rb") as file:
-                    stored += file.read()
-            except FileNotFoundError:
-                pass
-        self.seen += [f"{path} has the secret {each!r}" for each in self.secrets if each.encode() in stored]
+    def look_at_file(self, path: Path) -> None:
+        """Look for secrets in a SQLite file and in its journal, also where rows were once."""
+        files = [each for each in (path, path.with_name(f"{path.name}-wal")) if self.secrets and each.exists()]
+        stored = b"".join(each.read_bytes() for each in files)
+        self.seen += [f"{path.name} has the secret {each!r}" for each in self.secrets if each.encode() in stored]
 
 
 WATCH = Watch()
