@@ -65,7 +65,7 @@ def adopt(options: Options, accept: tuple[str, str] | None, tenant: str) -> None
     """
     if accept is None:
         _wrong("nothing to accept", click.get_current_context())
-    rules = build_rules(options.settings)
+    rules = build_rules(options.of(tenant))
     number, user_name = _number(accept[0], rules), accept[1].strip()
     if not user_name:
         _wrong("an empty user name", click.get_current_context())

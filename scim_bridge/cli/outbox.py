@@ -59,7 +59,7 @@ def status(options: Options, tenant: str, format: Format) -> None:
     """
     with options.database() as database, database.read() as connection:
         now = database.now(connection)
-        is_paused = options.settings.delivery.paused or Breakers(connection, tenant, now).get().is_paused
+        is_paused = options.of(tenant).delivery.paused or Breakers(connection, tenant, now).get().is_paused
         found = Outbox(connection, tenant, now).status()
     if is_paused:  # Whoever is due and not yet held waits for the same.
         found = replace(found, due=0, held=found.held + found.due, oldest_seconds=None)
@@ -82,7 +82,7 @@ def list_command(options: Options, tenant: str, format: Format) -> None:
       scim-bridge outbox list
       scim-bridge outbox list --format json
     """
-    rules = build_rules(options.settings)
+    rules = build_rules(options.of(tenant))
     with options.database() as database, database.read() as connection:
         now = database.now(connection)
         found = Outbox(connection, tenant, now).waiting()
@@ -123,7 +123,7 @@ def retry(options: Options, person: str | None, tenant: str) -> None:
         breakers = Breakers(connection, tenant, database.now(connection))
         breakers.close_by_operator()
         retried = Outbox(connection, tenant, database.now(connection)).retry(person_id)
-        is_paused = options.settings.delivery.paused or breakers.get().is_paused
+        is_paused = options.of(tenant).delivery.paused or breakers.get().is_paused
         if is_paused:
             Pauses(connection, tenant, database.now(connection)).hold_due()
     click.echo(f"{retried} wait for `outbox resume`: deliveries are paused" if is_paused else f"{retried} made due")
@@ -154,7 +154,7 @@ def resume(options: Options, tenant: str) -> None:
     Examples:
       scim-bridge outbox resume
     """
-    settings = options.settings
+    settings = options.of(tenant)
     if settings.delivery.paused:
         raise BridgeError(
             f"the setting DELIVERY__PAUSED ({settings.origin(('delivery', 'paused'))}) pauses deliveries: "

@@ -1,5 +1,6 @@
 """Clients of the token endpoint: each with one secret or several, so that one can be replaced without a gap."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,6 +26,27 @@ class Client:
     revoked_at: datetime | None
     secrets: int
     """How many of its secrets count now."""
+
+
+def tenant_of_client(
+    connection: Connection, tenants: Iterable[str], client_id: str, secret: str, *, now: datetime
+) -> str | None:
+    """Whose client has this secret now; None where nobody's has, or (which nobody can bring about) several do.
+
+    The look-up is by hash, so its time tells nothing. Nothing is changed.
+
+    :param tenants: Those that are served.
+    """
+    found = connection.execute(
+        select(client_secrets.c.tenant).where(
+            client_secrets.c.tenant.in_(sorted(tenants)),
+            client_secrets.c.secret_hash == hashed(secret),
+            client_secrets.c.client_id == client_id,
+            *_counts(now),
+        )
+    ).scalars()
+    owners = list(found)
+    return owners[0] if len(owners) == 1 else None
 
 
 class Clients:
@@ -98,14 +120,6 @@ class Clients:
         self._connection.execute(
             delete(access_tokens).where(access_tokens.c.tenant == self._tenant, access_tokens.c.client_id == client_id)
         )
-
-    def has(self, client_id: str, secret: str, *, now: datetime) -> bool:
-        """Whether a client has this secret now; changes nothing."""
-        secret_hash = client_secrets.c.secret_hash == hashed(secret)
-        found = self._connection.execute(
-            select(client_secrets.c.client_id).where(*self._counting(client_id, now), secret_hash)
-        )
-        return found.first() is not None
 
     def signs_in(self, client_id: str, secret: str, *, now: datetime) -> bool:
         """Whether a client has this secret now; then its use is noted. The look-up is by hash."""
