@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from threading import BoundedSemaphore
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -17,6 +16,7 @@ from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.inline import Inline
 from scim_bridge.delivery.intake import Intake
+from scim_bridge.delivery.places import Places
 from scim_bridge.delivery.ports import Ditio
 from scim_bridge.delivery.reconcile import Reconciliation
 from scim_bridge.delivery.tenant import Tenant
@@ -31,11 +31,9 @@ from scim_bridge.plan.guard import HourlyLimits
 from scim_bridge.plan.safety import Limits
 from scim_bridge.plan.steps import Policy, Step
 from scim_bridge.scim.provider import build_provider
-from scim_bridge.settings import Settings
+from scim_bridge.settings import Scim, Settings, unservable
 from scim_bridge.settings.names import both
 from scim_bridge.storage.database import Database
-
-DEFAULT_TENANT = "default"
 
 REPORTING_SCOPE = "reportingapiv1"
 """The scope of Ditio's reporting API, which gets tokens of its own."""
@@ -47,7 +45,7 @@ class Parts:
 
     settings: Settings
     database: Database
-    provider: ScimProvider
+    providers: Mapping[str, ScimProvider]
     tenants: Mapping[str, Tenant]
     inline: Mapping[str, Inline]
     convergences: Mapping[str, Convergence]
@@ -73,7 +71,7 @@ class Parts:
 
 def open_database(settings: Settings, *, clock: Callable[[], datetime] | None = None) -> Database:
     """The database of the settings."""
-    threads = max(settings.server.threads, settings.ditio.max_concurrency)
+    threads = max(settings.server.threads, *(own.ditio.max_concurrency for own in settings.tenants.values()))
     return Database(settings.database.url, clock=clock, pool_size=threads + 2)
 
 
@@ -92,28 +90,38 @@ def build(
     :param bind: The address that is listened on, where the settings' own is overridden.
     :raises SettingsError: something that delivery can't do without is missing or wrong.
     """
-    if missing := settings.auth.missing():
-        raise SettingsError("\n".join(missing))
-    client = build_client(settings, session_factory=session_factory, monotonic=monotonic)
-    database = database or open_database(settings)
-    tenant = _tenant(settings, client)
-    convergence = Convergence(database, tenant, monotonic, jitter)
-    places = BoundedSemaphore(max(1, min(settings.server.threads // 2, settings.ditio.max_concurrency)))
+    if problems := unservable(settings):
+        raise SettingsError("\n".join(problems))
+    database, companies = database or open_database(settings), settings.tenants
+    clients = {
+        name: build_client(own, session_factory=session_factory, monotonic=monotonic) for name, own in companies.items()
+    }
+    tenants = {name: _tenant(name, own, clients[name]) for name, own in companies.items()}
+    convergences = {name: Convergence(database, tenant, monotonic, jitter) for name, tenant in tenants.items()}
+    limits = {name: own.ditio.max_concurrency for name, own in companies.items()}
+    places = Places(limits, max(1, settings.server.threads // 2))
     return Parts(
         settings=settings,
         database=database,
-        provider=build_provider(
-            max_page_size=settings.scim.max_page_size,
-            max_bulk_operations=settings.scim.max_bulk_operations,
-            max_body_bytes=settings.scim.max_body_bytes,
-        ),
-        tenants={tenant.name: tenant},
-        inline={tenant.name: Inline(convergence, places, monotonic)},
-        convergences={tenant.name: convergence},
-        reconciliations={tenant.name: _reconciliation(settings, convergence, client, session_factory, monotonic)},
+        providers={name: _provider(own.scim) for name, own in companies.items()},
+        tenants=tenants,
+        inline={name: Inline(convergence, places, monotonic) for name, convergence in convergences.items()},
+        convergences=convergences,
+        reconciliations={
+            name: _reconciliation(own, convergences[name], clients[name], session_factory, monotonic)
+            for name, own in companies.items()
+        },
         base_url=settings.server.base_url or f"http://{bind or settings.server.bind}",
         new_id=_new_id,
         monotonic=monotonic,
+    )
+
+
+def _provider(scim: Scim) -> ScimProvider:
+    return build_provider(
+        max_page_size=scim.max_page_size,
+        max_bulk_operations=scim.max_bulk_operations,
+        max_body_bytes=scim.max_body_bytes,
     )
 
 
@@ -127,8 +135,8 @@ def build_client(
     session_factory: Callable[[], requests.Session] | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> DitioClient:
-    """The client of the company's Ditio. :raises SettingsError: something that it needs is missing or wrong."""
-    if missing := settings.ditio.missing():
+    """The client of a company's Ditio. :raises SettingsError: something that it needs is missing or wrong."""
+    if missing := settings.ditio.missing(settings.start):
         raise SettingsError("\n".join(f"{name} is not set, and Ditio can't be called without it" for name in missing))
     return DitioClient(_ditio_config(settings), session_factory=session_factory, monotonic=monotonic)
 
@@ -144,13 +152,13 @@ def build_rules(settings: Settings) -> Rules:
             zone=ZoneInfo(settings.ditio.time_zone),
         )
     except ValueError as exc:
-        raise SettingsError(str(exc)) from exc
+        raise SettingsError(f"{settings.whose}{exc}") from exc
 
 
-def _tenant(settings: Settings, client: Ditio) -> Tenant:
+def _tenant(name: str, settings: Settings, client: Ditio) -> Tenant:
     delivery, rules = settings.delivery, build_rules(settings)
     return Tenant(
-        name=DEFAULT_TENANT,
+        name=name,
         rules=rules,
         policy=Policy(
             owners=rules.owners(),
@@ -192,7 +200,8 @@ def _reconciliation(
     if section.source == "reporting":
         if settings.ditio.reporting_url is None:
             raise SettingsError(
-                f"{both(('reconcile', 'source'))} is reporting: set {both(('ditio', 'reporting_url'))} too"
+                f"{both((*settings.start, 'reconcile', 'source'))} is reporting: "
+                f"set {both((*settings.start, 'ditio', 'reporting_url'))} too"
             )
         config = replace(_ditio_config(settings), api_url=settings.ditio.reporting_url, scope=REPORTING_SCOPE)
         roster = DitioClient(config, session_factory=session_factory, monotonic=monotonic).reporting_roster
@@ -211,7 +220,7 @@ def _ditio_config(settings: Settings) -> DitioConfig:
     try:
         operations = {OperationName[name]: operation_setting(OperationName[name], raw[name]) for name in raw}
     except ValueError as exc:
-        raise SettingsError(str(exc)) from exc
+        raise SettingsError(f"{settings.whose}{exc}") from exc
     return DitioConfig(
         api_url=ditio.api_url or "",
         identity_url=ditio.identity_url or "",

@@ -26,6 +26,10 @@ class Options:
         """The settings. :raises SettingsError: with every problem."""
         return load(self.config)
 
+    def of(self, tenant: str) -> Settings:
+        """The settings of one company that is served, as if there were no other."""
+        return self.settings.only(tenant)
+
     @contextmanager
     def database(self, *, any_schema: bool = False) -> Iterator[Database]:
         """The database, closed at the end.

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from scim_bridge.settings import DEFAULT_TENANT, Settings
+
 Format = Literal["table", "json"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-DEFAULT_TENANT = "default"
 
 _GAP = "  "
 
@@ -70,9 +70,27 @@ def tenant_option(command: Command) -> Command:
     )(command)
 
 
-def _known_tenant(_: click.Context, __: click.Parameter, name: str) -> str:
-    if name != DEFAULT_TENANT:
-        raise click.BadParameter(f"unknown tenant {name!r}")
+class HasSettings(Protocol):
+    """What the group hands down."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings. :raises SettingsError: with every problem."""
+
+
+def _known_tenant(ctx: click.Context, _: click.Parameter, name: str) -> str:
+    if isinstance(ctx.command, click.Group):
+        # A command below it may be meant, which has an option of its own: the group asks by itself.
+        return name
+    options: HasSettings = ctx.find_root().obj
+    return known_tenant(options.settings, name)
+
+
+def known_tenant(settings: Settings, name: str) -> str:
+    """The name of a company that is served. :raises BadParameter: there is no such company."""
+    if name not in settings.tenants:
+        known = ", ".join(settings.tenants)
+        raise click.BadParameter(f"unknown tenant {name!r}: the settings have {known}", param_hint="'--tenant'")
     return name
 
 

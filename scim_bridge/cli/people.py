@@ -51,10 +51,10 @@ def show(options: Options, person: str, tenant: str, format: Format) -> None:
     """
     logs.configure("error", options.settings.log.format)
     with options.database() as database:
-        settings = options.settings
+        settings = options.of(tenant)
         view = view_of(database, tenant, build_rules(settings), person, is_paused=settings.delivery.paused)
         number = view.number_in_ditio
-        found = employee_in_ditio(options.settings, database, number, tenant) if number else None
+        found = employee_in_ditio(options.of(tenant), database, number, tenant) if number else None
     if isinstance(found, str):
         click.echo(f"Ditio was not read: {found}", err=True)
     ditio = found if isinstance(found, dict) else None
@@ -89,7 +89,7 @@ def hands_off(options: Options, person: str, until: datetime | None, clear: bool
     if clear and until is not None:
         raise click.UsageError("--clear ends it at once, so --until says nothing: leave one of the two out")
     last_day = until.date() if until is not None else None
-    zone = build_rules(options.settings).zone
+    zone = build_rules(options.of(tenant)).zone
     with options.database() as database, database.write() as connection:
         now = database.now(connection)
         if last_day is not None and last_day < now.astimezone(zone).date():

@@ -92,7 +92,10 @@ def view_of(database: Database, tenant: str, rules: Rules, name: str, *, is_paus
 def employee_in_ditio(
     settings: Settings, database: Database, number: EmployeeNumber, tenant: str
 ) -> JsonObject | str | None:
-    """What Ditio shows of an employee, None where it shows nobody, or a text that says why it can't be read."""
+    """What Ditio shows of an employee, None where it shows nobody, or a text that says why it can't be read.
+
+    :param settings: Those of the tenant, as if there were no other.
+    """
     try:
         parts = build(settings, database=database)
         answer = parts.tenants[tenant].ditio.get(number)

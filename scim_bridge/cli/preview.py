@@ -49,7 +49,7 @@ def preview(options: Options, file: str, against_ditio: bool, tenant: str, forma
       scim-bridge preview kari.json
       scim-bridge preview kari.json --against-ditio --format json
     """
-    settings = options.settings
+    settings = options.of(tenant)
     # What goes wrong is said by this command itself.
     logs.configure("critical", settings.log.format)
     body = _contents(file)

@@ -52,6 +52,7 @@ class Rehearsed:
 class Rehearsing:
     """Rehearses what one request would cause.
 
+    :param settings: Those of the tenant, as if there were no other.
     :param reads: Makes sessions on which Ditio is read; None where it is not to be.
     """
 
@@ -119,12 +120,15 @@ class Rehearsing:
 
     def _settings(self) -> Settings:
         """The settings, but that everything is delivered afterwards, and by a worker: it has the time that it takes."""
-        ditio, delivery = self.settings.ditio, self.settings.delivery
+        return self.settings.each(self._delivering_afterwards)
+
+    def _delivering_afterwards(self, settings: Settings) -> Settings:
+        ditio, delivery = settings.ditio, settings.delivery
         if self.reads is None:
             unset = {"api_url": NOWHERE, "identity_url": NOWHERE, "client_id": "-", "client_secret": SecretStr("-")}
             given = {name: value for name, value in unset.items() if getattr(ditio, name) is None}
             ditio = ditio.model_copy(update=given)
-        return self.settings.model_copy(
+        return settings.model_copy(
             update={
                 "ditio": ditio,
                 "delivery": delivery.model_copy(update={"inline_seconds": 0.0, "on_incomplete": "hold"}),

@@ -1,18 +1,20 @@
-"""The scheduler beside a delivery worker: a thread that looks, and a process for each run."""
+"""The schedulers beside a delivery worker: a thread that looks, and a process for each run."""
 
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from uuid import uuid4
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge import logs
-from scim_bridge.bootstrap import DEFAULT_TENANT, open_database
+from scim_bridge.bootstrap import open_database
 from scim_bridge.cli.context import Options
 from scim_bridge.delivery.scheduler import Scheduler
+from scim_bridge.settings import DEFAULT_TENANT
+from scim_bridge.storage.database import Database
 
 log = logs.get_logger(__name__)
 
@@ -20,14 +22,21 @@ STOP_SECONDS = 10.0
 """How long the thread may take to end."""
 
 
+MOST_RUNS = 4
+"""How many runs one process has at a time: one is a process of its own, and companies may be many."""
+
+
 @contextmanager
 def scheduled(options: Options, stop: Callable[[], bool]) -> Iterator[None]:
-    """Run the scheduler for as long as the block lasts, if `RECONCILE__EVERY` asks for it."""
-    if options.settings.reconcile.every <= 0:
+    """Run the schedulers of all companies for as long as the block lasts, where `RECONCILE__EVERY` asks for it."""
+    tenants = [name for name, own in options.settings.tenants.items() if own.reconcile.every > 0]
+    if not tenants:
         yield
         return
     ended = threading.Event()
-    thread = threading.Thread(target=_look_on, args=(options, lambda: ended.is_set() or stop(), ended), daemon=True)
+    thread = threading.Thread(
+        target=_look_on, args=(options, tenants, lambda: ended.is_set() or stop(), ended), daemon=True
+    )
     thread.start()
     try:
         yield
@@ -36,27 +45,24 @@ def scheduled(options: Options, stop: Callable[[], bool]) -> Iterator[None]:
         thread.join(STOP_SECONDS)
 
 
-def reconcile_command(options: Options) -> list[str]:
+def reconcile_command(options: Options, tenant: str) -> list[str]:
     """The command of one run."""
     config = ["--config", str(options.config)] if options.config is not None else []
-    apply = ["--apply"] if options.settings.reconcile.apply else []
-    return [sys.executable, "-m", "scim_bridge", *config, "reconcile", *apply, "--scheduled", "--format", "csv"]
+    apply = ["--apply"] if options.of(tenant).reconcile.apply else []
+    of_tenant = [] if tenant == DEFAULT_TENANT else ["--tenant", tenant]
+    words = ["reconcile", *apply, *of_tenant, "--scheduled", "--format", "csv"]
+    return [sys.executable, "-m", "scim_bridge", *config, *words]
 
 
-def _look_on(options: Options, stop: Callable[[], bool], ended: threading.Event) -> None:
+def _look_on(options: Options, tenants: list[str], stop: Callable[[], bool], ended: threading.Event) -> None:
     database = open_database(options.settings)
-    scheduler = Scheduler(
-        database,
-        DEFAULT_TENANT,
-        options.settings.reconcile.every,
-        lambda: _started(reconcile_command(options)),
-        lambda: str(uuid4()),
-    )
+    schedulers = [_scheduler(options, database, tenant) for tenant in tenants]
     try:
         while not stop():
-            _without_trouble(scheduler.look)
-            ended.wait(scheduler.pause_seconds)
-        _without_trouble(scheduler.stop)
+            look_at(schedulers)
+            ended.wait(min(each.pause_seconds for each in schedulers))
+        for each in schedulers:
+            _without_trouble(each.stop)
     finally:
         database.close()
 
@@ -64,6 +70,26 @@ def _look_on(options: Options, stop: Callable[[], bool], ended: threading.Event)
 def _started(command: list[str]) -> subprocess.Popen[bytes]:
     quiet = subprocess.DEVNULL
     return subprocess.Popen(command, stdin=quiet, stdout=quiet)  # nosec B603 # our own command, no shell
+
+
+def look_at(schedulers: Sequence[Scheduler], most: int = MOST_RUNS) -> None:
+    """Look after the runs, and begin those whose time has come while there are fewer than `most`.
+
+    Whoever's time has come and who has to wait is begun by the next look that finds room, or by another process.
+    """
+    for each in sorted(schedulers, key=lambda each: not each.is_running):
+        if each.is_running or sum(other.is_running for other in schedulers) < most:
+            _without_trouble(each.look)
+
+
+def _scheduler(options: Options, database: Database, tenant: str) -> Scheduler:
+    return Scheduler(
+        database,
+        tenant,
+        options.of(tenant).reconcile.every,
+        lambda: _started(reconcile_command(options, tenant)),
+        lambda: str(uuid4()),
+    )
 
 
 def _without_trouble(look: Callable[[], None]) -> None:

@@ -10,6 +10,7 @@ from scim_bridge import logs
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.bind import Address, address_of, bind_option, listen
 from scim_bridge.cli.context import Options
+from scim_bridge.settings import DEFAULT_TENANT, Settings
 from scim_bridge.settings.shares import of_web_process
 from scim_bridge.storage.schema import upgrade
 from scim_bridge.web.app import create_app
@@ -48,7 +49,7 @@ def serve(options: Options, bind: Address | None, without_worker: bool) -> None:
         return create_app(build(web_settings, bind=str(address)))
 
     def when_ready() -> None:
-        click.echo(f"Listening on http://{address}. Entra's Tenant URL is {base_url}/scim/v2")
+        click.echo(f"Listening on http://{address}. {tenant_urls(settings, base_url)}")
 
     server = Server(
         make_app,
@@ -61,6 +62,14 @@ def serve(options: Options, bind: Address | None, without_worker: bool) -> None:
         when_ready=when_ready,
     )
     server.run_with(None if without_worker else DeliveryWorker(_worker_command(options)))
+
+
+def tenant_urls(settings: Settings, base_url: str) -> str:
+    """What is pasted into the Entra of each company."""
+    paths = {name: "" if name == DEFAULT_TENANT else f"/tenants/{name}" for name in settings.tenants}
+    if list(paths) == [DEFAULT_TENANT]:
+        return f"Entra's Tenant URL is {base_url}/scim/v2"
+    return "Entra's Tenant URLs are" + "".join(f"\n  {base_url}{path}/scim/v2" for path in paths.values())
 
 
 def _worker_command(options: Options) -> list[str]:

@@ -12,9 +12,11 @@ from scim_bridge.ditio.config import operation_setting
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import SettingsError
 from scim_bridge.mapping.rules import rules_from
-from scim_bridge.settings import Operations, Settings, effective, example, load
+from scim_bridge.settings import Operations, Settings, effective, example, load, unservable
 from scim_bridge.settings.catalogue import CATALOGUE
+from scim_bridge.settings.names import Path as Setting
 from scim_bridge.settings.names import dotted
+from scim_bridge.settings.tenants import TENANTS, is_own
 
 
 class Options(Protocol):
@@ -42,8 +44,8 @@ def settings_group() -> None:
 def check(options: Options, format: Format) -> None:
     """Show every setting, where it was set, and what is wrong or missing.
 
-    Ends with 1 if a setting is wrong, or if something is missing that Ditio can't be called without.
-    Secrets are not shown.
+    Of a company with a name, what it has for itself is shown; all else is as above. Ends with 1 if a setting is
+    wrong, or if something is missing that Ditio can't be called without. Secrets are not shown.
 
     \b
     Examples:
@@ -55,9 +57,8 @@ def check(options: Options, format: Format) -> None:
     except SettingsError as exc:
         _fail(str(exc).splitlines())
     print_rows(_rows(settings), {"setting": "Setting", "value": "Value", "from": "Set in"}, format)
-    missing = [f"{name} is not set, and Ditio can't be called without it" for name in settings.ditio.missing()]
-    problems = [*_unusable(settings), *settings.auth.missing(), *missing]
-    if problems:
+    unusable = [f"{own.whose}{problem}" for own in settings.tenants.values() for problem in _unusable(own)]
+    if problems := [*unusable, *unservable(settings)]:
         _fail(problems)
 
 
@@ -73,10 +74,17 @@ def example_command() -> None:
 
 
 def _rows(settings: Settings) -> list[dict[str, object]]:
-    document = effective(settings)
-    return [
-        {"setting": dotted(path), "value": _at(document, path), "from": settings.origin(path)} for path in CATALOGUE
-    ]
+    rows = [_row(settings, (), path, effective(settings)) for path in CATALOGUE]
+    for name, own in settings.tenants.items():
+        document = effective(own)
+        for path in CATALOGUE:
+            if own.origin(path) != settings.origin(path) or (own.start and is_own(path)):
+                rows.append(_row(own, (TENANTS, name), path, document))
+    return rows
+
+
+def _row(settings: Settings, start: Setting, path: Setting, document: object) -> dict[str, object]:
+    return {"setting": dotted((*start, *path)), "value": _at(document, path), "from": settings.origin(path)}
 
 
 def _at(document: object, path: tuple[str, ...]) -> object:

@@ -57,7 +57,7 @@ def worker(options: Options, until_idle: bool, parent: int | None) -> None:
     try:
         share = settings if parent is None else of_worker(settings)
         delivering = build(share, database=database).worker()
-        log.info("worker.started")
+        log.info("worker.started", tenants=list(settings.tenants))
         through_trouble(lambda: require_current(database), stop)
         with scheduled(options, stop):
             through_trouble(lambda: delivering.run(stop, lambda: time.sleep(IDLE_SECONDS)), stop)

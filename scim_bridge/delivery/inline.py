@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import BoundedSemaphore
 
 from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.converge import Convergence
+from scim_bridge.delivery.places import Places
 from scim_bridge.delivery.ticket import Ticket
 from scim_bridge.delivery.undo import Undo, Undone, UndoUncertain
 from scim_bridge.logs import get_logger
@@ -20,7 +20,7 @@ class Inline:
     """Delivers what a request has just committed; never raises for Ditio's sake (rule A2)."""
 
     convergence: Convergence
-    places: BoundedSemaphore
+    places: Places
     """At most half of a server's threads wait for Ditio; a write that finds no place free stays due."""
 
     monotonic: Callable[[], float]
@@ -35,14 +35,15 @@ class Inline:
         """
         if ticket.lease is None:
             return None
-        if not self.places.acquire(blocking=False):
+        tenant = self.convergence.tenant.name
+        if not self.places.take(tenant):
             self._leave_to_worker(ticket, ticket.lease)
             return None
         undo = Undo(self.convergence.tenant, ticket.undoable) if ticket.undoable is not None else None
         try:
             self._converge(ticket, ticket.lease, began, undo)
         finally:
-            self.places.release()
+            self.places.give_back(tenant)
         return undo.undone if undo is not None else None
 
     def _converge(self, ticket: Ticket, lease: str, began: float, undo: Undo | None) -> None:

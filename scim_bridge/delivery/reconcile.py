@@ -107,7 +107,7 @@ class Reconciliation:
             )
             forget_abandoned(connection, self._tenant.name, now - ABANDONED_AFTER)
             Snapshot(connection, self._tenant.name, run_id).drop_abandoned(now - ABANDONED_AFTER)
-        log.info("reconcile.started", run=run_id, apply=request.apply)
+        log.info("reconcile.started", tenant=self._tenant.name, run=run_id, apply=request.apply)
         exit = FAILED
         try:
             if plan is None:
@@ -235,7 +235,7 @@ class Reconciliation:
             Runs(connection, self._tenant.name).finish(run_id, now=now, exit=exit)
             Snapshot(connection, self._tenant.name, run_id).drop()
             blank_older(connection, self._tenant.name, now - timedelta(days=self.keep_days))
-        log.info("reconcile.finished", run=run_id, exit=exit)
+        log.info("reconcile.finished", tenant=self._tenant.name, run=run_id, exit=exit)
 
     @property
     def _database(self) -> Database:

@@ -47,6 +47,11 @@ class Scheduler:
         """How long to wait before looking again."""
         return min(LOOKS_EVERY_SECONDS, max(0.2, self.every_seconds / 4))
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a run goes on that this process has begun."""
+        return self._run is not None
+
     def look(self) -> None:
         """Begin a run if its time has come, or look after the one that goes on."""
         if self._run is None:

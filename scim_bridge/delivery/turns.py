@@ -3,6 +3,9 @@
 import threading
 from collections.abc import Mapping
 
+REST_SECONDS = 0.5
+"""How long a tenant that had nobody due is looked at after all others."""
+
 
 class Turns:
     """Gives out the places of one worker process; safe to share between threads.
@@ -16,16 +19,26 @@ class Turns:
         self._places = places
         self._taken = dict.fromkeys(limits, 0)
         self._order = list(limits)
+        self._in_vain = dict.fromkeys(limits, float("-inf"))
         self._lock = threading.Lock()
 
-    def candidates(self) -> list[str]:
+    def candidates(self, now: float) -> list[str]:
         """Who may take a place now, in turn: whoever was served last comes last.
 
         A second place is only for a tenant that leaves one for every other that has none: a slow company may have
-        to wait for its Ditio, and nobody else with it.
+        to wait for its Ditio, and nobody else with it. Tenants that had nobody due a moment ago come after the others:
+        many idle companies cost a busy one nothing.
+
+        :param now: On the monotonic clock.
         """
         with self._lock:
-            return [name for name in self._order if self._may(name)]
+            may = [name for name in self._order if self._may(name)]
+            return sorted(may, key=lambda name: now - self._in_vain[name] < REST_SECONDS)
+
+    def had_nobody(self, name: str, now: float) -> None:
+        """A tenant was looked at in vain."""
+        with self._lock:
+            self._in_vain[name] = now
 
     def take(self, name: str) -> None:
         """A tenant got a place; its turn is over."""

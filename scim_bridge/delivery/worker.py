@@ -14,6 +14,7 @@ from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.retention import forget_old
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.delivery.turns import Turns
+from scim_bridge.logs import bound
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import repeated
 from scim_bridge.storage.hands_off import PutAside
@@ -29,10 +30,10 @@ FORGET_EVERY_SECONDS = 3600.0
 """How often a worker removes what is old enough (`RETENTION__DAYS`)."""
 
 GLANCE_SECONDS = 0.5
-"""How long a worker waits at most for a place before it asks again whether it is to stop."""
+"""How long a worker waits at most for a delivery to end before it looks again, and asks whether it is to stop."""
 
 MAX_PLACES = 64
-"""How many threads one process has at most, however many tenants it delivers for."""
+"""How many threads one process has at most, unless it delivers for more tenants."""
 
 
 class _InPlace(Executor):
@@ -122,11 +123,11 @@ class Worker:
                     forgot_at = now
                 if self._serve_next(crew):
                     crew.settle(0)
-                elif crew.turns.candidates():
-                    crew.settle(0)
-                    pause()
-                else:
+                elif crew.running:
+                    # Whoever comes back makes a place free, and may be due again.
                     crew.settle(GLANCE_SECONDS)
+                else:
+                    pause()
         crew.settle(0)
 
     def wake(self) -> int:
@@ -142,11 +143,13 @@ class Worker:
     def _serve_next(self, crew: _Crew) -> bool:
         """Start to deliver somebody of the first tenant in turn who has anybody. Whether there was one."""
         tenants = {convergence.tenant.name: convergence for convergence in self.convergences}
-        for name in crew.turns.candidates():
+        monotonic = self.convergences[0].monotonic
+        for name in crew.turns.candidates(monotonic()):
             leased = self._lease(tenants[name])
             if leased is not None:
                 self._start(crew, tenants[name], leased)
                 return True
+            crew.turns.had_nobody(name, monotonic())
         return False
 
     def _start(self, crew: _Crew, convergence: Convergence, leased: Leased) -> None:
@@ -154,13 +157,14 @@ class Worker:
         seconds = convergence.tenant.call_seconds + LEASE_MARGIN_SECONDS
 
         def deliver() -> None:
-            convergence.deliver(
-                leased.person_id,
-                leased.lease,
-                lease_seconds=seconds - (convergence.monotonic() - began),
-                budget=Budget(convergence.monotonic),
-                cause="worker",
-            )
+            with bound(tenant=leased.tenant):
+                convergence.deliver(
+                    leased.person_id,
+                    leased.lease,
+                    lease_seconds=seconds - (convergence.monotonic() - began),
+                    budget=Budget(convergence.monotonic),
+                    cause="worker",
+                )
 
         crew.send(convergence.tenant.name, deliver)
 
@@ -172,7 +176,9 @@ class Worker:
         return {convergence.tenant.name: convergence.tenant.places for convergence in self.convergences}
 
     def _places(self) -> int:
-        return self.places or min(MAX_PLACES, sum(self._limits().values()))
+        # One for each at least, or the slow ones could keep all of them.
+        most = max(MAX_PLACES, len(self.convergences))
+        return self.places or min(most, sum(self._limits().values()))
 
     def _turns(self) -> Turns:
         return Turns(self._limits(), self._places())

@@ -2,6 +2,7 @@
 
 from scim_bridge.settings.auth import Auth
 from scim_bridge.settings.display import effective
+from scim_bridge.settings.distinct import unservable
 from scim_bridge.settings.ditio import Ditio, Operations
 from scim_bridge.settings.example import example
 from scim_bridge.settings.loading import load
@@ -14,8 +15,10 @@ from scim_bridge.settings.model import (
     Server,
     Settings,
 )
+from scim_bridge.settings.tenants import DEFAULT_TENANT
 
 __all__ = [
+    "DEFAULT_TENANT",
     "Auth",
     "Database",
     "Delivery",
@@ -29,4 +32,5 @@ __all__ = [
     "effective",
     "example",
     "load",
+    "unservable",
 ]

@@ -6,7 +6,7 @@ Sources: design of the bridge, *Security*; rule A3; Microsoft Entra, "SCIM: how 
 from pydantic import Field
 
 from scim_bridge.settings.kinds import KeysUrl
-from scim_bridge.settings.names import both
+from scim_bridge.settings.names import Path, both
 from scim_bridge.settings.section import Section, allowed
 
 ENTRA_AUDIENCE = "8adf8e6e-67b2-4cf2-a259-e3dc5476c621"
@@ -78,8 +78,11 @@ class Auth(Section):
     """How many wrong credentials one address may send in a minute, to one web process; more are answered 429.
     A credential that is right is let in all the same."""
 
-    def missing(self) -> list[str]:
-        """What lacks for a way that was begun: each a sentence with both spellings."""
+    def missing(self, start: Path = ()) -> list[str]:
+        """What lacks for a way that was begun: each a sentence with both spellings.
+
+        :param start: What stands before the names, of a company's settings.
+        """
         workload = {
             name: getattr(self, name)
             for name in ("workload_issuer", "workload_subject", "workload_audience", "workload_jwks_url")
@@ -89,7 +92,10 @@ class Auth(Section):
         needed = [name for name in ("workload_issuer", "workload_subject", "workload_audience") if not workload[name]]
         if workload["workload_issuer"] and self.workload_keys() is None:
             needed.append("workload_jwks_url")
-        return [f"{both(('auth', name))} is not set, and an assertion can't be examined without it" for name in needed]
+        return [
+            f"{both((*start, 'auth', name))} is not set, and an assertion can't be examined without it"
+            for name in needed
+        ]
 
     def entra_keys(self) -> str:
         """Where the keys of Entra's own JWTs are."""

@@ -6,7 +6,7 @@ Sources: Ditio "Employees (v5)" and its page on API clients; what Ditio does not
 from pydantic import Field, SecretStr
 
 from scim_bridge.settings.kinds import OPERATION_TABLE, ChangeOperation, DitioUrl, LoginOperation, TimeZone
-from scim_bridge.settings.names import both
+from scim_bridge.settings.names import Path, both
 from scim_bridge.settings.section import Section, allowed
 
 
@@ -99,19 +99,23 @@ class Ditio(Section):
     employee was created after an answer was lost is not decided sooner."""
 
     max_concurrency: int = Field(default=8, ge=1)
-    """The most calls to Ditio at a time, for each process that is started: `serve` divides it among its own
-    (the web processes and the delivery worker, each at least one), and each further `worker` has all of it."""
+    """The most calls to Ditio at a time, for each company and each process that is started: `serve` divides it
+    among its own (the web processes and the delivery worker, each at least one), and each further `worker` has
+    all of it."""
 
     requests_per_second: float | None = Field(default=None, ge=0.1, allow_inf_nan=False, examples=[10.0])
-    """The most calls to Ditio in a second, tokens included, for each process that is started: `serve`
-    divides it among its own, and each further `worker` has all of it. Not set: as many as there are; where
+    """The most calls to Ditio in a second, tokens included, for each company and each process that is started:
+    `serve` divides it among its own, and each further `worker` has all of it. Not set: as many as there are; where
     Ditio says 429, it is obeyed in any case."""
 
     operations: Operations = Operations()
 
-    def missing(self) -> list[str]:
-        """What Ditio can't be called without and is not set, each in both spellings."""
+    def missing(self, start: Path = ()) -> list[str]:
+        """What Ditio can't be called without and is not set, each in both spellings.
+
+        :param start: What stands before the names, of a company's settings.
+        """
         required = ["api_url", "identity_url", "client_id", "client_secret"]
         if self.send_company_id:
             required.append("company_id")
-        return [both(("ditio", name)) for name in required if getattr(self, name) is None]
+        return [both((*start, "ditio", name)) for name in required if getattr(self, name) is None]

@@ -4,11 +4,13 @@ import json
 import re
 from collections.abc import Iterator
 from inspect import cleandoc
+from textwrap import fill
 
 from pydantic.fields import FieldInfo
 
-from scim_bridge.settings.catalogue import sections, settings_of
+from scim_bridge.settings.catalogue import CATALOGUE, sections, settings_of
 from scim_bridge.settings.names import Path, dotted, variable
+from scim_bridge.settings.tenants import DEFAULT_TENANT, MOST_LETTERS, SHARED_SECTIONS, SHARED_SETTINGS, TENANTS, is_own
 
 _HEAD = """\
 # The settings of scim-bridge. Read from the file named by --config or SCIM_BRIDGE_CONFIG, or else from
@@ -20,12 +22,30 @@ _HEAD = """\
 # JSON, and an empty variable counts as not set.
 """
 
+_TENANTS = """\
+Several companies in one bridge. What stands above is for the company that has no name: it is served at /scim/v2, and
+at /tenants/{default}/scim/v2. [tenants.NAME.SECTION] is for another one, served at /tenants/NAME/scim/v2: what is set
+there counts for it alone and comes first, and it has all else as above. Only these it has from nobody else, or one
+company would let in those of another, or write into its payroll: {own}. Shared by all, and only set above: {shared}.
+
+Where there are names, and nothing above says whom it is for by one of those, there is no company without a name.
+A name has small letters and digits, with single hyphens or underscores between them, {most} at most. A variable has
+it in capitals, with `_` for a hyphen of a name that this file has; {all} sets all companies at once, as JSON.
+"""
+
+_OF_TENANT: dict[Path, str] = {
+    ("ditio", "client_id"): "the API client of that company",
+    ("ditio", "client_secret"): "the secret of that API client",
+    ("delivery", "on_incomplete"): "refuse",
+}
+"""What the example says of one company."""
+
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def example() -> str:
     """A complete TOML file in which every setting is commented out."""
-    return _HEAD + "".join(_lines())
+    return _HEAD + "".join(_lines()) + "".join(_tenant_lines("nord-bygg"))
 
 
 def _lines() -> Iterator[str]:
@@ -33,6 +53,25 @@ def _lines() -> Iterator[str]:
         yield "\n" + _comment(section.__doc__ or "") + f"[{dotted(path)}]\n"
         for setting, field in settings_of(path, section).items():
             yield "\n" + _comment(field.description or "") + _setting(setting, field)
+
+
+def _tenant_lines(name: str) -> Iterator[str]:
+    shared = [f"[{section}]" for section in sorted(SHARED_SECTIONS)] + [dotted(path) for path in SHARED_SETTINGS]
+    words = _TENANTS.format(
+        default=DEFAULT_TENANT,
+        own=", ".join(dotted(path) for path in CATALOGUE if is_own(path)),
+        shared=", ".join(sorted(shared)),
+        most=MOST_LETTERS,
+        all=variable((TENANTS,)),
+    )
+    for paragraph in words.split("\n\n"):
+        yield "\n" + _comment(fill(" ".join(paragraph.split()), 113, break_on_hyphens=False))
+    section = None
+    for path, value in _OF_TENANT.items():
+        if path[0] != section:
+            section = path[0]
+            yield f"\n#[{dotted((TENANTS, name, section))}]\n"
+        yield f"# {variable((TENANTS, name, *path))} (an example)\n#{path[-1]} = {_toml(value)}\n"
 
 
 def _setting(path: Path, field: FieldInfo) -> str:

@@ -2,39 +2,23 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path as FilePath
 
 from pydantic import ValidationError
 from pydantic_settings import InitSettingsSource
 
 from scim_bridge.errors import SettingsError
-from scim_bridge.settings.catalogue import CATALOGUE
-from scim_bridge.settings.display import is_secret, shown
+from scim_bridge.settings.explaining import explained
+from scim_bridge.settings.given import Given
 from scim_bridge.settings.model import Settings
-from scim_bridge.settings.names import Path, both
-from scim_bridge.settings.sources import (
-    CONFIG_VARIABLE,
-    EnvironmentSource,
-    Given,
-    read_environment,
-    read_file,
-)
+from scim_bridge.settings.names import Path
+from scim_bridge.settings.sources import CONFIG_VARIABLE, EnvironmentSource, read_environment
+from scim_bridge.settings.tables import read_file, read_tenants
+from scim_bridge.settings.tenants import DEFAULT_TENANT, TENANTS, alike, as_written, has_default, is_own
 
 DEFAULT_FILE = "scim-bridge.toml"
 """Read from the working directory where no other file is named."""
-
-_WORDS = {
-    "tuple_type": 'write a list, in the environment as JSON: ["…","…"]',
-    "dict_type": 'write a table, in the environment as JSON: {"…":"…"}',
-    "bool_parsing": "write true or false",
-    "bool_type": "write true or false",
-    "int_parsing": "write a whole number",
-    "int_type": "write a whole number",
-    "int_from_float": "write a whole number",
-    "float_parsing": "write a number",
-    "float_type": "write a number",
-}
-"""The library's errors that a person who sets things would not understand."""
 
 
 def load(config: FilePath | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -46,26 +30,10 @@ def load(config: FilePath | None = None, environ: Mapping[str, str] | None = Non
     :raises SettingsError: with every problem, one a line.
     """
     environ = os.environ if environ is None else environ
-    environment = read_environment(environ)
-    written = _file(config, environ)
-    # A setting is replaced whole: a table in the environment is not mixed with the one in the file.
-    behind = {path: value for path, value in written.values.items() if path not in environment.values}
-    problems = [*environment.problems, *written.problems]
-    try:
-        settings = Settings(
-            _build_sources=(
-                (
-                    EnvironmentSource(Settings, environment.values),
-                    InitSettingsSource(Settings, init_kwargs=_nested(behind)),
-                ),
-                {},
-            )
-        )
-    except ValidationError as exc:
-        problems += _explained(exc, behind | environment.values)
-    if problems:
-        raise SettingsError("\n".join(problems))
-    settings._origins.update(written.origins | environment.origins)
+    loading = _Loading(read_environment(environ), _file(config, environ))
+    settings = loading.settings()
+    if loading.problems or settings is None:
+        raise SettingsError("\n".join(loading.problems))
     return settings
 
 
@@ -75,6 +43,81 @@ def _file(config: FilePath | None, environ: Mapping[str, str]) -> Given:
         return read_file(FilePath(named))
     default = FilePath(DEFAULT_FILE)
     return read_file(default) if default.is_file() else Given()
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """What is said of one setting."""
+
+    value: object
+    origin: str
+    is_text: bool
+    """Whether it comes from a variable, and still has to be read."""
+
+
+_Said = Mapping[Path, _Value]
+
+
+class _Loading:
+    """Joins the sources, and collects what is wrong."""
+
+    def __init__(self, environment: Given, file: Given) -> None:
+        tables = [file]
+        if (TENANTS,) in environment.values:
+            # A setting is replaced whole: the companies of the environment are not mixed with those of the file.
+            text, origin = environment.values.pop((TENANTS,)), environment.origins.pop((TENANTS,))
+            tables = [file.without_tenants(), read_tenants(str(text), origin)]
+        self.problems = [problem for given in (environment, *tables) for problem in given.problems]
+        self._wrong: set[Path] = set()
+        written = [name for given in tables for name in given.tenants]
+        self._names = {name: as_written(name, written) for name in environment.tenants}
+        self._tenants = dict.fromkeys([*written, *self._names.values()])
+        # A setting is replaced whole: a table in the environment is not mixed with the one in the file.
+        self._said = {
+            self._path(path): _Value(value, given.origins[path], given is environment)
+            for given in (*tables, environment)
+            for path, value in given.values.items()
+        }
+
+    def settings(self) -> Settings | None:
+        """The settings, with those of each company; None where something is wrong."""
+        common = {path: value for path, value in self._said.items() if path[0] != TENANTS}
+        settings = self._made(common, (), common)
+        self.problems += alike(self._tenants)
+        tenants = {name: self._of_tenant(common, name) for name in self._tenants}
+        if settings is None or not tenants:
+            return settings
+        if DEFAULT_TENANT not in tenants and has_default(common):
+            tenants = {DEFAULT_TENANT: settings, **tenants}
+        return settings.serving({name: each for name, each in tenants.items() if each is not None})
+
+    def _of_tenant(self, common: _Said, name: str) -> Settings | None:
+        start = (TENANTS, name)
+        own = {path[2:]: value for path, value in self._said.items() if path[:2] == start}
+        if name == DEFAULT_TENANT:
+            # The settings without a name are this company's own.
+            return self._made({**common, **own}, (), own)
+        return self._made({path: value for path, value in common.items() if not is_own(path)} | own, start, own)
+
+    def _made(self, said: _Said, start: Path, own: _Said) -> Settings | None:
+        texts = {path: each.value for path, each in said.items() if each.is_text}
+        values = {path: each.value for path, each in said.items() if not each.is_text}
+        sources = (
+            EnvironmentSource(Settings, texts),
+            InitSettingsSource(Settings, init_kwargs=_nested(values)),
+        )
+        try:
+            settings = Settings(_build_sources=(sources, {}))
+        except ValidationError as exc:
+            lines = explained(exc, values | texts, start)
+            # What is wrong in the settings of all was told already, and is only handed down.
+            self.problems += [line for path, line in lines.items() if path in own or path not in self._wrong]
+            self._wrong |= set(lines)
+            return None
+        return settings.named(start, {path: each.origin for path, each in said.items()})
+
+    def _path(self, path: Path) -> Path:
+        return (TENANTS, self._names.get(path[1], path[1]), *path[2:]) if path[0] == TENANTS else path
 
 
 def _nested(values: Mapping[Path, object]) -> dict[str, object]:
@@ -87,35 +130,3 @@ def _nested(values: Mapping[Path, object]) -> dict[str, object]:
             table = inner
         table[path[-1]] = value
     return document
-
-
-def _explained(error: ValidationError, values: Mapping[Path, object]) -> list[str]:
-    """One line for each setting at fault."""
-    allowed: dict[Path, list[str]] = {}
-    for detail in error.errors(include_url=False, include_input=False):
-        path = _setting_at(tuple(str(part) for part in detail["loc"]))
-        words = _own_words(path) or _WORDS.get(detail["type"]) or _plain(detail["msg"])
-        if words not in allowed.setdefault(path, []):
-            allowed[path].append(words)
-    return [f"{both(path)} is {_value(path, values)}: {'; '.join(words)}" for path, words in allowed.items()]
-
-
-def _setting_at(location: Path) -> Path:
-    """The setting that a place inside its value belongs to."""
-    lengths = range(len(location), 0, -1)
-    return next((location[:n] for n in lengths if location[:n] in CATALOGUE), location)
-
-
-def _own_words(path: Path) -> str | None:
-    extra = CATALOGUE[path].json_schema_extra if path in CATALOGUE else None
-    return str(extra["allowed"]) if isinstance(extra, dict) and "allowed" in extra else None
-
-
-def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ").replace("Input should be", "it should be")
-
-
-def _value(path: Path, values: Mapping[Path, object]) -> str:
-    if is_secret(path):
-        return "(not shown)"
-    return repr(shown(values.get(path)))

@@ -5,10 +5,11 @@ Sources: design of the bridge, *Settings*; rules A4, H1, H3–H5, L2, L4, Q4, Q5
 
 from typing import Literal
 
-from pydantic import Field, PrivateAttr, SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from scim_bridge.settings.auth import Auth
+from scim_bridge.settings.companies import Companies
 from scim_bridge.settings.ditio import Ditio
 from scim_bridge.settings.kinds import (
     BaseUrl,
@@ -21,7 +22,6 @@ from scim_bridge.settings.kinds import (
     Payroll,
     RehiringSteps,
 )
-from scim_bridge.settings.names import Path
 from scim_bridge.settings.section import Section, allowed
 
 
@@ -47,7 +47,8 @@ class Server(Section):
     """Processes that answer requests."""
 
     threads: int = Field(default=8, ge=2)
-    """Threads in each process. At most half of them wait for Ditio at a time."""
+    """Threads in each process. At most half of them wait for Ditio at a time; of several companies, half of those
+    for the same one."""
 
     trusted_proxies: tuple[Network, ...] = Field(
         default=(), json_schema_extra=allowed("write a list of addresses or networks, as 10.0.0.7 or 10.0.0.0/24")
@@ -200,7 +201,7 @@ class Retention(Section):
     """Days that history and the audit trail are kept: what was done for whom, how Ditio answered, and who asked."""
 
 
-class Settings(BaseSettings):
+class Settings(Companies):
     """All settings. Without arguments these are the defaults; `load` reads the sources."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -216,11 +217,10 @@ class Settings(BaseSettings):
     mapping: Mapping = Mapping()
     retention: Retention = Retention()
 
-    _origins: dict[Path, str] = PrivateAttr(default_factory=dict)
-
-    def origin(self, path: Path) -> str:
-        """Where a setting was set: the variable's name, the file's, or `default`."""
-        return self._origins.get(path, "default")
+    def missing(self) -> list[str]:
+        """What a company can't be served without: each a sentence with both spellings."""
+        ditio = [f"{name} is not set, and Ditio can't be called without it" for name in self.ditio.missing(self.start)]
+        return [*self.auth.missing(self.start), *ditio]
 
     @classmethod
     def settings_customise_sources(

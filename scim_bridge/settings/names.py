@@ -13,8 +13,8 @@ def dotted(path: Path) -> str:
 
 
 def variable(path: Path) -> str:
-    """The spelling of the environment."""
-    return PREFIX + DELIMITER.join(path).upper()
+    """The spelling of the environment, where a company's name can have no hyphen."""
+    return PREFIX + DELIMITER.join(path).upper().replace("-", "_")
 
 
 def both(path: Path) -> str:

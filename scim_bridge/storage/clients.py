@@ -1,5 +1,6 @@
 """Clients of the token endpoint: each with one secret or several, so that one can be replaced without a gap."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -31,7 +32,28 @@ class Client:
 class ClientSecret:
     """One secret of a client, without itself."""
 
+    tenant: str
     expires_at: datetime | None
+
+
+def secret_of_client(
+    connection: Connection, tenants: Iterable[str], client_id: str, secret: str, *, now: datetime
+) -> ClientSecret | None:
+    """The secret, and whose client has it now; None where nobody's has, or (nobody can bring that about) several do.
+
+    The look-up is by hash, so its time tells nothing. Nothing is changed.
+
+    :param tenants: Those that are served.
+    """
+    found = connection.execute(
+        select(client_secrets.c.tenant, client_secrets.c.expires_at).where(
+            client_secrets.c.tenant.in_(sorted(tenants)),
+            client_secrets.c.secret_hash == hashed(secret),
+            client_secrets.c.client_id == client_id,
+            *_counts(now),
+        )
+    ).all()
+    return ClientSecret(found[0].tenant, found[0].expires_at) if len(found) == 1 else None
 
 
 class Clients:
@@ -111,14 +133,6 @@ class Clients:
             delete(access_tokens).where(access_tokens.c.tenant == self._tenant, access_tokens.c.client_id == client_id)
         )
         return True
-
-    def with_secret(self, client_id: str, secret: str, *, now: datetime) -> ClientSecret | None:
-        """The secret of a client, if it has this one now; changes nothing."""
-        secret_hash = client_secrets.c.secret_hash == hashed(secret)
-        found = self._connection.execute(
-            select(client_secrets.c.expires_at).where(*self._counting(client_id, now), secret_hash)
-        ).first()
-        return ClientSecret(found.expires_at) if found is not None else None
 
     def signs_in(self, client_id: str, secret: str, *, now: datetime) -> bool:
         """Whether a client has this secret now; then its use is noted. The look-up is by hash."""

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import Connection, Row, insert, or_, select, union, update
 
 from scim_bridge.errors import NotFound
 from scim_bridge.storage.credentials import hashed
-from scim_bridge.storage.tables import tokens
+from scim_bridge.storage.tables import clients, tokens
 
 LAST_USED_EVERY = timedelta(minutes=5)
 """How exact `last_used_at` is: a write for every request would cost more than it tells."""
@@ -86,6 +86,15 @@ class Tokens:
         self._connection.execute(
             update(tokens).where(tokens.c.tenant == self._tenant, tokens.c.id == token.id).values(last_used_at=now)
         )
+
+
+def tenants_with_credentials(connection: Connection) -> list[str]:
+    """Every tenant that a token or a client counts for, whether it is served or not, by name."""
+    found = union(
+        select(tokens.c.tenant).where(tokens.c.revoked_at.is_(None)),
+        select(clients.c.tenant).where(clients.c.revoked_at.is_(None)),
+    )
+    return sorted(connection.execute(found).scalars())
 
 
 def use_is_stale(token: Token, now: datetime) -> bool:

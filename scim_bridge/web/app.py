@@ -1,9 +1,11 @@
 """The Flask application: every route, joined from the parts."""
 
 from flask import Flask, Response, jsonify
+from scim2_models import ScimProvider
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from scim_bridge.bootstrap import Parts
+from scim_bridge.settings import Scim
 from scim_bridge.web import request_id
 from scim_bridge.web.auth.actors import actor_of
 from scim_bridge.web.auth.entrance import Entrance
@@ -11,7 +13,7 @@ from scim_bridge.web.auth.oauth import oauth_blueprint
 from scim_bridge.web.health import health_blueprint
 from scim_bridge.web.metrics import metrics_blueprint
 from scim_bridge.web.scim.routes import scim_blueprint
-from scim_bridge.web.scim.world import ScimWorld
+from scim_bridge.web.scim.world import Offer, ScimWorld
 
 
 def create_app(parts: Parts) -> Flask:
@@ -32,18 +34,26 @@ def create_app(parts: Parts) -> Flask:
 
 
 def _world(parts: Parts, entrance: Entrance) -> ScimWorld:
+    offers = {name: _offer(own.scim, parts.providers[name]) for name, own in parts.settings.tenants.items()}
     return ScimWorld(
         database=parts.database,
-        provider=parts.provider,
+        provider=next(iter(parts.providers.values())),
+        offer=offers.__getitem__,
         server_base_url=parts.base_url,
-        patch_status=parts.settings.scim.patch_status,
-        max_body_bytes=parts.settings.scim.max_body_bytes,
-        max_filter_length=parts.settings.scim.max_filter_length,
-        max_patch_operations=parts.settings.scim.max_patch_operations,
         authenticate=lambda request, tenant: actor_of(entrance.bearer.authenticate(request, tenant)),
         intake=parts.intake,
         deliver=lambda tenant, ticket: parts.inline[tenant].deliver(ticket, began=request_id.began()),
         request_id=request_id.current,
+    )
+
+
+def _offer(scim: Scim, provider: ScimProvider) -> Offer:
+    return Offer(
+        provider=provider,
+        patch_status=scim.patch_status,
+        max_body_bytes=scim.max_body_bytes,
+        max_filter_length=scim.max_filter_length,
+        max_patch_operations=scim.max_patch_operations,
     )
 
 

@@ -8,13 +8,12 @@ from werkzeug.datastructures import Headers
 
 from scim_bridge.bootstrap import Parts, build
 from scim_bridge.errors import BridgeError
-from scim_bridge.settings import Settings
+from scim_bridge.settings import DEFAULT_TENANT, Settings
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tokens import Tokens
 from scim_bridge.web.app import create_app
 from tests.benchmarks import people
 
-TENANT = "default"
 TOKEN = "scimb_of-the-benchmarks-and-valid-nowhere-else"
 PATH = "/scim/v2/Users"
 CONTENT_TYPE = "application/scim+json"
@@ -64,7 +63,9 @@ def app_for(database: Database) -> Flask:
 def add_token(database: Database) -> None:
     """Make the benchmarks' token known."""
     with database.write() as connection:
-        Tokens(connection, TENANT).add("benchmarks", "benchmarks", TOKEN, now=datetime.now(UTC), expires_at=None)
+        Tokens(connection, DEFAULT_TENANT).add(
+            "benchmarks", "benchmarks", TOKEN, now=datetime.now(UTC), expires_at=None
+        )
 
 
 def authorization() -> Headers:

@@ -8,9 +8,9 @@ import time
 from uuid import uuid4
 
 from scim_bridge.domain.delivery_state import State
+from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.outbox import Leased, Outbox
-from tests.benchmarks.bridge import TENANT
 
 LEASE_SECONDS = 30.0
 
@@ -20,13 +20,13 @@ def lease_and_settle(database: Database) -> bool:
 
     def lease() -> Leased | None:
         with database.write() as connection:
-            return Outbox(connection, TENANT, database.now(connection)).lease_next(str(uuid4()), LEASE_SECONDS)
+            return Outbox(connection, DEFAULT_TENANT, database.now(connection)).lease_next(str(uuid4()), LEASE_SECONDS)
 
     leased = repeated(lease)
     if leased is None:
         return False
     with database.write() as connection:
-        outbox = Outbox(connection, TENANT, database.now(connection))
+        outbox = Outbox(connection, DEFAULT_TENANT, database.now(connection))
         outbox.settle(leased.person_id, state=State.delivered, reason=None, detail=None)
         outbox.release(leased.person_id, leased.lease)
     return True

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from scim_bridge.bootstrap import build
 from scim_bridge.delivery.reconcile import Request
 from scim_bridge.sandbox.server import running
-from scim_bridge.settings import Settings
+from scim_bridge.settings import DEFAULT_TENANT, Settings
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import metadata
 from tests.benchmarks import bridge, create, match, people
@@ -176,7 +176,7 @@ def _differing(database: Database, employee: str, *, edited_every: int) -> list[
     with running(listing(employee, 12, edited_every)) as url:
         ditio = {"api_url": url, "identity_url": url, "client_id": "x", "client_secret": "x", "read_lag_seconds": 0}
         settings = Settings.model_validate({"ditio": ditio})
-        reconciliation = build(settings, database=database).reconciliations[bridge.TENANT]
+        reconciliation = build(settings, database=database).reconciliations[DEFAULT_TENANT]
         report = reconciliation.run(Request())
         assert report.run.people == 12
         return sorted(str(item.employee_number) for item in reconciliation.items(report.run.id))

@@ -144,7 +144,7 @@ def test_a_person_who_changed_meanwhile_goes_round_again(world: World):
 def test_no_place_to_wait_is_answered_as_due(world: World):
     """A4: a write that finds no free place is answered 2xx as `due`, and a worker takes it at once."""
     inline = world.parts.inline["default"]
-    while inline.places.acquire(blocking=False):
+    while inline.places.take("default"):
         pass
     kari = a_user()
     step = world.provisions(kari)

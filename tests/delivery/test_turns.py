@@ -11,7 +11,7 @@ def test_tenants_take_turns():
     turns = Turns({"a": 9, "b": 9, "c": 9}, places=9)
     taken = []
     for _ in range(6):
-        name = turns.candidates()[0]
+        name = turns.candidates(0.0)[0]
         turns.take(name)
         taken.append(name)
 
@@ -21,13 +21,13 @@ def test_tenants_take_turns():
 def test_a_slow_tenant_leaves_a_place_for_each_other():
     """D2: it may use what is free, but for one place for each tenant that has none."""
     turns = Turns({"slow": 9, "b": 9, "c": 9}, places=5)
-    while "slow" in turns.candidates():
+    while "slow" in turns.candidates(0.0):
         turns.take("slow")
     turns.take("b")
 
-    assert turns.candidates() == ["c"]
+    assert turns.candidates(0.0) == ["c"]
     turns.give_back("slow")
-    assert turns.candidates() == ["c", "slow", "b"]
+    assert turns.candidates(0.0) == ["c", "slow", "b"]
 
 
 @given(
@@ -41,7 +41,7 @@ def test_nobody_is_shut_out(names: list[str], limit: int, places: int, moves: li
     turns = Turns(dict.fromkeys(names, limit), places)
     taken = dict.fromkeys(names, 0)
     for move in moves:
-        candidates = turns.candidates()
+        candidates = turns.candidates(0.0)
         name = names[move % len(names)]
         if move % 3 and name in candidates:
             turns.take(name)
@@ -52,4 +52,16 @@ def test_nobody_is_shut_out(names: list[str], limit: int, places: int, moves: li
         assert sum(taken.values()) <= places
         assert max(taken.values()) <= limit
         if places >= len(names):
-            assert {each for each in names if not taken[each]} <= set(turns.candidates())
+            assert {each for each in names if not taken[each]} <= set(turns.candidates(0.0))
+
+
+def test_idle_tenants_are_looked_at_last_for_a_moment():
+    """D2: many companies with nobody due cost a busy one no look, and have their turn again soon."""
+    turns = Turns({"a": 9, "b": 9, "busy": 9}, places=9)
+    turns.had_nobody("a", 10.0)
+    turns.had_nobody("b", 10.2)
+    turns.take("busy")
+
+    assert turns.candidates(10.3) == ["busy", "a", "b"]
+    assert turns.candidates(10.6) == ["a", "busy", "b"]
+    assert turns.candidates(11.0) == ["a", "b", "busy"]

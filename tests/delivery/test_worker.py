@@ -154,6 +154,19 @@ def test_tenants_are_served_in_turn(world: World):
     assert order[6:] == ["large"] * 17
 
 
+def test_tenants_with_nobody_due_make_nobody_wait(world: World):
+    """D2: as soon as a tenant's place is free again it is used, whoever else has nothing to do."""
+    world.restarts_with(ditio={"max_concurrency": 1})
+    convergences = [world.parts.convergences["default"], of_other_tenant(world, "idle")]
+    due_at_pauses: list[int] = []
+
+    Worker(convergences, world.parts.new_id, places=3).run(
+        lambda: bool(due_at_pauses), lambda: due_at_pauses.append(still_due(world))
+    )
+
+    assert due_at_pauses == [0]
+
+
 def test_a_slow_tenant_does_not_take_all_the_threads(world: World):
     """D2: all of the other's people are delivered while Ditio answers nobody of the slow one's."""
     add_absent_people(world, "other", 10)

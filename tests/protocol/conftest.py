@@ -15,7 +15,7 @@ from scim_bridge.scim.provider import build_provider
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import resources
 from scim_bridge.web.scim.routes import scim_blueprint
-from scim_bridge.web.scim.world import ScimWorld
+from scim_bridge.web.scim.world import Offer, ScimWorld
 from tests.protocol.doubles import SOMEBODY, NoIntake
 
 TOKEN = "a-token"
@@ -70,11 +70,14 @@ class Scim:
         return ScimWorld(
             database=self.database,
             provider=PROVIDER,
+            offer=lambda tenant: Offer(
+                PROVIDER,
+                patch_status=self.patch_status,
+                max_body_bytes=100_000,
+                max_filter_length=1000,
+                max_patch_operations=70,
+            ),
             server_base_url="https://bridge.example/",
-            patch_status=self.patch_status,
-            max_body_bytes=100_000,
-            max_filter_length=1000,
-            max_patch_operations=70,
             authenticate=_authenticate,
             intake=lambda tenant, request_id, queues_only: self._intake_of(queues_only),
             deliver=self._deliver,

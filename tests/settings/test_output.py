@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from scim_bridge.cli.output import format_option, print_json, print_rows, tenant_option
+from scim_bridge.settings import load
 
 COLUMNS = {"id": "Id", "name": "Name", "last_used_at": "Last used"}
 ROWS = [
@@ -91,6 +92,12 @@ def test_what_has_no_form_in_json_is_a_mistake(value: object):
         print_json({"value": value})
 
 
+class Options:
+    """What the group hands down."""
+
+    settings = load(environ={"SCIM_BRIDGE_TENANTS": '{"nord": {}, "default": {}}'})
+
+
 @click.command()
 @format_option
 @tenant_option
@@ -103,13 +110,14 @@ def _listing(format: str, tenant: str) -> None:
     [
         ([], 0, "table default"),
         (["--format", "json", "--tenant", "default"], 0, "json default"),
-        (["--tenant", "acme"], 2, "unknown tenant 'acme'"),
+        (["--tenant", "nord"], 0, "table nord"),
+        (["--tenant", "acme"], 2, "unknown tenant 'acme': the settings have nord, default"),
         (["--format", "yaml"], 2, "'yaml' is not one of"),
     ],
 )
 def test_the_shared_options(words: list[str], exit_code: int, output: str):
     """Wrong usage is exit 2."""
-    result = CliRunner().invoke(_listing, words)
+    result = CliRunner().invoke(_listing, words, obj=Options())
 
     assert result.exit_code == exit_code
     assert output in result.output

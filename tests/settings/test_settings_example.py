@@ -14,7 +14,7 @@ from scim_bridge.settings.names import variable
 
 def uncommented() -> str:
     """The example with every setting switched on."""
-    return re.sub(r"^#(?=[a-z])", "", example(), flags=re.MULTILINE)
+    return re.sub(r"^#(?=[a-z[])", "", example(), flags=re.MULTILINE)
 
 
 def test_the_example_as_it_is_sets_nothing(tmp_path: Path):
@@ -33,7 +33,8 @@ def test_the_example_uncommented_sets_everything(tmp_path: Path):
     settings = load(file, {})
 
     assert {settings.origin(path) for path in CATALOGUE} == {str(file)}
-    assert settings.ditio.missing() == []
+    assert [own.missing() for own in settings.tenants.values()] == [[], []]
+    assert list(settings.tenants) == ["default", "nord-bygg"]
     shown, default = effective(settings), effective(Settings())
     assert {name for name in shown if shown[name] != default[name]} == {"server", "auth", "ditio", "mapping"}
     assert tomllib.loads(uncommented())["delivery"]["inline_seconds"] == 5.0

@@ -83,12 +83,12 @@ def adopt(
     with options.database() as database:
         if accept is not None:
             # Nothing of it is printed on standard output, which is for the pairs.
-            rules = build_rules(options.settings)
+            rules = build_rules(options.of(tenant))
             click.echo(record_permission(options, database, tenant, rules, *accept), err=True)
             if not apply and decisions is None and output is None:
                 return
         logs.configure("error", options.settings.log.format)
-        adoption = build(options.settings, database=database).adoption(tenant)
+        adoption = build(options.of(tenant), database=database).adoption(tenant)
         with ExitStack() as shown:
             progress = shown.enter_context(bars())
             with adoption.run(

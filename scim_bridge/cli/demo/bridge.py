@@ -14,13 +14,13 @@ import requests
 
 from scim_bridge.cli.sandbox import CLIENT_ID, CLIENT_SECRET
 from scim_bridge.errors import BridgeError
+from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.storage.credentials import TOKEN, new_secret
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.schema import upgrade
 from scim_bridge.storage.tokens import Tokens
 
-TENANT = "default"
 PATIENCE_SECONDS = 30.0
 """How long the bridge may take to come up."""
 
@@ -58,7 +58,7 @@ class Bridge:
     def due(self) -> int:
         """How many people still have to be delivered."""
         with self.database.read() as connection:
-            return Outbox(connection, TENANT, self.database.now(connection)).status().due
+            return Outbox(connection, DEFAULT_TENANT, self.database.now(connection)).status().due
 
     def delivery_of(self, scim_id: str) -> tuple[str, str | None]:
         """What the bridge tells Entra of a person: `deliveryState` and `deliveryDetail`."""
@@ -123,7 +123,7 @@ def _issue_token(database: Database) -> str:
     secret = new_secret(TOKEN)
     upgrade(database)
     with database.write() as connection:
-        Tokens(connection, TENANT).add("demo", "demo", secret, now=database.now(connection), expires_at=None)
+        Tokens(connection, DEFAULT_TENANT).add("demo", "demo", secret, now=database.now(connection), expires_at=None)
     return secret
 
 

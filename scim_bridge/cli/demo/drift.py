@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 
 from scim_bridge.bootstrap import build
-from scim_bridge.cli.demo.bridge import TENANT, direct_session
+from scim_bridge.cli.demo.bridge import direct_session
 from scim_bridge.cli.demo.calls import Check
 from scim_bridge.cli.demo.scene import Scene, named
 from scim_bridge.delivery.reconcile import IN_SYNC, Reconciliation, Report, Request
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.plan.render import lines
 from scim_bridge.sandbox.directory import EntraUser
-from scim_bridge.settings import Settings
+from scim_bridge.settings import DEFAULT_TENANT, Settings
 
 BY_HAND = "Direktør"
 """A title that nobody has in Entra."""
@@ -71,7 +71,7 @@ def _reconciliation(scene: Scene) -> Reconciliation:
     # The simulated Ditio shows a write at once, and here nobody waits until the bridge believes it (rule C5).
     settings = Settings.model_validate({"ditio": {**ditio, "read_lag_seconds": 0}})
     parts = build(settings, database=scene.bridge.database, session_factory=direct_session)
-    return parts.reconciliations[TENANT]
+    return parts.reconciliations[DEFAULT_TENANT]
 
 
 def _run(reconciliation: Reconciliation, request: Request) -> tuple[Report, Sequence[Drift]]:

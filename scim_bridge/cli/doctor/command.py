@@ -6,12 +6,13 @@ import click
 
 from scim_bridge import logs
 from scim_bridge.cli.context import Options
+from scim_bridge.cli.doctor.companies import of_each
 from scim_bridge.cli.doctor.database import examine_database
 from scim_bridge.cli.doctor.ditio import examine_ditio
 from scim_bridge.cli.doctor.findings import Examination, Finding, Status, examined, fails
 from scim_bridge.cli.doctor.keys import examine_keys
 from scim_bridge.cli.doctor.server import examine_public_url, examine_settings
-from scim_bridge.cli.output import Format, format_option, print_json, tenant_option
+from scim_bridge.cli.output import Format, format_option, known_tenant, print_json
 from scim_bridge.cli.paragraphs import print_paragraph
 from scim_bridge.errors import SettingsError
 
@@ -20,19 +21,20 @@ SECONDS = 22.0
 
 
 @click.command()
-@tenant_option
+@click.option("--tenant", metavar="NAME", help="Only this company.  [default: all]")
 @format_option
 @click.pass_context
-def doctor(ctx: click.Context, tenant: str, format: Format) -> None:
+def doctor(ctx: click.Context, tenant: str | None, format: Format) -> None:
     """Look whether all is well: database, Ditio, clocks, public URL, tokens.
 
-    Nothing is changed, and no secret is shown. A hint works, and may be meant so; a line that fails says the
-    cure, and the exit code is 1. It ends within half a minute, whatever does not answer.
+    Where there are several companies, what is found begins with the name of the one that it is about. Nothing is
+    changed, and no secret is shown. A hint works, and may be meant so; a line that fails says the cure, and the
+    exit code is 1. It ends within half a minute, whatever does not answer.
 
     \b
     Examples:
       scim-bridge doctor
-      scim-bridge doctor --format json
+      scim-bridge doctor --tenant nord-bygg --format json
     """
     logs.configure("critical")
     findings = _findings(ctx.obj, tenant)
@@ -45,12 +47,15 @@ def doctor(ctx: click.Context, tenant: str, format: Format) -> None:
         ctx.exit(1)
 
 
-def _findings(options: Options, tenant: str) -> list[Finding]:
+def _findings(options: Options, tenant: str | None) -> list[Finding]:
     try:
         settings = options.settings
     except SettingsError as error:
         cure = "correct it; `scim-bridge settings example` explains every setting"
         return [fails("settings", line, cure) for line in str(error).splitlines()]
+    looked_at = settings.tenants
+    if tenant is not None:
+        looked_at = {tenant: looked_at[known_tenant(settings, tenant)]}
     database_is_late = fails(
         "database",
         f"it gave no answer within {SECONDS:.0f} s",
@@ -72,19 +77,13 @@ def _findings(options: Options, tenant: str) -> list[Finding]:
         f"they gave no answer within {SECONDS:.0f} s",
         "see that this machine reaches AUTH__ENTRA_JWKS_URL and AUTH__WORKLOAD_JWKS_URL (name server, firewall, proxy)",
     )
-    signs_itself = settings.auth.entra_tenant_id is not None or settings.auth.workload_issuer is not None
     waiting = [
-        Examination(
-            lambda: examine_database(
-                settings.database.url, tenant, is_paused=settings.delivery.paused, signs_itself=signs_itself
-            ),
-            database_is_late,
-        ),
-        Examination(lambda: examine_ditio(settings), ditio_is_late),
+        Examination(lambda: examine_database(settings, list(looked_at)), database_is_late),
+        *of_each(settings, looked_at, examine_ditio, ditio_is_late),
         Examination(lambda: examine_public_url(settings), url_is_late),
-        Examination(lambda: examine_keys(settings), keys_are_late),
+        *of_each(settings, looked_at, examine_keys, keys_are_late),
     ]
-    return [*examined(waiting, seconds=SECONDS), *examine_settings(settings)]
+    return [*examined(waiting, seconds=SECONDS), *examine_settings(settings, looked_at)]
 
 
 def _tell(finding: Finding) -> None:

@@ -2,23 +2,25 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
 
+from scim_bridge.cli.doctor.companies import told_of
 from scim_bridge.cli.doctor.credentials import examine_credentials
 from scim_bridge.cli.doctor.findings import Finding, fails, hint, ok, parted
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.errors import BridgeError, SchemaOutdated
+from scim_bridge.settings import Settings
 from scim_bridge.settings.display import shown
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.clients import Clients
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.schema import require_current
-from scim_bridge.storage.tokens import Tokens
+from scim_bridge.storage.tokens import Tokens, tenants_with_credentials
 
 CONNECT_SECONDS = 5
 """How long PostgreSQL may take to answer at all."""
@@ -37,14 +39,12 @@ PAUSED_BY_SETTING = "take it out and start the servers again, then `outbox resum
 MOUNTS = Path("/proc/self/mounts")
 
 
-def examine_database(
-    url: str, tenant: str, *, is_paused: bool = False, signs_itself: bool = False
-) -> Iterator[Finding]:
+def examine_database(settings: Settings, tenants: Sequence[str]) -> Iterator[Finding]:
     """The database of `DATABASE__URL`, and what stands in it: tokens, clients, and whether anybody is delivered.
 
-    :param is_paused: Whether the setting pauses deliveries (rule D4).
-    :param signs_itself: Whether the settings let somebody in who has neither token nor client.
+    :param tenants: The companies to look at.
     """
+    url = settings.database.url
     place = str(shown(url))
     try:
         database = Database(_impatient(url))
@@ -52,7 +52,7 @@ def examine_database(
         yield parted("database", str(error), "correct DATABASE__URL", at=": ")
         return
     try:
-        yield from _examined(database, place, tenant, is_paused, signs_itself)
+        yield from _examined(database, place, settings, tenants)
     except DatabaseError as exc:
         said = str(exc.orig).strip().splitlines()
         yield fails("database", f"{place} can't be used: {said[0] if said else 'no reason given'}", _cure(database))
@@ -62,7 +62,7 @@ def examine_database(
         database.close()
 
 
-def _examined(database: Database, place: str, tenant: str, is_paused: bool, signs_itself: bool) -> Iterator[Finding]:
+def _examined(database: Database, place: str, settings: Settings, tenants: Sequence[str]) -> Iterator[Finding]:
     if (path := database.missing_file()) is not None:
         cure = "go to the right folder, or name the right --config; `scim-bridge db upgrade` makes a new one"
         yield fails("database", f"there is no database at {path}", cure)
@@ -86,12 +86,30 @@ def _examined(database: Database, place: str, tenant: str, is_paused: bool, sign
         yield from examine_disk(Path(database.engine.url.database or ""))
     else:
         yield clock_of("the database", its - ours)
+    yield from _examine_former(database, settings)
+    for tenant in tenants:
+        yield from told_of(tenant, settings, _examine_company(database, tenant, settings.tenants[tenant]))
+
+
+def _examine_former(database: Database, settings: Settings) -> Iterator[Finding]:
+    """Companies that the settings name no more: their Entra is answered 401, and nobody is delivered."""
+    with database.read() as connection:
+        former = [name for name in tenants_with_credentials(connection) if name not in settings.tenants]
+    for name in former:
+        cure = f"set [tenants.{name}.ditio] again, if it is to be served; otherwise revoke what was issued for it"
+        yield hint(
+            "companies", f"{name} has tokens or clients, and the settings do not name it: nobody is let in", cure
+        )
+
+
+def _examine_company(database: Database, tenant: str, own: Settings) -> Iterator[Finding]:
+    signs_itself = own.auth.entra_tenant_id is not None or own.auth.workload_issuer is not None
     with database.read() as connection:
         now = database.now(connection)
         tokens, clients = Tokens(connection, tenant).list(), Clients(connection, tenant).list(now)
         breaker = Breakers(connection, tenant, now).get()
     yield from examine_credentials(tokens, clients, now, signs_itself=signs_itself)
-    if is_paused:
+    if own.delivery.paused:
         yield hint("deliveries", "paused by the setting DELIVERY__PAUSED", PAUSED_BY_SETTING)
     yield from examine_breaker(breaker, now)
 

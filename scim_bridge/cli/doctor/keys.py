@@ -10,7 +10,7 @@ from scim_bridge.web.auth.jwks import FetchFailed, fetched
 def examine_keys(settings: Settings) -> Iterator[Finding]:
     """Nothing where no JWT is let in; else whether each address gives keys."""
     auth = settings.auth
-    for sentence in auth.missing():
+    for sentence in auth.missing(settings.start):
         yield fails("sign-in keys", sentence, "set it, or take the other AUTH__WORKLOAD_ settings away")
     urls = {"AUTH__ENTRA_JWKS_URL": auth.entra_keys() if auth.entra_tenant_id else None}
     urls["AUTH__WORKLOAD_JWKS_URL"] = auth.workload_keys()

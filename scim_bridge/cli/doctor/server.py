@@ -1,7 +1,7 @@
 """The bridge's own side: where Entra reaches it, and settings that are worth a second look."""
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import requests
 
 from scim_bridge.bootstrap import build_rules
+from scim_bridge.cli.doctor.companies import examine_common, told_of
 from scim_bridge.cli.doctor.findings import Finding, fails, hint, ok
 from scim_bridge.errors import SettingsError
 from scim_bridge.settings import Settings
@@ -74,15 +75,22 @@ def is_private(host: str) -> bool:
         return "." not in host or host.endswith((".local", ".internal", ".lan"))
 
 
-def examine_settings(settings: Settings) -> Iterator[Finding]:
-    """What is set, and may not be meant so."""
+def examine_settings(settings: Settings, looked_at: Mapping[str, Settings]) -> Iterator[Finding]:
+    """What is set, and may not be meant so. :param looked_at: The companies to look at."""
+    found = [each for name, own in looked_at.items() for each in told_of(name, settings, _of_company(own))]
+    found += [hint("settings", detail, cure) for detail, cure in _risks_of_server(settings)]
+    found += examine_common(settings)
+    yield from found or [ok("settings", "nothing is set that needs a second look")]
+
+
+def _of_company(settings: Settings) -> Iterator[Finding]:
     try:
         build_rules(settings)
     except SettingsError as error:
         yield fails("settings", str(error), "correct MAPPING__FIELDS; `scim-bridge settings example` explains it")
         return
-    found = [hint("settings", detail, cure) for detail, cure in _risks(settings)]
-    yield from found or [ok("settings", "nothing is set that needs a second look")]
+    for detail, cure in _risks(settings):
+        yield hint("settings", detail, cure)
 
 
 def _risks(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -99,19 +107,21 @@ def _risks(settings: Settings) -> Iterator[tuple[str, str]]:
             yield f"DITIO__OPERATIONS__{name.upper()} is off: whoever needs it is held", cure
     if is_local(urlsplit(ditio.api_url or "").hostname or ""):
         yield "DITIO__API_URL is this machine: a simulated Ditio", "set Ditio's own address, unless this is a trial"
+    yield from _readable(settings, ("ditio", "client_secret"))
+
+
+def _risks_of_server(settings: Settings) -> Iterator[tuple[str, str]]:
     bind = settings.server.bind
     if not is_local(bind.rpartition(":")[0].strip("[]")) or bind.startswith("0.0.0.0"):  # nosec B104 # that is told here
         cure = "let only the proxy that speaks TLS reach it, or bind to 127.0.0.1"
         yield f"SERVER__BIND is {bind}: plain http, for every machine that gets there", cure
-    for setting in _secrets(settings):
-        file = Path(settings.origin(setting))
-        if file.is_file() and file.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
-            cure = f"chmod 600 {file}, or keep the secret in a file of its own, named by a variable with _FILE added"
-            yield f"{dotted(setting)} is in {file}, which everybody on this machine can read", cure
-
-
-def _secrets(settings: Settings) -> Iterator[Setting]:
-    """The settings that hold a secret."""
-    yield ("ditio", "client_secret")
     if shown(settings.database.url) != settings.database.url:
-        yield ("database", "url")
+        yield from _readable(settings, ("database", "url"))
+
+
+def _readable(settings: Settings, secret: Setting) -> Iterator[tuple[str, str]]:
+    """A secret in a file that is everybody's to read."""
+    file = Path(settings.origin(secret))
+    if file.is_file() and file.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+        cure = f"chmod 600 {file}, or keep the secret in a file of its own, named by a variable with _FILE added"
+        yield f"{dotted((*settings.start, *secret))} is in {file}, which everybody on this machine can read", cure

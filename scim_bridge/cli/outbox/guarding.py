@@ -68,7 +68,7 @@ def _decided(options: Options, person: str | None, tenant: str, action: Action, 
                 count = decide(connection, tenant, person_id, now)
                 if count:
                     note(options, connection, tenant, Deed(action, "outbox", person_id=person_id), now=now)
-                is_paused = options.settings.delivery.paused or Breakers(connection, tenant, now).get().is_paused
+                is_paused = options.of(tenant).delivery.paused or Breakers(connection, tenant, now).get().is_paused
                 if is_paused:
                     Pauses(connection, tenant, now).hold_due()
                 return count, is_paused

@@ -49,7 +49,7 @@ def status(options: Options, tenant: str, format: Format) -> None:
     """
     with options.database() as database, database.read() as connection:
         now = database.now(connection)
-        is_paused = options.settings.delivery.paused or Breakers(connection, tenant, now).get().is_paused
+        is_paused = options.of(tenant).delivery.paused or Breakers(connection, tenant, now).get().is_paused
         found = Outbox(connection, tenant, now).status()
     if is_paused:  # Whoever is due and not yet held waits for the same.
         found = replace(found, due=0, held=found.held + found.due, oldest_seconds=None)
@@ -72,14 +72,14 @@ def list_command(options: Options, tenant: str, format: Format) -> None:
       scim-bridge outbox list
       scim-bridge outbox list --format json
     """
-    rules = build_rules(options.settings)
+    rules = build_rules(options.of(tenant))
     with options.database() as database, database.read() as connection:
         now = database.now(connection)
         found = Outbox(connection, tenant, now).waiting()
         breaker = Breakers(connection, tenant, now).get()
     today = now.astimezone(rules.zone).date()
     rows = [{**_row(each, rules, today), "detail": _detail(each, breaker, now)} for each in found]
-    if options.settings.delivery.paused or breaker.is_paused:
+    if options.of(tenant).delivery.paused or breaker.is_paused:
         rows = [{**row, **HELD_BY_PAUSE} if row["state"] == State.due else row for row in rows]
     if format == "json":
         print_json(rows)

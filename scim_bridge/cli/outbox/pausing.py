@@ -42,7 +42,7 @@ def resume(options: Options, tenant: str) -> None:
     Examples:
       scim-bridge outbox resume
     """
-    settings = options.settings
+    settings = options.of(tenant)
     if settings.delivery.paused:
         raise BridgeError(
             f"the setting DELIVERY__PAUSED ({settings.origin(('delivery', 'paused'))}) pauses deliveries: "

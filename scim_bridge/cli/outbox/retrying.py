@@ -35,7 +35,7 @@ def retry(options: Options, person: str | None, tenant: str) -> None:
         breakers.close_by_operator()
         retried = Outbox(connection, tenant, now).retry(person_id)
         note(options, connection, tenant, Deed(Action.retried, "outbox", person_id=person_id), now=now)
-        is_paused = options.settings.delivery.paused or breakers.get().is_paused
+        is_paused = options.of(tenant).delivery.paused or breakers.get().is_paused
         if is_paused:
             Pauses(connection, tenant, now).hold_due()
     click.echo(f"{retried} wait for `outbox resume`: deliveries are paused" if is_paused else f"{retried} made due")

@@ -10,7 +10,7 @@ from scim_bridge import logs
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.auditing import operator
 from scim_bridge.cli.context import Options
-from scim_bridge.cli.output import Format, format_option, print_rows, tenant_option
+from scim_bridge.cli.output import Format, format_option, known_tenant, print_rows, tenant_option
 from scim_bridge.cli.reconcile.output import Printed, ReportFormat, is_coloured
 from scim_bridge.cli.reconcile.progress import bars
 from scim_bridge.delivery.reconcile import STOPPED, Report, Request
@@ -108,9 +108,10 @@ def reconcile(
     request = Request(apply, plan_id, force, Kind(only) if only else None, person, author)
     request.check()
     options: Options = ctx.obj
+    known_tenant(options.settings, tenant)
     logs.configure("error", options.settings.log.format)
     with options.database() as database:
-        reconciliation = build(options.settings, database=database).reconciliations[tenant]
+        reconciliation = build(options.of(tenant), database=database).reconciliations[tenant]
         with bars() as progress:
             report = reconciliation.run(request, progress)
         printed = Printed(reconciliation, report, tenant)

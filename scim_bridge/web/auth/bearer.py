@@ -16,7 +16,7 @@ from scim_bridge.storage.tokens import Token, Tokens, use_is_stale
 from scim_bridge.web.auth.endings import Endings
 from scim_bridge.web.auth.jwks import KeysUnavailable
 from scim_bridge.web.auth.refusals import LONGEST_NAME, Doorkeeper, Refused
-from scim_bridge.web.auth.signed import Signed, Unacceptable, looks_signed
+from scim_bridge.web.auth.signed import Signed, Unacceptable, looks_signed, refuse
 from scim_bridge.web.scim.problems import ServiceUnavailable, TooManyRequests
 
 log = get_logger(__name__)
@@ -40,13 +40,13 @@ Caller = Token | AccessToken | EntraItself
 class Bearer:
     """Examines credentials. One that is wrong, expired, revoked or another company's is 401 (rule A3).
 
-    :param entra: What a JWT of Entra's own has to be, for each company where one is let in.
+    :param entra: The companies that are served, and what a JWT of Entra's own has to be; None where none is let in.
     :param workloads: What stands for the workload in access tokens, for each company that has one.
     """
 
     database: Database
     doorkeeper: Doorkeeper
-    entra: Mapping[str, Signed]
+    entra: Mapping[str, Signed | None]
     workloads: Mapping[str, str]
     endings: Endings = field(default_factory=Endings)
 
@@ -60,7 +60,9 @@ class Bearer:
         try:
             return self._examined(_secret_of(request, tenant), tenant)
         except Refused as refused:
-            wait = self.doorkeeper.refuses(request, tenant, refused.reason, **refused.about)
+            # Only the log tells whether there is such a company.
+            reason = refused.reason if tenant in self.entra else "unknown-tenant"
+            wait = self.doorkeeper.refuses(request, tenant, reason, **refused.about)
             if wait is not None:
                 raise TooManyRequests(wait) from refused
             raise
@@ -85,6 +87,9 @@ class Bearer:
         if found is None:
             # Keys may have to be fetched: no transaction is open meanwhile.
             return self._signed(secret, tenant, now)
+        if tenant not in self.entra:
+            # It is right for a company that was served once.
+            raise _useless("unknown-tenant")
         if isinstance(found, Token):
             self.endings.tell("auth.token_ends", found.id, found.expires_at, tenant=tenant, now=now)
             if use_is_stale(found, now):
@@ -92,20 +97,17 @@ class Bearer:
         return found
 
     def _signed(self, text: str, tenant: str, now: datetime) -> EntraItself:
-        if tenant not in self.entra:
-            raise Refused(
-                "entra-not-configured",
-                "A JWT of Entra's own was sent, as Entra does while Secret Token is empty: set AUTH__ENTRA_TENANT_ID, "
-                "or paste a token from `scim-bridge token issue`",
-                "JWTs are not accepted here",
-            )
+        entra = self.entra.get(tenant)
+        reason = "jwt-{}" if entra is not None else "entra-not-configured"
         try:
-            claims = self.entra[tenant].examine(text, now=now)
+            if entra is None:
+                refuse(text)
+            claims = entra.examine(text, now=now)
         except Unacceptable as wrong:
             raise Refused(
-                f"jwt-{wrong.reason}",
-                f"The JWT of Entra's own is refused: {wrong}. Compare it with AUTH__ENTRA_TENANT_ID, or paste a token "
-                "from `scim-bridge token issue` as Secret Token in Entra",
+                reason.format(wrong.reason),
+                f"The JWT of Entra's own, which Entra sends while Secret Token is empty, is refused: {wrong}. See that "
+                "AUTH__ENTRA_TENANT_ID is set and right, or paste a token from `scim-bridge token issue` there",
                 f"the JWT is refused: {wrong}",
             ) from wrong
         return EntraItself(tenant, _subject(claims))
@@ -152,5 +154,9 @@ def _wrong_token(connection: Connection, tenant: str, secret: str, now: datetime
         reason, about = ("mutilated" if is_mutilated(secret) else "unknown-token"), {}
     else:
         reason, about = ("revoked" if known.revoked_at is not None else "expired"), {"token_id": known.id}
+    return _useless(reason, **about)
+
+
+def _useless(reason: str, **about: str) -> Refused:
     told = "the token has expired" if reason == "expired" else "the token is wrong or revoked"
     return Refused(reason, f"The bearer token is wrong, expired or revoked: {PASTE}", told, **about)

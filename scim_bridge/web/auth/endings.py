@@ -19,16 +19,17 @@ class Endings:
     """What this process has told, by the ids of tokens and clients, which are few."""
 
     def __init__(self) -> None:
-        self._told: dict[str, datetime] = {}
+        self._told: dict[tuple[str, str], datetime] = {}
 
     def tell(self, event: str, credential_id: str, expires_at: datetime | None, *, tenant: str, now: datetime) -> None:
         """Tell that a credential, which has just been used, will end."""
         if expires_at is None or expires_at - now > WARNED_AHEAD:
             return
-        told = self._told.get(credential_id)
+        key = (tenant, credential_id)
+        told = self._told.get(key)
         if told is not None and now - told < WARNED_EVERY:
             return
-        self._told[credential_id] = now
+        self._told[key] = now
         left = expires_at - now
         write = log.error if left <= URGENT_AHEAD else log.warning
         write(event, id=credential_id, tenant=tenant, days=left.days)

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from scim_bridge.bootstrap import DEFAULT_TENANT, Parts
+from scim_bridge.bootstrap import Parts
 from scim_bridge.web.address import Addresses
 from scim_bridge.web.auth.bearer import Bearer
+from scim_bridge.web.auth.jwks import KeysByUrl
 from scim_bridge.web.auth.noted import NotedRefusals
 from scim_bridge.web.auth.oauth import TokenEndpoint
 from scim_bridge.web.auth.refusals import Doorkeeper
@@ -26,15 +27,21 @@ class Entrance:
         addresses = Addresses.behind(parts.settings.server.trusted_proxies)
         noted = NotedRefusals(parts.database, parts.tenants, parts.monotonic)
         doorkeeper = Doorkeeper(Failures(auth.max_failures_per_minute, parts.monotonic), addresses.of, noted)
-        entra, workload = entra_of(auth, parts.monotonic), workload_of(auth, parts.monotonic)
+        fetching = KeysByUrl(auth.jwks_min_refetch_seconds, parts.monotonic)
+        ways = {name: own.auth for name, own in parts.settings.tenants.items()}
+        entra = {name: entra_of(own, fetching.at) for name, own in ways.items()}
+        workloads = {name: found for name, own in ways.items() if (found := workload_of(own, fetching.at)) is not None}
         return cls(
             bearer=Bearer(
                 parts.database,
                 doorkeeper,
-                entra={DEFAULT_TENANT: entra} if entra is not None else {},
-                workloads={DEFAULT_TENANT: workload.id} if workload is not None else {},
+                entra=entra,
+                workloads={name: workload.id for name, workload in workloads.items()},
             ),
             token_endpoint=TokenEndpoint(
-                parts.database, DEFAULT_TENANT, doorkeeper, workload, auth.token_lifetime_seconds
+                parts.database,
+                doorkeeper,
+                workloads=workloads,
+                lifetime_seconds={name: own.token_lifetime_seconds for name, own in ways.items()},
             ),
         )

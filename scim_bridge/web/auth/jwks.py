@@ -142,3 +142,18 @@ class Keys:
                 log.info("auth.keys_fetched", url=self._url, keys=len(self._keys))
         finally:
             self._lock.release()
+
+
+class KeysByUrl:
+    """The keys of all issuers: companies whose keys are at the same address share what was fetched there."""
+
+    def __init__(self, min_refetch_seconds: float, monotonic: Callable[[], float]) -> None:
+        self._min_refetch_seconds = min_refetch_seconds
+        self._monotonic = monotonic
+        self._keys: dict[str, Keys] = {}
+
+    def at(self, url: str) -> Keys:
+        """The keys at an address; nothing is fetched before one of them is asked for."""
+        if url not in self._keys:
+            self._keys[url] = Keys(url, min_refetch_seconds=self._min_refetch_seconds, monotonic=self._monotonic)
+        return self._keys[url]

@@ -7,7 +7,7 @@ grant type or a Basic credential that is not ASCII.
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl, unquote_plus
@@ -17,14 +17,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.access_tokens import AccessTokens
-from scim_bridge.storage.clients import Clients
+from scim_bridge.storage.clients import Clients, secret_of_client
 from scim_bridge.storage.credentials import ACCESS_TOKEN, is_mutilated, new_secret
 from scim_bridge.storage.database import Database, is_out_of_reach
 from scim_bridge.web.auth.endings import Endings
 from scim_bridge.web.auth.jwks import KeysUnavailable
 from scim_bridge.web.auth.refusals import Doorkeeper
 from scim_bridge.web.auth.signed import Unacceptable
-from scim_bridge.web.auth.workload import Workload
+from scim_bridge.web.auth.workload import Workload, company_of
 
 log = get_logger(__name__)
 
@@ -45,23 +45,35 @@ class Wrong(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class _Granted:
+    """An access token, and the company whose endpoints it opens."""
+
+    tenant: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
 class TokenEndpoint:
-    """Gives out access tokens of one company."""
+    """Gives out access tokens, each for the company whose client or workload presents itself."""
 
     database: Database
-    tenant: str
     doorkeeper: Doorkeeper
-    workload: Workload | None
-    lifetime_seconds: int
+    workloads: Mapping[str, Workload]
+    """Of each company that has one."""
+
+    lifetime_seconds: Mapping[str, int]
+    """Of each company that is served."""
+
     endings: Endings = field(default_factory=Endings)
 
     def answer(self, request: Request) -> Response:
         """An access token, or why there is none."""
         try:
+            granted = self._granted(request, _form(request))
             response = jsonify(
-                access_token=self._granted(request, _form(request)),
+                access_token=granted.secret,
                 token_type="Bearer",  # nosec B106 # its kind
-                expires_in=self.lifetime_seconds,
+                expires_in=self.lifetime_seconds[granted.tenant],
             )
         except Wrong as wrong:
             response = self._refusal(request, wrong)
@@ -76,7 +88,7 @@ class TokenEndpoint:
         response.headers["Pragma"] = "no-cache"
         return response
 
-    def _granted(self, request: Request, form: dict[str, str]) -> str:
+    def _granted(self, request: Request, form: dict[str, str]) -> _Granted:
         grant = form.get("grant_type")
         if grant is None:
             raise Wrong("invalid_request", "grant_type is missing: send client_credentials")
@@ -86,8 +98,8 @@ class TokenEndpoint:
             return self._to_workload(form)
         return self._to_client(*_client_of(request, form))
 
-    def _to_workload(self, form: dict[str, str]) -> str:
-        if self.workload is None:
+    def _to_workload(self, form: dict[str, str]) -> _Granted:
+        if not self.workloads:
             raise _stranger("workload-not-configured", "assertions are not accepted here: set AUTH__WORKLOAD_ISSUER")
         if form.get("client_assertion_type") != ASSERTION:
             raise _stranger("assertion-type", f"client_assertion_type has to be {ASSERTION}")
@@ -95,12 +107,12 @@ class TokenEndpoint:
             now = self.database.now(connection)
         try:
             # Keys may have to be fetched: no transaction is open meanwhile.
-            self.workload.assertion.examine(form.get("client_assertion", ""), now=now)
+            tenant = company_of(self.workloads, form.get("client_assertion", ""), now=now)
         except Unacceptable as wrong:
             raise _stranger(f"assertion-{wrong.reason}", f"the assertion is refused: {wrong}") from wrong
-        return self._issued(lambda _clients, _now: None, self.workload.id)
+        return self._issued(tenant, lambda _clients, _now: None, self.workloads[tenant].id)
 
-    def _to_client(self, client_id: str, secret: str) -> str:
+    def _to_client(self, client_id: str, secret: str) -> _Granted:
         wrong = _stranger(
             "client-secret-mutilated" if is_mutilated(secret) else "client",
             "client_id or client_secret is wrong, expired or revoked",
@@ -110,7 +122,7 @@ class TokenEndpoint:
         with self.database.read() as connection:
             # Looked at first: a stranger's guesses never wait for the lock of a writer.
             now = self.database.now(connection)
-            found = Clients(connection, self.tenant).with_secret(client_id, secret, now=now)
+            found = secret_of_client(connection, self.lifetime_seconds, client_id, secret, now=now)
         if found is None:
             raise wrong
 
@@ -118,23 +130,25 @@ class TokenEndpoint:
             if not clients.signs_in(client_id, secret, now=now):
                 raise wrong
 
-        issued = self._issued(examine, client_id)
-        self.endings.tell("auth.client_secret_ends", client_id, found.expires_at, tenant=self.tenant, now=now)
+        issued = self._issued(found.tenant, examine, client_id)
+        self.endings.tell("auth.client_secret_ends", client_id, found.expires_at, tenant=found.tenant, now=now)
         return issued
 
-    def _issued(self, examine: Callable[[Clients, datetime], None], client_id: str) -> str:
+    def _issued(self, tenant: str, examine: Callable[[Clients, datetime], None], client_id: str) -> _Granted:
         secret = new_secret(ACCESS_TOKEN)
         with self.database.write() as connection:
             now = self.database.now(connection)
-            examine(Clients(connection, self.tenant), now)
-            AccessTokens(connection, self.tenant, None).add(
-                client_id, secret, now=now, expires_at=now + timedelta(seconds=self.lifetime_seconds)
+            examine(Clients(connection, tenant), now)
+            AccessTokens(connection, tenant, None).add(
+                client_id, secret, now=now, expires_at=now + timedelta(seconds=self.lifetime_seconds[tenant])
             )
-        log.info("oauth.token_issued", tenant=self.tenant, client=client_id)
-        return secret
+        log.info("oauth.token_issued", tenant=tenant, client=client_id)
+        return _Granted(tenant, secret)
 
     def _refusal(self, request: Request, wrong: Wrong) -> Response:
-        wait = self.doorkeeper.refuses(request, self.tenant, wrong.reason) if wrong.reason else None
+        # Of several companies nobody can tell whose it was to be.
+        tenant = next(iter(self.lifetime_seconds)) if len(self.lifetime_seconds) == 1 else ""
+        wait = self.doorkeeper.refuses(request, tenant, wrong.reason) if wrong.reason else None
         if wait is not None:
             response = jsonify(error=wrong.error, error_description="too many failures from this address: wait")
             response.status_code = 429

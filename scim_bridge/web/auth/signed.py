@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeGuard
+from typing import NoReturn, TypeGuard
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -23,12 +23,35 @@ LEEWAY_SECONDS = 60.0
 """How far two clocks may be apart."""
 
 
+REASONS = (
+    "malformed",
+    "algorithm",
+    "issuer",
+    "audience",
+    "tid",
+    "subject",
+    "no-expiry",
+    "expired",
+    "not-yet",
+    "no-key-id",
+    "unknown-key",
+    "signature",
+    "ambiguous",
+)
+"""What may be wrong, in the order in which it is looked at."""
+
+
 class Unacceptable(Exception):
-    """The JWT is wrong. :param reason: A constant for the log; the text is for people, and quotes nothing of it."""
+    """The JWT is wrong.
+
+    :param reason: One of `REASONS`, for the log; the text is for people, and quotes nothing of the JWT.
+    """
 
     def __init__(self, reason: str, words: str) -> None:
         super().__init__(words)
         self.reason = reason
+        self.rank = REASONS.index(reason)
+        """How far it came: of several refusals the highest tells most."""
 
 
 def looks_signed(secret: str) -> bool:
@@ -57,8 +80,6 @@ class Signed:
         :raises KeysUnavailable: nobody can tell, because the issuer's keys can't be had.
         """
         header, claims = _opened(text)
-        if header.get("alg") not in ALGORITHMS:
-            raise Unacceptable("algorithm", "its algorithm is not one of RS256, RS384 and RS512")
         self._check(claims, now.timestamp())
         kid = header.get("kid")
         if not isinstance(kid, str):
@@ -74,7 +95,7 @@ class Signed:
 
     def _check(self, claims: Mapping[str, object], now: float) -> None:
         if claims.get("iss") != self.issuer:
-            raise Unacceptable("issuer", "its issuer is not the configured one")
+            raise _of_nobody()
         audience = claims.get("aud")
         named = audience if isinstance(audience, list) else [audience]
         if not any(each in self.audiences for each in named if isinstance(each, str)):
@@ -95,6 +116,21 @@ class Signed:
             raise Unacceptable("not-yet", "it does not count yet: compare the clocks")
 
 
+def refuse(text: str) -> NoReturn:
+    """Refuse a JWT where none is let in, after the same work and in the same words as one of an unknown issuer.
+
+    So whoever has no credential does not learn where JWTs are let in, nor whether there is such a company.
+
+    :raises Unacceptable: always.
+    """
+    _opened(text)
+    raise _of_nobody()
+
+
+def _of_nobody() -> Unacceptable:
+    return Unacceptable("issuer", "its issuer is not the configured one")
+
+
 def _opened(text: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
     try:
         opened = extract_compact(text.encode())
@@ -103,6 +139,8 @@ def _opened(text: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
         raise Unacceptable("malformed", "it is no whole JWT") from error
     if not isinstance(header, dict) or not isinstance(claims, dict):
         raise Unacceptable("malformed", "it is no whole JWT")
+    if header.get("alg") not in ALGORITHMS:
+        raise Unacceptable("algorithm", "its algorithm is not one of RS256, RS384 and RS512")
     return header, claims
 
 

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from scim_bridge.settings import Auth
 from scim_bridge.web.auth.jwks import Keys
-from scim_bridge.web.auth.signed import Signed
+from scim_bridge.web.auth.signed import Signed, Unacceptable
 
 PREFIX = "workload:"
 """How the ids of workloads begin; no client's id does."""
@@ -15,7 +16,7 @@ PREFIX = "workload:"
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """The one workload that the settings let in.
+    """The one workload that a company's settings let in.
 
     An assertion may be presented again until it expires: Entra sends no `jti`, and repeats a request whose answer
     was lost.
@@ -26,22 +27,47 @@ class Workload:
     """Stands for it in the access tokens that it is given: other settings, another id."""
 
 
-def workload_of(auth: Auth, monotonic: Callable[[], float]) -> Workload | None:
-    """The workload of the settings; None where there is none."""
+def workload_of(auth: Auth, keys_at: Callable[[str], Keys]) -> Workload | None:
+    """The workload of a company's settings; None where there is none.
+
+    :param keys_at: The keys at an address.
+    """
     url = auth.workload_keys()
     if auth.workload_issuer is None or auth.workload_subject is None or auth.workload_audience is None or url is None:
         return None
-    keys = Keys(url, min_refetch_seconds=auth.jwks_min_refetch_seconds, monotonic=monotonic)
     who = json.dumps([auth.workload_issuer, auth.workload_subject, auth.workload_audience])
     return Workload(
-        assertion=Signed(keys, auth.workload_issuer, (auth.workload_audience,), subject=auth.workload_subject),
+        assertion=Signed(keys_at(url), auth.workload_issuer, (auth.workload_audience,), subject=auth.workload_subject),
         id=PREFIX + hashlib.sha256(who.encode()).hexdigest()[:16],
     )
 
 
-def entra_of(auth: Auth, monotonic: Callable[[], float]) -> Signed | None:
-    """What a JWT of Entra's own has to be; None where none is let in."""
+def entra_of(auth: Auth, keys_at: Callable[[str], Keys]) -> Signed | None:
+    """What a JWT of Entra's own has to be for a company; None where none is let in."""
     if auth.entra_tenant_id is None:
         return None
-    keys = Keys(auth.entra_keys(), min_refetch_seconds=auth.jwks_min_refetch_seconds, monotonic=monotonic)
+    keys = keys_at(auth.entra_keys())
     return Signed(keys, auth.entra_issued_by(), auth.entra_audiences, tenant_id=auth.entra_tenant_id)
+
+
+def company_of(workloads: Mapping[str, Workload], text: str, *, now: datetime) -> str:
+    """Whose workload an assertion is about: the one company whose settings name its issuer, subject and audience.
+
+    :param workloads: Those of the companies that have one, at least one.
+    :raises Unacceptable: nobody's, or more than one's: an assertion may be meant for several audiences.
+    :raises KeysUnavailable: nobody can tell, because the issuer's keys can't be had.
+    """
+    found: list[str] = []
+    refusals: list[Unacceptable] = []
+    for name, workload in workloads.items():
+        try:
+            workload.assertion.examine(text, now=now)
+        except Unacceptable as wrong:
+            refusals.append(wrong)
+        else:
+            found.append(name)
+    if len(found) > 1:
+        raise Unacceptable("ambiguous", "it is meant for more than one company: ask for one audience")
+    if not found:
+        raise max(refusals, key=lambda wrong: wrong.rank)
+    return found[0]

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import flask
-from scim2_models import InvalidSyntaxException, ScimProvider
+from scim2_models import InvalidSyntaxException
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 
 from scim_bridge.domain.audit import Author
-from scim_bridge.logs import get_logger
+from scim_bridge.logs import bound
+from scim_bridge.settings import DEFAULT_TENANT
+from scim_bridge.settings.tenants import MOST_LETTERS
 from scim_bridge.storage.database import repeated
 from scim_bridge.storage.secrets import CURSORS
 from scim_bridge.web.scim.bodies import refuse_unstorable_text
@@ -27,9 +29,6 @@ from scim_bridge.web.scim.world import ScimWorld
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-log = get_logger(__name__)
-
-DEFAULT_TENANT = "default"
 BULK = "Bulk"
 """The path of bulk requests (RFC 7644 §3.7)."""
 
@@ -62,6 +61,12 @@ def scim_blueprint(world: ScimWorld) -> flask.Blueprint:
 
 
 def _answer(world: ScimWorld, request: flask.Request, tenant: str, prefix: str, path: str) -> flask.Response:
+    # Whoever has no credential may call himself anything.
+    with bound(tenant=tenant[:MOST_LETTERS]):
+        return _response(_answered(world, request, tenant, prefix, path))
+
+
+def _answered(world: ScimWorld, request: flask.Request, tenant: str, prefix: str, path: str) -> ScimResponse:
     request_id = world.request_id()
     try:
         # First of all: whoever has no credential learns nothing, not even whether there is such a tenant.
@@ -72,23 +77,22 @@ def _answer(world: ScimWorld, request: flask.Request, tenant: str, prefix: str, 
             path=_readable(path, "the path"),
             query=_query(request),
             headers=list(request.headers.items()),
-            body=_body(request, world.max_body_bytes),
+            body=_body(request, world.offer(tenant).max_body_bytes),
             subject=subject,
         )
         # Who gave way to another transaction has changed nothing, and starts over with parts of his own.
-        answer = repeated(lambda: _handler(world, tenant, request_id, asked).handle(asked))
+        return repeated(lambda: _handler(world, tenant, request_id, asked).handle(asked))
     except Exception as exc:
-        answer = answer_of(exc, world.provider, request_id=request_id)
-    return _response(answer)
+        return answer_of(exc, world.provider, request_id=request_id)
 
 
 def _handler(world: ScimWorld, tenant: str, request_id: str, asked: ScimRequest) -> BridgeHandler:
     """The handler of one request: cheap to make, and nothing ambient is needed."""
-    provider: ScimProvider = world.provider
+    offer = world.offer(tenant)
     storage = BridgeStorage(
         world.database,
         tenant,
-        provider,
+        offer.provider,
         # A bulk request only queues: its people would spend the one budget that the request has (rule A4).
         world.intake(tenant, request_id, queues_only=asked.path.strip("/") == BULK),
         lambda ticket: world.deliver(tenant, ticket),
@@ -96,10 +100,10 @@ def _handler(world: ScimWorld, tenant: str, request_id: str, asked: ScimRequest)
         writes=_writes(asked.method, asked.path),
     )
     service = BridgeService(
-        provider,
-        patch_status=world.patch_status,
-        max_filter_length=world.max_filter_length,
-        max_patch_operations=world.max_patch_operations,
+        offer.provider,
+        patch_status=offer.patch_status,
+        max_filter_length=offer.max_filter_length,
+        max_patch_operations=offer.max_patch_operations,
         views=storage.delivery_views,
         whole=storage.whole,
         tolerated=storage.tolerate,

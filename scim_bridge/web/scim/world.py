@@ -23,21 +23,33 @@ class MakesIntake(Protocol):
         """The intake of a tenant's request. :param queues_only: Nobody is delivered while it waits (rule A4)."""
 
 
-@dataclass(frozen=True)
-class ScimWorld:
-    """The parts behind the SCIM endpoints of all tenants."""
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a company is offered: resource types, and bounds of its requests."""
 
-    database: Database
     provider: ScimProvider
-    server_base_url: str
-    """The public address of this server, without a path of ours: all absolute URLs start with it (rule A6)."""
-
     patch_status: int
     """What a PATCH is answered with: 200 and the resource, or 204."""
 
     max_body_bytes: int
     max_filter_length: int
     max_patch_operations: int
+
+
+@dataclass(frozen=True)
+class ScimWorld:
+    """The parts behind the SCIM endpoints of all tenants."""
+
+    database: Database
+    provider: ScimProvider
+    """Answers errors, also those of whoever is of no tenant."""
+
+    offer: Callable[[str], Offer]
+    """Of a tenant that is served."""
+
+    server_base_url: str
+    """The public address of this server, without a path of ours: all absolute URLs start with it (rule A6)."""
+
     authenticate: Callable[[flask.Request, str], Actor]
     """Who calls, for a tenant, as the audit trail names him.
 
