@@ -102,6 +102,14 @@ class Intake:
         people.set_user(record.person.id, None, external_id=None, now=now)
         return self._due(connection, record.person.id, now, "user-deleted")
 
+    def certificate_said(self, connection: Connection, person_id: PersonId, what: str) -> Ticket | None:
+        """A certificate changed: it is delivered with its person, once he is at work and has an employee (rule K2)."""
+        record = People(connection, self.tenant.name).get(person_id, lock=True)
+        now, today = self._moment(connection)
+        if record is None or record.person.employee_number is None or not record.person.days.wants_employment(today):
+            return None
+        return self._due(connection, person_id, now, what)
+
     def _said(
         self, connection: Connection, record: Record, document: JsonObject, now: datetime, today: date, what: str
     ) -> Ticket:

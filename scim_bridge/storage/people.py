@@ -13,6 +13,7 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.employment import Days
 from scim_bridge.domain.person import Acknowledged, ClaimKind, Creating, HandsOff, Person, PersonId
 from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.certificates import Ledger
 from scim_bridge.storage.keys import user_name_key
 from scim_bridge.storage.permissions import Permissions
 from scim_bridge.storage.tables import claim_waiters, claims, people, resources
@@ -132,6 +133,7 @@ class People:
         """Join a person to an employee; an employee is linked to one person at most (a unique index)."""
         self._update(person_id, {"employee_number": number, "linked_at": now, "creating": None, "renumbering": None})
         Permissions(self._connection, self._tenant).consume(number)
+        Ledger(self._connection, self._tenant).renumber(person_id, number)
 
     def part(self, person_id: PersonId) -> None:
         """Take the link away for a moment, so that another may have it: the caller gives a new one at once."""

@@ -16,6 +16,8 @@ from scim_bridge.storage.access_tables import client_secrets as client_secrets
 from scim_bridge.storage.access_tables import clients as clients
 from scim_bridge.storage.access_tables import secrets as secrets
 from scim_bridge.storage.access_tables import tokens as tokens
+from scim_bridge.storage.certificate_tables import certificate_entries as certificate_entries
+from scim_bridge.storage.certificate_tables import certificate_ledger as certificate_ledger
 from scim_bridge.storage.metadata import metadata as metadata
 from scim_bridge.storage.reconcile_tables import plan_items as plan_items
 from scim_bridge.storage.reconcile_tables import plan_outcomes as plan_outcomes

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, literal, select
 
+from scim_bridge.domain.certificate import Certificate, EntryId, Holder, Source, type_of
+from scim_bridge.domain.certificate import Entry as CertificateEntry
 from scim_bridge.domain.documents import UserId
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee
@@ -15,6 +17,7 @@ from scim_bridge.domain.person import Claim, ClaimKind, Creating, HandsOff, Pers
 from scim_bridge.storage.access_tokens import AccessTokens
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.certificates import Ledger
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.clients import Clients
 from scim_bridge.storage.database import Database
@@ -43,6 +46,8 @@ NAME = "kari@contractor.example"
 HERS = Claim(ClaimKind.phone, PHONE)
 HER_NUMBER = Claim(ClaimKind.employee_number, NUMBER)
 TODAY = date(2026, 3, 2)
+CRANE = type_of("Kranførerbevis")
+HERS_IN_THE_LEDGER, SEVENS = Holder.of_person(KARI), Holder.of_number(EmployeeNumber("7"))
 HOUR = timedelta(hours=1)
 
 
@@ -99,7 +104,17 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
         Snapshot(connection, tenant, "run").add([Seen(found, None, "phone", "digest")])
         Schedules(connection, tenant, now).take("reconcile", "us", every_seconds=60, alive_seconds=30)
         Resources(connection, tenant).add(a_resource(now))
+        book = Ledger(connection, tenant)
+        for holder in (HERS_IN_THE_LEDGER, SEVENS):
+            book.open(holder, CRANE)
+            book.store(an_entry(holder, now))
+            book.crown(holder, CRANE, an_entry(holder, now).id)
     Secrets(database).of(tenant, "cursors")
+
+
+def an_entry(holder: Holder, now: Any, notes: str | None = None) -> CertificateEntry:
+    certificate = Certificate(CRANE, TODAY, notes=notes)
+    return CertificateEntry(EntryId(holder.value), holder, Source.slot, certificate, True, NUMBER, 1, now, now)
 
 
 def a_resource(now: Any, title: str = "Maskinfører") -> StoredResource:
@@ -176,6 +191,16 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "quirk": lambda c, now: Quirks(c, OURS).count({("unknown-attribute", "x")}, now=now),
     "replace": lambda c, now: Resources(c, OURS).replace(a_resource(now, "Formann")),
     "delete": lambda c, _: Resources(c, OURS).delete("User", "user-kari"),
+    "an entry": lambda c, now: Ledger(c, OURS).store(an_entry(SEVENS, now, "G4")),
+    "a line": lambda c, _: Ledger(c, OURS).open(SEVENS, type_of("Byggekort")),
+    "no entry": lambda c, _: Ledger(c, OURS).remove(an_entry(SEVENS, TODAY).id),
+    "no winner": lambda c, _: Ledger(c, OURS).crown(SEVENS, CRANE, None),
+    "a closed line": lambda c, _: (
+        Ledger(c, OURS).remove(an_entry(SEVENS, TODAY).id),
+        Ledger(c, OURS).close(SEVENS, CRANE),
+    ),
+    "another number": lambda c, _: Ledger(c, OURS).renumber(KARI, EmployeeNumber("8")),
+    "an heir": lambda c, _: Ledger(c, OURS).inherit(Ledger(c, OURS).lines(SEVENS)[0], HERS_IN_THE_LEDGER),
     "history": lambda c, now: History(c, OURS, now).add(KARI, Entry("delivery", "delivered")),
 }
 
@@ -243,6 +268,12 @@ def test_nobody_sees_what_is_only_the_others(database: Database, clock: Clock):
         assert Resources(c, OURS).delivery_views(["user-kari"]) == {}
         excerpt = excerpt_of(c, OURS, user_id="user-kari", user_name=NAME, wanted=[HERS, HER_NUMBER])
         assert excerpt.user_id is None
+        assert Ledger(c, OURS).holder_of(NUMBER) == Holder.of_number(NUMBER)
+        assert Ledger(c, OURS).lines(HERS_IN_THE_LEDGER) == []
+        assert Ledger(c, OURS).lines_of([(SEVENS, CRANE)]) == []
+        assert Ledger(c, OURS).entry(EntryId(KARI)) is None
+        assert Ledger(c, OURS).slots_of(KARI) == []
+        assert Ledger(c, OURS).rival(NUMBER, CRANE) is None
         assert not any(excerpt.rows.values())
 
 

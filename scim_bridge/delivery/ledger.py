@@ -1,0 +1,150 @@
+"""What a source says is entered in the ledger, taken out, and given to whom it belongs (rule K1)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from scim_bridge.domain.certificate import (
+    Certificate,
+    Entry,
+    EntryId,
+    Holder,
+    Line,
+    Source,
+    beats,
+    winner_of,
+)
+from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.person import PersonId
+from scim_bridge.storage.certificates import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """What a source says is in the ledger."""
+
+    entry: Entry
+    beaten_by: Entry | None = None
+    """Whose word counts instead; None where this one does."""
+
+    is_owed: bool = False
+    """Whether Ditio is to have something else than before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Another source's word counts: nothing was stored, and the loser is to be told."""
+
+    winner: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """The ledger as one write sees it."""
+
+    connection: Connection
+    tenant: str
+    now: datetime
+    new_id: Callable[[], str]
+
+    def enter(
+        self,
+        holder: Holder,
+        source: Source,
+        certificate: Certificate,
+        number: EmployeeNumber | None,
+        *,
+        former: Entry | None = None,
+        stores_losers: bool = False,
+    ) -> Entered | Lost:
+        """Enter what a source says. A source may always correct what it said itself.
+
+        :param former: What this is a correction of, that stood on another line and is taken out: its id stays.
+        :param stores_losers: Whether a first word that loses is kept: a slot's, whose document stays.
+        """
+        line = self._ledger.open(holder, certificate.type)
+        own = next((entry for entry in line.entries if entry.source is source), None)
+        if own is None and not stores_losers and (winner := self._stronger(line, certificate)) is not None:
+            self._ledger.close(holder, certificate.type)
+            return Lost(winner)
+        if own is not None and own.certificate == certificate and own.employee_number == number:
+            return Entered(own, None if own.wins else line.winner)
+        entry = Entry(
+            id=own.id if own else former.id if former else EntryId(self.new_id()),
+            holder=holder,
+            source=source,
+            certificate=certificate,
+            wins=own is not None and own.wins,
+            employee_number=number,
+            version=1 + max((each.version for each in (own, former) if each is not None), default=0),
+            created_at=own.created_at if own else former.created_at if former else self.now,
+            last_modified_at=self.now,
+        )
+        self._ledger.store(entry)
+        winner = self._crown(line, (*(each for each in line.entries if each is not own), entry))
+        is_owed = line.winner is None or winner is None or winner.certificate != line.winner.certificate
+        if winner is None or winner.id == entry.id:
+            return Entered(replace(entry, wins=True), None, is_owed)
+        return Entered(replace(entry, wins=False), winner, is_owed)
+
+    def loses(self, holder: Holder, certificate: Certificate) -> Lost | None:
+        """To whom a first word would lose."""
+        line = self._ledger.open(holder, certificate.type)
+        winner = self._stronger(line, certificate)
+        self._ledger.close(holder, certificate.type)
+        return Lost(winner) if winner is not None else None
+
+    def take_out(self, entry: Entry) -> bool:
+        """A source says nothing any more of a certificate: what another still says takes its place.
+
+        Whether Ditio is to have something else than before.
+        """
+        line = self._ledger.open(entry.holder, entry.certificate.type)
+        self._ledger.remove(entry.id)
+        before = line.winner
+        winner = self._crown(line, tuple(each for each in line.entries if each.id != entry.id))
+        self._ledger.close(entry.holder, entry.certificate.type)
+        return before is not None and (winner is None or winner.certificate != before.certificate)
+
+    def give_to(self, person_id: PersonId, number: EmployeeNumber) -> bool:
+        """What was said under a number that nobody had becomes the linked person's. Whether there was anything."""
+        heir = Holder.of_person(person_id)
+        found = self._ledger.lines(Holder.of_number(number), lock=True)
+        for line in found:
+            his = self._ledger.open(heir, line.type)
+            self._ledger.inherit(line, heir)
+            kept = {entry.source: entry for entry in his.entries}
+            for entry in line.entries:
+                # Of two words of one source the later counts.
+                other = kept.get(entry.source)
+                older = min((entry, other), key=lambda each: each.last_modified_at) if other else None
+                if older is not None:
+                    self._ledger.remove(older.id)
+                if older is not entry:
+                    kept[entry.source] = replace(entry, holder=heir, employee_number=number)
+                    # Two lines had a winner each; the new one is crowned below.
+                    self._ledger.crown(line.holder, line.type, None)
+                    self._ledger.store(kept[entry.source])
+            self._crown(his, tuple(kept.values()))
+        return bool(found)
+
+    def _stronger(self, line: Line, certificate: Certificate) -> Entry | None:
+        """Whose word counts more than this first one."""
+        rivals = [line.winner]
+        if line.holder.person_id is None:
+            # Somebody who is to have the number, and is not in Ditio yet, says it himself.
+            rivals.append(self._ledger.rival(EmployeeNumber(line.holder.value), line.type))
+        known = [entry for entry in rivals if entry is not None]
+        strongest = winner_of(known)
+        return strongest if strongest is not None and not beats(certificate, strongest.certificate) else None
+
+    def _crown(self, line: Line, said: tuple[Entry, ...]) -> Entry | None:
+        winner = winner_of(said)
+        self._ledger.crown(line.holder, line.type, winner.id if winner is not None else None)
+        return winner
+
+    @property
+    def _ledger(self) -> Ledger:
+        return Ledger(self.connection, self.tenant)
