@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import BoundedSemaphore
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -25,7 +25,9 @@ from scim_bridge.ditio.employees import DitioClient
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import SettingsError
 from scim_bridge.mapping.rules import Rules, rules_from
+from scim_bridge.mapping.slots import slots_from
 from scim_bridge.plan.adoption import Adopt
+from scim_bridge.plan.certificates import CertificatePolicy
 from scim_bridge.plan.safety import Limits
 from scim_bridge.plan.steps import Policy, Step
 from scim_bridge.scim.provider import build_provider
@@ -100,6 +102,9 @@ def build(
             max_page_size=settings.scim.max_page_size,
             max_bulk_operations=settings.scim.max_bulk_operations,
             max_body_bytes=settings.scim.max_body_bytes,
+            slots={
+                name: what for slot in slots_from(settings.certificates.slots) for name, what in slot.attributes.items()
+            },
         ),
         tenants={tenant.name: tenant},
         inline={tenant.name: Inline(convergence, places, monotonic)},
@@ -162,6 +167,18 @@ def _tenant(settings: Settings, client: Ditio) -> Tenant:
         call_seconds=settings.ditio.timeout_seconds,
         places=_places(settings),
         retention_days=settings.retention.days,
+        slots=slots_from(settings.certificates.slots),
+        certificates=_certificates(settings),
+    )
+
+
+def _certificates(settings: Settings) -> CertificatePolicy:
+    section = settings.certificates
+    return CertificatePolicy(
+        missing_expiry=None if section.missing_expiry == "refuse" else section.missing_expiry,
+        expires_withdrawn=section.withdrawal == "expire",
+        delivers_unclaimed=section.unclaimed == "deliver",
+        reassert_every=timedelta(days=section.reassert_every),
     )
 
 

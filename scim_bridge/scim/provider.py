@@ -1,5 +1,6 @@
 """The description of the service: resource types, what it supports, and what it tolerates."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from scim2_models import (
@@ -24,7 +25,7 @@ from scim2_models import (
 )
 
 from scim_bridge.scim.as_sent import as_sent
-from scim_bridge.scim.extension import ditio_extension
+from scim_bridge.scim.extension import EMPTY, ditio_extension
 
 DEFAULT_PAGE_SIZE = 100
 
@@ -37,16 +38,21 @@ POLICY = ScimPolicy(
 
 
 def build_provider(
-    *, max_page_size: int, max_bulk_operations: int = 100, max_body_bytes: int = 1_048_576
+    *,
+    max_page_size: int,
+    max_bulk_operations: int = 100,
+    max_body_bytes: int = 1_048_576,
+    slots: Mapping[str, str] = EMPTY,
 ) -> ScimProvider:
     """Describe the service.
 
     :param max_page_size: The most resources that one answer lists; a larger `count` is cut to it.
     :param max_bulk_operations: The most operations in one bulk request.
     :param max_body_bytes: The largest body, that of a bulk request included.
+    :param slots: The attributes of the Ditio extension that carry certificates, and what each is.
     """
     user, group = _user_model(), _group_model()
-    extensions = (_enterprise_model(), ditio_extension())
+    extensions = (_enterprise_model(), ditio_extension(slots))
     composed: Any = user.__class_getitem__(extensions[0] | extensions[1])
     return ScimProvider(
         models=[user, group, *extensions],

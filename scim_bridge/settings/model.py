@@ -9,6 +9,7 @@ from pydantic import Field, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from scim_bridge.settings.auth import Auth
+from scim_bridge.settings.certificates import Certificates
 from scim_bridge.settings.ditio import Ditio
 from scim_bridge.settings.kinds import (
     BaseUrl,
@@ -202,6 +203,7 @@ class Settings(BaseSettings):
     delivery: Delivery = Delivery()
     reconcile: Reconcile = Reconcile()
     mapping: Mapping = Mapping()
+    certificates: Certificates = Certificates()
     retention: Retention = Retention()
 
     _origins: dict[Path, str] = PrivateAttr(default_factory=dict)
