@@ -93,7 +93,7 @@ def build(
     client = build_client(settings, session_factory=session_factory, monotonic=monotonic)
     database = database or open_database(settings)
     tenant = _tenant(settings, client)
-    convergence = Convergence(database, tenant, monotonic, jitter)
+    convergence = Convergence(database, tenant, monotonic, jitter, _new_id)
     places = BoundedSemaphore(max(1, min(settings.server.threads // 2, settings.ditio.max_concurrency)))
     return Parts(
         settings=settings,

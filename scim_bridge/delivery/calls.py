@@ -77,7 +77,7 @@ class Errand:
 
     def get(self, number: EmployeeNumber) -> FoundEmployee | None:
         """Read an employee by exact number."""
-        self._keep_lease()
+        self.keep_lease()
         answer = self.tenant.ditio.get(number, within=self.budget.left())
         if answer is None or answer.body is None:
             return None
@@ -93,13 +93,13 @@ class Errand:
 
     def search(self, text: str) -> list[FoundEmployee]:
         """Find employees by free text; not exact."""
-        self._keep_lease()
+        self.keep_lease()
         rows = self.tenant.ditio.search(text, within=self.budget.left())
         return [self._read(row) for row in rows if _has_number(row)]
 
     def check(self, *, renews: bool = True) -> None:
         """Read something that concerns nobody. :raises DeliveryError: what is wrong with Ditio as a whole (rule R2)."""
-        self._keep_lease()
+        self.keep_lease()
         self.tenant.ditio.check(within=self.budget.left(), renews=renews)
 
     def send(self, operation: Operation, number: EmployeeNumber) -> Mapping[Field, Value | None]:
@@ -114,13 +114,13 @@ class Errand:
         call = call_for(operation, number)
         if not self.budget.allows_write():
             raise BudgetSpent("the request's time was spent before this step; a worker goes on")
-        self._keep_lease()
+        self.keep_lease()
         try:
             answer = self.tenant.ditio.send(call, within=self.budget.left())
         except DeliveryError as error:
-            self._remember(call.name, type(error).__name__, error.status, error.request_id, error.seconds)
+            self.remember(call.name, type(error).__name__, error.status, error.request_id, error.seconds)
             raise
-        self._remember(call.name, "done", answer.status, answer.request_id, answer.seconds)
+        self.remember(call.name, "done", answer.status, answer.request_id, answer.seconds)
         return self._read(answer.body).values if answer.body is not None and _has_number(answer.body) else {}
 
     def acknowledge(
@@ -141,7 +141,7 @@ class Errand:
         known, learned = self.person.acknowledged, learned or {}
         sources = {name: self.wish.sources[name] for name in values or {} if name in self.wish.sources}
         with self.database.write() as connection:
-            now = self._still_ours(connection)
+            now = self.still_ours(connection)
             takings = {**takings_of(known, values or {}, write, now), **learned}
             if link is not None:
                 People(connection, self.tenant.name).link(self.person.id, link, now=now)
@@ -177,7 +177,7 @@ class Errand:
         compared with what Ditio shows, not with what was acknowledged before (rules C4, R4).
         """
         with self.database.write() as connection:
-            now = self._still_ours(connection)
+            now = self.still_ours(connection)
             Acknowledgements(connection, self.tenant.name).doubt(
                 self.person.id, standing, revision=self.revision, now=now
             )
@@ -191,30 +191,30 @@ class Errand:
     def store_creating(self, creating: Creating | None) -> None:
         """Store what is about to be POSTed, before it is (rule P6); None forgets it."""
         with self.database.write() as connection:
-            self._still_ours(connection)
+            self.still_ours(connection)
             People(connection, self.tenant.name).set_creating(self.person.id, creating)
         self.person = replace(self.person, creating=creating)
 
     def store_renumbering(self, number: EmployeeNumber | None) -> None:
         """Store the number that is about to be given, before it is (rule P6); None forgets it."""
         with self.database.write() as connection:
-            self._still_ours(connection)
+            self.still_ours(connection)
             People(connection, self.tenant.name).set_renumbering(self.person.id, number)
         self.person = replace(self.person, renumbering=number)
 
     def _read(self, body: dict[str, object]) -> FoundEmployee:
         return employee_from_ditio(body, region=self.tenant.rules.phone_region, zone=self.tenant.rules.zone)
 
-    def _keep_lease(self) -> None:
+    def keep_lease(self) -> None:
         """See that the lease outlasts the next call. :raises LeaseLost: somebody else has it."""
         self.has_called = True
         left = self.budget.left()
         longest = self.tenant.call_seconds if left is None else min(self.tenant.call_seconds, left)
         if self.leased_until - self.budget.monotonic() < longest + 1:
             with self.database.write() as connection:
-                self._still_ours(connection)
+                self.still_ours(connection)
 
-    def _still_ours(self, connection: Connection) -> datetime:
+    def still_ours(self, connection: Connection) -> datetime:
         """Renew the lease, in the transaction at hand, and say what time it is. :raises LeaseLost: it is gone."""
         now = self.database.now(connection)
         seconds = self.tenant.call_seconds + LEASE_MARGIN_SECONDS
@@ -225,9 +225,10 @@ class Errand:
         self.unwritten.clear()
         return now
 
-    def _remember(
+    def remember(
         self, what: str, outcome: str, status: int | None, ditio_request_id: str | None, seconds: float
     ) -> None:
+        """Put a call into the history, with the next transaction (rule D5)."""
         entry = Entry(
             what=what,
             outcome=outcome,

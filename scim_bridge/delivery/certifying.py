@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.intake import Intake
-from scim_bridge.delivery.ledger import Book, Entered, Lost
+from scim_bridge.delivery.ledger import Book, Entered, Lost, give_to
 from scim_bridge.delivery.ticket import Ticket
 from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Holder, Source
 from scim_bridge.domain.employee import EmployeeNumber
@@ -130,7 +130,7 @@ class Certifying:
         """Whose certificates are said under a number, with all that was said of them before he was known."""
         holder = Ledger(connection, self.intake.tenant.name).holder_of(number, lock=True)
         if holder.person_id is not None:
-            self._book(connection).give_to(holder.person_id, number)
+            give_to(connection, self.intake.tenant.name, holder.person_id, number)
         return holder
 
     def _own(self, connection: Connection, holder: Holder, source: Source, certificate: Certificate) -> Entry | None:

@@ -83,7 +83,7 @@ class Book:
             last_modified_at=self.now,
         )
         self._ledger.store(entry)
-        winner = self._crown(line, (*(each for each in line.entries if each is not own), entry))
+        winner = _crown(self._ledger, line, (*(each for each in line.entries if each is not own), entry))
         is_owed = line.winner is None or winner is None or winner.certificate != line.winner.certificate
         if winner is None or winner.id == entry.id:
             return Entered(replace(entry, wins=True), None, is_owed)
@@ -104,31 +104,9 @@ class Book:
         line = self._ledger.open(entry.holder, entry.certificate.type)
         self._ledger.remove(entry.id)
         before = line.winner
-        winner = self._crown(line, tuple(each for each in line.entries if each.id != entry.id))
+        winner = _crown(self._ledger, line, tuple(each for each in line.entries if each.id != entry.id))
         self._ledger.close(entry.holder, entry.certificate.type)
         return before is not None and (winner is None or winner.certificate != before.certificate)
-
-    def give_to(self, person_id: PersonId, number: EmployeeNumber) -> bool:
-        """What was said under a number that nobody had becomes the linked person's. Whether there was anything."""
-        heir = Holder.of_person(person_id)
-        found = self._ledger.lines(Holder.of_number(number), lock=True)
-        for line in found:
-            his = self._ledger.open(heir, line.type)
-            self._ledger.inherit(line, heir)
-            kept = {entry.source: entry for entry in his.entries}
-            for entry in line.entries:
-                # Of two words of one source the later counts.
-                other = kept.get(entry.source)
-                older = min((entry, other), key=lambda each: each.last_modified_at) if other else None
-                if older is not None:
-                    self._ledger.remove(older.id)
-                if older is not entry:
-                    kept[entry.source] = replace(entry, holder=heir, employee_number=number)
-                    # Two lines had a winner each; the new one is crowned below.
-                    self._ledger.crown(line.holder, line.type, None)
-                    self._ledger.store(kept[entry.source])
-            self._crown(his, tuple(kept.values()))
-        return bool(found)
 
     def _stronger(self, line: Line, certificate: Certificate) -> Entry | None:
         """Whose word counts more than this first one."""
@@ -140,11 +118,36 @@ class Book:
         strongest = winner_of(known)
         return strongest if strongest is not None and not beats(certificate, strongest.certificate) else None
 
-    def _crown(self, line: Line, said: tuple[Entry, ...]) -> Entry | None:
-        winner = winner_of(said)
-        self._ledger.crown(line.holder, line.type, winner.id if winner is not None else None)
-        return winner
-
     @property
     def _ledger(self) -> Ledger:
         return Ledger(self.connection, self.tenant)
+
+
+def give_to(connection: Connection, tenant: str, person_id: PersonId, number: EmployeeNumber) -> bool:
+    """What was said under a number that nobody had becomes the linked person's. Whether there was anything."""
+    ledger, heir = Ledger(connection, tenant), Holder.of_person(person_id)
+    found = ledger.lines(Holder.of_number(number), lock=True)
+    for line in found:
+        his = ledger.open(heir, line.type)
+        ledger.inherit(line, heir)
+        # Two lines had a winner each: the new one is crowned when all are there.
+        ledger.crown(line.holder, line.type, None)
+        kept = {entry.source: entry for entry in his.entries}
+        for entry in line.entries:
+            # Of two words of one source the later counts.
+            other = kept.get(entry.source)
+            if other is not None and entry.last_modified_at <= other.last_modified_at:
+                ledger.remove(entry.id)
+                continue
+            if other is not None:
+                ledger.remove(other.id)
+            kept[entry.source] = replace(entry, holder=heir, employee_number=number)
+            ledger.store(kept[entry.source])
+        _crown(ledger, his, tuple(kept.values()))
+    return bool(found)
+
+
+def _crown(ledger: Ledger, line: Line, said: tuple[Entry, ...]) -> Entry | None:
+    winner = winner_of(said)
+    ledger.crown(line.holder, line.type, winner.id if winner is not None else None)
+    return winner

@@ -1,6 +1,6 @@
 """What a user's slots say is kept in step with the ledger (rule K1)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,19 +9,22 @@ from sqlalchemy import Connection
 from scim_bridge.delivery.ledger import Book, Entered
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.tenant import Tenant
-from scim_bridge.domain.certificate import Certificate, Holder, Source
+from scim_bridge.domain.certificate import Certificate, Entry, Holder, Line, Source
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import Person
 from scim_bridge.mapping.certificates import Flaw
 from scim_bridge.mapping.slots import SlotReading, slots_of
+from scim_bridge.plan.certificates import outstanding
+from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
 from scim_bridge.storage.certificates import Ledger
+from scim_bridge.storage.documents import document_of
 
 
 @dataclass(frozen=True, slots=True)
 class SlotKeeping:
-    """Enters the slots of one tenant's users, within one transaction in which the person is locked."""
+    """A user's certificates as intake sees them, within one transaction in which the person is locked."""
 
     connection: Connection
     tenant: Tenant
@@ -53,7 +56,32 @@ class SlotKeeping:
                     book.take_out(known)
                 case _:
                     pass
-        return held(readings)
+        return held(readings) if person.days.wants_employment(terms.today) else []
+
+    def keep_stored(self, person: Person, wanted: EmployeeNumber | None) -> list[Note]:
+        """The same from the stored document: other slots may be configured since intake."""
+        if not self.tenant.slots or person.user_id is None:
+            return []
+        document = document_of(self.connection, self.tenant.name, person.user_id)
+        return self.keep(person, document, wanted) if document is not None else []
+
+    def assert_again(self, person: Person) -> None:
+        """Have all of a person's certificates sent again: he comes back (rule K2)."""
+        CertificateDeliveries(self.connection, self.tenant.name).mark_stale(person.id)
+
+    def owes(self, person: Person) -> bool:
+        """Whether there is a certificate of a linked person that Ditio has not acknowledged."""
+        number = person.employee_number
+        if number is None or not person.days.wants_employment(self.tenant.today(self.now)):
+            return False
+        ledger, his = Ledger(self.connection, self.tenant.name), Holder.of_person(person.id)
+        return ledger.has_lines(Holder.of_number(number)) or bool(
+            outstanding(ledger.lines(his), number, self.tenant.certificates)
+        )
+
+    def beaten(self, person: Person) -> list[Note]:
+        """A note for each slot of a person in whose place another source's word counts."""
+        return beaten(Ledger(self.connection, self.tenant.name).lines(Holder.of_person(person.id)))
 
     def _enter(self, book: Book, person: Person, certificate: Certificate, number: EmployeeNumber | None) -> Entered:
         holder = Holder.of_person(person.id)
@@ -61,6 +89,26 @@ class SlotKeeping:
         if not isinstance(entered, Entered):
             raise AssertionError("a slot that loses is stored all the same")
         return entered
+
+
+def beaten(lines: Iterable[Line]) -> list[Note]:
+    """The loser is told: a note for each slot in whose place another source's word counts (rule K1)."""
+    return [
+        Note(f"certificate {line.type}: {_told(line.winner)}, so the slot does not count")
+        for line in lines
+        for entry in line.entries
+        if entry.source is Source.slot and line.winner is not None and not entry.wins
+    ]
+
+
+def _told(winner: Entry) -> str:
+    known = winner.certificate
+    number = f"number {known.number}" if known.number else "one without a number"
+    return f"{winner.source} has {number}, issued {known.issued}, {_until(known)}"
+
+
+def _until(certificate: Certificate) -> str:
+    return f"valid until {certificate.valid_until}" if certificate.valid_until else "without an end"
 
 
 def held(readings: list[SlotReading]) -> list[Note]:

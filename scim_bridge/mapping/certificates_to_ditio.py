@@ -3,7 +3,7 @@
 from datetime import date
 
 from scim_bridge.domain.documents import JsonObject
-from scim_bridge.plan.certificates import Shipment
+from scim_bridge.domain.shipment import Shipment
 
 
 def body_of(shipment: Shipment) -> JsonObject:

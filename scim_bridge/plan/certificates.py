@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 from scim_bridge.domain.certificate import Certificate, Line
 from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.shipment import Shipment, Unsendable
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,26 +24,6 @@ class CertificatePolicy:
 
     reassert_every: timedelta = timedelta(days=30)
     """After how long a certificate is sent again that was acknowledged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shipment:
-    """One certificate to be sent."""
-
-    line: Line
-    employee_number: EmployeeNumber
-    certificate: Certificate
-    """As it is to be sent, with an end; of a withdrawal the day of issue counts."""
-
-    is_withdrawal: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Unsendable:
-    """A certificate that can't be sent as it is, and why."""
-
-    line: Line
-    why: str
 
 
 NO_END = "it has no end, and CERTIFICATES__MISSING_EXPIRY refuses that"

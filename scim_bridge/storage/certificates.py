@@ -78,6 +78,12 @@ class Ledger:
         query = select(ledger).where(self._of(ledger, holder)).order_by(ledger.c.type)
         return self._lines(self._connection.execute(query.with_for_update() if lock else query).all())
 
+    def has_lines(self, holder: Holder) -> bool:
+        """Whether there is a line of a holder."""
+        return (
+            self._connection.execute(select(ledger.c.type).where(self._of(ledger, holder)).limit(1)).first() is not None
+        )
+
     def lines_of(self, keys: Iterable[tuple[Holder, CertificateType]]) -> list[Line]:
         """Some lines of many holders."""
         wanted = [(holder.kind.value, holder.value, kind) for holder, kind in keys]

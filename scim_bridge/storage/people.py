@@ -1,44 +1,24 @@
 """People: the rows that join SCIM users and employees (rule P1)."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, Table, and_, delete, func, insert, or_, select, update
 
-from scim_bridge.domain.delivery_state import Reason, State
+from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.documents import UserId
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.employment import Days
-from scim_bridge.domain.person import Acknowledged, ClaimKind, Creating, HandsOff, Person, PersonId
+from scim_bridge.domain.person import ClaimKind, Creating, Person, PersonId
 from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
 from scim_bridge.storage.certificates import Ledger
 from scim_bridge.storage.keys import user_name_key
 from scim_bridge.storage.permissions import Permissions
+from scim_bridge.storage.person_rows import Record as Record
+from scim_bridge.storage.person_rows import record_of as record_of
 from scim_bridge.storage.tables import claim_waiters, claims, people, resources
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A person together with how far his delivery has come."""
-
-    person: Person
-    state: State
-    reason: Reason | None
-    detail: str | None
-    revision: int
-    attempts: int
-    delivered_at: datetime | None
-    state_since: datetime
-    due_since: datetime | None
-    due_at: datetime | None
-    request_id: str | None
-    lease: str | None
-    leased_until: datetime | None
-    external_id: str | None
-    scope: dict[str, Any] | None = None
-    """What a drift mark is about (rule Q3), as `storage/scopes.py` keeps it; None for whoever is due as a whole."""
 
 
 class People:
@@ -143,10 +123,11 @@ class People:
         """Give the link up: a tombstone makes room for a newcomer (rule P2)."""
         self._update(person_id, {"employee_number": None, "linked_at": None})
         Acknowledgements(self._connection, self._tenant).forget(person_id)
+        CertificateDeliveries(self._connection, self._tenant).mark_stale(person_id)
 
     def forget(self, person_id: PersonId) -> None:
         """Remove a person whose user is gone and who never became an employee: Ditio knows nothing of him."""
-        self._connection.execute(
+        removed = self._connection.execute(
             delete(people).where(
                 people.c.tenant == self._tenant,
                 people.c.id == person_id,
@@ -155,6 +136,8 @@ class People:
                 people.c.creating.is_(None),
             )
         )
+        if removed.rowcount:
+            CertificateDeliveries(self._connection, self._tenant).forget(person_id)
 
     def count(self, *, linked: bool | None = None) -> int:
         """How many people there are; with `linked` only those who have an employee, or none."""
@@ -184,51 +167,6 @@ class People:
         self._connection.execute(
             update(people).where(people.c.tenant == self._tenant, people.c.id == person_id).values(**values)
         )
-
-
-def record_of(row: Row[Any], acknowledged: Acknowledged) -> Record:
-    """A row of `people` as values."""
-    return Record(
-        person=Person(
-            id=PersonId(row.id),
-            user_id=UserId(row.user_id) if row.user_id else None,
-            days=Days(
-                active=row.active,
-                active_since=row.active_since,
-                inactive_since=row.inactive_since,
-                leave=row.leave_date,
-                leave_is_stale=row.leave_is_stale,
-            ),
-            employee_number=EmployeeNumber(row.employee_number) if row.employee_number else None,
-            linked_at=row.linked_at,
-            creating=_creating(row.creating),
-            renumbering=EmployeeNumber(row.renumbering) if row.renumbering else None,
-            acknowledged=acknowledged,
-            provisioned_on=row.provisioned_on,
-            hands_off=HandsOff(row.hands_off_until) if row.hands_off else None,
-        ),
-        state=State(row.state),
-        reason=Reason(row.reason) if row.reason else None,
-        detail=row.detail,
-        revision=row.revision,
-        attempts=row.attempts,
-        delivered_at=row.delivered_at,
-        state_since=row.state_since,
-        due_since=row.due_since,
-        due_at=row.due_at,
-        request_id=row.request_id,
-        lease=row.lease,
-        leased_until=row.leased_until,
-        external_id=row.external_id,
-        scope=row.scope,
-    )
-
-
-def _creating(stored: Any) -> Creating | None:
-    if not stored:
-        return None
-    at = datetime.fromisoformat(stored["at"]) if stored.get("at") else None
-    return Creating(EmployeeNumber(stored["employeeNumber"]), stored["phone"], stored.get("email"), at)
 
 
 def _days(days: Days) -> dict[str, object]:
