@@ -1,6 +1,6 @@
 """The description of the service: resource types, what it supports, and what it tolerates."""
 
-from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from scim2_models import (
@@ -25,7 +25,7 @@ from scim2_models import (
 )
 
 from scim_bridge.scim.as_sent import as_sent
-from scim_bridge.scim.extension import EMPTY, ditio_extension
+from scim_bridge.scim.extension import ditio_extension
 
 DEFAULT_PAGE_SIZE = 100
 
@@ -37,12 +37,13 @@ POLICY = ScimPolicy(
 """What Entra may depart from the RFCs in, as far as the library can say it; the rest is in `entra.py`."""
 
 
+@cache  # Two of the same are alike, and rebuilding the models from their schemas takes long.
 def build_provider(
     *,
     max_page_size: int,
     max_bulk_operations: int = 100,
     max_body_bytes: int = 1_048_576,
-    slots: Mapping[str, str] = EMPTY,
+    slots: tuple[tuple[str, str], ...] = (),
 ) -> ScimProvider:
     """Describe the service.
 
@@ -52,7 +53,7 @@ def build_provider(
     :param slots: The attributes of the Ditio extension that carry certificates, and what each is.
     """
     user, group = _user_model(), _group_model()
-    extensions = (_enterprise_model(), ditio_extension(slots))
+    extensions = (_enterprise_model(), ditio_extension(dict(slots)))
     composed: Any = user.__class_getitem__(extensions[0] | extensions[1])
     return ScimProvider(
         models=[user, group, *extensions],

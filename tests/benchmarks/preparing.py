@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from flask import Flask
 from sqlalchemy import Table, insert, select, text
 
 from scim_bridge.errors import BridgeError
@@ -57,16 +58,17 @@ class Pattern:
         return [(table, _with(row, exchanges)) for table, row in self.rows]
 
 
-def pattern_in(folder: Path) -> Pattern:
+def pattern_in(folder: Path, application: Callable[[Database], Flask] = app_for) -> Pattern:
     """POST the pattern person and some others, and make sure that these are as if made from him.
 
+    :param application: The bridge that they are POSTed to; by default one that only queues.
     :raises BridgeError: a row would differ from what a POST stores.
     """
     database = Database(f"sqlite:///{folder / 'pattern.db'}")
     try:
         upgrade(database)
         add_token(database)
-        app = app_for(database)
+        app = application(database)
         for number in (PATTERN_NUMBER, *COMPARED):
             post_user(app, number)
         pattern = _pattern(_rows_about(database, PATTERN_NUMBER))
@@ -105,7 +107,7 @@ def anonymous(rows: Rows) -> list[str]:
     An id becomes the place of its first appearance, so that it still tells what belongs together.
     """
     exchanges = [(found, f"*id {place}*") for place, found in enumerate(_pattern(rows).ids)]
-    return [f"{table.name} " + _PASSING.sub("", _flat(_with(row, exchanges))) for table, row in rows]
+    return [f"{table.name} " + _PASSING.sub("", _flat(_with(_without_spans(row), exchanges))) for table, row in rows]
 
 
 def _refuse_unlike(made: list[str], posted: list[str]) -> None:
@@ -160,6 +162,11 @@ def _exchanged(value: Any, exchanges: Sequence[tuple[str, str]]) -> Any:
 
 def _flat(row: Row) -> str:
     return json.dumps(row, default=_told, ensure_ascii=False, sort_keys=True)
+
+
+def _without_spans(row: Row) -> Row:
+    """A row without how long Ditio took."""
+    return {name: value for name, value in row.items() if name != "duration_ms"}
 
 
 def _told(value: object) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from tests.benchmarks.compared import reconcile
 from tests.benchmarks.create import create
 from tests.benchmarks.cycle import cycle, inline
 from tests.benchmarks.leases import leases
@@ -27,5 +28,6 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "leases": Benchmark("how fast workers take people and give them back, and what a large company costs", leases),
     "inline": Benchmark("what a delivery while the request waits adds to Ditio's own 50 ms a call", inline),
     "cycle": Benchmark("an initial cycle with Ditio at 50 ms a call, beside the ceiling of the concurrency", cycle),
+    "reconcile": Benchmark("everybody read and compared, in sync and with 1 % edited: own time and memory", reconcile),
 }
 """In the order in which they run: what writes comes after what only reads."""

@@ -89,15 +89,8 @@ class Stage:
 
     def own_database(self, kind: str, users: int, name: str) -> str:
         """The URL of another database with so many users, all due, which nothing but one benchmark uses."""
-        with self.bar(f"Storing {users:,} users on {kind}", users) as advance:
-            url = self._empty(kind, f"{name}_{users}")
-            database = Database(url)
-            try:
-                self._pattern = self._pattern or pattern_in(self.folder)
-                fill(database, users, self._pattern, advance)
-            finally:
-                database.close()
-        return url
+        self._pattern = self._pattern or pattern_in(self.folder)
+        return self.filled(kind, users, name, self._pattern)
 
     def bridge(self, kind: str, users: int) -> RunningServer:
         """`scim-bridge serve` on that database, without a worker."""
@@ -127,6 +120,17 @@ class Stage:
             print(f"{what} …", file=sys.stderr, flush=True)
         task = self._progress.add_task(what, total=total)
         yield lambda more: self._progress.advance(task, more)
+
+    def filled(self, kind: str, users: int, name: str, pattern: Pattern) -> str:
+        """The URL of another database, with people of this pattern."""
+        with self.bar(f"Storing {users:,} users on {kind}", users) as advance:
+            url = self._empty(kind, f"{name}_{users}")
+            database = Database(url)
+            try:
+                fill(database, users, pattern, advance)
+            finally:
+                database.close()
+        return url
 
     def _empty(self, kind: str, name: str) -> str:
         if kind == "sqlite":

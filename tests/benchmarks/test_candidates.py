@@ -4,18 +4,25 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
+from scim_bridge.bootstrap import build
+from scim_bridge.delivery.reconcile import Request
+from scim_bridge.sandbox.server import running
+from scim_bridge.settings import Settings
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import metadata
 from tests.benchmarks import bridge, create, match, people
 from tests.benchmarks.bare_route import app_of
 from tests.benchmarks.command import main
+from tests.benchmarks.delivered import delivered_pattern_in
 from tests.benchmarks.inside import counting
+from tests.benchmarks.listing import listing
 from tests.benchmarks.preparing import Pattern, anonymous, fill, pattern_in
 from tests.benchmarks.registry import BENCHMARKS
 from tests.benchmarks.sampling import Frame, Part
@@ -154,3 +161,22 @@ def _called() -> Iterator[set[Frame]]:
         yield called
     finally:
         sys.setprofile(None)
+
+
+def test_delivered_people_are_in_sync_with_the_list(tmp_path: Path, empty: Database):
+    """Nothing differs where nothing was edited, and where it was, exactly that is found."""
+    pattern, employee = delivered_pattern_in(tmp_path)
+    fill(empty, 12, pattern, lambda _: None)
+
+    assert _differing(empty, employee, edited_every=0) == []
+    assert _differing(empty, employee, edited_every=5) == [people.digits(5), people.digits(10)]
+
+
+def _differing(database: Database, employee: str, *, edited_every: int) -> list[str]:
+    with running(listing(employee, 12, edited_every)) as url:
+        ditio = {"api_url": url, "identity_url": url, "client_id": "x", "client_secret": "x", "read_lag_seconds": 0}
+        settings = Settings.model_validate({"ditio": ditio})
+        reconciliation = build(settings, database=database).reconciliations[bridge.TENANT]
+        report = reconciliation.run(Request())
+        assert report.run.people == 12
+        return sorted(str(item.employee_number) for item in reconciliation.items(report.run.id))
