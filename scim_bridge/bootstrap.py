@@ -102,9 +102,7 @@ def build(
             max_page_size=settings.scim.max_page_size,
             max_bulk_operations=settings.scim.max_bulk_operations,
             max_body_bytes=settings.scim.max_body_bytes,
-            slots={
-                name: what for slot in slots_from(settings.certificates.slots) for name, what in slot.attributes.items()
-            },
+            slots=tuple(pair for slot in slots_from(settings.certificates.slots) for pair in slot.attributes.items()),
         ),
         tenants={tenant.name: tenant},
         inline={tenant.name: Inline(convergence, places, monotonic)},
