@@ -7,8 +7,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, delete, insert, or_, select, tuple_, update
 
 from scim_bridge.domain.certificate import (
-    AcknowledgedCertificate,
-    Certificate,
     CertificateType,
     Entry,
     EntryId,
@@ -19,6 +17,8 @@ from scim_bridge.domain.certificate import (
 )
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import ClaimKind, PersonId
+from scim_bridge.storage.certificate_rows import entry_in as entry_in
+from scim_bridge.storage.certificate_rows import holder_in, line_in, values_of
 from scim_bridge.storage.sql import insert_if_absent
 from scim_bridge.storage.tables import certificate_entries as entries
 from scim_bridge.storage.tables import certificate_ledger as ledger
@@ -99,9 +99,16 @@ class Ledger:
 
     def slots_of(self, person_id: PersonId) -> list[Entry]:
         """What a person's own user says in slots."""
-        mine = self._of(entries, Holder.of_person(person_id))
-        rows = self._connection.execute(select(entries).where(mine, entries.c.source == Source.slot))
-        return [entry_in(row) for row in rows]
+        return self.slots_of_many([person_id]).get(person_id, [])
+
+    def slots_of_many(self, person_ids: Sequence[PersonId]) -> dict[PersonId, list[Entry]]:
+        """The same of several people."""
+        theirs = and_(entries.c.holder_kind == HolderKind.person, entries.c.holder.in_(person_ids))
+        query = select(entries).where(entries.c.tenant == self._tenant, theirs, entries.c.source == Source.slot)
+        found: dict[PersonId, list[Entry]] = defaultdict(list)
+        for entry in map(entry_in, self._connection.execute(query)):
+            found[PersonId(entry.holder.value)].append(entry)
+        return found
 
     def rival(self, number: EmployeeNumber, kind: CertificateType) -> Entry | None:
         """What counts for somebody who wants this number, and is not linked to an employee yet."""
@@ -123,8 +130,8 @@ class Ledger:
     def store(self, entry: Entry) -> None:
         """Store what a source says now. Who wins is said by `crown`."""
         changed = update(entries).where(entries.c.tenant == self._tenant, entries.c.id == entry.id)
-        if self._connection.execute(changed.values(**_values(entry))).rowcount == 0:
-            values = {**_values(entry), "wins": False, "created_at": entry.created_at}
+        if self._connection.execute(changed.values(**values_of(entry))).rowcount == 0:
+            values = {**values_of(entry), "wins": False, "created_at": entry.created_at}
             self._connection.execute(insert(entries).values(tenant=self._tenant, id=entry.id, **values))
 
     def remove(self, entry_id: EntryId) -> None:
@@ -179,71 +186,4 @@ class Ledger:
         said: dict[tuple[Holder, CertificateType], list[Entry]] = defaultdict(list)
         for entry in map(entry_in, self._connection.execute(query)):
             said[entry.holder, entry.certificate.type].append(entry)
-        return [line_in(row, said[_holder(row), CertificateType(row.type)]) for row in rows]
-
-
-def entry_in(row: Row[Any]) -> Entry:
-    """The entry of a row of `certificate_entries`."""
-    return Entry(
-        id=EntryId(row.id),
-        holder=_holder(row),
-        source=Source(row.source),
-        certificate=Certificate(CertificateType(row.type), row.issued, row.valid_until, row.number, row.notes),
-        wins=row.wins,
-        employee_number=EmployeeNumber(row.employee_number) if row.employee_number else None,
-        version=row.version,
-        created_at=row.created_at,
-        last_modified_at=row.last_modified_at,
-    )
-
-
-def line_in(row: Row[Any], said: Iterable[Entry]) -> Line:
-    """The line of a row of `certificate_ledger`."""
-    return Line(
-        holder=_holder(row),
-        type=CertificateType(row.type),
-        entries=tuple(sorted(said, key=lambda entry: entry.source)),
-        acknowledged=_acknowledged(row),
-        sending=row.sending,
-        reason=row.reason,
-        detail=row.detail,
-    )
-
-
-def _acknowledged(row: Row[Any]) -> AcknowledgedCertificate | None:
-    if row.acknowledged_at is None:
-        return None
-    return AcknowledgedCertificate(
-        certificate=Certificate(
-            CertificateType(row.type),
-            row.acknowledged_issued,
-            row.acknowledged_valid_until,
-            row.acknowledged_number,
-            row.acknowledged_notes,
-        ),
-        employee_number=EmployeeNumber(row.acknowledged_under),
-        at=row.acknowledged_at,
-        is_withdrawn=row.is_withdrawn,
-        is_stale=row.is_stale,
-    )
-
-
-def _holder(row: Row[Any]) -> Holder:
-    return Holder(HolderKind(row.holder_kind), row.holder)
-
-
-def _values(entry: Entry) -> dict[str, object]:
-    certificate = entry.certificate
-    return {
-        "holder_kind": entry.holder.kind,
-        "holder": entry.holder.value,
-        "type": certificate.type,
-        "source": entry.source,
-        "employee_number": entry.employee_number,
-        "number": certificate.number,
-        "issued": certificate.issued,
-        "valid_until": certificate.valid_until,
-        "notes": certificate.notes,
-        "version": entry.version,
-        "last_modified_at": entry.last_modified_at,
-    }
+        return [line_in(row, said[holder_in(row), CertificateType(row.type)]) for row in rows]
