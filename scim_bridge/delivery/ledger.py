@@ -82,12 +82,16 @@ class Book:
             created_at=own.created_at if own else former.created_at if former else self.now,
             last_modified_at=self.now,
         )
-        self._ledger.store(entry)
-        winner = _crown(self._ledger, line, (*(each for each in line.entries if each is not own), entry))
-        is_owed = line.winner is None or winner is None or winner.certificate != line.winner.certificate
-        if winner is None or winner.id == entry.id:
-            return Entered(replace(entry, wins=True), None, is_owed)
-        return Entered(replace(entry, wins=False), winner, is_owed)
+        winner = _crowned(self._ledger, line, (*(each for each in line.entries if each is not own), entry))
+        is_owed = line.winner is None or winner.certificate != line.winner.certificate
+        entry = replace(entry, wins=winner.id == entry.id)
+        if own is None:
+            self._ledger.add(entry)
+        else:
+            self._ledger.replace(entry)
+        if not entry.wins and not winner.wins:
+            self._ledger.set_winner(winner.id, wins=True)
+        return Entered(entry, None if entry.wins else winner, is_owed)
 
     def loses(self, holder: Holder, certificate: Certificate) -> Lost | None:
         """To whom a first word would lose."""
@@ -103,10 +107,14 @@ class Book:
         """
         line = self._ledger.open(entry.holder, entry.certificate.type)
         self._ledger.remove(entry.id)
-        before = line.winner
-        winner = _crown(self._ledger, line, tuple(each for each in line.entries if each.id != entry.id))
-        self._ledger.close(entry.holder, entry.certificate.type)
-        return before is not None and (winner is None or winner.certificate != before.certificate)
+        before, others = line.winner, tuple(each for each in line.entries if each.id != entry.id)
+        if not others:
+            self._ledger.clear(line)
+            self._ledger.close(entry.holder, entry.certificate.type)
+            return before is not None
+        winner = _crowned(self._ledger, line, others)
+        self._ledger.set_winner(winner.id, wins=True)
+        return before is not None and winner.certificate != before.certificate
 
     def _stronger(self, line: Line, certificate: Certificate) -> Entry | None:
         """Whose word counts more than this first one."""
@@ -130,8 +138,7 @@ def give_to(connection: Connection, tenant: str, person_id: PersonId, number: Em
     for line in found:
         his = ledger.open(heir, line.type)
         ledger.inherit(line, heir)
-        # Two lines had a winner each: the new one is crowned when all are there.
-        ledger.crown(line.holder, line.type, None)
+        ledger.clear(his)
         kept = {entry.source: entry for entry in his.entries}
         for entry in line.entries:
             # Of two words of one source the later counts.
@@ -141,13 +148,21 @@ def give_to(connection: Connection, tenant: str, person_id: PersonId, number: Em
                 continue
             if other is not None:
                 ledger.remove(other.id)
-            kept[entry.source] = replace(entry, holder=heir, employee_number=number)
-            ledger.store(kept[entry.source])
-        _crown(ledger, his, tuple(kept.values()))
+            # Two lines had a winner each: the new one is crowned when all are there.
+            kept[entry.source] = replace(entry, holder=heir, employee_number=number, wins=False)
+            ledger.replace(kept[entry.source])
+        if kept:
+            winner = _crowned(ledger, his, tuple(kept.values()))
+            ledger.set_winner(winner.id, wins=True)
     return bool(found)
 
 
-def _crown(ledger: Ledger, line: Line, said: tuple[Entry, ...]) -> Entry | None:
+def _crowned(ledger: Ledger, line: Line, said: tuple[Entry, ...]) -> Entry:
+    """Whose word counts of these, with all others dethroned; what was held or parked before is tried again."""
     winner = winner_of(said)
-    ledger.crown(line.holder, line.type, winner.id if winner is not None else None)
+    if winner is None:
+        raise AssertionError("of several entries one wins")
+    if line.winner is not None and line.winner.id != winner.id:
+        ledger.set_winner(line.winner.id, wins=False)
+    ledger.clear(line)
     return winner

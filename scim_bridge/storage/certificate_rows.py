@@ -71,7 +71,7 @@ def holder_in(row: Row[Any]) -> Holder:
 
 
 def values_of(entry: Entry) -> dict[str, object]:
-    """What of an entry may change, by the columns' names; who wins is said by the ledger."""
+    """What of an entry may change, by the columns' names."""
     certificate = entry.certificate
     return {
         "holder_kind": entry.holder.kind,
@@ -83,6 +83,7 @@ def values_of(entry: Entry) -> dict[str, object]:
         "issued": certificate.issued,
         "valid_until": certificate.valid_until,
         "notes": certificate.notes,
+        "wins": entry.wins,
         "version": entry.version,
         "last_modified_at": entry.last_modified_at,
     }

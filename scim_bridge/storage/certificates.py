@@ -93,7 +93,7 @@ class Ledger:
 
     def entry(self, entry_id: EntryId) -> Entry | None:
         """What one source says, by the id of the SCIM resource."""
-        query = select(entries).where(entries.c.tenant == self._tenant, entries.c.id == entry_id)
+        query = select(entries).where(self._is(entry_id))
         row = self._connection.execute(query).first()
         return entry_in(row) if row is not None else None
 
@@ -127,34 +127,29 @@ class Ledger:
         row = self._connection.execute(query).first()
         return entry_in(row) if row is not None else None
 
-    def store(self, entry: Entry) -> None:
-        """Store what a source says now. Who wins is said by `crown`."""
-        changed = update(entries).where(entries.c.tenant == self._tenant, entries.c.id == entry.id)
-        if self._connection.execute(changed.values(**values_of(entry))).rowcount == 0:
-            values = {**values_of(entry), "wins": False, "created_at": entry.created_at}
-            self._connection.execute(insert(entries).values(tenant=self._tenant, id=entry.id, **values))
+    def add(self, entry: Entry) -> None:
+        """Store what a source says for the first time."""
+        self._connection.execute(
+            insert(entries).values(tenant=self._tenant, id=entry.id, created_at=entry.created_at, **values_of(entry))
+        )
+
+    def replace(self, entry: Entry) -> None:
+        """Store what a source says now, under the same id."""
+        self._connection.execute(update(entries).where(self._is(entry.id)).values(**values_of(entry)))
 
     def remove(self, entry_id: EntryId) -> None:
         """A source says nothing any more."""
-        self._connection.execute(delete(entries).where(entries.c.tenant == self._tenant, entries.c.id == entry_id))
+        self._connection.execute(delete(entries).where(self._is(entry_id)))
 
-    def crown(self, holder: Holder, kind: CertificateType, winner: EntryId | None) -> None:
-        """Say whose word counts. What was held or parked before is tried again."""
-        line = and_(self._of(entries, holder), entries.c.type == kind)
-        # One after the other: a line never has two winners, not even for a moment.
-        others = (
-            and_(line, entries.c.wins, entries.c.id != winner) if winner is not None else and_(line, entries.c.wins)
-        )
-        self._connection.execute(update(entries).where(others).values(wins=False))
-        if winner is not None:
-            self._connection.execute(update(entries).where(line, entries.c.id == winner).values(wins=True))
-        self.clear(holder, kind)
+    def set_winner(self, entry_id: EntryId, *, wins: bool) -> None:
+        """Say whether an entry is what Ditio is to have; the one before has to be dethroned first."""
+        self._connection.execute(update(entries).where(self._is(entry_id)).values(wins=wins))
 
-    def clear(self, holder: Holder, kind: CertificateType) -> None:
-        """Nothing is held or parked any more."""
-        self._connection.execute(
-            update(ledger).where(self._of(ledger, holder), ledger.c.type == kind).values(reason=None, detail=None)
-        )
+    def clear(self, line: Line) -> None:
+        """What is held or parked of a line is to be tried again."""
+        if line.reason is not None:
+            mine = and_(self._of(ledger, line.holder), ledger.c.type == line.type)
+            self._connection.execute(update(ledger).where(mine).values(reason=None, detail=None))
 
     def renumber(self, person_id: PersonId, number: EmployeeNumber) -> None:
         """A person has another number: what lists and filters show of his certificates."""
@@ -172,6 +167,9 @@ class Ledger:
             .values(**row._mapping)
         )
         self._connection.execute(delete(ledger).where(mine))
+
+    def _is(self, entry_id: EntryId) -> ColumnElement[bool]:
+        return and_(entries.c.tenant == self._tenant, entries.c.id == entry_id)
 
     def _of(self, table: Table, holder: Holder) -> ColumnElement[bool]:
         return and_(table.c.tenant == self._tenant, table.c.holder_kind == holder.kind, table.c.holder == holder.value)
