@@ -20,6 +20,7 @@ from scim_bridge.errors import BridgeError, NotFound
 from scim_bridge.mapping.from_scim import wish_from_user
 from scim_bridge.mapping.rules import Rules
 from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.pauses import Pauses
 from scim_bridge.storage.people import People
@@ -123,6 +124,8 @@ def retry(options: Options, person: str | None, tenant: str) -> None:
         breakers = Breakers(connection, tenant, database.now(connection))
         breakers.close_by_operator()
         retried = Outbox(connection, tenant, database.now(connection)).retry(person_id)
+        if person_id is None:
+            CertificateDeliveries(connection, tenant).forgive_unclaimed()
         is_paused = options.settings.delivery.paused or breakers.get().is_paused
         if is_paused:
             Pauses(connection, tenant, database.now(connection)).hold_due()

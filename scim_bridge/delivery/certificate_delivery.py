@@ -42,9 +42,9 @@ def _lines(errand: Errand, number: EmployeeNumber) -> list[Line]:
     """His lines of the ledger, with what was said under his number before he was known."""
     name, his = errand.tenant.name, Holder.of_person(errand.person.id)
     with errand.database.read() as connection:
-        ledger = Ledger(connection, name)
-        if not ledger.has_lines(Holder.of_number(number)):
-            return ledger.lines(his)
+        found = Ledger(connection, name).lines_under(his, Holder.of_number(number))
+    if all(line.holder == his for line in found):
+        return found
     with errand.database.write() as connection:
         errand.still_ours(connection)
         give_to(connection, name, errand.person.id, number)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.certificate import (
     Certificate,
     Entry,
@@ -17,7 +18,7 @@ from scim_bridge.domain.certificate import (
     winner_of,
 )
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.domain.person import PersonId
+from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.storage.certificates import Ledger
 
 
@@ -155,6 +156,21 @@ def give_to(connection: Connection, tenant: str, person_id: PersonId, number: Em
             winner = _crowned(ledger, his, tuple(kept.values()))
             ledger.set_winner(winner.id, wins=True)
     return bool(found)
+
+
+def give_up(connection: Connection, tenant: Tenant, person: Person, now: datetime) -> None:
+    """A leaver gives his number up for a newcomer: what was said under it since he left was never said of him."""
+    number, left_on = person.employee_number, person.days.inactive_since
+    if number is None or left_on is None:
+        return
+    book = Book(connection, tenant.name, now, lambda: "")
+    for line in Ledger(connection, tenant.name).lines(Holder.of_person(person.id)):
+        for entry in line.entries:
+            if entry.source is not Source.slot and tenant.today(entry.last_modified_at) > left_on:
+                book.take_out(entry)
+                book.enter(
+                    Holder.of_number(number), entry.source, entry.certificate, number, former=entry, stores_losers=True
+                )
 
 
 def _crowned(ledger: Ledger, line: Line, said: tuple[Entry, ...]) -> Entry:

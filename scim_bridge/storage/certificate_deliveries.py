@@ -72,6 +72,18 @@ class CertificateDeliveries:
             .values(is_stale=True)
         )
 
+    def forgive_unclaimed(self) -> None:
+        """Try again what was refused of employees whom nobody is: there is nobody who could be made due."""
+        self._connection.execute(
+            update(ledger)
+            .where(
+                ledger.c.tenant == self._tenant,
+                ledger.c.holder_kind == HolderKind.number,
+                ledger.c.reason.is_not(None),
+            )
+            .values(reason=None, detail=None)
+        )
+
     def forget(self, person_id: PersonId) -> None:
         """Remove the certificates of a person who is removed."""
         for table in (entries, ledger):

@@ -78,6 +78,13 @@ class Ledger:
         query = select(ledger).where(self._of(ledger, holder)).order_by(ledger.c.type)
         return self._lines(self._connection.execute(query.with_for_update() if lock else query).all())
 
+    def lines_under(self, *holders: Holder) -> list[Line]:
+        """All lines of several holders."""
+        theirs = [(holder.kind.value, holder.value) for holder in holders]
+        which = tuple_(ledger.c.holder_kind, ledger.c.holder).in_(theirs)
+        query = select(ledger).where(ledger.c.tenant == self._tenant, which).order_by(ledger.c.type)
+        return self._lines(self._connection.execute(query).all())
+
     def has_lines(self, holder: Holder) -> bool:
         """Whether there is a line of a holder."""
         return (

@@ -12,6 +12,7 @@ from scim_bridge.domain.drift import Kind
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import HandsOff, PersonId
 from scim_bridge.sandbox.faults import Fault
+from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.tables import certificate_ledger, history, people
@@ -331,6 +332,19 @@ def test_a_worker_delivers_for_employees_whom_nobody_is(database: Database, cloc
     world.worker.run_until_idle()
 
     assert world.ditio.certificates.keys() == {("7", "Byggekort"), ("8", "Byggekort")}
+
+
+def test_what_was_refused_of_employees_whom_nobody_is_may_be_retried(database: Database, clock: Clock):
+    """K2, D3: `outbox retry`, once the employee is there."""
+    world = a_world(database, clock, unclaimed="deliver")
+    put(world, Source.csv, a_certificate(), "7")
+    world.worker.run_until_idle()
+    world.ditio.plant("7")
+    with database.write() as connection:
+        CertificateDeliveries(connection, "default").forgive_unclaimed()
+    world.worker.run_until_idle()
+
+    assert world.ditio.certificates.keys() == {("7", "Byggekort")}
 
 
 def test_who_is_to_have_the_number_is_waited_for(database: Database, clock: Clock):

@@ -396,6 +396,30 @@ def test_of_somebody_whom_ditio_never_knew_nothing_is_left(world: World):
         assert connection.execute(select(certificate_ledger)).all() == []
 
 
+def test_what_is_said_of_a_newcomer_is_not_the_leavers(world: World):
+    """K1, P2: a number that is given to somebody else, who is provisioned after his certificates were said."""
+    world.provisions(a_user())
+    kept(world, Source.csv, a_certificate(type="X"))
+    world.worker.run_until_idle()
+    world.deletes(a_user())
+    world.clock.passes(days=2)
+    kept(world, Source.csv, a_certificate("2026-02-15"))
+    world.ditio.company.change_number("1042", "1042-old")
+    world.forget()
+    world.provisions(
+        a_user(
+            object_id="another",
+            user_principal_name="per@contractor.example",
+            mail="per@contractor.example",
+            mobile="41234567",
+            given_name="Per",
+        )
+    )
+
+    assert [[body["certificateType"] for body in batch] for batch in posts(world)] == [["Byggekort"]]
+    assert [each[0] for each in said(world)] == ["Byggekort"]
+
+
 # Refused, lost, undone
 
 

@@ -217,6 +217,10 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
         Ledger(c, OURS).clear(Ledger(c, OURS).lines(SEVENS)[0]),
         CertificateDeliveries(c, OURS).begin([a_shipment(c, OURS)]),
     ),
+    "forgiven certificates": lambda c, _: (
+        CertificateDeliveries(c, OURS).refuse([a_shipment(c, OURS)], Reason.refused, "x", is_certain=False),
+        CertificateDeliveries(c, OURS).forgive_unclaimed(),
+    ),
     "acknowledged certificate": lambda c, now: CertificateDeliveries(c, OURS).acknowledge([a_shipment(c, OURS)], now),
     "stale certificates": lambda c, now: CertificateDeliveries(c, OURS).mark_stale(KARI),
     "forgotten certificates": lambda c, _: CertificateDeliveries(c, OURS).forget(KARI),
