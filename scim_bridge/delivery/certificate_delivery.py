@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from scim_bridge.delivery.bisecting import Refused, send_narrowing
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.ledger import give_to
-from scim_bridge.delivery.outcome import Note
+from scim_bridge.delivery.outcome import Note, printable
 from scim_bridge.delivery.slots import beaten
 from scim_bridge.domain.certificate import Holder, Line
 from scim_bridge.domain.delivery_state import Reason
@@ -105,7 +105,7 @@ def _is_new(errand: Errand) -> bool:
 
 
 def _park(errand: Errand, refused: Refused[Shipment]) -> None:
-    detail = f"{refused.error}: {refused.error.words}"
+    detail = printable(f"{refused.error}: {refused.error.words}")
     with errand.database.write() as connection:
         errand.still_ours(connection)
         CertificateDeliveries(connection, errand.tenant.name).refuse(

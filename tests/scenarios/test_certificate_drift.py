@@ -276,6 +276,19 @@ def test_a_slot_that_is_configured_otherwise_is_drift(database: Database, clock:
     assert in_ditio(world, "1001").keys() == {"Byggekort", "HMS-kort"}
 
 
+def test_who_is_created_again_gets_his_certificates_again(world: World):
+    """K2, P5: from a reviewed plan; Ditio has deleted the employee with all that was his."""
+    a_company(world, 2)
+    reconcile(world, apply=True)
+    del world.ditio.company.employees["1001"]
+    world.ditio.certificates.clear()
+    plan = reconcile(world, only=Kind.missing).report.run.id
+    world.clock.passes(hours=1)
+
+    assert reconcile(world, apply=True, plan_id=plan).exit == 0
+    assert world.ditio.certificates.keys() == {("1001", "Byggekort")}
+
+
 def test_a_withdrawal_is_drift_too(world: World):
     """K5."""
     a_company(world, 1)
