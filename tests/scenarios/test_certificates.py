@@ -354,8 +354,9 @@ def test_who_has_left_waits_and_gets_all_again_when_he_is_back(world: World):
     world.forget()
     kept(world, Source.csv, a_certificate(type="X"))
     with_slots(user, byggekort="78;2026-02-01;2030-01-31;")
-    world.cycle()
+    world.changes(user, job_title="Formann")
     world.worker.run_until_idle()
+    assert world.employee("1042").work_title == "Formann"
     assert posts(world) == []
     world.clock.passes(days=3)
     world.changes(user, account_enabled=True)
