@@ -10,6 +10,7 @@ from scim_bridge.delivery.ticket import Ticket
 from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Holder, Source
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.storage.certificates import Ledger
+from scim_bridge.storage.outbox import Outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +130,17 @@ class Certifying:
     def _holder(self, connection: Connection, number: EmployeeNumber) -> Holder:
         """Whose certificates are said under a number, with all that was said of them before he was known."""
         holder = Ledger(connection, self.intake.tenant.name).holder_of(number, lock=True)
-        if holder.person_id is not None:
-            give_to(connection, self.intake.tenant.name, holder.person_id, number)
+        name, person_id = self.intake.tenant.name, holder.person_id
+        if person_id is not None and give_to(connection, name, person_id, number):
+            # Whatever becomes of what is said now: a worker sends it.
+            Outbox(connection, name, self.intake.database.now(connection)).mark_due(person_id)
         return holder
 
     def _own(self, connection: Connection, holder: Holder, source: Source, certificate: Certificate) -> Entry | None:
-        lines = Ledger(connection, self.intake.tenant.name).lines_of([(holder, certificate.type)])
-        return next((entry for line in lines for entry in line.entries if entry.source is source), None)
+        """What the source holds of this type already; nobody else enters it from now on."""
+        ledger = Ledger(connection, self.intake.tenant.name)
+        line = ledger.open(holder, certificate.type)
+        return next((entry for entry in line.entries if entry.source is source), None)
 
     def _kept(self, connection: Connection, entered: Entered, what: str) -> Kept:
         tickets = self._due(connection, entered.entry.holder, what) if entered.is_owed else ()

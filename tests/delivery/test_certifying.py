@@ -192,6 +192,29 @@ def test_who_is_linked_is_due(world: World):
     assert state_of(world) == "delivered"
 
 
+def test_what_waited_for_him_makes_him_due_whatever_else_is_said(world: World):
+    """K2: a line that loses takes along what was said before, and nobody forgets to send that."""
+    user = a_user(employee_id="7")
+    world.provisions(user)
+    kept(world, Source.csv, a_certificate("2026-02-01"), "7")
+    kept(world, Source.csv, a_certificate(type="X"), "8")
+    world.changes(user, employee_id="8")
+    assert state_of(world) == "delivered"
+    kept(world, Source.csv, a_certificate(type="Y"), "9")
+    world.changes(user, employee_id="9")
+    world.worker.run_until_idle()
+    with world.database.write() as connection:
+        connection.execute(
+            certificate_ledger.update()
+            .where(certificate_ledger.c.type == "Y")
+            .values(holder_kind="employee-number", holder="9")
+        )
+    lost = put(world, Source.certificates, a_certificate("2026-01-01"), "9")
+
+    assert isinstance(lost, Lost)
+    assert state_of(world) == "due"
+
+
 def state_of(world: World) -> str:
     with world.database.read() as connection:
         state: str = connection.execute(select(people.c.state)).scalar_one()
