@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -26,12 +26,14 @@ from scim_bridge.ditio.employees import DitioClient
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import SettingsError
 from scim_bridge.mapping.rules import Rules, rules_from
+from scim_bridge.mapping.slots import slots_from
 from scim_bridge.plan.adoption import Adopt
+from scim_bridge.plan.certificates import CertificatePolicy
 from scim_bridge.plan.guard import HourlyLimits
 from scim_bridge.plan.safety import Limits
 from scim_bridge.plan.steps import Policy, Step
 from scim_bridge.scim.provider import build_provider
-from scim_bridge.settings import Scim, Settings, unservable
+from scim_bridge.settings import Settings, unservable
 from scim_bridge.settings.names import both
 from scim_bridge.storage.database import Database
 
@@ -97,13 +99,13 @@ def build(
         name: build_client(own, session_factory=session_factory, monotonic=monotonic) for name, own in companies.items()
     }
     tenants = {name: _tenant(name, own, clients[name]) for name, own in companies.items()}
-    convergences = {name: Convergence(database, tenant, monotonic, jitter) for name, tenant in tenants.items()}
+    convergences = {name: Convergence(database, tenant, monotonic, jitter, _new_id) for name, tenant in tenants.items()}
     limits = {name: own.ditio.max_concurrency for name, own in companies.items()}
     places = Places(limits, max(1, settings.server.threads // 2))
     return Parts(
         settings=settings,
         database=database,
-        providers={name: _provider(own.scim) for name, own in companies.items()},
+        providers={name: _provider(own) for name, own in companies.items()},
         tenants=tenants,
         inline={name: Inline(convergence, places, monotonic) for name, convergence in convergences.items()},
         convergences=convergences,
@@ -117,11 +119,13 @@ def build(
     )
 
 
-def _provider(scim: Scim) -> ScimProvider:
+def _provider(settings: Settings) -> ScimProvider:
+    scim = settings.scim
     return build_provider(
         max_page_size=scim.max_page_size,
         max_bulk_operations=scim.max_bulk_operations,
         max_body_bytes=scim.max_body_bytes,
+        slots=tuple(pair for slot in slots_from(settings.certificates.slots) for pair in slot.attributes.items()),
     )
 
 
@@ -177,6 +181,18 @@ def _tenant(name: str, settings: Settings, client: Ditio) -> Tenant:
         places=_places(settings),
         retention_days=settings.retention.days,
         limits=HourlyLimits(delivery.max_ended_per_hour, delivery.max_ended_fraction, delivery.max_created_per_hour),
+        slots=slots_from(settings.certificates.slots),
+        certificates=_certificates(settings),
+    )
+
+
+def _certificates(settings: Settings) -> CertificatePolicy:
+    section = settings.certificates
+    return CertificatePolicy(
+        missing_expiry=None if section.missing_expiry == "refuse" else section.missing_expiry,
+        expires_withdrawn=section.withdrawal == "expire",
+        delivers_unclaimed=section.unclaimed == "deliver",
+        reassert_every=timedelta(days=section.reassert_every),
     )
 
 

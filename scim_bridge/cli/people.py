@@ -8,6 +8,7 @@ import click
 from scim_bridge import logs
 from scim_bridge.bootstrap import build_rules
 from scim_bridge.cli.auditing import note
+from scim_bridge.cli.certificate_view import CERTIFICATE_COLUMNS, rows
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, print_json, tenant_option
 from scim_bridge.cli.paragraphs import instant, print_folded, print_paragraph
@@ -110,6 +111,9 @@ def _tell(view: PersonView, ditio: dict[str, object] | None) -> None:
     print_paragraph(view.headline())
     click.echo("")
     print_folded([*_fields(view, ditio), *_employments(ditio)], FIELD_COLUMNS)
+    if view.lines:
+        click.echo("")
+        print_folded(list(rows(view.lines)), CERTIFICATE_COLUMNS)
     click.echo("")
     _tell_state(view.record)
     click.echo("\nHistory, oldest first (UTC)")
@@ -151,10 +155,10 @@ def _fields(view: PersonView, ditio: dict[str, object] | None) -> Iterable[dict[
 def _employments(ditio: dict[str, object] | None) -> Iterable[dict[str, object]]:
     """Every employment that Ditio shows, where there is more to tell than the days above."""
     shown = (ditio or {}).get("employments")
-    rows = [each for each in shown if isinstance(each, dict)] if isinstance(shown, list) else []
-    if len(rows) < 2:
+    known = [each for each in shown if isinstance(each, dict)] if isinstance(shown, list) else []
+    if len(known) < 2:
         return
-    for each in rows:
+    for each in known:
         yield {"field": "employment", "found": f"{each['start'] or 'unknown'} to {each['end'] or 'open'}"}
 
 

@@ -6,6 +6,7 @@ from datetime import date
 
 from scim_bridge.bootstrap import build
 from scim_bridge.delivery.tenant import wish_of
+from scim_bridge.domain.certificate import Holder, Line
 from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Wish
@@ -15,6 +16,7 @@ from scim_bridge.mapping.from_ditio import employee_from_ditio
 from scim_bridge.mapping.rules import Rules
 from scim_bridge.settings import Settings
 from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.certificates import Ledger
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
@@ -33,6 +35,8 @@ class PersonView:
 
     wish: Wish
     entries: list[Entry]
+    lines: list[Line]
+    """His certificates."""
 
     @property
     def number_in_ditio(self) -> EmployeeNumber | None:
@@ -82,11 +86,12 @@ def view_of(database: Database, tenant: str, rules: Rules, name: str, *, is_paus
         entries = History(connection, tenant, now).of(person.id)
         if record.state is State.due and (is_paused or Breakers(connection, tenant, now).get().is_paused):
             record = replace(record, state=State.held, reason=Reason.paused, detail=PAUSED)
+        lines = Ledger(connection, tenant).lines(Holder.of_person(person.id))
     wish = Wish({})
     if document is not None:
         wish = wish_of(document, rules, person, now.astimezone(rules.zone).date())
     user: JsonObject | None = None if document is None else {"id": person.user_id, **document}
-    return PersonView(record, user, wish, entries)
+    return PersonView(record, user, wish, entries, lines)
 
 
 def employee_in_ditio(

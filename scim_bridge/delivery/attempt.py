@@ -4,6 +4,7 @@ from scim_bridge.delivery.aligning import align
 from scim_bridge.delivery.aside import aside_note
 from scim_bridge.delivery.breaker import tested, try_again
 from scim_bridge.delivery.calls import Errand
+from scim_bridge.delivery.certificate_delivery import deliver_certificates
 from scim_bridge.delivery.hiring import find_created, hire, settle_absence
 from scim_bridge.delivery.holders import look_at_holders
 from scim_bridge.delivery.outcome import Outcome, Settled
@@ -52,6 +53,7 @@ def _bring_about(errand: Errand) -> None:
         found = hire(errand)
         if found is not None:
             align(errand, found)
+    deliver_certificates(errand)
     if looked.trouble is not None:
         raise looked.trouble
     errand.notes += remarks(errand.person, errand.wish, last_day=errand.last_day)

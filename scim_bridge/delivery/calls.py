@@ -85,7 +85,7 @@ class Errand:
 
     def get(self, number: EmployeeNumber) -> FoundEmployee | None:
         """Read an employee by exact number."""
-        self._keep_lease()
+        self.keep_lease()
         answer = self.tenant.ditio.get(number, within=self.budget.left())
         if answer is None or answer.body is None:
             return None
@@ -101,13 +101,13 @@ class Errand:
 
     def search(self, text: str) -> list[FoundEmployee]:
         """Find employees by free text; not exact."""
-        self._keep_lease()
+        self.keep_lease()
         rows = self.tenant.ditio.search(text, within=self.budget.left())
         return [self._read(row) for row in rows if _has_number(row)]
 
     def check(self, *, renews: bool = True) -> None:
         """Read something that concerns nobody. :raises DeliveryError: what is wrong with Ditio as a whole (rule R2)."""
-        self._keep_lease()
+        self.keep_lease()
         self.tenant.ditio.check(within=self.budget.left(), renews=renews)
 
     def send(self, operation: Operation, number: EmployeeNumber) -> Mapping[Field, Value | None]:
@@ -123,14 +123,14 @@ class Errand:
         call = call_for(operation, number)
         if not self.budget.allows_write():
             raise BudgetSpent("the request's time was spent before this step; a worker goes on")
-        self._stop_if_paused()
-        self._keep_lease()
+        self.stop_if_paused()
+        self.keep_lease()
         try:
             answer = self.tenant.ditio.send(call, within=self.budget.left())
         except DeliveryError as error:
-            self._remember(call.name, type(error).__name__, error.status, error.request_id, error.seconds)
+            self.remember(call.name, type(error).__name__, error.status, error.request_id, error.seconds)
             raise
-        self._remember(call.name, "done", answer.status, answer.request_id, answer.seconds)
+        self.remember(call.name, "done", answer.status, answer.request_id, answer.seconds)
         return self._read(answer.body).values if answer.body is not None and _has_number(answer.body) else {}
 
     def acknowledge(
@@ -196,13 +196,13 @@ class Errand:
     def _read(self, body: dict[str, object]) -> FoundEmployee:
         return employee_from_ditio(body, region=self.tenant.rules.phone_region, zone=self.tenant.rules.zone)
 
-    def _stop_if_paused(self) -> None:
+    def stop_if_paused(self) -> None:
         """A pause counts from the next write on, also for whoever is in hand (rule D4). :raises Paused: it does."""
         with self.database.read() as connection:
             if Breakers(connection, self.tenant.name, self.database.now(connection)).get().is_paused:
                 raise Paused("deliveries were paused before this step")
 
-    def _keep_lease(self) -> None:
+    def keep_lease(self) -> None:
         """See that the lease outlasts the next call. :raises LeaseLost: somebody else has it."""
         self.has_called = True
         left = self.budget.left()
@@ -222,9 +222,10 @@ class Errand:
         self.unwritten.clear()
         return now
 
-    def _remember(
+    def remember(
         self, what: str, outcome: str, status: int | None, ditio_request_id: str | None, seconds: float
     ) -> None:
+        """Put a call into the history, with the next transaction (rule D5)."""
         entry = Entry(
             what=what,
             outcome=outcome,

@@ -4,6 +4,7 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection
 
+from scim_bridge.delivery.ledger import give_up
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.swaps import named, swap_note
 from scim_bridge.delivery.tenant import Tenant, acknowledged_claims, wanted_claims
@@ -49,6 +50,7 @@ def settle_claims(
     claims = Claims(connection, tenant.name)
     kept = acknowledged_claims(person)
     if _makes_room(claims, tenant, person):
+        give_up(connection, tenant, person, now)
         People(connection, tenant.name).unlink(person.id)
         kept = frozenset()
     elif keep_all:

@@ -15,7 +15,9 @@ from scim_bridge.delivery.claiming import claim_wanted, settle_claims
 from scim_bridge.delivery.outcome import MAX_DETAIL, Outcome, TryAgain
 from scim_bridge.delivery.retry import delay_seconds
 from scim_bridge.delivery.scoped import settle_rows
+from scim_bridge.delivery.slots import SlotKeeping
 from scim_bridge.delivery.swaps import tell_the_rest
+from scim_bridge.delivery.telling import entry_of, log_retry
 from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant
 from scim_bridge.delivery.undo import Undo
 from scim_bridge.domain.documents import JsonObject
@@ -25,7 +27,7 @@ from scim_bridge.logs import get_logger
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database, is_out_of_reach, loggable, repeated
 from scim_bridge.storage.documents import document_of
-from scim_bridge.storage.history import Entry, History
+from scim_bridge.storage.history import History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People
 from scim_bridge.storage.person_rows import Record
@@ -54,6 +56,8 @@ class Convergence:
     monotonic: Callable[[], float]
     random: Callable[[], float]
     """0.0-1.0, for the jitter of the back-off."""
+
+    new_id: Callable[[], str]
 
     def deliver(
         self,
@@ -119,7 +123,8 @@ class Convergence:
             if record.scope is not None:
                 errand.scope = scope_of(connection, self.tenant.name, record.scope)
             else:
-                errand.notes += claimed
+                slots = SlotKeeping(connection, self.tenant, now, self.new_id)
+                errand.notes += [*claimed, *slots.keep_stored(record.person, errand.wish.employee_number)]
             if errand.waits_for_claim:
                 tell_the_rest(connection, self.tenant, person_id, now)
         return errand
@@ -162,7 +167,7 @@ class Convergence:
             record = People(connection, name).get(errand.person.id, lock=True)
             if record is None or record.lease != errand.lease:
                 raise LeaseLost(f"somebody else delivers person {errand.person.id} now")
-            History(connection, name, now).add(errand.person.id, *errand.unwritten, _entry(errand, outcome))
+            History(connection, name, now).add(errand.person.id, *errand.unwritten, entry_of(errand, outcome))
             moved_on = record.revision != errand.revision
             if isinstance(outcome, TryAgain):
                 if not moved_on:
@@ -172,7 +177,7 @@ class Convergence:
                         detail=f"waits for Ditio: {outcome.error}"[:MAX_DETAIL],
                         failed=outcome.retry.is_failure,
                     )
-                self._log_retry(errand, outcome)
+                log_retry(errand, outcome)
                 return After.nothing
             if undo and told and not moved_on and undo.take_back(connection, errand, record, told, now):
                 moved_on = True  # He is due with what was before.
@@ -220,28 +225,6 @@ class Convergence:
         with self.database.write() as connection:
             Outbox(connection, self.tenant.name, self.database.now(connection)).release(person_id, lease)
 
-    def _log_retry(self, errand: Errand, outcome: TryAgain) -> None:
-        log.warning(
-            "delivery.retry",
-            person_id=errand.person.id,
-            error=type(outcome.error).__name__,
-            status=outcome.error.status,
-            retry_in_seconds=round(outcome.retry.after_seconds, 1),
-        )
-
 
 def _user_name(document: JsonObject | None) -> str:
     return str(document.get("userName")) if document is not None else "a deleted user"
-
-
-def _entry(errand: Errand, outcome: Outcome) -> Entry:
-    if isinstance(outcome, TryAgain):
-        return Entry(
-            "delivery",
-            "try-again",
-            cause=errand.cause,
-            status=outcome.error.status,
-            request_id=errand.request_id,
-            ditio_request_id=outcome.error.request_id,
-        )
-    return Entry("delivery", outcome.reason or outcome.state, cause=errand.cause, request_id=errand.request_id)

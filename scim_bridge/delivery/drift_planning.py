@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection
 
+from scim_bridge.delivery.certificate_drift import CertificateDrift, keep_slots_of
 from scim_bridge.delivery.drift_facts import (
     Agreement,
     agreement_of,
@@ -56,12 +57,15 @@ class DriftPlanning:
     read_at: datetime
     """When Ditio began to be read: what was delivered since is newer than what was shown."""
 
+    new_id: Callable[[], str]
     only: Kind | None = None
     figures: Figures = field(default_factory=Figures)
     _told: set[str] = field(default_factory=set)
     """Unlinked employees who are named by another row."""
 
     _agreements: list[Agreement] = field(default_factory=list)
+    _certificates: dict[PersonId, list[Drift]] = field(default_factory=dict)
+    """The certificates of the people in hand that Ditio has not acknowledged as they are."""
 
     def plan_people(self, person_id: PersonId | None, progress: Callable[[int], None]) -> None:
         """Plan everybody, or one person."""
@@ -77,6 +81,8 @@ class DriftPlanning:
             self._store(batch)
         for batch in self._unmanaged():
             self._store(batch)
+        for batch in self._unclaimed():
+            self._store(batch)
 
     def _next(self, after: str, person_id: PersonId | None) -> list[Candidate]:
         with self.database.read() as connection:
@@ -84,6 +90,9 @@ class DriftPlanning:
 
     def _plan(self, batch: Sequence[Candidate]) -> None:
         today = self.tenant.today(self.read_at)
+        keep_slots_of(self.database, self.tenant, batch, self.new_id)
+        with self.database.read() as connection:
+            self._certificates = CertificateDrift(connection, self.tenant, today).of_people(batch)
         items: list[Drift] = []
         closer: list[tuple[Candidate, Wish]] = []
         for candidate in batch:
@@ -92,7 +101,7 @@ class DriftPlanning:
             if person.user_id is not None or person.employee_number is not None:
                 self.figures.people += 1
             wish = wish_of_candidate(candidate, self.tenant, today)
-            if self._is_in_sync(candidate, wish, today):
+            if person.id not in self._certificates and self._is_in_sync(candidate, wish, today):
                 self.figures.in_sync += 1
                 self.figures.at_work += person.days.wants_employment(today)
             else:
@@ -124,6 +133,7 @@ class DriftPlanning:
             if found is not None:
                 self.figures.at_work += _is_at_work(found, today)
                 rows = self._differing(connection, candidate, wish, found, today)
+                rows += self._certificates.get(person.id, [])
             else:
                 rows = self._absent(connection, snapshot, candidate, wish, today)
             is_counted = person.user_id is not None or person.employee_number is not None
@@ -205,6 +215,12 @@ class DriftPlanning:
                 for number in numbers
                 if number not in self._told
             ]
+
+    def _unclaimed(self) -> Iterator[list[Drift]]:
+        with self.database.read() as connection:
+            yield from map(
+                list, CertificateDrift(connection, self.tenant, self.tenant.today(self.read_at)).unclaimed(BATCH)
+            )
 
     def _acknowledge(self) -> None:
         if self._agreements:

@@ -39,7 +39,9 @@ class Inline:
         if not self.places.take(tenant):
             self._leave_to_worker(ticket, ticket.lease)
             return None
-        undo = Undo(self.convergence.tenant, ticket.undoable) if ticket.undoable is not None else None
+        convergence, undo = self.convergence, None
+        if ticket.undoable is not None:
+            undo = Undo(convergence.tenant, ticket.undoable, convergence.new_id)
         try:
             self._converge(ticket, ticket.lease, began, undo)
         finally:

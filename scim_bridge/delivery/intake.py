@@ -11,6 +11,7 @@ from scim_bridge.delivery.claiming import claim_wanted, forget_person, settle_cl
 from scim_bridge.delivery.occasions import occasions_after, occasions_of_deleted
 from scim_bridge.delivery.outcome import Note, Settled
 from scim_bridge.delivery.remarks import remarks
+from scim_bridge.delivery.slots import SlotKeeping
 from scim_bridge.delivery.takeover import person_to_take_over
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.delivery.ticket import IncompleteRefused, Ticket
@@ -73,6 +74,7 @@ class Intake:
         waking = wakes_on(person, self.tenant.policy, today)
         people.add(person, external_id=external_id, wakes_on=waking, now=now)
         claim_wanted(connection, self.tenant, person, wish, today)
+        self._certificates(connection, now).keep(person, document, wish.employee_number)
         may_undo = person.days.wants_employment(today) and not former.has_made_room
         return self._due(connection, person.id, now, "user-created", Undoable(user_id) if may_undo else None)
 
@@ -108,6 +110,14 @@ class Intake:
         people.set_user(record.person.id, None, external_id=None, now=now)
         return self._due(connection, record.person.id, now, "user-deleted")
 
+    def certificate_said(self, connection: Connection, person_id: PersonId, what: str) -> Ticket | None:
+        """A certificate changed: it is delivered with its person, once he is at work and has an employee (rule K2)."""
+        record = People(connection, self.tenant.name).get(person_id, lock=True)
+        now, today = self._moment(connection)
+        if record is None or record.person.employee_number is None or not record.person.days.wants_employment(today):
+            return None
+        return self._due(connection, person_id, now, what)
+
     def _said(
         self,
         connection: Connection,
@@ -141,7 +151,11 @@ class Intake:
         people.set_days(person.id, days, occasions, wakes_on=wakes_on(person, self.tenant.policy, today))
         people.set_external_id(person.id, _external_id(document))
         notes = claim_wanted(connection, self.tenant, person, wish, today)
-        if self._is_settled(record, person, wish, notes, today):
+        certificates = self._certificates(connection, now)
+        notes += certificates.keep(person, document, wish.employee_number)
+        if days.wants_employment(today) and not before.wants_employment(today):
+            certificates.assert_again(person)
+        if self._is_settled(record, person, wish, notes, today) and not certificates.owes(person):
             return self._settle(connection, person, wish, now, today, what)
         # An ending is never undone (rule L6), and nothing that was said of somebody who has left.
         may_undo = may_undo and days.wants_employment(today)
@@ -199,7 +213,8 @@ class Intake:
         self, connection: Connection, person: Person, wish: Wish, now: datetime, today: date, what: str
     ) -> Ticket:
         last_day = awaited_last_day(person, self.tenant.policy, today)
-        settled = Settled(tuple(remarks(person, wish, last_day=last_day)))
+        beaten = self._certificates(connection, now).beaten(person)
+        settled = Settled((*remarks(person, wish, last_day=last_day), *beaten))
         settle_claims(connection, self.tenant, person, wish, today, now, keep_all=False)
         Outbox(connection, self.tenant.name, now).settle(
             person.id, state=settled.state, reason=settled.reason, detail=settled.detail
@@ -233,6 +248,9 @@ class Intake:
         is_new = person.employee_number is None and person.creating is None
         if self.tenant.refuse_incomplete and is_new and person.days.wants_employment(today) and wish.missing():
             raise IncompleteRefused(wish.missing())
+
+    def _certificates(self, connection: Connection, now: datetime) -> SlotKeeping:
+        return SlotKeeping(connection, self.tenant, now, self.new_id)
 
     def _moment(self, connection: Connection) -> tuple[datetime, date]:
         now = self.database.now(connection)

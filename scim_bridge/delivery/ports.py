@@ -1,5 +1,6 @@
 """The one thing behind a port: Ditio."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from scim_bridge.domain.documents import JsonObject
@@ -27,3 +28,6 @@ class Ditio(Protocol):
 
     def send(self, call: Call, *, within: float | None = None) -> Answer:
         """Do something to an employee."""
+
+    def post_certificates(self, items: Sequence[JsonObject], *, within: float | None = None) -> Answer:
+        """Upsert certificates of any employees; where it raises, some may have been taken all the same."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from scim_bridge.delivery.certificate_applying import CertificateApplying
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.drift_applying import DriftApplying
 from scim_bridge.delivery.drift_planning import DriftPlanning
@@ -129,7 +130,7 @@ class Reconciliation:
         loading = RosterLoading(self._database, self._tenant, run_id, self._tenant.today(now))
         rows = self.roster() if person_id is None else rows_about(self._database, self._tenant, person_id)
         shown = loading.load(rows, lambda done: progress("reading Ditio", done, None))
-        planning = DriftPlanning(self._database, self._tenant, run_id, now, request.only)
+        planning = DriftPlanning(self._database, self._tenant, run_id, now, self.convergence.new_id, request.only)
         with self._database.read() as connection:
             everybody = People(connection, self._tenant.name).count()
         planning.plan_people(person_id, lambda done: progress("comparing", done, everybody))
@@ -172,9 +173,22 @@ class Reconciliation:
         ]
         if chosen:
             self._note_applied(plan, request.author)
-        applying = DriftApplying(self.convergence, plan.id, self.new_id)
-        applying.apply(chosen, lambda count: progress("repairing", count, len(chosen)))
+        self._apply(plan, request, chosen, progress)
         return self._report(run_id, plan, {item.position for item in chosen})
+
+    def _apply(self, plan: Run, request: Request, chosen: list[Drift], progress: Progress) -> None:
+        certificates = [item for item in chosen if item.kind is Kind.certificate]
+        others = [item for item in chosen if item.kind is not Kind.certificate]
+        applying, in_batches = (
+            DriftApplying(self.convergence, plan.id, self.new_id),
+            CertificateApplying(self.convergence),
+        )
+        applying.apply(others, lambda count: progress("repairing", count, len(chosen)))
+        in_batches.apply(plan.id, certificates, lambda count: progress("repairing", len(others) + count, len(chosen)))
+        if request.plan_id is None and request.only in (None, Kind.certificate):
+            person_id = self._person(request.person) if request.person is not None else None
+            again = in_batches.assert_again(person_id)
+            log.info("reconcile.reasserted", certificates=again)
 
     def _note_applied(self, plan: Run, author: Author) -> None:
         """Before anything is sent: whatever becomes of this process, nothing was repaired that nobody asked for."""

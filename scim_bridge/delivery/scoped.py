@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from scim_bridge.delivery.aligning import align, carry_out
 from scim_bridge.delivery.calls import Errand
+from scim_bridge.delivery.certificate_delivery import deliver_certificates
 from scim_bridge.delivery.hiring import hire
 from scim_bridge.delivery.outcome import Settled
 from scim_bridge.delivery.rounds import believed_now
@@ -122,6 +123,7 @@ def _create_again(errand: Errand) -> str | None:
     found = hire(errand)
     if found is not None:
         align(errand, found)
+    deliver_certificates(errand)  # A new employee has none (rule K2).
     return None if errand.person.employee_number is not None else NOT_TAKEN
 
 

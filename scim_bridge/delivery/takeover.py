@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from scim_bridge.delivery.ledger import give_up
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.canonical import same
 from scim_bridge.domain.employee import Field, Wish
@@ -49,6 +50,7 @@ def person_to_take_over(
     if _agrees(holder, wish, external_id):
         return Former(holder)
     if holder.person.is_tombstone and not owes_ending(holder.person, tenant.policy):
+        give_up(connection, tenant, holder.person, now)
         people.unlink(holder.person.id)
         for waiter in claims.keep_only(holder.person.id, ()):
             Outbox(connection, tenant.name, now).mark_due(waiter)

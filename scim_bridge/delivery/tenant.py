@@ -7,9 +7,13 @@ from scim_bridge.delivery.ports import Ditio
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import Field, Wish
 from scim_bridge.domain.person import Claim, ClaimKind, Person
+from scim_bridge.domain.slots import Slot
+from scim_bridge.mapping.certificates import Terms
+from scim_bridge.mapping.days import CURE
 from scim_bridge.mapping.from_scim import wish_from_user
 from scim_bridge.mapping.rules import Rules
 from scim_bridge.plan.adoption import Adopt
+from scim_bridge.plan.certificates import CertificatePolicy
 from scim_bridge.plan.guard import HourlyLimits
 from scim_bridge.plan.steps import Policy
 
@@ -45,6 +49,18 @@ class Tenant:
 
     retention_days: int = 365
     """For how many days history is kept."""
+
+    slots: tuple[Slot, ...] = ()
+    """The attributes in which Entra carries certificates."""
+
+    certificates: CertificatePolicy = field(default_factory=CertificatePolicy)
+
+    def certificate_terms(self, today: date, *, cure: str = CURE) -> Terms:
+        """What decides whether a certificate that is sent in can be used.
+
+        :param cure: What to do about a date that can't be read; `WRITE_IT` where it does not come from Entra.
+        """
+        return Terms(self.rules.zone, today, self.certificates.missing_expiry, cure)
 
     def today(self, now: datetime) -> date:
         """The calendar day in the company's time zone."""

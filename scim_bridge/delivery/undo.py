@@ -1,5 +1,6 @@
 """A refused write is taken back while its request still waits (rule R1): whole, or not at all."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
@@ -9,6 +10,7 @@ from sqlalchemy import Connection
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.claiming import claim_wanted, forget_person, settle_claims
 from scim_bridge.delivery.outcome import Note, Outcome, Refusal, Settled, printable
+from scim_bridge.delivery.slots import SlotKeeping
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.audit import BY_UNDO, Action, Deed
 from scim_bridge.domain.delivery_state import Reason, State
@@ -69,8 +71,9 @@ class Undo:
     So claims don't change hands in between: what the write gave up is still its person's.
     """
 
-    def __init__(self, tenant: Tenant, write: Undoable) -> None:
+    def __init__(self, tenant: Tenant, write: Undoable, new_id: Callable[[], str]) -> None:
         self._tenant = tenant
+        self._new_id = new_id
         self._write = write
         self._attempted: Undone | None = None
         self.undone: Undone | None = None
@@ -153,6 +156,7 @@ class Undo:
         wish = tenant.wish(document.document, person, today)
         claim_wanted(connection, tenant, person, wish, today)
         settle_claims(connection, tenant, person, wish, today, now, keep_all=False)
+        SlotKeeping(connection, tenant, now, self._new_id).keep(person, document.document, wish.employee_number)
         Outbox(connection, tenant.name, now).mark_due(person.id)
 
     def _of_this_write(self, errand: Errand, outcome: Settled) -> list[Refusal]:

@@ -10,12 +10,14 @@ from sqlalchemy import Connection
 
 from scim_bridge.delivery.breaker import Gate
 from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS, Budget
+from scim_bridge.delivery.certificate_applying import CertificateApplying
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.retention import forget_old
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.delivery.turns import Turns
 from scim_bridge.logs import bound
 from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.certificate_searches import CertificateSearches
 from scim_bridge.storage.database import repeated
 from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.outbox import Leased, Outbox
@@ -96,6 +98,7 @@ class Worker:
         delivered = 0
         with self._pool() as pool:
             crew = _Crew(pool, self._turns())
+            self._send_unclaimed(crew)
             while True:
                 if self._serve_next(crew):
                     delivered += 1
@@ -117,6 +120,7 @@ class Worker:
                 now = self.convergences[0].monotonic()
                 if now - woke_at >= WAKE_EVERY_SECONDS:
                     self.wake()
+                    self._send_unclaimed(crew)
                     woke_at = now
                 if now - forgot_at >= FORGET_EVERY_SECONDS:
                     self.forget()
@@ -168,6 +172,12 @@ class Worker:
 
         crew.send(convergence.tenant.name, deliver)
 
+    def _send_unclaimed(self, crew: _Crew) -> None:
+        """Certificates of employees whom no SCIM user is: nobody is due for them (rule K2)."""
+        for each in self.convergences:
+            if each.tenant.certificates.delivers_unclaimed:
+                crew.send(each.tenant.name, CertificateApplying(each).send_all_unclaimed)
+
     def _lease(self, convergence: Convergence) -> Leased | None:
         gate = Gate(convergence.database, convergence.tenant.name, convergence.tenant.is_paused)
         return gate.lease_next(self.new_id(), convergence.tenant.call_seconds + LEASE_MARGIN_SECONDS)
@@ -199,6 +209,8 @@ class Worker:
             now = database.now(connection)
             today, outbox = tenant.today(now), Outbox(connection, tenant.name, now)
             taken_up = PutAside(connection, tenant.name).end(today)
+            # Certificates that were said under a number while its person was being linked: his delivery takes them.
+            taken_up += CertificateSearches(connection, tenant.name).stranded(500)
             for person_id in taken_up:
                 outbox.mark_due(person_id)
             resumed = 0 if _is_paused(connection, tenant, now) else Pauses(connection, tenant.name, now).take_up(500)

@@ -2,11 +2,12 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import requests
 
+from scim_bridge.ditio.certificates import Certificates
 from scim_bridge.ditio.config import DitioConfig
 from scim_bridge.ditio.network import PerThread, pooled_sessions
 from scim_bridge.ditio.operations import Operations
@@ -57,6 +58,7 @@ class DitioClient:
             config, tokens=self._tokens, pace=pace, sessions=sessions, monotonic=monotonic, new_id=new_id
         )
         self._operations = Operations(config, session=self._session, monotonic=monotonic, now=now)
+        self._certificates = Certificates(session=self._session, now=now)
         self._config = config
         self._now = now
         self._monotonic = monotonic
@@ -122,6 +124,15 @@ class DitioClient:
         :raises DeliveryError: see `errors.py`.
         """
         return self._operations.send(call, within=within)
+
+    def post_certificates(self, items: Sequence[JsonObject], *, within: float | None = None) -> Answer:
+        """Upsert certificates, by employee number and type: safe to repeat. All of them are taken, or it is raised.
+
+        :param within: Seconds left for all of it; None leaves each HTTP call its configured time-out.
+        :raises PermanentError: one of them, or the whole, is refused; some of them may have been taken all the same.
+        :raises DeliveryError: see `errors.py`.
+        """
+        return self._certificates.post(items, within=within)
 
     def sign_in(self, *, within: float) -> None:
         """Get a token, unless a good one is at hand; the API itself is not called.

@@ -28,7 +28,7 @@ class WouldBeSent:
     path: str
     """As it goes over the wire: with the path of `DITIO__API_URL`, percent-encoded."""
 
-    body: JsonObject | None
+    body: JsonObject | list[JsonObject] | None
 
 
 @dataclass(slots=True)
@@ -103,8 +103,8 @@ class _KeepsBack(BaseAdapter):
         return self._builder.build_response(request, raw)
 
 
-def _json(body: Any) -> JsonObject | None:
+def _json(body: Any) -> JsonObject | list[JsonObject] | None:
     if not body:
         return None
-    document: JsonObject = json.loads(body)
+    document: JsonObject | list[JsonObject] = json.loads(body)
     return document

@@ -35,7 +35,7 @@ class _Outgoing:
     what: str
     request_id: str
     query: Mapping[str, str] | None
-    body: JsonObject | None
+    body: JsonObject | list[JsonObject] | None
     until: float | None
     """When the time for it is up, by the monotonic clock; None leaves each exchange its time-out."""
 
@@ -77,7 +77,7 @@ class DitioSession:
         *,
         what: str,
         query: Mapping[str, str] | None = None,
-        json_body: JsonObject | None = None,
+        json_body: JsonObject | list[JsonObject] | None = None,
         within: float | None = None,
         renews: bool = True,
     ) -> Received:

@@ -17,6 +17,7 @@ class Kind(StrEnum):
     should_be_active = "should-be-active"
     missing = "missing"
     field = "field"
+    certificate = "certificate"
     stuck_delivery = "stuck-delivery"
     renumbered = "renumbered"
     duplicate_identity = "duplicate-identity"
@@ -25,7 +26,9 @@ class Kind(StrEnum):
 
 ORDER = {kind: place for place, kind in enumerate(Kind)}
 
-REPAIRED = frozenset({Kind.field, Kind.should_be_inactive, Kind.should_be_active, Kind.stuck_delivery})
+REPAIRED = frozenset(
+    {Kind.field, Kind.certificate, Kind.should_be_inactive, Kind.should_be_active, Kind.stuck_delivery}
+)
 """What `--apply` repairs (rule Q2)."""
 
 REPAIRED_ON_REVIEW = frozenset({Kind.missing})
@@ -59,7 +62,7 @@ class Drift:
     """As Entra sent it; None where there is no user."""
 
     field: str | None = None
-    """By Ditio's name; None where the whole employee is meant."""
+    """By Ditio's name, or the type of a certificate; None where the whole employee is meant."""
 
     wanted: Value | None = None
     found: Value | None = None
@@ -81,6 +84,6 @@ class Drift:
 
     def may_be_repaired(self, *, reviewed: bool) -> bool:
         """Whether `--apply` takes it. :param reviewed: A plan that somebody has read, or a kind asked for by name."""
-        if self.listed is not None or self.person_id is None:
-            return False
+        if self.listed is not None or (self.person_id is None and self.kind is not Kind.certificate):
+            return False  # Only a certificate may be of an employee whom nobody is (rule K2).
         return self.kind in REPAIRED or (reviewed and self.kind in REPAIRED_ON_REVIEW)

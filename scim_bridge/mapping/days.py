@@ -8,6 +8,8 @@ EARLIEST_YEAR, LATEST_YEAR = 1900, 2200
 """A day outside these years is a placeholder or a slip of the pen."""
 
 CURE = 'send FormatDateTime(…, "yyyy-MM-dd") in Entra\'s attribute mapping'
+WRITE_IT = "write it as yyyy-MM-dd"
+"""The cure where no attribute mapping of Entra's stands in between."""
 
 _NORWEGIAN = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
 _DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
@@ -19,7 +21,7 @@ _INSTANT = re.compile(
 )
 
 
-def read_day(raw: str, zone: ZoneInfo) -> date | str:
+def read_day(raw: str, zone: ZoneInfo, cure: str = CURE) -> date | str:
     """The day that a text means, or what is wrong with it, cure included.
 
     A plain day (``2026-08-31``, ``31.08.2026``), midnight UTC and 23:59 UTC with any seconds are that day;
@@ -27,15 +29,16 @@ def read_day(raw: str, zone: ZoneInfo) -> date | str:
     """
     text = raw.strip()
     if "/" in text:
-        return f"it may be read day first or month first: {CURE}"
+        return f"it may be read day first or month first: {cure}"
     try:
         day = _day(text, zone)
     except (ValueError, OverflowError):
-        return f"there is no such day: {CURE}"
+        return f"there is no such day: {cure}"
     if day is None:
-        return f"it is not a date: {CURE}"
+        return f"it is not a date: {cure}"
     if not EARLIEST_YEAR <= day.year <= LATEST_YEAR:
-        return f"its year is not between {EARLIEST_YEAR} and {LATEST_YEAR}: correct it in Entra"
+        place = " in Entra" if cure == CURE else ""
+        return f"its year is not between {EARLIEST_YEAR} and {LATEST_YEAR}: correct it{place}"
     return day
 
 

@@ -15,6 +15,7 @@ MARKS: Mapping[Kind, str] = {
     Kind.should_be_active: "+",
     Kind.missing: "+",
     Kind.field: "~",
+    Kind.certificate: "~",
 }
 """What stands before a row; a dot before what nobody repairs."""
 
@@ -84,6 +85,10 @@ def what(row: Drift) -> str:
             return f"employee {shown(row.found)} has a number that differs only in case or leading zeros"
         case Kind.duplicate_identity:
             return f"employee {shown(row.found)} has the same {row.field}"
+        case Kind.certificate if row.wanted is None:
+            return f"certificate {row.field} is withdrawn, and Ditio has {shown(row.acknowledged)}"
+        case Kind.certificate:
+            return f"certificate {row.field}: wanted {shown(row.wanted)}, Ditio took {shown(row.acknowledged)} last"
         case Kind.unmanaged:
             return "no person is linked to this employee"
     return f"{row.field} is {shown(row.found)}, wanted {shown(row.wanted)}"

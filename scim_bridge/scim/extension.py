@@ -3,6 +3,8 @@
 Sources: RFC 7643 §7 (schemas), Entra's rule that custom attributes are flat and single-valued.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from scim2_models import Extension, Schema
@@ -12,12 +14,17 @@ from scim_bridge.scim.reading import DITIO_URN
 NAME = "DitioUser"
 """The extension's class name, under which a resource holds it."""
 
+EMPTY: Mapping[str, str] = MappingProxyType({})
+
 DELIVERY_ATTRIBUTES = ("deliveryState", "deliveryDetail", "deliveredAt")
 """Read-only, made by the bridge: never stored with the document, and ignored when sent (rule A6)."""
 
 
-def ditio_extension() -> type[Extension]:
-    """Build the extension from its schema, as `/Schemas` publishes it."""
+def ditio_extension(slots: Mapping[str, str] = EMPTY) -> type[Extension]:
+    """Build the extension from its schema, as `/Schemas` publishes it.
+
+    :param slots: The attributes that carry certificates, and what each is; their names are not looked at here.
+    """
     schema = {
         "id": DITIO_URN,
         "name": NAME,
@@ -28,6 +35,7 @@ def ditio_extension() -> type[Extension]:
             _sent("employmentStartDate", "The first working day, as yyyy-MM-dd"),
             _sent("employmentEndDate", "The last working day, as yyyy-MM-dd"),
             _sent("payroll", "Ditio's payroll number of the employment: 0, 1 or 2"),
+            *(_sent(name, description) for name, description in slots.items()),
             _made(
                 "deliveryState",
                 "string",

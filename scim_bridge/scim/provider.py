@@ -39,16 +39,21 @@ POLICY = ScimPolicy(
 
 @cache  # Two of the same are alike, and rebuilding the models from their schemas takes long.
 def build_provider(
-    *, max_page_size: int, max_bulk_operations: int = 100, max_body_bytes: int = 1_048_576
+    *,
+    max_page_size: int,
+    max_bulk_operations: int = 100,
+    max_body_bytes: int = 1_048_576,
+    slots: tuple[tuple[str, str], ...] = (),
 ) -> ScimProvider:
     """Describe the service.
 
     :param max_page_size: The most resources that one answer lists; a larger `count` is cut to it.
     :param max_bulk_operations: The most operations in one bulk request.
     :param max_body_bytes: The largest body, that of a bulk request included.
+    :param slots: The attributes of the Ditio extension that carry certificates, and what each is.
     """
     user, group = _user_model(), _group_model()
-    extensions = (_enterprise_model(), ditio_extension())
+    extensions = (_enterprise_model(), ditio_extension(dict(slots)))
     composed: Any = user.__class_getitem__(extensions[0] | extensions[1])
     return ScimProvider(
         models=[user, group, *extensions],

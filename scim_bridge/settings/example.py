@@ -76,13 +76,14 @@ def _tenant_lines(name: str) -> Iterator[str]:
 
 def _setting(path: Path, field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True, validated_data={})
-    note = "" if _is_shown(default) else " (not set by default; an example)"
-    value = default if _is_shown(default) else (field.examples or [""])[0]
+    is_shown = _is_shown(default, field)
+    note = "" if is_shown else " (not set by default; an example)"
+    value = default if is_shown else (field.examples or [""])[0]
     return f"# {variable(path)}{note}\n#{path[-1]} = {_toml(value)}\n"
 
 
-def _is_shown(default: object) -> bool:
-    return default is not None and default != {}
+def _is_shown(default: object, field: FieldInfo) -> bool:
+    return default is not None and default != {} and not (default == () and field.examples)
 
 
 def _comment(text: str) -> str:

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from scim_bridge.settings.auth import Auth
+from scim_bridge.settings.certificates import Certificates
 from scim_bridge.settings.companies import Companies
 from scim_bridge.settings.ditio import Ditio
 from scim_bridge.settings.kinds import (
@@ -215,6 +216,7 @@ class Settings(Companies):
     delivery: Delivery = Delivery()
     reconcile: Reconcile = Reconcile()
     mapping: Mapping = Mapping()
+    certificates: Certificates = Certificates()
     retention: Retention = Retention()
 
     def missing(self) -> list[str]:

@@ -8,9 +8,11 @@ from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select
 
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.documents import UserId
-from scim_bridge.domain.person import Claim
+from scim_bridge.domain.person import Claim, ClaimKind
 from scim_bridge.storage.keys import user_name_key
 from scim_bridge.storage.tables import adoption_permissions as permissions
+from scim_bridge.storage.tables import certificate_entries as entries
+from scim_bridge.storage.tables import certificate_ledger as ledger
 from scim_bridge.storage.tables import claim_waiters, claims, history, metadata, people, resources
 
 Rows = Sequence[Mapping[str, Any]]
@@ -46,6 +48,10 @@ def excerpt_of(
             connection, tenant, permissions.name, permissions.c.user_name_key == user_name_key(user_name)
         ),
     }
+    numbers = [claim.value for claim in wanted if claim.kind is ClaimKind.employee_number]
+    for name in (ledger.name, entries.name):
+        holder = metadata.tables[name].c.holder
+        rows[name] = _rows(connection, tenant, name, or_(holder.in_(concerned), holder.in_(numbers)))
     for table in metadata.tables.values():
         if "person_id" in table.c and table is not history:
             rows[table.name] = _rows(connection, tenant, table.name, table.c.person_id.in_(concerned))

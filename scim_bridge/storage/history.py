@@ -1,6 +1,7 @@
 """History: every attempt is one row, append-only, ids and no personal data (rule D5)."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
@@ -44,24 +45,30 @@ class History:
         self._tenant = tenant
         self._now = now
 
+    def add_for_all(self, person_ids: Sequence[PersonId], entry: Entry) -> None:
+        """Append the same row for several people."""
+        if person_ids:
+            self._connection.execute(insert(history), [self._row(person_id, entry) for person_id in person_ids])
+
     def add(self, person_id: PersonId, *entries: Entry) -> None:
         """Append rows."""
         for entry in entries:
-            self._connection.execute(
-                insert(history).values(
-                    tenant=self._tenant,
-                    id=f"{next(_position):012d}-{uuid4().hex}",
-                    person_id=person_id,
-                    at=entry.at or self._now,
-                    what=entry.what,
-                    cause=entry.cause,
-                    outcome=entry.outcome,
-                    status=entry.status,
-                    request_id=entry.request_id,
-                    ditio_request_id=entry.ditio_request_id,
-                    duration_ms=None if entry.seconds is None else round(entry.seconds * 1000),
-                )
-            )
+            self._connection.execute(insert(history).values(self._row(person_id, entry)))
+
+    def _row(self, person_id: PersonId, entry: Entry) -> dict[str, object]:
+        return {
+            "tenant": self._tenant,
+            "id": f"{next(_position):012d}-{uuid4().hex}",
+            "person_id": person_id,
+            "at": entry.at or self._now,
+            "what": entry.what,
+            "cause": entry.cause,
+            "outcome": entry.outcome,
+            "status": entry.status,
+            "request_id": entry.request_id,
+            "ditio_request_id": entry.ditio_request_id,
+            "duration_ms": None if entry.seconds is None else round(entry.seconds * 1000),
+        }
 
     def forget_before(self, moment: datetime, *, limit: int) -> int:
         """Remove rows that are older, at most `limit` of them: a short transaction is in nobody's way. How many."""

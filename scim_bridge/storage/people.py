@@ -13,6 +13,8 @@ from scim_bridge.domain.employment import Days
 from scim_bridge.domain.occasions import Occasions
 from scim_bridge.domain.person import ClaimKind, Creating, Person, PersonId
 from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
+from scim_bridge.storage.certificates import Ledger
 from scim_bridge.storage.keys import user_name_key
 from scim_bridge.storage.permissions import Permissions
 from scim_bridge.storage.person_rows import Record, days_columns, occasion_columns, record_of
@@ -113,6 +115,7 @@ class People:
         unknown = {"creating": None, "renumbering": None, "creation_said_at": None}
         self._update(person_id, {"employee_number": number, "linked_at": now, **unknown})
         Permissions(self._connection, self._tenant).consume(number)
+        Ledger(self._connection, self._tenant).renumber(person_id, number)
 
     def part(self, person_id: PersonId) -> None:
         """Take the link away for a moment, so that another may have it: the caller gives a new one at once."""
@@ -122,10 +125,11 @@ class People:
         """Give the link up: a tombstone makes room for a newcomer (rule P2)."""
         self._update(person_id, {"employee_number": None, "linked_at": None})
         Acknowledgements(self._connection, self._tenant).forget(person_id)
+        CertificateDeliveries(self._connection, self._tenant).mark_stale(person_id)
 
     def forget(self, person_id: PersonId) -> None:
         """Remove a person whose user is gone and who never became an employee: Ditio knows nothing of him."""
-        self._connection.execute(
+        removed = self._connection.execute(
             delete(people).where(
                 people.c.tenant == self._tenant,
                 people.c.id == person_id,
@@ -134,6 +138,8 @@ class People:
                 people.c.creating.is_(None),
             )
         )
+        if removed.rowcount:
+            CertificateDeliveries(self._connection, self._tenant).forget(person_id)
 
     def count(self, *, linked: bool | None = None) -> int:
         """How many people there are; with `linked` only those who have an employee, or none."""

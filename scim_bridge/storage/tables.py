@@ -19,6 +19,8 @@ from scim_bridge.storage.access_tables import tokens as tokens
 from scim_bridge.storage.adoption_tables import adoption_pairs as adoption_pairs
 from scim_bridge.storage.adoption_tables import adoption_runs as adoption_runs
 from scim_bridge.storage.audit_tables import audit as audit
+from scim_bridge.storage.certificate_tables import certificate_entries as certificate_entries
+from scim_bridge.storage.certificate_tables import certificate_ledger as certificate_ledger
 from scim_bridge.storage.guard_table import guarded as guarded
 from scim_bridge.storage.metadata import metadata as metadata
 from scim_bridge.storage.reconcile_tables import plan_items as plan_items

@@ -6,9 +6,14 @@ import re
 import pytest
 from click.testing import Result
 
+from scim_bridge.domain.certificate import Source
+from scim_bridge.sandbox.entra import EXTENSION
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.sandbox.server import running
+from scim_bridge.storage.database import Database
 from tests.cli.conftest import DITIO, Run
+from tests.conftest import Clock
+from tests.delivery.test_certifying import a_certificate, put
 from tests.world import World, a_user
 
 
@@ -219,3 +224,26 @@ def test_hands_off_of_somebody_unknown_fails(run: Run, world: World):
 
     assert result.exit_code == 1
     assert "9999" in result.stderr
+
+
+def test_certificates_are_told(run: Run, database: Database, clock: Clock):
+    """K1, K3: what each source says, what counts, and what Ditio has."""
+    slots = {"slots": [{"type": "Byggekort", "packed": "byggekort"}, {"type": "Kranførerbevis", "packed": "kran"}]}
+    world = World(database, clock, settings={"certificates": slots})
+    user = a_user()
+    user.extra[f"{EXTENSION}:byggekort"] = "77;2026-01-15;2028-01-14;"
+    user.extra[f"{EXTENSION}:kran"] = "K-1;2026-01-15;2031-01-14;"
+    put(world, Source.csv, a_certificate("2026-02-01", "2030-01-31", number="C-9"))
+    world.provisions(user)
+    world.entra.clears(user, f"{EXTENSION}:kran")
+    put(world, Source.csv, a_certificate(type="Truckførerbevis"))
+
+    told = run("people", "show", "1042").stdout
+
+    lines = [re.split(r"\s{2,}", line.strip()) for line in told.splitlines() if re.search("kort|bevis", line)]
+    assert [line for line in lines if len(line) > 3] == [
+        ["Byggekort", "C-9", "2026-02-01", "2030-01-31", "csv", "2026-03-02"],
+        ["Byggekort", "77", "2026-01-15", "2028-01-14", "(slot)"],
+        ["Kranførerbevis", "K-1", "2026-01-15", "withdrawn"],
+        ["Truckførerbevis", "2026-01-15", "2028-01-14", "csv", "not yet"],
+    ]

@@ -14,9 +14,11 @@ import requests
 from click.testing import CliRunner, Result
 
 from scim_bridge.cli.main import main
+from scim_bridge.domain.certificate import Source
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.sandbox.server import running
 from tests.cli.conftest import DITIO, Run, run_with
+from tests.delivery.test_certifying import a_certificate, put
 from tests.world import World, a_user
 
 DITIO_URN = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
@@ -468,3 +470,21 @@ def test_against_ditio_its_settings_are_needed(run: Run, tmp_path: Path):
 
     assert result.exit_code == 1
     assert "SCIM_BRIDGE_DITIO__API_URL" in result.stderr
+
+
+SLOTS = {"SCIM_BRIDGE_CERTIFICATES__SLOTS": '[{"type":"Byggekort","packed":"byggekort"}]'}
+
+
+def test_certificates_are_shown_as_they_are_sent(against: Run, run: Run, today: World, tmp_path: Path):
+    """K2: after the employee; what Ditio took already is not shown again, and what a CSV said is."""
+    user = {**KARI, DITIO_URN: {**KARI[DITIO_URN], "byggekort": "77;2026-01-15;2028-01-14;"}}
+    new = previewed(run("preview", written(tmp_path, user), "--format", "json", **DITIO, **SLOTS))
+    today.restarts_with(certificates={"slots": json.loads(SLOTS["SCIM_BRIDGE_CERTIFICATES__SLOTS"])})
+    today.scim("POST", "/Users", user)
+
+    assert told(new) == sent(today)
+    assert [call["path"].rpartition("/")[2] for call in new["calls"]] == ["employees", "certificates"]
+
+    put(today, Source.csv, a_certificate(type="Truckførerbevis"))
+    (call,) = previewed(against(written(tmp_path, user), **SLOTS))["calls"]
+    assert [item["certificateType"] for item in call["body"]] == ["Truckførerbevis"]

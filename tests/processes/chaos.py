@@ -31,6 +31,7 @@ __all__ = ["Chaos", "Cluster", "Life"]
 
 CORE = "urn:ietf:params:scim:schemas:core:2.0:User"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+DITIO = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
 PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
 CALL_SECONDS = 1.0
@@ -78,6 +79,7 @@ class Life:
             "phoneNumbers": [{"type": "mobile", "value": self.wanted["phone"]}],
             "title": self.wanted["title"],
             ENTERPRISE: {"employeeNumber": self.number, "department": self.wanted["department"]},
+            DITIO: {"byggekort": _packed(self.wanted["byggekort"])},
         }
 
 
@@ -110,7 +112,12 @@ class Entra:
         life.writes += 1
 
     def _creates(self, life: Life) -> None:
-        life.wanted = {"phone": f"+47987{life.index:05d}", "title": "Maskinfører", "department": "Anlegg"}
+        life.wanted = {
+            "phone": f"+47987{life.index:05d}",
+            "title": "Maskinfører",
+            "department": "Anlegg",
+            "byggekort": "2026-01-15",
+        }
         while life.scim_id is None:
             found = self._until_acknowledged("GET", f'/Users?filter=userName eq "{life.user_name}"', None, (200,))
             resources = found.get("Resources", [])
@@ -124,12 +131,14 @@ class Entra:
         life.writes += 1
 
     def _changes(self, life: Life) -> None:
-        name = self._rng.choice(["title", "department", "phone"])
+        name = self._rng.choice(["title", "department", "phone", "byggekort"])
         value = {
             "title": f"Title {self._rng.randrange(1000)}",
             "department": f"Department {self._rng.randrange(1000)}",
             # Nobody else ever wants this one.
             "phone": f"+479{self._rng.randrange(100):02d}{life.index:05d}",
+            # The day on which it was issued, which may be corrected to an earlier one too.
+            "byggekort": f"2026-01-{self._rng.randrange(1, 29):02d}",
         }[name]
         if life.wanted[name] == value:
             return
@@ -137,8 +146,9 @@ class Entra:
             "title": "title",
             "department": f"{ENTERPRISE}:department",
             "phone": 'phoneNumbers[type eq "mobile"].value',
+            "byggekort": f"{DITIO}:byggekort",
         }[name]
-        self._patches(life, {path: value})
+        self._patches(life, {path: _packed(value) if name == "byggekort" else value})
         life.wanted[name] = value
 
     def _lets_go(self, life: Life) -> None:
@@ -272,8 +282,14 @@ class Chaos:
 
     def differences(self) -> list[str]:
         """Where Ditio is not as Entra is."""
+        employees, certificates = self.ditio.company.employees, self.ditio.certificates
         return [
-            text for life in self.lives for text in _differences(life, self.ditio.company.employees.get(life.number))
+            text
+            for life in self.lives
+            for text in (
+                *_differences(life, employees.get(life.number)),
+                *_certificate_differences(life, certificates.get((life.number, "Byggekort"))),
+            )
         ]
 
     def told(self) -> str:
@@ -327,6 +343,7 @@ def chaos(
             "SCIM_BRIDGE_DELIVERY__INLINE_SECONDS": "2",
             # More leave, and get another phone, than a company would lose in a few minutes (rule L8).
             "SCIM_BRIDGE_DELIVERY__MAX_ENDED_PER_HOUR": "1000000",
+            "SCIM_BRIDGE_CERTIFICATES__SLOTS": '[{"type":"Byggekort","packed":"byggekort"}]',
         }
         cluster = Cluster(folder, settings, servers=servers, workers=workers)
         try:
@@ -355,6 +372,19 @@ class _Thread:
             work()
         except BaseException as failure:
             self._failure = failure
+
+
+def _packed(issued: str) -> str:
+    return f";{issued};2030-12-31;"
+
+
+def _certificate_differences(life: Life, certificate: dict[str, object] | None) -> list[str]:
+    """What somebody who has left holds waits for his return (rule K2)."""
+    if life.scim_id is None or not life.active:
+        return []
+    issued = str((certificate or {}).get("issuedDateTime"))[:10]
+    wanted = life.wanted["byggekort"]
+    return [] if issued == wanted else [f"{life.number}: the certificate is of {issued}, not {wanted}"]
 
 
 def _kill(pid: int) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, event, select, text
 
 from scim_bridge.delivery.aside import put_aside
 from scim_bridge.domain.person import HandsOff, PersonId
-from scim_bridge.sandbox.entra import EntraUser
+from scim_bridge.sandbox.entra import EXTENSION, EntraUser
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.sandbox.transport import WsgiTransport
 from scim_bridge.storage.database import Database
@@ -127,6 +127,7 @@ class Life:
     happens: Callable[[MortalWorld], None]
     afterwards: Callable[[MortalWorld], None] = field(default=lambda world: None)
     settings: dict[str, Any] = field(default_factory=dict)
+    """Further settings of the bridge."""
 
 
 def kari(world: World) -> EntraUser:
@@ -213,9 +214,31 @@ def was_put_aside(world: World) -> None:
     world.clock.passes(days=2)
 
 
+def carries(**slots: str) -> EntraUser:
+    user = a_user()
+    user.extra.update({f"{EXTENSION}:{name}": value for name, value in slots.items()})
+    return user
+
+
+def carried(world: World) -> None:
+    world.provisions(carries(byggekort="77;2026-01-15;2028-01-14;", kran=";2026-01-15;2028-01-14;"))
+
+
+def renews(world: World) -> None:
+    kari(world).extra[f"{EXTENSION}:byggekort"] = "78;2026-02-15;2030-02-14;"
+    kari(world).extra[f"{EXTENSION}:kran"] = ";;;"
+    world.cycle()
+
+
 def works(world: World) -> None:
     world.worker.run_until_idle()
 
+
+SLOTS = {
+    "certificates": {
+        "slots": [{"type": "Byggekort", "packed": "byggekort"}, {"type": "Kranførerbevis", "packed": "kran"}]
+    }
+}
 
 LIVES = {
     "hire": Life(nothing, hired),
@@ -231,8 +254,10 @@ LIVES = {
     "take over": Life(was_deleted, comes_again),
     "swap": Life(swapped, retried, retried),
     "hands off": Life(was_put_aside, works),
+    "certificates": Life(nothing, carried, settings=SLOTS),
+    "renewal": Life(carried, renews, settings=SLOTS),
 }
-BY_WORKER = ("hire", "number", "return")
+BY_WORKER = ("hire", "number", "return", "renewal")
 """Whose delivery is queued as well: a worker takes the same steps as a request, without anybody who waits."""
 
 ON_POSTGRESQL = ("hire", "leave", "refused")
@@ -247,7 +272,7 @@ def a_world(url: str, template: Path, folder: Path, n: int, life: Life, inline: 
         with emptied.write() as connection:
             connection.execute(text(f"DELETE FROM {'; DELETE FROM '.join(metadata.tables)}"))
         emptied.close()
-    world = MortalWorld(url, settings={"delivery": {"inline_seconds": inline}})
+    world = MortalWorld(url, settings={"delivery": {"inline_seconds": inline}, **life.settings})
     life.before(world)
     world.worker.run_until_idle()
     return world
@@ -275,7 +300,7 @@ def in_ditio(world: World) -> dict[str, Any]:
             each.created_count,
         )
         for number, each in world.ditio.company.employees.items()
-    }
+    } | {"certificates": dict(sorted(world.ditio.certificates.items()))}
 
 
 def in_the_bridge(world: World) -> tuple[list[Any], set[str]]:

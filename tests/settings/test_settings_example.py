@@ -36,7 +36,13 @@ def test_the_example_uncommented_sets_everything(tmp_path: Path):
     assert [own.missing() for own in settings.tenants.values()] == [[], []]
     assert list(settings.tenants) == ["default", "nord-bygg"]
     shown, default = effective(settings), effective(Settings())
-    assert {name for name in shown if shown[name] != default[name]} == {"server", "auth", "ditio", "mapping"}
+    assert {name for name in shown if shown[name] != default[name]} == {
+        "server",
+        "auth",
+        "ditio",
+        "mapping",
+        "certificates",
+    }
     assert tomllib.loads(uncommented())["delivery"]["inline_seconds"] == 5.0
 
 

@@ -9,6 +9,9 @@ import pytest
 from sqlalchemy import Connection, literal, select
 
 from scim_bridge.domain.audit import Action, Actor, ActorKind, Author, Deed
+from scim_bridge.domain.certificate import Certificate, EntryId, Holder, Source, type_of
+from scim_bridge.domain.certificate import Entry as CertificateEntry
+from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.documents import UserId
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee
@@ -16,10 +19,14 @@ from scim_bridge.domain.employment import Days
 from scim_bridge.domain.occasions import Guarded, Occasions, Verdict
 from scim_bridge.domain.pairing import By, Pair, Proposal
 from scim_bridge.domain.person import Claim, ClaimKind, Creating, HandsOff, Person, PersonId, Standing, Taking
+from scim_bridge.domain.shipment import Shipment
 from scim_bridge.storage.access_tokens import AccessTokens
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
+from scim_bridge.storage.certificate_searches import CertificateSearches
+from scim_bridge.storage.certificates import Ledger
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.clients import Clients
 from scim_bridge.storage.database import Database
@@ -35,6 +42,7 @@ from scim_bridge.storage.permissions import Permissions
 from scim_bridge.storage.plan_items import PlanItems
 from scim_bridge.storage.quirks import Quirks
 from scim_bridge.storage.resources import Resources, StoredResource
+from scim_bridge.storage.rest_leases import RestLeases
 from scim_bridge.storage.runs import Runs
 from scim_bridge.storage.schedules import Schedules
 from scim_bridge.storage.secrets import Secrets
@@ -50,6 +58,8 @@ NAME = "kari@contractor.example"
 HERS = Claim(ClaimKind.phone, PHONE)
 HER_NUMBER = Claim(ClaimKind.employee_number, NUMBER)
 TODAY = date(2026, 3, 2)
+CRANE = type_of("Kranførerbevis")
+HERS_IN_THE_LEDGER, SEVENS = Holder.of_person(KARI), Holder.of_number(EmployeeNumber("7"))
 HOUR = timedelta(hours=1)
 SOMEBODY = Author(Actor(ActorKind.token, "t"), "request-1")
 
@@ -117,7 +127,23 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
         pairs.add([PAIR])
         Schedules(connection, tenant, now).take("reconcile", "us", every_seconds=60, alive_seconds=30)
         Resources(connection, tenant).add(a_resource(now))
+        book = Ledger(connection, tenant)
+        for holder in (HERS_IN_THE_LEDGER, SEVENS):
+            book.open(holder, CRANE)
+            book.add(an_entry(holder, now))
+        shipment = Shipment(book.lines(HERS_IN_THE_LEDGER)[0], NUMBER, Certificate(CRANE, TODAY, TODAY))
+        CertificateDeliveries(connection, tenant).acknowledge([shipment], now)
     Secrets(database).of(tenant, "cursors")
+
+
+def an_entry(holder: Holder, now: Any, notes: str | None = None) -> CertificateEntry:
+    certificate = Certificate(CRANE, TODAY, notes=notes)
+    return CertificateEntry(EntryId(holder.value), holder, Source.slot, certificate, True, NUMBER, 1, now, now)
+
+
+def a_shipment(connection: Connection, tenant: str) -> Shipment:
+    (line,) = Ledger(connection, tenant).lines(SEVENS)
+    return Shipment(line, NUMBER, Certificate(CRANE, TODAY, TODAY))
 
 
 def a_resource(now: Any, title: str = "Maskinfører") -> StoredResource:
@@ -134,6 +160,11 @@ def everything(database: Database, tenant: str) -> Mapping[str, list[Any]]:
             for table in metadata.tables.values()
             if "tenant" in table.c
         }
+
+
+def settled(connection: Connection, now: Any) -> None:
+    """Ola is at rest."""
+    Outbox(connection, OURS, now).settle(OLA, state=State.delivered, reason=None, detail=None)
 
 
 CHANGES: dict[str, Callable[[Connection, Any], object]] = {
@@ -217,6 +248,38 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "audit": lambda c, now: AuditTrail(c, OURS).add(Deed(Action.paused, "outbox"), SOMEBODY, now=now),
     "old audit": lambda c, now: AuditTrail(c, OURS).forget_before(now + HOUR, limit=9),
     "old history": lambda c, now: History(c, OURS, now).forget_before(now + HOUR, limit=9),
+    "an entry": lambda c, now: Ledger(c, OURS).replace(an_entry(SEVENS, now, "G4")),
+    "another entry": lambda c, now: Ledger(c, OURS).add(an_entry(Holder.of_number(EmployeeNumber("9")), now)),
+    "a line": lambda c, _: Ledger(c, OURS).open(SEVENS, type_of("Byggekort")),
+    "no entry": lambda c, _: Ledger(c, OURS).remove(an_entry(SEVENS, TODAY).id),
+    "no winner": lambda c, _: Ledger(c, OURS).set_winner(an_entry(SEVENS, TODAY).id, wins=False),
+    "what was refused": lambda c, _: (
+        CertificateDeliveries(c, OURS).refuse([a_shipment(c, OURS)], Reason.refused, "x", is_certain=True),
+        Ledger(c, OURS).clear(Ledger(c, OURS).lines(SEVENS)[0]),
+        CertificateDeliveries(c, OURS).begin([a_shipment(c, OURS)]),
+    ),
+    "forgiven certificates": lambda c, _: (
+        CertificateDeliveries(c, OURS).refuse([a_shipment(c, OURS)], Reason.refused, "x", is_certain=False),
+        CertificateDeliveries(c, OURS).forgive_unclaimed(),
+    ),
+    "acknowledged certificate": lambda c, now: CertificateDeliveries(c, OURS).acknowledge([a_shipment(c, OURS)], now),
+    "stale certificates": lambda c, now: CertificateDeliveries(c, OURS).mark_stale(KARI),
+    "forgotten certificates": lambda c, _: CertificateDeliveries(c, OURS).forget(KARI),
+    "rest": lambda c, now: (settled(c, now), RestLeases(c, OURS, now).take([OLA], "mine", 30, TODAY)),
+    "rest renewed": lambda c, now: RestLeases(c, OURS, now).renew([KARI], "lease", 300),
+    "rest over": lambda c, now: RestLeases(c, OURS, now).give_back([KARI], "lease"),
+    "parked at rest": lambda c, now: (
+        settled(c, now),
+        RestLeases(c, OURS, now).take([OLA], "mine", 30, TODAY),
+        RestLeases(c, OURS, now).park(OLA, "mine", "x"),
+    ),
+    "history of several": lambda c, now: History(c, OURS, now).add_for_all([KARI], Entry("certificates", "done")),
+    "a closed line": lambda c, _: (
+        Ledger(c, OURS).remove(an_entry(SEVENS, TODAY).id),
+        Ledger(c, OURS).close(SEVENS, CRANE),
+    ),
+    "another number": lambda c, _: Ledger(c, OURS).renumber(KARI, EmployeeNumber("8")),
+    "an heir": lambda c, _: Ledger(c, OURS).inherit(Ledger(c, OURS).lines(SEVENS)[0], HERS_IN_THE_LEDGER),
     "history": lambda c, now: History(c, OURS, now).add(KARI, Entry("delivery", "delivered")),
 }
 
@@ -292,6 +355,20 @@ def test_nobody_sees_what_is_only_the_others(database: Database, clock: Clock):
         assert Resources(c, OURS).delivery_views(["user-kari"]) == {}
         excerpt = excerpt_of(c, OURS, user_id="user-kari", user_name=NAME, wanted=[HERS, HER_NUMBER])
         assert excerpt.user_id is None
+        assert Ledger(c, OURS).holder_of(NUMBER) == Holder.of_number(NUMBER)
+        assert Ledger(c, OURS).lines(HERS_IN_THE_LEDGER) == []
+        assert Ledger(c, OURS).lines_of([(SEVENS, CRANE)]) == []
+        assert Ledger(c, OURS).entry(EntryId(KARI)) is None
+        assert Ledger(c, OURS).slots_of(KARI) == []
+        assert Ledger(c, OURS).rival(NUMBER, CRANE) is None
+        assert Ledger(c, OURS).slots_of_many([KARI]) == {}
+        assert not Ledger(c, OURS).has_lines(SEVENS)
+        searches = CertificateSearches(c, OURS)
+        assert searches.outstanding_of([KARI]) == []
+        assert searches.unclaimed(("", ""), 9) == []
+        assert searches.acknowledged_before(later, ("", "", ""), 9) == []
+        assert searches.stranded(9) == []
+        assert RestLeases(c, OURS, later).take([KARI], "mine", 30, TODAY) == []
         assert not any(excerpt.rows.values())
 
 

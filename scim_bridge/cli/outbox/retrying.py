@@ -8,6 +8,7 @@ from scim_bridge.cli.outbox.person import person_named, person_option
 from scim_bridge.cli.output import tenant_option
 from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.pauses import Pauses
 
@@ -34,6 +35,8 @@ def retry(options: Options, person: str | None, tenant: str) -> None:
         breakers = Breakers(connection, tenant, now)
         breakers.close_by_operator()
         retried = Outbox(connection, tenant, now).retry(person_id)
+        if person_id is None:
+            CertificateDeliveries(connection, tenant).forgive_unclaimed()
         note(options, connection, tenant, Deed(Action.retried, "outbox", person_id=person_id), now=now)
         is_paused = options.of(tenant).delivery.paused or breakers.get().is_paused
         if is_paused:

@@ -1,0 +1,122 @@
+"""A person's certificates follow him to Ditio, in one batch (rules K1-K5)."""
+
+from collections.abc import Sequence
+
+from scim_bridge.delivery.bisecting import Refused, send_narrowing
+from scim_bridge.delivery.calls import Errand
+from scim_bridge.delivery.ledger import give_to
+from scim_bridge.delivery.outcome import Note, printable
+from scim_bridge.delivery.slots import beaten
+from scim_bridge.domain.certificate import Holder, Line
+from scim_bridge.domain.delivery_state import Reason
+from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.shipment import Shipment, Unsendable
+from scim_bridge.errors import BudgetSpent, DeliveryError, NotYet, OperationMissing
+from scim_bridge.mapping.certificates_to_ditio import body_of
+from scim_bridge.plan.certificates import outstanding
+from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
+from scim_bridge.storage.certificates import Ledger
+
+
+def deliver_certificates(errand: Errand) -> None:
+    """Send what Ditio has not acknowledged. What can't be sent is noted, and the rest flows on.
+
+    Nothing is sent for somebody without an employee, or who has left (rule K2).
+
+    :raises DeliveryError: to be tried again; what was taken so far is acknowledged.
+    """
+    person, number = errand.person, errand.person.employee_number
+    is_gone = any(note.reason is Reason.gone for note in errand.notes)
+    if number is None or is_gone or not person.days.wants_employment(errand.today):
+        return
+    lines = _lines(errand, number)
+    owed = outstanding(lines, number, errand.tenant.certificates)
+    errand.notes += beaten(lines)
+    errand.notes += [_held(each) for each in owed if isinstance(each, Unsendable)]
+    shipments = [each for each in owed if isinstance(each, Shipment)]
+    if shipments:
+        _send(errand, number, shipments)
+
+
+def _lines(errand: Errand, number: EmployeeNumber) -> list[Line]:
+    """His lines of the ledger, with what was said under his number before he was known."""
+    name, his = errand.tenant.name, Holder.of_person(errand.person.id)
+    with errand.database.read() as connection:
+        found = Ledger(connection, name).lines_under(his, Holder.of_number(number))
+    if all(line.holder == his for line in found):
+        return found
+    with errand.database.write() as connection:
+        errand.still_ours(connection)
+        give_to(connection, name, errand.person.id, number)
+        return Ledger(connection, name).lines(his)
+
+
+def _send(errand: Errand, number: EmployeeNumber, shipments: list[Shipment]) -> None:
+    _begin(errand, shipments)
+    try:
+        # What was refused before does not make what is new be narrowed down with it.
+        known = [each for each in shipments if each.line.reason is not None]
+        fresh = [each for each in shipments if each.line.reason is None]
+        batches = [batch for batch in (fresh, known) if batch]
+        refused = [each for batch in batches for each in send_narrowing(lambda some: _post(errand, some), batch)]
+    except OperationMissing as error:
+        # A 404 means a missing operation only while the employee can be read (rule R1).
+        if errand.get(number) is None:
+            raise NotYet(f"employee {number} can't be read just now", status=error.status) from error
+        errand.notes.append(Note(f"{error}; certificates are not delivered", Reason.no_operation))
+        return
+    if refused and _is_new(errand):
+        raise NotYet(f"employee {number} was created just now, and may not be known to the certificates yet")
+    for each in refused:
+        _park(errand, each)
+
+
+def _begin(errand: Errand, shipments: Sequence[Shipment]) -> None:
+    if not errand.budget.allows_write():
+        raise BudgetSpent("the request's time was spent before the certificates; a worker goes on")
+    with errand.database.write() as connection:
+        errand.still_ours(connection)
+        CertificateDeliveries(connection, errand.tenant.name).begin(shipments)
+
+
+def _post(errand: Errand, batch: Sequence[Shipment]) -> None:
+    """One request. What Ditio took is committed at once.
+
+    :raises DeliveryError: Ditio's answer.
+    """
+    if not errand.budget.allows_write():
+        raise BudgetSpent("the request's time was spent before all certificates were sent; a worker goes on")
+    errand.keep_lease()
+    try:
+        answer = errand.tenant.ditio.post_certificates([body_of(each) for each in batch], within=errand.budget.left())
+    except DeliveryError as error:
+        errand.remember("certificates", type(error).__name__, error.status, error.request_id, error.seconds)
+        raise
+    errand.remember("certificates", "done", answer.status, answer.request_id, answer.seconds)
+    with errand.database.write() as connection:
+        now = errand.still_ours(connection)
+        CertificateDeliveries(connection, errand.tenant.name).acknowledge(batch, now)
+
+
+def _is_new(errand: Errand) -> bool:
+    """Whether the employee is so new that Ditio may not know him everywhere: its writes span several stores."""
+    linked_at = errand.person.linked_at
+    return linked_at is not None and (errand.now() - linked_at).total_seconds() <= errand.tenant.read_lag_seconds
+
+
+def _park(errand: Errand, refused: Refused[Shipment]) -> None:
+    detail = printable(f"{refused.error}: {refused.error.words}")
+    with errand.database.write() as connection:
+        errand.still_ours(connection)
+        CertificateDeliveries(connection, errand.tenant.name).refuse(
+            refused.items,
+            Reason.refused,
+            detail,
+            is_certain=len(refused.items) == 1 and refused.items[0].line.sending is None,
+        )
+    types = ", ".join(each.line.type for each in refused.items)
+    errand.notes.append(Note(f"certificate {types}: {detail}", Reason.refused))
+
+
+def _held(unsendable: Unsendable) -> Note:
+    return Note(f"certificate {unsendable.line.type}: {unsendable.why}", Reason.incomplete)

@@ -1,0 +1,146 @@
+"""Certificates that Ditio has not acknowledged as they are, as rows of a plan (rules K3, Q1, Q2)."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Connection
+
+from scim_bridge.delivery.slots import SlotKeeping
+from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.domain.certificate import Certificate, Line
+from scim_bridge.domain.drift import Cause, Drift, Kind
+from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.person import PersonId
+from scim_bridge.domain.shipment import Shipment, Unsendable
+from scim_bridge.mapping.certificates import Flaw
+from scim_bridge.mapping.slots import slots_of
+from scim_bridge.plan.certificates import outstanding
+from scim_bridge.storage.candidates import Candidate
+from scim_bridge.storage.certificate_searches import CertificateSearches, Key
+from scim_bridge.storage.certificates import Ledger
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.people import People
+
+HANDS_OFF = "hands are off this person: `people hands-off NUMBER --clear`"
+HELD = "held: {why}"
+PARKED = "parked, refused: see `outbox list`"
+
+
+def packed(certificate: Certificate | None) -> str | None:
+    """A certificate in one text, as a packed slot has it: ``number;issued;validUntil;notes``."""
+    if certificate is None:
+        return None
+    end = certificate.valid_until.isoformat() if certificate.valid_until else ""
+    return f"{certificate.number or ''};{certificate.issued.isoformat()};{end};{certificate.notes or ''}"
+
+
+def wanted_by(shipment: Shipment) -> str | None:
+    """What a row says is wanted; None for a withdrawal."""
+    return None if shipment.is_withdrawal else packed(shipment.certificate)
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateDrift:
+    """Compares the ledger with what was acknowledged, within one transaction that only reads."""
+
+    connection: Connection
+    tenant: Tenant
+    today: date
+
+    def of_people(self, batch: Sequence[Candidate]) -> dict[PersonId, list[Drift]]:
+        """The rows of those who have any: linked, shown by Ditio and at work."""
+        at_work = {
+            candidate.record.person.id: candidate
+            for candidate in batch
+            if candidate.shown is not None and candidate.record.person.days.wants_employment(self.today)
+        }
+        keys = self._searches.outstanding_of(list(at_work)) if at_work else []
+        found: dict[PersonId, list[Drift]] = {}
+        for line in self._lines(keys):
+            person_id = PersonId(line.holder.value)
+            rows = self._rows(line, at_work[person_id])
+            if rows:
+                found.setdefault(person_id, []).extend(rows)
+        return found
+
+    def unclaimed(self, size: int) -> Iterator[list[Drift]]:
+        """The rows of numbers that no person is linked to, where those are delivered."""
+        after = ("", "")
+        while self.tenant.certificates.delivers_unclaimed:
+            keys = self._searches.unclaimed(after, size)
+            if not keys:
+                return
+            after = (keys[-1][0].value, keys[-1][1])
+            yield [row for line in self._lines(keys) for row in self._rows(line, None)]
+
+    def _rows(self, line: Line, candidate: Candidate | None) -> list[Drift]:
+        number = candidate.record.person.employee_number if candidate else EmployeeNumber(line.holder.value)
+        owed = outstanding([line], number, self.tenant.certificates) if number is not None else []
+        return [self._row(each, number, candidate) for each in owed]
+
+    def _row(self, owed: Shipment | Unsendable, number: EmployeeNumber | None, candidate: Candidate | None) -> Drift:
+        line, known = owed.line, owed.line.acknowledged
+        winner = line.winner
+        user_name = candidate.document.get("userName") if candidate and candidate.document else None
+        return Drift(
+            kind=Kind.certificate,
+            cause=_cause(owed),
+            employee_number=number,
+            user_name=user_name if isinstance(user_name, str) else None,
+            field=line.type,
+            wanted=wanted_by(owed) if isinstance(owed, Shipment) else packed(winner.certificate if winner else None),
+            acknowledged=packed(known.certificate) if known is not None and not known.is_withdrawn else None,
+            person_id=candidate.record.person.id if candidate else None,
+            revision=candidate.record.revision if candidate else None,
+            listed=self._why_only_listed(owed, candidate),
+        )
+
+    def _why_only_listed(self, owed: Shipment | Unsendable, candidate: Candidate | None) -> str | None:
+        hands_off = candidate.record.person.hands_off if candidate else None
+        if hands_off is not None and hands_off.lasts(self.today):
+            return HANDS_OFF
+        if isinstance(owed, Unsendable):
+            return HELD.format(why=owed.why)
+        return PARKED if owed.line.reason is not None else None
+
+    def _lines(self, keys: Sequence[Key]) -> list[Line]:
+        return Ledger(self.connection, self.tenant.name).lines_of(keys) if keys else []
+
+    @property
+    def _searches(self) -> CertificateSearches:
+        return CertificateSearches(self.connection, self.tenant.name, self.tenant.certificates.missing_expiry)
+
+
+def keep_slots_of(database: Database, tenant: Tenant, batch: Sequence[Candidate], new_id: Callable[[], str]) -> None:
+    """Enter slots that were configured otherwise when their users were last looked at."""
+    if not tenant.slots:
+        return
+    with database.read() as connection:
+        terms = tenant.certificate_terms(tenant.today(database.now(connection)))
+        known = Ledger(connection, tenant.name).slots_of_many([each.record.person.id for each in batch])
+    for candidate in batch:
+        person = candidate.record.person
+        if candidate.document is None or person.employee_number is None or candidate.record.due_since is not None:
+            continue
+        said = {each.type: each.said for each in slots_of(candidate.document, tenant.slots, terms)}
+        has = {entry.certificate.type: entry.certificate for entry in known.get(person.id, [])}
+        if any(not isinstance(each, Flaw) and has.get(kind) != each for kind, each in said.items()):
+            with database.write() as connection:
+                now = database.now(connection)
+                if (record := People(connection, tenant.name).get(person.id, lock=True)) is not None:
+                    SlotKeeping(connection, tenant, now, new_id).keep_stored(record.person, None)
+
+
+def _cause(owed: Shipment | Unsendable) -> Cause:
+    """Rule Q1: where nobody said anything since it was acknowledged, a setting changed."""
+    known, winner = owed.line.acknowledged, owed.line.winner
+    is_as_before = (
+        isinstance(owed, Shipment)
+        and known is not None
+        and winner is not None
+        and not (known.is_withdrawn or known.is_stale or owed.line.sending)
+        and known.employee_number == owed.employee_number
+        and winner.last_modified_at <= known.at
+    )
+    return Cause.mapping_changed if is_as_before else Cause.never_delivered

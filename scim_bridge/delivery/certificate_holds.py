@@ -1,0 +1,150 @@
+"""While certificates of many are sent, nobody else sends certificates of the same holders (rule D1)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from scim_bridge.delivery.bisecting import Refused
+from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS
+from scim_bridge.delivery.outcome import printable
+from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.person import PersonId
+from scim_bridge.domain.shipment import Shipment
+from scim_bridge.errors import LeaseLost
+from scim_bridge.storage.certificate_searches import Key
+from scim_bridge.storage.history import Entry, History
+from scim_bridge.storage.rest_leases import RestLeases
+from scim_bridge.storage.schedules import Schedules
+
+NOT_AT_REST = "he is due, is being delivered, or hands are off: his own delivery brings it"
+HAS_LEFT = "he has left: certificates wait for his return"
+ELSEWHERE = "another process sends it just now"
+
+UNCLAIMED = "unclaimed-certificates"
+"""The task of which one process at a time takes care."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Why a certificate is not sent."""
+
+    why: str
+
+
+class Hold(Protocol):
+    """What keeps others away from some holders."""
+
+    def take(
+        self, connection: Connection, now: datetime, keys: Sequence[Key]
+    ) -> Mapping[Key, EmployeeNumber | Withheld]:
+        """Keep others away. The number that each is to be sent under, or why it is not sent."""
+
+    def renew(self, connection: Connection, now: datetime) -> None:
+        """Outlast the next call. :raises LeaseLost: somebody else has one of them."""
+
+    def note(self, connection: Connection, now: datetime, shipments: Sequence[Shipment], entry: Entry) -> None:
+        """Put a call into the history of whomever it was about (rule D5)."""
+
+    def park(self, connection: Connection, now: datetime, refused: Refused[Shipment]) -> None:
+        """Show those who are held up by a refusal."""
+
+    def give_back(self, connection: Connection, now: datetime) -> None:
+        """Let others in again."""
+
+
+@dataclass(slots=True)
+class PeopleHold:
+    """A lease on each of some people, who are at rest."""
+
+    tenant: Tenant
+    lease: str
+    _whose: list[PersonId] = field(default_factory=list)
+
+    def take(
+        self, connection: Connection, now: datetime, keys: Sequence[Key]
+    ) -> Mapping[Key, EmployeeNumber | Withheld]:
+        """Lease whoever is at rest."""
+        asked = sorted({person_id for holder, _ in keys if (person_id := holder.person_id) is not None})
+        today = self.tenant.today(now)
+        taken = RestLeases(connection, self.tenant.name, now).take(asked, self.lease, self._seconds, today)
+        people = {record.person.id: record.person for record in taken}
+        self._whose = sorted(people)
+        found: dict[Key, EmployeeNumber | Withheld] = {}
+        for key in keys:
+            person = people.get(PersonId(key[0].value))
+            if person is None or person.employee_number is None:
+                found[key] = Withheld(NOT_AT_REST)
+            elif not person.days.wants_employment(today):
+                found[key] = Withheld(HAS_LEFT)
+            else:
+                found[key] = person.employee_number
+        return found
+
+    def renew(self, connection: Connection, now: datetime) -> None:
+        """Renew all leases."""
+        if not RestLeases(connection, self.tenant.name, now).renew(self._whose, self.lease, self._seconds):
+            raise LeaseLost("somebody else delivers one of these people now")
+
+    def note(self, connection: Connection, now: datetime, shipments: Sequence[Shipment], entry: Entry) -> None:
+        """A row for each person."""
+        whose = sorted({person_id for each in shipments if (person_id := each.line.holder.person_id) is not None})
+        History(connection, self.tenant.name, now).add_for_all(whose, entry)
+
+    def park(self, connection: Connection, now: datetime, refused: Refused[Shipment]) -> None:
+        """Park each person, with the types of his certificates and Ditio's words."""
+        types: dict[PersonId, list[str]] = {}
+        for each in refused.items:
+            if (person_id := each.line.holder.person_id) is not None:
+                types.setdefault(person_id, []).append(each.line.type)
+        leases = RestLeases(connection, self.tenant.name, now)
+        for person_id, his in types.items():
+            detail = f"certificate {', '.join(his)}: {refused.error}: {refused.error.words}"
+            leases.park(person_id, self.lease, printable(detail))
+
+    def give_back(self, connection: Connection, now: datetime) -> None:
+        """Give all leases back."""
+        RestLeases(connection, self.tenant.name, now).give_back(self._whose, self.lease)
+
+    @property
+    def _seconds(self) -> float:
+        return self.tenant.call_seconds + LEASE_MARGIN_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class UnclaimedHold:
+    """One lease on all numbers that no person is linked to: there is nobody to lease."""
+
+    tenant: Tenant
+    lease: str
+
+    def take(
+        self, connection: Connection, now: datetime, keys: Sequence[Key]
+    ) -> Mapping[Key, EmployeeNumber | Withheld]:
+        """Become the one who sends them."""
+        schedules = Schedules(connection, self.tenant.name, now)
+        if not schedules.take(UNCLAIMED, self.lease, every_seconds=0, alive_seconds=self._seconds):
+            return {key: Withheld(ELSEWHERE) for key in keys}
+        return {key: EmployeeNumber(key[0].value) for key in keys}
+
+    def renew(self, connection: Connection, now: datetime) -> None:
+        """Stay the one."""
+        if not Schedules(connection, self.tenant.name, now).stay_alive(UNCLAIMED, self.lease, self._seconds):
+            raise LeaseLost("another process sends unclaimed certificates now")
+
+    def note(self, connection: Connection, now: datetime, shipments: Sequence[Shipment], entry: Entry) -> None:
+        """There is nobody whose history it is; the ledger has what was acknowledged."""
+
+    def park(self, connection: Connection, now: datetime, refused: Refused[Shipment]) -> None:
+        """There is nobody to park; the ledger has why."""
+
+    def give_back(self, connection: Connection, now: datetime) -> None:
+        """Let another process do it."""
+        Schedules(connection, self.tenant.name, now).done(UNCLAIMED, self.lease)
+
+    @property
+    def _seconds(self) -> float:
+        return self.tenant.call_seconds + LEASE_MARGIN_SECONDS

@@ -1,0 +1,157 @@
+"""A competence system, or a CSV file, says something of a certificate: in the ledger, and its person due (rule K1)."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from scim_bridge.delivery.intake import Intake
+from scim_bridge.delivery.ledger import Book, Entered, Lost, give_to
+from scim_bridge.delivery.ticket import Ticket
+from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Holder, Source
+from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.storage.certificates import Ledger
+from scim_bridge.storage.outbox import Outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """It is stored."""
+
+    entry: Entry
+    beaten_by: Entry | None = None
+    """Whose word counts all the same, after a source corrected its own; None where this one does."""
+
+    tickets: tuple[Ticket, ...] = ()
+    """Whom to deliver once the transaction is committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """The source holds a certificate of this type for this holder already: nothing was stored."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """It is what another source says: nothing was stored, and that source has to change it."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The source says nothing any more of this certificate."""
+
+    tickets: tuple[Ticket, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Certifying:
+    """Takes certificates in, within the caller's transaction. Cheap to make: one for each request or file."""
+
+    intake: Intake
+
+    def put(
+        self,
+        connection: Connection,
+        source: Source,
+        number: EmployeeNumber,
+        certificate: Certificate,
+        *,
+        is_new: bool = False,
+    ) -> Kept | Lost | Exists:
+        """A source says something of a certificate; one that it said itself before is corrected.
+
+        :param is_new: Whether one that it said itself is in the way (a POST).
+        """
+        book, holder = self._book(connection), self._holder(connection, number)
+        if is_new and (own := self._own(connection, holder, source, certificate)) is not None:
+            return Exists(own)
+        entered = book.enter(holder, source, certificate, number)
+        if isinstance(entered, Lost):
+            return entered
+        return self._kept(connection, entered, "certificate-put")
+
+    def change(
+        self, connection: Connection, entry_id: EntryId, number: EmployeeNumber, certificate: Certificate
+    ) -> Kept | Lost | Exists | Foreign | None:
+        """A resource of `/Certificates` is replaced or patched; None where there is none with this id.
+
+        It may be given another type, or be another employee's from now on.
+        """
+        entry = self.lock(connection, entry_id)
+        if entry is None:
+            return None
+        if entry.source is not Source.certificates:
+            return Foreign(entry)
+        book, holder = self._book(connection), self._holder(connection, number)
+        if (holder, certificate.type) == (entry.holder, entry.certificate.type):
+            entered = book.enter(holder, entry.source, certificate, number)
+            was_owed = False
+        else:
+            if (own := self._own(connection, holder, entry.source, certificate)) is not None:
+                return Exists(own)
+            # Asked before anything is taken out: who loses finds everything as it was.
+            if (lost := book.loses(holder, certificate)) is not None:
+                return lost
+            was_owed = book.take_out(entry)
+            entered = book.enter(holder, entry.source, certificate, number, former=entry)
+        if isinstance(entered, Lost):
+            return entered
+        kept = self._kept(connection, entered, "certificate-changed")
+        moved = was_owed and entry.holder != holder
+        tickets = self._due(connection, entry.holder, "certificate-withdrawn") if moved else ()
+        return Kept(kept.entry, kept.beaten_by, (*kept.tickets, *tickets))
+
+    def withdraw(self, connection: Connection, entry_id: EntryId) -> Withdrawn | Foreign | None:
+        """A resource of `/Certificates` is deleted; None where there is none with this id."""
+        entry = self.lock(connection, entry_id)
+        if entry is None:
+            return None
+        if entry.source is not Source.certificates:
+            return Foreign(entry)
+        is_owed = self._book(connection).take_out(entry)
+        return Withdrawn(self._due(connection, entry.holder, "certificate-withdrawn") if is_owed else ())
+
+    def lock(self, connection: Connection, entry_id: EntryId) -> Entry | None:
+        """A resource of `/Certificates`, which nobody else changes until the transaction ends."""
+        ledger = Ledger(connection, self.intake.tenant.name)
+        entry = ledger.entry(entry_id)
+        while entry is not None:
+            ledger.lock(entry.holder)
+            ledger.open(entry.holder, entry.certificate.type)
+            again = ledger.entry(entry_id)
+            if again is None or again.holder == entry.holder:
+                return again
+            entry = again  # It was given to a person meanwhile.
+        return None
+
+    def _holder(self, connection: Connection, number: EmployeeNumber) -> Holder:
+        """Whose certificates are said under a number, with all that was said of them before he was known."""
+        holder = Ledger(connection, self.intake.tenant.name).holder_of(number, lock=True)
+        name, person_id = self.intake.tenant.name, holder.person_id
+        if person_id is not None and give_to(connection, name, person_id, number):
+            # Whatever becomes of what is said now: a worker sends it.
+            Outbox(connection, name, self.intake.database.now(connection)).mark_due(person_id)
+        return holder
+
+    def _own(self, connection: Connection, holder: Holder, source: Source, certificate: Certificate) -> Entry | None:
+        """What the source holds of this type already; nobody else enters it from now on."""
+        ledger = Ledger(connection, self.intake.tenant.name)
+        line = ledger.open(holder, certificate.type)
+        return next((entry for entry in line.entries if entry.source is source), None)
+
+    def _kept(self, connection: Connection, entered: Entered, what: str) -> Kept:
+        tickets = self._due(connection, entered.entry.holder, what) if entered.is_owed else ()
+        return Kept(entered.entry, entered.beaten_by, tickets)
+
+    def _due(self, connection: Connection, holder: Holder, what: str) -> tuple[Ticket, ...]:
+        if holder.person_id is None:
+            return ()
+        ticket = self.intake.certificate_said(connection, holder.person_id, what)
+        return (ticket,) if ticket is not None else ()
+
+    def _book(self, connection: Connection) -> Book:
+        intake = self.intake
+        return Book(connection, intake.tenant.name, intake.database.now(connection), intake.new_id)

@@ -1,0 +1,31 @@
+"""Certificates v4: the one call that there is, an upsert of a JSON array. Nothing is ever read back."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from scim_bridge.ditio.refusals import error_of
+from scim_bridge.ditio.session import DitioSession
+from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.operations import Answer, OperationName
+
+CERTIFICATES = "/api/v4/integration/certificates"
+
+
+class Certificates:
+    """Posts certificates of one company."""
+
+    def __init__(self, *, session: DitioSession, now: Callable[[], datetime]) -> None:
+        self._session = session
+        self._now = now
+
+    def post(self, items: Sequence[JsonObject], *, within: float | None) -> Answer:
+        """Post some certificates; see `DitioClient.post_certificates`."""
+        what = "certificates"
+        received = self._session.request("POST", CERTIFICATES, what=what, json_body=list(items), within=within)
+        if not received.ok:
+            if received.status in (404, 405):
+                what = f"certificates by POST {CERTIFICATES}"
+            name = OperationName.certificates
+            raise error_of(received, what, now=self._now(), write=True, operation=name)
+        # No answer is documented: whatever comes with a 2xx says that all of it was taken.
+        return Answer(received.status, None, received.request_id, received.seconds)

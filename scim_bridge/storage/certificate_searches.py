@@ -1,0 +1,148 @@
+"""Lines of the ledger that Ditio may have to hear of, found by the database (rules K2, K3)."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, null, or_, select, true, tuple_
+
+from scim_bridge.domain.certificate import CertificateType, Holder, HolderKind
+from scim_bridge.domain.delivery_state import State
+from scim_bridge.domain.person import ClaimKind, PersonId
+from scim_bridge.storage.tables import certificate_entries as entries
+from scim_bridge.storage.tables import certificate_ledger as ledger
+from scim_bridge.storage.tables import claims, people
+
+Key = tuple[Holder, CertificateType]
+
+_WINNER = and_(
+    entries.c.tenant == ledger.c.tenant,
+    entries.c.holder_kind == ledger.c.holder_kind,
+    entries.c.holder == ledger.c.holder,
+    entries.c.type == ledger.c.type,
+    entries.c.wins,
+)
+_HIS = and_(people.c.tenant == ledger.c.tenant, people.c.id == ledger.c.holder)
+
+
+class CertificateSearches:
+    """Searches in one tenant's ledger, within one transaction. What is found is looked at again by `plan`."""
+
+    def __init__(self, connection: Connection, tenant: str, missing_expiry: date | None = None) -> None:
+        """:param missing_expiry: The day that stands for an end that is not said."""
+        self._connection = connection
+        self._tenant = tenant
+        self._far = missing_expiry
+
+    def outstanding_of(self, person_ids: Sequence[PersonId]) -> list[Key]:
+        """Lines of linked people that Ditio has not acknowledged as they are."""
+        query = (
+            select(ledger.c.holder_kind, ledger.c.holder, ledger.c.type)
+            .join(people, _HIS)
+            .join(entries, _WINNER, isouter=True)
+            .where(
+                ledger.c.tenant == self._tenant,
+                ledger.c.holder_kind == HolderKind.person,
+                ledger.c.holder.in_(person_ids),
+                people.c.employee_number.is_not(None),
+                self._may_be_outstanding(people.c.employee_number),
+            )
+        )
+        return self._keys(query)
+
+    def unclaimed(self, after: tuple[str, str], limit: int, *, untried: bool = False) -> list[Key]:
+        """The next such lines of numbers that no person is linked to.
+
+        :param after: Number and type of the last one that was told.
+        :param untried: Without those that Ditio refused.
+        """
+        query = (
+            select(ledger.c.holder_kind, ledger.c.holder, ledger.c.type)
+            .join(entries, _WINNER, isouter=True)
+            .where(
+                ledger.c.tenant == self._tenant,
+                ledger.c.holder_kind == HolderKind.number,
+                tuple_(ledger.c.holder, ledger.c.type) > tuple_(literal(after[0]), literal(after[1])),
+                self._may_be_outstanding(ledger.c.holder),
+                ~self._is_claimed(),
+                ledger.c.reason.is_(None) if untried else true(),
+            )
+            .order_by(ledger.c.holder, ledger.c.type)
+            .limit(limit)
+        )
+        return self._keys(query)
+
+    def acknowledged_before(
+        self, moment: datetime, after: tuple[str, str, str], limit: int, *, only: PersonId | None = None
+    ) -> list[Key]:
+        """The next lines that Ditio acknowledged so long ago, of people who are at rest, and of bare numbers.
+
+        :param after: Kind of holder, holder and type of the last one that was told.
+        """
+        place = (ledger.c.holder_kind, ledger.c.holder, ledger.c.type)
+        at_rest = and_(people.c.state == State.delivered, people.c.active)
+        is_number = ledger.c.holder_kind == HolderKind.number
+        which = or_(is_number, at_rest) if only is None else and_(at_rest, people.c.id == only)
+        query = (
+            select(*place)
+            .join(people, _HIS, isouter=True)
+            .where(
+                ledger.c.tenant == self._tenant,
+                ledger.c.acknowledged_at <= moment,
+                ledger.c.is_withdrawn.is_(False),
+                tuple_(*place) > tuple_(*(literal(each) for each in after)),
+                which,
+            )
+            .order_by(*place)
+            .limit(limit)
+        )
+        return self._keys(query)
+
+    def stranded(self, limit: int) -> list[PersonId]:
+        """Linked people under whose number something was said that is not theirs yet."""
+        query = (
+            select(people.c.id)
+            .join(ledger, and_(ledger.c.tenant == people.c.tenant, ledger.c.holder == people.c.employee_number))
+            .where(
+                ledger.c.tenant == self._tenant,
+                ledger.c.holder_kind == HolderKind.number,
+                people.c.state == State.delivered,
+                people.c.active,
+            )
+            .limit(limit)
+        )
+        return [PersonId(row.id) for row in self._connection.execute(query)]
+
+    def _is_claimed(self) -> ColumnElement[bool]:
+        """Whether somebody has the number, or is to have it: then its certificates wait for him."""
+        claimed = select(claims.c.person_id).where(
+            claims.c.tenant == ledger.c.tenant,
+            claims.c.kind == ClaimKind.employee_number,
+            claims.c.value == ledger.c.holder,
+        )
+        return claimed.exists()
+
+    def _may_be_outstanding(self, number: ColumnElement[Any]) -> ColumnElement[bool]:
+        end = func.coalesce(entries.c.valid_until, self._far) if self._far is not None else entries.c.valid_until
+        differs = or_(
+            ledger.c.is_withdrawn,
+            ledger.c.acknowledged_under.is_distinct_from(number),
+            ledger.c.acknowledged_number.is_distinct_from(entries.c.number),
+            ledger.c.acknowledged_issued.is_distinct_from(entries.c.issued),
+            ledger.c.acknowledged_valid_until.is_distinct_from(end),
+            ledger.c.acknowledged_notes.is_distinct_from(entries.c.notes),
+            end.is_(null()),
+        )
+        return or_(
+            ledger.c.acknowledged_at.is_(None),
+            ledger.c.sending.is_not(None),
+            ledger.c.is_stale,
+            and_(entries.c.id.is_not(None), differs),
+            and_(entries.c.id.is_(None), ledger.c.is_withdrawn.is_(False)),
+        )
+
+    def _keys(self, query: Select[Any]) -> list[Key]:
+        return [
+            (Holder(HolderKind(row.holder_kind), row.holder), CertificateType(row.type))
+            for row in self._connection.execute(query)
+        ]
