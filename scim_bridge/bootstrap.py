@@ -103,6 +103,7 @@ def build(
             max_bulk_operations=settings.scim.max_bulk_operations,
             max_body_bytes=settings.scim.max_body_bytes,
             slots=tuple(pair for slot in slots_from(settings.certificates.slots) for pair in slot.attributes.items()),
+            certificates_end=settings.certificates.missing_expiry == "refuse",
         ),
         tenants={tenant.name: tenant},
         inline={tenant.name: Inline(convergence, places, monotonic)},
