@@ -39,6 +39,11 @@ COMMANDS: Mapping[str, Lazy] = {
     ),
     "people": Lazy("people", "people", "Look at one person from both sides, or put him aside."),
     "adopt": Lazy("adopt", "adopt", "Say which user an employee of Ditio's is, where the two sides do not agree."),
+    "certificates": Lazy(
+        "certificates.command",
+        "certificates",
+        "Import certificates from a file, and see which are about to end.",
+    ),
     "quirks": Lazy(
         "quirks",
         "quirks",

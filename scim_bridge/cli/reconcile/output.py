@@ -1,17 +1,16 @@
 """The report of `reconcile` as text, JSON, CSV or HTML, written row by row: a plan may be as long as the company."""
 
-import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from html import escape
-from io import StringIO
 from typing import Literal
 
 import click
 
+from scim_bridge.cli.csv_lines import csv_cell, csv_line
 from scim_bridge.cli.output import shown
 from scim_bridge.cli.paragraphs import paragraph
 from scim_bridge.delivery.reconcile import Reconciliation, Report
@@ -77,9 +76,9 @@ class Printed:
         yield "]}\n"
 
     def _csv(self) -> Iterator[str]:
-        yield _csv_line(COLUMNS)
+        yield csv_line(COLUMNS)
         for item in self._items():
-            yield _csv_line([_cell(value) for value in _row(item).values()])
+            yield csv_line([csv_cell(value) for value in _row(item).values()])
 
     def _text(self, coloured: bool) -> Iterator[str]:
         run, report = self.report.run, self.report
@@ -149,16 +148,3 @@ def _row(item: Drift) -> dict[str, object]:
 
 def _plain(value: object) -> object:
     return value.isoformat() if isinstance(value, date) else value
-
-
-def _cell(value: object) -> str:
-    """A value in a CSV file; whatever a spreadsheet would take for a formula is marked as text."""
-    text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    is_formula = text.startswith(("=", "@", "\t", "\r")) or (text[:1] in "+-" and not text[1:].isdigit())
-    return f"'{text}" if text and is_formula else text
-
-
-def _csv_line(cells: Iterable[str]) -> str:
-    buffer = StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
-    return buffer.getvalue()
