@@ -13,7 +13,7 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.shipment import Shipment
 from scim_bridge.plan.certificates import is_acknowledged, outstanding, wanted_of
-from scim_bridge.storage.certificate_listing import CertificateSearches, Key
+from scim_bridge.storage.certificate_searches import CertificateSearches, Key
 from scim_bridge.storage.plan_items import PlanItems
 
 

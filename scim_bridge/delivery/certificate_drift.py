@@ -17,7 +17,7 @@ from scim_bridge.mapping.certificates import Flaw
 from scim_bridge.mapping.slots import slots_of
 from scim_bridge.plan.certificates import outstanding
 from scim_bridge.storage.candidates import Candidate
-from scim_bridge.storage.certificate_listing import CertificateSearches, Key
+from scim_bridge.storage.certificate_searches import CertificateSearches, Key
 from scim_bridge.storage.certificates import Ledger
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.people import People

@@ -16,7 +16,7 @@ from scim_bridge.delivery.retention import forget_old
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.delivery.turns import Turns
 from scim_bridge.storage.breakers import Breakers
-from scim_bridge.storage.certificate_listing import CertificateSearches
+from scim_bridge.storage.certificate_searches import CertificateSearches
 from scim_bridge.storage.database import repeated
 from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.outbox import Leased, Outbox

@@ -12,14 +12,8 @@ from pydantic_core import PydanticCustomError
 from scim2_models import URN, CaseExact, Required, Resource, ScimProvider
 
 from scim_bridge.domain.certificate import Entry
+from scim_bridge.domain.documents import CERTIFICATE, CERTIFICATE_URN
 from scim_bridge.scim.documents import Identity, resource_of
-
-CERTIFICATE_URN = "urn:ietf:params:scim:schemas:ditio:2.0:Certificate"
-
-CERTIFICATE = "Certificate"
-"""The name of the resource type."""
-
-ENDPOINT = "/Certificates"
 
 _NORWEGIAN = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
 _WRITTEN = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:.*)?", re.ASCII)

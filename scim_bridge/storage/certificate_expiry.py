@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, lite
 
 from scim_bridge.domain.certificate import CertificateType, HolderKind
 from scim_bridge.domain.employee import EmployeeNumber, Field
-from scim_bridge.storage.certificate_searches import counting
+from scim_bridge.storage.certificate_listing import counting
 from scim_bridge.storage.tables import acknowledged, people
 from scim_bridge.storage.tables import certificate_entries as entries
 
@@ -97,12 +97,12 @@ class Expiries:
         )
         query = (
             self._certificates(today)
-            .with_only_columns(entries.c.type, window.label("window"), func.count().label("count"))
+            .with_only_columns(entries.c.type, window.label("window"), func.count().label("certificates"))
             .where(self._end <= today + timedelta(days=last))
             .group_by(entries.c.type, window)
         )
         rows = self._connection.execute(query).all()
-        return _bounded([(row.type, row.window, row.count) for row in rows])
+        return _bounded([(row.type, row.window, row.certificates) for row in rows])
 
     def _everybody(self, on: date) -> Select[Any]:
         """Linked people who want employment on a day, each with the start that Ditio was last seen to have."""

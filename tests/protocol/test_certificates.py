@@ -6,8 +6,8 @@ import pytest
 
 from scim_bridge.delivery.certifying import Certifying
 from scim_bridge.domain.certificate import Certificate, Source, type_of
+from scim_bridge.domain.documents import CERTIFICATE_URN
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.scim.certificates import CERTIFICATE_URN
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock
 from tests.world import World, day

@@ -148,13 +148,9 @@ def expiring(
 
 def _refuse_wrong_usage(within_days: int | None, on: date | None, required: Sequence[str], more: Sequence[str]) -> None:
     if (on is not None or more) and not required:
-        raise click.UsageError(
-            "say which certificates are required: --required TYPE, once for each or one after another"
-        )
+        raise click.UsageError("say which certificates are required: --required TYPE, once for each")
     if required and within_days is not None:
-        raise click.UsageError(
-            "--within-days lists what ends, --required who may not work on a day: ask for one of them"
-        )
+        raise click.UsageError("--within-days asks what ends, --required who may not work on a day: ask one of them")
     if any(not each.strip() for each in (*required, *more)):
         raise click.UsageError("a required type is empty: write the name of a certificate")
 

@@ -7,11 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scim_bridge.cli.certificates.encodings import encoding_of
 from scim_bridge.delivery.certificate_import import FileLine
 from scim_bridge.errors import BridgeError
 from scim_bridge.mapping.certificates import Part
+
+if TYPE_CHECKING:
+    import _csv
 
 SEPARATORS = (";", ",", "\t")
 
@@ -97,7 +101,7 @@ def _parts(path: Path, columns: Sequence[str], *, needs_end: bool) -> tuple[dict
     return parts, tuple(each for each in others if each)
 
 
-def _lines(rows: "csv._reader", parts: Mapping[int, Part], width: int, skipped: int) -> Iterator[FileLine]:
+def _lines(rows: "_csv.Reader", parts: Mapping[int, Part], width: int, skipped: int) -> Iterator[FileLine]:
     """The lines after the headings; empty ones are left out."""
     while True:
         number = rows.line_num + skipped + 1
@@ -108,8 +112,8 @@ def _lines(rows: "csv._reader", parts: Mapping[int, Part], width: int, skipped: 
         except csv.Error as exc:
             yield FileLine(number, flaw=_unreadable(number, rows.line_num + skipped, str(exc)))
             continue
-        except UnicodeError as exc:
-            yield FileLine(number, flaw=f"from here on the file can't be decoded ({exc.reason}): save it again")
+        except UnicodeError:
+            yield FileLine(number, flaw='from here on the file can\'t be read: save it again, in Excel as "CSV UTF-8"')
             return
         if any(cell.strip() for cell in cells):
             yield _line(number, rows.line_num + skipped, cells, parts, width)

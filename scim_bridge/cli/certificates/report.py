@@ -21,12 +21,12 @@ def print_report(report: Report, read: CertificateFile, *, is_applied: bool, for
         "due": len(report.due),
     }
     if format == "json":
-        told = {
+        lists = {
             "rejected_lines": [asdict(each) for each in report.rejected],
             "beaten_lines": [asdict(each) for each in report.beaten],
             "ignored_columns": list(read.ignored),
         }
-        print_json({"applied": is_applied, **counts, **told})
+        print_json({"applied": is_applied, **counts, **lists})
         return
     _tell("rejected", report.rejected)
     _tell("taken, but it does not count", report.beaten)

@@ -25,7 +25,7 @@ from scim2_models.path import (
     coerce_value,
 )
 
-from scim_bridge.scim.certificates import CERTIFICATE_URN
+from scim_bridge.domain.documents import CERTIFICATE_URN
 from scim_bridge.scim.shapes import shape_of
 from scim_bridge.web.scim.wording import shown
 

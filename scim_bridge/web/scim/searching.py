@@ -8,7 +8,7 @@ from scim2_server.storage import SearchPage
 from sqlalchemy import ColumnElement, Connection, and_, or_, true
 
 from scim_bridge.domain.certificate import Entry
-from scim_bridge.scim.certificates import CERTIFICATE
+from scim_bridge.domain.documents import CERTIFICATE
 from scim_bridge.scim.reading import DITIO_URN
 from scim_bridge.storage.certificate_filters import certificate_condition, certificate_order
 from scim_bridge.storage.certificate_listing import CertificateSearch

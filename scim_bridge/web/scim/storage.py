@@ -16,9 +16,8 @@ from scim_bridge.delivery.ticket import Ticket
 from scim_bridge.delivery.undo import Undone
 from scim_bridge.domain.certificate import Entry
 from scim_bridge.domain.delivery_state import DeliveryView
-from scim_bridge.domain.documents import UserId
+from scim_bridge.domain.documents import CERTIFICATE, UserId
 from scim_bridge.logs import get_logger
-from scim_bridge.scim.certificates import CERTIFICATE
 from scim_bridge.scim.documents import Identity
 from scim_bridge.scim.membership import Membership
 from scim_bridge.storage.database import Database
