@@ -12,6 +12,7 @@ from scim_bridge.domain.employee import EmployeeNumber, Field
 from scim_bridge.storage.certificate_listing import counting
 from scim_bridge.storage.tables import acknowledged, people
 from scim_bridge.storage.tables import certificate_entries as entries
+from scim_bridge.storage.values import from_stored
 
 MOST_TYPES = 50
 """How many types are counted apart, those that most people have: their names are the client's, and without end."""
@@ -73,7 +74,8 @@ class Expiries:
         )
         held: dict[tuple[str, str], Any] = {(row.id, row.type): row for row in self._connection.execute(known)}
         for person in self._connection.execute(self._everybody(on)):
-            if person.start is not None and date.fromisoformat(person.start) > on:
+            start = from_stored(person.start)
+            if isinstance(start, date) and start > on:
                 continue
             for kind in types:
                 row = held.get((person.id, kind))
