@@ -150,7 +150,7 @@ class _ResourceFilter(Logic):
 
         def matches(entry: ColumnElement[Any]) -> ColumnElement[bool]:
             if not is_complex(binding):
-                return ScalarFilter(binding, self._sql, entry).visit(node.val_filter)
+                return ScalarFilter(binding, self._sql, value_at(self._sql, entry, (), binding)).visit(node.val_filter)
             return EntryFilter(self._filter, node.attr_path, self._sql, entry).visit(node.val_filter)
 
         found = self._any(key_path(binding), matches)
