@@ -75,6 +75,7 @@ def certificate_resource(model: type[Resource[Any]], provider: ScimProvider, ent
     """The resource that an entry of the ledger is; a slot of somebody without a number has none."""
     said = entry.certificate
     values = {
+        "externalId": entry.external_id,
         "employeeNumber": entry.employee_number,
         "certificateType": said.type,
         "certificateNumber": said.number,

@@ -24,7 +24,7 @@ _NOTHING = cast(null(), exact_text())
 
 _COLUMNS: Columns = {
     "id": entries.c.id,
-    "externalId": _NOTHING,
+    "externalId": entries.c.external_id,
     "employeeNumber": entries.c.employee_number,
     "certificateType": entries.c.type,
     "certificateNumber": cast(entries.c.number, exact_text()),

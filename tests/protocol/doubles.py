@@ -23,9 +23,7 @@ class NoIntake:
     :param database: Where certificates are kept, for whoever writes some.
     """
 
-    def __init__(
-        self, ticket: Ticket | None = None, database: Database | None = None, tenant: str = "default"
-    ) -> None:
+    def __init__(self, ticket: Ticket | None = None, database: Database | None = None, tenant: str = "default") -> None:
         self.database = database
         self.tenant = a_tenant(tenant)
         self.new_id = lambda: str(uuid4())

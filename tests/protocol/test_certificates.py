@@ -9,6 +9,7 @@ from scim_bridge.domain.certificate import Certificate, Source, type_of
 from scim_bridge.domain.documents import CERTIFICATE_URN
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.quirks import Quirks
 from tests.conftest import Clock
 from tests.world import World, day
 
@@ -125,13 +126,29 @@ def test_a_missing_end_is_taken_where_the_settings_say_what_it_means(database: D
 
 
 def test_unknown_attributes_are_ignored_and_counted(world: World):
-    """A7: an externalId too, as employee and type are the key of a certificate."""
-    answer = created(world, level="G4", externalId="7")
+    """A7: by name, never a value."""
+    answer = created(world, level="G4")
 
-    assert not {"level", "externalId"} & answer.keys()
-    refused = world.scim("GET", '/Certificates?filter=externalId eq "7"')
-    assert refused.status_code == 400
-    assert "employeeNumber and certificateType" in refused.json()["detail"]
+    assert "level" not in answer
+    with world.database.read() as connection:
+        assert [(each.kind, each.name) for each in Quirks(connection, "default").list()] == [
+            ("unknown-attribute", "level")
+        ]
+
+
+def test_the_clients_own_id_is_kept_and_found(world: World):
+    """RFC 7643 §3.1: an `externalId` survives what else changes, is a change by itself, and can be cleared."""
+    first = created(world, externalId="competence-7")
+
+    moved = patch(world, first, {"op": "replace", "path": "certificateType", "value": "Byggekort"}).json()
+    renamed = patch(world, first, {"op": "replace", "path": "externalId", "value": "competence-8"}).json()
+    same = patch(world, first, {"op": "replace", "path": "externalId", "value": "competence-8"}).json()
+
+    assert [each["externalId"] for each in (first, moved, renamed)] == ["competence-7", "competence-7", "competence-8"]
+    assert [each["meta"]["version"] for each in (first, moved, renamed, same)] == ['W/"1"', 'W/"2"', 'W/"3"', 'W/"3"']
+    assert found(world, filter='externalId eq "competence-8"') == ["Byggekort"]
+    assert world.scim("GET", f"/Certificates/{first['id']}").json() == same
+    assert "externalId" not in patch(world, first, {"op": "remove", "path": "externalId"}).json()
 
 
 def test_a_patch_and_a_put_keep_the_id_and_count_the_version(world: World):

@@ -65,6 +65,7 @@ def entries_of(texts: list[str]) -> st.SearchStrategy[Entry]:
         version=st.integers(1, 12),
         created_at=st.sampled_from(cases.MOMENTS),
         last_modified_at=st.sampled_from(cases.MOMENTS),
+        external_id=st.none() | said,
     )
 
 
@@ -90,6 +91,7 @@ def kept(database: Database, entries: list[Entry]) -> tuple[BridgeStorage, list[
             row = {"tenant": tenant, "id": each.id, "holder_kind": each.holder.kind, "holder": each.holder.value}
             row |= {"type": said.type, "number": said.number, "issued": said.issued, "valid_until": said.valid_until}
             row |= {"notes": said.notes, "source": each.source, "employee_number": each.employee_number}
+            row |= {"external_id": each.external_id}
             row |= {"wins": each.wins, "version": each.version, "created_at": each.created_at}
             connection.execute(insert(certificate_entries).values(last_modified_at=each.last_modified_at, **row))
     storage = BridgeStorage(database, tenant, PROVIDER, NoIntake(), lambda ticket: None)

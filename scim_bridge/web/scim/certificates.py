@@ -18,6 +18,7 @@ from scim_bridge.delivery.certifying import Certifying, Exists, Foreign, Kept
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.delivery.ledger import Lost
 from scim_bridge.delivery.ticket import Ticket
+from scim_bridge.domain.canonical import nfc
 from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Source
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.logs import get_logger
@@ -25,7 +26,7 @@ from scim_bridge.mapping.certificate_words import belongs_to, held_already, lost
 from scim_bridge.mapping.certificates import Flaw, Part, certificate_from, number_from
 from scim_bridge.mapping.days import WRITE_IT
 from scim_bridge.scim.certificates import certificate_resource, identity_of_entry
-from scim_bridge.scim.tolerated import Quirk, Toleration
+from scim_bridge.storage.certificate_external_ids import with_external_id
 from scim_bridge.storage.certificates import Ledger
 from scim_bridge.storage.filters import Model
 from scim_bridge.web.scim.rows import not_found, refuse_another_version
@@ -37,23 +38,16 @@ class Certificates:
     """The certificates of one tenant, for one request; each method is called within its transaction.
 
     :param collect: Told whom to deliver once that is committed.
-    :param tolerate: Told of what is left out of a write (rule A7).
     """
 
     def __init__(
-        self,
-        tenant: str,
-        provider: ScimProvider,
-        intake: Intake,
-        collect: Callable[[Ticket | None], None],
-        tolerate: Callable[[tuple[Toleration, ...]], None],
+        self, tenant: str, provider: ScimProvider, intake: Intake, collect: Callable[[Ticket | None], None]
     ) -> None:
         self._tenant = tenant
         self._provider = provider
         self._intake = intake
         self._certifying = Certifying(intake)
         self._collect = collect
-        self._tolerate = tolerate
 
     def resource(self, resource_type: ResourceType, entry: Entry) -> Resource[Any]:
         """The resource that an entry is."""
@@ -88,7 +82,8 @@ class Certificates:
         """
         number, certificate = self._read(resource, now)
         outcome = self._certifying.put(connection, Source.certificates, number, certificate, is_new=True)
-        return self._kept(resource_type, outcome)
+        entry = self._kept(outcome)
+        return self.resource(resource_type, self._with_external_id(connection, entry, resource, now, before=None))
 
     def update(
         self,
@@ -103,12 +98,13 @@ class Certificates:
         :raises SCIMException: 400, 404, 409 or 412; nothing was stored.
         """
         resource_id = str(resource.id)
-        self._check_version(connection, resource_id, expected_version)
+        before = self._checked(connection, resource_id, expected_version)
         number, certificate = self._read(resource, now)
         outcome = self._certifying.change(connection, EntryId(resource_id), number, certificate)
-        if outcome is None:
+        if before is None or outcome is None:
             raise not_found(resource_type, resource_id)
-        return self._kept(resource_type, outcome)
+        entry = self._kept(outcome)
+        return self.resource(resource_type, self._with_external_id(connection, entry, resource, now, before=before))
 
     def delete(
         self, connection: Connection, resource_type: ResourceType, resource_id: str, expected_version: str | None
@@ -117,7 +113,7 @@ class Certificates:
 
         :raises SCIMException: 404, 409 or 412; nothing was changed.
         """
-        self._check_version(connection, resource_id, expected_version)
+        self._checked(connection, resource_id, expected_version)
         outcome = self._certifying.withdraw(connection, EntryId(resource_id))
         if outcome is None:
             raise not_found(resource_type, resource_id)
@@ -135,17 +131,15 @@ class Certificates:
         certificate = certificate_from(said, tenant.certificate_terms(tenant.today(now), cure=WRITE_IT))
         if isinstance(certificate, Flaw):
             raise InvalidValueException(detail=certificate.text)
-        if resource.external_id is not None:
-            # The ledger knows a certificate by its employee and type: whatever way it comes in, these are its key.
-            self._tolerate((Toleration(Quirk.unknown_attribute, "externalId"),))
         return number, certificate
 
-    def _check_version(self, connection: Connection, resource_id: str, expected_version: str | None) -> None:
+    def _checked(self, connection: Connection, resource_id: str, expected_version: str | None) -> Entry | None:
         entry = Ledger(connection, self._tenant).entry(EntryId(resource_id))
         if entry is not None:
             refuse_another_version(identity_of_entry(entry), expected_version)
+        return entry
 
-    def _kept(self, resource_type: ResourceType, outcome: Kept | Lost | Exists | Foreign) -> Resource[Any]:
+    def _kept(self, outcome: Kept | Lost | Exists | Foreign) -> Entry:
         if not isinstance(outcome, Kept):
             _refuse(outcome)
         if outcome.beaten_by is not None:
@@ -153,7 +147,19 @@ class Certificates:
             log.info("certificates.beaten", tenant=self._tenant, entry_id=outcome.entry.id, by=outcome.beaten_by.source)
         for ticket in outcome.tickets:
             self._collect(ticket)
-        return self.resource(resource_type, outcome.entry)
+        return outcome.entry
+
+    def _with_external_id(
+        self, connection: Connection, entry: Entry, resource: Resource[Any], now: datetime, *, before: Entry | None
+    ) -> Entry:
+        external_id = nfc(resource.external_id) if resource.external_id else None
+        known = before.external_id if before is not None else None
+        if external_id is None and known is None:
+            return entry
+        # Written also where it is the same: an entry that moved to another line was made anew, without it.
+        changes_alone = external_id != known and before is not None and before.version == entry.version
+        version = entry.version + changes_alone
+        return with_external_id(connection, self._tenant, entry, external_id, version=version, now=now)
 
 
 def _text(value: object) -> object:

@@ -25,7 +25,6 @@ from scim2_models.path import (
     coerce_value,
 )
 
-from scim_bridge.domain.documents import CERTIFICATE_URN
 from scim_bridge.scim.shapes import shape_of
 from scim_bridge.web.scim.wording import shown
 
@@ -138,8 +137,6 @@ def _objection_to_a_date(binding: AttributeBinding, node: Comparison) -> str | N
 
 def _is_not_kept(binding: AttributeBinding) -> str | None:
     name = _name(binding)
-    if binding.urn == f"{CERTIFICATE_URN}:externalId":
-        return "the filter asks for externalId, which no certificate has: ask for employeeNumber and certificateType"
     cure = _NOT_KEPT.get(name) or _NOT_KEPT.get(name.partition(".")[0])
     return f"the filter asks for {name}, which can't be searched, as {cure}" if cure else None
 

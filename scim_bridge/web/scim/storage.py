@@ -64,7 +64,7 @@ class BridgeStorage(ScimStorage):
         self._searching = Searching(tenant, provider, json_sql(database.engine.dialect.name), self._resource)
         self._transaction = Transaction(database, tenant, deliver)
         self.tolerate = self._transaction.tolerate
-        self._certificates = Certificates(tenant, provider, intake, self._transaction.collect, self.tolerate)
+        self._certificates = Certificates(tenant, provider, intake, self._transaction.collect)
         self._views: dict[str, DeliveryView | None] = {}
         self._parted: dict[str, StoredResource] = {}
 
