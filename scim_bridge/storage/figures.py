@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, or_, select
 
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.certificate_expiry import Expiries
 from scim_bridge.storage.outbox import Outbox, Status
 from scim_bridge.storage.tables import history, people, tokens
 
@@ -51,6 +52,9 @@ class Figures:
     is_paused: bool = False
     """Whether `outbox pause` has nobody delivered; a setting that does is each process's own."""
 
+    certificates: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Certificates of people at work that have ended or end soon, by type and window; few types are told apart."""
+
     token_seconds: float | None = None
     """Until the last of the tokens that count ends; None where one never does, or there is none."""
 
@@ -73,6 +77,8 @@ def figures_of(connection: Connection, tenant: str, now: datetime) -> Figures:
         calls=_calls(connection, tenant, now),
         is_open=breaker.is_open,
         is_paused=breaker.is_paused,
+        # The day of UTC: what a dashboard shows may be hours late.
+        certificates=Expiries(connection, tenant).counted(now.date()),
         token_seconds=_token_seconds(connection, tenant, now),
     )
 

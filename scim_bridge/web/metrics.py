@@ -100,6 +100,16 @@ class _Collector(Collector):
         )
         yield from _of_calls(of)
         yield _gauge(
+            "certificates_ending",
+            "Certificates of people at work that have ended (expired), or end within so many days and no fewer.",
+            ["tenant", "type", "window"],
+            [
+                ((name, kind, window), count)
+                for name, figures in of.items()
+                for (kind, window), count in sorted(figures.certificates.items())
+            ],
+        )
+        yield _gauge(
             "token_expires_seconds",
             "Until the last token that Entra can sign in with ends; missing where one never ends.",
             ["tenant"],
