@@ -12,8 +12,8 @@ def csv_cell(value: object) -> str:
     return f"'{text}" if text and is_formula else text
 
 
-def csv_line(cells: Iterable[str]) -> str:
+def csv_line(cells: Iterable[str], separator: str = ",") -> str:
     """One line."""
     buffer = StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    csv.writer(buffer, delimiter=separator, lineterminator="\n").writerow(cells)
     return buffer.getvalue()
