@@ -126,6 +126,7 @@ def _provider(settings: Settings) -> ScimProvider:
         max_bulk_operations=scim.max_bulk_operations,
         max_body_bytes=scim.max_body_bytes,
         slots=tuple(pair for slot in slots_from(settings.certificates.slots) for pair in slot.attributes.items()),
+        certificates_end=settings.certificates.missing_expiry == "refuse",
     )
 
 
@@ -198,10 +199,8 @@ def _certificates(settings: Settings) -> CertificatePolicy:
 
 def _places(settings: Settings) -> int:
     """How many people a worker delivers at a time: no more than the pace lets through before a lease grows old."""
-    ditio = settings.ditio
-    if ditio.requests_per_second is None:
-        return ditio.max_concurrency
-    return max(1, min(ditio.max_concurrency, int(ditio.requests_per_second * LEASE_MARGIN_SECONDS / 2)))
+    per_second, most = settings.ditio.requests_per_second, settings.ditio.max_concurrency
+    return most if per_second is None else max(1, min(most, int(per_second * LEASE_MARGIN_SECONDS / 2)))
 
 
 def _reconciliation(
@@ -211,8 +210,7 @@ def _reconciliation(
     session_factory: Callable[[], requests.Session] | None,
     monotonic: Callable[[], float],
 ) -> Reconciliation:
-    section = settings.reconcile
-    roster = client.roster
+    section, roster = settings.reconcile, client.roster
     if section.source == "reporting":
         if settings.ditio.reporting_url is None:
             raise SettingsError(

@@ -58,6 +58,7 @@ RULES: dict[str, str] = {
     "Q3": "a drift mark carries its scope: sent only while both sides are as the plan saw them",
     "Q4": "guards stop a run before anything is sent; only a reviewed plan goes on",
     "Q5": "a stored plan is immutable, but for erasure and age; a run that dies leaves no lock",
+    "K1": "one ledger of certificates for three ways in; the newest counts, and the loser is told",
     "K2": "certificates follow the employee, to another number and to a return, and wait for who is not there",
     "K3": "certificate drift is wanted and not acknowledged; what agrees is sent again after a while",
     "K4": "a refused batch is bisected, a hopeless one is parked as one",
@@ -67,7 +68,6 @@ RULES: dict[str, str] = {
 }
 
 NOT_YET: dict[str, str] = {
-    "K1": "one ledger of certificates",
     "G1": "erasing a person",
 }
 """Rules that this version does not keep yet, or keeps in part; whoever builds one moves it up."""

@@ -41,6 +41,11 @@ COMMANDS: Mapping[str, Lazy] = {
     "adopt": Lazy(
         "adopt.command", "adopt", "Say which employees of Ditio's are which users, before the first delivery."
     ),
+    "certificates": Lazy(
+        "certificates.command",
+        "certificates",
+        "Import certificates from a file, and see which are about to end.",
+    ),
     "quirks": Lazy(
         "quirks",
         "quirks",

@@ -86,6 +86,7 @@ def _post(errand: Errand, batch: Sequence[Shipment]) -> None:
     """
     if not errand.budget.allows_write():
         raise BudgetSpent("the request's time was spent before all certificates were sent; a worker goes on")
+    errand.stop_if_paused()
     errand.keep_lease()
     try:
         answer = errand.tenant.ditio.post_certificates([body_of(each) for each in batch], within=errand.budget.left())

@@ -9,22 +9,20 @@ from sqlalchemy import Connection
 from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS
 from scim_bridge.delivery.claiming import claim_wanted, forget_person, settle_claims
 from scim_bridge.delivery.occasions import occasions_after, occasions_of_deleted
-from scim_bridge.delivery.outcome import Note, Settled
+from scim_bridge.delivery.outcome import Settled
 from scim_bridge.delivery.remarks import remarks
+from scim_bridge.delivery.settling import is_settled
 from scim_bridge.delivery.slots import SlotKeeping
 from scim_bridge.delivery.takeover import person_to_take_over
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.delivery.ticket import IncompleteRefused, Ticket
 from scim_bridge.delivery.undo import Undoable
-from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.documents import JsonObject, UserId
 from scim_bridge.domain.employee import Field, Wish
 from scim_bridge.domain.employment import Days, first_days, next_days
 from scim_bridge.domain.person import Person, PersonId
-from scim_bridge.plan.diff import as_found, is_covered
 from scim_bridge.plan.leaving import awaited_last_day, wakes_on
 from scim_bridge.plan.occasions import Moment, first_occasions
-from scim_bridge.plan.steps import plan_person
 from scim_bridge.scim.reading import active_of
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
@@ -155,7 +153,7 @@ class Intake:
         notes += certificates.keep(person, document, wish.employee_number)
         if days.wants_employment(today) and not before.wants_employment(today):
             certificates.assert_again(person)
-        if self._is_settled(record, person, wish, notes, today) and not certificates.owes(person):
+        if is_settled(self.tenant, record, person, wish, notes, today) and not certificates.owes(person):
             return self._settle(connection, person, wish, now, today, what)
         # An ending is never undone (rule L6), and nothing that was said of somebody who has left.
         may_undo = may_undo and days.wants_employment(today)
@@ -194,20 +192,6 @@ class Intake:
             open_start=acknowledged.day(Field.start_date) if acknowledged.employed else None,
             ended_on=acknowledged.ended_on,
         )
-
-    def _is_settled(self, record: Record, person: Person, wish: Wish, notes: list[Note], today: date) -> bool:
-        """Whether what Entra wants now equals what Ditio last acknowledged, so that nobody need ask (rule A5)."""
-        if record.due_since is not None or record.lease is not None or notes or record.reason is Reason.gone:
-            return False
-        if person.employee_number is None or person.acknowledged.login is None:
-            return False
-        if person.hands_off is not None and person.hands_off.lasts(today):
-            return False
-        policy = self.tenant.policy
-        if not is_covered(wish, person.acknowledged, policy.owners, employed=person.days.wants_employment(today)):
-            return False
-        shown = as_found(person.employee_number, person.acknowledged)
-        return not plan_person(person, wish, shown, policy, today=today).operations
 
     def _settle(
         self, connection: Connection, person: Person, wish: Wish, now: datetime, today: date, what: str

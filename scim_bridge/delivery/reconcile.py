@@ -1,21 +1,22 @@
 """Reconciliation: everybody is read and compared; the plan is guarded, and repaired if asked (rules Q1-Q5)."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from scim_bridge.delivery.certificate_applying import CertificateApplying
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.drift_applying import DriftApplying
 from scim_bridge.delivery.drift_planning import DriftPlanning
+from scim_bridge.delivery.reconcile_request import Report, Request
 from scim_bridge.delivery.roster_loading import RosterLoading
 from scim_bridge.delivery.single_read import rows_about
 from scim_bridge.delivery.tenant import Tenant
-from scim_bridge.domain.audit import BY_SCHEDULE, Action, Author, Deed
+from scim_bridge.domain.audit import Action, Author, Deed
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.person import PersonId
-from scim_bridge.errors import NotFound, WrongUsage
+from scim_bridge.errors import NotFound
 from scim_bridge.logs import get_logger
 from scim_bridge.plan.safety import Company, Limits, distrust, excess
 from scim_bridge.storage.audit import AuditTrail
@@ -36,48 +37,6 @@ ABANDONED_AFTER = timedelta(days=1)
 
 Progress = Callable[[str, int, int | None], None]
 """Told what is done now, how many are done, and of how many, where that is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a run is asked for."""
-
-    apply: bool = False
-    plan_id: str | None = None
-    """A plan that somebody has read: it is repaired as it is, and nothing is read."""
-
-    force: bool = False
-    only: Kind | None = None
-    person: str | None = None
-    """An employee number or a user name."""
-
-    author: Author = BY_SCHEDULE
-    """Who asks, for the audit trail."""
-
-    def check(self) -> None:
-        """:raises WrongUsage: the options do not go together."""
-        if self.plan_id is not None and not self.apply:
-            raise WrongUsage("--plan names a plan to repair: write --apply with it")
-        if self.force and self.plan_id is None:
-            raise WrongUsage("--force is for a plan that you have read: write --plan ID with it")
-        if self.plan_id is not None and (self.only is not None or self.person is not None):
-            raise WrongUsage("a plan is repaired as it is: leave out --only and --person")
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """How a run ended. Its rows are read from the database as they are needed."""
-
-    run: Run
-    """The run that made the plan."""
-
-    exit: int
-    applied: int
-    stopped: str | None
-    """Why a guard stopped it: figure and limit."""
-
-    outcomes: dict[int, str | None] = field(default_factory=dict)
-    """What became of the rows that were to be repaired."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,8 @@ class Entry:
     version: int
     created_at: datetime
     last_modified_at: datetime
+    external_id: str | None = None
+    """The client's own id of it: `/Certificates` alone has one (RFC 7643 §3.1)."""
 
 
 @dataclass(frozen=True, slots=True)

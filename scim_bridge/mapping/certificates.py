@@ -8,7 +8,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from scim_bridge.domain.canonical import nfc
-from scim_bridge.domain.certificate import FURTHEST_YEARS, Certificate, is_far_off, type_of
+from scim_bridge.domain.certificate import FURTHEST_YEARS, Certificate, Entry, is_far_off, type_of
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.employee import Field as EmployeeField
 from scim_bridge.mapping.days import CURE, read_day
@@ -132,3 +132,23 @@ def _longest(part: Part) -> int:
 
 def _flaw(part: Part, raw: object, why: str, terms: Terms) -> Flaw:
     return Flaw(part, f"{terms.name(part)} is {shown(raw)}: {why}")
+
+
+def changed_parts(before: Entry | None, after: Entry) -> tuple[str, ...]:
+    """The names of what is said differently now; nothing where nobody knows what was said before."""
+    if before is None:
+        return ()
+    said = [_parts(entry) for entry in (before, after)]
+    return tuple(part.value for part in Part if said[0][part] != said[1][part])
+
+
+def _parts(entry: Entry) -> dict[Part, object]:
+    certificate = entry.certificate
+    return {
+        Part.employee_number: entry.employee_number,
+        Part.type: certificate.type,
+        Part.number: certificate.number,
+        Part.issued: certificate.issued,
+        Part.valid_until: certificate.valid_until,
+        Part.notes: certificate.notes,
+    }

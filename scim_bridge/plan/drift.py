@@ -21,8 +21,8 @@ from scim_bridge.domain.operations import (
     UpdateEmployment,
 )
 from scim_bridge.domain.person import Person, Standing
-from scim_bridge.plan.changes import Change, Rounds
-from scim_bridge.plan.steps import Plan, Policy, Seen, plan_person
+from scim_bridge.plan.changes import Change
+from scim_bridge.plan.steps import Plan, Policy, plan_person
 
 HANDS_OFF = Reason.hands_off.value
 
@@ -104,27 +104,12 @@ def as_shown(person: Person, found: FoundEmployee) -> Person:
     )
 
 
-def restricted(plan: Plan, items: tuple[Drift, ...]) -> Plan:
-    """The plan with the operations that make these differences good, and no others.
-
-    A new employment brings its department along: it has nothing of the one before (rule L4).
-    """
-    kinds = {(item.kind, item.field) for item in items}
-    standing = tuple(operation for operation in plan.standing if _key(operation) in kinds)
-    fields = {name for kind, name in kinds if kind is Kind.field and name is not None}
-    if any(isinstance(operation, CreateEmployment) for operation in standing):
-        fields |= {name.value for name in EMPLOYMENT_FIELDS}
-    changes = tuple(kept for operation in plan.changes if (kept := _only(operation, fields)) is not None)
-    repeated = {name: taking for name, taking in plan.rounds.repeated.items() if name.value in fields}
-    return Plan(standing, changes, Seen(), Rounds(repeated=repeated))
-
-
 def _items(plan: Plan, person: Person, found: FoundEmployee, facts: Facts) -> Iterator[Drift]:
     for operation in plan.standing:
         yield _standing(operation, person, found)
     is_new = any(isinstance(operation, CreateEmployment) for operation in plan.standing)
     for operation in plan.changes:
-        for name, wanted in _fields_of(operation).items():
+        for name, wanted in fields_of(operation).items():
             if not (is_new and name in EMPLOYMENT_FIELDS):
                 yield _field(Change(name, wanted, _found(name, person, found)), person, facts)
     for change in plan.rounds.stuck:
@@ -216,7 +201,8 @@ def _found(name: Field, person: Person, found: FoundEmployee) -> Value | None:
     return found.values[name] if name in found.values else person.acknowledged.values.get(name)
 
 
-def _fields_of(operation: Operation) -> Mapping[Field, Value | None]:
+def fields_of(operation: Operation) -> Mapping[Field, Value | None]:
+    """The fields that an operation changes, and what to; nothing for a step of leaving or returning."""
     match operation:
         case ChangeEmployeeNumber(employee_number=number):
             return {Field.employee_number: number}
@@ -225,28 +211,3 @@ def _fields_of(operation: Operation) -> Mapping[Field, Value | None]:
         case UpdateEmployee(fields=fields) | UpdateEmployment(fields=fields):
             return fields
     return {}
-
-
-def _key(operation: Operation) -> tuple[Kind, str | None]:
-    match operation:
-        case Disable():
-            return Kind.should_be_inactive, LOGIN
-        case EndEmployment():
-            return Kind.should_be_inactive, Field.end_date.value
-        case Enable():
-            return Kind.should_be_active, LOGIN
-        case CreateEmployment():
-            return Kind.should_be_active, Field.start_date.value
-    raise AssertionError(f"{operation} is no step of leaving or returning")
-
-
-def _only(operation: Operation, fields: set[str]) -> Operation | None:
-    kept = {name: value for name, value in _fields_of(operation).items() if name.value in fields}
-    if not kept:
-        return None
-    match operation:
-        case UpdateEmployee():
-            return UpdateEmployee(kept)
-        case UpdateEmployment():
-            return UpdateEmployment(kept)
-    return operation

@@ -25,6 +25,7 @@ from scim2_models import (
 )
 
 from scim_bridge.scim.as_sent import as_sent
+from scim_bridge.scim.certificates import certificate_model
 from scim_bridge.scim.extension import ditio_extension
 
 DEFAULT_PAGE_SIZE = 100
@@ -44,6 +45,7 @@ def build_provider(
     max_bulk_operations: int = 100,
     max_body_bytes: int = 1_048_576,
     slots: tuple[tuple[str, str], ...] = (),
+    certificates_end: bool = True,
 ) -> ScimProvider:
     """Describe the service.
 
@@ -51,13 +53,14 @@ def build_provider(
     :param max_bulk_operations: The most operations in one bulk request.
     :param max_body_bytes: The largest body, that of a bulk request included.
     :param slots: The attributes of the Ditio extension that carry certificates, and what each is.
+    :param certificates_end: Whether a certificate without an end is refused.
     """
-    user, group = _user_model(), _group_model()
+    user, group, certificate = _user_model(), _group_model(), certificate_model(requires_end=certificates_end)
     extensions = (_enterprise_model(), ditio_extension(dict(slots)))
     composed: Any = user.__class_getitem__(extensions[0] | extensions[1])
     return ScimProvider(
-        models=[user, group, *extensions],
-        resource_types=[ResourceType.from_resource(composed), ResourceType.from_resource(group)],
+        models=[user, group, certificate, *extensions],
+        resource_types=[ResourceType.from_resource(each) for each in (composed, group, certificate)],
         config=_config(max_page_size, max_bulk_operations, max_body_bytes),
         policy=POLICY,
     )

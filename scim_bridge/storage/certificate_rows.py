@@ -31,6 +31,7 @@ def entry_in(row: Row[Any]) -> Entry:
         version=row.version,
         created_at=row.created_at,
         last_modified_at=row.last_modified_at,
+        external_id=row.external_id,
     )
 
 

@@ -28,6 +28,8 @@ certificate_entries = Table(
     Column("version", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("last_modified_at", UtcDateTime, nullable=False),
+    # The client's own id of it: `/Certificates` alone has one (RFC 7643 §3.1).
+    Column("external_id", exact_text()),
 )
 _line = (certificate_entries.c.tenant, certificate_entries.c.holder_kind, certificate_entries.c.holder)
 Index("uq_certificate_entries_source", *_line, certificate_entries.c.type, certificate_entries.c.source, unique=True)

@@ -4,13 +4,13 @@ Every condition is true or false, never NULL, so that it can be negated.
 """
 
 from collections.abc import Callable
-from datetime import MINYEAR, UTC, datetime
+from datetime import MINYEAR, UTC, datetime, time
 from inspect import isclass
 from typing import Any
 
 from scim2_models import BaseModel, InvalidFilterException
 from scim2_models.path import STRING_OPERATORS, AttributeBinding, CompareOperator, coerce_value
-from sqlalchemy import ColumnElement, and_, false, func, or_, true
+from sqlalchemy import ColumnElement, Date, and_, false, func, not_, or_, true
 
 from scim_bridge.domain.comparing import Key, comparable_key
 from scim_bridge.storage.json_sql import JsonSql
@@ -78,6 +78,8 @@ def compare(
     if isinstance(operand, datetime) and operand.tzinfo is None:
         # An instant without a zone is neither before, nor after, nor the same as one with a zone.
         return true() if op == CompareOperator.ne else false()
+    if isinstance(actual.type, Date):
+        return _compare_day(actual, op, operand)
     key: Key | datetime | None = operand if isinstance(actual.type, UtcDateTime) else comparable_key(operand)
     if op == CompareOperator.eq:
         return and_(actual.is_not(None), actual == key)
@@ -102,6 +104,23 @@ def _compare_null(actual: ColumnElement[Any], op: CompareOperator) -> ColumnElem
     if op == CompareOperator.eq:
         return actual.is_(None)
     return actual.is_not(None) if op == CompareOperator.ne else false()
+
+
+def _compare_day(actual: ColumnElement[Any], op: CompareOperator, operand: datetime) -> ColumnElement[bool]:
+    """A day stands for midnight UTC, at which it begins. `operand` is an instant in UTC."""
+    day, is_midnight = operand.date(), operand.time() == time()
+    match op:
+        case CompareOperator.eq:
+            found = actual == day if is_midnight else false()
+        case CompareOperator.ne:
+            return or_(actual.is_(None), actual != day) if is_midnight else true()
+        case CompareOperator.lt | CompareOperator.ge:
+            # The day of a later instant has begun before it.
+            is_before = actual < day if is_midnight else actual <= day
+            found = is_before if op == CompareOperator.lt else not_(is_before)
+        case _:
+            found = actual <= day if op == CompareOperator.le else actual > day
+    return and_(actual.is_not(None), found)
 
 
 def _compare_part(

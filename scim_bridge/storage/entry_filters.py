@@ -69,12 +69,15 @@ class EntryFilter(Logic):
 
 
 class ScalarFilter(Logic):
-    """The filter in brackets, on one entry of a list of plain values: `value` means the entry itself."""
+    """The filter in brackets, on one entry of a list of plain values: `value` means the entry itself.
+
+    :param entry: Its value, to be compared.
+    """
 
     def __init__(self, binding: AttributeBinding, sql: JsonSql, entry: ColumnElement[Any]) -> None:
         self._binding = binding
         self._sql = sql
-        self._entry = value_at(sql, entry, (), binding)
+        self._entry = entry
 
     def visit_comparison(self, node: Comparison) -> ColumnElement[bool]:
         if not self._is_entry(node.attr_path):

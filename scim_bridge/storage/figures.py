@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Table, func, or_, select
 
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.certificate_expiry import Expiries
 from scim_bridge.storage.outbox import Outbox, Status
 from scim_bridge.storage.runs import Run, Runs
 from scim_bridge.storage.tables import client_secrets, history, people, tokens
@@ -52,6 +53,9 @@ class Figures:
     is_paused: bool = False
     """Whether `outbox pause` has nobody delivered; a setting that does is each process's own."""
 
+    certificates: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Certificates of people at work that have ended or end soon, by type and window; few types are told apart."""
+
     token_seconds: float | None = None
     """Until the last of the tokens that count ends; None where one never does, or there is none."""
 
@@ -87,6 +91,8 @@ def figures_of(connection: Connection, tenant: str, now: datetime) -> Figures:
         calls=_calls(connection, tenant, now),
         is_open=breaker.is_open,
         is_paused=breaker.is_paused,
+        # The day of UTC: what a dashboard shows may be hours late.
+        certificates=Expiries(connection, tenant).counted(now.date()),
         token_seconds=_seconds_left(connection, tokens, tenant, now),
         client_seconds=_seconds_left(connection, client_secrets, tenant, now),
         reconciled=compared,

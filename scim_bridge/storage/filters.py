@@ -53,6 +53,15 @@ def condition(scim_filter: ScimFilter[Any], model: Model, sql: JsonSql, columns:
 
     :raises InvalidFilterException: when the filter has too many conditions, or a value of another type.
     """
+    bound = bounded(scim_filter, model)
+    return _ResourceFilter(bound, sql, columns).visit(bound.ast)
+
+
+def bounded(scim_filter: ScimFilter[Any], model: Model) -> ScimFilter[Any]:
+    """A filter as it is about one type.
+
+    :raises InvalidFilterException: when it has too many conditions.
+    """
     bound: ScimFilter[Any] = ScimFilter.__class_getitem__(model)(scim_filter.ast)
     count = _count(bound.ast, lambda _: 1)
     if count > MAX_CONDITIONS:
@@ -65,7 +74,7 @@ def condition(scim_filter: ScimFilter[Any], model: Model, sql: JsonSql, columns:
             detail=f"the filter has {count} conditions, as pr looks at each part of an attribute with parts; "
             f"{MAX_COMPARISONS} are allowed: send several requests"
         )
-    return _ResourceFilter(bound, sql, columns).visit(bound.ast)
+    return bound
 
 
 class _ResourceFilter(Logic):
@@ -141,7 +150,7 @@ class _ResourceFilter(Logic):
 
         def matches(entry: ColumnElement[Any]) -> ColumnElement[bool]:
             if not is_complex(binding):
-                return ScalarFilter(binding, self._sql, entry).visit(node.val_filter)
+                return ScalarFilter(binding, self._sql, value_at(self._sql, entry, (), binding)).visit(node.val_filter)
             return EntryFilter(self._filter, node.attr_path, self._sql, entry).visit(node.val_filter)
 
         found = self._any(key_path(binding), matches)

@@ -6,17 +6,17 @@ compared with the place, and never counted, so nothing is skipped or told twice.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from math import isfinite
 from typing import Any
 
 from scim2_models import InvalidCursorException
-from sqlalchemy import ColumnElement, Float, Row, Select, and_, false, not_, null, or_, true
+from sqlalchemy import ColumnElement, Date, Float, Row, Select, and_, false, not_, null, or_, true
 from sqlalchemy.types import TypeEngine
 
 from scim_bridge.storage.types import UtcDateTime
 
-Value = str | float | datetime | None
+Value = str | float | datetime | date | None
 
 _FORWARD, _BACKWARD = "next", "previous"
 
@@ -121,7 +121,7 @@ def position_of(place: Place | None) -> list[str | float | None] | None:
     """A place as JSON, short: it travels in a URL."""
     if place is None:
         return None
-    value = place.value.isoformat() if isinstance(place.value, datetime) else place.value
+    value = place.value.isoformat() if isinstance(place.value, date) else place.value
     return [_BACKWARD if place.is_backward else _FORWARD, value, place.id]
 
 
@@ -148,6 +148,8 @@ def _value_of(value: object, order: Order) -> Value:
             return value
         case str() if isinstance(kind, UtcDateTime):
             return _instant(value)
+        case str() if isinstance(kind, Date):
+            return _day(value)
         case str() if kind is not None and not isinstance(kind, Float) and _can_be_asked(value):
             return value
     raise InvalidCursorException
@@ -161,6 +163,13 @@ def _instant(text: str) -> datetime:
     except (ValueError, OverflowError) as exc:
         raise InvalidCursorException from exc
     raise InvalidCursorException
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as exc:
+        raise InvalidCursorException from exc
 
 
 def _can_be_asked(text: str) -> bool:

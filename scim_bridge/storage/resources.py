@@ -55,6 +55,12 @@ def delivery_columns(urn: str) -> Columns:
     }
 
 
+def moment_columns(urns: Iterable[str]) -> Columns:
+    """When resources were made and changed, as an instant, by the schemas of their types."""
+    columns = {"meta.created": resources.c.created_at, "meta.lastModified": resources.c.last_modified_at}
+    return {f"{urn}:{name}": column for urn in urns for name, column in columns.items()}
+
+
 class Resources:
     """The resources of one tenant, within one transaction."""
 

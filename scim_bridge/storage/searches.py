@@ -1,25 +1,28 @@
-"""Searches among the resources of a tenant: a page by number, or from a place in their order on."""
+"""Searches of a tenant: a page by number, or from a place in an order on."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal, select
 from sqlalchemy.sql import visitors
 
 from scim_bridge.storage.paging import Order, Place, Window
 from scim_bridge.storage.resources import StoredResource, joined, stored_in, with_delivery
 from scim_bridge.storage.tables import people, resources
 
+Found = TypeVar("Found")
+
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Page(Generic[Found]):
     """A page of a search."""
 
     total: int
-    """How many resources match on all pages."""
+    """How many match on all pages."""
 
-    found: list[StoredResource]
+    found: list[Found]
 
     next: Place | None = None
     """Where the page after this one begins; None on the last page, and where it was asked for by number."""
@@ -28,8 +31,62 @@ class Page:
     """Where the page before this one ends; None on the first page, and where it was asked for by number."""
 
 
-class Search:
-    """The resources of some types of one tenant that meet a condition, in an order."""
+class Search(ABC, Generic[Found]):
+    """What one tenant has that meets a condition, in an order."""
+
+    def __init__(self, connection: Connection, order: Order) -> None:
+        self._connection = connection
+        self._order = order
+
+    @abstractmethod
+    def _matching(self, *, one_by_one: bool = False) -> Select[Any]:
+        """What matches, on all pages, as `_read` reads it. :param one_by_one: Each is looked at, a page is needed."""
+
+    @abstractmethod
+    def _others(self) -> Select[Any]:
+        """The same, of which nothing is read."""
+
+    @abstractmethod
+    def _count(self) -> Select[Any]:
+        """How many match."""
+
+    @abstractmethod
+    def _read(self, rows: Sequence[Row[Any]]) -> list[Found]:
+        """What some rows are."""
+
+    def by_number(self, offset: int, limit: int | None) -> Page[Found]:
+        """The page after the first `offset` that match."""
+        if limit == 0:
+            return Page(self._total(), [])
+        page = self._matching().order_by(*self._order.columns()).offset(offset).limit(limit)
+        found = self._read(self._connection.execute(page).all())
+        if (found or offset == 0) and (limit is None or len(found) < limit):
+            return Page(offset + len(found), found)
+        return Page(self._total(), found)
+
+    def from_place(self, place: Place | None, limit: int | None) -> Page[Found]:
+        """The page from a place on, or up to it; the first page without one.
+
+        One statement tells the page, whether there is more on both sides, and how many there are.
+        """
+        if limit == 0:
+            return Page(self._total(), [])
+        window = Window(self._order, place, limit)
+        total = self._count().correlate(None).scalar_subquery()
+        page = window.statement(self._matching(one_by_one=True), self._others(), total)
+        rows = self._connection.execute(page).all()
+        if not rows:
+            # Nobody is left there, and no row to tell the total: the client has come to the end.
+            return Page(self._total() if place is not None else 0, [])
+        shown, following, preceding = window.turned(rows)
+        return Page(rows[0].total, self._read(shown), following, preceding)
+
+    def _total(self) -> int:
+        return int(self._connection.execute(self._count()).scalar_one())
+
+
+class ResourceSearch(Search[StoredResource]):
+    """The resources of some types that are kept as documents."""
 
     def __init__(
         self,
@@ -39,45 +96,22 @@ class Search:
         condition: ColumnElement[bool],
         order: Order,
     ) -> None:
+        super().__init__(connection, order)
         of_types = resources.c.resource_type.in_(list(resource_types))
-        self._connection = connection
-        self._order = order
         self._where = and_(resources.c.tenant == tenant, of_types, condition)
 
-    def by_number(self, offset: int, limit: int | None) -> Page:
-        """The page after the first `offset` resources."""
-        if limit == 0:
-            return Page(self._total(), [])
-        page = with_delivery().where(self._where).order_by(*self._order.columns()).offset(offset).limit(limit)
-        found = [stored_in(row) for row in self._connection.execute(page)]
-        if (found or offset == 0) and (limit is None or len(found) < limit):
-            return Page(offset + len(found), found)
-        return Page(self._total(), found)
+    def _matching(self, *, one_by_one: bool = False) -> Select[Any]:
+        return with_delivery(one_by_one=one_by_one and not self._asks_people()).where(self._where)
 
-    def from_place(self, place: Place | None, limit: int | None) -> Page:
-        """The page from a place on, or up to it; the first page without one.
-
-        One statement tells the page, whether there is more on both sides, and how many there are.
-        """
-        if limit == 0:
-            return Page(self._total(), [])
-        window = Window(self._order, place, limit)
-        others = select(literal(1)).select_from(joined()).where(self._where)
-        total = self._count().correlate(None).scalar_subquery()
-        page = with_delivery(one_by_one=not self._asks_people()).where(self._where)
-        rows = self._connection.execute(window.statement(page, others, total)).all()
-        if not rows:
-            # Nobody is left there, and no row to tell the total: the client has come to the end.
-            return Page(self._total() if place is not None else 0, [])
-        shown, following, preceding = window.turned(rows)
-        return Page(rows[0].total, [stored_in(row) for row in shown], following, preceding)
-
-    def _total(self) -> int:
-        return int(self._connection.execute(self._count()).scalar_one())
+    def _others(self) -> Select[Any]:
+        return select(literal(1)).select_from(joined()).where(self._where)
 
     def _count(self) -> Select[Any]:
         """How many match. Joined only where it matters: an index alone can count what isn't looked at."""
         return select(func.count()).select_from(joined() if self._asks_people() else resources).where(self._where)
+
+    def _read(self, rows: Sequence[Row[Any]]) -> list[StoredResource]:
+        return [stored_in(row) for row in rows]
 
     def _asks_people(self) -> bool:
         """Whether the condition looks at the delivery."""

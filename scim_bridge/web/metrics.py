@@ -100,6 +100,16 @@ class _Collector(Collector):
             [((name,), int(figures.is_paused or name in self._paused)) for name, figures in of.items()],
         )
         yield from _of_calls(of)
+        yield _gauge(
+            "certificates_ending",
+            "Certificates of people at work that have ended (expired), or end within so many days and no fewer.",
+            ["tenant", "type", "window"],
+            [
+                ((name, kind, window), count)
+                for name, figures in of.items()
+                for (kind, window), count in sorted(figures.certificates.items())
+            ],
+        )
         yield from _of_runs(of)
         tokens = {name: figures.token_seconds for name, figures in of.items()}
         yield _ending("token_expires_seconds", "token that Entra can sign in with", tokens)

@@ -57,6 +57,7 @@ def test_every_body_has_an_example():
     [
         ("urn:ietf:params:scim:schemas:core:2.0:User", "User", {"schemas", "id", "externalId", "meta"}),
         ("urn:ietf:params:scim:schemas:core:2.0:Group", "Group", {"schemas", "id", "externalId", "meta"}),
+        ("urn:ietf:params:scim:schemas:ditio:2.0:Certificate", "Certificate", {"schemas", "id", "externalId", "meta"}),
         ("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User", "EnterpriseUser", set()),
         ("urn:ietf:params:scim:schemas:extension:ditio:2.0:User", "DitioUser", set()),
     ],
@@ -73,10 +74,11 @@ def test_the_attributes_are_those_of_schemas(urn: str, component: str, common: s
 
 
 def test_every_schema_is_documented():
-    """Each schema of `/Schemas` is a component, in `schemas` of a user or a group."""
+    """Each schema of `/Schemas` is a component, in `schemas` of a user, a group or a certificate."""
     named = {
         *CONTRACT.at("#/components/schemas/User/properties/schemas/items/enum"),
         *CONTRACT.at("#/components/schemas/Group/properties/schemas/const"),
+        *CONTRACT.at("#/components/schemas/Certificate/properties/schemas/const"),
     }
 
     assert named == set(SCHEMAS)

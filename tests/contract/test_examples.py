@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 import requests
 
+from scim_bridge.delivery.certifying import Certifying, Kept
+from scim_bridge.domain.certificate import Certificate, Source, type_of
+from scim_bridge.domain.employee import EmployeeNumber
 from tests.contract.broken import answered_by, with_a_fault, without_database
 from tests.contract.openapi import JSON, Operation, read
 from tests.world import BRIDGE, World, day
@@ -17,13 +20,14 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 CONTRACT = read()
 SENT = [(operation, name) for operation in CONTRACT.operations() for name in CONTRACT.bodies(operation)]
-CREATE, CREATE_GROUP = (
+CREATE, CREATE_GROUP, CREATE_CERTIFICATE = (
     next(operation for operation in CONTRACT.operations() if str(operation) == f"POST /scim/v2/{collection}")
-    for collection in ("Users", "Groups")
+    for collection in ("Users", "Groups", "Certificates")
 )
+CREATE_IN = {"Users": CREATE, "Groups": CREATE_GROUP, "Certificates": CREATE_CERTIFICATE}
 FILTERS = [
     (collection, name, each["value"])
-    for collection, parameter in (("Users", "Filter"), ("Groups", "GroupFilter"))
+    for collection, parameter in (("Users", "Filter"), ("Groups", "GroupFilter"), ("Certificates", "CertificateFilter"))
     for name, each in CONTRACT.at(f"#/components/parameters/{parameter}")["examples"].items()
 ]
 
@@ -38,7 +42,7 @@ def test_what_is_sent_is_taken(world: World, operation: Operation, name: str):
     """A request that is copied from the file succeeds."""
     path = operation.path.removeprefix("/scim/v2")
     if path.endswith("{id}"):
-        create = CREATE_GROUP if "/Groups" in path else CREATE
+        create = CREATE_IN[path.split("/")[1]]
         path = path.replace("{id}", created(world, create, next(iter(CONTRACT.bodies(create)))).json()["id"])
         assert world.scim("GET", path).ok
 
@@ -50,8 +54,9 @@ def test_what_is_sent_is_taken(world: World, operation: Operation, name: str):
 
 @pytest.mark.parametrize(("collection", "name", "text"), FILTERS, ids=[f"{each[0]} {each[1]}" for each in FILTERS])
 def test_a_filter_finds_what_it_says(world: World, collection: str, name: str, text: str):
-    """Matching finds the example's user or group; Test Connection finds nobody."""
-    for operation, example in ((CREATE, "newUser"), (CREATE, "incomplete"), (CREATE_GROUP, "newGroup")):
+    """Matching finds the example's user, group or certificate; Test Connection finds nobody."""
+    new = [(CREATE, "newUser"), (CREATE, "incomplete"), (CREATE_GROUP, "newGroup")]
+    for operation, example in (*new, (CREATE_CERTIFICATE, "newCertificate")):
         created(world, operation, example)
 
     found = world.http.get(f"{BRIDGE}/scim/v2/{collection}", params={"filter": text}).json()
@@ -61,8 +66,13 @@ def test_a_filter_finds_what_it_says(world: World, collection: str, name: str, t
 
 @pytest.mark.parametrize(
     ("operation", "sent", "answered"),
-    [(CREATE, "newUser", "delivered"), (CREATE, "incomplete", "held"), (CREATE_GROUP, "newGroup", "created")],
-    ids=["delivered", "held", "group"],
+    [
+        (CREATE, "newUser", "delivered"),
+        (CREATE, "incomplete", "held"),
+        (CREATE_GROUP, "newGroup", "created"),
+        (CREATE_CERTIFICATE, "newCertificate", "created"),
+    ],
+    ids=["delivered", "held", "group", "certificate"],
 )
 def test_a_new_resource_is_answered_as_the_example_says(world: World, operation: Operation, sent: str, answered: str):
     """Word for word, but for the id."""
@@ -180,6 +190,38 @@ def too_often_wrong(world: World) -> requests.Response:
     return asks("/Users", Authorization="Bearer guessed too")(world)
 
 
+def certified(**changes: str) -> Asks:
+    """A certificate is sent that differs from the example in something."""
+    whole = {**CONTRACT.bodies(CREATE_CERTIFICATE)["newCertificate"], **changes}
+    return lambda world: world.scim("POST", "/Certificates", whole)
+
+
+def certified_twice(world: World) -> requests.Response:
+    first = certified()(world).json()["id"]
+    answer = certified()(world)
+    answer._content = answer.content.replace(first.encode(), b"6f1c2a50-93e5-4d0b-8f43-1f6b7c0f4e21")
+    return answer
+
+
+def said_in_a_file(world: World) -> str:
+    """A file says something newer of the example's certificate; the id of what it says."""
+    certificate = Certificate(type_of("Kranførerbevis"), day("2026-02-01"), day("2031-02-01"), "K-18")
+    intake = world.parts.intake("default", "request-0", queues_only=True)
+    with world.database.write() as connection:
+        kept = Certifying(intake).put(connection, Source.csv, EmployeeNumber("1042"), certificate)
+    assert isinstance(kept, Kept)
+    return kept.entry.id
+
+
+def beaten_by_a_file(world: World) -> requests.Response:
+    said_in_a_file(world)
+    return certified()(world)
+
+
+def of_a_file(world: World) -> requests.Response:
+    return world.scim("DELETE", f"/Certificates/{said_in_a_file(world)}")
+
+
 ERRORS: dict[str, Asks] = {
     "BadUser/employeeNumberMissing": refused_as_incomplete,
     "BadUser/userNameMissing": posts({"displayName": "Kari Nordmann"}),
@@ -188,6 +230,12 @@ ERRORS: dict[str, Asks] = {
     "BadUser/refusedByDitio": refused_by_ditio,
     "BadGroup/displayNameMissing": lambda world: world.scim("POST", "/Groups", {}),
     "BadGroup/brokenJson": without_json,
+    "BadCertificate/wrongWayRound": certified(validUntilDateTime="2025-01-15"),
+    "BadCertificate/slashes": certified(issuedDateTime="01/02/2026"),
+    "BadCertificate/brokenJson": without_json,
+    "CertificateConflict/held": certified_twice,
+    "CertificateConflict/lost": beaten_by_a_file,
+    "CertificateConflict/foreign": of_a_file,
     "BadPatch/readOnly": patches({"Operations": [{"op": "Replace", "path": "id", "value": "x"}]}),
     "BadPatch/noOperations": patches({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"]}),
     "BadSearch/unknownAttribute": asks('/Users?filter=employeeNo eq "1042"'),

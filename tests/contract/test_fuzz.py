@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from scim_bridge.sandbox.server import running
 from scim_bridge.storage.clients import Clients
-from scim_bridge.storage.tables import people, resources
+from scim_bridge.storage.tables import certificate_entries, people, resources
 from tests.contract import fuzzing
 from tests.contract.openapi import JSON, Contract
 from tests.protocol.judged import Judged
@@ -60,12 +60,12 @@ def test_whatever_is_sent_is_answered_as_documented(world: World, contract: Cont
 
 
 def the_examples_exist(world: World, contract: Contract) -> None:
-    """The client, the user and the group of the document's examples are there, under their ids."""
+    """The client, the user, the group and the certificate of the document's examples are there, under their ids."""
     client = contract.document["paths"]["/oauth/token"]["post"]["requestBody"]["content"][FORM]["examples"]["client"]
     client_id, secret, now = client["value"]["client_id"], client["value"]["client_secret"], world.clock()
     with world.database.write() as connection:
         Clients(connection, "default").add(client_id, "Entra", secret, now=now, expires_at=None)
-    for path in ("/Users", "/Groups"):
+    for path in ("/Users", "/Groups", "/Certificates"):
         operation = contract.document["paths"][f"/scim/v2{path}"]["post"]
         (sent, answered) = (
             next(iter(each["content"][JSON]["examples"].values()))["value"]
@@ -74,4 +74,6 @@ def the_examples_exist(world: World, contract: Contract) -> None:
         created = world.scim("POST", path, sent).json()["id"]
         with world.database.write() as connection:
             connection.execute(update(resources).where(resources.c.id == created).values(id=answered["id"]))
+            of_it = certificate_entries.c.id == created
+            connection.execute(update(certificate_entries).where(of_it).values(id=answered["id"]))
             connection.execute(update(people).where(people.c.user_id == created).values(user_id=answered["id"]))

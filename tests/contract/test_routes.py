@@ -10,6 +10,7 @@ from scim2_server.routing import ROUTES
 
 from scim_bridge.bootstrap import Parts
 from tests.contract.openapi import METHODS, Contract
+from tests.protocol.test_certificates import CRANE
 from tests.world import BRIDGE, World
 
 ANYTHING = "/{path}"
@@ -53,6 +54,7 @@ def ids(world: World) -> dict[str, str]:
     return {
         "Users": world.scim("POST", "/Users", {"userName": "kari"}).json()["id"],
         "Groups": world.scim("POST", "/Groups", {"displayName": "Anlegg"}).json()["id"],
+        "Certificates": world.scim("POST", "/Certificates", CRANE).json()["id"],
         "ResourceTypes": "User",
         "Schemas": "urn:ietf:params:scim:schemas:core:2.0:User",
     }

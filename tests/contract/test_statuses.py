@@ -7,11 +7,15 @@ from typing import Any
 import pytest
 import requests
 
+from scim_bridge.delivery.certifying import Certifying, Kept
+from scim_bridge.domain.certificate import Certificate, Source, type_of
+from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.storage.clients import Clients
 from tests.contract.broken import answered_by, with_a_fault, without_database
 from tests.contract.conftest import SETTINGS
 from tests.contract.openapi import Contract, Operation
-from tests.world import BRIDGE, World
+from tests.protocol.test_certificates import CRANE
+from tests.world import BRIDGE, World, day
 
 NUMBER = itertools.count()
 
@@ -59,6 +63,10 @@ def brought_about(world: World, operation: Operation, status: int) -> requests.R
                 sent["params"]["filter"] = "x"
             case 404 if operation.path == "/metrics":
                 sent["headers"]["X-Forwarded-For"] = "203.0.113.7"
+            case 409 if "/Certificates" in path:
+                if operation.method == "POST":
+                    world.scim("POST", "/Certificates", sent["json"])
+                path = path.replace(taken, said_in_a_file(world, next(NUMBER))) if taken else path
             case 409:
                 world.scim("POST", "/Users", {"userName": "taken"})
                 sent["json"] = body_for(operation, name="taken")
@@ -96,7 +104,8 @@ def body_for(operation: Operation, name: str | None = None) -> dict[str, Any] | 
     name = name or f"name-{next(NUMBER)}"
     match operation.method:
         case "PATCH":
-            attribute = "displayName" if "/Groups" in operation.path else "userName"
+            attributes = {"Groups": "displayName", "Users": "userName", "Certificates": "notes"}
+            attribute = attributes.get(operation.path.split("/")[3], "userName")
             return {"Operations": [{"op": "Replace", "path": attribute, "value": name}]}
         case "POST" if operation.path.endswith("Bulk"):
             data = {"userName": name}
@@ -104,7 +113,7 @@ def body_for(operation: Operation, name: str | None = None) -> dict[str, Any] | 
         case "POST" if operation.path == "/oauth/token":
             return None
         case "POST" | "PUT" if not operation.path.endswith(".search"):
-            return {"userName": name, "displayName": name}
+            return whole(name)
         case "POST":
             return {"count": 1}
     return None
@@ -120,4 +129,19 @@ def fresh(world: World, operation: Operation) -> str:
         return ""
     collection = operation.path.removeprefix("/scim/v2").removesuffix("/{id}")
     name = f"name-{next(NUMBER)}"
-    return str(world.scim("POST", collection, {"userName": name, "displayName": name}).json()["id"])
+    return str(world.scim("POST", collection, whole(name)).json()["id"])
+
+
+def whole(name: str) -> dict[str, Any]:
+    """What makes a user, a group and a certificate: none minds what belongs to another."""
+    return {"userName": name, "displayName": name, **CRANE, "schemas": [], "employeeNumber": name}
+
+
+def said_in_a_file(world: World, number: int) -> str:
+    """The id of a certificate that came in another way."""
+    certificate = Certificate(type_of("Byggekort"), day("2026-02-01"), day("2031-02-01"))
+    intake = world.parts.intake("default", "request-0", queues_only=True)
+    with world.database.write() as connection:
+        kept = Certifying(intake).put(connection, Source.csv, EmployeeNumber(f"file-{number}"), certificate)
+    assert isinstance(kept, Kept)
+    return kept.entry.id

@@ -13,8 +13,9 @@ from scim_bridge.domain.employment import Days, Employment
 from scim_bridge.domain.operations import UpdateEmployee
 from scim_bridge.domain.person import Acknowledged, Person, PersonId
 from scim_bridge.mapping.rules import DEFAULT_RULES
-from scim_bridge.plan.drift import Facts, PersonDrift, drift_of, restricted
+from scim_bridge.plan.drift import Facts, PersonDrift, drift_of
 from scim_bridge.plan.render import lines
+from scim_bridge.plan.restricting import restricted
 from scim_bridge.plan.steps import Policy
 
 TODAY = date(2026, 3, 2)

@@ -16,7 +16,7 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import resources
 from scim_bridge.web.scim.routes import scim_blueprint
 from scim_bridge.web.scim.world import Offer, ScimWorld
-from tests.protocol.doubles import SOMEBODY, NoIntake
+from tests.protocol.doubles import SOMEBODY, NoIntake, a_tenant
 
 TOKEN = "a-token"
 PROVIDER = build_provider(max_page_size=50, max_bulk_operations=30, max_body_bytes=100_000)
@@ -79,12 +79,13 @@ class Scim:
             ),
             server_base_url="https://bridge.example/",
             authenticate=_authenticate,
-            intake=lambda tenant, request_id, queues_only: self._intake_of(queues_only),
+            intake=lambda tenant, request_id, queues_only: self._intake_of(tenant, queues_only),
             deliver=self._deliver,
             request_id=lambda: "request-1",
         )
 
-    def _intake_of(self, queues_only: bool) -> NoIntake:
+    def _intake_of(self, tenant: str, queues_only: bool) -> NoIntake:
+        self.intake.database, self.intake.tenant = self.database, a_tenant(tenant)
         self.intake.queues_only = queues_only
         return self.intake
 

@@ -1,18 +1,36 @@
 """What stands behind the protocol while nothing but the protocol is tested."""
 
-from typing import Any
+from typing import Any, cast
+from uuid import uuid4
 
+from scim_bridge.bootstrap import build_rules
+from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.delivery.ticket import Ticket
 from scim_bridge.domain.audit import Actor, ActorKind, Author
+from scim_bridge.plan.steps import Policy
+from scim_bridge.settings import Settings
+from scim_bridge.storage.database import Database
 
 SOMEBODY = Actor(ActorKind.token, "a-token-id")
 AUTHOR = Author(SOMEBODY, "request-1")
 
 
-class NoIntake:
-    """Notes what it was told. Makes nobody due, unless it is given a ticket to hand out."""
+def a_tenant(name: str) -> Tenant:
+    """A company with the settings that nobody has changed, and without a Ditio."""
+    rules = build_rules(Settings())
+    return Tenant(name, rules, Policy(rules.owners(), [], []), cast(Any, None))
 
-    def __init__(self, ticket: Ticket | None = None) -> None:
+
+class NoIntake:
+    """Notes what it was told. Makes nobody due, unless it is given a ticket to hand out.
+
+    :param database: Where certificates are kept, for whoever writes some.
+    """
+
+    def __init__(self, ticket: Ticket | None = None, database: Database | None = None, tenant: str = "default") -> None:
+        self.database = database
+        self.tenant = a_tenant(tenant)
+        self.new_id = lambda: str(uuid4())
         self.told: list[tuple[Any, ...]] = []
         self.ticket = ticket
         self.refusal: Exception | None = None
@@ -26,6 +44,9 @@ class NoIntake:
 
     def user_repeated(self, connection, user_id):
         return self._note("repeated", user_id)
+
+    def certificate_said(self, connection, person_id, what):
+        return self._note(what, person_id)
 
     def user_deleted(self, connection, user_id, before):
         return self._note("deleted", user_id, before)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from scim_bridge.delivery import adopting, pairing
-from scim_bridge.delivery.reconcile import Request
+from scim_bridge.delivery.reconcile_request import Request
 from scim_bridge.domain.audit import Action, Actor, ActorKind, Audited, Author
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.pairing import Decision, Misfit

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from scim_bridge.delivery import releasing
-from scim_bridge.delivery.reconcile import Request
+from scim_bridge.delivery.reconcile_request import Request
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.person import HandsOff, PersonId
 from scim_bridge.sandbox.entra import EntraUser

@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from scim_bridge.delivery import drift_planning
-from scim_bridge.delivery.reconcile import Report, Request
+from scim_bridge.delivery.reconcile_request import Report, Request
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import HandsOff

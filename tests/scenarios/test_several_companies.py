@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from scim_bridge.delivery.reconcile import Request
+from scim_bridge.delivery.reconcile_request import Request
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.drift import Kind
 from scim_bridge.sandbox.entra import EntraUser

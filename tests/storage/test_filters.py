@@ -26,7 +26,7 @@ from tests.protocol.doubles import AUTHOR, NoIntake
 from tests.storage import filter_cases as cases
 
 PROVIDER = build_provider(max_page_size=1000)
-USER, GROUP = PROVIDER.resource_types
+USER, GROUP, CERTIFICATE = PROVIDER.resource_types
 USER_MODEL: Any = PROVIDER.model_for("User")
 GROUP_MODEL: Any = PROVIDER.model_for("Group")
 

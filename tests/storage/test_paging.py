@@ -29,7 +29,7 @@ from scim_bridge.web.scim.storage import BridgeStorage
 from tests.protocol.doubles import AUTHOR, NoIntake
 
 PROVIDER = build_provider(max_page_size=1000)
-USER, GROUP = PROVIDER.resource_types
+USER, GROUP, CERTIFICATE = PROVIDER.resource_types
 USER_MODEL: Any = PROVIDER.model_for("User")
 GROUP_MODEL: Any = PROVIDER.model_for("Group")
 

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, literal, select
+from sqlalchemy import Connection, literal, select, true
 
 from scim_bridge.domain.audit import Action, Actor, ActorKind, Author, Deed
 from scim_bridge.domain.certificate import Certificate, EntryId, Holder, Source, type_of
@@ -25,6 +25,10 @@ from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
+from scim_bridge.storage.certificate_expiry import Expiries
+from scim_bridge.storage.certificate_external_ids import with_external_id
+from scim_bridge.storage.certificate_files import said_in_files
+from scim_bridge.storage.certificate_listing import CertificateSearch
 from scim_bridge.storage.certificate_searches import CertificateSearches
 from scim_bridge.storage.certificates import Ledger
 from scim_bridge.storage.claims import Claims
@@ -36,6 +40,7 @@ from scim_bridge.storage.guard import Decided, Guard, kept_back
 from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox, Status
+from scim_bridge.storage.paging import Order
 from scim_bridge.storage.pairs import Pairs, forget_abandoned
 from scim_bridge.storage.people import People, user_names
 from scim_bridge.storage.permissions import Permissions
@@ -43,11 +48,12 @@ from scim_bridge.storage.plan_items import PlanItems
 from scim_bridge.storage.quirks import Quirks
 from scim_bridge.storage.resources import Resources, StoredResource
 from scim_bridge.storage.rest_leases import RestLeases
+from scim_bridge.storage.root_searches import Branch, RootSearch
 from scim_bridge.storage.runs import Runs
 from scim_bridge.storage.schedules import Schedules
 from scim_bridge.storage.secrets import Secrets
 from scim_bridge.storage.snapshot import Seen, Snapshot
-from scim_bridge.storage.tables import metadata, people
+from scim_bridge.storage.tables import certificate_entries, metadata, people
 from scim_bridge.storage.tokens import Tokens
 from tests.conftest import Clock
 
@@ -251,6 +257,7 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "an entry": lambda c, now: Ledger(c, OURS).replace(an_entry(SEVENS, now, "G4")),
     "another entry": lambda c, now: Ledger(c, OURS).add(an_entry(Holder.of_number(EmployeeNumber("9")), now)),
     "a line": lambda c, _: Ledger(c, OURS).open(SEVENS, type_of("Byggekort")),
+    "a client's id": lambda c, now: with_external_id(c, OURS, an_entry(SEVENS, now), "x", version=2, now=now),
     "no entry": lambda c, _: Ledger(c, OURS).remove(an_entry(SEVENS, TODAY).id),
     "no winner": lambda c, _: Ledger(c, OURS).set_winner(an_entry(SEVENS, TODAY).id, wins=False),
     "what was refused": lambda c, _: (
@@ -369,6 +376,15 @@ def test_nobody_sees_what_is_only_the_others(database: Database, clock: Clock):
         assert searches.acknowledged_before(later, ("", "", ""), 9) == []
         assert searches.stranded(9) == []
         assert RestLeases(c, OURS, later).take([KARI], "mine", 30, TODAY) == []
+        ours, theirs = (Expiries(c, tenant, TODAY) for tenant in (OURS, THEIRS))
+        assert [*ours.until(TODAY, today=TODAY)] == [*ours.lacking(TODAY, [CRANE])] == []
+        assert (ours.unknown([CRANE]), theirs.unknown([CRANE])) == ([CRANE], [])
+        assert (ours.counted(TODAY), theirs.counted(TODAY)) == ({}, {(CRANE, "30 days"): 2})
+        assert said_in_files(c, OURS, [(NUMBER, CRANE)]) == {}
+        order = Order(None, certificate_entries.c.id)
+        assert CertificateSearch(c, OURS, true(), order).by_number(0, 9).found == []
+        at_the_root = Branch(true(), order), Branch(true(), order)
+        assert RootSearch(c, OURS, ["User"], *at_the_root).by_number(0, 9).found == []
         assert not any(excerpt.rows.values())
 
 

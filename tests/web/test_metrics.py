@@ -6,10 +6,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from werkzeug.test import TestResponse
 
-from scim_bridge.delivery.reconcile import Request
+from scim_bridge.delivery.reconcile_request import Request
 from scim_bridge.errors import CredentialsRefused
 from scim_bridge.sandbox.directory import EntraUser
 from scim_bridge.sandbox.faults import Fault
+from scim_bridge.storage.certificate_expiry import MOST_TYPES, OTHERS
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock
 from tests.world import World, a_user
@@ -156,3 +157,33 @@ def test_the_last_run_of_reconcile(world: World, clock: Clock):
         "by_kind": {"field": 1},
         "applied": 1,
     }
+
+
+def test_certificates_that_end_by_type_and_window(world: World):
+    """Of people at work; the names of the types are the client's, so no more than some are told apart."""
+    for number, end in ((1, "2026-03-01"), (2, "2026-04-01"), (3, "2026-04-02"), (4, "2026-05-31"), (5, "2026-06-01")):
+        certificate = {"employeeNumber": str(number), "issuedDateTime": "2026-01-01", "validUntilDateTime": end}
+        world.scim("POST", "/Certificates", {**certificate, "certificateType": "Kranførerbevis"})
+
+    found = figures(world.app.test_client().get("/metrics", environ_base=HERE))
+
+    ending = {key[1:]: count for key, count in found.items() if key[0] == "certificates_ending"}
+    assert ending == {
+        ("default", "Kranførerbevis", "expired"): 1,
+        ("default", "Kranførerbevis", "30 days"): 1,
+        ("default", "Kranførerbevis", "90 days"): 2,
+    }
+
+
+def test_no_more_than_some_types_are_told_apart(world: World):
+    """Bounded label values: what few have is counted together."""
+    for number in range(MOST_TYPES + 3):
+        certificate = {"issuedDateTime": "2026-01-01", "validUntilDateTime": "2026-03-01"}
+        body = {**certificate, "employeeNumber": "1", "certificateType": f"Kurs {number}"}
+        assert world.scim("POST", "/Certificates", body).status_code == 201
+
+    found = figures(world.app.test_client().get("/metrics", environ_base=HERE))
+
+    ending = {key: count for key, count in found.items() if key[0] == "certificates_ending"}
+    assert (len(ending), sum(ending.values())) == (MOST_TYPES + 1, MOST_TYPES + 3)
+    assert ending["certificates_ending", "default", OTHERS, "expired"] == 3

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from scim_bridge.cli.adopt.decisions import COLUMNS
-from scim_bridge.cli.csv_cells import cell, csv_line
+from scim_bridge.cli.csv_lines import csv_cell, csv_line
 from scim_bridge.delivery.adopting import Dispute
 from scim_bridge.domain.employee import Field
 from scim_bridge.errors import BridgeError
@@ -35,7 +35,7 @@ def write_sheet(disputes: Iterable[Dispute], file: Path) -> None:
 
 def _cells(dispute: Dispute) -> Iterator[str]:
     pair, found = dispute.pair, dispute.found
-    yield from (cell(pair.employee_number), cell(pair.user_name), "", cell(pair.proposal.why))
+    yield from (csv_cell(pair.employee_number), csv_cell(pair.user_name), "", csv_cell(pair.proposal.why))
     for field in SIDES:
-        yield cell(dispute.wish.values.get(field))
-        yield cell(found.values.get(field) if found is not None else None)
+        yield csv_cell(dispute.wish.values.get(field))
+        yield csv_cell(found.values.get(field) if found is not None else None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from scim_bridge.cli.demo import drift, first_day, later_days
+from scim_bridge.cli.demo import certificates, drift, first_day, later_days
 from scim_bridge.cli.demo.scene import Act
 
 ACTS: Sequence[Act] = (
@@ -40,6 +40,11 @@ ACTS: Sequence[Act] = (
         "Put right",
         "The two who were left waiting are corrected in Entra. Nothing has to be done in the bridge.",
         first_day.put_right,
+    ),
+    Act(
+        "Certificates",
+        "They come from Entra, from a competence system and from a file. Ditio shows none, so the bridge remembers.",
+        certificates.certificates,
     ),
     Act(
         "Reconcile",

@@ -1,5 +1,6 @@
 """The bridge of the demo: a real `scim-bridge serve` on SQLite, in a process and a folder of its own."""
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -27,7 +29,7 @@ PATIENCE_SECONDS = 30.0
 ENDING_SECONDS = 20.0
 """How long it may take to end: a little more than `serve` gives the requests in flight."""
 
-_EXTENSION = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
+EXTENSION = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
 _LISTENING = re.compile(r"Listening on (http://127\.0\.0\.1:\d+)\.")
 _LAST_LINES = 15
 
@@ -62,7 +64,7 @@ class Bridge:
 
     def delivery_of(self, scim_id: str) -> tuple[str, str | None]:
         """What the bridge tells Entra of a person: `deliveryState` and `deliveryDetail`."""
-        user = self.get(f"/Users/{scim_id}", self.token).json()[_EXTENSION]
+        user = self.get(f"/Users/{scim_id}", self.token).json()[EXTENSION]
         return str(user["deliveryState"]), user.get("deliveryDetail")
 
     def get(self, path: str, token: str) -> requests.Response:
@@ -70,6 +72,31 @@ class Bridge:
         with direct_session() as session:
             headers = {"Authorization": f"Bearer {token}"}
             return session.get(self.tenant_url + path, headers=headers, timeout=PATIENCE_SECONDS)
+
+    def post(self, path: str, body: Mapping[str, object]) -> requests.Response:
+        """What another client than Entra writes."""
+        with direct_session() as session:
+            headers = {"Authorization": f"Bearer {self.token}"}
+            return session.post(self.tenant_url + path, json=body, headers=headers, timeout=PATIENCE_SECONDS)
+
+    def command(self, *words: str) -> Any:
+        """Run a command of the bridge; the JSON that it prints.
+
+        :raises BridgeError: it printed none.
+        """
+        ran = subprocess.run(
+            [sys.executable, "-m", "scim_bridge", *words],
+            cwd=self.folder,
+            env={**inherited(os.environ), **self.settings},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        try:
+            return json.loads(ran.stdout)
+        except ValueError as exc:
+            raise BridgeError(f"`scim-bridge {' '.join(words)}` failed: {ran.stderr.strip()}") from exc
 
 
 @contextmanager
@@ -85,6 +112,7 @@ def running_bridge(folder: Path, ditio_url: str) -> Iterator[Bridge]:
         "SCIM_BRIDGE_DITIO__IDENTITY_URL": ditio_url,
         "SCIM_BRIDGE_DITIO__CLIENT_ID": CLIENT_ID,
         "SCIM_BRIDGE_DITIO__CLIENT_SECRET": CLIENT_SECRET,
+        "SCIM_BRIDGE_CERTIFICATES__SLOTS": json.dumps([{"type": "Byggekort", "packed": "byggekort"}]),
     }
     database = Database(settings["SCIM_BRIDGE_DATABASE__URL"])
     try:

@@ -8,6 +8,7 @@ from scim_bridge.sandbox.employee import SandboxEmployee
 from scim_bridge.sandbox.gateway import Recorded
 
 EMPLOYEES = "/api/v5/integration/employees"
+CERTIFICATES = "/api/v4/integration/certificates"
 TOKEN = "/connect/token"  # nosec B105 # a path
 
 KINDS = (
@@ -20,6 +21,7 @@ KINDS = (
     "create-employment",
     "disable",
     "enable",
+    "certificates",
     "read",
     "search",
     "sign-in",
@@ -47,6 +49,8 @@ def kind_of(call: Recorded) -> str:
         return "failed"
     if call.path == TOKEN:
         return "sign-in"
+    if call.path.endswith(CERTIFICATES):
+        return "certificates"
     below = call.path.removeprefix(EMPLOYEES).strip("/")
     if call.method == "GET":
         return "search" if below == "search" else "read"

@@ -5,7 +5,7 @@ from html import escape
 from itertools import groupby
 
 from scim_bridge.cli.output import shown
-from scim_bridge.delivery.reconcile import Report
+from scim_bridge.delivery.reconcile_request import Report
 from scim_bridge.domain.drift import Drift
 from scim_bridge.plan.render import CAUSES, heading, mark_of, summary, what, who
 from scim_bridge.plan.render import MARKS as KIND_MARKS

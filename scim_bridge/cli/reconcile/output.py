@@ -9,10 +9,11 @@ from typing import Literal
 
 import click
 
-from scim_bridge.cli.csv_cells import cell, csv_line
+from scim_bridge.cli.csv_lines import csv_cell, csv_line
 from scim_bridge.cli.paragraphs import paragraph
 from scim_bridge.cli.reconcile.html import html_pieces
-from scim_bridge.delivery.reconcile import Reconciliation, Report
+from scim_bridge.delivery.reconcile import Reconciliation
+from scim_bridge.delivery.reconcile_request import Report
 from scim_bridge.domain.drift import Drift
 from scim_bridge.plan.render import Line, lines, summary
 
@@ -71,7 +72,7 @@ class Printed:
     def _csv(self) -> Iterator[str]:
         yield csv_line(COLUMNS)
         for item in self._items():
-            yield csv_line([cell(value) for value in _row(item).values()])
+            yield csv_line([csv_cell(value) for value in _row(item).values()])
 
     def _text(self, coloured: bool) -> Iterator[str]:
         run, report = self.report.run, self.report

@@ -101,7 +101,15 @@ def check_version(stored: StoredResource, expected_version: str | None) -> None:
 
     :raises PreconditionFailedException: when the version is another.
     """
-    if expected_version is not None and identity_of(stored).etag != expected_version:
+    refuse_another_version(identity_of(stored), expected_version)
+
+
+def refuse_another_version(identity: Identity, expected_version: str | None) -> None:
+    """The same, of anything that has a version.
+
+    :raises PreconditionFailedException: when the version is another.
+    """
+    if expected_version is not None and identity.etag != expected_version:
         raise PreconditionFailedException(
             detail="the resource has changed since it was read: read it again, then repeat the request"
         )

@@ -1,4 +1,4 @@
-"""The storage behind the protocol server: documents in, people due, in one transaction (rule A1)."""
+"""The storage behind the protocol server: documents and certificates in, people due, in one transaction (rule A1)."""
 
 import uuid
 from collections.abc import Callable, Generator, Iterable
@@ -6,38 +6,33 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from scim2_models import Resource, ResourceType, ResponseParameters, ScimFilter, ScimProvider, SearchRequest
+from scim2_models import Resource, ResourceType, ResponseParameters, ScimProvider, SearchRequest
 from scim2_server.storage import ScimStorage, SearchPage
-from sqlalchemy import ColumnElement, Connection, and_, or_, true
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.delivery.ticket import Ticket
 from scim_bridge.delivery.undo import Undone
 from scim_bridge.domain.audit import Action, Author, changed_names
+from scim_bridge.domain.certificate import Entry
 from scim_bridge.domain.delivery_state import DeliveryView
-from scim_bridge.domain.documents import UserId
+from scim_bridge.domain.documents import CERTIFICATE, UserId
 from scim_bridge.logs import get_logger
 from scim_bridge.scim.documents import Identity
 from scim_bridge.scim.membership import Membership
-from scim_bridge.scim.reading import DITIO_URN
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.filters import Model, condition
 from scim_bridge.storage.json_sql import json_sql
-from scim_bridge.storage.paging import place_at, position_of
-from scim_bridge.storage.resources import Resources, StoredResource, Taken, delivery_columns
-from scim_bridge.storage.searches import Search
-from scim_bridge.storage.sorting import order_of
-from scim_bridge.storage.tables import resources
+from scim_bridge.storage.resources import Resources, StoredResource, Taken
+from scim_bridge.web.scim.certificates import Certificates
 from scim_bridge.web.scim.rows import Rows, check_version, identity_of, not_found, uniqueness
+from scim_bridge.web.scim.searching import Searching
 from scim_bridge.web.scim.transaction import Transaction
 
 log = get_logger(__name__)
 
 USER = "User"
 """The name of the resource type whose writes reach Ditio; groups are kept, and go nowhere."""
-
-_COLUMNS = delivery_columns(DITIO_URN)
 
 
 class BridgeStorage(ScimStorage):
@@ -68,10 +63,11 @@ class BridgeStorage(ScimStorage):
         self._intake = intake
         self._writes = writes
         self._new_id = new_id
-        self._sql = json_sql(database.engine.dialect.name)
         self._rows = Rows(provider)
+        self._searching = Searching(tenant, provider, json_sql(database.engine.dialect.name), self._resource)
         self._transaction = Transaction(database, tenant, deliver, author)
         self.tolerate = self._transaction.tolerate
+        self._certificates = Certificates(tenant, provider, intake, self._transaction)
         self._views: dict[str, DeliveryView | None] = {}
         self._parted: dict[str, StoredResource] = {}
 
@@ -91,6 +87,9 @@ class BridgeStorage(ScimStorage):
         """A resource; locked where it is read in order to be written, which has no response parameters."""
         is_locking = response_parameters is None and self._writes
         with self._transaction.open(writes=is_locking) as connection:
+            if resource_type.name == CERTIFICATE:
+                read = self._certificates.lock if is_locking else self._certificates.get
+                return read(connection, resource_type, resource_id)
             if is_locking:
                 return self._rows.resource(resource_type, self._lock(connection, resource_type, resource_id))
             stored = Resources(connection, self._tenant).get(str(resource_type.name), resource_id)
@@ -102,6 +101,8 @@ class BridgeStorage(ScimStorage):
     def parted(self, resource_type: ResourceType, resource_id: str) -> tuple[Resource[Any], Membership | None]:
         """A resource to be patched, locked; a group without its members, which stand beside it."""
         with self._transaction.open(writes=True) as connection:
+            if resource_type.name == CERTIFICATE:
+                return self._certificates.lock(connection, resource_type, resource_id), None
             stored = self._lock(connection, resource_type, resource_id)
         resource, membership = self._rows.parted(resource_type, stored)
         if membership is not None:
@@ -126,25 +127,17 @@ class BridgeStorage(ScimStorage):
         position: Any = None,
     ) -> SearchPage:
         """One page by index or by cursor, filtered and sorted by the database."""
-        types = {str(each.name): each for each in resource_types}
-        models = {name: self._rows.model(each) for name, each in types.items()}
-        order = order_of(search_request, models, self._sql, _COLUMNS)
         with self._transaction.open(writes=False) as connection:
-            found_by = Search(
-                connection, self._tenant, list(types), self._condition(search_request.filter, models), order
-            )
-            if search_request.cursor is None:
-                page = found_by.by_number(search_request.start_index_0 or 0, search_request.count)
-            else:
-                page = found_by.from_place(place_at(position, order), search_request.count)
-        self._remember(page.found)
-        found = [self._rows.resource(types[each.resource_type], each, search_request) for each in page.found]
-        return SearchPage(page.total, found, position_of(page.next), position_of(page.previous))
+            page, found = self._searching.page(connection, resource_types, search_request, position)
+        self._remember(found)
+        return page
 
     def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
         """Store a new resource; a new user makes a person due."""
         with self._transaction.open(writes=True) as connection:
             now = self._database.now(connection)
+            if resource_type.name == CERTIFICATE:
+                return self._certificates.create(connection, resource_type, resource, now)
             identity = Identity(self._new_id(), str(resource_type.name), 1, now, now)
             created, stored = self._rows.prepared(resource_type, resource, identity)
             try:
@@ -170,6 +163,9 @@ class BridgeStorage(ScimStorage):
         :param membership: The new members of a group that was parted from them.
         """
         with self._transaction.open(writes=True) as connection:
+            if resource_type.name == CERTIFICATE:
+                now = self._database.now(connection)
+                return self._certificates.update(connection, resource_type, resource, expected_version, now)
             before = self._lock(connection, resource_type, str(resource.id))
             check_version(before, expected_version)
             identity = replace(
@@ -194,6 +190,10 @@ class BridgeStorage(ScimStorage):
     def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
         """Remove a resource; a user who is gone leaves a person whose ending is due (rule P1)."""
         with self._transaction.open(writes=True) as connection:
+            if resource_type.name == CERTIFICATE:
+                now = self._database.now(connection)
+                self._certificates.delete(connection, resource_type, resource_id, expected_version, now)
+                return
             before = self._lock(connection, resource_type, resource_id)
             check_version(before, expected_version)
             Resources(connection, self._tenant).delete(before.resource_type, before.id)
@@ -234,15 +234,12 @@ class BridgeStorage(ScimStorage):
         self._transaction.locked[resource_id] = stored
         return stored
 
-    def _condition(self, scim_filter: ScimFilter[Any] | None, models: dict[str, Model]) -> ColumnElement[bool]:
-        if scim_filter is None:
-            return true()
-        with self._provider:
-            terms = [
-                and_(resources.c.resource_type == name, condition(scim_filter, model, self._sql, _COLUMNS))
-                for name, model in models.items()
-            ]
-        return or_(*terms)
+    def _resource(
+        self, resource_type: ResourceType, found: StoredResource | Entry, parameters: SearchRequest[Any]
+    ) -> Resource[Any]:
+        if isinstance(found, Entry):
+            return self._certificates.resource(resource_type, found)
+        return self._rows.resource(resource_type, found, parameters)
 
     def _remember(self, found: list[StoredResource]) -> None:
         self._views |= {each.id: each.delivery for each in found}

@@ -81,11 +81,14 @@ class Transaction:
 
         :param names: The attributes that changed.
         """
-        assert self._connection is not None
         person_id = ticket.person_id if ticket is not None else None
-        deed = Deed(action, stored.resource_type, stored.id, person_id, names)
-        AuditTrail(self._connection, self._tenant).add(deed, self._author, now=now)
+        self.note(Deed(action, stored.resource_type, stored.id, person_id, names), now)
         self.collect(ticket)
+
+    def note(self, deed: Deed, now: datetime) -> None:
+        """Have a deed in the audit trail, in this transaction."""
+        assert self._connection is not None
+        AuditTrail(self._connection, self._tenant).add(deed, self._author, now=now)
 
     def tolerate(self, found: tuple[Toleration, ...]) -> None:
         """Count how the next write departs from the RFCs, within its own transaction: what is refused isn't counted."""

@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         _moment("created_at"),
         _moment("last_modified_at"),
+        _text("external_id", nullable=True),
         sa.PrimaryKeyConstraint("tenant", "id", name="pk_certificate_entries"),
     )
     line = ["tenant", "holder_kind", "holder", "type"]

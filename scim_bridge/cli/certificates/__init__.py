@@ -1,0 +1,1 @@
+"""`scim-bridge certificates`: import them from a file, and see which are about to end."""

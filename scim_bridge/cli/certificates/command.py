@@ -1,0 +1,182 @@
+"""`scim-bridge certificates`: import them from a competence system's file, and see which are about to end."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from scim_bridge import logs
+from scim_bridge.bootstrap import build, build_rules
+from scim_bridge.cli.auditing import operator
+from scim_bridge.cli.certificates.files import opened
+from scim_bridge.cli.certificates.report import print_report
+from scim_bridge.cli.context import Options
+from scim_bridge.cli.csv_lines import csv_cell, csv_line
+from scim_bridge.cli.output import Format, format_option, print_rows, tenant_option
+from scim_bridge.cli.reconcile.progress import bars
+from scim_bridge.delivery.certificate_import import CertificateImport
+from scim_bridge.domain.certificate import CertificateType, type_of
+from scim_bridge.storage.certificate_expiry import Expiries, Expiry
+
+ListFormat = Literal["table", "json", "csv"]
+
+DEFAULT_DAYS = 30
+
+COLUMNS = {
+    "employee_number": "Employee",
+    "certificate_type": "Certificate",
+    "certificate_number": "Number",
+    "valid_until": "Valid until",
+    "days": "Days left",
+}
+
+
+@click.group()
+def certificates() -> None:
+    """Import certificates from a file, and see which are about to end.
+
+    \b
+    Examples:
+      scim-bridge certificates import certificates.csv
+      scim-bridge certificates import certificates.csv --apply
+      scim-bridge certificates expiring --within-days 60
+      scim-bridge certificates expiring --on 2026-12-01 --required Kranførerbevis --required Byggekort
+    """
+
+
+@certificates.command("import")
+@click.argument("file", metavar="FILE.csv", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--apply", is_flag=True, help="Take the lines in; without it nothing is changed.")
+@tenant_option
+@format_option
+@click.pass_context
+def import_command(ctx: click.Context, file: Path, apply: bool, tenant: str, format: Format) -> None:
+    """Take in the certificates of a file, or say what that would do.
+
+    The first line names the columns, in any order: employeeNumber, certificateType, certificateNumber,
+    issuedDateTime, validUntilDateTime, notes. Days are written as 2026-12-31 or 31.12.2026. The separator may be ; or ,
+    or a tab, the encoding UTF-8, Windows-1252 or UTF-16, as Excel saves it.
+
+    Each line stands by itself: one that can't be used is rejected with its number and the reason, and all others are
+    taken. The same file again changes nothing. A certificate that is in no later file is not withdrawn: it stays as it
+    was said last. Exit codes: 0, or 1 when a line was rejected.
+
+    \b
+    Examples:
+      scim-bridge certificates import certificates.csv
+      scim-bridge certificates import certificates.csv --apply --format json
+    """
+    options: Options = ctx.obj
+    settings = options.of(tenant)
+    logs.configure("error", settings.log.format)
+    with (
+        options.database() as database,
+        opened(file, needs_end=settings.certificates.missing_expiry == "refuse") as read,
+        bars() as progress,
+    ):
+        parts = build(settings, database=database)
+        intake = parts.intake(tenant, parts.new_id(), queues_only=True)
+        stage = "Taking lines in" if apply else "Looking at lines"
+        run = CertificateImport(
+            intake, operator(), applies=apply, told=lambda done: progress(stage, done, read.line_breaks)
+        )
+        report = run.run(read.lines)
+    print_report(report, read, is_applied=apply, format=format)
+    ctx.exit(1 if report.rejected else 0)
+
+
+@certificates.command()
+@click.option(
+    "--within-days",
+    metavar="N",
+    type=click.IntRange(0, 36500),
+    help=f"What has ended, and what ends within so many days.  [default: {DEFAULT_DAYS}]",
+)
+@click.option(
+    "--on",
+    metavar="DATE",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Who may not work on this day; needs --required.  [default: today]",
+)
+@click.option("--required", metavar="TYPE", multiple=True, help="A certificate that everybody has to have that day.")
+@click.argument("more", metavar="[TYPE]...", nargs=-1)
+@click.option(
+    "--format",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="A table for people, JSON for machines, CSV for a spreadsheet.",
+)
+@tenant_option
+@click.pass_obj
+def expiring(
+    options: Options,
+    within_days: int | None,
+    on: date | None,
+    required: tuple[str, ...],
+    more: tuple[str, ...],
+    format: ListFormat,
+    tenant: str,
+) -> None:
+    """Show whose certificates have ended or are about to, the earliest first; or who may not work on a day.
+
+    Listed are the certificates of people at work, and of employee numbers that no SCIM user has, but not of those who
+    have left. With --required, each person at work on that day is listed with each required certificate that he lacks
+    or that has ended by then; where there is none, number and end are empty. Employees whom no SCIM user is are not
+    known, and not listed then.
+
+    \b
+    Examples:
+      scim-bridge certificates expiring
+      scim-bridge certificates expiring --within-days 90 --format csv
+      scim-bridge certificates expiring --on 2026-12-01 --required Kranførerbevis Byggekort
+    """
+    types = [type_of(each) for each in (*required, *more)]
+    _refuse_wrong_usage(within_days, on, required, more)
+    settings = options.of(tenant)
+    end, zone = settings.certificates.missing_expiry, build_rules(settings).zone
+    with options.database() as database, database.read() as connection:
+        today = database.now(connection).astimezone(zone).date()
+        found = Expiries(connection, tenant, None if end == "refuse" else end)
+        if required:
+            day = date(on.year, on.month, on.day) if on is not None else today
+            listed = [_row(each, day) for each in found.lacking(day, types)]
+            _tell_unknown(found.unknown(types))
+        else:
+            last = today + timedelta(days=DEFAULT_DAYS if within_days is None else within_days)
+            listed = [_row(each, today) for each in found.until(last, today=today)]
+    _print(listed, format, "nobody lacks any of them" if required else "none has ended, or is about to")
+
+
+def _refuse_wrong_usage(within_days: int | None, on: date | None, required: Sequence[str], more: Sequence[str]) -> None:
+    if (on is not None or more) and not required:
+        raise click.UsageError("say which certificates are required: --required TYPE, once for each")
+    if required and within_days is not None:
+        raise click.UsageError("--within-days asks what ends, --required who may not work on a day: ask one of them")
+    if any(not each.strip() for each in (*required, *more)):
+        raise click.UsageError("a required type is empty: write the name of a certificate")
+
+
+def _tell_unknown(types: Iterable[CertificateType]) -> None:
+    for kind in types:
+        click.echo(f'nobody has a certificate of the type "{kind}": is it spelled as the source spells it?', err=True)
+
+
+def _row(each: Expiry, day: date) -> dict[str, object]:
+    return {
+        "employee_number": each.employee_number,
+        "certificate_type": each.type,
+        "certificate_number": each.number,
+        "valid_until": each.valid_until,
+        "days": (each.valid_until - day).days if each.valid_until is not None else None,
+    }
+
+
+def _print(rows: Sequence[dict[str, object]], format: ListFormat, empty: str) -> None:
+    if format != "csv":
+        print_rows(rows, COLUMNS, format, empty=empty)
+        return
+    for cells in (COLUMNS, *(row.values() for row in rows)):
+        click.echo(csv_line(csv_cell(each) for each in cells), nl=False)

@@ -1,0 +1,53 @@
+"""What `certificates import` says: how many lines became what, and each that needs somebody."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from scim_bridge.cli.certificates.files import CertificateFile
+from scim_bridge.cli.output import Format, print_json
+from scim_bridge.cli.paragraphs import print_paragraph
+from scim_bridge.delivery.certificate_import import Remark, Report
+
+
+def print_report(report: Report, read: CertificateFile, *, is_applied: bool, format: Format) -> None:
+    """Print the summary."""
+    counts = {
+        "lines": report.lines,
+        "new": report.new,
+        "changed": report.changed,
+        "unchanged": report.unchanged,
+        "rejected": len(report.rejected),
+        "unclaimed": report.unclaimed,
+        "due": len(report.due),
+    }
+    if format == "json":
+        lists = {
+            "rejected_lines": [asdict(each) for each in report.rejected],
+            "beaten_lines": [asdict(each) for each in report.beaten],
+            "ignored_columns": list(read.ignored),
+        }
+        print_json({"applied": is_applied, **counts, **lists})
+        return
+    _tell("rejected", report.rejected)
+    _tell("taken, but it does not count", report.beaten)
+    for heading in read.ignored:
+        print_paragraph(f"the column {heading} means nothing here, and was left out")
+    told = ", ".join(f"{name} {count}" for name, count in counts.items() if name not in ("unclaimed", "due"))
+    print_paragraph(f"{told} ({read.encoding}, separated by {_SEPARATORS[read.separator]})")
+    if report.unclaimed:
+        print_paragraph(
+            f"{report.unclaimed} are of employee numbers that no SCIM user has: CERTIFICATES__UNCLAIMED says "
+            "whether they wait"
+        )
+    if not is_applied:
+        print_paragraph("nothing was changed: this was a trial, --apply takes the lines in")
+    elif report.due:
+        print_paragraph(f"{len(report.due)} people are due: `serve` or `worker` delivers them")
+
+
+_SEPARATORS = {";": "semicolons", ",": "commas", "\t": "tabs"}
+
+
+def _tell(what: str, remarks: Sequence[Remark]) -> None:
+    for each in remarks:
+        print_paragraph(f"line {each.line} {what}: {each.text}", indent="  ")

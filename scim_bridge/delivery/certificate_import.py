@@ -1,0 +1,198 @@
+"""The lines of a CSV file go into the ledger, batch by batch, each line by itself (rule K1)."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from sqlalchemy import Connection
+
+from scim_bridge.delivery.certifying import Certifying, Kept
+from scim_bridge.delivery.intake import Intake
+from scim_bridge.delivery.ledger import Lost
+from scim_bridge.domain.audit import Action, Author, Deed
+from scim_bridge.domain.certificate import Certificate, Entry, HolderKind, Source
+from scim_bridge.domain.documents import CERTIFICATE
+from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.person import PersonId
+from scim_bridge.mapping.certificate_words import lost_to
+from scim_bridge.mapping.certificates import Flaw, Part, certificate_from, changed_parts, number_from
+from scim_bridge.mapping.days import WRITE_IT
+from scim_bridge.storage.audit import AuditTrail
+from scim_bridge.storage.certificate_files import Pair, said_in_files
+from scim_bridge.storage.database import repeated
+
+BATCH = 100
+"""Lines in one transaction: other writers wait for no longer than these take."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileLine:
+    """A line of the file: what it says, or why it can't be read."""
+
+    number: int
+    said: Mapping[Part, str] = field(default_factory=dict)
+    flaw: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What there is to tell of one line."""
+
+    line: int
+    employee_number: str | None
+    certificate_type: str | None
+    text: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of the lines."""
+
+    lines: int = 0
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    unclaimed: int = 0
+    """Those of them, the rejected ones aside, whose employee number no SCIM user has."""
+
+    rejected: list[Remark] = field(default_factory=list)
+    beaten: list[Remark] = field(default_factory=list)
+    """Taken, but another source's word counts."""
+
+    due: set[PersonId] = field(default_factory=set)
+    """Whose certificates are to be delivered now."""
+
+    def add(self, other: "Report") -> None:
+        """Add what became of a batch."""
+        self.new += other.new
+        self.changed += other.changed
+        self.unchanged += other.unchanged
+        self.unclaimed += other.unclaimed
+        self.rejected += other.rejected
+        self.beaten += other.beaten
+        self.due |= other.due
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    line: FileLine
+    number: EmployeeNumber
+    certificate: Certificate
+
+    @property
+    def pair(self) -> Pair:
+        return self.number, self.certificate.type
+
+
+class _OnlyLooked(Exception):
+    """Ends a transaction of which nothing is to stay."""
+
+
+class CertificateImport:
+    """One run over a file. What it says no more is not withdrawn: a file need not have everybody in it.
+
+    :param intake: One that only queues: nobody is delivered while the file is read.
+    :param author: On whose word it is done.
+    :param applies: Whether anything stays; else all is done in transactions that are rolled back.
+    :param told: Told how many lines are done.
+    """
+
+    def __init__(
+        self, intake: Intake, author: Author, *, applies: bool, told: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self._intake = intake
+        self._author = author
+        self._applies = applies
+        self._told = told
+        self._seen: dict[Pair, int] = {}
+        self._report = Report()
+
+    def run(self, lines: Iterable[FileLine]) -> Report:
+        """Take the lines in, and say what became of them."""
+        remaining = iter(lines)
+        while batch := list(islice(remaining, BATCH)):
+            self._take(batch)
+            self._told(self._report.lines)
+        for remarks in (self._report.rejected, self._report.beaten):
+            remarks.sort(key=lambda each: each.line)
+        return self._report
+
+    def _take(self, batch: Sequence[FileLine]) -> None:
+        self._report.lines += len(batch)
+        wanted = list(self._read(batch))
+        if not wanted:
+            return
+        # In the order of the numbers: two files that are read at once then wait for each other in one direction.
+        wanted.sort(key=lambda each: each.pair)
+        self._report.add(repeated(lambda: self._written(wanted)))
+
+    def _read(self, batch: Sequence[FileLine]) -> Iterator[_Wanted]:
+        """The lines that can be used; the others are rejected."""
+        database, tenant = self._intake.database, self._intake.tenant
+        with database.read() as connection:
+            today = tenant.today(database.now(connection))
+        terms = tenant.certificate_terms(today, cure=WRITE_IT)
+        for line in batch:
+            if line.flaw is not None:
+                self._reject(line, line.flaw)
+                continue
+            number, certificate = number_from(line.said.get(Part.employee_number)), certificate_from(line.said, terms)
+            if isinstance(number, Flaw) or isinstance(certificate, Flaw):
+                flaws = [each.text for each in (number, certificate) if isinstance(each, Flaw)]
+                self._reject(line, "; ".join(flaws))
+                continue
+            first = self._seen.setdefault((number, certificate.type), line.number)
+            if first != line.number:
+                self._reject(line, f"line {first} has this employee and type already, and counts: keep one of the two")
+                continue
+            yield _Wanted(line, number, certificate)
+
+    def _reject(self, line: FileLine, text: str) -> None:
+        self._report.rejected.append(_remark(line, text))
+
+    def _written(self, wanted: Sequence[_Wanted]) -> Report:
+        report = Report()
+        try:
+            with self._intake.database.write() as connection:
+                tenant = self._intake.tenant.name
+                before = said_in_files(connection, tenant, [each.pair for each in wanted])
+                for each in wanted:
+                    self._write(connection, each, before.get(each.pair), report)
+                if not self._applies:
+                    raise _OnlyLooked
+        except _OnlyLooked:
+            pass
+        return report
+
+    def _write(self, connection: Connection, wanted: _Wanted, before: Entry | None, report: Report) -> None:
+        if before is not None and before.wins and before.certificate == wanted.certificate:
+            # Most lines of most files: said before, and it counts.
+            report.unchanged += 1
+            report.unclaimed += before.holder.kind is HolderKind.number
+            return
+        outcome = Certifying(self._intake).put(connection, Source.csv, wanted.number, wanted.certificate)
+        if isinstance(outcome, Lost):
+            report.rejected.append(_remark(wanted.line, lost_to(outcome.winner)))
+            return
+        assert isinstance(outcome, Kept), "only a POST finds its own in the way"
+        if outcome.entry.version == 1:
+            report.new += 1
+            self._note(connection, Action.created, outcome.entry)
+        elif before is not None and before.version == outcome.entry.version:
+            report.unchanged += 1
+        else:
+            report.changed += 1
+            self._note(connection, Action.changed, outcome.entry, changed_parts(before, outcome.entry))
+        report.unclaimed += outcome.entry.holder.kind is HolderKind.number
+        report.due |= {ticket.person_id for ticket in outcome.tickets}
+        if outcome.beaten_by is not None:
+            report.beaten.append(_remark(wanted.line, lost_to(outcome.beaten_by)))
+
+    def _note(self, connection: Connection, action: Action, entry: Entry, names: tuple[str, ...] = ()) -> None:
+        deed = Deed(action, CERTIFICATE, entry.id, entry.holder.person_id, names)
+        now = self._intake.database.now(connection)
+        AuditTrail(connection, self._intake.tenant.name).add(deed, self._author, now=now)
+
+
+def _remark(line: FileLine, text: str) -> Remark:
+    return Remark(line.number, line.said.get(Part.employee_number), line.said.get(Part.type), text)

@@ -1,0 +1,189 @@
+"""`/Certificates` over the ledger: what is written is entered there, and what is listed is what counts (rule K1)."""
+
+from datetime import datetime
+from typing import Any, NoReturn, cast
+
+from scim2_models import (
+    ConflictException,
+    InvalidValueException,
+    Resource,
+    ResourceType,
+    ScimProvider,
+    UniquenessException,
+)
+from sqlalchemy import Connection
+
+from scim_bridge.delivery.certifying import Certifying, Exists, Foreign, Kept
+from scim_bridge.delivery.intake import Intake
+from scim_bridge.delivery.ledger import Lost
+from scim_bridge.domain.audit import Action, Deed
+from scim_bridge.domain.canonical import nfc
+from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Source
+from scim_bridge.domain.documents import CERTIFICATE
+from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.logs import get_logger
+from scim_bridge.mapping.certificate_words import belongs_to, held_already, lost_to
+from scim_bridge.mapping.certificates import Flaw, Part, certificate_from, changed_parts, number_from
+from scim_bridge.mapping.days import WRITE_IT
+from scim_bridge.scim.certificates import certificate_resource, identity_of_entry
+from scim_bridge.storage.certificate_external_ids import with_external_id
+from scim_bridge.storage.certificates import Ledger
+from scim_bridge.storage.filters import Model
+from scim_bridge.web.scim.rows import not_found, refuse_another_version
+from scim_bridge.web.scim.transaction import Transaction
+
+log = get_logger(__name__)
+
+
+class Certificates:
+    """The certificates of one tenant, for one request; each method is called within its transaction.
+
+    :param transaction: Has every write in the audit trail, and delivers people once that is committed.
+    """
+
+    def __init__(self, tenant: str, provider: ScimProvider, intake: Intake, transaction: Transaction) -> None:
+        self._tenant = tenant
+        self._provider = provider
+        self._intake = intake
+        self._certifying = Certifying(intake)
+        self._transaction = transaction
+
+    def resource(self, resource_type: ResourceType, entry: Entry) -> Resource[Any]:
+        """The resource that an entry is."""
+        model = cast(Model, self._provider.model_for(resource_type))
+        return certificate_resource(model, self._provider, entry)
+
+    def get(self, connection: Connection, resource_type: ResourceType, resource_id: str) -> Resource[Any]:
+        """A certificate, whether its source's word counts or not."""
+        entry = Ledger(connection, self._tenant).entry(EntryId(resource_id))
+        if entry is None:
+            raise not_found(resource_type, resource_id)
+        return self.resource(resource_type, entry)
+
+    def lock(self, connection: Connection, resource_type: ResourceType, resource_id: str) -> Resource[Any]:
+        """A certificate that is about to be written.
+
+        :raises ConflictException: it is another source's.
+        """
+        entry = self._certifying.lock(connection, EntryId(resource_id))
+        if entry is None:
+            raise not_found(resource_type, resource_id)
+        if entry.source is not Source.certificates:
+            _refuse(Foreign(entry))
+        return self.resource(resource_type, entry)
+
+    def create(
+        self, connection: Connection, resource_type: ResourceType, resource: Resource[Any], now: datetime
+    ) -> Resource[Any]:
+        """Enter a new certificate.
+
+        :raises SCIMException: 400 or 409; nothing was stored.
+        """
+        number, certificate = self._read(resource, now)
+        outcome = self._certifying.put(connection, Source.certificates, number, certificate, is_new=True)
+        entry = self._with_external_id(connection, self._kept(outcome), resource, now, before=None)
+        self._note(Action.created, entry, now)
+        return self.resource(resource_type, entry)
+
+    def update(
+        self,
+        connection: Connection,
+        resource_type: ResourceType,
+        resource: Resource[Any],
+        expected_version: str | None,
+        now: datetime,
+    ) -> Resource[Any]:
+        """Enter the new state of a certificate.
+
+        :raises SCIMException: 400, 404, 409 or 412; nothing was stored.
+        """
+        resource_id = str(resource.id)
+        before = self._checked(connection, resource_id, expected_version)
+        number, certificate = self._read(resource, now)
+        outcome = self._certifying.change(connection, EntryId(resource_id), number, certificate)
+        if before is None or outcome is None:
+            raise not_found(resource_type, resource_id)
+        entry = self._with_external_id(connection, self._kept(outcome), resource, now, before=before)
+        if entry.version != before.version:
+            told = ("externalId",) if entry.external_id != before.external_id else ()
+            self._note(Action.changed, entry, now, (*told, *changed_parts(before, entry)))
+        return self.resource(resource_type, entry)
+
+    def delete(
+        self,
+        connection: Connection,
+        resource_type: ResourceType,
+        resource_id: str,
+        expected_version: str | None,
+        now: datetime,
+    ) -> None:
+        """Withdraw a certificate: what another source still says takes its place.
+
+        :raises SCIMException: 404, 409 or 412; nothing was changed.
+        """
+        before = self._checked(connection, resource_id, expected_version)
+        outcome = self._certifying.withdraw(connection, EntryId(resource_id))
+        if before is None or outcome is None:
+            raise not_found(resource_type, resource_id)
+        if isinstance(outcome, Foreign):
+            _refuse(outcome)
+        self._note(Action.deleted, before, now)
+        for ticket in outcome.tickets:
+            self._transaction.collect(ticket)
+
+    def _note(self, action: Action, entry: Entry, now: datetime, names: tuple[str, ...] = ()) -> None:
+        self._transaction.note(Deed(action, CERTIFICATE, entry.id, entry.holder.person_id, names), now)
+
+    def _read(self, resource: Resource[Any], now: datetime) -> tuple[EmployeeNumber, Certificate]:
+        tenant = self._intake.tenant
+        said = {part: _text(resource[part.value]) for part in Part}
+        number = number_from(said[Part.employee_number])
+        if isinstance(number, Flaw):
+            raise InvalidValueException(detail=number.text)
+        certificate = certificate_from(said, tenant.certificate_terms(tenant.today(now), cure=WRITE_IT))
+        if isinstance(certificate, Flaw):
+            raise InvalidValueException(detail=certificate.text)
+        return number, certificate
+
+    def _checked(self, connection: Connection, resource_id: str, expected_version: str | None) -> Entry | None:
+        entry = Ledger(connection, self._tenant).entry(EntryId(resource_id))
+        if entry is not None:
+            refuse_another_version(identity_of_entry(entry), expected_version)
+        return entry
+
+    def _kept(self, outcome: Kept | Lost | Exists | Foreign) -> Entry:
+        if not isinstance(outcome, Kept):
+            _refuse(outcome)
+        if outcome.beaten_by is not None:
+            # A source may always correct its own entry, so this is no refusal; the list shows the one that counts.
+            log.info("certificates.beaten", tenant=self._tenant, entry_id=outcome.entry.id, by=outcome.beaten_by.source)
+        for ticket in outcome.tickets:
+            self._transaction.collect(ticket)
+        return outcome.entry
+
+    def _with_external_id(
+        self, connection: Connection, entry: Entry, resource: Resource[Any], now: datetime, *, before: Entry | None
+    ) -> Entry:
+        external_id = nfc(resource.external_id) if resource.external_id else None
+        known = before.external_id if before is not None else None
+        if external_id is None and known is None:
+            return entry
+        # Written also where it is the same: an entry that moved to another line was made anew, without it.
+        changes_alone = external_id != known and before is not None and before.version == entry.version
+        version = entry.version + changes_alone
+        return with_external_id(connection, self._tenant, entry, external_id, version=version, now=now)
+
+
+def _text(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _refuse(outcome: Lost | Exists | Foreign) -> NoReturn:
+    """The 409 of a write that stored nothing."""
+    match outcome:
+        case Lost(winner):
+            raise UniquenessException(attribute=Part.type, value=winner.certificate.type, detail=lost_to(winner))
+        case Exists(entry):
+            raise UniquenessException(attribute=Part.type, value=entry.certificate.type, detail=held_already(entry))
+        case Foreign(entry):
+            raise ConflictException(detail=belongs_to(entry))
