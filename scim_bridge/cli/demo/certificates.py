@@ -27,11 +27,8 @@ def certificates(scene: Scene) -> Iterator[Check]:
     yield from _by_the_competence_system(scene, holder, today)
     yield from _by_file(scene, everybody, today)
     scene.arrive()
-    expected = {
-        (holder.employee_id, CARD),
-        (holder.employee_id, CRANE),
-        *((each.employee_id, COURSE) for each in everybody),
-    }
+    courses = [(each.employee_id, COURSE) for each in everybody]
+    expected = {(holder.employee_id, CARD), (holder.employee_id, CRANE), *courses}
     yield Check(
         set(scene.ditio.certificates) == expected,
         f"Ditio has all {len(expected)}, each after its employee.",
@@ -70,8 +67,8 @@ def _by_file(scene: Scene, everybody: list[EntraUser], today: date) -> Iterator[
     rejected = report["rejected_lines"]
     yield Check(
         (report["new"], len(rejected)) == (len(everybody), 1),
-        f"By `certificates import`, from a file as Excel saves it: {numbered(report['new'], 'certificate')}. One line is "
-        "rejected, and all others are taken:",
+        f"By `certificates import`, from a file as Excel saves it: {numbered(report['new'], 'certificate')}. One line "
+        "is rejected, and all others are taken:",
         f"line {rejected[0]['line']}: {rejected[0]['text']}" if rejected else None,
     )
 
