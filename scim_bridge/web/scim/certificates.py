@@ -122,6 +122,11 @@ class Certificates:
         for ticket in outcome.tickets:
             self._collect(ticket)
 
+    def repeat(self, connection: Connection, resource_id: str) -> None:
+        """A write changed nothing: what Ditio refused is tried again."""
+        for ticket in self._certifying.repeat(connection, EntryId(resource_id)):
+            self._collect(ticket)
+
     def _read(self, resource: Resource[Any], now: datetime) -> tuple[EmployeeNumber, Certificate]:
         tenant = self._intake.tenant
         said = {part: _text(resource[part.value]) for part in Part}
