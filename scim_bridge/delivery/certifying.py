@@ -114,6 +114,17 @@ class Certifying:
         is_owed = self._book(connection).take_out(entry)
         return Withdrawn(self._due(connection, entry.holder, "certificate-withdrawn") if is_owed else ())
 
+    def repeat(self, connection: Connection, entry_id: EntryId) -> tuple[Ticket, ...]:
+        """A source says again what it has said: what Ditio refused of it is tried again (rule A5)."""
+        entry, ledger = self.lock(connection, entry_id), Ledger(connection, self.intake.tenant.name)
+        lines = ledger.lines_of([(entry.holder, entry.certificate.type)]) if entry is not None else []
+        refused = [line for line in lines if line.reason is not None]
+        for line in refused:
+            ledger.clear(line)
+        return tuple(
+            ticket for line in refused for ticket in self._due(connection, line.holder, "certificate-repeated")
+        )
+
     def lock(self, connection: Connection, entry_id: EntryId) -> Entry | None:
         """A resource of `/Certificates`, which nobody else changes until the transaction ends."""
         ledger = Ledger(connection, self.intake.tenant.name)

@@ -8,10 +8,11 @@ from scim_bridge.delivery.certifying import Certifying
 from scim_bridge.domain.certificate import Certificate, Source, type_of
 from scim_bridge.domain.documents import CERTIFICATE_URN
 from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.sandbox.faults import Fault
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.quirks import Quirks
 from tests.conftest import Clock
-from tests.world import World, day
+from tests.world import World, a_user, day
 
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
@@ -276,8 +277,26 @@ def test_certificates_are_part_of_a_search_from_the_root(world: World):
     assert world.scim("POST", "/.search", by_number).json()["totalResults"] == 1
 
 
-def test_a_bulk_request_writes_certificates_each_by_itself(world: World):
-    """RFC 7644 §3.7: a loser is 409 in its own result."""
+def test_a_repeated_write_tries_again_what_ditio_refused(world: World, clock: Clock):
+    """A5: it changes nothing, not even the version."""
+    world.provisions(a_user())
+    clock.passes(minutes=1)
+    world.ditio.faults.plan(Fault("status", 400, path="/certificates", times=None))
+    first = created(world)
+    world.ditio.faults.clear()
+    world.worker.run_until_idle()
+    assert not world.ditio.certificates
+
+    again = world.scim("PUT", f"/Certificates/{first['id']}", CRANE)
+
+    assert (again.status_code, again.json()["meta"]) == (200, first["meta"])
+    assert list(world.ditio.certificates) == [("1042", "Kranførerbevis")]
+
+
+def test_a_bulk_request_writes_certificates_each_by_itself_and_only_queues(world: World, clock: Clock):
+    """RFC 7644 §3.7, A4: a loser is 409 in its own result; a worker delivers them."""
+    world.provisions(a_user())
+    clock.passes(minutes=1)
     second = {**CRANE, "certificateType": "Arbeidsvarsling kurs 1"}
     operations = [
         {"method": "POST", "path": "/Certificates", "bulkId": str(number), "data": data}
@@ -289,3 +308,6 @@ def test_a_bulk_request_writes_certificates_each_by_itself(world: World):
 
     assert [each["status"] for each in results] == ["201", "409", "201"]
     assert found(world, sortBy="certificateType") == ["Arbeidsvarsling kurs 1", "Kranførerbevis"]
+    assert not world.ditio.certificates
+    world.worker.run_until_idle()
+    assert {kind for _, kind in world.ditio.certificates} == {"Arbeidsvarsling kurs 1", "Kranførerbevis"}

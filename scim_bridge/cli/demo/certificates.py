@@ -27,11 +27,8 @@ def certificates(scene: Scene) -> Iterator[Check]:
     yield from _by_the_competence_system(scene, holder, today)
     yield from _by_file(scene, everybody, today)
     scene.arrive()
-    expected = {
-        (holder.employee_id, CARD),
-        (holder.employee_id, CRANE),
-        *((each.employee_id, COURSE) for each in everybody),
-    }
+    courses = [(each.employee_id, COURSE) for each in everybody]
+    expected = {(holder.employee_id, CARD), (holder.employee_id, CRANE), *courses}
     yield Check(
         set(scene.ditio.certificates) == expected,
         f"Ditio has all {len(expected)}, each after its employee.",

@@ -134,6 +134,11 @@ class Certificates:
     def _note(self, action: Action, entry: Entry, now: datetime, names: tuple[str, ...] = ()) -> None:
         self._transaction.note(Deed(action, CERTIFICATE, entry.id, entry.holder.person_id, names), now)
 
+    def repeat(self, connection: Connection, resource_id: str) -> None:
+        """A write changed nothing: what Ditio refused is tried again."""
+        for ticket in self._certifying.repeat(connection, EntryId(resource_id)):
+            self._collect(ticket)
+
     def _read(self, resource: Resource[Any], now: datetime) -> tuple[EmployeeNumber, Certificate]:
         tenant = self._intake.tenant
         said = {part: _text(resource[part.value]) for part in Part}

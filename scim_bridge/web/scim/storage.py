@@ -204,7 +204,10 @@ class BridgeStorage(ScimStorage):
             self._transaction.wrote(Action.deleted, before, ticket, self._database.now(connection))
 
     def repeated(self, resource_type: ResourceType, resource_id: str) -> None:
-        """A write changed nothing: a held or parked person becomes due again (rule A5)."""
+        """A write changed nothing: a held or parked person, or certificate, becomes due again (rule A5)."""
+        if resource_type.name == CERTIFICATE:
+            with self._transaction.open(writes=True) as connection:
+                self._certificates.repeat(connection, resource_id)
         if resource_type.name == USER:
             with self._transaction.open(writes=True) as connection:
                 self._transaction.collect(self._intake.user_repeated(connection, UserId(resource_id)))
