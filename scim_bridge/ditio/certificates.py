@@ -6,9 +6,11 @@ from datetime import datetime
 from scim_bridge.ditio.refusals import error_of
 from scim_bridge.ditio.session import DitioSession
 from scim_bridge.domain.documents import JsonObject
-from scim_bridge.domain.operations import Answer, OperationName
+from scim_bridge.domain.operations import Answer
+from scim_bridge.errors import OperationMissing
 
 CERTIFICATES = "/api/v4/integration/certificates"
+WHAT = "certificates"
 
 
 class Certificates:
@@ -20,12 +22,16 @@ class Certificates:
 
     def post(self, items: Sequence[JsonObject], *, within: float | None) -> Answer:
         """Post some certificates; see `DitioClient.post_certificates`."""
-        what = "certificates"
-        received = self._session.request("POST", CERTIFICATES, what=what, json_body=list(items), within=within)
+        received = self._session.request("POST", CERTIFICATES, what=WHAT, json_body=list(items), within=within)
+        if received.status in (404, 405):
+            raise OperationMissing(
+                f"{WHAT} by POST {CERTIFICATES}: Ditio answered {received.status} (request {received.request_id}). "
+                "If the employee can be read, check DITIO__API_URL",
+                operation=WHAT,
+                status=received.status,
+                request_id=received.request_id,
+            )
         if not received.ok:
-            if received.status in (404, 405):
-                what = f"certificates by POST {CERTIFICATES}"
-            name = OperationName.certificates
-            raise error_of(received, what, now=self._now(), write=True, operation=name)
+            raise error_of(received, WHAT, now=self._now(), write=True)
         # No answer is documented: whatever comes with a 2xx says that all of it was taken.
         return Answer(received.status, None, received.request_id, received.seconds)

@@ -95,8 +95,6 @@ class OperationName(StrEnum):
     enable = "enable"
     change_phone_number = "change-phone-number"
     change_employee_number = "change-employee-number"
-    certificates = "certificates"
-    """Not of one employee: an array of certificates."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,8 @@ class Ledger:
         """The line of a holder and a type, made if there is none, which nobody else changes until the end."""
         key = {"tenant": self._tenant, "holder_kind": holder.kind, "holder": holder.value, "type": kind}
         while True:
-            insert_if_absent(self._connection, ledger, key)
+            if insert_if_absent(self._connection, ledger, key):
+                return Line(holder, kind)
             # Somebody may have given it to a person just now: then it is made again.
             query = select(ledger).where(self._of(ledger, holder), ledger.c.type == kind).with_for_update()
             row = self._connection.execute(query).first()
