@@ -264,7 +264,7 @@ def test_who_had_a_plan_repaired_is_in_the_audit_trail(run: Run, world: World, d
     repaired = json.loads(run("reconcile", "--apply", "--format", "json", **ditio).stdout)["plan"]
     run("reconcile", "--apply", **ditio)
     world.employee("1042").work_title = "Bas"
-    words = reconcile_command(Options())
+    words = reconcile_command(Options(), "default")
     run(*words[words.index("reconcile") :], "--apply", **ditio)
 
     applied = [row for row in audited(world.database, "default") if row.deed.resource_type == "plan"]
