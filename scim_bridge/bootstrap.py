@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -23,6 +24,7 @@ from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.delivery.worker import Worker
 from scim_bridge.ditio.config import DitioConfig, operation_setting
 from scim_bridge.ditio.employees import DitioClient
+from scim_bridge.ditio.roster import REPORTING_SCOPE
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import SettingsError
 from scim_bridge.mapping.rules import Rules, rules_from
@@ -37,9 +39,6 @@ from scim_bridge.settings import Settings, unservable
 from scim_bridge.settings.names import both
 from scim_bridge.storage.database import Database
 
-REPORTING_SCOPE = "reportingapiv1"
-"""The scope of Ditio's reporting API, which gets tokens of its own."""
-
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -47,7 +46,8 @@ class Parts:
 
     settings: Settings
     database: Database
-    providers: Mapping[str, ScimProvider]
+    # Made when it is asked for: only a web server needs it.
+    providers: Mapping[str, Callable[[], ScimProvider]]
     tenants: Mapping[str, Tenant]
     inline: Mapping[str, Inline]
     convergences: Mapping[str, Convergence]
@@ -105,7 +105,7 @@ def build(
     return Parts(
         settings=settings,
         database=database,
-        providers={name: _provider(own) for name, own in companies.items()},
+        providers={name: partial(_provider, own) for name, own in companies.items()},
         tenants=tenants,
         inline={name: Inline(convergence, places, monotonic) for name, convergence in convergences.items()},
         convergences=convergences,
@@ -120,11 +120,10 @@ def build(
 
 
 def _provider(settings: Settings) -> ScimProvider:
-    scim = settings.scim
     return build_provider(
-        max_page_size=scim.max_page_size,
-        max_bulk_operations=scim.max_bulk_operations,
-        max_body_bytes=scim.max_body_bytes,
+        max_page_size=settings.scim.max_page_size,
+        max_bulk_operations=settings.scim.max_bulk_operations,
+        max_body_bytes=settings.scim.max_body_bytes,
         slots=tuple(pair for slot in slots_from(settings.certificates.slots) for pair in slot.attributes.items()),
         certificates_end=settings.certificates.missing_expiry == "refuse",
     )

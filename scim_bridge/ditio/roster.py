@@ -26,6 +26,9 @@ PATIENCE_SECONDS = 8.0
 
 MAX_PAGES = 20_000
 
+REPORTING_SCOPE = "reportingapiv1"
+"""The scope of Ditio's reporting API, which gets tokens of its own."""
+
 _WHAT = "Reading all employees"
 
 

@@ -34,10 +34,10 @@ def create_app(parts: Parts) -> Flask:
 
 
 def _world(parts: Parts, entrance: Entrance) -> ScimWorld:
-    offers = {name: _offer(own.scim, parts.providers[name]) for name, own in parts.settings.tenants.items()}
+    offers = {name: _offer(own.scim, parts.providers[name]()) for name, own in parts.settings.tenants.items()}
     return ScimWorld(
         database=parts.database,
-        provider=next(iter(parts.providers.values())),
+        provider=next(iter(offers.values())).provider,
         offer=offers.__getitem__,
         server_base_url=parts.base_url,
         authenticate=lambda request, tenant: actor_of(entrance.bearer.authenticate(request, tenant)),

@@ -26,7 +26,7 @@ def served(app: Flask, parts: Parts) -> set[tuple[str, str]]:
     return {route for route in plain if route[0] not in ("HEAD", "OPTIONS")} | {
         (method, f"{prefix}{path}")
         for prefix in prefixes
-        for method, path in scim_routes(parts.providers["default"].resource_types)
+        for method, path in scim_routes(parts.providers["default"]().resource_types)
     }
 
 

@@ -137,7 +137,7 @@ class Certificates:
     def repeat(self, connection: Connection, resource_id: str) -> None:
         """A write changed nothing: what Ditio refused is tried again."""
         for ticket in self._certifying.repeat(connection, EntryId(resource_id)):
-            self._collect(ticket)
+            self._transaction.collect(ticket)
 
     def _read(self, resource: Resource[Any], now: datetime) -> tuple[EmployeeNumber, Certificate]:
         tenant = self._intake.tenant
