@@ -30,6 +30,7 @@ USER_MODEL: Any = PROVIDER.model_for("User")
 MODEL: Any = PROVIDER.model_for("Certificate")
 
 FIRST = date(2026, 1, 15)
+MOMENT = cases.MOMENTS[0]
 DAYS = [FIRST + timedelta(days=each) for each in range(4)]
 TEXT = ["employeeNumber", "certificateType", "certificateNumber", "notes", *cases.COMMON[:2], *cases.COMMON[3:]]
 DATES = ["issuedDateTime", "validUntilDateTime", "meta.created", "meta.lastModified"]
@@ -123,6 +124,29 @@ def test_sql_finds_the_certificates_that_the_library_finds(database: Database, d
         assert [each.id for each in page.resources] == expected, text
         assert page.total == len(expected), text
         assert len(statements.statements) == 1
+
+
+def test_a_day_is_midnight_utc_to_the_second(database: Database):
+    """RFC 7644 §3.4.2.2: an instant of the day before, the day itself, and one that is later than its midnight."""
+    certificates = [Certificate(type_of(str(end)), FIRST, end) for end in (*DAYS[:3], None)]
+    entries = [
+        Entry(EntryId(kind.type), Holder.of_number(EmployeeNumber("1")), Source.csv, kind, True, None, 1, *[MOMENT] * 2)
+        for kind in certificates
+    ]
+    storage, shown = kept(database, entries)
+    for instant in (
+        "2026-01-15T23:59:59Z",
+        "2026-01-16T00:00:00Z",
+        "2026-01-16T01:00:00+01:00",
+        "2026-01-16T00:00:01Z",
+    ):
+        for op in cases.ORDER:
+            with PROVIDER:
+                request = asked(MODEL, filter=f'validUntilDateTime {op} "{instant}"', count=9)
+                assert request is not None
+                expected = {each.id for each in shown if request.filter.match(each)}
+                found = {each.id for each in storage.search([CERTIFICATE], request).resources}
+            assert found == expected, (op, instant)
 
 
 @given(
