@@ -3,6 +3,7 @@
 import json
 import os
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from scim_bridge.domain.audit import Action, Actor, ActorKind, Author, Deed
+from scim_bridge.domain.documents import CERTIFICATE_URN
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.storage import audit as storage
 from scim_bridge.storage.audit import AuditTrail
@@ -236,3 +238,38 @@ def test_a_million_rows_are_not_in_memory_at_once(
     monkeypatch.setattr(AuditTrail, "page", page)
     assert [row["resource_id"] for row in rows(run("audit", "export"))] == [str(number) for number in range(10)]
     assert sizes == [3, 3, 3, 1]
+
+
+def test_what_is_said_of_certificates_is_told(run: Run, world: World, tmp_path: Path):
+    """By `/Certificates` and by a file: which entry, whose, and which parts; what changes nothing is not told."""
+    crane = {
+        "schemas": [CERTIFICATE_URN],
+        "employeeNumber": "1042",
+        "certificateType": "Kranførerbevis",
+        "issuedDateTime": "2026-01-15T00:00:00Z",
+        "validUntilDateTime": "2031-01-15T00:00:00Z",
+    }
+    created = world.scim("POST", "/Certificates", crane).json()["id"]
+    changed = {**crane, "notes": "a secret note", "externalId": "x"}
+    for _ in range(2):
+        assert world.scim("PUT", f"/Certificates/{created}", changed).status_code == 200
+    assert world.scim("DELETE", f"/Certificates/{created}").status_code == 204
+    file = tmp_path / "certificates.csv"
+    for end in ("2031-01-15", "2031-01-15", "2032-01-15"):
+        file.write_text(
+            "employeeNumber,certificateType,issuedDateTime,validUntilDateTime\n" + f"7,Byggekort,2026-01-15,{end}\n"
+        )
+        assert run("certificates", "import", str(file), **DITIO).exit_code == 0
+        assert run("certificates", "import", str(file), "--apply", **DITIO).exit_code == 0
+
+    found = rows(run("audit", "export"))
+    assert [(row["actor"], row["action"], row["attributes"]) for row in found] == [
+        ("token", "created", []),
+        ("token", "changed", ["externalId", "notes"]),
+        ("token", "deleted", []),
+        ("operator", "created", []),
+        ("operator", "changed", ["validUntilDateTime"]),
+    ]
+    assert {row["resource_type"] for row in found} == {"Certificate"}
+    assert {row["resource_id"] for row in found[:3]} == {created}
+    assert "secret note" not in json.dumps(found)

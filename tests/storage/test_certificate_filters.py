@@ -20,7 +20,7 @@ from scim_bridge.scim.provider import build_provider
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import certificate_entries
 from scim_bridge.web.scim.storage import BridgeStorage
-from tests.protocol.doubles import NoIntake
+from tests.protocol.doubles import AUTHOR, NoIntake
 from tests.storage import filter_cases as cases
 from tests.storage.test_filters import asked_of, no_filtering_in_python
 
@@ -95,7 +95,7 @@ def kept(database: Database, entries: list[Entry]) -> tuple[BridgeStorage, list[
             row |= {"external_id": each.external_id}
             row |= {"wins": each.wins, "version": each.version, "created_at": each.created_at}
             connection.execute(insert(certificate_entries).values(last_modified_at=each.last_modified_at, **row))
-    storage = BridgeStorage(database, tenant, PROVIDER, NoIntake(), lambda ticket: None)
+    storage = BridgeStorage(database, tenant, PROVIDER, NoIntake(), lambda ticket: None, AUTHOR)
     return storage, [certificate_resource(MODEL, PROVIDER, each) for each in entries if each.wins]
 
 
