@@ -84,7 +84,7 @@ class Bridge:
 
         :raises BridgeError: it printed none.
         """
-        ran = subprocess.run(
+        ran = subprocess.run(  # nosec B603 # our own command, no shell
             [sys.executable, "-m", "scim_bridge", *words],
             cwd=self.folder,
             env={**inherited(os.environ), **self.settings},
