@@ -33,7 +33,7 @@ def environment(database_url: str) -> dict[str, str]:
         "DITIO__API_URL": NOBODY,
         "DITIO__IDENTITY_URL": NOBODY,
         "DITIO__CLIENT_ID": "benchmarks",
-        "DITIO__CLIENT_SECRET": "benchmarks",
+        "DITIO__CLIENT_SECRET": "a-secret-of-nobody",
     }
     return {f"SCIM_BRIDGE_{name}": value for name, value in settings.items()}
 
@@ -48,7 +48,7 @@ def parts_for(database: Database) -> Parts:
                 "api_url": NOBODY,
                 "identity_url": NOBODY,
                 "client_id": "benchmarks",
-                "client_secret": "benchmarks",
+                "client_secret": "a-secret-of-nobody",
             },
         }
     )

@@ -33,11 +33,15 @@ COMPARED = (45_678, 7_654_321)
 CHUNK = 2000
 """How many people one transaction holds."""
 
-_ID = re.compile(r"\b[0-9a-f]{8}-?[0-9a-f]{4}-?4[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}\b")
-"""A random UUID (version 4), with hyphens or without."""
+_ID = re.compile(
+    r"\b[0-9a-f]{8}-?[0-9a-f]{4}-?4[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}\b|(?<=\d-\d{6}-)[0-9a-f]{12}\b"
+)
+"""A random UUID (version 4), with hyphens or without; or the random end of an id of the audit trail."""
 
-_PASSING = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z|\b\d{12}-(?=\*id )")
-"""What is of the moment: instants, and the place of an entry of the history among those of its process."""
+_PASSING = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z|\b\d{12}-(?=\*id )|\b\d{8}T\d{6}\.\d{6}-\d{6}-(?=\*id )"
+)
+"""What is of the moment: instants, and the places of entries of the history and of the audit trail."""
 
 Row = dict[str, Any]
 Rows = list[tuple[Table, Row]]
@@ -174,4 +178,4 @@ def _told(value: object) -> str:
 
 
 def _like(found: str, new: str) -> str:
-    return new if "-" in found else new.replace("-", "")
+    return new if "-" in found else new.replace("-", "")[-len(found) :]

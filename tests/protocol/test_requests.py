@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from scim_bridge.domain.documents import CERTIFICATE_URN
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
 
 
@@ -32,6 +33,7 @@ def test_the_root_and_discovery_are_served(scim):
     assert [each["id"] for each in scim.send("GET", "/Schemas").json["Resources"]] == [
         CORE_URN,
         "urn:ietf:params:scim:schemas:core:2.0:Group",
+        CERTIFICATE_URN,
         ENTERPRISE_URN,
         DITIO_URN,
     ]
@@ -41,7 +43,8 @@ def test_the_root_and_discovery_are_served(scim):
         "deliveryDetail",
         "deliveredAt",
     ]
-    assert [each["endpoint"] for each in scim.send("GET", "/ResourceTypes").json["Resources"]] == ["/Users", "/Groups"]
+    endpoints = [each["endpoint"] for each in scim.send("GET", "/ResourceTypes").json["Resources"]]
+    assert endpoints == ["/Users", "/Groups", "/Certificates"]
     config = scim.send("GET", "/ServiceProviderConfig").json
     assert config["filter"] == {"supported": True, "maxResults": 50}
     assert config["meta"]["location"] == "https://bridge.example/scim/v2/ServiceProviderConfig"

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event
 
 from scim_bridge.storage.access_tokens import AccessTokens
-from scim_bridge.storage.clients import Clients
+from scim_bridge.storage.clients import secret_of_client
 from scim_bridge.storage.credentials import ACCESS_TOKEN, CLIENT_SECRET, TOKEN, hashed, is_mutilated, new_secret
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tokens import Tokens
@@ -39,7 +39,7 @@ def test_a_secret_is_looked_up_by_its_hash_alone(database: Database, clock: Cloc
     with database.read() as connection:
         Tokens(connection, "default").valid(secret, now=clock())
         Tokens(connection, "default").with_secret(secret)
-        Clients(connection, "default").with_secret("entra", secret, now=clock())
+        secret_of_client(connection, ["default"], "entra", secret, now=clock())
         AccessTokens(connection, "default", None).valid(secret, now=clock())
     assert len(asked) == 4
     assert all(hashed(secret) in each and secret not in each for each in asked)
