@@ -30,7 +30,7 @@ SECRET_SHAPES = re.compile(
     r"scimb(?:cs|at)?_[\w-]{20,}"  # our own
     r"|eyJ[\w-]{8,}\.[\w-]{2,}\.[\w-]*"  # a JWT
     r"|(?i:\b(?:bearer|basic) [\w+/.-]{16,}=*)"  # a header
-    r"|(?i:client_secret|access_token|client_assertion)=(?!sandbox-secret\b)[^\s&'\"]{4,}"  # a form; the sandbox tells its own
+    r"|(?i:client_secret|access_token|client_assertion)=(?!sandbox-secret\b)[^\s&'\"]{4,}"  # a form, but the sandbox's
 )
 PERSONAL_SHAPES = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+|\+47 ?\d{8}\b")
 TOLD_OF_PEOPLE = ("userName", "displayName", "name", "nickName", "title", "emails", "phoneNumbers", "addresses")
