@@ -6,6 +6,7 @@ from datetime import date, datetime
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.claiming import claim_wanted, settle_claims
+from scim_bridge.delivery.ledger import give_to
 from scim_bridge.delivery.outcome import Settled
 from scim_bridge.delivery.remarks import remarks
 from scim_bridge.delivery.tenant import Tenant
@@ -46,6 +47,8 @@ def link(connection: Connection, tenant: Tenant, pair: Pair, found: FoundEmploye
     if (why := _claim(connection, tenant, record.person, found.employee_number)) is not None:
         return why
     people.link(record.person.id, found.employee_number, now=now)
+    # At once, or a worker would deliver him for them, and with them all that differs.
+    give_to(connection, tenant.name, record.person.id, found.employee_number)
     today = tenant.today(now)
     linked = replace(record.person, employee_number=found.employee_number, linked_at=now)
     wish = tenant.wish(document, linked, today)
