@@ -10,8 +10,8 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import people
 from tests.conftest import Clock
 from tests.delivery.test_certifying import a_certificate, kept
-from tests.scenarios.test_certificates import a_world, in_ditio, posts
-from tests.scenarios.test_first_day import adopt, pauses, plant, resumes, sends_everybody
+from tests.scenarios.test_certificates import a_world, in_ditio, posts, with_slots
+from tests.scenarios.test_first_day import adopt, leaves, pauses, plant, resumes, sends_everybody
 from tests.scenarios.test_reconciling import person
 from tests.world import World
 
@@ -46,6 +46,36 @@ def test_certificates_said_before_adopt_make_nobody_due(paused: World):
     assert reconciliation.run(Request(apply=True, plan_id=plan.id)).exit == 0
     assert paused.employee("1001").work_title == "Maskinfører"
     assert in_ditio(paused, "1001") == {"Byggekort": ("2026-01-15", "2028-01-14T00:00:00Z")}
+
+
+def test_a_slot_that_can_not_be_used_is_told_when_its_user_is_linked(paused: World):
+    """K1: he is held, the detail names slot and reason, and `resume` sends nothing of him."""
+    user = with_slots(person(1001), byggekort="77;15/01/2026;2028-01-14;HMS")
+    plant(paused, user)
+    sends_everybody(paused, user)
+    assert adopt(paused).linked == 1
+    resumes(paused)
+
+    state, detail = paused.state(user)
+    assert state == "held"
+    assert "Byggekort" in str(detail)
+    assert "15/01/2026" in str(detail)
+    assert (paused.sent(), posts(paused)) == ([], [])
+
+
+def test_a_certificate_without_an_end_is_told_when_its_user_is_linked(paused: World):
+    """K1, K5: `CERTIFICATES__MISSING_EXPIRY` = `refuse`; what has left says nothing of it (K2)."""
+    user, leaver = person(1001), person(1002)
+    for each in (user, leaver):
+        plant(paused, each)
+        kept(paused, Source.csv, a_certificate(until=None), str(each.employee_id))
+    sends_everybody(paused, user, leaver)
+    leaves(paused, leaver)
+    assert adopt(paused).linked == 2
+
+    state, detail = paused.state(user)
+    assert (state, str(detail).startswith("certificate Byggekort: ")) == ("held", True)
+    assert paused.state(leaver) == ("delivered", None)
 
 
 def test_a_leaver_is_not_delivered_over_and_over_for_what_waits(world: World):
