@@ -78,6 +78,11 @@ class HasSettings(Protocol):
         """The settings. :raises SettingsError: with every problem."""
 
 
+def for_tenant(tenant: str) -> str:
+    """What a command that is proposed needs in order to be about the same company: it is copied as it is."""
+    return "" if tenant == DEFAULT_TENANT else f" --tenant {tenant}"
+
+
 def _known_tenant(ctx: click.Context, _: click.Parameter, name: str) -> str:
     if isinstance(ctx.command, click.Group):
         # A command below it may be meant, which has an option of its own: the group asks by itself.

@@ -74,11 +74,13 @@ def example_command() -> None:
 
 
 def _rows(settings: Settings) -> list[dict[str, object]]:
-    rows = [_row(settings, (), path, effective(settings)) for path in CATALOGUE]
+    of_all = effective(settings)
+    rows = [_row(settings, (), path, of_all) for path in CATALOGUE]
     for name, own in settings.tenants.items():
         document = effective(own)
         for path in CATALOGUE:
-            if own.origin(path) != settings.origin(path) or (own.start and is_own(path)):
+            is_otherwise = own.origin(path) != settings.origin(path) or _at(document, path) != _at(of_all, path)
+            if is_otherwise or (own.start and is_own(path)):
                 rows.append(_row(own, (TENANTS, name), path, document))
     return rows
 

@@ -9,13 +9,14 @@ from sqlalchemy import Connection
 from scim_bridge.delivery.bisecting import Refused, send_narrowing
 from scim_bridge.delivery.certificate_holds import Hold, PeopleHold, UnclaimedHold, Withheld
 from scim_bridge.delivery.converge import Convergence
+from scim_bridge.delivery.drift_applying import PAUSED
 from scim_bridge.delivery.outcome import printable
 from scim_bridge.delivery.retry import Fault, decide
 from scim_bridge.domain.certificate import Line
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.shipment import Shipment
-from scim_bridge.errors import BridgeError, CredentialsRefused, DeliveryError, LeaseLost, RateLimited
+from scim_bridge.errors import BridgeError, CredentialsRefused, DeliveryError, LeaseLost, Paused, RateLimited
 from scim_bridge.logs import get_logger
 from scim_bridge.mapping.certificates_to_ditio import body_of
 from scim_bridge.storage.breakers import Breakers
@@ -100,9 +101,13 @@ class Batches:
 
         :raises DeliveryError: Ditio's answer.
         :raises LeaseLost: somebody else sends one of these; nothing was sent.
+        :raises Paused: deliveries were paused since the batch was begun; nothing was sent.
         """
         with self._database.write() as connection:
-            hold.renew(connection, self._database.now(connection))
+            now = self._database.now(connection)
+            if Breakers(connection, self._name, now).get().is_paused:
+                raise Paused(PAUSED)
+            hold.renew(connection, now)
         answer = self.convergence.tenant.ditio.post_certificates([body_of(each) for each in batch])
         entry = Entry(
             "certificates",
@@ -159,8 +164,10 @@ class Batches:
                 log.error("breaker.opened", tenant=self._name, cause=printable(str(error)))
 
     def _why_stopped(self, connection: Connection, now: datetime) -> str | None:
-        is_called = Breakers(connection, self._name, now).get().lets_through(now)
-        return self.halted or (None if is_called and not self.convergence.tenant.is_paused else NOT_CALLED)
+        breaker = Breakers(connection, self._name, now).get()
+        if self.convergence.tenant.is_paused or breaker.is_paused:
+            return PAUSED
+        return self.halted or (None if breaker.lets_through(now) else NOT_CALLED)
 
     @property
     def _database(self) -> Database:

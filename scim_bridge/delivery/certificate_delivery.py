@@ -31,8 +31,7 @@ def deliver_certificates(errand: Errand) -> None:
         return
     lines = _lines(errand, number)
     owed = outstanding(lines, number, errand.tenant.certificates)
-    errand.notes += beaten(lines)
-    errand.notes += [_held(each) for each in owed if isinstance(each, Unsendable)]
+    errand.notes += [*beaten(lines), *held_up(owed)]
     shipments = [each for each in owed if isinstance(each, Shipment)]
     if shipments:
         _send(errand, number, shipments)
@@ -119,5 +118,10 @@ def _park(errand: Errand, refused: Refused[Shipment]) -> None:
     errand.notes.append(Note(f"certificate {types}: {detail}", Reason.refused))
 
 
-def _held(unsendable: Unsendable) -> Note:
-    return Note(f"certificate {unsendable.line.type}: {unsendable.why}", Reason.incomplete)
+def held_up(owed: Sequence[Shipment | Unsendable]) -> list[Note]:
+    """A note for each certificate that can't be sent as it is (rule K1)."""
+    return [
+        Note(f"certificate {each.line.type}: {each.why}", Reason.incomplete)
+        for each in owed
+        if isinstance(each, Unsendable)
+    ]

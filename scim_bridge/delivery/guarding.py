@@ -3,9 +3,12 @@
 from dataclasses import replace
 from datetime import datetime
 
+from sqlalchemy import Connection
+
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.domain.delivery_state import Reason
+from scim_bridge.domain.employee import Field
 from scim_bridge.domain.occasions import HOUR, Guarded, Verdict
 from scim_bridge.domain.operations import (
     ChangeEmployeeNumber,
@@ -56,6 +59,29 @@ def is_let_through(errand: Errand, operation: Operation) -> bool:
         elif verdict is Verdict.dropped:
             errand.notes.append(Note(KEPT))
     return verdict is Verdict.counted
+
+
+def uncount_undone(connection: Connection, errand: Errand, now: datetime) -> None:
+    """What Ditio refused is no part of an hour once the write is taken back: Entra's next try says it anew."""
+    guard = Guard(connection, errand.tenant.name, now)
+    for kind, verdict in errand.verdicts.items():
+        said_at = errand.person.occasions.of(kind)
+        if verdict is Verdict.counted and said_at is not None and not _came_about(errand, kind):
+            guard.uncount(kind, errand.person.id, said_at)
+
+
+def _came_about(errand: Errand, kind: Guarded) -> bool:
+    """Whether Ditio took what was counted. An ending is never undone."""
+    person, wish = errand.person, errand.wish
+    match kind:
+        case Guarded.creation:
+            return person.employee_number is not None or person.creating is not None
+        case Guarded.phone:
+            return person.acknowledged.phone == wish.text(Field.phone)
+        case Guarded.employee_number:
+            return person.employee_number == wish.employee_number
+        case Guarded.ending:
+            return True
 
 
 def _decide(errand: Errand, kind: Guarded) -> Decided:

@@ -5,17 +5,25 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection
 
+from scim_bridge.delivery.certificate_delivery import held_up
 from scim_bridge.delivery.claiming import claim_wanted, settle_claims
-from scim_bridge.delivery.outcome import Settled
+from scim_bridge.delivery.ledger import give_to
+from scim_bridge.delivery.outcome import Note, Settled
 from scim_bridge.delivery.remarks import remarks
+from scim_bridge.delivery.slots import beaten, held
 from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.domain.certificate import Holder
+from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
 from scim_bridge.domain.pairing import Pair
 from scim_bridge.domain.person import Claim, ClaimKind, Person
+from scim_bridge.mapping.slots import slots_of
 from scim_bridge.plan.adoption import agreeing_on_the_first_day
+from scim_bridge.plan.certificates import outstanding
 from scim_bridge.plan.leaving import awaited_last_day
 from scim_bridge.plan.pairing import LINKED
 from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.certificates import Ledger
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
@@ -46,11 +54,14 @@ def link(connection: Connection, tenant: Tenant, pair: Pair, found: FoundEmploye
     if (why := _claim(connection, tenant, record.person, found.employee_number)) is not None:
         return why
     people.link(record.person.id, found.employee_number, now=now)
+    # At once, or a worker would deliver him for them, and with them all that differs.
+    give_to(connection, tenant.name, record.person.id, found.employee_number)
     today = tenant.today(now)
     linked = replace(record.person, employee_number=found.employee_number, linked_at=now)
     wish = tenant.wish(document, linked, today)
     linked = _acknowledge(connection, tenant, linked, wish, found, record.revision, now)
-    _settle(connection, tenant, record, linked, wish, today, now)
+    certificates = _about_certificates(connection, tenant, linked, document, today)
+    _settle(connection, tenant, record, linked, wish, today, now, certificates)
     return None
 
 
@@ -104,10 +115,29 @@ def _claim_phone(connection: Connection, tenant: Tenant, person: Person, agreed:
         Claims(connection, tenant.name).take_if_unwanted(person.id, Claim(ClaimKind.phone, phone))
 
 
+def _about_certificates(
+    connection: Connection, tenant: Tenant, person: Person, document: JsonObject, today: date
+) -> list[Note]:
+    """What keeps certificates from being sent, as a delivery would tell it (rule K1)."""
+    number = person.employee_number
+    if number is None or not person.days.wants_employment(today):
+        return []
+    lines = Ledger(connection, tenant.name).lines(Holder.of_person(person.id))
+    readings = slots_of(document, tenant.slots, tenant.certificate_terms(today))
+    return [*held(readings), *beaten(lines), *held_up(outstanding(lines, number, tenant.certificates))]
+
+
 def _settle(
-    connection: Connection, tenant: Tenant, record: Record, person: Person, wish: Wish, today: date, now: datetime
+    connection: Connection,
+    tenant: Tenant,
+    record: Record,
+    person: Person,
+    wish: Wish,
+    today: date,
+    now: datetime,
+    certificates: list[Note],
 ) -> None:
-    notes = claim_wanted(connection, tenant, person, wish, today)
+    notes = [*claim_wanted(connection, tenant, person, wish, today), *certificates]
     settle_claims(connection, tenant, person, wish, today, now, keep_all=False)
     History(connection, tenant.name, now).add(person.id, Entry("adopted", "done", cause="operator"))
     outbox = Outbox(connection, tenant.name, now)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.claiming import claim_wanted, forget_person, settle_claims
+from scim_bridge.delivery.guarding import uncount_undone
 from scim_bridge.delivery.outcome import Note, Outcome, Refusal, Settled, printable
 from scim_bridge.delivery.slots import SlotKeeping
 from scim_bridge.delivery.tenant import Tenant
@@ -112,6 +113,7 @@ class Undo:
             Resources(connection, name).delete(USER, write.user_id)
         elif not self._put_back(connection, write.document, now):
             return False
+        uncount_undone(connection, errand, now)
         if write.person is None:
             forget_person(connection, self._tenant, record.person.id, now)
         elif write.document is not None:

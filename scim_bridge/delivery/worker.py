@@ -210,7 +210,7 @@ class Worker:
             today, outbox = tenant.today(now), Outbox(connection, tenant.name, now)
             taken_up = PutAside(connection, tenant.name).end(today)
             # Certificates that were said under a number while its person was being linked: his delivery takes them.
-            taken_up += CertificateSearches(connection, tenant.name).stranded(500)
+            taken_up += CertificateSearches(connection, tenant.name).stranded(500, today)
             for person_id in taken_up:
                 outbox.mark_due(person_id)
             resumed = 0 if _is_paused(connection, tenant, now) else Pauses(connection, tenant.name, now).take_up(500)

@@ -98,8 +98,9 @@ class CertificateSearches:
         )
         return self._keys(query)
 
-    def stranded(self, limit: int) -> list[PersonId]:
-        """Linked people under whose number something was said that is not theirs yet."""
+    def stranded(self, limit: int, today: date) -> list[PersonId]:
+        """Linked people at work under whose number something was said that is not theirs yet (compare rule K2)."""
+        has_left = and_(people.c.leave_date < today, people.c.leave_is_stale.is_(False))
         query = (
             select(people.c.id)
             .join(ledger, and_(ledger.c.tenant == people.c.tenant, ledger.c.holder == people.c.employee_number))
@@ -108,6 +109,7 @@ class CertificateSearches:
                 ledger.c.holder_kind == HolderKind.number,
                 people.c.state == State.delivered,
                 people.c.active,
+                or_(people.c.leave_date.is_(None), ~has_left),
             )
             .limit(limit)
         )

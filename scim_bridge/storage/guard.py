@@ -81,6 +81,10 @@ class Guard:
         values = {"verdict": decided.verdict, "why": decided.why, "decided_at": self._now}
         insert_if_absent(self._connection, guarded, {**row, **values})
 
+    def uncount(self, kind: Guarded, person_id: PersonId, said_at: datetime) -> None:
+        """One that was counted never came about, and is not owed any more."""
+        self._connection.execute(delete(guarded).where(self._is(kind, person_id, said_at)))
+
     def how_many_around(self, kind: Guarded, said_at: datetime) -> int:
         """How many were counted less than an hour before or after a moment."""
         query = select(func.count()).select_from(guarded).where(self._is_near(kind, said_at))

@@ -4,20 +4,29 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.scheduling import reconcile_command
+from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.employment import Days
+from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.sandbox.server import running
 from scim_bridge.storage.audit import audited
+from scim_bridge.storage.people import People
 from tests.cli.conftest import DITIO, Run
 from tests.world import World, a_user
 
 NOWHERE = {
     "SCIM_BRIDGE_DITIO__API_URL": "http://127.0.0.1:1",
     "SCIM_BRIDGE_DITIO__IDENTITY_URL": "http://127.0.0.1:1",
+}
+NORD = {
+    "SCIM_BRIDGE_TENANTS__NORD__DITIO__CLIENT_ID": "sandbox",
+    "SCIM_BRIDGE_TENANTS__NORD__DITIO__CLIENT_SECRET": "sandbox-secret",
 }
 ITEM = ["kind", "employee_number", "user_name", "field", "wanted", "found", "acknowledged", "cause"]
 
@@ -184,6 +193,28 @@ def test_an_empty_answer_is_exit_3_with_figure_and_way_on(run: Run, world: World
     assert result.exit_code == 3
     assert "shows no employee at all, and 1 people are linked" in result.stderr
     assert f"scim-bridge reconcile --apply --plan {plan} --force" in result.stderr
+
+
+def test_what_is_proposed_is_about_the_same_company(run: Run, world: World, ditio: dict[str, str]):
+    """Design, section 5: such commands are copied as they are; without `--tenant` they are about another company."""
+    nord = {**ditio, **NORD}
+    adopted = run("adopt", "--tenant", "nord", "--apply", **nord)
+    leaver = Person(
+        PersonId("p"), None, Days(active=False, inactive_since=date(2026, 3, 1)), provisioned_on=date(2026, 3, 1)
+    )
+    with world.database.write() as connection:
+        people = People(connection, "nord")
+        people.add(leaver, external_id=None, wakes_on=None, now=world.clock())
+        people.link(leaver.id, EmployeeNumber("1042"), now=world.clock())
+    world.clock.passes(hours=1)
+    shown = run("reconcile", "--tenant", "nord", **nord)
+    world.ditio.company.employees.clear()
+    stopped = run("reconcile", "--tenant", "nord", **nord)
+
+    assert adopted.stdout.rstrip().endswith("scim-bridge reconcile --tenant nord")
+    assert (shown.exit_code, stopped.exit_code) == (2, 3)
+    assert shown.stdout.rstrip().endswith(" --tenant nord")
+    assert stopped.stderr.rstrip().endswith(" --force --tenant nord")
 
 
 def test_ditio_out_of_reach_is_exit_1(run: Run, world: World, ditio: dict[str, str]):

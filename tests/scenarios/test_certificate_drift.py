@@ -19,6 +19,7 @@ from scim_bridge.storage.tables import certificate_ledger, history, people
 from tests.conftest import Clock
 from tests.delivery.test_certifying import a_certificate, kept, put, says
 from tests.scenarios.test_certificates import SLOTS, a_world, in_ditio, posts, with_slots
+from tests.scenarios.test_paused import pause
 from tests.scenarios.test_reconciling import Found, hires, person, reconcile
 from tests.world import World
 
@@ -180,6 +181,33 @@ def test_who_is_put_aside_is_only_listed(world: World):
 
     assert [item.listed for item in found.items] == ["hands are off this person: `people hands-off NUMBER --clear`"]
     assert posts(world) == []
+
+
+def test_a_pause_is_named_and_found_again(world: World):
+    """D4, Q3: nothing is sent; the operator reads what to do, as for all other rows."""
+    a_company(world)
+    pause(world)
+    applied = reconcile(world, apply=True)
+
+    assert (applied.exit, applied.report.applied, posts(world)) == (2, 0, [])
+    assert {why for _, why in applied.skipped} == {"deliveries are paused: `outbox resume` first"}
+
+
+def test_a_pause_stops_a_batch_before_its_next_request(world: World, monkeypatch: pytest.MonkeyPatch):
+    """D4: a refused batch is not narrowed down any further; the request that is under way is finished."""
+    a_company(world)
+    world.ditio.faults.plan(Fault(kind="status", method="POST", path="/certificates", status=422, times=1))
+    ditio = type(world.parts.tenants["default"].ditio)
+    post = ditio.post_certificates
+
+    def pausing(self: Any, bodies: Any, **options: Any) -> Any:
+        pause(world)
+        return post(self, bodies, **options)
+
+    monkeypatch.setattr(ditio, "post_certificates", pausing)
+    applied = reconcile(world, apply=True)
+
+    assert (applied.exit, applied.report.applied, len(posts(world))) == (2, 0, 1)
 
 
 def test_leavers_wait(world: World):

@@ -399,6 +399,27 @@ def test_creations_are_guarded_where_that_is_set(database: Database, clock: Cloc
     assert company.world.employee("101").created_count == 1
 
 
+def test_a_creation_that_ditio_refuses_and_that_is_undone_does_not_count(database: Database, clock: Clock):
+    """L8, R1: Entra tries it again and again, each time as somebody new; whoever comes after it is hired."""
+    company = Company(World(database, clock, settings={"delivery": {"max_created_per_hour": 1}}))
+    company.world.ditio.faults.plan(Fault(kind="status", method="POST", path="/employees", status=422, times=1))
+    company.hires(2)
+
+    assert set(company.world.ditio.company.employees) == {"101"}
+    assert company.waiting() == []
+
+
+def test_a_phone_that_ditio_refuses_and_that_is_undone_does_not_count(company: Company):
+    """L8, R1."""
+    path = "/100/change-phone-number"
+    company.world.ditio.faults.plan(Fault(kind="status", method="PATCH", path=path, status=422, times=9))
+    assert company.world.changes(company.staff[0], mobile="+4790000000").status == 400
+    company.world.changes(company.staff[1], mobile="+4790000001")
+
+    assert company.state(1) == ("delivered", None)
+    assert company.world.employee("101").phone == "+4790000001"
+
+
 def test_creations_are_not_guarded_by_default(company: Company):
     """L8: 0 = off; four were hired within a minute."""
     assert len(company.world.ditio.company.employees) == 4

@@ -51,6 +51,18 @@ def test_check_shows_every_value_and_where_it_was_set(file: Path):
     assert "s3cret" not in result.output
 
 
+def test_check_shows_what_a_company_says_otherwise_in_the_same_file(file: Path):
+    """Several companies: where both are set in one file, the company's own value is shown all the same."""
+    own = '[tenants.nord.ditio]\napi_url = "https://nord.example"\nclient_id = "nord"\nclient_secret = "x"\n'
+    file.write_text(COMPLETE + own, encoding="utf-8")
+
+    rows = {row["setting"]: row["value"] for row in json.loads(run(file, "check", "--format", "json").stdout)}
+
+    assert rows["ditio.api_url"] == "https://core-api.ditio.dev/core"
+    assert rows["tenants.nord.ditio.api_url"] == "https://nord.example"
+    assert "tenants.nord.ditio.identity_url" not in rows
+
+
 def test_check_prints_a_table_for_people(file: Path):
     """The default format."""
     file.write_text(COMPLETE, encoding="utf-8")

@@ -374,7 +374,7 @@ def test_nobody_sees_what_is_only_the_others(database: Database, clock: Clock):
         assert searches.outstanding_of([KARI]) == []
         assert searches.unclaimed(("", ""), 9) == []
         assert searches.acknowledged_before(later, ("", "", ""), 9) == []
-        assert searches.stranded(9) == []
+        assert searches.stranded(9, TODAY) == []
         assert RestLeases(c, OURS, later).take([KARI], "mine", 30, TODAY) == []
         ours, theirs = (Expiries(c, tenant, TODAY) for tenant in (OURS, THEIRS))
         assert [*ours.until(TODAY, today=TODAY)] == [*ours.lacking(TODAY, [CRANE])] == []

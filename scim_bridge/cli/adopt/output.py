@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from scim_bridge.cli.output import shown
+from scim_bridge.cli.output import for_tenant, shown
 from scim_bridge.cli.paragraphs import paragraph
 from scim_bridge.delivery.adopting import Found
 from scim_bridge.domain.pairing import By, Pair
@@ -48,17 +48,18 @@ def text_pieces(found: Found, *, apply: bool, output: Path | None) -> Iterator[s
 
 
 def _next_steps(found: Found, exact: int, disputed: int, apply: bool, output: Path | None) -> Iterator[str]:
+    same = for_tenant(found.tenant.name)
     if found.shown == 0:
         yield "Ditio shows no employee at all. If there ought to be some, see `scim-bridge doctor`."
     if exact and not apply:
-        yield "To link these pairs: scim-bridge adopt --apply"
+        yield f"To link these pairs: scim-bridge adopt --apply{same}"
     if disputed:
         file = "FILE.csv" if output is None else str(output)
         if output is None:
-            yield "To see both sides of what is disputed: scim-bridge adopt --output FILE.csv"
-        yield f"Write link or skip in its column decision, then: scim-bridge adopt --apply --decisions {file}"
+            yield f"To see both sides of what is disputed: scim-bridge adopt --output FILE.csv{same}"
+        yield f"Write link or skip in its column decision, then: scim-bridge adopt --apply --decisions {file}{same}"
     elif apply:
-        yield "What differs is shown by: scim-bridge reconcile"
+        yield f"What differs is shown by: scim-bridge reconcile{same}"
 
 
 def _by_user(found: Found) -> Iterator[tuple[str, list[Pair]]]:

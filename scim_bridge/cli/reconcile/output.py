@@ -10,6 +10,7 @@ from typing import Literal
 import click
 
 from scim_bridge.cli.csv_lines import csv_cell, csv_line
+from scim_bridge.cli.output import for_tenant
 from scim_bridge.cli.paragraphs import paragraph
 from scim_bridge.cli.reconcile.html import html_pieces
 from scim_bridge.delivery.reconcile import Reconciliation
@@ -93,7 +94,7 @@ class Printed:
             yield f"{report.applied} repaired, {skipped} skipped."
         elif report.stopped is None and any(item.may_be_repaired(reviewed=True) for item in self._items()):
             yield "Nothing was sent. To repair what this plan shows, missing employees included:"
-            yield f"  scim-bridge reconcile --apply --plan {plan}"
+            yield f"  scim-bridge reconcile --apply --plan {plan}{for_tenant(self.tenant)}"
 
 
 def _styled(text: str, line: Line) -> str:
