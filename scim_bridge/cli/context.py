@@ -10,6 +10,7 @@ from sqlalchemy.exc import DatabaseError
 
 from scim_bridge.errors import BridgeError
 from scim_bridge.settings import Settings, load
+from scim_bridge.settings.display import shown
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.schema import require_current
 
@@ -45,9 +46,8 @@ class Options:
             yield database
         except DatabaseError as exc:
             reason = str(exc.orig).strip().splitlines()
-            where = database.engine.url.render_as_string(hide_password=True)
             raise BridgeError(
-                f"the database at {where} (DATABASE__URL) can't be used: {reason[0] if reason else 'no reason given'}"
+                f"the database at {shown(self.settings.database.url)} (DATABASE__URL) can't be used: {reason[0] if reason else 'no reason given'}"
             ) from exc
         finally:
             database.close()
