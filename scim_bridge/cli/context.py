@@ -46,8 +46,9 @@ class Options:
             yield database
         except DatabaseError as exc:
             reason = str(exc.orig).strip().splitlines()
+            where = shown(self.settings.database.url)
             raise BridgeError(
-                f"the database at {shown(self.settings.database.url)} (DATABASE__URL) can't be used: {reason[0] if reason else 'no reason given'}"
+                f"the database at {where} (DATABASE__URL) can't be used: {reason[0] if reason else 'no reason given'}"
             ) from exc
         finally:
             database.close()
