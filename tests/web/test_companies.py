@@ -9,6 +9,7 @@ import requests
 from sqlalchemy import event
 
 from scim_bridge.scim.reading import DITIO_URN
+from scim_bridge.storage.audit import audited
 from scim_bridge.storage.clients import Clients
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tokens import Tokens
@@ -335,7 +336,13 @@ def test_no_search_finds_anothers(companies: Companies):
         }
         for each in FILTERS
     ]
-    queries += [{}, {"sortBy": "userName"}, {"sortBy": "certificateType"}, {"startIndex": 1, "count": 5}, {"count": 5, "cursor": ""}]
+    queries += [
+        {},
+        {"sortBy": "userName"},
+        {"sortBy": "certificateType"},
+        {"startIndex": 1, "count": 5},
+        {"count": 5, "cursor": ""},
+    ]
     found = 0
     for query, path in itertools.product(queries, ("", "/Users", "/Groups", "/Certificates")):
         body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], **query}
@@ -446,6 +453,38 @@ def test_certificates_in_slots_are_of_one_companys_schema(database: Database, cl
         assert MARK not in made.scim(name, "GET", "/Schemas").text
         sent = {"userName": "u", DITIO_URN: {MARK: "17;2026-01-15;2031-01-15"}}
         assert MARK not in made.scim(name, "POST", "/Users", sent).text
-        query = urlencode({"filter": f'{DITIO_URN}:{MARK} pr'})
+        query = urlencode({"filter": f"{DITIO_URN}:{MARK} pr"})
         assert made.scim(name, "GET", f"/Users?{query}").status_code == 400
         assert made.scim(name, "GET", "/Certificates").json()["totalResults"] == 0
+
+
+@SQLITE
+def test_a_refused_client_is_in_the_audit_trail_of_its_company(companies: Companies):
+    """A client that several companies have is told by its secret; one that nobody has is nobody's."""
+    now = companies.clock()
+    with companies.database.write() as connection:
+        Clients(connection, OURS).add("only ours", "Entra", "ended at ours", now=now, expires_at=now)
+        Clients(connection, THEIRS).add("at both", "Entra", "ended at theirs", now=now, expires_at=now)
+        Clients(connection, OURS).add("at both", "Entra", "of ours", now=now, expires_at=None)
+
+    for client, secret in (
+        ("only ours", "guessed"),
+        ("only ours", "ended at ours"),
+        ("at both", "guessed"),
+        ("at both", "ended at theirs"),
+        ("nobody's", "guessed"),
+    ):
+        form = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret}
+        assert companies.http.post(f"{BRIDGE}/oauth/token", data=form).status_code == 401
+
+    told = {
+        name: [
+            (row.author.actor.kind, row.author.actor.id, row.deed.detail) for row in audited(companies.database, name)
+        ]
+        for name in companies.names
+    }
+    assert told == {
+        "default": [],
+        OURS: [("stranger", None, "client"), ("client", "only ours", "client-secret-ended")],
+        THEIRS: [("client", "at both", "client-secret-ended")],
+    }

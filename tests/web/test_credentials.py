@@ -134,7 +134,9 @@ def _client(way: str, send: Callable[[Stage, str, str], requests.Response]) -> l
         row("foreign", "client", lambda s: ("theirs", s.their_secret)),
         row("a foreign secret", "client", lambda s: ("entra", s.their_secret)),
         row("truncated", "client-secret-mutilated", lambda s: ("entra", s.secret[:-3])),
-        Wrong(way, "expired, and replayed", "client", lambda s: s.let_in(lambda: send(s, "entra", s.secret))),
+        Wrong(
+            way, "expired, and replayed", "client-secret-ended", lambda s: s.let_in(lambda: send(s, "entra", s.secret))
+        ),
     ]
 
 
