@@ -459,6 +459,19 @@ def test_certificates_in_slots_are_of_one_companys_schema(database: Database, cl
 
 
 @SQLITE
+def test_a_refused_assertion_is_in_the_audit_trail_of_the_company_that_it_names(companies: Companies, issuer: Issuer):
+    """By issuer, audience and subject; one that names nobody so is nobody's."""
+    named = {"aud": f"api://{THEIRS}", "sub": f"the workload of {THEIRS}"}
+    for claims in ({**named, "exp": 1}, {**named, "sub": "somebody else"}, {**named, "iss": "https://another"}):
+        assertion = issuer.signs(assertion_claims(companies.clock(), **claims))
+        form = {"grant_type": "client_credentials", **presented(assertion)}
+        assert companies.http.post(f"{BRIDGE}/oauth/token", data=form).status_code == 401
+
+    told = {name: [row.deed.detail for row in audited(companies.database, name)] for name in companies.names}
+    assert told == {"default": [], OURS: [], THEIRS: ["assertion-expired"]}
+
+
+@SQLITE
 def test_a_refused_client_is_in_the_audit_trail_of_its_company(companies: Companies):
     """A client that several companies have is told by its secret; one that nobody has is nobody's."""
     now = companies.clock()

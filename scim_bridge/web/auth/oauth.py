@@ -24,8 +24,7 @@ from scim_bridge.storage.database import Database, is_out_of_reach
 from scim_bridge.web.auth.endings import Endings
 from scim_bridge.web.auth.jwks import KeysUnavailable
 from scim_bridge.web.auth.refusals import Doorkeeper
-from scim_bridge.web.auth.signed import Unacceptable
-from scim_bridge.web.auth.workload import Workload, company_of
+from scim_bridge.web.auth.workload import Refused, Workload, company_of
 
 log = get_logger(__name__)
 
@@ -125,8 +124,9 @@ class TokenEndpoint:
         try:
             # Keys may have to be fetched: no transaction is open meanwhile.
             tenant = company_of(self.workloads, form.get("client_assertion", ""), now=now)
-        except Unacceptable as wrong:
-            raise _stranger(f"assertion-{wrong.reason}", f"the assertion is refused: {wrong}") from wrong
+        except Refused as wrong:
+            why = f"the assertion is refused: {wrong}"
+            raise _stranger(f"assertion-{wrong.reason}", why, wrong.tenant) from wrong
         return self._issued(tenant, lambda _clients, _now: None, self.workloads[tenant].id)
 
     def _to_client(self, client_id: str, secret: str) -> _Granted:
@@ -199,13 +199,12 @@ def oauth_blueprint(endpoint: TokenEndpoint) -> Blueprint:
     return blueprint
 
 
-def _stranger(reason: str, description: str) -> Wrong:
-    return Wrong("invalid_client", description, status=401, reason=reason)
+def _stranger(reason: str, description: str, tenant: str | None = None, **about: str) -> Wrong:
+    return Wrong("invalid_client", description, status=401, reason=reason, tenant=tenant, **about)
 
 
 def _wrong_client(reason: str, tenant: str | None = None, **about: str) -> Wrong:
-    described = "client_id or client_secret is wrong, expired or revoked"
-    return Wrong("invalid_client", described, status=401, reason=reason, tenant=tenant, **about)
+    return _stranger(reason, "client_id or client_secret is wrong, expired or revoked", tenant, **about)
 
 
 def _unavailable(why: str, seconds: float) -> Response:

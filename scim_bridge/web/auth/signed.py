@@ -55,6 +55,11 @@ class Unacceptable(Exception):
         self.rank = REASONS.index(reason)
         """How far it came: of several refusals the highest tells most."""
 
+    @property
+    def is_addressed(self) -> bool:
+        """Whether it says whose it is, rightly: issuer, audience and subject are the configured ones."""
+        return self.rank > REASONS.index("subject")
+
 
 def looks_signed(secret: str) -> bool:
     """Whether this may be a JWT: no secret of the bridge's own has a dot."""
