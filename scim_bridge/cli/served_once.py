@@ -1,9 +1,12 @@
 """`--tenant` of commands that look at companies which are served no more, too: their credentials, their audit trail."""
 
+from contextlib import suppress
+
 import click
 
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Command, known_tenant
+from scim_bridge.errors import BridgeError
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.storage.audit import tenants_that_acted
 from scim_bridge.storage.tokens import tenants_with_credentials
@@ -25,7 +28,8 @@ def _stored_tenant(ctx: click.Context, _: click.Parameter, name: str) -> str:
     options: Options = ctx.find_root().obj
     if name in options.settings.tenants:
         return name
-    with options.database() as database, database.read() as connection:
+    # Without a database there is nobody else.
+    with suppress(BridgeError), options.database() as database, database.read() as connection:
         if name in (*tenants_with_credentials(connection), *tenants_that_acted(connection)):
             return name
     return known_tenant(options.settings, name)
