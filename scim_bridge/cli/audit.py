@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from scim_bridge.cli.context import Options
-from scim_bridge.cli.output import json_value, tenant_option
+from scim_bridge.cli.output import json_value
+from scim_bridge.cli.served_once import stored_tenant_option
 from scim_bridge.domain.audit import Audited
 from scim_bridge.storage.audit import audited
 
@@ -24,7 +25,7 @@ def audit() -> None:
 @audit.command()
 @click.option("--since", metavar="DATE", type=click.DateTime(["%Y-%m-%d"]), help="The first day (UTC).")
 @click.option("--until", metavar="DATE", type=click.DateTime(["%Y-%m-%d"]), help="The last day (UTC).")
-@tenant_option
+@stored_tenant_option
 @click.pass_obj
 def export(options: Options, since: datetime | None, until: datetime | None, tenant: str) -> None:
     """Print the audit trail as JSON, one object a line, oldest first: ids, no names.

@@ -9,6 +9,7 @@ from scim_bridge.cli.auditing import note
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, print_json, print_rows, tenant_option
 from scim_bridge.cli.secret_options import end_of, expiry_option, name_option, until
+from scim_bridge.cli.served_once import stored_tenant_option
 from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.storage.clients import Client, Clients
 from scim_bridge.storage.credentials import CLIENT_SECRET, new_secret
@@ -88,7 +89,7 @@ def rotate(options: Options, client_id: str, expires_in_days: float | None, tena
 
 
 @client.command("list")
-@tenant_option
+@stored_tenant_option
 @format_option
 @click.pass_obj
 def list_command(options: Options, tenant: str, format: Format) -> None:
@@ -107,7 +108,7 @@ def list_command(options: Options, tenant: str, format: Format) -> None:
 
 @client.command()
 @click.argument("client_id", metavar="ID")
-@tenant_option
+@stored_tenant_option
 @click.pass_obj
 def revoke(options: Options, client_id: str, tenant: str) -> None:
     """End a client, its secrets and its access tokens at once.

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DatabaseError
 
 from scim_bridge.errors import BridgeError
 from scim_bridge.settings import Settings, load
+from scim_bridge.settings.display import shown
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.schema import require_current
 
@@ -45,7 +46,7 @@ class Options:
             yield database
         except DatabaseError as exc:
             reason = str(exc.orig).strip().splitlines()
-            where = database.engine.url.render_as_string(hide_password=True)
+            where = shown(self.settings.database.url)
             raise BridgeError(
                 f"the database at {where} (DATABASE__URL) can't be used: {reason[0] if reason else 'no reason given'}"
             ) from exc

@@ -10,6 +10,7 @@ from scim_bridge.cli.auditing import note
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, print_rows, tenant_option
 from scim_bridge.cli.secret_options import end_of, expiry_option, name_option, until
+from scim_bridge.cli.served_once import stored_tenant_option
 from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.storage.credentials import TOKEN, new_secret
 from scim_bridge.storage.tokens import Token, Tokens
@@ -63,7 +64,7 @@ def issue(options: Options, name: str, expires_in_days: float | None, tenant: st
 
 
 @token.command("list")
-@tenant_option
+@stored_tenant_option
 @format_option
 @click.pass_obj
 def list_command(options: Options, tenant: str, format: Format) -> None:
@@ -82,7 +83,7 @@ def list_command(options: Options, tenant: str, format: Format) -> None:
 
 @token.command()
 @click.argument("token_id", metavar="ID")
-@tenant_option
+@stored_tenant_option
 @click.pass_obj
 def revoke(options: Options, token_id: str, tenant: str) -> None:
     """End a token at once.

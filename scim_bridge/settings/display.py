@@ -11,7 +11,9 @@ from scim_bridge.settings.names import Path
 
 MASK = "********"
 
-_PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/?#\s]*):.*@")
+_PASSWORD_IN_URL = re.compile(r"(?<=:)([^:@]*):.*@")
+"""Also where the address is none, because a slash was forgotten."""
+
 _PASSWORD_IN_QUERY = re.compile(r"(?i)(password=)[^&\s]*")
 
 

@@ -83,6 +83,11 @@ def audited(
         after = rows[-1].id
 
 
+def tenants_that_acted(connection: Connection) -> list[str]:
+    """Every tenant that has rows, whether it is served or not, by name."""
+    return sorted(connection.execute(select(audit.c.tenant).distinct()).scalars())
+
+
 def _begins(moment: datetime) -> str:
     """How the ids of an instant begin."""
     return f"{moment.astimezone(UTC):%Y%m%dT%H%M%S.%f}-"

@@ -56,6 +56,36 @@ def secret_of_client(
     return ClientSecret(found[0].tenant, found[0].expires_at) if len(found) == 1 else None
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose client it is that was refused."""
+
+    tenant: str
+    had_secret: bool
+    """Whether what it presents was its secret once."""
+
+
+def owner_of_refused(connection: Connection, tenants: Iterable[str], client_id: str, secret: str) -> Owner | None:
+    """Whose client is refused: for the operator's eyes alone, as it is no proof of anything.
+
+    None where nobody has a client with this id, or where several do and the secret was none of theirs.
+
+    :param tenants: Those that are served.
+    """
+    was_his = and_(
+        client_secrets.c.tenant == clients.c.tenant,
+        client_secrets.c.client_id == clients.c.id,
+        client_secrets.c.secret_hash == hashed(secret),
+    )
+    rows = connection.execute(
+        select(clients.c.tenant, client_secrets.c.secret_hash.is_not(None).label("had_secret"))
+        .outerjoin(client_secrets, was_his)
+        .where(clients.c.tenant.in_(sorted(tenants)), clients.c.id == client_id)
+    ).all()
+    found = [row for row in rows if row.had_secret] or rows
+    return Owner(found[0].tenant, bool(found[0].had_secret)) if len(found) == 1 else None
+
+
 class Clients:
     """The clients of one tenant, within one transaction."""
 

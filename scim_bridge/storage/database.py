@@ -143,10 +143,13 @@ def _code(error: DBAPIError) -> str | None:
 def _engine(url: str, pool_size: int) -> Engine:
     try:
         parsed = make_url(url)
-    except ArgumentError as exc:
+    except (ArgumentError, ValueError) as exc:
         raise BridgeError(
             "DATABASE__URL can't be read: write sqlite:///scim_bridge.db or postgresql://user:password@host/name"
         ) from exc
+    if "@" in (parsed.host or ""):
+        # The end of a password, which the driver would quote as the name of a machine that is not known.
+        raise BridgeError("DATABASE__URL has one @ too many: write each @ of the password as %40")
     if parsed.drivername in {"postgresql", "postgres"}:
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() == "sqlite":

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from flask import Blueprint, Response, jsonify, request
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.domain.breaker import Breaker
@@ -41,17 +42,8 @@ def health_blueprint(
             with database.write() as connection:
                 if not database.can_write(connection):
                     return _answer("not ready", "the database only reads: it is a standby", 503, insider=insider)
-                now = database.now(connection)
-                known = {name: Breakers(connection, name, now).get() for name in tenants}
-                figures = {
-                    name: {
-                        **asdict(Outbox(connection, name, now).status()),
-                        "paused": name in paused or known[name].is_paused,
-                    }
-                    for name in tenants
-                }
-                runs = {name: _run(Runs(connection, name).last(), now) for name in tenants}
-                breakers = {name: _breaker(breaker) for name, breaker in known.items()}
+                # Nobody else is told the figures: a stranger keeps the lock for no longer than it takes to see that.
+                figures = _figures(connection, database.now(connection), tenants, paused) if insider else {}
         except SchemaOutdated as error:
             return _answer("not ready", str(error), 503, insider=insider)
         except SQLAlchemyError as error:
@@ -59,7 +51,7 @@ def health_blueprint(
             return _answer("not ready", "the database can't be written to", 503, insider=insider)
         if not insider:
             return jsonify(status="ready"), 200
-        return jsonify(status="ready", database="ok", outbox=figures, breaker=breakers, reconcile=runs), 200
+        return jsonify(status="ready", database="ok", **figures), 200
 
     return blueprint
 
@@ -68,6 +60,24 @@ def _answer(status: str, detail: str, code: int, *, insider: bool) -> tuple[Resp
     response = jsonify(status=status, detail=detail) if insider else jsonify(status=status)
     response.headers["Retry-After"] = "30"
     return response, code
+
+
+def _figures(
+    connection: Connection, now: datetime, tenants: list[str], paused: frozenset[str]
+) -> dict[str, dict[str, object]]:
+    """What there is to tell of each tenant, by subject."""
+    known = {name: Breakers(connection, name, now).get() for name in tenants}
+    return {
+        "outbox": {
+            name: {
+                **asdict(Outbox(connection, name, now).status()),
+                "paused": name in paused or known[name].is_paused,
+            }
+            for name in tenants
+        },
+        "breaker": {name: _breaker(breaker) for name, breaker in known.items()},
+        "reconcile": {name: _run(Runs(connection, name).last(), now) for name in tenants},
+    }
 
 
 def _breaker(breaker: Breaker) -> dict[str, object]:

@@ -124,6 +124,36 @@ def test_a_database_out_of_reach_is_said_in_one_line():
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("url", "cure"),
+    [
+        ("postgresql://bridge:half@geheim@127.0.0.1:1/x", "write each @ of the password as %40"),
+        ("postgresql://bridge:geheim@127.0.0.1:port/x", "write sqlite:///scim_bridge.db or postgresql://"),
+        ("postgresql:bridge:geheim@127.0.0.1/x", "write sqlite:///FILE or postgresql://"),
+    ],
+)
+@pytest.mark.parametrize("words", [["outbox", "status"], ["doctor"]], ids=" ".join)
+def test_an_address_of_a_database_that_is_none_is_told_without_its_password(url: str, cure: str, words: list[str]):
+    """Bad input: what to do, in no traceback; design, section 10: no secret in errors."""
+    result = run_with({"SCIM_BRIDGE_DATABASE__URL": url}, *words)
+
+    assert result.exit_code == 1
+    assert cure in " ".join(result.output.split())
+    assert "geheim" not in result.output
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://bridge:geheim@127.0.0.1:1/x", "postgresql://127.0.0.1:1/x?user=bridge&password=geheim"]
+)
+def test_a_database_out_of_reach_is_named_without_its_password(url: str):
+    """Design, section 10: no secret in errors, wherever in the address it stands."""
+    result = run_with({"SCIM_BRIDGE_DATABASE__URL": url}, "outbox", "status")
+
+    assert result.exit_code == 1
+    assert "127.0.0.1:1/x" in result.stderr
+    assert "geheim" not in result.output
+
+
 def test_a_file_that_is_no_database_is_said_in_one_line(tmp_path: Path):
     """Exit codes: 1 failed; no traceback."""
     (tmp_path / "junk.db").write_bytes(b"this is no database" * 100)

@@ -92,6 +92,23 @@ def test_a_command_about_one_company_reads_the_settings_of_that_one(module: Path
 
 
 @SQLITE
+def test_what_was_issued_for_a_company_that_is_served_no_more_can_be_revoked(run: Run):
+    """As `doctor` says; who did what there is still told."""
+    for words in (("token", "issue"), ("client", "issue")):
+        assert run(*words, "--name", "Entra", "--tenant", "nord", **NORD).exit_code == 0
+
+    for kind in ("token", "client"):
+        (issued,) = json.loads(run(kind, "list", "--tenant", "nord", "--format", "json").stdout)
+        assert run(kind, "revoke", issued["id"], "--tenant", "nord").exit_code == 0
+        (revoked,) = json.loads(run(kind, "list", "--tenant", "nord", "--format", "json").stdout)
+        assert revoked["revoked_at"] is not None
+    assert len(run("audit", "export", "--tenant", "nord").stdout.splitlines()) == 4
+
+    refused = run("token", "issue", "--name", "Entra", "--tenant", "nord")
+    assert (refused.exit_code, "unknown tenant 'nord'" in refused.stderr) == (2, True)
+
+
+@SQLITE
 def test_where_only_names_are_set_a_command_wants_one(run: Run):
     """The default of --tenant is no company then."""
     assert "unknown tenant 'default': the settings have nord" in run("token", "list", **NORD).stderr

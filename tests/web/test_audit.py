@@ -90,6 +90,16 @@ def test_a_token_that_counts_no_more_is_named(world: World):
     assert refused(world.database) == [("token", "t", "expired")]
 
 
+def test_a_client_whose_secret_counts_no_more_is_named(world: World):
+    """Likewise: Entra itself only says that it can't sign in."""
+    now = world.clock()
+    with world.database.write() as connection:
+        Clients(connection, "default").add("entra", "Entra", "a secret", now=now, expires_at=now)
+    assert fetches(world, GRANT, basic("entra", "a secret")).status_code == 401
+    assert fetches(world, GRANT, basic("entra", "guessed")).status_code == 401
+    assert refused(world.database) == [("client", "entra", "client-secret-ended"), ("stranger", None, "client")]
+
+
 @pytest.mark.parametrize(("token", "path"), [("", "/scim/v2/Users"), ("guessed", "/tenants/nobody/scim/v2/Users")])
 def test_who_sends_nothing_and_unknown_companies_are_not_noted(world: World, token: str, path: str):
     """Names that strangers make up would be rows that strangers make up."""

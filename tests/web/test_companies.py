@@ -8,6 +8,8 @@ import pytest
 import requests
 from sqlalchemy import event
 
+from scim_bridge.scim.reading import DITIO_URN
+from scim_bridge.storage.audit import audited
 from scim_bridge.storage.clients import Clients
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tokens import Tokens
@@ -22,6 +24,16 @@ OURS, THEIRS, NOBODY = "ours", "theirs", "nobody"
 VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "LINK")
 MARK = "hemmelig"
 """In every value of the other company's."""
+
+CERTIFICATE = {
+    "employeeNumber": "4711",
+    "certificateType": MARK,
+    "certificateNumber": MARK,
+    "externalId": "c",
+    "issuedDateTime": "2026-01-15T00:00:00Z",
+    "validUntilDateTime": "2031-01-15T00:00:00Z",
+    "notes": MARK,
+}
 
 OPEN = {"/healthz", "/readyz", "/metrics", "/oauth/token"}
 """Routes that are of no company."""
@@ -89,7 +101,7 @@ def presented(assertion: str) -> dict[str, str]:
 
 
 def filled(companies: Companies, name: str) -> dict[str, str]:
-    """A company has a user and a group with him in it; their ids, by what stands before them in a path."""
+    """A company has a user, a group with him in it, and a certificate of his; their ids, by what stands before them."""
     user = a_user(
         user_principal_name=f"{MARK}@contractor.example",
         display_name=MARK,
@@ -105,7 +117,9 @@ def filled(companies: Companies, name: str) -> dict[str, str]:
     group = {"displayName": MARK, "externalId": "g", "members": [{"value": user_id}]}
     answer = companies.scim(name, "POST", "/Groups", group)
     assert answer.status_code == 201
-    return {"Users": str(user_id), "Groups": answer.json()["id"]}
+    certificate = companies.scim(name, "POST", "/Certificates", CERTIFICATE)
+    assert certificate.status_code == 201
+    return {"Users": str(user_id), "Groups": answer.json()["id"], "Certificates": certificate.json()["id"]}
 
 
 def paths(contract: Contract, ids: dict[str, str]) -> list[str]:
@@ -301,6 +315,12 @@ FILTERS = (
     'members.value eq "{user}"',
     'meta.created gt "2000-01-01T00:00:00Z"',
     "id pr",
+    'id eq "{certificate}"',
+    'certificateType eq "hemmelig"',
+    'employeeNumber eq "4711"',
+    'notes co "hemmelig"',
+    'validUntilDateTime gt "2000-01-01T00:00:00Z"',
+    'not (externalId eq "nobody")',
 )
 
 
@@ -309,11 +329,22 @@ def test_no_search_finds_anothers(companies: Companies):
     """Design, section 10: by GET and POST, of one type and of all, sorted and paged."""
     theirs = filled(companies, THEIRS)
     queries: list[dict[str, Any]] = [
-        {"filter": each.replace("{user}", theirs["Users"]).replace("{group}", theirs["Groups"])} for each in FILTERS
+        {
+            "filter": each.replace("{user}", theirs["Users"])
+            .replace("{group}", theirs["Groups"])
+            .replace("{certificate}", theirs["Certificates"])
+        }
+        for each in FILTERS
     ]
-    queries += [{}, {"sortBy": "userName"}, {"startIndex": 1, "count": 5}, {"count": 5, "cursor": ""}]
+    queries += [
+        {},
+        {"sortBy": "userName"},
+        {"sortBy": "certificateType"},
+        {"startIndex": 1, "count": 5},
+        {"count": 5, "cursor": ""},
+    ]
     found = 0
-    for query, path in itertools.product(queries, ("", "/Users", "/Groups")):
+    for query, path in itertools.product(queries, ("", "/Users", "/Groups", "/Certificates")):
         body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], **query}
         for answer in (
             companies.scim(OURS, "GET", path + "?" + urlencode(query)),
@@ -354,7 +385,7 @@ def test_a_bulk_request_reaches_nobody_elses(companies: Companies):
     """RFC 7644 §3.7: paths with another's ids are 404 one by one; a bulkId is of one request."""
     theirs = filled(companies, THEIRS)
     before = companies.rows(THEIRS)
-    user, group = f"/Users/{theirs['Users']}", f"/Groups/{theirs['Groups']}"
+    user, group, certificate = (f"/{kind}/{theirs[kind]}" for kind in ("Users", "Groups", "Certificates"))
     taken = {"schemas": [PATCH_OP], "Operations": [{"op": "add", "path": "members", "value": [{"value": "x"}]}]}
     operations = [
         {"method": "DELETE", "path": user},
@@ -363,6 +394,9 @@ def test_a_bulk_request_reaches_nobody_elses(companies: Companies):
         {"method": "DELETE", "path": group},
         {"method": "PATCH", "path": group, "data": taken},
         {"method": "PUT", "path": group, "data": {"displayName": "taken"}},
+        {"method": "DELETE", "path": certificate},
+        {"method": "PATCH", "path": certificate, "data": taken | {"Operations": [{"op": "remove", "path": "notes"}]}},
+        {"method": "PUT", "path": certificate, "data": CERTIFICATE},
     ]
     body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": operations}
     answer = companies.scim(OURS, "POST", "/Bulk", body)
@@ -395,3 +429,75 @@ def test_a_reference_to_anothers_user_tells_and_does_nothing(companies: Companie
     companies.scim(OURS, "DELETE", f"/Users/{user.json()['id']}")
     companies.scim(OURS, "DELETE", f"/Groups/{group.json()['id']}")
     assert companies.rows(THEIRS) == before
+
+
+@SQLITE
+def test_the_same_certificate_at_two_companies_is_two(companies: Companies):
+    """K1: number and type that another company has are in nobody's way, and tell nothing."""
+    filled(companies, THEIRS)
+    before = companies.rows(THEIRS)
+    answer = companies.scim(OURS, "POST", "/Certificates", CERTIFICATE)
+    assert answer.status_code == 201
+    assert companies.scim(OURS, "DELETE", f"/Certificates/{answer.json()['id']}").status_code == 204
+    companies.works()
+    assert companies.rows(THEIRS) == before
+
+
+@SQLITE
+def test_certificates_in_slots_are_of_one_companys_schema(database: Database, clock: Clock):
+    """CERTIFICATES__SLOTS of one company are not told, stored or searched at another."""
+    slot = {"type": "Byggekort", "packed": MARK}
+    made = Companies(database, clock, OURS, THEIRS, settings={THEIRS: {"certificates": {"slots": [slot]}}})
+    assert MARK in made.scim(THEIRS, "GET", "/Schemas").text
+    for name in ("default", OURS):
+        assert MARK not in made.scim(name, "GET", "/Schemas").text
+        sent = {"userName": "u", DITIO_URN: {MARK: "17;2026-01-15;2031-01-15"}}
+        assert MARK not in made.scim(name, "POST", "/Users", sent).text
+        query = urlencode({"filter": f"{DITIO_URN}:{MARK} pr"})
+        assert made.scim(name, "GET", f"/Users?{query}").status_code == 400
+        assert made.scim(name, "GET", "/Certificates").json()["totalResults"] == 0
+
+
+@SQLITE
+def test_a_refused_assertion_is_in_the_audit_trail_of_the_company_that_it_names(companies: Companies, issuer: Issuer):
+    """By issuer, audience and subject; one that names nobody so is nobody's."""
+    named = {"aud": f"api://{THEIRS}", "sub": f"the workload of {THEIRS}"}
+    for claims in ({**named, "exp": 1}, {**named, "sub": "somebody else"}, {**named, "iss": "https://another"}):
+        assertion = issuer.signs(assertion_claims(companies.clock(), **claims))
+        form = {"grant_type": "client_credentials", **presented(assertion)}
+        assert companies.http.post(f"{BRIDGE}/oauth/token", data=form).status_code == 401
+
+    told = {name: [row.deed.detail for row in audited(companies.database, name)] for name in companies.names}
+    assert told == {"default": [], OURS: [], THEIRS: ["assertion-expired"]}
+
+
+@SQLITE
+def test_a_refused_client_is_in_the_audit_trail_of_its_company(companies: Companies):
+    """A client that several companies have is told by its secret; one that nobody has is nobody's."""
+    now = companies.clock()
+    with companies.database.write() as connection:
+        Clients(connection, OURS).add("only ours", "Entra", "ended at ours", now=now, expires_at=now)
+        Clients(connection, THEIRS).add("at both", "Entra", "ended at theirs", now=now, expires_at=now)
+        Clients(connection, OURS).add("at both", "Entra", "of ours", now=now, expires_at=None)
+
+    for client, secret in (
+        ("only ours", "guessed"),
+        ("only ours", "ended at ours"),
+        ("at both", "guessed"),
+        ("at both", "ended at theirs"),
+        ("nobody's", "guessed"),
+    ):
+        form = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret}
+        assert companies.http.post(f"{BRIDGE}/oauth/token", data=form).status_code == 401
+
+    told = {
+        name: [
+            (row.author.actor.kind, row.author.actor.id, row.deed.detail) for row in audited(companies.database, name)
+        ]
+        for name in companies.names
+    }
+    assert told == {
+        "default": [],
+        OURS: [("stranger", None, "client"), ("client", "only ours", "client-secret-ended")],
+        THEIRS: [("client", "at both", "client-secret-ended")],
+    }

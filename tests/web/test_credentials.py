@@ -105,6 +105,8 @@ def _signed(way: str, prefix: str, send: Callable[[Stage, str], requests.Respons
         row("forged, with a key of another's", "unknown-key", lambda s: s.issuer.signs(claims(s), kid="mine")),
         row("forged, under the issuer's key id", "signature", lambda s: _by_another(claims(s))),
         row("expired", "expired", lambda s: s.issuer.signs(claims(s, exp=1))),
+        row("an end that is no instant", "no-expiry", lambda s: s.issuer.signs(claims(s, exp=10**400))),
+        row("a beginning that is no instant", "not-yet", lambda s: s.issuer.signs(claims(s, nbf=-(10**400)))),
         row("algorithm none", "algorithm", lambda s: unsigned(claims(s))),
         row("HS256 with the public key", "algorithm", lambda s: s.issuer.forged_with_the_public_key(claims(s))),
         row("wrong issuer", "issuer", lambda s: s.issuer.signs(claims(s, iss=ANOTHER_ISSUER))),
@@ -132,7 +134,9 @@ def _client(way: str, send: Callable[[Stage, str, str], requests.Response]) -> l
         row("foreign", "client", lambda s: ("theirs", s.their_secret)),
         row("a foreign secret", "client", lambda s: ("entra", s.their_secret)),
         row("truncated", "client-secret-mutilated", lambda s: ("entra", s.secret[:-3])),
-        Wrong(way, "expired, and replayed", "client", lambda s: s.let_in(lambda: send(s, "entra", s.secret))),
+        Wrong(
+            way, "expired, and replayed", "client-secret-ended", lambda s: s.let_in(lambda: send(s, "entra", s.secret))
+        ),
     ]
 
 

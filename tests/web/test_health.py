@@ -1,7 +1,7 @@
 """Health and readiness (rule D7)."""
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.storage.database import Database
@@ -36,6 +36,21 @@ def test_readyz_is_200_though_ditio_is_down(world: World):
 
     stranger = client.get("/readyz", environ_base={"REMOTE_ADDR": "203.0.113.7"})
     assert stranger.json == {"status": "ready"}
+
+
+def test_a_stranger_makes_nobody_count(world: World):
+    """What only insiders are told is not looked up for strangers, who may ask all day, under a writer's lock."""
+    asked: list[str] = []
+    event.listen(world.database.engine, "before_cursor_execute", lambda *said: asked.append(said[2]))
+
+    def counts(address: str) -> bool:
+        asked.clear()
+        answer = world.app.test_client().get("/readyz", environ_base={"REMOTE_ADDR": address})
+        assert answer.status_code == 200
+        return any("FROM people" in statement for statement in asked)
+
+    assert counts("127.0.0.1")
+    assert not counts("203.0.113.7")
 
 
 def test_readyz_names_an_older_schema(world: World):

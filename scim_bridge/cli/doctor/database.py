@@ -118,7 +118,7 @@ def _impatient(url: str) -> str:
     """The same address, with a time-out for connecting unless it has one: PostgreSQL's own is minutes long."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return url
     if parsed.get_backend_name() in ("postgresql", "postgres") and "connect_timeout" not in parsed.query:
         parsed = parsed.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})

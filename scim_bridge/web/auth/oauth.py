@@ -13,18 +13,18 @@ from datetime import datetime, timedelta
 from urllib.parse import parse_qsl, unquote_plus
 
 from flask import Blueprint, Request, Response, jsonify, request
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.access_tokens import AccessTokens
-from scim_bridge.storage.clients import Clients, secret_of_client
+from scim_bridge.storage.clients import Clients, owner_of_refused, secret_of_client
 from scim_bridge.storage.credentials import ACCESS_TOKEN, is_mutilated, new_secret
 from scim_bridge.storage.database import Database, is_out_of_reach
 from scim_bridge.web.auth.endings import Endings
 from scim_bridge.web.auth.jwks import KeysUnavailable
 from scim_bridge.web.auth.refusals import Doorkeeper
-from scim_bridge.web.auth.signed import Unacceptable
-from scim_bridge.web.auth.workload import Workload, company_of
+from scim_bridge.web.auth.workload import Refused, Workload, company_of
 
 log = get_logger(__name__)
 
@@ -35,13 +35,29 @@ FORM = "application/x-www-form-urlencoded"
 
 
 class Wrong(Exception):
-    """An error of RFC 6749 §5.2. :param reason: For the log, of a client that is not who it says."""
+    """An error of RFC 6749 §5.2.
 
-    def __init__(self, error: str, description: str, *, status: int = 400, reason: str = "") -> None:
+    :param reason: For the log, of a client that is not who it says.
+    :param tenant: Whose client it would be; None where nobody can tell.
+    :param about: Ids for the log.
+    """
+
+    def __init__(
+        self,
+        error: str,
+        description: str,
+        *,
+        status: int = 400,
+        reason: str = "",
+        tenant: str | None = None,
+        **about: str,
+    ) -> None:
         super().__init__(description)
         self.error = error
         self.status = status
         self.reason = reason
+        self.tenant = tenant
+        self.about = about
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,31 +124,36 @@ class TokenEndpoint:
         try:
             # Keys may have to be fetched: no transaction is open meanwhile.
             tenant = company_of(self.workloads, form.get("client_assertion", ""), now=now)
-        except Unacceptable as wrong:
-            raise _stranger(f"assertion-{wrong.reason}", f"the assertion is refused: {wrong}") from wrong
+        except Refused as wrong:
+            why = f"the assertion is refused: {wrong}"
+            raise _stranger(f"assertion-{wrong.reason}", why, wrong.tenant) from wrong
         return self._issued(tenant, lambda _clients, _now: None, self.workloads[tenant].id)
 
     def _to_client(self, client_id: str, secret: str) -> _Granted:
-        wrong = _stranger(
-            "client-secret-mutilated" if is_mutilated(secret) else "client",
-            "client_id or client_secret is wrong, expired or revoked",
-        )
         if "\0" in client_id:
-            raise wrong
+            raise _wrong_client("client")
         with self.database.read() as connection:
             # Looked at first: a stranger's guesses never wait for the lock of a writer.
             now = self.database.now(connection)
             found = secret_of_client(connection, self.lifetime_seconds, client_id, secret, now=now)
-        if found is None:
-            raise wrong
+            if found is None:
+                raise self._refused_client(connection, client_id, secret)
 
         def examine(clients: Clients, now: datetime) -> None:
             if not clients.signs_in(client_id, secret, now=now):
-                raise wrong
+                raise _wrong_client("client-secret-ended", found.tenant, client_id=client_id)
 
         issued = self._issued(found.tenant, examine, client_id)
         self.endings.tell("auth.client_secret_ends", client_id, found.expires_at, tenant=found.tenant, now=now)
         return issued
+
+    def _refused_client(self, connection: Connection, client_id: str, secret: str) -> Wrong:
+        """The answer is the same whatever is wrong; the log and the audit trail tell what, and whose client it is."""
+        owner = owner_of_refused(connection, self.lifetime_seconds, client_id, secret)
+        if owner is not None and owner.had_secret:
+            return _wrong_client("client-secret-ended", owner.tenant, client_id=client_id)
+        reason = "client-secret-mutilated" if is_mutilated(secret) else "client"
+        return _wrong_client(reason, owner.tenant if owner is not None else None)
 
     def _issued(self, tenant: str, examine: Callable[[Clients, datetime], None], client_id: str) -> _Granted:
         secret = new_secret(ACCESS_TOKEN)
@@ -146,9 +167,13 @@ class TokenEndpoint:
         return _Granted(tenant, secret)
 
     def _refusal(self, request: Request, wrong: Wrong) -> Response:
-        # Of several companies nobody can tell whose it was to be.
-        tenant = next(iter(self.lifetime_seconds)) if len(self.lifetime_seconds) == 1 else ""
-        wait = self.doorkeeper.refuses(request, tenant, wrong.reason) if wrong.reason else None
+        # Of several companies nobody can tell whose a client was to be that none of them has.
+        only = next(iter(self.lifetime_seconds)) if len(self.lifetime_seconds) == 1 else ""
+        wait = (
+            self.doorkeeper.refuses(request, wrong.tenant or only, wrong.reason, **wrong.about)
+            if wrong.reason
+            else None
+        )
         if wait is not None:
             response = jsonify(error=wrong.error, error_description="too many failures from this address: wait")
             response.status_code = 429
@@ -174,8 +199,12 @@ def oauth_blueprint(endpoint: TokenEndpoint) -> Blueprint:
     return blueprint
 
 
-def _stranger(reason: str, description: str) -> Wrong:
-    return Wrong("invalid_client", description, status=401, reason=reason)
+def _stranger(reason: str, description: str, tenant: str | None = None, **about: str) -> Wrong:
+    return Wrong("invalid_client", description, status=401, reason=reason, tenant=tenant, **about)
+
+
+def _wrong_client(reason: str, tenant: str | None = None, **about: str) -> Wrong:
+    return _stranger(reason, "client_id or client_secret is wrong, expired or revoked", tenant, **about)
 
 
 def _unavailable(why: str, seconds: float) -> Response:

@@ -1,10 +1,11 @@
 """A credential that was examined and found wrong: 401 with a challenge that helps, and a reason for the log."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from flask import Request
 from scim2_models import UnauthorizedException
 
+from scim_bridge.domain.audit import Actor, ActorKind
 from scim_bridge.logs import get_logger
 from scim_bridge.web import request_id
 from scim_bridge.web.auth.noted import NotedRefusals
@@ -49,10 +50,17 @@ class Doorkeeper:
     def refuses(self, request: Request, tenant: str, reason: str, **about: str) -> float | None:
         """Note a refusal. :returns: Seconds to wait if the address has had too many; None if it may try again."""
         address = self._address(request)
-        self._noted.note(tenant, reason, about.get("token_id"), request_id.current())
+        self._noted.note(tenant, reason, _known(about), request_id.current())
         count, wait = self._failures.add(address)
         if wait is None:
             log.warning("auth.refused", tenant=tenant[:LONGEST_NAME], address=address, reason=reason, **about)
         elif self._failures.is_first_too_many(count):
             log.warning("auth.throttled", tenant=tenant[:LONGEST_NAME], address=address, failures=count - 1)
         return wait
+
+
+def _known(about: Mapping[str, str]) -> Actor:
+    """Whose credential it is, if it was one once."""
+    if "token_id" in about:
+        return Actor(ActorKind.token, about["token_id"])
+    return Actor(ActorKind.client, about["client_id"]) if "client_id" in about else Actor(ActorKind.stranger)

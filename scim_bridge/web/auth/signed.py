@@ -4,7 +4,6 @@ What can be told without a key is looked at first, so that a stranger's token ma
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +20,9 @@ ALGORITHMS = ("RS256", "RS384", "RS512")
 
 LEEWAY_SECONDS = 60.0
 """How far two clocks may be apart."""
+
+LAST_SECOND = 1e15
+"""Beyond it nothing is a time, in seconds since 1970."""
 
 
 REASONS = (
@@ -52,6 +54,11 @@ class Unacceptable(Exception):
         self.reason = reason
         self.rank = REASONS.index(reason)
         """How far it came: of several refusals the highest tells most."""
+
+    @property
+    def is_addressed(self) -> bool:
+        """Whether it says whose it is, rightly: issuer, audience and subject are the configured ones."""
+        return self.rank > REASONS.index("subject")
 
 
 def looks_signed(secret: str) -> bool:
@@ -145,4 +152,5 @@ def _opened(text: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
 
 
 def _is_instant(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # A whole number in JSON may be larger than any float; infinity, and what is no number, are within no bounds.
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LAST_SECOND < value < LAST_SECOND

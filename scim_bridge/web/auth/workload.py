@@ -50,24 +50,35 @@ def entra_of(auth: Auth, keys_at: Callable[[str], Keys]) -> Signed | None:
     return Signed(keys, auth.entra_issued_by(), auth.entra_audiences, tenant_id=auth.entra_tenant_id)
 
 
+class Refused(Exception):
+    """No company's. :param tenant: The one that it names, by issuer, audience and subject; None where none is."""
+
+    def __init__(self, wrong: Unacceptable, tenant: str | None = None) -> None:
+        super().__init__(str(wrong))
+        self.reason = wrong.reason
+        self.tenant = tenant
+
+
 def company_of(workloads: Mapping[str, Workload], text: str, *, now: datetime) -> str:
     """Whose workload an assertion is about: the one company whose settings name its issuer, subject and audience.
 
     :param workloads: Those of the companies that have one, at least one.
-    :raises Unacceptable: nobody's, or more than one's: an assertion may be meant for several audiences.
+    :raises Refused: nobody's, or more than one's: an assertion may be meant for several audiences.
     :raises KeysUnavailable: nobody can tell, because the issuer's keys can't be had.
     """
     found: list[str] = []
-    refusals: list[Unacceptable] = []
+    refusals: dict[str, Unacceptable] = {}
     for name, workload in workloads.items():
         try:
             workload.assertion.examine(text, now=now)
         except Unacceptable as wrong:
-            refusals.append(wrong)
+            refusals[name] = wrong
         else:
             found.append(name)
     if len(found) > 1:
-        raise Unacceptable("ambiguous", "it is meant for more than one company: ask for one audience")
+        raise Refused(Unacceptable("ambiguous", "it is meant for more than one company: ask for one audience"))
     if not found:
-        raise max(refusals, key=lambda wrong: wrong.rank)
+        furthest = max(refusals, key=lambda name: refusals[name].rank)
+        refusal = refusals[furthest]
+        raise Refused(refusal, furthest if refusal.is_addressed else None) from refusal
     return found[0]
