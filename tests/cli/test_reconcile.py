@@ -254,6 +254,7 @@ def test_runs_lists_every_run_and_what_was_new(run: Run, world: World, ditio: di
     assert listed[0]["plan"] == first["plan"]
     assert listed[0]["started_at"].endswith("Z")
     assert listed[1]["by_kind"] == {"should-be-active": 1, "field": 1}
+    assert "  1 should-be-active, 1 field  " in run("reconcile", "runs").stdout, "people read words, not JSON"
 
 
 def test_who_had_a_plan_repaired_is_in_the_audit_trail(run: Run, world: World, ditio: dict[str, str]):

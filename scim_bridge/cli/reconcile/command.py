@@ -136,7 +136,10 @@ def runs(options: Options, tenant: str, format: Format) -> None:
     """
     with options.database() as database, database.read() as connection:
         found = Runs(connection, tenant).list()
-    print_rows([_run(each) for each in found], RUN_COLUMNS, format, empty="there was no run yet")
+    rows = [_run(each) for each in found]
+    if format == "table":
+        rows = [{**row, "by_kind": _counted(each)} for row, each in zip(rows, found, strict=True)]
+    print_rows(rows, RUN_COLUMNS, format, empty="there was no run yet")
 
 
 def _write(pieces: Iterable[str], output: Path | None) -> None:
@@ -170,3 +173,7 @@ def _run(run: Run) -> dict[str, object]:
         "by_kind": dict(run.by_kind),
         "new": run.new,
     }
+
+
+def _counted(run: Run) -> str:
+    return ", ".join(f"{run.by_kind[kind]} {kind}" for kind in Kind if kind in run.by_kind)
