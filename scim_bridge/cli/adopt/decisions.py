@@ -1,4 +1,4 @@
-"""The file of decisions, as `adopt --output` or a spreadsheet writes it: commas, semicolons or tabs, and its encoding."""
+"""The file of decisions, as `adopt --output` or a spreadsheet writes it, whatever its separator and encoding."""
 
 import csv
 from collections.abc import Iterator, Mapping

@@ -10,6 +10,7 @@ from scim_bridge import logs
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.auditing import operator
 from scim_bridge.cli.context import Options
+from scim_bridge.cli.named_commands import of_tenant
 from scim_bridge.cli.output import Format, format_option, known_tenant, print_rows, tenant_option
 from scim_bridge.cli.reconcile.output import Printed, ReportFormat, is_coloured
 from scim_bridge.cli.reconcile.progress import bars
@@ -118,7 +119,7 @@ def reconcile(
         printed = Printed(reconciliation, report, tenant)
         _write(printed.pieces(format, coloured=is_coloured(None if output is None else "file")), output)
     if report.exit == STOPPED:
-        _tell_stopped(report)
+        _tell_stopped(report, tenant)
     ctx.exit(report.exit)
 
 
@@ -154,11 +155,11 @@ def _write(pieces: Iterable[str], output: Path | None) -> None:
         raise BridgeError(f"{output} can't be written: {exc.strerror}") from exc
 
 
-def _tell_stopped(report: Report) -> None:
+def _tell_stopped(report: Report, tenant: str) -> None:
     plan = report.run.id
     click.echo(
         f"Stopped, and nothing was sent: {report.stopped}. If this is right, read plan {plan} "
-        f"and run: scim-bridge reconcile --apply --plan {plan} --force",
+        f"and run: scim-bridge reconcile --apply --plan {plan} --force{of_tenant(tenant)}",
         err=True,
     )
 
