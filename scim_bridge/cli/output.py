@@ -58,6 +58,21 @@ def format_option(command: Command) -> Command:
     )(command)
 
 
+class Day(click.DateTime):
+    """A day as a parameter, `yyyy-MM-dd`; what is none is answered with how to write it."""
+
+    def __init__(self) -> None:
+        super().__init__(["%Y-%m-%d"])
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """The day at midnight. :raises BadParameter: it is no day."""
+        try:
+            day: datetime = super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no day: write it as yyyy-MM-dd, as in 2026-12-31", param, ctx)
+        return day
+
+
 def tenant_option(command: Command) -> Command:
     """Add `--tenant NAME`, which reaches the command as `tenant`."""
     return click.option(

@@ -220,6 +220,18 @@ def test_it_is_told_by_days_the_last_one_included(run: Run, database: Database, 
     assert "before the first" in wrong.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("audit", "export", "--since"), ("people", "hands-off", "1042", "--until"), ("certificates", "expiring", "--on")],
+)
+def test_a_day_that_is_written_otherwise_is_told_how(run: Run, words: tuple[str, ...]):
+    """People here write 31.12.2026."""
+    result = run(*words, "31.12.2026")
+
+    assert result.exit_code == 2
+    assert "'31.12.2026' is no day: write it as yyyy-MM-dd, as in 2026-12-31" in result.stderr
+
+
 def test_a_million_rows_are_not_in_memory_at_once(
     run: Run, database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ):
