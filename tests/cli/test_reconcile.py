@@ -233,6 +233,8 @@ def test_only_one_kind_or_one_person(run: Run, world: World, ditio: dict[str, st
 
     assert [item["employee_number"] for item in kinds["items"]] == ["77"]
     assert [item["employee_number"] for item in json.loads(person.stdout)["items"]] == ["1042"]
+    other = run("reconcile", "--only", "certificate", **ditio).stdout
+    assert other.startswith("0 of 1 person in sync; nothing of this kind differs.")
 
 
 def test_runs_lists_every_run_and_what_was_new(run: Run, world: World, ditio: dict[str, str]):
