@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from scim_bridge.cli.context import Options
-from scim_bridge.cli.output import json_value
+from scim_bridge.cli.output import Day, json_value
 from scim_bridge.cli.served_once import stored_tenant_option
 from scim_bridge.domain.audit import Audited
 from scim_bridge.storage.audit import audited
@@ -23,8 +23,8 @@ def audit() -> None:
 
 
 @audit.command()
-@click.option("--since", metavar="DATE", type=click.DateTime(["%Y-%m-%d"]), help="The first day (UTC).")
-@click.option("--until", metavar="DATE", type=click.DateTime(["%Y-%m-%d"]), help="The last day (UTC).")
+@click.option("--since", metavar="DATE", type=Day(), help="The first day (UTC).")
+@click.option("--until", metavar="DATE", type=Day(), help="The last day (UTC).")
 @stored_tenant_option
 @click.pass_obj
 def export(options: Options, since: datetime | None, until: datetime | None, tenant: str) -> None:

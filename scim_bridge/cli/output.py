@@ -58,6 +58,21 @@ def format_option(command: Command) -> Command:
     )(command)
 
 
+class Day(click.DateTime):
+    """A day as a parameter, `yyyy-MM-dd`; what is none is answered with how to write it."""
+
+    def __init__(self) -> None:
+        super().__init__(["%Y-%m-%d"])
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """The day at midnight. :raises BadParameter: it is no day."""
+        try:
+            day: datetime = super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no day: write it as yyyy-MM-dd, as in 2026-12-31", param, ctx)
+        return day
+
+
 def tenant_option(command: Command) -> Command:
     """Add `--tenant NAME`, which reaches the command as `tenant`."""
     return click.option(
@@ -76,11 +91,6 @@ class HasSettings(Protocol):
     @property
     def settings(self) -> Settings:
         """The settings. :raises SettingsError: with every problem."""
-
-
-def for_tenant(tenant: str) -> str:
-    """What a command that is proposed needs in order to be about the same company: it is copied as it is."""
-    return "" if tenant == DEFAULT_TENANT else f" --tenant {tenant}"
 
 
 def _known_tenant(ctx: click.Context, _: click.Parameter, name: str) -> str:

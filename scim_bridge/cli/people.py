@@ -10,7 +10,7 @@ from scim_bridge.bootstrap import build_rules
 from scim_bridge.cli.auditing import note
 from scim_bridge.cli.certificate_view import CERTIFICATE_COLUMNS, rows
 from scim_bridge.cli.context import Options
-from scim_bridge.cli.output import Format, format_option, print_json, tenant_option
+from scim_bridge.cli.output import Day, Format, format_option, print_json, tenant_option
 from scim_bridge.cli.paragraphs import instant, print_folded, print_paragraph
 from scim_bridge.cli.person_view import PersonView, employee_in_ditio, view_of
 from scim_bridge.cli.story import told
@@ -70,7 +70,7 @@ def show(options: Options, person: str, tenant: str, format: Format) -> None:
 @click.option(
     "--until",
     metavar="DATE",
-    type=click.DateTime(["%Y-%m-%d"]),
+    type=Day(),
     help="The last day of it, in the company's time zone.  [default: until it is cleared]",
 )
 @click.option("--clear", is_flag=True, help="Take the person up again: he is due at once.")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import requests
 from pydantic import SecretStr
 
+from scim_bridge import logs
 from scim_bridge.bootstrap import Parts, build
 from scim_bridge.ditio.rehearsal import Rehearsal, WouldBeSent
 from scim_bridge.domain.delivery_state import State
@@ -77,7 +78,8 @@ class Rehearsing:
             if known is not None:
                 with database.write() as connection:
                     known.put_into(connection)
-            return self._sent(parts, body, known.user_id if known else None, rehearsal)
+            with logs.rehearsal():
+                return self._sent(parts, body, known.user_id if known else None, rehearsal)
         finally:
             database.close()
 

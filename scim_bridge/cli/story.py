@@ -19,9 +19,14 @@ ALSO: Mapping[str, str] = {
     "hands-off": "An operator put the person aside",
     "hands-off-cleared": "An operator took the person up again",
     "adopt-accepted": "An operator said that this is the employee in Ditio",
+    "adopted": "Linked by adopt to the employee in Ditio",
     "guard-released": "An operator released what the guard held",
     "guard-dropped": "An operator withdrew what the guard held",
     "claim": "Gave up a number or phone that Ditio no longer shows",
+    "certificate-put": "A certificate came by /Certificates or from a file",
+    "certificate-changed": "A certificate was changed in /Certificates",
+    "certificate-withdrawn": "A certificate was withdrawn",
+    "certificate-repeated": "A certificate that Ditio had refused was sent by its source again",
 }
 
 ASKED: Mapping[str, str] = {
@@ -34,10 +39,12 @@ ASKED: Mapping[str, str] = {
     OperationName.enable: "enable the login",
     OperationName.change_phone_number: "change the phone number",
     OperationName.change_employee_number: "change the employee number",
+    "certificates": "take certificates",
 }
 
 ANSWERED: Mapping[str, str] = {
     "done": "done",
+    "refused": "refused",
     "PermanentError": "refused",
     "OperationMissing": "Ditio does not know this operation, or it is switched off",
     "CredentialsRefused": "the API client was refused",

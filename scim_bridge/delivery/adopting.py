@@ -167,6 +167,9 @@ class Adoption:
             after, done = batch[-1].person_id, done + len(batch)
             linked += repeated(partial(self._link_batch, run_id, batch, author))
             progress("linking", done, total)
+        if linked:
+            with self.database.read() as connection:
+                AuditTrail(connection, self.tenant.name).tell_of_many(Action.linked, "employee", author, linked)
         return linked
 
     def _next(self, run_id: str, after: str) -> list[Pair]:
@@ -186,5 +189,5 @@ class Adoption:
                     continue
                 linked += 1
                 deed = Deed(Action.linked, "employee", pair.employee_number, pair.person_id)
-                AuditTrail(connection, self.tenant.name).add(deed, author, now=now)
+                AuditTrail(connection, self.tenant.name).add(deed, author, now=now, is_one_of_many=True)
         return linked

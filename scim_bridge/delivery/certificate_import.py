@@ -113,6 +113,7 @@ class CertificateImport:
         while batch := list(islice(remaining, BATCH)):
             self._take(batch)
             self._told(self._report.lines)
+        self._tell()
         for remarks in (self._report.rejected, self._report.beaten):
             remarks.sort(key=lambda each: each.line)
         return self._report
@@ -146,6 +147,14 @@ class CertificateImport:
                 self._reject(line, f"line {first} has this employee and type already, and counts: keep one of the two")
                 continue
             yield _Wanted(line, number, certificate)
+
+    def _tell(self) -> None:
+        said = {Action.created: self._report.new, Action.changed: self._report.changed}
+        with self._intake.database.read() as connection:
+            trail = AuditTrail(connection, self._intake.tenant.name)
+            for action, count in said.items():
+                if self._applies and count:
+                    trail.tell_of_many(action, CERTIFICATE, self._author, count)
 
     def _reject(self, line: FileLine, text: str) -> None:
         self._report.rejected.append(_remark(line, text))
@@ -191,7 +200,7 @@ class CertificateImport:
     def _note(self, connection: Connection, action: Action, entry: Entry, names: tuple[str, ...] = ()) -> None:
         deed = Deed(action, CERTIFICATE, entry.id, entry.holder.person_id, names)
         now = self._intake.database.now(connection)
-        AuditTrail(connection, self._intake.tenant.name).add(deed, self._author, now=now)
+        AuditTrail(connection, self._intake.tenant.name).add(deed, self._author, now=now, is_one_of_many=True)
 
 
 def _remark(line: FileLine, text: str) -> Remark:

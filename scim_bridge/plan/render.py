@@ -98,7 +98,8 @@ def summary(people: int, in_sync: int, by_kind: Mapping[str, int], new: int) -> 
     """The figures in one sentence."""
     noun = "person" if people == 1 else "people"
     if not by_kind:
-        return f"{in_sync} of {people} {noun} in sync; nothing differs."
+        # Who is not in sync differs in a kind that was not asked for (`--only`).
+        return f"{in_sync} of {people} {noun} in sync; nothing {'' if in_sync == people else 'of this kind '}differs."
     kinds = ", ".join(f"{count} {kind}" for kind, count in by_kind.items())
     return f"{in_sync} of {people} {noun} in sync; {kinds}; {new} new since the last run."
 

@@ -32,8 +32,11 @@ class AuditTrail:
         self._connection = connection
         self._tenant = tenant
 
-    def add(self, deed: Deed, author: Author, *, now: datetime) -> None:
-        """Append a row; once the transaction is committed, the log has it too."""
+    def add(self, deed: Deed, author: Author, *, now: datetime, is_one_of_many: bool = False) -> None:
+        """Append a row; once the transaction is committed, the log has it too.
+
+        :param is_one_of_many: One command has many such rows: the log is told of all together (`tell_of_many`).
+        """
         row = {
             "tenant": self._tenant,
             "id": f"{_begins(now)}{next(_position) % 10**6:06d}-{uuid4().hex[:12]}",
@@ -49,8 +52,15 @@ class AuditTrail:
             "request_id": author.request_id,
         }
         self._connection.execute(_INSERT, row)
+        if is_one_of_many:
+            return
         told = {name: value for name, value in row.items() if value is not None and name not in ("id", "at", "action")}
         after_commit(self._connection, lambda: log.info(f"audit.{deed.action}", **told))
+
+    def tell_of_many(self, action: Action, resource_type: str, author: Author, count: int) -> None:
+        """Tell the log how many rows a command has appended; each of them is in the table."""
+        who = {"actor": author.actor.kind, "actor_id": author.actor.id}
+        log.info(f"audit.{action}", tenant=self._tenant, **who, resource_type=resource_type, count=count)
 
     def page(self, *, after: str = "", since: datetime | None, until: datetime | None) -> list[Audited]:
         """The next rows after an id, oldest first, at most `PAGE`. :param until: the first instant that is left out."""

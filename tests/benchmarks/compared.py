@@ -82,7 +82,7 @@ def _run(settings: Mapping[str, str], *, expected: int) -> Run:
 
 def _settings(url: str, port: int) -> Mapping[str, str]:
     where = f"http://127.0.0.1:{port}"
-    more = {"DITIO__API_URL": f"{where}/core", "DITIO__IDENTITY_URL": where}
+    more = {"DITIO__API_URL": f"{where}/core", "DITIO__IDENTITY_URL": where, "RECONCILE__MAX_CHANGES": "1000000"}
     return {**bridge.environment(url), **{f"SCIM_BRIDGE_{name}": value for name, value in more.items()}}
 
 

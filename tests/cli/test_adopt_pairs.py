@@ -101,8 +101,8 @@ def test_people_read_who_is_whom_and_what_to_do_next(run: Run, ditio: dict[str, 
 
 @pytest.mark.parametrize(
     ("delimiter", "encoding"),
-    [(",", "utf-8"), (";", "utf-8-sig"), ("\t", "utf-8-sig")],
-    ids=["comma", "semicolon", "tab"],
+    [(",", "utf-8"), (";", "utf-8-sig"), (";", "cp1252"), ("\t", "utf-16")],
+    ids=["comma", "semicolon", "Norwegian Excel's CSV", "Excel's Unicode text"],
 )
 def test_the_file_is_written_decided_and_read_back(
     run: Run, ditio: dict[str, str], database: Database, tmp_path: Path, delimiter: str, encoding: str
@@ -155,7 +155,7 @@ WRONG = {
     "line 2: the employee_number is empty": f"{HEADER},{OLA},skip\n",
     "there is no column decision": f"employee_number,user_name\n007,{OLA}\n",
     "line 1: there is no column": "",
-    "line 3: this is not UTF-8. Save the file as `CSV UTF-8`": f"{HEADER}007,{OLA},link\n1042,Kåri,link\n",
+    "UTF-8, but not in line 3": f"{HEADER}007,{OLA},link,Ã¥\n1042,Kåri,link\n",
     "line 2: unexpected end of data": f'{HEADER}007,"{OLA},link\n',
 }
 

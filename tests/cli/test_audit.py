@@ -222,6 +222,18 @@ def test_it_is_told_by_days_the_last_one_included(run: Run, database: Database, 
     assert "before the first" in wrong.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("audit", "export", "--since"), ("people", "hands-off", "1042", "--until"), ("certificates", "expiring", "--on")],
+)
+def test_a_day_that_is_written_otherwise_is_told_how(run: Run, words: tuple[str, ...]):
+    """People here write 31.12.2026."""
+    result = run(*words, "31.12.2026")
+
+    assert result.exit_code == 2
+    assert "'31.12.2026' is no day: write it as yyyy-MM-dd, as in 2026-12-31" in result.stderr
+
+
 def test_a_million_rows_are_not_in_memory_at_once(
     run: Run, database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ):
@@ -273,3 +285,16 @@ def test_what_is_said_of_certificates_is_told(run: Run, world: World, tmp_path: 
     assert {row["resource_type"] for row in found} == {"Certificate"}
     assert {row["resource_id"] for row in found[:3]} == {created}
     assert "secret note" not in json.dumps(found)
+
+
+def test_the_log_tells_of_many_certificates_in_one_line(run: Run, world: World, tmp_path: Path):
+    """A file of thousands does not bury what the command says; each of them is in the audit trail."""
+    file = tmp_path / "certificates.csv"
+    lines = [f"{number},Byggekort,2026-01-15,2031-01-15" for number in range(40)]
+    file.write_text("\n".join(["employeeNumber,certificateType,issuedDateTime,validUntilDateTime", *lines]))
+
+    result = run("certificates", "import", str(file), "--apply", **DITIO, SCIM_BRIDGE_LOG__FORMAT="json")
+
+    (line,) = [json.loads(each) for each in result.stderr.splitlines() if each.startswith("{")]
+    assert (line["event"], line["resource_type"], line["count"]) == ("audit.created", "Certificate", 40)
+    assert len(rows(run("audit", "export"))) == 40

@@ -157,6 +157,18 @@ def test_who_is_at_work_is_due_and_delivered(import_file: Any, world: World, clo
     assert list(world.ditio.certificates) == [("1042", "Kranførerbevis")]
 
 
+def test_one_is_told_as_one(run: Run, tmp_path: Path, world: World, clock: Clock):
+    """The report is read by people."""
+    clock.now = datetime.now(UTC)
+    world.provisions(a_user())
+    path = written(tmp_path / "certificates.csv", [COLUMNS, CRANE, ROADWORK])
+
+    told = run("certificates", "import", str(path), "--apply", **DITIO).stdout
+
+    assert "1 is of an employee number that no SCIM user has" in told
+    assert "1 person is due" in told
+
+
 @pytest.mark.parametrize(
     ("headings", "words"),
     [

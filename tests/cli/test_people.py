@@ -247,3 +247,5 @@ def test_certificates_are_told(run: Run, database: Database, clock: Clock):
         ["Kranførerbevis", "K-1", "2026-01-15", "withdrawn"],
         ["Truckførerbevis", "2026-01-15", "2028-01-14", "csv", "not yet"],
     ]
+    assert "A certificate came by /Certificates or from a file" in told
+    assert "Ditio was asked to take certificates: done" in told

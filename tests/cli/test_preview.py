@@ -116,6 +116,11 @@ def test_what_is_shown_is_what_is_then_sent(run: Run, today: World, tmp_path: Pa
     assert told(document) == sent(today)
 
 
+def test_nothing_is_logged_as_done(run: Run, tmp_path: Path):
+    """Nobody was created: standard error is not to say so."""
+    assert run("preview", written(tmp_path, KARI), **DITIO).stderr == ""
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -264,6 +264,8 @@ def test_only_one_kind_or_one_person(run: Run, world: World, ditio: dict[str, st
 
     assert [item["employee_number"] for item in kinds["items"]] == ["77"]
     assert [item["employee_number"] for item in json.loads(person.stdout)["items"]] == ["1042"]
+    other = run("reconcile", "--only", "certificate", **ditio).stdout
+    assert other.startswith("0 of 1 person in sync; nothing of this kind differs.")
 
 
 def test_runs_lists_every_run_and_what_was_new(run: Run, world: World, ditio: dict[str, str]):
@@ -285,6 +287,7 @@ def test_runs_lists_every_run_and_what_was_new(run: Run, world: World, ditio: di
     assert listed[0]["plan"] == first["plan"]
     assert listed[0]["started_at"].endswith("Z")
     assert listed[1]["by_kind"] == {"should-be-active": 1, "field": 1}
+    assert "  1 should-be-active, 1 field  " in run("reconcile", "runs").stdout, "people read words, not JSON"
 
 
 def test_who_had_a_plan_repaired_is_in_the_audit_trail(run: Run, world: World, ditio: dict[str, str]):

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from scim_bridge import cli
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.main import COMMANDS, main
+from scim_bridge.cli.named_commands import about_tenant
 from scim_bridge.cli.scheduling import look_at, reconcile_command
 from scim_bridge.cli.serve import tenant_urls
 from scim_bridge.delivery.scheduler import Scheduler
@@ -115,6 +117,31 @@ def test_where_only_names_are_set_a_command_wants_one(run: Run):
     assert "unknown tenant 'default': the settings have nord" in run("reconcile", **NORD).stderr
     for words in (("token", "list"), ("reconcile", "runs"), ("outbox", "status")):
         assert run(*words, "--tenant", "nord", **NORD).exit_code == 0
+
+
+@SQLITE
+def test_a_command_that_a_message_names_is_about_the_company_of_the_message(run: Run, database: Database, clock: Clock):
+    """Typed as it is shown, without --tenant, it would be about another company, or about none."""
+    nord = ("--tenant", "nord")
+    ditio = SandboxDitio(now=clock, client_id="client-nord", client_secret="secret-nord")
+    companies = Companies(database, clock, "nord", settings={"nord": {}})
+    run("outbox", "pause", *nord, **NORD)
+    companies.provisions("nord", a_user())
+    with running(ditio.app) as url:
+        environ = {**NORD, "SCIM_BRIDGE_DITIO__API_URL": f"{url}/core", "SCIM_BRIDGE_DITIO__IDENTITY_URL": url}
+        cures = [each["cure"] or "" for each in findings(run, **environ)]
+        waiting = run("outbox", "list", *nord, **environ).stdout
+        reconciled = run("reconcile", *nord, **environ).stdout
+        paired = run("adopt", "--apply", *nord, **environ).stdout
+
+    assert "`outbox resume --tenant nord`" in cures
+    assert "Cure: `outbox resume --tenant nord`" in waiting
+    assert re.search(r"scim-bridge reconcile --apply --plan \S+ --tenant nord\n", reconciled)
+    assert "shown by: scim-bridge reconcile --tenant nord\n" in paired
+    assert about_tenant("nord", "`scim-bridge token issue --name Entra`, see `doctor`") == (
+        "`scim-bridge token issue --name Entra --tenant nord`, see `doctor`"
+    )
+    assert about_tenant("default", "`outbox list`") == "`outbox list`"
 
 
 @SQLITE

@@ -15,6 +15,7 @@ from scim_bridge.cli.adopt.sheet import write_sheet
 from scim_bridge.cli.adopt.usage import WrongUsageFails
 from scim_bridge.cli.auditing import operator
 from scim_bridge.cli.context import Options
+from scim_bridge.cli.named_commands import of_tenant
 from scim_bridge.cli.output import Format, format_option, tenant_option
 from scim_bridge.cli.reconcile.progress import bars
 from scim_bridge.domain.pairing import Decision, Misfit
@@ -97,7 +98,11 @@ def adopt(
                 shown.close()  # The bars are gone before anything is printed.
                 if output is not None:
                     write_sheet(found.disputes(), output)
-                pieces = json_pieces(found) if format == "json" else text_pieces(found, apply=apply, output=output)
+                pieces = (
+                    json_pieces(found)
+                    if format == "json"
+                    else text_pieces(found, of_tenant(tenant), apply=apply, output=output)
+                )
                 for piece in pieces:
                     click.echo(piece, nl=False)
                 is_disputed = found.is_disputed

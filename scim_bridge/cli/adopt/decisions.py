@@ -1,9 +1,10 @@
-"""The file of decisions, as `adopt --output` or a spreadsheet writes it: commas or semicolons, in UTF-8."""
+"""The file of decisions, as `adopt --output` or a spreadsheet writes it, whatever its separator and encoding."""
 
 import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from scim_bridge.cli.encodings import encoding_of
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.pairing import Decision, Misfit
 from scim_bridge.errors import BridgeError
@@ -20,11 +21,23 @@ def decisions_in(file: Path) -> Iterator[Decision | Misfit]:
 
     :raises BridgeError: it can't be read, or is no such file.
     """
+    encoding = _encoding(file)
     try:
-        with file.open("rb") as text:
-            yield from _decisions(_Lines(text, file), file)
+        with file.open(encoding=encoding, newline="") as text:
+            yield from _decisions(_Lines(text), file)
+    except UnicodeError as exc:
+        raise BridgeError(
+            f'{file} can\'t be read as {encoding}: save it again as "CSV UTF-8"; nothing was linked'
+        ) from exc
     except OSError as exc:
         raise BridgeError(f"{file} can't be read: {exc.strerror}") from exc
+
+
+def _encoding(file: Path) -> str:
+    try:
+        return encoding_of(file).encoding
+    except BridgeError as error:
+        raise BridgeError(f"{error}; nothing was linked") from error
 
 
 def _decisions(lines: "_Lines", file: Path) -> Iterator[Decision | Misfit]:
@@ -43,11 +56,10 @@ def _decisions(lines: "_Lines", file: Path) -> Iterator[Decision | Misfit]:
 
 
 class _Lines:
-    """The lines of a file, counted, as text."""
+    """The lines of a file, counted."""
 
-    def __init__(self, text: Iterator[bytes], file: Path) -> None:
+    def __init__(self, text: Iterator[str]) -> None:
         self._text = text
-        self._file = file
         self.read = 0
         self.delimiter = ","
 
@@ -57,12 +69,7 @@ class _Lines:
     def __next__(self) -> str:
         line = next(self._text)
         self.read += 1
-        try:
-            return line.decode("utf-8-sig" if self.read == 1 else "utf-8")
-        except UnicodeDecodeError as exc:
-            raise BridgeError(
-                f"{self._file}, line {self.read}: this is not UTF-8. Save the file as `CSV UTF-8`; nothing was linked"
-            ) from exc
+        return line
 
 
 def _header(lines: _Lines, file: Path) -> Mapping[str, int]:

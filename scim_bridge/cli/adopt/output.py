@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from scim_bridge.cli.output import for_tenant, shown
+from scim_bridge.cli.output import shown
 from scim_bridge.cli.paragraphs import paragraph
 from scim_bridge.delivery.adopting import Found
 from scim_bridge.domain.pairing import By, Pair
@@ -30,8 +30,11 @@ def json_pieces(found: Found) -> Iterator[str]:
     yield f'],\n"linked": {found.linked}}}\n'
 
 
-def text_pieces(found: Found, *, apply: bool, output: Path | None) -> Iterator[str]:
-    """The same for people, and what to do next."""
+def text_pieces(found: Found, company: str, *, apply: bool, output: Path | None) -> Iterator[str]:
+    """The same for people, and what to do next.
+
+    :param company: What the commands that are named are followed by, to be about this company.
+    """
     exact = disputed = 0
     for pair in found.pairs():
         exact += 1
@@ -43,23 +46,24 @@ def text_pieces(found: Found, *, apply: bool, output: Path | None) -> Iterator[s
             text = f"employee {shown(pair.employee_number)}: {pair.proposal.why}"
             yield "\n".join(paragraph(text, first="      ", indent="        ")) + "\n"
     yield f"{exact} {'pair' if exact == 1 else 'pairs'}, {disputed} disputed; {found.linked} linked.\n"
-    for sentence in _next_steps(found, exact, disputed, apply, output):
+    for sentence in _next_steps(found, company, exact, disputed, apply, output):
         yield f"{sentence}\n"
 
 
-def _next_steps(found: Found, exact: int, disputed: int, apply: bool, output: Path | None) -> Iterator[str]:
-    same = for_tenant(found.tenant.name)
+def _next_steps(
+    found: Found, company: str, exact: int, disputed: int, apply: bool, output: Path | None
+) -> Iterator[str]:
     if found.shown == 0:
         yield "Ditio shows no employee at all. If there ought to be some, see `scim-bridge doctor`."
     if exact and not apply:
-        yield f"To link these pairs: scim-bridge adopt --apply{same}"
+        yield f"To link these pairs: scim-bridge adopt --apply{company}"
     if disputed:
         file = "FILE.csv" if output is None else str(output)
         if output is None:
-            yield f"To see both sides of what is disputed: scim-bridge adopt --output FILE.csv{same}"
-        yield f"Write link or skip in its column decision, then: scim-bridge adopt --apply --decisions {file}{same}"
+            yield f"To see both sides of what is disputed: scim-bridge adopt --output FILE.csv{company}"
+        yield f"Write link or skip in its column decision, then: scim-bridge adopt --apply --decisions {file}{company}"
     elif apply:
-        yield f"What differs is shown by: scim-bridge reconcile{same}"
+        yield f"What differs is shown by: scim-bridge reconcile{company}"
 
 
 def _by_user(found: Found) -> Iterator[tuple[str, list[Pair]]]:

@@ -14,7 +14,7 @@ from scim_bridge.cli.certificates.files import opened
 from scim_bridge.cli.certificates.report import print_report
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.csv_lines import csv_cell, csv_line
-from scim_bridge.cli.output import Format, format_option, print_rows, tenant_option
+from scim_bridge.cli.output import Day, Format, format_option, print_rows, tenant_option
 from scim_bridge.cli.reconcile.progress import bars
 from scim_bridge.delivery.certificate_import import CertificateImport
 from scim_bridge.domain.certificate import CertificateType, type_of
@@ -97,7 +97,7 @@ def import_command(ctx: click.Context, file: Path, apply: bool, tenant: str, for
 @click.option(
     "--on",
     metavar="DATE",
-    type=click.DateTime(["%Y-%m-%d"]),
+    type=Day(),
     help="Who may not work on this day; needs --required.  [default: today]",
 )
 @click.option("--required", metavar="TYPE", multiple=True, help="A certificate that everybody has to have that day.")

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scim_bridge.cli.certificates.encodings import encoding_of
+from scim_bridge.cli.encodings import encoding_of
 from scim_bridge.delivery.certificate_import import FileLine
 from scim_bridge.errors import BridgeError
 from scim_bridge.mapping.certificates import Part

@@ -35,14 +35,13 @@ def print_report(report: Report, read: CertificateFile, *, is_applied: bool, for
     told = ", ".join(f"{name} {count}" for name, count in counts.items() if name not in ("unclaimed", "due"))
     print_paragraph(f"{told} ({read.encoding}, separated by {_SEPARATORS[read.separator]})")
     if report.unclaimed:
-        print_paragraph(
-            f"{report.unclaimed} are of employee numbers that no SCIM user has: CERTIFICATES__UNCLAIMED says "
-            "whether they wait"
-        )
+        some = "1 is of an employee number" if report.unclaimed == 1 else f"{report.unclaimed} are of employee numbers"
+        print_paragraph(f"{some} that no SCIM user has: CERTIFICATES__UNCLAIMED says whether that waits")
     if not is_applied:
         print_paragraph("nothing was changed: this was a trial, --apply takes the lines in")
     elif report.due:
-        print_paragraph(f"{len(report.due)} people are due: `serve` or `worker` delivers them")
+        who = "1 person is" if len(report.due) == 1 else f"{len(report.due)} people are"
+        print_paragraph(f"{who} due: `serve` or `worker` delivers")
 
 
 _SEPARATORS = {";": "semicolons", ",": "commas", "\t": "tabs"}

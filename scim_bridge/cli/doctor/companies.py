@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import combinations
 
 from scim_bridge.cli.doctor.findings import Examination, Finding, hint, parted
+from scim_bridge.cli.named_commands import about_tenant
 from scim_bridge.settings import DEFAULT_TENANT, Settings
 from scim_bridge.settings.distinct import shared_logins
 from scim_bridge.settings.names import both
@@ -14,7 +15,8 @@ def told_of(tenant: str, settings: Settings, findings: Iterator[Finding]) -> Ite
     """The findings about one company; where there are several, with its name."""
     several = list(settings.tenants) != [DEFAULT_TENANT]
     for each in findings:
-        yield replace(each, detail=f"{tenant}: {each.detail}") if several else each
+        cure = None if each.cure is None else about_tenant(tenant, each.cure)
+        yield replace(each, detail=f"{tenant}: {each.detail}", cure=cure) if several else each
 
 
 def of_each(

@@ -11,6 +11,7 @@ from sqlalchemy import Row
 
 from scim_bridge.bootstrap import build_rules
 from scim_bridge.cli.context import Options
+from scim_bridge.cli.named_commands import about_tenant
 from scim_bridge.cli.output import Format, format_option, print_json, print_rows, tenant_option
 from scim_bridge.cli.paragraphs import instant, print_paragraph
 from scim_bridge.domain.breaker import Breaker
@@ -86,10 +87,10 @@ def list_command(options: Options, tenant: str, format: Format) -> None:
     elif not rows:
         click.echo("nobody waits")
     else:
-        _tell(rows)
+        _tell(rows, tenant)
 
 
-def _tell(rows: Sequence[dict[str, Any]]) -> None:
+def _tell(rows: Sequence[dict[str, Any]], tenant: str) -> None:
     """Each in lines that fit into a mail: who, since when, what it means and what to do."""
     for number, row in enumerate(rows):
         if number:
@@ -101,11 +102,11 @@ def _tell(rows: Sequence[dict[str, Any]]) -> None:
         tries = f", {row['attempts']} failed {'try' if row['attempts'] == 1 else 'tries'}" if row["attempts"] else ""
         print_paragraph(f"{row['state']}{reason}, since {instant(row['since'])}{tries}", first="  ", indent="  ")
         if row["detail"]:
-            print_paragraph(str(row["detail"]), first="  Detail: ", indent="    ")
+            print_paragraph(about_tenant(tenant, str(row["detail"])), first="  Detail: ", indent="    ")
         explanation = explained(State(row["state"]), Reason(row["reason"]) if row["reason"] else None)
         if explanation is not None:
             print_paragraph(explanation.meaning, first="  Meaning: ", indent="    ")
-            print_paragraph(explanation.cure, first="  Cure: ", indent="    ")
+            print_paragraph(about_tenant(tenant, explanation.cure), first="  Cure: ", indent="    ")
 
 
 def _detail(found: Row[Any], breaker: Breaker, now: datetime) -> str | None:

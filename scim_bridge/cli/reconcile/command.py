@@ -10,7 +10,8 @@ from scim_bridge import logs
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.auditing import operator
 from scim_bridge.cli.context import Options
-from scim_bridge.cli.output import Format, for_tenant, format_option, known_tenant, print_rows, tenant_option
+from scim_bridge.cli.named_commands import of_tenant
+from scim_bridge.cli.output import Format, format_option, known_tenant, print_rows, tenant_option
 from scim_bridge.cli.reconcile.output import Printed, ReportFormat, is_coloured
 from scim_bridge.cli.reconcile.progress import bars
 from scim_bridge.delivery.reconcile import STOPPED
@@ -93,7 +94,8 @@ def reconcile(
 
     Without --apply nothing is sent. Employees whom no SCIM user claims, and fields that are Ditio's, are never
     touched. Exit codes: 0 in sync or repaired, 2 something differs or was skipped, 3 stopped by a guard,
-    1 error or wrong usage.
+    1 error or wrong usage. Differences that are only listed leave it at 0, but for a leaver who is still active and a
+    delivery that is stuck.
 
     \b
     Examples:
@@ -136,7 +138,10 @@ def runs(options: Options, tenant: str, format: Format) -> None:
     """
     with options.database() as database, database.read() as connection:
         found = Runs(connection, tenant).list()
-    print_rows([_run(each) for each in found], RUN_COLUMNS, format, empty="there was no run yet")
+    rows = [_run(each) for each in found]
+    if format == "table":
+        rows = [{**row, "by_kind": _counted(each)} for row, each in zip(rows, found, strict=True)]
+    print_rows(rows, RUN_COLUMNS, format, empty="there was no run yet")
 
 
 def _write(pieces: Iterable[str], output: Path | None) -> None:
@@ -155,7 +160,7 @@ def _tell_stopped(report: Report, tenant: str) -> None:
     plan = report.run.id
     click.echo(
         f"Stopped, and nothing was sent: {report.stopped}. If this is right, read plan {plan} "
-        f"and run: scim-bridge reconcile --apply --plan {plan} --force{for_tenant(tenant)}",
+        f"and run: scim-bridge reconcile --apply --plan {plan} --force{of_tenant(tenant)}",
         err=True,
     )
 
@@ -170,3 +175,7 @@ def _run(run: Run) -> dict[str, object]:
         "by_kind": dict(run.by_kind),
         "new": run.new,
     }
+
+
+def _counted(run: Run) -> str:
+    return ", ".join(f"{run.by_kind[kind]} {kind}" for kind in Kind if kind in run.by_kind)

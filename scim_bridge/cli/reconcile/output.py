@@ -10,7 +10,7 @@ from typing import Literal
 import click
 
 from scim_bridge.cli.csv_lines import csv_cell, csv_line
-from scim_bridge.cli.output import for_tenant
+from scim_bridge.cli.named_commands import about_tenant, of_tenant
 from scim_bridge.cli.paragraphs import paragraph
 from scim_bridge.cli.reconcile.html import html_pieces
 from scim_bridge.delivery.reconcile import Reconciliation
@@ -79,7 +79,9 @@ class Printed:
         run, report = self.report.run, self.report
         for line in lines(self._items(), report.outcomes):
             first = f"  {line.mark} " if line.mark else ""
-            text = "\n".join(paragraph(line.text, first=first, indent="    " if line.mark else "  "))
+            text = "\n".join(
+                paragraph(about_tenant(self.tenant, line.text), first=first, indent="    " if line.mark else "  ")
+            )
             yield (_styled(text, line) if coloured else text) + "\n"
         if run.by_kind:
             yield "\n"
@@ -94,7 +96,7 @@ class Printed:
             yield f"{report.applied} repaired, {skipped} skipped."
         elif report.stopped is None and any(item.may_be_repaired(reviewed=True) for item in self._items()):
             yield "Nothing was sent. To repair what this plan shows, missing employees included:"
-            yield f"  scim-bridge reconcile --apply --plan {plan}{for_tenant(self.tenant)}"
+            yield f"  scim-bridge reconcile --apply --plan {plan}{of_tenant(self.tenant)}"
 
 
 def _styled(text: str, line: Line) -> str:
