@@ -252,6 +252,8 @@ def test_the_demo_stays_up_until_it_is_told_to_end(tmp_path: Path):
         env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         text=True,
+        # Where the tests run in the background, Ctrl-C is ignored, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         assert process.stdout is not None
         lines = iter(process.stdout.readline, "")
