@@ -14,6 +14,7 @@ from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import Person
+from scim_bridge.mapping.certificate_words import ending
 from scim_bridge.mapping.certificates import Flaw
 from scim_bridge.mapping.slots import SlotReading, slots_of
 from scim_bridge.plan.certificates import outstanding
@@ -104,11 +105,7 @@ def beaten(lines: Iterable[Line]) -> list[Note]:
 def _told(winner: Entry) -> str:
     known = winner.certificate
     number = f"number {known.number}" if known.number else "one without a number"
-    return f"{winner.source} has {number}, issued {known.issued}, {_until(known)}"
-
-
-def _until(certificate: Certificate) -> str:
-    return f"valid until {certificate.valid_until}" if certificate.valid_until else "without an end"
+    return f"{winner.source} has {number}, issued {known.issued}, {ending(known)}"
 
 
 def held(readings: list[SlotReading]) -> list[Note]:

@@ -45,5 +45,9 @@ def belongs_to(entry: Entry) -> str:
 def described(certificate: Certificate) -> str:
     """The number and the days."""
     number = f"number {certificate.number}" if certificate.number else "without a number"
-    end = f"valid until {certificate.valid_until}" if certificate.valid_until else "without an end"
-    return f"{number}, issued {certificate.issued}, {end}"
+    return f"{number}, issued {certificate.issued}, {ending(certificate)}"
+
+
+def ending(certificate: Certificate) -> str:
+    """Until when it is valid."""
+    return f"valid until {certificate.valid_until}" if certificate.valid_until else "without an end"

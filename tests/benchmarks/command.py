@@ -36,7 +36,7 @@ def _users(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int
 
 HELP = f"""Measure the budgets of the design: ratios within one run, and what limits them.
 
-Without NAME all are measured, in about half an hour on two cores. Every candidate is served by the same gunicorn, one
+Without NAME all are measured. Every candidate is served by the same gunicorn, one
 process of {THREADS} threads; they take turns, and each figure is the median of its rounds. A goal that is missed is
 reported and is no error: the exit code is 0.
 
@@ -67,7 +67,7 @@ Examples:
     type=click.IntRange(10, LARGEST // 2),
     help="How many are delivered where Ditio is called.  [default: 1000]",
 )
-@click.option("--quick", is_flag=True, help="1,000 users and short rounds: to see that all works; a few minutes.")
+@click.option("--quick", is_flag=True, help="1,000 users and short rounds: to see that all works.")
 @click.option("--format", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option(
     "--folder",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -22,19 +22,13 @@ from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import people
 from tests.conftest import Clock
 from tests.delivery.test_certifying import says
+from tests.scenarios.test_any_life import LIKE_EACH_TIME as LIKE_ANY_LIFE
 from tests.scenarios.test_any_life import NUMBERS, PHONES
 from tests.world import World, a_user
 
 EXAMPLES = int(os.environ.get("ANY_LIFE_EXAMPLES", "12"))
 
-LIKE_EACH_TIME = settings(
-    max_examples=EXAMPLES,
-    derandomize="ANY_LIFE_EXAMPLES" not in os.environ,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    phases=[Phase.explicit, Phase.generate, Phase.shrink],
-)
+LIKE_EACH_TIME = settings(LIKE_ANY_LIFE, max_examples=EXAMPLES)
 TYPES = [type_of("Byggekort"), type_of("Kranførerbevis")]
 SLOTS = [{"type": TYPES[0], "packed": "byggekort"}, {"type": TYPES[1], "packed": "kran"}]
 SAID = st.tuples(st.integers(0, 1), st.integers(1, 5), st.integers(0, 2))
