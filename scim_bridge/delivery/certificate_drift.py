@@ -112,10 +112,16 @@ class CertificateDrift:
         return CertificateSearches(self.connection, self.tenant.name, self.tenant.certificates.missing_expiry)
 
 
-def keep_slots_of(database: Database, tenant: Tenant, batch: Sequence[Candidate], new_id: Callable[[], str]) -> None:
-    """Enter slots that were configured otherwise when their users were last looked at."""
+def keep_slots_of(
+    database: Database, tenant: Tenant, batch: Sequence[Candidate], new_id: Callable[[], str]
+) -> frozenset[PersonId]:
+    """Enter slots that were configured otherwise when their users were last looked at.
+
+    Whose slots can't be read today is returned: another day they may be.
+    """
     if not tenant.slots:
-        return
+        return frozenset()
+    unreadable: set[PersonId] = set()
     with database.read() as connection:
         terms = tenant.certificate_terms(tenant.today(database.now(connection)))
         known = Ledger(connection, tenant.name).slots_of_many([each.record.person.id for each in batch])
@@ -125,11 +131,14 @@ def keep_slots_of(database: Database, tenant: Tenant, batch: Sequence[Candidate]
             continue
         said = {each.type: each.said for each in slots_of(candidate.document, tenant.slots, terms)}
         has = {entry.certificate.type: entry.certificate for entry in known.get(person.id, [])}
+        if any(isinstance(each, Flaw) for each in said.values()):
+            unreadable.add(person.id)
         if any(not isinstance(each, Flaw) and has.get(kind) != each for kind, each in said.items()):
             with database.write() as connection:
                 now = database.now(connection)
                 if (record := People(connection, tenant.name).get(person.id, lock=True)) is not None:
                     SlotKeeping(connection, tenant, now, new_id).keep_stored(record.person, None)
+    return frozenset(unreadable)
 
 
 def _cause(owed: Shipment | Unsendable) -> Cause:

@@ -1,11 +1,12 @@
 """Everybody is compared with what Ditio showed, and what differs becomes the rows of a plan (rules Q1, Q2)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection
 
+from scim_bridge.delivery.basis import basis_of
 from scim_bridge.delivery.certificate_drift import CertificateDrift, keep_slots_of
 from scim_bridge.delivery.drift_facts import (
     Agreement,
@@ -16,24 +17,27 @@ from scim_bridge.delivery.drift_facts import (
     wish_of_candidate,
 )
 from scim_bridge.delivery.tenant import Tenant
-from scim_bridge.domain.drift import Cause, Drift, Kind
-from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Wish
+from scim_bridge.delivery.unlinked_planning import UnlinkedPlanning
+from scim_bridge.domain.drift import Drift, Kind
+from scim_bridge.domain.employee import FoundEmployee, Wish
 from scim_bridge.domain.employment import running_employment
 from scim_bridge.domain.person import PersonId
-from scim_bridge.plan.absence import absent, duplicate, stuck
+from scim_bridge.plan.absence import absent, stuck
 from scim_bridge.plan.drift import drift_of
 from scim_bridge.plan.fingerprint import is_as_wanted
 from scim_bridge.plan.lag import believed
 from scim_bridge.storage.candidates import Candidate, candidates
+from scim_bridge.storage.certificate_searches import CertificateSearches
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.people import People
 from scim_bridge.storage.plan_items import PlanItems
 from scim_bridge.storage.snapshot import Snapshot
+from scim_bridge.storage.unmoved import Found, Glance, Unmoved
+
+PAGE = 5000
+"""People whom the database tells apart at a time: those who have moved, and those who have not."""
 
 BATCH = 500
-"""People who are in memory at a time."""
-
-UNMANAGED = "no SCIM user claims this employee: left alone"
+"""People whose documents are in memory at a time."""
 
 
 @dataclass(slots=True)
@@ -68,33 +72,52 @@ class DriftPlanning:
     """The certificates of the people in hand that Ditio has not acknowledged as they are."""
 
     def plan_people(self, person_id: PersonId | None, progress: Callable[[int], None]) -> None:
-        """Plan everybody, or one person."""
+        """Plan everybody, or one person, who is looked at closely whether or not he has moved."""
+        basis = basis_of(self.tenant)
+        if person_id is not None:
+            self._plan(self._candidates([person_id]), basis)
+            return
         after = ""
-        while batch := self._next(after, person_id):
-            after = batch[-1].record.person.id
-            self._plan(batch)
+        while page := self._next(after, basis):
+            after = page[-1].person_id
+            self._count([each.is_at_work for each in page if each.is_at_work is not None])
+            moved = [each.person_id for each in page if each.is_at_work is None]
             progress(self.figures.people)
+            for first in range(0, len(moved), BATCH):
+                self._plan(self._candidates(moved[first : first + BATCH]), basis)
+                progress(self.figures.people)
 
     def plan_others(self) -> None:
         """Plan employees whom no person is linked to: doubles of linked ones, and everybody else."""
-        for batch in self._doubles():
-            self._store(batch)
-        for batch in self._unmanaged():
-            self._store(batch)
-        for batch in self._unclaimed():
+        for batch in UnlinkedPlanning(self.database, self.tenant, self.run_id, self.read_at, self._told).rows():
             self._store(batch)
 
-    def _next(self, after: str, person_id: PersonId | None) -> list[Candidate]:
-        with self.database.read() as connection:
-            return candidates(connection, self.tenant.name, self.run_id, after=after, limit=BATCH, only=person_id)
-
-    def _plan(self, batch: Sequence[Candidate]) -> None:
+    def _next(self, after: str, basis: str) -> list[Glance]:
         today = self.tenant.today(self.read_at)
-        keep_slots_of(self.database, self.tenant, batch, self.new_id)
+        with self.database.read() as connection:
+            searches = CertificateSearches(connection, self.tenant.name, self.tenant.certificates.missing_expiry)
+            unmoved = Unmoved(connection, self.tenant.name, basis)
+            return unmoved.glances(self.run_id, today, searches, after=after, limit=PAGE)
+
+    def _count(self, unmoved: Sequence[bool]) -> None:
+        """Count those who are as they were. :param unmoved: Of each, whether he is at work."""
+        self.figures.people += len(unmoved)
+        self.figures.linked += len(unmoved)
+        self.figures.in_sync += len(unmoved)
+        self.figures.at_work += sum(unmoved)
+
+    def _candidates(self, person_ids: Sequence[PersonId]) -> list[Candidate]:
+        with self.database.read() as connection:
+            return candidates(connection, self.tenant.name, self.run_id, person_ids)
+
+    def _plan(self, batch: Sequence[Candidate], basis: str) -> None:
+        today = self.tenant.today(self.read_at)
+        unreadable = keep_slots_of(self.database, self.tenant, batch, self.new_id)
         with self.database.read() as connection:
             self._certificates = CertificateDrift(connection, self.tenant, today).of_people(batch)
         items: list[Drift] = []
         closer: list[tuple[Candidate, Wish]] = []
+        found: list[Found] = []
         for candidate in batch:
             person = candidate.record.person
             self.figures.linked += person.employee_number is not None
@@ -102,8 +125,11 @@ class DriftPlanning:
                 self.figures.people += 1
             wish = wish_of_candidate(candidate, self.tenant, today)
             if person.id not in self._certificates and self._is_in_sync(candidate, wish, today):
+                is_at_work = person.days.wants_employment(today)
                 self.figures.in_sync += 1
-                self.figures.at_work += person.days.wants_employment(today)
+                self.figures.at_work += is_at_work
+                if person.id not in unreadable:
+                    found.append(_found(candidate, is_at_work))
             else:
                 closer.append((candidate, wish))
         if closer:
@@ -111,6 +137,9 @@ class DriftPlanning:
                 items = self._look_closer(connection, closer, today)
         self._store(items)
         self._acknowledge()
+        if found:
+            with self.database.write() as connection:
+                Unmoved(connection, self.tenant.name, basis).note(found)
 
     def _is_in_sync(self, candidate: Candidate, wish: Wish, today: date) -> bool:
         """The short cut: nothing but the fingerprints is looked at."""
@@ -177,51 +206,6 @@ class DriftPlanning:
         self._told |= {str(row.found) for row in rows if row.kind in (Kind.renumbered, Kind.duplicate_identity)}
         return rows
 
-    def _doubles(self) -> Iterator[list[Drift]]:
-        for shared in (Field.phone, Field.email, Field.employee_number):
-            after = ""
-            while True:
-                with self.database.read() as connection:
-                    snapshot = Snapshot(connection, self.tenant.name, self.run_id)
-                    keys = snapshot.shared(shared, after, BATCH)
-                    pairs = snapshot.doubles(shared, keys) if keys else []
-                    rows = [row for pair in pairs if (row := self._double(connection, shared, *pair)) is not None]
-                if not keys:
-                    break
-                after = keys[-1]
-                yield rows
-
-    def _double(self, connection: Connection, field: Field, number: str, other: str) -> Drift | None:
-        """An unlinked employee who looks like a linked one; told once."""
-        record = People(connection, self.tenant.name).linked_to(EmployeeNumber(number))
-        if record is None or other in self._told:
-            return None
-        (candidate,) = candidates(connection, self.tenant.name, self.run_id, after="", limit=1, only=record.person.id)
-        self._told.add(other)
-        facts = facts_of(connection, self.tenant, candidate, Wish({}), self.tenant.today(self.read_at))
-        return duplicate(record.person, facts, number, field.value, other)
-
-    def _unmanaged(self) -> Iterator[list[Drift]]:
-        after = ""
-        while True:
-            with self.database.read() as connection:
-                snapshot = Snapshot(connection, self.tenant.name, self.run_id)
-                numbers = snapshot.unmanaged(self.run_id, after, BATCH)
-            if not numbers:
-                return
-            after = numbers[-1]
-            yield [
-                Drift(Kind.unmanaged, Cause.created_outside, number, listed=UNMANAGED)
-                for number in numbers
-                if number not in self._told
-            ]
-
-    def _unclaimed(self) -> Iterator[list[Drift]]:
-        with self.database.read() as connection:
-            yield from map(
-                list, CertificateDrift(connection, self.tenant, self.tenant.today(self.read_at)).unclaimed(BATCH)
-            )
-
     def _acknowledge(self) -> None:
         if self._agreements:
             with self.database.write() as connection:
@@ -235,6 +219,22 @@ class DriftPlanning:
             with self.database.write() as connection:
                 PlanItems(connection, self.tenant.name, self.run_id).add(kept, self.figures.items)
             self.figures.items += len(kept)
+
+
+def _found(candidate: Candidate, is_at_work: bool) -> Found:
+    record = candidate.record
+    number = record.person.employee_number
+    if number is None or candidate.shown is None or candidate.digest is None:
+        raise AssertionError("nobody is in sync whom Ditio does not show")
+    return Found(
+        person_id=record.person.id,
+        employee_number=number,
+        revision=record.revision,
+        state_since=record.state_since,
+        shown=candidate.shown,
+        digest=candidate.digest,
+        is_at_work=is_at_work,
+    )
 
 
 def _is_at_work(found: FoundEmployee, today: date) -> bool:

@@ -1,6 +1,7 @@
 """Everybody whom the bridge knows, beside what Ditio showed of him: the rows that `reconcile` goes through."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,14 +29,8 @@ class Candidate:
     digest: str | None
 
 
-def candidates(
-    connection: Connection, tenant: str, run_id: str, *, after: str, limit: int, only: PersonId | None = None
-) -> list[Candidate]:
-    """The next people, in the order of their ids.
-
-    :param after: The id of the last one that was told.
-    :param only: This one alone.
-    """
+def candidates(connection: Connection, tenant: str, run_id: str, person_ids: Sequence[PersonId]) -> list[Candidate]:
+    """These people, in the order of their ids."""
     query = (
         select(people, resources.c.document, resources.c.last_modified_at, snapshot.c.shown, snapshot.c.digest)
         .join(resources, and_(resources.c.tenant == people.c.tenant, resources.c.id == people.c.user_id), isouter=True)
@@ -48,11 +43,10 @@ def candidates(
             ),
             isouter=True,
         )
-        .where(people.c.tenant == tenant, people.c.id > after)
+        .where(people.c.tenant == tenant, people.c.id.in_(person_ids))
         .order_by(people.c.id)
-        .limit(limit)
     )
-    rows = connection.execute(query if only is None else query.where(people.c.id == only)).all()
+    rows = connection.execute(query).all()
     known = Acknowledgements(connection, tenant).of_many(PersonId(row.id) for row in rows)
     return [
         Candidate(

@@ -50,6 +50,20 @@ class CertificateSearches:
         )
         return self._keys(query)
 
+    def may_owe(self) -> ColumnElement[bool]:
+        """Whether a linked person, a row of `people` in the query at hand, has such a line."""
+        line = (
+            select(literal(1))
+            .select_from(ledger.join(entries, _WINNER, isouter=True))
+            .where(
+                ledger.c.tenant == self._tenant,
+                ledger.c.holder_kind == HolderKind.person,
+                ledger.c.holder == people.c.id,
+                self._may_be_outstanding(people.c.employee_number),
+            )
+        )
+        return line.correlate(people).exists()
+
     def unclaimed(self, after: tuple[str, str], limit: int, *, untried: bool = False) -> list[Key]:
         """The next such lines of numbers that no person is linked to.
 

@@ -86,6 +86,23 @@ snapshot = Table(
 for _column in ("number_key", "phone_key", "email_key"):
     Index(f"ix_snapshot_{_column}", snapshot.c.tenant, snapshot.c.run_id, snapshot.c[_column])
 
+# Who was found exactly as wanted by the last comparison, and by what one sees that nothing has moved since.
+in_sync = Table(
+    "in_sync",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("person_id", exact_text(), primary_key=True),
+    # The person as he was: whatever Entra says, and whatever is delivered, changes one of these.
+    Column("employee_number", exact_text(), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("state_since", UtcDateTime, nullable=False),
+    # The employee as he was shown; and the settings and the version that he was compared under.
+    Column("shown", exact_text(), nullable=False),
+    Column("digest", exact_text(), nullable=False),
+    Column("basis", exact_text(), nullable=False),
+    Column("is_at_work", Boolean, nullable=False),
+)
+
 schedules = Table(
     "schedules",
     metadata,

@@ -23,6 +23,7 @@ from scim_bridge.storage.certificate_tables import certificate_entries as certif
 from scim_bridge.storage.certificate_tables import certificate_ledger as certificate_ledger
 from scim_bridge.storage.guard_table import guarded as guarded
 from scim_bridge.storage.metadata import metadata as metadata
+from scim_bridge.storage.reconcile_tables import in_sync as in_sync
 from scim_bridge.storage.reconcile_tables import plan_items as plan_items
 from scim_bridge.storage.reconcile_tables import plan_outcomes as plan_outcomes
 from scim_bridge.storage.reconcile_tables import reconcile_runs as reconcile_runs

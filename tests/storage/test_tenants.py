@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -53,8 +53,9 @@ from scim_bridge.storage.runs import Runs
 from scim_bridge.storage.schedules import Schedules
 from scim_bridge.storage.secrets import Secrets
 from scim_bridge.storage.snapshot import Seen, Snapshot
-from scim_bridge.storage.tables import certificate_entries, metadata, people
+from scim_bridge.storage.tables import certificate_entries, certificate_ledger, in_sync, metadata, people
 from scim_bridge.storage.tokens import Tokens
+from scim_bridge.storage.unmoved import Found, Unmoved
 from tests.conftest import Clock
 
 OURS, THEIRS = "ours", "theirs"
@@ -79,6 +80,8 @@ def companies(database: Database, clock: Clock) -> Database:
 
 
 DRIFT = Drift(Kind.field, Cause.edited_in_ditio, NUMBER, NAME, "phone", PHONE, "+4799999999", PHONE, person_id=KARI)
+
+HERS_IN_SYNC = Found(KARI, NUMBER, 2, datetime(2026, 3, 2, tzinfo=UTC), "phone", "digest", True)
 
 PAIR = Pair(KARI, NAME, 1, Proposal(NUMBER, By.number))
 
@@ -128,6 +131,7 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
         items.settle([(0, None)], now)
         found = FoundEmployee(NUMBER, {Field.phone: PHONE})
         Snapshot(connection, tenant, "run").add([Seen(found, None, "phone", "digest")])
+        Unmoved(connection, tenant, "basis").note([HERS_IN_SYNC])
         pairs = Pairs(connection, tenant, "run")
         pairs.begin(now=now)
         pairs.add([PAIR])
@@ -203,6 +207,7 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "the end of adopting": lambda c, now: Pairs(c, OURS, "run").end(),
     "abandoned adoptions": lambda c, now: forget_abandoned(c, OURS, now + HOUR),
     "a new adoption": lambda c, now: Pairs(c, OURS, "another").begin(now=now),
+    "in sync": lambda c, now: Unmoved(c, OURS, "other").note([replace(HERS_IN_SYNC, revision=9)]),
     "stay_alive": lambda c, now: Schedules(c, OURS, now).stay_alive("reconcile", "us", 900),
     "done": lambda c, now: Schedules(c, OURS, now).done("reconcile", "us"),
     "suspect": lambda c, now: Breakers(c, OURS, now).suspect((PER,)),
@@ -419,6 +424,28 @@ def test_a_plan_is_ones_own(companies: Database):
         assert Snapshot(connection, "another", "run").linked_among([NUMBER]) == frozenset()
         assert [run.id for run in Runs(connection, THEIRS).list()] == ["run"]
         assert [item.employee_number for item in PlanItems(connection, OURS, "run").all()] == [NUMBER]
+
+
+HERS_AT_REST = {"revision": 2, "state": "delivered", "due_since": None, "state_since": HERS_IN_SYNC.state_since}
+
+
+def test_nobody_is_in_sync_by_what_another_company_has(companies: Database, clock: Clock):
+    """Q1, and design section 10: neither another company's roster nor its last comparison says anything of ours."""
+    with companies.write() as c:
+        c.execute(people.update().where(people.c.id == KARI).values(**HERS_AT_REST, wakes_on=None))
+        c.execute(certificate_ledger.update().values(acknowledged_under=NUMBER))
+
+        def at_work(tenant: str) -> bool | None:
+            searches = CertificateSearches(c, tenant, TODAY)
+            (hers, *_) = Unmoved(c, tenant, "basis").glances("run", TODAY, searches, after="", limit=1)
+            return hers.is_at_work
+
+        assert (at_work(OURS), at_work(THEIRS)) == (True, True)
+        Snapshot(c, OURS, "run").drop()
+        assert (at_work(OURS), at_work(THEIRS)) == (None, True)
+        Snapshot(c, OURS, "run").add([Seen(FoundEmployee(NUMBER, {}), None, "phone", "digest")])
+        c.execute(in_sync.delete().where(in_sync.c.tenant == OURS))
+        assert (at_work(OURS), at_work(THEIRS)) == (None, True)
 
 
 def test_a_pair_is_ones_own(companies: Database):

@@ -1,0 +1,210 @@
+"""Whoever has not moved since the last comparison is in sync without a look: only if that is certain (rule Q1)."""
+
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scim_bridge.delivery.basis import basis_of
+from scim_bridge.delivery.roster_loading import RosterLoading
+from scim_bridge.sandbox.entra import EntraUser
+from scim_bridge.sandbox.style import Style, documented_styles
+from scim_bridge.storage.certificate_searches import CertificateSearches
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.snapshot import Snapshot
+from scim_bridge.storage.tables import in_sync
+from scim_bridge.storage.unmoved import Unmoved
+from tests.conftest import Clock
+from tests.scenarios.test_any_life import LIKE_EACH_TIME
+from tests.scenarios.test_reconciling import hires, reconcile
+from tests.world import World
+
+CRANE = {
+    "employeeNumber": "1001",
+    "certificateType": "Kranførerbevis",
+    "issuedDateTime": "2026-01-15T00:00:00Z",
+    "validUntilDateTime": "2031-01-15T00:00:00Z",
+}
+SLOT = {"type": "Varme arbeider", "packed": "certificate1"}
+
+
+def looked_at(world: World) -> int:
+    """How many people the next comparison would look at, if Ditio shows what it showed: all but the unmoved."""
+    tenant, run_id = world.parts.tenants["default"], "a-look"
+    today = tenant.today(world.clock())
+    roster = world.parts.reconciliations["default"].roster()
+    RosterLoading(world.database, tenant, run_id, today).load(roster, lambda _: None)
+    with world.database.write() as connection:
+        unmoved = Unmoved(connection, "default", basis_of(tenant))
+        searches = CertificateSearches(connection, "default", tenant.certificates.missing_expiry)
+        glances = unmoved.glances(run_id, today, searches, after="", limit=100)
+        Snapshot(connection, "default", run_id).drop()
+    return sum(each.is_at_work is None for each in glances)
+
+
+@pytest.fixture
+def kari(world: World) -> EntraUser:
+    """One of three who were found in sync."""
+    staff = hires(world)
+    assert looked_at(world) == 3
+    assert reconcile(world).exit == 0
+    assert looked_at(world) == 0
+    return staff[0]
+
+
+def test_whoever_has_not_moved_is_counted_without_a_look(world: World, kari: EntraUser):
+    """Q1; design, section 9: the second run says the same of everybody, and looks at nobody's document."""
+    run = reconcile(world).report.run
+
+    assert (run.people, run.in_sync, run.at_work, run.linked) == (3, 3, 3, 3)
+
+
+MOVES: dict[str, Callable[[World, EntraUser], object]] = {
+    "edited in Ditio": lambda world, _: setattr(world.employee("1001"), "work_title", "Sjef"),
+    "locked out in Ditio": lambda world, _: setattr(world.employee("1001"), "disabled", True),
+    "gone from Ditio": lambda world, _: world.ditio.company.employees.pop("1001"),
+    "changed in Entra": lambda world, kari: world.changes(kari, job_title="Formann"),
+    "a leave date": lambda world, kari: (
+        world.changes(kari, leave_date=(world.clock().date() + timedelta(days=3)).isoformat()),
+        world.worker.run_until_idle(),
+        reconcile(world),
+        world.clock.passes(days=5),
+    ),
+    "a certificate": lambda world, _: world.scim("POST", "/Certificates", CRANE),
+    "a new link": lambda world, _: world.ditio.company.change_number("1001", "2001"),
+}
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_whoever_has_moved_is_looked_at(world: World, kari: EntraUser, move: str):
+    """Q1: whatever happens on either side, or with the days, brings that one person to a closer look."""
+    world.delivers_inline_with(lambda ticket: None)
+    MOVES[move](world, kari)
+
+    assert looked_at(world) == 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"mapping": {"fields": {"workTitle": {"from": ["displayName"]}}}},
+        {"mapping": {"fields": {"workTitle": {"owner": "ditio"}}}},
+        {"mapping": {"phone_region": "SE"}},
+        {"certificates": {"slots": [SLOT]}},
+        {"certificates": {"missing_expiry": "2040-01-01"}},
+        {"delivery": {"offboarding": ["disable"]}},
+    ],
+    ids=str,
+)
+def test_other_settings_have_everybody_looked_at(world: World, kari: EntraUser, settings: dict[str, Any]):
+    """Q1: a changed mapping is a cause of its own; what was found under another one proves nothing."""
+    world.restarts_with(**settings)
+
+    assert looked_at(world) == 3
+
+
+def test_whoever_has_a_slot_that_cannot_be_read_is_looked_at_each_time(world: World):
+    """K1: what can't be read today may be readable another day."""
+    world.restarts_with(certificates={"slots": [SLOT]})
+    kari, _, _ = hires(world)
+    world.scim(
+        "PATCH", f"/Users/{world.entra.scim_id(kari.object_id)}", _patch("certificate1", "7;long ago;2031-01-01;")
+    )
+    world.worker.run_until_idle()
+    world.clock.passes(hours=1)
+
+    reconcile(world)
+
+    assert looked_at(world) == 1
+
+
+def test_one_person_is_looked_at_whether_or_not_he_has_moved(world: World, kari: EntraUser):
+    """Q1: who asks about one person gets a fresh answer."""
+    world.employee("1001").work_title = "Sjef"
+
+    assert reconcile(world, person="1001").told == [("field", "1001", "workTitle", "edited-in-ditio")]
+
+
+HAPPENINGS = st.one_of(
+    st.tuples(st.just("title"), st.sampled_from(["Formann", "Maskinfører"])),
+    st.tuples(st.just("leaves"), st.just(False)),
+    st.tuples(st.just("returns"), st.just(True)),
+    st.tuples(st.just("leave date"), st.integers(-2, 6)),
+    st.tuples(st.just("edited"), st.sampled_from(["Sjef", "Maskinfører"])),
+    st.tuples(st.just("disabled"), st.booleans()),
+    st.tuples(st.just("days"), st.integers(1, 4)),
+    st.tuples(st.just("worker"), st.none()),
+    st.tuples(st.just("certificate"), st.sampled_from(["2031-01-15T00:00:00Z", "2032-01-15T00:00:00Z"])),
+    st.tuples(st.just("repaired"), st.none()),
+)
+
+
+@given(
+    happenings=st.lists(st.tuples(st.integers(0, 2), HAPPENINGS), max_size=8),
+    style=st.sampled_from(documented_styles()),
+)
+@LIKE_EACH_TIME
+def test_it_is_never_otherwise_than_a_look_at_everybody(
+    sqlite_template: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    happenings: list[tuple[int, tuple[str, Any]]],
+    style: Style,
+):
+    """Q1: after whatever happened, a plan by what has moved is the plan that a look at everybody makes."""
+    clock, folder = Clock(), tmp_path_factory.mktemp("unmoved")
+    shutil.copy(sqlite_template, folder / "life.db")
+    world = World(Database(f"sqlite:///{folder / 'life.db'}", clock=clock), clock, style=style)
+    staff = hires(world)
+    for index, (what, value) in happenings:
+        _happens(world, staff[index], what, value)
+        clock.passes(seconds=30)
+        quick = reconcile(world)
+        with world.database.write() as connection:
+            kept = [dict(row) for row in connection.execute(in_sync.select()).mappings()]
+            connection.execute(in_sync.delete())
+        thorough = reconcile(world)
+        with world.database.write() as connection:
+            connection.execute(in_sync.delete())
+            for row in kept:
+                connection.execute(in_sync.insert().values(**row))
+        assert quick.told == thorough.told
+        assert _figures(quick.report.run) == _figures(thorough.report.run)
+    world.database.close()
+
+
+def _figures(run: Any) -> tuple[int, ...]:
+    return run.people, run.in_sync, run.at_work, run.linked
+
+
+def _happens(world: World, user: EntraUser, what: str, value: Any) -> None:
+    number = user.employee_id or ""
+    match what:
+        case "title":
+            world.changes(user, job_title=value)
+        case "leaves" | "returns":
+            world.changes(user, account_enabled=value)
+        case "leave date":
+            world.changes(user, leave_date=(world.clock().date() + timedelta(days=value)).isoformat())
+        case "edited":
+            world.employee(number).work_title = value
+        case "disabled":
+            world.employee(number).disabled = value
+        case "days":
+            world.clock.passes(days=value)
+        case "worker":
+            world.worker.run_until_idle()
+        case "certificate":
+            world.scim("POST", "/Certificates", {**CRANE, "employeeNumber": number, "validUntilDateTime": value})
+        case "repaired":
+            reconcile(world, apply=True)
+
+
+def _patch(attribute: str, value: str) -> dict[str, object]:
+    urn = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
+    operation = {"op": "Add", "path": f"{urn}:{attribute}", "value": value}
+    return {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]}
