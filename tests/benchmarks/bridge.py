@@ -16,6 +16,7 @@ from tests.benchmarks import people
 
 TOKEN = "scimb_of-the-benchmarks-and-valid-nowhere-else"
 PATH = "/scim/v2/Users"
+CERTIFICATES_PATH = "/scim/v2/Certificates"
 CONTENT_TYPE = "application/scim+json"
 THREADS = 8
 
@@ -75,11 +76,17 @@ def authorization() -> Headers:
 
 def post_user(app: Flask, number: int) -> None:
     """POST a person, without a server between. :raises BridgeError: anything but 201."""
-    response = app.test_client().post(
-        PATH,
-        data=people.body(number),
-        content_type=CONTENT_TYPE,
-        headers=authorization(),
-    )
+    _post(app, PATH, people.body(number))
+
+
+def post_user_with_certificates(app: Flask, number: int) -> None:
+    """POST a person, then two certificates of his. :raises BridgeError: anything but 201."""
+    post_user(app, number)
+    for body in people.certificates(number):
+        _post(app, CERTIFICATES_PATH, body)
+
+
+def _post(app: Flask, path: str, body: bytes) -> None:
+    response = app.test_client().post(path, data=body, content_type=CONTENT_TYPE, headers=authorization())
     if response.status_code != HTTPStatus.CREATED:
         raise BridgeError(f"a POST is answered {response.status}: {response.text[:500]}")

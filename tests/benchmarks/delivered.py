@@ -17,6 +17,7 @@ from scim_bridge.sandbox.transport import WsgiTransport
 from scim_bridge.settings import Settings
 from scim_bridge.storage.database import Database
 from scim_bridge.web.app import create_app
+from tests.benchmarks.bridge import post_user_with_certificates
 from tests.benchmarks.people import digits
 from tests.benchmarks.preparing import PATTERN_NUMBER, Pattern, pattern_in
 
@@ -26,7 +27,10 @@ EDITED_TITLE = '"Formann"'
 
 
 def delivered_pattern_in(folder: Path) -> tuple[Pattern, str]:
-    """The rows of somebody who was hired while his request waited, and the employee as Ditio lists him, in JSON."""
+    """The rows of somebody who was hired while his request waited, two certificates included, and himself in JSON.
+
+    The JSON is the employee as Ditio lists him.
+    """
     ditio = SandboxDitio(now=lambda: datetime.now(UTC), random=random.Random(0))
 
     def session() -> requests.Session:
@@ -48,7 +52,7 @@ def delivered_pattern_in(folder: Path) -> tuple[Pattern, str]:
         )
         return create_app(build(settings, database=database, session_factory=session))
 
-    pattern = pattern_in(folder, app_for)
+    pattern = pattern_in(folder, app_for, post_user_with_certificates)
     employee = ditio.company.employees[digits(PATTERN_NUMBER)]
     shown = employee_document(employee, Style(), frozenset({"employment-history"}))
     return pattern, json.dumps(shown, ensure_ascii=False)

@@ -49,6 +49,16 @@ def body(number: int) -> bytes:
     return json.dumps(document(number), ensure_ascii=False).encode()
 
 
+def certificates(number: int) -> list[bytes]:
+    """The bodies of two POSTs to `/Certificates`: what a competence system says of a person."""
+    common = {"employeeNumber": digits(number), "issuedDateTime": "2026-01-15T00:00:00Z"}
+    said = [
+        {"certificateType": "Kranførerbevis", "validUntilDateTime": "2031-01-15T00:00:00Z"},
+        {"certificateType": "Varme arbeider", "validUntilDateTime": "2031-01-15T00:00:00Z"},
+    ]
+    return [json.dumps({**common, **each, "certificateNumber": f"G{digits(number)}"}).encode() for each in said]
+
+
 def match_query(number: int) -> str:
     """The query string with which Entra asks whether a person is there."""
     return "filter=" + quote(f'userName eq "{user_name(number)}"')

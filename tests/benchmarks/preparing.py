@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -55,17 +56,33 @@ class Pattern:
     ids: tuple[str, ...]
     """The random ids in them: each person has ids of his own."""
 
+    @cached_property
+    def _own(self) -> list[list[tuple[str, list[str]]]]:
+        """For each row, the columns that have something of the person's own, and what: a million rows are made."""
+        own = (digits(PATTERN_NUMBER), *self.ids)
+        return [
+            [(name, found) for name, value in row.items() if (found := [each for each in own if each in _flat(value)])]
+            for _, row in self.rows
+        ]
+
     def rows_of(self, number: int) -> Rows:
         """The rows of another person."""
-        exchanges = [(digits(PATTERN_NUMBER), digits(number))]
-        exchanges += [(found, _like(found, str(uuid4()))) for found in self.ids]
-        return [(table, _with(row, exchanges)) for table, row in self.rows]
+        new = {digits(PATTERN_NUMBER): digits(number), **{found: _like(found, str(uuid4())) for found in self.ids}}
+        return [
+            (table, row | {name: _exchanged(row[name], [(old, new[old]) for old in found]) for name, found in columns})
+            for (table, row), columns in zip(self.rows, self._own, strict=True)
+        ]
 
 
-def pattern_in(folder: Path, application: Callable[[Database], Flask] = app_for) -> Pattern:
+def pattern_in(
+    folder: Path,
+    application: Callable[[Database], Flask] = app_for,
+    post: Callable[[Flask, int], None] = post_user,
+) -> Pattern:
     """POST the pattern person and some others, and make sure that these are as if made from him.
 
     :param application: The bridge that they are POSTed to; by default one that only queues.
+    :param post: POSTs one person, and what belongs to him.
     :raises BridgeError: a row would differ from what a POST stores.
     """
     database = Database(f"sqlite:///{folder / 'pattern.db'}")
@@ -74,7 +91,7 @@ def pattern_in(folder: Path, application: Callable[[Database], Flask] = app_for)
         add_token(database)
         app = application(database)
         for number in (PATTERN_NUMBER, *COMPARED):
-            post_user(app, number)
+            post(app, number)
         pattern = _pattern(_rows_about(database, PATTERN_NUMBER))
         for number in COMPARED:
             _refuse_unlike(anonymous(pattern.rows_of(number)), anonymous(_rows_about(database, number)))
@@ -164,7 +181,7 @@ def _exchanged(value: Any, exchanges: Sequence[tuple[str, str]]) -> Any:
     return value
 
 
-def _flat(row: Row) -> str:
+def _flat(row: object) -> str:
     return json.dumps(row, default=_told, ensure_ascii=False, sort_keys=True)
 
 
