@@ -224,14 +224,13 @@ class DriftPlanning:
 def _found(candidate: Candidate, is_at_work: bool) -> Found:
     record = candidate.record
     number = record.person.employee_number
-    if number is None or candidate.shown is None or candidate.digest is None:
+    if number is None or candidate.digest is None:
         raise AssertionError("nobody is in sync whom Ditio does not show")
     return Found(
         person_id=record.person.id,
         employee_number=number,
         revision=record.revision,
         state_since=record.state_since,
-        shown=candidate.shown,
         digest=candidate.digest,
         is_at_work=is_at_work,
     )

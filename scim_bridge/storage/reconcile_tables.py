@@ -97,7 +97,6 @@ in_sync = Table(
     Column("revision", Integer, nullable=False),
     Column("state_since", UtcDateTime, nullable=False),
     # The employee as he was shown; and the settings and the version that he was compared under.
-    Column("shown", exact_text(), nullable=False),
     Column("digest", exact_text(), nullable=False),
     Column("basis", exact_text(), nullable=False),
     Column("is_at_work", Boolean, nullable=False),

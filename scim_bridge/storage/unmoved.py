@@ -29,7 +29,6 @@ class Found:
     employee_number: str
     revision: int
     state_since: datetime
-    shown: str
     digest: str
     is_at_work: bool
 
@@ -58,7 +57,6 @@ class Unmoved:
             snapshot.c.tenant == self._tenant,
             snapshot.c.run_id == run_id,
             snapshot.c.employee_number == in_sync.c.employee_number,
-            snapshot.c.shown == in_sync.c.shown,
             snapshot.c.digest == in_sync.c.digest,
         )
         is_unmoved = and_(
@@ -91,7 +89,6 @@ class Unmoved:
                 "employee_number": each.employee_number,
                 "revision": each.revision,
                 "state_since": each.state_since,
-                "shown": each.shown,
                 "digest": each.digest,
                 "basis": self._basis,
                 "is_at_work": each.is_at_work,

@@ -17,7 +17,7 @@ from scim_bridge.sandbox.style import Style, documented_styles
 from scim_bridge.storage.certificate_searches import CertificateSearches
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.snapshot import Snapshot
-from scim_bridge.storage.tables import in_sync
+from scim_bridge.storage.tables import certificate_ledger, in_sync, people
 from scim_bridge.storage.unmoved import Unmoved
 from tests.conftest import Clock
 from tests.scenarios.test_any_life import LIKE_EACH_TIME
@@ -85,6 +85,33 @@ def test_whoever_has_moved_is_looked_at(world: World, kari: EntraUser, move: str
     """Q1: whatever happens on either side, or with the days, brings that one person to a closer look."""
     world.delivers_inline_with(lambda ticket: None)
     MOVES[move](world, kari)
+
+    assert looked_at(world) == 1
+
+
+MARKS = {
+    "another number": people.update().values(employee_number="2001"),
+    "another revision": people.update().values(revision=people.c.revision + 1),
+    "another state": people.update().values(state_since=people.c.created_at),
+    "is due": people.update().values(due_since=people.c.created_at),
+    "a certificate that is to be sent again": certificate_ledger.update().values(is_stale=True),
+}
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_each_mark_alone_is_enough(world: World, kari: EntraUser, mark: str):
+    """Q1: nobody is skipped whose person, or whose certificates, differ in anything from what was compared."""
+    of_hers = people.c.employee_number == "1001"
+    if "certificate" in mark:
+        of_hers = certificate_ledger.c.acknowledged_under == "1001"
+        world.scim("POST", "/Certificates", CRANE)
+        world.worker.run_until_idle()
+        world.clock.passes(hours=1)
+        reconcile(world)
+    assert looked_at(world) == 0
+
+    with world.database.write() as connection:
+        connection.execute(MARKS[mark].where(of_hers))
 
     assert looked_at(world) == 1
 

@@ -81,7 +81,7 @@ def companies(database: Database, clock: Clock) -> Database:
 
 DRIFT = Drift(Kind.field, Cause.edited_in_ditio, NUMBER, NAME, "phone", PHONE, "+4799999999", PHONE, person_id=KARI)
 
-HERS_IN_SYNC = Found(KARI, NUMBER, 2, datetime(2026, 3, 2, tzinfo=UTC), "phone", "digest", True)
+HERS_IN_SYNC = Found(KARI, NUMBER, 2, datetime(2026, 3, 2, tzinfo=UTC), "digest", True)
 
 PAIR = Pair(KARI, NAME, 1, Proposal(NUMBER, By.number))
 

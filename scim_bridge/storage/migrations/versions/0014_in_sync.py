@@ -22,7 +22,6 @@ def upgrade() -> None:
         sa.Column("employee_number", _exact(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("state_since", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("shown", _exact(), nullable=False),
         sa.Column("digest", _exact(), nullable=False),
         sa.Column("basis", _exact(), nullable=False),
         sa.Column("is_at_work", sa.Boolean(), nullable=False),
