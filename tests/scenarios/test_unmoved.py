@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ def test_whoever_has_moved_is_looked_at(world: World, kari: EntraUser, move: str
 MARKS = {
     "another number": people.update().values(employee_number="2001"),
     "another revision": people.update().values(revision=people.c.revision + 1),
-    "another state": people.update().values(state_since=people.c.created_at),
+    "another state": people.update().values(state_since=datetime(2020, 1, 1, tzinfo=UTC)),
     "is due": people.update().values(due_since=people.c.created_at),
     "a certificate that is to be sent again": certificate_ledger.update().values(is_stale=True),
 }
