@@ -17,6 +17,7 @@ from scim_bridge.sandbox.faults import Fault
 from scim_bridge.sandbox.style import Style, documented_styles
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.hands_off import PutAside
+from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.pauses import Pauses
 from scim_bridge.storage.people import People
 from scim_bridge.storage.runs import Runs
@@ -441,6 +442,45 @@ def test_ditios_own_form_of_a_value_is_equal(database: Database, clock: Clock):
         clock.passes(hours=1)
 
     assert reconcile(world).told == []
+
+
+def test_rows_of_somebody_who_was_delivered_meanwhile_say_so(world: World, kari: EntraUser):
+    """Q3: an operator had him tried again; Entra has said nothing, and is not named."""
+    world.employee("1001").work_title = "Sjef"
+    plan = reconcile(world).report.run.id
+    makes_due(world, "1001")
+    world.clock.passes(hours=1)
+    found = reconcile(world, apply=True, plan_id=plan)
+    assert found.skipped == [
+        ("workTitle", "he was delivered since the plan was made: the next run tells what differs still")
+    ]
+
+    world.employee("1002").work_title = "Sjef"
+    plan = reconcile(world).report.run.id
+    world.ditio.faults.plan(Fault("status", status=422, method="PATCH", path="/employees/1002", times=1))
+    makes_due(world, "1002")
+    found = reconcile(world, apply=True, plan_id=plan)
+    assert found.skipped == [("workTitle", "he was tried since the plan was made: `outbox list` says what keeps it")]
+
+
+def makes_due(world: World, number: str) -> None:
+    with world.database.write() as connection:
+        record = People(connection, "default").find(number)
+        assert record is not None
+        Outbox(connection, "default", world.clock()).mark_due(record.person.id)
+    world.worker.run_until_idle()
+
+
+def test_rows_of_another_mapping_are_skipped(world: World, kari: EntraUser):
+    """Q3: it is the settings that want something else, and not Entra."""
+    world.employee("1001").work_title = "Sjef"
+    plan = reconcile(world).report.run.id
+    world.restarts_with(mapping={"fields": {"workTitle": {"from": ["displayName"], "owner": "entra"}}})
+
+    found = reconcile(world, apply=True, plan_id=plan)
+    assert found.skipped == [
+        ("workTitle", "something else is wanted now, by the settings or because a day has come: make a new plan")
+    ]
 
 
 def test_rows_where_entra_moved_are_skipped(world: World, kari: EntraUser):
