@@ -104,6 +104,15 @@ def summary(people: int, in_sync: int, by_kind: Mapping[str, int], new: int) -> 
     return f"{in_sync} of {people} {noun} in sync; {kinds}; {new} new since the last run."
 
 
+def repaired_earlier(count: int, *, is_all: bool) -> str:
+    """What is told in place of the rows of a plan that earlier runs have repaired."""
+    rows = f"{count} row" if count == 1 else f"{count} rows"
+    if is_all:
+        return f"All that this plan shows was repaired by earlier runs: {rows}."
+    verb = "was repaired by an earlier run, and is" if count == 1 else "were repaired by an earlier run, and are"
+    return f"{rows} of this plan {verb} left out."
+
+
 def shown(value: Value | None) -> str:
     """A value, bounded; nothing for None."""
     if value is None:

@@ -7,6 +7,7 @@ import pytest
 
 from scim_bridge.delivery import drift_planning
 from scim_bridge.delivery.reconcile_request import Report, Request
+from scim_bridge.domain.audit import Action
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import HandsOff
@@ -15,6 +16,7 @@ from scim_bridge.sandbox.employee import SandboxEmployment
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.sandbox.style import Style, documented_styles
+from scim_bridge.storage.audit import audited
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.outbox import Outbox
@@ -701,10 +703,17 @@ def test_while_it_is_paused_nothing_is_sent_and_nobody_is_marked(world: World, k
     assert found.told == [("field", "1001", "workTitle", "edited-in-ditio")]
     assert (found.exit, found.skipped) == (2, [("workTitle", "deliveries are paused: `outbox resume` first")])
     assert world.state(kari) == ("delivered", None)
+    assert plans_applied(world) == []  # Every night's run would leave a row of the trail, and nothing would be sent.
     with world.database.write() as connection:
         assert Pauses(connection, "default", world.clock()).resume() == 0
     assert reconcile(world, apply=True, plan_id=found.report.run.id).exit == 0
+    assert plans_applied(world) == [found.report.run.id]
     assert world.employee("1001").work_title == "Maskinfører"
+
+
+def plans_applied(world: World) -> list[str | None]:
+    trail = audited(world.database, "default")
+    return [row.deed.resource_id for row in trail if row.deed.action is Action.applied]
 
 
 def test_a_plan_that_was_not_made_to_its_end_is_none(world: World, monkeypatch: pytest.MonkeyPatch):
