@@ -24,7 +24,7 @@ CAUSES = {
     "never-delivered": "never delivered",
     "mapping-changed": "the mapping changed",
     "created-outside": "created outside",
-    "duplicate-identity": "twice in Ditio",
+    "duplicate-identity": "may be one person twice",
     "renumbered": "renumbered in Ditio",
 }
 
