@@ -334,6 +334,22 @@ def test_runs_lists_every_run_and_what_was_new(run: Run, world: World, ditio: di
     assert "  1 should-be-active, 1 field  " in run("reconcile", "runs").stdout, "people read words, not JSON"
 
 
+def test_runs_say_which_were_about_a_part(run: Run, world: World, ditio: dict[str, str]):
+    """Their figures are no figures of the company. The JSON has the keys of the design, and no others."""
+    world.employee("1042").work_title = "Sjef"
+    run("reconcile", "--only", "unmanaged", **ditio)
+    run("reconcile", "--person", "1042", **ditio)
+    plan = json.loads(run("reconcile", "--format", "json", **ditio).stdout)["plan"]
+    run("reconcile", "--apply", "--plan", plan, **ditio)
+
+    heading, *rows = run("reconcile", "runs").stdout.splitlines()
+    assert "About" in heading
+    assert [row.rstrip().endswith(about) for row, about in zip(rows, ABOUT, strict=True)] == [True] * 4
+
+
+ABOUT = ["a part", "a part", "everybody", "the plan"]
+
+
 def test_who_had_a_plan_repaired_is_in_the_audit_trail(run: Run, world: World, ditio: dict[str, str]):
     """Design, section 10: the plan, and who: an operator, or the schedule; a look is no deed."""
     world.employee("1042").work_title = "Sjef"
