@@ -17,6 +17,7 @@ from scim_bridge.delivery.takeover import continued, external_id_of, person_to_t
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.delivery.ticket import IncompleteRefused, Ticket
 from scim_bridge.delivery.undo import Undoable
+from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.documents import JsonObject, UserId
 from scim_bridge.domain.employee import Field, Wish
 from scim_bridge.domain.employment import Days, first_days, next_days
@@ -173,7 +174,7 @@ class Intake:
         if days.wants_employment(today) and not before.wants_employment(today):
             certificates.assert_again(person)
         if is_settled(self.tenant, record, person, wish, notes, today) and not certificates.owes(person):
-            return self._settle(connection, person, wish, now, today, what)
+            return self._settle(connection, person, wish, now, today, what, record.state)
         # An ending is never undone (rule L6), and nothing that was said of somebody who has left.
         may_undo = may_undo and days.wants_employment(today)
         undoable = Undoable(person.user_id, known) if may_undo and person.user_id is not None else None
@@ -194,7 +195,7 @@ class Intake:
         )
 
     def _settle(
-        self, connection: Connection, person: Person, wish: Wish, now: datetime, today: date, what: str
+        self, connection: Connection, person: Person, wish: Wish, now: datetime, today: date, what: str, was: State
     ) -> Ticket:
         last_day = awaited_last_day(person, self.tenant.policy, today)
         beaten = self._certificates(connection, now).beaten(person)
@@ -204,6 +205,10 @@ class Intake:
             person.id, state=settled.state, reason=settled.reason, detail=settled.detail
         )
         self._remember(connection, person.id, now, what)
+        if settled.state is not was:
+            # No delivery will say it, and the history is to end with how it stands (rule D5).
+            entry = Entry("delivery", settled.reason or settled.state, cause="request", request_id=self.request_id)
+            History(connection, self.tenant.name, now).add(person.id, entry)
         return Ticket(person.id, None)
 
     def _due(
