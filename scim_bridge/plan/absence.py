@@ -139,7 +139,7 @@ def duplicate(person: Person, facts: Facts, number: str | None, field: str, othe
     """Two employees who may be one person, or two: never joined by themselves (rule P4)."""
     is_number = field == Field.employee_number
     why = (
-        "two people, or one whose number is spelled in two ways: if they are one, correct the number in Entra or in Ditio"
+        "two people, or one whose number is spelled in two ways: if they are one, correct it in Entra or in Ditio"
         if is_number
         else f"one person twice, or two with one {field}: correct it in Ditio"
     )
