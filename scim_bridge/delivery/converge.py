@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from sqlalchemy import Connection
@@ -12,7 +12,6 @@ from scim_bridge.delivery.breaker import Gate
 from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.claiming import claim_wanted, settle_claims
-from scim_bridge.delivery.intake import Intake
 from scim_bridge.delivery.outcome import MAX_DETAIL, Outcome, TryAgain
 from scim_bridge.delivery.retry import delay_seconds
 from scim_bridge.delivery.scoped import settle_rows
@@ -21,6 +20,7 @@ from scim_bridge.delivery.swaps import tell_the_rest
 from scim_bridge.delivery.telling import entry_of, log_retry
 from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant
 from scim_bridge.delivery.undo import Undo
+from scim_bridge.delivery.waiter import Waiter
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import LeaseLost, TransientError
@@ -121,8 +121,10 @@ class Convergence:
             errand = self._errand(connection, record, now, lease, leased_until, budget, cause)
             errand.is_probe = is_probe
             claimed = claim_wanted(connection, self.tenant, errand.person, errand.wish, errand.today)
-            if claimed and record.scope is None and self._continues_another(connection, record, errand.today):
-                return None
+            if claimed and record.scope is None:
+                waiter = Waiter(self.database, self.tenant, self.new_id, record)
+                if waiter.is_someone_who_left(connection, errand.today):
+                    return None
             if record.scope is not None:
                 errand.scope = scope_of(connection, self.tenant.name, record.scope)
             else:
@@ -131,15 +133,6 @@ class Convergence:
             if errand.waits_for_claim:
                 tell_the_rest(connection, self.tenant, person_id, now)
         return errand
-
-    def _continues_another(self, connection: Connection, record: Record, today: date) -> bool:
-        """Whether a waiter has found meanwhile that he is the leaver who has what he waits for (rule P2)."""
-        hands_off = record.person.hands_off
-        if hands_off is not None and hands_off.lasts(today):
-            return False
-        request_id = record.request_id or ""
-        intake = Intake(self.database, self.tenant, request_id, self.new_id, queues_only=True)
-        return intake.waiter_looked_at(connection, record)
 
     def _errand(
         self,
