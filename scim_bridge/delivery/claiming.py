@@ -1,6 +1,5 @@
 """Who may have which employee number and phone number, told in words (rule P3)."""
 
-from collections.abc import Iterator
 from datetime import date, datetime
 
 from sqlalchemy import Connection
@@ -92,13 +91,13 @@ def _makes_room(claims: Claims, tenant: Tenant, person: Person) -> bool:
 
 def _told_otherwise(
     connection: Connection, tenant: Tenant, claims: Claims, leaver: PersonId, today: date
-) -> Iterator[PersonId]:
+) -> set[PersonId]:
     """Who waits for something of a leaver's, and does not know how that stands by now: he may be the same human."""
-    for claim in claims.held_by(leaver):
-        waiters = claims.waiters_for(leaver, claim.kind)
-        if waiters:
-            text = printable(_held_by(connection, tenant, claim, today))
-            yield from claims.untold(waiters, text)
+    found: set[PersonId] = set()
+    for claim, waiters in claims.waiters_of(leaver).items():
+        found.update(claims.untold(waiters, printable(_held_by(connection, tenant, claim, today))))
+        found.update(claims.in_hand(waiters))
+    return found
 
 
 def _waiting_for(connection: Connection, tenant: Tenant, person: Person, claim: Claim, today: date) -> Note:

@@ -156,3 +156,24 @@ def test_a_phone_comes_free_once_it_is_changed_in_ditio(company: Company):
     assert company.world.state(newcomer) == ("delivered", None)
     assert company.world.employee("1099").created_count == 1
     assert company.ended() == [0]
+
+
+def test_who_is_in_hand_while_it_changes_goes_round_again(company: Company):
+    """P3, D1: he may be settling by what was true a moment ago, which nobody would correct afterwards."""
+    newcomer = a_newcomer(mobile="+4798765001")
+    company.ends(0)
+    company.world.provisions(newcomer)
+    with company.world.database.write() as connection:
+        waiter = People(connection, "default").of_user_name(newcomer.user_principal_name)
+        assert waiter is not None
+        outbox = Outbox(connection, "default", company.world.clock())
+        assert outbox.mark_due(waiter.person.id, lease="another worker's", lease_seconds=60)
+    company.world.deletes(company.staff[1])
+    with company.world.database.read() as connection:
+        after = People(connection, "default").get(waiter.person.id)
+
+    assert after is not None
+    assert (after.lease, after.revision) == ("another worker's", waiter.revision + 2)
+    company.world.clock.passes(minutes=5)
+    company.world.worker.run_until_idle()
+    assert company.world.state(newcomer) == ("delivered", None)
