@@ -317,3 +317,37 @@ def test_each_says_what_keeps_him_where_that_differs_and_others_are_told_apart(r
     assert many.count("    Detail: ") == 5
     assert many.count('"03/0') == 5
     assert "and 1 more" in many
+
+
+def test_who_has_the_number_of_a_leaver_is_told_what_to_do_or_continues_him(run: Run, world: World):
+    """L8, P2: after `drop` nobody else would free the number; the same human needs no operator at all."""
+    world.restarts_with(delivery={"max_ended_per_hour": 0, "max_ended_fraction": 0.0})
+    ola = _another("ola@contractor.example", "1043", mobile="+47 922 22 222")
+    siv = _another("siv@contractor.example", "1044", mobile="+47 933 33 333")
+    per = _another("per@x.no", "1043", mobile="+47 412 34 567", surname="Hansen")
+    again = _another("siv2@x.no", "1044", mobile="+47 933 33 333")
+    per.object_id, again.object_id = "per", "siv2"
+    for user in (ola, siv, per, again):
+        world.provisions(user)
+    world.deletes(ola)
+    world.deletes(siv)
+    world.worker.run_until_idle()
+
+    assert world.state(again) == ("delivered", None)
+    assert "continues this person (request " in " ".join(run("people", "show", "1044").stdout.split())
+    assert run("outbox", "drop").stdout == "1 withdrawn\n"
+    world.clock.now = datetime.now(UTC)
+    world.worker.run_until_idle()
+    (row,) = json.loads(run("outbox", "list", "--format", "json").stdout)
+    assert (row["user_name"], row["state"], row["reason"]) == ("per@x.no", "held", "claimed")
+    assert "an operator withdrew (`outbox drop`)" in row["detail"]
+    assert "or end employee 1043 in Ditio, then `outbox retry`" in row["detail"]
+
+    world.employee("1043").disabled = True
+    world.employee("1043").employment.end = world.clock().date()
+    run("outbox", "retry", "--person", "per@x.no")
+    world.clock.now = datetime.now(UTC) + timedelta(minutes=1)
+    world.worker.run_until_idle()
+    (row,) = json.loads(run("outbox", "list", "--format", "json").stdout)
+    assert (row["user_name"], row["reason"]) == ("per@x.no", "refused")
+    assert "adopt --accept 1043 per@x.no" in row["detail"]
