@@ -13,6 +13,7 @@ SAID: Mapping[str, str] = {
     "user-changed": "Entra changed the user",
     "user-repeated": "Entra sent the user again, unchanged",
     "user-deleted": "Entra deleted the user",
+    "user-continued": "Another user, who waited for the number, continues this person",
 }
 
 ALSO: Mapping[str, str] = {

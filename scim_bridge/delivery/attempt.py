@@ -11,14 +11,18 @@ from scim_bridge.delivery.outcome import Outcome, Settled
 from scim_bridge.delivery.refusing import refusal
 from scim_bridge.delivery.remarks import remarks
 from scim_bridge.delivery.scoped import bring_about_rows
+from scim_bridge.delivery.undo import Undo
 from scim_bridge.errors import CredentialsRefused, DeliveryError, PermanentError
 from scim_bridge.plan.leaving import is_still_active
 
 
-def attempt(errand: Errand) -> Outcome:
-    """Bring one person about as far as Ditio lets us; how it ended. Nothing of it is raised."""
+def attempt(errand: Errand, undo: Undo | None = None) -> Outcome:
+    """Bring one person about as far as Ditio lets us; how it ended. Nothing of it is raised.
+
+    :param undo: Takes the causing write back where Ditio refuses it.
+    """
     try:
-        _bring_about(errand)
+        _bring_about(errand, undo)
     except PermanentError as error:  # A read that Ditio refuses; a refused write is noted where it is sent.
         errand.notes.append(refusal(error))
     except CredentialsRefused as error:
@@ -31,7 +35,7 @@ def attempt(errand: Errand) -> Outcome:
     return Settled(tuple(errand.notes), should_be_inactive=is_owed)
 
 
-def _bring_about(errand: Errand) -> None:
+def _bring_about(errand: Errand, undo: Undo | None) -> None:
     person = errand.person
     if person.hands_off is not None and person.hands_off.lasts(errand.today):
         errand.notes.append(aside_note(person.hands_off))
@@ -53,7 +57,8 @@ def _bring_about(errand: Errand) -> None:
         found = hire(errand)
         if found is not None:
             align(errand, found)
-    deliver_certificates(errand)
+    if undo is None or not undo.is_to_come(errand):
+        deliver_certificates(errand)
     if looked.trouble is not None:
         raise looked.trouble
     errand.notes += remarks(errand.person, errand.wish, last_day=errand.last_day)

@@ -5,14 +5,16 @@ from datetime import date, datetime
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.ledger import give_up
-from scim_bridge.delivery.outcome import Note
+from scim_bridge.delivery.outcome import Note, printable
 from scim_bridge.delivery.swaps import named, swap_note
 from scim_bridge.delivery.tenant import Tenant, acknowledged_claims, wanted_claims
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import Wish
+from scim_bridge.domain.occasions import Guarded, Verdict
 from scim_bridge.domain.person import Claim, ClaimKind, Person, PersonId
 from scim_bridge.plan.steps import owes_ending
 from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.guard import kept_back
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People
 
@@ -57,8 +59,12 @@ def settle_claims(
         kept |= claims.held_by(person.id)
     elif _claims_wishes(person, today):
         kept |= wanted_claims(wish)
+    outbox = Outbox(connection, tenant.name, now)
     for waiter in claims.keep_only(person.id, kept):
-        Outbox(connection, tenant.name, now).mark_due(waiter)
+        outbox.mark_due(waiter)
+    if not keep_all and not _claims_wishes(person, today):
+        for waiter in _told_otherwise(connection, tenant, claims, person.id, today):
+            outbox.mark_due(waiter)
 
 
 def forget_person(connection: Connection, tenant: Tenant, person_id: PersonId, now: datetime) -> None:
@@ -83,6 +89,17 @@ def _makes_room(claims: Claims, tenant: Tenant, person: Person) -> bool:
     return bool(claims.waiters_for(person.id, ClaimKind.employee_number))
 
 
+def _told_otherwise(
+    connection: Connection, tenant: Tenant, claims: Claims, leaver: PersonId, today: date
+) -> set[PersonId]:
+    """Who waits for something of a leaver's, and does not know how that stands by now: he may be the same human."""
+    found: set[PersonId] = set()
+    for claim, waiters in claims.waiters_of(leaver).items():
+        found.update(claims.untold(waiters, printable(_held_by(connection, tenant, claim, today))))
+        found.update(claims.in_hand(waiters))
+    return found
+
+
 def _waiting_for(connection: Connection, tenant: Tenant, person: Person, claim: Claim, today: date) -> Note:
     """Who has a value, and what to do, for whoever waits for it."""
     note = swap_note(connection, tenant, person.id, claim)
@@ -100,5 +117,24 @@ def _held_by(connection: Connection, tenant: Tenant, claim: Claim, today: date) 
     if _claims_wishes(holder, today):
         return f"{what} belongs to {who}: correct one of the two in Entra"
     if holder.is_tombstone and claim.kind is ClaimKind.employee_number and owes_ending(holder, tenant.policy):
-        return f"{what} still belongs to {who}, who has left: it becomes free once the ending is delivered"
+        ending = kept_back(connection, tenant.name, holder.id).get(Guarded.ending)
+        return f"{what} still belongs to {who}, {_why_not_free(ending, holder)}"
     return f"{what} still belongs to {who}, who has left: change it there in Ditio, then `outbox retry`"
+
+
+def _why_not_free(ending: Verdict | None, holder: Person) -> str:
+    """Why the number of a deleted user whose ending is owed is not free, and what to do (rules L8, P2)."""
+    are_one = "If both are one person, correct phone or e-mail in Entra, so that one of them is what employee"
+    match ending:
+        case Verdict.held:
+            return (
+                "who has left, and whose ending is held by the guard: it becomes free once the ending is delivered "
+                f"(`outbox release`). {are_one} {holder.employee_number} has"
+            )
+        case Verdict.dropped:
+            return (
+                f"who has left, and whose ending an operator withdrew (`outbox drop`). {are_one} "
+                f"{holder.employee_number} has; if not, correct the number in Entra, or end employee "
+                f"{holder.employee_number} in Ditio, then `outbox retry`"
+            )
+    return "who has left: it becomes free once the ending is delivered"

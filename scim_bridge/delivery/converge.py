@@ -20,6 +20,7 @@ from scim_bridge.delivery.swaps import tell_the_rest
 from scim_bridge.delivery.telling import entry_of, log_retry
 from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant
 from scim_bridge.delivery.undo import Undo
+from scim_bridge.delivery.waiter import Waiter
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import LeaseLost, TransientError
@@ -99,7 +100,7 @@ class Convergence:
         errand = repeated(lambda: self._begin(person_id, lease, leased_until, budget, cause))
         if errand is None:
             return After.nothing
-        outcome = attempt(errand)
+        outcome = attempt(errand, undo)
         after = repeated(lambda: self._settle(errand, outcome, undo))
         Gate(self.database, self.tenant.name).learn(errand, outcome)
         return after
@@ -120,6 +121,10 @@ class Convergence:
             errand = self._errand(connection, record, now, lease, leased_until, budget, cause)
             errand.is_probe = is_probe
             claimed = claim_wanted(connection, self.tenant, errand.person, errand.wish, errand.today)
+            if claimed and record.scope is None:
+                waiter = Waiter(self.database, self.tenant, self.new_id, record)
+                if waiter.is_someone_who_left(connection, errand.today):
+                    return None
             if record.scope is not None:
                 errand.scope = scope_of(connection, self.tenant.name, record.scope)
             else:
@@ -197,12 +202,19 @@ class Convergence:
                     if errand.last_day is not None:
                         People(connection, name).wake_on(errand.person.id, errand.last_day + timedelta(days=1))
                     People(connection, name).forget(errand.person.id)
+                    if undo is not None and undo.was_to_come and undo.undone is None:
+                        self._make_up_for(connection, record, now)
         if undo is not None:
             undo.confirm()
         log.info("delivery.settled", person_id=errand.person.id, state=outcome.state, reason=outcome.reason)
         if moved_on:
             return After.another_is_due if errand.budget.allows_write() else After.nothing
         return After.nothing if errand.is_probe else After.given_back
+
+    def _make_up_for(self, connection: Connection, record: Record, now: datetime) -> None:
+        """A write that was about to be taken back stays after all: what was left out because of that is due."""
+        if SlotKeeping(connection, self.tenant, now, self.new_id).owes(record.person):
+            Outbox(connection, self.tenant.name, now).mark_due(record.person.id)
 
     def _back_off(self, person_id: PersonId, lease: str) -> None:
         with self.database.write() as connection:

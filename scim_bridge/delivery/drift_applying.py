@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS, Budget
 from scim_bridge.delivery.converge import Convergence
+from scim_bridge.delivery.meanwhile import what_happened
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.person import PersonId
@@ -20,7 +21,6 @@ from scim_bridge.storage.plan_items import PlanItems
 from scim_bridge.storage.scopes import Scopes
 
 DUE_ALREADY = "he is due already: his own delivery brings it, or says what keeps it"
-ENTRA_MOVED = "Entra moved: it said something since the plan was made"
 IN_DELIVERY = "he is being delivered just now"
 HANDS_ARE_OFF = "hands are off this person"
 PAUSED = "deliveries are paused: `outbox resume` first"
@@ -83,7 +83,7 @@ class DriftApplying:
             outbox = Outbox(connection, self._tenant, now)
             return None if outbox.lease(record.person.id, lease, self._lease_seconds) else IN_DELIVERY
         if any(row.revision != record.revision for row in rows):
-            return ENTRA_MOVED
+            return what_happened(connection, self._tenant, self.plan_id, record, rows)
         marks = Scopes(connection, self._tenant, now)
         return None if marks.mark(record, self.plan_id, rows, lease, self._lease_seconds) else IN_DELIVERY
 

@@ -1,18 +1,15 @@
 """What the database knows of a person who is compared: everything that causes are decided by (rule Q1)."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant, wanted_claims
 from scim_bridge.domain.delivery_state import Reason, State
-from scim_bridge.domain.employee import EmployeeNumber, Field, Value, Wish
+from scim_bridge.domain.employee import EmployeeNumber, Field, Wish
 from scim_bridge.domain.person import ClaimKind, Person
 from scim_bridge.plan.absence import Around
 from scim_bridge.plan.drift import Facts
-from scim_bridge.plan.steps import Seen
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.candidates import Candidate
 from scim_bridge.storage.claims import Claims
@@ -80,49 +77,3 @@ def around(connection: Connection, tenant: Tenant, snapshot: Snapshot, person: P
         same = snapshot.of([number]).get(number) if holder is None else None
     similar = snapshot.similar_number(number) if number is not None and person.employee_number is None else None
     return Around(same, similar, tuple(alike.values()))
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """What was found as wanted, and is not acknowledged that way (rule Q1)."""
-
-    record: Record
-    values: Mapping[Field, Value | None]
-    sources: Mapping[Field, str]
-    login: bool | None
-    employed: bool | None
-
-
-def agreement_of(record: Record, wish: Wish, seen: Seen) -> Agreement | None:
-    """What of that which is as wanted has to be acknowledged; None where all of it is."""
-    known = record.person.acknowledged
-    login = seen.login if seen.login is not known.login else None
-    employed = seen.employed if seen.employed is not known.employed else None
-    values = {
-        name: value for name, value in seen.values.items() if name not in known.values or known.values[name] != value
-    }
-    if record.state is State.due or (login is None and employed is None and not values):
-        return None
-    return Agreement(record, values, wish.sources, login, employed)
-
-
-def note_agreement(connection: Connection, tenant: Tenant, agreement: Agreement, read_at: datetime) -> None:
-    """Acknowledge it, unless the person is on his way, or was since Ditio was read."""
-    record = agreement.record
-    person_id = record.person.id
-    present = People(connection, tenant.name).get(person_id, lock=True)
-    if present is None or present.revision != record.revision or present.state is State.due or present.lease:
-        return
-    acknowledged = Acknowledgements(connection, tenant.name)
-    if any(at > read_at for at, _ in acknowledged.moments_of(person_id).values()):
-        return
-    acknowledged.add(
-        person_id,
-        agreement.values,
-        sources=agreement.sources,
-        takings={name: record.person.acknowledged.takings.get(name) for name in agreement.values},
-        login=agreement.login,
-        employed=agreement.employed,
-        revision=record.revision,
-        now=read_at,
-    )

@@ -18,6 +18,7 @@ from scim_bridge.domain.operations import (
     EndEmployment,
     Operation,
 )
+from scim_bridge.mapping.to_ditio import name_of
 from scim_bridge.plan.guard import HourlyLimits, busiest_hour
 from scim_bridge.storage.database import repeated
 from scim_bridge.storage.guard import Decided, Guard
@@ -50,7 +51,11 @@ def is_let_through(errand: Errand, operation: Operation) -> bool:
     if kind is None or errand.scope is not None or not errand.tenant.limits.guards(kind):
         return True
     if (verdict := errand.verdicts.get(kind)) is None:
-        decided = repeated(lambda: _decide(errand, kind))
+        # Where the operation is switched off, nothing is sent that could count; what was decided before stays so.
+        counts = not errand.tenant.ditio.is_off(name_of(operation))
+        decided = repeated(lambda: _decide(errand, kind, counts=counts))
+        if decided is None:
+            return True
         verdict = errand.verdicts[kind] = decided.verdict
         if kind is Guarded.ending and verdict is not Verdict.counted:
             errand.last_day = None  # No employment ends by itself then, and there is no day to wait for.
@@ -84,8 +89,11 @@ def _came_about(errand: Errand, kind: Guarded) -> bool:
             return True
 
 
-def _decide(errand: Errand, kind: Guarded) -> Decided:
-    """What becomes of a change: as before, if it met the guard before; else it is counted, or held."""
+def _decide(errand: Errand, kind: Guarded, *, counts: bool) -> Decided | None:
+    """What becomes of a change: as before, if it met the guard before; else it is counted, or held.
+
+    :param counts: Whether it is judged if it never met the guard; if not, nothing becomes of it.
+    """
     person_id = errand.person.id
     with errand.database.write() as connection:
         now = errand.still_ours(connection)
@@ -94,7 +102,7 @@ def _decide(errand: Errand, kind: Guarded) -> Decided:
         guard.note_occasion(kind, person_id, said_at)
         guard.serialise()
         decided = guard.decided(kind, person_id, said_at)
-        if decided is None:
+        if decided is None and counts:
             decided = _judged(guard, errand.tenant.limits, kind, said_at)
             guard.decide(kind, person_id, said_at, decided)
     errand.person = replace(errand.person, occasions=errand.person.occasions.noting(kind, said_at))

@@ -13,10 +13,12 @@ from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Wi
 from scim_bridge.domain.person import Claim, ClaimKind, Person
 from scim_bridge.errors import DeliveryError, PermanentError, TransientError
 from scim_bridge.plan.lag import believed
+from scim_bridge.plan.leaving import leaving
 from scim_bridge.plan.matching import holders_of, is_ours
 from scim_bridge.plan.steps import owes_ending
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.documents import document_of
+from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People
 
 
@@ -137,7 +139,17 @@ def _gives_up(errand: Errand, holder: Holder) -> bool:
             return False  # Several could be he: an administrator has to say.
     if found is None:
         return _is_absent(errand, holder)
-    return holder.claim.kind is ClaimKind.phone and not _shows_phone(errand, holder, found) and give_up(errand, holder)
+    if holder.claim.kind is ClaimKind.phone:
+        return not _shows_phone(errand, holder, found) and give_up(errand, holder)
+    if person.is_tombstone and leaving(person, found, errand.tenant.policy, errand.today).seen:
+        _have_it_settled(errand, person)
+    return False
+
+
+def _have_it_settled(errand: Errand, leaver: Person) -> None:
+    """He was ended by hand: his own delivery acknowledges that, and makes room for the waiter (rules L6, P2)."""
+    with errand.database.write() as connection:
+        Outbox(connection, errand.tenant.name, errand.database.now(connection)).mark_due(leaver.id)
 
 
 def _wait_for_lag(errand: Errand, person: Person) -> None:

@@ -7,7 +7,8 @@ from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.places import Places
 from scim_bridge.delivery.ticket import Ticket
-from scim_bridge.delivery.undo import Undo, Undone, UndoUncertain
+from scim_bridge.delivery.undo import Undo, UndoUncertain
+from scim_bridge.delivery.undone import Undone
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import loggable
 from scim_bridge.storage.outbox import Outbox

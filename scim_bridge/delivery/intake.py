@@ -7,16 +7,17 @@ from datetime import date, datetime
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS
-from scim_bridge.delivery.claiming import claim_wanted, forget_person, settle_claims
+from scim_bridge.delivery.claiming import claim_wanted, settle_claims
 from scim_bridge.delivery.occasions import occasions_after, occasions_of_deleted
 from scim_bridge.delivery.outcome import Settled
 from scim_bridge.delivery.remarks import remarks
 from scim_bridge.delivery.settling import is_settled
 from scim_bridge.delivery.slots import SlotKeeping
-from scim_bridge.delivery.takeover import person_to_take_over
+from scim_bridge.delivery.takeover import continued, external_id_of, person_to_take_over
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.delivery.ticket import IncompleteRefused, Ticket
 from scim_bridge.delivery.undo import Undoable
+from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.documents import JsonObject, UserId
 from scim_bridge.domain.employee import Field, Wish
 from scim_bridge.domain.employment import Days, first_days, next_days
@@ -26,6 +27,7 @@ from scim_bridge.plan.occasions import Moment, first_occasions
 from scim_bridge.scim.reading import active_of
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.pauses import Pauses
@@ -49,7 +51,7 @@ class Intake:
         now, today = self._moment(connection)
         wish = self.tenant.wish(document, None, today)
         people = People(connection, self.tenant.name)
-        external_id = _external_id(document)
+        external_id = external_id_of(document)
         former = person_to_take_over(connection, self.tenant, wish, external_id, now)
         if (known := former.record) is not None:
             people.set_user(known.person.id, user_id, external_id=external_id, now=now)
@@ -95,6 +97,24 @@ class Intake:
         now, _ = self._moment(connection)
         return self._due(connection, record.person.id, now, "user-repeated")
 
+    def waiter_looked_at(self, connection: Connection, record: Record) -> bool:
+        """Somebody waits for what another has: if that is a leaver whom he continues, he takes him over (rule P2).
+
+        Whether that is so, or the leaver has made room: somebody is due then, and this delivery is over.
+
+        :param record: The waiter, locked, and not linked yet.
+        """
+        user_id = record.person.user_id
+        document = document_of(connection, self.tenant.name, user_id) if user_id is not None else None
+        if document is None:
+            return False
+        now, today = self._moment(connection)
+        former, may_undo = continued(connection, self.tenant, record, document, now, today)
+        if former is record:
+            return not may_undo
+        self._said(connection, former, document, None, now, "user-continued")
+        return True
+
     def user_deleted(self, connection: Connection, user_id: UserId, before: JsonObject) -> Ticket | None:
         """A user was deleted: an ending (rule L7). `before` is the document that is gone now."""
         people = People(connection, self.tenant.name)
@@ -130,7 +150,7 @@ class Intake:
         :param earlier: The document before it; None where there is none of this person's.
         """
         known, today = record, self.tenant.today(now)
-        record, may_undo = self._continued(connection, known, document, now, today)
+        record, may_undo = continued(connection, self.tenant, known, document, now, today)
         wish = self.tenant.wish(document, record.person, today)
         before = record.person.days
         # A leave date that can't be read is not cleared: the one that was understood last counts.
@@ -147,37 +167,18 @@ class Intake:
         people = People(connection, self.tenant.name)
         occasions = occasions_after(connection, self.tenant, record.person, days, wish, earlier, now)
         people.set_days(person.id, days, occasions, wakes_on=wakes_on(person, self.tenant.policy, today))
-        people.set_external_id(person.id, _external_id(document))
+        people.set_external_id(person.id, external_id_of(document))
         notes = claim_wanted(connection, self.tenant, person, wish, today)
         certificates = self._certificates(connection, now)
         notes += certificates.keep(person, document, wish.employee_number)
         if days.wants_employment(today) and not before.wants_employment(today):
             certificates.assert_again(person)
         if is_settled(self.tenant, record, person, wish, notes, today) and not certificates.owes(person):
-            return self._settle(connection, person, wish, now, today, what)
+            return self._settle(connection, person, wish, now, today, what, record.state)
         # An ending is never undone (rule L6), and nothing that was said of somebody who has left.
         may_undo = may_undo and days.wants_employment(today)
         undoable = Undoable(person.user_id, known) if may_undo and person.user_id is not None else None
         return self._due(connection, person.id, now, what, undoable)
-
-    def _continued(
-        self, connection: Connection, record: Record, document: JsonObject, now: datetime, today: date
-    ) -> tuple[Record, bool]:
-        """The former person whom this one turns out to continue, now that the number is said (rule P2).
-
-        And whether the write may still be undone: nothing that somebody else gave up for it is given back.
-        """
-        person = record.person
-        if person.user_id is None or person.employee_number is not None or person.creating is not None:
-            return record, True
-        wish, external_id = self.tenant.wish(document, person, today), _external_id(document)
-        former = person_to_take_over(connection, self.tenant, wish, external_id, now)
-        if former.record is None or former.record.person.id == person.id:
-            return record, not former.has_made_room
-        forget_person(connection, self.tenant, person.id, now)
-        known = former.record.person
-        People(connection, self.tenant.name).set_user(known.id, person.user_id, external_id=external_id, now=now)
-        return replace(former.record, person=replace(known, user_id=person.user_id)), False
 
     def _days_after(
         self, person: Person, *, active: bool, leave: date | None, start: date | None = None, today: date
@@ -194,7 +195,7 @@ class Intake:
         )
 
     def _settle(
-        self, connection: Connection, person: Person, wish: Wish, now: datetime, today: date, what: str
+        self, connection: Connection, person: Person, wish: Wish, now: datetime, today: date, what: str, was: State
     ) -> Ticket:
         last_day = awaited_last_day(person, self.tenant.policy, today)
         beaten = self._certificates(connection, now).beaten(person)
@@ -204,6 +205,10 @@ class Intake:
             person.id, state=settled.state, reason=settled.reason, detail=settled.detail
         )
         self._remember(connection, person.id, now, what)
+        if settled.state is not was:
+            # No delivery will say it, and the history is to end with how it stands (rule D5).
+            entry = Entry("delivery", settled.reason or settled.state, cause="request", request_id=self.request_id)
+            History(connection, self.tenant.name, now).add(person.id, entry)
         return Ticket(person.id, None)
 
     def _due(
@@ -239,8 +244,3 @@ class Intake:
     def _moment(self, connection: Connection) -> tuple[datetime, date]:
         now = self.database.now(connection)
         return now, self.tenant.today(now)
-
-
-def _external_id(document: JsonObject) -> str | None:
-    value = document.get("externalId")
-    return value if isinstance(value, str) and value else None

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.domain.operations import Answer, Call
+from scim_bridge.domain.operations import Answer, Call, OperationName
 
 
 class Ditio(Protocol):
@@ -28,6 +28,9 @@ class Ditio(Protocol):
 
     def send(self, call: Call, *, within: float | None = None) -> Answer:
         """Do something to an employee."""
+
+    def is_off(self, name: OperationName) -> bool:
+        """Whether an operation is switched off by a setting, so that nothing is ever sent for it."""
 
     def post_certificates(self, items: Sequence[JsonObject], *, within: float | None = None) -> Answer:
         """Upsert certificates of any employees; where it raises, some may have been taken all the same."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from scim_bridge.domain.audit import BY_SCHEDULE, Author
-from scim_bridge.domain.drift import Kind
+from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.errors import WrongUsage
 from scim_bridge.storage.runs import Run
 
@@ -48,3 +48,10 @@ class Report:
 
     outcomes: dict[int, str | None] = field(default_factory=dict)
     """What became of the rows that were to be repaired."""
+
+    earlier: frozenset[int] = frozenset()
+    """Rows of the plan that an earlier run repaired: they are no news, and the run's figures are without them."""
+
+    def tells(self, item: Drift) -> bool:
+        """Whether a row of the plan belongs into this report."""
+        return item.position not in self.earlier

@@ -27,7 +27,7 @@ BLANKED = "its values were blanked: make a new plan"
 GONE = "Ditio moved: the employee is not found any more"
 FOUND_AGAIN = "Ditio moved: the employee is there again"
 DITIO_MOVED = "Ditio moved: it shows something else now"
-ENTRA_MOVED = "Entra moved: it wants something else now"
+WANTED_ELSE = "something else is wanted now, by the settings or because a day has come: make a new plan"
 ALREADY = "it is as wanted already"
 NOT_TAKEN = "it did not settle: `outbox list` says why"
 
@@ -99,7 +99,7 @@ def _why_moved(item: Drift, now: Drift | None, found: FoundEmployee) -> str | No
         return ALREADY
     if not _same(item.field, item.found, now.found):
         return DITIO_MOVED
-    return now.listed if _same(item.field, item.wanted, now.wanted) else ENTRA_MOVED
+    return now.listed if _same(item.field, item.wanted, now.wanted) else WANTED_ELSE
 
 
 def _is_settled(item: Drift, known: Acknowledged, number: str | None) -> bool:

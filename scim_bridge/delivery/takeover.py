@@ -1,13 +1,15 @@
 """Somebody is created again: whose person he is (rule P2)."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 
 from sqlalchemy import Connection
 
+from scim_bridge.delivery.claiming import forget_person
 from scim_bridge.delivery.ledger import give_up
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.canonical import same
+from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import Field, Wish
 from scim_bridge.domain.person import Claim, ClaimKind
 from scim_bridge.plan.steps import owes_ending
@@ -56,6 +58,32 @@ def person_to_take_over(
             Outbox(connection, tenant.name, now).mark_due(waiter)
         return Former(has_made_room=True)
     return Former()
+
+
+def continued(
+    connection: Connection, tenant: Tenant, record: Record, document: JsonObject, now: datetime, today: date
+) -> tuple[Record, bool]:
+    """The former person whom somebody turns out to continue, now that the number is said, or that one has left.
+
+    And whether the write may still be undone: nothing that somebody else gave up for it is given back.
+    """
+    person = record.person
+    if person.user_id is None or person.employee_number is not None or person.creating is not None:
+        return record, True
+    wish, external_id = tenant.wish(document, person, today), external_id_of(document)
+    former = person_to_take_over(connection, tenant, wish, external_id, now)
+    if former.record is None or former.record.person.id == person.id:
+        return record, not former.has_made_room
+    forget_person(connection, tenant, person.id, now)
+    known = former.record.person
+    People(connection, tenant.name).set_user(known.id, person.user_id, external_id=external_id, now=now)
+    return replace(former.record, person=replace(known, user_id=person.user_id)), False
+
+
+def external_id_of(document: JsonObject) -> str | None:
+    """The `externalId` that Entra says, if any."""
+    value = document.get("externalId")
+    return value if isinstance(value, str) and value else None
 
 
 def _agrees(holder: Record, wish: Wish, external_id: str | None) -> bool:

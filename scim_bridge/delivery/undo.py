@@ -10,9 +10,10 @@ from sqlalchemy import Connection
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.claiming import claim_wanted, forget_person, settle_claims
 from scim_bridge.delivery.guarding import uncount_undone
-from scim_bridge.delivery.outcome import Note, Outcome, Refusal, Settled, printable
+from scim_bridge.delivery.outcome import Note, Outcome, Refusal, Settled
 from scim_bridge.delivery.slots import SlotKeeping
 from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.delivery.undone import Undone, undone_of
 from scim_bridge.domain.audit import BY_UNDO, Action, Deed
 from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.documents import UserId
@@ -27,10 +28,6 @@ from scim_bridge.storage.person_rows import Record
 from scim_bridge.storage.resources import Resources, StoredResource, Taken
 
 USER = "User"
-LONGEST_WHY = 600
-"""Characters of what was refused; attribute and cure come after it, and must not be cut off."""
-
-LONGEST_VALUE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +43,6 @@ class Undoable:
 
     version: int = 1
     """The version that the document got from the write: as long as it has this one, nobody has written since."""
-
-
-@dataclass(frozen=True, slots=True)
-class Undone:
-    """A write that was taken back, in words for Entra's provisioning log."""
-
-    detail: str
-    """What was refused, the attribute, and the cure."""
-
-    is_duplicate: bool
-    attribute: str
-    """The SCIM attribute at fault; empty where none is known."""
-
-    value: str
 
 
 class UndoUncertain(BridgeError):
@@ -80,10 +63,28 @@ class Undo:
         self.undone: Undone | None = None
         """Set once it is committed."""
 
+        self.was_to_come = False
+        """Whether the delivery left something out because the write was about to be taken back."""
+
     @property
     def is_uncertain(self) -> bool:
         """Whether the write was being taken back, and the commit never came to an end."""
         return self._attempted is not None and self.undone is None
+
+    def is_to_come(self, errand: Errand) -> bool:
+        """Whether the write is about to be taken back, as far as can be told while it is delivered.
+
+        Then nothing more is begun for it: it would be sent, and brought back, each time that Entra tries again.
+        """
+        self.was_to_come = False
+        if self._write.document is None or self.undone is not None or errand.budget.left() == 0:
+            return False  # Of somebody whom the write made nothing is sent before he is in Ditio.
+        if not self._of_this_write(errand, Settled(tuple(errand.notes))):
+            return False
+        with errand.database.read() as connection:
+            stored = Resources(connection, self._tenant.name).get(USER, self._write.user_id)
+        self.was_to_come = stored is not None and stored.version == self._write.version
+        return self.was_to_come
 
     def begin(self, connection: Connection, errand: Errand, outcome: Outcome) -> Undone | None:
         """What Entra is to be told, if this outcome is to be reported and the document is still the write's own.
@@ -99,7 +100,7 @@ class Undo:
         stored = Resources(connection, self._tenant.name).lock(USER, self._write.user_id)
         if stored is None or stored.version != self._write.version:
             return None
-        return _told(refusals, errand, is_creation=self._write.document is None)
+        return undone_of(refusals, errand, is_creation=self._write.document is None)
 
     def take_back(self, connection: Connection, errand: Errand, record: Record, undone: Undone, now: datetime) -> bool:
         """Put back what was before. False where that can't be: then the delivery settles as it is.
@@ -191,41 +192,3 @@ def _is_new(refusal: Refusal, changed: set[Field], before: Record) -> bool:
     if before.person.employee_number is not None and refusal.fields:
         return False
     return before.state is not State.due and before.reason is not Reason.refused
-
-
-def _told(refusals: list[Refusal], errand: Errand, *, is_creation: bool) -> Undone:
-    fields = tuple(dict.fromkeys(name for each in refusals for name in each.fields))
-    why = "; ".join(dict.fromkeys(each.text for each in refusals))
-    cures = "; ".join(dict.fromkeys(each.cure for each in refusals))
-    kept = "Nothing of this user was stored" if is_creation else "All of this change was undone"
-    why = _cut(why, LONGEST_WHY).rstrip(".")
-    detail = f"{why}. {_at_fault(errand, fields)}. {cures}. {kept}; Entra tries again by itself"
-    first = fields[0] if fields else None
-    return Undone(
-        detail=printable(detail),
-        is_duplicate=all(each.is_duplicate for each in refusals),
-        attribute=_attribute(errand, first) if first else "",
-        value=_value(errand, first) if first else "",
-    )
-
-
-def _at_fault(errand: Errand, fields: tuple[Field, ...]) -> str:
-    if not fields:
-        return "Ditio names no field"
-    named = [f'{_attribute(errand, name)} "{_value(errand, name)}" (in Ditio: {name.value})' for name in fields]
-    return f"The attribute is {named[0]}" if len(named) == 1 else f"The attribute is one of {', '.join(named)}"
-
-
-def _attribute(errand: Errand, name: Field) -> str:
-    """The SCIM attribute that the value came from, else the first that it could come from."""
-    rule = errand.tenant.rules.by_field[name]
-    return errand.wish.sources.get(name) or rule.sources[0].text
-
-
-def _value(errand: Errand, name: Field) -> str:
-    value = errand.wish.values.get(name)
-    return _cut("" if value is None else str(value), LONGEST_VALUE)
-
-
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"

@@ -50,3 +50,7 @@ class DitioConfig:
     def operation(self, name: OperationName) -> OperationSetting:
         """How a configurable operation is called."""
         return self.operations.get(name, DEFAULT_OPERATIONS[name])
+
+    def is_off(self, name: OperationName) -> bool:
+        """Whether an operation is never called; a documented one always is."""
+        return self.operations.get(name) == "off"

@@ -20,7 +20,7 @@ from scim_bridge.ditio.session import DitioSession
 from scim_bridge.ditio.tokens import Tokens
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.domain.operations import Answer, Call
+from scim_bridge.domain.operations import Answer, Call, OperationName
 from scim_bridge.errors import CredentialsRefused
 
 
@@ -124,6 +124,10 @@ class DitioClient:
         :raises DeliveryError: see `errors.py`.
         """
         return self._operations.send(call, within=within)
+
+    def is_off(self, name: OperationName) -> bool:
+        """Whether an operation is switched off (`DITIO__OPERATIONS__…` = `off`)."""
+        return self._config.is_off(name)
 
     def post_certificates(self, items: Sequence[JsonObject], *, within: float | None = None) -> Answer:
         """Upsert certificates, by employee number and type: safe to repeat. All of them are taken, or it is raised.

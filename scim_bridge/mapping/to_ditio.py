@@ -40,6 +40,11 @@ def call_for(operation: Operation, number: EmployeeNumber) -> Call:
     return Call(name, number, body)
 
 
+def name_of(operation: Operation) -> OperationName:
+    """By which name an operation is asked for."""
+    return _name_and_body(operation)[0]
+
+
 def _name_and_body(operation: Operation) -> tuple[OperationName, JsonObject]:
     match operation:
         case CreateEmployee():

@@ -136,7 +136,13 @@ def _never_there(person: Person, wish: Wish, facts: Facts, around: Around, is_wa
 
 
 def duplicate(person: Person, facts: Facts, number: str | None, field: str, other: str) -> Drift:
-    """Two employees who seem to be one person: never joined by themselves (rule P4)."""
+    """Two employees who may be one person, or two: never joined by themselves (rule P4)."""
+    is_number = field == Field.employee_number
+    why = (
+        "two people, or one whose number is spelled in two ways: if they are one, correct it in Entra or in Ditio"
+        if is_number
+        else f"one person twice, or two with one {field}: correct it in Ditio"
+    )
     return _row(
         Kind.duplicate_identity,
         Cause.duplicate_identity,
@@ -146,7 +152,7 @@ def duplicate(person: Person, facts: Facts, number: str | None, field: str, othe
         field=field,
         wanted=number,
         found=other,
-        listed="two employees, or two spellings of one number: decide in Ditio which one it is",
+        listed=why,
     )
 
 

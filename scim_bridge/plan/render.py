@@ -24,7 +24,7 @@ CAUSES = {
     "never-delivered": "never delivered",
     "mapping-changed": "the mapping changed",
     "created-outside": "created outside",
-    "duplicate-identity": "twice in Ditio",
+    "duplicate-identity": "may be one person twice",
     "renumbered": "renumbered in Ditio",
 }
 
@@ -102,6 +102,15 @@ def summary(people: int, in_sync: int, by_kind: Mapping[str, int], new: int) -> 
         return f"{in_sync} of {people} {noun} in sync; nothing {'' if in_sync == people else 'of this kind '}differs."
     kinds = ", ".join(f"{count} {kind}" for kind, count in by_kind.items())
     return f"{in_sync} of {people} {noun} in sync; {kinds}; {new} new since the last run."
+
+
+def repaired_earlier(count: int, *, is_all: bool) -> str:
+    """What is told in place of the rows of a plan that earlier runs have repaired."""
+    rows = f"{count} row" if count == 1 else f"{count} rows"
+    if is_all:
+        return f"All that this plan shows was repaired by earlier runs: {rows}."
+    verb = "was repaired by an earlier run, and is" if count == 1 else "were repaired by an earlier run, and are"
+    return f"{rows} of this plan {verb} left out."
 
 
 def shown(value: Value | None) -> str:

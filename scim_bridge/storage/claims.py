@@ -85,10 +85,10 @@ class Claims:
         awaited = [Claim(ClaimKind(row.kind), row.value) for row in self._connection.execute(query)]
         return {claim: self.holder(claim) for claim in awaited}
 
-    def waiters_for(self, person_id: PersonId, kind: ClaimKind) -> frozenset[PersonId]:
-        """Who waits for a value of this kind that this person has."""
+    def waiters_of(self, person_id: PersonId) -> dict[Claim, frozenset[PersonId]]:
+        """Who waits for what this person has; nothing for what nobody waits for."""
         query = (
-            select(claim_waiters.c.person_id)
+            select(claims.c.kind, claims.c.value, claim_waiters.c.person_id)
             .join(
                 claims,
                 and_(
@@ -97,9 +97,18 @@ class Claims:
                     claims.c.value == claim_waiters.c.value,
                 ),
             )
-            .where(claims.c.tenant == self._tenant, claims.c.person_id == person_id, claims.c.kind == kind)
+            .where(claims.c.tenant == self._tenant, claims.c.person_id == person_id)
         )
-        return frozenset(PersonId(row.person_id) for row in self._connection.execute(query))
+        found: dict[Claim, frozenset[PersonId]] = {}
+        for row in self._connection.execute(query):
+            claim = Claim(ClaimKind(row.kind), row.value)
+            found[claim] = found.get(claim, frozenset()) | {PersonId(row.person_id)}
+        return found
+
+    def waiters_for(self, person_id: PersonId, kind: ClaimKind) -> frozenset[PersonId]:
+        """Who waits for a value of this kind that this person has."""
+        found = self.waiters_of(person_id)
+        return frozenset().union(*(waiters for claim, waiters in found.items() if claim.kind is kind))
 
     def keep_only(self, person_id: PersonId, kept: Iterable[Claim]) -> frozenset[PersonId]:
         """Give up every claim but these. Returns who waited for what became free: mark them due at once."""
@@ -153,6 +162,16 @@ class Claims:
             .where(people.c.state == State.held, people.c.reason == Reason.claimed)
             .where(~people.c.detail.contains(text, autoescape=True))
             .with_for_update(skip_locked=True)
+        )
+        return [PersonId(row.id) for row in self._connection.execute(query)]
+
+    def in_hand(self, person_ids: Iterable[PersonId]) -> list[PersonId]:
+        """Those of these who are being delivered just now: they may be told by what was true a moment ago."""
+        query = select(people.c.id).where(
+            people.c.tenant == self._tenant,
+            people.c.id.in_(list(person_ids)),
+            people.c.state == State.due,
+            people.c.lease.is_not(None),
         )
         return [PersonId(row.id) for row in self._connection.execute(query)]
 

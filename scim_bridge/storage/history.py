@@ -97,3 +97,14 @@ class History:
             )
             for row in rows
         ]
+
+
+def said_since(connection: Connection, tenant: str, person_id: PersonId, moment: datetime) -> bool:
+    """Whether Entra has written anything of a person since a moment, or at it."""
+    query = select(history.c.id).where(
+        history.c.tenant == tenant,
+        history.c.person_id == person_id,
+        history.c.at >= moment,
+        history.c.what.startswith("user-", autoescape=True),
+    )
+    return connection.execute(query.limit(1)).first() is not None

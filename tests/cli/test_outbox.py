@@ -1,6 +1,7 @@
 """`scim-bridge outbox`: who waits, why, and another try."""
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -275,3 +276,78 @@ def test_what_is_released_waits_for_the_end_of_a_pause(run: Run, guarded: World)
     run("outbox", "pause")
     assert run("outbox", "release").stdout == "2 released; deliveries are paused until `outbox resume`\n"
     assert json.loads(run("outbox", "status", "--format", "json").stdout)["held"] == 2
+
+
+def a_crew(world: World, count: int) -> None:
+    for number in range(1100, 1100 + count):
+        user = _another(f"person{number}@contractor.example", str(number), mobile=f"+47 9{number:07}")
+        world.entra.directory.add(user)
+    world.cycle()
+
+
+def test_many_who_wait_for_the_same_are_counted_and_a_few_are_named(run: Run, world: World):
+    """D3, D4: a pause holds the whole company; reason and cure are said once, and JSON has everybody."""
+    run("outbox", "pause")
+    a_crew(world, 8)
+
+    told = run("outbox", "list").stdout
+    assert told.startswith("8 people: held, paused\n  Detail: deliveries are paused; ")
+    assert told.count("Cure: `outbox resume`") == 1
+    named = re.findall(r"  - person(\d+)@contractor\.example, employee \1, since 2026-03-02 08:00 UTC\n", told)
+    assert len(named) == 5
+    assert told.endswith("  - and 3 more: `outbox list --all`\n")
+    assert max(map(len, told.splitlines())) <= 80
+    everybody = run("outbox", "list", "--all").stdout
+    assert everybody.count("Cure: `outbox resume`") == 8
+    assert len(json.loads(run("outbox", "list", "--format", "json").stdout)) == 8
+
+
+def test_each_says_what_keeps_him_where_that_differs_and_others_are_told_apart(run: Run, world: World):
+    """D3, L6: the details of those who are named; leavers who are still active come first, by themselves."""
+    a_crew(world, 7)
+    everybody = list(world.entra.directory.users.values())
+    for user in everybody[1:]:
+        world.changes(user, leave_date=f"03/{user.employee_id[-2:]}/2026")
+    world.restyle(payroll_locked_until=date(2026, 3, 31))
+    world.changes(everybody[0], account_enabled=False)
+
+    first, many = run("outbox", "list").stdout.split("\n\n")
+    assert first.startswith("person1100@contractor.example, employee 1100\n  parked, refused, since ")
+    assert many.startswith("6 people: held, incomplete\n  Meaning: ")
+    assert many.count("    Detail: ") == 5
+    assert many.count('"03/0') == 5
+    assert "and 1 more" in many
+
+
+def test_who_has_the_number_of_a_leaver_is_told_what_to_do_or_continues_him(run: Run, world: World):
+    """L8, P2: after `drop` nobody else would free the number; the same human needs no operator at all."""
+    world.restarts_with(delivery={"max_ended_per_hour": 0, "max_ended_fraction": 0.0})
+    ola = _another("ola@contractor.example", "1043", mobile="+47 922 22 222")
+    siv = _another("siv@contractor.example", "1044", mobile="+47 933 33 333")
+    per = _another("per@x.no", "1043", mobile="+47 412 34 567", surname="Hansen")
+    again = _another("siv2@x.no", "1044", mobile="+47 933 33 333")
+    per.object_id, again.object_id = "per", "siv2"
+    for user in (ola, siv, per, again):
+        world.provisions(user)
+    world.deletes(ola)
+    world.deletes(siv)
+    world.worker.run_until_idle()
+
+    assert world.state(again) == ("delivered", None)
+    assert "continues this person (request " in " ".join(run("people", "show", "1044").stdout.split())
+    assert run("outbox", "drop").stdout == "1 withdrawn\n"
+    world.clock.now = datetime.now(UTC)
+    world.worker.run_until_idle()
+    (row,) = json.loads(run("outbox", "list", "--format", "json").stdout)
+    assert (row["user_name"], row["state"], row["reason"]) == ("per@x.no", "held", "claimed")
+    assert "an operator withdrew (`outbox drop`)" in row["detail"]
+    assert "or end employee 1043 in Ditio, then `outbox retry`" in row["detail"]
+
+    world.employee("1043").disabled = True
+    world.employee("1043").employment.end = world.clock().date()
+    run("outbox", "retry", "--person", "per@x.no")
+    world.clock.now = datetime.now(UTC) + timedelta(minutes=1)
+    world.worker.run_until_idle()
+    (row,) = json.loads(run("outbox", "list", "--format", "json").stdout)
+    assert (row["user_name"], row["reason"]) == ("per@x.no", "refused")
+    assert "adopt --accept 1043 per@x.no" in row["detail"]

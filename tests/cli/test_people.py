@@ -249,3 +249,29 @@ def test_certificates_are_told(run: Run, database: Database, clock: Clock):
     ]
     assert "A certificate came by /Certificates or from a file" in told
     assert "Ditio was asked to take certificates: done" in told
+
+
+def test_the_history_ends_with_how_it_stands(run: Run, world: World):
+    """D5, A5: somebody who was held, and of whom Entra says again what Ditio has, is delivered without a call."""
+    kari = a_user()
+    world.provisions(kari)
+    world.clock.passes(minutes=10)
+    world.changes(kari, leave_date="03/04/2026")
+    assert world.state(kari)[0] == "held"
+    world.clock.passes(minutes=10)
+    world.forget()
+    world.entra.clears(kari, f"{EXTENSION}:employmentEndDate")
+    kari.leave_date = None
+    assert (world.state(kari), world.ditio.requests) == (("delivered", None), [])
+
+    history = json.loads(run("people", "show", "1042", "--format", "json").stdout)["history"]
+    assert [(each["what"], each["outcome"]) for each in history[-3:]] == [
+        ("delivery", "incomplete"),
+        ("user-changed", "accepted"),
+        ("delivery", "delivered"),
+    ]
+    world.changes(kari, display_name="Kari N.")
+    again = json.loads(run("people", "show", "1042", "--format", "json").stdout)["history"]
+    assert [each["what"] for each in again[len(history) :]] == ["user-changed"], (
+        "nothing became of it, and nothing is told"
+    )

@@ -268,6 +268,50 @@ def test_only_one_kind_or_one_person(run: Run, world: World, ditio: dict[str, st
     assert other.startswith("0 of 1 person in sync; nothing of this kind differs.")
 
 
+def test_a_plan_that_is_repaired_again_leaves_out_what_an_earlier_run_repaired(
+    run: Run, world: World, ditio: dict[str, str]
+):
+    """Q3: in every format the same; what was skipped is tried again and told, what was repaired is no news."""
+    world.employee("1042").work_title = "Sjef"
+    world.employee("1042").employment.department = "Kontor"
+    plan = json.loads(run("reconcile", "--format", "json", **ditio).stdout)["plan"]
+    world.employee("1042").work_title = "Bas"
+    again = ("reconcile", "--apply", "--plan", plan)
+    first = json.loads(run(*again, "--format", "json", **ditio).stdout)
+    assert (first["by_kind"], first["applied"], len(first["items"])) == ({"field": 2}, 1, 2)
+
+    world.employee("1042").work_title = "Sjef"
+    second = json.loads(run(*again, "--format", "json", **ditio).stdout)
+    assert (second["by_kind"], second["applied"], second["skipped"]) == ({"field": 1}, 1, [])
+    assert [item["field"] for item in second["items"]] == ["workTitle"]
+
+    third = run(*again, "--format", "json", **ditio)
+    document = json.loads(third.stdout)
+    assert third.exit_code == 0
+    assert (document["by_kind"], document["items"], document["applied"]) == ({}, [], 0)
+    text = run(*again, **ditio).stdout
+    assert text == "All that this plan shows was repaired by earlier runs: 2 rows.\n"
+    assert "All that this plan shows was repaired by earlier runs" in run(*again, "--format", "html", **ditio).stdout
+    assert run(*again, "--format", "csv", **ditio).stdout.splitlines() == [",".join(ITEM)]
+
+
+def test_what_an_earlier_run_repaired_is_counted(run: Run, world: World, ditio: dict[str, str]):
+    """The rest is told as ever."""
+    world.employee("1042").work_title = "Sjef"
+    world.employee("1042").employment.department = "Kontor"
+    plan = json.loads(run("reconcile", "--format", "json", **ditio).stdout)["plan"]
+    world.employee("1042").work_title = "Bas"
+    again = ("reconcile", "--apply", "--plan", plan)
+    run(*again, **ditio)
+
+    text, page = run(*again, **ditio).stdout, run(*again, "--format", "html", **ditio).stdout
+    assert "workTitle" in text
+    assert "department" not in text
+    assert "1 row of this plan was repaired by an earlier run, and is left out." in text
+    assert "1 row of this plan was repaired by an earlier run, and is left out." in page
+    assert "0 repaired, 1 skipped." in text
+
+
 def test_runs_lists_every_run_and_what_was_new(run: Run, world: World, ditio: dict[str, str]):
     """Design, section 5: the JSON of `reconcile runs`; one that failed is listed too."""
     assert json.loads(run("reconcile", "runs", "--format", "json").stdout) == []
@@ -288,6 +332,22 @@ def test_runs_lists_every_run_and_what_was_new(run: Run, world: World, ditio: di
     assert listed[0]["started_at"].endswith("Z")
     assert listed[1]["by_kind"] == {"should-be-active": 1, "field": 1}
     assert "  1 should-be-active, 1 field  " in run("reconcile", "runs").stdout, "people read words, not JSON"
+
+
+def test_runs_say_which_were_about_a_part(run: Run, world: World, ditio: dict[str, str]):
+    """Their figures are no figures of the company. The JSON has the keys of the design, and no others."""
+    world.employee("1042").work_title = "Sjef"
+    run("reconcile", "--only", "unmanaged", **ditio)
+    run("reconcile", "--person", "1042", **ditio)
+    plan = json.loads(run("reconcile", "--format", "json", **ditio).stdout)["plan"]
+    run("reconcile", "--apply", "--plan", plan, **ditio)
+
+    heading, *rows = run("reconcile", "runs").stdout.splitlines()
+    assert "About" in heading
+    assert [row.rstrip().endswith(about) for row, about in zip(rows, ABOUT, strict=True)] == [True] * 4
+
+
+ABOUT = ["a part", "a part", "everybody", "the plan"]
 
 
 def test_who_had_a_plan_repaired_is_in_the_audit_trail(run: Run, world: World, ditio: dict[str, str]):

@@ -5,7 +5,8 @@ from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 
 from scim_bridge.delivery.ticket import Ticket
-from scim_bridge.delivery.undo import Undone, UndoUncertain
+from scim_bridge.delivery.undo import UndoUncertain
+from scim_bridge.delivery.undone import Undone
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN

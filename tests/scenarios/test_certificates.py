@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from scim_bridge.delivery.calls import Errand
+from scim_bridge.delivery.undo import Undo
 from scim_bridge.domain.certificate import Source
 from scim_bridge.sandbox.entra import EXTENSION, EntraUser
 from scim_bridge.sandbox.faults import Fault
@@ -462,7 +464,7 @@ def test_a_patch_is_not_undone_for_a_certificate(world: World):
 
 
 def test_an_undone_patch_takes_its_slot_values_back(world: World):
-    """R1: what Ditio took already is brought back by the same path."""
+    """R1: nothing of them was sent, and the ledger is as it was before."""
     user = a_carrier()
     world.provisions(user)
     world.ditio.plant("7", phone="+4741234567")
@@ -471,11 +473,72 @@ def test_an_undone_patch_takes_its_slot_values_back(world: World):
     assert step.status == 409
     world.worker.run_until_idle()
 
-    assert in_ditio(world) == {
-        "Byggekort": ("2026-01-15", "2028-01-14T00:00:00Z"),
-        "Kranførerbevis": ("2026-01-15", "2026-01-15T00:00:01Z"),
-    }
+    assert in_ditio(world) == {"Byggekort": ("2026-01-15", "2028-01-14T00:00:00Z")}
     assert said(world) == [("Byggekort", Source.slot, "2026-01-15", True)]
+
+
+def test_a_patch_that_is_undone_sends_no_certificate_however_often_it_is_tried(world: World):
+    """R1, K1: Entra tries it again each cycle; the certificate would be posted and expired again each time."""
+    kari = a_user()
+    world.provisions(kari)
+    world.ditio.faults.plan(Fault("status", status=400, method="PATCH", path="/employees/1042", times=2))
+    world.forget()
+    with_slots(kari, byggekort=PACKED)
+    for _ in range(2):
+        assert world.changes(kari, surname="Refused").status == 400
+        world.worker.run_until_idle()
+    assert posts(world) == []
+
+    assert world.changes(kari, surname="Nordmann").status == 200
+    assert posts(world) == [[BYGGEKORT]]
+
+
+def test_a_renewal_that_is_undone_is_not_sent(world: World):
+    """R1, K1: what Ditio has stays, and is not sent again."""
+    kari = a_carrier()
+    world.provisions(kari)
+    world.ditio.faults.plan(Fault("status", status=400, method="PATCH", path="/employees/1042", times=1))
+    world.forget()
+    with_slots(kari, byggekort="77;2026-02-15;2030-01-14;HMS")
+    assert world.changes(kari, surname="Refused").status == 400
+    world.worker.run_until_idle()
+
+    assert posts(world) == []
+    assert in_ditio(world)["Byggekort"][0] == "2026-01-15"
+
+
+def test_certificates_are_sent_where_the_rest_is_refused_and_not_undone(database: Database, clock: Clock):
+    """R1, K2: parked, not reported: the certificate goes out all the same."""
+    world = World(database, clock, settings={"certificates": {"slots": SLOTS}, "delivery": {"on_refused": "park"}})
+    kari = a_user()
+    world.provisions(kari)
+    world.ditio.faults.plan(Fault("status", status=400, method="PATCH", path="/employees/1042", times=1))
+    with_slots(kari, byggekort=PACKED)
+    world.changes(kari, surname="Refused")
+
+    assert world.state(kari)[0] == "parked"
+    assert in_ditio(world)["Byggekort"][0] == "2026-01-15"
+
+
+def test_certificates_are_sent_where_the_time_for_undoing_is_spent(world: World, monkeypatch: pytest.MonkeyPatch):
+    """R1, K2: what was kept back because the write was to be undone is sent by a worker, if it is not."""
+    is_to_come = Undo.is_to_come
+
+    def at_the_last_moment(undo: Undo, errand: Errand) -> bool:
+        found = is_to_come(undo, errand)
+        world.clock.passes(seconds=6)
+        return found
+
+    monkeypatch.setattr(Undo, "is_to_come", at_the_last_moment)
+    kari = a_user()
+    world.provisions(kari)
+    world.ditio.faults.plan(Fault("status", status=400, method="PATCH", path="/employees/1042", times=2))
+    with_slots(kari, byggekort=PACKED)
+    assert world.changes(kari, surname="Refused").ok
+    world.worker.run_until_idle()
+
+    assert world.state(kari)[0] == "parked"
+    assert in_ditio(world)["Byggekort"][0] == "2026-01-15"
 
 
 def test_an_undone_creation_leaves_nothing(world: World):

@@ -164,7 +164,12 @@ def test_the_first_day(paused: World):
     assert paused.state(stranger)[0] == "parked"
     assert not paused.employee("1002").disabled
     paused.clock.passes(hours=1)
-    assert reconciliation.run(Request(apply=True, plan_id=plan.id)).applied == 6
+    report = reconciliation.run(Request(apply=True, plan_id=plan.id))
+    assert report.applied == 6
+    # What did happen: nobody at Entra's end has said anything since.
+    assert [why for why in report.outcomes.values() if why] == [
+        "it is as wanted already: the employee was created or linked since the plan was made"
+    ]
     assert paused.employee("1001").work_title == "Maskinfører"
     assert (paused.employee("1002").disabled, paused.employee("1003").disabled) == (True, False)
     assert paused.employee("1002").employment.end == date(2026, 3, 2)

@@ -372,6 +372,63 @@ def test_an_ending_that_was_done_by_hand_is_no_longer_held(company: Company):
     assert company.world.employee("101").disabled
 
 
+@pytest.mark.parametrize("decision", [None, releasing.drop])
+def test_what_was_done_by_hand_is_settled_by_the_next_comparison(company: Company, decision: Any):
+    """L8, Q1: whoever is seen ended waits for nothing any more, and `reconcile` alone sends nothing for it."""
+    company.ends(0, 1)
+    if decision is not None:
+        company.decides(decision)
+    company.world.employee("101").disabled = True
+    company.world.employee("101").employment.end = company.world.clock().date()
+    company.world.forget()
+    assert company.reconciles() == []
+
+    assert company.state(1) == ("delivered", None)
+    assert company.decides(releasing.release) == 0
+    assert company.world.sent() == []
+    company.world.employee("101").disabled = False
+    (row,) = company.reconciles()
+    assert (row.kind, row.listed) == (Kind.should_be_inactive, None)
+
+
+def test_half_of_an_ending_done_by_hand_settles_nothing(company: Company):
+    """L8: the login is open still, and the guard holds that."""
+    company.ends(0, 1)
+    company.world.employee("101").employment.end = company.world.clock().date()
+    company.reconciles()
+
+    assert company.waiting() == [("held", "guard")]
+    assert company.decides(releasing.release) == 1
+    assert company.is_ended(1)
+
+
+def test_of_several_things_that_are_held_the_rest_stays_so(company: Company):
+    """L8, Q1: a phone that was changed by hand is no longer held, a number is."""
+    company.world.changes(company.staff[0], mobile="+4740000000", employee_id="B-0")
+    company.world.changes(company.staff[1], mobile="+4740000100", employee_id="B-1")
+    company.world.employee("101").phone = "+4740000100"
+    company.reconciles()
+
+    state, detail = company.state(1)
+    assert state == "held"
+    assert str(detail).startswith("the change of employee number is held")
+    assert "the change of phone" not in str(detail)
+
+
+def test_what_else_is_said_of_somebody_is_told_anew(company: Company):
+    """L8, Q1: his own delivery says what is left once the guard holds nothing of him any more."""
+    company.ends(0)
+    company.world.changes(company.staff[1], account_enabled=False, hire_date="03/02/2026")
+    assert "FormatDateTime" in str(company.state(1)[1])
+    company.world.employee("101").disabled = True
+    company.world.employee("101").employment.end = company.world.clock().date()
+    company.reconciles()
+    company.world.worker.run_until_idle()
+
+    assert company.waiting() == [("held", "incomplete")]
+    assert "guard" not in str(company.state(1)[1])
+
+
 def test_creations_are_guarded_where_that_is_set(database: Database, clock: Clock):
     """L8: `DELIVERY__MAX_CREATED_PER_HOUR`; adopting is no creation."""
     company = Company(World(database, clock, settings={"delivery": {"max_created_per_hour": 1}}))
@@ -420,6 +477,45 @@ def test_a_phone_that_ditio_refuses_and_that_is_undone_does_not_count(company: C
     assert company.world.employee("101").phone == "+4790000001"
 
 
+def test_what_is_switched_off_counts_for_nothing(company: Company):
+    """L8, P6: nothing is sent for it, so nobody is held by the guard on its account, and no other is in its way."""
+    company.world.restarts_with(ditio={"operations": {"change_phone_number": "off"}})
+    for index in range(2):
+        company.world.changes(company.staff[index], mobile=f"+4740000{index}00")
+    assert company.waiting() == [("held", "no-operation")] * 2
+    assert counted(company.world) == 0
+
+    company.world.restarts_with(ditio={})
+    company.world.changes(company.staff[2], mobile="+4740000200")
+    assert company.state(2) == ("delivered", None)
+
+
+@pytest.mark.parametrize("steps", [["end-employment", "disable"], ["disable", "end-employment"]])
+def test_an_ending_of_which_a_step_is_switched_off_counts_by_the_other(
+    database: Database, clock: Clock, steps: list[str]
+):
+    """L8, L6: and what the operator withdrew of it stays withdrawn as a whole."""
+    company = a_company(database, clock, 3, offboarding=steps)
+    company.world.restarts_with(ditio={"operations": {"disable": "off"}})
+    company.ends(0, 1)
+    assert set(company.waiting()) == {("held", "no-operation"), ("held", "guard")}
+    assert company.world.employee("100").employment.end is not None
+    assert company.world.employee("101").employment.end is None
+    assert company.decides(releasing.drop) == 1
+
+    assert company.state(1) == ("delivered", "kept by the operator")
+
+
+def test_a_login_alone_that_is_switched_off_counts_for_nothing(database: Database, clock: Clock):
+    """L8: with `disable` as the only step, and that off, nothing ends at all."""
+    company = a_company(database, clock, 3, offboarding=["disable"])
+    company.world.restarts_with(ditio={"operations": {"disable": "off"}})
+    company.ends(0, 1)
+
+    assert company.waiting() == [("held", "no-operation")] * 2
+    assert counted(company.world) == 0
+
+
 def test_creations_are_not_guarded_by_default(company: Company):
     """L8: 0 = off; four were hired within a minute."""
     assert len(company.world.ditio.company.employees) == 4
@@ -429,7 +525,9 @@ def test_creations_are_not_guarded_by_default(company: Company):
 def test_reconcile_lists_what_is_held_and_what_is_kept_and_applies_neither(company: Company):
     """L8, Q2: other differences of such a person are repaired."""
     company.world.restarts_with(delivery={**LIMITS, "inline_seconds": 0})
-    company.ends(0, 1)
+    company.ends(0)
+    company.world.clock.passes(seconds=1)
+    company.ends(1)
     company.world.worker.run_until_idle()
     company.world.employee("101").work_title = "edited by hand"
     rows = company.reconciles(apply=True)

@@ -22,6 +22,7 @@ def test_the_first_has_it_and_the_others_wait(database: Database):
         assert claims.awaited_by(PER) == {PHONE: KARI}
         assert claims.waiters_for(KARI, ClaimKind.phone) == {PER}
         assert claims.waiters_for(KARI, ClaimKind.employee_number) == frozenset()
+        assert claims.waiters_of(KARI) == {PHONE: {PER}}
 
 
 def test_who_has_it_already_does_not_wait_for_himself(database: Database):

@@ -38,7 +38,7 @@ from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.excerpt import excerpt_of
 from scim_bridge.storage.guard import Decided, Guard, kept_back
 from scim_bridge.storage.hands_off import PutAside
-from scim_bridge.storage.history import Entry, History
+from scim_bridge.storage.history import Entry, History, said_since
 from scim_bridge.storage.outbox import Outbox, Status
 from scim_bridge.storage.paging import Order
 from scim_bridge.storage.pairs import Pairs, forget_abandoned
@@ -111,7 +111,8 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
         assert not claims.take(PER, HERS)
         PutAside(connection, tenant).set(PER, HandsOff(TODAY - timedelta(days=1)))
         Permissions(connection, tenant).grant(EmployeeNumber("7"), NAME, now=now)
-        History(connection, tenant, now).add(KARI, Entry("delivery", "delivered"))
+        said = Entry("user-created", "accepted")
+        History(connection, tenant, now).add(KARI, said, Entry("delivery", "delivered"))
         AuditTrail(connection, tenant).add(Deed(Action.created, "User", "user-kari", KARI), SOMEBODY, now=now)
         Tokens(connection, tenant).add("t", "Entra", f"secret of {tenant}", now=now, expires_at=None)
         Clients(connection, tenant).add("c", "Entra", f"client secret of {tenant}", now=now, expires_at=None)
@@ -348,6 +349,8 @@ def test_nobody_sees_what_is_only_the_others(database: Database, clock: Clock):
         assert claims.waiters_for(KARI, ClaimKind.phone) == frozenset()
         assert claims.to_look_at(PER) == frozenset()
         assert claims.untold([KARI, PER], "x") == []
+        assert claims.in_hand([KARI, PER]) == []
+        assert not said_since(c, OURS, KARI, clock() - HOUR)
         assert PutAside(c, OURS).end(TODAY) == []
         guard = Guard(c, OURS, later)
         assert guard.decided(Guarded.ending, KARI, clock()) is None

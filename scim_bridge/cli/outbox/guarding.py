@@ -48,7 +48,8 @@ def drop(options: Options, person: str | None, tenant: str) -> None:
     """Withdraw what the guard holds: it is not sent until Entra changes it.
 
     Somebody's leaving is said anew when Entra changes `active` or deletes the user, a phone or an employee number
-    when it becomes another. Until then `reconcile` lists it, and does not repair it.
+    when it becomes another. Until then `reconcile` lists it, and does not repair it. Of a user who is deleted Entra
+    says nothing any more: he stays active in Ditio until somebody ends him there.
 
     \b
     Examples:

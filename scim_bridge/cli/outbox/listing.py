@@ -1,7 +1,6 @@
 """`scim-bridge outbox status` and `outbox list`: how many wait for Ditio, who, and why."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import date, datetime
 from typing import Any, cast
@@ -11,12 +10,10 @@ from sqlalchemy import Row
 
 from scim_bridge.bootstrap import build_rules
 from scim_bridge.cli.context import Options
-from scim_bridge.cli.named_commands import about_tenant
+from scim_bridge.cli.outbox.telling import tell
 from scim_bridge.cli.output import Format, format_option, print_json, print_rows, tenant_option
-from scim_bridge.cli.paragraphs import instant, print_paragraph
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.delivery_state import STUCK_AFTER, Reason, State
-from scim_bridge.domain.explanations import explained
 from scim_bridge.mapping.from_scim import wish_from_user
 from scim_bridge.mapping.rules import Rules
 from scim_bridge.storage.breakers import Breakers
@@ -64,13 +61,18 @@ def status(options: Options, tenant: str, format: Format) -> None:
 @click.command("list")
 @tenant_option
 @format_option
+@click.option("--all", "names_all", is_flag=True, help="Name everybody, also where many wait for the same reason.")
 @click.pass_obj
-def list_command(options: Options, tenant: str, format: Format) -> None:
+def list_command(options: Options, tenant: str, format: Format, names_all: bool) -> None:
     """Show everybody who is due, held or parked, and why; longest first.
+
+    Of more than a few who wait for the same reason the first are named, and the rest are counted, unless --all is
+    given. JSON has everybody in any case.
 
     \b
     Examples:
       scim-bridge outbox list
+      scim-bridge outbox list --all
       scim-bridge outbox list --format json
     """
     rules = build_rules(options.of(tenant))
@@ -87,26 +89,7 @@ def list_command(options: Options, tenant: str, format: Format) -> None:
     elif not rows:
         click.echo("nobody waits")
     else:
-        _tell(rows, tenant)
-
-
-def _tell(rows: Sequence[dict[str, Any]], tenant: str) -> None:
-    """Each in lines that fit into a mail: who, since when, what it means and what to do."""
-    for number, row in enumerate(rows):
-        if number:
-            click.echo("")
-        who = row["user_name"] or "a deleted user"
-        employee = f", employee {row['employee_number']}" if row["employee_number"] else ""
-        print_paragraph(f"{who}{employee}", indent="  ")
-        reason = f", {row['reason']}" if row["reason"] else ""
-        tries = f", {row['attempts']} failed {'try' if row['attempts'] == 1 else 'tries'}" if row["attempts"] else ""
-        print_paragraph(f"{row['state']}{reason}, since {instant(row['since'])}{tries}", first="  ", indent="  ")
-        if row["detail"]:
-            print_paragraph(about_tenant(tenant, str(row["detail"])), first="  Detail: ", indent="    ")
-        explanation = explained(State(row["state"]), Reason(row["reason"]) if row["reason"] else None)
-        if explanation is not None:
-            print_paragraph(explanation.meaning, first="  Meaning: ", indent="    ")
-            print_paragraph(about_tenant(tenant, explanation.cure), first="  Cure: ", indent="    ")
+        tell(rows, tenant, names_all=names_all)
 
 
 def _detail(found: Row[Any], breaker: Breaker, now: datetime) -> str | None:

@@ -131,6 +131,8 @@ def reconcile(
 def runs(options: Options, tenant: str, format: Format) -> None:
     """Show every run, oldest first, and how many differences were new in it.
 
+    A run is about everybody, about a part (--only, --person), or repairs the plan that it names (--plan).
+
     \b
     Examples:
       scim-bridge reconcile runs
@@ -140,8 +142,10 @@ def runs(options: Options, tenant: str, format: Format) -> None:
         found = Runs(connection, tenant).list()
     rows = [_run(each) for each in found]
     if format == "table":
-        rows = [{**row, "by_kind": _counted(each)} for row, each in zip(rows, found, strict=True)]
-    print_rows(rows, RUN_COLUMNS, format, empty="there was no run yet")
+        rows = [
+            {**row, "by_kind": _counted(each), "about": _about(each)} for row, each in zip(rows, found, strict=True)
+        ]
+    print_rows(rows, {**RUN_COLUMNS, "about": "About"}, format, empty="there was no run yet")
 
 
 def _write(pieces: Iterable[str], output: Path | None) -> None:
@@ -175,6 +179,12 @@ def _run(run: Run) -> dict[str, object]:
         "by_kind": dict(run.by_kind),
         "new": run.new,
     }
+
+
+def _about(run: Run) -> str:
+    if run.id != run.plan_id:
+        return "the plan"
+    return "everybody" if run.is_whole else "a part"
 
 
 def _counted(run: Run) -> str:

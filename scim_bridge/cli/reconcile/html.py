@@ -7,7 +7,7 @@ from itertools import groupby
 from scim_bridge.cli.output import shown
 from scim_bridge.delivery.reconcile_request import Report
 from scim_bridge.domain.drift import Drift
-from scim_bridge.plan.render import CAUSES, heading, mark_of, summary, what, who
+from scim_bridge.plan.render import CAUSES, heading, mark_of, repaired_earlier, summary, what, who
 from scim_bridge.plan.render import MARKS as KIND_MARKS
 from scim_bridge.storage.runs import Run
 
@@ -81,7 +81,7 @@ def _head(report: Report, tenant: str) -> Iterator[str]:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>Entra and Ditio, {when}</title><style>{STYLE}</style></head><body>"
-        f"<h1>Entra and Ditio</h1><p>{escape(_figures(run))}</p>"
+        f"<h1>Entra and Ditio</h1><p>{escape(_figures(report))}</p>"
     )
     if report.stopped is not None:
         yield f'<p class="stopped"><strong>Stopped by a guard:</strong> {escape(report.stopped)}. Nothing was sent.</p>'
@@ -93,7 +93,13 @@ def _head(report: Report, tenant: str) -> Iterator[str]:
     yield f'<p class="quiet">Company {escape(tenant)}, {when}, plan {escape(run.id)}</p>\n'
 
 
-def _figures(run: Run) -> str:
+def _figures(report: Report) -> str:
+    told = _figures_of(report.run) if report.run.by_kind or not report.earlier else ""
+    earlier = repaired_earlier(len(report.earlier), is_all=not report.run.by_kind) if report.earlier else ""
+    return f"{told} {earlier}".strip()
+
+
+def _figures_of(run: Run) -> str:
     if not run.by_kind:
         return summary(run.people, run.in_sync, {}, 0)
     differences = sum(run.by_kind.values())

@@ -16,7 +16,7 @@ from scim_bridge.cli.reconcile.html import html_pieces
 from scim_bridge.delivery.reconcile import Reconciliation
 from scim_bridge.delivery.reconcile_request import Report
 from scim_bridge.domain.drift import Drift
-from scim_bridge.plan.render import Line, lines, summary
+from scim_bridge.plan.render import Line, lines, repaired_earlier, summary
 
 ReportFormat = Literal["text", "json", "html", "csv"]
 
@@ -46,7 +46,7 @@ class Printed:
                 return self._text(coloured)
 
     def _items(self) -> Iterator[Drift]:
-        return self.reconciliation.items(self.report.run.id)
+        return (item for item in self.reconciliation.items(self.report.run.id) if self.report.tells(item))
 
     def _json(self) -> Iterator[str]:
         run = self.report.run
@@ -85,7 +85,10 @@ class Printed:
             yield (_styled(text, line) if coloured else text) + "\n"
         if run.by_kind:
             yield "\n"
-        yield "\n".join(paragraph(summary(run.people, run.in_sync, run.by_kind, run.new))) + "\n"
+        if run.by_kind or not report.earlier:
+            yield "\n".join(paragraph(summary(run.people, run.in_sync, run.by_kind, run.new))) + "\n"
+        if report.earlier:
+            yield f"{repaired_earlier(len(report.earlier), is_all=not run.by_kind)}\n"
         for sentence in self._next_steps():
             yield f"{sentence}\n"
 

@@ -7,7 +7,8 @@ from scim2_server.responses import ScimResponse
 from scim2_server.service import ScimService
 
 from scim_bridge.delivery.ticket import IncompleteRefused
-from scim_bridge.delivery.undo import Undone, UndoUncertain
+from scim_bridge.delivery.undo import UndoUncertain
+from scim_bridge.delivery.undone import Undone
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import is_out_of_reach, loggable
 from scim_bridge.web.scim.wording import reworded

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.delivery.ticket import Ticket
-from scim_bridge.delivery.undo import Undone
+from scim_bridge.delivery.undone import Undone
 from scim_bridge.domain.audit import Action, Author, changed_names
 from scim_bridge.domain.certificate import Entry
 from scim_bridge.domain.delivery_state import DeliveryView

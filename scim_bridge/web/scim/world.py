@@ -10,7 +10,7 @@ from scim2_models import ScimProvider
 
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.delivery.ticket import Ticket
-from scim_bridge.delivery.undo import Undone
+from scim_bridge.delivery.undone import Undone
 from scim_bridge.domain.audit import Actor
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.secrets import Secrets

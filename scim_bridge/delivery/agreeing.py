@@ -1,0 +1,137 @@
+"""What a comparison finds as wanted is acknowledged, and what the guard held of it is settled (rules Q1, L8)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from scim_bridge.delivery.claiming import settle_claims
+from scim_bridge.delivery.guarding import KEPT
+from scim_bridge.delivery.outcome import printable
+from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant
+from scim_bridge.domain.delivery_state import SHOULD_BE_INACTIVE, Reason, State
+from scim_bridge.domain.employee import Field, Value, Wish
+from scim_bridge.domain.occasions import Guarded, Verdict
+from scim_bridge.domain.person import Person
+from scim_bridge.plan.occasions import settled_occasions
+from scim_bridge.plan.steps import Seen, owes_ending
+from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.guard import Decided, Guard, kept_back
+from scim_bridge.storage.history import Entry, History
+from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.people import People
+from scim_bridge.storage.person_rows import Record
+
+BETWEEN_NOTES = "; "
+"""What `deliveryDetail` has between two notes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What was found as wanted, and is not acknowledged that way (rule Q1)."""
+
+    record: Record
+    values: Mapping[Field, Value | None]
+    sources: Mapping[Field, str]
+    login: bool | None
+    employed: bool | None
+    settled: tuple[tuple[Guarded, datetime], ...] = ()
+    """Which changes have come to their end with it, and when they were said."""
+
+
+def agreement_of(record: Record, wish: Wish, seen: Seen) -> Agreement | None:
+    """What of that which is as wanted has to be acknowledged; None where all of it is."""
+    known = record.person.acknowledged
+    login = seen.login if seen.login is not known.login else None
+    employed = seen.employed if seen.employed is not known.employed else None
+    values = {
+        name: value for name, value in seen.values.items() if name not in known.values or known.values[name] != value
+    }
+    if record.state is State.due or (login is None and employed is None and not values):
+        return None
+    settled = settled_occasions(record.person, wish, values)
+    return Agreement(record, values, wish.sources, login, employed, settled)
+
+
+def note_agreement(connection: Connection, tenant: Tenant, agreement: Agreement, read_at: datetime) -> None:
+    """Acknowledge it, unless the person is on his way, or was since Ditio was read."""
+    record = agreement.record
+    person_id = record.person.id
+    present = People(connection, tenant.name).get(person_id, lock=True)
+    if present is None or present.revision != record.revision or present.state is State.due or present.lease:
+        return
+    acknowledged = Acknowledgements(connection, tenant.name)
+    if any(at > read_at for at, _ in acknowledged.moments_of(person_id).values()):
+        return
+    takings = {name: record.person.acknowledged.takings.get(name) for name in agreement.values}
+    acknowledged.add(
+        person_id,
+        agreement.values,
+        sources=agreement.sources,
+        takings=takings,
+        login=agreement.login,
+        employed=agreement.employed,
+        revision=record.revision,
+        now=read_at,
+    )
+    after = present.person.acknowledged.after(
+        agreement.values,
+        sources=agreement.sources,
+        takings=takings,
+        login=agreement.login,
+        employed=agreement.employed,
+        changed_at=None,
+    )
+    person = replace(present.person, acknowledged=after)
+    _settle_the_guard(connection, tenant, agreement, replace(present, person=person), read_at)
+    if person.is_tombstone:
+        # One whose ending is delivered makes room for whoever waits for the number (rule P2).
+        settle_claims(connection, tenant, person, EMPTY_WISH, tenant.today(read_at), read_at, keep_all=False)
+        People(connection, tenant.name).forget(person_id)
+
+
+def _settle_the_guard(
+    connection: Connection, tenant: Tenant, agreement: Agreement, record: Record, now: datetime
+) -> None:
+    """What Ditio has by now is neither held nor withdrawn any more, and his state says so."""
+    person, guard = record.person, Guard(connection, tenant.name, now)
+    before = _told_of(guard, person, kept_back(connection, tenant.name, person.id))
+    for kind, said_at in agreement.settled:
+        guard.settle_occasion(kind, person.id, said_at)
+    if False in (agreement.login, agreement.employed) and not owes_ending(person, tenant.policy):
+        guard.forgive(Guarded.ending, person.id)
+    left = kept_back(connection, tenant.name, person.id)
+    if before.keys() == left.keys() or record.reason in (Reason.paused, Reason.hands_off):
+        return
+    outbox, notes = Outbox(connection, tenant.name, now), _notes(record)
+    if not set(notes) <= set(before.values()):
+        outbox.mark_due(person.id)  # What else is said of him, only his own delivery can say anew.
+        return
+    is_held = Verdict.held in left.values()
+    detail = BETWEEN_NOTES.join(note for note in notes if note in [before[kind] for kind in left])
+    if is_held and Guarded.ending in left:
+        detail = f"{SHOULD_BE_INACTIVE}: {detail}"
+    state, reason = (State.held, Reason.guard) if is_held else (State.delivered, None)
+    outbox.settle(person.id, state=state, reason=reason, detail=detail or None)
+    History(connection, tenant.name, now).add(person.id, Entry("delivery", reason or state, cause="reconcile"))
+
+
+def _told_of(guard: Guard, person: Person, kept: Mapping[Guarded, Verdict]) -> dict[Guarded, str]:
+    """What is said of everything that is held or withdrawn."""
+    told: dict[Guarded, str] = {}
+    for kind, verdict in kept.items():
+        said_at = person.occasions.of(kind)
+        decided = guard.decided(kind, person.id, said_at) if said_at is not None else None
+        told[kind] = printable(_why(decided)) if verdict is Verdict.held else KEPT
+    return told
+
+
+def _why(decided: Decided | None) -> str:
+    return (decided.why if decided is not None else None) or ""
+
+
+def _notes(record: Record) -> list[str]:
+    """What is said of a person, note by note."""
+    detail = record.detail or ""
+    return detail.removeprefix(f"{SHOULD_BE_INACTIVE}: ").split(BETWEEN_NOTES)
