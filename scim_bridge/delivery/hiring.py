@@ -1,5 +1,6 @@
 """Somebody without an employee: hire or adopt, never twice (rules H1-H3, P4, P6, R4)."""
 
+from scim_bridge.delivery.acknowledging import acknowledge
 from scim_bridge.delivery.calls import REREADS, Errand
 from scim_bridge.delivery.expecting import store_creating
 from scim_bridge.delivery.guarding import is_let_through
@@ -64,7 +65,7 @@ def find_created(errand: Errand) -> FoundEmployee | None:
         found = next(filter(None, (errand.get(number) for _ in range(REREADS))), None)
         if found is not None and is_what_we_created(creating, found):
             values = _created_values(errand.wish, creating, found)
-            errand.acknowledge(values, login=True, employed=True, link=found.employee_number)
+            acknowledge(errand, values, login=True, employed=True, link=found.employee_number)
             return found
     return None
 
@@ -116,7 +117,7 @@ def _adopt(errand: Errand, found: FoundEmployee) -> FoundEmployee | None:
     if not may_adopt(errand.wish, found, errand.tenant.adopt) and not _is_permitted(errand, found.employee_number):
         errand.notes.append(_stranger(errand, found))
         return None
-    errand.acknowledge(agreeing_fields(errand.wish, found), link=found.employee_number)
+    acknowledge(errand, agreeing_fields(errand.wish, found), link=found.employee_number)
     return found
 
 
@@ -182,7 +183,7 @@ def _create(errand: Errand, number: EmployeeNumber) -> FoundEmployee | None:
             errand.notes.append(Note(str(error), Reason.no_operation))
             return None
         raise
-    errand.acknowledge(fields, login=True, employed=True, link=number, write=Write(after=after))
+    acknowledge(errand, fields, login=True, employed=True, link=number, write=Write(after=after))
     return None
 
 
