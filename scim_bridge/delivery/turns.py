@@ -16,7 +16,7 @@ MAX_PLACES = 64
 def places_for(calls: int, per_second: float | None) -> int:
     """How many of a tenant's people a worker has in hand: half as many again as it may make calls at a time.
 
-    So Ditio does not idle while the others commit. No more, though, than the pace lets through before a lease grows old.
+    So Ditio does not idle while the others commit. No more than the pace lets through before a lease grows old, though.
     """
     most = calls + max(1, calls // 2)
     return most if per_second is None else max(1, min(most, int(per_second * LEASE_MARGIN_SECONDS / 2)))
