@@ -80,7 +80,7 @@ class Errand:
 
     def get(self, number: EmployeeNumber) -> FoundEmployee | None:
         """Read an employee by exact number."""
-        with self._permit():
+        with self.permit():
             answer = self.tenant.ditio.get(number, within=self._keep_lease())
         if answer is None or answer.body is None:
             return None
@@ -96,13 +96,13 @@ class Errand:
 
     def search(self, text: str) -> list[FoundEmployee]:
         """Find employees by free text; not exact."""
-        with self._permit():
+        with self.permit():
             rows = self.tenant.ditio.search(text, within=self._keep_lease())
         return [self._read(row) for row in rows if _has_number(row)]
 
     def check(self, *, renews: bool = True) -> None:
         """Read something that concerns nobody. :raises DeliveryError: what is wrong with Ditio as a whole (rule R2)."""
-        with self._permit():
+        with self.permit():
             self.tenant.ditio.check(within=self._keep_lease(), renews=renews)
 
     def send(self, operation: Operation, number: EmployeeNumber) -> Mapping[Field, Value | None]:
@@ -124,7 +124,7 @@ class Errand:
 
         :param ask: Makes the call, which may take so many seconds.
         """
-        with self._permit():
+        with self.permit():
             if not self.budget.allows_write():
                 raise BudgetSpent("the request's time was spent before this step; a worker goes on")
             self._stop_if_paused()
@@ -151,8 +151,11 @@ class Errand:
             if Breakers(connection, self.tenant.name, self.database.now(connection)).get().is_paused:
                 raise Paused("deliveries were paused before this step")
 
-    def _permit(self) -> AbstractContextManager[None]:
-        """The right to call Ditio. Others' calls may have to end first; the lease is looked after meanwhile."""
+    def permit(self) -> AbstractContextManager[None]:
+        """The right to call Ditio. Others' calls may have to end first; the lease is looked after meanwhile.
+
+        Each call takes it by itself; first takes it whose last word before the call must not grow old in the wait.
+        """
         return self.tenant.ditio.permit(within=self.budget.left(), meanwhile=self._keep_lease)
 
     def _keep_lease(self) -> float:

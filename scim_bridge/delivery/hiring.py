@@ -2,7 +2,7 @@
 
 from scim_bridge.delivery.acknowledging import acknowledge
 from scim_bridge.delivery.calls import REREADS, Errand
-from scim_bridge.delivery.expecting import store_creating
+from scim_bridge.delivery.expecting import begin_creating, store_creating
 from scim_bridge.delivery.guarding import is_let_through
 from scim_bridge.delivery.holders import wait_where_given_up_just_now
 from scim_bridge.delivery.outcome import Note, Refusal
@@ -97,11 +97,11 @@ def settle_absence(errand: Errand) -> None:
 
 
 def _is_certain(errand: Errand, creating: Creating) -> bool:
-    """Whether a POST is so long ago that it shows: its own time-out and the lag of reads are over."""
+    """Whether a POST is so long ago that it shows: it ended before its lease did, and the lag of reads is over."""
     if creating.at is None:
         return True
     age = (errand.now() - creating.at).total_seconds()
-    return age > errand.tenant.call_seconds + errand.tenant.read_lag_seconds
+    return age > errand.tenant.lease_seconds + errand.tenant.read_lag_seconds
 
 
 def _created_values(wish: Wish, creating: Creating, found: FoundEmployee) -> dict[Field, Value | None]:
@@ -170,9 +170,11 @@ def _create(errand: Errand, number: EmployeeNumber) -> FoundEmployee | None:
     operation = CreateEmployee(number, fields)
     if not is_let_through(errand, operation):
         return None
-    store_creating(errand, Creating(number, phone, wish.text(Field.email), errand.now()))
     try:
-        after = errand.send(operation, number)
+        with errand.permit():
+            # After the wait: from here on it is counted for how long the POST may still turn out to have been applied.
+            begin_creating(errand, Creating(number, phone, wish.text(Field.email)))
+            after = errand.send(operation, number)
     except PermanentError as error:
         return _refused(errand, error, operation, earlier)
     except DeliveryError as error:

@@ -144,15 +144,21 @@ def test_a_request_that_finds_no_call_free_in_its_time_is_answered_as_due(world:
     assert world.state(numbered(1)) == ("delivered", None)
 
 
-@contextmanager
-def after_waiting(wait: Callable[[Meanwhile], None], meanwhile: Meanwhile) -> Iterator[None]:
-    wait(meanwhile)
-    yield
-
-
 def waits(world: World, wait: Callable[[Meanwhile], None]) -> None:
-    """Whoever wants to call Ditio has to wait, in this way."""
-    ditio_of(world).permit = lambda *, within, meanwhile: after_waiting(wait, meanwhile)  # type: ignore[method-assign]
+    """Whoever wants to call Ditio, and has no permit yet, has to wait in this way."""
+    has_one = [False]
+
+    @contextmanager
+    def after_waiting(*, within: float | None, meanwhile: Meanwhile) -> Iterator[None]:
+        has_it, has_one[0] = has_one[0], True
+        if not has_it:
+            wait(meanwhile)
+        try:
+            yield
+        finally:
+            has_one[0] = has_it
+
+    ditio_of(world).permit = after_waiting  # type: ignore[method-assign, assignment]
 
 
 def is_taken_by_another(world: World, now: datetime) -> bool:
@@ -214,6 +220,23 @@ def test_a_call_ends_before_its_lease_does(world: World, seconds: float):
     assert len(ends) == 4
     assert min(ends) >= 1
     assert world.employee("1040").created_count == 1
+
+
+def test_from_the_end_of_the_wait_it_counts_when_somebody_was_created(world: World):
+    """P6, R4: or a POST would be thought over that has only just been sent, and another one be sent beside it."""
+    due(world, 1)
+    ditio, stored = ditio_of(world), []
+    send = ditio.send
+    waits(world, lambda meanwhile: world.clock.passes(seconds=25))
+
+    def send_noting(*arguments: Any, **options: Any) -> Any:
+        stored.append((rows(world)[0].creating["at"], world.clock().isoformat()))
+        return send(*arguments, **options)
+
+    ditio.send = send_noting  # type: ignore[method-assign]
+    world.worker.run_until_idle()
+
+    assert [at == sent_at for at, sent_at in stored] == [True]
 
 
 def test_a_pause_during_the_wait_counts(world: World):
