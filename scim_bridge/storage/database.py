@@ -31,6 +31,9 @@ SQLITE_BUSY_SECONDS = 30
 """How long a SQLite write waits for another process to finish its own."""
 
 
+_NOW = select(func.clock_timestamp())
+
+
 class Database:
     """SQLite or PostgreSQL, opened by URL.
 
@@ -86,7 +89,7 @@ class Database:
         if self.is_sqlite:
             # An embedded database has the clock of its machine.
             return datetime.now(UTC)
-        moment: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+        moment: datetime = connection.execute(_NOW).scalar_one()
         return moment.astimezone(UTC)
 
     def close(self) -> None:
