@@ -13,7 +13,6 @@ import requests
 from scim2_models import ScimProvider
 
 from scim_bridge.delivery.adopting import Adoption
-from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.inline import Inline
 from scim_bridge.delivery.intake import Intake
@@ -21,6 +20,7 @@ from scim_bridge.delivery.places import Places
 from scim_bridge.delivery.ports import Ditio
 from scim_bridge.delivery.reconcile import Reconciliation
 from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.delivery.turns import places_for, threads_for
 from scim_bridge.delivery.worker import Worker
 from scim_bridge.ditio.config import DitioConfig, operation_setting
 from scim_bridge.ditio.employees import DitioClient
@@ -73,7 +73,10 @@ class Parts:
 
 def open_database(settings: Settings, *, clock: Callable[[], datetime] | None = None) -> Database:
     """The database of the settings."""
-    threads = max(settings.server.threads, *(own.ditio.max_concurrency for own in settings.tenants.values()))
+    ditios = [own.ditio for own in settings.tenants.values()]
+    of_worker = threads_for([places_for(each.max_concurrency, each.requests_per_second) for each in ditios])
+    threads = max(settings.server.threads, of_worker)
+    # Beside them there are the one that gives out the places, and the scheduler.
     return Database(settings.database.url, clock=clock, pool_size=threads + 2)
 
 
@@ -178,7 +181,7 @@ def _tenant(name: str, settings: Settings, client: Ditio) -> Tenant:
         inline_seconds=delivery.inline_seconds,
         read_lag_seconds=settings.ditio.read_lag_seconds,
         call_seconds=settings.ditio.timeout_seconds,
-        places=_places(settings),
+        places=places_for(settings.ditio.max_concurrency, settings.ditio.requests_per_second),
         retention_days=settings.retention.days,
         limits=HourlyLimits(delivery.max_ended_per_hour, delivery.max_ended_fraction, delivery.max_created_per_hour),
         slots=slots_from(settings.certificates.slots),
@@ -196,12 +199,6 @@ def _certificates(settings: Settings) -> CertificatePolicy:
     )
 
 
-def _places(settings: Settings) -> int:
-    """How many people a worker delivers at a time: no more than the pace lets through before a lease grows old."""
-    per_second, most = settings.ditio.requests_per_second, settings.ditio.max_concurrency
-    return most if per_second is None else max(1, min(most, int(per_second * LEASE_MARGIN_SECONDS / 2)))
-
-
 def _reconciliation(
     settings: Settings,
     convergence: Convergence,
@@ -217,7 +214,8 @@ def _reconciliation(
                 f"set {both((*settings.start, 'ditio', 'reporting_url'))} too"
             )
         config = replace(_ditio_config(settings), api_url=settings.ditio.reporting_url, scope=REPORTING_SCOPE)
-        roster = DitioClient(config, session_factory=session_factory, monotonic=monotonic).reporting_roster
+        reporting = DitioClient(config, permits=client.permits, session_factory=session_factory, monotonic=monotonic)
+        roster = reporting.reporting_roster
     return Reconciliation(
         convergence=convergence,
         roster=roster,

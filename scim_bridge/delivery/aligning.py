@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
+from scim_bridge.delivery.acknowledging import acknowledge
 from scim_bridge.delivery.already import is_so_already
 from scim_bridge.delivery.calls import REREADS, Errand
 from scim_bridge.delivery.expecting import expect, store_renumbering
@@ -59,7 +60,7 @@ def carry_out(errand: Errand, found: FoundEmployee, plan: Plan) -> None:
     taken = errand.person.acknowledged.takings
     if plan.seen or plan.rounds.learned:
         seen, learned = plan.seen, plan.rounds.learned
-        errand.acknowledge(seen.values, login=seen.login, employed=seen.employed, learned=learned)
+        acknowledge(errand, seen.values, login=seen.login, employed=seen.employed, learned=learned)
     errand.notes += [stuck_note(change) for change in plan.rounds.stuck]
     write = Write(before=before_writing(errand, found, plan), earlier=plan.rounds.repeated)
     _send_standing(errand, plan.standing, write)
@@ -107,7 +108,7 @@ def _find_under(errand: Errand, number: EmployeeNumber | None) -> FoundEmployee 
     found = errand.get(number)
     if found is None or not _is_ours(errand, found) or not has_claim(errand, Claim(ClaimKind.employee_number, number)):
         return None
-    errand.acknowledge({Field.employee_number: number}, link=number)
+    acknowledge(errand, {Field.employee_number: number}, link=number)
     return found
 
 
@@ -170,20 +171,20 @@ def _note_refusal(
 def _acknowledge(errand: Errand, operation: Operation, write: Write) -> None:
     match operation:
         case ChangeEmployeeNumber(employee_number=number):
-            errand.acknowledge({Field.employee_number: number}, link=number)
+            acknowledge(errand, {Field.employee_number: number}, link=number)
         case ChangePhoneNumber(phone=phone):
-            errand.acknowledge({Field.phone: phone}, write=write)
+            acknowledge(errand, {Field.phone: phone}, write=write)
         case UpdateEmployment(fields=fields) | UpdateEmployee(fields=fields):
-            errand.acknowledge(fields, write=write)
+            acknowledge(errand, fields, write=write)
         case EndEmployment(last_day=last_day):
-            errand.acknowledge({Field.end_date: last_day}, employed=False, write=write)
+            acknowledge(errand, {Field.end_date: last_day}, employed=False, write=write)
         case CreateEmployment(start=start, payroll=payroll):
             # Of the employment before it has nothing, and is not one more try of it.
-            errand.acknowledge(_new_employment(start, payroll), employed=True, write=replace(write, earlier={}))
+            acknowledge(errand, _new_employment(start, payroll), employed=True, write=replace(write, earlier={}))
         case Disable():
-            errand.acknowledge(login=False, write=write)
+            acknowledge(errand, login=False, write=write)
         case Enable():
-            errand.acknowledge(login=True, write=write)
+            acknowledge(errand, login=True, write=write)
 
 
 def _new_employment(start: date, payroll: int | None) -> Mapping[Field, Value | None]:

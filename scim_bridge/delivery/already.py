@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from scim_bridge.delivery.acknowledging import acknowledge
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.operations import CreateEmployment, Disable, Enable, EndEmployment, Operation
@@ -33,5 +34,5 @@ def is_so_already(errand: Errand, operation: Operation, number: EmployeeNumber) 
     plan = plan_person(errand.person, errand.wish, found, errand.tenant.policy, today=errand.today)
     if any(type(each) is type(operation) for each in plan.standing):
         return False
-    errand.acknowledge(plan.seen.values, login=plan.seen.login, employed=plan.seen.employed)
+    acknowledge(errand, plan.seen.values, login=plan.seen.login, employed=plan.seen.employed)
     return True

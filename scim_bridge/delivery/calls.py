@@ -1,32 +1,27 @@
 """Calls to Ditio on behalf of one person: under his lease, within the budget, into his history."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from sqlalchemy import Connection
 
-from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS, Budget
+from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
 from scim_bridge.domain.occasions import Guarded, Verdict
-from scim_bridge.domain.operations import Operation
-from scim_bridge.domain.person import Person, Taking
+from scim_bridge.domain.operations import Answer, Operation
+from scim_bridge.domain.person import Person
 from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost, Paused, PermanentError
 from scim_bridge.mapping.from_ditio import employee_from_ditio
 from scim_bridge.mapping.to_ditio import call_for
-from scim_bridge.plan.leaving import owes_ending
-from scim_bridge.plan.occasions import settled_occasions
-from scim_bridge.plan.rounds import Write, takings_of
-from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People
 from scim_bridge.storage.scopes import Scope
 
 REREADS = 3
@@ -85,8 +80,8 @@ class Errand:
 
     def get(self, number: EmployeeNumber) -> FoundEmployee | None:
         """Read an employee by exact number."""
-        self.keep_lease()
-        answer = self.tenant.ditio.get(number, within=self.budget.left())
+        with self.permit():
+            answer = self.tenant.ditio.get(number, within=self._keep_lease())
         if answer is None or answer.body is None:
             return None
         found = self._read(answer.body)
@@ -101,14 +96,14 @@ class Errand:
 
     def search(self, text: str) -> list[FoundEmployee]:
         """Find employees by free text; not exact."""
-        self.keep_lease()
-        rows = self.tenant.ditio.search(text, within=self.budget.left())
+        with self.permit():
+            rows = self.tenant.ditio.search(text, within=self._keep_lease())
         return [self._read(row) for row in rows if _has_number(row)]
 
     def check(self, *, renews: bool = True) -> None:
         """Read something that concerns nobody. :raises DeliveryError: what is wrong with Ditio as a whole (rule R2)."""
-        self.keep_lease()
-        self.tenant.ditio.check(within=self.budget.left(), renews=renews)
+        with self.permit():
+            self.tenant.ditio.check(within=self._keep_lease(), renews=renews)
 
     def send(self, operation: Operation, number: EmployeeNumber) -> Mapping[Field, Value | None]:
         """Do something to an employee. What is acknowledged afterwards is committed together with the history.
@@ -121,72 +116,26 @@ class Errand:
         :raises DeliveryError: Ditio's answer.
         """
         call = call_for(operation, number)
-        if not self.budget.allows_write():
-            raise BudgetSpent("the request's time was spent before this step; a worker goes on")
-        self.stop_if_paused()
-        self.keep_lease()
-        try:
-            answer = self.tenant.ditio.send(call, within=self.budget.left())
-        except DeliveryError as error:
-            self.remember(call.name, type(error).__name__, error.status, error.request_id, error.seconds)
-            raise
-        self.remember(call.name, "done", answer.status, answer.request_id, answer.seconds)
+        answer = self.ask(call.name, lambda within: self.tenant.ditio.send(call, within=within))
         return self._read(answer.body).values if answer.body is not None and _has_number(answer.body) else {}
 
-    def acknowledge(
-        self,
-        values: Mapping[Field, Value | None] | None = None,
-        *,
-        login: bool | None = None,
-        employed: bool | None = None,
-        link: EmployeeNumber | None = None,
-        write: Write | None = None,
-        learned: Mapping[Field, Taking] | None = None,
-    ) -> None:
-        """Keep what Ditio took, or was seen to have, and with `link` whose employee it is. Committed at once.
+    def ask(self, what: str, ask: Callable[[float], Answer]) -> Answer:
+        """Have Ditio change something, and remember how it answered; raises what `send` does.
 
-        :param write: What is known of the write that Ditio took; None for what was only read.
-        :param learned: What a read tells of values that Ditio took earlier (rule C2).
+        :param ask: Makes the call, which may take so many seconds.
         """
-        known, learned = self.person.acknowledged, learned or {}
-        sources = {name: self.wish.sources[name] for name in values or {} if name in self.wish.sources}
-        settled = settled_occasions(self.person, self.wish, values or {})
-        with self.database.write() as connection:
-            now = self.still_ours(connection)
-            takings = {**takings_of(known, values or {}, write, now), **learned}
-            if link is not None:
-                People(connection, self.tenant.name).link(self.person.id, link, now=now)
-            stored = Acknowledgements(connection, self.tenant.name)
-            stored.add(
-                self.person.id,
-                values or {},
-                sources=sources,
-                takings=takings,
-                login=login,
-                employed=employed,
-                is_written=write is not None,
-                revision=self.revision,
-                now=now,
-            )
-            stored.learn(self.person.id, learned)
-            self.person = replace(
-                self.person,
-                acknowledged=known.after(
-                    values or {},
-                    sources=sources,
-                    takings=takings,
-                    login=login,
-                    employed=employed,
-                    changed_at=now if write is not None else None,
-                ),
-            )
-            guard = Guard(connection, self.tenant.name, now)
-            for kind, said_at in settled:
-                guard.settle_occasion(kind, self.person.id, said_at)
-            if False in (login, employed) and not owes_ending(self.person, self.tenant.policy):
-                guard.forgive(Guarded.ending, self.person.id)
-        if link is not None:
-            self.person = replace(self.person, employee_number=link, creating=None, renumbering=None)
+        with self.permit():
+            if not self.budget.allows_write():
+                raise BudgetSpent("the request's time was spent before this step; a worker goes on")
+            self._stop_if_paused()
+            within = self._keep_lease()
+            try:
+                answer = ask(within)
+            except DeliveryError as error:
+                self._remember(what, type(error).__name__, error.status, error.request_id, error.seconds)
+                raise
+        self._remember(what, "done", answer.status, answer.request_id, answer.seconds)
+        return answer
 
     def now(self) -> datetime:
         """What time it is by the database's clock."""
@@ -196,25 +145,42 @@ class Errand:
     def _read(self, body: dict[str, object]) -> FoundEmployee:
         return employee_from_ditio(body, region=self.tenant.rules.phone_region, zone=self.tenant.rules.zone)
 
-    def stop_if_paused(self) -> None:
+    def _stop_if_paused(self) -> None:
         """A pause counts from the next write on, also for whoever is in hand (rule D4). :raises Paused: it does."""
         with self.database.read() as connection:
             if Breakers(connection, self.tenant.name, self.database.now(connection)).get().is_paused:
                 raise Paused("deliveries were paused before this step")
 
-    def keep_lease(self) -> None:
-        """See that the lease outlasts the next call. :raises LeaseLost: somebody else has it."""
+    def permit(self) -> AbstractContextManager[None]:
+        """The right to call Ditio. Others' calls may have to end first; the lease is looked after meanwhile.
+
+        Each call takes it by itself; first takes it whose last word before the call must not grow old in the wait.
+        """
+        return self.tenant.ditio.permit(within=self.budget.left(), meanwhile=self._keep_lease)
+
+    def _keep_lease(self) -> float:
+        """See that the lease outlasts the next call. Seconds that this may take with all that belongs to it.
+
+        Its token, and its repetition with another one, belong to it: it ends before somebody else may take the person.
+
+        :raises LeaseLost: somebody else has it.
+        """
         self.has_called = True
         left = self.budget.left()
         longest = self.tenant.call_seconds if left is None else min(self.tenant.call_seconds, left)
-        if self.leased_until - self.budget.monotonic() < longest + 1:
+        if self._leased_for() < longest:
             with self.database.write() as connection:
                 self.still_ours(connection)
+        return self._leased_for() if left is None else min(left, self._leased_for())
+
+    def _leased_for(self) -> float:
+        """Seconds until the lease ends, all but one: a call that is cut off takes a moment to end."""
+        return self.leased_until - self.budget.monotonic() - 1
 
     def still_ours(self, connection: Connection) -> datetime:
         """Renew the lease, in the transaction at hand, and say what time it is. :raises LeaseLost: it is gone."""
         now = self.database.now(connection)
-        seconds = self.tenant.call_seconds + LEASE_MARGIN_SECONDS
+        seconds = self.tenant.lease_seconds
         if not Outbox(connection, self.tenant.name, now).renew(self.person.id, self.lease, seconds):
             raise LeaseLost(f"somebody else delivers person {self.person.id} now")
         self.leased_until = self.budget.monotonic() + seconds
@@ -222,7 +188,7 @@ class Errand:
         self.unwritten.clear()
         return now
 
-    def remember(
+    def _remember(
         self, what: str, outcome: str, status: int | None, ditio_request_id: str | None, seconds: float
     ) -> None:
         """Put a call into the history, with the next transaction (rule D5)."""

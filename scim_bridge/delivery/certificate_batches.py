@@ -103,12 +103,14 @@ class Batches:
         :raises LeaseLost: somebody else sends one of these; nothing was sent.
         :raises Paused: deliveries were paused since the batch was begun; nothing was sent.
         """
-        with self._database.write() as connection:
-            now = self._database.now(connection)
-            if Breakers(connection, self._name, now).get().is_paused:
-                raise Paused(PAUSED)
-            hold.renew(connection, now)
-        answer = self.convergence.tenant.ditio.post_certificates([body_of(each) for each in batch])
+        ditio, items = self.convergence.tenant.ditio, [body_of(each) for each in batch]
+        with ditio.permit():
+            with self._database.write() as connection:
+                now = self._database.now(connection)
+                if Breakers(connection, self._name, now).get().is_paused:
+                    raise Paused(PAUSED)
+                hold.renew(connection, now)
+            answer = ditio.post_certificates(items, within=self.convergence.tenant.lease_seconds - 1)
         entry = Entry(
             "certificates",
             "done",

@@ -11,7 +11,7 @@ from scim_bridge.domain.certificate import Holder, Line
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.shipment import Shipment, Unsendable
-from scim_bridge.errors import BudgetSpent, DeliveryError, NotYet, OperationMissing
+from scim_bridge.errors import BudgetSpent, NotYet, OperationMissing
 from scim_bridge.mapping.certificates_to_ditio import body_of
 from scim_bridge.plan.certificates import outstanding
 from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
@@ -83,16 +83,8 @@ def _post(errand: Errand, batch: Sequence[Shipment]) -> None:
 
     :raises DeliveryError: Ditio's answer.
     """
-    if not errand.budget.allows_write():
-        raise BudgetSpent("the request's time was spent before all certificates were sent; a worker goes on")
-    errand.stop_if_paused()
-    errand.keep_lease()
-    try:
-        answer = errand.tenant.ditio.post_certificates([body_of(each) for each in batch], within=errand.budget.left())
-    except DeliveryError as error:
-        errand.remember("certificates", type(error).__name__, error.status, error.request_id, error.seconds)
-        raise
-    errand.remember("certificates", "done", answer.status, answer.request_id, answer.seconds)
+    items = [body_of(each) for each in batch]
+    errand.ask("certificates", lambda within: errand.tenant.ditio.post_certificates(items, within=within))
     with errand.database.write() as connection:
         now = errand.still_ours(connection)
         CertificateDeliveries(connection, errand.tenant.name).acknowledge(batch, now)

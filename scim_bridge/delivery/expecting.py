@@ -30,8 +30,16 @@ def expect(errand: Errand, operation: Operation) -> None:
             pass
 
 
+def begin_creating(errand: Errand, creating: Creating) -> None:
+    """Store what is about to be POSTed, before it is, and when (rule P6)."""
+    with errand.database.write() as connection:
+        begun = replace(creating, at=errand.still_ours(connection))
+        People(connection, errand.tenant.name).set_creating(errand.person.id, begun)
+    errand.person = replace(errand.person, creating=begun)
+
+
 def store_creating(errand: Errand, creating: Creating | None) -> None:
-    """Store what is about to be POSTed, before it is (rule P6); None forgets it."""
+    """Store an earlier POST again, whose answer is not known still; None forgets it."""
     with errand.database.write() as connection:
         errand.still_ours(connection)
         People(connection, errand.tenant.name).set_creating(errand.person.id, creating)

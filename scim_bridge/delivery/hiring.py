@@ -1,7 +1,8 @@
 """Somebody without an employee: hire or adopt, never twice (rules H1-H3, P4, P6, R4)."""
 
+from scim_bridge.delivery.acknowledging import acknowledge
 from scim_bridge.delivery.calls import REREADS, Errand
-from scim_bridge.delivery.expecting import store_creating
+from scim_bridge.delivery.expecting import begin_creating, store_creating
 from scim_bridge.delivery.guarding import is_let_through
 from scim_bridge.delivery.holders import wait_where_given_up_just_now
 from scim_bridge.delivery.outcome import Note, Refusal
@@ -64,7 +65,7 @@ def find_created(errand: Errand) -> FoundEmployee | None:
         found = next(filter(None, (errand.get(number) for _ in range(REREADS))), None)
         if found is not None and is_what_we_created(creating, found):
             values = _created_values(errand.wish, creating, found)
-            errand.acknowledge(values, login=True, employed=True, link=found.employee_number)
+            acknowledge(errand, values, login=True, employed=True, link=found.employee_number)
             return found
     return None
 
@@ -96,11 +97,11 @@ def settle_absence(errand: Errand) -> None:
 
 
 def _is_certain(errand: Errand, creating: Creating) -> bool:
-    """Whether a POST is so long ago that it shows: its own time-out and the lag of reads are over."""
+    """Whether a POST is so long ago that it shows: it ended before its lease did, and the lag of reads is over."""
     if creating.at is None:
         return True
     age = (errand.now() - creating.at).total_seconds()
-    return age > errand.tenant.call_seconds + errand.tenant.read_lag_seconds
+    return age > errand.tenant.lease_seconds + errand.tenant.read_lag_seconds
 
 
 def _created_values(wish: Wish, creating: Creating, found: FoundEmployee) -> dict[Field, Value | None]:
@@ -116,7 +117,7 @@ def _adopt(errand: Errand, found: FoundEmployee) -> FoundEmployee | None:
     if not may_adopt(errand.wish, found, errand.tenant.adopt) and not _is_permitted(errand, found.employee_number):
         errand.notes.append(_stranger(errand, found))
         return None
-    errand.acknowledge(agreeing_fields(errand.wish, found), link=found.employee_number)
+    acknowledge(errand, agreeing_fields(errand.wish, found), link=found.employee_number)
     return found
 
 
@@ -169,9 +170,11 @@ def _create(errand: Errand, number: EmployeeNumber) -> FoundEmployee | None:
     operation = CreateEmployee(number, fields)
     if not is_let_through(errand, operation):
         return None
-    store_creating(errand, Creating(number, phone, wish.text(Field.email), errand.now()))
     try:
-        after = errand.send(operation, number)
+        with errand.permit():
+            # After the wait: from here on it is counted for how long the POST may still turn out to have been applied.
+            begin_creating(errand, Creating(number, phone, wish.text(Field.email)))
+            after = errand.send(operation, number)
     except PermanentError as error:
         return _refused(errand, error, operation, earlier)
     except DeliveryError as error:
@@ -182,7 +185,7 @@ def _create(errand: Errand, number: EmployeeNumber) -> FoundEmployee | None:
             errand.notes.append(Note(str(error), Reason.no_operation))
             return None
         raise
-    errand.acknowledge(fields, login=True, employed=True, link=number, write=Write(after=after))
+    acknowledge(errand, fields, login=True, employed=True, link=number, write=Write(after=after))
     return None
 
 

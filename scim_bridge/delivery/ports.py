@@ -1,6 +1,7 @@
 """The one thing behind a port: Ditio."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from scim_bridge.domain.documents import JsonObject
@@ -13,6 +14,15 @@ class Ditio(Protocol):
 
     `within` is how many seconds are left for the call; None means that only the client's own time-out counts.
     """
+
+    def permit(
+        self, *, within: float | None = None, meanwhile: Callable[[], object] | None = None
+    ) -> AbstractContextManager[None]:
+        """The right to call in this block: a process has as many at a time as the settings say (rule D2).
+
+        `within` is how many seconds to wait for it at most, and `meanwhile` is done every second of the wait. Each call
+        takes it by itself; first takes it whoever has to look at something when the wait is over.
+        """
 
     def get(self, number: EmployeeNumber, *, within: float | None = None) -> Answer | None:
         """The employee with exactly this number, or None."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from scim_bridge.delivery.acknowledging import acknowledge
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.domain.delivery_state import Reason
@@ -50,7 +51,7 @@ def read_back(errand: Errand, number: EmployeeNumber, before: Mapping[Field, Tak
     except DeliveryError:
         return
     if found is not None and (learned := rounds.read_back(again, known.values, found.values)):
-        errand.acknowledge(learned=learned)
+        acknowledge(errand, learned=learned)
 
 
 def stuck_note(change: Change) -> Note:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS
 from scim_bridge.delivery.ports import Ditio
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import Field, Wish
@@ -42,7 +43,7 @@ class Tenant:
     """Whether the setting has nobody delivered (rule D4); the command is in the database."""
 
     places: int = 8
-    """How many people one worker process delivers at a time."""
+    """How many people one worker process has in hand at a time; fewer of them call Ditio (rule D2)."""
 
     limits: HourlyLimits = field(default_factory=HourlyLimits)
     """How much may pass within an hour on the live stream (rule L8)."""
@@ -54,6 +55,11 @@ class Tenant:
     """The attributes in which Entra carries certificates."""
 
     certificates: CertificatePolicy = field(default_factory=CertificatePolicy)
+
+    @property
+    def lease_seconds(self) -> float:
+        """For how long a lease is taken: it outlasts a call, and what is written before and after it (rule D1)."""
+        return self.call_seconds + LEASE_MARGIN_SECONDS
 
     def certificate_terms(self, today: date, *, cure: str = CURE) -> Terms:
         """What decides whether a certificate that is sent in can be used.

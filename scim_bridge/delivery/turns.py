@@ -1,10 +1,31 @@
 """Whose turn it is: tenants one after another, none of which keeps all places to itself (rule D2)."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+
+from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS
 
 REST_SECONDS = 0.5
 """How long a tenant that had nobody due is looked at after all others."""
+
+
+MAX_PLACES = 64
+"""How many threads one process has at most, unless it delivers for more tenants."""
+
+
+def places_for(calls: int, per_second: float | None) -> int:
+    """How many of a tenant's people a worker has in hand: half as many again as it may make calls at a time.
+
+    So Ditio does not idle while the others commit. No more than the pace lets through before a lease grows old, though.
+    """
+    most = calls + max(1, calls // 2)
+    return most if per_second is None else max(1, min(most, int(per_second * LEASE_MARGIN_SECONDS / 2)))
+
+
+def threads_for(limits: Collection[int]) -> int:
+    """How many threads a worker has. :param limits: For each tenant, how many of its people may be in hand."""
+    # One for each tenant at least, or the slow ones could keep all of them.
+    return min(max(MAX_PLACES, len(limits)), sum(limits))
 
 
 class Turns:

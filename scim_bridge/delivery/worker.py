@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.breaker import Gate
-from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS, Budget
+from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.certificate_applying import CertificateApplying
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.retention import forget_old
 from scim_bridge.delivery.tenant import Tenant
-from scim_bridge.delivery.turns import Turns
+from scim_bridge.delivery.turns import Turns, threads_for
 from scim_bridge.logs import bound
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.certificate_searches import CertificateSearches
@@ -33,9 +33,6 @@ FORGET_EVERY_SECONDS = 3600.0
 
 GLANCE_SECONDS = 0.5
 """How long a worker waits at most for a delivery to end before it looks again, and asks whether it is to stop."""
-
-MAX_PLACES = 64
-"""How many threads one process has at most, unless it delivers for more tenants."""
 
 
 class _InPlace(Executor):
@@ -158,7 +155,7 @@ class Worker:
 
     def _start(self, crew: _Crew, convergence: Convergence, leased: Leased) -> None:
         began = convergence.monotonic()
-        seconds = convergence.tenant.call_seconds + LEASE_MARGIN_SECONDS
+        seconds = convergence.tenant.lease_seconds
 
         def deliver() -> None:
             with bound(tenant=leased.tenant):
@@ -180,15 +177,13 @@ class Worker:
 
     def _lease(self, convergence: Convergence) -> Leased | None:
         gate = Gate(convergence.database, convergence.tenant.name, convergence.tenant.is_paused)
-        return gate.lease_next(self.new_id(), convergence.tenant.call_seconds + LEASE_MARGIN_SECONDS)
+        return gate.lease_next(self.new_id(), convergence.tenant.lease_seconds)
 
     def _limits(self) -> dict[str, int]:
         return {convergence.tenant.name: convergence.tenant.places for convergence in self.convergences}
 
     def _places(self) -> int:
-        # One for each at least, or the slow ones could keep all of them.
-        most = max(MAX_PLACES, len(self.convergences))
-        return self.places or min(most, sum(self._limits().values()))
+        return self.places or threads_for(self._limits().values())
 
     def _turns(self) -> Turns:
         return Turns(self._limits(), self._places())

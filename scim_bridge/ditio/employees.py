@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
 import requests
@@ -13,6 +14,7 @@ from scim_bridge.ditio.network import PerThread, pooled_sessions
 from scim_bridge.ditio.operations import Operations
 from scim_bridge.ditio.pace import Pace
 from scim_bridge.ditio.paths import EMPLOYEES, segment
+from scim_bridge.ditio.permits import Permits
 from scim_bridge.ditio.refusals import error_of, unreadable
 from scim_bridge.ditio.responses import Received, employee_of, is_of_company, rows_of
 from scim_bridge.ditio.roster import Roster, Source, employees_source, reporting_source
@@ -39,6 +41,7 @@ class DitioClient:
         self,
         config: DitioConfig,
         *,
+        permits: Permits | None = None,
         session_factory: Callable[[], requests.Session] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -47,15 +50,23 @@ class DitioClient:
     ) -> None:
         """Nothing is sent yet.
 
+        :param permits: Those of another client of the same company; None for as many as the settings say.
         :param session_factory: Makes a session for each thread; by default they share a pool of connections.
         :param now: Reads the dates of `Retry-After`.
         :param new_id: Makes the ids that Ditio's support can find a call by.
         """
         sessions = PerThread(session_factory or pooled_sessions(config.max_concurrency))
         pace = Pace(config.requests_per_second, monotonic=monotonic, sleep=sleep)
+        self.permits = permits or Permits(config.max_concurrency)
         self._tokens = Tokens(config, pace=pace, sessions=sessions, monotonic=monotonic, now=now)
         self._session = DitioSession(
-            config, tokens=self._tokens, pace=pace, sessions=sessions, monotonic=monotonic, new_id=new_id
+            config,
+            tokens=self._tokens,
+            pace=pace,
+            permits=self.permits,
+            sessions=sessions,
+            monotonic=monotonic,
+            new_id=new_id,
         )
         self._operations = Operations(config, session=self._session, monotonic=monotonic, now=now)
         self._certificates = Certificates(session=self._session, now=now)
@@ -63,6 +74,15 @@ class DitioClient:
         self._now = now
         self._monotonic = monotonic
         self._sleep = sleep
+
+    def permit(
+        self, *, within: float | None = None, meanwhile: Callable[[], object] | None = None
+    ) -> AbstractContextManager[None]:
+        """The right to call, for this thread and for a block; every call takes one by itself where there is none.
+
+        Whoever has to look at something between the wait and the call takes it first: see `Permits.one`.
+        """
+        return self.permits.one(within=within, meanwhile=meanwhile)
 
     def get(self, number: EmployeeNumber, *, within: float | None = None) -> Answer | None:
         """One employee with all employments; None where Ditio shows none in this company.
@@ -143,7 +163,8 @@ class DitioClient:
 
         :raises DeliveryError: when there is none to be had.
         """
-        self._tokens.current(within=within)
+        with self.permits.one(within=within):
+            self._tokens.current(within=within)
 
     def check(self, *, within: float | None = None, renews: bool = True) -> None:
         """Get a token, unless a good one is at hand, and read something cheap that concerns nobody (rule R2).

@@ -12,6 +12,7 @@ from scim_bridge.ditio.config import DitioConfig
 from scim_bridge.ditio.network import FAILURES, UNUSABLE_URL, read_body, transient
 from scim_bridge.ditio.pace import Pace
 from scim_bridge.ditio.paths import joined
+from scim_bridge.ditio.permits import Permits
 from scim_bridge.ditio.responses import Received
 from scim_bridge.ditio.streams import Streamed
 from scim_bridge.ditio.tokens import Tokens
@@ -58,6 +59,7 @@ class DitioSession:
         *,
         tokens: Tokens,
         pace: Pace,
+        permits: Permits,
         sessions: Callable[[], requests.Session],
         monotonic: Callable[[], float],
         new_id: Callable[[], str],
@@ -65,6 +67,7 @@ class DitioSession:
         self._config = config
         self._tokens = tokens
         self._pace = pace
+        self._permits = permits
         self._sessions = sessions
         self._monotonic = monotonic
         self._new_id = new_id
@@ -95,12 +98,13 @@ class DitioSession:
         until = None if within is None else self._monotonic() + within
         url = joined(self._config.api_url, path)
         call = _Outgoing(method, url, what, self._new_id(), query, json_body, until)
-        token = self._tokens.current(within=self._time_for(call))
-        received = self._exchange(call, token)
-        if received.status == 401 and renews:
-            token = self._tokens.renew(after=token, within=self._time_for(call))
+        with self._permits.one(within=within):
+            token = self._tokens.current(within=self._time_for(call))
             received = self._exchange(call, token)
-        return received
+            if received.status == 401 and renews:
+                token = self._tokens.renew(after=token, within=self._time_for(call))
+                received = self._exchange(call, token)
+            return received
 
     @contextmanager
     def stream(
@@ -108,23 +112,26 @@ class DitioSession:
     ) -> Iterator[Streamed]:
         """Read something large piece by piece; a 401 renews the token once and repeats the request once.
 
+        It is a call under way until it is left (rule D2).
+
         :param within: Seconds until the answer has begun; its body may take longer.
         :returns: The answer, of whatever status.
         :raises DeliveryError: as `request` does; reading the body raises it too.
         """
         until = self._monotonic() + within
         call = _Outgoing("GET", joined(self._config.api_url, path), what, self._new_id(), query, None, until)
-        token = self._tokens.current(within=self._time_for(call))
-        answer = self._begin(call, token)
-        if answer.status_code == 401:
-            answer.close()
-            token = self._tokens.renew(after=token, within=self._time_for(call))
+        with self._permits.one(within=within):
+            token = self._tokens.current(within=self._time_for(call))
             answer = self._begin(call, token)
-        try:
-            request_id = _request_id(answer.headers) or call.request_id
-            yield Streamed(answer, what=what, request_id=request_id, monotonic=self._monotonic)
-        finally:
-            answer.close()
+            if answer.status_code == 401:
+                answer.close()
+                token = self._tokens.renew(after=token, within=self._time_for(call))
+                answer = self._begin(call, token)
+            try:
+                request_id = _request_id(answer.headers) or call.request_id
+                yield Streamed(answer, what=what, request_id=request_id, monotonic=self._monotonic)
+            finally:
+                answer.close()
 
     def _begin(self, call: _Outgoing, token: str) -> requests.Response:
         unusable = "the setting with Ditio's address is not a usable one"

@@ -101,7 +101,8 @@ class Ditio(Section):
     max_concurrency: int = Field(default=8, ge=1)
     """The most calls to Ditio at a time, for each company and each process that is started: `serve` divides it
     among its own (the web processes and the delivery worker, each at least one), and each further `worker` has
-    all of it."""
+    all of it. A list of everybody that is being read is one of them; the worker has half as many people again in
+    hand, so that Ditio does not idle while it saves."""
 
     requests_per_second: float | None = Field(default=None, ge=0.1, allow_inf_nan=False, examples=[10.0])
     """The most calls to Ditio in a second, tokens included, for each company and each process that is started:

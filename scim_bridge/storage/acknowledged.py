@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, select, update
 
 from scim_bridge.domain.employee import Field, Value
 from scim_bridge.domain.person import Acknowledged, PersonId, Standing, Taking
@@ -24,6 +24,12 @@ _NO_TAKING: dict[str, object] = {
 }
 
 
+# Built once: every delivery reads it twice.
+_OF_PEOPLE = select(acknowledged).where(
+    acknowledged.c.tenant == bindparam("tenant"), acknowledged.c.person_id.in_(bindparam("person_ids", expanding=True))
+)
+
+
 class Acknowledgements:
     """The acknowledged values of one tenant's people, within one transaction."""
 
@@ -38,10 +44,7 @@ class Acknowledgements:
     def of_many(self, person_ids: Iterable[PersonId]) -> dict[PersonId, Acknowledged]:
         """What is acknowledged for some people, each of whom is in the answer."""
         found: dict[PersonId, dict[str, Row[Any]]] = {person_id: {} for person_id in person_ids}
-        query = select(acknowledged).where(
-            acknowledged.c.tenant == self._tenant, acknowledged.c.person_id.in_(list(found))
-        )
-        for row in self._connection.execute(query):
+        for row in self._connection.execute(_OF_PEOPLE, {"tenant": self._tenant, "person_ids": list(found)}):
             found[row.person_id][row.field] = row
         return {person_id: _acknowledged(rows) for person_id, rows in found.items()}
 

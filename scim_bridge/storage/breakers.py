@@ -3,13 +3,17 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, case, exists, or_, select, update
+from sqlalchemy import Connection, bindparam, case, exists, or_, select, update
 
 from scim_bridge.domain.breaker import Breaker, gap_seconds
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.sql import insert_if_absent
 from scim_bridge.storage.tables import breakers, people
+
+# Built once: every delivery reads it several times.
+_OF_TENANT = select(breakers).where(breakers.c.tenant == bindparam("tenant"))
+_LOCKED = _OF_TENANT.with_for_update()
 
 
 class Breakers:
@@ -25,15 +29,15 @@ class Breakers:
 
     def get(self) -> Breaker:
         """How it stands; without a row it is closed."""
-        return self._read(select(breakers).where(self._is())) or Breaker()
+        return self._read(_OF_TENANT) or Breaker()
 
     def locked(self) -> Breaker:
         """How it stands; nobody else changes it before this transaction ends."""
-        found = self._read(select(breakers).where(self._is()).with_for_update())
+        found = self._read(_LOCKED)
         if found is not None:
             return found
         insert_if_absent(self._connection, breakers, {"tenant": self._tenant})
-        return self._read(select(breakers).where(self._is()).with_for_update()) or Breaker()
+        return self._read(_LOCKED) or Breaker()
 
     def suspect(self, suspects: tuple[PersonId, ...]) -> None:
         """Remember who has met a fault."""
@@ -107,7 +111,7 @@ class Breakers:
         )
 
     def _read(self, query: Any) -> Breaker | None:
-        row = self._connection.execute(query).first()
+        row = self._connection.execute(query, {"tenant": self._tenant}).first()
         if row is None:
             return None
         return Breaker(

@@ -3,12 +3,37 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, literal, or_, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    literal,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
 from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.person import Claim, ClaimKind, PersonId
 from scim_bridge.storage.sql import insert_if_absent
 from scim_bridge.storage.tables import claim_waiters, claims, people
+
+# Built once: every delivery reads both.
+_HELD = select(claims.c.kind, claims.c.value).where(
+    claims.c.tenant == bindparam("tenant"), claims.c.person_id == bindparam("person_id")
+)
+_STANDING = union_all(
+    *(
+        select(table.c.kind, table.c.value, literal(is_held).label("is_held")).where(
+            table.c.tenant == bindparam("tenant"), table.c.person_id == bindparam("person_id")
+        )
+        for table, is_held in ((claims, 1), (claim_waiters, 0))
+    )
+)
 
 
 class Claims:
@@ -60,22 +85,14 @@ class Claims:
 
     def standing_of(self, person_id: PersonId) -> tuple[frozenset[Claim], frozenset[Claim]]:
         """What a person has, and what he waits for. Lock the person first: then nobody else changes either."""
-        has, waits = (
-            select(table.c.kind, table.c.value, literal(is_held).label("is_held")).where(
-                table.c.tenant == self._tenant, table.c.person_id == person_id
-            )
-            for table, is_held in ((claims, 1), (claim_waiters, 0))
-        )
-        rows = self._connection.execute(union_all(has, waits)).all()
+        rows = self._connection.execute(_STANDING, {"tenant": self._tenant, "person_id": person_id}).all()
         held = frozenset(Claim(ClaimKind(row.kind), row.value) for row in rows if row.is_held)
         return held, frozenset(Claim(ClaimKind(row.kind), row.value) for row in rows if not row.is_held)
 
     def held_by(self, person_id: PersonId) -> frozenset[Claim]:
         """What a person has."""
-        query = select(claims.c.kind, claims.c.value).where(
-            claims.c.tenant == self._tenant, claims.c.person_id == person_id
-        )
-        return frozenset(Claim(ClaimKind(row.kind), row.value) for row in self._connection.execute(query))
+        rows = self._connection.execute(_HELD, {"tenant": self._tenant, "person_id": person_id})
+        return frozenset(Claim(ClaimKind(row.kind), row.value) for row in rows)
 
     def awaited_by(self, person_id: PersonId) -> dict[Claim, PersonId | None]:
         """What a person waits for, and who has it; None where it has become free."""

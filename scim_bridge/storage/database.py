@@ -31,10 +31,14 @@ SQLITE_BUSY_SECONDS = 30
 """How long a SQLite write waits for another process to finish its own."""
 
 
+_NOW = select(func.clock_timestamp())
+
+
 class Database:
     """SQLite or PostgreSQL, opened by URL.
 
     :param clock: Stands in for the database's clock; for tests, which choose the time.
+    :param pool_size: How many connections are kept open: as many as threads use it at a time.
     """
 
     def __init__(self, url: str, *, clock: Callable[[], datetime] | None = None, pool_size: int = 10) -> None:
@@ -85,7 +89,7 @@ class Database:
         if self.is_sqlite:
             # An embedded database has the clock of its machine.
             return datetime.now(UTC)
-        moment: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+        moment: datetime = connection.execute(_NOW).scalar_one()
         return moment.astimezone(UTC)
 
     def close(self) -> None:
@@ -153,7 +157,7 @@ def _engine(url: str, pool_size: int) -> Engine:
     if parsed.drivername in {"postgresql", "postgres"}:
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite_engine(parsed.render_as_string(hide_password=False))
+        return _sqlite_engine(parsed.render_as_string(hide_password=False), pool_size)
     if parsed.get_backend_name() == "postgresql":
         # Lost connections are noticed when they are taken from the pool, not in the middle of a request.
         try:
@@ -172,10 +176,13 @@ def _engine(url: str, pool_size: int) -> Engine:
     raise BridgeError(f"DATABASE__URL names {parsed.get_backend_name()!r}: only sqlite and postgresql are supported")
 
 
-def _sqlite_engine(url: str) -> Engine:
+def _sqlite_engine(url: str, pool_size: int) -> Engine:
     # An error's text would quote the row, which is personal data (hide_parameters).
     engine = create_engine(
-        url, hide_parameters=True, connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False}
+        url,
+        hide_parameters=True,
+        pool_size=pool_size,
+        connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False},
     )
 
     def on_creation(_: Dialect, __: ConnectionPoolEntry, arguments: list[Any], ___: dict[str, Any]) -> None:

@@ -15,6 +15,9 @@ _position = itertools.count()
 """Orders what one transaction writes at one instant; never more than that."""
 
 
+_INSERT = insert(history)
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One thing that happened to a person."""
@@ -48,12 +51,12 @@ class History:
     def add_for_all(self, person_ids: Sequence[PersonId], entry: Entry) -> None:
         """Append the same row for several people."""
         if person_ids:
-            self._connection.execute(insert(history), [self._row(person_id, entry) for person_id in person_ids])
+            self._connection.execute(_INSERT, [self._row(person_id, entry) for person_id in person_ids])
 
     def add(self, person_id: PersonId, *entries: Entry) -> None:
         """Append rows."""
-        for entry in entries:
-            self._connection.execute(insert(history).values(self._row(person_id, entry)))
+        if entries:
+            self._connection.execute(_INSERT, [self._row(person_id, entry) for entry in entries])
 
     def _row(self, person_id: PersonId, entry: Entry) -> dict[str, object]:
         return {

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, Table, and_, bindparam, delete, func, insert, or_, select, update
 
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.documents import UserId
@@ -19,6 +19,10 @@ from scim_bridge.storage.keys import user_name_key
 from scim_bridge.storage.permissions import Permissions
 from scim_bridge.storage.person_rows import Record, days_columns, occasion_columns, record_of
 from scim_bridge.storage.tables import claim_waiters, claims, people, resources
+
+# Built once: every delivery reads it twice.
+_BY_ID = select(people).where(people.c.tenant == bindparam("tenant"), people.c.id == bindparam("person_id"))
+_LOCKED = _BY_ID.with_for_update()
 
 
 class People:
@@ -48,7 +52,8 @@ class People:
 
     def get(self, person_id: PersonId, *, lock: bool = False) -> Record | None:
         """A person by id."""
-        return self._one(people.c.id == person_id, lock)
+        found = self._connection.execute(_LOCKED if lock else _BY_ID, {"tenant": self._tenant, "person_id": person_id})
+        return self._record(found.first())
 
     def of_user(self, user_id: UserId, *, lock: bool = False) -> Record | None:
         """The person of a SCIM user; None also for a user whose person another user took over (rule P2)."""
@@ -150,7 +155,9 @@ class People:
 
     def _one(self, condition: Any, lock: bool) -> Record | None:
         query: Select[Any] = select(people).where(and_(people.c.tenant == self._tenant, condition))
-        row = self._connection.execute(query.with_for_update() if lock else query).first()
+        return self._record(self._connection.execute(query.with_for_update() if lock else query).first())
+
+    def _record(self, row: Row[Any] | None) -> Record | None:
         if row is None:
             return None
         acknowledged = Acknowledgements(self._connection, self._tenant).of(PersonId(row.id))

@@ -76,29 +76,6 @@ def test_several_people_are_delivered_at_the_same_time(world: World):
     assert {employee.created_count for employee in world.ditio.company.employees.values()} == {1}
 
 
-def test_no_more_at_a_time_than_the_setting_allows(world: World):
-    """D2: `DITIO__MAX_CONCURRENCY`."""
-    world.restarts_with(ditio={"max_concurrency": 2})
-    ditio = world.parts.tenants["default"].ditio
-    get, lock, now, most = ditio.get, threading.Lock(), [0], [0]
-
-    def get_counted(*arguments: Any, **options: Any) -> Any:
-        with lock:
-            now[0] += 1
-            most[0] = max(most[0], now[0])
-        try:
-            return get(*arguments, **options)
-        finally:
-            with lock:
-                now[0] -= 1
-
-    ditio.get = get_counted  # type: ignore[method-assign]
-    world.parts.worker().run_until_idle()
-
-    assert still_due(world) == 0
-    assert most[0] <= 2
-
-
 def test_several_workers_deliver_each_person_once(world: World):
     """D1: any number of workers may run (PostgreSQL: `FOR UPDATE SKIP LOCKED`)."""
     failures: list[BaseException] = []

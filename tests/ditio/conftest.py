@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 
 from scim_bridge.ditio.config import DitioConfig
 from scim_bridge.ditio.employees import DitioClient
+from scim_bridge.ditio.permits import Permits
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.operations import Call, OperationName
 from scim_bridge.sandbox.ditio import SandboxDitio
@@ -71,9 +72,10 @@ class World:
     takes: dict[str, float] = field(default_factory=dict)
     """Seconds that a call takes, by its path."""
 
-    def client(self, **changes: Any) -> DitioClient:
+    def client(self, *, permits: Permits | None = None, **changes: Any) -> DitioClient:
         return DitioClient(
             self.config(**changes),
+            permits=permits,
             session_factory=self.session,
             monotonic=self.clock.monotonic,
             sleep=self.clock.passes,
