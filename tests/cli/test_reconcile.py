@@ -290,6 +290,19 @@ def test_runs_lists_every_run_and_what_was_new(run: Run, world: World, ditio: di
     assert "  1 should-be-active, 1 field  " in run("reconcile", "runs").stdout, "people read words, not JSON"
 
 
+def test_a_run_that_repairs_a_stored_plan_is_listed_with_its_figures(run: Run, world: World, ditio: dict[str, str]):
+    """Design, section 5: `reconcile` prints the people and kinds of that plan, and `runs` says the same of the run."""
+    world.employee("1042").work_title = "Sjef"
+    plan = json.loads(run("reconcile", "--format", "json", **ditio).stdout)["plan"]
+    printed = json.loads(run("reconcile", "--apply", "--plan", plan, "--format", "json", **ditio).stdout)
+
+    looked, repaired = json.loads(run("reconcile", "runs", "--format", "json").stdout)
+
+    assert (repaired["plan"], repaired["exit"], repaired["new"]) == (plan, 0, 0)
+    assert [(each["people"], each["by_kind"]) for each in (looked, repaired)] == [(1, {"field": 1})] * 2
+    assert (printed["people"], printed["by_kind"]) == (1, {"field": 1})
+
+
 def test_who_had_a_plan_repaired_is_in_the_audit_trail(run: Run, world: World, ditio: dict[str, str]):
     """Design, section 10: the plan, and who: an operator, or the schedule; a look is no deed."""
     world.employee("1042").work_title = "Sjef"
