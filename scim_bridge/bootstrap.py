@@ -193,6 +193,7 @@ def _certificates(settings: Settings) -> CertificatePolicy:
         expires_withdrawn=section.withdrawal == "expire",
         delivers_unclaimed=section.unclaimed == "deliver",
         reassert_every=timedelta(days=section.reassert_every),
+        max_per_request=section.max_per_request,
     )
 
 
