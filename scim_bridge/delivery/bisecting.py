@@ -51,7 +51,7 @@ def _sent(post: Callable[[Sequence[T]], None], items: Sequence[T]) -> list[Refus
 def _narrowed(
     post: Callable[[Sequence[T]], None], items: Sequence[T], error: PermanentError, failed_levels: int
 ) -> list[Refused[T]]:
-    if len(items) == 1 or error.status not in BISECTED:
+    if len(items) == 1 or not _may_be_of_one(error):
         return [Refused(items, error)]
     middle = len(items) // 2
     halves = items[:middle], items[middle:]
@@ -61,6 +61,12 @@ def _narrowed(
     if failed_levels == LEVELS:
         return [Refused(half, each) for half, each in failed]
     return [refused for half, each in failed for refused in _narrowed(post, half, each, failed_levels)]
+
+
+def _may_be_of_one(error: PermanentError) -> bool:
+    """Errors within a 2xx are about items too: the others of it were taken, and are the same when sent again."""
+    status = error.status or 0
+    return status in BISECTED or 200 <= status <= 299
 
 
 def _posted(post: Callable[[Sequence[T]], None], items: Sequence[T]) -> PermanentError | None:

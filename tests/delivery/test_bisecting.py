@@ -53,7 +53,7 @@ def test_what_is_refused_together_names_the_setting():
 
 
 @pytest.mark.parametrize("bad", [0, 1, 249, 250, 499])
-@pytest.mark.parametrize("status", sorted(BISECTED))
+@pytest.mark.parametrize("status", [*sorted(BISECTED), 200, 207])
 def test_one_bad_item_of_five_hundred(bad: int, status: int):
     """K4: it stands alone, everybody else is delivered, and the requests are logarithmic."""
     ditio, refused = after({bad}, 500, status)
