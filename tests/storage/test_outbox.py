@@ -71,6 +71,18 @@ def test_the_age_of_the_oldest_intent_survives_tries(database: Database, clock: 
         assert outbox.status() == Status(due=1, held=0, parked=0, oldest_seconds=50.0)
 
 
+def test_whoever_is_not_due_any_more_is_not_tried_again(database: Database, clock: Clock):
+    """D3: held meanwhile, by a pause or put aside: why is not overwritten by a try that failed."""
+    add(database, clock, "a")
+    with database.write() as connection:
+        outbox = Outbox(connection, "default", clock())
+        outbox.settle(PersonId("a"), state=State.held, reason=Reason.hands_off, detail="put aside")
+        outbox.try_again(PersonId("a"), after_seconds=60, detail="waits for Ditio", failed=True)
+        (row,) = outbox.waiting()
+
+    assert (row.state, row.detail, row.due_at, row.attempts) == ("held", "put aside", None, 0)
+
+
 def test_what_retry_makes_due(database: Database, clock: Clock):
     """D3: whoever is due or parked, or held for `claimed`, `no-operation` or `incomplete`; not the delivered."""
     add(database, clock, "due", "parked", "claimed", "delivered")
