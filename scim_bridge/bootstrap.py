@@ -229,8 +229,7 @@ def _reconciliation(
 
 
 def _ditio_config(settings: Settings) -> DitioConfig:
-    ditio = settings.ditio
-    raw = ditio.operations.model_dump()
+    ditio, raw = settings.ditio, settings.ditio.operations.model_dump()
     try:
         operations = {OperationName[name]: operation_setting(OperationName[name], raw[name]) for name in raw}
     except ValueError as exc:

@@ -53,8 +53,8 @@ class Source:
 def employees_source() -> Source:
     """The list of employees, v5, with all employments. It is not documented what it may be asked ([U])."""
     including = {"include": "employment-history"}
-    query = {**including, "pageSize": str(PAGE_SIZE)}
-    return Source(EMPLOYEES, query, "DITIO__API_URL", may_try=True, plainer=(including, {}))
+    sized = {**including, "pageSize": str(PAGE_SIZE)}
+    return Source(EMPLOYEES, sized, "DITIO__API_URL", may_try=True, plainer=(including, {}))
 
 
 def reporting_source(company_id: str | None) -> Source:
@@ -116,15 +116,14 @@ class Roster:
 
     def _opening(self, page: _Page, known: _Known) -> Iterator[JsonObject]:
         """The first page, asked for as plainly as Ditio wants to be asked; the others are asked for the same way."""
-        for query in self._source.plainer:
+        for plainer in (*self._source.plainer, None):
             try:
                 yield from self._page(self._query, page, known)
                 return
             except PermanentError as refusal:
-                if refusal.status is None:
-                    raise  # Answered, and not understood.
-            self._query = query
-        yield from self._page(self._query, page, known)
+                if plainer is None or refusal.status is None:
+                    raise  # However it is asked; or answered, and not understood.
+                self._query = plainer
 
     def _shown(self, page: _Page) -> Shown:
         if self._first_page is None:
