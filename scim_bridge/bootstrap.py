@@ -196,6 +196,7 @@ def _certificates(settings: Settings) -> CertificatePolicy:
         expires_withdrawn=section.withdrawal == "expire",
         delivers_unclaimed=section.unclaimed == "deliver",
         reassert_every=timedelta(days=section.reassert_every),
+        max_per_request=section.max_per_request,
     )
 
 
@@ -226,8 +227,7 @@ def _reconciliation(
 
 
 def _ditio_config(settings: Settings) -> DitioConfig:
-    ditio = settings.ditio
-    raw = ditio.operations.model_dump()
+    ditio, raw = settings.ditio, settings.ditio.operations.model_dump()
     try:
         operations = {OperationName[name]: operation_setting(OperationName[name], raw[name]) for name in raw}
     except ValueError as exc:

@@ -22,13 +22,28 @@ class Refused(Generic[T]):
     items: Sequence[T]
     error: PermanentError
 
+    @property
+    def why(self) -> str:
+        """What Ditio said; of several, what else it may be."""
+        said = f"{self.error}: {self.error.words}"
+        count = len(self.items)
+        # How many Ditio takes at a time is not documented ([U]).
+        too_many = f". {count} were sent together: if that is too many, lower CERTIFICATES__MAX_PER_REQUEST"
+        return said if count == 1 else said.rstrip(".") + too_many
 
-def send_narrowing(post: Callable[[Sequence[T]], None], items: Sequence[T]) -> list[Refused[T]]:
+
+def send_narrowing(post: Callable[[Sequence[T]], None], items: Sequence[T], most: int) -> list[Refused[T]]:
     """Post items in as few requests as it takes to have every good one taken. What is refused.
 
     :param post: Posts some of them; all of them are taken, or it raises `PermanentError`.
+    :param most: How many may be in one request.
     :raises DeliveryError: anything else that `post` raises; what was taken before is taken.
     """
+    batches = (items[start : start + most] for start in range(0, len(items), most))
+    return [refused for batch in batches for refused in _sent(post, batch)]
+
+
+def _sent(post: Callable[[Sequence[T]], None], items: Sequence[T]) -> list[Refused[T]]:
     error = _posted(post, items)
     return [] if error is None else _narrowed(post, items, error, 0)
 
@@ -36,7 +51,7 @@ def send_narrowing(post: Callable[[Sequence[T]], None], items: Sequence[T]) -> l
 def _narrowed(
     post: Callable[[Sequence[T]], None], items: Sequence[T], error: PermanentError, failed_levels: int
 ) -> list[Refused[T]]:
-    if len(items) == 1 or error.status not in BISECTED:
+    if len(items) == 1 or not _may_be_of_one(error):
         return [Refused(items, error)]
     middle = len(items) // 2
     halves = items[:middle], items[middle:]
@@ -46,6 +61,12 @@ def _narrowed(
     if failed_levels == LEVELS:
         return [Refused(half, each) for half, each in failed]
     return [refused for half, each in failed for refused in _narrowed(post, half, each, failed_levels)]
+
+
+def _may_be_of_one(error: PermanentError) -> bool:
+    """Errors within a 2xx are about items too: the others of it were taken, and are the same when sent again."""
+    status = error.status or 0
+    return status in BISECTED or 200 <= status <= 299
 
 
 def _posted(post: Callable[[Sequence[T]], None], items: Sequence[T]) -> PermanentError | None:

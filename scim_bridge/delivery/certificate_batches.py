@@ -29,7 +29,7 @@ from scim_bridge.storage.history import Entry
 log = get_logger(__name__)
 
 BATCH = 500
-"""The most certificates in one request."""
+"""How many certificates are looked up at a time; one request has no more of them than the setting says."""
 
 NOT_WANTED = "it is as wanted already, or something else is wanted now"
 NOT_CALLED = "Ditio is not called just now"
@@ -50,7 +50,7 @@ class Batches:
     """Why nothing more is sent."""
 
     def send_of_people(self, keys: Sequence[Key]) -> None:
-        """Send what is to be sent of some lines of people; at most `BATCH` make one request."""
+        """Send what is to be sent of some lines of people."""
         self._send(keys, PeopleHold(self.convergence.tenant, self.convergence.new_id()))
 
     def send_unclaimed(self, keys: Sequence[Key]) -> None:
@@ -89,7 +89,8 @@ class Batches:
 
     def _ship(self, shipments: Sequence[Shipment], hold: Hold) -> None:
         try:
-            refused = send_narrowing(lambda batch: self._post(batch, hold), shipments)
+            most = self.convergence.tenant.certificates.max_per_request
+            refused = send_narrowing(lambda batch: self._post(batch, hold), shipments, most)
         except (DeliveryError, LeaseLost) as error:
             self._halt(shipments, error)
             return
@@ -134,11 +135,11 @@ class Batches:
         with self._database.write() as connection:
             now = self._database.now(connection)
             CertificateDeliveries(connection, self._name).refuse(
-                refused.items, Reason.refused, printable(f"{error}: {error.words}"), is_certain=is_certain
+                refused.items, Reason.refused, printable(refused.why), is_certain=is_certain
             )
             hold.note(connection, now, refused.items, entry)
             hold.park(connection, now, refused)
-        self.outcomes |= {_key(each): f"{error}: {error.words}" for each in refused.items}
+        self.outcomes |= {_key(each): refused.why for each in refused.items}
 
     def _halt(self, shipments: Sequence[Shipment], error: BridgeError) -> None:
         """Nothing more is sent; what was about to be sent is outstanding, and the next run finds it."""

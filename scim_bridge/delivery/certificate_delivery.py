@@ -57,7 +57,8 @@ def _send(errand: Errand, number: EmployeeNumber, shipments: list[Shipment]) -> 
         known = [each for each in shipments if each.line.reason is not None]
         fresh = [each for each in shipments if each.line.reason is None]
         batches = [batch for batch in (fresh, known) if batch]
-        refused = [each for batch in batches for each in send_narrowing(lambda some: _post(errand, some), batch)]
+        most = errand.tenant.certificates.max_per_request
+        refused = [each for batch in batches for each in send_narrowing(lambda some: _post(errand, some), batch, most)]
     except OperationMissing as error:
         # A 404 means a missing operation only while the employee can be read (rule R1).
         if errand.get(number) is None:
@@ -97,7 +98,7 @@ def _is_new(errand: Errand) -> bool:
 
 
 def _park(errand: Errand, refused: Refused[Shipment]) -> None:
-    detail = printable(f"{refused.error}: {refused.error.words}")
+    detail = printable(refused.why)
     with errand.database.write() as connection:
         errand.still_ours(connection)
         CertificateDeliveries(connection, errand.tenant.name).refuse(

@@ -102,7 +102,7 @@ class PeopleHold:
                 types.setdefault(person_id, []).append(each.line.type)
         leases = RestLeases(connection, self.tenant.name, now)
         for person_id, his in types.items():
-            detail = f"certificate {', '.join(his)}: {refused.error}: {refused.error.words}"
+            detail = f"certificate {', '.join(his)}: {refused.why}"
             leases.park(person_id, self.lease, printable(detail))
 
     def give_back(self, connection: Connection, now: datetime) -> None:

@@ -74,6 +74,8 @@ class Reconciliation:
         try:
             if plan is None:
                 plan = self._make_plan(run_id, request, person_id, now, progress)
+            else:
+                self._note_plan(run_id, plan)
             report = self._guard_and_apply(run_id, plan, request, progress)
             exit = report.exit
             return report
@@ -118,6 +120,13 @@ class Reconciliation:
             )
             Snapshot(connection, self._tenant.name, run_id).drop()
         return self._plan(run_id)
+
+    def _note_plan(self, run_id: str, plan: Run) -> None:
+        """The run is about what its plan found; none of that is new."""
+        with self._database.write() as connection:
+            Runs(connection, self._tenant.name).note(
+                run_id, people=plan.people, in_sync=plan.in_sync, by_kind=dict(plan.by_kind)
+            )
 
     def _guard_and_apply(self, run_id: str, plan: Run, request: Request, progress: Progress) -> Report:
         reviewed = request.plan_id is not None or request.only is Kind.missing

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from scim_bridge.ditio.refusals import error_of
+from scim_bridge.ditio.refusals import error_of, refusal_of
 from scim_bridge.ditio.session import DitioSession
+from scim_bridge.ditio.wording import has_errors
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.operations import Answer
 from scim_bridge.errors import OperationMissing
@@ -33,5 +34,7 @@ class Certificates:
             )
         if not received.ok:
             raise error_of(received, WHAT, now=self._now(), write=True)
-        # No answer is documented: whatever comes with a 2xx says that all of it was taken.
+        # No answer is documented ([U]): a 2xx says that all of it was taken, unless it names errors as Ditio does.
+        if has_errors(received.body):
+            raise refusal_of(received, WHAT)
         return Answer(received.status, None, received.request_id, received.seconds)

@@ -78,7 +78,7 @@ def _error(received: Received, what: str, now: datetime, write: bool, operation:
             seconds = retry_after_seconds(received.headers.get("Retry-After"), now)
             return RateLimited(said, retry_after_seconds=seconds, request_id=request_id)
         case _ if 400 <= status <= 499:
-            return _refusal(received, what)
+            return refusal_of(received, what)
         case _ if status >= 500:
             seconds = retry_after_seconds(received.headers.get("Retry-After"), now)
             return TransientError(
@@ -104,7 +104,8 @@ def missing(
     )
 
 
-def _refusal(received: Received, what: str) -> PermanentError:
+def refusal_of(received: Received, what: str) -> PermanentError:
+    """The error for what Ditio refuses, in its own words."""
     complaint = words_of(received.body, received.headers.get("Content-Type", ""))
     about = f" because of {complaint.field}" if complaint.field else ""
     return PermanentError(

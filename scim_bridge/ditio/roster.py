@@ -46,11 +46,15 @@ class Source:
     may_try: bool
     """Whether to look for more pages where the list does not say whether there are any."""
 
+    plainer: tuple[Query, ...] = ()
+    """What is asked instead where Ditio refuses the query, one after the other."""
+
 
 def employees_source() -> Source:
-    """The list of employees, v5, with all employments."""
-    query = {"include": "employment-history", "pageSize": str(PAGE_SIZE)}
-    return Source(EMPLOYEES, query, "DITIO__API_URL", may_try=True)
+    """The list of employees, v5, with all employments. It is not documented what it may be asked ([U])."""
+    including = {"include": "employment-history"}
+    sized = {**including, "pageSize": str(PAGE_SIZE)}
+    return Source(EMPLOYEES, sized, "DITIO__API_URL", may_try=True, plainer=(including, {}))
 
 
 def reporting_source(company_id: str | None) -> Source:
@@ -74,6 +78,7 @@ class Roster:
     ) -> None:
         self._session = session
         self._source = source
+        self._query = source.query
         self._company_id = company_id
         self._now = now
         self._monotonic = monotonic
@@ -87,17 +92,17 @@ class Roster:
 
         :raises DeliveryError: it can't be read, or not be understood, as a whole: half a roster is none.
         """
-        query: Query = self._source.query
+        query: Query | None = None
         known = _Known()
         for _ in range(MAX_PAGES):
             page = _Page()
-            yield from self._page(query, page, known)
+            yield from self._opening(page, known) if query is None else self._page(query, page, known)
             if known.is_repeated:
                 raise self._not_understood("gives the same page again and again")
             known.turn()
             self._so_far += page.rows
             shown = self._shown(page)
-            then = following(shown, self._source.query)
+            then = following(shown, self._query)
             if isinstance(then, Unsaid):
                 yield from self._try_pages(page, then, known)
                 break
@@ -108,6 +113,17 @@ class Roster:
             raise self._not_understood(f"has more than {MAX_PAGES} pages")
         if self._total is not None and self._so_far < self._total:
             raise self._not_understood(f"says that there are {self._total} employees, and shows {self._so_far}")
+
+    def _opening(self, page: _Page, known: _Known) -> Iterator[JsonObject]:
+        """The first page, asked for as plainly as Ditio wants to be asked; the others are asked for the same way."""
+        for plainer in (*self._source.plainer, None):
+            try:
+                yield from self._page(self._query, page, known)
+                return
+            except PermanentError as refusal:
+                if plainer is None or refusal.status is None:
+                    raise  # However it is asked; or answered, and not understood.
+                self._query = plainer
 
     def _shown(self, page: _Page) -> Shown:
         if self._first_page is None:
@@ -125,7 +141,7 @@ class Roster:
         for number in range(1, MAX_PAGES):
             tried = _Page()
             try:
-                yield from self._page({**self._source.query, "page": str(number)}, tried, known)
+                yield from self._page({**self._query, "page": str(number)}, tried, known)
             except PermanentError:
                 if number > 1:
                     return  # There is no such page.

@@ -48,6 +48,16 @@ def words_of(body: bytes, content_type: str) -> Complaint:
     return Complaint(_bounded(words) or "no reason was given", field)
 
 
+def has_errors(body: bytes) -> bool:
+    """Whether an answer lists errors in a form of Ditio's: `errors` that are not empty, beside or inside an item."""
+    try:
+        document: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    documents = document if isinstance(document, list) else [document]
+    return any(isinstance(each, dict) and bool(each.get("errors")) for each in documents)
+
+
 def camel_case(name: str) -> str | None:
     """A field as the create body spells it: `Employment.StartDate` and `$.startDate` are `startDate`."""
     last = re.sub(r"\[\d*\]", "", name).split(".")[-1].strip(" $")

@@ -1,20 +1,23 @@
 """The employments in Ditio's answer, in every form that Ditio's documentation shows."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from zoneinfo import ZoneInfo
 
 from scim_bridge.domain.employment import Employment
-from scim_bridge.mapping.days import read_day
+from scim_bridge.mapping.days import LATEST_YEAR, read_day
 
 _CURRENT = "employment"
 _LISTS = ("employments", "employmenthistory")
 _FLAT = (("employmentstartdate", "employmentenddate"), ("startdate", "enddate"))
 """v4 users and reporting rows: the current employment's days beside the names."""
 
-_NO_DATE = ("0001-01-01", "9999-12-31")
+_NO_DATE = "0001-01-01"
 """How .NET writes a date that is not set."""
+
+_YEAR = re.compile(r"\d{4}(?=-\d\d-\d\d)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class ShownEmployments:
     """The employments of one answer."""
 
     entries: tuple[ShownEmployment, ...] | None
-    """None where the answer has none of the documented forms."""
+    """None where the answer has none of the documented forms, or where an end can't be read."""
 
     @property
     def all(self) -> tuple[Employment, ...] | None:
@@ -63,11 +66,16 @@ class DayRead:
 
 
 def day_of(raw: object, zone: ZoneInfo) -> DayRead:
-    """A day from a text of Ditio's; null, empty text and .NET's extreme dates are no day."""
-    if raw is None or (isinstance(raw, str) and (not raw.strip() or raw.strip().startswith(_NO_DATE))):
+    """A day from a text of Ditio's; null, empty text, .NET's earliest date and a year nobody will see are no day."""
+    if raw is None or (isinstance(raw, str) and _is_no_day(raw.strip())):
         return DayRead(None)
     day = read_day(raw, zone) if isinstance(raw, str) else None
     return DayRead(day) if isinstance(day, date) else DayRead(None, is_known=False)
+
+
+def _is_no_day(text: str) -> bool:
+    year = _YEAR.match(text)
+    return not text or text.startswith(_NO_DATE) or (year is not None and int(year[0]) > LATEST_YEAR)
 
 
 def shown_employments(shown: Mapping[str, object], zone: ZoneInfo) -> ShownEmployments:
@@ -79,13 +87,22 @@ def shown_employments(shown: Mapping[str, object], zone: ZoneInfo) -> ShownEmplo
         return ShownEmployments(None)
     entries: list[ShownEmployment] = []
     for details in _details(shown):
-        _add(entries, _entry(details, zone))
+        entry = _entry(details, zone)
+        if entry is None:
+            # Taken for one without an end, it would be at work whoever has left (rule C2).
+            return ShownEmployments(None)
+        _add(entries, entry)
     return ShownEmployments(tuple(entries))
 
 
 def _has_any_form(shown: Mapping[str, object]) -> bool:
-    in_lists = any(isinstance(shown.get(key), list) for key in _LISTS)
-    return _CURRENT in shown or in_lists or any(shown.get(key) for pair in _FLAT for key in pair)
+    has_current = _CURRENT in shown and isinstance(shown[_CURRENT], Mapping | None)
+    in_lists = any(_is_list_of_objects(shown.get(key)) for key in _LISTS)
+    return has_current or in_lists or any(shown.get(key) for pair in _FLAT for key in pair)
+
+
+def _is_list_of_objects(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, Mapping) for each in value)
 
 
 def _details(shown: Mapping[str, object]) -> Iterator[dict[str, object]]:
@@ -105,9 +122,14 @@ def _lowered(item: object) -> dict[str, object]:
     return {str(key).lower(): value for key, value in item.items()} if isinstance(item, Mapping) else {}
 
 
-def _entry(details: dict[str, object], zone: ZoneInfo) -> ShownEmployment:
-    start, end = (day_of(details.get(key), zone).value for key in ("startdate", "enddate"))
-    return ShownEmployment(Employment(start, end), details)
+def _entry(details: dict[str, object], zone: ZoneInfo) -> ShownEmployment | None:
+    """The employment; None where nobody can tell when it ends."""
+    start, end = (day_of(details.get(key), zone) for key in ("startdate", "enddate"))
+    if not end.is_known:
+        return None
+    if not start.is_known:
+        details = {key: value for key, value in details.items() if key != "startdate"}
+    return ShownEmployment(Employment(start.value, end.value), details)
 
 
 def _add(entries: list[ShownEmployment], new: ShownEmployment) -> None:

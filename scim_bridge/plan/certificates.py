@@ -25,6 +25,9 @@ class CertificatePolicy:
     reassert_every: timedelta = timedelta(days=30)
     """After how long a certificate is sent again that was acknowledged."""
 
+    max_per_request: int = 500
+    """How many are sent in one request."""
+
 
 NO_END = "it has no end, and CERTIFICATES__MISSING_EXPIRY refuses that"
 

@@ -121,3 +121,7 @@ class Certificates(Section):
     reassert_every: float = Field(default=30.0, ge=0, allow_inf_nan=False)
     """After how many days a certificate is sent again that should be in Ditio, since nobody can look whether it
     still is; `reconcile --apply` does it. 0 = every time."""
+
+    max_per_request: int = Field(default=500, ge=1, le=500)
+    """The most certificates in one request. Ditio does not say how many it takes: lower it where it refuses many
+    together that it takes one by one."""

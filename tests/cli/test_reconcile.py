@@ -226,28 +226,28 @@ def test_ditio_out_of_reach_is_exit_1(run: Run, world: World, ditio: dict[str, s
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "told"),
     [
-        ["--plan", "x"],
-        ["--force"],
-        ["--apply", "--force"],
-        ["--apply", "--plan", "x", "--only", "field"],
-        ["--only", "nothing"],
-        ["--format", "xml"],
-        ["--no-such-option"],
-        ["no-such-command"],
-        ["runs", "--format", "xml"],
-        ["--tenant", "unknown"],
+        (["--plan", "x"], "write --apply with it"),
+        (["--force"], "write --plan ID with it"),
+        (["--apply", "--force"], "write --plan ID with it"),
+        (["--apply", "--plan", "x", "--only", "field"], "leave out --only and --person"),
+        (["--only", "nothing"], "Invalid value for '--only'"),
+        (["--format", "xml"], "Invalid value for '--format'"),
+        (["--no-such-option"], "No such option"),
+        (["no-such-command"], "No such command"),
+        (["runs", "--format", "xml"], "Invalid value for '--format'"),
+        (["--tenant", "unknown"], "unknown tenant"),
     ],
-    ids=" ".join,
+    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
 )
-def test_wrong_usage_is_exit_1(run: Run, words: list[str]):
-    """Design, section 5: 2 means drift, so wrong usage is 1 here."""
+def test_wrong_usage_is_exit_1(run: Run, words: list[str], told: str):
+    """Design, section 5: 2 means drift, so wrong usage is 1 here. Said of the words: nobody was asked anything."""
     result = run("reconcile", *words, **DITIO)
 
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert result.stderr
+    assert told in result.stderr
 
 
 def test_an_unknown_plan_or_person_is_exit_1(run: Run, ditio: dict[str, str]):
@@ -348,6 +348,19 @@ def test_runs_say_which_were_about_a_part(run: Run, world: World, ditio: dict[st
 
 
 ABOUT = ["a part", "a part", "everybody", "the plan"]
+
+
+def test_a_run_that_repairs_a_stored_plan_is_listed_with_its_figures(run: Run, world: World, ditio: dict[str, str]):
+    """Design, section 5: `reconcile` prints the people and kinds of that plan, and `runs` says the same of the run."""
+    world.employee("1042").work_title = "Sjef"
+    plan = json.loads(run("reconcile", "--format", "json", **ditio).stdout)["plan"]
+    printed = json.loads(run("reconcile", "--apply", "--plan", plan, "--format", "json", **ditio).stdout)
+
+    looked, repaired = json.loads(run("reconcile", "runs", "--format", "json").stdout)
+
+    assert (repaired["plan"], repaired["exit"], repaired["new"]) == (plan, 0, 0)
+    assert [(each["people"], each["by_kind"]) for each in (looked, repaired)] == [(1, {"field": 1})] * 2
+    assert (printed["people"], printed["by_kind"]) == (1, {"field": 1})
 
 
 def test_who_had_a_plan_repaired_is_in_the_audit_trail(run: Run, world: World, ditio: dict[str, str]):

@@ -26,13 +26,34 @@ class Ditio:
         self.taken += batch
 
 
-def after(bad: set[int], count: int, status: int = 400) -> tuple[Ditio, list[list[int]]]:
+def after(bad: set[int], count: int, status: int = 400, most: int = 500) -> tuple[Ditio, list[list[int]]]:
     ditio = Ditio(bad, status)
-    return ditio, [list(refused.items) for refused in send_narrowing(ditio.post, range(count))]
+    return ditio, [list(refused.items) for refused in send_narrowing(ditio.post, range(count), most)]
+
+
+@pytest.mark.parametrize("most", [1, 7, 50, 499])
+def test_no_request_has_more_than_it_may_and_one_bad_item_stands_alone(most: int):
+    """Facts about Ditio, section 3: how long the array may be is unknown."""
+    ditio, refused = after({13}, 500, most=most)
+
+    assert max(map(len, ditio.batches)) == most
+    assert refused == [[13]]
+    assert sorted(ditio.taken) == [each for each in range(500) if each != 13]
+
+
+def test_what_is_refused_together_names_the_setting():
+    """An operator reads what else it may be; of one alone it is not so."""
+    everybody = send_narrowing(Ditio(set(range(500)), 413).post, range(500), 500)
+    alone = send_narrowing(Ditio({1}).post, [1], 500)
+
+    assert [each.why for each in everybody] == [
+        "refused: one of 500. 500 were sent together: if that is too many, lower CERTIFICATES__MAX_PER_REQUEST"
+    ]
+    assert [each.why for each in alone] == ["refused: one of 1"]
 
 
 @pytest.mark.parametrize("bad", [0, 1, 249, 250, 499])
-@pytest.mark.parametrize("status", sorted(BISECTED))
+@pytest.mark.parametrize("status", [*sorted(BISECTED), 200, 207])
 def test_one_bad_item_of_five_hundred(bad: int, status: int):
     """K4: it stands alone, everybody else is delivered, and the requests are logarithmic."""
     ditio, refused = after({bad}, 500, status)
@@ -68,7 +89,7 @@ def test_nothing_is_swallowed():
         raise PermanentError("refused", words="", status=400)
 
     with pytest.raises(RateLimited):
-        send_narrowing(post, range(4))
+        send_narrowing(post, range(4), 4)
 
 
 @given(count=st.integers(1, 200), bad=st.sets(st.integers(0, 199), max_size=200))

@@ -118,6 +118,66 @@ def test_a_lease_that_is_lost_between_two_calls_stops_the_delivery(world: World)
     assert (row.state, row.lease) == ("due", "thief")
 
 
+def deliver(world: World, lease: str, *, lease_seconds: float) -> None:
+    world.parts.convergences["default"].deliver(
+        PersonId(the_person(world).id),
+        lease,
+        lease_seconds=lease_seconds,
+        budget=Budget(world.clock.monotonic),
+        cause="worker",
+    )
+
+
+def test_nothing_is_read_or_claimed_under_a_lease_that_is_another_s(world: World):
+    """D1: whoever comes too late leaves the person as he is, and Ditio alone."""
+    world.delivers_inline_with(lambda ticket: None)
+    world.provisions(a_user())
+    before = the_person(world)
+    deliver(world, "not his", lease_seconds=60)
+
+    assert the_person(world) == before
+    assert world.ditio.calls() == []
+
+
+@pytest.mark.parametrize("state", ["due", "delivered"])
+def test_a_lease_that_is_found_lost_when_settling_settles_nothing(world: World, state: str):
+    """D1: the other's outcome stands, and the person is due again: the other may have read too early."""
+    world.ditio.plant("1042", phone="+4791111111", email="somebody@else.example")
+    world.delivers_inline_with(lambda ticket: None)
+    world.provisions(a_user())
+    ditio = world.parts.tenants["default"].ditio
+    get = ditio.get
+
+    def get_and_lose(*arguments: Any, **options: Any) -> Any:
+        with world.database.write() as connection:
+            connection.execute(people.update().values(lease="thief", state=state))
+        return get(*arguments, **options)
+
+    ditio.get = get_and_lose  # type: ignore[method-assign]
+    deliver(world, the_person(world).lease, lease_seconds=60)
+
+    row = the_person(world)
+    assert (row.state, row.reason, row.lease) == ("due", None, "thief"), "not parked as refused"
+
+
+def test_a_lease_outlasts_every_call(world: World):
+    """D1: before each call, reads too, it is renewed if it would run out meanwhile."""
+    world.delivers_inline_with(lambda ticket: None)
+    world.provisions(a_user())
+    ditio = world.parts.tenants["default"].ditio
+    get, left = ditio.get, []
+
+    def get_and_look(*arguments: Any, **options: Any) -> Any:
+        left.append((the_person(world).leased_until - world.clock()).total_seconds())
+        return get(*arguments, **options)
+
+    ditio.get = get_and_look  # type: ignore[method-assign]
+    deliver(world, the_person(world).lease, lease_seconds=1)
+
+    assert left
+    assert min(left) > world.parts.tenants["default"].call_seconds
+
+
 def test_a_person_who_changed_meanwhile_goes_round_again(world: World):
     """D1: whoever delivers an older revision goes round again, and sends what is wanted now."""
     kari = a_user()

@@ -23,6 +23,31 @@ def test_an_array_is_posted_and_any_answer_will_do(world, status):
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        '{"message": "Validation failed", "errors": [{"field": "CertificateType", "message": "Ukjent type."}]}',
+        '[{"employeeNumber": "1041"}, {"employeeNumber": "1042", "errors": ["Ukjent type."]}]',
+    ],
+)
+@pytest.mark.parametrize("status", [200, 207])
+def test_a_2xx_that_names_errors_is_a_refusal(world, status, body):
+    """Facts about Ditio, section 3: nothing is ever read back, so what is taken for acknowledged must be so."""
+    world.answers(status, body)
+
+    with pytest.raises(PermanentError) as raised:
+        world.client().post_certificates([ITEM])
+
+    assert (raised.value.status, raised.value.words) == (status, "Ukjent type.")
+
+
+@pytest.mark.parametrize("body", ['{"errors": []}', '{"errors": null, "data": [1]}', '[{"errors": {}}]', "[1]"])
+def test_a_2xx_without_errors_is_none(world, body):
+    world.answers(200, body)
+
+    assert world.client().post_certificates([ITEM]).status == 200
+
+
+@pytest.mark.parametrize(
     ("status", "error"),
     [
         *((status, PermanentError) for status in (400, 409, 413, 422)),

@@ -64,6 +64,32 @@ def test_a_list_that_is_longer_than_a_page_has_no_pages(world: World):
     assert world.api_calls == 0
 
 
+@pytest.mark.parametrize("refused", [1, 2])
+@pytest.mark.parametrize("paging", ["none", "page", "silent"])
+def test_parameters_that_the_list_refuses_are_left_out(world: World, refused: int, paging: str):
+    """Facts about Ditio, section 2: filters of the list are unknown, so a page size or an include may be refused."""
+    planted(world)
+    world.ditio.style = Style(envelope="items", paging=paging, page_size=10)
+    for _ in range(refused):
+        world.answers(400, '{"error": "UnknownParameter", "message": "pageSize is not a parameter"}')
+
+    assert numbers(world.client()) == MANY
+    queries = [str(request.url).partition("?")[2] for request in world.sent if "/employees" in str(request.url)]
+    assert queries[0] == "include=employment-history&pageSize=1000"
+    assert queries[1] == "include=employment-history"
+    assert all("include=employment-history" in query for query in queries[1:]) == (refused == 1)
+    assert not any("pageSize=1000" in query for query in queries[1:])
+
+
+def test_a_list_that_is_refused_however_it_is_asked_for_is_an_error(world: World):
+    for _ in range(3):
+        world.answers(400, '{"message": "The list is closed."}')
+
+    with pytest.raises(PermanentError, match="Reading all employees: Ditio refused it"):
+        numbers(world.client())
+    assert world.api_calls == 0
+
+
 @pytest.mark.parametrize(
     "pages",
     [

@@ -223,6 +223,18 @@ def test_trouble_with_the_identity_server_sends_nothing_to_the_api(client, ditio
     assert ditio.employee("1042").first_name == "Kari"
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_the_secret_follows_no_redirect(world, client, status):
+    """Whoever answers for the identity server can't have the client secret posted elsewhere."""
+    redirect = Response(status=status, headers={"Location": "https://ditio.test/elsewhere"})
+    world.token_answers.append(redirect)
+
+    with pytest.raises(CredentialsRefused, match="DITIO__IDENTITY_URL seems wrong"):
+        client.send(a_creation())
+
+    assert [request.url for request in world.sent] == ["https://ditio.test/connect/token"]
+
+
 @pytest.mark.parametrize(
     "body",
     ["", "{", "[]", "{}", '{"access_token": ""}', '{"access_token": 7}', '{"access_token": "a\\nb"}', "[" * 10**5],

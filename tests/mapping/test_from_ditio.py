@@ -152,7 +152,10 @@ def test_what_is_not_shown_is_unknown_and_what_is_shown_empty_is_none() -> None:
         ({"employmentHistory": None}, None),
         ({"employmentStartDate": None, "employmentEndDate": None}, None),
         ({"employment": {"department": "Anlegg"}}, (Employment(None),)),
-        ({"employment": "Anlegg", "employments": ["Anlegg", {}]}, ()),
+        ({"employment": {}, "employments": [{}]}, ()),
+        ({"employment": "Anlegg"}, None),
+        ({"employments": ["Anlegg"]}, None),
+        ({"employment": "Anlegg", "employments": [ENDED]}, (Employment(date(2024, 1, 1), date(2025, 6, 30)),)),
     ],
 )
 def test_no_employment_is_told_from_none_shown(more: JsonObject, employments: tuple[Employment, ...] | None) -> None:
@@ -167,6 +170,36 @@ def test_values_that_cannot_be_read_are_unknown() -> None:
     assert Field.birth_date not in found.values
     assert Field.payroll not in found.values
     assert found.disabled is None
+
+
+@pytest.mark.parametrize("end", ["30/06/2025", "in June", 1751234400, True])
+@pytest.mark.parametrize("key", ["employment", "employmentHistory", "flat"])
+def test_an_end_that_can_not_be_read_makes_the_employment_unknown(end: object, key: str) -> None:
+    """C2: taken for none, somebody who has left would be at work, and be ended once more."""
+    ended = ENDED | {"endDate": end}
+    shapes: dict[str, JsonObject] = {
+        "employment": {"employment": ended},
+        "employmentHistory": {"employmentHistory": [OPEN, ended]},
+        "flat": {"startDate": "2024-01-01", "endDate": end},
+    }
+
+    assert employee_from_ditio(PROFILE | shapes[key]).employments is None
+
+
+@pytest.mark.parametrize("end", [None, "", "0001-01-01", "9999-12-31", "9999-12-31T23:59:59.9999999", "2999-12-31"])
+def test_an_employment_without_an_end_however_that_is_written(end: object) -> None:
+    """Facts about Ditio, section 2: response bodies are unknown."""
+    found = employee_from_ditio(PROFILE | {"employment": OPEN | {"endDate": end}})
+
+    assert found.employments == (Employment(date(2026, 3, 1)),)
+
+
+def test_a_start_that_can_not_be_read_is_unknown_and_the_employment_is_there() -> None:
+    """C2: whether it runs is told by its end."""
+    found = employee_from_ditio(PROFILE | {"employment": OPEN | {"startDate": "01/03/2026"}})
+
+    assert found.employments == (Employment(None),)
+    assert Field.start_date not in found.values
 
 
 def test_a_phone_number_that_is_none_stays_as_it_is_shown() -> None:

@@ -72,6 +72,22 @@ def test_what_is_not_acknowledged_is_drift(world: World):
     assert [tuple(row) for row in rows] == [("certificates", "reconcile")] * 3
 
 
+def test_how_many_ditio_takes_in_one_request_is_a_setting(database: Database, clock: Clock):
+    """Facts about Ditio, section 3: the array's maximum length is unknown; of many, and of one person who has many."""
+    world = a_world(database, clock, max_per_request=2)
+    a_company(world)
+    applied = reconcile(world, apply=True)
+
+    assert (applied.exit, [len(batch) for batch in posts(world)]) == (0, [2, 1])
+
+    world.forget()
+    for kind in ("Kranførerbevis", "Truckførerbevis", "Varmt arbeid"):
+        kept(world, Source.csv, a_certificate(type=kind), "1001")
+    world.worker.run_until_idle()
+
+    assert [len(batch) for batch in posts(world)] == [2, 1]
+
+
 def test_only_certificates_are_sent_if_so_asked(world: World):
     """Q2: `--only certificate`."""
     a_company(world)

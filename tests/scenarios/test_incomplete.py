@@ -1,7 +1,10 @@
 """Held and completed: data that is missing or unusable waits, and nothing is lost."""
 
+from typing import Any
+
 import pytest
 
+from scim_bridge.domain.operations import Answer, Call, OperationName
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.storage.outbox import Outbox
 from tests.world import World, a_user
@@ -165,6 +168,25 @@ def test_a_duplicate_that_is_our_own_is_ours(world: World, status: int):
 
     assert world.employee("1042").created_count == 1
     assert world.state(kari) == ("delivered", None)
+
+
+def test_a_creation_that_something_in_between_repeated_is_ours(world: World, monkeypatch: pytest.MonkeyPatch):
+    """R4: a proxy sent our POST twice, and answers with the second one's refusal: read again before it is believed."""
+    ditio = world.parts.tenants["default"].ditio
+    send = ditio.send
+
+    def send_twice(call: Call, **options: Any) -> Answer:
+        if call.name is OperationName.create:
+            send(call, **options)
+        return send(call, **options)
+
+    monkeypatch.setattr(ditio, "send", send_twice)
+    kari = a_user()
+    step = world.provisions(kari)
+
+    assert step.status == 201
+    assert world.state(kari) == ("delivered", None)
+    assert world.employee("1042").created_count == 1
 
 
 def test_somebody_who_left_before_the_lost_answer_was_learned_is_still_offboarded(world: World):

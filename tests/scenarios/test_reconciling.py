@@ -508,6 +508,18 @@ def test_rows_where_entra_moved_are_skipped(world: World, kari: EntraUser):
     assert world.sent() == []
 
 
+def test_rows_where_the_mapping_moved_are_skipped(world: World, kari: EntraUser):
+    """Q3: nobody said anything since, and something else is wanted all the same: what the plan showed is not sent."""
+    world.employee("1001").work_title = "Sjef"
+    plan = reconcile(world).report.run.id
+    world.restarts_with(mapping={"fields": {"workTitle": {"from": ["displayName"]}}})
+
+    found = reconcile(world, apply=True, plan_id=plan)
+
+    assert (found.exit, found.skipped) == (2, [("workTitle", "Entra moved: it wants something else now")])
+    assert world.sent() == []
+
+
 def test_rows_where_ditio_moved_are_skipped(world: World, kari: EntraUser):
     """Q3: somebody edited it again; the other rows of the person are repaired."""
     world.employee("1001").work_title = "Sjef"

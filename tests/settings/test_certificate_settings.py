@@ -36,6 +36,7 @@ def test_slots_are_json_in_the_environment_and_tables_in_the_file(tmp_path: Path
         "missing_expiry": "refuse",
         "unclaimed": "wait",
         "reassert_every": 30.0,
+        "max_per_request": 500,
     }
 
 

@@ -34,6 +34,17 @@ def test_who_has_it_already_does_not_wait_for_himself(database: Database):
         assert claims.standing_of(KARI) == ({PHONE}, frozenset())
 
 
+def test_a_number_is_no_phone(database: Database):
+    """P3: a claim is a kind and a value; whoever has `1042` as employee number is in nobody's way as a phone."""
+    as_phone = Claim(ClaimKind.phone, NUMBER.value)
+    with database.write() as connection:
+        claims = Claims(connection, "default")
+        assert claims.take(KARI, NUMBER)
+        assert claims.holder(as_phone) is None
+        assert claims.take(PER, as_phone)
+        assert (claims.holder(NUMBER), claims.holder(as_phone)) == (KARI, PER)
+
+
 def test_giving_up_wakes_who_waits(database: Database):
     """P3: giving a claim up names the waiters, in the same transaction."""
     with database.write() as connection:

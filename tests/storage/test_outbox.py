@@ -1,8 +1,10 @@
 """Due marks and leases, with several deliverers at once."""
 
+from datetime import date
 from threading import Barrier, Thread
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from scim_bridge.domain.delivery_state import Reason, State
@@ -13,6 +15,8 @@ from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox, Status
 from scim_bridge.storage.people import People
+from scim_bridge.storage.rest_leases import RestLeases
+from scim_bridge.storage.tables import people
 from tests.conftest import Clock
 
 
@@ -71,6 +75,18 @@ def test_the_age_of_the_oldest_intent_survives_tries(database: Database, clock: 
         assert outbox.status() == Status(due=1, held=0, parked=0, oldest_seconds=50.0)
 
 
+def test_whoever_is_not_due_any_more_is_not_tried_again(database: Database, clock: Clock):
+    """D3: held meanwhile, by a pause or put aside: why is not overwritten by a try that failed."""
+    add(database, clock, "a")
+    with database.write() as connection:
+        outbox = Outbox(connection, "default", clock())
+        outbox.settle(PersonId("a"), state=State.held, reason=Reason.hands_off, detail="put aside")
+        outbox.try_again(PersonId("a"), after_seconds=60, detail="waits for Ditio", failed=True)
+        (row,) = outbox.waiting()
+
+    assert (row.state, row.detail, row.due_at, row.attempts) == ("held", "put aside", None, 0)
+
+
 def test_what_retry_makes_due(database: Database, clock: Clock):
     """D3: whoever is due or parked, or held for `claimed`, `no-operation` or `incomplete`; not the delivered."""
     add(database, clock, "due", "parked", "claimed", "delivered")
@@ -126,6 +142,56 @@ def test_a_lease_that_somebody_has_is_not_taken(database: Database, clock: Clock
     clock.passes(seconds=31)
     with database.write() as connection:
         assert Outbox(connection, "default", clock()).lease(PersonId("a"), "request", 30)
+
+
+def test_who_is_at_rest_is_leased_to_one_batch_at_a_time(database: Database, clock: Clock):
+    """D1: two runs that send certificates of many meet in nobody; a lease that ran out is free again."""
+    add(database, clock, "a", "b")
+    today, both = date(2026, 3, 2), [PersonId("a"), PersonId("b")]
+
+    def taken(lease: str) -> list[str]:
+        with database.write() as connection:
+            leases = RestLeases(connection, "default", clock())
+            return sorted(record.person.id for record in leases.take(both, lease, 30, today))
+
+    with database.write() as connection:
+        Outbox(connection, "default", clock()).settle(both[0], state=State.delivered, reason=None, detail=None)
+    assert taken("first") == ["a"], "the other is due"
+    assert taken("second") == []
+    clock.passes(seconds=31)
+    assert taken("second") == ["a"]
+
+
+def test_whoever_is_put_aside_is_in_no_batch(database: Database, clock: Clock):
+    """D6: nothing is sent for him until the day is over."""
+    add(database, clock, "a")
+    with database.write() as connection:
+        at_rest = {"state": State.delivered, "hands_off": True, "hands_off_until": date(2026, 3, 2)}
+        connection.execute(people.update().values(at_rest))
+        leases = RestLeases(connection, "default", clock())
+        assert leases.take([PersonId("a")], "first", 30, date(2026, 3, 2)) == []
+        assert len(leases.take([PersonId("a")], "first", 30, date(2026, 3, 3))) == 1
+
+
+def test_a_lease_at_rest_that_is_lost_is_told_and_parks_nobody(database: Database, clock: Clock):
+    """D1: all of a batch or none is renewed; whoever is another's, or waits for something else, is not parked."""
+    add(database, clock, "a", "b")
+    both = [PersonId("a"), PersonId("b")]
+    with database.write() as connection:
+        connection.execute(people.update().values(state=State.delivered))
+        leases = RestLeases(connection, "default", clock())
+        leases.take(both, "ours", 30, date(2026, 3, 2))
+        assert leases.renew(both, "ours", 30)
+        connection.execute(people.update().where(people.c.id == "a").values(lease="thief"))
+        connection.execute(people.update().where(people.c.id == "b").values(state=State.held, reason=Reason.claimed))
+
+        assert not leases.renew(both, "ours", 30)
+        for person_id in both:
+            leases.park(person_id, "ours", "certificate Byggekort: Ditio refused it")
+        rows = connection.execute(select(people.c.state, people.c.lease).order_by(people.c.id)).all()
+        assert [tuple(row) for row in rows] == [("delivered", "thief"), ("held", "ours")]
+        leases.give_back(both, "ours")
+        assert list(connection.execute(select(people.c.lease).order_by(people.c.id)).scalars()) == ["thief", None]
 
 
 def test_a_locked_person_waits_for_whoever_has_him(database: Database, clock: Clock):

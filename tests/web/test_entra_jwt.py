@@ -144,7 +144,7 @@ def test_unknown_keys_are_asked_for_at_a_bounded_rate(world: World, issuer: Issu
 
 BROKEN = {
     "error": Response("sorry", 500),
-    "redirect": Response("", 302, {"Location": "https://elsewhere.example/"}),
+    "redirect": Response("", 302, {"Location": "?again"}),
     "page": Response("<html>", 200),
     "no keys": Response('{"keys": []}', 200),
     "endless": Response("x" * 600_000, 200),
