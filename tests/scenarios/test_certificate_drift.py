@@ -249,6 +249,19 @@ def test_an_outage_leaves_all_as_it_was(world: World):
     assert len(world.ditio.certificates) == 3
 
 
+def test_who_left_since_the_plan_was_made_is_sent_nothing(world: World):
+    """K2, Q3: certificates of somebody who has left wait for his return, also in a plan from before."""
+    a_company(world, 2)
+    plan = reconcile(world).report.run.id
+    world.changes(world.entra.directory.users[person(1001).object_id], account_enabled=False)
+    world.clock.passes(hours=1)
+    world.forget()
+    applied = reconcile(world, apply=True, plan_id=plan)
+
+    assert [why for _, why in applied.skipped] == ["he has left: certificates wait for his return"]
+    assert [[body["employeeNumber"] for body in batch] for batch in posts(world)] == [["1002"]]
+
+
 def test_ditio_asks_to_slow_down(world: World):
     """R3: a 429 is obeyed by everybody."""
     a_company(world)

@@ -12,6 +12,7 @@ from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.domain.person import PersonId
 from scim_bridge.sandbox.faults import Fault
+from scim_bridge.storage.audit_tables import audit
 from scim_bridge.storage.history import History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import claim_waiters, claims, history, people
@@ -101,7 +102,9 @@ def test_what_a_refusal_is_towards_entra(world: World, status: int, told: int):
     with world.database.read() as connection:
         assert connection.execute(select(people.c.id)).all() == []
         rows = connection.execute(select(history.c.what, history.c.outcome, history.c.status)).all()
+        deeds = connection.execute(select(audit.c.actor, audit.c.actor_id, audit.c.action).order_by(audit.c.id)).all()
     assert ("undo", "undone", told) in [tuple(row) for row in rows]
+    assert [tuple(deed) for deed in deeds][1:] == [("bridge", "undo", "undone")], "whoever reads the trail sees both"
 
 
 def test_park_keeps_what_is_refused(world: World):
