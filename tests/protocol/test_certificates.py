@@ -112,6 +112,18 @@ def test_what_cannot_be_used_is_400_with_the_attribute_and_the_cure(world: World
     assert found(world) == []
 
 
+@pytest.mark.parametrize("name", ["certificateType", "employeeNumber", "issuedDateTime"])
+def test_what_is_missing_is_told_to_a_competence_system(world: World, name: str):
+    """A7: who reads it has no attribute mapping of Entra's to correct; of a user it is Entra's administrator."""
+    without = world.scim("POST", "/Certificates", {key: value for key, value in CRANE.items() if key != name})
+    empty = world.scim("POST", "/Certificates", {**CRANE, "certificateType": ""})
+    of_entra = world.scim("POST", "/Users", {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"]})
+
+    assert without.json()["detail"] == f"{name} is missing or empty: send a value"
+    assert empty.json()["detail"] == "certificateType is required and empty: send a value"
+    assert "in Entra, check the attribute mapping to userName" in of_entra.json()["detail"]
+
+
 def test_a_missing_end_is_taken_where_the_settings_say_what_it_means(database: Database, clock: Clock):
     """K5: then the schema does not require one."""
     world = World(database, clock, settings={"certificates": {"missing_expiry": "2099-12-31"}})
