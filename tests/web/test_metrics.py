@@ -90,6 +90,17 @@ def test_a_stranger_is_told_nothing(world: World):
     assert "outbox" in asked("/readyz", ELSEWHERE, Authorization=f"Bearer {TOKEN}").text
 
 
+@pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "POST", "PUT", "DELETE", "TRACE"])
+def test_no_method_tells_a_stranger_that_there_is_such_a_path(world: World, method: str):
+    """The answer is that of a path that there isn't."""
+    client = world.app.test_client()
+    metrics, nothing = (client.open(path, method=method, environ_base=ELSEWHERE) for path in ("/metrics", "/nothing"))
+
+    assert (metrics.status_code, metrics.data) == (404, nothing.data)
+    assert set(metrics.headers.keys()) == set(nothing.headers.keys())
+    assert client.open("/metrics", method="OPTIONS", environ_base=HERE).status_code == 200
+
+
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-Ip"])
 def test_a_proxy_on_this_machine_is_not_this_machine(world: World, header: str):
     """Everybody on the internet would be told, because the proxy asks from loopback."""
