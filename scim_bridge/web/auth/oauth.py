@@ -110,6 +110,7 @@ class TokenEndpoint:
             raise Wrong("invalid_request", "grant_type is missing: send client_credentials")
         if grant != "client_credentials":
             raise Wrong("unsupported_grant_type", "the only grant_type here is client_credentials")
+        _refuse_several_methods(request, form)
         if "client_assertion" in form or "client_assertion_type" in form:
             return self._to_workload(form)
         return self._to_client(*_client_of(request, form))
@@ -229,6 +230,18 @@ def _form(request: Request) -> dict[str, str]:
     if len(form) < len(pairs):
         raise Wrong("invalid_request", "a parameter was sent twice")
     return form
+
+
+def _refuse_several_methods(request: Request, form: dict[str, str]) -> None:
+    """RFC 6749 §2.3: a client "MUST NOT use more than one authentication method in each request"."""
+    ways = {
+        "HTTP Basic": request.headers.get("Authorization", "").partition(" ")[0].lower() == "basic",
+        "client_secret in the body": "client_secret" in form,
+        "client_assertion": "client_assertion" in form,
+    }
+    used = [way for way, is_used in ways.items() if is_used]
+    if len(used) > 1:
+        raise Wrong("invalid_request", f"the client authenticates by {' and by '.join(used)}: send one of them alone")
 
 
 def _client_of(request: Request, form: dict[str, str]) -> tuple[str, str]:
