@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scim_bridge.delivery.certifying import Certifying
+from scim_bridge.delivery.certifying import Certifying, Kept
 from scim_bridge.domain.certificate import Certificate, Source, type_of
 from scim_bridge.domain.documents import CERTIFICATE_URN
 from scim_bridge.domain.employee import EmployeeNumber
@@ -46,7 +46,8 @@ def said_by(world: World, source: Source, number: str = "1042", kind: str = "Kra
     intake = world.parts.intake("default", "request-0")
     with world.database.write() as connection:
         kept = Certifying(intake).put(connection, source, EmployeeNumber(number), certificate)
-    return str(kept.entry.id)  # type: ignore[union-attr]
+    assert isinstance(kept, Kept)
+    return str(kept.entry.id)
 
 
 def found(world: World, **parameters: Any) -> list[str]:

@@ -138,7 +138,7 @@ def test_the_last_run_of_reconcile(world: World, clock: Clock):
     world.provisions(a_user())
     before = figures(client.get("/metrics", environ_base=HERE))
     assert not any(name.startswith("reconcile_") for name, *_ in before)
-    assert client.get("/readyz", environ_base=HERE).json["reconcile"] == {"default": None}  # type: ignore[index]
+    assert client.get("/readyz", environ_base=HERE).get_json()["reconcile"] == {"default": None}
     clock.passes(minutes=10)
     world.employee("1042").work_title = "Sjef"
     run = reconciliation.run(Request()).run
@@ -157,7 +157,7 @@ def test_the_last_run_of_reconcile(world: World, clock: Clock):
     world.ditio.forbidden = False
     clock.passes(minutes=1)
     run = reconciliation.run(Request(apply=True)).run
-    assert client.get("/readyz", environ_base=HERE).json["reconcile"]["default"] == {  # type: ignore[index]
+    assert client.get("/readyz", environ_base=HERE).get_json()["reconcile"]["default"] == {
         "plan": run.id,
         "started_at": "2026-03-02T08:21:00Z",
         "finished_at": "2026-03-02T08:21:00Z",
