@@ -192,7 +192,7 @@ class BridgeService(BulkService):
             if shape.required and not shape.multi_valued:
                 value = resource[shape.name]
                 if isinstance(value, str) and not value.strip():
-                    raise InvalidValueException(detail=f"{shape.name} is required and empty: send a value")
+                    raise InvalidValueException(detail=f"{shape.name} is empty: send a value")
 
     # -- Answering ------------------------------------------------------
 
