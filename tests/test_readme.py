@@ -1,17 +1,31 @@
-"""What the README says of fields, owners, states and reasons is what the code does."""
+"""What the README and the pages under docs say of fields, states, commands and settings is what there is."""
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import click
 import pytest
 
+from scim_bridge.cli.main import COMMANDS, main
 from scim_bridge.domain.delivery_state import Reason, State, state_of
 from scim_bridge.domain.employee import Field
 from scim_bridge.domain.explanations import BY_REASON, DUE, explained
 from scim_bridge.mapping.rules import DEFAULT_RULES
+from scim_bridge.settings.catalogue import CATALOGUE
+from scim_bridge.settings.names import PREFIX, variable
+from scim_bridge.settings.tenants import TENANTS
+from scim_bridge.web.auth.signed import REASONS
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+README, EVERYTHING = PAGES["README.md"], "\n".join(PAGES.values())
+
+every_page = pytest.mark.parametrize("page", PAGES)
 
 D3 = {
     *("incomplete", "claimed", "guard", "hands-off", "paused", "no-operation"),
@@ -20,9 +34,9 @@ D3 = {
 
 
 def rows_under(heading: str) -> Iterator[list[str]]:
-    """The cells of the table with this first heading."""
-    _, _, table = README.partition(f"| {heading} |")
-    assert table, f"the README has no table that begins with {heading}"
+    """The cells of the table with this first heading, on whichever page it is."""
+    _, _, table = EVERYTHING.partition(f"\n| {heading} |")
+    assert table, f"no page has a table that begins with {heading}"
     for line in table.splitlines()[2:]:
         if not line.startswith("|"):
             return
@@ -31,16 +45,16 @@ def rows_under(heading: str) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_is_explained_with_its_cure(reason: Reason):
-    """D3: the README has each reason with the words of the commands; the row to write is in the message."""
+    """D3: docs/operating.md has each reason with the words of the commands; the row to write is in the message."""
     words = explained(state_of(reason), reason)
 
     assert words is not None
     row = f"| `{state_of(reason)}`, `{reason}` | {words.meaning} | {words.cure} |"
-    assert row in README.splitlines(), f"the README lacks the row\n{row}"
+    assert row in PAGES["docs/operating.md"].splitlines(), f"docs/operating.md lacks the row\n{row}"
 
 
 def test_no_reason_is_explained_that_there_is_not():
-    """D3 has ten; the README's words of those are the code's."""
+    """D3 has ten; the page's words of those are the code's."""
     assert set(BY_REASON) == D3
     told = {tuple(re.findall(r"`([^`]+)`", cells[0])): cells[1:] for cells in rows_under("State, reason")}
 
@@ -72,3 +86,96 @@ def test_the_mapping_table_is_the_mapping():
             assert all(
                 str(condition.value) in sources for condition in source.conditions if condition.value is not True
             )
+
+
+# -- The pages ------------------------------------------------------------
+
+
+@every_page
+def test_links_lead_somewhere(page: str):
+    """To a file of this repository, and to a heading in it where one is named."""
+    for target in re.findall(r"\]\(([^)]+)\)", PAGES[page]):
+        if target.startswith("https://"):
+            continue
+        name, _, heading = target.partition("#")
+        path = (ROOT / page).parent / name if name else ROOT / page
+        assert path.is_file(), target
+        if heading:
+            assert heading in {_anchor(each) for each in re.findall(r"(?m)^#+ (.+)$", path.read_text("utf-8"))}, target
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def test_a_newcomer_finds_every_page():
+    """The README names each; each leads back."""
+    for page, text in PAGES.items():
+        assert page == "README.md" or (f"({page})" in README and "(../README.md)" in text), page
+
+
+@cache
+def commands() -> dict[str, click.Command]:
+    """Every command by its words."""
+    found: dict[str, click.Command] = {}
+    with click.Context(main) as ctx:
+        for name in COMMANDS:
+            command = main.get_command(ctx, name)
+            assert command is not None
+            found[name] = command
+            if isinstance(command, click.Group):
+                found |= {f"{name} {inner}": below for inner, below in command.commands.items()}
+    return found
+
+
+def typed(text: str) -> Iterator[tuple[str, click.Command, list[str]]]:
+    """Each command that a page tells to type, without what stands for something else, and the options it has there."""
+    shown = re.findall(r"(?m)^ *(scim-bridge .+)$", text) + re.findall(r"`(scim-bridge [^`\n]+)`", text)
+    one = re.compile(rf"({'|'.join(COMMANDS)})( [^`]*)?")
+    shown += [f"scim-bridge {each}" for each in re.findall(r"`([^`\n]+)`", text) if one.fullmatch(each)]
+    for line in shown:
+        words = line.partition("  #")[0].partition(" > ")[0].split()[1:]
+        name = " ".join(words[:2]) if " ".join(words[:2]) in commands() else words[0]
+        if name.startswith("--"):
+            continue
+        assert name in commands(), line
+        yield line, commands()[name], [word for word in words if word.startswith("--")]
+
+
+@every_page
+def test_commands_and_their_options_are_there(page: str):
+    """Whoever types what a page says is not told that there is no such thing."""
+    for line, command, options in typed(PAGES[page]):
+        known = {each for parameter in command.params for each in (*parameter.opts, *parameter.secondary_opts)}
+        assert {*options} <= known | {"--help"}, line
+
+
+def test_every_command_is_told_of():
+    """On a page; `db upgrade` is told of by the error that wants it."""
+    told = {command for _, command, _ in typed(EVERYTHING)}
+    silent = {name for name, command in commands().items() if command not in told}
+    groups = {name for name, command in commands().items() if isinstance(command, click.Group)}
+    assert silent <= groups | {"db upgrade"}
+
+
+SETTING = re.compile(rf"`(?:{PREFIX})?([A-Z]+(?:__[A-Z_]+)+)")
+
+
+@every_page
+def test_settings_are_there(page: str):
+    """By the name that is short for the variable; `AUTH__ENTRA_…` stands for all that begin so."""
+    known = {variable(path).removeprefix(PREFIX) for path in CATALOGUE}
+    for name in SETTING.findall(PAGES[page]):
+        plain = name.removesuffix("_FILE")
+        if plain.startswith(f"{TENANTS.upper()}__"):
+            continue
+        assert plain in known or (plain.endswith("_") and any(each.startswith(plain) for each in known)), name
+
+
+def test_the_reasons_of_a_refusal_are_those_of_the_log():
+    """`auth.refused` has them; a JWT's are those in the order in which they are looked at."""
+    code = "\n".join(path.read_text("utf-8") for path in (ROOT / "scim_bridge" / "web" / "auth").glob("*.py"))
+    for cells in rows_under("Reason"):
+        for reason in re.findall(r"`([^`]+)`", cells[0]):
+            kind, _, why = reason.partition("-")
+            assert (kind in ("jwt", "assertion") and why in REASONS) or f'"{reason}"' in code, reason

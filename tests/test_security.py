@@ -25,4 +25,4 @@ def test_the_form_of_a_secret_is_the_one_that_is_tested():
     tested = (ROOT / "tests" / "storage" / "test_credentials.py").read_text("utf-8")
     (form,) = re.findall(r'SCANNED = r"([^"]+)"', tested)
     assert form.replace("|", r"\|") in PAGE
-    assert form in (ROOT / "README.md").read_text("utf-8")
+    assert form in (ROOT / "docs" / "operating.md").read_text("utf-8")

@@ -105,6 +105,10 @@ def known_tenant(settings: Settings, name: str) -> str:
     """The name of a company that is served. :raises BadParameter: there is no such company."""
     if name not in settings.tenants:
         known = ", ".join(settings.tenants)
+        if name == DEFAULT_TENANT:
+            # The option's default: whoever reads this has most likely typed no tenant at all.
+            words = f"every company in the settings has a name: say which one is meant, of {known}"
+            raise click.BadParameter(words, param_hint="'--tenant'")
         raise click.BadParameter(f"unknown tenant {name!r}: the settings have {known}", param_hint="'--tenant'")
     return name
 

@@ -3,7 +3,7 @@
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -105,8 +105,9 @@ class _TotalTimeAdapter(HTTPAdapter):
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
         total = Timeout(total=timeout) if isinstance(timeout, int | float) else timeout
-        # requests takes urllib3's Timeout, but its types do not say so.
-        return super().send(request, stream, total, verify, cert, proxies)  # type: ignore[arg-type]
+        # requests hands urllib3's Timeout on, but its types do not say so.
+        of_requests = cast("float | None", total)
+        return super().send(request, stream, of_requests, verify, cert, proxies)
 
 
 def read_body(response: requests.Response, *, until: float, monotonic: Callable[[], float]) -> bytes:

@@ -69,8 +69,8 @@ def operation_setting(name: OperationName, raw: str | JsonObject | None) -> Oper
             case text:
                 raw = _parsed(name, text)
     call = OperationCall(_method(name, raw), _path(name, raw), _body(name, raw))
-    if unknown := sorted(set(raw) - {"method", "path", "body"}):
-        raise _wrong(name, f"has the unknown key {unknown[0]!r}; the keys are method, path and body")
+    if set(raw) - {"method", "path", "body"}:
+        raise _wrong(name, "has an unknown key; the keys are method, path and body")
     if "{employeeNumber}" not in {*_PLACEHOLDER.findall(call.path), *_texts(call.body)}:
         raise _wrong(name, "names no employee: write {employeeNumber} into its path")
     return call
@@ -90,7 +90,7 @@ def _parsed(name: OperationName, text: str) -> JsonObject:
     if not isinstance(value, dict):
         example = '{"method": "PATCH", "path": "/{employeeNumber}/' + name + '", "body": {}}'
         words = '"v4", "off"' if name in _V4 else '"off"'
-        raise _wrong(name, f"is {text[:60]!r}; write {words} or JSON such as {example}")
+        raise _wrong(name, f"can't be read; write {words} or JSON such as {example}")
     return value
 
 
@@ -100,16 +100,16 @@ def _method(name: OperationName, raw: JsonObject) -> str:
             return str(method)
         case "PUT" | "DELETE" as method:
             raise _wrong(name, f"may not use {method}: Ditio's PUT wipes fields, its DELETE is permanent")
-        case method:
-            raise _wrong(name, f"has the method {method!r}; write PATCH or POST")
+        case _:
+            raise _wrong(name, "has a method that can't be used; write PATCH or POST")
 
 
 def _path(name: OperationName, raw: JsonObject) -> str:
     path = raw.get("path")
     if not isinstance(path, str) or not path.startswith("/"):
-        raise _wrong(name, f'has the path {path!r}; it follows "…/employees" and starts with "/"')
+        raise _wrong(name, 'has a path that can\'t be used; it follows "…/employees" and starts with "/"')
     if _UNSAFE_IN_PATH.search(path):
-        raise _wrong(name, f"has the path {path!r}; write plain segments, without a query or an escape")
+        raise _wrong(name, "has a path that can't be used; write plain segments, without a query or an escape")
     for placeholder in _PLACEHOLDER.findall(path):
         if placeholder != "{employeeNumber}":
             raise _wrong(name, f"has {placeholder} in its path, where only {{employeeNumber}} is known")
@@ -119,7 +119,7 @@ def _path(name: OperationName, raw: JsonObject) -> str:
 def _body(name: OperationName, raw: JsonObject) -> JsonObject:
     body = raw.get("body", {})
     if not isinstance(body, dict):
-        raise _wrong(name, f"has the body {body!r}; write a JSON object, {{}} for an empty one")
+        raise _wrong(name, "has a body that can't be used; write a JSON object, {} for an empty one")
     value = _VALUE.get(name)
     known = [placeholder for placeholder in ("{employeeNumber}", value) if placeholder]
     placeholders = [text for text in _texts(body) if _PLACEHOLDER.fullmatch(text)]

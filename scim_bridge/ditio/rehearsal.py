@@ -70,7 +70,7 @@ class _KeepsBack(BaseAdapter):
         self,
         request: requests.PreparedRequest,
         stream: bool = False,
-        timeout: float | tuple[float | None, float | None] | None = None,
+        timeout: float | tuple[float, float] | tuple[float, None] | None = None,
         verify: bool | str = True,
         cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
         proxies: Mapping[str, str] | None = None,
@@ -83,8 +83,7 @@ class _KeepsBack(BaseAdapter):
             return self._answer(request, 204, None)
         if self._through is not None:
             adapter = self._through.get_adapter(url)
-            # Passed on as requests gave them; an adapter's types are narrower than what it is given.
-            return adapter.send(request, stream, timeout, verify, cert, proxies)  # type: ignore[arg-type]
+            return adapter.send(request, stream, timeout, verify, cert, proxies)
         if is_token:
             return self._answer(request, 200, _TOKEN)
         if urlsplit(url).path.endswith(f"{EMPLOYEES}/search"):

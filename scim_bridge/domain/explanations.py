@@ -1,4 +1,4 @@
-"""What each state and reason means, and its cure: the one place for the commands, the README and the console."""
+"""What each state and reason means, and its cure: the one place for the commands, docs/operating.md and the console."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -83,8 +83,8 @@ def rules_from(
     :raises ValueError: when the setting can't be used; it says where, what was found, and what is allowed.
     """
     by_field = dict(DEFAULT_RULES.by_field)
-    for name, entry in setting.items():
-        field = Field(_one_of(SETTING, name, Field))
+    for place, (name, entry) in enumerate(setting.items(), start=1):
+        field = Field(_one_of(f"{SETTING}, name {place}", name, Field))
         by_field[field] = _merged(by_field[field], entry)
     return Rules(by_field, phone_region, payroll, zone)
 
@@ -92,9 +92,9 @@ def rules_from(
 def _merged(rule: Rule, entry: Mapping[str, object]) -> Rule:
     where = f"{SETTING}.{rule.field}"
     if not isinstance(entry, Mapping):
-        raise ValueError(f'{where} is {entry!r}: write a table with "from" and "owner"')
-    for key in entry:
-        _one_of(where, key, ("from", "owner"))
+        raise ValueError(f'{where} is no table: write one with "from" and "owner"')
+    for place, key in enumerate(entry, start=1):
+        _one_of(f"{where}, name {place}", key, ("from", "owner"))
     sources = _sources(f"{where}.from", entry["from"]) if "from" in entry else rule.sources
     owner = Owner(_one_of(f"{where}.owner", entry["owner"], Owner)) if "owner" in entry else rule.owner
     return Rule(rule.field, sources, owner)
@@ -102,7 +102,7 @@ def _merged(rule: Rule, entry: Mapping[str, object]) -> Rule:
 
 def _sources(where: str, found: object) -> tuple[SourcePath, ...]:
     if not isinstance(found, (list, tuple)) or not found or not all(isinstance(item, str) for item in found):
-        raise ValueError(f'{where} is {found!r}: write a list of SCIM attribute paths, as in ["userName"]')
+        raise ValueError(f'{where} is no list of texts: write a list of SCIM attribute paths, as in ["userName"]')
     try:
         return tuple(SourcePath.parse(item) for item in found)
     except ValueError as exc:
@@ -112,5 +112,6 @@ def _sources(where: str, found: object) -> tuple[SourcePath, ...]:
 def _one_of(where: str, found: object, allowed: Iterable[str]) -> str:
     names = [str(name) for name in allowed]
     if not isinstance(found, str) or found not in names:
-        raise ValueError(f"{where}: {found!r} is not known here, write one of {', '.join(names)}")
+        # Not quoted: a secret that was put in the wrong place would be in the log.
+        raise ValueError(f"{where} is not known here: write one of {', '.join(names)}")
     return found

@@ -55,8 +55,8 @@ class AdminApi:
 
     def _plan_fault(self) -> Response:
         try:
-            # Any JSON may come; what is no fault is a TypeError or ValueError.
-            fault = Fault(**dict(forms.body_of(request.get_json(force=True, silent=True))))  # type: ignore[arg-type]
+            asked = dict(forms.body_of(request.get_json(force=True, silent=True)))
+            fault = Fault(**asked)  # type: ignore[arg-type]  # Any JSON may come: what is no fault raises.
         except (TypeError, ValueError) as exc:
             raise Refused(400, "", f"not a fault: {exc}") from exc
         self._faults.plan(fault)

@@ -73,8 +73,7 @@ class SandboxDitio:
             token_id=self._identity.token_id,
             base_path=base_path.rstrip("/"),
         )
-        # How Flask has middleware put around an application; mypy sees a method there.
-        self.app.wsgi_app = self._gateway  # type: ignore[method-assign]
+        self.app.wsgi_app = self._gateway  # type: ignore[method-assign]  # Flask's own way to put middleware around it.
 
     @property
     def requests(self) -> list[Recorded]:

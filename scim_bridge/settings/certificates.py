@@ -53,7 +53,7 @@ def _problems(slot: Mapping[str, str], taken: dict[str, str], types: set[str]) -
         if part == "type":
             continue
         if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
-            yield f'"{name}" is no name of a SCIM attribute: a letter, then letters, digits, - and _'
+            yield f'its "{part}" is no name of a SCIM attribute: a letter, then letters, digits, - and _'
         if (other := taken.get(_folded(name))) is not None:
             yield f'"{name}" is the same name as {other}'
         taken[_folded(name)] = f'"{name}", which another part has'

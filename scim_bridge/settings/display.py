@@ -1,4 +1,4 @@
-"""Settings as they may be shown: secrets and passwords masked."""
+"""Settings as they may be shown: secrets and passwords masked, and no value or name that may be one by mistake."""
 
 import re
 from typing import get_args
@@ -11,10 +11,15 @@ from scim_bridge.settings.names import Path
 
 MASK = "********"
 
+NOT_SHOWN = "(not shown)"
+
 _PASSWORD_IN_URL = re.compile(r"(?<=:)([^:@]*):.*@")
 """Also where the address is none, because a slash was forgotten."""
 
 _PASSWORD_IN_QUERY = re.compile(r"(?i)(password=)[^&\s]*")
+
+_USER_IN_URL = re.compile(r"//.*@")
+_AFTER_PATH = re.compile(r"[?#].*", re.DOTALL)
 
 
 def effective(settings: Settings) -> dict[str, object]:
@@ -42,3 +47,15 @@ def shown(value: object) -> object:
     if not isinstance(value, str):
         return value
     return _PASSWORD_IN_QUERY.sub(rf"\1{MASK}", _PASSWORD_IN_URL.sub(rf"\1:{MASK}@", value))
+
+
+def refused(value: object) -> str:
+    """A value that can't be used, for a message: somebody may have put a secret in the wrong place.
+
+    Nothing of a table is shown, whose names may be the secret, and of an address neither user nor query.
+    """
+    value = shown(value)
+    if isinstance(value, str):
+        value = _AFTER_PATH.sub(f"?{MASK}", _USER_IN_URL.sub(f"//{MASK}@", value))
+    text = repr(value)
+    return NOT_SHOWN if "{" in text else text

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 
 from scim_bridge.settings.catalogue import CATALOGUE
-from scim_bridge.settings.display import is_secret, shown
+from scim_bridge.settings.display import NOT_SHOWN, is_secret, refused
 from scim_bridge.settings.names import Path, both
 
 _WORDS = {
@@ -53,5 +53,5 @@ def _plain(message: str) -> str:
 
 def _value(path: Path, values: Mapping[Path, object]) -> str:
     if is_secret(path):
-        return "(not shown)"
-    return repr(shown(values.get(path)))
+        return NOT_SHOWN
+    return refused(values.get(path))

@@ -4,7 +4,8 @@ Names that nobody knows are reported, each with the closest known one: a typo wo
 that silently does nothing.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -41,12 +42,15 @@ class Given:
         else:
             self.add(full, value, origin)
 
-    def may_be_called(self, name: str, origin: str) -> bool:
-        """Note that there is such a company, if it may be called that."""
+    def may_be_called(self, name: str, origin: str, which: str = "") -> bool:
+        """Note that there is such a company, if it may be called that.
+
+        :param which: Says where it stands, if `origin` does not: what is no name may be a secret.
+        """
         if is_name(name):
             self.tenants[name] = None
             return True
-        words = f"{origin}: {dotted((TENANTS, name))}: {NAME_WORDS}"
+        words = f"{origin}: {which}{NAME_WORDS}"
         if words not in self.problems:
             self.problems.append(words)
         return False
@@ -56,6 +60,25 @@ class Given:
         kept = {path: value for path, value in self.values.items() if path[0] != TENANTS}
         origins = {path: origin for path, origin in self.origins.items() if path in kept}
         return Given(kept, origins, self.problems)
+
+
+LONGEST_SHOWN = 32
+"""Letters of a name that nobody knows, and that is shown: longer than any that there is in a table."""
+
+_LIKE_A_SETTING = re.compile(r"[a-z]+(_[a-z]+)*")
+
+
+def unknown(where: Path, name: str, known: Collection[str]) -> str:
+    """What is said of a name in a table that is no setting: a typo is repeated, what may be a secret is not.
+
+    :param where: The table, from the top.
+    """
+    names = {each.rpartition(".")[2] for each in known}
+    is_like_one = _LIKE_A_SETTING.fullmatch(name) is not None and len(name) <= LONGEST_SHOWN
+    if is_like_one or get_close_matches(name, names, n=1, cutoff=0.75):
+        return f"{dotted((*where, name))}: unknown setting{closest(dotted((*where, name)), known)}"
+    table = f"[{dotted(where)}]" if where else "the top"
+    return f"{table} has a name (not shown) that is no setting: `scim-bridge settings example` has them all"
 
 
 def closest(name: str, known: Iterable[str]) -> str:

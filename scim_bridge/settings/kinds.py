@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 Operation = dict[str, object] | str | None
 """How an operation is called: a table, a bare word, or the default."""
@@ -87,6 +87,16 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def _sendable(token: SecretStr | None) -> SecretStr | None:
+    text = token.get_secret_value() if token is not None else ""
+    if not text.isascii() or not text.isprintable() or text != text.strip():
+        raise ValueError(
+            "it is sent in a header, which carries letters without accents, digits and signs, and no space at either "
+            "end: make another, as with openssl rand -hex 32"
+        )
+    return token
+
+
 def _time_zone(name: str) -> str:
     try:
         ZoneInfo(name)
@@ -127,6 +137,7 @@ HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 DitioUrl = Annotated[str, AfterValidator(_ditio_url)]
 KeysUrl = Annotated[str, AfterValidator(_keys_url)]
+HeaderSecret = Annotated[SecretStr | None, AfterValidator(_sendable)]
 Network = Annotated[str, AfterValidator(_network)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 LoginOperation = Annotated[Operation, AfterValidator(_login_operation)]

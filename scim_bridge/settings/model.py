@@ -5,7 +5,7 @@ Sources: design of the bridge, *Settings*; rules A4, H1, H3–H5, L2, L4, Q4, Q5
 
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from scim_bridge.settings.auth import Auth
@@ -15,6 +15,7 @@ from scim_bridge.settings.ditio import Ditio
 from scim_bridge.settings.kinds import (
     BaseUrl,
     DatabaseUrl,
+    HeaderSecret,
     HostAndPort,
     LogLevel,
     Network,
@@ -60,7 +61,7 @@ class Server(Section):
     client_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
     """How long a client may take to send a request, header and body, and then to take the answer, in seconds."""
 
-    metrics_token: SecretStr | None = Field(default=None, min_length=16, examples=["a long random text"])
+    metrics_token: HeaderSecret = Field(default=None, min_length=16, examples=["a long random text"])
     """Who sends it as bearer token to `/metrics` and `/readyz` is told the figures from any machine. Not set:
     only who asks from this machine, and through no proxy."""
 

@@ -90,7 +90,8 @@ def _contents(given: Given, name: str, file: str) -> str | None:
         contents = FilePath(file).read_text(encoding="utf-8")
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8 text"
-        given.problems.append(f"{name}: {file} can't be read: {reason}")
+        # Somebody may have put the secret itself there: then it is no file, and is not repeated in a log.
+        given.problems.append(f"{name}: the file that it names (not shown) can't be read: {reason}")
         return None
     if not contents.strip():
         given.problems.append(f"{name}: {file} is empty: write the value into it, or take the variable away")

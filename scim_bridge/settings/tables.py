@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path as FilePath
 
 from scim_bridge.settings.catalogue import CATALOGUE, sections
-from scim_bridge.settings.given import Given, closest
+from scim_bridge.settings.given import Given, unknown
 from scim_bridge.settings.names import Path, dotted
 from scim_bridge.settings.tenants import TENANTS
 
@@ -47,8 +47,8 @@ def _add_tenants(given: Given, tenants: object, origin: str) -> None:
     if not isinstance(tenants, dict):
         given.problems.append(f"{origin}: tenants holds companies: write [tenants.NAME.SECTION], settings below")
         return
-    for name, table in tenants.items():
-        if not given.may_be_called(name, origin):
+    for place, (name, table) in enumerate(tenants.items(), start=1):
+        if not given.may_be_called(name, origin, f"company {place} of tenants, whose name is not shown: "):
             continue
         if isinstance(table, dict):
             _Tables(given, origin, name).add((), table)
@@ -75,7 +75,7 @@ class _Tables:
                 self._keep(path, value)
             elif path not in _SECTIONS:
                 known = [dotted((*self._start, each)) for each in _KNOWN]
-                self._complain(f"{self._named(path)}: unknown setting{closest(self._named(path), known)}")
+                self._complain(unknown((*self._start, *start), name, known))
             elif isinstance(value, dict):
                 self.add(path, value)
             else:

@@ -1,5 +1,6 @@
 """Who at work has which certificates, and until when: what is about to end, and what is lacking on a day."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -10,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, lite
 from scim_bridge.domain.certificate import CertificateType, HolderKind
 from scim_bridge.domain.employee import EmployeeNumber, Field
 from scim_bridge.storage.certificate_listing import counting
-from scim_bridge.storage.tables import acknowledged, people
+from scim_bridge.storage.tables import acknowledged, people, resources
 from scim_bridge.storage.tables import certificate_entries as entries
 from scim_bridge.storage.values import from_stored
 
@@ -36,6 +37,9 @@ class Expiry:
     valid_until: date | None = None
     """The last day; None where there is no certificate."""
 
+    user_name: str | None = None
+    """As Entra sent it; None where no SCIM user has the employee number."""
+
 
 class Expiries:
     """The certificates of one tenant that count, by their last day.
@@ -52,13 +56,19 @@ class Expiries:
 
     def until(self, last: date, *, today: date) -> Iterator[Expiry]:
         """What has ended or ends by a day, the earliest first, of everybody who is not known to have left."""
+        # Another name for the same table: whether somebody is at work is asked of it, too.
+        holder = people.alias("holder")
+        is_holder = and_(holder.c.tenant == entries.c.tenant, holder.c.id == entries.c.holder)
+        is_user = and_(resources.c.tenant == holder.c.tenant, resources.c.id == holder.c.user_id)
         query = (
             self._certificates(today)
+            .add_columns(resources.c.document)
+            .select_from(entries.outerjoin(holder, is_holder).outerjoin(resources, is_user))
             .where(self._end <= last)
             .order_by(self._end, entries.c.employee_number, entries.c.type)
         )
         for row in self._connection.execute(query):
-            yield Expiry(row.employee_number, row.type, row.number, row.end)
+            yield Expiry(row.employee_number, row.type, row.number, row.end, _user_name(row.document))
 
     def lacking(self, on: date, required: Sequence[CertificateType]) -> Iterator[Expiry]:
         """Each linked person at work on a day, with each required type of which he has no valid certificate then.
@@ -77,12 +87,13 @@ class Expiries:
             start = from_stored(person.start)
             if isinstance(start, date) and start > on:
                 continue
+            user_name = _user_name(person.document)
             for kind in types:
                 row = held.get((person.id, kind))
                 if row is None:
-                    yield Expiry(person.employee_number, kind)
+                    yield Expiry(person.employee_number, kind, user_name=user_name)
                 elif row.end is not None and row.end < on:
-                    yield Expiry(person.employee_number, kind, row.number, row.end)
+                    yield Expiry(person.employee_number, kind, row.number, row.end, user_name)
 
     def unknown(self, required: Sequence[CertificateType]) -> list[CertificateType]:
         """The types of which nobody has a certificate: misspelled, perhaps."""
@@ -113,9 +124,10 @@ class Expiries:
             acknowledged.c.person_id == people.c.id,
             acknowledged.c.field == Field.start_date,
         )
+        is_user = and_(resources.c.tenant == people.c.tenant, resources.c.id == people.c.user_id)
         return (
-            select(people.c.id, people.c.employee_number, acknowledged.c.value.label("start"))
-            .select_from(people.outerjoin(acknowledged, start))
+            select(people.c.id, people.c.employee_number, acknowledged.c.value.label("start"), resources.c.document)
+            .select_from(people.outerjoin(acknowledged, start).outerjoin(resources, is_user))
             .where(*self._at_work(on))
             .order_by(people.c.employee_number)
         )
@@ -135,6 +147,11 @@ class Expiries:
         """As `Days.wants_employment` says, of people whom Ditio has."""
         stays = or_(people.c.leave_date.is_(None), people.c.leave_is_stale, people.c.leave_date >= on)
         return people.c.tenant == self._tenant, people.c.employee_number.is_not(None), people.c.active, stays
+
+
+def _user_name(document: str | None) -> str | None:
+    """Of a SCIM user as it is stored."""
+    return str(json.loads(document)["userName"]) if document is not None else None
 
 
 def _bounded(rows: Sequence[tuple[str, str, int]]) -> dict[tuple[str, str], int]:

@@ -19,6 +19,8 @@ from scim_bridge.web.insiders import is_insider
 
 log = get_logger(__name__)
 
+PATH = "/metrics"
+
 QUANTILES = (0.5, 0.95, 0.99)
 
 
@@ -32,11 +34,14 @@ def metrics_blueprint(
     """
     blueprint, names = Blueprint("metrics", __name__), list(tenants)
 
-    @blueprint.get("/metrics")
-    def metrics() -> Response:
-        if not is_insider(request, token):
-            # Like any path that there isn't: a stranger learns nothing.
+    @blueprint.before_app_request
+    def refuse_strangers() -> None:
+        # Like any path that there isn't, by whichever method: Flask itself would answer OPTIONS, and 405 to others.
+        if request.path == PATH and not is_insider(request, token):
             abort(404)
+
+    @blueprint.get(PATH)
+    def metrics() -> Response:
         registry = CollectorRegistry()
         registry.register(_Collector(_figures(database, names), paused))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

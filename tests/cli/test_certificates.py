@@ -24,6 +24,7 @@ from tests.world import World, a_user
 
 COLUMNS = [part.value for part in Part]
 CRANE = ["1042", "Kranførerbevis", "K-17", "15.01.2026", "15.01.2031", 'G1, G4; og "G8"']
+KARI = "Kari.Nordmann@contractor.example"
 ROADWORK = ["1043", "Arbeidsvarsling kurs 1", "", "2026-01-15", "2026-03-20", ""]
 
 
@@ -251,7 +252,7 @@ def expiring(run: Run, *words: str) -> Any:
 def company(clock: Clock, world: World, import_file: Any) -> World:
     """Kari drives the crane for some weeks still, Ola has left, and nobody is 1099."""
     clock.now = datetime.now(UTC)
-    kari = a_user(hire_date=after(-10))
+    kari = a_user(hire_date=after(-10), user_principal_name=KARI)
     ola = a_user(
         object_id="5d1f3c0e-0000-4000-8000-000000001043",
         user_principal_name="ola@contractor.example",
@@ -283,10 +284,11 @@ def test_expiring_has_these_keys_and_the_earliest_first(run: Run, company: World
             "certificate_number": certificate,
             "valid_until": after(days),
             "days": days,
+            "user_name": user_name,
         }
-        for number, kind, certificate, days in (
-            ("1099", "Byggekort", "B-9", -29),
-            ("1042", "Kranførerbevis", "K-17", 18),
+        for number, kind, certificate, days, user_name in (
+            ("1099", "Byggekort", "B-9", -29, None),
+            ("1042", "Kranførerbevis", "K-17", 18, KARI),
         )
     ]
     assert [each["employee_number"] for each in expiring(run, "--within-days", "17")] == ["1099"]
@@ -300,8 +302,8 @@ def test_who_may_not_work_on_a_day(run: Run, company: World):
     def lacking(days: int) -> list[tuple[Any, ...]]:
         return [tuple(each.values()) for each in expiring(run, "--on", after(days), *required)]
 
-    assert lacking(18) == [("1042", "Byggekort", None, None, None)]
-    assert lacking(31) == [("1042", "Kranførerbevis", "K-17", after(18), -13)]
+    assert lacking(18) == [("1042", "Byggekort", None, None, None, KARI)]
+    assert lacking(31) == [("1042", "Kranførerbevis", "K-17", after(18), -13, KARI)]
     # Before her first day nobody expects her.
     assert lacking(-11) == []
     assert len(expiring(run, "--required", "Truckførerbevis")) == 1
@@ -309,12 +311,15 @@ def test_who_may_not_work_on_a_day(run: Run, company: World):
 
 
 def test_expiring_as_a_table_and_for_a_spreadsheet(run: Run, company: World):
+    """A number says nothing to whoever sends people to a course: the user's name stands beside it."""
     table = run("certificates", "expiring", **DITIO).stdout.splitlines()
     lines = run("certificates", "expiring", "--format", "csv", **DITIO).stdout.splitlines()
 
-    assert table[0].split() == ["Employee", "Certificate", "Number", "Valid", "until", "Days", "left"]
-    assert lines[0] == "employee_number,certificate_type,certificate_number,valid_until,days"
-    assert lines[2] == f"1042,Kranførerbevis,K-17,{after(18)},18"
+    assert table[0].split() == ["Employee", "User", "Certificate", "Number", "Valid", "until", "Days", "left"]
+    assert table[2].split()[:3] == ["1042", KARI, "Kranførerbevis"]
+    assert lines[0] == "employee_number,certificate_type,certificate_number,valid_until,days,user_name"
+    assert lines[1] == f"1099,Byggekort,B-9,{after(-29)},-29,"
+    assert lines[2] == f"1042,Kranførerbevis,K-17,{after(18)},18,{KARI}"
 
 
 @pytest.mark.parametrize(

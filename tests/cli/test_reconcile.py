@@ -11,6 +11,7 @@ import pytest
 
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.scheduling import reconcile_command
+from scim_bridge.ditio import roster
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.employment import Days
 from scim_bridge.domain.person import Person, PersonId
@@ -217,6 +218,13 @@ def test_what_is_proposed_is_about_the_same_company(run: Run, world: World, diti
     assert stopped.stderr.rstrip().endswith(" --force --tenant nord")
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads everybody does not try again: how long that goes on is tests/ditio's subject, with a clock."""
+    monkeypatch.setattr(roster, "PATIENCE_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_ditio_out_of_reach_is_exit_1(run: Run, world: World, ditio: dict[str, str]):
     """Design, section 5: exit 1, and the message says what is wrong."""
     result = run("reconcile", **{**ditio, **NOWHERE})
@@ -312,6 +320,7 @@ def test_what_an_earlier_run_repaired_is_counted(run: Run, world: World, ditio: 
     assert "0 repaired, 1 skipped." in text
 
 
+@pytest.mark.usefixtures("impatient")
 def test_runs_lists_every_run_and_what_was_new(run: Run, world: World, ditio: dict[str, str]):
     """Design, section 5: the JSON of `reconcile runs`; one that failed is listed too."""
     assert json.loads(run("reconcile", "runs", "--format", "json").stdout) == []

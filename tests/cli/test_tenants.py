@@ -112,9 +112,11 @@ def test_what_was_issued_for_a_company_that_is_served_no_more_can_be_revoked(run
 
 @SQLITE
 def test_where_only_names_are_set_a_command_wants_one(run: Run):
-    """The default of --tenant is no company then."""
-    assert "unknown tenant 'default': the settings have nord" in run("token", "list", **NORD).stderr
-    assert "unknown tenant 'default': the settings have nord" in run("reconcile", **NORD).stderr
+    """The default of --tenant is no company then; who typed none is not told of a "default"."""
+    for words in (("token", "list"), ("reconcile",), ("outbox", "status")):
+        told = run(*words, **NORD).stderr
+        assert "every company in the settings has a name: say which one is meant, of nord" in told
+        assert "default" not in told
     for words in (("token", "list"), ("reconcile", "runs"), ("outbox", "status")):
         assert run(*words, "--tenant", "nord", **NORD).exit_code == 0
 

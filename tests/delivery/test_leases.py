@@ -92,7 +92,7 @@ def test_who_finds_the_lease_lost_marks_the_person_due_again(world: World):
     assert the_person(world).lease == "thief"
 
 
-def test_a_lease_that_is_lost_between_two_calls_stops_the_delivery(world: World):
+def test_a_lease_that_is_lost_between_two_calls_stops_the_delivery(world: World, monkeypatch: pytest.MonkeyPatch):
     """D1: before each write the lease is ours, or nothing is sent."""
     world.provisions(a_user())
     world.forget()
@@ -108,7 +108,7 @@ def test_a_lease_that_is_lost_between_two_calls_stops_the_delivery(world: World)
             connection.execute(people.update().values(lease="thief"))
         return send(call, **options)
 
-    ditio.send = send_and_lose  # type: ignore[method-assign]
+    monkeypatch.setattr(ditio, "send", send_and_lose)
     world.parts.convergences["default"].deliver(
         PersonId(person.id), person.lease, lease_seconds=1, budget=Budget(world.clock.monotonic), cause="request"
     )
@@ -178,7 +178,7 @@ def test_a_lease_outlasts_every_call(world: World):
     assert min(left) > world.parts.tenants["default"].call_seconds
 
 
-def test_a_person_who_changed_meanwhile_goes_round_again(world: World):
+def test_a_person_who_changed_meanwhile_goes_round_again(world: World, monkeypatch: pytest.MonkeyPatch):
     """D1: whoever delivers an older revision goes round again, and sends what is wanted now."""
     kari = a_user()
     world.provisions(kari)
@@ -194,7 +194,7 @@ def test_a_person_who_changed_meanwhile_goes_round_again(world: World):
             world.changes(kari, job_title="Leder")
         return answer
 
-    ditio.get = get_and_change  # type: ignore[method-assign]
+    monkeypatch.setattr(ditio, "get", get_and_change)
     world.worker.run_until_idle()
 
     assert world.employee("1042").work_title == "Leder"

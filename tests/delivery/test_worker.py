@@ -59,7 +59,7 @@ def of_other_tenant(world: World, name: str) -> Any:
     return replace(convergence, tenant=replace(convergence.tenant, name=name))
 
 
-def test_several_people_are_delivered_at_the_same_time(world: World):
+def test_several_people_are_delivered_at_the_same_time(world: World, monkeypatch: pytest.MonkeyPatch):
     """D1, D2: as many as there are places, each under a lease of his own, and each once."""
     ditio = world.parts.tenants["default"].ditio
     get, together = ditio.get, threading.Barrier(4)
@@ -68,7 +68,7 @@ def test_several_people_are_delivered_at_the_same_time(world: World):
         together.wait(PATIENCE_SECONDS)  # Who comes alone would wait for ever.
         return get(*arguments, **options)
 
-    ditio.get = get_together  # type: ignore[method-assign]
+    monkeypatch.setattr(ditio, "get", get_together)
     assert world.parts.worker(places=4).run_until_idle() == 8
 
     assert still_due(world) == 0
@@ -98,7 +98,7 @@ def test_several_workers_deliver_each_person_once(world: World):
     assert len([call for call in world.ditio.writes() if call.method == "POST"]) == 8
 
 
-def test_whoever_is_in_hand_is_delivered_before_it_stops(world: World):
+def test_whoever_is_in_hand_is_delivered_before_it_stops(world: World, monkeypatch: pytest.MonkeyPatch):
     """SIGTERM drains: nobody new is taken, no lease is left behind."""
     ditio = world.parts.tenants["default"].ditio
     get, asked = ditio.get, threading.Event()
@@ -107,7 +107,7 @@ def test_whoever_is_in_hand_is_delivered_before_it_stops(world: World):
         asked.set()
         return get(*arguments, **options)
 
-    ditio.get = get_and_stop  # type: ignore[method-assign]
+    monkeypatch.setattr(ditio, "get", get_and_stop)
     world.parts.worker(places=2).run(asked.is_set, lambda: None)
 
     with world.database.read() as connection:
@@ -144,7 +144,7 @@ def test_tenants_with_nobody_due_make_nobody_wait(world: World):
     assert due_at_pauses == [0]
 
 
-def test_a_slow_tenant_does_not_take_all_the_threads(world: World):
+def test_a_slow_tenant_does_not_take_all_the_threads(world: World, monkeypatch: pytest.MonkeyPatch):
     """D2: all of the other's people are delivered while Ditio answers nobody of the slow one's."""
     add_absent_people(world, "other", 10)
     ditio = world.parts.tenants["default"].ditio
@@ -154,7 +154,7 @@ def test_a_slow_tenant_does_not_take_all_the_threads(world: World):
         answers.wait(PATIENCE_SECONDS)
         return get(*arguments, **options)
 
-    ditio.get = get_late  # type: ignore[method-assign]
+    monkeypatch.setattr(ditio, "get", get_late)
     convergences = [world.parts.convergences["default"], of_other_tenant(world, "other")]
     worker = Worker(convergences, world.parts.new_id, places=3)
     thread = threading.Thread(target=worker.run_until_idle)

@@ -170,8 +170,9 @@ def a_creation(**changes: object) -> Call:
 def everything_said(error: BaseException) -> str:
     """All that a log could show of an error: its texts, those of its causes, and its attributes."""
     chain: list[BaseException] = []
-    while error is not None and error not in chain:
-        chain.append(error)
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    cause: BaseException | None = error
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__cause__ or cause.__context__
     texts = [text for item in chain for text in (str(item), repr(item), str(vars(item)))]
     return "\n".join([*texts, *traceback.format_exception(chain[0])])

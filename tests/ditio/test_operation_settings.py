@@ -65,7 +65,7 @@ def test_a_setting_is_read(raw, setting):
         (DISABLE, a_setting(path="/disable"), "names no employee"),
         (DISABLE, a_setting(body=[]), "JSON object"),
         (DISABLE, a_setting(body={"phone": "{phone}"}), "{phone}"),
-        (DISABLE, a_setting(retries=3), "'retries'"),
+        (DISABLE, a_setting(retries=3), "unknown key; the keys are method"),
         (PHONE, a_setting(), "{phone}"),
         (NUMBER, a_setting(body={"employeeNumber": "{employeeNumber}"}), "{newEmployeeNumber}"),
     ],

@@ -76,14 +76,14 @@ def test_the_setting_is_merged_over_the_defaults() -> None:
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ({"fone": {"owner": "entra"}}, ["MAPPING__FIELDS", "fone", "phone, birthDate"]),
-        ({"phone": {"owner": "us"}}, ["MAPPING__FIELDS.phone.owner", "us", "entra, seed, ditio"]),
-        ({"phone": {"sources": []}}, ["MAPPING__FIELDS.phone", "sources", "from, owner"]),
+        ({"fone": {"owner": "entra"}}, ["MAPPING__FIELDS, name 1 is not", "phone, birthDate"]),
+        ({"phone": {"owner": "us"}}, ["MAPPING__FIELDS.phone.owner", "entra, seed, ditio"]),
+        ({"phone": {"sources": []}}, ["MAPPING__FIELDS.phone, name 1", "from, owner"]),
         ({"phone": {"from": ["a b"]}}, ["MAPPING__FIELDS.phone.from", "a b", "not a SCIM attribute path"]),
         ({"phone": {"from": []}}, ["MAPPING__FIELDS.phone.from", "list of SCIM attribute paths"]),
-        ({"phone": {"from": "userName"}}, ["MAPPING__FIELDS.phone.from", "userName", "list"]),
-        ({"phone": {"from": [1]}}, ["MAPPING__FIELDS.phone.from", "1", "list"]),
-        ({"phone": "userName"}, ["MAPPING__FIELDS.phone", "userName", "table"]),
+        ({"phone": {"from": "userName"}}, ["MAPPING__FIELDS.phone.from", "list"]),
+        ({"phone": {"from": [1]}}, ["MAPPING__FIELDS.phone.from", "list"]),
+        ({"phone": "userName"}, ["MAPPING__FIELDS.phone", "table"]),
     ],
 )
 def test_a_setting_that_cannot_be_used_says_where_what_and_what_is_allowed(setting: Any, words: list[str]) -> None:

@@ -1,6 +1,7 @@
 """How many may pass within an hour (rule L8), and when what is counted was said."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -66,10 +67,15 @@ def test_the_busiest_hour_is_that_of_the_definition(minutes: list[int], at: int)
     assert found == max(hours)
 
 
-def a_person(**changes: object) -> Person:
+def a_person(**changes: Any) -> Person:
     known = Acknowledged({Field.phone: "+4798765432"})
-    given = {"days": AT_WORK, "employee_number": EmployeeNumber("1042"), "acknowledged": known, **changes}
-    return Person(PersonId("kari"), None, **given)  # type: ignore[arg-type]
+    given: dict[str, Any] = {
+        "days": AT_WORK,
+        "employee_number": EmployeeNumber("1042"),
+        "acknowledged": known,
+        **changes,
+    }
+    return Person(PersonId("kari"), None, **given)
 
 
 def wishes(phone: str | None = "+4798765432", number: str | None = "1042") -> Wish:

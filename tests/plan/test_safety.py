@@ -1,5 +1,7 @@
 """Guards: what is too little to be believed, and too much to be sent (rule Q4)."""
 
+from typing import Any
+
 import pytest
 
 from scim_bridge.domain.drift import Cause, Drift, Kind
@@ -7,9 +9,9 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.plan.safety import Company, Limits, distrust, excess
 
 
-def ended(count: int, **changes: object) -> list[Drift]:
+def ended(count: int, **changes: Any) -> list[Drift]:
     return [
-        Drift(Kind.should_be_inactive, Cause.never_delivered, person_id=PersonId(f"p{place}"), **changes)  # type: ignore[arg-type]
+        Drift(Kind.should_be_inactive, Cause.never_delivered, person_id=PersonId(f"p{place}"), **changes)
         for place in range(count)
     ]
 

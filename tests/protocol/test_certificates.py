@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scim_bridge.delivery.certifying import Certifying
+from scim_bridge.delivery.certifying import Certifying, Kept
 from scim_bridge.domain.certificate import Certificate, Source, type_of
 from scim_bridge.domain.documents import CERTIFICATE_URN
 from scim_bridge.domain.employee import EmployeeNumber
@@ -46,7 +46,8 @@ def said_by(world: World, source: Source, number: str = "1042", kind: str = "Kra
     intake = world.parts.intake("default", "request-0")
     with world.database.write() as connection:
         kept = Certifying(intake).put(connection, source, EmployeeNumber(number), certificate)
-    return str(kept.entry.id)  # type: ignore[union-attr]
+    assert isinstance(kept, Kept)
+    return str(kept.entry.id)
 
 
 def found(world: World, **parameters: Any) -> list[str]:
@@ -110,6 +111,18 @@ def test_what_cannot_be_used_is_400_with_the_attribute_and_the_cure(world: World
     assert response.status_code == 400, response.text
     assert words in response.json()["detail"]
     assert found(world) == []
+
+
+@pytest.mark.parametrize("name", ["certificateType", "employeeNumber", "issuedDateTime"])
+def test_what_is_missing_is_told_to_a_competence_system(world: World, name: str):
+    """A7: who reads it has no attribute mapping of Entra's to correct; of a user it is Entra's administrator."""
+    without = world.scim("POST", "/Certificates", {key: value for key, value in CRANE.items() if key != name})
+    empty = world.scim("POST", "/Certificates", {**CRANE, "certificateType": ""})
+    of_entra = world.scim("POST", "/Users", {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"]})
+
+    assert without.json()["detail"] == f"{name} is missing or empty: send a value"
+    assert empty.json()["detail"] == "certificateType is empty: send a value"
+    assert "in Entra, check the attribute mapping to userName" in of_entra.json()["detail"]
 
 
 def test_a_missing_end_is_taken_where_the_settings_say_what_it_means(database: Database, clock: Clock):

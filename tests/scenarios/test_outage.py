@@ -185,7 +185,7 @@ def test_a_client_that_is_refused_as_a_whole_stops_all_calls_within_a_few(
 
     ready = world.app.test_client().get("/readyz", environ_base={"REMOTE_ADDR": "127.0.0.1"})
     assert ready.status_code == 200
-    shown = ready.json["breaker"]["default"]  # type: ignore[index]
+    shown = ready.get_json()["breaker"]["default"]
     assert shown["open"]
     assert shown["since"] == "2026-03-02T08:00:00Z"
     assert shown["next_probe"] == "2026-03-02T08:00:01Z"
@@ -220,7 +220,7 @@ def test_a_test_that_runs_out_of_time_is_left_to_a_worker(world: World, monkeypa
         finally:
             world.clock.passes(seconds=5)
 
-    ditio.get = get_slowly  # type: ignore[method-assign]
+    monkeypatch.setattr(ditio, "get", get_slowly)
     _, kari = creates(world, 1000)
     assert state(world, kari)[0] == "due"
     assert not breaker(world).is_open

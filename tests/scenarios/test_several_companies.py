@@ -168,7 +168,9 @@ def test_each_company_is_reconciled_with_its_own_ditio(both: Companies):
     assert both.parts.reconciliations[SOR].run(Request()).run.by_kind == {Kind.field: 1}
 
 
-def test_a_slow_ditio_keeps_half_the_places_of_a_server_at_most(database: Database, clock: Clock):
+def test_a_slow_ditio_keeps_half_the_places_of_a_server_at_most(
+    database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
     """A4, D2: whoever finds no place is answered 2xx and delivered later; another company finds one meanwhile."""
     companies = Companies(database, clock, NORD, SOR, common={"server": {"threads": 8}})
     slow = companies.parts.tenants[NORD].ditio
@@ -179,7 +181,7 @@ def test_a_slow_ditio_keeps_half_the_places_of_a_server_at_most(database: Databa
         answers.wait(60)
         return get(*arguments, **options)
 
-    slow.get = get_late  # type: ignore[method-assign]
+    monkeypatch.setattr(slow, "get", get_late)
     creations = [threading.Thread(target=creates, args=(companies, NORD, number)) for number in range(2)]
     try:
         for thread in creations:
@@ -194,7 +196,7 @@ def test_a_slow_ditio_keeps_half_the_places_of_a_server_at_most(database: Databa
         answers.set()
         for thread in creations:
             thread.join(60)
-    slow.get = get  # type: ignore[method-assign]
+    monkeypatch.setattr(slow, "get", get)
     companies.works()
     assert sorted(companies.ditio[NORD].company.employees) == ["0", "1", "7"]
 

@@ -52,7 +52,7 @@ def test_slots_are_json_in_the_environment_and_tables_in_the_file(tmp_path: Path
         ('[{"type":"X","packed":"x"},{"type":"X ","packed":"y"}]', 'slot 2: another slot has the type "X" too'),
         ('[{"type":"X","packed":"x"},{"type":"Y","packed":"X"}]', 'slot 2: "X" is the same name as "x", which another'),
         ('[{"type":"X","issued":"a-b","valid_until":"aB"}]', 'slot 1: "aB" is the same name as "a-b"'),
-        ('[{"type":"X","packed":"1x"}]', 'slot 1: "1x" is no name of a SCIM attribute'),
+        ('[{"type":"X","packed":"1x"}]', 'slot 1: its "packed" is no name of a SCIM attribute'),
         ('[{"type":"X","packed":"kranførerbevis"}]', "is no name of a SCIM attribute"),
         (
             '[{"type":"X","packed":"BirthDate"}]',

@@ -181,7 +181,8 @@ def test_any_setting_is_read_from_a_file():
     [
         (
             {"DITIO__CLIENT_SECRET_FILE": "absent"},
-            "SCIM_BRIDGE_DITIO__CLIENT_SECRET_FILE: absent can't be read: No such file or directory",
+            "SCIM_BRIDGE_DITIO__CLIENT_SECRET_FILE: the file that it names (not shown) can't be read: No such file or "
+            "directory",
         ),
         (
             {"DITIO__CLIENT_SECRET_FILE": "given.toml", "DITIO__CLIENT_SECRET": "x"},
@@ -216,6 +217,11 @@ def test_what_is_wrong_in_the_environment_is_named_with_the_cure(environ: dict[s
     [
         ("[ditio]\ntimeout = 3", "given.toml: ditio.timeout: unknown setting; did you mean ditio.timeout_seconds?"),
         ("[delivry]\n", "given.toml: delivry: unknown setting; did you mean delivery?"),
+        (
+            "[consoles]\noidc_issuer = 'x'\n[ditio]\nS3CR3T-key = 1",
+            "given.toml: consoles: unknown setting\ngiven.toml: [ditio] has a name (not shown) that is no setting: "
+            "`scim-bridge settings example` has them all",
+        ),
         ('ditio = "x"', "given.toml: ditio is a section: write [ditio], settings below"),
         (
             "[ditio]\ncompany_id = 123456",
@@ -225,7 +231,7 @@ def test_what_is_wrong_in_the_environment_is_named_with_the_cure(environ: dict[s
 )
 def test_what_is_wrong_in_the_file_is_named_with_the_cure(toml: str, line: str):
     """Conventions, *Errors*: the message is written for its reader."""
-    assert problems(toml) == [line]
+    assert problems(toml) == line.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -338,14 +344,49 @@ def test_a_file_that_is_no_toml_is_refused():
         ("[database]\nurl = 'mysql://me:s3cret@host/name'", {}),
         ("", {"DATABASE__URL": "mysql://me:s3/cr@et:s3cret@host/name"}),
         ("", {"DATABASE__URL": "mysql://host/name?user=me&password=s3cret"}),
+        # In the wrong place: as a name, as the path of a file, in an address where only the host belongs.
+        ("", {"DITIO__CLIENT_SECRET_FILE": "s3cret"}),
+        ("", {"TENANTS": '{"nord":{"ditio":{"s3cret":1}}}'}),
+        ("", {"TENANTS": '{"nord":{"s3cret":{}}}'}),
+        ("", {"TENANTS": '{"S3cret/s3cret":{}}'}),
+        ("'s3cret' = 1", {}),
+        ("[ditio]\n's3cret' = 1", {}),
+        ("[tenants.'S s3cret']", {}),
+        ("", {"DITIO__OPERATIONS__DISABLE": '{"s3cret":1}'}),
+        ("", {"MAPPING__FIELDS": '{"s3cret":"x"}'}),
+        ("", {"CERTIFICATES__SLOTS": '[{"type":"X","s3cret":"x"}]'}),
+        ("", {"CERTIFICATES__SLOTS": '[{"type":"X","packed":"1 s3cret"}]'}),
+        *(
+            ("", {name: address})
+            for name in ("SERVER__BASE_URL", "DITIO__API_URL", "DITIO__IDENTITY_URL")
+            for address in (
+                "https://s3cret@scim.example.com",
+                "https://s3cret:x@scim.example.com",
+                "https://me:s3/c@s3cret@scim.example.com",
+                "https://scim.example.com?code=s3cret",
+                "https://scim.example.com/#s3cret",
+            )
+        ),
+        ("", {"AUTH__ENTRA_JWKS_URL": "https://s3cret@login.example.com/keys"}),
+        ("", {"SERVER__METRICS_TOKEN": "s3cret-with-an-ø"}),
     ],
 )
 def test_no_message_shows_a_secret(toml: str, environ: dict[str, str]):
     """Design, section 10: no secrets in errors."""
     lines = "\n".join(problems(toml, **environ))
 
+    assert lines
     assert "s3cret" not in lines
     assert "12345678" not in lines
+
+
+@pytest.mark.parametrize("token", ["å-lang-tilfeldig-tekst", "a long random text ", "a-long-random\x07text"])
+def test_a_metrics_token_that_no_header_carries_is_refused_at_the_start(token: str):
+    """It would be refused for ever: a header's bytes are read as Latin-1, and trimmed."""
+    (line,) = problems(SERVER__METRICS_TOKEN=token)
+
+    assert line.startswith("server.metrics_token (SCIM_BRIDGE_SERVER__METRICS_TOKEN) is (not shown): it is sent in a")
+    assert "openssl rand" in line
 
 
 def test_what_is_shown_has_no_secret():

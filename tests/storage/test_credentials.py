@@ -15,7 +15,7 @@ from scim_bridge.storage.tokens import Tokens
 from tests.conftest import Clock
 
 SCANNED = r"scimb(cs|at)?_[A-Za-z0-9_-]{43}[0-9a-f]{8}"
-"""What README gives to programs that look for leaked secrets."""
+"""What docs/operating.md gives to programs that look for leaked secrets."""
 
 
 @pytest.mark.parametrize("prefix", [TOKEN, CLIENT_SECRET, ACCESS_TOKEN])

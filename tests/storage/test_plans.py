@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.person import PersonId
@@ -11,8 +12,8 @@ from scim_bridge.storage.runs import Runs
 from tests.conftest import Clock
 
 
-def row(kind: Kind, number: str, field: str | None = None, **changes: object) -> Drift:
-    return Drift(kind, Cause.never_delivered, number, "kari", field, **changes)  # type: ignore[arg-type]
+def row(kind: Kind, number: str, field: str | None = None, **changes: Any) -> Drift:
+    return Drift(kind, Cause.never_delivered, number, "kari", field, **changes)
 
 
 def store(database: Database, clock: Clock, plan: str, *rows: Drift, is_whole: bool = True) -> None:

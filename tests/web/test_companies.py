@@ -202,6 +202,44 @@ def test_an_unknown_company_is_answered_like_a_wrong_token(
     assert issuer.fetches == 1
 
 
+@SQLITE
+@pytest.mark.parametrize("changes", [{}, {"exp": 1}, {"exp": None}, {"aud": "api://other"}, {"tid": "another"}])
+@pytest.mark.parametrize("kid", ["key-1", "made-up", None])
+def test_a_made_up_jwt_does_not_tell_that_there_is_such_a_company(
+    companies: Companies, issuer: Issuer, caplog: pytest.LogCaptureFixture, changes: dict[str, Any], kid: str | None
+):
+    """A3: its issuer, audience and tenant are no secret; only who can sign as Entra learns more, and the log tells."""
+    stranger = Issuer()
+    stranger.rotates("key-1")
+    directory = directory_of(THEIRS)
+    claims = entra_claims(companies.clock(), iss=f"https://sts.windows.net/{directory}/", tid=directory)
+    token = stranger.signs({**claims, **changes}, kid=kid)
+
+    one, other = (
+        companies.http.get(companies.url(name) + "/Users", headers={"Authorization": f"Bearer {token}"})
+        for name in (THEIRS, NOBODY)
+    )
+
+    assert one.status_code == other.status_code == 401
+    assert (one.json(), challenge(one)) == (other.json(), challenge(other))
+    assert "'reason': 'jwt-" in "\n".join(record.getMessage() for record in caplog.records)
+
+
+@SQLITE
+def test_a_made_up_assertion_does_not_tell_that_there_is_such_a_company(companies: Companies):
+    """A3: in the same words as one that nobody's settings name."""
+    stranger, answers = Issuer(), []
+    stranger.rotates("key-1")
+    for name in (THEIRS, NOBODY):
+        claims = assertion_claims(companies.clock(), aud=f"api://{name}", sub=f"the workload of {name}")
+        form = {"grant_type": "client_credentials", **presented(stranger.signs(claims))}
+        answers.append(companies.http.post(f"{BRIDGE}/oauth/token", data=form))
+
+    one, other = answers
+    assert one.status_code == other.status_code == 401
+    assert (one.json(), challenge(one)) == (other.json(), challenge(other))
+
+
 def challenge(answer: requests.Response) -> str:
     return answer.headers["WWW-Authenticate"]
 

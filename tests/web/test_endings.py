@@ -1,7 +1,7 @@
 """A credential that will end is told in time: by the log once a day while it is used, and by a metric."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -81,5 +81,5 @@ def test_the_line_of_a_refusal_names_the_token(ending: World, caplog: pytest.Log
     """Its id is no secret, and the operator needs it."""
     ending.clock.passes(days=61)
     ending.http.get(f"{BRIDGE}/scim/v2/Users", headers={"Authorization": "Bearer a secret token"})
-    (line,) = [each.msg for each in caplog.records if "auth.refused" in each.getMessage()]
-    assert (line["reason"], line["token_id"]) == ("expired", "short")  # type: ignore[index]
+    (line,) = [cast("dict[str, str]", each.msg) for each in caplog.records if "auth.refused" in each.getMessage()]
+    assert (line["reason"], line["token_id"]) == ("expired", "short")

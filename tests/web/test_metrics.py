@@ -90,6 +90,17 @@ def test_a_stranger_is_told_nothing(world: World):
     assert "outbox" in asked("/readyz", ELSEWHERE, Authorization=f"Bearer {TOKEN}").text
 
 
+@pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "POST", "PUT", "DELETE", "TRACE"])
+def test_no_method_tells_a_stranger_that_there_is_such_a_path(world: World, method: str):
+    """The answer is that of a path that there isn't."""
+    client = world.app.test_client()
+    metrics, nothing = (client.open(path, method=method, environ_base=ELSEWHERE) for path in ("/metrics", "/nothing"))
+
+    assert (metrics.status_code, metrics.data) == (404, nothing.data)
+    assert set(metrics.headers.keys()) == set(nothing.headers.keys())
+    assert client.open("/metrics", method="OPTIONS", environ_base=HERE).status_code == 200
+
+
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-Ip"])
 def test_a_proxy_on_this_machine_is_not_this_machine(world: World, header: str):
     """Everybody on the internet would be told, because the proxy asks from loopback."""
@@ -127,7 +138,7 @@ def test_the_last_run_of_reconcile(world: World, clock: Clock):
     world.provisions(a_user())
     before = figures(client.get("/metrics", environ_base=HERE))
     assert not any(name.startswith("reconcile_") for name, *_ in before)
-    assert client.get("/readyz", environ_base=HERE).json["reconcile"] == {"default": None}  # type: ignore[index]
+    assert client.get("/readyz", environ_base=HERE).get_json()["reconcile"] == {"default": None}
     clock.passes(minutes=10)
     world.employee("1042").work_title = "Sjef"
     run = reconciliation.run(Request()).run
@@ -146,7 +157,7 @@ def test_the_last_run_of_reconcile(world: World, clock: Clock):
     world.ditio.forbidden = False
     clock.passes(minutes=1)
     run = reconciliation.run(Request(apply=True)).run
-    assert client.get("/readyz", environ_base=HERE).json["reconcile"]["default"] == {  # type: ignore[index]
+    assert client.get("/readyz", environ_base=HERE).get_json()["reconcile"]["default"] == {
         "plan": run.id,
         "started_at": "2026-03-02T08:21:00Z",
         "finished_at": "2026-03-02T08:21:00Z",

@@ -232,6 +232,27 @@ def test_parameters_of_the_query_and_json_do_not_count(client: World):
     assert fetches(client, {**sent, "more": "x" * 40_000}).status_code == 413
 
 
+@pytest.mark.parametrize("body", [{"client_id": "entra", "client_secret": SECRET}, {"client_secret": "another"}])
+def test_a_client_that_authenticates_twice_at_once_is_told_so(client: World, body: dict[str, str]):
+    """RFC 6749 §2.3: "MUST NOT use more than one authentication method in each request"."""
+    answer = fetches(client, {**GRANT, **body}, basic("entra", SECRET))
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+    assert "by HTTP Basic and by client_secret in the body: send one" in answer.json()["error_description"]
+    assert SECRET not in answer.text
+    # The id alone authenticates nobody, so it may stand in both.
+    assert fetches(client, {**GRANT, "client_id": "entra"}, basic("entra", SECRET)).status_code == 200
+
+
+def test_an_assertion_beside_a_secret_is_refused_before_it_is_read(world: World, issuer: Issuer):
+    """RFC 7521 §4.2: it is one of the methods, of which a client uses one."""
+    form = presented(issuer.signs(assertion_claims(world.clock())))
+    answer = fetches(world, {**form, "client_secret": "x"}, basic("entra", "x"))
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+    assert "client_assertion" in answer.json()["error_description"]
+
+
 def test_keys_out_of_reach_are_503(world: World, issuer: Issuer):
     """A3: never 401 for what could not be examined."""
     issuer.pairs = {}

@@ -26,11 +26,15 @@ DEFAULT_DAYS = 30
 
 COLUMNS = {
     "employee_number": "Employee",
+    "user_name": "User",
     "certificate_type": "Certificate",
     "certificate_number": "Number",
     "valid_until": "Valid until",
     "days": "Days left",
 }
+
+CSV_COLUMNS = (*(key for key in COLUMNS if key != "user_name"), "user_name")
+"""The name comes last: whoever reads the others by their place still finds them there."""
 
 
 @click.group()
@@ -171,6 +175,7 @@ def _row(each: Expiry, day: date) -> dict[str, object]:
         "certificate_number": each.number,
         "valid_until": each.valid_until,
         "days": (each.valid_until - day).days if each.valid_until is not None else None,
+        "user_name": each.user_name,
     }
 
 
@@ -178,5 +183,5 @@ def _print(rows: Sequence[dict[str, object]], format: ListFormat, empty: str) ->
     if format != "csv":
         print_rows(rows, COLUMNS, format, empty=empty)
         return
-    for cells in (COLUMNS, *(row.values() for row in rows)):
+    for cells in (CSV_COLUMNS, *([row[key] for key in CSV_COLUMNS] for row in rows)):
         click.echo(csv_line(csv_cell(each) for each in cells), nl=False)

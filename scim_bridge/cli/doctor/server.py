@@ -36,24 +36,22 @@ def examine_public_url(settings: Settings) -> Iterator[Finding]:
     elif is_private(host):
         yield hint(check, f"{url} is an address within a network: Entra comes from outside", cure)
     else:
-        yield ok(check, url)
-        yield from _reached(url)
+        yield _reached(url)
 
 
-def _reached(url: str) -> Iterator[Finding]:
+def _reached(url: str) -> Finding:
     """Whether it answers from here, which proves little: Entra takes another way."""
     try:
         with requests.get(f"{url}/healthz", timeout=REACH_SECONDS, allow_redirects=False, stream=True) as response:
             if response.status_code == 200:
-                yield ok("public URL", "the bridge answers there")
-                return
+                return ok("public URL", f"the bridge answers at {url}")
             why = f"{url}/healthz answers {response.status_code}"
     except requests.exceptions.SSLError:
         why = f"the certificate of {url} is not trusted here"
     except requests.RequestException:
         why = f"{url} can't be reached from here"
     cure = "see that `scim-bridge serve` runs, and that the proxy before it passes everything on; a firewall may also "
-    yield hint("public URL", why, cure + "let Entra in, and not this machine")
+    return hint("public URL", why, cure + "let Entra in, and not this machine")
 
 
 def is_local(host: str) -> bool:

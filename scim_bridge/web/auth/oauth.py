@@ -5,12 +5,9 @@ that ends TLS, reads secrets from the query, answers an unknown client otherwise
 grant type or a Basic credential that is not ASCII.
 """
 
-import base64
-import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from urllib.parse import parse_qsl, unquote_plus
 
 from flask import Blueprint, Request, Response, jsonify, request
 from sqlalchemy import Connection
@@ -23,41 +20,14 @@ from scim_bridge.storage.credentials import ACCESS_TOKEN, is_mutilated, new_secr
 from scim_bridge.storage.database import Database, is_out_of_reach
 from scim_bridge.web.auth.endings import Endings
 from scim_bridge.web.auth.jwks import KeysUnavailable
+from scim_bridge.web.auth.presented import Wrong, client_of, form_of, refuse_several_methods, stranger
 from scim_bridge.web.auth.refusals import Doorkeeper
 from scim_bridge.web.auth.workload import Refused, Workload, company_of
 
 log = get_logger(__name__)
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-MOST_BYTES = 32 * 1024
 RETRY_SECONDS = 30.0
-FORM = "application/x-www-form-urlencoded"
-
-
-class Wrong(Exception):
-    """An error of RFC 6749 §5.2.
-
-    :param reason: For the log, of a client that is not who it says.
-    :param tenant: Whose client it would be; None where nobody can tell.
-    :param about: Ids for the log.
-    """
-
-    def __init__(
-        self,
-        error: str,
-        description: str,
-        *,
-        status: int = 400,
-        reason: str = "",
-        tenant: str | None = None,
-        **about: str,
-    ) -> None:
-        super().__init__(description)
-        self.error = error
-        self.status = status
-        self.reason = reason
-        self.tenant = tenant
-        self.about = about
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +55,7 @@ class TokenEndpoint:
     def answer(self, request: Request) -> Response:
         """An access token, or why there is none."""
         try:
-            granted = self._granted(request, _form(request))
+            granted = self._granted(request, form_of(request))
             response = jsonify(
                 access_token=granted.secret,
                 token_type="Bearer",  # nosec B106 # its kind
@@ -110,15 +80,16 @@ class TokenEndpoint:
             raise Wrong("invalid_request", "grant_type is missing: send client_credentials")
         if grant != "client_credentials":
             raise Wrong("unsupported_grant_type", "the only grant_type here is client_credentials")
+        refuse_several_methods(request, form)
         if "client_assertion" in form or "client_assertion_type" in form:
             return self._to_workload(form)
-        return self._to_client(*_client_of(request, form))
+        return self._to_client(*client_of(request, form))
 
     def _to_workload(self, form: dict[str, str]) -> _Granted:
         if not self.workloads:
-            raise _stranger("workload-not-configured", "assertions are not accepted here: set AUTH__WORKLOAD_ISSUER")
+            raise stranger("workload-not-configured", "assertions are not accepted here: set AUTH__WORKLOAD_ISSUER")
         if form.get("client_assertion_type") != ASSERTION:
-            raise _stranger("assertion-type", f"client_assertion_type has to be {ASSERTION}")
+            raise stranger("assertion-type", f"client_assertion_type has to be {ASSERTION}")
         with self.database.read() as connection:
             now = self.database.now(connection)
         try:
@@ -126,7 +97,7 @@ class TokenEndpoint:
             tenant = company_of(self.workloads, form.get("client_assertion", ""), now=now)
         except Refused as wrong:
             why = f"the assertion is refused: {wrong}"
-            raise _stranger(f"assertion-{wrong.reason}", why, wrong.tenant) from wrong
+            raise stranger(f"assertion-{wrong.reason}", why, wrong.tenant) from wrong
         return self._issued(tenant, lambda _clients, _now: None, self.workloads[tenant].id)
 
     def _to_client(self, client_id: str, secret: str) -> _Granted:
@@ -199,12 +170,8 @@ def oauth_blueprint(endpoint: TokenEndpoint) -> Blueprint:
     return blueprint
 
 
-def _stranger(reason: str, description: str, tenant: str | None = None, **about: str) -> Wrong:
-    return Wrong("invalid_client", description, status=401, reason=reason, tenant=tenant, **about)
-
-
 def _wrong_client(reason: str, tenant: str | None = None, **about: str) -> Wrong:
-    return _stranger(reason, "client_id or client_secret is wrong, expired or revoked", tenant, **about)
+    return stranger(reason, "client_id or client_secret is wrong, expired or revoked", tenant, **about)
 
 
 def _unavailable(why: str, seconds: float) -> Response:
@@ -212,37 +179,3 @@ def _unavailable(why: str, seconds: float) -> Response:
     response.status_code = 503
     response.headers["Retry-After"] = str(max(1, round(seconds)))
     return response
-
-
-def _form(request: Request) -> dict[str, str]:
-    """The parameters of the body; those of the query don't count: addresses end up in logs."""
-    if request.mimetype != FORM:
-        raise Wrong("invalid_request", f"send the parameters in the body, as {FORM}")
-    try:
-        body = request.stream.read(MOST_BYTES + 1)
-        if len(body) > MOST_BYTES:
-            raise Wrong("invalid_request", "the body is too large", status=413)
-        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=False, max_num_fields=50)
-    except (OSError, ValueError) as error:
-        raise Wrong("invalid_request", "the body can't be read") from error
-    form = dict(pairs)
-    if len(form) < len(pairs):
-        raise Wrong("invalid_request", "a parameter was sent twice")
-    return form
-
-
-def _client_of(request: Request, form: dict[str, str]) -> tuple[str, str]:
-    """Id and secret by HTTP Basic, or else in the body (RFC 6749 §2.3.1)."""
-    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "basic":
-        try:
-            client_id, colon, secret = base64.b64decode(encoded.strip(), validate=True).decode("utf-8").partition(":")
-        except (binascii.Error, ValueError) as error:
-            raise _stranger("basic-malformed", "the Basic credential can't be read") from error
-        client_id, secret = unquote_plus(client_id), unquote_plus(secret)
-        if not colon or not client_id or not secret:
-            raise _stranger("basic-malformed", "the Basic credential can't be read")
-        return client_id, secret
-    if "client_id" not in form or "client_secret" not in form:
-        raise _stranger("no-client", "send client_id and client_secret, by HTTP Basic or in the body")
-    return form["client_id"], form["client_secret"]

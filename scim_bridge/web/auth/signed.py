@@ -43,13 +43,22 @@ REASONS = (
 """What may be wrong, in the order in which it is looked at."""
 
 
+ASK_THE_LOG = "the bridge's log says why (auth.refused)"
+"""To whoever presents a JWT that is none of an issuer's whom the settings name, or is not proven to be one.
+
+Issuer, audience and tenant are no secret, so anybody can write them down: what else is wrong would tell a stranger that
+there is such a company here.
+"""
+
+
 class Unacceptable(Exception):
     """The JWT is wrong.
 
-    :param reason: One of `REASONS`, for the log; the text is for people, and quotes nothing of the JWT.
+    :param reason: One of `REASONS`, for the log.
+    :param words: For whoever sent it, where they depend on no company's settings; they quote nothing of the JWT.
     """
 
-    def __init__(self, reason: str, words: str) -> None:
+    def __init__(self, reason: str, words: str = ASK_THE_LOG) -> None:
         super().__init__(words)
         self.reason = reason
         self.rank = REASONS.index(reason)
@@ -90,52 +99,48 @@ class Signed:
         self._check(claims, now.timestamp())
         kid = header.get("kid")
         if not isinstance(kid, str):
-            raise Unacceptable("no-key-id", "it names no key")
+            raise Unacceptable("no-key-id")
         key = self.keys.get(kid)
         if key is None:
-            raise Unacceptable("unknown-key", "its key is none of the issuer's")
+            raise Unacceptable("unknown-key")
         try:
             jwt.decode(text, key, algorithms=ALGORITHMS)
         except (JoseError, ValueError, TypeError) as error:
-            raise Unacceptable("signature", "its signature is not the issuer's") from error
+            raise Unacceptable("signature") from error
         return claims
 
     def _check(self, claims: Mapping[str, object], now: float) -> None:
         if claims.get("iss") != self.issuer:
-            raise _of_nobody()
+            raise Unacceptable("issuer")
         audience = claims.get("aud")
         named = audience if isinstance(audience, list) else [audience]
         if not any(each in self.audiences for each in named if isinstance(each, str)):
-            raise Unacceptable("audience", "its audience is not a configured one")
+            raise Unacceptable("audience")
         if self.tenant_id is not None:
             tid = claims.get("tid")
             if not isinstance(tid, str) or tid.lower() != self.tenant_id.lower():
-                raise Unacceptable("tid", "its tid is not the configured tenant")
+                raise Unacceptable("tid")
         if self.subject is not None and claims.get("sub") != self.subject:
-            raise Unacceptable("subject", "its subject is not the configured one")
+            raise Unacceptable("subject")
         ends = claims.get("exp")
         if not _is_instant(ends):
-            raise Unacceptable("no-expiry", "it says no time at which it ends")
+            raise Unacceptable("no-expiry")
         if now >= ends + LEEWAY_SECONDS:
-            raise Unacceptable("expired", "it has expired")
+            raise Unacceptable("expired")
         begins = claims.get("nbf", now)
         if not _is_instant(begins) or now < begins - LEEWAY_SECONDS:
-            raise Unacceptable("not-yet", "it does not count yet: compare the clocks")
+            raise Unacceptable("not-yet")
 
 
 def refuse(text: str) -> NoReturn:
-    """Refuse a JWT where none is let in, after the same work and in the same words as one of an unknown issuer.
+    """Refuse a JWT where none is let in, in the same words as one that somebody made up for a company that there is.
 
     So whoever has no credential does not learn where JWTs are let in, nor whether there is such a company.
 
     :raises Unacceptable: always.
     """
     _opened(text)
-    raise _of_nobody()
-
-
-def _of_nobody() -> Unacceptable:
-    return Unacceptable("issuer", "its issuer is not the configured one")
+    raise Unacceptable("issuer")
 
 
 def _opened(text: str) -> tuple[Mapping[str, object], Mapping[str, object]]:

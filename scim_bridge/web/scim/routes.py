@@ -53,9 +53,8 @@ def scim_blueprint(world: ScimWorld) -> flask.Blueprint:
                 # Flask's own way to add a rule wants its methods. Without any, one that SCIM doesn't know gets
                 # here too, and a SCIM Error instead of Flask's page.
                 app.url_map.add(app.url_rule_class(rule, endpoint=endpoint, strict_slashes=False))
-        # Flask answers a doubled slash with a redirect, which a POST doesn't follow (rule A6). This is how Flask has
-        # middleware put around an application; mypy sees a method there.
-        app.wsgi_app = _single_slashes(app.wsgi_app)  # type: ignore[method-assign]
+        # Flask answers a doubled slash with a redirect, which a POST doesn't follow (rule A6).
+        app.wsgi_app = _single_slashes(app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to add middleware.
 
     return blueprint
 

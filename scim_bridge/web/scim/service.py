@@ -192,9 +192,7 @@ class BridgeService(BulkService):
             if shape.required and not shape.multi_valued:
                 value = resource[shape.name]
                 if isinstance(value, str) and not value.strip():
-                    raise InvalidValueException(
-                        detail=f"{shape.name} is empty: send a value, or take the attribute out of the request"
-                    )
+                    raise InvalidValueException(detail=f"{shape.name} is empty: send a value")
 
     # -- Answering ------------------------------------------------------
 

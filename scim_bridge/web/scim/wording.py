@@ -17,6 +17,9 @@ MAX_SHOWN = 100
 _PARAMETERS = ("attributes", "excludedAttributes", "sortBy")
 """Parameters of a search that hold names; what is wrong with one of them is told of the name alone."""
 
+_WRITTEN_BY_ENTRA = ("User", "Group")
+"""How the names of the models begin that Entra's provisioning writes."""
+
 _KINDS = {
     "bool": ("a boolean", "send true or false"),
     "string": ("a text", 'send a text such as "x"'),
@@ -157,6 +160,9 @@ def explained(exc: ValidationError) -> SCIMException:
     else:
         where = error.detail.rpartition(": ")[2] if error.detail and first["loc"] else ""
         detail = _detail(first, where)
+        if first["type"] == "required_error" and exc.title.startswith(_WRITTEN_BY_ENTRA):
+            # Of a certificate it would send the competence system that wrote it to somebody else's console.
+            detail = f"{detail}; in Entra, check the attribute mapping to {first['ctx']['field_name']}"
     error.detail = detail
     return SCIMException.from_error(error)
 
@@ -196,10 +202,7 @@ def _detail(error: Mapping[str, Any], where: str) -> str:
 
 
 _BY_TYPE: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "required_error": lambda ctx: (
-        f"{ctx.get('field_name')} is missing or empty: send a value; "
-        f"in Entra, check the attribute mapping to {ctx.get('field_name')}"
-    ),
+    "required_error": lambda ctx: f"{ctx.get('field_name')} is missing or empty: send a value",
     "primary_uniqueness_error": lambda ctx: (
         f"{ctx.get('field_name')} has {ctx.get('count')} primary entries: mark one at most"
     ),
