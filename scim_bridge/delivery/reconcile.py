@@ -1,27 +1,22 @@
 """Reconciliation: everybody is read and compared; the plan is guarded, and repaired if asked (rules Q1-Q5)."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from scim_bridge.delivery.certificate_applying import CertificateApplying
 from scim_bridge.delivery.converge import Convergence
-from scim_bridge.delivery.drift_applying import PAUSED, DriftApplying
-from scim_bridge.delivery.drift_planning import BATCH, DriftPlanning
-from scim_bridge.delivery.reconcile_request import Report, Request
+from scim_bridge.delivery.drift_planning import DriftPlanning
+from scim_bridge.delivery.plan_repairing import PlanRepairing
+from scim_bridge.delivery.reconcile_request import DRIFT, FAILED, IN_SYNC, STOPPED, Progress, Report, Request
 from scim_bridge.delivery.roster_loading import RosterLoading
 from scim_bridge.delivery.single_read import rows_about
 from scim_bridge.delivery.tenant import Tenant
-from scim_bridge.domain.audit import Action, Author, Deed
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import NotFound
 from scim_bridge.logs import get_logger
 from scim_bridge.plan.safety import Company, Limits, distrust, excess
-from scim_bridge.storage.audit import AuditTrail
-from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.pairs import forget_abandoned
 from scim_bridge.storage.people import People
@@ -31,14 +26,8 @@ from scim_bridge.storage.snapshot import Snapshot
 
 log = get_logger(__name__)
 
-IN_SYNC, FAILED, DRIFT, STOPPED = 0, 1, 2, 3
-"""How a run ends (design, section 5)."""
-
 ABANDONED_AFTER = timedelta(days=1)
 """What a run has loaded is thrown away after this, whether or not it says that it goes on."""
-
-Progress = Callable[[str, int, int | None], None]
-"""Told what is done now, how many are done, and of how many, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,60 +124,9 @@ class Reconciliation:
         if not request.apply:
             is_drift = any(item.is_drift for item in self.items(plan.id))
             return Report(plan, DRIFT if is_drift else IN_SYNC, 0, None)
-        done = self._outcomes(plan.id)
-        chosen = [
-            item
-            for item in self.items(plan.id)
-            if item.may_be_repaired(reviewed=reviewed) and done.get(item.position or 0, "") is not None
-        ]
-        if self._is_paused():
-            self._skip_paused(plan, chosen)
-        else:
-            if chosen:
-                self._note_applied(plan, request.author)
-            self._apply(plan, request, chosen, progress)
-        earlier = frozenset(place for place, why in done.items() if why is None)
-        return self._report(run_id, self._without(plan, earlier), {item.position for item in chosen}, earlier)
-
-    def _apply(self, plan: Run, request: Request, chosen: list[Drift], progress: Progress) -> None:
-        certificates = [item for item in chosen if item.kind is Kind.certificate]
-        others = [item for item in chosen if item.kind is not Kind.certificate]
-        applying, in_batches = (
-            DriftApplying(self.convergence, plan.id, self.new_id),
-            CertificateApplying(self.convergence),
-        )
-        applying.apply(others, lambda count: progress("repairing", count, len(chosen)))
-        in_batches.apply(plan.id, certificates, lambda count: progress("repairing", len(others) + count, len(chosen)))
-        if request.plan_id is None and request.only in (None, Kind.certificate):
-            person_id = self._person(request.person) if request.person is not None else None
-            again = in_batches.assert_again(person_id)
-            log.info("reconcile.reasserted", certificates=again)
-
-    def _is_paused(self) -> bool:
-        with self._database.read() as connection:
-            now = self._database.now(connection)
-            return self._tenant.is_paused or Breakers(connection, self._tenant.name, now).get().is_paused
-
-    def _skip_paused(self, plan: Run, chosen: list[Drift]) -> None:
-        """Nothing can be sent (rule D4), so nothing is begun, and nobody has had anything repaired."""
-        for first in range(0, len(chosen), BATCH):
-            with self._database.write() as connection:
-                skipped = [(item.position or 0, PAUSED) for item in chosen[first : first + BATCH]]
-                now = self._database.now(connection)
-                PlanItems(connection, self._tenant.name, plan.id).settle(skipped, now)
-
-    def _without(self, plan: Run, earlier: frozenset[int]) -> Run:
-        """The plan as it is told, without the rows that earlier runs repaired."""
-        if not earlier:
-            return plan
-        counts = Counter(item.kind for item in self.items(plan.id) if item.position not in earlier)
-        return replace(plan, by_kind={kind.value: counts[kind] for kind in Kind if kind in counts}, new=0)
-
-    def _note_applied(self, plan: Run, author: Author) -> None:
-        """Before anything is sent: whatever becomes of this process, nothing was repaired that nobody asked for."""
-        with self._database.write() as connection:
-            deed = Deed(Action.applied, "plan", plan.id)
-            AuditTrail(connection, self._tenant.name).add(deed, author, now=self._database.now(connection))
+        person_id = self._person(request.person) if request.person is not None else None
+        repairing = PlanRepairing(self.convergence, run_id, plan, self.new_id)
+        return repairing.repair(request, person_id, progress, reviewed=reviewed)
 
     def _why_stopped(self, run_id: str, plan: Run, request: Request, reviewed: bool) -> str | None:
         """Rule Q4: figure and limit, whether or not anything is to be sent."""
@@ -203,23 +141,6 @@ class Reconciliation:
             with self._database.write() as connection:
                 Runs(connection, self._tenant.name).note(run_id, stopped=stopped)
         return stopped
-
-    def _report(self, run_id: str, plan: Run, chosen: set[int | None], earlier: frozenset[int]) -> Report:
-        outcomes = {place: why for place, why in self._outcomes(plan.id).items() if place in chosen}
-        applied = sum(why is None for why in outcomes.values())
-        is_left = any(item.is_drift and outcomes.get(item.position or 0, "") is not None for item in self._left(plan))
-        with self._database.write() as connection:
-            Runs(connection, self._tenant.name).note(run_id, applied=applied)
-        return Report(plan, DRIFT if is_left else IN_SYNC, applied, None, outcomes, earlier)
-
-    def _left(self, plan: Run) -> Iterator[Drift]:
-        """The rows that were never repaired, by this run or by an earlier one."""
-        done = self._outcomes(plan.id)
-        return (item for item in self.items(plan.id) if done.get(item.position or 0, "") is not None)
-
-    def _outcomes(self, plan_id: str) -> dict[int, str | None]:
-        with self._database.read() as connection:
-            return PlanItems(connection, self._tenant.name, plan_id).outcomes()
 
     def _plan(self, plan_id: str) -> Run:
         with self._database.read() as connection:

@@ -1,11 +1,18 @@
 """What a run of `reconcile` is asked for, and how it ended."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from scim_bridge.domain.audit import BY_SCHEDULE, Author
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.errors import WrongUsage
 from scim_bridge.storage.runs import Run
+
+IN_SYNC, FAILED, DRIFT, STOPPED = 0, 1, 2, 3
+"""How a run ends (design, section 5)."""
+
+Progress = Callable[[str, int, int | None], None]
+"""Told what is done now, how many are done, and of how many, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)

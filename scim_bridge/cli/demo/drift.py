@@ -7,8 +7,8 @@ from scim_bridge.bootstrap import build
 from scim_bridge.cli.demo.bridge import direct_session
 from scim_bridge.cli.demo.calls import Check
 from scim_bridge.cli.demo.scene import Scene, named
-from scim_bridge.delivery.reconcile import IN_SYNC, Reconciliation
-from scim_bridge.delivery.reconcile_request import Report, Request
+from scim_bridge.delivery.reconcile import Reconciliation
+from scim_bridge.delivery.reconcile_request import IN_SYNC, Report, Request
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.plan.render import lines
 from scim_bridge.sandbox.directory import EntraUser

@@ -14,8 +14,7 @@ from scim_bridge.cli.named_commands import of_tenant
 from scim_bridge.cli.output import Format, format_option, known_tenant, print_rows, tenant_option
 from scim_bridge.cli.reconcile.output import Printed, ReportFormat, is_coloured
 from scim_bridge.cli.reconcile.progress import bars
-from scim_bridge.delivery.reconcile import STOPPED
-from scim_bridge.delivery.reconcile_request import Report, Request
+from scim_bridge.delivery.reconcile_request import STOPPED, Report, Request
 from scim_bridge.domain.audit import BY_SCHEDULE
 from scim_bridge.domain.drift import Kind
 from scim_bridge.errors import BridgeError

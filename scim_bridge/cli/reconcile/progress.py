@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from scim_bridge.delivery.reconcile import Progress as Told
+from scim_bridge.delivery.reconcile_request import Progress as Told
 
 
 @contextmanager
