@@ -65,6 +65,10 @@ class Pattern:
             for _, row in self.rows
         ]
 
+    def only(self, table: Table) -> "Pattern":
+        """The same person's rows in one table."""
+        return Pattern([row for row in self.rows if row[0] is table], self.ids)
+
     def rows_of(self, number: int) -> Rows:
         """The rows of another person."""
         new = {digits(PATTERN_NUMBER): digits(number), **{found: _like(found, str(uuid4())) for found in self.ids}}

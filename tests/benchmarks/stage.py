@@ -10,6 +10,7 @@ from threading import Lock
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy import Table
 
 from scim_bridge.storage.database import Database
 from tests.benchmarks.bridge import environment
@@ -87,10 +88,13 @@ class Stage:
             self._urls[kind, users] = self.own_database(kind, users, "users")
         return self._urls[kind, users]
 
-    def own_database(self, kind: str, users: int, name: str) -> str:
-        """The URL of another database with so many users, all due, which nothing but one benchmark uses."""
+    def own_database(self, kind: str, users: int, name: str, *, only: Table | None = None) -> str:
+        """The URL of another database with so many users, all due, which nothing but one benchmark uses.
+
+        :param only: The one table that the benchmark touches: a million rows are made in a minute, all of them in many.
+        """
         self._pattern = self._pattern or pattern_in(self.folder)
-        return self.filled(kind, users, name, self._pattern)
+        return self.filled(kind, users, name, self._pattern if only is None else self._pattern.only(only))
 
     def bridge(self, kind: str, users: int) -> RunningServer:
         """`scim-bridge serve` on that database, without a worker."""
