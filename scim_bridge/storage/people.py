@@ -12,6 +12,7 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.employment import Days
 from scim_bridge.domain.occasions import Occasions
 from scim_bridge.domain.person import ClaimKind, Creating, Person, PersonId
+from scim_bridge.storage import unmoved
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
 from scim_bridge.storage.certificates import Ledger
@@ -145,6 +146,7 @@ class People:
         )
         if removed.rowcount:
             CertificateDeliveries(self._connection, self._tenant).forget(person_id)
+            unmoved.forget(self._connection, self._tenant, person_id)
 
     def count(self, *, linked: bool | None = None) -> int:
         """How many people there are; with `linked` only those who have an employee, or none."""

@@ -1,5 +1,6 @@
 """Whoever has not moved since the last comparison is in sync without a look: only if that is certain (rule Q1)."""
 
+import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 
 from scim_bridge.delivery.basis import basis_of
 from scim_bridge.delivery.roster_loading import RosterLoading
+from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.style import Style, documented_styles
 from scim_bridge.storage.certificate_searches import CertificateSearches
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.people import People
 from scim_bridge.storage.snapshot import Snapshot
 from scim_bridge.storage.tables import certificate_ledger, in_sync, people
 from scim_bridge.storage.unmoved import Unmoved
@@ -89,6 +92,47 @@ def test_whoever_has_moved_is_looked_at(world: World, kari: EntraUser, move: str
     assert looked_at(world) == 1
 
 
+def test_a_day_that_has_come_is_enough_although_nobody_was_woken(world: World, kari: EntraUser):
+    """L2, Q1: whoever ought to have been woken and was not is found by a comparison, and by nothing else."""
+    world.changes(kari, leave_date=(world.clock().date() + timedelta(days=3)).isoformat())
+    world.worker.run_until_idle()
+    world.clock.passes(hours=1)
+    reconcile(world)
+    with world.database.write() as connection:
+        connection.execute(people.update().values(wakes_on=None))
+    assert looked_at(world) == 0
+
+    world.clock.passes(days=4)
+
+    assert looked_at(world) == 1
+    assert ("should-be-inactive", "1001") in {row[:2] for row in reconcile(world).told}
+
+
+def test_every_process_comes_to_the_same_basis(world: World):
+    """Q1: nothing in it is in an order, or at a place, that differs from process to process."""
+    world.restarts_with(certificates={"slots": [SLOT]})
+    tenant = world.parts.tenants["default"]
+    text = repr((tenant.rules, tenant.policy, tenant.slots, tenant.certificates))
+
+    assert " at 0x" not in text
+    assert "set(" not in text
+    assert not re.search(r"\{[^{}:]+\}", text)
+
+
+def test_of_whoever_is_forgotten_nothing_stays(world: World, kari: EntraUser):
+    """P2: a tombstone that gave up its employee, and is removed, leaves no row behind."""
+    with world.database.write() as connection:
+        person = People(connection, "default").linked_to(EmployeeNumber("1001"))
+        assert person is not None
+        People(connection, "default").set_user(person.person.id, None, external_id=None, now=world.clock())
+        People(connection, "default").unlink(person.person.id)
+        People(connection, "default").forget(person.person.id)
+        left = connection.execute(in_sync.select().where(in_sync.c.person_id == person.person.id)).all()
+        others = connection.execute(in_sync.select()).all()
+
+    assert (len(left), len(others)) == (0, 2)
+
+
 MARKS = {
     "another number": people.update().values(employee_number="2001"),
     "another revision": people.update().values(revision=people.c.revision + 1),
@@ -124,7 +168,10 @@ def test_each_mark_alone_is_enough(world: World, kari: EntraUser, mark: str):
         {"mapping": {"phone_region": "SE"}},
         {"certificates": {"slots": [SLOT]}},
         {"certificates": {"missing_expiry": "2040-01-01"}},
+        {"mapping": {"payroll": 2}},
+        {"ditio": {"time_zone": "Atlantic/Azores"}},
         {"delivery": {"offboarding": ["disable"]}},
+        {"delivery": {"rehiring": ["enable"]}},
     ],
     ids=str,
 )
