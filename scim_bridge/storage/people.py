@@ -81,6 +81,7 @@ class People:
             or self._one(people.c.id.in_(self._wanting(claims, name)), lock=False)
             or self._one(people.c.user_id.in_(self._users(named)), lock=False)
             or self._one(people.c.id.in_(self._wanting(claim_waiters, name)), lock=False)
+            or self.get(PersonId(name))  # As the log names him.
         )
 
     def set_user(self, person_id: PersonId, user_id: UserId | None, *, external_id: str | None, now: datetime) -> None:
