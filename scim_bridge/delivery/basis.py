@@ -1,4 +1,7 @@
-"""What decides a comparison beside the two sides: the mapping, the settings, and this version's own code."""
+"""What decides a comparison beside the two sides: the mapping, the settings, and the versions of the code.
+
+Every process comes to the same: nothing here may be a set, or show an address in memory.
+"""
 
 import hashlib
 from importlib.metadata import PackageNotFoundError, version
@@ -8,12 +11,20 @@ from scim_bridge.delivery.tenant import Tenant
 
 def basis_of(tenant: Tenant) -> str:
     """A digest that differs wherever the same user and the same employee might be judged otherwise."""
-    parts = (_version(), tenant.rules, tenant.policy, tenant.slots, tenant.certificates)
+    # Another release of the library may take a phone number for a wrong one, or for a right one.
+    parts = (
+        _version("scim-bridge"),
+        _version("phonenumbers"),
+        tenant.rules,
+        tenant.policy,
+        tenant.slots,
+        tenant.certificates,
+    )
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
-def _version() -> str:
+def _version(name: str) -> str:
     try:
-        return version("scim-bridge")
+        return version(name)
     except PackageNotFoundError:
         return "0"

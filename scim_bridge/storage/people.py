@@ -12,6 +12,7 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.employment import Days
 from scim_bridge.domain.occasions import Occasions
 from scim_bridge.domain.person import ClaimKind, Creating, Person, PersonId
+from scim_bridge.storage import unmoved
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
 from scim_bridge.storage.certificates import Ledger
@@ -80,6 +81,7 @@ class People:
             or self._one(people.c.id.in_(self._wanting(claims, name)), lock=False)
             or self._one(people.c.user_id.in_(self._users(named)), lock=False)
             or self._one(people.c.id.in_(self._wanting(claim_waiters, name)), lock=False)
+            or self.get(PersonId(name))  # As the log names him.
         )
 
     def set_user(self, person_id: PersonId, user_id: UserId | None, *, external_id: str | None, now: datetime) -> None:
@@ -145,6 +147,7 @@ class People:
         )
         if removed.rowcount:
             CertificateDeliveries(self._connection, self._tenant).forget(person_id)
+            unmoved.forget(self._connection, self._tenant, person_id)
 
     def count(self, *, linked: bool | None = None) -> int:
         """How many people there are; with `linked` only those who have an employee, or none."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, and_, delete, or_, select
 
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.certificate_searches import CertificateSearches
@@ -39,6 +39,9 @@ class Unmoved:
     Neither has what Entra said, as each word of hers and each delivery changes `revision` or `state_since`; nor has
     what Ditio shows, as its fingerprint is the same; nor the mapping and the settings, which `basis` stands for. No day
     of theirs has come, and Ditio has acknowledged their certificates.
+
+    Whether somebody is to be at work is asked of his days themselves, beside the day on which he is to be woken: should
+    that one have been missed, nothing but a comparison would find it.
     """
 
     def __init__(self, connection: Connection, tenant: str, basis: str) -> None:
@@ -59,6 +62,10 @@ class Unmoved:
             snapshot.c.employee_number == in_sync.c.employee_number,
             snapshot.c.digest == in_sync.c.digest,
         )
+        wants_employment = and_(
+            people.c.active,
+            or_(people.c.leave_date.is_(None), people.c.leave_is_stale, people.c.leave_date >= today),
+        )
         is_unmoved = and_(
             in_sync.c.tenant == people.c.tenant,
             in_sync.c.person_id == people.c.id,
@@ -69,7 +76,10 @@ class Unmoved:
             people.c.due_since.is_(None),
             or_(people.c.wakes_on.is_(None), people.c.wakes_on > today),
             is_shown.correlate(in_sync).exists(),
-            or_(in_sync.c.is_at_work.is_(False), ~searches.may_owe()),
+            or_(
+                and_(in_sync.c.is_at_work, wants_employment, ~searches.may_owe()),
+                and_(in_sync.c.is_at_work.is_(False), ~wants_employment),
+            ),
         )
         query = (
             select(people.c.id, in_sync.c.is_at_work)
@@ -96,3 +106,8 @@ class Unmoved:
             for each in found
         ]
         upsert(self._connection, in_sync, rows)
+
+
+def forget(connection: Connection, tenant: str, person_id: PersonId) -> None:
+    """Remove what was found of a person who is removed."""
+    connection.execute(delete(in_sync).where(in_sync.c.tenant == tenant, in_sync.c.person_id == person_id))

@@ -5,12 +5,14 @@ import re
 
 import pytest
 from click.testing import Result
+from sqlalchemy import select
 
 from scim_bridge.domain.certificate import Source
 from scim_bridge.sandbox.entra import EXTENSION
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.sandbox.server import running
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.tables import people
 from tests.cli.conftest import DITIO, Run
 from tests.conftest import Clock
 from tests.delivery.test_certifying import a_certificate, put
@@ -79,6 +81,17 @@ def test_somebody_not_yet_linked_is_found_by_the_wanted_number(run: Run, world: 
     document = shown(run("people", "show", "1042", "--format", "json"))
 
     assert (document["state"], document["reason"]) == ("held", "incomplete")
+
+
+def test_whoever_the_log_names_is_found(run: Run, world: World):
+    """The log has ids alone: whoever reads it at night finds the person by them."""
+    user = a_user(employee_id=None)
+    world.provisions(user)
+    with world.database.read() as connection:
+        person_id = connection.execute(select(people.c.id)).scalar_one()
+
+    for name in (person_id, world.entra.scim_id(user.object_id) or ""):
+        assert shown(run("people", "show", name, "--format", "json"))["reason"] == "incomplete"
 
 
 def test_a_name_with_norwegian_letters_is_found(run: Run, world: World):

@@ -1,7 +1,10 @@
 """Whoever has not moved since the last comparison is in sync without a look: only if that is certain (rule Q1)."""
 
+import re
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,12 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scim_bridge.delivery.aside import put_aside, take_up
 from scim_bridge.delivery.basis import basis_of
 from scim_bridge.delivery.roster_loading import RosterLoading
+from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.person import HandsOff
+from scim_bridge.errors import NotFound
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.style import Style, documented_styles
 from scim_bridge.storage.certificate_searches import CertificateSearches
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.pauses import Pauses
+from scim_bridge.storage.people import People
 from scim_bridge.storage.snapshot import Snapshot
 from scim_bridge.storage.tables import certificate_ledger, in_sync, people
 from scim_bridge.storage.unmoved import Unmoved
@@ -89,6 +98,47 @@ def test_whoever_has_moved_is_looked_at(world: World, kari: EntraUser, move: str
     assert looked_at(world) == 1
 
 
+def test_a_day_that_has_come_is_enough_although_nobody_was_woken(world: World, kari: EntraUser):
+    """L2, Q1: whoever ought to have been woken and was not is found by a comparison, and by nothing else."""
+    world.changes(kari, leave_date=(world.clock().date() + timedelta(days=3)).isoformat())
+    world.worker.run_until_idle()
+    world.clock.passes(hours=1)
+    reconcile(world)
+    with world.database.write() as connection:
+        connection.execute(people.update().values(wakes_on=None))
+    assert looked_at(world) == 0
+
+    world.clock.passes(days=4)
+
+    assert looked_at(world) == 1
+    assert ("should-be-inactive", "1001") in {row[:2] for row in reconcile(world).told}
+
+
+def test_every_process_comes_to_the_same_basis(world: World):
+    """Q1: nothing in it is in an order, or at a place, that differs from process to process."""
+    world.restarts_with(certificates={"slots": [SLOT]})
+    tenant = world.parts.tenants["default"]
+    text = repr((tenant.rules, tenant.policy, tenant.slots, tenant.certificates))
+
+    assert " at 0x" not in text
+    assert "set(" not in text
+    assert not re.search(r"\{[^{}:]+\}", text)
+
+
+def test_of_whoever_is_forgotten_nothing_stays(world: World, kari: EntraUser):
+    """P2: a tombstone that gave up its employee, and is removed, leaves no row behind."""
+    with world.database.write() as connection:
+        person = People(connection, "default").linked_to(EmployeeNumber("1001"))
+        assert person is not None
+        People(connection, "default").set_user(person.person.id, None, external_id=None, now=world.clock())
+        People(connection, "default").unlink(person.person.id)
+        People(connection, "default").forget(person.person.id)
+        left = connection.execute(in_sync.select().where(in_sync.c.person_id == person.person.id)).all()
+        others = connection.execute(in_sync.select()).all()
+
+    assert (len(left), len(others)) == (0, 2)
+
+
 MARKS = {
     "another number": people.update().values(employee_number="2001"),
     "another revision": people.update().values(revision=people.c.revision + 1),
@@ -124,7 +174,10 @@ def test_each_mark_alone_is_enough(world: World, kari: EntraUser, mark: str):
         {"mapping": {"phone_region": "SE"}},
         {"certificates": {"slots": [SLOT]}},
         {"certificates": {"missing_expiry": "2040-01-01"}},
+        {"mapping": {"payroll": 2}},
+        {"ditio": {"time_zone": "Atlantic/Azores"}},
         {"delivery": {"offboarding": ["disable"]}},
+        {"delivery": {"rehiring": ["enable"]}},
     ],
     ids=str,
 )
@@ -157,6 +210,14 @@ def test_one_person_is_looked_at_whether_or_not_he_has_moved(world: World, kari:
     assert reconcile(world, person="1001").told == [("field", "1001", "workTitle", "edited-in-ditio")]
 
 
+SETTINGS: list[dict[str, Any]] = [
+    {"mapping": {}, "ditio": {}},
+    {"mapping": {"fields": {"workTitle": {"owner": "ditio"}}}},
+    {"mapping": {"fields": {"birthDate": {"owner": "entra"}}}},
+    {"ditio": {"time_zone": "Pacific/Auckland"}},
+    {"ditio": {"time_zone": "Atlantic/Azores"}},
+]
+
 HAPPENINGS = st.one_of(
     st.tuples(st.just("title"), st.sampled_from(["Formann", "Maskinfører"])),
     st.tuples(st.just("leaves"), st.just(False)),
@@ -168,6 +229,17 @@ HAPPENINGS = st.one_of(
     st.tuples(st.just("worker"), st.none()),
     st.tuples(st.just("certificate"), st.sampled_from(["2031-01-15T00:00:00Z", "2032-01-15T00:00:00Z"])),
     st.tuples(st.just("repaired"), st.none()),
+    st.tuples(st.just("gone from Ditio"), st.none()),
+    st.tuples(st.just("another with the number"), st.none()),
+    st.tuples(st.just("as created"), st.none()),
+    st.tuples(st.just("deleted"), st.none()),
+    st.tuples(st.just("created again"), st.none()),
+    st.tuples(st.just("hands off"), st.booleans()),
+    st.tuples(st.just("paused"), st.booleans()),
+    st.tuples(st.just("phone"), st.sampled_from(["+47 91000001", "+47 91000002"])),
+    st.tuples(st.just("number"), st.sampled_from(["1001", "1002", "2001"])),
+    st.tuples(st.just("hire date"), st.integers(-2, 6)),
+    st.tuples(st.just("settings"), st.sampled_from(SETTINGS)),
 )
 
 
@@ -210,6 +282,8 @@ def _figures(run: Any) -> tuple[int, ...]:
 
 def _happens(world: World, user: EntraUser, what: str, value: Any) -> None:
     number = user.employee_id or ""
+    employees = world.ditio.company.employees
+    shown = employees.get(number)
     match what:
         case "title":
             world.changes(user, job_title=value)
@@ -217,10 +291,35 @@ def _happens(world: World, user: EntraUser, what: str, value: Any) -> None:
             world.changes(user, account_enabled=value)
         case "leave date":
             world.changes(user, leave_date=(world.clock().date() + timedelta(days=value)).isoformat())
-        case "edited":
-            world.employee(number).work_title = value
-        case "disabled":
-            world.employee(number).disabled = value
+        case "edited" if shown is not None:
+            shown.work_title = value
+        case "disabled" if shown is not None:
+            shown.disabled = value
+        case "as created" if shown is not None:
+            shown.work_title, shown.disabled = user.job_title, False
+        case "gone from Ditio":
+            employees.pop(number, None)
+        case "another with the number" if shown is not None:
+            del employees[number]
+            world.ditio.company.put(replace(shown, id="", created_count=0, first_name="Another", birth_date=None))
+        case "deleted" if user.object_id in world.entra.directory.users:
+            world.deletes(user)
+        case "created again":
+            world.provisions(user)
+        case "hands off":
+            _puts_aside(world, number, value)
+        case "paused":
+            with world.database.write() as connection:
+                pauses = Pauses(connection, "default", world.clock())
+                pauses.pause() if value else pauses.resume()
+        case "phone":
+            world.changes(user, mobile=value)
+        case "number":
+            world.changes(user, employee_id=value)
+        case "hire date":
+            world.changes(user, hire_date=(world.clock().date() + timedelta(days=value)).isoformat())
+        case "settings":
+            world.restarts_with(**value)
         case "days":
             world.clock.passes(days=value)
         case "worker":
@@ -229,6 +328,14 @@ def _happens(world: World, user: EntraUser, what: str, value: Any) -> None:
             world.scim("POST", "/Certificates", {**CRANE, "employeeNumber": number, "validUntilDateTime": value})
         case "repaired":
             reconcile(world, apply=True)
+
+
+def _puts_aside(world: World, number: str, is_aside: bool) -> None:
+    with world.database.write() as connection, suppress(NotFound):
+        if is_aside:
+            put_aside(connection, "default", number, HandsOff(world.clock().date() + timedelta(days=2)), world.clock())
+        else:
+            take_up(connection, "default", number, world.clock())
 
 
 def _patch(attribute: str, value: str) -> dict[str, object]:

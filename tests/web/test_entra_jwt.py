@@ -102,8 +102,29 @@ def test_an_expired_jwt_is_refused_that_was_let_in_before(
     token = issuer.signs(entra_claims(world.clock()))
     assert asks(world, token).status_code == 200
     world.clock.passes(hours=1, seconds=61)
+    answer = asks(world, token)
 
-    refused(asks(world, token), caplog, "jwt-expired", token)
+    refused(answer, caplog, "jwt-expired", token)
+    assert "it has expired: compare the clocks" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("changes", [{"exp": 1}, {"nbf": 4_000_000_000}], ids=str)
+def test_only_whom_the_issuer_has_signed_for_is_told_that_it_is_the_time(
+    world: World, issuer: Issuer, changes: dict[str, Any]
+):
+    """A3, design section 10: a made-up JWT gets the answer of a company that there isn't, whatever the keys at hand."""
+    assert asks(world, issuer.signs(entra_claims(world.clock()))).status_code == 200
+    claims = entra_claims(world.clock(), **changes)
+
+    told = asks(world, issuer.signs(claims)).json()["detail"]
+    elsewhere = issuer.signs({**claims, "tid": "00000000-0000-4000-8000-000000000000"})
+    made_up = [_by_another(issuer, claims), issuer.signs(claims, kid=None), elsewhere]
+    answers = {asks(world, each).json()["detail"] for each in made_up}
+    answers.add(asks(world, made_up[0], "/tenants/nobody/scim/v2/Users").json()["detail"])
+
+    assert "compare the clocks" in told
+    assert len(answers) == 1
+    assert "the bridge's log says why" in answers.pop()
 
 
 def test_a_jwt_is_of_the_company_whose_settings_name_its_tenant(world: World, issuer: Issuer):

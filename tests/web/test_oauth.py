@@ -192,8 +192,10 @@ def test_an_assertion_is_refused_once_it_has_expired(world: World, issuer: Issue
     assertion = issuer.signs(assertion_claims(world.clock()))
     assert fetches(world, presented(assertion)).status_code == 200
     world.clock.passes(hours=1, seconds=61)
+    answer = fetches(world, presented(assertion))
 
-    refused(fetches(world, presented(assertion)), caplog, "assertion-expired")
+    refused(answer, caplog, "assertion-expired")
+    assert "it has expired: compare the clocks" in answer.json()["error_description"]
 
 
 def test_an_assertion_is_no_bearer_token(world: World, issuer: Issuer):

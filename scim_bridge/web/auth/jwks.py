@@ -119,6 +119,10 @@ class Keys:
             raise KeysUnavailable(max(1.0, self._not_before - self._monotonic()))
         return found
 
+    def kept(self, kid: str) -> RSAKey | None:
+        """The key with this id, if it is here already: nobody is asked."""
+        return self._keys.get(kid)
+
     def _is_old(self) -> bool:
         return self._fetched_at is not None and self._monotonic() - self._fetched_at >= OLD_AFTER_SECONDS
 

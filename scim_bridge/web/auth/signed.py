@@ -11,6 +11,7 @@ from typing import NoReturn, TypeGuard
 
 from joserfc import jwt
 from joserfc.errors import JoseError
+from joserfc.jwk import RSAKey
 from joserfc.jws import extract_compact
 
 from scim_bridge.web.auth.jwks import Keys
@@ -48,6 +49,15 @@ ASK_THE_LOG = "the bridge's log says why (auth.refused)"
 
 Issuer, audience and tenant are no secret, so anybody can write them down: what else is wrong would tell a stranger that
 there is such a company here.
+"""
+
+OF_TIME = {
+    "expired": "it has expired: compare the clocks (scim-bridge doctor)",
+    "not-yet": "it does not count yet: compare the clocks (scim-bridge doctor)",
+}
+"""To whoever presents a JWT that is right but for its time, and that a key of the issuer's at hand has signed.
+
+He is proven to be of that very directory or workload, which knows of this company.
 """
 
 
@@ -96,17 +106,22 @@ class Signed:
         :raises KeysUnavailable: nobody can tell, because the issuer's keys can't be had.
         """
         header, claims = _opened(text)
-        self._check(claims, now.timestamp())
         kid = header.get("kid")
+        try:
+            self._check(claims, now.timestamp())
+        except Unacceptable as wrong:
+            # A key that is not at hand is not fetched for one that is refused in any case.
+            at_hand = self.keys.kept(kid) if wrong.reason in OF_TIME and isinstance(kid, str) else None
+            if at_hand is not None and _is_signed(text, at_hand):
+                raise Unacceptable(wrong.reason, OF_TIME[wrong.reason]) from wrong
+            raise
         if not isinstance(kid, str):
             raise Unacceptable("no-key-id")
         key = self.keys.get(kid)
         if key is None:
             raise Unacceptable("unknown-key")
-        try:
-            jwt.decode(text, key, algorithms=ALGORITHMS)
-        except (JoseError, ValueError, TypeError) as error:
-            raise Unacceptable("signature") from error
+        if not _is_signed(text, key):
+            raise Unacceptable("signature")
         return claims
 
     def _check(self, claims: Mapping[str, object], now: float) -> None:
@@ -141,6 +156,14 @@ def refuse(text: str) -> NoReturn:
     """
     _opened(text)
     raise Unacceptable("issuer")
+
+
+def _is_signed(text: str, key: RSAKey) -> bool:
+    try:
+        jwt.decode(text, key, algorithms=ALGORITHMS)
+    except (JoseError, ValueError, TypeError):
+        return False
+    return True
 
 
 def _opened(text: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
