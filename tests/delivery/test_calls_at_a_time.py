@@ -19,7 +19,7 @@ from scim_bridge.settings import Settings
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.pauses import Pauses
-from scim_bridge.storage.tables import people
+from scim_bridge.storage.tables import history, people
 from tests.conftest import Clock
 from tests.world import World, a_user
 
@@ -220,6 +220,22 @@ def test_a_call_ends_before_its_lease_does(world: World, seconds: float):
     assert len(ends) == 4
     assert min(ends) >= 1
     assert world.employee("1040").created_count == 1
+
+
+@pytest.mark.parametrize("per_second", [0.1, 0.125, 0.5])
+def test_a_slow_pace_delays_everybody_and_stops_nobody(world: World, per_second: float):
+    """D2: the turn of a call comes before its lease ends, or it would be begun anew for ever."""
+    due(world, 2)
+    world.restarts_with(ditio={"requests_per_second": per_second, "timeout_seconds": 5})
+    # In the place of `time.sleep`.
+    ditio_of(world)._session._pace._sleep = lambda seconds: world.clock.passes(seconds=seconds)
+    rounds = iter(range(30))
+    world.worker.run(lambda: next(rounds, None) is None, lambda: None)
+
+    assert [row.state for row in rows(world)] == ["delivered", "delivered"]
+    with world.database.read() as connection:
+        told = connection.execute(select(history.c.outcome).where(history.c.what == "delivery")).scalars().all()
+    assert told == ["delivered", "delivered"], "nobody was begun twice"
 
 
 def test_from_the_end_of_the_wait_it_counts_when_somebody_was_created(world: World):
