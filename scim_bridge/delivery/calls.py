@@ -179,11 +179,10 @@ class Errand:
 
     def still_ours(self, connection: Connection) -> datetime:
         """Renew the lease, in the transaction at hand, and say what time it is. :raises LeaseLost: it is gone."""
-        now = self.database.now(connection)
-        seconds = self.tenant.lease_seconds
+        began, now, seconds = self.budget.monotonic(), self.database.now(connection), self.tenant.lease_seconds
         if not Outbox(connection, self.tenant.name, now).renew(self.person.id, self.lease, seconds):
             raise LeaseLost(f"somebody else delivers person {self.person.id} now")
-        self.leased_until = self.budget.monotonic() + seconds
+        self.leased_until = began + seconds  # Another transaction may have had the row since.
         History(connection, self.tenant.name, now).add(self.person.id, *self.unwritten)
         self.unwritten.clear()
         return now

@@ -222,6 +222,28 @@ def test_a_call_ends_before_its_lease_does(world: World, seconds: float):
     assert world.employee("1040").created_count == 1
 
 
+def test_a_renewal_that_waits_for_the_row_is_not_longer_for_it(world: World, monkeypatch: pytest.MonkeyPatch):
+    """D1: a lease counts from when the time was read; a write of Entra's may have the row locked just then."""
+    due(world, 1)
+    ditio, renew, ends = ditio_of(world), Outbox.renew, []
+    waits(world, lambda meanwhile: world.clock.passes(seconds=25))
+
+    def renew_late(*arguments: Any) -> bool:
+        world.clock.passes(seconds=4)
+        return renew(*arguments)
+
+    def get_noting(*arguments: Any, within: float) -> Any:
+        ends.append((rows(world)[0].leased_until - world.clock()).total_seconds() - within)
+        return get(*arguments, within=within)
+
+    get, ditio.get = ditio.get, get_noting  # type: ignore[method-assign]
+    monkeypatch.setattr(Outbox, "renew", renew_late)
+    world.worker.run_until_idle()
+
+    assert ends
+    assert min(ends) >= 1
+
+
 @pytest.mark.parametrize("per_second", [0.1, 0.125, 0.5])
 def test_a_slow_pace_delays_everybody_and_stops_nobody(world: World, per_second: float):
     """D2: the turn of a call comes before its lease ends, or it would be begun anew for ever."""
