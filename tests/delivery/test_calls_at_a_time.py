@@ -12,6 +12,7 @@ import requests
 from sqlalchemy import select
 
 from scim_bridge.bootstrap import open_database
+from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.turns import MAX_PLACES, places_for, threads_for
 from scim_bridge.ditio import permits as module
 from scim_bridge.ditio.employees import DitioClient
@@ -275,6 +276,32 @@ def test_from_the_end_of_the_wait_it_counts_when_somebody_was_created(world: Wor
     world.worker.run_until_idle()
 
     assert [at == sent_at for at, sent_at in stored] == [True]
+
+
+@pytest.mark.parametrize("slow", ["_stop_if_paused", "still_ours"])
+def test_a_creation_ends_before_it_is_thought_over(world: World, monkeypatch: pytest.MonkeyPatch, slow: str):
+    """P6, R4: however slow the database is between what is stored and the POST: no lease is renewed in between."""
+    due(world, 1)
+    ditio, work, over = ditio_of(world), getattr(Errand, slow), []
+    send = ditio.send
+
+    def slowly(*arguments: Any) -> Any:
+        done = work(*arguments)
+        world.clock.passes(seconds=15)
+        return done
+
+    def send_noting(*arguments: Any, within: float) -> Any:
+        age = world.clock() - datetime.fromisoformat(rows(world)[0].creating["at"])
+        over.append(age.total_seconds() + within)
+        return send(*arguments, within=within)
+
+    monkeypatch.setattr(Errand, slow, slowly)
+    ditio.send = send_noting  # type: ignore[method-assign]
+    world.worker.run_until_idle()
+
+    assert over
+    assert max(over) < world.parts.tenants["default"].lease_seconds
+    assert world.employee("1040").created_count == 1
 
 
 def test_a_pause_during_the_wait_counts(world: World):
