@@ -20,7 +20,7 @@ from scim_bridge.delivery.places import Places
 from scim_bridge.delivery.ports import Ditio
 from scim_bridge.delivery.reconcile import Reconciliation
 from scim_bridge.delivery.tenant import Tenant
-from scim_bridge.delivery.turns import places_for, threads_for
+from scim_bridge.delivery.turns import pace_seconds, places_for, threads_for
 from scim_bridge.delivery.worker import Worker
 from scim_bridge.ditio.config import DitioConfig, operation_setting
 from scim_bridge.ditio.employees import DitioClient
@@ -164,6 +164,8 @@ def build_rules(settings: Settings) -> Rules:
 
 def _tenant(name: str, settings: Settings, client: Ditio) -> Tenant:
     delivery, rules = settings.delivery, build_rules(settings)
+    per_second = settings.ditio.requests_per_second
+    places = places_for(settings.ditio.max_concurrency, per_second)
     return Tenant(
         name=name,
         rules=rules,
@@ -180,8 +182,8 @@ def _tenant(name: str, settings: Settings, client: Ditio) -> Tenant:
         is_paused=delivery.paused,
         inline_seconds=delivery.inline_seconds,
         read_lag_seconds=settings.ditio.read_lag_seconds,
-        call_seconds=settings.ditio.timeout_seconds,
-        places=places_for(settings.ditio.max_concurrency, settings.ditio.requests_per_second),
+        call_seconds=settings.ditio.timeout_seconds + pace_seconds(places, per_second),
+        places=places,
         retention_days=settings.retention.days,
         limits=HourlyLimits(delivery.max_ended_per_hour, delivery.max_ended_fraction, delivery.max_created_per_hour),
         slots=slots_from(settings.certificates.slots),

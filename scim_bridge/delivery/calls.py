@@ -105,9 +105,12 @@ class Errand:
         with self.permit():
             self.tenant.ditio.check(within=self._keep_lease(), renews=renews)
 
-    def send(self, operation: Operation, number: EmployeeNumber) -> Mapping[Field, Value | None]:
+    def send(
+        self, operation: Operation, number: EmployeeNumber, *, store: Callable[[], None] | None = None
+    ) -> Mapping[Field, Value | None]:
         """Do something to an employee. What is acknowledged afterwards is committed together with the history.
 
+        :param store: Renews the lease, and keeps what has to be known should the answer be lost; done at the very end.
         Returns what the answer shows of the employee afterwards; nothing where it has no body.
 
         :raises LeaseLost: somebody else delivers this person now.
@@ -116,10 +119,10 @@ class Errand:
         :raises DeliveryError: Ditio's answer.
         """
         call = call_for(operation, number)
-        answer = self.ask(call.name, lambda within: self.tenant.ditio.send(call, within=within))
+        answer = self.ask(call.name, lambda within: self.tenant.ditio.send(call, within=within), store=store)
         return self._read(answer.body).values if answer.body is not None and _has_number(answer.body) else {}
 
-    def ask(self, what: str, ask: Callable[[float], Answer]) -> Answer:
+    def ask(self, what: str, ask: Callable[[float], Answer], *, store: Callable[[], None] | None = None) -> Answer:
         """Have Ditio change something, and remember how it answered; raises what `send` does.
 
         :param ask: Makes the call, which may take so many seconds.
@@ -128,7 +131,11 @@ class Errand:
             if not self.budget.allows_write():
                 raise BudgetSpent("the request's time was spent before this step; a worker goes on")
             self._stop_if_paused()
-            within = self._keep_lease()
+            if store is None:
+                within = self._keep_lease()
+            else:
+                store()
+                within = self._time_left()  # Of this very lease: what is stored counts from its beginning.
             try:
                 answer = ask(within)
             except DeliveryError as error:
@@ -171,6 +178,11 @@ class Errand:
         if self._leased_for() < longest:
             with self.database.write() as connection:
                 self.still_ours(connection)
+        return self._time_left()
+
+    def _time_left(self) -> float:
+        """Seconds until the lease or the budget ends, whichever is first."""
+        left = self.budget.left()
         return self._leased_for() if left is None else min(left, self._leased_for())
 
     def _leased_for(self) -> float:
@@ -179,11 +191,10 @@ class Errand:
 
     def still_ours(self, connection: Connection) -> datetime:
         """Renew the lease, in the transaction at hand, and say what time it is. :raises LeaseLost: it is gone."""
-        now = self.database.now(connection)
-        seconds = self.tenant.lease_seconds
+        began, now, seconds = self.budget.monotonic(), self.database.now(connection), self.tenant.lease_seconds
         if not Outbox(connection, self.tenant.name, now).renew(self.person.id, self.lease, seconds):
             raise LeaseLost(f"somebody else delivers person {self.person.id} now")
-        self.leased_until = self.budget.monotonic() + seconds
+        self.leased_until = began + seconds  # Another transaction may have had the row since.
         History(connection, self.tenant.name, now).add(self.person.id, *self.unwritten)
         self.unwritten.clear()
         return now

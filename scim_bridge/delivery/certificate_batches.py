@@ -105,13 +105,15 @@ class Batches:
         :raises Paused: deliveries were paused since the batch was begun; nothing was sent.
         """
         ditio, items = self.convergence.tenant.ditio, [body_of(each) for each in batch]
+        monotonic = self.convergence.monotonic
         with ditio.permit():
+            ends = monotonic() + self.convergence.tenant.lease_seconds - 1
             with self._database.write() as connection:
                 now = self._database.now(connection)
                 if Breakers(connection, self._name, now).get().is_paused:
                     raise Paused(PAUSED)
                 hold.renew(connection, now)
-            answer = ditio.post_certificates(items, within=self.convergence.tenant.lease_seconds - 1)
+            answer = ditio.post_certificates(items, within=ends - monotonic())
         entry = Entry(
             "certificates",
             "done",

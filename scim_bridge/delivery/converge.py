@@ -26,7 +26,7 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import LeaseLost, TransientError
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.breakers import Breakers
-from scim_bridge.storage.database import Database, is_out_of_reach, loggable, repeated
+from scim_bridge.storage.database import Database, is_contention, is_out_of_reach, loggable, repeated
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import History
 from scim_bridge.storage.outbox import Outbox
@@ -84,7 +84,7 @@ class Convergence:
         except LeaseLost:
             self._hand_over(person_id)
         except Exception as error:
-            if is_out_of_reach(error):
+            if is_out_of_reach(error) and not is_contention(error):
                 raise
             # One person whom the bridge fails on must stop nobody else, and must not be lost: he is tried again.
             log.error("delivery.failed", person_id=person_id, error=type(error).__name__, exc_info=loggable(error))

@@ -22,7 +22,7 @@ from scim_bridge.plan.fingerprint import is_as_wanted
 from scim_bridge.plan.lag import believed
 from scim_bridge.storage.candidates import Candidate, candidates
 from scim_bridge.storage.certificate_searches import CertificateSearches
-from scim_bridge.storage.database import Database
+from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.plan_items import PlanItems
 from scim_bridge.storage.snapshot import Snapshot
 from scim_bridge.storage.unmoved import Found, Glance, Unmoved
@@ -202,10 +202,13 @@ class DriftPlanning:
 
     def _acknowledge(self) -> None:
         if self._agreements:
-            with self.database.write() as connection:
-                for agreement in self._agreements:
-                    note_agreement(connection, self.tenant, agreement, self.read_at)
+            repeated(self._note_agreements)
             self._agreements.clear()
+
+    def _note_agreements(self) -> None:
+        with self.database.write() as connection:
+            for agreement in self._agreements:
+                note_agreement(connection, self.tenant, agreement, self.read_at)
 
     def _store(self, items: Sequence[Drift]) -> None:
         kept = [item for item in items if self.only is None or item.kind is self.only]

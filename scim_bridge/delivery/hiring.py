@@ -171,10 +171,9 @@ def _create(errand: Errand, number: EmployeeNumber) -> FoundEmployee | None:
     if not is_let_through(errand, operation):
         return None
     try:
-        with errand.permit():
-            # After the wait: from here on it is counted for how long the POST may still turn out to have been applied.
-            begin_creating(errand, Creating(number, phone, wish.text(Field.email)))
-            after = errand.send(operation, number)
+        # From then on it is counted for how long the POST may still turn out to have been applied.
+        creating = Creating(number, phone, wish.text(Field.email))
+        after = errand.send(operation, number, store=lambda: begin_creating(errand, creating))
     except PermanentError as error:
         return _refused(errand, error, operation, earlier)
     except DeliveryError as error:

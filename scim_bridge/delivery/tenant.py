@@ -37,7 +37,7 @@ class Tenant:
     """For how long a read may still show what was before a write (rule R4)."""
 
     call_seconds: float = 20.0
-    """The longest that one call to Ditio may take; a lease has to outlast it (rule D1)."""
+    """The longest that one call to Ditio may take, its wait for the pace included; a lease outlasts it (rule D1)."""
 
     is_paused: bool = False
     """Whether the setting has nobody delivered (rule D4); the command is in the database."""

@@ -22,6 +22,11 @@ def places_for(calls: int, per_second: float | None) -> int:
     return most if per_second is None else max(1, min(most, int(per_second * LEASE_MARGIN_SECONDS / 2)))
 
 
+def pace_seconds(places: int, per_second: float | None) -> float:
+    """How long a call waits for its turn at most: behind one of everybody in hand, and of a list that is being read."""
+    return 0.0 if per_second is None else (places + 1) / per_second
+
+
 def threads_for(limits: Collection[int]) -> int:
     """How many threads a worker has. :param limits: For each tenant, how many of its people may be in hand."""
     # One for each tenant at least, or the slow ones could keep all of them.

@@ -25,7 +25,8 @@ class Permits:
         self._free = count
         self._waiting: deque[threading.Event] = deque()
         self._lock = threading.Lock()
-        self._mine = threading.local()
+        self._holders: set[int] = set()
+        """Threads by their ids: what a thread has begun, another may end, such as the reading of a list."""
 
     @contextmanager
     def one(self, *, within: float | None = None, meanwhile: Callable[[], object] | None = None) -> Iterator[None]:
@@ -35,15 +36,16 @@ class Permits:
         :param meanwhile: Done every second of the wait: renews a lease, for one. What it raises ends the wait.
         :raises BudgetSpent: none became free in time.
         """
-        if getattr(self._mine, "has_one", False):
+        me = threading.get_ident()
+        if me in self._holders:
             yield
             return
         self._take(within, meanwhile)
-        self._mine.has_one = True
+        self._holders.add(me)
         try:
             yield
         finally:
-            self._mine.has_one = False
+            self._holders.discard(me)
             self._give_back()
 
     def _take(self, within: float | None, meanwhile: Callable[[], object] | None) -> None:

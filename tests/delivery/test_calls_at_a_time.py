@@ -12,6 +12,7 @@ import requests
 from sqlalchemy import select
 
 from scim_bridge.bootstrap import open_database
+from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.turns import MAX_PLACES, places_for, threads_for
 from scim_bridge.ditio import permits as module
 from scim_bridge.ditio.employees import DitioClient
@@ -19,7 +20,7 @@ from scim_bridge.settings import Settings
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.pauses import Pauses
-from scim_bridge.storage.tables import people
+from scim_bridge.storage.tables import history, people
 from tests.conftest import Clock
 from tests.world import World, a_user
 
@@ -222,6 +223,44 @@ def test_a_call_ends_before_its_lease_does(world: World, seconds: float):
     assert world.employee("1040").created_count == 1
 
 
+def test_a_renewal_that_waits_for_the_row_is_not_longer_for_it(world: World, monkeypatch: pytest.MonkeyPatch):
+    """D1: a lease counts from when the time was read; a write of Entra's may have the row locked just then."""
+    due(world, 1)
+    ditio, renew, ends = ditio_of(world), Outbox.renew, []
+    waits(world, lambda meanwhile: world.clock.passes(seconds=25))
+
+    def renew_late(*arguments: Any) -> bool:
+        world.clock.passes(seconds=4)
+        return renew(*arguments)
+
+    def get_noting(*arguments: Any, within: float) -> Any:
+        ends.append((rows(world)[0].leased_until - world.clock()).total_seconds() - within)
+        return get(*arguments, within=within)
+
+    get, ditio.get = ditio.get, get_noting  # type: ignore[method-assign]
+    monkeypatch.setattr(Outbox, "renew", renew_late)
+    world.worker.run_until_idle()
+
+    assert ends
+    assert min(ends) >= 1
+
+
+@pytest.mark.parametrize("per_second", [0.1, 0.125, 0.5])
+def test_a_slow_pace_delays_everybody_and_stops_nobody(world: World, per_second: float):
+    """D2: the turn of a call comes before its lease ends, or it would be begun anew for ever."""
+    due(world, 2)
+    world.restarts_with(ditio={"requests_per_second": per_second, "timeout_seconds": 5})
+    # In the place of `time.sleep`.
+    ditio_of(world)._session._pace._sleep = lambda seconds: world.clock.passes(seconds=seconds)
+    rounds = iter(range(30))
+    world.worker.run(lambda: next(rounds, None) is None, lambda: None)
+
+    assert [row.state for row in rows(world)] == ["delivered", "delivered"]
+    with world.database.read() as connection:
+        told = connection.execute(select(history.c.outcome).where(history.c.what == "delivery")).scalars().all()
+    assert told == ["delivered", "delivered"], "nobody was begun twice"
+
+
 def test_from_the_end_of_the_wait_it_counts_when_somebody_was_created(world: World):
     """P6, R4: or a POST would be thought over that has only just been sent, and another one be sent beside it."""
     due(world, 1)
@@ -237,6 +276,32 @@ def test_from_the_end_of_the_wait_it_counts_when_somebody_was_created(world: Wor
     world.worker.run_until_idle()
 
     assert [at == sent_at for at, sent_at in stored] == [True]
+
+
+@pytest.mark.parametrize("slow", ["_stop_if_paused", "still_ours"])
+def test_a_creation_ends_before_it_is_thought_over(world: World, monkeypatch: pytest.MonkeyPatch, slow: str):
+    """P6, R4: however slow the database is between what is stored and the POST: no lease is renewed in between."""
+    due(world, 1)
+    ditio, work, over = ditio_of(world), getattr(Errand, slow), []
+    send = ditio.send
+
+    def slowly(*arguments: Any) -> Any:
+        done = work(*arguments)
+        world.clock.passes(seconds=15)
+        return done
+
+    def send_noting(*arguments: Any, within: float) -> Any:
+        age = world.clock() - datetime.fromisoformat(rows(world)[0].creating["at"])
+        over.append(age.total_seconds() + within)
+        return send(*arguments, within=within)
+
+    monkeypatch.setattr(Errand, slow, slowly)
+    ditio.send = send_noting  # type: ignore[method-assign]
+    world.worker.run_until_idle()
+
+    assert over
+    assert max(over) < world.parts.tenants["default"].lease_seconds
+    assert world.employee("1040").created_count == 1
 
 
 def test_a_pause_during_the_wait_counts(world: World):

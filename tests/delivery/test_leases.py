@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from scim_bridge.delivery.budget import Budget
 from scim_bridge.domain.person import PersonId
@@ -11,6 +12,7 @@ from scim_bridge.sandbox.faults import Fault
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import History
 from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.people import People
 from scim_bridge.storage.tables import people
 from tests.conftest import Clock
 from tests.world import World, a_user
@@ -236,3 +238,36 @@ def test_every_attempt_is_history(world: World):
     assert all(entry.request_id for entry in entries)
     assert "Kari" not in str(entries)
     assert "98765432" not in str(entries)
+
+
+class GaveWay(Exception):
+    """What the driver says of the one of two transactions that has to give way."""
+
+    sqlstate = "40P01"
+
+
+@pytest.mark.parametrize("inline_seconds", [5, 0])
+def test_who_has_to_give_way_after_a_call_is_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, inline_seconds: int
+):
+    """A1, D1, P6: two transactions in each other's way are no outage: the write stays accepted, the worker goes on."""
+    link, tries = People.link, []
+
+    def give_way_once(*arguments: Any, **options: Any) -> None:
+        tries.append(True)
+        link(*arguments, **options)
+        if len(tries) == 1:
+            raise OperationalError("", None, GaveWay())
+
+    monkeypatch.setattr(People, "link", give_way_once)
+    world.restarts_with(delivery={"inline_seconds": inline_seconds})
+    kari = a_user()
+    step = world.provisions(kari)
+    world.worker.run_until_idle()
+    assert step.status == 201
+    assert (world.state(kari)[0], the_person(world).lease) == ("due", None)
+
+    world.clock.passes(minutes=5)
+    world.worker.run_until_idle()
+    assert world.state(kari) == ("delivered", None)
+    assert world.employee("1042").created_count == 1

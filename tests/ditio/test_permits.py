@@ -167,6 +167,19 @@ def test_a_list_that_is_being_read_is_a_call_under_way(world: World):
     assert elsewhere(lambda: client.get(KARI, within=0.06)) is None
 
 
+def test_a_list_that_another_thread_stops_reading_leaves_nothing_behind(world: World):
+    """D2: a list that was given up is closed by whoever tidies up; its reader needs a permit again, like everybody."""
+    for number in ("1", "2"):
+        world.ditio.plant(number)
+    client = world.client(max_concurrency=1)
+    with ThreadPoolExecutor(1) as reader:
+        rows = reader.submit(client.roster).result(PATIENCE_SECONDS)
+        reader.submit(next, rows).result(PATIENCE_SECONDS)
+        rows.close()
+        with client.permit(), pytest.raises(BudgetSpent):
+            reader.submit(client.get, KARI, within=0.06).result(PATIENCE_SECONDS)
+
+
 def test_two_clients_of_a_company_share_them(world: World):
     """D2: its lists may be at another address, and count all the same."""
     client = world.client(max_concurrency=1)

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from scim_bridge.delivery.certifying import Certifying
 from scim_bridge.domain.certificate import Source
@@ -15,6 +15,7 @@ from scim_bridge.sandbox.faults import Fault
 from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.hands_off import PutAside
+from scim_bridge.storage.rest_leases import RestLeases
 from scim_bridge.storage.tables import certificate_ledger, history, people
 from tests.conftest import Clock
 from tests.delivery.test_certifying import a_certificate, kept, put, says
@@ -224,6 +225,29 @@ def test_a_pause_stops_a_batch_before_its_next_request(world: World, monkeypatch
     applied = reconcile(world, apply=True)
 
     assert (applied.exit, applied.report.applied, len(posts(world))) == (2, 0, 1)
+
+
+def test_a_batch_ends_before_its_leases_do(world: World, monkeypatch: pytest.MonkeyPatch):
+    """D1: they count from when the time was read; another transaction may have one of the rows just then."""
+    a_company(world)
+    ditio = world.parts.tenants["default"].ditio
+    post, renew, ends = ditio.post_certificates, RestLeases.renew, []
+
+    def renew_late(*arguments: Any) -> bool:
+        world.clock.passes(seconds=4)
+        return renew(*arguments)
+
+    def noting(bodies: Any, *, within: float) -> Any:
+        with world.database.read() as connection:
+            leased_until = connection.execute(select(func.min(people.c.leased_until))).scalar_one()
+        ends.append((leased_until - world.clock()).total_seconds() - within)
+        return post(bodies, within=within)
+
+    monkeypatch.setattr(RestLeases, "renew", renew_late)
+    monkeypatch.setattr(ditio, "post_certificates", noting)
+
+    assert reconcile(world, apply=True).exit == 0
+    assert ends == [1.0]
 
 
 def test_leavers_wait(world: World):

@@ -5,6 +5,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from scim_bridge.delivery import drift_planning
 from scim_bridge.delivery.reconcile_request import Report, Request
@@ -235,6 +236,35 @@ def test_what_is_found_as_wanted_is_in_sync_and_acknowledged(world: World, kari:
     assert reconcile(world).told == []
     world.employee("1001").work_title = "Sjef"
     assert reconcile(world).told == [("field", "1001", "workTitle", "edited-in-ditio")]
+
+
+class GaveWay(Exception):
+    """What the driver says of the one of two transactions that has to give way."""
+
+    sqlstate = "40P01"
+
+
+def test_a_comparison_that_gets_into_a_delivery_s_way_is_no_failed_run(
+    world: World, kari: EntraUser, monkeypatch: pytest.MonkeyPatch
+):
+    """Q1: it locks leavers and wakes who waits for them, as a delivery does the other way round; it tries once more."""
+    world.restarts_with(delivery={"on_refused": "park"})
+    world.ditio.faults.plan(Fault("status", status=400, method="PATCH", times=1))
+    world.changes(kari, job_title="Formann")
+    world.employee("1001").work_title = "Formann"
+    world.clock.passes(hours=1)
+    note, tries = drift_planning.note_agreement, []
+
+    def give_way_once(*arguments: Any) -> None:
+        tries.append(True)
+        note(*arguments)
+        if len(tries) == 1:
+            raise DBAPIError("", None, GaveWay())
+
+    monkeypatch.setattr(drift_planning, "note_agreement", give_way_once)
+
+    assert reconcile(world).exit == 0
+    assert len(tries) == 2
 
 
 def test_an_employee_whom_nobody_claims_is_left_alone(world: World, kari: EntraUser):
