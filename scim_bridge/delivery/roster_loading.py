@@ -7,7 +7,7 @@ from itertools import islice
 
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.documents import JsonObject
-from scim_bridge.domain.employee import FoundEmployee
+from scim_bridge.domain.employee import EmployeeNumber, FoundEmployee
 from scim_bridge.errors import BridgeError
 from scim_bridge.mapping.from_roster import employee_from_row, merged
 from scim_bridge.plan.fingerprint import fingerprint_of
@@ -39,23 +39,31 @@ class RosterLoading:
             self._store(batch)
             come += len(batch)
             progress(come)
-        with self.database.read() as connection:
-            return Snapshot(connection, self.tenant.name, self.run_id).count()
-
-    def _store(self, batch: list[JsonObject]) -> None:
-        shown = [each for row in batch if (each := self._shown(row)) is not None]
         with self.database.write() as connection:
             snapshot = Snapshot(connection, self.tenant.name, self.run_id)
-            numbers = [found.employee_number for found, _ in shown]
-            companies, known = snapshot.companies_of(numbers), snapshot.of(numbers)
-            for found, company in shown:
-                number = found.employee_number
-                if number in known:
-                    self._refuse_mixture(number, companies.get(number), company)
-                    # Several rows for one person, or a page that was read again.
-                    found = merged(known[number], found, self.today)
-                known[number], companies[number] = found, companies.get(number) or company
-            snapshot.add(self._seen(known[number], companies.get(number)) for number in dict.fromkeys(numbers))
+            snapshot.is_complete()
+            return snapshot.count()
+
+    def _store(self, batch: list[JsonObject]) -> None:
+        shown: dict[EmployeeNumber, tuple[FoundEmployee, str | None]] = {}
+        for row in batch:
+            if (each := self._shown(row)) is not None:
+                number = each[0].employee_number
+                shown[number] = self._merged(shown[number], each) if number in shown else each
+        with self.database.write() as connection:
+            snapshot = Snapshot(connection, self.tenant.name, self.run_id)
+            if not snapshot.add_new([self._seen(*each) for each in shown.values()]):
+                # Several rows for one person, or a page that was read again; whoever is new is merged with himself.
+                known, companies = snapshot.of(shown), snapshot.companies_of(shown)
+                pairs = [((known[number], companies.get(number)), each) for number, each in shown.items()]
+                snapshot.add(self._seen(*self._merged(*pair)) for pair in pairs)
+
+    def _merged(
+        self, known: tuple[FoundEmployee, str | None], new: tuple[FoundEmployee, str | None]
+    ) -> tuple[FoundEmployee, str | None]:
+        number, company = known[0].employee_number, known[1]
+        self._refuse_mixture(number, company, new[1])
+        return merged(known[0], new[0], self.today), company or new[1]
 
     def _shown(self, row: JsonObject) -> tuple[FoundEmployee, str | None] | None:
         rules = self.tenant.rules

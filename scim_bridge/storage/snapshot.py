@@ -1,19 +1,17 @@
 """What Ditio showed in one run, kept in the database while it is compared: memory does not grow with the company."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 
 from sqlalchemy import Connection, and_, delete, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.domain.canonical import canonical
-from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee
-from scim_bridge.domain.employment import Employment
-from scim_bridge.storage.sql import upsert
-from scim_bridge.storage.tables import adoption_runs, people, plan_items, reconcile_runs, snapshot
-from scim_bridge.storage.values import from_stored, to_stored
+from scim_bridge.domain.employee import Field, FoundEmployee
+from scim_bridge.storage.found_employees import found_in, stored
+from scim_bridge.storage.sql import analyze, insert_new, upsert
+from scim_bridge.storage.tables import adoption_runs, in_sync, people, plan_items, reconcile_runs, snapshot
 
 MOST_ALIKE = 10
 """Employees who share a phone or an e-mail address are told up to here: hundreds may have the switchboard's."""
@@ -43,6 +41,14 @@ class Snapshot:
         """Store employees; one who is there already is replaced."""
         upsert(self._connection, snapshot, [self._row(row) for row in rows])
 
+    def add_new(self, rows: Sequence[Seen]) -> bool:
+        """Store those who are not there yet. Whether that was everybody."""
+        return insert_new(self._connection, snapshot, [self._row(row) for row in rows]) == len(rows)
+
+    def is_complete(self) -> None:
+        """Everybody is there: the database is to plan by what it has now."""
+        analyze(self._connection, snapshot, in_sync)
+
     def count(self) -> int:
         """How many employees were shown."""
         query = select(func.count()).select_from(snapshot).where(self._mine())
@@ -53,7 +59,9 @@ class Snapshot:
         query = select(snapshot.c.employee_number, snapshot.c.found).where(
             self._mine(), snapshot.c.employee_number.in_(list(numbers))
         )
-        return {row.employee_number: _found(row.employee_number, row.found) for row in self._connection.execute(query)}
+        return {
+            row.employee_number: found_in(row.employee_number, row.found) for row in self._connection.execute(query)
+        }
 
     def companies_of(self, numbers: Iterable[str]) -> dict[str, str | None]:
         """Which of these are stored already, with the company that each row named."""
@@ -116,7 +124,7 @@ class Snapshot:
             .order_by(snapshot.c.employee_number)
             .limit(MOST_ALIKE)
         )
-        return [_found(row.employee_number, row.found) for row in self._connection.execute(query)]
+        return [found_in(row.employee_number, row.found) for row in self._connection.execute(query)]
 
     def shared(self, field: Field, after: str, limit: int) -> list[str]:
         """Keys of phone, e-mail or number (regardless of case and zeros) that several employees have; in order."""
@@ -200,7 +208,7 @@ class Snapshot:
             "company": seen.company,
             "shown": seen.shown,
             "digest": seen.digest,
-            "found": json.dumps(_stored(found), ensure_ascii=False),
+            "found": stored(found),
         }
 
 
@@ -214,33 +222,3 @@ _KEYS = {
 def number_key(number: str) -> str:
     """An employee number regardless of case and leading zeros."""
     return number.strip().casefold().lstrip("0") or "0"
-
-
-def _stored(found: FoundEmployee) -> Mapping[str, object]:
-    employments = found.employments
-    return {
-        "values": {field.value: to_stored(value) for field, value in found.values.items()},
-        "disabled": found.disabled,
-        "employments": None if employments is None else [[_text(each.start), _text(each.end)] for each in employments],
-    }
-
-
-def _found(number: str, text: str) -> FoundEmployee:
-    stored = json.loads(text)
-    employments = stored["employments"]
-    return FoundEmployee(
-        employee_number=EmployeeNumber(number),
-        values={Field(name): from_stored(value) for name, value in stored["values"].items()},
-        disabled=stored["disabled"],
-        employments=None
-        if employments is None
-        else tuple(Employment(_day(start), _day(end)) for start, end in employments),
-    )
-
-
-def _text(day: date | None) -> str | None:
-    return None if day is None else day.isoformat()
-
-
-def _day(text: str | None) -> date | None:
-    return None if text is None else date.fromisoformat(text)

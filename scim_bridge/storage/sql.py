@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from sqlalchemy import Connection, Executable, Table
+from sqlalchemy import Connection, Executable, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 
@@ -38,3 +38,19 @@ def _insert_if_absent(dialect: str, table: Table) -> Executable:
 
 def _insert(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> int:
+    """Insert those rows whose keys are not there. How many these are."""
+    if not rows:
+        return 0
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table).on_conflict_do_nothing()
+    result = connection.execute(statement, [dict(row) for row in rows], execution_options={"preserve_rowcount": True})
+    return result.rowcount
+
+
+def analyze(connection: Connection, *tables: Table) -> None:
+    """Have PostgreSQL look at tables that have just been filled: it would plan as if they were small for minutes."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"ANALYZE {', '.join(table.name for table in tables)}"))

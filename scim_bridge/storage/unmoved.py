@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, and_, delete, or_, select
+from sqlalchemy import Connection, and_, case, delete, or_, select
 
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.certificate_searches import CertificateSearches
@@ -66,9 +66,8 @@ class Unmoved:
             people.c.active,
             or_(people.c.leave_date.is_(None), people.c.leave_is_stale, people.c.leave_date >= today),
         )
+        is_his = and_(in_sync.c.tenant == people.c.tenant, in_sync.c.person_id == people.c.id)
         is_unmoved = and_(
-            in_sync.c.tenant == people.c.tenant,
-            in_sync.c.person_id == people.c.id,
             in_sync.c.employee_number == people.c.employee_number,
             in_sync.c.revision == people.c.revision,
             in_sync.c.state_since == people.c.state_since,
@@ -81,9 +80,11 @@ class Unmoved:
                 and_(in_sync.c.is_at_work.is_(False), ~wants_employment),
             ),
         )
+        # What is asked of other tables is asked of each person in turn, by their keys: as a part of the join a planner
+        # might go through all of a table for each page.
         query = (
-            select(people.c.id, in_sync.c.is_at_work)
-            .select_from(people.join(in_sync, is_unmoved, isouter=True))
+            select(people.c.id, case((is_unmoved, in_sync.c.is_at_work)).label("is_at_work"))
+            .select_from(people.join(in_sync, is_his, isouter=True))
             .where(people.c.tenant == self._tenant, people.c.id > after)
             .order_by(people.c.id)
             .limit(limit)
