@@ -179,5 +179,13 @@ class World:
         self.ditio.forget_requests()
 
 
+def patch(path: str, value: object) -> dict[str, object]:
+    """The body of a PATCH that replaces one value."""
+    return {
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "Replace", "path": path, "value": value}],
+    }
+
+
 def day(text: str) -> date:
     return date.fromisoformat(text)

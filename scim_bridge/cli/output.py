@@ -17,6 +17,7 @@ from scim_bridge.settings import DEFAULT_TENANT, Settings
 Format = Literal["table", "json"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+TenantCheck = Callable[[click.Context, click.Parameter, str], str]
 
 _GAP = "  "
 
@@ -75,14 +76,16 @@ class Day(click.DateTime):
 
 def tenant_option(command: Command) -> Command:
     """Add `--tenant NAME`, which reaches the command as `tenant`."""
-    return click.option(
-        "--tenant",
-        metavar="NAME",
-        default=DEFAULT_TENANT,
-        show_default=True,
-        callback=_known_tenant,
-        help="The company that the command is about.",
-    )(command)
+    return tenant_option_with(_known_tenant, "The company that the command is about.")(command)
+
+
+def tenant_option_with(check: TenantCheck, what: str) -> Callable[[Command], Command]:
+    """`--tenant NAME` with a help of its own.
+
+    :param check: Returns the name, or says that there is no such company.
+    """
+    default = DEFAULT_TENANT
+    return click.option("--tenant", metavar="NAME", default=default, show_default=True, callback=check, help=what)
 
 
 class HasSettings(Protocol):

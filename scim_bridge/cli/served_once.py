@@ -5,23 +5,16 @@ from contextlib import suppress
 import click
 
 from scim_bridge.cli.context import Options
-from scim_bridge.cli.output import Command, known_tenant
+from scim_bridge.cli.output import Command, known_tenant, tenant_option_with
 from scim_bridge.errors import BridgeError
-from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.storage.audit import tenants_that_acted
 from scim_bridge.storage.tokens import tenants_with_credentials
 
 
 def stored_tenant_option(command: Command) -> Command:
     """Add `--tenant NAME`: a company that the settings have, or one of which the database still knows."""
-    return click.option(
-        "--tenant",
-        metavar="NAME",
-        default=DEFAULT_TENANT,
-        show_default=True,
-        callback=_stored_tenant,
-        help="The company that the command is about, also one that is served no more.",
-    )(command)
+    what = "The company that the command is about, also one that is served no more."
+    return tenant_option_with(_stored_tenant, what)(command)
 
 
 def _stored_tenant(ctx: click.Context, _: click.Parameter, name: str) -> str:

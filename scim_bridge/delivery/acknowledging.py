@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from scim_bridge.delivery.calls import Errand
+from scim_bridge.delivery.guarding import settle_guarded
 from scim_bridge.domain.employee import EmployeeNumber, Field, Value
-from scim_bridge.domain.occasions import Guarded
 from scim_bridge.domain.person import Taking
-from scim_bridge.plan.leaving import owes_ending
 from scim_bridge.plan.occasions import settled_occasions
 from scim_bridge.plan.rounds import Write, takings_of
 from scim_bridge.storage.acknowledged import Acknowledgements
@@ -63,9 +62,6 @@ def acknowledge(
             ),
         )
         guard = Guard(connection, errand.tenant.name, now)
-        for kind, said_at in settled:
-            guard.settle_occasion(kind, errand.person.id, said_at)
-        if False in (login, employed) and not owes_ending(errand.person, errand.tenant.policy):
-            guard.forgive(Guarded.ending, errand.person.id)
+        settle_guarded(guard, errand.person, errand.tenant.policy, settled, login=login, employed=employed)
     if link is not None:
         errand.person = replace(errand.person, employee_number=link, creating=None, renumbering=None)

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.claiming import settle_claims
-from scim_bridge.delivery.guarding import KEPT
+from scim_bridge.delivery.guarding import KEPT, settle_guarded
 from scim_bridge.delivery.outcome import printable
 from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant
 from scim_bridge.domain.delivery_state import SHOULD_BE_INACTIVE, Reason, State
@@ -15,7 +15,7 @@ from scim_bridge.domain.employee import Field, Value, Wish
 from scim_bridge.domain.occasions import Guarded, Verdict
 from scim_bridge.domain.person import Person
 from scim_bridge.plan.occasions import settled_occasions
-from scim_bridge.plan.steps import Seen, owes_ending
+from scim_bridge.plan.steps import Seen
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.guard import Decided, Guard, kept_back
 from scim_bridge.storage.history import Entry, History
@@ -97,10 +97,8 @@ def _settle_the_guard(
     """What Ditio has by now is neither held nor withdrawn any more, and his state says so."""
     person, guard = record.person, Guard(connection, tenant.name, now)
     before = _told_of(guard, person, kept_back(connection, tenant.name, person.id))
-    for kind, said_at in agreement.settled:
-        guard.settle_occasion(kind, person.id, said_at)
-    if False in (agreement.login, agreement.employed) and not owes_ending(person, tenant.policy):
-        guard.forgive(Guarded.ending, person.id)
+    login, employed = agreement.login, agreement.employed
+    settle_guarded(guard, person, tenant.policy, agreement.settled, login=login, employed=employed)
     left = kept_back(connection, tenant.name, person.id)
     if before.keys() == left.keys() or record.reason in (Reason.paused, Reason.hands_off):
         return

@@ -4,8 +4,8 @@ Every process comes to the same: nothing here may be a set, or show an address i
 """
 
 import hashlib
-from importlib.metadata import PackageNotFoundError, version
 
+from scim_bridge import installed_version
 from scim_bridge.delivery.tenant import Tenant
 
 
@@ -13,18 +13,11 @@ def basis_of(tenant: Tenant) -> str:
     """A digest that differs wherever the same user and the same employee might be judged otherwise."""
     # Another release of the library may take a phone number for a wrong one, or for a right one.
     parts = (
-        _version("scim-bridge"),
-        _version("phonenumbers"),
+        installed_version(),
+        installed_version("phonenumbers"),
         tenant.rules,
         tenant.policy,
         tenant.slots,
         tenant.certificates,
     )
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "0"

@@ -1,10 +1,14 @@
 """The breaker at work: who may be delivered, and what each delivery tells of Ditio (rules R2, R3, D2)."""
 
 from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
 
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.outcome import Note, Outcome, Settled, TryAgain, printable
 from scim_bridge.delivery.retry import Fault, Retry, decide
+from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.errors import BudgetSpent, CredentialsRefused, DeliveryError, RateLimited, TransientError
@@ -15,6 +19,11 @@ from scim_bridge.storage.outbox import Leased, Outbox
 from scim_bridge.storage.pauses import Pauses
 
 log = get_logger(__name__)
+
+
+def is_paused(connection: Connection, tenant: Tenant, now: datetime) -> bool:
+    """Whether the setting or the command has nobody delivered (rule D4)."""
+    return tenant.is_paused or Breakers(connection, tenant.name, now).get().is_paused
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.bisecting import Refused
-from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS
 from scim_bridge.delivery.outcome import printable
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.employee import EmployeeNumber
@@ -70,7 +69,7 @@ class PeopleHold:
         """Lease whoever is at rest."""
         asked = sorted({person_id for holder, _ in keys if (person_id := holder.person_id) is not None})
         today = self.tenant.today(now)
-        taken = RestLeases(connection, self.tenant.name, now).take(asked, self.lease, self._seconds, today)
+        taken = RestLeases(connection, self.tenant.name, now).take(asked, self.lease, self.tenant.lease_seconds, today)
         people = {record.person.id: record.person for record in taken}
         self._whose = sorted(people)
         found: dict[Key, EmployeeNumber | Withheld] = {}
@@ -86,7 +85,7 @@ class PeopleHold:
 
     def renew(self, connection: Connection, now: datetime) -> None:
         """Renew all leases."""
-        if not RestLeases(connection, self.tenant.name, now).renew(self._whose, self.lease, self._seconds):
+        if not RestLeases(connection, self.tenant.name, now).renew(self._whose, self.lease, self.tenant.lease_seconds):
             raise LeaseLost("somebody else delivers one of these people now")
 
     def note(self, connection: Connection, now: datetime, shipments: Sequence[Shipment], entry: Entry) -> None:
@@ -109,10 +108,6 @@ class PeopleHold:
         """Give all leases back."""
         RestLeases(connection, self.tenant.name, now).give_back(self._whose, self.lease)
 
-    @property
-    def _seconds(self) -> float:
-        return self.tenant.call_seconds + LEASE_MARGIN_SECONDS
-
 
 @dataclass(frozen=True, slots=True)
 class UnclaimedHold:
@@ -126,13 +121,14 @@ class UnclaimedHold:
     ) -> Mapping[Key, EmployeeNumber | Withheld]:
         """Become the one who sends them."""
         schedules = Schedules(connection, self.tenant.name, now)
-        if not schedules.take(UNCLAIMED, self.lease, every_seconds=0, alive_seconds=self._seconds):
+        if not schedules.take(UNCLAIMED, self.lease, every_seconds=0, alive_seconds=self.tenant.lease_seconds):
             return {key: Withheld(ELSEWHERE) for key in keys}
         return {key: EmployeeNumber(key[0].value) for key in keys}
 
     def renew(self, connection: Connection, now: datetime) -> None:
         """Stay the one."""
-        if not Schedules(connection, self.tenant.name, now).stay_alive(UNCLAIMED, self.lease, self._seconds):
+        schedules = Schedules(connection, self.tenant.name, now)
+        if not schedules.stay_alive(UNCLAIMED, self.lease, self.tenant.lease_seconds):
             raise LeaseLost("another process sends unclaimed certificates now")
 
     def note(self, connection: Connection, now: datetime, shipments: Sequence[Shipment], entry: Entry) -> None:
@@ -144,7 +140,3 @@ class UnclaimedHold:
     def give_back(self, connection: Connection, now: datetime) -> None:
         """Let another process do it."""
         Schedules(connection, self.tenant.name, now).done(UNCLAIMED, self.lease)
-
-    @property
-    def _seconds(self) -> float:
-        return self.tenant.call_seconds + LEASE_MARGIN_SECONDS

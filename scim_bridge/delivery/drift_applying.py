@@ -6,13 +6,13 @@ from itertools import groupby
 
 from sqlalchemy import Connection
 
-from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS, Budget
+from scim_bridge.delivery.breaker import is_paused
+from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.meanwhile import what_happened
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.person import PersonId
-from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People
@@ -59,7 +59,7 @@ class DriftApplying:
         self.convergence.deliver(
             person_id,
             lease,
-            lease_seconds=self._lease_seconds,
+            lease_seconds=self.convergence.tenant.lease_seconds,
             budget=Budget(self.convergence.monotonic),
             cause="reconcile",
         )
@@ -70,7 +70,7 @@ class DriftApplying:
         if record is None:
             return GONE
         now = self._database.now(connection)
-        if self.convergence.tenant.is_paused or Breakers(connection, self._tenant, now).get().is_paused:
+        if is_paused(connection, self.convergence.tenant, now):
             return PAUSED  # A mark would only make him due with the rest, and forget the plan (rule D4).
         hands_off = record.person.hands_off
         if hands_off is not None and hands_off.lasts(self.convergence.tenant.today(now)):
@@ -81,11 +81,15 @@ class DriftApplying:
                 return DUE_ALREADY
             # He is due as a whole: all that was wanting is another try, now.
             outbox = Outbox(connection, self._tenant, now)
-            return None if outbox.lease(record.person.id, lease, self._lease_seconds) else IN_DELIVERY
+            return None if outbox.lease(record.person.id, lease, self.convergence.tenant.lease_seconds) else IN_DELIVERY
         if any(row.revision != record.revision for row in rows):
             return what_happened(connection, self._tenant, self.plan_id, record, rows)
         marks = Scopes(connection, self._tenant, now)
-        return None if marks.mark(record, self.plan_id, rows, lease, self._lease_seconds) else IN_DELIVERY
+        return (
+            None
+            if marks.mark(record, self.plan_id, rows, lease, self.convergence.tenant.lease_seconds)
+            else IN_DELIVERY
+        )
 
     def _look_after(self, person_id: PersonId, rows: list[Drift]) -> None:
         """Rows of which nothing was noted: those of a whole delivery, and those that did not settle."""
@@ -113,10 +117,6 @@ class DriftApplying:
     @property
     def _tenant(self) -> str:
         return self.convergence.tenant.name
-
-    @property
-    def _lease_seconds(self) -> float:
-        return self.convergence.tenant.call_seconds + LEASE_MARGIN_SECONDS
 
 
 def _by_person(items: Iterable[Drift]) -> Iterator[tuple[PersonId, list[Drift]]]:

@@ -1,5 +1,6 @@
 """The guard on the live stream: of endings, changes of login and creations only so many pass an hour (rule L8)."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -18,8 +19,10 @@ from scim_bridge.domain.operations import (
     EndEmployment,
     Operation,
 )
+from scim_bridge.domain.person import Person
 from scim_bridge.mapping.to_ditio import name_of
 from scim_bridge.plan.guard import HourlyLimits, busiest_hour
+from scim_bridge.plan.steps import Policy, owes_ending
 from scim_bridge.storage.database import repeated
 from scim_bridge.storage.guard import Decided, Guard
 
@@ -87,6 +90,27 @@ def _came_about(errand: Errand, kind: Guarded) -> bool:
             return person.employee_number == wish.employee_number
         case Guarded.ending:
             return True
+
+
+def settle_guarded(
+    guard: Guard,
+    person: Person,
+    policy: Policy,
+    settled: Iterable[tuple[Guarded, datetime]],
+    *,
+    login: bool | None,
+    employed: bool | None,
+) -> None:
+    """What Ditio has by now is neither held nor withdrawn nor waited for any more.
+
+    :param person: With what is acknowledged by now.
+    :param settled: Which changes have come to their end, and when they were said.
+    :param login: What was just acknowledged of it, as of `employed`.
+    """
+    for kind, said_at in settled:
+        guard.settle_occasion(kind, person.id, said_at)
+    if False in (login, employed) and not owes_ending(person, policy):
+        guard.forgive(Guarded.ending, person.id)
 
 
 def _decide(errand: Errand, kind: Guarded, *, counts: bool) -> Decided | None:

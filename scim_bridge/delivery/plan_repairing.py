@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from scim_bridge.delivery.breaker import is_paused
 from scim_bridge.delivery.certificate_applying import CertificateApplying
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.drift_applying import PAUSED, DriftApplying
@@ -14,7 +15,6 @@ from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.person import PersonId
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.audit import AuditTrail
-from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.plan_items import PlanItems
 from scim_bridge.storage.runs import Run, Runs
@@ -72,8 +72,7 @@ class PlanRepairing:
 
     def _is_paused(self) -> bool:
         with self._database.read() as connection:
-            now = self._database.now(connection)
-            return self._tenant.is_paused or Breakers(connection, self._tenant.name, now).get().is_paused
+            return is_paused(connection, self._tenant, self._database.now(connection))
 
     def _skip_paused(self, chosen: list[Drift]) -> None:
         """Nothing can be sent (rule D4), so nothing is begun, and nobody has had anything repaired."""

@@ -3,20 +3,15 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
-
-from scim_bridge.delivery.breaker import Gate
+from scim_bridge.delivery.breaker import Gate, is_paused
 from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.certificate_applying import CertificateApplying
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.retention import forget_old
-from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.delivery.turns import Turns, threads_for
 from scim_bridge.logs import bound
-from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.certificate_searches import CertificateSearches
 from scim_bridge.storage.database import repeated
 from scim_bridge.storage.hands_off import PutAside
@@ -208,9 +203,5 @@ class Worker:
             taken_up += CertificateSearches(connection, tenant.name).stranded(500, today)
             for person_id in taken_up:
                 outbox.mark_due(person_id)
-            resumed = 0 if _is_paused(connection, tenant, now) else Pauses(connection, tenant.name, now).take_up(500)
+            resumed = 0 if is_paused(connection, tenant, now) else Pauses(connection, tenant.name, now).take_up(500)
             return len(taken_up) + resumed + outbox.wake(today)
-
-
-def _is_paused(connection: Connection, tenant: Tenant, now: datetime) -> bool:
-    return tenant.is_paused or Breakers(connection, tenant.name, now).get().is_paused

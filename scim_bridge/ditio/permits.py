@@ -57,7 +57,7 @@ class Permits:
             self._waiting.append(turn)
         try:
             self._wait(turn, within, meanwhile)
-        except BaseException:
+        except BaseException:  # Whatever ends the wait, an interrupt too: the place in the row must not stay taken.
             self._leave(turn)
             raise
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 import requests
 from requests.auth import AuthBase
 
+from scim_bridge import installed_version
 from scim_bridge.ditio.config import DitioConfig
 from scim_bridge.ditio.network import FAILURES, UNUSABLE_URL, read_body, transient
 from scim_bridge.ditio.pace import Pace
@@ -71,7 +71,7 @@ class DitioSession:
         self._sessions = sessions
         self._monotonic = monotonic
         self._new_id = new_id
-        self._user_agent = f"scim-bridge/{_version()}"
+        self._user_agent = f"scim-bridge/{installed_version()}"
 
     def request(
         self,
@@ -206,10 +206,3 @@ def _request_id(headers: Mapping[str, str]) -> str | None:
     """Ditio's own id of the call, as far as it can be shown."""
     values = (headers.get(name, "") for name in _REQUEST_ID_HEADERS)
     return next((value[:100] for value in values if value and value.isprintable()), None)
-
-
-def _version() -> str:
-    try:
-        return version("scim-bridge")
-    except PackageNotFoundError:
-        return "0"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -73,11 +74,11 @@ class Line:
 
         def session() -> requests.Session:
             made = session_to_ditio()
-            send = made.send
-            made.send = lambda *arguments, **options: self._call(send, *arguments, **options)  # type: ignore[method-assign]
+            through = partial(self._call, made.send)
+            made.send = through  # type: ignore[method-assign]  # The line is this one session's alone.
             return made
 
-        world._session_to_ditio = session  # type: ignore[method-assign]
+        world._session_to_ditio = session  # type: ignore[method-assign]  # The line lies in this one world.
 
     def _call(self, send: Any, *arguments: Any, **options: Any) -> Any:
         with self._lock:
@@ -103,7 +104,7 @@ def somebody_waits(ditio: DitioClient) -> threading.Event:
 
         return permit(within=within, meanwhile=tell)
 
-    ditio.permit = told  # type: ignore[method-assign, assignment]
+    ditio.permit = told  # type: ignore[method-assign, assignment]  # Of this one client.
     return waits
 
 
@@ -159,7 +160,7 @@ def waits(world: World, wait: Callable[[Meanwhile], None]) -> None:
         finally:
             has_one[0] = has_it
 
-    ditio_of(world).permit = after_waiting  # type: ignore[method-assign, assignment]
+    ditio_of(world).permit = after_waiting  # type: ignore[method-assign, assignment]  # Of this one client.
 
 
 def is_taken_by_another(world: World, now: datetime) -> bool:
@@ -237,7 +238,7 @@ def test_a_renewal_that_waits_for_the_row_is_not_longer_for_it(world: World, mon
         ends.append((rows(world)[0].leased_until - world.clock()).total_seconds() - within)
         return get(*arguments, within=within)
 
-    get, ditio.get = ditio.get, get_noting  # type: ignore[method-assign]
+    get, ditio.get = ditio.get, get_noting  # type: ignore[method-assign]  # Of this one client.
     monkeypatch.setattr(Outbox, "renew", renew_late)
     world.worker.run_until_idle()
 
@@ -272,7 +273,7 @@ def test_from_the_end_of_the_wait_it_counts_when_somebody_was_created(world: Wor
         stored.append((rows(world)[0].creating["at"], world.clock().isoformat()))
         return send(*arguments, **options)
 
-    ditio.send = send_noting  # type: ignore[method-assign]
+    ditio.send = send_noting  # type: ignore[method-assign]  # Of this one client.
     world.worker.run_until_idle()
 
     assert [at == sent_at for at, sent_at in stored] == [True]
@@ -296,7 +297,7 @@ def test_a_creation_ends_before_it_is_thought_over(world: World, monkeypatch: py
         return send(*arguments, within=within)
 
     monkeypatch.setattr(Errand, slow, slowly)
-    ditio.send = send_noting  # type: ignore[method-assign]
+    ditio.send = send_noting  # type: ignore[method-assign]  # Of this one client.
     world.worker.run_until_idle()
 
     assert over
@@ -341,4 +342,4 @@ def test_each_thread_finds_a_connection(url: str):
     """Nobody waits for a connection whose lease grows old meanwhile."""
     database = open_database(Settings.model_validate({"database": {"url": url}, "ditio": {"max_concurrency": 30}}))
 
-    assert database.engine.pool.size() >= 45  # type: ignore[attr-defined]
+    assert database.engine.pool.size() >= 45  # type: ignore[attr-defined]  # All that are made here have a size.

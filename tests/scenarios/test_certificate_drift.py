@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, select, update
 
+from scim_bridge.delivery.certificate_holds import UNCLAIMED
 from scim_bridge.delivery.certifying import Certifying
 from scim_bridge.domain.certificate import Source
 from scim_bridge.domain.drift import Kind
@@ -16,6 +17,7 @@ from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.rest_leases import RestLeases
+from scim_bridge.storage.schedules import Schedules
 from scim_bridge.storage.tables import certificate_ledger, history, people
 from tests.conftest import Clock
 from tests.delivery.test_certifying import a_certificate, kept, put, says
@@ -426,6 +428,22 @@ def test_a_worker_delivers_for_employees_whom_nobody_is(database: Database, cloc
     world.worker.run_until_idle()
 
     assert world.ditio.certificates.keys() == {("7", "Byggekort"), ("8", "Byggekort")}
+
+
+def test_two_processes_never_send_for_employees_whom_nobody_is_at_once(database: Database, clock: Clock):
+    """K2: while another does it they wait; once it is done, or dead, they are sent."""
+    world = a_world(database, clock, unclaimed="deliver")
+    world.ditio.plant("7")
+    put(world, Source.csv, a_certificate(), "7")
+    with database.write() as connection:
+        another = Schedules(connection, "default", clock())
+        assert another.take(UNCLAIMED, "another", every_seconds=0, alive_seconds=60)
+    world.worker.run_until_idle()
+    assert posts(world) == []
+
+    clock.passes(seconds=61)
+    world.worker.run_until_idle()
+    assert world.ditio.certificates.keys() == {("7", "Byggekort")}
 
 
 def test_what_was_refused_of_employees_whom_nobody_is_may_be_retried(database: Database, clock: Clock):

@@ -10,7 +10,7 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import people
-from tests.world import World, a_user, day
+from tests.world import World, a_user, day, patch
 
 PER = {
     "object_id": "5d1f3c0e-0000-4000-8000-00000000beef",
@@ -175,7 +175,7 @@ def test_an_old_leave_date_keeps_nobody_from_being_hired(world: World):
     """H2, L3: a leave date before the start is stale for somebody who was inactive at first, too."""
     kari = a_user(leave_date="2025-12-31")
     answer = world.scim("POST", "/Users", _document(kari, active=False))
-    world.scim("PATCH", f"/Users/{answer.json()['id']}", _patch("active", True))
+    world.scim("PATCH", f"/Users/{answer.json()['id']}", patch("active", True))
 
     assert world.employee("1042").created_count == 1
 
@@ -343,7 +343,7 @@ def test_hired_when_first_active_starts_on_that_day(world: World):
     kari = a_user(hire_date=None)
     answer = world.scim("POST", "/Users", _document(kari, active=False))
     world.clock.passes(days=30)
-    world.scim("PATCH", f"/Users/{answer.json()['id']}", _patch("active", True))
+    world.scim("PATCH", f"/Users/{answer.json()['id']}", patch("active", True))
 
     assert world.employee("1042").employment.start == day("2026-04-01")
 
@@ -390,11 +390,4 @@ def _document(user: Any, *, active: bool = True) -> JsonObject:
             for name, value in (("employmentStartDate", user.hire_date), ("employmentEndDate", user.leave_date))
             if value
         },
-    }
-
-
-def _patch(path: str, value: object) -> JsonObject:
-    return {
-        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
-        "Operations": [{"op": "Replace", "path": path, "value": value}],
     }

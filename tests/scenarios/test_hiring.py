@@ -1,6 +1,6 @@
 """Hired: somebody new in Entra becomes an employee in Ditio."""
 
-from tests.world import World, a_user, day
+from tests.world import World, a_user, day, patch
 
 
 def test_a_new_user_becomes_an_employee(styled: World):
@@ -30,7 +30,7 @@ def test_a_second_cycle_sends_nothing(styled: World):
     styled.forget()
 
     styled.cycle()
-    styled.scim("PATCH", f"/Users/{styled.entra.scim_id(kari.object_id)}", _patch("displayName", "Kari N."))
+    styled.scim("PATCH", f"/Users/{styled.entra.scim_id(kari.object_id)}", patch("displayName", "Kari N."))
 
     assert styled.ditio.requests == []
     assert styled.state(kari) == ("delivered", None)
@@ -46,7 +46,7 @@ def test_an_inactive_user_is_stored_and_hired_when_active(world: World):
     assert "inactive in Entra" in extension["deliveryDetail"]
     assert world.ditio.requests == []
 
-    world.scim("PATCH", f"/Users/{answer.json()['id']}", _patch("active", "True"))
+    world.scim("PATCH", f"/Users/{answer.json()['id']}", patch("active", "True"))
 
     assert world.employee("1042").created_count == 1
 
@@ -118,11 +118,4 @@ def a_scim_user(**changes: object) -> dict[str, object]:
         "phoneNumbers": [{"type": "mobile", "value": "98765432"}],
         "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"employeeNumber": "1042"},
         **changes,
-    }
-
-
-def _patch(path: str, value: object) -> dict[str, object]:
-    return {
-        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
-        "Operations": [{"op": "Replace", "path": path, "value": value}],
     }

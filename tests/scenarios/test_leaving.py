@@ -4,7 +4,7 @@ import dataclasses
 
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.storage.outbox import Outbox
-from tests.world import World, a_user, day
+from tests.world import World, a_user, day, patch
 
 LEFT_OVER = "employmentStartDate 2026-03-01 is left over from an earlier employment: ignored"
 """L3: Entra still says the old start, which is ignored and named."""
@@ -746,13 +746,6 @@ def test_of_a_deleted_user_only_the_offboarding_is_owed(world: World):
     world.worker.run_until_idle()
 
     assert [path for _, path, _ in world.sent()] == ["/1042/end-employment", "/1042/disable"]
-
-
-def patch(path: str, value: object) -> dict[str, object]:
-    return {
-        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
-        "Operations": [{"op": "Replace", "path": path, "value": value}],
-    }
 
 
 def test_a_leave_date_before_the_adoption_ends_an_adopted_employee(world: World):

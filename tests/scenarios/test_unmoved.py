@@ -21,6 +21,7 @@ from scim_bridge.domain.person import HandsOff
 from scim_bridge.errors import NotFound
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.style import Style, documented_styles
+from scim_bridge.scim.reading import DITIO_URN
 from scim_bridge.storage.certificate_searches import CertificateSearches
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.pauses import Pauses
@@ -31,7 +32,7 @@ from scim_bridge.storage.unmoved import Unmoved
 from tests.conftest import Clock
 from tests.scenarios.test_any_life import LIKE_EACH_TIME
 from tests.scenarios.test_reconciling import hires, reconcile
-from tests.world import World
+from tests.world import World, patch
 
 CRANE = {
     "employeeNumber": "1001",
@@ -192,9 +193,8 @@ def test_whoever_has_a_slot_that_cannot_be_read_is_looked_at_each_time(world: Wo
     """K1: what can't be read today may be readable another day."""
     world.restarts_with(certificates={"slots": [SLOT]})
     kari, _, _ = hires(world)
-    world.scim(
-        "PATCH", f"/Users/{world.entra.scim_id(kari.object_id)}", _patch("certificate1", "7;long ago;2031-01-01;")
-    )
+    unreadable = patch(f"{DITIO_URN}:certificate1", "7;long ago;2031-01-01;")
+    world.scim("PATCH", f"/Users/{world.entra.scim_id(kari.object_id)}", unreadable)
     world.worker.run_until_idle()
     world.clock.passes(hours=1)
 
@@ -336,9 +336,3 @@ def _puts_aside(world: World, number: str, is_aside: bool) -> None:
             put_aside(connection, "default", number, HandsOff(world.clock().date() + timedelta(days=2)), world.clock())
         else:
             take_up(connection, "default", number, world.clock())
-
-
-def _patch(attribute: str, value: str) -> dict[str, object]:
-    urn = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
-    operation = {"op": "Add", "path": f"{urn}:{attribute}", "value": value}
-    return {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]}
