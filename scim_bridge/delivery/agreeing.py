@@ -59,7 +59,13 @@ def note_agreement(connection: Connection, tenant: Tenant, agreement: Agreement,
     record = agreement.record
     person_id = record.person.id
     present = People(connection, tenant.name).get(person_id, lock=True)
-    if present is None or present.revision != record.revision or present.state is State.due or present.lease:
+    if (
+        present is None
+        or present.revision != record.revision
+        or present.state is State.due
+        or present.lease
+        or present.person.doubted_at
+    ):
         return
     acknowledged = Acknowledgements(connection, tenant.name)
     if any(at > read_at for at, _ in acknowledged.moments_of(person_id).values()):

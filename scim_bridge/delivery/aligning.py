@@ -11,7 +11,7 @@ from scim_bridge.delivery.expecting import expect, store_renumbering
 from scim_bridge.delivery.guarding import is_let_through
 from scim_bridge.delivery.holders import is_anothers
 from scim_bridge.delivery.outcome import Note
-from scim_bridge.delivery.permitting import has_claim, may_send
+from scim_bridge.delivery.permitting import has_claim, is_permitted, may_send
 from scim_bridge.delivery.refusing import refusal
 from scim_bridge.delivery.rounds import before_writing, believed_now, read_back, stuck_note
 from scim_bridge.domain.delivery_state import Reason
@@ -29,7 +29,8 @@ from scim_bridge.domain.operations import (
 )
 from scim_bridge.domain.person import Claim, ClaimKind
 from scim_bridge.errors import DeliveryError, NotYet, OperationMissing, PermanentError
-from scim_bridge.plan.matching import is_ours
+from scim_bridge.plan.adoption import agreeing_fields, not_theirs
+from scim_bridge.plan.matching import IDENTITY, is_ours, is_still_ours
 from scim_bridge.plan.rounds import Write
 from scim_bridge.plan.steps import Plan, owes_ending, plan_person
 
@@ -44,7 +45,6 @@ def align(errand: Errand, found: FoundEmployee | None = None) -> None:
         return  # The ending is acknowledged already: a DELETE sends nothing, and reads nothing (rule L7).
     found = found or find_linked(errand)
     if found is None:
-        errand.notes.append(Note(_gone(errand), Reason.gone))
         return
     found = believed_now(errand, found)
     plan = plan_person(errand.person, errand.wish, found, errand.tenant.policy, today=errand.today)
@@ -71,20 +71,42 @@ def carry_out(errand: Errand, found: FoundEmployee, plan: Plan) -> None:
 
 
 def find_linked(errand: Errand) -> FoundEmployee | None:
-    """The employee under the acknowledged number, else under one that was, or is to be, given (rules P5, P6)."""
+    """The employee who is this person, under the acknowledged number or under one that was, or is to be, given.
+
+    None where there is none to whom anything may be written (rule P5); a note says why.
+
+    :raises TransientError: it is too early to tell, or Ditio contradicts itself.
+    """
     person = errand.person
-    if person.employee_number is None:
+    if (number := person.employee_number) is None:
         return None
     if person.renumbering is not None:
-        return _find_renumbered(errand, person.employee_number, person.renumbering)
-    found = errand.get(person.employee_number)
-    if found is None or is_anothers(errand, found):
-        found = _find_under(errand, errand.wish.employee_number)
-    if found is None and person.linked_at is not None:
-        age = (errand.now() - person.linked_at).total_seconds()
-        if age <= errand.tenant.read_lag_seconds:
-            raise NotYet(f"employee {person.employee_number} was created just now, and is not shown yet")
-    return found
+        found = _find_renumbered(errand, number, person.renumbering)
+        if found is None:
+            _note_absence(errand, number)
+        return found
+    shown = errand.look_up(number)
+    is_theirs = shown is not None and _is_theirs(errand, shown)
+    if shown is not None and is_theirs and shown.employee_number == number:
+        errand.answered = shown
+        return shown
+    if (found := _find_under(errand, errand.wish.employee_number)) is not None:
+        return found
+    if shown is None:
+        _note_absence(errand, number)
+        return None
+    return _spelled_otherwise(errand, shown) if is_theirs else _stranger(errand, number, shown)
+
+
+def _is_theirs(errand: Errand, shown: FoundEmployee) -> bool:
+    """Whether it is this person still; of two with one birth date and last name the phone tells who it is."""
+    person = errand.person
+    if not is_still_ours(person, errand.wish, shown):
+        return False
+    if is_ours(person, errand.wish, shown):
+        return True
+    with errand.database.read() as connection:
+        return not is_anothers(connection, errand.tenant.name, person, shown)
 
 
 def _find_renumbered(errand: Errand, old: EmployeeNumber, new: EmployeeNumber) -> FoundEmployee | None:
@@ -94,7 +116,7 @@ def _find_renumbered(errand: Errand, old: EmployeeNumber, new: EmployeeNumber) -
         if found is not None:
             return found
         found = errand.get(old)
-        if found is not None and _is_ours(errand, found):
+        if found is not None and is_still_ours(errand.person, errand.wish, found):
             if errand.wish.employee_number != new:
                 store_renumbering(errand, None)
             return found
@@ -106,22 +128,68 @@ def _find_under(errand: Errand, number: EmployeeNumber | None) -> FoundEmployee 
     if number is None or number == errand.person.employee_number:
         return None
     found = errand.get(number)
-    if found is None or not _is_ours(errand, found) or not has_claim(errand, Claim(ClaimKind.employee_number, number)):
+    if found is None or not is_ours(errand.person, errand.wish, found):
         return None
-    acknowledge(errand, {Field.employee_number: number}, link=number)
+    if not has_claim(errand, Claim(ClaimKind.employee_number, number)):
+        return None
+    acknowledge(errand, {Field.employee_number: number}, link=number, employee=found)
     return found
 
 
-def _is_ours(errand: Errand, found: FoundEmployee) -> bool:
-    return is_ours(errand.wish, errand.person.acknowledged.values.items(), found)
+def _note_absence(errand: Errand, number: EmployeeNumber) -> None:
+    _wait_for_lag(errand, f"employee {number} was created or changed just now, and is not shown yet")
+    where = "deleted, renumbered, or out of this API client's reach"
+    if elsewhere := confirm_absence(errand, number):
+        where = f"Ditio has the person as employee {' and '.join(elsewhere)} now: correct the number in Entra or there"
+    text = f"employee {number} was delivered earlier and is no longer found in Ditio: {where}"
+    errand.notes.append(Note(f"{text}. No new employee was created instead.", Reason.gone))
 
 
-def _gone(errand: Errand) -> str:
-    number = errand.person.employee_number
-    return (
-        f"employee {number} was delivered earlier and is no longer found in Ditio: deleted, renumbered, or out of "
-        f"this API client's reach. Nothing was created in its place."
+def confirm_absence(errand: Errand, number: EmployeeNumber) -> list[EmployeeNumber]:
+    """Have a second witness that a linked employee is not there: a search that works and shows no such number (P5).
+
+    Returns the numbers under which the search shows this person.
+
+    :raises NotYet: the search shows what the read did not.
+    :raises DeliveryError: the search does not work, so the 404 proves nothing.
+    """
+    person = errand.person
+    found = errand.search(person.acknowledged.phone or errand.wish.text(Field.phone) or number)
+    elsewhere = [each.employee_number for each in found if is_ours(person, errand.wish, each)]
+    if number in elsewhere or person.renumbering in elsewhere:
+        raise NotYet(f"Ditio shows no employee {number}, and finds the person when it is searched")
+    return elsewhere
+
+
+def _wait_for_lag(errand: Errand, why: str) -> None:
+    """A read soon after a link, or a change of what tells who somebody is, may be older (rules C5, R4)."""
+    person = errand.person
+    takings = [person.acknowledged.takings.get(name) for name in IDENTITY]
+    moments = [person.linked_at, *(taking.at for taking in takings if taking is not None)]
+    known = [moment for moment in moments if moment is not None]
+    if known and (errand.now() - max(known)).total_seconds() <= errand.tenant.read_lag_seconds:
+        raise NotYet(why)
+
+
+def _stranger(errand: Errand, number: EmployeeNumber, shown: FoundEmployee) -> FoundEmployee | None:
+    """Another person has the number in Ditio now: nothing is written, unless an operator said who they are (P5)."""
+    _wait_for_lag(errand, f"employee {number} was linked or changed just now, and may not be shown as it is")
+    if is_permitted(errand, number):
+        agreed = agreeing_fields(errand.wish, shown)
+        acknowledge(errand, agreed, link=number, employee=shown)
+        return shown
+    errand.notes.append(Note(not_theirs(errand.person, errand.wish, shown, errand.user_name), Reason.stranger))
+    return None
+
+
+def _spelled_otherwise(errand: Errand, shown: FoundEmployee) -> FoundEmployee:
+    """Ditio spells the number of this very employee in its own way; Entra has to do the same (rule P4)."""
+    why = (
+        f"Ditio spells employee number {errand.person.employee_number} as {shown.employee_number}: write "
+        f"{shown.employee_number} in Entra, exactly so"
     )
+    errand.notes.append(Note(why, Reason.refused))
+    return shown
 
 
 def _send_standing(errand: Errand, operations: tuple[Operation, ...], write: Write) -> None:
@@ -152,6 +220,7 @@ def _send(errand: Errand, operation: Operation, write: Write) -> None:
             _note_refusal(errand, operation, number, error)
     else:
         _acknowledge(errand, operation, replace(write, after=after))
+        errand.is_settled()
 
 
 def _note_refusal(

@@ -12,7 +12,7 @@ from scim_bridge.delivery.refusing import refusal
 from scim_bridge.delivery.remarks import remarks
 from scim_bridge.delivery.scoped import bring_about_rows
 from scim_bridge.delivery.undo import Undo
-from scim_bridge.errors import CredentialsRefused, DeliveryError, PermanentError
+from scim_bridge.errors import CredentialsRefused, DeliveryError, NotYet, PermanentError
 from scim_bridge.plan.leaving import is_still_active
 
 
@@ -40,6 +40,7 @@ def _bring_about(errand: Errand, undo: Undo | None) -> None:
     if person.hands_off is not None and person.hands_off.lasts(errand.today):
         errand.notes.append(aside_note(person.hands_off))
         return
+    _wait_for_doubt(errand)
     if errand.scope is not None:
         bring_about_rows(errand, errand.scope)
         return
@@ -62,3 +63,16 @@ def _bring_about(errand: Errand, undo: Undo | None) -> None:
     if looked.trouble is not None:
         raise looked.trouble
     errand.notes += remarks(errand.person, errand.wish, last_day=errand.last_day)
+
+
+def _wait_for_doubt(errand: Errand) -> None:
+    """Neither read nor write while an earlier write may still be applied: no read would prove anything (rule C5).
+
+    :raises NotYet: it is too early.
+    """
+    doubted_at = errand.person.doubted_at
+    if doubted_at is None:
+        return
+    left = errand.tenant.read_lag_seconds - (errand.now() - doubted_at).total_seconds()
+    if left > 0:
+        raise NotYet("an earlier write may still be applied: its answer was lost", retry_after_seconds=left)

@@ -14,15 +14,18 @@ from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
 from scim_bridge.domain.occasions import Guarded, Verdict
 from scim_bridge.domain.operations import Answer, Operation
-from scim_bridge.domain.person import Person
-from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost, Paused, PermanentError
+from scim_bridge.domain.person import Creating, Person
+from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost, Paused, PermanentError, TransientError
 from scim_bridge.mapping.from_ditio import employee_from_ditio
 from scim_bridge.mapping.to_ditio import call_for
 from scim_bridge.storage.breakers import Breakers
-from scim_bridge.storage.database import Database
+from scim_bridge.storage.database import Database, after_commit
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.scopes import Scope
+
+CERTIFICATES = "certificates"
+"""What sending certificates is called where operations have their names."""
 
 REREADS = 3
 """How often something is read that an answer which was lost may have changed: reads may lag (rule R4)."""
@@ -70,6 +73,15 @@ class Errand:
     outcomes: dict[int, str | None] = field(default_factory=dict)
     """What became of those rows: None for one that is as wanted now, else why it was skipped."""
 
+    unsettled: list[str] = field(default_factory=list)
+    """The writes that were sent, in their order, and of which it is not stored yet what Ditio made of them (C5)."""
+
+    posted: Creating | None = None
+    """What such a write may have created."""
+
+    answered: FoundEmployee | None = None
+    """The person's employee as Ditio showed it last, in an answer or to a read (rule P5)."""
+
     unwritten: list[Entry] = field(default_factory=list)
     """History that goes into the next transaction."""
 
@@ -79,13 +91,9 @@ class Errand:
         return any(note.reason is Reason.claimed for note in self.notes)
 
     def get(self, number: EmployeeNumber) -> FoundEmployee | None:
-        """Read an employee by exact number."""
-        with self.permit():
-            answer = self.tenant.ditio.get(number, within=self._keep_lease())
-        if answer is None or answer.body is None:
-            return None
-        found = self._read(answer.body)
-        if found.employee_number != number:
+        """Read an employee by exact number. :raises PermanentError: Ditio spells it otherwise (rule P4)."""
+        found = self.look_up(number)
+        if found is not None and found.employee_number != number:
             raise PermanentError(
                 f"Ditio answers to employee number {number} with employee {found.employee_number}",
                 words="numbers that differ in case or leading zeros are never taken for one: "
@@ -93,6 +101,12 @@ class Errand:
                 field=Field.employee_number.value,
             )
         return found
+
+    def look_up(self, number: EmployeeNumber) -> FoundEmployee | None:
+        """Read the employee whom Ditio shows for a number, however it spells that number itself."""
+        with self.permit():
+            answer = self.tenant.ditio.get(number, within=self._keep_lease())
+        return None if answer is None or answer.body is None else self._read(answer.body)
 
     def search(self, text: str) -> list[FoundEmployee]:
         """Find employees by free text; not exact."""
@@ -120,7 +134,10 @@ class Errand:
         """
         call = call_for(operation, number)
         answer = self.ask(call.name, lambda within: self.tenant.ditio.send(call, within=within), store=store)
-        return self._read(answer.body).values if answer.body is not None and _has_number(answer.body) else {}
+        if answer.body is None or not _has_number(answer.body):
+            return {}
+        self.answered = self._read(answer.body)
+        return self.answered.values
 
     def ask(self, what: str, ask: Callable[[float], Answer], *, store: Callable[[], None] | None = None) -> Answer:
         """Have Ditio change something, and remember how it answered; raises what `send` does.
@@ -136,13 +153,21 @@ class Errand:
             else:
                 store()
                 within = self._time_left()  # Of this very lease: what is stored counts from its beginning.
+            self.unsettled.append(what)
             try:
                 answer = ask(within)
             except DeliveryError as error:
+                if not (isinstance(error, TransientError) and error.ambiguous):
+                    self.unsettled.pop()  # Certainly not applied.
                 self._remember(what, type(error).__name__, error.status, error.request_id, error.seconds)
                 raise
         self._remember(what, "done", answer.status, answer.request_id, answer.seconds)
         return answer
+
+    def is_settled(self) -> None:
+        """What became of the write that was answered last is stored."""
+        self.unsettled.pop()
+        self.posted = None
 
     def now(self) -> datetime:
         """What time it is by the database's clock."""
@@ -193,10 +218,14 @@ class Errand:
         """Renew the lease, in the transaction at hand, and say what time it is. :raises LeaseLost: it is gone."""
         began, now, seconds = self.budget.monotonic(), self.database.now(connection), self.tenant.lease_seconds
         if not Outbox(connection, self.tenant.name, now).renew(self.person.id, self.lease, seconds):
-            raise LeaseLost(f"somebody else delivers person {self.person.id} now")
-        self.leased_until = began + seconds  # Another transaction may have had the row since.
+            raise LeaseLost(f"another process now delivers person {self.person.id}")
         History(connection, self.tenant.name, now).add(self.person.id, *self.unwritten)
-        self.unwritten.clear()
+
+        def renewed() -> None:
+            self.leased_until = began + seconds  # Another transaction may have had the row since.
+            self.unwritten.clear()
+
+        after_commit(connection, renewed)  # A transaction that gives way to another is tried again.
         return now
 
     def _remember(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from scim_bridge.delivery.bisecting import Refused, send_narrowing
-from scim_bridge.delivery.calls import Errand
+from scim_bridge.delivery.calls import CERTIFICATES, Errand
 from scim_bridge.delivery.ledger import give_to
 from scim_bridge.delivery.outcome import Note, printable
 from scim_bridge.delivery.slots import beaten
@@ -26,8 +26,8 @@ def deliver_certificates(errand: Errand) -> None:
     :raises DeliveryError: to be tried again; what was taken so far is acknowledged.
     """
     person, number = errand.person, errand.person.employee_number
-    is_gone = any(note.reason is Reason.gone for note in errand.notes)
-    if number is None or is_gone or not person.days.wants_employment(errand.today):
+    is_not_theirs = any(note.reason in (Reason.gone, Reason.stranger) for note in errand.notes)
+    if number is None or is_not_theirs or not person.days.wants_employment(errand.today):
         return
     lines = _lines(errand, number)
     owed = outstanding(lines, number, errand.tenant.certificates)
@@ -85,10 +85,11 @@ def _post(errand: Errand, batch: Sequence[Shipment]) -> None:
     :raises DeliveryError: Ditio's answer.
     """
     items = [body_of(each) for each in batch]
-    errand.ask("certificates", lambda within: errand.tenant.ditio.post_certificates(items, within=within))
+    errand.ask(CERTIFICATES, lambda within: errand.tenant.ditio.post_certificates(items, within=within))
     with errand.database.write() as connection:
         now = errand.still_ours(connection)
         CertificateDeliveries(connection, errand.tenant.name).acknowledge(batch, now)
+    errand.is_settled()
 
 
 def _is_new(errand: Errand) -> bool:

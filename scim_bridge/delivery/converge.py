@@ -12,7 +12,8 @@ from scim_bridge.delivery.breaker import Gate
 from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.claiming import claim_wanted, settle_claims
-from scim_bridge.delivery.outcome import MAX_DETAIL, Outcome, TryAgain
+from scim_bridge.delivery.expecting import leave_in_doubt
+from scim_bridge.delivery.outcome import MAX_DETAIL, Outcome, Settled, TryAgain
 from scim_bridge.delivery.retry import delay_seconds
 from scim_bridge.delivery.scoped import settle_rows
 from scim_bridge.delivery.slots import SlotKeeping
@@ -75,38 +76,41 @@ class Convergence:
         :param lease_seconds: How long the lease was taken for.
         :param undo: Takes the causing write back where Ditio refuses it; it says afterwards whether it did (rule R1).
         """
-        leased_until, after = self.monotonic() + lease_seconds, After.nothing
+        leased_until, after = self.monotonic() + lease_seconds, After.another_is_due
+        errand: Errand | None = None
         try:
-            while (
-                after := self._go_round(person_id, lease, leased_until, budget, cause, undo)
-            ) is After.another_is_due:
+            while after is After.another_is_due:
+                errand = self._begin(person_id, lease, leased_until, budget, cause)
+                if errand is None:
+                    after = After.nothing
+                    return
+                after = self._go_round(errand, undo)
                 leased_until = self.monotonic() + self.tenant.call_seconds
         except LeaseLost:
-            self._hand_over(person_id)
+            repeated(lambda: self._hand_over(person_id, errand))
         except Exception as error:
             if is_out_of_reach(error) and not is_contention(error):
                 raise
-            # One person whom the bridge fails on must stop nobody else, and must not be lost: he is tried again.
+            # One person whom the bridge fails on must stop nobody else, and must not be lost: they are tried again.
             log.error("delivery.failed", person_id=person_id, error=type(error).__name__, exc_info=loggable(error))
             self._back_off(person_id, lease)
         finally:
             if after is not After.given_back:
-                self._release(person_id, lease)
+                self._release(person_id, lease, errand)
 
-    def _go_round(
-        self, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str, undo: Undo | None
-    ) -> After:
+    def _go_round(self, errand: Errand, undo: Undo | None) -> After:
         """One attempt, and what is left to do."""
-        errand = repeated(lambda: self._begin(person_id, lease, leased_until, budget, cause))
-        if errand is None:
-            return After.nothing
         outcome = attempt(errand, undo)
         after = repeated(lambda: self._settle(errand, outcome, undo))
+        errand.unsettled.clear()
         Gate(self.database, self.tenant.name).learn(errand, outcome)
         return after
 
     def _begin(self, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str) -> Errand | None:
         """Load what is known, and claim what is wanted."""
+        return repeated(lambda: self._load(person_id, lease, leased_until, budget, cause))
+
+    def _load(self, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str) -> Errand | None:
         with self.database.write() as connection:
             record = People(connection, self.tenant.name).get(person_id, lock=True)
             if record is None or record.lease != lease:
@@ -171,14 +175,17 @@ class Convergence:
             told = undo.begin(connection, errand, outcome) if undo is not None else None
             record = People(connection, name).get(errand.person.id, lock=True)
             if record is None or record.lease != errand.lease:
-                raise LeaseLost(f"somebody else delivers person {errand.person.id} now")
+                raise LeaseLost(f"another process now delivers person {errand.person.id}")
             History(connection, name, now).add(errand.person.id, *errand.unwritten, entry_of(errand, outcome))
             moved_on = record.revision != errand.revision
+            self._note_doubt(connection, errand, outcome, now)
             if isinstance(outcome, TryAgain):
                 if not moved_on:
+                    # What may still be applied is waited for: the next read has to tell it (rule C5).
+                    lag = self.tenant.read_lag_seconds if errand.unsettled else 0.0
                     Outbox(connection, name, now).try_again(
                         errand.person.id,
-                        after_seconds=outcome.retry.after_seconds,
+                        after_seconds=max(outcome.retry.after_seconds, lag),
                         detail=f"waits for Ditio: {outcome.error}"[:MAX_DETAIL],
                         failed=outcome.retry.is_failure,
                     )
@@ -216,6 +223,20 @@ class Convergence:
         if SlotKeeping(connection, self.tenant, now, self.new_id).owes(record.person):
             Outbox(connection, self.tenant.name, now).mark_due(record.person.id)
 
+    def _note_doubt(self, connection: Connection, errand: Errand, outcome: Outcome, now: datetime) -> None:
+        """Store that the outcome of a write is not known, or that a later read has told it; and whose employee it is.
+
+        An attempt begins only when an earlier doubt is over (see `attempt`), so what it settles is told by a read.
+        """
+        person, people = errand.person, People(connection, self.tenant.name)
+        if errand.unsettled:
+            people.doubt(person.id, now)
+        elif person.doubted_at is not None and isinstance(outcome, Settled):
+            people.doubt(person.id, None)
+        profile_id = errand.answered.company_profile_id if errand.answered is not None else None
+        if profile_id is not None and person.company_profile_id is None and person.employee_number is not None:
+            people.recognise(person.id, profile_id)
+
     def _back_off(self, person_id: PersonId, lease: str) -> None:
         with self.database.write() as connection:
             name = self.tenant.name
@@ -227,15 +248,25 @@ class Convergence:
                     person_id, after_seconds=delay, detail=str(failure), failed=True
                 )
 
-    def _hand_over(self, person_id: PersonId) -> None:
-        """Who finds the lease lost marks the person due again: the other may have read too early (rule D1)."""
+    def _hand_over(self, person_id: PersonId, errand: Errand | None) -> None:
+        """Who finds the lease lost marks the person due again: the other may have read too early (rules D1, C5)."""
         with self.database.write() as connection:
-            Outbox(connection, self.tenant.name, self.database.now(connection)).mark_due(person_id)
+            now = self.database.now(connection)
+            if errand is not None and errand.unsettled:
+                leave_in_doubt(connection, errand, now)
+            Outbox(connection, self.tenant.name, now).mark_due(person_id)
         log.warning("delivery.lease_lost", person_id=person_id)
 
-    def _release(self, person_id: PersonId, lease: str) -> None:
+    def _release(self, person_id: PersonId, lease: str, errand: Errand | None) -> None:
+        """Give the lease back. What was sent, and never settled because the database was lost, is in doubt."""
         with self.database.write() as connection:
-            Outbox(connection, self.tenant.name, self.database.now(connection)).release(person_id, lease)
+            now = self.database.now(connection)
+            record = People(connection, self.tenant.name).get(person_id, lock=True)
+            if record is None or record.lease != lease:
+                return
+            if errand is not None and errand.unsettled:
+                leave_in_doubt(connection, errand, now)
+            Outbox(connection, self.tenant.name, now).release(person_id, lease)
 
 
 def _user_name(document: JsonObject | None) -> str:

@@ -1,7 +1,7 @@
 """Everybody is compared with what Ditio showed, and what differs becomes the rows of a plan (rules Q1, Q2)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection
@@ -10,25 +10,33 @@ from scim_bridge.delivery.agreeing import Agreement, agreement_of, note_agreemen
 from scim_bridge.delivery.basis import basis_of
 from scim_bridge.delivery.certificate_drift import CertificateDrift, keep_slots_of
 from scim_bridge.delivery.drift_facts import around, facts_of, wish_of_candidate
+from scim_bridge.delivery.holders import is_anothers
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.delivery.unlinked_planning import UnlinkedPlanning
+from scim_bridge.domain.delivery_state import NOT_THERE
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.employee import FoundEmployee, Wish
 from scim_bridge.domain.employment import running_employment
-from scim_bridge.domain.person import PersonId
-from scim_bridge.plan.absence import absent, stuck
+from scim_bridge.domain.person import Person, PersonId
+from scim_bridge.plan.absence import absent, stranger, stuck
 from scim_bridge.plan.drift import drift_of
 from scim_bridge.plan.fingerprint import is_as_wanted
 from scim_bridge.plan.lag import believed
+from scim_bridge.plan.matching import is_ours, is_still_ours
 from scim_bridge.storage.candidates import Candidate, candidates
 from scim_bridge.storage.certificate_searches import CertificateSearches
 from scim_bridge.storage.database import Database, repeated
+from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.people import People
+from scim_bridge.storage.person_rows import Record
 from scim_bridge.storage.plan_items import PlanItems
 from scim_bridge.storage.snapshot import Snapshot
 from scim_bridge.storage.unmoved import Found, Glance, Unmoved
 
 PAGE = 5000
 """People whom the database tells apart at a time: those who have moved, and those who have not."""
+
+FOUND_AGAIN = "the employee is found again: the person is due now, and their own delivery sends it"
 
 BATCH = 500
 """People whose documents are in memory at a time."""
@@ -62,6 +70,12 @@ class DriftPlanning:
     """Unlinked employees who are named by another row."""
 
     _agreements: list[Agreement] = field(default_factory=list)
+    _recognised: dict[PersonId, str] = field(default_factory=dict)
+    """The `companyProfileId` of people of whom none was known."""
+
+    _found_again: list[PersonId] = field(default_factory=list)
+    """People who were parked because their employee was not there, and is again."""
+
     _certificates: dict[PersonId, list[Drift]] = field(default_factory=dict)
     """The certificates of the people in hand that Ditio has not acknowledged as they are."""
 
@@ -140,6 +154,8 @@ class DriftPlanning:
         record = candidate.record
         if candidate.shown is None or candidate.digest is None or record.due_since is not None:
             return False
+        if record.reason in NOT_THERE:
+            return False
         owners = self.tenant.policy.owners
         return is_as_wanted(candidate.shown, candidate.digest, record.person, wish, owners, today)
 
@@ -153,7 +169,9 @@ class DriftPlanning:
         for candidate, wish in closer:
             person = candidate.record.person
             found = shown.get(person.employee_number or "")
-            if found is not None:
+            if found is not None and not self._is_theirs(connection, person, wish, found):
+                rows = self._stranger(connection, snapshot, candidate, wish, today)
+            elif found is not None:
                 self.figures.at_work += _is_at_work(found, today)
                 rows = self._differing(connection, candidate, wish, found, today)
                 rows += self._certificates.get(person.id, [])
@@ -168,6 +186,7 @@ class DriftPlanning:
         self, connection: Connection, candidate: Candidate, wish: Wish, found: FoundEmployee, today: date
     ) -> list[Drift]:
         record, policy = candidate.record, self.tenant.policy
+        self._note_identity(record, found)
         # A moment more than the lag, so that what was taken at its very end is still believed to be shown.
         lag, moment = self.tenant.read_lag_seconds + 1e-6, self.read_at + timedelta(microseconds=2)
         found = believed(found, record.person.acknowledged, moment, lag)
@@ -177,7 +196,37 @@ class DriftPlanning:
             self._agreements.append(agreement)
         number = record.person.employee_number
         waits = stuck(record.person, facts, due_since=record.due_since, now=self.read_at, number=number)
-        return [*drift.items, *waits]
+        items = drift.items
+        if record.reason in NOT_THERE:
+            items = tuple(replace(item, listed=item.listed or FOUND_AGAIN) for item in items)
+        return [*items, *waits]
+
+    def _is_theirs(self, connection: Connection, person: Person, wish: Wish, found: FoundEmployee) -> bool:
+        if not is_still_ours(person, wish, found):
+            return False
+        return is_ours(person, wish, found) or not is_anothers(connection, self.tenant.name, person, found)
+
+    def _note_identity(self, record: Record, found: FoundEmployee) -> None:
+        """Whose employee it is, where Ditio shows it for the first time; who is found again is due (rule P5)."""
+        person, profile_id = record.person, found.company_profile_id
+        if person.company_profile_id is None and profile_id is not None:
+            self._recognised[person.id] = profile_id
+        if record.reason in NOT_THERE:
+            self._found_again.append(person.id)
+
+    def _stranger(
+        self, connection: Connection, snapshot: Snapshot, candidate: Candidate, wish: Wish, today: date
+    ) -> list[Drift]:
+        """Another person has the number now; not so where a read may be older than our own change."""
+        person = candidate.record.person
+        settled_by = self.read_at - timedelta(seconds=self.tenant.read_lag_seconds)
+        if candidate.record.due_since is not None or (person.linked_at is not None and person.linked_at > settled_by):
+            return []
+        facts = facts_of(connection, self.tenant, candidate, wish, today)
+        row = stranger(person, wish, facts, around(connection, self.tenant, snapshot, person, wish))
+        if row.found is not None:
+            self._told.add(str(row.found))
+        return [row]
 
     def _absent(
         self, connection: Connection, snapshot: Snapshot, candidate: Candidate, wish: Wish, today: date
@@ -201,14 +250,21 @@ class DriftPlanning:
         return rows
 
     def _acknowledge(self) -> None:
-        if self._agreements:
+        if self._agreements or self._recognised or self._found_again:
             repeated(self._note_agreements)
             self._agreements.clear()
+            self._recognised.clear()
+            self._found_again.clear()
 
     def _note_agreements(self) -> None:
         with self.database.write() as connection:
+            people, now = People(connection, self.tenant.name), self.database.now(connection)
+            for person_id, profile_id in sorted(self._recognised.items()):
+                people.recognise(person_id, profile_id)
             for agreement in self._agreements:
                 note_agreement(connection, self.tenant, agreement, self.read_at)
+            for person_id in sorted(self._found_again):
+                Outbox(connection, self.tenant.name, now).mark_due(person_id)
 
     def _store(self, items: Sequence[Drift]) -> None:
         kept = [item for item in items if self.only is None or item.kind is self.only]

@@ -1,8 +1,12 @@
-"""What is stored before a call, because nobody could tell it afterwards should the answer be lost (rules C4, P6)."""
+"""What is stored about a call whose answer may be lost, or was: nothing could tell it afterwards (rules C4, C5, P6)."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
-from scim_bridge.delivery.calls import Errand
+from sqlalchemy import Connection
+
+from scim_bridge.delivery.calls import CERTIFICATES, Errand
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.operations import (
     ChangeEmployeeNumber,
@@ -11,10 +15,19 @@ from scim_bridge.domain.operations import (
     Enable,
     EndEmployment,
     Operation,
+    OperationName,
 )
 from scim_bridge.domain.person import Creating, Standing
 from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
 from scim_bridge.storage.people import People
+
+_STANDING: Mapping[str, Standing] = {
+    OperationName.disable: Standing.login,
+    OperationName.enable: Standing.login,
+    OperationName.end_employment: Standing.employment,
+    OperationName.create_employment: Standing.employment,
+}
 
 
 def expect(errand: Errand, operation: Operation) -> None:
@@ -52,6 +65,30 @@ def store_renumbering(errand: Errand, number: EmployeeNumber | None) -> None:
         errand.still_ours(connection)
         People(connection, errand.tenant.name).set_renumbering(errand.person.id, number)
     errand.person = replace(errand.person, renumbering=number)
+
+
+def leave_in_doubt(connection: Connection, errand: Errand, now: datetime) -> None:
+    """Store that nothing is known of what this delivery sent: its lease is lost, or the database was (rules C5, D1).
+
+    The person of a creation stays: where the row is gone meanwhile it is put back, as a deleted user's, so that the
+    employee whom the creation may have made is found, linked and offboarded (rule P6).
+    """
+    person, people = errand.person, People(connection, errand.tenant.name)
+    record = people.get(person.id, lock=True)
+    if record is None and errand.posted is None:
+        return
+    if record is None:
+        days = replace(person.days, active=False, inactive_since=person.days.inactive_since or errand.today)
+        people.add(replace(person, user_id=None, days=days), external_id=None, wakes_on=None, now=now)
+        people.set_user(person.id, None, external_id=None, now=now)
+    if errand.posted is not None and (record is None or record.person.employee_number is None):
+        people.set_creating(person.id, replace(errand.posted, at=now))
+    people.doubt(person.id, now)
+    stored = Acknowledgements(connection, errand.tenant.name)
+    for standing in {_STANDING[what] for what in errand.unsettled if what in _STANDING}:
+        stored.doubt(person.id, standing, revision=errand.revision, now=now)
+    if CERTIFICATES in errand.unsettled:
+        CertificateDeliveries(connection, errand.tenant.name).mark_stale(person.id)
 
 
 def _doubt(errand: Errand, standing: Standing) -> None:

@@ -6,6 +6,7 @@ from scim_bridge.delivery.expecting import begin_creating, store_creating
 from scim_bridge.delivery.guarding import is_let_through
 from scim_bridge.delivery.holders import wait_where_given_up_just_now
 from scim_bridge.delivery.outcome import Note, Refusal
+from scim_bridge.delivery.permitting import has_claim, is_permitted
 from scim_bridge.delivery.refusing import refusal
 from scim_bridge.domain.canonical import same
 from scim_bridge.domain.delivery_state import Reason
@@ -19,7 +20,6 @@ from scim_bridge.plan.adoption import agreeing_fields, how_to_adopt, may_adopt, 
 from scim_bridge.plan.matching import holders_of, is_what_we_created
 from scim_bridge.plan.rounds import Write
 from scim_bridge.storage.claims import Claims
-from scim_bridge.storage.permissions import Permissions
 
 NEEDED_AT_FIRST = (*REQUIRED, Field.start_date)
 """What no employee can be created without ([I] in the facts about Ditio)."""
@@ -52,7 +52,9 @@ def _wait_for_certainty(errand: Errand, number: EmployeeNumber) -> None:
     :raises TransientError: it is too early to tell.
     """
     creating = errand.person.creating
-    if creating is not None and creating.employee_number != number and not _is_certain(errand, creating):
+    if creating is None or creating.employee_number == number:
+        return
+    if not _is_certain(errand, creating) or _is_searchable(errand, creating):
         raise NotYet("it is not certain yet whether an earlier creation took effect")
 
 
@@ -63,10 +65,13 @@ def find_created(errand: Errand) -> FoundEmployee | None:
         return None
     for number in _numbers(errand, creating):
         found = next(filter(None, (errand.get(number) for _ in range(REREADS))), None)
-        if found is not None and is_what_we_created(creating, found):
-            values = _created_values(errand.wish, creating, found)
-            acknowledge(errand, values, login=True, employed=True, link=found.employee_number)
-            return found
+        if found is None or not is_what_we_created(creating, found):
+            continue
+        if not has_claim(errand, Claim(ClaimKind.employee_number, number)):
+            continue  # An employee is linked to one person at most (rule P2), and another has the right to this one.
+        values = _created_values(errand.wish, creating, found)
+        acknowledge(errand, values, login=True, employed=True, link=number, employee=found)
+        return found
     return None
 
 
@@ -88,12 +93,20 @@ def settle_absence(errand: Errand) -> None:
     """
     creating = errand.person.creating
     if creating is not None:
-        if not _is_certain(errand, creating):
+        # The reads found nobody; the search is the second witness (rule P5).
+        if not _is_certain(errand, creating) or _is_searchable(errand, creating):
             raise NotYet("it is not certain yet whether an earlier creation took effect")
         store_creating(errand, None)
     if not errand.person.is_tombstone:
         why = "inactive in Entra" if not errand.person.days.active else "the leave date is over"
         errand.notes.append(Note(f"{why}: nothing is created in Ditio"))
+
+
+def _is_searchable(errand: Errand, creating: Creating) -> bool:
+    """Whether a search shows the employee of an earlier POST whom the reads did not."""
+    numbers = _numbers(errand, creating)
+    found = errand.search(creating.phone)
+    return any(each.employee_number in numbers and is_what_we_created(creating, each) for each in found)
 
 
 def _is_certain(errand: Errand, creating: Creating) -> bool:
@@ -114,10 +127,11 @@ def _created_values(wish: Wish, creating: Creating, found: FoundEmployee) -> dic
 
 
 def _adopt(errand: Errand, found: FoundEmployee) -> FoundEmployee | None:
-    if not may_adopt(errand.wish, found, errand.tenant.adopt) and not _is_permitted(errand, found.employee_number):
+    if not may_adopt(errand.wish, found, errand.tenant.adopt) and not is_permitted(errand, found.employee_number):
         errand.notes.append(_stranger(errand, found))
         return None
-    acknowledge(errand, agreeing_fields(errand.wish, found), link=found.employee_number)
+    agreed, number = agreeing_fields(errand.wish, found), found.employee_number
+    acknowledge(errand, agreed, link=number, employee=found)
     return found
 
 
@@ -130,24 +144,21 @@ def _stranger(errand: Errand, found: FoundEmployee) -> Note:
     return Note(f"{why}. {stored}", Reason.refused, told)
 
 
-def _is_permitted(errand: Errand, number: EmployeeNumber) -> bool:
-    """Whether an operator said that this employee is this user (`adopt --accept`); linking uses that up."""
-    with errand.database.read() as connection:
-        now = errand.database.now(connection)
-        return Permissions(connection, errand.tenant.name).allows(number, errand.user_name, now=now)
-
-
 def _is_somebody_else(errand: Errand, number: EmployeeNumber) -> bool:
-    """Whether phone or e-mail belong to an employee with another number: never a create (rule P4)."""
+    """Whether phone or e-mail belong to an employee with another number: never a create (rule P4).
+
+    :raises NotYet: the search shows the very number that the read did not: one of the two is wrong (rule P5).
+    """
     for field in (Field.phone, Field.email):
         value = errand.wish.text(field)
         if value is None:
             continue
         for holder in holders_of(field, value, errand.search(value)):
-            if holder.employee_number != number:
-                wait_where_given_up_just_now(errand, field, holder, value)
-                errand.notes.append(_taken(field, value, holder, number))
-                return True
+            if holder.employee_number == number:
+                raise NotYet(f"Ditio shows no employee {number}, and finds that number when it is searched")
+            wait_where_given_up_just_now(errand, field, holder, value)
+            errand.notes.append(_taken(field, value, holder, number))
+            return True
     return False
 
 
@@ -173,18 +184,23 @@ def _create(errand: Errand, number: EmployeeNumber) -> FoundEmployee | None:
     try:
         # From then on it is counted for how long the POST may still turn out to have been applied.
         creating = Creating(number, phone, wish.text(Field.email))
+        errand.posted = creating
         after = errand.send(operation, number, store=lambda: begin_creating(errand, creating))
     except PermanentError as error:
+        errand.posted = None
         return _refused(errand, error, operation, earlier)
     except DeliveryError as error:
         if not (isinstance(error, TransientError) and error.ambiguous):
+            errand.posted = None
             store_creating(errand, earlier)  # Certainly not applied: no new doubt.
         if isinstance(error, OperationMissing) and (earlier is None or _is_certain(errand, earlier)):
             # Nothing passes that only a setting can cure; there is no employee yet who could be read (rule R1).
             errand.notes.append(Note(str(error), Reason.no_operation))
             return None
         raise
-    acknowledge(errand, fields, login=True, employed=True, link=number, write=Write(after=after))
+    write = Write(after=after)
+    acknowledge(errand, fields, login=True, employed=True, link=number, employee=errand.answered, write=write)
+    errand.is_settled()
     return None
 
 

@@ -51,15 +51,14 @@ def look_at_holders(errand: Errand) -> Looked:
     return Looked(has_changed, trouble)
 
 
-def is_anothers(errand: Errand, found: FoundEmployee) -> bool:
-    """Whether an employee under the person's own number is somebody else whom we know: renumbered by hand (P5)."""
+def is_anothers(connection: Connection, tenant: str, person: Person, found: FoundEmployee) -> bool:
+    """Whether the phone of an employee is that of another person whom we know: renumbered by hand (rule P5)."""
     phone = found.values.get(Field.phone)
-    if not isinstance(phone, str) or is_ours(errand.wish, errand.person.acknowledged.values.items(), found):
+    if not isinstance(phone, str):
         return False
-    with errand.database.read() as connection:
-        holder_id = Claims(connection, errand.tenant.name).holder(Claim(ClaimKind.phone, phone))
-        holder = People(connection, errand.tenant.name).get(holder_id) if holder_id is not None else None
-    return holder is not None and holder.person.id != errand.person.id and holder.person.acknowledged.phone == phone
+    holder_id = Claims(connection, tenant).holder(Claim(ClaimKind.phone, phone))
+    holder = People(connection, tenant).get(holder_id) if holder_id is not None else None
+    return holder is not None and holder.person.id != person.id and holder.person.acknowledged.phone == phone
 
 
 def wait_where_given_up_just_now(errand: Errand, field: Field, shown_by: FoundEmployee, value: str) -> None:
@@ -128,7 +127,7 @@ def _gives_up(errand: Errand, holder: Holder) -> bool:
     if number is None or holder.claim not in acknowledged_claims(person):
         return False
     found = errand.get(number)
-    if found is None or not is_ours(holder.wish, person.acknowledged.values.items(), found):
+    if found is None or not is_ours(person, holder.wish, found):
         _wait_for_lag(errand, person)
         elsewhere = _elsewhere(errand, person, number)
         if len(elsewhere) == 1:
@@ -187,7 +186,7 @@ def _is_exchanged(errand: Errand, holder: Holder, found: FoundEmployee) -> bool:
     """The two were exchanged by hand: each is under the other's number now, and both links move at once."""
     mine, waiter = errand.person.employee_number, errand.person
     is_number = holder.claim.kind is ClaimKind.employee_number
-    if mine is None or not is_number or not is_ours(errand.wish, waiter.acknowledged.values.items(), found):
+    if mine is None or not is_number or not is_ours(waiter, errand.wish, found):
         return False
     return give_up(errand, holder, moved_to=mine, exchanged=True)
 

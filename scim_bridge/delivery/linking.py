@@ -21,6 +21,7 @@ from scim_bridge.mapping.slots import slots_of
 from scim_bridge.plan.adoption import agreeing_on_the_first_day
 from scim_bridge.plan.certificates import outstanding
 from scim_bridge.plan.leaving import awaited_last_day
+from scim_bridge.plan.matching import known_by
 from scim_bridge.plan.pairing import LINKED
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.certificates import Ledger
@@ -53,12 +54,13 @@ def link(connection: Connection, tenant: Tenant, pair: Pair, found: FoundEmploye
         return MOVED
     if (why := _claim(connection, tenant, record.person, found.employee_number)) is not None:
         return why
-    people.link(record.person.id, found.employee_number, now=now)
-    # At once, or a worker would deliver him for them, and with them all that differs.
-    give_to(connection, tenant.name, record.person.id, found.employee_number)
     today = tenant.today(now)
     linked = replace(record.person, employee_number=found.employee_number, linked_at=now)
     wish = tenant.wish(document, linked, today)
+    profile_id, linked_as = found.company_profile_id, known_by(wish, found)
+    people.link(record.person.id, found.employee_number, profile_id=profile_id, linked_as=linked_as, now=now)
+    # At once, or a worker would deliver the person for them, and with them all that differs.
+    give_to(connection, tenant.name, record.person.id, found.employee_number)
     linked = _acknowledge(connection, tenant, linked, wish, found, record.revision, now)
     certificates = _about_certificates(connection, tenant, linked, document, today)
     _settle(connection, tenant, record, linked, wish, today, now, certificates)

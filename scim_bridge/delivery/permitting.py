@@ -9,6 +9,7 @@ from scim_bridge.domain.operations import ChangeEmployeeNumber, ChangePhoneNumbe
 from scim_bridge.domain.person import Claim, ClaimKind
 from scim_bridge.plan.matching import holders_of
 from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.permissions import Permissions
 
 
 def may_send(errand: Errand, operation: Operation, number: EmployeeNumber) -> bool:
@@ -35,6 +36,13 @@ def has_claim(errand: Errand, claim: Claim) -> bool:
     text = f"{claim.kind} {claim.value} is another's, or wanted by another: a leaver keeps the old one"
     errand.notes.append(Note(text))
     return False
+
+
+def is_permitted(errand: Errand, number: EmployeeNumber) -> bool:
+    """Whether an operator said that this employee is this user (`adopt --accept`); linking uses that up."""
+    with errand.database.read() as connection:
+        now = errand.database.now(connection)
+        return Permissions(connection, errand.tenant.name).allows(number, errand.user_name, now=now)
 
 
 def _phone_is_free(errand: Errand, phone: str, number: EmployeeNumber) -> bool:

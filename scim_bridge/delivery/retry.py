@@ -68,6 +68,8 @@ def decide(error: DeliveryError, attempts: int, jitter: float) -> Retry:
             return Retry(delay, quiet_seconds=delay)
         case CredentialsRefused() | Unreached():
             return Retry(delay, Fault.of_all)
+        case NotYet(retry_after_seconds=float()):
+            return Retry(delay, is_failure=False)  # It is known for how long there is nothing to try.
         case NotYet() | TransientError(cut_short=True):
             return Retry(delay)
         case TransientError():

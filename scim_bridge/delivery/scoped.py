@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from scim_bridge.delivery.aligning import align, carry_out
+from scim_bridge.delivery.aligning import align, carry_out, confirm_absence
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.certificate_delivery import deliver_certificates
 from scim_bridge.delivery.hiring import hire
@@ -17,6 +17,7 @@ from scim_bridge.domain.drift import LOGIN, Drift, Kind
 from scim_bridge.domain.employee import Field, FoundEmployee, Value
 from scim_bridge.domain.person import Acknowledged
 from scim_bridge.plan.drift import Facts, as_shown, drift_of
+from scim_bridge.plan.matching import is_still_ours
 from scim_bridge.plan.restricting import restricted
 from scim_bridge.storage.guard import kept_back
 from scim_bridge.storage.people import People
@@ -24,7 +25,9 @@ from scim_bridge.storage.plan_items import PlanItems
 from scim_bridge.storage.scopes import Scope, Scopes
 
 BLANKED = "its values were blanked: make a new plan"
+STRANGER = "Ditio moved: the employee number belongs to another person now"
 GONE = "Ditio moved: the employee is not found any more"
+FOUND_ELSEWHERE = "Ditio moved: the person is there under another number"
 FOUND_AGAIN = "Ditio moved: the employee is there again"
 DITIO_MOVED = "Ditio moved: it shows something else now"
 WANTED_ELSE = "something else is wanted now, by the settings or because a day has come: make a new plan"
@@ -74,6 +77,9 @@ def _repair(errand: Errand, items: list[Drift]) -> None:
     if found is None:
         errand.outcomes |= {_place(item): GONE for item in items}
         return
+    if not is_still_ours(errand.person, errand.wish, found):
+        errand.outcomes |= {_place(item): STRANGER for item in items}
+        return
     found = believed_now(errand, found)
     known = errand.person
     now = drift_of(known, errand.wish, found, errand.tenant.policy, _facts(errand), today=errand.today)
@@ -117,6 +123,8 @@ def _create_again(errand: Errand) -> str | None:
     if number is not None:
         if errand.get(number) is not None:
             return FOUND_AGAIN
+        if confirm_absence(errand, number):
+            return FOUND_ELSEWHERE
         # Nobody else may have the number meanwhile: the claims stay.
         with errand.database.write() as connection:
             People(connection, errand.tenant.name).unlink(errand.person.id)

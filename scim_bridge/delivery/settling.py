@@ -5,7 +5,7 @@ from datetime import date
 
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.tenant import Tenant
-from scim_bridge.domain.delivery_state import Reason
+from scim_bridge.domain.delivery_state import NOT_THERE
 from scim_bridge.domain.employee import Wish
 from scim_bridge.domain.person import Person
 from scim_bridge.plan.diff import as_found, is_covered
@@ -15,7 +15,9 @@ from scim_bridge.storage.person_rows import Record
 
 def is_settled(tenant: Tenant, record: Record, person: Person, wish: Wish, notes: Sequence[Note], today: date) -> bool:
     """Whether what Entra wants now equals what Ditio last acknowledged, so that nobody need ask (rule A5)."""
-    if record.due_since is not None or record.lease is not None or notes or record.reason is Reason.gone:
+    if person.doubted_at is not None:
+        return False  # What Ditio has is known only once it was read again (rule C5).
+    if record.due_since is not None or record.lease is not None or notes or record.reason in NOT_THERE:
         return False
     if person.employee_number is None or person.acknowledged.login is None:
         return False

@@ -15,7 +15,7 @@ from scim_bridge.ditio.operations import Operations
 from scim_bridge.ditio.pace import Pace
 from scim_bridge.ditio.paths import EMPLOYEES, segment
 from scim_bridge.ditio.permits import Permits
-from scim_bridge.ditio.refusals import error_of, unreadable
+from scim_bridge.ditio.refusals import error_of, not_ditios, unreadable
 from scim_bridge.ditio.responses import Received, employee_of, is_of_company, rows_of
 from scim_bridge.ditio.roster import Roster, Source, employees_source, reporting_source
 from scim_bridge.ditio.session import DitioSession
@@ -95,6 +95,8 @@ class DitioClient:
         path = f"{EMPLOYEES}/{segment(number)}"
         query = {"include": "employment-history"}
         received = self._session.request("GET", path, what=what, query=query, within=within)
+        if received.status == 404 and received.is_page:
+            raise not_ditios(received, what)
         if received.status == 404:
             return None
         document = self._document(received, what)

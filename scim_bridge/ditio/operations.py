@@ -6,7 +6,7 @@ from datetime import datetime
 from scim_bridge.ditio.config import DitioConfig
 from scim_bridge.ditio.operation_settings import OperationCall, setting_name
 from scim_bridge.ditio.paths import EMPLOYEES, USERS_V4, segment
-from scim_bridge.ditio.refusals import error_of, missing, unreadable
+from scim_bridge.ditio.refusals import error_of, missing, not_ditios, unreadable
 from scim_bridge.ditio.responses import Received, employee_of, is_of_company, value_of
 from scim_bridge.ditio.session import DitioSession
 from scim_bridge.domain.documents import JsonObject
@@ -88,6 +88,8 @@ class Operations:
         received = self._session.request(method, path, what=what, json_body=body, within=within)
         if received.ok:
             return received
+        if call.name is OperationName.create and received.status == 404 and received.is_page:
+            raise not_ditios(received, what)  # There is no employee yet who could be read to tell (rule R1).
         if received.status in (404, 405):
             # Whoever corrects the setting has to see what it led to.
             what = f"{what} by {method} {path}"

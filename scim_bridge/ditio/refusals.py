@@ -52,6 +52,18 @@ def unreadable(received: Received, what: str, why: str) -> TransientError:
     )
 
 
+def not_ditios(received: Received, what: str) -> TransientError:
+    """The error for a 404 that came as a web page: a gateway's word, from which nothing follows (rule P5)."""
+    return TransientError(
+        f"{what}: a web page came with the {received.status} (request {received.request_id}), so the answer is a "
+        "gateway's and not Ditio's. If this lasts, check DITIO__API_URL",
+        ambiguous=True,
+        status=received.status,
+        request_id=received.request_id,
+        seconds=received.seconds,
+    )
+
+
 def retry_after_seconds(value: str | None, now: datetime) -> float | None:
     """How long a `Retry-After` asks to wait (RFC 9110 §10.2.3: seconds, or a date); None if unreadable."""
     text = (value or "").strip()

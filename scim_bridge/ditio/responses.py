@@ -42,6 +42,12 @@ class Received:
         """Whether Ditio did what it was asked."""
         return 200 <= self.status <= 299
 
+    @property
+    def is_page(self) -> bool:
+        """Whether it is a web page, as gateways and proxies answer where they should pass Ditio's answer on."""
+        kind = self.headers.get("Content-Type", "")
+        return "html" in kind.lower() or self.body.lstrip()[:1] == b"<"
+
     def document(self) -> object:
         """The body as JSON; None for a 204.
 

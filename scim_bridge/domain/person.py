@@ -178,9 +178,18 @@ class Person:
     linked_at: datetime | None = None
     """When the link was made: reads soon after it may lag (rules C5, R4)."""
 
+    company_profile_id: str | None = None
+    """Ditio's id of the linked employee's profile; None where it has shown none yet (rule P5)."""
+
+    linked_as: Mapping[Field, Value] = field(default_factory=dict)
+    """Phone, e-mail, birth date and last name of an employee whom an operator linked although none agreed (H1)."""
+
     creating: Creating | None = None
     renumbering: EmployeeNumber | None = None
     """The number that a change-employee-number was about to give, until its outcome is known (rule P6)."""
+
+    doubted_at: datetime | None = None
+    """When a write was last sent whose outcome is not known; None once a later read has told it (rule C5)."""
 
     acknowledged: Acknowledged = field(default_factory=Acknowledged)
     provisioned_on: date | None = None

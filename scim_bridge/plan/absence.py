@@ -54,6 +54,25 @@ def absent(
     return [*found, *waits_long] if not _is_told(found, waits_long) else found
 
 
+def stranger(person: Person, wish: Wish, facts: Facts, around: Around) -> Drift:
+    """The row of a person under whose number Ditio shows another person now (rule P5): only listed."""
+    number = person.employee_number
+    other = next((each for each in around.look_alikes if is_ours(person, wish, each)), None)
+    where = f"the person is employee {other.employee_number} now" if other is not None else "the person is not found"
+    return _row(
+        Kind.renumbered,
+        Cause.renumbered,
+        person,
+        facts,
+        number,
+        field=Field.employee_number,
+        wanted=number,
+        found=other.employee_number if other is not None else None,
+        acknowledged=number,
+        listed=f"another person has this number in Ditio, and {where}: correct it there, or in Entra",
+    )
+
+
 def stuck(
     person: Person, facts: Facts, *, due_since: datetime | None, now: datetime, number: str | None
 ) -> list[Drift]:
@@ -71,7 +90,7 @@ def _gone(person: Person, wish: Wish, facts: Facts, around: Around, policy: Poli
     """Delivered earlier, and not found any more."""
     number = person.employee_number
     for other in around.look_alikes:
-        if is_ours(wish, person.acknowledged.values.items(), other):
+        if is_ours(person, wish, other):
             yield _row(
                 Kind.renumbered,
                 Cause.renumbered,

@@ -45,6 +45,22 @@ def why_not(wish: Wish, found: FoundEmployee, user_name: str) -> str:
     )
 
 
+def not_theirs(person: Person, wish: Wish, found: FoundEmployee, user_name: str) -> str:
+    """Why nothing is written to the employee under a person's own number: both sides, and the cure (rule P5)."""
+    number, known = person.employee_number, {**person.acknowledged.values, **wish.values}
+    why = (
+        f"employee {number} in Ditio is another person now ({_side(found.values)}), not {user_name} ({_side(known)}): "
+        "nothing is written"
+    )
+    if person.is_tombstone:
+        return f"{why}. Find in Ditio under which number the deleted user is now, and end that employment there"
+    command = shlex.join(["scim-bridge", "adopt", "--accept", found.employee_number, user_name])
+    return (
+        f"{why}. Correct the number in Ditio or in Entra, then `scim-bridge outbox retry`; if they are the same "
+        f"person, run `{command}`"
+    )
+
+
 def how_to_adopt(found: FoundEmployee, user_name: str, *, then: str) -> str:
     """The cure of such a refusal, in a command that can be pasted.
 

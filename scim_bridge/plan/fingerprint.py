@@ -15,7 +15,7 @@ from scim_bridge.domain.ownership import Owner
 from scim_bridge.domain.person import Acknowledged, Person
 
 _FIELDS = (Field.phone, *PROFILE_FIELDS, Field.department, Field.payroll)
-_LOGIN, _EMPLOYMENT = "login", "employment"
+_LOGIN, _EMPLOYMENT, _PROFILE = "login", "employment", "companyProfileId"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Fingerprint:
 def fingerprint_of(found: FoundEmployee, owners: Mapping[Field, Owner], today: date) -> Fingerprint:
     """The fingerprint of what Ditio shows."""
     parts: list[tuple[str, object]] = []
+    if found.company_profile_id is not None:
+        parts.append((_PROFILE, found.company_profile_id))
     for field in _FIELDS:
         if field not in found.values:
             continue
@@ -67,6 +69,8 @@ def _wanted(shown: str, person: Person, wish: Wish, today: date) -> Iterator[tup
     for name in filter(None, shown.split(",")):
         if name in (_LOGIN, _EMPLOYMENT):
             yield name, is_wanted
+        elif name == _PROFILE:
+            yield name, ... if person.company_profile_id is None else person.company_profile_id
         elif name.startswith("-"):
             field = Field(name[1:])
             yield name, ... if field in wish.values and field not in wish.defaulted else None

@@ -40,10 +40,17 @@ class Company:
 
     def reach(self, number: str) -> SandboxEmployee:
         """Return the employee, or refuse (404) when absent or out of reach."""
-        employee = self.employees.get(number)
+        employee = self.named(number)
         if employee is None or number in self._style().out_of_reach:
             raise not_found(number)
         return employee
+
+    def named(self, number: str) -> SandboxEmployee | None:
+        """Return the employee with this number, spelled as the style demands; None where there is none."""
+        if number in self.employees or not self._style().loose_numbers:
+            return self.employees.get(number)
+        wanted = number.casefold().lstrip("0")
+        return next((each for key, each in self.employees.items() if key.casefold().lstrip("0") == wanted), None)
 
     def by_id(self, profile_id: str) -> SandboxEmployee:
         """Return the employee with this company profile id, or refuse (404)."""

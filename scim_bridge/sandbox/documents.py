@@ -25,6 +25,8 @@ def employee_document(employee: SandboxEmployee, style: Style, includes: frozens
         "workTitle": employee.work_title,
         style.disabled_key: employee.disabled,
     }
+    if style.shows_profile_id:
+        document["companyProfileId"] = employee.id
     document |= _employments(employee, style, with_history="employment-history" in includes)
     if "tags" in includes:
         document["tags"] = []

@@ -53,7 +53,7 @@ class Reading:
 
     def _named(self, number: str) -> list[SandboxEmployee]:
         employees = self._company.employees
-        now = [employees[number]] if number in employees else []
+        now = [each for each in [self._company.named(number)] if each is not None]
         once = {key for key, stale in self._stale.items() if stale.shown and stale.shown.employee_number == number}
         return now + [each for each in employees.values() if each.id in once and each not in now]
 

@@ -104,6 +104,12 @@ class Style:
     v4_case: str = "camel"
     """Keys of the v4 answers: `camel` or `pascal`."""
 
+    shows_profile_id: bool = False
+    """Show `companyProfileId` in the v5 answers too."""
+
+    loose_numbers: bool = False
+    """Find an employee by number regardless of case and leading zeros; it is shown as it is stored."""
+
     certificates_partial: bool = False
     """A certificate array with a bad item is answered 400; True stores its good items all the same."""
 

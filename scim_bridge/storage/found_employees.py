@@ -14,6 +14,7 @@ def stored(found: FoundEmployee) -> str:
     parts = {
         "values": {field.value: to_stored(value) for field, value in found.values.items()},
         "disabled": found.disabled,
+        "profile": found.company_profile_id,
         "employments": None if employments is None else [[_text(each.start), _text(each.end)] for each in employments],
     }
     return json.dumps(parts, ensure_ascii=False)
@@ -27,6 +28,7 @@ def found_in(number: str, text: str) -> FoundEmployee:
         employee_number=EmployeeNumber(number),
         values={Field(name): from_stored(value) for name, value in parts["values"].items()},
         disabled=parts["disabled"],
+        company_profile_id=parts.get("profile"),
         employments=None
         if employments is None
         else tuple(Employment(_day(start), _day(end)) for start, end in employments),

@@ -76,7 +76,7 @@ class Outbox:
         taken = self._connection.execute(
             update(people)
             .where(self._is(person_id), people.c.state == State.due, free)
-            .values(lease=lease, leased_until=self._now + timedelta(seconds=seconds))
+            .values(**self._leased(lease, seconds))
         )
         return taken.rowcount == 1
 
@@ -95,7 +95,7 @@ class Outbox:
         row = self._connection.execute(
             update(people)
             .where(people.c.tenant == self._tenant, people.c.id == candidate.scalar_subquery())
-            .values(lease=lease, leased_until=self._now + timedelta(seconds=seconds))
+            .values(**self._leased(lease, seconds))
             .returning(people.c.id)
         ).first()
         return Leased(self._tenant, PersonId(row.id), lease) if row is not None else None
@@ -232,6 +232,15 @@ class Outbox:
             .order_by(case((is_still_active, 0), else_=1), people.c.state_since, people.c.id)
         )
         return list(self._connection.execute(query))
+
+    def _leased(self, lease: str, seconds: float) -> dict[str, Any]:
+        """The columns of a lease that is taken. The holder of one that ran out may have sent something (rule C5)."""
+        ran_out = case((people.c.leased_until > self._now, self._now), else_=people.c.leased_until)
+        return {
+            "lease": lease,
+            "leased_until": self._now + timedelta(seconds=seconds),
+            "doubted_at": case((people.c.leased_until.is_not(None), ran_out), else_=people.c.doubted_at),
+        }
 
     def _has_come(self, *, is_probe: bool) -> Any:
         return and_(

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, Select, Table, and_, bindparam, delete, 
 
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.documents import UserId
-from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.employee import EmployeeNumber, Field, Value
 from scim_bridge.domain.employment import Days
 from scim_bridge.domain.occasions import Occasions
 from scim_bridge.domain.person import ClaimKind, Creating, Person, PersonId
@@ -20,6 +20,7 @@ from scim_bridge.storage.keys import user_name_key
 from scim_bridge.storage.permissions import Permissions
 from scim_bridge.storage.person_rows import Record, days_columns, occasion_columns, record_of
 from scim_bridge.storage.tables import claim_waiters, claims, people, resources
+from scim_bridge.storage.values import to_stored
 
 # Built once: every delivery reads it twice.
 _BY_ID = select(people).where(people.c.tenant == bindparam("tenant"), people.c.id == bindparam("person_id"))
@@ -117,12 +118,35 @@ class People:
         """Store the number that is about to be given, or forget it (rule P6)."""
         self._update(person_id, {"renumbering": number})
 
-    def link(self, person_id: PersonId, number: EmployeeNumber, *, now: datetime) -> None:
-        """Join a person to an employee; an employee is linked to one person at most (a unique index)."""
+    def link(
+        self,
+        person_id: PersonId,
+        number: EmployeeNumber,
+        *,
+        profile_id: str | None = None,
+        linked_as: Mapping[Field, Value] | None = None,
+        now: datetime,
+    ) -> None:
+        """Join a person to an employee; an employee is linked to one person at most (a unique index).
+
+        :param profile_id: The employee's `companyProfileId`; None keeps what is known: the number changed, no more.
+        :param linked_as: What told who they were, where nothing agreed; None where that is as it was.
+        """
         unknown = {"creating": None, "renumbering": None, "creation_said_at": None}
-        self._update(person_id, {"employee_number": number, "linked_at": now, **unknown})
+        known: dict[str, object] = {} if profile_id is None else {"company_profile_id": profile_id}
+        if linked_as is not None:
+            known["linked_as"] = {name.value: to_stored(value) for name, value in linked_as.items()}
+        self._update(person_id, {"employee_number": number, "linked_at": now, **known, **unknown})
         Permissions(self._connection, self._tenant).consume(number)
         Ledger(self._connection, self._tenant).renumber(person_id, number)
+
+    def recognise(self, person_id: PersonId, profile_id: str) -> None:
+        """Store the `companyProfileId` of a linked employee, shown for the first time (rule P5)."""
+        self._update(person_id, {"company_profile_id": profile_id})
+
+    def doubt(self, person_id: PersonId, at: datetime | None) -> None:
+        """Store since when the outcome of a write is not known; None once it is (rule C5)."""
+        self._update(person_id, {"doubted_at": at})
 
     def part(self, person_id: PersonId) -> None:
         """Take the link away for a moment, so that another may have it: the caller gives a new one at once."""
@@ -130,7 +154,8 @@ class People:
 
     def unlink(self, person_id: PersonId) -> None:
         """Give the link up: a tombstone makes room for a newcomer (rule P2)."""
-        self._update(person_id, {"employee_number": None, "linked_at": None})
+        known = {"company_profile_id": None, "linked_as": None}
+        self._update(person_id, {"employee_number": None, "linked_at": None, **known})
         Acknowledgements(self._connection, self._tenant).forget(person_id)
         CertificateDeliveries(self._connection, self._tenant).mark_stale(person_id)
 

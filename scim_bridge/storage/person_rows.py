@@ -8,10 +8,11 @@ from sqlalchemy import Row
 
 from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.documents import UserId
-from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.employee import EmployeeNumber, Field
 from scim_bridge.domain.employment import Days
 from scim_bridge.domain.occasions import Occasions
 from scim_bridge.domain.person import Acknowledged, Creating, HandsOff, Person, PersonId
+from scim_bridge.storage.values import from_stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,13 @@ def record_of(row: Row[Any], acknowledged: Acknowledged) -> Record:
             ),
             employee_number=EmployeeNumber(row.employee_number) if row.employee_number else None,
             linked_at=row.linked_at,
+            company_profile_id=row.company_profile_id,
+            linked_as={
+                Field(name): value
+                for name, stored in (row.linked_as or {}).items()
+                if (value := from_stored(stored)) is not None
+            },
+            doubted_at=row.doubted_at,
             creating=_creating(row.creating),
             renumbering=EmployeeNumber(row.renumbering) if row.renumbering else None,
             acknowledged=acknowledged,

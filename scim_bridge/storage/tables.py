@@ -73,6 +73,10 @@ people = Table(
     # The link (rule P1): the employee's number as acknowledged.
     Column("employee_number", exact_text()),
     Column("linked_at", UtcDateTime),
+    # Ditio's id of that employee's profile, where it shows one: it tells a stranger who got the number (rule P5).
+    Column("company_profile_id", exact_text()),
+    # What told who they were, where nothing agreed with the user and an operator linked them all the same.
+    Column("linked_as", json_column()),
     # What was about to be created or renumbered, stored before the call (rule P6).
     Column("creating", json_column()),
     Column("renumbering", exact_text()),
@@ -106,6 +110,8 @@ people = Table(
     Column("request_id", exact_text()),
     Column("lease", exact_text()),
     Column("leased_until", UtcDateTime),
+    # When a write was sent whose outcome is not known: no read is believed before that is over (rule C5).
+    Column("doubted_at", UtcDateTime),
     # A drift mark's scope (rule Q3): plan, rows, and the state before. Empty for whoever is due as a whole.
     Column("scope", json_column()),
     Column("created_at", UtcDateTime, nullable=False),

@@ -61,12 +61,12 @@ def test_no_worker_takes_a_person_while_his_request_waits(world: World):
 
 
 def test_a_request_that_died_is_taken_over_when_its_lease_is_over(world: World):
-    """D1: a lease runs out, and the person is delivered by whoever comes."""
+    """D1, C5: a lease runs out, and another delivers the person once what its holder may have sent must have come."""
     world.delivers_inline_with(lambda ticket: None)
     world.provisions(a_user())
     assert world.worker.run_until_idle() == 0
 
-    world.clock.passes(seconds=16)
+    world.clock.passes(seconds=21)
     assert world.worker.run_until_idle() == 1
     assert world.employee("1042").created_count == 1
 
@@ -250,7 +250,7 @@ class GaveWay(Exception):
 def test_who_has_to_give_way_after_a_call_is_tried_again(
     world: World, monkeypatch: pytest.MonkeyPatch, inline_seconds: int
 ):
-    """A1, D1, P6: two transactions in each other's way are no outage: the write stays accepted, the worker goes on."""
+    """A1, D1, P6: two transactions in each other's way are no outage: what Ditio answered is stored at a second try."""
     link, tries = People.link, []
 
     def give_way_once(*arguments: Any, **options: Any) -> None:
@@ -264,10 +264,9 @@ def test_who_has_to_give_way_after_a_call_is_tried_again(
     kari = a_user()
     step = world.provisions(kari)
     world.worker.run_until_idle()
-    assert step.status == 201
-    assert (world.state(kari)[0], the_person(world).lease) == ("due", None)
 
-    world.clock.passes(minutes=5)
-    world.worker.run_until_idle()
+    assert step.status == 201
+    assert len(tries) == 2
+    assert the_person(world).lease is None
     assert world.state(kari) == ("delivered", None)
     assert world.employee("1042").created_count == 1

@@ -373,6 +373,8 @@ def test_an_ending_whose_answer_was_lost_does_not_lock_out_who_returns(world: Wo
     )
     world.changes(kari, account_enabled=False)
     world.changes(kari, account_enabled=True)
+    world.clock.passes(seconds=10)
+    world.worker.run_until_idle()
 
     assert not world.employee("1042").disabled
     assert world.employee("1042").employment.end is None

@@ -9,6 +9,7 @@ from scim_bridge.cli.auditing import note
 from scim_bridge.cli.context import Options
 from scim_bridge.delivery.tenant import wish_of
 from scim_bridge.domain.audit import Action, Deed
+from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import EmployeeNumber, Field
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import BridgeError
@@ -71,6 +72,8 @@ def _why_not(
 ) -> str | None:
     """Why a permission would be of no use to a user who is stored."""
     person = record.person
+    if person.employee_number == number and record.reason is Reason.stranger:
+        return None  # The one case in which a linked person has to be told apart again (rule P5).
     if person.employee_number is not None:
         return f"is employee {person.employee_number} already"
     document = document_of(connection, tenant, person.user_id) if person.user_id else None
