@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from scim_bridge.delivery.bisecting import Refused, send_narrowing
 from scim_bridge.delivery.breaker import Gate
 from scim_bridge.delivery.certificate_holds import Hold, PeopleHold, UnclaimedHold, Withheld
+from scim_bridge.delivery.certificate_identity import CertificateIdentity
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.drift_applying import PAUSED
 from scim_bridge.delivery.outcome import printable
@@ -44,6 +45,9 @@ class Batches:
     choose: Callable[[Line, EmployeeNumber], Shipment | None]
     """What is to be sent of a line under a number, if anything."""
 
+    run_id: str | None = None
+    """The run that has read who has which number, if one has."""
+
     outcomes: dict[Key, str | None] = field(default_factory=dict)
     """What became of each: None for one that Ditio took, else why not."""
 
@@ -69,6 +73,7 @@ class Batches:
                 return
             shipments = self._chosen(connection, hold.look(connection, now, keys))
         try:
+            shipments = self._without_strangers(shipments)
             most = self.convergence.tenant.certificates.max_per_request
             refused = send_narrowing(lambda batch: self._post(batch, hold), shipments, most)
         except DeliveryError as error:
@@ -90,6 +95,12 @@ class Batches:
             else:
                 self.outcomes[key] = number.why if isinstance(number, Withheld) else NOT_WANTED
         return shipments
+
+    def _without_strangers(self, shipments: Sequence[Shipment]) -> list[Shipment]:
+        """Those under whose numbers Ditio shows no stranger (rule P5)."""
+        strangers = CertificateIdentity(self.convergence, self.run_id).strangers(shipments)
+        self.outcomes |= {_key(each): why for each in shipments if (why := strangers.get(each.line.holder))}
+        return [each for each in shipments if each.line.holder not in strangers]
 
     def _post(self, batch: Sequence[Shipment], hold: Hold) -> None:
         """One request. What Ditio took is committed at once.

@@ -11,6 +11,7 @@ from scim_bridge.delivery.bisecting import Refused
 from scim_bridge.delivery.outcome import printable
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.certificate import Holder
+from scim_bridge.domain.delivery_state import NOT_THERE
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.shipment import Shipment
@@ -22,6 +23,7 @@ from scim_bridge.storage.schedules import Schedules
 
 NOT_AT_REST = "he is due, is being delivered, or hands are off: his own delivery brings it"
 HAS_LEFT = "he has left: certificates wait for his return"
+NOT_THEIRS = "Ditio shows no employee, or another one, under this person's number: see `outbox list`"
 ELSEWHERE = "another process sends it just now"
 
 UNCLAIMED = "unclaimed-certificates"
@@ -143,11 +145,14 @@ def _people(holders: Collection[Holder]) -> list[PersonId]:
 
 def _numbers(keys: Sequence[Key], at_rest: Sequence[Record], today: date) -> Mapping[Key, EmployeeNumber | Withheld]:
     people = {record.person.id: record.person for record in at_rest}
+    not_there = {record.person.id for record in at_rest if record.reason in NOT_THERE}
     found: dict[Key, EmployeeNumber | Withheld] = {}
     for key in keys:
         person = people.get(PersonId(key[0].value))
         if person is None or person.employee_number is None:
             found[key] = Withheld(NOT_AT_REST)
+        elif person.id in not_there:
+            found[key] = Withheld(NOT_THEIRS)
         elif not person.days.wants_employment(today):
             found[key] = Withheld(HAS_LEFT)
         else:

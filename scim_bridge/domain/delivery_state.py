@@ -30,6 +30,7 @@ class Reason(StrEnum):
     paused = "paused"
     refused = "refused"
     gone = "gone"
+    stranger = "stranger"
     not_converging = "not-converging"
     out_of_reach = "out-of-reach"
 
@@ -43,6 +44,10 @@ STUCK_AFTER = timedelta(hours=24)
 HELD = frozenset(
     {Reason.incomplete, Reason.claimed, Reason.guard, Reason.no_operation, Reason.hands_off, Reason.paused}
 )
+
+
+NOT_THERE = frozenset({Reason.gone, Reason.stranger})
+"""Nothing is known of the employee of such a person, until one is found again who is this person (rule P5)."""
 
 
 def state_of(reason: Reason) -> State:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from scim_bridge.domain.canonical import same
 from scim_bridge.domain.employee import Field, FoundEmployee, Value, Wish
-from scim_bridge.domain.person import Creating
+from scim_bridge.domain.person import Creating, Person
 
 
 def agrees(wish: Wish, found: FoundEmployee, field: Field) -> bool:
@@ -36,6 +36,12 @@ def is_ours(wish: Wish, acknowledged: Iterable[tuple[Field, Value | None]], foun
             if ours is not None and same(field, ours, shown):
                 return True
     return False
+
+
+def is_still_ours(person: Person, wish: Wish, found: FoundEmployee) -> bool:
+    """Whether the employee under the linked number is our person still, and not a stranger who got it (rule P5)."""
+    known = Wish(values={name: value for name, value in person.acknowledged.values.items() if value is not None})
+    return is_same_person(wish, found) or is_same_person(known, found)
 
 
 def is_what_we_created(creating: Creating, found: FoundEmployee) -> bool:

@@ -8,15 +8,16 @@ import pytest
 from sqlalchemy import select, text
 
 from scim_bridge.domain.certificate import Source
+from scim_bridge.domain.drift import Kind
 from scim_bridge.domain.person import PersonId
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.rest_leases import RestLeases
-from scim_bridge.storage.tables import people
+from scim_bridge.storage.tables import certificate_ledger, people
 from tests.conftest import Clock
 from tests.delivery.test_certifying import a_certificate, kept
 from tests.scenarios.test_certificate_drift import a_company
-from tests.scenarios.test_certificates import a_world, in_ditio
+from tests.scenarios.test_certificates import a_world, in_ditio, posts
 from tests.scenarios.test_reconciling import person, reconcile
 from tests.world import World
 
@@ -172,6 +173,112 @@ def test_nobody_stays_leased_whatever_ends_a_batch(world: World, monkeypatch: py
 
     with world.database.read() as connection:
         assert connection.execute(select(people.c.id).where(people.c.lease.is_not(None))).all() == []
+
+
+def number_used_again(world: World, number: str) -> None:
+    """In Ditio the person was removed by hand, and another has the number."""
+    world.ditio.company.employees.pop(number)
+    world.ditio.plant(number, first_name="Ola", last_name="Fremmed", phone="+4741111111", email="ola@other.example")
+
+
+def renumbered_by_hand(world: World, number: str) -> None:
+    """In Ditio the person has another number now, and a newcomer has the old one."""
+    employee = world.ditio.company.employees.pop(number)
+    employee.employee_number = f"9{number}"
+    world.ditio.company.employees[f"9{number}"] = employee
+    world.ditio.plant(number, first_name="Ola", last_name="Fremmed", phone="+4741111111", email="ola@other.example")
+
+
+CHANGED_BY_HAND = pytest.mark.parametrize("by_hand", [number_used_again, renumbered_by_hand])
+
+
+def reads(world: World) -> list[str]:
+    """Employees that were read by number."""
+    return [call.path.rpartition("/")[2] for call in world.ditio.calls("GET") if "/employees/1" in call.path]
+
+
+@CHANGED_BY_HAND
+def test_a_stranger_gets_no_certificate_from_a_reviewed_plan(world: World, by_hand: Callable[[World, str], None]):
+    """P5: the linked number is another person's in Ditio now; everybody else's certificates are sent."""
+    a_company(world)
+    plan = reconcile(world).report.run.id
+    by_hand(world, "1002")
+
+    applied = reconcile(world, apply=True, plan_id=plan)
+
+    assert world.ditio.certificates.keys() == {("1001", "Byggekort"), ("1003", "Byggekort")}
+    assert (applied.exit, applied.report.applied) == (2, 2)
+    ((kind, why),) = applied.skipped
+    assert (kind, "another person" in why) == ("Byggekort", True)
+    with world.database.read() as connection:
+        due = connection.execute(select(people.c.employee_number).where(people.c.state == "due")).scalars().all()
+    assert due == ["1002"], "their own delivery says what is wrong"
+
+
+@CHANGED_BY_HAND
+def test_a_stranger_gets_no_certificate_that_is_sent_again(
+    database: Database, clock: Clock, by_hand: Callable[[World, str], None]
+):
+    """P5, K3: what agreed is sent again by employee number; not to a stranger."""
+    world = a_world(database, clock, reassert_every=0)
+    a_company(world)
+    reconcile(world, apply=True)
+    world.ditio.certificates.clear()
+    by_hand(world, "1002")
+    reconcile(world, apply=True, only=Kind.certificate)
+
+    assert world.ditio.certificates.keys() == {("1001", "Byggekort"), ("1003", "Byggekort")}
+
+
+def test_whose_employee_is_not_found_is_sent_nothing(world: World):
+    """P5: neither a certificate of a plan from before."""
+    a_company(world, 2)
+    plan = reconcile(world).report.run.id
+    del world.ditio.company.employees["1002"]
+    applied = reconcile(world, apply=True, plan_id=plan)
+
+    assert world.ditio.certificates.keys() == {("1001", "Byggekort")}
+    assert [("not found" in why) for _, why in applied.skipped] == [True]
+
+
+@pytest.mark.parametrize("reason", ["gone", "stranger"])
+def test_a_person_who_is_parked_for_it_is_sent_nothing_and_asked_for_no_more(world: World, reason: str):
+    """P5, D3: by a reviewed plan either."""
+    a_company(world, 1)
+    plan = reconcile(world).report.run.id
+    with world.database.write() as connection:
+        connection.execute(people.update().values(state="parked", reason=reason))
+    world.forget()
+    applied = reconcile(world, apply=True, plan_id=plan)
+
+    assert (applied.exit, posts(world), reads(world)) == (2, [], [])
+
+
+def test_what_it_costs_to_know_whose_number_it_is(world: World):
+    """P5: nothing where the run has read everybody just now; one read for each person of a plan from before."""
+    a_company(world)
+    reconcile(world, apply=True)
+    assert (len(world.ditio.certificates), reads(world)) == (3, [])
+
+    world.ditio.certificates.clear()
+    with world.database.write() as connection:
+        connection.execute(certificate_ledger.update().values(is_stale=True))
+    plan = reconcile(world).report.run.id
+    world.forget()
+    assert reconcile(world, apply=True, plan_id=plan).exit == 0
+    assert (sorted(reads(world)), [len(batch) for batch in posts(world)]) == (["1001", "1002", "1003"], [3])
+
+
+def test_ditio_does_not_answer_who_has_the_number(world: World):
+    """P5, R3: then nothing is sent, and the next run finds it."""
+    a_company(world)
+    plan = reconcile(world).report.run.id
+    world.ditio.faults.plan(Fault(kind="status", method="GET", path="/employees/1", status=503, times=1))
+    applied = reconcile(world, apply=True, plan_id=plan)
+
+    assert (applied.exit, applied.report.applied, posts(world)) == (2, 0, [])
+    assert all("it did not settle" in why for _, why in applied.skipped)
+    assert reconcile(world, apply=True).report.applied == 3
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
