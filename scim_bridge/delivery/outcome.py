@@ -13,6 +13,7 @@ MAX_DETAIL = 1000
 WEIGHT = (
     Reason.paused,
     Reason.hands_off,
+    Reason.stranger,
     Reason.gone,
     Reason.refused,
     Reason.out_of_reach,

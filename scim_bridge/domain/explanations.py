@@ -53,8 +53,14 @@ BY_REASON: Mapping[str, Explanation] = {
         "`adopt --accept EMPLOYEE_NUMBER USER_NAME`",
     ),
     "gone": Explanation(
-        meaning="the employee was delivered earlier and is not found any more; nobody is created in his place",
-        cure="find out in Ditio what became of the employee; then `outbox retry`",
+        meaning="the employee was delivered earlier and is no longer in Ditio; no new employee is created instead",
+        cure="find out in Ditio what became of the employee; then `outbox retry`; each `reconcile` looks again by "
+        "itself",
+    ),
+    "stranger": Explanation(
+        meaning="the employee number of this person belongs to another person in Ditio now; nothing is written",
+        cure="correct the number in Ditio or in Entra, then `outbox retry`; if the employee is this user after all, "
+        "`adopt --accept EMPLOYEE_NUMBER USER_NAME`",
     ),
     "not-converging": Explanation(
         meaning="Ditio keeps changing a value that was sent; the detail names the field",
