@@ -44,7 +44,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "certificates": Lazy(
         "certificates.command",
         "certificates",
-        "Import certificates from a file, and see which are about to end.",
+        "Import certificates from a file, withdraw one, and see which are about to end.",
     ),
     "quirks": Lazy(
         "quirks",

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.outcome import Note, Outcome, Settled, TryAgain, printable
+from scim_bridge.delivery.ports import Ditio
 from scim_bridge.delivery.retry import Fault, Retry, decide
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.breaker import Breaker
@@ -132,6 +133,29 @@ class Gate:
                 return  # It began before the breaker opened, and proves nothing.
             breakers.close()
         _log_closed(self.tenant, breaker)
+
+    def learn_of_many(self, error: DeliveryError, ditio: Ditio, jitter: float) -> None:
+        """Let everybody know what a request tells of Ditio that was about many people."""
+        if isinstance(error, CredentialsRefused):
+            try:
+                ditio.check(renews=error.status != 401)
+            except DeliveryError as cause:
+                error = cause
+            else:
+                return  # Ditio accepts the API client otherwise (rule R2).
+        failure, retry = error, decide(error, 0, jitter)
+        repeated(lambda: self._failed_for_many(failure, retry))
+
+    def _failed_for_many(self, error: DeliveryError, retry: Retry) -> None:
+        why = printable(str(error))
+        with self.database.write() as connection:
+            breakers = Breakers(connection, self.tenant, self.database.now(connection))
+            breaker = breakers.locked()
+            if isinstance(error, RateLimited):
+                breakers.keep_quiet(retry.quiet_seconds)
+            elif retry.fault is Fault.of_all and not breaker.is_open:
+                breakers.open(why)
+                log.error("breaker.opened", tenant=self.tenant, cause=why)
 
 
 def try_again(errand: Errand, error: DeliveryError) -> TryAgain:

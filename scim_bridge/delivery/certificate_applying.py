@@ -1,6 +1,6 @@
 """Certificates are sent in large batches: what a plan found outstanding, and what is due to be sent again (rule K3)."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -14,6 +14,7 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.shipment import Shipment
 from scim_bridge.plan.certificates import is_acknowledged, outstanding, wanted_of
 from scim_bridge.storage.certificate_searches import CertificateSearches, Key
+from scim_bridge.storage.database import repeated
 from scim_bridge.storage.plan_items import PlanItems
 
 
@@ -22,6 +23,8 @@ class CertificateApplying:
     """Sends certificates of one tenant in this process."""
 
     convergence: Convergence
+    run_id: str | None = None
+    """The run of `reconcile` that sends them, if one does."""
 
     def apply(self, plan_id: str, items: Iterable[Drift], progress: Callable[[int], None]) -> None:
         """Send what rows of a plan are about, as far as the same is wanted still; what became of each is stored.
@@ -49,7 +52,7 @@ class CertificateApplying:
             is_there = isinstance(wanted, Shipment) and not wanted.is_withdrawal and is_acknowledged(wanted)
             return wanted if isinstance(wanted, Shipment) and is_old and is_there else None
 
-        batches, after = Batches(self.convergence, choose), ("", "", "")
+        batches, after = Batches(self.convergence, choose, self.run_id), ("", "", "")
         while batches.halted is None:
             with database.read() as connection:
                 searches = CertificateSearches(connection, tenant.name, tenant.certificates.missing_expiry)
@@ -69,7 +72,7 @@ class CertificateApplying:
             # What was refused is tried again when somebody says something new of it.
             return next((each for each in owed if isinstance(each, Shipment) and line.reason is None), None)
 
-        batches, after = Batches(self.convergence, choose), ("", "")
+        batches, after = Batches(self.convergence, choose, self.run_id), ("", "")
         while tenant.certificates.delivers_unclaimed and batches.halted is None:
             with database.read() as connection:
                 searches = CertificateSearches(connection, tenant.name, tenant.certificates.missing_expiry)
@@ -88,12 +91,15 @@ class CertificateApplying:
             is_same = (each for each in owed if isinstance(each, Shipment) and wanted_by(each) == item.wanted)
             return next(is_same, None)
 
-        batches = Batches(self.convergence, choose)
+        batches = Batches(self.convergence, choose, self.run_id)
         _send(batches, list(items))
-        with self.convergence.database.write() as connection:
-            now = self.convergence.database.now(connection)
-            outcomes = [(items[key].position or 0, why) for key, why in batches.outcomes.items()]
-            PlanItems(connection, tenant.name, plan_id).settle(outcomes, now)
+        outcomes = batches.outcomes
+        repeated(lambda: self._settle(plan_id, [(items[key].position or 0, why) for key, why in outcomes.items()]))
+
+    def _settle(self, plan_id: str, outcomes: Sequence[tuple[int, str | None]]) -> None:
+        database = self.convergence.database
+        with database.write() as connection:
+            PlanItems(connection, self.convergence.tenant.name, plan_id).settle(outcomes, database.now(connection))
 
 
 def _send(batches: Batches, keys: list[Key]) -> None:

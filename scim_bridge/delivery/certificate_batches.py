@@ -1,38 +1,40 @@
 """Certificates of many in one request: for reconciliation, and for employees whom nobody is (rules K2-K4)."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.bisecting import Refused, send_narrowing
+from scim_bridge.delivery.breaker import Gate
 from scim_bridge.delivery.certificate_holds import Hold, PeopleHold, UnclaimedHold, Withheld
+from scim_bridge.delivery.certificate_identity import CertificateIdentity
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.drift_applying import PAUSED
 from scim_bridge.delivery.outcome import printable
-from scim_bridge.delivery.retry import Fault, decide
-from scim_bridge.domain.certificate import Line
+from scim_bridge.domain.certificate import Holder, Line
 from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.operations import Answer
 from scim_bridge.domain.shipment import Shipment
-from scim_bridge.errors import BridgeError, CredentialsRefused, DeliveryError, LeaseLost, Paused, RateLimited
-from scim_bridge.logs import get_logger
+from scim_bridge.errors import DeliveryError, Paused
 from scim_bridge.mapping.certificates_to_ditio import body_of
+from scim_bridge.plan.certificates import wanted_of
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
 from scim_bridge.storage.certificate_searches import Key
 from scim_bridge.storage.certificates import Ledger
-from scim_bridge.storage.database import Database
+from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.history import Entry
-
-log = get_logger(__name__)
+from scim_bridge.storage.outbox import Outbox
 
 BATCH = 500
 """How many certificates are looked up at a time; one request has no more of them than the setting says."""
 
 NOT_WANTED = "it is as wanted already, or something else is wanted now"
 NOT_CALLED = "Ditio is not called just now"
+LATE = "another process delivered this person meanwhile: their own delivery sends it again"
 
 
 @dataclass(slots=True)
@@ -43,11 +45,17 @@ class Batches:
     choose: Callable[[Line, EmployeeNumber], Shipment | None]
     """What is to be sent of a line under a number, if anything."""
 
+    run_id: str | None = None
+    """The run that has read who has which number, if one has."""
+
     outcomes: dict[Key, str | None] = field(default_factory=dict)
     """What became of each: None for one that Ditio took, else why not."""
 
     halted: str | None = None
     """Why nothing more is sent."""
+
+    _begun: set[Key] = field(default_factory=set)
+    """What was about to be sent at least once; it stays so in the ledger until it is settled."""
 
     def send_of_people(self, keys: Sequence[Key]) -> None:
         """Send what is to be sent of some lines of people."""
@@ -58,23 +66,24 @@ class Batches:
         self._send(keys, UnclaimedHold(self.convergence.tenant, self.convergence.new_id()))
 
     def _send(self, keys: Sequence[Key], hold: Hold) -> None:
-        with self._database.write() as connection:
+        with self._database.read() as connection:
             now = self._database.now(connection)
             if (stopped := self._why_stopped(connection, now)) is not None:
                 self.outcomes |= dict.fromkeys(keys, stopped)
                 return
-            shipments = self._chosen(connection, now, keys, hold)
-            CertificateDeliveries(connection, self._name).begin(shipments)
+            shipments = self._chosen(connection, hold.look(connection, now, keys))
         try:
-            if shipments:
-                self._ship(shipments, hold)
-        finally:
-            with self._database.write() as connection:
-                hold.give_back(connection, self._database.now(connection))
+            shipments = self._without_strangers(shipments)
+            most = self.convergence.tenant.certificates.max_per_request
+            refused = send_narrowing(lambda batch: self._post(batch, hold), shipments, most)
+        except DeliveryError as error:
+            self._halt(shipments, error)
+            return
+        for each in refused:
+            self._refuse(each, hold)
 
-    def _chosen(self, connection: Connection, now: datetime, keys: Sequence[Key], hold: Hold) -> list[Shipment]:
-        numbers = hold.take(connection, now, keys)
-        lines = {(line.holder, line.type): line for line in Ledger(connection, self._name).lines_of(keys)}
+    def _chosen(self, connection: Connection, numbers: Mapping[Key, EmployeeNumber | Withheld]) -> list[Shipment]:
+        lines = self._lines(connection, numbers)
         shipments: list[Shipment] = []
         for key, number in numbers.items():
             line = lines.get(key)
@@ -87,86 +96,119 @@ class Batches:
                 self.outcomes[key] = number.why if isinstance(number, Withheld) else NOT_WANTED
         return shipments
 
-    def _ship(self, shipments: Sequence[Shipment], hold: Hold) -> None:
-        try:
-            most = self.convergence.tenant.certificates.max_per_request
-            refused = send_narrowing(lambda batch: self._post(batch, hold), shipments, most)
-        except (DeliveryError, LeaseLost) as error:
-            self._halt(shipments, error)
-            return
-        for each in refused:
-            self._refuse(each, hold)
+    def _without_strangers(self, shipments: Sequence[Shipment]) -> list[Shipment]:
+        """Those under whose numbers Ditio shows no stranger (rule P5)."""
+        strangers = CertificateIdentity(self.convergence, self.run_id).strangers(shipments)
+        self.outcomes |= {_key(each): why for each in shipments if (why := strangers.get(each.line.holder))}
+        return [each for each in shipments if each.line.holder not in strangers]
 
     def _post(self, batch: Sequence[Shipment], hold: Hold) -> None:
         """One request. What Ditio took is committed at once.
 
+        Others are kept away from these holders for this request alone: a person's ending never waits for the rest.
+
         :raises DeliveryError: Ditio's answer.
-        :raises LeaseLost: somebody else sends one of these; nothing was sent.
         :raises Paused: deliveries were paused since the batch was begun; nothing was sent.
         """
-        ditio, items = self.convergence.tenant.ditio, [body_of(each) for each in batch]
-        monotonic = self.convergence.monotonic
-        with ditio.permit():
-            ends = monotonic() + self.convergence.tenant.lease_seconds - 1
-            with self._database.write() as connection:
-                now = self._database.now(connection)
-                if Breakers(connection, self._name, now).get().is_paused:
-                    raise Paused(PAUSED)
-                hold.renew(connection, now)
-            answer = ditio.post_certificates(items, within=ends - monotonic())
-        entry = Entry(
-            "certificates",
-            "done",
-            cause="reconcile",
-            status=answer.status,
-            ditio_request_id=answer.request_id,
-            seconds=answer.seconds,
-        )
+        ditio, monotonic = self.convergence.tenant.ditio, self.convergence.monotonic
+        ready: list[Shipment] = []
+        answer: Answer | None = None
+        try:
+            with ditio.permit():
+                ends = monotonic() + self.convergence.tenant.lease_seconds - 1
+                ready = repeated(lambda: self._begin(batch, hold))
+                if ready:
+                    answer = ditio.post_certificates([body_of(each) for each in ready], within=ends - monotonic())
+        finally:
+            if ready:
+                repeated(lambda: self._end(batch, ready, hold, answer))
+
+    def _begin(self, batch: Sequence[Shipment], hold: Hold) -> list[Shipment]:
+        """Keep others away from the holders, and note what is about to be sent: what is wanted as it was chosen."""
         with self._database.write() as connection:
             now = self._database.now(connection)
-            CertificateDeliveries(connection, self._name).acknowledge(batch, now)
-            hold.note(connection, now, batch, entry)
-        self.outcomes.update(dict.fromkeys(map(_key, batch)))
+            if Breakers(connection, self._name, now).get().is_paused:
+                raise Paused(PAUSED)
+            ready = self._taken(connection, now, batch, hold)
+            CertificateDeliveries(connection, self._name).begin(ready)
+            if not ready:
+                hold.give_back(connection, now, _holders(batch))
+        self._begun.update(map(_key, ready))
+        return ready
+
+    def _taken(self, connection: Connection, now: datetime, batch: Sequence[Shipment], hold: Hold) -> list[Shipment]:
+        """Keep others away from the holders. What is ours to send, and wanted still."""
+        numbers = hold.take(connection, now, list(map(_key, batch)))
+        lines, ready = self._lines(connection, numbers), list[Shipment]()
+        for each in batch:
+            number, line = numbers[_key(each)], lines.get(_key(each))
+            if isinstance(number, Withheld):
+                self.outcomes[_key(each)] = number.why
+            elif line is None or not self._is_wanted(each, line, number):
+                self.outcomes[_key(each)] = NOT_WANTED
+            else:
+                ready.append(each)
+        return ready
+
+    def _is_wanted(self, shipment: Shipment, line: Line, number: EmployeeNumber) -> bool:
+        """Whether a certificate is to be sent as it was chosen; a delivery of its own may have brought it meanwhile."""
+        if _key(shipment) in self._begun and line.sending is None:
+            return False
+        wanted = wanted_of(line, number, self.convergence.tenant.certificates)
+        return isinstance(wanted, Shipment) and replace(wanted, line=shipment.line) == shipment
+
+    def _end(self, batch: Sequence[Shipment], sent: Sequence[Shipment], hold: Hold, answer: Answer | None) -> None:
+        """Let others in again, and keep what Ditio took.
+
+        :param answer: None where Ditio did not take what was sent, or where that is not known.
+        """
+        with self._database.write() as connection:
+            now, deliveries = self._database.now(connection), CertificateDeliveries(connection, self._name)
+            ours = hold.give_back(connection, now, _holders(batch))
+            kept = [each for each in sent if each.line.holder in ours]
+            late = [each for each in sent if each.line.holder not in ours]
+            # Who finds the lease lost marks the person due again: what was sent may have come too late (rule D1).
+            deliveries.begin(late)
+            for person_id in {each.line.holder.person_id for each in late}:
+                if person_id is not None:
+                    Outbox(connection, self._name, now).mark_due(person_id)
+            if answer is not None:
+                deliveries.acknowledge(kept, now)
+                hold.note(connection, now, sent, _entry_of(answer))
+        self.outcomes |= {_key(each): LATE for each in late}
+        if answer is not None:
+            self.outcomes |= dict.fromkeys(map(_key, kept))
 
     def _refuse(self, refused: Refused[Shipment], hold: Hold) -> None:
-        is_certain = len(refused.items) == 1 and refused.items[0].line.sending is None
         error = refused.error
         entry = Entry(
             "certificates", "refused", cause="reconcile", status=error.status, ditio_request_id=error.request_id
         )
+        for each in repeated(lambda: self._note_refused(refused, hold, entry)):
+            self.outcomes[_key(each)] = refused.why
+
+    def _note_refused(self, refused: Refused[Shipment], hold: Hold, entry: Entry) -> list[Shipment]:
+        """Note a refusal of what is wanted still. Whoever is due by now hears of it from the own delivery."""
+        is_certain = len(refused.items) == 1 and refused.items[0].line.sending is None
         with self._database.write() as connection:
             now = self._database.now(connection)
+            items = self._taken(connection, now, refused.items, hold)
             CertificateDeliveries(connection, self._name).refuse(
-                refused.items, Reason.refused, printable(refused.why), is_certain=is_certain
+                items, Reason.refused, printable(refused.why), is_certain=is_certain
             )
-            hold.note(connection, now, refused.items, entry)
-            hold.park(connection, now, refused)
-        self.outcomes |= {_key(each): refused.why for each in refused.items}
+            hold.note(connection, now, items, entry)
+            hold.park(connection, now, Refused(items, refused.error))
+            hold.give_back(connection, now, _holders(refused.items))
+        return items
 
-    def _halt(self, shipments: Sequence[Shipment], error: BridgeError) -> None:
+    def _lines(self, connection: Connection, keys: Iterable[Key]) -> dict[Key, Line]:
+        return {(line.holder, line.type): line for line in Ledger(connection, self._name).lines_of(keys)}
+
+    def _halt(self, shipments: Sequence[Shipment], error: DeliveryError) -> None:
         """Nothing more is sent; what was about to be sent is outstanding, and the next run finds it."""
         self.halted = f"it did not settle: {error}"
         self.outcomes |= {_key(each): self.halted for each in shipments if _key(each) not in self.outcomes}
-        if isinstance(error, DeliveryError):
-            self._tell_breaker(error)
-
-    def _tell_breaker(self, error: DeliveryError) -> None:
-        if isinstance(error, CredentialsRefused):
-            try:
-                self.convergence.tenant.ditio.check(renews=error.status != 401)
-            except DeliveryError as cause:
-                error = cause
-            else:
-                return  # Ditio accepts the API client otherwise (rule R2).
-        retry = decide(error, 0, self.convergence.random())
-        with self._database.write() as connection:
-            breakers = Breakers(connection, self._name, self._database.now(connection))
-            breaker = breakers.locked()
-            if isinstance(error, RateLimited):
-                breakers.keep_quiet(retry.quiet_seconds)
-            elif retry.fault is Fault.of_all and not breaker.is_open:
-                breakers.open(printable(str(error)))
-                log.error("breaker.opened", tenant=self._name, cause=printable(str(error)))
+        Gate(self._database, self._name).learn_of_many(error, self.convergence.tenant.ditio, self.convergence.random())
 
     def _why_stopped(self, connection: Connection, now: datetime) -> str | None:
         breaker = Breakers(connection, self._name, now).get()
@@ -185,3 +227,18 @@ class Batches:
 
 def _key(shipment: Shipment) -> Key:
     return shipment.line.holder, shipment.line.type
+
+
+def _holders(shipments: Iterable[Shipment]) -> set[Holder]:
+    return {each.line.holder for each in shipments}
+
+
+def _entry_of(answer: Answer) -> Entry:
+    return Entry(
+        "certificates",
+        "done",
+        cause="reconcile",
+        status=answer.status,
+        ditio_request_id=answer.request_id,
+        seconds=answer.seconds,
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -19,7 +20,7 @@ from scim_bridge.plan.certificates import outstanding
 from scim_bridge.storage.candidates import Candidate
 from scim_bridge.storage.certificate_searches import CertificateSearches, Key
 from scim_bridge.storage.certificates import Ledger
-from scim_bridge.storage.database import Database
+from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.people import People
 
 HANDS_OFF = "hands are off this person: `people hands-off NUMBER --clear`"
@@ -134,11 +135,15 @@ def keep_slots_of(
         if any(isinstance(each, Flaw) for each in said.values()):
             unreadable.add(person.id)
         if any(not isinstance(each, Flaw) and has.get(kind) != each for kind, each in said.items()):
-            with database.write() as connection:
-                now = database.now(connection)
-                if (record := People(connection, tenant.name).get(person.id, lock=True)) is not None:
-                    SlotKeeping(connection, tenant, now, new_id).keep_stored(record.person, None)
+            repeated(partial(_keep_slots, database, tenant, person.id, new_id))
     return frozenset(unreadable)
+
+
+def _keep_slots(database: Database, tenant: Tenant, person_id: PersonId, new_id: Callable[[], str]) -> None:
+    with database.write() as connection:
+        now = database.now(connection)
+        if (record := People(connection, tenant.name).get(person_id, lock=True)) is not None:
+            SlotKeeping(connection, tenant, now, new_id).keep_stored(record.person, None)
 
 
 def _cause(owed: Shipment | Unsendable) -> Cause:

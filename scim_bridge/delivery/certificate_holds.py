@@ -1,8 +1,8 @@
-"""While certificates of many are sent, nobody else sends certificates of the same holders (rule D1)."""
+"""While one request has certificates of many, no other process sends certificates of the same holders (rule D1)."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -10,17 +10,20 @@ from sqlalchemy import Connection
 from scim_bridge.delivery.bisecting import Refused
 from scim_bridge.delivery.outcome import printable
 from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.domain.certificate import Holder
+from scim_bridge.domain.delivery_state import NOT_THERE
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.shipment import Shipment
-from scim_bridge.errors import LeaseLost
 from scim_bridge.storage.certificate_searches import Key
 from scim_bridge.storage.history import Entry, History
+from scim_bridge.storage.person_rows import Record
 from scim_bridge.storage.rest_leases import RestLeases
 from scim_bridge.storage.schedules import Schedules
 
 NOT_AT_REST = "he is due, is being delivered, or hands are off: his own delivery brings it"
 HAS_LEFT = "he has left: certificates wait for his return"
+NOT_THEIRS = "Ditio shows no employee, or another one, under this person's number: see `outbox list`"
 ELSEWHERE = "another process sends it just now"
 
 UNCLAIMED = "unclaimed-certificates"
@@ -35,15 +38,17 @@ class Withheld:
 
 
 class Hold(Protocol):
-    """What keeps others away from some holders."""
+    """What keeps others away from some holders, for one request."""
+
+    def look(
+        self, connection: Connection, now: datetime, keys: Sequence[Key]
+    ) -> Mapping[Key, EmployeeNumber | Withheld]:
+        """The number that each would be sent under now, or why it is not sent; others are not kept away yet."""
 
     def take(
         self, connection: Connection, now: datetime, keys: Sequence[Key]
     ) -> Mapping[Key, EmployeeNumber | Withheld]:
         """Keep others away. The number that each is to be sent under, or why it is not sent."""
-
-    def renew(self, connection: Connection, now: datetime) -> None:
-        """Outlast the next call. :raises LeaseLost: somebody else has one of them."""
 
     def note(self, connection: Connection, now: datetime, shipments: Sequence[Shipment], entry: Entry) -> None:
         """Put a call into the history of whomever it was about (rule D5)."""
@@ -51,46 +56,36 @@ class Hold(Protocol):
     def park(self, connection: Connection, now: datetime, refused: Refused[Shipment]) -> None:
         """Show those who are held up by a refusal."""
 
-    def give_back(self, connection: Connection, now: datetime) -> None:
-        """Let others in again."""
+    def give_back(self, connection: Connection, now: datetime, holders: Collection[Holder]) -> Collection[Holder]:
+        """Let others in again. From which of the holders they were kept away until now."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class PeopleHold:
     """A lease on each of some people, who are at rest."""
 
     tenant: Tenant
     lease: str
-    _whose: list[PersonId] = field(default_factory=list)
+
+    def look(
+        self, connection: Connection, now: datetime, keys: Sequence[Key]
+    ) -> Mapping[Key, EmployeeNumber | Withheld]:
+        """Whoever is at rest."""
+        today = self.tenant.today(now)
+        at_rest = RestLeases(connection, self.tenant.name, now).at_rest(_people({key[0] for key in keys}), today)
+        return _numbers(keys, at_rest, today)
 
     def take(
         self, connection: Connection, now: datetime, keys: Sequence[Key]
     ) -> Mapping[Key, EmployeeNumber | Withheld]:
         """Lease whoever is at rest."""
-        asked = sorted({person_id for holder, _ in keys if (person_id := holder.person_id) is not None})
-        today = self.tenant.today(now)
-        taken = RestLeases(connection, self.tenant.name, now).take(asked, self.lease, self.tenant.lease_seconds, today)
-        people = {record.person.id: record.person for record in taken}
-        self._whose = sorted(people)
-        found: dict[Key, EmployeeNumber | Withheld] = {}
-        for key in keys:
-            person = people.get(PersonId(key[0].value))
-            if person is None or person.employee_number is None:
-                found[key] = Withheld(NOT_AT_REST)
-            elif not person.days.wants_employment(today):
-                found[key] = Withheld(HAS_LEFT)
-            else:
-                found[key] = person.employee_number
-        return found
-
-    def renew(self, connection: Connection, now: datetime) -> None:
-        """Renew all leases."""
-        if not RestLeases(connection, self.tenant.name, now).renew(self._whose, self.lease, self.tenant.lease_seconds):
-            raise LeaseLost("somebody else delivers one of these people now")
+        asked, today = _people({key[0] for key in keys}), self.tenant.today(now)
+        leases = RestLeases(connection, self.tenant.name, now)
+        return _numbers(keys, leases.take(asked, self.lease, self.tenant.lease_seconds, today), today)
 
     def note(self, connection: Connection, now: datetime, shipments: Sequence[Shipment], entry: Entry) -> None:
         """A row for each person."""
-        whose = sorted({person_id for each in shipments if (person_id := each.line.holder.person_id) is not None})
+        whose = _people({each.line.holder for each in shipments})
         History(connection, self.tenant.name, now).add_for_all(whose, entry)
 
     def park(self, connection: Connection, now: datetime, refused: Refused[Shipment]) -> None:
@@ -104,9 +99,10 @@ class PeopleHold:
             detail = f"certificate {', '.join(his)}: {refused.why}"
             leases.park(person_id, self.lease, printable(detail))
 
-    def give_back(self, connection: Connection, now: datetime) -> None:
-        """Give all leases back."""
-        RestLeases(connection, self.tenant.name, now).give_back(self._whose, self.lease)
+    def give_back(self, connection: Connection, now: datetime, holders: Collection[Holder]) -> Collection[Holder]:
+        """Give the leases back that are ours."""
+        ours = RestLeases(connection, self.tenant.name, now).give_back(_people(holders), self.lease)
+        return {Holder.of_person(person_id) for person_id in ours}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +111,12 @@ class UnclaimedHold:
 
     tenant: Tenant
     lease: str
+
+    def look(
+        self, connection: Connection, now: datetime, keys: Sequence[Key]
+    ) -> Mapping[Key, EmployeeNumber | Withheld]:
+        """All of them."""
+        return {key: EmployeeNumber(key[0].value) for key in keys}
 
     def take(
         self, connection: Connection, now: datetime, keys: Sequence[Key]
@@ -125,18 +127,34 @@ class UnclaimedHold:
             return {key: Withheld(ELSEWHERE) for key in keys}
         return {key: EmployeeNumber(key[0].value) for key in keys}
 
-    def renew(self, connection: Connection, now: datetime) -> None:
-        """Stay the one."""
-        schedules = Schedules(connection, self.tenant.name, now)
-        if not schedules.stay_alive(UNCLAIMED, self.lease, self.tenant.lease_seconds):
-            raise LeaseLost("another process sends unclaimed certificates now")
-
     def note(self, connection: Connection, now: datetime, shipments: Sequence[Shipment], entry: Entry) -> None:
         """There is nobody whose history it is; the ledger has what was acknowledged."""
 
     def park(self, connection: Connection, now: datetime, refused: Refused[Shipment]) -> None:
         """There is nobody to park; the ledger has why."""
 
-    def give_back(self, connection: Connection, now: datetime) -> None:
+    def give_back(self, connection: Connection, now: datetime, holders: Collection[Holder]) -> Collection[Holder]:
         """Let another process do it."""
         Schedules(connection, self.tenant.name, now).done(UNCLAIMED, self.lease)
+        return holders
+
+
+def _people(holders: Collection[Holder]) -> list[PersonId]:
+    return sorted(person_id for holder in holders if (person_id := holder.person_id) is not None)
+
+
+def _numbers(keys: Sequence[Key], at_rest: Sequence[Record], today: date) -> Mapping[Key, EmployeeNumber | Withheld]:
+    people = {record.person.id: record.person for record in at_rest}
+    not_there = {record.person.id for record in at_rest if record.reason in NOT_THERE}
+    found: dict[Key, EmployeeNumber | Withheld] = {}
+    for key in keys:
+        person = people.get(PersonId(key[0].value))
+        if person is None or person.employee_number is None:
+            found[key] = Withheld(NOT_AT_REST)
+        elif person.id in not_there:
+            found[key] = Withheld(NOT_THEIRS)
+        elif not person.days.wants_employment(today):
+            found[key] = Withheld(HAS_LEFT)
+        else:
+            found[key] = person.employee_number
+    return found

@@ -104,12 +104,17 @@ class Certifying:
         tickets = self._due(connection, entry.holder, "certificate-withdrawn") if moved else ()
         return Kept(kept.entry, kept.beaten_by, (*kept.tickets, *tickets))
 
-    def withdraw(self, connection: Connection, entry_id: EntryId) -> Withdrawn | Foreign | None:
-        """A resource of `/Certificates` is deleted; None where there is none with this id."""
+    def withdraw(
+        self, connection: Connection, entry_id: EntryId, source: Source = Source.certificates
+    ) -> Withdrawn | Foreign | None:
+        """A source withdraws what it said: a resource of `/Certificates` is deleted, for one.
+
+        None where there is nothing with this id.
+        """
         entry = self.lock(connection, entry_id)
         if entry is None:
             return None
-        if entry.source is not Source.certificates:
+        if entry.source is not source:
             return Foreign(entry)
         is_owed = self._book(connection).take_out(entry)
         return Withdrawn(self._due(connection, entry.holder, "certificate-withdrawn") if is_owed else ())

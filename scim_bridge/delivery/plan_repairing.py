@@ -60,7 +60,7 @@ class PlanRepairing:
         others = [item for item in chosen if item.kind is not Kind.certificate]
         applying, in_batches = (
             DriftApplying(self.convergence, self.plan.id, self.new_id),
-            CertificateApplying(self.convergence),
+            CertificateApplying(self.convergence, self.run_id),
         )
         applying.apply(others, lambda count: progress("repairing", count, len(chosen)))
         in_batches.apply(

@@ -107,7 +107,6 @@ class Reconciliation:
                 new=runs.count_new(run_id),
                 stopped=doubt,
             )
-            Snapshot(connection, self._tenant.name, run_id).drop()
         return self._plan(run_id)
 
     def _note_plan(self, run_id: str, plan: Run) -> None:

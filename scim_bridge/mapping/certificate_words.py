@@ -42,6 +42,12 @@ def belongs_to(entry: Entry) -> str:
     )
 
 
+def withdrawn_elsewhere(entry: Entry) -> str:
+    """What came in another way than by a file is not withdrawn by a command."""
+    where = "clear the slot there" if entry.source is Source.slot else f"delete it there, id {entry.id}"
+    return f"{called(entry)} comes from {WAYS_IN[entry.source]}: {described(entry.certificate)}; {where}"
+
+
 def described(certificate: Certificate) -> str:
     """The number and the days."""
     number = f"number {certificate.number}" if certificate.number else "without a number"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, update
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.person import Acknowledged, PersonId
@@ -27,30 +27,28 @@ class RestLeases:
 
         Returned as they are, but without what is acknowledged of their fields.
         """
-        is_free = or_(people.c.leased_until.is_(None), people.c.leased_until <= self._now)
-        hands_are_on = or_(people.c.hands_off.is_(False), people.c.hands_off_until < today)
         taken = self._connection.execute(
             update(people)
-            .where(self._are(person_ids), people.c.state != State.due, is_free, hands_are_on)
+            .where(self._are(person_ids), self._at_rest(today))
             .values(lease=lease, leased_until=self._now + timedelta(seconds=seconds))
             .returning(people)
         )
         return [record_of(row, Acknowledged()) for row in taken]
 
-    def renew(self, person_ids: Sequence[PersonId], lease: str, seconds: float) -> bool:
-        """Make the leases outlast the next call. False where one is lost."""
-        renewed = self._connection.execute(
+    def at_rest(self, person_ids: Sequence[PersonId], today: date) -> list[Record]:
+        """Those whom `take` would lease now."""
+        rows = self._connection.execute(select(people).where(self._are(person_ids), self._at_rest(today)))
+        return [record_of(row, Acknowledged()) for row in rows]
+
+    def give_back(self, person_ids: Sequence[PersonId], lease: str) -> frozenset[PersonId]:
+        """Give the leases back that are still ours. Whose these are."""
+        ours = self._connection.execute(
             update(people)
             .where(self._are(person_ids), people.c.lease == lease)
-            .values(leased_until=self._now + timedelta(seconds=seconds))
+            .values(lease=None, leased_until=None)
+            .returning(people.c.id)
         )
-        return renewed.rowcount == len(person_ids)
-
-    def give_back(self, person_ids: Sequence[PersonId], lease: str) -> None:
-        """Give the leases back that are still ours."""
-        self._connection.execute(
-            update(people).where(self._are(person_ids), people.c.lease == lease).values(lease=None, leased_until=None)
-        )
+        return frozenset(PersonId(row.id) for row in ours)
 
     def park(self, person_id: PersonId, lease: str, detail: str) -> None:
         """Park somebody for what Ditio refused, unless he waits for something else, or is due by now."""
@@ -59,6 +57,11 @@ class RestLeases:
             .where(self._are([person_id]), people.c.lease == lease, people.c.state == State.delivered)
             .values(state=State.parked, reason=Reason.refused, detail=detail, state_since=self._now)
         )
+
+    def _at_rest(self, today: date) -> ColumnElement[bool]:
+        is_free = or_(people.c.leased_until.is_(None), people.c.leased_until <= self._now)
+        hands_are_on = or_(people.c.hands_off.is_(False), people.c.hands_off_until < today)
+        return and_(people.c.state != State.due, is_free, hands_are_on)
 
     def _are(self, person_ids: Sequence[PersonId]) -> ColumnElement[bool]:
         return and_(people.c.tenant == self._tenant, people.c.id.in_(person_ids))

@@ -234,6 +234,104 @@ def test_every_encoding_separator_and_order_of_columns_says_the_same(
     assert all(line.flaw is None for line in found)
 
 
+@pytest.mark.parametrize("name", ["1042", "KARI.nordmann@contractor.example"])
+def test_what_came_by_a_file_is_withdrawn_by_a_command(
+    run: Run, import_file: Any, world: World, clock: Clock, name: str
+):
+    """K5: Ditio gets it as expired, by number or user name; the audit trail knows; the other certificate stays."""
+    clock.now = datetime.now(UTC)
+    world.provisions(a_user())
+    import_file([CRANE, ["1042", "Byggekort", "", "2026-01-15", "2031-01-15", ""]], "--apply")
+    clock.passes(minutes=5)
+    world.worker.run_until_idle()
+
+    result = run("certificates", "withdraw", name, " Kranførerbevis ", **DITIO)
+    clock.passes(minutes=5)
+    world.worker.run_until_idle()
+
+    assert (result.exit_code, "1 person is due" in result.stdout) == (0, True), result.output
+    ends = {kind: body["validUntilDateTime"] for (_, kind), body in world.ditio.certificates.items()}
+    assert ends == {"Kranførerbevis": "2026-01-15T00:00:01Z", "Byggekort": "2031-01-15T00:00:00Z"}
+    assert stored(world.database) == [("1042", "Byggekort")]
+    told = [json.loads(line) for line in run("audit", "export").stdout.splitlines()][-1]
+    assert (told["actor"], told["action"], told["resource_type"]) == ("operator", "deleted", "Certificate")
+    assert told["person_id"]
+
+
+def test_another_source_takes_the_place_of_what_is_withdrawn(run: Run, import_file: Any, world: World):
+    """K1: and the command says so; `/Certificates` and Entra withdraw their own."""
+    body = dict(zip(COLUMNS, ["1042", "Kranførerbevis", "older", "2025-01-01", "2030-01-15"], strict=False))
+    world.scim("POST", "/Certificates", body)
+    import_file([CRANE], "--apply")
+
+    withdrawn = run("certificates", "withdraw", "1042", "Kranførerbevis", **DITIO)
+    again = run("certificates", "withdraw", "1042", "Kranførerbevis", **DITIO)
+
+    assert (withdrawn.exit_code, "/Certificates has it too" in withdrawn.stdout) == (0, True), withdrawn.output
+    assert (again.exit_code, "comes from /Certificates: number older" in again.stderr) == (1, True), again.output
+    assert stored(world.database) == [("1042", "Kranførerbevis")]
+
+
+def test_what_no_file_said_is_an_error_that_loses_nothing(run: Run, import_file: Any, database: Database):
+    """Design, section 5: exit 1 for an unknown number or type, and the types that there are."""
+    import_file([CRANE, ROADWORK], "--apply")
+
+    for words, told in (
+        (("1042", "Byggekort"), 'no certificate of the type "Byggekort": files said Kranførerbevis'),
+        (("1099", "Kranførerbevis"), "no user or certificate has the employee number or user name '1099'"),
+        (("kari@contractor.example", "Kranførerbevis"), "check the spelling"),
+    ):
+        result = run("certificates", "withdraw", *words, **DITIO)
+        assert (result.exit_code, told in " ".join(result.stderr.split())) == (1, True), result.output
+    assert stored(database) == [("1042", "Kranførerbevis"), ("1043", "Arbeidsvarsling kurs 1")]
+    assert run("certificates", "withdraw", "1042", **DITIO).exit_code == 2
+
+
+def test_a_number_that_no_user_has_yet_is_withdrawn_too(run: Run, import_file: Any, world: World):
+    """K1, K2: by the number, and by the user name of a person who is to have it."""
+    import_file([CRANE, ROADWORK], "--apply")
+    world.provisions(a_user(mobile=None))
+
+    by_name = run("certificates", "withdraw", "kari.nordmann@contractor.example", "Kranførerbevis", **DITIO)
+    by_number = run("certificates", "withdraw", "1043", "Arbeidsvarsling kurs 1", **DITIO)
+
+    assert (by_name.exit_code, by_number.exit_code) == (0, 0), by_name.output + by_number.output
+    assert stored(world.database) == []
+
+
+def test_what_is_withdrawn_may_stay_in_ditio(run: Run, import_file: Any, world: World, clock: Clock):
+    """K5: `keep`."""
+    clock.now = datetime.now(UTC)
+    world.provisions(a_user())
+    import_file([CRANE], "--apply")
+    clock.passes(minutes=5)
+    world.worker.run_until_idle()
+    world.restarts_with(certificates={"withdrawal": "keep"})
+
+    result = run(
+        "certificates", "withdraw", "1042", "Kranførerbevis", SCIM_BRIDGE_CERTIFICATES__WITHDRAWAL="keep", **DITIO
+    )
+    clock.passes(minutes=5)
+    world.worker.run_until_idle()
+
+    assert "Ditio keeps it as it is" in result.stdout
+    assert world.ditio.certificates[("1042", "Kranførerbevis")]["validUntilDateTime"] == "2031-01-15T00:00:00Z"
+
+
+def test_one_companys_certificate_is_not_withdrawn_for_another(run: Run, import_file: Any, database: Database):
+    """Design, section 10: `--tenant`."""
+    import_file([CRANE], "--apply")
+    nord = {
+        "SCIM_BRIDGE_TENANTS__NORD__DITIO__CLIENT_ID": "client-nord",
+        "SCIM_BRIDGE_TENANTS__NORD__DITIO__CLIENT_SECRET": "secret-nord",
+    }
+
+    result = run("certificates", "withdraw", "1042", "Kranførerbevis", "--tenant", "nord", **DITIO, **nord)
+
+    assert result.exit_code == 1
+    assert stored(database) == [("1042", "Kranførerbevis")]
+
+
 TODAY = datetime.now(ZoneInfo("Europe/Oslo")).date()
 """Commands have the clock of this machine."""
 

@@ -233,11 +233,12 @@ def test_a_batch_ends_before_its_leases_do(world: World, monkeypatch: pytest.Mon
     """D1: they count from when the time was read; another transaction may have one of the rows just then."""
     a_company(world)
     ditio = world.parts.tenants["default"].ditio
-    post, renew, ends = ditio.post_certificates, RestLeases.renew, []
+    post, take, ends = ditio.post_certificates, RestLeases.take, []
 
-    def renew_late(*arguments: Any) -> bool:
+    def take_late(*arguments: Any) -> Any:
+        taken = take(*arguments)
         world.clock.passes(seconds=4)
-        return renew(*arguments)
+        return taken
 
     def noting(bodies: Any, *, within: float) -> Any:
         with world.database.read() as connection:
@@ -245,7 +246,7 @@ def test_a_batch_ends_before_its_leases_do(world: World, monkeypatch: pytest.Mon
         ends.append((leased_until - world.clock()).total_seconds() - within)
         return post(bodies, within=within)
 
-    monkeypatch.setattr(RestLeases, "renew", renew_late)
+    monkeypatch.setattr(RestLeases, "take", take_late)
     monkeypatch.setattr(ditio, "post_certificates", noting)
 
     assert reconcile(world, apply=True).exit == 0

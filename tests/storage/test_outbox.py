@@ -174,23 +174,21 @@ def test_whoever_is_put_aside_is_in_no_batch(database: Database, clock: Clock):
 
 
 def test_a_lease_at_rest_that_is_lost_is_told_and_parks_nobody(database: Database, clock: Clock):
-    """D1: all of a batch or none is renewed; whoever is another's, or waits for something else, is not parked."""
+    """D1: a batch hears which leases were its own; a person who is leased elsewhere, or held, is not parked."""
     add(database, clock, "a", "b")
     both = [PersonId("a"), PersonId("b")]
     with database.write() as connection:
         connection.execute(people.update().values(state=State.delivered))
         leases = RestLeases(connection, "default", clock())
         leases.take(both, "ours", 30, date(2026, 3, 2))
-        assert leases.renew(both, "ours", 30)
         connection.execute(people.update().where(people.c.id == "a").values(lease="thief"))
         connection.execute(people.update().where(people.c.id == "b").values(state=State.held, reason=Reason.claimed))
 
-        assert not leases.renew(both, "ours", 30)
         for person_id in both:
             leases.park(person_id, "ours", "certificate Byggekort: Ditio refused it")
         rows = connection.execute(select(people.c.state, people.c.lease).order_by(people.c.id)).all()
         assert [tuple(row) for row in rows] == [("delivered", "thief"), ("held", "ours")]
-        leases.give_back(both, "ours")
+        assert leases.give_back(both, "ours") == {"b"}
         assert list(connection.execute(select(people.c.lease).order_by(people.c.id)).scalars()) == ["thief", None]
 
 

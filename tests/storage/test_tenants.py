@@ -279,7 +279,6 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "stale certificates": lambda c, now: CertificateDeliveries(c, OURS).mark_stale(KARI),
     "forgotten certificates": lambda c, _: CertificateDeliveries(c, OURS).forget(KARI),
     "rest": lambda c, now: (settled(c, now), RestLeases(c, OURS, now).take([OLA], "mine", 30, TODAY)),
-    "rest renewed": lambda c, now: RestLeases(c, OURS, now).renew([KARI], "lease", 300),
     "rest over": lambda c, now: RestLeases(c, OURS, now).give_back([KARI], "lease"),
     "parked at rest": lambda c, now: (
         settled(c, now),
@@ -383,6 +382,7 @@ def test_nobody_sees_what_is_only_the_others(database: Database, clock: Clock):
         assert searches.unclaimed(("", ""), 9) == []
         assert searches.acknowledged_before(later, ("", "", ""), 9) == []
         assert searches.stranded(9, TODAY) == []
+        assert RestLeases(c, OURS, later).at_rest([KARI], TODAY) == []
         assert RestLeases(c, OURS, later).take([KARI], "mine", 30, TODAY) == []
         ours, theirs = (Expiries(c, tenant, TODAY) for tenant in (OURS, THEIRS))
         assert [*ours.until(TODAY, today=TODAY)] == [*ours.lacking(TODAY, [CRANE])] == []

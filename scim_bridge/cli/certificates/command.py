@@ -1,4 +1,4 @@
-"""`scim-bridge certificates`: import them from a competence system's file, and see which are about to end."""
+"""`scim-bridge certificates`: import them from a file, withdraw them, and see which are about to end."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
@@ -11,12 +11,13 @@ from scim_bridge import logs
 from scim_bridge.bootstrap import build, build_rules
 from scim_bridge.cli.auditing import operator
 from scim_bridge.cli.certificates.files import opened
-from scim_bridge.cli.certificates.report import print_report
+from scim_bridge.cli.certificates.report import print_report, print_withdrawn
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.csv_lines import csv_cell, csv_line
 from scim_bridge.cli.output import Day, Format, format_option, print_rows, tenant_option
 from scim_bridge.cli.reconcile.progress import bars
 from scim_bridge.delivery.certificate_import import CertificateImport
+from scim_bridge.delivery.certificate_withdrawing import withdraw_from_files
 from scim_bridge.domain.certificate import CertificateType, type_of
 from scim_bridge.storage.certificate_expiry import Expiries, Expiry
 
@@ -39,12 +40,13 @@ CSV_COLUMNS = (*(key for key in COLUMNS if key != "user_name"), "user_name")
 
 @click.group()
 def certificates() -> None:
-    """Import certificates from a file, and see which are about to end.
+    """Import certificates from a file, withdraw one, and see which are about to end.
 
     \b
     Examples:
       scim-bridge certificates import certificates.csv
       scim-bridge certificates import certificates.csv --apply
+      scim-bridge certificates withdraw 1042 Kranførerbevis
       scim-bridge certificates expiring --within-days 60
       scim-bridge certificates expiring --on 2026-12-01 --required Kranførerbevis --required Byggekort
     """
@@ -65,7 +67,7 @@ def import_command(ctx: click.Context, file: Path, apply: bool, tenant: str, for
 
     Each line stands by itself: one that can't be used is rejected with its number and the reason, and all others are
     taken. The same file again changes nothing. A certificate that is in no later file is not withdrawn: it stays as it
-    was said last. Exit codes: 0, or 1 when a line was rejected.
+    was said last (see `certificates withdraw`). Exit codes: 0, or 1 when a line was rejected.
 
     \b
     Examples:
@@ -89,6 +91,33 @@ def import_command(ctx: click.Context, file: Path, apply: bool, tenant: str, for
         report = run.run(read.lines)
     print_report(report, read, is_applied=apply, format=format)
     ctx.exit(1 if report.rejected else 0)
+
+
+@certificates.command()
+@click.argument("number", metavar="NUMBER")
+@click.argument("type", metavar="TYPE")
+@tenant_option
+@click.pass_obj
+def withdraw(options: Options, number: str, type: str, tenant: str) -> None:
+    """Withdraw a certificate that came by a file.
+
+    NUMBER is an employee number or a user name, TYPE the certificate's type as the file spelled it. Where another
+    source has the same certificate, that one counts from now on. Otherwise Ditio gets it as expired, or keeps it
+    (CERTIFICATES__WITHDRAWAL). A certificate from Entra or from /Certificates is withdrawn there. Take the line out of
+    the file too: a later import brings it back. Exit codes: 0, or 1 when no file said such a certificate.
+
+    \b
+    Examples:
+      scim-bridge certificates withdraw 1042 Kranførerbevis
+      scim-bridge certificates withdraw kari.nordmann@contractor.example "Arbeidsvarsling kurs 1"
+    """
+    settings = options.of(tenant)
+    logs.configure(settings.log.level, settings.log.format)
+    with options.database() as database:
+        parts = build(settings, database=database)
+        intake = parts.intake(tenant, parts.new_id(), queues_only=True)
+        withdrawn = withdraw_from_files(intake, operator(), number, type_of(type))
+        print_withdrawn(withdrawn, expires=intake.tenant.certificates.expires_withdrawn)
 
 
 @certificates.command()

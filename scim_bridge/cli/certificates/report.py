@@ -1,4 +1,4 @@
-"""What `certificates import` says: how many lines became what, and each that needs somebody."""
+"""What `certificates import` and `withdraw` say: what became of each line, and of each certificate."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -7,6 +7,8 @@ from scim_bridge.cli.certificates.files import CertificateFile
 from scim_bridge.cli.output import Format, print_json
 from scim_bridge.cli.paragraphs import print_paragraph
 from scim_bridge.delivery.certificate_import import Remark, Report
+from scim_bridge.delivery.certificate_withdrawing import Withdrawal
+from scim_bridge.mapping.certificate_words import WAYS_IN, called, described
 
 
 def print_report(report: Report, read: CertificateFile, *, is_applied: bool, format: Format) -> None:
@@ -42,6 +44,22 @@ def print_report(report: Report, read: CertificateFile, *, is_applied: bool, for
     elif report.due:
         who = "1 person is" if len(report.due) == 1 else f"{len(report.due)} people are"
         print_paragraph(f"{who} due: `serve` or `worker` delivers")
+
+
+def print_withdrawn(withdrawn: Sequence[Withdrawal], *, expires: bool) -> None:
+    """Print what was withdrawn, and what Ditio hears of it.
+
+    :param expires: Whether Ditio gets a withdrawn certificate as expired.
+    """
+    for each in withdrawn:
+        print_paragraph(f"withdrawn: {called(each.entry)}, {described(each.entry.certificate)}")
+        if each.successor is not None:
+            where = WAYS_IN[each.successor.source]
+            print_paragraph(f"{where} has it too, and counts: {described(each.successor.certificate)}")
+        elif not expires:
+            print_paragraph("Ditio keeps it as it is: CERTIFICATES__WITHDRAWAL is `keep`")
+    if any(each.is_due for each in withdrawn):
+        print_paragraph("1 person is due: `serve` or `worker` delivers")
 
 
 _SEPARATORS = {";": "semicolons", ",": "commas", "\t": "tabs"}
