@@ -12,6 +12,7 @@ from scim_bridge.errors import BridgeError
 from scim_bridge.settings import Settings, load
 from scim_bridge.settings.display import shown
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.engines import COMMANDS
 from scim_bridge.storage.schema import require_current
 
 
@@ -39,7 +40,7 @@ class Options:
         :raises SchemaOutdated: see `require_current` (rule D7).
         :raises BridgeError: the database is out of reach.
         """
-        database = Database(self.settings.database.url)
+        database = Database(self.settings.database.url, patience=COMMANDS)
         try:
             if not any_schema:
                 require_current(database)

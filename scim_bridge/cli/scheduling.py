@@ -15,6 +15,7 @@ from scim_bridge.cli.context import Options
 from scim_bridge.delivery.scheduler import Scheduler
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.engines import DELIVERIES
 
 log = logs.get_logger(__name__)
 
@@ -55,7 +56,7 @@ def reconcile_command(options: Options, tenant: str) -> list[str]:
 
 
 def _look_on(options: Options, tenants: list[str], stop: Callable[[], bool], ended: threading.Event) -> None:
-    database = open_database(options.settings)
+    database = open_database(options.settings, patience=DELIVERIES)
     schedulers = [_scheduler(options, database, tenant) for tenant in tenants]
     try:
         while not stop():

@@ -14,6 +14,7 @@ from scim_bridge.bootstrap import build, open_database
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.scheduling import scheduled
 from scim_bridge.settings.shares import of_worker
+from scim_bridge.storage.engines import DELIVERIES
 from scim_bridge.storage.schema import require_current
 
 IDLE_SECONDS = 0.5
@@ -53,7 +54,7 @@ def worker(options: Options, until_idle: bool, parent: int | None) -> None:
         return
     stop = Stop(parent)
     stop.on_signals()
-    database = open_database(settings)
+    database = open_database(settings, patience=DELIVERIES)
     try:
         share = settings if parent is None else of_worker(settings)
         delivering = build(share, database=database).worker()
