@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from scim_bridge.storage.engines import REQUESTS, Patience, engine_of
+from scim_bridge.storage.file import watched_file
 
 T = TypeVar("T")
 
@@ -45,6 +46,7 @@ class Database:
         patience: Patience = REQUESTS,
     ) -> None:
         self.engine = engine_of(url, pool_size, patience)
+        self._file = watched_file(self.engine)
         self._clock = clock
 
     @property
@@ -68,11 +70,9 @@ class Database:
             tell()
 
     def missing_file(self) -> Path | None:
-        """The file of an embedded database that does not exist."""
-        name = self.engine.url.database
-        if not self.is_sqlite or not name or name == ":memory:" or Path(name).exists():
-            return None
-        return Path(name).absolute()
+        """The file of an embedded database that does not exist, and never did while this process ran."""
+        file = self._file
+        return None if file is None or file.was_opened or file.path.exists() else file.path
 
     def can_write(self, connection: Connection) -> bool:
         """Whether writes are taken: a PostgreSQL standby and a file without permission take none.

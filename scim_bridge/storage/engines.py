@@ -1,9 +1,7 @@
 """The engines: SQLite as one file with one writer, and PostgreSQL with a limit on every wait (rules A3, D7)."""
 
-import os
 import time
 from collections.abc import Callable, Generator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,15 +149,6 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
         connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False},
     )
 
-    def on_creation(_: Dialect, __: ConnectionPoolEntry, arguments: list[Any], ___: dict[str, Any]) -> None:
-        # A new file is its owner's alone, whatever the umask: people are in it. SQLite gives the files beside it,
-        # -wal and -shm, the same mode. One that is there keeps the mode that somebody chose for it.
-        name = arguments[0]
-        if name and name != ":memory:" and not name.startswith("file:"):
-            # Whatever keeps us from it keeps SQLite from it too, which says so in its own words.
-            with suppress(OSError):
-                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         # The driver's own transaction handling begins too late; ours is explicit (see on_begin).
         connection.isolation_level = None
@@ -174,7 +163,6 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
         writes = connection.get_execution_options().get("write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
-    event.listen(engine, "do_connect", on_creation)
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
     return engine
