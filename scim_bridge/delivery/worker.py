@@ -203,5 +203,5 @@ class Worker:
             taken_up += CertificateSearches(connection, tenant.name).stranded(500, today)
             for person_id in taken_up:
                 outbox.mark_due(person_id)
-            resumed = 0 if is_paused(connection, tenant, now) else Pauses(connection, tenant.name, now).take_up(500)
+            resumed = 0 if is_paused(connection, tenant, now) else Pauses(connection, tenant.name, now).take_up()
             return len(taken_up) + resumed + outbox.wake(today)
