@@ -185,6 +185,7 @@ def _tenant(name: str, settings: Settings, client: Ditio) -> Tenant:
         call_seconds=settings.ditio.timeout_seconds + pace_seconds(places, per_second),
         places=places,
         retention_days=settings.retention.days,
+        plan_days=settings.reconcile.keep_days,
         limits=HourlyLimits(delivery.max_ended_per_hour, delivery.max_ended_fraction, delivery.max_created_per_hour),
         slots=slots_from(settings.certificates.slots),
         certificates=_certificates(settings),
@@ -223,7 +224,6 @@ def _reconciliation(
         convergence=convergence,
         roster=roster,
         limits=Limits(section.max_ended_fraction, section.max_changes),
-        keep_days=section.keep_days,
         new_id=_new_id,
     )
 

@@ -51,6 +51,9 @@ class Tenant:
     retention_days: int = 365
     """For how many days history is kept."""
 
+    plan_days: int = 30
+    """For how many days the rows of a run of `reconcile` are kept (rule Q5)."""
+
     slots: tuple[Slot, ...] = ()
     """The attributes in which Entra carries certificates."""
 

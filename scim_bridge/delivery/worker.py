@@ -131,10 +131,8 @@ class Worker:
         return sum(self._wake(convergence) for convergence in self.convergences)
 
     def forget(self) -> int:
-        """Remove each tenant's history that is older than it is kept. How many rows."""
-        return sum(
-            forget_old(each.database, each.tenant.name, each.tenant.retention_days) for each in self.convergences
-        )
+        """Remove what each tenant keeps no longer. How many rows."""
+        return sum(self._forget(each) for each in self.convergences)
 
     def _serve_next(self, crew: _Crew) -> bool:
         """Start to deliver somebody of the first tenant in turn who has anybody. Whether there was one."""
@@ -186,6 +184,10 @@ class Worker:
     def _pool(self) -> Executor:
         places = self._places()
         return _InPlace() if places == 1 else ThreadPoolExecutor(places, thread_name_prefix="delivery")
+
+    def _forget(self, convergence: Convergence) -> int:
+        tenant = convergence.tenant
+        return forget_old(convergence.database, tenant.name, tenant.retention_days, tenant.plan_days)
 
     def _wake(self, convergence: Convergence) -> int:
         woken = 0
