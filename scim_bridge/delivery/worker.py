@@ -11,14 +11,16 @@ from scim_bridge.delivery.certificate_applying import CertificateApplying
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.retention import forget_old
 from scim_bridge.delivery.turns import Turns, threads_for
-from scim_bridge.logs import bound
+from scim_bridge.logs import bound, get_logger
 from scim_bridge.storage.certificate_searches import CertificateSearches
-from scim_bridge.storage.database import repeated
+from scim_bridge.storage.database import loggable, repeated
 from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.outbox import Leased, Outbox
 from scim_bridge.storage.pauses import Pauses
 
 T = TypeVar("T")
+
+log = get_logger(__name__)
 
 WAKE_EVERY_SECONDS = 30.0
 """How often a worker looks for people whose day has come (rule L2)."""
@@ -111,11 +113,11 @@ class Worker:
             while not stop():
                 now = self.convergences[0].monotonic()
                 if now - woke_at >= WAKE_EVERY_SECONDS:
-                    self.wake()
+                    self._tend(self._wake)
                     self._send_unclaimed(crew)
                     woke_at = now
                 if now - forgot_at >= FORGET_EVERY_SECONDS:
-                    self.forget()
+                    self._tend(self._forget)
                     forgot_at = now
                 if self._serve_next(crew):
                     crew.settle(0)
@@ -184,6 +186,15 @@ class Worker:
     def _pool(self) -> Executor:
         places = self._places()
         return _InPlace() if places == 1 else ThreadPoolExecutor(places, thread_name_prefix="delivery")
+
+    def _tend(self, work: Callable[[Convergence], int]) -> None:
+        """Do something for each tenant that can wait: where it goes wrong, people are delivered nevertheless."""
+        for each in self.convergences:
+            try:
+                work(each)
+            except Exception as error:
+                name = type(error).__name__
+                log.error("worker.failed", tenant=each.tenant.name, error=name, exc_info=loggable(error))
 
     def _forget(self, convergence: Convergence) -> int:
         tenant = convergence.tenant
