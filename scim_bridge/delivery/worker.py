@@ -15,6 +15,7 @@ from scim_bridge.logs import bound, get_logger
 from scim_bridge.storage.certificate_searches import CertificateSearches
 from scim_bridge.storage.database import loggable, repeated
 from scim_bridge.storage.hands_off import PutAside
+from scim_bridge.storage.moments import bring_back, shorten_leases
 from scim_bridge.storage.outbox import Leased, Outbox
 from scim_bridge.storage.pauses import Pauses
 
@@ -197,8 +198,11 @@ class Worker:
                 log.error("worker.failed", tenant=each.tenant.name, error=name, exc_info=loggable(error))
 
     def _forget(self, convergence: Convergence) -> int:
-        tenant = convergence.tenant
-        return forget_old(convergence.database, tenant.name, tenant.retention_days, tenant.plan_days)
+        database, tenant = convergence.database, convergence.tenant
+        with database.write() as connection:
+            # Of people at rest too: no index leads to them, so this is done seldom.
+            shorten_leases(connection, tenant.name, database.now(connection), tenant.longest_lease_seconds)
+        return forget_old(database, tenant.name, tenant.retention_days, tenant.plan_days)
 
     def _wake(self, convergence: Convergence) -> int:
         woken = 0
@@ -217,4 +221,5 @@ class Worker:
             for person_id in taken_up:
                 outbox.mark_due(person_id)
             resumed = 0 if is_paused(connection, tenant, now) else Pauses(connection, tenant.name, now).take_up()
-            return len(taken_up) + resumed + outbox.wake(today)
+            brought_back = bring_back(connection, tenant.name, now, tenant.longest_lease_seconds)
+            return len(taken_up) + resumed + outbox.wake(today) + brought_back

@@ -199,7 +199,7 @@ class Outbox:
             due=counts.get(State.due, 0),
             held=counts.get(State.held, 0),
             parked=counts.get(State.parked, 0),
-            oldest_seconds=round((self._now - oldest).total_seconds(), 3) if oldest else None,
+            oldest_seconds=round(max(0.0, (self._now - oldest).total_seconds()), 3) if oldest else None,
         )
 
     def waiting(self) -> list[Row[Any]]:
