@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -38,6 +38,7 @@ from scim_bridge.scim.provider import build_provider
 from scim_bridge.settings import Settings, unservable
 from scim_bridge.settings.names import both
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.engines import REQUESTS, Patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,12 @@ class Parts:
         return Worker(list(self.convergences.values()), self.new_id, places)
 
 
-def open_database(settings: Settings, *, clock: Callable[[], datetime] | None = None) -> Database:
-    """The database of the settings."""
+def open_database(settings: Settings, *, patience: Patience = REQUESTS) -> Database:
+    """The database of the settings. :param patience: How long PostgreSQL may take before it is out of reach."""
     ditios = [own.ditio for own in settings.tenants.values()]
     of_worker = threads_for([places_for(each.max_concurrency, each.requests_per_second) for each in ditios])
-    threads = max(settings.server.threads, of_worker)
-    # Beside them there are the one that gives out the places, and the scheduler.
-    return Database(settings.database.url, clock=clock, pool_size=threads + 2)
+    # Beside the threads there are the one that gives out the places, and the scheduler.
+    return Database(settings.database.url, pool_size=max(settings.server.threads, of_worker) + 2, patience=patience)
 
 
 def build(
@@ -185,6 +185,7 @@ def _tenant(name: str, settings: Settings, client: Ditio) -> Tenant:
         call_seconds=settings.ditio.timeout_seconds + pace_seconds(places, per_second),
         places=places,
         retention_days=settings.retention.days,
+        plan_days=settings.reconcile.keep_days,
         limits=HourlyLimits(delivery.max_ended_per_hour, delivery.max_ended_fraction, delivery.max_created_per_hour),
         slots=slots_from(settings.certificates.slots),
         certificates=_certificates(settings),
@@ -223,7 +224,6 @@ def _reconciliation(
         convergence=convergence,
         roster=roster,
         limits=Limits(section.max_ended_fraction, section.max_changes),
-        keep_days=section.keep_days,
         new_id=_new_id,
     )
 

@@ -1,18 +1,24 @@
 """What the group `scim-bridge` hands down to its commands: the settings, and the database, opened when asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
 from scim_bridge.errors import BridgeError
 from scim_bridge.settings import Settings, load
 from scim_bridge.settings.display import shown
-from scim_bridge.storage.database import Database
+from scim_bridge.storage.database import Database, repeated
+from scim_bridge.storage.engines import COMMANDS
 from scim_bridge.storage.schema import require_current
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Options:
         :raises SchemaOutdated: see `require_current` (rule D7).
         :raises BridgeError: the database is out of reach.
         """
-        database = Database(self.settings.database.url)
+        database = Database(self.settings.database.url, patience=COMMANDS)
         try:
             if not any_schema:
                 require_current(database)
@@ -52,3 +58,16 @@ class Options:
             ) from exc
         finally:
             database.close()
+
+    def write(self, work: Callable[[Connection, datetime], T]) -> T:
+        """Do something in a writing transaction, once more where another transaction was in its way.
+
+        :param work: Given the transaction and the database's clock.
+        """
+        with self.database() as database:
+
+            def once() -> T:
+                with database.write() as connection:
+                    return work(connection, database.now(connection))
+
+            return repeated(once)

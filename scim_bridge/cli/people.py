@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 import click
+from sqlalchemy import Connection
 
 from scim_bridge import logs
 from scim_bridge.bootstrap import build_rules
@@ -91,20 +92,21 @@ def hands_off(options: Options, person: str, until: datetime | None, clear: bool
         raise click.UsageError("--clear ends it at once, so --until says nothing: leave one of the two out")
     last_day = until.date() if until is not None else None
     zone = build_rules(options.of(tenant)).zone
-    with options.database() as database, database.write() as connection:
-        now = database.now(connection)
+
+    def work(connection: Connection, now: datetime) -> str:
         if last_day is not None and last_day < now.astimezone(zone).date():
             raise click.BadParameter(f"{last_day} is over already", param_hint="'--until'")
-        if clear:
-            taken_up = take_up(connection, tenant, person, now)
-            if taken_up is not None:
-                deed = Deed(Action.taken_up, "person", taken_up, taken_up)
-                note(options, connection, tenant, deed, now=now)
-            said = "due again" if taken_up is not None else "was not put aside: nothing to clear"
-        else:
+        if not clear:
             aside, said = put_aside(connection, tenant, person, HandsOff(last_day), now)
             note(options, connection, tenant, Deed(Action.put_aside, "person", aside, aside), now=now)
-    click.echo(said)
+            return said
+        taken_up = take_up(connection, tenant, person, now)
+        if taken_up is None:
+            return "was not put aside: nothing to clear"
+        note(options, connection, tenant, Deed(Action.taken_up, "person", taken_up, taken_up), now=now)
+        return "due again"
+
+    click.echo(options.write(work))
 
 
 def _tell(view: PersonView, ditio: dict[str, object] | None) -> None:

@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from uuid import uuid4
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from scim_bridge import logs
 from scim_bridge.bootstrap import open_database
 from scim_bridge.cli.context import Options
 from scim_bridge.delivery.scheduler import Scheduler
 from scim_bridge.settings import DEFAULT_TENANT
-from scim_bridge.storage.database import Database
+from scim_bridge.storage.database import Database, loggable
+from scim_bridge.storage.engines import DELIVERIES
 
 log = logs.get_logger(__name__)
 
@@ -55,7 +54,7 @@ def reconcile_command(options: Options, tenant: str) -> list[str]:
 
 
 def _look_on(options: Options, tenants: list[str], stop: Callable[[], bool], ended: threading.Event) -> None:
-    database = open_database(options.settings)
+    database = open_database(options.settings, patience=DELIVERIES)
     schedulers = [_scheduler(options, database, tenant) for tenant in tenants]
     try:
         while not stop():
@@ -93,9 +92,9 @@ def _scheduler(options: Options, database: Database, tenant: str) -> Scheduler:
 
 
 def _without_trouble(look: Callable[[], None]) -> None:
-    """Trouble with the database passes: the next look is not far."""
+    """Whatever goes wrong passes, or is seen: the next look is not far, and the thread must live to have it."""
     try:
         look()
-    except SQLAlchemyError as error:
-        # Its own words may quote a row, so only its kind is logged.
-        log.error("scheduler.database", error=type(error).__name__)
+    except Exception as error:
+        # A database's own words may quote a row, so only its kind is logged.
+        log.error("scheduler.failed", error=type(error).__name__, exc_info=loggable(error))

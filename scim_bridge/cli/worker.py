@@ -13,7 +13,10 @@ from scim_bridge import logs
 from scim_bridge.bootstrap import build, open_database
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.scheduling import scheduled
+from scim_bridge.errors import SchemaOutdated
 from scim_bridge.settings.shares import of_worker
+from scim_bridge.storage.database import loggable
+from scim_bridge.storage.engines import DELIVERIES
 from scim_bridge.storage.schema import require_current
 
 IDLE_SECONDS = 0.5
@@ -53,7 +56,7 @@ def worker(options: Options, until_idle: bool, parent: int | None) -> None:
         return
     stop = Stop(parent)
     stop.on_signals()
-    database = open_database(settings)
+    database = open_database(settings, patience=DELIVERIES)
     try:
         share = settings if parent is None else of_worker(settings)
         delivering = build(share, database=database).worker()
@@ -89,11 +92,17 @@ class Stop:
 def through_trouble(
     work: Callable[[], None], stop: Callable[[], bool], sleep: Callable[[float], None] = time.sleep
 ) -> None:
-    """Do something as often as it takes: trouble with the database passes, and must not end the deliveries."""
+    """Do something as often as it takes: whatever goes wrong must not end the deliveries.
+
+    :raises SchemaOutdated: only an operator can help.
+    """
     while not stop():
         try:
             return work()
-        except SQLAlchemyError as error:
-            # Its own words may quote a row, so only its kind is logged.
-            log.error("worker.database", error=type(error).__name__, retry_in_seconds=TROUBLE_SECONDS)
+        except SchemaOutdated:
+            raise
+        except Exception as error:
+            # A database's own words may quote a row, so only its kind is logged.
+            what = "worker.database" if isinstance(error, SQLAlchemyError) else "worker.failed"
+            log.error(what, error=type(error).__name__, retry_in_seconds=TROUBLE_SECONDS, exc_info=loggable(error))
             sleep(TROUBLE_SECONDS)

@@ -20,7 +20,7 @@ from scim_bridge.plan.safety import Company, Limits, distrust, excess
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.pairs import forget_abandoned
 from scim_bridge.storage.people import People
-from scim_bridge.storage.plan_items import PlanItems, blank_older
+from scim_bridge.storage.plan_items import PlanItems
 from scim_bridge.storage.runs import Run, Runs
 from scim_bridge.storage.snapshot import Snapshot
 
@@ -37,7 +37,6 @@ class Reconciliation:
     convergence: Convergence
     roster: Callable[[], Iterator[JsonObject]]
     limits: Limits
-    keep_days: int
     new_id: Callable[[], str]
 
     def run(self, request: Request, progress: Progress = lambda stage, done, total: None) -> Report:
@@ -144,10 +143,13 @@ class Reconciliation:
     def _plan(self, plan_id: str) -> Run:
         with self._database.read() as connection:
             run = Runs(connection, self._tenant.name).get(plan_id)
+            has_rows = PlanItems(connection, self._tenant.name, plan_id).has_rows()
         if run is None or run.plan_id != run.id:
             raise NotFound(f"there is no plan {plan_id!r}: `scim-bridge reconcile runs` shows the ids")
         if not run.is_complete:
             raise NotFound(f"plan {plan_id!r} was never finished, as its run died or failed: make another")
+        if run.by_kind and not has_rows:
+            raise NotFound(f"the rows of plan {plan_id!r} were removed after RECONCILE__KEEP_DAYS: make another")
         return run
 
     def _person(self, name: str) -> PersonId:
@@ -162,7 +164,6 @@ class Reconciliation:
             now = self._database.now(connection)
             Runs(connection, self._tenant.name).finish(run_id, now=now, exit=exit)
             Snapshot(connection, self._tenant.name, run_id).drop()
-            blank_older(connection, self._tenant.name, now - timedelta(days=self.keep_days))
         log.info("reconcile.finished", tenant=self._tenant.name, run=run_id, exit=exit)
 
     @property

@@ -1,7 +1,8 @@
-"""What is old enough is removed, a little at a time (`RETENTION__DAYS`)."""
+"""What is old enough is removed, a little at a time (`RETENTION__DAYS`, `RECONCILE__KEEP_DAYS`)."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -10,6 +11,8 @@ from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.history import History
+from scim_bridge.storage.plan_items import PlanItems, plans_before
+from scim_bridge.storage.runs import Runs
 
 log = get_logger(__name__)
 
@@ -23,10 +26,13 @@ Forgets = Callable[[Connection, datetime, datetime], int]
 """Removes at most `BATCH` rows that are older than an instant, the second; the first is now. How many."""
 
 
-def forget_old(database: Database, tenant: str, days: int) -> int:
-    """Remove history, the audit trail and what the guard decided, once they are older than so many days. How many rows.
+def forget_old(database: Database, tenant: str, days: int, plan_days: int = 30) -> int:
+    """Remove what is old enough of history, audit trail, the guard's decisions and `reconcile`. How many rows.
 
     Any number of processes may do it at once.
+
+    :param days: How long everything is kept, one line for each run of `reconcile` included.
+    :param plan_days: How long the rows of a run are kept (rule Q5).
     """
 
     def history(connection: Connection, now: datetime, moment: datetime) -> int:
@@ -38,7 +44,30 @@ def forget_old(database: Database, tenant: str, days: int) -> int:
     def decisions(connection: Connection, now: datetime, moment: datetime) -> int:
         return Guard(connection, tenant, now).forget_before(moment, limit=BATCH)
 
-    return sum(_forget(database, tenant, days, what) for what in (history, audit, decisions))
+    def runs(connection: Connection, _: datetime, moment: datetime) -> int:
+        return Runs(connection, tenant).forget_before(moment, limit=BATCH)
+
+    removed = _forget_plans(database, tenant, plan_days)
+    return removed + sum(_forget(database, tenant, days, what) for what in (history, audit, decisions, runs))
+
+
+def _forget_plans(database: Database, tenant: str, days: int) -> int:
+    """Remove the rows of old plans. They are looked for in a transaction that only reads: there may be many runs."""
+    with database.read() as connection:
+        moment = database.now(connection) - timedelta(days=days)
+        plans = plans_before(connection, tenant, moment, limit=MOST_BATCHES)
+    removed = 0
+    for plan_id in plans:
+        while count := repeated(partial(_forget_rows, database, tenant, plan_id)):
+            removed += count
+    if removed:
+        log.info("retention.removed", tenant=tenant, what="plans", rows=removed)
+    return removed
+
+
+def _forget_rows(database: Database, tenant: str, plan_id: str) -> int:
+    with database.write() as connection:
+        return PlanItems(connection, tenant, plan_id).forget(limit=BATCH)
 
 
 def _forget(database: Database, tenant: str, days: int, forgets: Forgets) -> int:

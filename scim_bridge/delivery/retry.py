@@ -13,11 +13,9 @@ from scim_bridge.errors import (
     TransientError,
     Unreached,
 )
+from scim_bridge.storage.moments import CAP_SECONDS
 
 BASE_SECONDS = 2.0
-CAP_SECONDS = 3600.0
-"""One person's endless trouble is tried once an hour, and never dropped (rule R3)."""
-
 LEAST_SECONDS = 0.25
 
 LONGEST_QUIET_SECONDS = 30.0
@@ -86,4 +84,5 @@ def delay_seconds(error: DeliveryError, attempts: int, jitter: float) -> float:
         wanted = error.retry_after_seconds + jitter * min(error.retry_after_seconds + 1.0, BASE_SECONDS)
     else:
         wanted = jitter * BASE_SECONDS * 2.0 ** min(attempts, 30)
+    # One person's endless trouble is tried once an hour, and never dropped (rule R3).
     return min(CAP_SECONDS, max(LEAST_SECONDS, wanted))

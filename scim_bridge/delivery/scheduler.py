@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Protocol
 
 from sqlalchemy import Connection
 
+from scim_bridge.delivery.reconcile_request import DRIFT, FAILED, IN_SYNC, STOPPED
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.runs import Runs
 from scim_bridge.storage.schedules import RECONCILE, Schedules
 
 log = get_logger(__name__)
@@ -16,6 +19,9 @@ ALIVE_SECONDS = 20.0
 """Without a sign of life for so long a leader is dead; looked for every few seconds, he is replaced within 30."""
 
 LOOKS_EVERY_SECONDS = 5.0
+
+ENDED_WELL = (IN_SYNC, DRIFT, STOPPED)
+"""The exit codes of runs that have compared, and said so themselves."""
 
 
 class Process(Protocol):
@@ -56,13 +62,14 @@ class Scheduler:
         """Begin a run if its time has come, or look after the one that goes on."""
         if self._run is None:
             if self._take():
-                log.info("scheduler.started", tenant=self.tenant)
-                self._run = self.start()
+                self._begin()
         elif (exit := self._run.poll()) is not None:
             log.info("scheduler.ended", tenant=self.tenant, exit=exit)
             self._run = None
             with self.database.write() as connection:
                 self._schedules(connection).done(RECONCILE, self._holder)
+            if exit not in ENDED_WELL:
+                self._note_failure()
         else:
             with self.database.write() as connection:
                 self._schedules(connection).stay_alive(RECONCILE, self._holder, ALIVE_SECONDS)
@@ -74,6 +81,28 @@ class Scheduler:
             with self.database.write() as connection:
                 self._schedules(connection).stay_alive(RECONCILE, self._holder, 0.0)
             self._run = None
+
+    def _begin(self) -> None:
+        try:
+            self._run = self.start()
+        except Exception:
+            # Its place is taken again in `ALIVE_SECONDS`, by this process or another.
+            self._note_failure()
+            raise
+        log.info("scheduler.started", tenant=self.tenant)
+
+    def _note_failure(self) -> None:
+        """Have a run among the others that could not begin, or died before it could say so: it ended with an error.
+
+        So `/readyz`, the metrics and `reconcile runs` show it. One line for each time that a run is due is enough.
+        """
+        with self.database.write() as connection:
+            now, runs = self.database.now(connection), Runs(connection, self.tenant)
+            last = runs.last()
+            if last is None or last.exit != FAILED or last.started_at <= now - timedelta(seconds=self.every_seconds):
+                run_id = self.new_id()
+                runs.begin(run_id, run_id, now=now, is_whole=True)
+                runs.finish(run_id, now=now, exit=FAILED)
 
     def _take(self) -> bool:
         self._holder = self.new_id()

@@ -51,6 +51,9 @@ class Tenant:
     retention_days: int = 365
     """For how many days history is kept."""
 
+    plan_days: int = 30
+    """For how many days the rows of a run of `reconcile` are kept (rule Q5)."""
+
     slots: tuple[Slot, ...] = ()
     """The attributes in which Entra carries certificates."""
 
@@ -60,6 +63,11 @@ class Tenant:
     def lease_seconds(self) -> float:
         """For how long a lease is taken: it outlasts a call, and what is written before and after it (rule D1)."""
         return self.call_seconds + LEASE_MARGIN_SECONDS
+
+    @property
+    def longest_lease_seconds(self) -> float:
+        """No lease lasts longer, a request's and that of a process with somewhat longer time-outs included."""
+        return 2 * self.lease_seconds + self.inline_seconds
 
     def certificate_terms(self, today: date, *, cure: str = CURE) -> Terms:
         """What decides whether a certificate that is sent in can be used.

@@ -11,14 +11,17 @@ from scim_bridge.delivery.certificate_applying import CertificateApplying
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.retention import forget_old
 from scim_bridge.delivery.turns import Turns, threads_for
-from scim_bridge.logs import bound
+from scim_bridge.logs import bound, get_logger
 from scim_bridge.storage.certificate_searches import CertificateSearches
-from scim_bridge.storage.database import repeated
+from scim_bridge.storage.database import loggable, repeated
 from scim_bridge.storage.hands_off import PutAside
+from scim_bridge.storage.moments import bring_back, shorten_leases
 from scim_bridge.storage.outbox import Leased, Outbox
 from scim_bridge.storage.pauses import Pauses
 
 T = TypeVar("T")
+
+log = get_logger(__name__)
 
 WAKE_EVERY_SECONDS = 30.0
 """How often a worker looks for people whose day has come (rule L2)."""
@@ -111,11 +114,11 @@ class Worker:
             while not stop():
                 now = self.convergences[0].monotonic()
                 if now - woke_at >= WAKE_EVERY_SECONDS:
-                    self.wake()
+                    self._tend(self._wake)
                     self._send_unclaimed(crew)
                     woke_at = now
                 if now - forgot_at >= FORGET_EVERY_SECONDS:
-                    self.forget()
+                    self._tend(self._forget)
                     forgot_at = now
                 if self._serve_next(crew):
                     crew.settle(0)
@@ -131,10 +134,8 @@ class Worker:
         return sum(self._wake(convergence) for convergence in self.convergences)
 
     def forget(self) -> int:
-        """Remove each tenant's history that is older than it is kept. How many rows."""
-        return sum(
-            forget_old(each.database, each.tenant.name, each.tenant.retention_days) for each in self.convergences
-        )
+        """Remove what each tenant keeps no longer. How many rows."""
+        return sum(self._forget(each) for each in self.convergences)
 
     def _serve_next(self, crew: _Crew) -> bool:
         """Start to deliver somebody of the first tenant in turn who has anybody. Whether there was one."""
@@ -187,6 +188,22 @@ class Worker:
         places = self._places()
         return _InPlace() if places == 1 else ThreadPoolExecutor(places, thread_name_prefix="delivery")
 
+    def _tend(self, work: Callable[[Convergence], int]) -> None:
+        """Do something for each tenant that can wait: where it goes wrong, people are delivered nevertheless."""
+        for each in self.convergences:
+            try:
+                work(each)
+            except Exception as error:
+                name = type(error).__name__
+                log.error("worker.failed", tenant=each.tenant.name, error=name, exc_info=loggable(error))
+
+    def _forget(self, convergence: Convergence) -> int:
+        database, tenant = convergence.database, convergence.tenant
+        with database.write() as connection:
+            # Of people at rest too: no index leads to them, so this is done seldom.
+            shorten_leases(connection, tenant.name, database.now(connection), tenant.longest_lease_seconds)
+        return forget_old(database, tenant.name, tenant.retention_days, tenant.plan_days)
+
     def _wake(self, convergence: Convergence) -> int:
         woken = 0
         while batch := repeated(lambda: self._wake_some(convergence)):
@@ -203,5 +220,6 @@ class Worker:
             taken_up += CertificateSearches(connection, tenant.name).stranded(500, today)
             for person_id in taken_up:
                 outbox.mark_due(person_id)
-            resumed = 0 if is_paused(connection, tenant, now) else Pauses(connection, tenant.name, now).take_up(500)
-            return len(taken_up) + resumed + outbox.wake(today)
+            resumed = 0 if is_paused(connection, tenant, now) else Pauses(connection, tenant.name, now).take_up()
+            brought_back = bring_back(connection, tenant.name, now, tenant.longest_lease_seconds)
+            return len(taken_up) + resumed + outbox.wake(today) + brought_back

@@ -169,7 +169,7 @@ class Reconcile(Section):
     """The most differences that one run may repair; more stops it."""
 
     keep_days: int = Field(default=30, ge=1)
-    """For how many days the values in stored plans are kept."""
+    """For how many days the rows of stored plans are kept. Of each run one line is kept for longer."""
 
 
 class Mapping(Section):
@@ -200,7 +200,8 @@ class Retention(Section):
     """How long things are kept."""
 
     days: int = Field(default=365, ge=1)
-    """Days that history and the audit trail are kept: what was done for whom, how Ditio answered, and who asked."""
+    """Days that history and the audit trail are kept: what was done for whom, how Ditio answered, and who asked.
+    The line of each run of `reconcile` is kept as long."""
 
 
 class Settings(Companies):

@@ -5,9 +5,10 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, exists, or_, select, update
 
-from scim_bridge.domain.breaker import Breaker, gap_seconds
+from scim_bridge.domain.breaker import LONGEST_GAP_SECONDS, Breaker, gap_seconds
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.person import PersonId
+from scim_bridge.storage.moments import CAP_SECONDS, within
 from scim_bridge.storage.sql import insert_if_absent
 from scim_bridge.storage.tables import breakers, people
 
@@ -117,12 +118,12 @@ class Breakers:
         return Breaker(
             opened_at=row.opened_at,
             why=row.why,
-            next_probe_at=row.next_probe_at,
+            next_probe_at=within(row.next_probe_at, self._now, LONGEST_GAP_SECONDS),
             probes=row.probes,
             probe_lease=row.probe_lease,
             suspects=tuple(PersonId(each) for each in row.suspects or ()),
             on_trial=row.on_trial,
-            quiet_until=row.quiet_until,
+            quiet_until=within(row.quiet_until, self._now, CAP_SECONDS),
             paused_at=row.paused_at,
         )
 

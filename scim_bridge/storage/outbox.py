@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select, true, update
 
 from scim_bridge.domain.delivery_state import SHOULD_BE_INACTIVE, Reason, State
 from scim_bridge.domain.person import PersonId
@@ -54,21 +54,16 @@ class Outbox:
 
         A lease that somebody else holds is left alone: he sees the new revision and goes round again.
         """
-        values: dict[str, Any] = {
-            "state": State.due,
-            "reason": None,
-            "detail": detail,
-            "state_since": case((people.c.state == State.due, people.c.state_since), else_=self._now),
-            "due_since": func.coalesce(case((people.c.state == State.due, people.c.due_since)), self._now),
-            "due_at": self._now,
-            "attempts": 0,
-            "revision": people.c.revision + 1,
-            "scope": None,  # A live change drops a drift mark's scope (rule Q3).
-        }
-        if request_id is not None:
-            values["request_id"] = request_id
-        self._connection.execute(update(people).where(self._is(person_id)).values(**values))
+        named = {"request_id": request_id} if request_id is not None else {}
+        self.mark_all_due(people.c.id == person_id, detail=detail, **named)
         return lease is not None and self.lease(person_id, lease, lease_seconds)
+
+    def mark_all_due(self, which: ColumnElement[bool], **values: object) -> int:
+        """Say of many people that they have to be delivered, in one statement. How many."""
+        marked = self._connection.execute(
+            update(people).where(people.c.tenant == self._tenant, which).values({**self._due(), **values})
+        )
+        return marked.rowcount
 
     def lease(self, person_id: PersonId, lease: str, seconds: float) -> bool:
         """Take the lease on a person who is due. False where somebody else has it."""
@@ -168,11 +163,8 @@ class Outbox:
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        woken = [PersonId(row.id) for row in rows]
-        for person_id in woken:
-            self.mark_due(person_id)
-            self._connection.execute(update(people).where(self._is(person_id)).values(wakes_on=None))
-        return len(woken)
+        woken = [row.id for row in rows]
+        return self.mark_all_due(people.c.id.in_(woken), wakes_on=None) if woken else 0
 
     def retry(self, person_id: PersonId | None = None) -> int:
         """Make due whoever is due or parked, or held for a claim, an operation or data. How many.
@@ -183,16 +175,11 @@ class Outbox:
             people.c.state.in_([State.due, State.parked]),
             and_(people.c.state == State.held, people.c.reason.in_(list(RETRIED))),
         )
-        condition = [people.c.tenant == self._tenant, retried]
-        if person_id is not None:
-            condition.append(people.c.id == person_id)
-        chosen = select(people.c.id).where(*condition)
+        which = retried if person_id is None else and_(retried, people.c.id == person_id)
+        chosen = select(people.c.id).where(people.c.tenant == self._tenant, which)
         Acknowledgements(self._connection, self._tenant).forgive(chosen)
         Claims(self._connection, self._tenant).ask_for_a_look(chosen)
-        rows = self._connection.execute(chosen).all()
-        for row in rows:
-            self.mark_due(PersonId(row.id))
-        return len(rows)
+        return self.mark_all_due(which)
 
     def has_work(self, *, is_probe: bool = False) -> bool:
         """Whether anybody is due whose time has come and whom nobody delivers; see `lease_next`."""
@@ -212,7 +199,7 @@ class Outbox:
             due=counts.get(State.due, 0),
             held=counts.get(State.held, 0),
             parked=counts.get(State.parked, 0),
-            oldest_seconds=round((self._now - oldest).total_seconds(), 3) if oldest else None,
+            oldest_seconds=round(max(0.0, (self._now - oldest).total_seconds()), 3) if oldest else None,
         )
 
     def waiting(self) -> list[Row[Any]]:
@@ -240,6 +227,19 @@ class Outbox:
             "lease": lease,
             "leased_until": self._now + timedelta(seconds=seconds),
             "doubted_at": case((people.c.leased_until.is_not(None), ran_out), else_=people.c.doubted_at),
+        }
+
+    def _due(self) -> dict[str, Any]:
+        return {
+            "state": State.due,
+            "reason": None,
+            "detail": None,
+            "state_since": case((people.c.state == State.due, people.c.state_since), else_=self._now),
+            "due_since": func.coalesce(case((people.c.state == State.due, people.c.due_since)), self._now),
+            "due_at": self._now,
+            "attempts": 0,
+            "revision": people.c.revision + 1,
+            "scope": None,  # A live change drops a drift mark's scope (rule Q3).
         }
 
     def _has_come(self, *, is_probe: bool) -> Any:

@@ -7,11 +7,16 @@ from sqlalchemy import ColumnElement, Connection, case, func, select, update
 from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import breakers, people
 
 PAUSED = "deliveries are paused; delivered once they are resumed"
 """What is said of everybody who is to be delivered meanwhile."""
+
+
+BATCH = 2000
+"""People who are made due in one transaction: other writers get their turn in between."""
 
 
 class Pauses:
@@ -32,7 +37,7 @@ class Pauses:
         return self.hold_due()
 
     def resume(self) -> int:
-        """End it, and make everybody due who was held for it. How many."""
+        """End the pause, and make the first people due who were held for it. How many; see `take_up_all`."""
         Breakers(self._connection, self._tenant, self._now).locked()
         self._set(None)
         return self.take_up()
@@ -50,14 +55,12 @@ class Pauses:
         """Hold a person of whom Entra has said something."""
         self._hold(people.c.id == person_id)
 
-    def take_up(self, limit: int | None = None) -> int:
-        """Make those due who were held for a pause. How many."""
-        query = select(people.c.id).where(self._is_held()).order_by(people.c.state_since, people.c.id).limit(limit)
-        held = self._connection.execute(query.with_for_update(skip_locked=limit is not None)).scalars().all()
+    def take_up(self) -> int:
+        """Make people due who were held for a pause, at most `BATCH`. How many."""
+        query = select(people.c.id).where(self._is_held()).order_by(people.c.state_since, people.c.id).limit(BATCH)
+        held = self._connection.execute(query.with_for_update(skip_locked=True)).scalars().all()
         outbox = Outbox(self._connection, self._tenant, self._now)
-        for person_id in held:
-            outbox.mark_due(PersonId(person_id))
-        return len(held)
+        return outbox.mark_all_due(people.c.id.in_(held)) if held else 0
 
     def _hold(self, which: ColumnElement[bool]) -> int:
         held = self._connection.execute(
@@ -88,3 +91,18 @@ class Pauses:
 
     def _set(self, paused_at: datetime | None) -> None:
         self._connection.execute(update(breakers).where(breakers.c.tenant == self._tenant).values(paused_at=paused_at))
+
+
+def take_up_all(database: Database, tenant: str) -> int:
+    """Make everybody due who was held for a pause that has ended. How many. A worker does the same, more slowly."""
+
+    def some() -> int:
+        with database.write() as connection:
+            now = database.now(connection)
+            is_paused = Breakers(connection, tenant, now).get().is_paused
+            return 0 if is_paused else Pauses(connection, tenant, now).take_up()
+
+    count = 0
+    while batch := repeated(some):
+        count += batch
+    return count

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, case, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, Table, case, delete, exists, func, insert, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.domain.drift import ORDER, Cause, Drift, Kind
@@ -13,12 +13,15 @@ from scim_bridge.storage.sql import upsert
 from scim_bridge.storage.tables import plan_items, plan_outcomes, reconcile_runs
 from scim_bridge.storage.values import from_stored, to_stored
 
+_ROWS = (plan_items, plan_outcomes)
+"""The tables with the rows of a plan."""
+
 _AT_ONCE = 500
 """Rows that are held in memory at a time."""
 
 
 class PlanItems:
-    """The rows of one plan, within one transaction. They are never changed, but for blanking."""
+    """The rows of one plan, within one transaction. Only erasure blanks them, and age removes them."""
 
     def __init__(self, connection: Connection, tenant: str, plan_id: str) -> None:
         self._connection = connection
@@ -84,6 +87,19 @@ class PlanItems:
         )
         return {row.position: row.skipped for row in self._connection.execute(query)}
 
+    def has_rows(self) -> bool:
+        """Return whether there is any row."""
+        return self._connection.execute(select(plan_items.c.position).where(self._mine()).limit(1)).first() is not None
+
+    def forget(self, *, limit: int) -> int:
+        """Remove rows and what became of them, at most `limit` of each. How many."""
+        return sum(self._forget(table, limit) for table in _ROWS)
+
+    def _forget(self, table: Table, limit: int) -> int:
+        mine = (table.c.tenant == self._tenant) & (table.c.plan_id == self._plan_id)
+        some = select(table.c.position).where(mine).limit(limit)
+        return self._connection.execute(delete(table).where(mine, table.c.position.in_(some))).rowcount
+
     def _drifts(self, query: Select[Any]) -> Iterator[Drift]:
         with self._connection.execute(query.execution_options(yield_per=_AT_ONCE)) as rows:
             for row in rows:
@@ -111,14 +127,21 @@ class PlanItems:
         }
 
 
-def blank_older(connection: Connection, tenant: str, before: datetime) -> None:
-    """Blank the values of plans that were made before this moment; such rows are skipped from then on."""
-    old = select(reconcile_runs.c.id).where(reconcile_runs.c.tenant == tenant, reconcile_runs.c.started_at < before)
-    connection.execute(
-        update(plan_items)
-        .where(plan_items.c.tenant == tenant, plan_items.c.plan_id.in_(old), plan_items.c.is_blank.is_(False))
-        .values(**_BLANK)
+def with_rows() -> ColumnElement[bool]:
+    """Whether a run is a plan that has rows."""
+    runs = reconcile_runs.c
+    return or_(*(exists().where(each.c.tenant == runs.tenant, each.c.plan_id == runs.id) for each in _ROWS))
+
+
+def plans_before(connection: Connection, tenant: str, moment: datetime, *, limit: int) -> list[str]:
+    """Return the ids of plans that began before a moment and still have rows, the oldest first."""
+    query = (
+        select(reconcile_runs.c.id)
+        .where(reconcile_runs.c.tenant == tenant, reconcile_runs.c.started_at < moment, with_rows())
+        .order_by(reconcile_runs.c.started_at)
+        .limit(limit)
     )
+    return list(connection.execute(query).scalars())
 
 
 def blank_person(connection: Connection, tenant: str, person_id: PersonId) -> None:

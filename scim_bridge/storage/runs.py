@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, exists, func, insert, or_, select, update
 
+from scim_bridge.storage.plan_items import with_rows
 from scim_bridge.storage.tables import plan_items, reconcile_runs
 
 
@@ -99,6 +100,23 @@ class Runs:
             .limit(1)
         )
         return self._connection.execute(query).scalar_one_or_none()
+
+    def forget_before(self, moment: datetime, *, limit: int) -> int:
+        """Remove runs that began earlier and have no rows, at most `limit`. How many.
+
+        The last run that was compared stays, and the last that was believed: the next one is measured by them.
+        """
+        of_us = reconcile_runs.c.tenant == self._tenant
+        needed = [
+            select(func.max(reconcile_runs.c.started_at)).where(of_us, which).scalar_subquery()
+            for which in (reconcile_runs.c.is_believed, reconcile_runs.c.is_whole & (reconcile_runs.c.exit != 1))
+        ]
+        stays = or_(*(reconcile_runs.c.started_at == each for each in needed))
+        old = select(reconcile_runs.c.id).where(
+            of_us, reconcile_runs.c.started_at < moment, ~with_rows(), func.coalesce(~stays, True)
+        )
+        some = self._connection.execute(old.limit(limit)).scalars().all()
+        return self._connection.execute(delete(reconcile_runs).where(of_us, reconcile_runs.c.id.in_(some))).rowcount
 
     def count_new(self, plan_id: str) -> int:
         """How many rows of a plan the plan of the whole company before it did not have."""

@@ -24,10 +24,17 @@ class Schedules:
         Whoever began and gave no sign of life for `alive_seconds` is replaced at once.
         """
         insert_if_absent(self._connection, schedules, {"tenant": self._tenant, "task": task})
+        # A clock that was ahead left it behind: whoever lives says so again before it is over.
+        longest = self._now + timedelta(seconds=alive_seconds)
+        self._connection.execute(
+            update(schedules).where(self._is(task), schedules.c.alive_until > longest).values(alive_until=longest)
+        )
         is_abandoned = and_(schedules.c.alive_until.is_not(None), schedules.c.alive_until <= self._now)
         is_idle = schedules.c.alive_until.is_(None)
         has_come = or_(
-            schedules.c.started_at.is_(None), schedules.c.started_at <= self._now - timedelta(seconds=every_seconds)
+            schedules.c.started_at.is_(None),
+            schedules.c.started_at <= self._now - timedelta(seconds=every_seconds),
+            schedules.c.started_at > self._now,
         )
         taken = self._connection.execute(
             update(schedules)

@@ -50,6 +50,8 @@ def _alone(database: Database) -> Iterator[Connection]:
     # On SQLite the write transaction itself shuts everybody else out.
     with database.write() as connection:
         if not database.is_sqlite:
+            # Another process may migrate for as long as it takes.
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         yield connection
 

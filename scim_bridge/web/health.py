@@ -12,6 +12,7 @@ from scim_bridge.errors import SchemaOutdated
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.file import FileLost
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.runs import Run, Runs
 from scim_bridge.storage.schema import require_current
@@ -46,6 +47,8 @@ def health_blueprint(
                 figures = _figures(connection, database.now(connection), tenants, paused) if insider else {}
         except SchemaOutdated as error:
             return _answer("not ready", str(error), 503, insider=insider)
+        except FileLost as error:
+            return _answer("not ready", error.words, 503, insider=insider)
         except SQLAlchemyError as error:
             log.warning("readyz.database", error=type(error).__name__)
             return _answer("not ready", "the database can't be written to", 503, insider=insider)

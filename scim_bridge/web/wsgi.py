@@ -55,16 +55,22 @@ class DeliveryWorker:
         self._command = command
         self._monotonic = monotonic
         self._process: subprocess.Popen[bytes] | None = None
-        self._started = 0.0
+        self._started = float("-inf")
 
     def keep_running(self) -> None:
         """Start it if it does not run. The arbiter may have collected its exit code: that is no error here."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        if self._monotonic() - self._started < RESTART_SECONDS:
+            return
         if self._process is not None:
-            if self._process.poll() is None or self._monotonic() - self._started < RESTART_SECONDS:
-                return
             log.warning("serve.worker_ended", exit_code=self._process.returncode)
-        self._started = self._monotonic()
-        self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)  # nosec B603 # our own command, no shell
+        self._started, self._process = self._monotonic(), None
+        try:
+            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)  # nosec B603 # our own command, no shell
+        except OSError as error:
+            # A machine without memory or processes to spare: the server goes on, and tries again.
+            log.error("serve.worker_not_started", error=type(error).__name__, retry_in_seconds=RESTART_SECONDS)
 
     def ask_to_stop(self) -> None:
         """Let it deliver the people in hand, and end."""

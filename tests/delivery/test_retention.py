@@ -29,9 +29,9 @@ def test_what_is_older_goes_and_the_rest_stays(database: Database, clock: Clock)
     clock.passes(days=365)
     remember(database, "young")
 
-    assert forget_old(database, "default", 365) == 0
+    assert forget_old(database, "default", 365, 30) == 0
     clock.passes(seconds=1)
-    assert forget_old(database, "default", 365) == 1
+    assert forget_old(database, "default", 365, 30) == 1
 
     assert remembered(database) == ["young"]
     assert remembered(database, "other") == ["another company's"]
@@ -43,7 +43,7 @@ def test_a_lot_goes_in_short_transactions(database: Database, clock: Clock, monk
     remember(database, "old", times=7)
     clock.passes(days=2)
 
-    assert forget_old(database, "default", 1) == 7
+    assert forget_old(database, "default", 1, 1) == 7
     assert remembered(database) == []
 
 

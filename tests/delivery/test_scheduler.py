@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass, field
 
+from scim_bridge.cli.scheduling import look_at
 from scim_bridge.delivery.scheduler import Scheduler
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.runs import Run
+from scim_bridge.storage.runs import Runs as StoredRuns
 from tests.conftest import Clock
 
 
@@ -96,3 +99,47 @@ def test_whoever_stops_in_good_order_makes_room_at_once(database: Database, cloc
 
     other.look()
     assert len(runs.exits) == 2
+
+
+def test_a_run_that_can_not_begin_is_tried_again_and_seen(database: Database, clock: Clock):
+    """Design, section 9: one `OSError` ends no scheduler; `/readyz`, metrics and `reconcile runs` show a failed run."""
+    runs, ids = Runs(), iter(str(number) for number in range(1000))
+    broken = [True]
+
+    def start() -> OneRun:
+        if broken[0]:
+            raise OSError("cannot allocate memory")
+        return runs.start()
+
+    scheduler = Scheduler(database, "default", 600, start, lambda: next(ids))
+    for _ in range(60):
+        look_at([scheduler])
+        clock.passes(seconds=5)
+    assert [(run.exit, run.is_whole) for run in stored(database)] == [(1, True)]
+
+    broken[0] = False
+    for _ in range(6):
+        look_at([scheduler])
+        clock.passes(seconds=5)
+    assert runs.exits == [None]
+
+
+def test_a_run_that_dies_without_a_word_is_seen(database: Database, clock: Clock):
+    """Killed, or ended before it had read its settings: nothing else would tell."""
+    runs, ids = Runs(), iter(str(number) for number in range(1000))
+    scheduler = Scheduler(database, "default", 600, runs.start, lambda: next(ids))
+    scheduler.look()
+    runs.exits[0] = -9
+    scheduler.look()
+    assert [run.exit for run in stored(database)] == [1]
+
+    clock.passes(seconds=600)
+    scheduler.look()
+    runs.exits[1] = 2
+    scheduler.look()
+    assert [run.exit for run in stored(database)] == [1]
+
+
+def stored(database: Database) -> list[Run]:
+    with database.read() as connection:
+        return StoredRuns(connection, "default").list()

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from scim_bridge.delivery.worker import Worker
 from scim_bridge.domain.employment import Days
@@ -168,4 +168,18 @@ def test_a_slow_tenant_does_not_take_all_the_threads(world: World, monkeypatch: 
     finally:
         answers.set()
         thread.join(PATIENCE_SECONDS)
+    assert still_due(world) == 0
+
+
+def test_people_are_delivered_though_what_can_wait_goes_wrong(world: World):
+    """D1: trouble with removing what is old keeps nobody from being delivered."""
+    with world.database.write() as connection:
+        connection.execute(text("ALTER TABLE audit RENAME TO put_away"))
+    idle: list[bool] = []
+    try:
+        world.worker.run(lambda: bool(idle), lambda: idle.append(True))
+    finally:
+        with world.database.write() as connection:
+            connection.execute(text("ALTER TABLE put_away RENAME TO audit"))
+
     assert still_due(world) == 0

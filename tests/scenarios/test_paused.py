@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, insert, select
 
-from scim_bridge.domain.delivery_state import Reason
-from scim_bridge.storage.pauses import Pauses
+from scim_bridge.domain.delivery_state import Reason, State
+from scim_bridge.storage.pauses import BATCH, Pauses, take_up_all
 from scim_bridge.storage.tables import claims, people
 from tests.world import World, a_user
 
@@ -128,3 +128,41 @@ def test_a_pause_stops_whoever_is_in_hand_before_his_next_write(world: World, mo
     world.worker.run_until_idle()
     assert world.employee("1042").disabled
     assert [path for _, path, _ in world.sent()].count("/1042/end-employment") == 1
+
+
+def test_many_are_resumed_without_keeping_others_waiting(world: World):
+    """D4, A9: the write lock is given back between batches, and a batch is a few statements, however many it is of."""
+    many, began = 2 * BATCH + 1, world.clock()
+    rows = [
+        {
+            "tenant": "default",
+            "id": f"{number:06}",
+            "user_id": f"{number:06}",
+            "active": True,
+            "state": State.held,
+            "reason": Reason.paused,
+            "state_since": began,
+            "created_at": began,
+        }
+        for number in range(many)
+    ]
+    with world.database.write() as connection:
+        connection.execute(insert(people), rows)
+    said: list[str] = []
+    event.listen(world.database.engine, "before_cursor_execute", lambda *about: said.append(about[2]))
+    event.listen(world.database.engine, "commit", lambda _: said.append("COMMIT"))
+
+    assert resume(world) + take_up_all(world.database, "default") == many
+
+    assert reasons(world) == [("due", None)] * many
+    assert said.count("COMMIT") >= 3
+    assert sum(statement.startswith("UPDATE people") for statement in said) == 3
+
+
+def test_the_paused_again_stay_held(world: World):
+    """D4: of two operators the one who pauses counts; what was not made due yet is not."""
+    pause(world)
+    world.provisions(a_user())
+
+    assert take_up_all(world.database, "default") == 0
+    assert reasons(world) == [("held", Reason.paused)]

@@ -879,3 +879,16 @@ def test_whoever_was_repaired_is_free_at_once(world: World, kari: EntraUser):
 
     assert world.state(kari) == ("delivered", None)
     assert world.employee("1001").employment.department == "Tunnel"
+
+
+def test_a_plan_whose_rows_are_gone_is_refused(world: World):
+    """Q5: it would seem to be repaired, and nothing would be sent; make another."""
+    world.provisions(a_user())
+    world.clock.passes(minutes=1)
+    world.employee("1042").work_title = "Sjef"
+    plan = reconcile(world).report.run.id
+    world.clock.passes(days=31)
+    world.worker.forget()
+
+    with pytest.raises(NotFound, match="make another"):
+        reconcile(world, apply=True, plan_id=plan)

@@ -4,10 +4,11 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+from scim_bridge.delivery.retention import forget_old
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.plan_items import PlanItems, blank_older, blank_person
+from scim_bridge.storage.plan_items import PlanItems, blank_person
 from scim_bridge.storage.runs import Runs
 from tests.conftest import Clock
 
@@ -64,21 +65,42 @@ def test_rows_are_grouped_by_person_leavers_first(database: Database, clock: Clo
     ]
 
 
-def test_old_values_are_blanked_and_the_rows_are_skipped(database: Database, clock: Clock):
-    """Q5: RECONCILE__KEEP_DAYS."""
-    store(database, clock, "old", row(Kind.field, "1", "email", wanted="a@b.c", found="x", person_id=PersonId("p")))
-    border = clock()
-    store(database, clock, "new", row(Kind.field, "1", "email", wanted="a@b.c", person_id=PersonId("p")))
+def test_the_rows_of_an_old_plan_go_and_one_line_stays(database: Database, clock: Clock):
+    """Q5: RECONCILE__KEEP_DAYS, then one line a run until RETENTION__DAYS; what became of the rows goes with them."""
+    rows = [row(Kind.field, str(n), "email", wanted="a@b.c", person_id=PersonId(str(n))) for n in range(2500)]
+    store(database, clock, "old", *rows)
+    store(database, clock, "other", row(Kind.field, "1", "email"))
     with database.write() as connection:
-        blank_older(connection, "default", border)
+        PlanItems(connection, "default", "old").settle([(0, None), (1, "moved")], clock())
+    clock.passes(days=29)
+    store(database, clock, "new", row(Kind.field, "1", "email", wanted="a@b.c"))
+    assert forget_old(database, "default", 365, 30) == 0
+    clock.passes(days=1)
 
+    assert forget_old(database, "default", 365, 30) == 2500 + 2 + 1
     with database.read() as connection:
-        (old,) = PlanItems(connection, "default", "old").all()
-        (new,) = PlanItems(connection, "default", "new").all()
-        assert PlanItems(connection, "default", "old").of([0]) == []
-    assert (old.user_name, old.wanted, old.found, old.employee_number, old.field) == (None, None, None, "1", "email")
-    assert not old.may_be_repaired(reviewed=True)
-    assert new.wanted == "a@b.c"
+        assert not PlanItems(connection, "default", "old").has_rows()
+        assert PlanItems(connection, "default", "old").outcomes() == {}
+        assert PlanItems(connection, "default", "new").has_rows()
+        assert [run.id for run in Runs(connection, "default").list()] == ["old", "other", "new"]
+    assert forget_old(database, "default", 365, 30) == 0
+
+
+def test_the_line_of_a_run_goes_with_the_history_but_not_what_the_next_is_measured_by(database: Database, clock: Clock):
+    """Q5, Q4: RETENTION__DAYS; the last believed read and the last comparison stay, however old."""
+    store(database, clock, "believed")
+    with database.write() as connection:
+        Runs(connection, "default").note("believed", is_believed=True, shown=100)
+    store(database, clock, "forgotten", is_whole=False)
+    store(database, clock, "compared")
+    clock.passes(days=400)
+    store(database, clock, "part", is_whole=False)
+
+    assert forget_old(database, "default", 365, 30) == 1
+    with database.read() as connection:
+        runs = Runs(connection, "default")
+        assert [run.id for run in runs.list()] == ["believed", "compared", "part"]
+        assert runs.shown_before() == 100
 
 
 def test_one_persons_values_are_erased_from_every_plan(database: Database, clock: Clock):

@@ -15,7 +15,7 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import BridgeError
 from scim_bridge.mapping.rules import Rules
 from scim_bridge.mapping.values import Unusable, value_of
-from scim_bridge.storage.database import Database
+from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
@@ -32,11 +32,15 @@ def accept(options: Options, database: Database, tenant: str, rules: Rules, numb
     usable, name = _number(number, rules), user_name.strip()
     if not name:
         wrong("an empty user name")
-    with database.write() as connection:
-        now = database.now(connection)
-        person_id, said = _accept(connection, tenant, usable, name, rules, now)
-        note(options, connection, tenant, Deed(Action.accepted, "employee", usable, person_id), now=now)
-    return said
+
+    def work() -> str:
+        with database.write() as connection:
+            now = database.now(connection)
+            person_id, said = _accept(connection, tenant, usable, name, rules, now)
+            note(options, connection, tenant, Deed(Action.accepted, "employee", usable, person_id), now=now)
+        return said
+
+    return repeated(work)
 
 
 def _number(text: str, rules: Rules) -> EmployeeNumber:

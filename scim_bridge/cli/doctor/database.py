@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from scim_bridge.cli.doctor.companies import told_of
 from scim_bridge.cli.doctor.credentials import examine_credentials
@@ -21,9 +20,6 @@ from scim_bridge.storage.clients import Clients
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.schema import require_current
 from scim_bridge.storage.tokens import Tokens, tenants_with_credentials
-
-CONNECT_SECONDS = 5
-"""How long PostgreSQL may take to answer at all."""
 
 LEAST_FREE_BYTES = 200 * 1024 * 1024
 """With less than this on the disk the next busy day may fill it."""
@@ -47,7 +43,7 @@ def examine_database(settings: Settings, tenants: Sequence[str]) -> Iterator[Fin
     url = settings.database.url
     place = str(shown(url))
     try:
-        database = Database(_impatient(url))
+        database = Database(url)
     except BridgeError as error:
         yield parted("database", str(error), "correct DATABASE__URL", at=": ")
         return
@@ -112,17 +108,6 @@ def _examine_company(database: Database, tenant: str, own: Settings) -> Iterator
     if own.delivery.paused:
         yield hint("deliveries", "paused by the setting DELIVERY__PAUSED", PAUSED_BY_SETTING)
     yield from examine_breaker(breaker, now)
-
-
-def _impatient(url: str) -> str:
-    """The same address, with a time-out for connecting unless it has one: PostgreSQL's own is minutes long."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        return url
-    if parsed.get_backend_name() in ("postgresql", "postgres") and "connect_timeout" not in parsed.query:
-        parsed = parsed.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})
-    return parsed.render_as_string(hide_password=False)
 
 
 def _cure(database: Database) -> str:

@@ -14,7 +14,6 @@ from scim_bridge.delivery import releasing
 from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.breakers import Breakers
-from scim_bridge.storage.database import repeated
 from scim_bridge.storage.pauses import Pauses
 
 WORDS = {Action.released: "released", Action.dropped: "withdrawn"}
@@ -60,21 +59,17 @@ def drop(options: Options, person: str | None, tenant: str) -> None:
 
 
 def _decided(options: Options, person: str | None, tenant: str, action: Action, decide: Decide) -> str:
-    with options.database() as database:
+    def work(connection: Connection, now: datetime) -> tuple[int, bool]:
+        person_id = person_named(connection, tenant, person) if person is not None else None
+        count = decide(connection, tenant, person_id, now)
+        if count:
+            note(options, connection, tenant, Deed(action, "outbox", person_id=person_id), now=now)
+        is_paused = options.of(tenant).delivery.paused or Breakers(connection, tenant, now).get().is_paused
+        if is_paused:
+            Pauses(connection, tenant, now).hold_due()
+        return count, is_paused
 
-        def work() -> tuple[int, bool]:
-            with database.write() as connection:
-                now = database.now(connection)
-                person_id = person_named(connection, tenant, person) if person is not None else None
-                count = decide(connection, tenant, person_id, now)
-                if count:
-                    note(options, connection, tenant, Deed(action, "outbox", person_id=person_id), now=now)
-                is_paused = options.of(tenant).delivery.paused or Breakers(connection, tenant, now).get().is_paused
-                if is_paused:
-                    Pauses(connection, tenant, now).hold_due()
-                return count, is_paused
-
-        count, is_paused = repeated(work)
+    count, is_paused = options.write(work)
     if not count:
         return "the guard holds nothing" + (f" of {person}" if person is not None else "")
     told = f"{count} {WORDS[action]}"

@@ -1,6 +1,9 @@
 """`scim-bridge outbox retry`: another try at once."""
 
+from datetime import datetime
+
 import click
+from sqlalchemy import Connection
 
 from scim_bridge.cli.auditing import note
 from scim_bridge.cli.context import Options
@@ -28,10 +31,10 @@ def retry(options: Options, person: str | None, tenant: str) -> None:
       scim-bridge outbox retry
       scim-bridge outbox retry --person kari.nordmann@contractor.example
     """
-    with options.database() as database, database.write() as connection:
+
+    def work(connection: Connection, now: datetime) -> tuple[int, bool]:
         person_id = person_named(connection, tenant, person) if person is not None else None
         # Before anybody is locked: that is the order in which all of them do it.
-        now = database.now(connection)
         breakers = Breakers(connection, tenant, now)
         breakers.close_by_operator()
         retried = Outbox(connection, tenant, now).retry(person_id)
@@ -41,4 +44,7 @@ def retry(options: Options, person: str | None, tenant: str) -> None:
         is_paused = options.of(tenant).delivery.paused or breakers.get().is_paused
         if is_paused:
             Pauses(connection, tenant, now).hold_due()
+        return retried, is_paused
+
+    retried, is_paused = options.write(work)
     click.echo(f"{retried} wait for `outbox resume`: deliveries are paused" if is_paused else f"{retried} made due")

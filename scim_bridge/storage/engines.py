@@ -1,0 +1,168 @@
+"""The engines: SQLite as one file with one writer, and PostgreSQL with a limit on every wait (rules A3, D7)."""
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from scim_bridge.errors import BridgeError
+
+SQLITE_BUSY_SECONDS = 30
+"""How long a SQLite write waits for another process to finish its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long PostgreSQL may take before it is out of reach (rule A3)."""
+
+    statement: float
+    """Seconds for one statement. The server ends it then; a second later the connection is given up."""
+
+    lock: float
+    """Seconds that a statement waits for a lock."""
+
+    idle: float
+    """Seconds that a transaction may stand still. The server then ends it, and frees its locks."""
+
+
+REQUESTS = Patience(statement=5.0, lock=4.0, idle=30.0)
+"""A request is answered within ten seconds: six for a silent connection from the pool, and three for a new one."""
+
+DELIVERIES = Patience(statement=30.0, lock=10.0, idle=30.0)
+"""A worker changes many people in one statement, and no client waits for it."""
+
+COMMANDS = Patience(statement=3600.0, lock=30.0, idle=3600.0)
+"""A migration rewrites tables, `reconcile` loads everybody, and an operator reads a list page by page."""
+
+CONNECT_SECONDS = 3
+ANSWER_MARGIN_SECONDS = 1.0
+
+# A machine that is lost is noticed by the other side within half a minute, whatever a transaction may take.
+_CLIENT_TCP = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+_SERVER_TCP = {
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "25000",
+}
+
+
+def engine_of(url: str, pool_size: int, patience: Patience) -> Engine:
+    """The engine for a URL. :raises BridgeError: the URL can't be used."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as exc:
+        raise BridgeError(
+            "DATABASE__URL can't be read: write sqlite:///scim_bridge.db or postgresql://user:password@host/name"
+        ) from exc
+    if "@" in (parsed.host or ""):
+        # The end of a password, which the driver would quote as the name of a machine that is not known.
+        raise BridgeError("DATABASE__URL has one @ too many: write each @ of the password as %40")
+    if parsed.drivername in {"postgresql", "postgres"}:
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite_engine(parsed.render_as_string(hide_password=False), pool_size)
+    if parsed.get_backend_name() == "postgresql":
+        return _postgresql_engine(parsed, pool_size, patience)
+    raise BridgeError(f"DATABASE__URL names {parsed.get_backend_name()!r}: only sqlite and postgresql are supported")
+
+
+def _postgresql_engine(url: URL, pool_size: int, patience: Patience) -> Engine:
+    ours = {"connect_timeout": CONNECT_SECONDS, **_CLIENT_TCP}
+    # Lost connections are noticed when they are taken from the pool, not in the middle of a request.
+    try:
+        engine = create_engine(
+            url,
+            hide_parameters=True,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=True,
+            pool_timeout=5,
+            # What the operator's own URL says of them counts.
+            connect_args={name: value for name, value in ours.items() if name not in url.query},
+        )
+    except ModuleNotFoundError as exc:
+        raise BridgeError(
+            "DATABASE__URL names PostgreSQL, whose driver is not installed: pip install 'scim-bridge[postgres]'"
+        ) from exc
+    asked = {
+        "statement_timeout": f"{patience.statement * 1000:.0f}",
+        "lock_timeout": f"{patience.lock * 1000:.0f}",
+        "idle_in_transaction_session_timeout": f"{patience.idle * 1000:.0f}",
+        **_SERVER_TCP,
+    }
+    statement = "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in asked.items())
+
+    def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        _give_up_after(connection, patience.statement + ANSWER_MARGIN_SECONDS, engine.dialect)
+        # Not in the startup packet: a pooler in front would refuse it.
+        connection.autocommit = True
+        connection.cursor().execute(statement)
+        connection.autocommit = False
+
+    event.listen(engine, "connect", on_connect)
+    return engine
+
+
+def _give_up_after(connection: Any, seconds: float, dialect: Dialect) -> None:
+    """Close a connection whose server does not answer in time.
+
+    The server's own limits are of no use where its answers are lost, and the kernel's where a machine
+    acknowledges packets but its PostgreSQL stands still.
+    """
+    wait: Callable[..., Any] = connection.wait
+
+    def in_time(steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        until = time.monotonic() + seconds
+        try:
+            wanted = next(steps)
+            while True:
+                ready = yield wanted
+                if not ready and time.monotonic() >= until:
+                    connection.close()
+                    raise dialect.loaded_dbapi.OperationalError(f"PostgreSQL did not answer within {seconds:g} s")
+                wanted = steps.send(ready)
+        except StopIteration as end:
+            return end.value
+
+    connection.wait = lambda steps, *args, **options: wait(in_time(steps), *args, **options)
+
+
+def _sqlite_engine(url: str, pool_size: int) -> Engine:
+    # An error's text would quote the row, which is personal data (hide_parameters).
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_size=pool_size,
+        connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False},
+    )
+
+    def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        # The driver's own transaction handling begins too late; ours is explicit (see on_begin).
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_SECONDS * 1000}")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.close()
+
+    def on_begin(connection: Connection) -> None:
+        # A transaction that will write takes the lock at once: upgrading later can fail without waiting.
+        writes = connection.get_execution_options().get("write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
+    return engine
