@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import pytest
+
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.storage.outbox import Outbox
 from tests.world import World, a_user, day, patch
@@ -144,6 +146,35 @@ def test_moving_a_leave_date_before_it_comes_costs_nothing(world: World):
     world.worker.run_until_idle()
 
     assert world.sent() == []
+    assert world.employee("1042").employment.end is None
+
+
+@pytest.mark.parametrize("never", ["1601-01-01T00:00:00Z", "9999-12-31", "9223372036854775807", "2099-12-31"])
+def test_a_never_clears_an_earlier_leave_date(world: World, never: str):
+    """T1: the directory's "never" is no end; before the leave date has come, clearing it costs nothing."""
+    kari = a_user()
+    world.provisions(kari)
+    world.changes(kari, leave_date="2026-03-31")
+    world.changes(kari, leave_date=never)
+    world.forget()
+    world.clock.passes(days=60)
+    world.worker.run_until_idle()
+
+    assert world.sent() == []
+    assert world.state(kari) == ("delivered", None)
+
+
+def test_a_never_after_the_leave_date_was_acted_on_is_a_return(world: World):
+    """T1, L2: it clears the date, and clearing one that was acted on is a return."""
+    kari = a_user()
+    world.provisions(kari)
+    world.changes(kari, leave_date="2026-03-31")
+    world.clock.passes(days=30)
+    world.worker.run_until_idle()
+    assert world.employee("1042").disabled
+
+    world.changes(kari, leave_date="9999-12-31T23:59:59Z")
+    assert not world.employee("1042").disabled
     assert world.employee("1042").employment.end is None
 
 
