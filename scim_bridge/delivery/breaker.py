@@ -79,12 +79,20 @@ class Gate:
     def learn(self, errand: Errand, outcome: Outcome) -> None:
         """Let everybody know what a delivery tells of Ditio."""
         if isinstance(outcome, TryAgain) and (outcome.retry.fault or outcome.retry.quiet_seconds):
-            repeated(lambda: self._failed(errand, outcome.retry, outcome.error))
+            if outcome.retry.fault is not Fault.of_person or not self._fails_alone(errand):
+                repeated(lambda: self._failed(errand, outcome.retry, outcome.error))
+            elif errand.is_probe:
+                self._probe_otherwise(errand)
         elif isinstance(outcome, Settled) and errand.has_called:
             repeated(lambda: self._went_well(errand))
         elif errand.is_probe:
             # Nothing was asked of Ditio, or it is too early to tell: the probe still has to tell something.
             self._probe_otherwise(errand)
+
+    def _fails_alone(self, errand: Errand) -> bool:
+        with self.database.read() as connection:
+            breakers = Breakers(connection, self.tenant, self.database.now(connection))
+            return breakers.fails_alone(errand.person.id)
 
     def _probe_otherwise(self, errand: Errand) -> None:
         try:
@@ -106,12 +114,12 @@ class Gate:
                 if breaker.probe_lease == errand.lease:
                     breakers.stay_open(why)
                 return
-            elif retry.fault is Fault.of_all or breaker.opens(errand.person.id):
-                breakers.open(why)
-            elif errand.person.id not in breaker.suspects:
-                breakers.suspect((*breaker.suspects, errand.person.id))
-                return
+            elif retry.fault is Fault.of_all:
+                breakers.open(why, breaker.suspects)
+            elif breaker.opens(errand.person.id):
+                breakers.open(why, breaker.with_suspect(errand.person.id))
             else:
+                breakers.suspect(breaker.with_suspect(errand.person.id))
                 return
         if retry.quiet_seconds:
             log.warning("ditio.quiet", tenant=self.tenant, seconds=round(retry.quiet_seconds, 1))
@@ -126,12 +134,13 @@ class Gate:
             now = self.database.now(connection)
             breakers = Breakers(connection, self.tenant, now)
             breaker = breakers.locked()
-            if not breaker.is_open:
-                breakers.go_well()
-                return
-            if breaker.probe_lease != errand.lease:
+            if breaker.is_open and breaker.probe_lease != errand.lease:
                 return  # It began before the breaker opened, and proves nothing.
-            breakers.close()
+            if breaker.is_open:
+                breakers.close()
+            breakers.go_well(errand.person.id)
+            if not breaker.is_open:
+                return
         _log_closed(self.tenant, breaker)
 
     def learn_of_many(self, error: DeliveryError, ditio: Ditio, jitter: float) -> None:

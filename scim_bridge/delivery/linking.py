@@ -95,11 +95,14 @@ def _acknowledge(
     revision: int,
     now: datetime,
 ) -> Person:
-    """The fields in which both sides agree, and login and employment as Entra wants them: the rest is drift (H5)."""
+    """The fields in which both sides agree, and login and employment as Entra wants them: the rest is drift (H5).
+
+    Of a person in doubt Entra's next word decides: nothing is known to be wanted (rule L3).
+    """
     today = tenant.today(now)
     agreed = agreeing_on_the_first_day(person, wish, found, tenant.policy, today)
     sources = {name: wish.sources[name] for name in agreed if name in wish.sources}
-    is_wanted = person.days.wants_employment(today)
+    is_wanted = None if person.days.is_doubtful else person.days.wants_employment(today)
     Acknowledgements(connection, tenant.name).add(
         person.id, agreed, sources=sources, login=is_wanted, employed=is_wanted, revision=revision, now=now
     )

@@ -9,14 +9,25 @@ from scim_bridge.domain.person import Person
 
 
 def remarks(person: Person, wish: Wish, *, last_day: date | None) -> list[Note]:
-    """Values that were not used, for a linked person whose user exists.
+    """Values that were not used, for a linked person whose user exists; for any person a leave date that leaves doubt.
 
     :param last_day: The day that has to be over before the employment is ended, where an ending waits (rule L5).
     """
+    if person.days.is_doubtful:
+        return [_doubtful(person)]
     if person.employee_number is None or person.is_tombstone:
         return []
     awaited = [] if last_day is None else [Note(f"the employment ends when {last_day}, its last day, is over")]
     return [*awaited, *(_told(problem) for problem in wish.problems), *_left_over(person, wish)]
+
+
+def _doubtful(person: Person) -> Note:
+    """A leave date that had passed when the user was first seen (rule L3)."""
+    return Note(
+        f"employmentEndDate {person.days.leave} has passed, the user is active, and no employmentStartDate is after "
+        "it. Nothing is created, enabled or ended in Ditio. Correct the dates in Entra, or block the user there",
+        Reason.incomplete,
+    )
 
 
 def _told(problem: Problem) -> Note:

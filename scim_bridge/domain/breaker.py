@@ -6,7 +6,9 @@ from datetime import datetime
 from scim_bridge.domain.person import PersonId
 
 OPENS_AT = 3
-"""How many different people have to meet a fault, with no delivery between them that went well."""
+"""How many different people have to meet a fault, with no delivery between them that went well.
+
+People who failed before, and then saw another's delivery go well, are not counted: their trouble is their own."""
 
 FIRST_GAP_SECONDS = 1.0
 LONGEST_GAP_SECONDS = 30.0
@@ -81,9 +83,13 @@ class Breaker:
         may_call = not self.is_quiet(now) and not self.is_paused
         return self.is_open and may_call and (self.next_probe_at is None or self.next_probe_at <= now)
 
+    def with_suspect(self, suspect: PersonId) -> tuple[PersonId, ...]:
+        """The suspects, this person among them."""
+        return tuple(dict.fromkeys((*self.suspects, suspect)))
+
     def opens(self, suspect: PersonId) -> bool:
         """Whether a fault that this person meets opens it."""
-        return self.on_trial or len({*self.suspects, suspect}) >= OPENS_AT
+        return self.on_trial or len(self.with_suspect(suspect)) >= OPENS_AT
 
     def told_to(self, detail: str | None, now: datetime) -> str | None:
         """What somebody who is due reads: what he met himself, or why he waits with all others."""

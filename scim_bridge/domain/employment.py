@@ -47,7 +47,7 @@ class Days:
     """What Entra says in `active`; a DELETE makes it false."""
 
     active_since: date | None = None
-    """The day on which Entra last began to want this person employed."""
+    """The day on which Entra last began to want this person employed; None before Entra has clearly said so."""
 
     inactive_since: date | None = None
     """The day on which `active` became false; None while it is true."""
@@ -57,6 +57,14 @@ class Days:
 
     leave_is_stale: bool = False
     """Whether that date is left over from an earlier employment, and ignored (rule L3)."""
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the person was first seen active with a leave date that had passed, and nothing clearer came since.
+
+        They may have left, or be back with an old date that Entra did not clear: neither is acted on (rule L3).
+        """
+        return self.active and self.active_since is None and self.leave is not None and not self.leave_is_stale
 
     def effective_leave(self) -> date | None:
         """The leave date that counts."""
@@ -91,9 +99,12 @@ def first_days(*, active: bool, leave: date | None, start: date | None, today: d
 
     :param start: `employmentStartDate`, where Entra sends one.
     """
-    stale = leave is not None and leave < (start or today)
     if active:
-        return Days(active=True, active_since=today, leave=leave, leave_is_stale=stale)
+        is_before_start = leave is not None and start is not None and leave < start
+        is_doubtful = leave is not None and leave < today and not is_before_start
+        since = None if is_doubtful else today
+        return Days(active=True, active_since=since, leave=leave, leave_is_stale=is_before_start)
+    stale = leave is not None and leave < (start or today)
     return Days(active=False, inactive_since=today, leave=leave, leave_is_stale=stale)
 
 
@@ -113,7 +124,7 @@ def next_days(
     :param open_start: Start of the employment that Ditio was last seen to have open, if known.
     :param ended_on: Last day of the employment that ended last, as acknowledged, if any did.
     """
-    returns = active and (not before.active or _leave_was_lifted(before, leave, today))
+    returns = active and (not before.active or _leave_was_lifted(before, leave, start, today))
     after = replace(before, active=active, leave=leave)
     begins = open_start
     if returns and open_start is None:
@@ -130,9 +141,16 @@ def next_days(
     return after
 
 
-def _leave_was_lifted(before: Days, leave: date | None, today: date) -> bool:
-    """Whether a leave date that was acted on has been cleared or moved ahead: a return (rule L2)."""
-    return before.active and not before.wants_employment(today) and (leave is None or leave >= today)
+def _leave_was_lifted(before: Days, leave: date | None, start: date | None, today: date) -> bool:
+    """Whether a leave date that was acted on has been cleared or moved ahead: a return (rule L2).
+
+    One that nobody could act on is lifted by a start after it, too (rule L3).
+    """
+    if not before.active or before.wants_employment(today):
+        return False
+    if leave is None or leave >= today:
+        return True
+    return before.is_doubtful and start is not None and start > leave
 
 
 def _is_stale(

@@ -9,7 +9,7 @@ from scim_bridge.domain.employee import REQUIRED, Field, Problem, Value, Wish
 from scim_bridge.domain.ownership import Owner
 from scim_bridge.mapping import problems
 from scim_bridge.mapping.rules import Rule, Rules
-from scim_bridge.mapping.values import Unusable, is_address, text_of, value_of
+from scim_bridge.mapping.values import Unusable, end_of, is_address, text_of, value_of
 from scim_bridge.scim.reading import SourcePath, read
 
 IDENTITY = frozenset({Field.employee_number, Field.phone})
@@ -33,7 +33,7 @@ def wish_from_user(
     """
     served = served or {}
     readings = {
-        field: _reading(document, rule, rules, served.get(field))
+        field: _reading(document, rule, rules, served.get(field), today)
         for field, rule in rules.by_field.items()
         # An end of Ditio's own is no wish: a leave date of Entra's would end an employment (rule H5).
         if not (field is Field.end_date and rule.owner is Owner.ditio)
@@ -62,13 +62,15 @@ class _Reading:
     problems: tuple[Problem, ...] = ()
 
 
-def _reading(document: JsonObject, rule: Rule, rules: Rules, served: str | None) -> _Reading:
+def _reading(document: JsonObject, rule: Rule, rules: Rules, served: str | None, today: date) -> _Reading:
     found: list[Problem] = []
     for source in _sources(rule, served):
         raw = read(document, source)
         if raw is None or _is_name_only(rule.field, source, raw):
             continue
-        value = _value(rule.field, source, raw, rules)
+        value = _value(rule.field, source, raw, rules, today)
+        if value is None:
+            return _Reading(problems=tuple(found))  # The source says that there is none: no other is asked.
         if not isinstance(value, Unusable):
             return _Reading(value, source.text, tuple(found))
         found.append(problems.unusable(rule.field, source, raw, value))
@@ -92,7 +94,9 @@ def _is_name_only(field: Field, source: SourcePath, raw: object) -> bool:
     return field is Field.email and _is(source, "userName") and not (isinstance(raw, str) and is_address(raw))
 
 
-def _value(field: Field, source: SourcePath, raw: object, rules: Rules) -> Value | Unusable:
+def _value(field: Field, source: SourcePath, raw: object, rules: Rules, today: date) -> Value | Unusable | None:
+    if field is Field.end_date:
+        return end_of(raw, rules, today)
     if field not in (Field.first_name, Field.last_name) or not _is(source, "displayName"):
         return value_of(field, raw, rules)
     text = text_of(raw)

@@ -3,10 +3,11 @@
 import re
 import unicodedata
 from dataclasses import dataclass
+from datetime import date
 
 from scim_bridge.domain.canonical import nfc
 from scim_bridge.domain.employee import Field, Value
-from scim_bridge.mapping.days import read_day
+from scim_bridge.mapping.days import read_day, read_end
 from scim_bridge.mapping.phones import to_e164
 from scim_bridge.mapping.rules import Rules
 
@@ -44,6 +45,15 @@ def value_of(field: Field, raw: object, rules: Rules) -> Value | Unusable:
     if len(text) > longest:
         return Unusable(f"it is longer than {longest} characters: shorten it in Entra")
     return _from_text(field, text, rules)
+
+
+def end_of(raw: object, rules: Rules, today: date) -> date | Unusable | None:
+    """The leave date that `raw` means; None where it says that there is none (rule T1)."""
+    text = text_of(raw)
+    if isinstance(text, Unusable):
+        return text
+    day = read_end(text, rules.zone, today)
+    return Unusable(day) if isinstance(day, str) else day
 
 
 def _from_text(field: Field, text: str, rules: Rules) -> Value | Unusable:

@@ -57,7 +57,9 @@ def is_still_active(person: Person, policy: Policy, today: date, *, awaits_last_
 
     :param awaits_last_day: Whether his employment is ended later, as it should be (rule L5).
     """
-    if person.employee_number is None or not (person.is_tombstone or not person.days.wants_employment(today)):
+    if person.employee_number is None or person.days.is_doubtful:
+        return False
+    if not person.is_tombstone and person.days.wants_employment(today):
         return False
     return _owes_disabling(person, policy) or (_owes_end(person, policy) and not awaits_last_day)
 

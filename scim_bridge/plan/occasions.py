@@ -58,6 +58,8 @@ def ending_said(before: Days | None, days: Days, said: datetime | None, moment: 
     :param before: His days before the write; None for somebody new.
     :param said: What was noted before.
     """
+    if days.is_doubtful:
+        return None  # Nothing is ended before Entra has said something clearer (rule L3).
     if days.wants_employment(moment.today):
         leave = days.effective_leave()
         return None if leave is None else _end_of(leave, moment.zone)

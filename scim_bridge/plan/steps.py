@@ -19,7 +19,7 @@ from scim_bridge.domain.ownership import Owner
 from scim_bridge.domain.person import Person, Standing
 from scim_bridge.plan.changes import Change, Rounds, Seen
 from scim_bridge.plan.diff import Comparison, differences, newly_agreed
-from scim_bridge.plan.leaving import leaving, owes_ending
+from scim_bridge.plan.leaving import Leaving, leaving, owes_ending
 from scim_bridge.plan.policy import Policy, Step
 from scim_bridge.plan.rounds import without_takings
 
@@ -51,7 +51,7 @@ def plan_person(person: Person, wish: Wish, found: FoundEmployee, policy: Policy
     """What makes this employee equal to what Entra says, each by the operation made for it."""
     if not person.is_tombstone and person.days.wants_employment(today):
         return _plan_employed(person, wish, found, policy, today)
-    leaves = leaving(person, found, policy, today)
+    leaves = Leaving() if person.days.is_doubtful else leaving(person, found, policy, today)
     if person.is_tombstone:
         # Of a deleted user only the offboarding is owed (rule L7).
         return Plan(leaves.operations, (), leaves.seen, last_day=leaves.last_day)

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, exists, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, exists, or_, select, update
 
 from scim_bridge.domain.breaker import LONGEST_GAP_SECONDS, Breaker, gap_seconds
 from scim_bridge.domain.delivery_state import State
@@ -44,9 +44,13 @@ class Breakers:
         """Remember who has met a fault."""
         self._update(suspects=list(suspects))
 
-    def open(self, why: str) -> None:
-        """Open it."""
+    def open(self, why: str, suspects: tuple[PersonId, ...] = ()) -> None:
+        """Open it.
+
+        :param suspects: The people whose faults did it; none where one connection that could not be made is enough.
+        """
         next_probe_at = self._now + timedelta(seconds=gap_seconds(0))
+        self.suspect(suspects)
         self._update(opened_at=self._now, why=why, next_probe_at=next_probe_at, probes=0, on_trial=False)
 
     def stay_open(self, why: str) -> None:
@@ -54,9 +58,9 @@ class Breakers:
         self._update(why=why)
 
     def close(self, *, on_trial: bool = False) -> None:
-        """Close it, and forget the back-off of everybody due (rule R3).
+        """Close it, and forget the back-off of the people who are due, but of those who fail alone (rule R3).
 
-        :param on_trial: The operator did: the next fault opens it again, whoever meets it.
+        :param on_trial: The operator did: the next fault opens it again.
         """
         self._update(
             opened_at=None,
@@ -65,7 +69,6 @@ class Breakers:
             probes=0,
             probe_lease=None,
             probe_person_id=None,
-            suspects=[],
             on_trial=on_trial,
             quiet_until=None,
         )
@@ -73,7 +76,7 @@ class Breakers:
         soon = case((people.c.due_at > self._now, self._now), else_=people.c.due_at)
         self._connection.execute(
             update(people)
-            .where(people.c.tenant == self._tenant, people.c.state == State.due)
+            .where(people.c.tenant == self._tenant, people.c.state == State.due, ~people.c.fails_alone)
             .where(or_(people.c.attempts > 0, people.c.detail.is_not(None), people.c.due_at > self._now))
             .values(attempts=0, detail=None, due_at=soon)
         )
@@ -83,10 +86,23 @@ class Breakers:
         breaker = self.get()
         if breaker.is_open or breaker.is_quiet(self._now):
             self.close(on_trial=breaker.is_open)
+            self.suspect(())
 
-    def go_well(self) -> None:
-        """A delivery went well: nobody is suspected."""
+    def go_well(self, person_id: PersonId) -> None:
+        """A delivery went well: the people who failed since the one before it have trouble of their own.
+
+        :param person_id: The person who was delivered.
+        """
+        alone = [suspect for suspect in self.get().suspects if suspect != person_id]
+        if alone:
+            those = and_(people.c.tenant == self._tenant, people.c.id.in_(alone), people.c.state == State.due)
+            self._connection.execute(update(people).where(those).values(fails_alone=True))
         self._update(suspects=[], on_trial=False)
+
+    def fails_alone(self, person_id: PersonId) -> bool:
+        """Whether this person failed before, and another's delivery went well since (rule R3)."""
+        query = select(people.c.fails_alone).where(people.c.tenant == self._tenant, people.c.id == person_id)
+        return bool(self._connection.execute(query).scalar_one_or_none())
 
     def keep_quiet(self, seconds: float) -> None:
         """Ditio asked for a pause."""

@@ -10,6 +10,7 @@ from scim_bridge.domain.delivery_state import SHOULD_BE_INACTIVE, Reason, State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.person_rows import NOT_DUE
 from scim_bridge.storage.tables import people, resources
 
 
@@ -78,12 +79,13 @@ class Outbox:
     def lease_next(self, lease: str, seconds: float, *, is_probe: bool = False) -> Leased | None:
         """Lease whoever has waited longest among those whose time has come; None where there is nobody.
 
-        :param is_probe: Nobody's back-off counts: the breaker has one of its own (rule D2).
+        :param is_probe: No person's back-off counts: the breaker has one of its own (rule D2). People whose trouble
+            is their own come last (rule R3).
         """
         candidate = (
             select(people.c.id)
             .where(self._has_come(is_probe=is_probe))
-            .order_by(people.c.due_at)
+            .order_by(*([people.c.fails_alone] if is_probe else []), people.c.due_at)
             .limit(1)
             .with_for_update(skip_locked=True)
         )
@@ -131,9 +133,7 @@ class Outbox:
                 reason=reason,
                 detail=detail,
                 state_since=self._now,
-                due_since=None,
-                due_at=None,
-                attempts=0,
+                **NOT_DUE,
                 **({"delivered_at": self._now} if state is State.delivered else {}),
                 **({"lease": None, "leased_until": None} if gives_back else {}),
             )

@@ -95,6 +95,10 @@ def _creating(stored: Any) -> Creating | None:
     return Creating(EmployeeNumber(stored["employeeNumber"]), stored["phone"], stored.get("email"), at)
 
 
+NOT_DUE: dict[str, object] = {"due_since": None, "due_at": None, "attempts": 0, "fails_alone": False}
+"""The columns of the due mark, for a person whose delivery has come to its end."""
+
+
 def days_columns(days: Days) -> dict[str, object]:
     return {
         "active": days.active,

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, null, or_, update
 from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.drift import Drift
 from scim_bridge.domain.person import PersonId
-from scim_bridge.storage.person_rows import Record
+from scim_bridge.storage.person_rows import NOT_DUE, Record
 from scim_bridge.storage.plan_items import PlanItems
 from scim_bridge.storage.tables import people
 
@@ -91,9 +91,7 @@ class Scopes:
                 reason=reason,
                 detail=detail,
                 state_since=self._now,
-                due_since=None,
-                due_at=None,
-                attempts=0,
+                **NOT_DUE,
                 **({"lease": None, "leased_until": None} if gives_back else {}),
             )
         )

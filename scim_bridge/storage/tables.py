@@ -19,6 +19,7 @@ from scim_bridge.storage.access_tables import tokens as tokens
 from scim_bridge.storage.adoption_tables import adoption_pairs as adoption_pairs
 from scim_bridge.storage.adoption_tables import adoption_runs as adoption_runs
 from scim_bridge.storage.audit_tables import audit as audit
+from scim_bridge.storage.breaker_table import breakers as breakers
 from scim_bridge.storage.certificate_tables import certificate_entries as certificate_entries
 from scim_bridge.storage.certificate_tables import certificate_ledger as certificate_ledger
 from scim_bridge.storage.guard_table import guarded as guarded
@@ -105,6 +106,8 @@ people = Table(
     Column("due_since", UtcDateTime),
     Column("due_at", UtcDateTime),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
+    # Failed, and another's delivery went well since: no witness against Ditio (rule R3).
+    Column("fails_alone", Boolean, nullable=False, server_default=text("false")),
     # Counts what Entra said: whoever delivers an older revision goes round again.
     Column("revision", Integer, nullable=False, server_default=text("1")),
     Column("request_id", exact_text()),
@@ -229,25 +232,4 @@ quirks = Table(
     Column("count", Integer, nullable=False),
     Column("first_seen", UtcDateTime, nullable=False),
     Column("last_seen", UtcDateTime, nullable=False),
-)
-
-breakers = Table(
-    "breakers",
-    metadata,
-    # One row for each tenant, shared by all processes (rule D2).
-    Column("tenant", exact_text(), primary_key=True),
-    Column("opened_at", UtcDateTime),
-    # For the operator; ids, no personal data.
-    Column("why", Text),
-    # The one person who is tried while it is open: his lease is the probe's.
-    Column("next_probe_at", UtcDateTime),
-    Column("probes", Integer, nullable=False, server_default=text("0")),
-    Column("probe_person_id", exact_text()),
-    Column("probe_lease", exact_text()),
-    # Who has met a fault since a delivery last went well (rule R3).
-    Column("suspects", json_column()),
-    Column("on_trial", Boolean, nullable=False, server_default=text("false")),
-    Column("quiet_until", UtcDateTime),
-    # Since when the operator has nobody delivered (rule D4): read wherever the breaker is.
-    Column("paused_at", UtcDateTime),
 )

@@ -17,7 +17,9 @@ from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import people
 from tests.conftest import Clock
-from tests.world import World, a_user
+from tests.world import World, a_user, patch
+
+DITIO_URN = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
 
 
 @pytest.fixture
@@ -221,6 +223,120 @@ def test_closing_forgets_the_back_off_of_everybody_due(queued: World):
 
     assert due(queued) == []
     assert breaker(queued) == Breaker()
+
+
+def works(world: World, hours: int) -> list[bool]:
+    """Another person is hired every hour. Whether each was delivered within two minutes."""
+    delivered = []
+    for hour in range(hours):
+        user_id = provisions(world, str(3000 + hour))
+        for _ in range(4):
+            world.worker.run_until_idle()
+            world.clock.passes(seconds=31)
+        extension = world.scim("GET", f"/Users/{user_id}").json()[DITIO_URN]
+        delivered.append(extension["deliveryState"] == "delivered")
+        world.clock.passes(hours=1)
+    return delivered
+
+
+def test_three_people_who_fail_for_ever_stop_the_company_once(queued: World):
+    """R3: who failed before, since another's success, is no witness against Ditio, and keeps the back-off."""
+    for number in ("1042", "1043", "1044"):
+        fails(queued, status=500, path=f"employees/{number}")
+    queued.worker.run_until_idle()
+    assert breaker(queued).is_open, "nobody can tell yet whose trouble it is"
+    queued.clock.passes(seconds=31)
+
+    assert works(queued, 24) == [True] * 24
+    assert not breaker(queued).is_open
+    assert len(due(queued)) == 3
+    assert max(attempts for _, attempts in due(queued)) > 5, "each of them backs off"
+
+
+def test_a_change_of_a_person_who_fails_is_no_new_witness(queued: World):
+    """R3: a live change makes them due at once, and says nothing new of Ditio."""
+    for number in ("1042", "1043", "1044"):
+        fails(queued, status=500, path=f"employees/{number}")
+    queued.worker.run_until_idle()
+    queued.clock.passes(seconds=31)
+    assert works(queued, 1) == [True]
+    for number in ("1042", "1043", "1044"):
+        user_id = queued.entra.scim_id(f"object-{number}")
+        assert queued.scim("PATCH", f"/Users/{user_id}", patch("title", "Formann")).status_code == 200
+        queued.worker.run_until_idle()
+
+    assert not breaker(queued).is_open
+
+
+def test_a_person_who_was_delivered_is_a_witness_again(queued: World):
+    """R3: what was their own trouble is over; the next outage is noticed by them as by any other."""
+    for number in ("1042", "1043", "1044"):
+        fails(queued, status=500, path=f"employees/{number}")
+    queued.worker.run_until_idle()
+    queued.clock.passes(seconds=31)
+    assert works(queued, 1) == [True]
+    queued.ditio.faults.clear()
+    queued.clock.passes(hours=2)
+    queued.worker.run_until_idle()
+    assert due(queued) == []
+
+    fails(queued, status=503, path="/api/")
+    for number in ("1042", "1043", "1044"):
+        user_id = queued.entra.scim_id(f"object-{number}")
+        queued.scim("PATCH", f"/Users/{user_id}", patch("title", "Formann"))
+    queued.worker.run_until_idle()
+    assert breaker(queued).is_open
+
+
+def test_closing_keeps_the_back_off_of_a_person_with_trouble_of_their_own(queued: World):
+    """R3: they failed before, while others were delivered; an outage in between is no reason to hurry."""
+    fails(queued, status=500, path="employees/1042")
+    queued.worker.run_until_idle()
+    for _ in range(12):
+        queued.clock.passes(hours=1)
+        queued.worker.run_until_idle()
+    provisions(queued, "1045")
+    opens(queued)
+    queued.ditio.faults.clear()
+    fails(queued, status=500, path="employees/1042")
+    before = max(due(queued))
+    queued.clock.passes(seconds=2)
+    queued.worker.run_until_idle()
+
+    assert not breaker(queued).is_open
+    assert due(queued) == [before]
+
+
+def test_probes_go_to_people_without_trouble_of_their_own_first(queued: World):
+    """R3, D2: or a breaker that is open for another reason would stay so as long as theirs lasts."""
+    for number in ("1042", "1043"):
+        fails(queued, status=500, path=f"employees/{number}")
+    queued.worker.run_until_idle()
+    queued.clock.passes(hours=2)
+    assert len(due(queued)) == 2
+    provisions(queued, "1045")
+    with queued.database.write() as connection:
+        Breakers(connection, "default", queued.clock()).locked()
+        Breakers(connection, "default", queued.clock()).open("no connection could be made")
+    queued.clock.passes(seconds=2)
+    queued.worker.run_until_idle()
+
+    assert not breaker(queued).is_open
+
+
+def test_a_probe_with_trouble_of_its_own_is_followed_by_a_read(queued: World):
+    """R3, D2: where no other is due, a cheap read that concerns no person tells whether Ditio is well."""
+    fails(queued, status=500, path="employees/1042")
+    queued.worker.run_until_idle()
+    queued.clock.passes(hours=2)
+    opens(queued)
+    queued.ditio.faults.clear()
+    fails(queued, status=500, path="employees/1042")
+    queued.clock.passes(seconds=31)
+    queued.worker.run_until_idle()
+
+    assert not breaker(queued).is_open
+    assert len(due(queued)) == 1
 
 
 def test_a_probe_who_needs_nothing_of_ditio_is_followed_by_a_read(world: World):

@@ -1,7 +1,9 @@
 """Employments, and the days that intake decides."""
 
 from datetime import date, timedelta
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,6 +89,29 @@ def test_another_past_leave_date_does_not_hire_again():
     assert not after.wants_employment(TODAY)
 
 
+@pytest.mark.parametrize(
+    ("said", "is_doubtful", "is_wanted"),
+    [
+        ({"leave": None}, False, True),
+        ({"leave": TODAY + timedelta(days=30)}, False, True),
+        ({"start": date(2026, 2, 16)}, False, True),
+        ({"active": False}, False, False),
+        ({"leave": date(2026, 1, 15)}, True, False),
+        ({"start": date(2026, 2, 1)}, True, False),
+        ({}, True, False),
+    ],
+)
+def test_only_a_clear_word_ends_the_doubt(said: dict[str, Any], is_doubtful: bool, is_wanted: bool):
+    """L3: first seen active with a leave date that has passed; what Entra says then decides, and not the day."""
+    first = first_days(active=True, leave=date(2026, 2, 1), start=None, today=TODAY - timedelta(days=1))
+    assert first.is_doubtful
+
+    unchanged: dict[str, Any] = {"active": True, "leave": date(2026, 2, 1), "start": None}
+    after = next_days(first, **{**unchanged, **said}, today=TODAY, open_start=None, ended_on=None)
+    assert (after.is_doubtful, after.wants_employment(TODAY)) == (is_doubtful, is_wanted)
+    assert after.active_since == (TODAY if is_wanted else None)
+
+
 def test_clearing_an_acted_on_leave_date_is_a_return():
     """L2: once acted on, clearing the date while `active` is true is a return."""
     left = Days(active=True, active_since=date(2025, 1, 1), leave=date(2026, 2, 1))
@@ -145,10 +170,14 @@ def test_a_return_never_overlaps_the_employment_before(start: date | None, since
 
 @given(active=st.booleans(), leave=st.none() | DAYS, start=st.none() | DAYS)
 def test_a_new_user_with_an_old_leave_date_is_not_ended(active: bool, leave: date | None, start: date | None):
-    """L3: a leave date before the employment's start is stale."""
+    """L3: a leave date before the employment's start is stale; another that has passed tells neither the one nor the
+    other of a person who is active."""
     days = first_days(active=active, leave=leave, start=start, today=TODAY)
 
-    assert days.leave_is_stale == (leave is not None and leave < (start or TODAY))
+    is_before_start = leave is not None and start is not None and leave < start
+    has_passed = leave is not None and leave < TODAY
+    assert days.is_doubtful == (active and has_passed and not is_before_start)
+    assert days.leave_is_stale == (is_before_start or (not active and start is None and has_passed))
     assert days.active == active
     assert (days.inactive_since is None) == active
 

@@ -1,6 +1,6 @@
 """The employee that a SCIM document asks for."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -195,7 +195,8 @@ def test_a_user_name_that_is_no_address_is_no_faulty_address(name: str) -> None:
         ({"emails": [{"type": "work", "value": "x" * 316 + "@y.no"}], "userName": "kari"}, Field.email),
         ({DITIO_URN: {"birthDate": "05/15/1990"}}, Field.birth_date),
         ({DITIO_URN: {"birthDate": 19900515}}, Field.birth_date),
-        ({DITIO_URN: {"employmentEndDate": "9999-12-31"}}, Field.end_date),
+        ({DITIO_URN: {"employmentEndDate": "1899-12-31"}}, Field.end_date),
+        ({DITIO_URN: {"employmentStartDate": "9999-12-31"}}, Field.start_date),
         ({DITIO_URN: {"payroll": 3}}, Field.payroll),
         ({DITIO_URN: {"payroll": True}}, Field.payroll),
         ({DITIO_URN: {"payroll": "some"}}, Field.payroll),
@@ -292,6 +293,37 @@ def test_a_leave_date_of_entras_is_its_day() -> None:
     assert wish_of(a_user(**{DITIO_URN: {"employmentEndDate": "2026-08-31T23:59:59Z"}})).day(Field.end_date) == date(
         2026, 8, 31
     )
+
+
+@pytest.mark.parametrize(
+    "never",
+    [
+        "1601-01-01",
+        "1601-01-01T00:00:00Z",
+        "01.01.1601",
+        "9999-12-31",
+        "31.12.9999",
+        "9999-12-31T23:59:59.9999999Z",
+        "9999-12-31T22:59:59Z",
+        "9999-12-31T23:30:00-12:00",
+        "9223372036854775807",
+        9223372036854775807,
+        (TODAY + timedelta(days=366 * 50)).isoformat(),
+        "2199-12-31",
+    ],
+)
+def test_an_end_that_never_comes_is_no_end(never: object) -> None:
+    """T1: the directory's own "never", and an end more than 50 years ahead, are no end, and no problem either."""
+    wish = wish_of(a_user(**{DITIO_URN: {"employmentEndDate": never}}))
+
+    assert Field.end_date not in wish.values
+    assert wish.problems == ()
+
+
+def test_an_end_within_fifty_years_is_one() -> None:
+    """T1."""
+    last = TODAY.replace(year=TODAY.year + 50)
+    assert wish_of(a_user(**{DITIO_URN: {"employmentEndDate": last.isoformat()}})).day(Field.end_date) == last
 
 
 def test_configured_sources_are_read_in_their_order() -> None:

@@ -1,5 +1,6 @@
 """How many may pass within an hour (rule L8), and when what is counted was said."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scim_bridge.domain.employee import EmployeeNumber, Field, Problem, Wish
-from scim_bridge.domain.employment import Days
+from scim_bridge.domain.employment import Days, first_days
 from scim_bridge.domain.occasions import Guarded, Occasions
 from scim_bridge.domain.person import Acknowledged, Person, PersonId
 from scim_bridge.plan.guard import HourlyLimits, busiest_hour
@@ -96,13 +97,20 @@ def test_an_ending_is_said_when_its_write_is_committed():
 
 def test_a_leave_date_counts_from_the_end_of_its_day_in_the_companys_time_zone():
     """L8: "or the day ended"."""
-    ahead = Days(active=True, leave=date(2026, 3, 5))
+    ahead = replace(AT_WORK, leave=date(2026, 3, 5))
     assert after(a_person(), ahead).ending == datetime(2026, 3, 5, 23, 0, tzinfo=UTC)
 
 
 def test_a_leave_date_that_is_over_already_counts_from_the_write():
     """L8: 500 of them, written at once by mistake, are 500 endings of this hour, whatever their dates are."""
-    assert after(a_person(), Days(active=True, leave=date(2026, 1, 5))).ending == NOW
+    assert after(a_person(), replace(AT_WORK, leave=date(2026, 1, 5))).ending == NOW
+
+
+def test_a_leave_date_that_leaves_doubt_is_no_ending():
+    """L3, L8: the ending is said by the write that takes the doubt away."""
+    doubtful = first_days(active=True, leave=date(2026, 1, 5), start=None, today=MOMENT.today)
+    assert first_occasions(doubtful, wishes(), MOMENT) == Occasions()
+    assert after(a_person(days=doubtful), GONE).ending == NOW
 
 
 def test_whoever_is_back_has_no_ending():

@@ -176,6 +176,30 @@ def test_the_first_day(paused: World):
     assert paused.employee("1003").employment.start == date(2026, 3, 1)
 
 
+@pytest.mark.parametrize("said", [{"account_enabled": False}, {"leave_date": "9999-12-31"}])
+@pytest.mark.parametrize("is_ended", [True, False])
+def test_a_leave_date_that_has_passed_leaves_doubt_on_the_first_day_too(
+    paused: World, said: dict[str, Any], is_ended: bool
+):
+    """L3, H5: linked and held; neither a delivery nor `reconcile` ends or hires before Entra says something else."""
+    kari = person(1000)
+    kari.leave_date, kari.hire_date = "2025-06-30", None
+    plant(paused, kari, disabled=is_ended, end=date(2025, 6, 30) if is_ended else None)
+    sends_everybody(paused, kari)
+    assert adopt(paused).linked == 1
+    resumes(paused)
+    paused.parts.reconciliations["default"].run(Request(apply=True))
+    assert paused.state(kari)[0] == "held"
+    assert "2025-06-30" in str(paused.state(kari)[1])
+    assert paused.ditio.writes() == []
+
+    paused.changes(kari, **said)
+    is_back = "leave_date" in said
+    assert paused.employee("1000").disabled is not is_back
+    assert (paused.employee("1000").employment.end is None) is is_back
+    assert paused.state(kari)[0] == "delivered"
+
+
 def test_running_it_again_changes_nothing(paused: World):
     """Design, section 9: who is linked is left alone."""
     kari = person(1000)

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import pytest
+
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.storage.outbox import Outbox
 from tests.world import World, a_user, day, patch
@@ -144,6 +146,77 @@ def test_moving_a_leave_date_before_it_comes_costs_nothing(world: World):
     world.worker.run_until_idle()
 
     assert world.sent() == []
+    assert world.employee("1042").employment.end is None
+
+
+@pytest.mark.parametrize("start", [None, "2020-01-01"])
+@pytest.mark.parametrize("found", ["nobody", "ended", "at work"])
+def test_a_person_first_seen_with_a_leave_date_that_has_passed_is_held(world: World, start: str | None, found: str):
+    """L3: neither hired, nor enabled, nor ended; the detail names the date; the next word from Entra decides."""
+    if found != "nobody":
+        kari = world.ditio.plant("1042", "Kari", "Nordmann", "+4798765432", email="kari.nordmann@contractor.example")
+        if found == "ended":
+            kari.disabled, kari.employment.end = True, day("2025-12-31")
+    user = a_user(leave_date="2025-12-31", hire_date=start)
+    world.provisions(user)
+    world.worker.run_until_idle()
+
+    state, detail = world.state(user)
+    assert state == "held"
+    assert "2025-12-31" in str(detail)
+    assert world.sent() == []
+
+    world.changes(user, hire_date="2026-03-16")
+    employee = world.employee("1042")
+    assert not employee.disabled
+    assert employee.employment.end is None
+
+
+def test_a_person_who_is_held_for_an_old_leave_date_may_be_blocked(world: World):
+    """L3, H2: `active` false is clear; nothing is created."""
+    user = a_user(leave_date="2025-12-31", hire_date=None)
+    world.provisions(user)
+    world.changes(user, account_enabled=False)
+
+    assert world.state(user)[0] == "delivered"
+    assert world.sent() == []
+
+
+def test_a_start_after_the_old_leave_date_makes_it_an_old_one(world: World):
+    """L3: hired from that start; the date is left over from an earlier employment."""
+    user = a_user(leave_date="2025-12-31", hire_date="2026-03-01")
+    world.provisions(user)
+
+    assert world.employee("1042").employment.end is None
+    assert "2025-12-31 is left over" in str(world.state(user)[1])
+
+
+@pytest.mark.parametrize("never", ["1601-01-01T00:00:00Z", "9999-12-31", "9223372036854775807", "2099-12-31"])
+def test_a_never_clears_an_earlier_leave_date(world: World, never: str):
+    """T1: the directory's "never" is no end; before the leave date has come, clearing it costs nothing."""
+    kari = a_user()
+    world.provisions(kari)
+    world.changes(kari, leave_date="2026-03-31")
+    world.changes(kari, leave_date=never)
+    world.forget()
+    world.clock.passes(days=60)
+    world.worker.run_until_idle()
+
+    assert world.sent() == []
+    assert world.state(kari) == ("delivered", None)
+
+
+def test_a_never_after_the_leave_date_was_acted_on_is_a_return(world: World):
+    """T1, L2: it clears the date, and clearing one that was acted on is a return."""
+    kari = a_user()
+    world.provisions(kari)
+    world.changes(kari, leave_date="2026-03-31")
+    world.clock.passes(days=30)
+    world.worker.run_until_idle()
+    assert world.employee("1042").disabled
+
+    world.changes(kari, leave_date="9999-12-31T23:59:59Z")
+    assert not world.employee("1042").disabled
     assert world.employee("1042").employment.end is None
 
 
