@@ -24,6 +24,8 @@ from scim_bridge.storage.tables import claims, guarded
 from tests.conftest import Clock
 from tests.world import World, a_user
 
+pytestmark = pytest.mark.usefixtures("ends_at_once")
+
 
 @dataclass
 class Company:
