@@ -1,6 +1,7 @@
 """Lines of a CSV file for a spreadsheet."""
 
 import csv
+import re
 import unicodedata
 from collections.abc import Iterable
 from io import StringIO
@@ -9,11 +10,16 @@ FORMULA_SIGNS = "=+-@\N{MINUS SIGN}"
 AS_TEXT = "'"
 """Stands before what a spreadsheet would take for a formula."""
 
+BURIED = re.compile(r"([;\t\r\n]\s*)(?=[=+@-])")
+"""A formula behind a sign at which a spreadsheet may divide a cell: Norwegian Excel divides lines at semicolons."""
+
 
 def csv_cell(value: object) -> str:
     """A value in a CSV file; what a spreadsheet would take for a formula is marked as text."""
     text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    return f"{AS_TEXT}{text}" if is_formula(text) else text
+    lead = len(text) - len(text.lstrip())
+    safe = text[:lead] + BURIED.sub(rf"\1{AS_TEXT}", text[lead:])
+    return f"{AS_TEXT}{safe}" if is_formula(text) else safe
 
 
 def is_formula(text: str) -> bool:

@@ -163,6 +163,12 @@ def test_no_disguise_makes_a_formula_of_a_value(text: str):
     assert csv_cell(text) == f"'{text}"
 
 
+def test_a_formula_behind_a_separator_is_marked_too():
+    """A Norwegian Excel divides a line at semicolons, in the middle of a quoted cell as well."""
+    assert csv_cell("Sjef;=1+1") == "Sjef;'=1+1"
+    assert csv_cell("Sjef\n =1+1;@x") == "Sjef\n '=1+1;'@x"
+
+
 @pytest.mark.parametrize("text", ["", "Kari", "+4798765432", "-5", "12", "a=b", "O'Hara", "Å", "x@y.example"])
 def test_what_is_no_formula_stays_as_it_is(text: str):
     """A phone number stays a phone number."""
