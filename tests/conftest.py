@@ -139,3 +139,12 @@ def database(database_url: str, clock: Clock) -> Iterator[Database]:
     database = Database(database_url, clock=clock)
     yield database
     database.close()
+
+
+@pytest.fixture
+def ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`DELIVERY__END_EMPLOYMENT` is `at-once`: for stories in which a day must not pass before an employment ends.
+
+    Ask for it with `usefixtures`: it has to be there before the world is built.
+    """
+    monkeypatch.setattr("tests.world.World.delivery", {"end_employment": "at-once"})

@@ -2,10 +2,10 @@
 
 import dataclasses
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import requests
 from flask import Flask
@@ -62,6 +62,9 @@ def a_user(**changes: Any) -> EntraUser:
 class World:
     """Entra, the bridge and Ditio. Steps are said in Entra's words; asserted is what Ditio has then."""
 
+    delivery: ClassVar[Mapping[str, Any]] = {}
+    """What the fixture `ends_at_once` sets for every world of a test, and for every restart in it."""
+
     def __init__(
         self,
         database: Database,
@@ -85,9 +88,8 @@ class World:
         self.entra = SandboxEntra(self.http, f"{BRIDGE}/scim/v2", TOKEN, dialect=dialect, random=random.Random(1))
 
     def _build(self) -> Parts:
-        merged = {
-            name: {**SETTINGS.get(name, {}), **self._settings.get(name, {})} for name in {*SETTINGS, *self._settings}
-        }
+        common = {**SETTINGS, "delivery": dict(self.delivery)}
+        merged = {name: {**common.get(name, {}), **self._settings.get(name, {})} for name in {*common, *self._settings}}
         return build(
             Settings(**merged),
             database=self.database,

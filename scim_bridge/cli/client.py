@@ -8,7 +8,7 @@ import click
 from scim_bridge.cli.auditing import note
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, print_json, print_rows, tenant_option
-from scim_bridge.cli.secret_options import end_of, expiry_option, name_option, until
+from scim_bridge.cli.secret_options import end_of, expiry_option, name_option, tell_expiry
 from scim_bridge.cli.served_once import stored_tenant_option
 from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.storage.clients import Client, Clients
@@ -50,7 +50,7 @@ def issue(options: Options, name: str, expires_in_days: float | None, tenant: st
     \b
     Examples:
       scim-bridge client issue --name entra
-      scim-bridge client issue --name entra --expires-in-days 365 > client.json
+      scim-bridge client issue --name entra --expires-in-days 90 > client.json
     """
     secret, client_id = new_secret(CLIENT_SECRET), uuid4().hex[:12]
     with options.database() as database, database.write() as connection:
@@ -59,8 +59,9 @@ def issue(options: Options, name: str, expires_in_days: float | None, tenant: st
         Clients(connection, tenant).add(client_id, name, secret, now=now, expires_at=expires_at)
         note(options, connection, tenant, Deed(Action.issued, "client", client_id), now=now)
     print_json({"client_id": client_id, "client_secret": secret})
-    click.echo(f"The secret counts {until(expires_at)}. Paste both into Entra, with /oauth/token below the", err=True)
-    click.echo("bridge's address as Token Endpoint: the secret can't be shown again.", err=True)
+    tell_expiry("The secret", expires_at, f"client revoke {client_id}")
+    click.echo("Paste both into Entra now, with /oauth/token below the bridge's address as Token Endpoint:", err=True)
+    click.echo("the secret is not shown again.", err=True)
 
 
 @client.command()
@@ -85,7 +86,8 @@ def rotate(options: Options, client_id: str, expires_in_days: float | None, tena
         count = Clients(connection, tenant).rotate(client_id, secret, now=now, expires_at=expires_at)
         note(options, connection, tenant, Deed(Action.rotated, "client", client_id), now=now)
     print_json({"client_id": client_id, "client_secret": secret})
-    click.echo(f"The new secret counts {until(expires_at)}; {count} secrets of the client count now.", err=True)
+    tell_expiry("The new secret", expires_at, f"client revoke {client_id}")
+    click.echo(f"Valid secrets of the client now: {count}.", err=True)
 
 
 @client.command("list")

@@ -1,10 +1,15 @@
-"""What commands print: tables for people, JSON for machines; and the options that many commands share."""
+"""What commands print or write: tables for people, JSON for machines; and the options that many commands share."""
 
 import json
+import os
+import stat
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from typing import Any, Literal, Protocol, TypeVar
+from pathlib import Path
+from tempfile import mkstemp
+from typing import Any, Literal, Protocol, TextIO, TypeVar
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -12,12 +17,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from scim_bridge.errors import BridgeError
 from scim_bridge.settings import DEFAULT_TENANT, Settings
 
 Format = Literal["table", "json"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 TenantCheck = Callable[[click.Context, click.Parameter, str], str]
+
+DEVICES = ("/dev", "/dev/fd")
 
 _GAP = "  "
 
@@ -46,6 +54,34 @@ def print_rows(
 def print_json(value: object) -> None:
     """Print a value as JSON: keys as they come, days as `yyyy-MM-dd`, instants in UTC."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=json_value))
+
+
+@contextmanager
+def private_file(path: Path, *, encoding: str = "utf-8") -> Iterator[TextIO]:
+    """Write a file that its owner alone can read (0600). It takes the path's place once it is whole.
+
+    A file with wider rights, or a link, that stands there is replaced and never written through.
+
+    :raises BridgeError: it can't be written; what stood there stays.
+    """
+    try:
+        if str(path.parent) in DEVICES:
+            # `/dev/stdout`, or a shell's `>(…)`: it keeps nothing, and must not be replaced.
+            with path.open("w", encoding=encoding, newline="") as file:
+                yield file
+            return
+        if path.exists() and not path.is_symlink() and not stat.S_ISREG(path.stat().st_mode):
+            raise BridgeError(f"{path} is there already, and is no file: name another one")
+        descriptor, unfinished = mkstemp(dir=path.parent, prefix=".scim-bridge-")
+        try:
+            with open(descriptor, "w", encoding=encoding, newline="") as file:
+                yield file
+            os.replace(unfinished, path)
+        except BaseException:
+            os.unlink(unfinished)
+            raise
+    except OSError as exc:
+        raise BridgeError(f"{path} can't be written: {exc.strerror}") from exc
 
 
 def format_option(command: Command) -> Command:

@@ -10,6 +10,9 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 LONGEST_DAYS = 36500
+DEFAULT_DAYS = 365
+
+_NEVER = f"{__name__}.no_expiry"
 
 
 def name_option(command: Command) -> Command:
@@ -19,9 +22,19 @@ def name_option(command: Command) -> Command:
 
 
 def expiry_option(command: Command) -> Command:
-    """Add `--expires-in-days`, which reaches the command as `expires_in_days`."""
-    words = "How long it counts; 0.5 is 12 hours."
-    return click.option("--expires-in-days", metavar="D", type=float, callback=_days, help=words)(command)
+    """Add `--expires-in-days` and `--no-expiry`, which reach the command as `expires_in_days`: None for no expiry."""
+    days = click.option(
+        "--expires-in-days",
+        metavar="D",
+        type=float,
+        callback=_days,
+        help=f"How many days it is valid; 0.5 is 12 hours.  [default: {DEFAULT_DAYS}]",
+    )
+    # Eager: it is read before `_days` decides.
+    never = click.option(
+        "--no-expiry", is_flag=True, is_eager=True, expose_value=False, callback=_never, help="It stays valid for ever."
+    )
+    return days(never(command))
 
 
 def end_of(now: datetime, days: float | None) -> datetime | None:
@@ -29,13 +42,31 @@ def end_of(now: datetime, days: float | None) -> datetime | None:
     return None if days is None else now + timedelta(days=days)
 
 
-def until(expires_at: datetime | None) -> str:
-    """How long that is, for people."""
-    return "until it is revoked" if expires_at is None else f"until {expires_at:%Y-%m-%d %H:%M} UTC"
+def tell_expiry(what: str, expires_at: datetime | None, revoke: str) -> None:
+    """Say on standard error how long a secret is valid, and warn of one that never expires.
+
+    :param what: The secret, as a sentence begins with it.
+    :param revoke: The command that ends it.
+    """
+    if expires_at is not None:
+        click.echo(f"{what} is valid until {expires_at:%Y-%m-%d %H:%M} UTC.", err=True)
+        return
+    click.echo(f"WARNING: {what} never expires (--no-expiry).", err=True)
+    click.echo(f"A copy that is stolen works until you run `scim-bridge {revoke}`.", err=True)
 
 
-def _days(_: click.Context, __: click.Parameter, days: float | None) -> float | None:
-    if days is not None and not (math.isfinite(days) and 0 < days <= LONGEST_DAYS):
+def _never(ctx: click.Context, _: click.Parameter, is_set: bool) -> None:
+    ctx.meta[_NEVER] = is_set
+
+
+def _days(ctx: click.Context, _: click.Parameter, days: float | None) -> float | None:
+    if ctx.meta[_NEVER]:
+        if days is not None:
+            raise click.UsageError("--no-expiry and --expires-in-days exclude each other: leave one of them out")
+        return None
+    if days is None:
+        return DEFAULT_DAYS
+    if not (math.isfinite(days) and 0 < days <= LONGEST_DAYS):
         raise click.BadParameter(f"write a number of days above 0, at most {LONGEST_DAYS}")
     return days
 

@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import Protocol
+from urllib.parse import urlsplit
 
 import click
 
@@ -14,9 +15,13 @@ from scim_bridge.errors import SettingsError
 from scim_bridge.mapping.rules import rules_from
 from scim_bridge.settings import Operations, Settings, effective, example, load, unservable
 from scim_bridge.settings.catalogue import CATALOGUE
+from scim_bridge.settings.companies import DEFAULT
+from scim_bridge.settings.kinds import is_loopback
 from scim_bridge.settings.names import Path as Setting
-from scim_bridge.settings.names import dotted
+from scim_bridge.settings.names import both, dotted
 from scim_bridge.settings.tenants import TENANTS, is_own
+
+COLUMNS = {"setting": "Setting", "value": "Value", "from": "Set in"}
 
 
 class Options(Protocol):
@@ -39,10 +44,11 @@ def settings_group() -> None:
 
 
 @settings_group.command()
+@click.option("--all", "is_all", is_flag=True, help="Show settings that have their default, too; JSON always has them.")
 @format_option
 @click.pass_obj
-def check(options: Options, format: Format) -> None:
-    """Show every setting, where it was set, and what is wrong or missing.
+def check(options: Options, is_all: bool, format: Format) -> None:
+    """Show what is wrong or missing first, then what is set, and where.
 
     Of a company with a name, what it has for itself is shown; all else is as above. Ends with 1 if a setting is
     wrong, or if something is missing that Ditio can't be called without. Secrets are not shown.
@@ -50,16 +56,20 @@ def check(options: Options, format: Format) -> None:
     \b
     Examples:
       scim-bridge settings check
+      scim-bridge settings check --all
       scim-bridge --config /etc/scim-bridge.toml settings check --format json
     """
     try:
         settings = load(options.config)
     except SettingsError as exc:
-        _fail(str(exc).splitlines())
-    print_rows(_rows(settings), {"setting": "Setting", "value": "Value", "from": "Set in"}, format)
-    unusable = [f"{own.whose}{problem}" for own in settings.tenants.values() for problem in _unusable(own)]
-    if problems := [*unusable, *unservable(settings)]:
-        _fail(problems)
+        _tell(str(exc).splitlines())
+        sys.exit(1)
+    faults = [*_faults(settings)]
+    _tell([*faults, *(f"warning: {words}" for own in settings.tenants.values() for words in _warnings(own))])
+    rows = [row for row in _rows(settings) if is_all or format == "json" or row["from"] != DEFAULT]
+    print_rows(rows, COLUMNS, format, empty="no setting is set: `--all` shows the defaults")
+    if faults:
+        sys.exit(1)
 
 
 @settings_group.command("example")
@@ -95,6 +105,22 @@ def _at(document: object, path: tuple[str, ...]) -> object:
     return document
 
 
+def _faults(settings: Settings) -> Iterator[str]:
+    """What keeps the bridge from being used as it is set: a sentence each."""
+    url = settings.server.base_url or ""
+    if url.startswith("http:") and not is_loopback(urlsplit(url).hostname or ""):
+        yield f"{both(('server', 'base_url'))} is {url}: Entra calls over https only, so write https"
+    for own in settings.tenants.values():
+        yield from (f"{own.whose}{problem}" for problem in _unusable(own))
+    yield from unservable(settings)
+
+
+def _warnings(settings: Settings) -> Iterator[str]:
+    """What works, and lets in more than may be meant."""
+    if (unpinned := settings.auth.unpinned(settings.start)) is not None:
+        yield unpinned
+
+
 def _unusable(settings: Settings) -> Iterator[str]:
     """What has the right form, and yet can't be used by the part that it is for."""
     try:
@@ -108,7 +134,6 @@ def _unusable(settings: Settings) -> Iterator[str]:
             yield str(exc)
 
 
-def _fail(problems: list[str]) -> NoReturn:
-    for problem in problems:
-        click.echo(problem, err=True)
-    sys.exit(1)
+def _tell(sentences: list[str]) -> None:
+    for sentence in sentences:
+        click.echo(sentence, err=True)

@@ -9,7 +9,7 @@ import click
 from scim_bridge.cli.auditing import note
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, print_rows, tenant_option
-from scim_bridge.cli.secret_options import end_of, expiry_option, name_option, until
+from scim_bridge.cli.secret_options import end_of, expiry_option, name_option, tell_expiry
 from scim_bridge.cli.served_once import stored_tenant_option
 from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.storage.credentials import TOKEN, new_secret
@@ -51,6 +51,7 @@ def issue(options: Options, name: str, expires_in_days: float | None, tenant: st
     Examples:
       scim-bridge token issue --name entra
       scim-bridge token issue --name validator --expires-in-days 0.5 > secret.txt
+      scim-bridge token issue --name entra --no-expiry
     """
     secret, token_id = new_secret(TOKEN), uuid4().hex[:12]
     with options.database() as database, database.write() as connection:
@@ -59,8 +60,8 @@ def issue(options: Options, name: str, expires_in_days: float | None, tenant: st
         Tokens(connection, tenant).add(token_id, name, secret, now=now, expires_at=expires_at)
         note(options, connection, tenant, Deed(Action.issued, "token", token_id), now=now)
     click.echo(secret)
-    click.echo(f"Token {token_id} counts {until(expires_at)}. Paste the line above as Secret Token in Entra:", err=True)
-    click.echo("it can't be shown again.", err=True)
+    tell_expiry(f"Token {token_id}", expires_at, f"token revoke {token_id}")
+    click.echo("Paste it into Entra as Secret Token now: it is not shown again.", err=True)
 
 
 @token.command("list")

@@ -25,7 +25,7 @@ _PLURAL = {
 class HourlyLimits:
     """`DELIVERY__MAX_ENDED_PER_HOUR`, `DELIVERY__MAX_ENDED_FRACTION` and `DELIVERY__MAX_CREATED_PER_HOUR`."""
 
-    max_ended_per_hour: int = 10
+    max_ended_per_hour: int = 5
     max_ended_fraction: float = 0.05
     """0.0-1.0, of the people at work."""
 

@@ -24,5 +24,5 @@ class Policy:
     owners: Mapping[Field, Owner]
     offboarding: Sequence[Step] = (Step.end_employment, Step.disable)
     rehiring: Sequence[Step] = (Step.enable, Step.create_employment)
-    after_last_day: bool = False
+    after_last_day: bool = True
     """Whether an employment is ended only when its last day is over (rule L5); else at once."""

@@ -3,6 +3,8 @@
 Sources: design of the bridge, *Security*; rule A3; Microsoft Entra, "SCIM: how provisioning signs in".
 """
 
+from typing import Annotated
+
 from pydantic import Field
 
 from scim_bridge.settings.kinds import KeysUrl
@@ -43,6 +45,14 @@ class Auth(Section):
         examples=["https://login.microsoftonline.com/3fa85f64-5717-4562-b3fc-2c963f66afa6/discovery/keys"],
     )
     """Where Entra publishes the keys. Not set: where Microsoft has those of the tenant."""
+
+    entra_caller_ids: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(),
+        examples=[["5d1f3c0e-0000-4000-8000-00000000abcd"]],
+        json_schema_extra=allowed("write a list of application ids or object ids, none of them empty"),
+    )
+    """The applications whose JWT of Entra's own is let in: application ids (`appid` or `azp`), or object ids of
+    service principals (`oid`). Empty: any application of the tenant may call, and `doctor` warns of that."""
 
     workload_issuer: str | None = Field(
         default=None,
@@ -96,6 +106,18 @@ class Auth(Section):
             f"{both((*start, 'auth', name))} is not set, and an assertion can't be examined without it"
             for name in needed
         ]
+
+    def unpinned(self, start: Path = ()) -> str | None:
+        """Return a warning while any application of the Entra tenant may call, with the cure after a colon.
+
+        :param start: See `missing`.
+        """
+        if self.entra_tenant_id is None or self.entra_caller_ids:
+            return None
+        return (
+            f"{both((*start, 'auth', 'entra_caller_ids'))} is empty, so any application of the Entra tenant may write: "
+            "set it to the application that `audit export` names, or use another way to sign in"
+        )
 
     def entra_keys(self) -> str:
         """Where the keys of Entra's own JWTs are."""

@@ -9,6 +9,9 @@ from pydantic_settings import BaseSettings
 from scim_bridge.settings.names import Path
 from scim_bridge.settings.tenants import DEFAULT_TENANT
 
+DEFAULT = "default"
+"""Where a setting was set that was not."""
+
 
 class Companies(BaseSettings):
     """What settings know beside their values: whose they are, where each was set, and the other companies'."""
@@ -33,8 +36,8 @@ class Companies(BaseSettings):
         return self._tenants or {DEFAULT_TENANT: self}
 
     def origin(self, path: Path) -> str:
-        """Where a setting was set: the variable's name, the file's, or `default`."""
-        return self._origins.get(path, "default")
+        """Where a setting was set: the variable's name, the file's, or `DEFAULT`."""
+        return self._origins.get(path, DEFAULT)
 
     def named(self, start: Path, origins: Mapping[Path, str]) -> Self:
         """The same, with where each was set. :param start: See `start`."""

@@ -51,7 +51,7 @@ def _base_url(text: str) -> str:
 
 def _ditio_url(text: str) -> str:
     parts = _parts(text)
-    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ValueError("credentials and personal data go there: write https (plain http only to loopback)")
     return text.rstrip("/")
 
@@ -63,7 +63,7 @@ def _keys_url(text: str) -> str:
         _ = parts.port
     except ValueError:
         raise wrong from None
-    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise wrong
     if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or text != text.strip():
         raise wrong
@@ -78,7 +78,8 @@ def _network(text: str) -> str:
     return text
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a name or address of a URL is this machine itself."""
     if host == "localhost":
         return True
     try:

@@ -127,11 +127,11 @@ class Delivery(Section):
     )
     """What is done when somebody returns, in this order; of enable and create-employment."""
 
-    end_employment: Literal["at-once", "after-last-day"] = "at-once"
-    """When the employment of somebody who leaves is ended: `at-once`, or `after-last-day`, when its last day is
-    over: whoever is back by then leaves no trace in payroll. The login is disabled at once in any case."""
+    end_employment: Literal["after-last-day", "at-once"] = "after-last-day"
+    """When the employment of a person who leaves is ended: `after-last-day`, when their last day is over, so that a
+    person who is back that day leaves no trace in payroll; or `at-once`. The login is disabled at once in any case."""
 
-    max_ended_per_hour: int = Field(default=10, ge=0)
+    max_ended_per_hour: int = Field(default=5, ge=0)
     """How many people may be ended within an hour before the next one is held, where they are also more than
     `max_ended_fraction`: a scope or a group that was emptied by mistake ends nobody. `outbox release` sends what is
     held, `outbox drop` withdraws it. Changes of phone, and of employee number, are counted the same way, each apart."""

@@ -68,6 +68,7 @@ def test_entras_next_try_uses_it_where_nobody_is_stored(run: Run, stranger: Worl
     assert permissions(database) == 0
 
 
+@pytest.mark.usefixtures("ends_at_once")
 def test_it_counts_once(run: Run, stranger: World):
     """H1: one-time. Whoever comes later under that name is a stranger again."""
     run("adopt", "--accept", "1042", KARI)

@@ -137,6 +137,17 @@ def test_a_file_that_somebody_has_decided_is_not_written_over(run: Run, ditio: d
     assert "name another file" in result.stderr
 
 
+def test_the_sheet_is_for_its_owner_alone(run: Run, ditio: dict[str, str], tmp_path: Path):
+    """Design, section 5: 0600; a link that was planted, and leads nowhere, is not followed."""
+    file = tmp_path / "disputed.csv"
+    file.symlink_to(tmp_path / "elsewhere")
+
+    run("adopt", "--output", str(file), **ditio)
+
+    assert not (tmp_path / "elsewhere").exists()
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
 def test_what_is_skipped_is_disputed_no_more(run: Run, ditio: dict[str, str], database: Database, tmp_path: Path):
     """`skip`: exit 0, and that pair is not linked."""
     file = tmp_path / "disputed.csv"

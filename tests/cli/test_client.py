@@ -82,7 +82,7 @@ def test_list_has_these_keys(run: Run):
     assert row["last_used_at"] is None
     assert first["client_secret"] not in listed
 
-    issued(run, "rotate", first["client_id"])
+    issued(run, "rotate", first["client_id"], "--no-expiry")
     (row,) = json.loads(run("client", "list", "--format", "json").stdout)
     assert (row["secrets"], row["expires_at"]) == (2, None)
     assert "entra" in run("client", "list").stdout

@@ -331,6 +331,17 @@ def test_a_public_url_that_entra_cannot_use(run: Run, url: str | None, words: st
     assert words in failing(run("doctor", "--format", "json", **environment))["public URL"]
 
 
+def test_a_jwt_of_any_application_is_a_hint(run: Run):
+    """`AUTH__ENTRA_CALLER_IDS`, design section 5: empty = any application, with a warning."""
+    entra = {**DITIO, "SCIM_BRIDGE_AUTH__ENTRA_TENANT_ID": ENTRA}
+    told = found(run("doctor", "--format", "json", **entra))["settings"]
+    assert [each["status"] for each in told if "ENTRA_CALLER_IDS" in each["detail"]] == ["hint"]
+
+    pinned = {**entra, "SCIM_BRIDGE_AUTH__ENTRA_CALLER_IDS": '["an-application"]'}
+    told = found(run("doctor", "--format", "json", **pinned))["settings"]
+    assert not [each for each in told if "ENTRA_CALLER_IDS" in each["detail"]]
+
+
 def test_a_private_address_and_one_out_of_reach_are_hints(run: Run):
     """Entra may well reach what this machine does not."""
     for url in ("https://10.1.2.3", "https://bridge", "https://bridge.invalid"):
@@ -383,6 +394,39 @@ def test_a_secret_in_a_file_that_everybody_can_read(run: Run, tmp_path: Path):
     assert f"chmod 600 {file}" in readable[0]["cure"]
     assert "s3cret" not in str(readable)
     assert private[0]["status"] == "ok"
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o640, 0o660, 0o602])
+@pytest.mark.parametrize(
+    "name", ["DITIO__CLIENT_SECRET", "SERVER__METRICS_TOKEN", "TENANTS__NORD__DITIO__CLIENT_SECRET"]
+)
+def test_a_file_of_a_secret_that_others_can_read(run: Run, tmp_path: Path, name: str, mode: int):
+    """Also one that a variable with _FILE names, and one of a company; a hint, with the cure."""
+    file = tmp_path / "secret"
+    file.write_text("a-long-random-secret")
+    file.chmod(mode)
+    told = found(run("doctor", "--format", "json", **{f"SCIM_BRIDGE_{name}_FILE": str(file)}))["settings"]
+
+    (finding,) = [each for each in told if str(file) in each["detail"]]
+    assert (finding["status"], f"chmod 600 {file}" in finding["cure"]) == ("hint", True)
+    assert "a-long-random-secret" not in str(told)
+
+    file.chmod(0o600)
+    told = found(run("doctor", "--format", "json", **{f"SCIM_BRIDGE_{name}_FILE": str(file)}))["settings"]
+    assert not [each for each in told if str(file) in each["detail"]]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_database_that_others_can_read(run: Run, database_url: str):
+    """Personal data of everybody is in it; a hint, with the cure."""
+    file = Path(database_url.removeprefix("sqlite:///"))
+    file.chmod(0o640)
+    told = found(run("doctor", "--format", "json"))["database"]
+    (cure,) = [each["cure"] for each in told if each["status"] == "hint"]
+    assert f"chmod 600 {file}" in cure
+
+    file.chmod(0o600)
+    assert {each["status"] for each in found(run("doctor", "--format", "json"))["database"]} == {"ok"}
 
 
 # -- Time -----------------------------------------------------------------

@@ -114,6 +114,7 @@ def test_retry_of_somebody_unknown_fails(run: Run, waiting: World):
     assert json.loads(run("outbox", "status", "--format", "json").stdout)["due"] == 1
 
 
+@pytest.mark.usefixtures("ends_at_once")
 def test_a_leaver_who_is_still_active_is_shown_first(run: Run, waiting: World):
     """L6: an ending that Ditio refused is parked with its words, and shown before whoever has waited longer."""
     waiting.clock.passes(hours=1)
@@ -302,6 +303,7 @@ def test_many_who_wait_for_the_same_are_counted_and_a_few_are_named(run: Run, wo
     assert len(json.loads(run("outbox", "list", "--format", "json").stdout)) == 8
 
 
+@pytest.mark.usefixtures("ends_at_once")
 def test_each_says_what_keeps_him_where_that_differs_and_others_are_told_apart(run: Run, world: World):
     """D3, L6: the details of those who are named; leavers who are still active come first, by themselves."""
     a_crew(world, 7)

@@ -128,6 +128,7 @@ def test_the_text_tells_state_reason_and_cure(run: Run, world: World):
     assert "Entra created the user (request" in told
 
 
+@pytest.mark.usefixtures("ends_at_once")
 def test_the_text_tells_the_story_in_order(run: Run, world: World):
     """D5: what Entra said, what was asked of Ditio, what it answered, and the ids that find each in a log."""
     kari = a_user()
@@ -159,6 +160,7 @@ def test_the_text_tells_the_story_in_order(run: Run, world: World):
         assert request_id is None or request_id in "".join(story)
 
 
+@pytest.mark.usefixtures("ends_at_once")
 def test_an_employment_that_has_ended_is_in_ditios_column(run: Run, world: World):
     """L4: the days of the last employment, and each of several."""
     kari = a_user()

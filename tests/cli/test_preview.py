@@ -399,14 +399,15 @@ def test_a_known_person_gets_what_has_changed(against: Run, today: World, tmp_pa
 
 
 def test_a_known_person_who_leaves(against: Run, today: World, tmp_path: Path):
-    """L2: the offboarding steps, found by user name where the document has no id."""
+    """L2, L5: the offboarding steps of today, found by user name where the document has no id."""
     kari = a_user()
     today.provisions(kari)
     today.forget()
+    at_once = {"SCIM_BRIDGE_DELIVERY__END_EMPLOYMENT": "at-once"}
 
-    document = previewed(against(written(tmp_path, {**KARI, "active": False})))
-
-    assert [call["path"].rpartition("/")[2] for call in document["calls"]] == ["end-employment", "disable"]
+    for steps, environment in ((["disable"], {}), (["end-employment", "disable"], at_once)):
+        document = previewed(against(written(tmp_path, {**KARI, "active": False}), **environment))
+        assert [call["path"].rpartition("/")[2] for call in document["calls"]] == steps
     assert today.state(kari) == ("delivered", None)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from scim_bridge.cli.context import Options
+from scim_bridge.cli.csv_lines import csv_cell
 from scim_bridge.cli.scheduling import reconcile_command
 from scim_bridge.ditio import roster
 from scim_bridge.domain.employee import EmployeeNumber
@@ -129,6 +130,61 @@ def test_csv_has_a_line_for_each_item(run: Run, world: World, ditio: dict[str, s
     assert [row[3] for row in rows] == ["disabled", "workTitle"]
     assert rows[1][5] == '\'=HYPERLINK("https://x.example")'
     assert rows[0][4:7] == ["false", "true", "false"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1",
+        "+1+1",
+        "-1+1",
+        "@SUM(1)",
+        " =1+1",
+        "\n=1+1",
+        "\r\n=1+1",
+        "\t=1+1",
+        "\t1",
+        "\u00a0=1+1",
+        "\u200b=1+1",
+        "\ufeff=1+1",
+        "\u202e=1+1",
+        "＝1+1",
+        "＋1+1",
+        "－1+1",
+        "＠SUM(1)",
+        "\u3000＝1+1",
+        "﹦1+1",
+        "−1+1",
+        "+١",
+    ],
+)
+def test_no_disguise_makes_a_formula_of_a_value(text: str):
+    """Spaces, line feeds, invisible characters and full-width signs hide nothing from the mark."""
+    assert csv_cell(text) == f"'{text}"
+
+
+def test_a_formula_behind_a_separator_is_marked_too():
+    """A Norwegian Excel divides a line at semicolons, in the middle of a quoted cell as well."""
+    assert csv_cell("Sjef;=1+1") == "Sjef;'=1+1"
+    assert csv_cell("Sjef\n =1+1;@x") == "Sjef\n '=1+1;'@x"
+
+
+@pytest.mark.parametrize("text", ["", "Kari", "+4798765432", "-5", "12", "a=b", "O'Hara", "Å", "x@y.example"])
+def test_what_is_no_formula_stays_as_it_is(text: str):
+    """A phone number stays a phone number."""
+    assert csv_cell(text) == text
+
+
+def test_a_report_is_for_its_owner_alone(run: Run, world: World, ditio: dict[str, str], tmp_path: Path):
+    """Design, section 5: 0600, also where a file with wider rights is there already."""
+    file = tmp_path / "report.csv"
+    file.touch()
+    file.chmod(0o644)
+
+    run("reconcile", "--format", "csv", "--output", str(file), **ditio)
+
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.read_text().startswith("kind,")
 
 
 def test_people_read_it_grouped_by_person(run: Run, world: World, ditio: dict[str, str]):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import datetime
 
 import pytest
 
@@ -29,7 +30,7 @@ def test_issue_prints_the_secret_alone_on_standard_output(run: Run, database_url
     assert result.exit_code == 0
     assert SECRET.fullmatch(result.stdout)
     assert result.stdout.strip() not in result.stderr
-    assert "Secret Token in Entra" in result.stderr
+    assert "Secret Token" in result.stderr
     assert counts(database_url, result.stdout.strip())
 
 
@@ -67,7 +68,7 @@ def test_list_has_these_keys(run: Run):
     (row,) = json.loads(listed)
     assert set(row) == {"id", "name", "created_at", "expires_at", "last_used_at", "revoked_at", "state"}
     assert row["name"] == "entra"
-    assert row["expires_at"] is None
+    assert row["expires_at"] is not None
     assert re.fullmatch("[0-9a-f]{12}", row["id"])
     assert secret not in listed
 
@@ -92,6 +93,33 @@ def test_an_impossible_expiry_is_wrong_usage(run: Run, days: str):
 
     assert result.exit_code == 2
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize("kind", ["token", "client"])
+def test_a_secret_expires_after_a_year_unless_told_otherwise(run: Run, kind: str):
+    """Design, section 5: 365 days unless told; `--no-expiry` says so aloud, and the secret stays alone on stdout."""
+    issued = {"year": [], "half": ["--expires-in-days", "0.5"], "never": ["--no-expiry"]}
+    told = {name: run(kind, "issue", "--name", name, *words) for name, words in issued.items()}
+
+    rows = {row["name"]: row for row in json.loads(run(kind, "list", "--format", "json").stdout)}
+    days = {
+        name: (datetime.fromisoformat(row["expires_at"]) - datetime.fromisoformat(row["created_at"])).days
+        for name, row in rows.items()
+        if row["expires_at"] is not None
+    }
+    assert days == {"year": 365, "half": 0}
+    assert {name for name, result in told.items() if "never expires" in result.stderr} == {"never"}
+    assert "WARNING" not in told["never"].stdout
+    assert kind == "client" or SECRET.fullmatch(told["never"].stdout)
+
+
+@pytest.mark.parametrize(
+    "words", [("--no-expiry", "--expires-in-days", "1"), ("--expires-in-days", "1", "--no-expiry")]
+)
+def test_a_secret_expires_or_does_not(run: Run, words: tuple[str, ...]):
+    """Both options at once are wrong usage, in either order."""
+    assert run("token", "issue", "--name", "entra", *words).exit_code == 2
+    assert json.loads(run("token", "list", "--format", "json").stdout) == []
 
 
 def test_a_token_needs_a_name(run: Run):

@@ -27,7 +27,7 @@ GONE = Days(active=False, inactive_since=date(2026, 3, 2))
 @pytest.mark.parametrize(
     ("kind", "at_work", "limit"),
     [
-        (Guarded.ending, 0, 10),
+        (Guarded.ending, 0, 5),
         (Guarded.ending, 200, 10),
         (Guarded.ending, 219, 10),
         (Guarded.ending, 220, 11),

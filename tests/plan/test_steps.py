@@ -26,7 +26,9 @@ from scim_bridge.plan.diff import as_found, is_covered
 from scim_bridge.plan.steps import Policy, Step, owes_ending, plan_person
 
 TODAY = date(2026, 3, 2)
-POLICY = Policy(DEFAULT_RULES.owners())
+POLICY = Policy(DEFAULT_RULES.owners(), after_last_day=False)
+"""Stories about the last day are told in scenarios/test_after_last_day.py."""
+
 EMPLOYED = Days(active=True, active_since=date(2026, 1, 1))
 LEFT = Days(active=False, inactive_since=TODAY)
 KARI: dict[Field, Value] = {

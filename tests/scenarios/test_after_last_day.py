@@ -1,4 +1,4 @@
-"""`DELIVERY__END_EMPLOYMENT` = `after-last-day`: the login closes at once, the employment when its last day is over."""
+"""`after-last-day`, the default: the login closes at once, the employment ends when its last day is over."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ ENDED = ("PATCH", "/1042/end-employment", {"endDate": "2026-03-02"})
 
 @pytest.fixture
 def patient(database: Database, clock: Clock) -> World:
-    """A world in which employments end after their last day."""
-    return World(database, clock, settings={"delivery": {"end_employment": "after-last-day"}})
+    """A world in which employments end after their last day: that is the default."""
+    return World(database, clock)
 
 
 def paths(world: World) -> list[str]:
@@ -54,7 +54,8 @@ def test_the_login_closes_at_once_and_the_employment_ends_when_the_day_is_over(p
     assert len(patient.sent()) == 2
 
 
-def test_at_once_is_the_default(world: World):
+@pytest.mark.usefixtures("ends_at_once")
+def test_at_once_is_a_setting(world: World):
     """L5: `at-once`."""
     kari = a_user()
     world.provisions(kari)

@@ -75,7 +75,7 @@ def test_both_sides_agree_at_the_end(
     """A2, D1, P1, R4, L7: nothing lost, nobody twice, nothing deleted."""
     caplog.set_level(logging.ERROR)
     caplog.clear()
-    world = _a_world(sqlite_template, tmp_path_factory.mktemp("life"), style, inline)
+    world = _a_world(sqlite_template, tmp_path_factory.mktemp("life"), style, inline, end_employment="at-once")
     staff = [_person(index) for index in range(3)]
     for user in staff:
         world.provisions(user)

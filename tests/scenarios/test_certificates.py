@@ -399,6 +399,7 @@ def test_of_somebody_whom_ditio_never_knew_nothing_is_left(world: World):
         assert connection.execute(select(certificate_ledger)).all() == []
 
 
+@pytest.mark.usefixtures("ends_at_once")
 def test_what_is_said_of_a_newcomer_is_not_the_leavers(world: World):
     """K1, P2: a number that is given to somebody else, who is provisioned after his certificates were said."""
     world.provisions(a_user())

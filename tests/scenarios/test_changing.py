@@ -148,6 +148,7 @@ def test_a_required_value_that_turns_unusable_is_named_and_the_rest_flows(
     assert (employee.first_name, employee.last_name, employee.phone) == ("Kari", "Nordmann", "+4798765432")
 
 
+@pytest.mark.usefixtures("ends_at_once")
 def test_an_ending_needs_nothing_but_the_link(styled: World):
     """C3: whoever leaves is ended, whatever has become of his required values."""
     kari = a_user()
@@ -273,6 +274,7 @@ def test_a_defaulted_value_is_never_compared(world: World):
     assert world.sent() == [("PATCH", "/1042", {"workTitle": "Formann"})]
 
 
+@pytest.mark.usefixtures("ends_at_once")
 def test_a_start_is_never_compared_once_an_employment_has_ended(world: World):
     """H5: `startDate` is Ditio's for good once an employment has ended, even where the new start lies ahead."""
     kari = a_user()

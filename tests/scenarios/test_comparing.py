@@ -387,6 +387,7 @@ def test_within_the_lag_a_read_is_not_believed_and_after_it_is(world: World):
 
 
 @pytest.mark.parametrize("lag", [1, 2, 3])
+@pytest.mark.usefixtures("ends_at_once")
 def test_a_return_right_after_a_leaving_reads_right(styled: World, lag: int):
     """C5, L4: a read that still shows the open login and employment does not swallow the return."""
     kari = a_user()
@@ -405,6 +406,7 @@ def test_a_return_right_after_a_leaving_reads_right(styled: World, lag: int):
 
 
 @pytest.mark.parametrize("lag", [1, 3, 6])
+@pytest.mark.usefixtures("ends_at_once")
 def test_leaving_right_after_a_return_reads_right(styled: World, lag: int):
     """C5, L6: a read that still shows the ended employment does not leave the new one open."""
     kari = a_user()
@@ -421,6 +423,7 @@ def test_leaving_right_after_a_return_reads_right(styled: World, lag: int):
     assert styled.state(kari)[0] == "delivered"
 
 
+@pytest.mark.usefixtures("ends_at_once")
 def test_leaving_right_after_the_creation_reads_right(styled: World):
     """C5, L6: somebody who is created and leaves at once is ended, and waits for no read."""
     kari = a_user(hire_date="2026-03-10")

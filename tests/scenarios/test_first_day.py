@@ -120,6 +120,7 @@ def paused(world: World) -> World:
     return world
 
 
+@pytest.mark.usefixtures("ends_at_once")
 def test_the_first_day(paused: World):
     """D4, H5: pause, initial cycle, adopt, reconcile, resume: what adopt has counted as acknowledged is never sent."""
     alike, edited, leaver, shut = (person(1000 + number) for number in range(4))

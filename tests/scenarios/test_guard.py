@@ -24,6 +24,8 @@ from scim_bridge.storage.tables import claims, guarded
 from tests.conftest import Clock
 from tests.world import World, a_user
 
+pytestmark = pytest.mark.usefixtures("ends_at_once")
+
 
 @dataclass
 class Company:
@@ -118,17 +120,18 @@ def test_what_is_too_much_within_an_hour_is_held(company: Company):
     assert company.waiting() == [("held", "guard")]
 
 
-def test_by_default_small_companies_lose_ten_an_hour(database: Database, clock: Clock):
-    """L8: `DELIVERY__MAX_ENDED_PER_HOUR` is 10, `DELIVERY__MAX_ENDED_FRACTION` 0.05."""
-    company = a_company(database, clock, 12, max_ended_per_hour=10, max_ended_fraction=0.05, inline_seconds=0)
+def test_by_default_five_are_ended_an_hour(database: Database, clock: Clock):
+    """L8: `DELIVERY__MAX_ENDED_PER_HOUR` is 5, `DELIVERY__MAX_ENDED_FRACTION` 0.05: of 29 people 10 were too many."""
+    company = Company(World(database, clock, settings={"delivery": {"inline_seconds": 0}}))
+    company.hires(29)
     company.world.worker.run_until_idle()
     for user in company.staff:
         user.account_enabled = False
     company.world.cycle()
     company.world.worker.run_until_idle()
 
-    assert len(company.ended()) == 10
-    assert company.waiting() == [("held", "guard")] * 2
+    assert len(company.ended()) == 5
+    assert company.waiting() == [("held", "guard")] * 24
 
 
 def test_a_share_of_the_company_may_go(database: Database, clock: Clock):

@@ -14,6 +14,8 @@ from tests.conftest import Clock
 from tests.scenarios.test_guard import Company, a_company
 from tests.world import a_user
 
+pytestmark = pytest.mark.usefixtures("ends_at_once")
+
 
 @pytest.fixture
 def company(database: Database, clock: Clock) -> Company:

@@ -9,6 +9,8 @@ from scim_bridge.domain.person import HandsOff
 from scim_bridge.storage.outbox import Outbox
 from tests.world import World, a_user, day
 
+pytestmark = pytest.mark.usefixtures("ends_at_once")
+
 
 def aside(world: World, until: date | None = None, name: str = "1042") -> None:
     with world.database.write() as connection:

@@ -12,6 +12,8 @@ from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import people
 from tests.world import World, a_user, day, patch
 
+pytestmark = pytest.mark.usefixtures("ends_at_once")
+
 PER = {
     "object_id": "5d1f3c0e-0000-4000-8000-00000000beef",
     "user_principal_name": "per@contractor.example",

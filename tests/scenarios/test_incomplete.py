@@ -189,6 +189,7 @@ def test_a_creation_that_something_in_between_repeated_is_ours(world: World, mon
     assert world.employee("1042").created_count == 1
 
 
+@pytest.mark.usefixtures("ends_at_once")
 def test_somebody_who_left_before_the_lost_answer_was_learned_is_still_offboarded(world: World):
     """H2: while *creating* is stored, an inactive person is read first, linked and offboarded."""
     world.ditio.faults.plan(Fault(kind="reset-after", method="POST", path="/employees"))
@@ -211,6 +212,7 @@ def _retry_parked(world: World) -> None:
 
 
 @pytest.mark.parametrize("ends", ["leaves", "is deleted", "stays"])
+@pytest.mark.usefixtures("ends_at_once")
 def test_whom_a_lost_creation_made_is_found_under_the_wanted_number_too(world: World, ends: str):
     """H2, P6: read under the stored number and every wanted one; whoever matches is linked, and offboarded if he left.
 

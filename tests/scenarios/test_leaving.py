@@ -8,6 +8,8 @@ from scim_bridge.sandbox.faults import Fault
 from scim_bridge.storage.outbox import Outbox
 from tests.world import World, a_user, day, patch
 
+pytestmark = pytest.mark.usefixtures("ends_at_once")
+
 LEFT_OVER = "employmentStartDate 2026-03-01 is left over from an earlier employment: ignored"
 """L3: Entra still says the old start, which is ignored and named."""
 

@@ -154,6 +154,7 @@ def test_one_person_whom_ditio_fails_on_stops_nobody_else(world: World, code: in
     assert state(world, unlucky)[0] == "delivered"
 
 
+@pytest.mark.usefixtures("ends_at_once")
 def test_one_persons_forbidden_write_parks_him_with_the_rest_delivered(world: World):
     """R2: `out-of-reach`; his ending is not the reason to stop the company (L6: the login is closed all the same)."""
     _, kari = creates(world, 1000)

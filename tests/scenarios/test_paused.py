@@ -104,6 +104,7 @@ def test_the_setting_pauses_and_its_end_makes_everybody_due(world: World):
     assert world.state(kari)[0] == "delivered"
 
 
+@pytest.mark.usefixtures("ends_at_once")
 def test_a_pause_stops_whoever_is_in_hand_before_his_next_write(world: World, monkeypatch: pytest.MonkeyPatch):
     """D4: a call that is under way is finished, no other begins, and nothing is lost by it."""
     kari = a_user()

@@ -19,6 +19,7 @@ def employment_bodies(world: World) -> list[Any]:
 
 
 @pytest.mark.parametrize(("payroll", "sent"), [(1, 1), (0, 0), (2, 2), ("omit", None)])
+@pytest.mark.usefixtures("ends_at_once")
 def test_payroll_is_a_setting(world: World, payroll: object, sent: int | None):
     """H4, L4: `MAPPING__PAYROLL`: 1, 0, 2 or `omit`, at the creation and at a return."""
     world.restarts_with(mapping={"payroll": payroll})
@@ -31,6 +32,7 @@ def test_payroll_is_a_setting(world: World, payroll: object, sent: int | None):
     assert [body.get("payroll") for body in employment_bodies(world)] == [sent, sent]
 
 
+@pytest.mark.usefixtures("ends_at_once")
 def test_payroll_of_entras_goes_before_the_setting(world: World):
     """H4, L4: what Entra sends is carried by the creation and by create-employment."""
     kari = a_user(extra={PAYROLL: "2"})
@@ -81,6 +83,7 @@ def test_the_owner_of_the_employee_number(world: World, owner: str, follows: boo
     assert list(world.ditio.company.employees) == (["2042"] if follows else ["1042"])
 
 
+@pytest.mark.usefixtures("ends_at_once")
 def test_leave_dates_that_are_ditios_own_end_nobody(world: World):
     """H5, L2: `endDate` owned by Ditio: Entra's leave date is not acted on; `active` is, all the same."""
     world.restarts_with(mapping={"fields": {"endDate": {"owner": "ditio"}}})

@@ -150,6 +150,7 @@ def test_login_and_employment_are_drift(world: World, kari: EntraUser):
     assert reconcile(world).told == []
 
 
+@pytest.mark.usefixtures("ends_at_once")
 def test_a_leaver_who_is_active_again_is_told_first(world: World):
     """Q2: `should-be-inactive`; design, section 9: shown first."""
     people = hires(world)
@@ -428,6 +429,7 @@ def test_of_a_parked_person_everything_else_is_repaired(world: World, kari: Entr
     assert world.state(kari) == before
 
 
+@pytest.mark.usefixtures("ends_at_once")
 def test_an_ending_that_is_parked_is_loud(world: World, kari: EntraUser):
     """L6, Q2: a payroll-locked ending is only listed, and still exit 2."""
     world.restyle(payroll_locked_until=date(2026, 12, 31))

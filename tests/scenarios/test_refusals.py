@@ -18,6 +18,8 @@ from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import claim_waiters, claims, history, people
 from tests.world import World, a_user, day
 
+pytestmark = pytest.mark.usefixtures("ends_at_once")
+
 DITIO_URN = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
 ENTERPRISE_URN = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 PER = {

@@ -14,7 +14,7 @@ from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox, Status
 from scim_bridge.storage.pauses import Pauses
-from tests.companies import Companies
+from tests.companies import Companies, Overrides
 from tests.conftest import Clock
 from tests.world import a_user, day
 
@@ -23,7 +23,7 @@ NORD, SOR = "nord", "sor"
 
 @pytest.fixture
 def both(database: Database, clock: Clock) -> Companies:
-    return Companies(database, clock, NORD, SOR)
+    return Companies(database, clock, NORD, SOR, common={"delivery": {"end_employment": "at-once"}})
 
 
 def waiting(companies: Companies, name: str) -> Status:
@@ -72,7 +72,8 @@ def test_each_company_is_called_with_its_own_client_and_mapped_by_its_own_rules(
         "delivery": {"offboarding": ["disable"], "inline_seconds": 0},
         "scim": {"patch_status": 204, "max_page_size": 7},
     }
-    companies = Companies(database, clock, NORD, SOR, settings={NORD: own})
+    common: Overrides = {"delivery": {"end_employment": "at-once"}}
+    companies = Companies(database, clock, NORD, SOR, settings={NORD: own}, common=common)
     for name in (NORD, SOR):
         companies.provisions(name, a_user(object_id="A-77"))
     assert companies.ditio[NORD].calls() == []

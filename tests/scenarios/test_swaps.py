@@ -9,6 +9,8 @@ from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People
 from tests.world import World, a_user
 
+pytestmark = pytest.mark.usefixtures("ends_at_once")
+
 NAMES = ("kari", "per", "ola", "siv")
 PHONES = ("+4798765432", "+4741234567", "+4790012345", "+4793333333")
 

@@ -83,6 +83,7 @@ def time_passes(world: World, **span: float) -> None:
 
 
 @pytest.mark.parametrize("name", SWITCHES)
+@pytest.mark.usefixtures("ends_at_once")
 def test_a_working_life_ends_the_same(database: Database, clock: Clock, name: str):
     """H1, C1, L2, L4, L7, R4: hired, changed, left, returned, deleted, whatever Ditio is like."""
     switched, settings = SWITCHES[name]
@@ -176,6 +177,7 @@ def test_a_linked_employee_out_of_reach_is_gone_until_he_is_back(world: World, w
 
 
 @pytest.mark.parametrize("errors", ["v5", "simple", "text", "problem"])
+@pytest.mark.usefixtures("ends_at_once")
 def test_a_locked_month_parks_what_lies_in_it(database: Database, clock: Clock, errors: str):
     """L6, R1: hiring and returning into a locked month are refused, an ending likewise; all end well unlocked."""
     locked = {"payroll_locked_until": day("2026-03-31"), "errors": errors}

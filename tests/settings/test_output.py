@@ -1,14 +1,17 @@
 """What commands print: tables for people, JSON for machines."""
 
 import json
+import os
 import sys
 from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from scim_bridge.cli.output import format_option, print_json, print_rows, tenant_option
+from scim_bridge.cli.output import format_option, print_json, print_rows, private_file, tenant_option
+from scim_bridge.errors import BridgeError
 from scim_bridge.settings import load
 
 COLUMNS = {"id": "Id", "name": "Name", "last_used_at": "Last used"}
@@ -121,3 +124,85 @@ def test_the_shared_options(words: list[str], exit_code: int, output: str):
 
     assert result.exit_code == exit_code
     assert output in result.output
+
+
+# -- Files -----------------------------------------------------------------
+
+
+def written(path: Path) -> None:
+    with private_file(path) as file:
+        file.write("names and phones")
+
+
+def assert_private(path: Path) -> None:
+    assert not path.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_text() == "names and phones"
+
+
+def test_a_file_is_made_for_its_owner_alone(tmp_path: Path):
+    """Design, section 5: reports and exports are 0600, whatever the umask."""
+    before = os.umask(0)
+    try:
+        written(tmp_path / "report")
+    finally:
+        os.umask(before)
+
+    assert_private(tmp_path / "report")
+    assert [each.name for each in tmp_path.iterdir()] == ["report"]
+
+
+def test_a_file_with_wider_rights_is_replaced(tmp_path: Path):
+    """A reader who has it open, or another name for it, sees nothing new."""
+    report, other = tmp_path / "report", tmp_path / "other"
+    report.write_text("old")
+    report.chmod(0o666)
+    other.hardlink_to(report)
+
+    with report.open() as opened:
+        written(report)
+        assert opened.read() == "old"
+
+    assert_private(report)
+    assert other.read_text() == "old"
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["to a file", "to nothing"])
+def test_a_planted_link_is_not_written_through(tmp_path: Path, exists: bool):
+    """The link is replaced; what it leads to stays as it is."""
+    report, target = tmp_path / "report", tmp_path / "target"
+    if exists:
+        target.write_text("precious")
+    report.symlink_to(target)
+
+    written(report)
+
+    assert_private(report)
+    assert target.exists() == exists
+    assert not exists or target.read_text() == "precious"
+
+
+def test_what_fails_half_way_leaves_the_old_file(tmp_path: Path):
+    """And nothing else beside it."""
+    report = tmp_path / "report"
+    report.write_text("old")
+
+    with pytest.raises(ZeroDivisionError), private_file(report) as file:
+        file.write(str(1 / 0))
+
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("report", "old")]
+
+
+def test_a_pipe_is_refused_and_a_device_is_written_to(tmp_path: Path):
+    """Another user may read a pipe that stands there; `/dev/null` must stay what it is."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BridgeError, match="is no file"):
+        written(tmp_path / "pipe")
+
+    written(Path("/dev/null"))
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path):
+    with pytest.raises(BridgeError, match="can't be written: No such file"):
+        written(tmp_path / "nowhere" / "report")

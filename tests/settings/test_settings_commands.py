@@ -70,7 +70,65 @@ def test_check_prints_a_table_for_people(file: Path):
     result = run(file, "check")
 
     assert result.stdout.splitlines()[0].split() == ["Setting", "Value", "Set", "in"]
-    assert '["end-employment", "disable"]' in result.stdout
+    assert [line.split()[0] for line in result.stdout.splitlines()[1:]] == [
+        "ditio.api_url",
+        "ditio.identity_url",
+        "ditio.client_id",
+        "ditio.client_secret",
+    ]
+    assert '["end-employment", "disable"]' in run(file, "check", "--all").stdout
+
+
+def test_check_shows_faults_before_what_is_set(file: Path):
+    """A fault is not lost above a long table."""
+    file.write_text("[ditio]\nclient_id = 'bridge'\n", encoding="utf-8")
+
+    told = run(file, "check").output
+
+    assert told.index("ditio.api_url (") < told.index("Set in")
+
+
+def test_check_with_nothing_set_says_so(file: Path):
+    """No table of headings alone."""
+    file.write_text("", encoding="utf-8")
+
+    assert "--all" in run(file, "check").stdout
+
+
+@pytest.mark.parametrize(
+    ("url", "exit_code"),
+    [
+        ("http://scim.example.com", 1),
+        ("http://10.0.0.7:8080", 1),
+        ("https://scim.example.com", 0),
+        ("http://localhost:8080", 0),
+        ("http://127.0.0.1:8080", 0),
+        ("http://[::1]:8080", 0),
+    ],
+)
+def test_check_fails_on_plain_http_beyond_loopback(file: Path, url: str, exit_code: int):
+    """Entra calls over https only, and a token would go over the wire in the clear."""
+    file.write_text(f'{COMPLETE}[server]\nbase_url = "{url}"\n', encoding="utf-8")
+
+    result = run(file, "check")
+
+    assert result.exit_code == exit_code
+    assert ("SCIM_BRIDGE_SERVER__BASE_URL" in result.stderr) == bool(exit_code)
+
+
+def test_check_warns_while_no_caller_is_pinned(file: Path):
+    """`AUTH__ENTRA_CALLER_IDS`, design section 5: empty = any application, with a warning."""
+    entra = f'{COMPLETE}[auth]\nentra_tenant_id = "3fa85f64-5717-4562-b3fc-2c963f66afa6"\n'
+    file.write_text(entra, encoding="utf-8")
+    result = run(file, "check")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("warning: auth.entra_caller_ids (SCIM_BRIDGE_AUTH__ENTRA_CALLER_IDS)")
+
+    file.write_text(f'{entra}entra_caller_ids = ["an-application"]\n', encoding="utf-8")
+    assert run(file, "check").stderr == ""
+
+    file.write_text(f'{entra}entra_caller_ids = [""]\n', encoding="utf-8")
+    assert run(file, "check").exit_code == 1
 
 
 def test_check_names_what_is_missing(file: Path):

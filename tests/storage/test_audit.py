@@ -46,6 +46,38 @@ def test_the_database_refuses_to_change_a_row(database: Database, clock: Clock, 
     assert [row.author for row in audited(database, "default")] == [SOMEBODY]
 
 
+COLUMNS = "tenant, id, at, actor, actor_id, action, resource_type"
+FORGED = "SELECT tenant, id, at, actor, 'x', action, resource_type FROM audit WHERE true"
+BY_ROWID = "SELECT rowid, tenant, 'other', at, actor, 'x', action, resource_type FROM audit"
+UPSERT = "ON CONFLICT (tenant, id) DO UPDATE SET actor_id = excluded.actor_id"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "statement"),
+    [
+        ("sqlite postgresql", f"INSERT INTO audit ({COLUMNS}) {FORGED} {UPSERT}"),
+        ("sqlite", f"INSERT OR REPLACE INTO audit ({COLUMNS}) {FORGED}"),
+        ("sqlite", f"REPLACE INTO audit ({COLUMNS}) {FORGED}"),
+        ("sqlite", f"INSERT OR REPLACE INTO audit (rowid, {COLUMNS}) {BY_ROWID}"),
+        ("sqlite", "UPDATE OR REPLACE audit SET actor_id = 'x'"),
+        ("postgresql", "TRUNCATE audit"),
+        (
+            "postgresql",
+            f"MERGE INTO audit a USING ({FORGED}) b ON a.id = b.id WHEN MATCHED THEN UPDATE SET actor_id = 'x'",
+        ),
+    ],
+    ids=["upsert", "insert-or-replace", "replace", "replace-by-rowid", "update-or-replace", "truncate", "merge"],
+)
+def test_the_database_refuses_to_replace_a_row(database: Database, clock: Clock, kinds: str, statement: str):
+    """Design, section 10: append-only, whatever the statement that takes a row's place."""
+    if ("sqlite" if database.is_sqlite else "postgresql") not in kinds:
+        return
+    add(database, clock)
+    with pytest.raises(DBAPIError, match="append-only"), database.write() as connection:
+        connection.execute(text(statement))
+    assert [row.author for row in audited(database, "default")] == [SOMEBODY]
+
+
 def test_no_statement_of_ours_changes_it_and_only_age_removes():
     """Who names the table: its own two modules, and nobody updates it or deletes from it otherwise."""
     naming = {path.name for path in SOURCES if re.search(r"import .*\baudit\b|\baudit\.c\b", path.read_text("utf-8"))}

@@ -20,6 +20,9 @@ ISSUER = f"https://sts.windows.net/{TENANT}/"
 WORKLOAD = f"https://login.microsoftonline.com/{TENANT}/v2.0"
 SUBJECT = "5d1f3c0e-0000-4000-8000-00000000abcd"
 API = "api://the-bridge"
+CALLER = "00000014-0000-0000-c000-000000000000"
+CALLER_OBJECT = "a6069499-077b-45a8-9fa2-ac9ca80c5df6"
+"""Entra's provisioning service: the application, and its service principal in the tenant."""
 
 _PAIRS = [RSAKey.generate_key(2048, private=True) for _ in range(2)]
 
@@ -77,7 +80,16 @@ def _letters(data: bytes) -> str:
 def entra_claims(now: datetime, **changes: Any) -> dict[str, Any]:
     """What Entra's own JWT says; None leaves a claim out."""
     seconds = int(now.timestamp())
-    claims = {"iss": ISSUER, "aud": AUDIENCE, "tid": TENANT, "nbf": seconds - 60, "exp": seconds + 3600, **changes}
+    claims = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "tid": TENANT,
+        "appid": CALLER,
+        "oid": CALLER_OBJECT,
+        "nbf": seconds - 60,
+        "exp": seconds + 3600,
+        **changes,
+    }
     return {name: value for name, value in claims.items() if value is not None}
 
 

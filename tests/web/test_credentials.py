@@ -174,6 +174,8 @@ WRONG = [
     *_signed("Entra itself", "jwt", Stage.bearer, Stage.entra),
     _bearer("Entra itself", "wrong tid", "jwt-tid", lambda s: s.issuer.signs(s.entra(tid=ELSEWHERE))),
     _bearer("Entra itself", "no tid", "jwt-tid", lambda s: s.issuer.signs(s.entra(tid=None))),
+    _bearer("Entra itself", "a user's", "jwt-delegated", lambda s: s.issuer.signs(s.entra(scp="User.Read"))),
+    _bearer("Entra itself", "no application", "jwt-no-application", lambda s: s.issuer.signs(s.entra(appid=None))),
     _bearer("Entra itself", "a workload's assertion", "jwt-issuer", lambda s: s.issuer.signs(s.workload())),
 ]
 

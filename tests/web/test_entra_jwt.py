@@ -7,7 +7,7 @@ import pytest
 import requests
 from flask import Response
 
-from tests.web.issuer import AUDIENCE, ISSUER, TENANT, Issuer, entra_claims, unsigned
+from tests.web.issuer import AUDIENCE, CALLER, CALLER_OBJECT, ISSUER, TENANT, Issuer, entra_claims, unsigned
 from tests.world import BRIDGE, World
 
 Forge = Callable[[Issuer, dict[str, Any]], str]
@@ -25,6 +25,9 @@ def test_entras_own_jwt_is_let_in(world: World, issuer: Issuer):
         entra_claims(now, aud=["other", AUDIENCE]),
         entra_claims(now, tid=TENANT.upper()),
         entra_claims(now, nbf=None),
+        entra_claims(now, idtyp="app"),
+        # Entra's newer JWTs.
+        entra_claims(now, appid=None, azp=CALLER),
         # Two clocks may be apart.
         entra_claims(now, exp=int(now.timestamp()) - 30),
         entra_claims(now, nbf=int(now.timestamp()) + 30),
@@ -44,6 +47,13 @@ WRONG_CLAIMS: dict[str, tuple[str, dict[str, Any]]] = {
     "strange audience": ("jwt-audience", {"aud": [{"x": 1}, 7]}),
     "other tenant": ("jwt-tid", {"tid": "00000000-0000-4000-8000-000000000000"}),
     "no tenant": ("jwt-tid", {"tid": None}),
+    "for a user": ("jwt-delegated", {"scp": "user_impersonation"}),
+    "for a user, without a scope": ("jwt-delegated", {"scp": ""}),
+    "a guest's": ("jwt-delegated", {"unique_name": "live.com#guest@elsewhere.example"}),
+    "a user's, by its type": ("jwt-delegated", {"idtyp": "user"}),
+    "without an application": ("jwt-no-application", {"appid": None, "sub": "somebody"}),
+    "of an empty application": ("jwt-no-application", {"appid": ""}),
+    "of a strange application": ("jwt-no-application", {"appid": [CALLER]}),
     "expired": ("jwt-expired", {"exp": 1}),
     "never ends": ("jwt-no-expiry", {"exp": None}),
     "ends at a text": ("jwt-no-expiry", {"exp": "4000000000"}),
@@ -141,6 +151,31 @@ def test_without_the_setting_no_jwt_is_let_in(world: World, issuer: Issuer, capl
 
     refused(answer, caplog, "entra-not-configured", token)
     assert "AUTH__ENTRA_TENANT_ID" in answer.json()["detail"]
+
+
+ANOTHER_APP = {"appid": "11111111-0000-4000-8000-000000000001", "oid": "22222222-0000-4000-8000-000000000002"}
+
+
+@pytest.mark.parametrize("pinned", [CALLER, CALLER.upper(), CALLER_OBJECT], ids=["appid", "capitals", "oid"])
+def test_a_pinned_caller_is_let_in_and_no_other_application_of_the_tenant(
+    world: World, issuer: Issuer, caplog: pytest.LogCaptureFixture, pinned: str
+):
+    """Design, section 5: `AUTH__ENTRA_CALLER_IDS`. The log names the other one, once its signature is proven."""
+    assert asks(world, issuer.signs(entra_claims(world.clock(), **ANOTHER_APP))).status_code == 200
+    auth = {"entra_tenant_id": TENANT, "entra_jwks_url": issuer.url, "entra_caller_ids": [pinned]}
+    world.restarts_with(auth=auth)
+
+    assert asks(world, issuer.signs(entra_claims(world.clock()))).status_code == 200
+    token = issuer.signs(entra_claims(world.clock(), **ANOTHER_APP))
+    answer = asks(world, token)
+    refused(answer, caplog, "jwt-caller", token)
+    assert ANOTHER_APP["appid"] in caplog.text
+    assert "AUTH__ENTRA_CALLER_IDS" in answer.json()["detail"]
+
+    caplog.clear()
+    forged = _by_another(issuer, entra_claims(world.clock(), appid="33333333-0000-4000-8000-000000000003"))
+    refused(asks(world, forged), caplog, "jwt-signature", forged)
+    assert "33333333" not in caplog.text
 
 
 def test_a_new_key_is_fetched_at_once_and_the_old_one_counts_no_more(world: World, issuer: Issuer):

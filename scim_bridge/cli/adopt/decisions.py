@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from scim_bridge.cli.csv_lines import AS_TEXT, is_formula
 from scim_bridge.cli.encodings import encoding_of
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.pairing import Decision, Misfit
@@ -11,9 +12,6 @@ from scim_bridge.errors import BridgeError
 
 COLUMNS = ("employee_number", "user_name", "decision")
 LINK, SKIP = "link", "skip"
-
-_AS_TEXT = "'"
-"""Stands before what a spreadsheet would take for a formula; see `sheet`."""
 
 
 def decisions_in(file: Path) -> Iterator[Decision | Misfit]:
@@ -103,4 +101,4 @@ def _decision(line: int, cells: list[str], columns: Mapping[str, int]) -> Iterat
 
 def _cell(cells: list[str], place: int) -> str:
     text = cells[place].strip() if place < len(cells) else ""
-    return text[1:] if text[:1] == _AS_TEXT and text[1:2] in ("=", "@", "+", "-") else text
+    return text[1:].strip() if text[:1] == AS_TEXT and is_formula(text[1:]) else text

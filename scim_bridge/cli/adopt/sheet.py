@@ -5,9 +5,9 @@ from pathlib import Path
 
 from scim_bridge.cli.adopt.decisions import COLUMNS
 from scim_bridge.cli.csv_lines import csv_cell, csv_line
+from scim_bridge.cli.output import private_file
 from scim_bridge.delivery.adopting import Dispute
 from scim_bridge.domain.employee import Field
-from scim_bridge.errors import BridgeError
 
 SIDES = (
     Field.employee_number,
@@ -25,12 +25,9 @@ HEADER = (*COLUMNS, "why", *(f"{field} in {side}" for field in SIDES for side in
 
 def write_sheet(disputes: Iterable[Dispute], file: Path) -> None:
     """Write them, in UTF-8 with a mark, by which spreadsheets know it. :raises BridgeError: it can't be written."""
-    try:
-        with file.open("w", encoding="utf-8-sig", newline="") as text:
-            text.write(csv_line(HEADER))
-            text.writelines(csv_line(_cells(dispute)) for dispute in disputes)
-    except OSError as exc:
-        raise BridgeError(f"{file} can't be written: {exc.strerror}") from exc
+    with private_file(file, encoding="utf-8-sig") as text:
+        text.write(csv_line(HEADER))
+        text.writelines(csv_line(_cells(dispute)) for dispute in disputes)
 
 
 def _cells(dispute: Dispute) -> Iterator[str]:

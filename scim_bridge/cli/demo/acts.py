@@ -28,7 +28,9 @@ ACTS: Sequence[Act] = (
     ),
     Act(
         "Leave",
-        "Accounts are disabled, put in the bin or deleted. Whoever leaves must not keep a login.",
+        "Accounts are disabled, put in the bin or deleted. People who leave must not keep a login. For the demo, "
+        "DELIVERY__END_EMPLOYMENT is at-once; by default the employment ends when the last day is over. "
+        "DELIVERY__MAX_ENDED_FRACTION is 1, so everybody may leave; by default the guard holds a sixth ending an hour.",
         later_days.leave,
     ),
     Act(

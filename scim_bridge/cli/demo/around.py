@@ -10,6 +10,7 @@ from pathlib import Path
 from scim_bridge.cli.demo.bridge import Bridge
 from scim_bridge.cli.demo.cast import Cast
 from scim_bridge.cli.demo.stage import Stage
+from scim_bridge.cli.output import private_file
 
 ENVIRONMENT = "demo.env"
 """The file with what the commands need in another terminal."""
@@ -18,7 +19,8 @@ ENVIRONMENT = "demo.env"
 def show_around(stage: Stage, bridge: Bridge, ditio_url: str, cast: Cast) -> None:
     """Say where everything is and what to try."""
     file = bridge.folder / ENVIRONMENT
-    file.write_text(environment_file(bridge, ditio_url, os.environ), encoding="utf-8")
+    with private_file(file) as text:
+        text.write(environment_file(bridge, ditio_url, os.environ))
     stage.heading("It all stays up until Ctrl-C")
     for name, value in {
         "Bridge": f"{bridge.tenant_url}  (Entra's Tenant URL)",

@@ -113,6 +113,9 @@ def running_bridge(folder: Path, ditio_url: str) -> Iterator[Bridge]:
         "SCIM_BRIDGE_DITIO__CLIENT_ID": CLIENT_ID,
         "SCIM_BRIDGE_DITIO__CLIENT_SECRET": CLIENT_SECRET,
         "SCIM_BRIDGE_CERTIFICATES__SLOTS": json.dumps([{"type": "Byggekort", "packed": "byggekort"}]),
+        # All acts are played within one day and one hour; the act "Leave" says that these are not the defaults.
+        "SCIM_BRIDGE_DELIVERY__END_EMPLOYMENT": "at-once",
+        "SCIM_BRIDGE_DELIVERY__MAX_ENDED_FRACTION": "1",
     }
     database = Database(settings["SCIM_BRIDGE_DATABASE__URL"])
     try:

@@ -20,7 +20,7 @@ SEED = 2026
 """The same people every time, so that they can be talked about."""
 
 MOST_LEAVERS = 10
-"""More endings within an hour would rightly be stopped by the bridge's own guard (rule L8)."""
+"""More would make the act longer, and show nothing else."""
 
 
 @dataclass(slots=True)

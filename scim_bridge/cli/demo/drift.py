@@ -12,7 +12,7 @@ from scim_bridge.delivery.reconcile_request import IN_SYNC, Report, Request
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.plan.render import lines
 from scim_bridge.sandbox.directory import EntraUser
-from scim_bridge.settings import DEFAULT_TENANT, Settings
+from scim_bridge.settings import DEFAULT_TENANT, load
 
 BY_HAND = "Direktør"
 """A title that nobody has in Entra."""
@@ -64,13 +64,8 @@ def _plant(scene: Scene, edited: EntraUser, leaver: EntraUser) -> None:
 
 def _reconciliation(scene: Scene) -> Reconciliation:
     """What the command `reconcile` runs, on the bridge's own database."""
-    ditio = {
-        name.removeprefix("SCIM_BRIDGE_DITIO__").lower(): value
-        for name, value in scene.bridge.settings.items()
-        if name.startswith("SCIM_BRIDGE_DITIO__")
-    }
-    # The simulated Ditio shows a write at once, and here nobody waits until the bridge believes it (rule C5).
-    settings = Settings.model_validate({"ditio": {**ditio, "read_lag_seconds": 0}})
+    # The simulated Ditio shows a write at once, so the bridge need not wait before it believes a read (rule C5).
+    settings = load(environ={**scene.bridge.settings, "SCIM_BRIDGE_DITIO__READ_LAG_SECONDS": "0"})
     parts = build(settings, database=scene.bridge.database, session_factory=direct_session)
     return parts.reconciliations[DEFAULT_TENANT]
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from scim_bridge.cli.doctor.companies import told_of
 from scim_bridge.cli.doctor.credentials import examine_credentials
-from scim_bridge.cli.doctor.findings import Finding, fails, hint, ok, parted
+from scim_bridge.cli.doctor.findings import Finding, fails, hint, is_open_to_others, ok, parted
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.errors import BridgeError, SchemaOutdated
 from scim_bridge.settings import Settings
@@ -79,7 +79,9 @@ def _examined(database: Database, place: str, settings: Settings, tenants: Seque
         yield fails("database", f"{place} only reads: it is a standby", "let DATABASE__URL name the primary")
     yield ok("migrations", "the schema is this version's")
     if database.is_sqlite:
-        yield from examine_disk(Path(database.engine.url.database or ""))
+        file = Path(database.engine.url.database or "")
+        yield from examine_disk(file)
+        yield from _examine_rights(file)
     else:
         yield clock_of("the database", its - ours)
     yield from _examine_former(database, settings)
@@ -132,6 +134,14 @@ def examine_disk(file: Path, mounts: Path = MOUNTS) -> Iterator[Finding]:
         yield fails("disk", f"{free // 1024**2} MiB are left on the disk of {folder}", "make room on it")
     else:
         yield ok("disk", f"{folder}, {free // 1024**3} GiB free")
+
+
+def _examine_rights(file: Path) -> Iterator[Finding]:
+    """Whether others read the people in it: SQLite's file, and those that it keeps beside it."""
+    beside = [file.with_name(file.name + ending) for ending in ("-wal", "-shm")]
+    if found := [str(each) for each in (file, *beside) if is_open_to_others(each)]:
+        told = f"other users of this machine can read {', '.join(found)}: personal data is in it"
+        yield hint("database", told, f"chmod 600 {' '.join(found)}")
 
 
 def _filesystem(folder: Path, mounts: Path) -> str | None:

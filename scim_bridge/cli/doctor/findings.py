@@ -1,10 +1,13 @@
 """What was looked at, how it is, and what to do; within a time, however long something does not answer."""
 
+import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 
 class Status(StrEnum):
@@ -46,6 +49,16 @@ def parted(check: str, message: str, cure: str, *, at: str) -> Finding:
     """A failure whose message has its cure after the first `at`; one that has none gets `cure`."""
     detail, _, told = message.partition(at)
     return fails(check, detail, told or cure)
+
+
+def is_open_to_others(file: Path) -> bool:
+    """Whether other users may read or change a file. Of a file that is not ours, the group is our way to read it."""
+    try:
+        found = file.stat()
+    except OSError:
+        return False
+    closed_to = stat.S_IRWXO | (stat.S_IRWXG if found.st_uid == os.geteuid() else 0)
+    return stat.S_ISREG(found.st_mode) and bool(found.st_mode & closed_to)
 
 
 @dataclass(frozen=True, slots=True)

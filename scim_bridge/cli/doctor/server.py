@@ -1,6 +1,6 @@
 """The bridge's own side: where Entra reaches it, and settings that are worth a second look."""
 
-import stat
+import os
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -10,12 +10,15 @@ import requests
 
 from scim_bridge.bootstrap import build_rules
 from scim_bridge.cli.doctor.companies import examine_common, told_of
-from scim_bridge.cli.doctor.findings import Finding, fails, hint, ok
+from scim_bridge.cli.doctor.findings import Finding, fails, hint, is_open_to_others, ok
 from scim_bridge.errors import SettingsError
 from scim_bridge.settings import Settings
-from scim_bridge.settings.display import shown
+from scim_bridge.settings.catalogue import CATALOGUE
+from scim_bridge.settings.display import is_secret, shown
 from scim_bridge.settings.names import Path as Setting
 from scim_bridge.settings.names import dotted
+from scim_bridge.settings.sources import FILE_SUFFIX
+from scim_bridge.settings.tenants import is_shared
 
 REACH_SECONDS = 5.0
 
@@ -103,9 +106,14 @@ def _risks(settings: Settings) -> Iterator[tuple[str, str]]:
         if how == "off":
             cure = "set how it is called, once Ditio's support has said so; until then do it by hand in Ditio"
             yield f"DITIO__OPERATIONS__{name.upper()} is off: whoever needs it is held", cure
+    if (unpinned := settings.auth.unpinned(settings.start)) is not None:
+        detail, _, cure = unpinned.partition(": ")
+        yield detail, cure
     if is_local(urlsplit(ditio.api_url or "").hostname or ""):
         yield "DITIO__API_URL is this machine: a simulated Ditio", "set Ditio's own address, unless this is a trial"
-    yield from _readable(settings, ("ditio", "client_secret"))
+    for secret in CATALOGUE:
+        if is_secret(secret) and not is_shared(secret):
+            yield from _readable(settings, secret)
 
 
 def _risks_of_server(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -113,13 +121,16 @@ def _risks_of_server(settings: Settings) -> Iterator[tuple[str, str]]:
     if not is_local(bind.rpartition(":")[0].strip("[]")) or bind.startswith("0.0.0.0"):  # nosec B104 # that is told here
         cure = "let only the proxy that speaks TLS reach it, or bind to 127.0.0.1"
         yield f"SERVER__BIND is {bind}: plain http, for every machine that gets there", cure
-    if shown(settings.database.url) != settings.database.url:
-        yield from _readable(settings, ("database", "url"))
+    for secret in CATALOGUE:
+        has_password = secret == ("database", "url") and shown(settings.database.url) != settings.database.url
+        if has_password or (is_secret(secret) and is_shared(secret)):
+            yield from _readable(settings, secret)
 
 
 def _readable(settings: Settings, secret: Setting) -> Iterator[tuple[str, str]]:
-    """A secret in a file that is everybody's to read."""
-    file = Path(settings.origin(secret))
-    if file.is_file() and file.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+    """A secret in a file that others can read."""
+    origin = settings.origin(secret)
+    file = Path(os.environ.get(origin, "") if origin.endswith(FILE_SUFFIX) else origin)
+    if is_open_to_others(file):
         cure = f"chmod 600 {file}, or keep the secret in a file of its own, named by a variable with _FILE added"
-        yield f"{dotted((*settings.start, *secret))} is in {file}, which everybody on this machine can read", cure
+        yield f"{dotted((*settings.start, *secret))} is in {file}, which other users of this machine can read", cure

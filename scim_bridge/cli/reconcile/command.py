@@ -11,13 +11,12 @@ from scim_bridge.bootstrap import build
 from scim_bridge.cli.auditing import operator
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.named_commands import of_tenant
-from scim_bridge.cli.output import Format, format_option, known_tenant, print_rows, tenant_option
+from scim_bridge.cli.output import Format, format_option, known_tenant, print_rows, private_file, tenant_option
 from scim_bridge.cli.reconcile.output import Printed, ReportFormat, is_coloured
 from scim_bridge.cli.reconcile.progress import bars
 from scim_bridge.delivery.reconcile_request import STOPPED, Report, Request
 from scim_bridge.domain.audit import BY_SCHEDULE
 from scim_bridge.domain.drift import Kind
-from scim_bridge.errors import BridgeError
 from scim_bridge.storage.runs import Run, Runs
 
 RUN_COLUMNS = {
@@ -152,11 +151,8 @@ def _write(pieces: Iterable[str], output: Path | None) -> None:
         for piece in pieces:
             click.echo(piece, nl=False)
         return
-    try:
-        with output.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(pieces)
-    except OSError as exc:
-        raise BridgeError(f"{output} can't be written: {exc.strerror}") from exc
+    with private_file(output) as file:
+        file.writelines(pieces)
 
 
 def _tell_stopped(report: Report, tenant: str) -> None:

@@ -17,4 +17,4 @@ def actor_of(caller: Caller) -> Actor:
         case AccessToken():
             return Actor(ActorKind.client, caller.client_id)
         case EntraItself():
-            return Actor(ActorKind.entra, caller.subject)
+            return Actor(ActorKind.entra, caller.application)

@@ -16,7 +16,7 @@ from scim_bridge.storage.tokens import Token, Tokens, use_is_stale
 from scim_bridge.web.auth.endings import Endings
 from scim_bridge.web.auth.jwks import KeysUnavailable
 from scim_bridge.web.auth.refusals import LONGEST_NAME, Doorkeeper, Refused
-from scim_bridge.web.auth.signed import Signed, Unacceptable, looks_signed, refuse
+from scim_bridge.web.auth.signed import Signed, Unacceptable, application_of, looks_signed, refuse
 from scim_bridge.web.scim.problems import ServiceUnavailable, TooManyRequests
 
 log = get_logger(__name__)
@@ -29,8 +29,8 @@ class EntraItself:
     """Who signs in with Entra's own JWT."""
 
     tenant: str
-    subject: str | None
-    """The application that the JWT was given to, or else whom it is about; None where it says neither."""
+    application: str
+    """The id of the application that the JWT was given to."""
 
 
 Caller = Token | AccessToken | EntraItself
@@ -109,8 +109,9 @@ class Bearer:
                 f"The JWT of Entra's own, which Entra sends while Secret Token is empty, is refused: {wrong}. See that "
                 "AUTH__ENTRA_TENANT_ID is set and right, or paste a token from `scim-bridge token issue` there",
                 f"the JWT is refused: {wrong}",
+                **{name: value[:LONGEST_NAME] for name, value in wrong.about.items()},
             ) from wrong
-        return EntraItself(tenant, _subject(claims))
+        return EntraItself(tenant, (application_of(claims) or "")[:LONGEST_NAME].replace("\0", ""))
 
     def _note_use(self, token: Token, tenant: str, now: datetime) -> None:
         """Note the time; a good credential is good, whether that can be written or not (rule A3)."""
@@ -119,13 +120,6 @@ class Bearer:
                 Tokens(connection, tenant).used(token, now=now)
         except SQLAlchemyError as error:
             log.warning("auth.use_not_noted", error=type(error).__name__)
-
-
-def _subject(claims: Mapping[str, object]) -> str | None:
-    """The application's id (`appid` in Entra's older JWTs, `azp` in the newer), else `sub`."""
-    named = (claims.get(name) for name in ("appid", "azp", "sub"))
-    found = next((each for each in named if isinstance(each, str) and each), None)
-    return found[:LONGEST_NAME].replace("\0", "") if found is not None else None
 
 
 def _secret_of(request: Request, tenant: str) -> str:

@@ -4,7 +4,7 @@ What can be told without a key is looked at first, so that a stranger's token ma
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn, TypeGuard
@@ -32,6 +32,8 @@ REASONS = (
     "issuer",
     "audience",
     "tid",
+    "delegated",
+    "no-application",
     "subject",
     "no-expiry",
     "expired",
@@ -39,6 +41,7 @@ REASONS = (
     "no-key-id",
     "unknown-key",
     "signature",
+    "caller",
     "ambiguous",
 )
 """What may be wrong, in the order in which it is looked at."""
@@ -61,16 +64,25 @@ He is proven to be of that very directory or workload, which knows of this compa
 """
 
 
+NOT_PINNED = "its application is not one of AUTH__ENTRA_CALLER_IDS; the bridge's log names it (auth.refused)"
+"""To an application of the company's own Entra, proven by its signature."""
+
+ABOUT_A_USER = ("scp", "upn", "unique_name", "preferred_username")
+"""Claims of a JWT that a user signed in for; Entra gives an application that acts for itself none of them."""
+
+
 class Unacceptable(Exception):
     """The JWT is wrong.
 
     :param reason: One of `REASONS`, for the log.
     :param words: For whoever sent it, where they depend on no company's settings; they quote nothing of the JWT.
+    :param about: Ids for the log, from a JWT whose signature is right.
     """
 
-    def __init__(self, reason: str, words: str = ASK_THE_LOG) -> None:
+    def __init__(self, reason: str, words: str = ASK_THE_LOG, **about: str) -> None:
         super().__init__(words)
         self.reason = reason
+        self.about = about
         self.rank = REASONS.index(reason)
         """How far it came: of several refusals the highest tells most."""
 
@@ -91,6 +103,8 @@ class Signed:
 
     :param tenant_id: Whose Entra (`tid`); None where the issuer alone tells that.
     :param subject: Who (`sub`); None for anybody of that issuer.
+    :param callers: The applications that may call, by application id or object id in lower case; empty for any
+        application. None where it need not be an application.
     """
 
     keys: Keys
@@ -98,6 +112,7 @@ class Signed:
     audiences: tuple[str, ...]
     tenant_id: str | None = None
     subject: str | None = None
+    callers: frozenset[str] | None = None
 
     def examine(self, text: str, *, now: datetime) -> Mapping[str, object]:
         """What it says, if all is right.
@@ -122,6 +137,9 @@ class Signed:
             raise Unacceptable("unknown-key")
         if not _is_signed(text, key):
             raise Unacceptable("signature")
+        if self.callers and self.callers.isdisjoint(each.lower() for each in _ids_of(claims)):
+            # Told after the signature: an operator may pin what the log names.
+            raise Unacceptable("caller", NOT_PINNED, caller=application_of(claims) or "")
         return claims
 
     def _check(self, claims: Mapping[str, object], now: float) -> None:
@@ -135,6 +153,8 @@ class Signed:
             tid = claims.get("tid")
             if not isinstance(tid, str) or tid.lower() != self.tenant_id.lower():
                 raise Unacceptable("tid")
+        if self.callers is not None:
+            _refuse_unless_application(claims)
         if self.subject is not None and claims.get("sub") != self.subject:
             raise Unacceptable("subject")
         ends = claims.get("exp")
@@ -156,6 +176,26 @@ def refuse(text: str) -> NoReturn:
     """
     _opened(text)
     raise Unacceptable("issuer")
+
+
+def application_of(claims: Mapping[str, object]) -> str | None:
+    """The id of the application that a JWT was given to: `appid` in Entra's older JWTs, `azp` in the newer."""
+    named = (claims.get(name) for name in ("appid", "azp"))
+    return next((each for each in named if isinstance(each, str) and each), None)
+
+
+def _refuse_unless_application(claims: Mapping[str, object]) -> None:
+    """Refuse what Entra gave for a user: an app's user, or a guest, would write with it."""
+    if claims.get("idtyp", "app") != "app" or any(name in claims for name in ABOUT_A_USER):
+        raise Unacceptable("delegated")
+    if application_of(claims) is None:
+        raise Unacceptable("no-application")
+
+
+def _ids_of(claims: Mapping[str, object]) -> Iterator[str]:
+    for named in (application_of(claims), claims.get("oid")):
+        if isinstance(named, str) and named:
+            yield named
 
 
 def _is_signed(text: str, key: RSAKey) -> bool:

@@ -47,7 +47,8 @@ def entra_of(auth: Auth, keys_at: Callable[[str], Keys]) -> Signed | None:
     if auth.entra_tenant_id is None:
         return None
     keys = keys_at(auth.entra_keys())
-    return Signed(keys, auth.entra_issued_by(), auth.entra_audiences, tenant_id=auth.entra_tenant_id)
+    callers = frozenset(each.lower() for each in auth.entra_caller_ids)
+    return Signed(keys, auth.entra_issued_by(), auth.entra_audiences, tenant_id=auth.entra_tenant_id, callers=callers)
 
 
 class Refused(Exception):
