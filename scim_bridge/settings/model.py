@@ -85,8 +85,11 @@ class Scim(Section):
     max_body_bytes: int = Field(default=1_048_576, ge=1)
     """The largest request body, in bytes."""
 
+    max_value_length: int = Field(default=4096, ge=256)
+    """The longest text in a request body, in characters: each value, and each name of an attribute."""
+
     max_page_size: int = Field(default=200, ge=1)
-    """The most resources in one page of a list."""
+    """The most resources in one page of a list. Large resources make a page shorter: it holds 2 MiB of them."""
 
     max_filter_length: int = Field(default=2000, ge=1)
     """The longest filter, in characters; also the longest path of a PATCH, in which there may be one."""

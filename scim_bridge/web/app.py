@@ -52,6 +52,7 @@ def _offer(scim: Scim, provider: ScimProvider) -> Offer:
         provider=provider,
         patch_status=scim.patch_status,
         max_body_bytes=scim.max_body_bytes,
+        max_value_length=scim.max_value_length,
         max_filter_length=scim.max_filter_length,
         max_patch_operations=scim.max_patch_operations,
     )

@@ -74,6 +74,7 @@ class Scim:
                 PROVIDER,
                 patch_status=self.patch_status,
                 max_body_bytes=100_000,
+                max_value_length=4096,
                 max_filter_length=1000,
                 max_patch_operations=70,
             ),

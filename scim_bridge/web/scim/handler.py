@@ -1,12 +1,14 @@
 """The order of the protocol's steps, where it differs from the library's."""
 
-from typing import Any
+from typing import Any, cast
 
 from scim2_models import PatchOp, Resource, ResourceType
+from scim2_server import routing
 from scim2_server.bulk import BulkPlan, BulkStep
 from scim2_server.conditions import Conditions
 from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
+from scim2_server.responses import ScimResponse
 
 from scim_bridge.scim.entra_patch import entries_to_make
 from scim_bridge.storage.database import repeated
@@ -60,6 +62,21 @@ class BridgeHandler(ScimHandler):
         operation = self.service.read_bulk_data(resource_type, sent)
         with self.storage.operation():
             return self.apply_bulk_operation(resource_type, operation)
+
+    def replace(self, request: ScimRequest) -> ScimResponse:
+        """Replace a resource. The library would read the body while the resource is locked (rule A9)."""
+        service = self.service
+        with service.provider:
+            target = service.route(request, routing.Operation.replace)
+            resource_type = service.resource_type_at(cast(str, target.endpoint))
+            service.authorize(request, target, resource_type)
+            response_parameters = service.read_response_parameters(resource_type, request.query)
+            replacement = service.read_replacement(resource_type, request.body, request.header("Content-Type"))
+            conditions = service.read_conditions(request)
+            with self.storage.operation():
+                current = self.storage.get(resource_type, cast(str, target.resource_id))
+                resource = self.replace_resource(resource_type, current, replacement, conditions)
+            return service.replacement_response(request.base_url, resource, response_parameters)
 
     def patch_resource(
         self,

@@ -32,6 +32,7 @@ class Offer:
     """What a PATCH is answered with: 200 and the resource, or 204."""
 
     max_body_bytes: int
+    max_value_length: int
     max_filter_length: int
     max_patch_operations: int
 
