@@ -80,10 +80,9 @@ class RootSearch(Search[StoredResource | Entry]):
 
     def _fitting(self, page: Select[Any]) -> tuple[list[Row[Any]], bool]:
         rows = self._connection.execute(page).all()
-        size = func.length(resources.c.document)
+        size = func.length(resources.c.document).label("size")
         of_page = and_(resources.c.tenant == self._tenant, resources.c.id.in_([row.id for row in rows]))
-        sized = self._connection.execute(select(resources.c.id, size).where(of_page))
-        sizes = {resource_id: length for resource_id, length in sized}
+        sizes = {row.id: row.size for row in self._connection.execute(select(resources.c.id, size).where(of_page))}
         return fitting((row, sizes.get(row.id, 0)) for row in rows)
 
     def _read(self, rows: Sequence[Row[Any]]) -> list[StoredResource | Entry]:

@@ -7,8 +7,10 @@ import pytest
 from scim_bridge.scim.reading import ENTERPRISE_URN
 from scim_bridge.web.scim.search_bounds import MAX_CONDITION_LENGTH, MAX_NAME_LENGTH, MAX_NAMES
 from scim_bridge.web.scim.write_bounds import (
+    MAX_COMPARED,
     MAX_COMPARISONS,
     MAX_ENTRIES,
+    MAX_MEMBERS,
     MAX_PATH_LENGTH,
     MAX_PATHS_LENGTH,
     MAX_VALUES,
@@ -207,7 +209,33 @@ def test_the_values_of_a_body_are_bounded(scim, junk):
     assert scim.read(user) == user
 
 
-def test_the_members_of_a_group_are_bounded_by_the_size_of_the_body_alone(scim):
+@pytest.mark.parametrize("member", [1, "a", {}, {"value": "a"}], ids=["number", "text", "nothing", "member"])
+def test_the_members_of_one_body_are_bounded(scim, member):
+    """A9: each of them costs far more than its two bytes, which held the server for 66 seconds."""
+    group = scim.send("POST", "/Groups", json={"displayName": "g"}).json
+    members = [member] * (MAX_MEMBERS + 1)
+    path, words = f"/Groups/{group['id']}", [f"{MAX_MEMBERS} are allowed", "several requests"]
+    refused(scim.send("POST", "/Groups", json={"displayName": "h", "members": members}), 413, None, *words)
+    refused(scim.send("PUT", path, json={"displayName": "g", "Members": members}), 413, None, *words)
+    for operation in ({"path": "members", "value": members}, {"value": {"members": members}}):
+        half = {**operation, "op": "add"}
+        refused(scim.send("PATCH", path, json={"Operations": [half]}), 413, None, *words)
+    assert scim.send("GET", path).json == group
+
+
+def test_additions_to_many_entries_are_bounded(scim):
+    """A9: each one is compared with all entries before it, in their normalised form."""
+    user = scim.create(userName="kari")
+    many = [{"op": "add", "path": "roles", "value": [{"value": str(number)}]} for number in range(65)]
+    assert scim.patch(user, *many).status_code == 200
+    assert scim.patch(user, *many, {**many[0], "value": [{"value": str(n)} for n in range(100)]}).status_code == 413
+
+    long = [{"op": "add", "path": "roles", "value": [{"value": "\u0301a" * 200 + str(number)}]} for number in range(65)]
+    other = scim.create(userName="ola", roles=[{"value": "x" * 4000 + str(number)} for number in range(20)])
+    refused(scim.patch(other, *long), 413, None, f"{MAX_COMPARED} characters", "several requests")
+
+
+def test_the_members_of_a_group_are_not_counted_as_values(scim):
     """Groups are large: in a POST, and in a PATCH with and without a path."""
     members = [{"value": str(number)} for number in range(MAX_VALUES)]
     group = scim.send("POST", "/Groups", json={"displayName": "g", "members": members})

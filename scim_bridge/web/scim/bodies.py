@@ -3,15 +3,18 @@
 import json
 import re
 from collections.abc import Callable
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, NoReturn
 from unicodedata import combining, normalize
 
-from scim2_models import InvalidSyntaxException, InvalidValueException
+from scim2_models import InvalidSyntaxException, InvalidValueException, PayloadTooLargeException
 
 MAX_NESTING = 32
 """How deep a body may nest; SCIM itself needs six levels."""
 
+
+MAX_ITEMS = 50_000
+"""How many values one body may have in all, the members of a group included."""
 
 MAX_NAME_SHOWN = 100
 """How much of an attribute's name a message shows, in characters."""
@@ -81,6 +84,7 @@ def refuse_unreadable(value: Any, max_length: int) -> None:
 
     :raises InvalidValueException: text that is too long, or has too many marks in a row; also what no database keeps.
     :raises InvalidSyntaxException: nested too deep.
+    :raises PayloadTooLargeException: so many values that looking at them takes its time.
     """
 
     def refuse(text: str, where: str) -> None:
@@ -95,7 +99,7 @@ def refuse_unreadable(value: Any, max_length: int) -> None:
                 "send the text without them"
             )
 
-    _refuse(value, refuse)
+    _refuse(value, refuse, MAX_ITEMS)
 
 
 def refuse_unstorable(value: Any) -> None:
@@ -107,10 +111,16 @@ def refuse_unstorable(value: Any) -> None:
     _refuse(value, refuse_unstorable_text)
 
 
-def _refuse(value: Any, refuse_text: Callable[[str, str], None]) -> None:
+def _refuse(value: Any, refuse_text: Callable[[str, str], None], max_items: float = inf) -> None:
     waiting: list[tuple[Any, int, str]] = [(value, 1, "")]
+    seen = 0
     while waiting:
         item, depth, name = waiting.pop()
+        seen += len(item) if isinstance(item, dict | list) else 0
+        if seen > max_items:
+            raise PayloadTooLargeException(
+                detail=f"the body has more than {max_items} values: send fewer at once, in several requests"
+            )
         if isinstance(item, str):
             refuse_text(item, name or "the body")
         elif isinstance(item, float) and not isfinite(item):
@@ -124,9 +134,10 @@ def _refuse(value: Any, refuse_text: Callable[[str, str], None]) -> None:
             for key in item:
                 refuse_text(key, "the name of an attribute")
             path = item.get("path")
-            # The value of an operation is called by its path.
-            names = {"value": path} if isinstance(path, str) and path else {}
-            waiting += [(each, depth + 1, names.get(key, key)[:MAX_NAME_SHOWN]) for key, each in item.items()]
+            for key, each in item.items():
+                # The value of an operation is called by its path.
+                called_by = path if key == "value" and isinstance(path, str) and path else key
+                waiting.append((each, depth + 1, str(called_by)[:MAX_NAME_SHOWN]))
 
 
 def refuse_unstorable_text(text: str, where: str) -> None:
