@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from scim_bridge.errors import BridgeError
+from scim_bridge.storage.write_turns import WriteTurns
 
 T = TypeVar("T")
 
@@ -44,6 +45,10 @@ class Database:
     def __init__(self, url: str, *, clock: Callable[[], datetime] | None = None, pool_size: int = 10) -> None:
         self.engine = _engine(url, pool_size)
         self._clock = clock
+        name = self.engine.url.database
+        file = Path(name) if name and name != ":memory:" else None
+        # Writers of PostgreSQL wait for rows, not for each other.
+        self._turns = WriteTurns(file, SQLITE_BUSY_SECONDS) if self.is_sqlite else None
 
     @property
     def is_sqlite(self) -> bool:
@@ -57,10 +62,16 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A transaction that writes: committed at the end of the block, rolled back on an exception."""
+    def write(self, tenant: str = "") -> Iterator[Connection]:
+        """A transaction that writes: committed at the end of the block, rolled back on an exception.
+
+        :param tenant: Whose write it is, where companies take turns; those that nobody is named for are one more.
+        """
         to_tell: list[Callable[[], None]] = []
-        with self.engine.execution_options(write=True, after_commit=to_tell).begin() as connection:
+        with (
+            self._turns.taken(tenant) if self._turns is not None else nullcontext(),
+            self.engine.execution_options(write=True, after_commit=to_tell).begin() as connection,
+        ):
             yield connection
         for tell in to_tell:
             tell()

@@ -44,6 +44,7 @@ def _world(parts: Parts, entrance: Entrance) -> ScimWorld:
         intake=parts.intake,
         deliver=lambda tenant, ticket: parts.inline[tenant].deliver(ticket, began=request_id.began()),
         request_id=request_id.current,
+        monotonic=parts.monotonic,
     )
 
 

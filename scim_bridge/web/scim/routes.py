@@ -109,7 +109,7 @@ def _handler(world: ScimWorld, tenant: str, request_id: str, asked: ScimRequest)
         tolerated=storage.tolerate,
         cursor_secret=lambda: world.secrets.of(tenant, CURSORS),
     )
-    return BridgeHandler(service, storage, request_id)
+    return BridgeHandler(service, storage, request_id, world.monotonic)
 
 
 def _writes(method: str, path: str) -> bool:

@@ -1,5 +1,6 @@
 """What the SCIM endpoints are given: the parts that are chosen elsewhere."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -64,6 +65,8 @@ class ScimWorld:
 
     request_id: Callable[[], str]
     """The id of the request that is being served."""
+
+    monotonic: Callable[[], float] = time.monotonic
 
     @cached_property
     def secrets(self) -> Secrets:
