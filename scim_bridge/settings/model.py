@@ -62,8 +62,8 @@ class Server(Section):
     """How long a client may take to send a request, header and body, and then to take the answer, in seconds."""
 
     metrics_token: HeaderSecret = Field(default=None, min_length=16, examples=["a long random text"])
-    """Who sends it as bearer token to `/metrics` and `/readyz` is told the figures from any machine. Not set:
-    only who asks from this machine, and through no proxy."""
+    """Set: `/metrics` and the figures of `/readyz` are for requests with this bearer token, from any machine, and for
+    no others. Not set: for requests from this machine that came through no proxy."""
 
 
 class Log(Section):
