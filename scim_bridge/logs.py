@@ -24,6 +24,8 @@ _SENSITIVE = frozenset(
 )
 _SENSITIVE_ENDINGS = ("token", "secret", "password")
 
+_OF_SEVERAL_LINES = ("exception", "stack")
+
 _QUIET = ("urllib3", "requests", "authlib", "sqlalchemy.engine", "sqlalchemy.pool", "alembic.runtime.migration")
 """Libraries whose lines show addresses with phone numbers, tokens or rows, or say the same at every `/readyz`."""
 
@@ -87,6 +89,27 @@ def remove_sensitive(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return {key: _without_sensitive(key, value) for key, value in event.items()}
 
 
+def escape_unprintable(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Write what no line may have as its code point: a terminal would obey ESC, a reader take U+2028 for a new line."""
+    return {key: _escaped(value, keep="\n" if key in _OF_SEVERAL_LINES else "") for key, value in event.items()}
+
+
+def _escaped(value: object, keep: str = "") -> object:
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case Mapping():
+            return {inner: _escaped(nested) for inner, nested in value.items()}
+        case list() | tuple():
+            return [_escaped(nested) for nested in value]
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in keep else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 def _without_sensitive(key: object, value: object) -> object:
     if _is_sensitive(key):
         return REMOVED
@@ -106,15 +129,12 @@ def _is_sensitive(key: object) -> bool:
 
 def _rendering(format: Format, *, colors: bool) -> list[Processor]:
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    # A traceback as text has no local variables, where personal data would be.
+    ready: list[Processor] = [remove_meta, structlog.processors.format_exc_info, escape_unprintable]
     if format == "json":
-        # A traceback as text has no local variables, where personal data would be.
-        return [
-            remove_meta,
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
-        ]
+        return [*ready, structlog.processors.JSONRenderer(ensure_ascii=False)]
     plain = structlog.dev.plain_traceback
-    return [remove_meta, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
+    return [*ready, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
 
 
 _SHARED: Iterable[Processor] = (

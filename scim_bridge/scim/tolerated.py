@@ -113,6 +113,9 @@ def _without_values(name: str) -> str:
 
     A filter in brackets, and whatever follows a space or a quotation mark, may be a value: personal data.
     """
-    bare = re.sub(r"\[.*\]", "[]", name.strip(), flags=re.DOTALL)
+    # Not by a regular expression: of many brackets that nothing closes it would look at the rest for each.
+    bare, bracket, rest = name.strip().partition("[")
+    if bracket and "]" in rest:
+        bare += "[]" + rest.rpartition("]")[2]
     bare = re.sub(r"""(?:\[(?!\])|[\s"'=]).*""", "", bare, flags=re.DOTALL)
     return bare[:LONGEST_NAME] or "(no name)"

@@ -62,8 +62,8 @@ class Server(Section):
     """How long a client may take to send a request, header and body, and then to take the answer, in seconds."""
 
     metrics_token: HeaderSecret = Field(default=None, min_length=16, examples=["a long random text"])
-    """Who sends it as bearer token to `/metrics` and `/readyz` is told the figures from any machine. Not set:
-    only who asks from this machine, and through no proxy."""
+    """Set: `/metrics` and the figures of `/readyz` are for requests with this bearer token, from any machine, and for
+    no others. Not set: for requests from this machine that came through no proxy."""
 
 
 class Log(Section):
@@ -85,8 +85,11 @@ class Scim(Section):
     max_body_bytes: int = Field(default=1_048_576, ge=1)
     """The largest request body, in bytes."""
 
+    max_value_length: int = Field(default=4096, ge=256)
+    """The longest text in a request body, in characters: each value, and each name of an attribute."""
+
     max_page_size: int = Field(default=200, ge=1)
-    """The most resources in one page of a list."""
+    """The most resources in one page of a list. Large resources make a page shorter: it holds 2 MiB of them."""
 
     max_filter_length: int = Field(default=2000, ge=1)
     """The longest filter, in characters; also the longest path of a PATCH, in which there may be one."""

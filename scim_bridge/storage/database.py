@@ -1,7 +1,7 @@
 """The engine: one way to begin a reading and one to begin a writing transaction, and the database's clock."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -10,8 +10,9 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from scim_bridge.storage.engines import REQUESTS, Patience, engine_of
+from scim_bridge.storage.engines import REQUESTS, SQLITE_BUSY_SECONDS, Patience, engine_of
 from scim_bridge.storage.file import watched_file
+from scim_bridge.storage.write_turns import WriteTurns
 
 T = TypeVar("T")
 
@@ -48,6 +49,10 @@ class Database:
         self.engine = engine_of(url, pool_size, patience)
         self._file = watched_file(self.engine)
         self._clock = clock
+        name = self.engine.url.database
+        file = Path(name) if name and name != ":memory:" else None
+        # Writers of PostgreSQL wait for rows, not for each other.
+        self._turns = WriteTurns(file, SQLITE_BUSY_SECONDS) if self.is_sqlite else None
 
     @property
     def is_sqlite(self) -> bool:
@@ -61,10 +66,16 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A transaction that writes: committed at the end of the block, rolled back on an exception."""
+    def write(self, tenant: str = "") -> Iterator[Connection]:
+        """A transaction that writes: committed at the end of the block, rolled back on an exception.
+
+        :param tenant: Whose write it is, where companies take turns; those that nobody is named for are one more.
+        """
         to_tell: list[Callable[[], None]] = []
-        with self.engine.execution_options(write=True, after_commit=to_tell).begin() as connection:
+        with (
+            self._turns.taken(tenant) if self._turns is not None else nullcontext(),
+            self.engine.execution_options(write=True, after_commit=to_tell).begin() as connection,
+        ):
             yield connection
         for tell in to_tell:
             tell()

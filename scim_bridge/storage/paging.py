@@ -96,10 +96,15 @@ class Window:
             page = page.limit(self.limit + 1)
         return page.add_columns(sort_value.label("sort_value"), near.label("has_near"), total.label("total"))
 
-    def turned(self, rows: Sequence[Row[Any]]) -> tuple[list[Row[Any]], Place | None, Place | None]:
-        """The rows of the page in their order, where the next page begins, and where the previous one ends."""
+    def turned(
+        self, rows: Sequence[Row[Any]], *, is_cut: bool = False
+    ) -> tuple[list[Row[Any]], Place | None, Place | None]:
+        """The rows of the page in their order, where the next page begins, and where the previous one ends.
+
+        :param is_cut: Whether there are more rows, which were too large for this page.
+        """
         shown = list(rows[: self.limit])
-        has_far, has_near = len(rows) > len(shown), bool(rows[0].has_near)
+        has_far, has_near = is_cut or len(rows) > len(shown), bool(rows[0].has_near)
         if self._is_backward:
             shown.reverse()
         has_next, has_previous = (has_near, has_far) if self._is_backward else (has_far, has_near)

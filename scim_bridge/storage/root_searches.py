@@ -24,7 +24,7 @@ from scim_bridge.storage.certificate_listing import counting
 from scim_bridge.storage.certificates import entry_in
 from scim_bridge.storage.paging import Order
 from scim_bridge.storage.resources import StoredResource, joined, stored_in, with_delivery
-from scim_bridge.storage.searches import Search
+from scim_bridge.storage.searches import Search, fitting
 from scim_bridge.storage.tables import certificate_entries as entries
 from scim_bridge.storage.tables import resources
 
@@ -77,6 +77,13 @@ class RootSearch(Search[StoredResource | Entry]):
 
     def _count(self) -> Select[Any]:
         return select(func.count()).select_from(self._all)
+
+    def _fitting(self, page: Select[Any]) -> tuple[list[Row[Any]], bool]:
+        rows = self._connection.execute(page).all()
+        size = func.length(resources.c.document).label("size")
+        of_page = and_(resources.c.tenant == self._tenant, resources.c.id.in_([row.id for row in rows]))
+        sizes = {row.id: row.size for row in self._connection.execute(select(resources.c.id, size).where(of_page))}
+        return fitting((row, sizes.get(row.id, 0)) for row in rows)
 
     def _read(self, rows: Sequence[Row[Any]]) -> list[StoredResource | Entry]:
         ids = [row.id for row in rows]

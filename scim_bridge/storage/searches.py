@@ -1,7 +1,7 @@
 """Searches of a tenant: a page by number, or from a place in an order on."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +13,12 @@ from scim_bridge.storage.resources import StoredResource, joined, stored_in, wit
 from scim_bridge.storage.tables import people, resources
 
 Found = TypeVar("Found")
+
+MAX_PAGE_SIZE = 2 * 1024 * 1024
+"""How large the documents of one page may be together, in characters as they are stored; the first is always there."""
+
+_FEW_AT_A_TIME = 8
+"""How many rows of a page a database sends ahead, of which no more may be wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +65,9 @@ class Search(ABC, Generic[Found]):
         if limit == 0:
             return Page(self._total(), [])
         page = self._matching().order_by(*self._order.columns()).offset(offset).limit(limit)
-        found = self._read(self._connection.execute(page).all())
-        if (found or offset == 0) and (limit is None or len(found) < limit):
+        rows, is_cut = self._fitting(page)
+        found = self._read(rows)
+        if (found or offset == 0) and (limit is None or len(found) < limit) and not is_cut:
             return Page(offset + len(found), found)
         return Page(self._total(), found)
 
@@ -74,15 +81,34 @@ class Search(ABC, Generic[Found]):
         window = Window(self._order, place, limit)
         total = self._count().correlate(None).scalar_subquery()
         page = window.statement(self._matching(one_by_one=True), self._others(), total)
-        rows = self._connection.execute(page).all()
+        rows, is_cut = self._fitting(page)
         if not rows:
             # Nobody is left there, and no row to tell the total: the client has come to the end.
             return Page(self._total() if place is not None else 0, [])
-        shown, following, preceding = window.turned(rows)
+        shown, following, preceding = window.turned(rows, is_cut=is_cut)
         return Page(rows[0].total, self._read(shown), following, preceding)
+
+    def _fitting(self, page: Select[Any]) -> tuple[list[Row[Any]], bool]:
+        """The rows of a page that are small enough together, and whether there are more of it (rule A9)."""
+        # Not all at once: a page of large documents would be in memory before anybody could tell.
+        few = page.execution_options(stream_results=True, max_row_buffer=_FEW_AT_A_TIME)
+        with self._connection.execute(few) as rows:
+            return fitting((row, len(row._mapping.get("document", ""))) for row in rows)
 
     def _total(self) -> int:
         return int(self._connection.execute(self._count()).scalar_one())
+
+
+def fitting(sized: Iterable[tuple[Row[Any], int]]) -> tuple[list[Row[Any]], bool]:
+    """The first of some rows, as many as are small enough together, and whether that leaves some out."""
+    taken: list[Row[Any]] = []
+    together = 0
+    for row, size in sized:
+        together += size
+        if taken and together > MAX_PAGE_SIZE:
+            return taken, True
+        taken.append(row)
+    return taken, False
 
 
 class ResourceSearch(Search[StoredResource]):

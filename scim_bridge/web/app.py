@@ -44,6 +44,7 @@ def _world(parts: Parts, entrance: Entrance) -> ScimWorld:
         intake=parts.intake,
         deliver=lambda tenant, ticket: parts.inline[tenant].deliver(ticket, began=request_id.began()),
         request_id=request_id.current,
+        monotonic=parts.monotonic,
     )
 
 
@@ -52,6 +53,7 @@ def _offer(scim: Scim, provider: ScimProvider) -> Offer:
         provider=provider,
         patch_status=scim.patch_status,
         max_body_bytes=scim.max_body_bytes,
+        max_value_length=scim.max_value_length,
         max_filter_length=scim.max_filter_length,
         max_patch_operations=scim.max_patch_operations,
     )

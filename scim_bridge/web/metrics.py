@@ -29,7 +29,7 @@ def metrics_blueprint(
 ) -> Blueprint:
     """The route. Counts and times alone: no names, no numbers of people.
 
-    :param token: `SERVER__METRICS_TOKEN`, for whoever asks from another machine.
+    :param token: `SERVER__METRICS_TOKEN`; where it is set, nobody is told anything without it.
     :param paused: The tenants that the setting pauses.
     """
     blueprint, names = Blueprint("metrics", __name__), list(tenants)

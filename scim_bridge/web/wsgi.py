@@ -1,6 +1,7 @@
 """The web server: gunicorn with threads, and a delivery worker that its arbiter keeps running."""
 
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,6 +12,8 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from scim_bridge.logs import get_logger
+from scim_bridge.storage.database import loggable
+from scim_bridge.web.auth.throttle import Failures
 from scim_bridge.web.patience import PatientWorker
 
 GRACEFUL_SECONDS = 15
@@ -25,11 +28,45 @@ RESTART_SECONDS = 2.0
 log = get_logger(__name__)
 
 
+INVALID = "Invalid request from ip="
+"""How a line begins by which gunicorn quotes what it could not read: a secret, where a body is taken for a header."""
+
+MOST_INVALID = 60
+"""So many of these lines an address may cause in a minute."""
+
+
 class ServerLog(Logger):  # type: ignore[misc]  # gunicorn has no types.
-    """gunicorn's log without a line for each request: the addresses that Entra asks for have user names in them."""
+    """gunicorn's log, without what a client sent.
+
+    There is no line for each request: the addresses that Entra asks for have user names in them.
+    """
+
+    def __init__(self, cfg: Any) -> None:
+        super().__init__(cfg)
+        self._invalid = Failures(MOST_INVALID, time.monotonic)
 
     def access(self, *_: object) -> None:
         """Write nothing."""
+
+    def warning(self, msg: str, *args: object, **kwargs: Any) -> None:
+        """Of a request that can't be read, tell its kind and whose it was."""
+        if not msg.startswith(INVALID):
+            super().warning(msg, *args, **kwargs)
+            return
+        address, _, what = msg.removeprefix(INVALID).partition(": ")
+        count, wait = self._invalid.add(address)
+        if wait is None:
+            log.warning("serve.invalid_request", address=address, what=what.partition(":")[0])
+        elif self._invalid.is_first_too_many(count):
+            log.warning("serve.invalid_requests", address=address, requests=count - 1)
+
+    def exception(self, msg: str, *args: object, **kwargs: Any) -> None:
+        """A fault of the server's own, without the address that was asked for."""
+        if not msg.startswith("Error handling request"):
+            super().exception(msg, *args, **kwargs)
+            return
+        error = sys.exception()
+        log.error("serve.failed", error=type(error).__name__, exc_info=loggable(error) if error else None)
 
 
 class WebWorker(PatientWorker):

@@ -55,6 +55,37 @@ class Dribbler:
                 return
 
 
+SECRET = b"scimbcs-what-only-the-client-knows"
+
+UNREADABLE = [
+    HEADER + b"Transfer-Encoding: chunked\r\n\r\ngrant_type=client_credentials&client_secret=" + SECRET,
+    HEADER + b"Transfer-Encoding: chunked\r\n\r\n5;" + SECRET + b"\r\nabcde" + SECRET + b"\r\n",
+    b"POST /oauth/token HTTP/1.1\r\nclient secret: " + SECRET + b"\r\n\r\n",
+    b"client_secret=" + SECRET + b"\r\n\r\n",
+    b"GET /" + SECRET + b" HTTP/9.9\r\n\r\n",
+    b"GET / HTTP/1.1\r\nX-Y: \x1b[31m\xc2\x85" + SECRET + b"\r\n " + SECRET + b"\r\n\r\n",
+    b"GET / HTTP/1.1\r\nTransfer-Encoding: " + SECRET + b"\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_nothing_of_a_request_that_cannot_be_read_is_logged(bridge: Bridge):
+    """A9: a body that is taken for a header, or for the size of a chunk, may be a secret; and it is never a 500."""
+    bridge.serves("--without-worker")
+    parts = urlsplit(bridge.url)
+    for sent in UNREADABLE * 10:
+        with socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=PATIENCE_SECONDS) as client:
+            client.sendall(sent)
+            client.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda: client.recv(4096), b""))
+        assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 501 ")), answer
+    logged = bridge.logged()
+    assert SECRET.decode() not in logged
+    assert "Traceback" not in logged
+    assert "serve.invalid_request" in logged
+    assert logged.count("127.0.0.1") < 200
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("start", "letter"),

@@ -33,6 +33,9 @@ class Scim:
     undone: Undone | None = None
     patch_status: int = 200
     token: str | None = TOKEN
+    seconds: float = 0.0
+    pace: float = 0.0
+    """How far the monotonic clock goes each time when it is read."""
 
     def app(self) -> flask.Flask:
         """An application with nothing but the endpoints."""
@@ -74,6 +77,7 @@ class Scim:
                 PROVIDER,
                 patch_status=self.patch_status,
                 max_body_bytes=100_000,
+                max_value_length=4096,
                 max_filter_length=1000,
                 max_patch_operations=70,
             ),
@@ -82,7 +86,12 @@ class Scim:
             intake=lambda tenant, request_id, queues_only: self._intake_of(tenant, queues_only),
             deliver=self._deliver,
             request_id=lambda: "request-1",
+            monotonic=self._monotonic,
         )
+
+    def _monotonic(self) -> float:
+        self.seconds += self.pace
+        return self.seconds
 
     def _intake_of(self, tenant: str, queues_only: bool) -> NoIntake:
         self.intake.database, self.intake.tenant = self.database, a_tenant(tenant)

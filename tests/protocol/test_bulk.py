@@ -11,6 +11,7 @@ from scim_bridge.domain.employee import Field, Problem
 from scim_bridge.domain.person import PersonId
 from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN
 from scim_bridge.storage.tables import quirks
+from scim_bridge.web.scim.handler import BULK_SECONDS
 from scim_bridge.web.scim.write_bounds import MAX_BULK_VALUES, MAX_VALUES
 from tests.conftest import Clock
 from tests.protocol.test_bad_input import ERROR, refused
@@ -337,6 +338,30 @@ def test_a_database_out_of_reach_is_503_and_is_not_asked_again_for_each_operatio
     failed(results[2], 503, None, "database", "try again")
     assert asked == ["user 0", "user 1"]
     assert scim.rows() == 1
+
+
+def test_operations_that_are_left_when_the_time_is_over_are_503_in_their_own_results(scim):
+    """A9: one company's request does not go on for as long as it likes; what was done stays, and says so."""
+    intake_of = scim.intake.user_created
+
+    def user_created(connection, user_id, document):
+        scim.seconds += 4.0
+        return intake_of(connection, user_id, document)
+
+    scim.intake.user_created = user_created
+    results = bulk(scim, *[post(str(number), userName=f"user {number}") for number in range(5)])
+
+    assert statuses(results) == ["201", "201", "201", "503", "503"]
+    failed(results[4], 503, None, f"{BULK_SECONDS:g} seconds", "again")
+    assert scim.rows() == 3
+
+
+def test_the_first_operation_is_always_tried_and_failures_do_not_fail_the_rest(scim):
+    """A9: also where none that was tried has succeeded."""
+    scim.intake.refusal = IncompleteRefused((Problem(Field.phone, "phoneNumbers", "the phone is missing"),))
+    scim.pace = 11.0
+    results = bulk(scim, post("a", userName="a"), post("b", userName="b"))
+    assert statuses(results) == ["400", "503"]
 
 
 def test_the_intake_is_told_of_every_operation_and_only_queues(scim):

@@ -90,6 +90,29 @@ def test_what_is_sensitive_is_removed(stream: io.StringIO, key: str):
     assert "kari" not in stream.getvalue()
 
 
+@pytest.mark.parametrize("format", ["json", "console"])
+@pytest.mark.parametrize("letter", ["\x1b", "\x85", "\u2028", "\u202e", "\n", "\r", "\x7f", "\ud800"])
+def test_nothing_that_does_not_print_is_in_a_line(stream: io.StringIO, format, letter: str):
+    """A9: what a client sent neither begins a line nor steers a terminal, whoever writes it, wherever it is."""
+    logs.configure("info", format, stream)
+    sent = f"before{letter}after"
+    logs.get_logger("ours").info("constant", name=sent, nested={"a": [sent, ValueError(sent)]})
+    logging.getLogger("gunicorn.error").warning("about %s", sent)
+    try:
+        raise ValueError(sent)
+    except ValueError:
+        logging.getLogger("theirs").exception("failed")
+
+    written = stream.getvalue()
+    if letter == "\n":
+        # A traceback has lines of its own.
+        written = written[: written.index("Traceback")]
+        assert "\\n" in written
+    else:
+        assert letter not in written
+    assert len(written.splitlines()) >= 3
+
+
 def test_a_request_id_is_on_every_line_of_its_request(stream: io.StringIO):
     """Libraries' lines included."""
     logs.configure("info", "json", stream)

@@ -6,6 +6,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 import requests
+from flask import Response
 from sqlalchemy import event
 
 from scim_bridge.scim.reading import DITIO_URN
@@ -223,6 +224,21 @@ def test_a_made_up_jwt_does_not_tell_that_there_is_such_a_company(
     assert one.status_code == other.status_code == 401
     assert (one.json(), challenge(one)) == (other.json(), challenge(other))
     assert "'reason': 'jwt-" in "\n".join(record.getMessage() for record in caplog.records)
+
+
+@SQLITE
+def test_keys_out_of_reach_do_not_tell_that_there_is_such_a_company(companies: Companies, issuer: Issuer):
+    """A3: where a company would be answered 503, so is one that there is not, and another one."""
+    issuer.answer = Response("sorry", 500)
+    stranger = Issuer()
+    directory = directory_of(THEIRS)
+    claims = entra_claims(companies.clock(), iss=f"https://sts.windows.net/{directory}/", tid=directory)
+    headers = {"Authorization": f"Bearer {stranger.signs(claims, kid='made-up')}"}
+
+    for first, second in ((NOBODY, THEIRS), (OURS, THEIRS)):
+        one, other = (companies.http.get(companies.url(name) + "/Users", headers=headers) for name in (first, second))
+        assert one.status_code == other.status_code == 503
+        assert one.json() == other.json()
 
 
 @SQLITE

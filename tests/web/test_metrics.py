@@ -86,6 +86,8 @@ def test_a_stranger_is_told_nothing(world: World):
     assert asked("/metrics", ELSEWHERE).status_code == 404
     assert asked("/metrics", ELSEWHERE, Authorization="Bearer wrong").status_code == 404
     assert asked("/metrics", HERE, Authorization="Bearer wrong").status_code == 404
+    assert asked("/metrics", HERE).status_code == 404
+    assert asked("/readyz", HERE).json == {"status": "ready"}
     assert asked("/metrics", ELSEWHERE, Authorization=f"Bearer {TOKEN}").status_code == 200
     assert "outbox" in asked("/readyz", ELSEWHERE, Authorization=f"Bearer {TOKEN}").text
 
@@ -101,13 +103,26 @@ def test_no_method_tells_a_stranger_that_there_is_such_a_path(world: World, meth
     assert client.open("/metrics", method="OPTIONS", environ_base=HERE).status_code == 200
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-Ip"])
+@pytest.mark.parametrize(
+    "header", ["X-Forwarded-For", "Forwarded", "X-Real-Ip", "Via", "X-Forwarded-Proto", "x-forwarded-host"]
+)
 def test_a_proxy_on_this_machine_is_not_this_machine(world: World, header: str):
     """Everybody on the internet would be told, because the proxy asks from loopback."""
     client = world.app.test_client()
 
     assert client.get("/metrics", environ_base=HERE, headers={header: "203.0.113.7"}).status_code == 404
     assert client.get("/readyz", environ_base=HERE, headers={header: "203.0.113.7"}).json == {"status": "ready"}
+
+
+def test_a_proxy_that_adds_no_header_is_not_this_machine_either(world: World):
+    """It asks for the public name, or speaks HTTP/1.0 as nginx does unless it is told otherwise."""
+    client = world.app.test_client()
+
+    assert client.get("/metrics", environ_base=HERE, headers={"Host": "127.0.0.1:8080"}).status_code == 200
+    assert client.get("/metrics", environ_base=HERE, headers={"Host": "[::1]:8080"}).status_code == 200
+    assert client.get("/metrics", environ_base=HERE, headers={"Host": "scim.example.com"}).status_code == 404
+    old = {**HERE, "SERVER_PROTOCOL": "HTTP/1.0"}
+    assert client.get("/metrics", environ_overrides=old).status_code == 404
 
 
 def test_a_database_out_of_reach_is_a_figure_too(world: World, tmp_path, clock: Clock):

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import requests
+from gunicorn.http.errors import InvalidChunkSize
+from werkzeug.test import TestResponse
 
 from scim_bridge.storage.clients import Clients
 from scim_bridge.storage.database import Database
@@ -271,6 +273,27 @@ def test_a_database_out_of_reach_is_503(world: World, clock: Clock):
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
     assert "nowhere" not in answer.text
+
+
+def test_a_body_that_breaks_off_is_400_and_is_counted(world: World):
+    """A2, A3: 5xx is never answered for something a client sent, and who sends nothing else is told to wait."""
+
+    class Broken:
+        def read(self, *_: object) -> bytes:
+            raise InvalidChunkSize(b"client_secret=secret")
+
+    def sends() -> TestResponse:
+        return world.app.test_client().post(
+            "/oauth/token",
+            headers={"Content-Type": "application/x-www-form-urlencoded", "Transfer-Encoding": "chunked"},
+            environ_overrides={"wsgi.input": Broken(), "wsgi.input_terminated": True},
+        )
+
+    answers = [sends() for _ in range(61)]
+    assert [answer.status_code for answer in answers] == [400] * 60 + [429]
+    assert answers[0].json is not None
+    assert answers[0].json["error"] == "invalid_request"
+    assert "secret=" not in answers[0].text
 
 
 def test_access_tokens_that_have_ended_are_forgotten(client: World):

@@ -1,6 +1,7 @@
 """Bearer tokens (RFC 6750): the secret token that is pasted into Entra, an access token, or a JWT of Entra's own."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -104,6 +105,7 @@ class Bearer:
                 refuse(text)
             claims = entra.examine(text, now=now)
         except Unacceptable as wrong:
+            self._examine_as_others_would(text, now)
             raise Refused(
                 reason.format(wrong.reason),
                 f"The JWT of Entra's own, which Entra sends while Secret Token is empty, is refused: {wrong}. See that "
@@ -112,6 +114,18 @@ class Bearer:
                 **{name: value[:LONGEST_NAME] for name, value in wrong.about.items()},
             ) from wrong
         return EntraItself(tenant, (application_of(claims) or "")[:LONGEST_NAME].replace("\0", ""))
+
+    def _examine_as_others_would(self, text: str, now: datetime) -> None:
+        """Answer a JWT here as at the company that it names, while the keys that decide can't be had.
+
+        Otherwise the 503 there, and the time that it takes, would tell a stranger that there is such a company.
+
+        :raises KeysUnavailable: as there.
+        """
+        for entra in self.entra.values():
+            with suppress(Unacceptable):
+                if entra is not None:
+                    entra.examine(text, now=now)
 
     def _note_use(self, token: Token, tenant: str, now: datetime) -> None:
         """Note the time; a good credential is good, whether that can be written or not (rule A3)."""

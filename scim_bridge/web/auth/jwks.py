@@ -5,9 +5,9 @@ nobody's known key away.
 """
 
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
-from threading import Lock
 
 import requests
 from joserfc.errors import JoseError
@@ -18,6 +18,14 @@ from scim_bridge.logs import get_logger
 log = get_logger(__name__)
 
 FETCH_SECONDS = 5.0
+"""How long a fetch may take, with all that belongs to it."""
+
+KNOWN_SECONDS = 0.5
+"""How long a request with a known key, which is old, waits for the issuer to show the keys anew."""
+
+MOST_RUNNING = 3
+"""How many fetches of one issuer's keys may be left running that have taken too long."""
+
 MOST_BYTES = 512 * 1024
 OLD_AFTER_SECONDS = 6 * 3600.0
 """A withdrawn key is forgotten after this, and a new one known before it is used: Microsoft shows it days ahead."""
@@ -96,7 +104,9 @@ class Keys:
         self._fetched_at: float | None = None
         self._not_before = float("-inf")
         self._last_failed = False
-        self._lock = Lock()
+        self._lock = threading.Lock()
+        self._current: _Fetch | None = None
+        self._running: list[threading.Thread] = []
 
     def get(self, kid: str) -> RSAKey | None:
         """The key with this id; None if the issuer has none.
@@ -104,16 +114,15 @@ class Keys:
         :raises KeysUnavailable: it is not known, and the issuer could not be asked.
         """
         if kid in self._keys:
-            if self._is_old() and self._lock.acquire(blocking=False):
-                # Whoever else has a known key goes on with it meanwhile.
-                self._fetch_and_release()
+            if self._is_old():
+                fetch, is_ours = self._fetching()
+                if fetch is not None and is_ours:
+                    # Who has a known key waits for no slow issuer, and the others who have one do not wait at all.
+                    fetch.over.wait(KNOWN_SECONDS)
             return self._keys.get(kid)
-        if not self._lock.acquire(timeout=FETCH_SECONDS):
-            raise KeysUnavailable(1.0)
-        if kid in self._keys:
-            self._lock.release()
-        else:
-            self._fetch_and_release()
+        fetch, _ = self._fetching()
+        if fetch is not None and not fetch.over.wait(max(0.0, fetch.left())):
+            self._failed(fetch, "it takes too long")
         found = self._keys.get(kid)
         if found is None and self._last_failed:
             raise KeysUnavailable(max(1.0, self._not_before - self._monotonic()))
@@ -126,26 +135,67 @@ class Keys:
     def _is_old(self) -> bool:
         return self._fetched_at is not None and self._monotonic() - self._fetched_at >= OLD_AFTER_SECONDS
 
-    def _fetch_and_release(self) -> None:
-        """Fetch, if it is not too early. The lock is held, and given back."""
-        try:
+    def _fetching(self) -> "tuple[_Fetch | None, bool]":
+        """The fetch that goes on, and whether it was begun by this call; None if it is too early for one."""
+        with self._lock:
+            if self._current is not None and self._current.left() > 0:
+                return self._current, False
+        if self._current is not None:
+            self._failed(self._current, "it takes too long")
+        with self._lock:
             now = self._monotonic()
-            if now < self._not_before:
-                return
+            self._running = [each for each in self._running if each.is_alive()]
+            if now < self._not_before or self._current is not None or len(self._running) >= MOST_RUNNING:
+                return None, False
             # The first keys are no answer to somebody who names an unknown one: he may be right, just after it.
             if self._fetched_at is not None:
                 self._not_before = now + self._min_refetch_seconds
-            try:
-                self._keys = self._fetch(self._url)
-            except FetchFailed as error:
-                self._not_before = now + self._min_refetch_seconds
-                self._last_failed = True
-                log.warning("auth.keys_unavailable", url=self._url, why=str(error), known=len(self._keys))
-            else:
-                self._fetched_at, self._last_failed = now, False
-                log.info("auth.keys_fetched", url=self._url, keys=len(self._keys))
-        finally:
-            self._lock.release()
+            self._current = fetch = _Fetch(now)
+            thread = threading.Thread(target=self._run, args=(fetch,), name="keys", daemon=True)
+            self._running.append(thread)
+        thread.start()
+        return fetch, True
+
+    def _run(self, fetch: "_Fetch") -> None:
+        try:
+            keys = self._fetch(self._url)
+        except FetchFailed as error:
+            self._failed(fetch, str(error))
+            return
+        with self._lock:
+            if self._current is not fetch:
+                # It was given up; what it found is older than what was found since.
+                return
+            self._keys, self._fetched_at, self._last_failed = keys, fetch.at, False
+            self._current = None
+        fetch.over.set()
+        log.info("auth.keys_fetched", url=self._url, keys=len(keys))
+
+    def _failed(self, fetch: "_Fetch", why: str) -> None:
+        with self._lock:
+            if self._current is not fetch:
+                return
+            self._current = None
+            self._not_before = fetch.at + self._min_refetch_seconds
+            self._last_failed = True
+        fetch.over.set()
+        log.warning("auth.keys_unavailable", url=self._url, why=why, known=len(self._keys))
+
+
+class _Fetch:
+    """A fetch that goes on, in a thread of its own: a server that sends a letter now and then can't be timed out.
+
+    :param at: When it began, on the clock of `Keys`.
+    """
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+        self.over = threading.Event()
+        self._deadline = time.monotonic() + FETCH_SECONDS
+
+    def left(self) -> float:
+        """Seconds that it has."""
+        return self._deadline - time.monotonic()
 
 
 class KeysByUrl:

@@ -14,7 +14,7 @@ log = get_logger(__name__)
 EVERY_SECONDS = 3600.0
 """Of each company, reason and known credential one row in this time, in each process; the log has each refusal."""
 
-NOTHING_SENT = frozenset({"no-bearer-token", "no-client"})
+NOTHING_SENT = frozenset({"no-bearer-token", "no-client", "body-broken", "body-too-large", "body-unreadable"})
 """Reasons of requests without a credential: whoever scans the internet is no news."""
 
 

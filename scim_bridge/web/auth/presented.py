@@ -50,11 +50,14 @@ def form_of(request: Request) -> dict[str, str]:
         raise Wrong("invalid_request", f"send the parameters in the body, as {FORM}")
     try:
         body = request.stream.read(MOST_BYTES + 1)
-        if len(body) > MOST_BYTES:
-            raise Wrong("invalid_request", "the body is too large", status=413)
+    except Exception as error:  # Whatever the server in front calls it: a chunk was cut short or malformed.
+        raise Wrong("invalid_request", "the body could not be read to its end", reason="body-broken") from error
+    if len(body) > MOST_BYTES:
+        raise Wrong("invalid_request", "the body is too large", status=413, reason="body-too-large")
+    try:
         pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=False, max_num_fields=50)
-    except (OSError, ValueError) as error:
-        raise Wrong("invalid_request", "the body can't be read") from error
+    except ValueError as error:
+        raise Wrong("invalid_request", "the body can't be read", reason="body-unreadable") from error
     form = dict(pairs)
     if len(form) < len(pairs):
         raise Wrong("invalid_request", "a parameter was sent twice")

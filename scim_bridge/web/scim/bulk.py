@@ -20,13 +20,14 @@ from scim2_models import (
     Resource,
     ResourceType,
     SCIMException,
+    ScimProvider,
     User,
 )
 from scim2_server.bulk import BulkPlan, BulkStep
 from scim2_server.responses import ScimResponse
 from scim2_server.service import BULK_OPERATIONS, BULK_SUCCESS_STATUS
 
-from scim_bridge.web.scim.bodies import called, parsed_object, refuse_unstorable
+from scim_bridge.web.scim.bodies import called, parsed_object, refuse_unreadable, refuse_unstorable
 from scim_bridge.web.scim.refusals import PlainService
 from scim_bridge.web.scim.search_bounds import refuse_unusable_condition
 from scim_bridge.web.scim.targets import find_target
@@ -71,7 +72,15 @@ class BridgePlan(BulkPlan):
 
 
 class BulkService(PlainService):
-    """The steps of a bulk request."""
+    """The steps of a bulk request.
+
+    :param max_value_length: The longest text in a body, in characters.
+    """
+
+    def __init__(self, provider: ScimProvider, max_value_length: int) -> None:
+        # The library wants the secret of the cursors now, for every request; see `LateCursors`.
+        super().__init__(provider, secret=b"")
+        self.max_value_length = max_value_length
 
     def read_bulk(self, body: bytes, content_type: str | None) -> BridgePlan:
         """The operations of a bulk request, in the order in which they are to run.
@@ -89,7 +98,8 @@ class BulkService(PlainService):
             raise InvalidSyntaxException(detail=f"Operations is {called(operations)}: send a list of operations")
         self._refuse_many(len(operations))
         refuse_many_values(operations, MAX_BULK_VALUES)
-        return BridgePlan([_operation(each) for each in operations], _fail_on_errors(sent.get("failonerrors")))
+        read = [_operation(each, self.max_value_length) for each in operations]
+        return BridgePlan(read, _fail_on_errors(sent.get("failonerrors")))
 
     def _refuse_many(self, count: int) -> None:
         allowed = self.config.bulk.max_operations if self.config.bulk else None
@@ -170,13 +180,13 @@ def _fail_on_errors(value: Any) -> int | None:
     )
 
 
-def _operation(sent: Any) -> Operation:
+def _operation(sent: Any, max_value_length: int) -> Operation:
     """One operation; what is wrong with it stands in its `response`, so that it fails when its turn comes."""
     fields = {name.lower(): value for name, value in sent.items()} if isinstance(sent, dict) else {}
     try:
         if not isinstance(sent, dict):
             raise InvalidSyntaxException(detail=f"the operation is {called(sent)}: send an object with method and path")
-        refuse_unstorable(sent)
+        refuse_unreadable(sent, max_value_length)
         return _read(fields)
     except SCIMException as exc:
         path = fields.get("path")

@@ -1,20 +1,26 @@
 """The order of the protocol's steps, where it differs from the library's."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from scim2_models import PatchOp, Resource, ResourceType
+from scim2_server import routing
 from scim2_server.bulk import BulkPlan, BulkStep
 from scim2_server.conditions import Conditions
 from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
+from scim2_server.responses import ScimResponse
 
 from scim_bridge.scim.entra_patch import entries_to_make
 from scim_bridge.storage.database import repeated
 from scim_bridge.web.scim.bulk import Operation, has_changed_anything
-from scim_bridge.web.scim.problems import ServiceUnavailable, error_of, scim_exception
+from scim_bridge.web.scim.problems import BulkTooLong, ServiceUnavailable, error_of, scim_exception
 from scim_bridge.web.scim.service import BridgeService
 from scim_bridge.web.scim.storage import BridgeStorage
 from scim_bridge.web.scim.write_bounds import refuse_long_work
+
+BULK_SECONDS = 10.0
+"""How long the operations of one bulk request may take; those that are left then are not tried (rule A9)."""
 
 
 class BridgeHandler(ScimHandler):
@@ -23,8 +29,12 @@ class BridgeHandler(ScimHandler):
     service: BridgeService
     storage: BridgeStorage
 
-    def __init__(self, service: BridgeService, storage: BridgeStorage, request_id: str) -> None:
+    def __init__(
+        self, service: BridgeService, storage: BridgeStorage, request_id: str, monotonic: Callable[[], float]
+    ) -> None:
         super().__init__(service, storage)
+        self._monotonic = monotonic
+        self._began = monotonic()
         self._request_id = request_id
         self._out_of_reach: ServiceUnavailable | None = None
 
@@ -41,6 +51,8 @@ class BridgeHandler(ScimHandler):
         try:
             if self._out_of_reach is not None:
                 raise self._out_of_reach
+            if plan.results and self._monotonic() - self._began > BULK_SECONDS:
+                raise BulkTooLong(BULK_SECONDS)
             resource_type = self.service.route_bulk_operation(operation)
             operation = plan.resolve(step)
             self.service.locate_bulk_operation(request.base_url, resource_type, operation, outcome)
@@ -49,7 +61,7 @@ class BridgeHandler(ScimHandler):
             return self.service.bulk_success(request.base_url, operation, outcome, resource), resource
         except Exception as exc:
             failure = scim_exception(exc, self._request_id)
-            if isinstance(failure, ServiceUnavailable):
+            if isinstance(failure, ServiceUnavailable) and not isinstance(failure, BulkTooLong):
                 if not has_changed_anything(plan):
                     raise failure from exc
                 self._out_of_reach = failure
@@ -60,6 +72,21 @@ class BridgeHandler(ScimHandler):
         operation = self.service.read_bulk_data(resource_type, sent)
         with self.storage.operation():
             return self.apply_bulk_operation(resource_type, operation)
+
+    def replace(self, request: ScimRequest) -> ScimResponse:
+        """Replace a resource. The library would read the body while the resource is locked (rule A9)."""
+        service = self.service
+        with service.provider:
+            target = service.route(request, routing.Operation.replace)
+            resource_type = service.resource_type_at(cast(str, target.endpoint))
+            service.authorize(request, target, resource_type)
+            response_parameters = service.read_response_parameters(resource_type, request.query)
+            replacement = service.read_replacement(resource_type, request.body, request.header("Content-Type"))
+            conditions = service.read_conditions(request)
+            with self.storage.operation():
+                current = self.storage.get(resource_type, cast(str, target.resource_id))
+                resource = self.replace_resource(resource_type, current, replacement, conditions)
+            return service.replacement_response(request.base_url, resource, response_parameters)
 
     def patch_resource(
         self,

@@ -32,6 +32,17 @@ class ServiceUnavailable(SCIMException):
         self.retry_after_seconds = retry_after_seconds
 
 
+class BulkTooLong(ServiceUnavailable):
+    """503: an operation of a bulk request whose time was over before it was its turn."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            1.0,
+            detail=f"the bulk request has taken {seconds:g} seconds, which is all that there are for one: "
+            "send this operation again, in a request with fewer",
+        )
+
+
 class TooManyRequests(SCIMException):
     """429: too many failures from this address (rule A3).
 

@@ -101,6 +101,7 @@ def _handler(world: ScimWorld, tenant: str, request_id: str, asked: ScimRequest)
     service = BridgeService(
         offer.provider,
         patch_status=offer.patch_status,
+        max_value_length=offer.max_value_length,
         max_filter_length=offer.max_filter_length,
         max_patch_operations=offer.max_patch_operations,
         views=storage.delivery_views,
@@ -108,7 +109,7 @@ def _handler(world: ScimWorld, tenant: str, request_id: str, asked: ScimRequest)
         tolerated=storage.tolerate,
         cursor_secret=lambda: world.secrets.of(tenant, CURSORS),
     )
-    return BridgeHandler(service, storage, request_id)
+    return BridgeHandler(service, storage, request_id, world.monotonic)
 
 
 def _writes(method: str, path: str) -> bool:

@@ -58,6 +58,7 @@ class BridgeService(BulkService):
         provider: ScimProvider,
         *,
         patch_status: int,
+        max_value_length: int,
         max_filter_length: int,
         max_patch_operations: int,
         views: Views,
@@ -65,8 +66,8 @@ class BridgeService(BulkService):
         tolerated: Callable[[tuple[Toleration, ...]], None],
         cursor_secret: Callable[[], str],
     ) -> None:
-        super().__init__(provider, secret=b"")
-        # The library wants the secret now, for every request; fetching it would cost all those without a cursor.
+        super().__init__(provider, max_value_length)
+        # Fetching the secret would cost all those without a cursor.
         self._cursors = LateCursors(cursor_secret)
         self._patch_status = patch_status
         self._max_filter_length = max_filter_length
@@ -80,18 +81,20 @@ class BridgeService(BulkService):
     def read_creation(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> Resource[Any]:
         """The resource of a POST."""
         self.ensure_json(content_type)
-        return self._resource(resource_type, decoded_object(body), Context.RESOURCE_CREATION_REQUEST)
+        sent = decoded_object(body, self.max_value_length)
+        return self._resource(resource_type, sent, Context.RESOURCE_CREATION_REQUEST)
 
     def read_replacement(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> Resource[Any]:
         """The resource of a PUT."""
         self.ensure_json(content_type)
-        return self._resource(resource_type, decoded_object(body), Context.RESOURCE_REPLACEMENT_REQUEST)
+        sent = decoded_object(body, self.max_value_length)
+        return self._resource(resource_type, sent, Context.RESOURCE_REPLACEMENT_REQUEST)
 
     def read_patch(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> "PatchOp[Any]":
         """The operations of a PATCH."""
         self.ensure_patch_supported()
         self.ensure_json(content_type)
-        return self._patch_op(resource_type, decoded_object(body))
+        return self._patch_op(resource_type, decoded_object(body, self.max_value_length))
 
     def read_bulk_data(self, resource_type: ResourceType, operation: Operation) -> Operation:
         """An operation of a bulk request, its data read as the body of a single request is."""
@@ -135,7 +138,7 @@ class BridgeService(BulkService):
     def decode_body(self, body: bytes, content_type: str | None) -> Any:
         """The JSON of a search's body."""
         self.ensure_json(content_type)
-        return decoded(body)
+        return decoded(body, max(self.max_value_length, self._max_filter_length))
 
     def read_search(self, resource_types: list[ResourceType], payload: Any) -> tuple[SearchRequest[Any], Any]:
         """The search that a query or a body asks for."""

@@ -55,7 +55,7 @@ class Transaction:
             yield self._connection
             return
         self._tickets = []
-        with self._database.write() if writes else self._database.read() as connection:
+        with self._database.write(self._tenant) if writes else self._database.read() as connection:
             self._connection = connection
             try:
                 yield connection

@@ -1,5 +1,6 @@
 """What the SCIM endpoints are given: the parts that are chosen elsewhere."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +33,7 @@ class Offer:
     """What a PATCH is answered with: 200 and the resource, or 204."""
 
     max_body_bytes: int
+    max_value_length: int
     max_filter_length: int
     max_patch_operations: int
 
@@ -63,6 +65,8 @@ class ScimWorld:
 
     request_id: Callable[[], str]
     """The id of the request that is being served."""
+
+    monotonic: Callable[[], float] = time.monotonic
 
     @cached_property
     def secrets(self) -> Secrets:

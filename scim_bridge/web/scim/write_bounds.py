@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from scim2_models import InvalidPathException, PayloadTooLargeException, Resource
-from scim2_models.path import FilterNode, LogicalExpr, Not, ValuePath
+from scim2_models.path import LogicalExpr, Not, ValuePath
 
-from scim_bridge.scim.shapes import shape_of
+from scim_bridge.scim.shapes import Shape, shape_of
 
 if TYPE_CHECKING:
     from scim2_models import PatchOp
@@ -24,7 +24,10 @@ MAX_PATHS_LENGTH = 60_000
 
 MAX_VALUES = 2000
 """How many values a body may have, objects and lists included; a whole user has about a hundred. The members of a
-group don't count: these are many, and bounded by the size of the body."""
+group don't count: these are many, and have a bound of their own."""
+
+MAX_MEMBERS = 5000
+"""How many members of a group one body may list. A group may have more, which came by several PATCHes."""
 
 MAX_BULK_VALUES = 20_000
 """The same of a bulk request as a whole."""
@@ -32,8 +35,12 @@ MAX_BULK_VALUES = 20_000
 MAX_ENTRIES = 1000
 """How many entries an attribute may come to have by a PATCH, the members of a group excepted."""
 
-MAX_COMPARISONS = 20_000
-"""How many comparisons the filters in the paths of one PATCH may take, each with each entry of its attribute."""
+MAX_COMPARISONS = 10_000
+"""How many comparisons one PATCH may take: each of its operations, and each comparison of the filter in its path, with
+each entry of the attribute."""
+
+MAX_COMPARED = 4_000_000
+"""How long the texts may be together that these comparisons look at, in characters."""
 
 MEMBERS = "members"
 
@@ -45,6 +52,7 @@ def refuse_large_resource(body: Mapping[str, Any], *, max_filter_length: int, ma
     :raises PayloadTooLargeException: there are too many.
     """
     refuse_many_values(body)
+    _refuse_many_members(_listed_members(body))
     _refuse_many_filters([key for key in _keys(body) if "[" in key], max_filter_length, max_filters)
 
 
@@ -62,6 +70,7 @@ def refuse_large_patch(body: Mapping[str, Any], *, max_filter_length: int, max_o
     ]
     values = [each.get("value") for each in fields]
     refuse_many_values([value for each in fields for value in _children(each) if isinstance(value, dict | list)])
+    _refuse_many_members(sum(_listed_members(each) for each in fields))
     paths = [path for each in fields if isinstance(path := each.get("path"), str)]
     keys = [key for value in values if isinstance(value, dict) for key in _keys(value) if "[" in key]
     _refuse_many_filters([*paths, *keys], max_filter_length, max_operations)
@@ -83,6 +92,24 @@ def refuse_many_values(body: Any, allowed: int = MAX_VALUES) -> None:
             )
 
 
+def _refuse_many_members(count: int) -> None:
+    if count > MAX_MEMBERS:
+        raise PayloadTooLargeException(
+            detail=f"the body lists {count} members, {MAX_MEMBERS} are allowed: send the others by PATCH, "
+            "in several requests"
+        )
+
+
+def _listed_members(item: Mapping[str, Any]) -> int:
+    """How many members a resource or an operation of a PATCH lists, under whichever spelling."""
+    names = {name.lower(): value for name, value in item.items()}
+    inside = names.get("value")
+    lists = [names.get(MEMBERS), inside]
+    if isinstance(inside, dict):
+        lists += [value for name, value in inside.items() if name.lower().endswith(MEMBERS)]
+    return sum(len(each) for each in lists if isinstance(each, list))
+
+
 def _children(item: Any) -> list[Any]:
     """What is inside an object or a list, the members of a group excepted."""
     if not isinstance(item, dict):
@@ -94,19 +121,33 @@ def _children(item: Any) -> list[Any]:
 
 
 def refuse_long_work(current: Resource[Any], patch_op: "PatchOp[Any]") -> None:
-    """Refuse a PATCH whose filters would be compared with too many entries. `current` is what it is applied to.
+    """Refuse a PATCH that would be compared with too many entries. `current` is what it is applied to.
 
     :raises PayloadTooLargeException: naming the limit.
     """
-    paths = [operation.path.ast for operation in patch_op.operations or [] if operation.path is not None]
     # The members of a group are looked up by their ids, not compared one by one.
-    filtered = [path for path in paths if isinstance(path, ValuePath) and path.attr_path.attr.lower() != MEMBERS]
-    # Each of them may add an entry.
-    entries = max((count for _, count in _entries(current)), default=0) + len(filtered)
-    if sum(_conditions(path) for path in filtered) * entries > MAX_COMPARISONS:
+    many = {shape.name.lower() for shape in _many_valued(current)}
+    operations = [
+        (each.path.ast, each.value)
+        for each in patch_op.operations or []
+        if each.path is not None and _attribute(each.path.ast) in many
+    ]
+    conditions = sum(_conditions(path) for path, _ in operations)
+    # Each of them may add entries.
+    added = sum(len(value) if isinstance(value, list) else 1 for _, value in operations)
+    entries = max((count for _, count in _entries(current)), default=0) + added
+    if conditions * entries > MAX_COMPARISONS:
         raise PayloadTooLargeException(
-            detail=f"the filters in the paths would take more than {MAX_COMPARISONS} comparisons, as the resource has "
-            "many entries: send several requests, or replace the attribute as a whole"
+            detail=f"the PATCH would take more than {MAX_COMPARISONS} comparisons with the entries that the resource "
+            "has: send several requests, or replace the attribute as a whole"
+        )
+    if conditions <= 1:
+        return
+    length = sum(len(str(current[shape.name])) for shape in _many_valued(current))
+    if conditions * (length + sum(len(str(value)) for _, value in operations)) > MAX_COMPARED:
+        raise PayloadTooLargeException(
+            detail=f"the PATCH would compare more than {MAX_COMPARED} characters, as the entries that the resource has "
+            "are long: send several requests, or replace the attribute as a whole"
         )
 
 
@@ -124,12 +165,21 @@ def refuse_many_entries(resource: Resource[Any]) -> None:
 
 def _entries(resource: Resource[Any]) -> Iterator[tuple[str, int]]:
     """How many entries each attribute has, the members of a group excepted."""
-    for shape in shape_of(type(resource)).attributes.values():
-        if shape.multi_valued and shape.name != MEMBERS:
-            yield shape.name, len(resource[shape.name] or ())
+    for shape in _many_valued(resource):
+        yield shape.name, len(resource[shape.name] or ())
 
 
-def _conditions(node: FilterNode) -> int:
+def _many_valued(resource: Resource[Any]) -> list[Shape]:
+    shapes = shape_of(type(resource)).attributes.values()
+    return [shape for shape in shapes if shape.multi_valued and shape.name != MEMBERS]
+
+
+def _attribute(path: Any) -> str:
+    """The name of the attribute that a path begins with, in lower case."""
+    return str((path.attr_path if isinstance(path, ValuePath) else path).attr).lower()
+
+
+def _conditions(node: Any) -> int:
     match node:
         case ValuePath():
             return _conditions(node.val_filter)

@@ -1,0 +1,94 @@
+"""Whose turn it is to write to SQLite, which has one lock for all: companies one after another (rule A9).
+
+SQLite itself lets those who wait try now and then, so a company that writes all the time would be before everybody.
+This decides about the order alone: what it can't have is gone without, and SQLite's own lock keeps the data whole.
+"""
+
+import fcntl
+import os
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+_TURN, _NEXT = 0, 1
+"""Bytes of the file: the process that has the first one writes, the one that has the second writes after it."""
+
+
+class WriteTurns:
+    """The turns of one process; safe to share between threads.
+
+    :param beside: The file of the database, of which other processes have turns too; None for one in memory.
+    :param seconds: How long a turn is waited for.
+    """
+
+    def __init__(self, beside: Path | None, seconds: float) -> None:
+        self._path = beside and beside.with_name(f"{beside.name}-turn")
+        self._seconds = seconds
+        self._waiting: OrderedDict[str, deque[object]] = OrderedDict()
+        self._is_taken = False
+        self._changed = threading.Condition()
+        self._file: int | None = None
+
+    @contextmanager
+    def taken(self, who: str) -> Generator[None]:
+        """The turn, for this block.
+
+        :param who: A company; those who wait for the same one are served in the order in which they came.
+        :raises PoolTimeout: it was not free in time.
+        """
+        self._await_turn(who)
+        try:
+            with self._before_other_processes():
+                yield
+        finally:
+            with self._changed:
+                self._is_taken = False
+                self._changed.notify_all()
+
+    def _await_turn(self, who: str) -> None:
+        mine, deadline = object(), time.monotonic() + self._seconds
+        with self._changed:
+            self._waiting.setdefault(who, deque()).append(mine)
+            while self._is_taken or next(iter(self._waiting.values()))[0] is not mine:
+                if not self._changed.wait(deadline - time.monotonic()):
+                    self._leave(who, mine)
+                    raise PoolTimeout("the other writers of this process did not end in time")
+            self._is_taken = True
+            self._leave(who, mine)
+
+    def _leave(self, who: str, mine: object) -> None:
+        """Wait no more. The company's next comes after those of all others."""
+        queue = self._waiting.pop(who)
+        queue.remove(mine)
+        if queue:
+            self._waiting[who] = queue
+        self._changed.notify_all()
+
+    @contextmanager
+    def _before_other_processes(self) -> Generator[None]:
+        file = self._opened()
+        if file is None:
+            yield
+            return
+        with suppress(OSError):
+            fcntl.lockf(file, fcntl.LOCK_EX, 1, _NEXT)
+            # Whoever has just written can't be first again: this one is.
+            fcntl.lockf(file, fcntl.LOCK_EX, 1, _TURN)
+        with suppress(OSError):
+            fcntl.lockf(file, fcntl.LOCK_UN, 1, _NEXT)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                fcntl.lockf(file, fcntl.LOCK_UN, 1, _TURN)
+
+    def _opened(self) -> int | None:
+        if self._file is None and self._path is not None:
+            with suppress(OSError):
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return self._file
