@@ -49,6 +49,7 @@ MEANINGS: Mapping[str, str] = {
     Quirk.qualified_key: f"an attribute with its schema before it as a key; {_TYPE}",
     Quirk.core_schema_key: f"core attributes under the key of their own schema; {_TYPE}",
     Quirk.dotted_urn: "a dot between schema and attribute; read as a colon: write a colon in the attribute mapping",
+    Quirk.short_name: "an attribute of an extension without its schema; understood, nothing to do",
     Quirk.schema_path: f"a PATCH of a whole schema; {_TYPE}",
     Quirk.empty_path: f"an empty path in a PATCH; taken for none, {_TYPE}",
     Quirk.unlisted_schema: f"schemas doesn't name it although it is used; {_TYPE}",

@@ -74,6 +74,8 @@ def note_unknown(key: str, value: Any, tolerated: Tolerated) -> None:
 def note_key(shape: ResourceShape, key: str, place: Place, tolerated: Tolerated) -> None:
     """Remember a key that is a path, where the RFC has the attribute's name alone."""
     separator = shape.separator(key)
+    if place.is_short:
+        tolerated.add(Quirk.short_name, place.path)
     if place.selection is not None:
         tolerated.add(Quirk.filtered_key, place.path)
     elif separator == ".":

@@ -83,6 +83,8 @@ def _rewritten(shape: ResourceShape, operation: Operation, tolerated: Tolerated)
         return [{**operation, "value": known_schemas(shape, value, tolerated) if value is not None else None}]
     place = shape.place(path)
     if place is not None:
+        if place.is_short:
+            tolerated.add(Quirk.short_name, place.path)
         if shape.separator(path) == ".":
             tolerated.add(Quirk.dotted_urn, place.path)
         if place.selection is not None and _QUOTED_BOOLEAN.search(place.selection):

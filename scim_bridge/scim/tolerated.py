@@ -66,6 +66,8 @@ class Quirk(StrEnum):
     """The core attributes within an object under their own schema."""
     dotted_urn = "dotted-urn"
     """A dot between the schema and the attribute's name, in a key or a path; RFC 7644 §3.10 has a colon there."""
+    short_name = "short-name"
+    """An attribute of an extension without its schema, in a key or a path: `manager` in Microsoft's documents."""
     schema_path = "schema-path"
     """A schema alone as the path of an operation."""
     empty_path = "empty-path"
