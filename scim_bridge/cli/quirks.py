@@ -54,6 +54,7 @@ MEANINGS: Mapping[str, str] = {
     Quirk.empty_path: f"an empty path in a PATCH; taken for none, {_TYPE}",
     Quirk.unlisted_schema: f"schemas doesn't name it although it is used; {_TYPE}",
     Quirk.capital_operation: f"an operation with a capital letter; {_FLAG}",
+    Quirk.no_operations: "a PATCH with an empty list of operations; nothing was changed, nothing to do",
     Quirk.value_with_remove: "a remove that lists what it removes; only that is removed, nothing to do",
     Quirk.entry_created: "no entry met the filter in the path; one was made, nothing to do",
 }

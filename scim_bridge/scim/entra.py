@@ -145,6 +145,9 @@ def conform_at(place: Place, value: Any, tolerated: Tolerated) -> Any:
     """A value in the type that is declared at its place: a list for a whole multi-valued attribute only."""
     if place.is_list or place.part is not None or not place.shape.multi_valued:
         return conform(place.target, value, tolerated, place.path)
+    if isinstance(value, list) and len(value) == 1:
+        tolerated.add(Quirk.list_for_single, place.path)
+        (value,) = value
     return conform_entry(place.target, value, tolerated, place.path)
 
 

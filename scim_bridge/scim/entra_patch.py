@@ -41,7 +41,9 @@ def rewrite_patch(shape: ResourceShape, body: Any) -> Rewritten:
             operations += _rewritten(shape, {name.lower(): item for name, item in operation.items()}, tolerated)
         else:
             operations.append(operation)
-    if body[key] and not operations:
+    if not body[key]:
+        tolerated.add(Quirk.no_operations, "Operations")
+    if not operations:
         operations = [NOTHING]
     return Rewritten({**body, key: operations}, tolerated.found)
 

@@ -78,6 +78,8 @@ class Quirk(StrEnum):
     """A schema that `schemas` should have named (RFC 7643 §3), but did not."""
     capital_operation = "capital-operation"
     """`Add`, `Replace`, `Remove`: RFC 7644 §3.5.2 writes them small."""
+    no_operations = "no-operations"
+    """A PATCH with an empty list of operations, which changes nothing."""
     value_with_remove = "value-with-remove"
     """A remove that carries what it removes (RFC 7644 §3.5.2.2 knows the path only)."""
     entry_created = "entry-created"

@@ -121,7 +121,6 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             'write the path as in {0}[type eq "work"].value',
         ),
         (r"operations attribute is required", "Operations is missing: send at least one operation"),
-        (r"operations holds one or more operations", "Operations is empty: send at least one operation"),
         (
             r"value is required for (\w+) operations",
             'an operation "{0}" has no value: send one, or use "remove"',
