@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydantic_core import Url, ValidationError
 from scim2_models import InvalidValueException
 
+from scim_bridge.scim.membership import MEMBERS, once_each
 from scim_bridge.scim.shapes import Kind, Shape
 from scim_bridge.scim.tolerated import Quirk, Tolerated
 
@@ -86,6 +87,8 @@ def conform(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> Any:
     sent = [(index, entry) for index, entry in listed if entry not in EMPTY]
     entries = [_listed(shape, entry, index, tolerated, path) for index, entry in sent]
     kept = [entry for entry in entries if entry is not UNUSABLE]
+    if shape.name == MEMBERS:
+        kept = once_each(kept)
     demote_primary(kept, tolerated, path)
     return UNUSABLE if sent and not kept else kept
 

@@ -20,7 +20,7 @@ class AnsweringService(BulkService):
 
     :param patch_status: What a PATCH is answered with: 200 and the resource, or 204.
     :param views: How far the delivery of users has come, by their ids.
-    :param whole: A patched resource with all that its answer shows of it.
+    :param whole: A patched resource as far as its answer shows it.
     """
 
     def __init__(
@@ -77,7 +77,11 @@ class AnsweringService(BulkService):
     def patch_response(
         self, base_url: str, resource: Resource[Any], response_parameters: ResponseParameters[Any]
     ) -> ScimResponse:
-        """The answer to a PATCH: the whole resource, or nothing, as it is set up."""
+        """The answer to a PATCH: the resource, or nothing, as it is set up.
+
+        A group comes without its members, as if the request had excluded them, unless it asks for them or named all of
+        them itself: one change to a large group would cost every member.
+        """
         asks = response_parameters.attributes or response_parameters.excluded_attributes
         if self._patch_status == HTTPStatus.OK or asks:
             whole = self._whole(resource, response_parameters)
