@@ -49,10 +49,12 @@ MEANINGS: Mapping[str, str] = {
     Quirk.qualified_key: f"an attribute with its schema before it as a key; {_TYPE}",
     Quirk.core_schema_key: f"core attributes under the key of their own schema; {_TYPE}",
     Quirk.dotted_urn: "a dot between schema and attribute; read as a colon: write a colon in the attribute mapping",
+    Quirk.short_name: "an attribute of an extension without its schema; understood, nothing to do",
     Quirk.schema_path: f"a PATCH of a whole schema; {_TYPE}",
     Quirk.empty_path: f"an empty path in a PATCH; taken for none, {_TYPE}",
     Quirk.unlisted_schema: f"schemas doesn't name it although it is used; {_TYPE}",
     Quirk.capital_operation: f"an operation with a capital letter; {_FLAG}",
+    Quirk.no_operations: "a PATCH with an empty list of operations; nothing was changed, nothing to do",
     Quirk.value_with_remove: "a remove that lists what it removes; only that is removed, nothing to do",
     Quirk.entry_created: "no entry met the filter in the path; one was made, nothing to do",
 }

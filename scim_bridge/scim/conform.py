@@ -1,7 +1,7 @@
 """Values as Entra writes them, turned into the type that their attribute declares.
 
-A value that this can't place is left as it is: the library then says what is wrong with it. Only where no employee
-depends on the attribute is it left out instead, so that a person is not refused for the sake of a photo.
+A value that can't be placed is refused under the attribute's SCIM name; dates, numbers and references are left to the
+library. Where no employee depends on the attribute it is left out instead, so that a person is not refused for a photo.
 """
 
 import base64
@@ -10,7 +10,9 @@ import json
 from typing import Any, Final
 
 from pydantic_core import Url, ValidationError
+from scim2_models import InvalidValueException
 
+from scim_bridge.scim.membership import MEMBERS, once_each
 from scim_bridge.scim.shapes import Kind, Shape
 from scim_bridge.scim.tolerated import Quirk, Tolerated
 
@@ -33,10 +35,46 @@ _BOOLEANS = {
 """Texts that mean a boolean: what pydantic, behind the library, takes for one."""
 
 
+_EXPECTED = {
+    Kind.boolean: ("a boolean", "send true or false"),
+    Kind.complex: ("an object", 'send an object such as {"value": "x"}'),
+}
+_TEXT = ("a text", 'send a text such as "x"')
+
+MAX_SHOWN = 100
+"""How much of a value a message shows, in characters."""
+
+
+def shown(value: Any) -> str:
+    """A value as it was sent, cut to a length that a message can hold."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
+
+
+class UnfitValue(InvalidValueException):
+    """A value is not of the type that its attribute declares.
+
+    :param path: The attribute, as RFC 7644 §3.10 writes it.
+    """
+
+    def __init__(self, path: str, shape: Shape, value: Any) -> None:
+        expected, cure = _EXPECTED.get(shape.kind, _TEXT)
+        super().__init__(detail=f"{path} is {shown(value)}, which isn't {expected}: {cure}")
+        self._path, self._shape, self._value = path, shape, value
+
+    def of_entry(self, path: str, entry: Any, index: int) -> "UnfitValue":
+        """Return the same, of an entry of the list at `path`: its type tells which, as a filter does, or its place."""
+        parts = entry.items() if isinstance(entry, dict) else ()
+        kind = next((item for key, item in parts if key.lower() == "type"), None)
+        which = f"type eq {shown(kind)}" if isinstance(kind, str) else index
+        return UnfitValue(f"{path}[{which}]{self._path.removeprefix(path)}", self._shape, self._value)
+
+
 def conform(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> Any:
     """The value of a whole attribute; None where nothing is left of it, or `UNUSABLE`.
 
     :param path: How the attribute is called when something about it is tolerated.
+    :raises UnfitValue: when it is of another type, and an employee depends on it.
     """
     if not shape.multi_valued:
         return conform_entry(shape, _unlisted(shape, value, tolerated, path), tolerated, path)
@@ -45,11 +83,21 @@ def conform(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> Any:
         return None
     if not isinstance(value, list):
         tolerated.add(Quirk.single_for_list, path)
-    sent = [entry for entry in (value if isinstance(value, list) else [value]) if entry not in EMPTY]
-    entries = [conform_entry(shape, entry, tolerated, path) for entry in sent]
+    listed = enumerate(value if isinstance(value, list) else [value])
+    sent = [(index, entry) for index, entry in listed if entry not in EMPTY]
+    entries = [_listed(shape, entry, index, tolerated, path) for index, entry in sent]
     kept = [entry for entry in entries if entry is not UNUSABLE]
+    if shape.name == MEMBERS:
+        kept = once_each(kept)
     demote_primary(kept, tolerated, path)
     return UNUSABLE if sent and not kept else kept
+
+
+def _listed(shape: Shape, entry: Any, index: int, tolerated: Tolerated, path: str) -> Any:
+    try:
+        return conform_entry(shape, entry, tolerated, path)
+    except UnfitValue as exc:
+        raise exc.of_entry(path, entry, index) from None
 
 
 def conform_entry(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> Any:
@@ -57,8 +105,10 @@ def conform_entry(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> 
     conformed = _complex(shape, value, tolerated, path) if shape.parts is not None else None
     if shape.parts is None:
         conformed = _simple(shape, value, tolerated, path)
-    if conformed is None or shape.is_needed or _is_of_type(shape, conformed):
+    if conformed is None or _is_of_type(shape, conformed):
         return conformed
+    if shape.is_needed:
+        raise UnfitValue(path, shape, conformed)
     tolerated.add(Quirk.unusable_value, path)
     return UNUSABLE
 

@@ -74,6 +74,8 @@ def note_unknown(key: str, value: Any, tolerated: Tolerated) -> None:
 def note_key(shape: ResourceShape, key: str, place: Place, tolerated: Tolerated) -> None:
     """Remember a key that is a path, where the RFC has the attribute's name alone."""
     separator = shape.separator(key)
+    if place.is_short:
+        tolerated.add(Quirk.short_name, place.path)
     if place.selection is not None:
         tolerated.add(Quirk.filtered_key, place.path)
     elif separator == ".":
@@ -143,6 +145,9 @@ def conform_at(place: Place, value: Any, tolerated: Tolerated) -> Any:
     """A value in the type that is declared at its place: a list for a whole multi-valued attribute only."""
     if place.is_list or place.part is not None or not place.shape.multi_valued:
         return conform(place.target, value, tolerated, place.path)
+    if isinstance(value, list) and len(value) == 1:
+        tolerated.add(Quirk.list_for_single, place.path)
+        (value,) = value
     return conform_entry(place.target, value, tolerated, place.path)
 
 

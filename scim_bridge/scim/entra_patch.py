@@ -41,7 +41,9 @@ def rewrite_patch(shape: ResourceShape, body: Any) -> Rewritten:
             operations += _rewritten(shape, {name.lower(): item for name, item in operation.items()}, tolerated)
         else:
             operations.append(operation)
-    if body[key] and not operations:
+    if not body[key]:
+        tolerated.add(Quirk.no_operations, "Operations")
+    if not operations:
         operations = [NOTHING]
     return Rewritten({**body, key: operations}, tolerated.found)
 
@@ -83,6 +85,8 @@ def _rewritten(shape: ResourceShape, operation: Operation, tolerated: Tolerated)
         return [{**operation, "value": known_schemas(shape, value, tolerated) if value is not None else None}]
     place = shape.place(path)
     if place is not None:
+        if place.is_short:
+            tolerated.add(Quirk.short_name, place.path)
         if shape.separator(path) == ".":
             tolerated.add(Quirk.dotted_urn, place.path)
         if place.selection is not None and _QUOTED_BOOLEAN.search(place.selection):

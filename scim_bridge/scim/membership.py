@@ -7,7 +7,7 @@ is still the library's business (RFC 7644 §3.5.2); this only chooses which of t
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scim2_models import Context, PatchOp, Path, Resource
+from scim2_models import Context, PatchOp, PatchOperation, Path, Resource
 from scim2_models.path import AttrPath, CompareOperator, Comparison, FilterNode, LogicalExpr, LogicalOperator, ValuePath
 
 from scim_bridge.domain.documents import JsonObject
@@ -24,7 +24,7 @@ _BY_ENTRY = ("add", "remove")
 
 
 class Membership:
-    """The members of a stored group: how the client sent them, and their keys.
+    """The members of a stored group: how the client sent them, and their keys. Each is there once.
 
     :param members: The entries of the stored document.
     :param keys: The same entries folded, as `keys_of` gives them for the whole resource.
@@ -46,8 +46,13 @@ class Membership:
             keys = [self._keys(self._resource_entry(each)) for each in members]
         self._folded = dict(enumerate(keys))
         self._next = len(members)
+        self._named: set[int] = set()
         self._places: dict[str, list[int]] = {}
-        for place, key in self._folded.items():
+        for place, key in list(self._folded.items()):
+            if key.get("value") is not None and str(key["value"]) in self._places:
+                # A group that was stored while a member could be listed twice.
+                del self._members[place], self._folded[place]
+                continue
             self._places.setdefault(str(key.get("value")), []).append(place)
 
     @property
@@ -59,6 +64,11 @@ class Membership:
     def keys(self) -> list[JsonObject]:
         """Their folded values, as the whole resource would give them."""
         return [key for key in self._folded.values() if key]
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the operations named every member that there is: telling them costs no more than reading them did."""
+        return self._members.keys() <= self._named
 
     def apply(self, resource: Resource[Any], patch_op: "PatchOp[Any]") -> bool:
         """Apply operations to a group that is shown without its members. Whether anything changed.
@@ -83,24 +93,34 @@ class Membership:
         changed = patch_op.patch(resource)
         if changed:
             left = resource[MEMBERS] or []
-            for place in set(before.values()) - {before.get(id(entry)) for entry in left}:
+            gone = set(before.values()) - {before.get(id(entry)) for entry in left}
+            for place in gone:
                 self._forget(place)
-            for entry in left:
-                self._keep(before.get(id(entry)), entry)
+            kept = [self._keep(before.get(id(entry)), entry) for entry in left]
+            # To the library it is a change if a member is added that is there already, and described in another way.
+            changed = (patch_op.operations or [])[0].op != PatchOperation.Op.add or bool(gone) or any(kept)
         resource[MEMBERS] = None
         return changed
 
-    def _keep(self, place: int | None, entry: Any) -> None:
+    def _keep(self, place: int | None, entry: Any) -> bool:
+        """Keep an entry as it is now. Whether it is another than before; a member that is there already is not."""
         member: JsonObject = entry.model_dump(scim_ctx=Context.DEFAULT)
         if place is not None and self._members[place] == member:
-            return
+            return False
+        key = self._keys(entry)
+        others = [each for each in self._places.get(str(key.get("value")), ()) if each != place]
+        if others and key.get("value") is not None:
+            if place is not None:
+                self._forget(place)
+            return place is not None
         if place is None:
             place, self._next = self._next, self._next + 1
         else:
             self._places[str(self._folded[place].get("value"))].remove(place)
-        self._members[place] = member
-        self._folded[place] = self._keys(entry)
-        self._places.setdefault(str(self._folded[place].get("value")), []).append(place)
+        self._members[place], self._folded[place] = member, key
+        self._named.add(place)
+        self._places.setdefault(str(key.get("value")), []).append(place)
+        return True
 
     def _forget(self, place: int) -> None:
         self._places[str(self._folded.pop(place).get("value"))].remove(place)
@@ -116,13 +136,24 @@ class Membership:
         if named is None:
             return list(self._members)
         found = (self._places.get(folded(self._model, f"{MEMBERS}.value", value), ()) for value in named)
-        return sorted({place for places in found for place in places})
+        shown = {place for places in found for place in places}
+        self._named |= shown
+        return sorted(shown)
 
     def _resource_entry(self, member: JsonObject) -> Any:
         return Path.__class_getitem__(self._model)(MEMBERS).resolve().target_type.model_validate(member)
 
     def _keys(self, entry: Any) -> JsonObject:
         return keys_of_entry(self._model, MEMBERS, entry)
+
+
+def once_each(entries: list[Any]) -> list[Any]:
+    """Return members without those whose id came before: a member is listed once, however often it was sent."""
+    found: dict[str, Any] = {}
+    for position, entry in enumerate(entries):
+        value = entry.get("value") if isinstance(entry, dict) else None
+        found.setdefault(f"id {value}" if isinstance(value, str) else f"no id {position}", entry)
+    return list(found.values())
 
 
 def _is_about_members(path: Any) -> bool:

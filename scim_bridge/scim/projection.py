@@ -17,6 +17,8 @@ def unasked(model: type[Resource[Any]], parameters: ResponseParameters[Any] | No
     shape = shape_of(model)
     several = {each.name for each in shape.attributes.values() if each.multi_valued}
     if parameters.attributes:
+        if any(str(path).lower() == shape.urn.lower() for path in parameters.attributes):
+            return frozenset()
         asked = _places(model, parameters.attributes)
         return frozenset(several - {place.shape.name for place in asked if place.urn is None})
     excluded = _places(model, parameters.excluded_attributes or [])

@@ -5,7 +5,7 @@ a schema URN and a colon; Entra also writes a dot after the URN. Names compare r
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -22,6 +22,9 @@ _NEEDED = {
     ENTERPRISE_URN: frozenset({"employeeNumber", "department"}),
 }
 """The attributes of a user from which the employee is made (design, section 6); of other schemas all are needed."""
+
+COMMON = ("id", "externalId", "meta")
+"""The attributes that every resource has, whatever its schema (RFC 7643 §3.1)."""
 
 _NEVER_NEEDED = ("primary", "display")
 """Parts that only decorate a value."""
@@ -65,6 +68,9 @@ class Place:
     part: Shape | None = None
     selection: str | None = None
     """The filter in brackets, which selects entries of a multi-valued attribute."""
+
+    is_short: bool = False
+    """Whether the extension was not named, as it alone declares the attribute (rule A7)."""
 
     @property
     def path(self) -> str:
@@ -119,14 +125,16 @@ class ResourceShape:
         match = _PATH.fullmatch(rest)
         if match is None:
             return None
+        alone = extension_of(match["name"], [self]) if self._urn_before(key.strip()) is None else None
+        urn = urn or alone
         declared = self.attributes if urn is None else self.extensions[urn]
         shape = declared.get(match["name"].lower())
         if shape is None or (match["selection"] is not None and not shape.multi_valued):
             return None
         if match["part"] is None:
-            return Place(urn, shape, None, match["selection"])
+            return Place(urn, shape, None, match["selection"], alone is not None)
         part = (shape.parts or {}).get(match["part"].lower())
-        return Place(urn, shape, part, match["selection"]) if part else None
+        return Place(urn, shape, part, match["selection"], alone is not None) if part else None
 
     def separator(self, key: str) -> str | None:
         """What stands between a schema's URN and the rest of a key: a colon, or Entra's dot; None without a URN."""
@@ -143,6 +151,22 @@ class ResourceShape:
     def _urn_before(self, key: str) -> str | None:
         urns = (self.urn, *self.extensions)
         return next((urn for urn in urns if re.match(re.escape(urn) + "[:.]", key, re.IGNORECASE)), None)
+
+
+def extension_of(name: str, shapes: Sequence[ResourceShape]) -> str | None:
+    """Return the URN of the one extension that declares an attribute, where no resource type does so itself."""
+    folded = name.lower()
+    if any(folded in each.attributes for each in shapes):
+        return None
+    found = {urn for each in shapes for urn, declared in each.extensions.items() if folded in declared}
+    return found.pop() if len(found) == 1 else None
+
+
+def qualified(path: str, shapes: Sequence[ResourceShape]) -> str:
+    """Return a path with the URN of the extension that alone declares its attribute; any other as it is."""
+    match = _PATH.fullmatch(path.strip())
+    urn = extension_of(match["name"], shapes) if match is not None else None
+    return path if urn is None else f"{urn}:{path.strip()}"
 
 
 @cache

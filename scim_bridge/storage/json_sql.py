@@ -3,7 +3,20 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Float, FromClause, Text, cast, collate, func, literal_column
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    FromClause,
+    Text,
+    and_,
+    cast,
+    collate,
+    exists,
+    func,
+    literal_column,
+    select,
+    type_coerce,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 Path = tuple[str, ...]
@@ -40,6 +53,9 @@ class JsonSql(Protocol):
     def contains(self, text: ColumnElement[str], part: str) -> ColumnElement[bool]:
         """Whether text has a part; no character has a special meaning."""
 
+    def has_member(self, source: ColumnElement[Any], user_id: str) -> ColumnElement[bool]:
+        """Whether the keys of a group list a member, whose id is an id of ours."""
+
 
 class SqliteJson:
     """JSON kept as text."""
@@ -59,6 +75,12 @@ class SqliteJson:
 
     def contains(self, text: ColumnElement[str], part: str) -> ColumnElement[bool]:
         return func.instr(text, part) > 0
+
+    def has_member(self, source: ColumnElement[Any], user_id: str) -> ColumnElement[bool]:
+        members = self.entries(source, ("members",))
+        is_listed = exists(select(1).select_from(members.rows).where(self.text(members.entry, ("value",)) == user_id))
+        # Looked for in the text first, which is a hundred times as quick for a large group.
+        return and_(func.instr(type_coerce(source, Text), user_id) > 0, is_listed)
 
 
 class PostgresJson:
@@ -83,6 +105,9 @@ class PostgresJson:
 
     def contains(self, text: ColumnElement[str], part: str) -> ColumnElement[bool]:
         return func.strpos(text, part) > 0
+
+    def has_member(self, source: ColumnElement[Any], user_id: str) -> ColumnElement[bool]:
+        return type_coerce(source, JSONB).contains({"members": [{"value": user_id}]})
 
 
 def json_sql(dialect: str) -> JsonSql:

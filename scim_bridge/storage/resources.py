@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,9 +12,15 @@ from sqlalchemy.exc import IntegrityError
 from scim_bridge.domain.delivery_state import DeliveryView, State
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.storage.filters import Columns
+from scim_bridge.storage.json_sql import json_sql
 from scim_bridge.storage.keys import indexed_columns
 from scim_bridge.storage.sql import insert_if_absent
 from scim_bridge.storage.tables import people, resources
+
+GROUP = "Group"
+"""The resource type that has members."""
+
+MEMBERS = "members"
 
 
 class Taken(Exception):
@@ -94,6 +100,27 @@ class Resources:
         """Remove a resource."""
         self._connection.execute(delete(resources).where(self._is(resource_type, resource_id)))
 
+    def without_member(self, user_id: str, now: datetime) -> list[StoredResource]:
+        """Take a user out of the groups that list them. Return these groups as they are now."""
+        lists = json_sql(self._connection.dialect.name).has_member(resources.c["keys"], user_id)
+        listed = select(*_READ, resources.c["keys"]).where(
+            resources.c.tenant == self._tenant, resources.c.resource_type == GROUP, lists
+        )
+        changed = []
+        for row in self._connection.execute(listed.order_by(resources.c.id).with_for_update()).all():
+            group = stored_in(row)
+            changed.append(
+                replace(
+                    group,
+                    document=_without(group.document, user_id),
+                    keys=_without(group.keys, user_id),
+                    version=group.version + 1,
+                    last_modified_at=now,
+                )
+            )
+            self.replace(changed[-1])
+        return changed
+
     def get(self, resource_type: str, resource_id: str) -> StoredResource | None:
         """A resource, with its delivery."""
         row = self._connection.execute(with_delivery().where(self._is(resource_type, resource_id))).first()
@@ -171,6 +198,13 @@ def stored_in(row: Any) -> StoredResource:
         keys=row._mapping.get("keys", {}),
         delivery=_view(row) if getattr(row, "state", None) else None,
     )
+
+
+def _without(holder: JsonObject, user_id: str) -> JsonObject:
+    members = holder.get(MEMBERS)
+    left = [each for each in members if each.get("value") != user_id] if isinstance(members, list) else []
+    rest = {name: value for name, value in holder.items() if name != MEMBERS}
+    return {**rest, MEMBERS: left} if left else rest
 
 
 def _view(row: Any) -> DeliveryView:

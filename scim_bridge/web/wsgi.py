@@ -1,15 +1,20 @@
 """The web server: gunicorn with threads, and a delivery worker that its arbiter keeps running."""
 
+import json
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
+from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine
 
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import loggable
@@ -26,6 +31,13 @@ RESTART_SECONDS = 2.0
 """A delivery worker that ends by itself is started again, but not more often than this."""
 
 log = get_logger(__name__)
+
+ERROR_URN = "urn:ietf:params:scim:api:messages:2.0:Error"
+
+_TOO_LONG = {
+    LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
+    LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+}
 
 
 INVALID = "Invalid request from ip="
@@ -72,6 +84,16 @@ class ServerLog(Logger):  # type: ignore[misc]  # gunicorn has no types.
 class WebWorker(PatientWorker):
     """gunicorn's threaded worker, which gives up the address at once when its arbiter was killed."""
 
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        """Answer a request whose first line or header is too long as SCIM does, instead of with gunicorn's page."""
+        status = next((status for kind, status in _TOO_LONG.items() if isinstance(exc, kind)), None)
+        if status is None:
+            super().handle_error(req, client, addr, exc)
+            return
+        log.info("serve.too_long", status=int(status))
+        with suppress(OSError):
+            client.sendall(_refusal(status))
+
     def is_parent_alive(self) -> bool:
         """Whether the arbiter lives. If not, a new server must get the address before the last request is answered."""
         is_alive = bool(super().is_parent_alive())
@@ -80,6 +102,18 @@ class WebWorker(PatientWorker):
             for listener in self.sockets:
                 listener.close()
         return is_alive
+
+
+def _refusal(status: HTTPStatus) -> bytes:
+    """A SCIM Error (RFC 7644 §3.12) as it is sent where no application was asked; the connection ends."""
+    detail = "the URL, or a header, is too long: send less, a long search with POST to .search"
+    error = {"schemas": [ERROR_URN], "status": str(int(status)), "detail": detail}
+    body = json.dumps(error).encode()
+    head = (
+        f"HTTP/1.1 {int(status)} {status.phrase}\r\nConnection: close\r\nCache-Control: no-store\r\n"
+        f"Content-Type: application/scim+json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 class DeliveryWorker:

@@ -121,3 +121,19 @@ def test_the_sandbox_ends_on_sigterm(tmp_path: Path):
         assert sandbox.ends(signal.SIGTERM) == 0
     finally:
         sandbox.clear()
+
+
+@on_sqlite
+def test_a_url_that_is_too_long_is_answered_as_scim_does(bridge: Bridge):
+    """A2: 414 and a SCIM Error, whatever is in front of the application; a header that is too long is 431."""
+    bridge.serves("--without-worker")
+
+    long_url = requests.get(f"{bridge.url}/scim/v2/Users", params={"filter": "x" * 9000}, timeout=10)
+    long_header = requests.get(f"{bridge.url}/scim/v2/Users", headers={"X-Long": "x" * 9000}, timeout=10)
+
+    for answer, status in ((long_url, 414), (long_header, 431)):
+        assert answer.status_code == status
+        assert answer.headers["Content-Type"] == "application/scim+json"
+        assert answer.json()["schemas"] == ["urn:ietf:params:scim:api:messages:2.0:Error"]
+        assert answer.json()["status"] == str(status)
+    assert bridge.asks("GET", "/scim/v2/Users").status_code == 200

@@ -192,7 +192,7 @@ def applied(document: Document, change: Change) -> Document:
         case RemoveListed(name, listed):
             _drop(after, name, listed)
         case SetList(name, entries):
-            after[name] = _sent(entries)
+            after[name] = _sent(name, entries)
             _settle_primary(after, name, after[name])
         case AddEntries(name, entries):
             _add(after, name, entries)
@@ -278,16 +278,23 @@ def _drop(document: Document, name: str, selections: list[Entry]) -> None:
 def _add(document: Document, name: str, entries: list[Entry]) -> None:
     present = document.setdefault(name, [])
     before, added = list(present), []
-    for entry in _sent(entries):
-        if entry not in added and not any(equal(entry, other) for other in before):
+    for entry in _sent(name, entries):
+        if entry not in added and not any(_is_same(name, entry, other) for other in before):
             added.append(entry)
     present += added
     _settle_primary(document, name, added)
 
 
-def _sent(entries: list[Entry]) -> list[Entry]:
-    """Entries of one value: of several that are primary, the first is taken to be it."""
+def _is_same(name: str, one: Entry, other: Entry) -> bool:
+    """Whether two entries are the same value: a member by its id alone, whatever else is said of it."""
+    return one.get("value") == other.get("value") if name == "members" else equal(one, other)
+
+
+def _sent(name: str, entries: list[Entry]) -> list[Entry]:
+    """Entries of one value: of several that are primary, the first is taken to be it; a member is there once."""
     sent: list[Entry] = copy.deepcopy(entries)
+    if name == "members":
+        sent = [each for at, each in enumerate(sent) if all(each["value"] != other["value"] for other in sent[:at])]
     for entry in [each for each in sent if each.get("primary") is True][1:]:
         entry["primary"] = False
     return sent

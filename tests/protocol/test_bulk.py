@@ -168,11 +168,40 @@ BAD = [
     ({"method": "DELETE", "path": ""}, 400, "invalidValue", ['path is ""']),
     (patch("/Users/{id}", {"op": "replace", "path": "emails[type eq", "value": "x"}), 400, "invalidPath", ["column"]),
     (patch("/Users/{id}", {"op": "remove", "path": "userName"}), 400, "mutability", ["userName"]),
-    (patch("/Users/{id}"), 400, "invalidValue", ["Operations is empty"]),
+    ({"method": "PATCH", "path": "/Users/{id}", "data": {}}, 400, "invalidValue", ["Operations is missing"]),
+    ({"method": "PUT", "path": "/Users/{id}", "data": [{"userName": "x"}]}, 400, "invalidValue", ["data is a list"]),
     ({"method": "PUT", "path": "/Users/{id}", "data": {}}, 400, "invalidValue", ["userName"]),
     ("nothing", 400, "invalidSyntax", ["a text", "an object"]),
     (None, 400, "invalidSyntax", ["null"]),
 ]
+
+
+def test_the_data_of_a_patch_may_be_the_operations_alone(scim):
+    """RFC 7644 §3.7.3: so it stands in its own example, `"data": [{"op": "add", …}]`."""
+    kari = scim.create(userName="kari")
+    operations = [
+        {"op": "Replace", "path": "title", "value": "Formann"},
+        {"op": "Add", "path": "employeeNumber", "value": "1042"},
+    ]
+
+    (result,) = bulk(scim, {"method": "PATCH", "path": f"/Users/{kari['id']}", "data": operations})
+
+    assert result["status"] == "200", result
+    assert scim.read(kari)["title"] == "Formann"
+    assert scim.read(kari)[ENTERPRISE_URN] == {"employeeNumber": "1042"}
+
+
+def test_what_the_operations_alone_refer_to_is_known(scim):
+    """RFC 7644 §3.7.2: a reference to what another operation creates."""
+    crew = scim.send("POST", "/Groups", json={"displayName": "Crew"}).json
+    joined = [{"op": "add", "path": "members", "value": [{"value": "bulkId:ola"}]}]
+
+    patching = {"method": "PATCH", "path": f"/Groups/{crew['id']}", "data": joined}
+    results = bulk(scim, patching, post("ola", userName="ola"))
+
+    assert statuses(results) == ["200", "201"]
+    (member,) = scim.send("GET", f"/Groups/{crew['id']}").json["members"]
+    assert results[1]["location"].endswith(member["value"])
 
 
 @pytest.mark.parametrize(("operation", "status", "scim_type", "words"), BAD)

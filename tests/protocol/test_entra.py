@@ -1,9 +1,11 @@
 """Shapes that only Entra sends, and what becomes of them. Pure: JSON in, JSON out."""
 
+import re
 from typing import Any
 
 import pytest
 
+from scim_bridge.scim.conform import UnfitValue
 from scim_bridge.scim.entra import rewrite_resource
 from scim_bridge.scim.entra_patch import NOTHING, PATCH_URN, rewrite_patch
 from scim_bridge.scim.provider import build_provider
@@ -89,8 +91,8 @@ def test_a_boolean_may_be_text():
     assert created(active="False", emails=[{"primary": "True"}]) == {"active": False, "emails": [{"primary": True}]}
     assert patched({"op": "Replace", "path": "active", "value": "False"})[0]["value"] is False
     assert patched({"op": "Replace", "value": {"active": "true"}})[0]["value"] is True
-    # What is no boolean is left, so that the answer can quote it.
-    assert created(active="maybe") == {"active": "maybe"}
+    with pytest.raises(UnfitValue, match='active is "maybe"'):
+        created(active="maybe")
 
 
 def test_keys_may_be_paths_in_a_body():
@@ -286,14 +288,16 @@ def test_what_is_not_declared_is_left_out_and_named():
 
 
 def test_what_cannot_be_placed_is_left_for_the_library_to_refuse():
-    """Malformed paths and odd bodies: the answer is to quote them as they were sent."""
+    """Malformed paths and odd bodies: the answer is to quote them as they were sent. Values are refused at once."""
     for body in ([], "x", None, {"Operations": "x"}, {}):
         assert rewrite_patch(USER, body).body == body
     for body in ([], "x", None):
         assert rewrite_resource(USER, body).body == body
     for operation in ("x", {"op": "add", "path": "emails[", "value": "x"}, {"op": "add", "path": 5, "value": "x"}):
         assert patched(operation) == [operation]
-    assert created(name="Kari", emails=[["x"]]) == {"name": "Kari", "emails": [["x"]]}
+    for sent, name in ({"name": "Kari"}, "name"), ({"emails": [["x"]]}, "emails[0]"):
+        with pytest.raises(UnfitValue, match=re.escape(f"{name} is ")):
+            created(**sent)
 
 
 def test_a_role_may_hold_json_text():

@@ -251,7 +251,38 @@ def test_what_only_the_bridge_may_set_is_ignored(scim: Scim):
     assert {("read-only", state), ("read-only", "id"), ("read-only", "groups")} <= counted(scim)
 
 
+def test_a_patch_without_operations_changes_nothing(scim: Scim):
+    """A7: an empty list is tolerated and counted; the user, the version included, stays as it was."""
+    kari = scim.create(userName="kari")
+
+    answer = scim.patch(kari)
+
+    assert (answer.status_code, answer.json) == (200, kari)
+    assert scim.read(kari) == kari
+    assert counted(scim) >= {("no-operations", "Operations")}
+    assert scim.intake.told[-1][0] == "repeated"
+    bulk = {"method": "PATCH", "path": f"/Users/{kari['id']}", "data": {"Operations": []}}
+    assert scim.send("POST", "/Bulk", json={"Operations": [bulk]}).json["Operations"][0]["status"] == "200"
+
+
 # -- Entries of lists --------------------------------------------------
+
+
+@pytest.mark.parametrize("op", ["Add", "Replace"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_an_entry_that_is_selected_may_come_in_a_list_of_one(scim: Scim, op: str, listed: bool):
+    """A7: as for a single value; a list of several is no entry."""
+    kari = scim.create(userName="kari", emails=[{"type": "home", "value": "home@x.no"}])
+    work = 'emails[type eq "work"]'
+    entry = {"type": "work", "value": "kari@x.no"}
+
+    patched = scim.patch(kari, {"op": op, "path": work, "value": [entry] if listed else entry})
+    assert patched.status_code == 200, patched.text
+    assert patched.json["emails"] == [{"type": "home", "value": "home@x.no"}, entry]
+    assert (("list-for-single", "emails[]") in counted(scim)) is listed
+    same = scim.patch(kari, {"op": "replace", "value": {work: [entry] if listed else entry}})
+    assert (same.status_code, same.json) == (200, patched.json)
+    assert scim.patch(kari, {"op": op, "path": work, "value": [entry, entry]}).status_code == 400
 
 
 @pytest.mark.parametrize("op", ["Add", "Replace"])
@@ -283,9 +314,10 @@ def test_a_remove_with_values_removes_only_those(scim: Scim):
     group = scim.send("POST", "/Groups", json={"schemas": [GROUP_URN], "displayName": "Crew", "members": members}).json
     removal = {"op": "Remove", "path": "members", "value": [{"$ref": None, "value": "b"}]}
 
-    answer = scim.send("PATCH", f"/Groups/{group['id']}", json={"Operations": [removal]})
+    assert scim.send("PATCH", f"/Groups/{group['id']}", json={"Operations": [removal]}).status_code == 200
 
-    assert [each["value"] for each in answer.json["members"]] == ["a", "c"]
+    left = scim.send("GET", f"/Groups/{group['id']}").json["members"]
+    assert [each["value"] for each in left] == ["a", "c"]
     assert ("value-with-remove", "members") in counted(scim)
 
 

@@ -7,6 +7,8 @@ import pytest
 from scim_bridge.domain.documents import CERTIFICATE_URN
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
 
+ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
+
 
 @pytest.mark.parametrize(
     ("base", "path"),
@@ -77,6 +79,45 @@ def test_a_space_in_a_filter_is_written_in_two_ways(scim, space):
     assert scim.send("GET", "/Users", query_string=query).json["Resources"] == [user]
 
 
+@pytest.mark.parametrize("name", ["filter", "Filter", "FILTER"])
+def test_a_parameter_in_another_case_means_what_it_says(scim, name):
+    """A7: a filter that is overlooked lists everybody, and Entra takes the first for the user that it looks for."""
+    kari, _ = scim.create(userName="kari"), scim.create(userName="ola")
+
+    found = scim.send("GET", "/Users", query_string={name: 'userName eq "kari"'})
+    assert found.json["Resources"] == [kari]
+    assert scim.send("GET", "/Users", query_string={name: 'shoeSize eq "42"'}).status_code == 400
+    assert scim.send("GET", "/Schemas", query_string={name: "id pr"}).status_code == 403
+
+
+def test_all_parameters_are_known_in_another_case(scim):
+    """A7: of a list, of one resource, and in the body of a search."""
+    for name in ("kari", "ola"):
+        scim.create(userName=name, title="x")
+    query = {"SortBy": "userName", "sortorder": "descending", "STARTINDEX": 2, "Count": 1, "Attributes": "userName"}
+
+    page = scim.send("GET", "/Users", query_string=query).json
+    assert [each["userName"] for each in page["Resources"]] == ["kari"]
+    assert "title" not in page["Resources"][0]
+    assert (page["startIndex"], page["totalResults"]) == (2, 2)
+    assert scim.send("POST", "/Users/.search", json=query).json["Resources"] == page["Resources"]
+    path = f"/Users/{page['Resources'][0]['id']}"
+    assert "title" not in scim.send("GET", path, query_string={"excludedattributes": "title"}).json
+
+
+@pytest.mark.parametrize(
+    "query", ['filter=userName eq "kari"&Filter=userName eq "ola"', 'filter=title eq "x"&filter=title eq "y"']
+)
+def test_a_parameter_that_contradicts_itself_is_refused(scim, query):
+    """A7: 400 rather than one of the two."""
+    answer = scim.send("GET", "/Users", query_string=query)
+
+    assert (answer.status_code, answer.json["scimType"]) == (400, "invalidValue")
+    assert scim.send("GET", "/Users", query_string='filter=title eq "x"&Filter=title eq "x"').status_code == 200
+    body = {"filter": 'userName eq "kari"', "Filter": 'userName eq "ola"'}
+    assert scim.send("POST", "/Users/.search", json=body).status_code == 400
+
+
 def test_a_head_request_is_a_get_without_its_body(scim):
     """Health checks ask so."""
     response = scim.send("HEAD", "/Users")
@@ -90,6 +131,27 @@ def test_a_search_by_post_writes_nothing(scim):
     for path in ("/Users/.search", "/.search"):
         found = scim.send("POST", path, json=body).json["Resources"]
         assert found == [{"schemas": [CORE_URN], "id": user["id"], "userName": "kari"}]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("path", ["/.search", "/Users/.search", "/Groups/.search/"])
+def test_a_search_takes_a_post_only(scim, method, path):
+    """RFC 7644 §3.4.3: 405 with `Allow`; no resource has the id `.search`."""
+    answer = scim.send(method, path, json=None if method in ("GET", "HEAD") else {})
+
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "POST"
+
+
+@pytest.mark.parametrize("path", ["/Users/a%0Ab", "/%0A", "/Users%0A", "/Nothing%0Ahere/x"])
+def test_a_path_with_a_line_feed_is_answered_as_any_other(scim, path):
+    """A2, A3: a SCIM Error, not Flask's page; and 401 to a client without a credential."""
+    answer = scim.send("GET", path)
+    assert (answer.status_code, answer.json["schemas"]) == (404, [ERROR])
+    scim.token = None
+    for base in ("/scim/v2", "/tenants/default/scim/v2"):
+        answer = scim.send("GET", path, base=base)
+        assert (answer.status_code, answer.json["schemas"]) == (401, [ERROR])
 
 
 def test_what_is_tolerated_is_logged_by_name_alone(scim, caplog):

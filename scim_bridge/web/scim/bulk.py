@@ -27,6 +27,7 @@ from scim2_server.bulk import BulkPlan, BulkStep
 from scim2_server.responses import ScimResponse
 from scim2_server.service import BULK_OPERATIONS, BULK_SUCCESS_STATUS
 
+from scim_bridge.scim.entra_patch import PATCH_URN
 from scim_bridge.web.scim.bodies import called, parsed_object, refuse_unreadable, refuse_unstorable
 from scim_bridge.web.scim.refusals import PlainService
 from scim_bridge.web.scim.search_bounds import refuse_unusable_condition
@@ -216,6 +217,9 @@ def _read(fields: Mapping[str, Any]) -> Operation:
     if method == BulkOperation.Method.post and not bulk_id:
         raise InvalidValueException(detail="bulkId is missing: give each POST a text that no other operation has")
     refuse_unusable_condition(version, "version")
+    if method == BulkOperation.Method.patch and isinstance(data, list):
+        # The operations alone, as in the RFC's own example (§3.7.3).
+        data = {"schemas": [PATCH_URN], "Operations": data}
     if method != BulkOperation.Method.delete and not isinstance(data, dict):
         raise InvalidValueException(
             detail=f"data is {called(data)}: send an object, the body of a single {method} to {shown(path)}"

@@ -10,6 +10,7 @@ from scim2_server.conditions import Conditions
 from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
+from scim2_server.routing import Operation as Asked
 
 from scim_bridge.scim.entra_patch import entries_to_make
 from scim_bridge.storage.database import repeated
@@ -37,6 +38,18 @@ class BridgeHandler(ScimHandler):
         self._began = monotonic()
         self._request_id = request_id
         self._out_of_reach: ServiceUnavailable | None = None
+
+    def create(self, request: ScimRequest) -> ScimResponse:
+        """Create a resource; the answer has what `attributes` and `excludedAttributes` ask for (RFC 7644 §3.9)."""
+        with self.service.provider:
+            target = self.service.route(request, Asked.create)
+            resource_type = self.service.resource_type_at(str(target.endpoint))
+            self.service.authorize(request, target, resource_type)
+            asked = self.service.read_response_parameters(resource_type, request.query)
+            resource = self.service.read_creation(resource_type, request.body, request.header("Content-Type"))
+            with self.storage.operation():
+                created = self.storage.create(resource_type, resource)
+            return self.service.creation_response(request.base_url, created, asked)
 
     def run_bulk_step(
         self, request: ScimRequest, plan: BulkPlan, step: BulkStep

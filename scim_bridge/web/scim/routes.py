@@ -12,6 +12,7 @@ import flask
 from scim2_models import InvalidSyntaxException
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
+from werkzeug.routing import PathConverter
 
 from scim_bridge.domain.audit import Author
 from scim_bridge.logs import bound
@@ -22,6 +23,7 @@ from scim_bridge.storage.secrets import CURSORS
 from scim_bridge.web.scim.bodies import refuse_unstorable_text
 from scim_bridge.web.scim.handler import BridgeHandler
 from scim_bridge.web.scim.problems import BodyTooLarge, answer_of
+from scim_bridge.web.scim.search_names import canonical_parameters
 from scim_bridge.web.scim.service import BridgeService
 from scim_bridge.web.scim.storage import BridgeStorage
 from scim_bridge.web.scim.world import ScimWorld
@@ -31,6 +33,12 @@ if TYPE_CHECKING:
 
 BULK = "Bulk"
 """The path of bulk requests (RFC 7644 §3.7)."""
+
+
+class _AnyPath(PathConverter):
+    """A path of any characters: to Flask's own a line feed ends it, and the answer would be Flask's page."""
+
+    regex = r"[^/][\s\S]*?"
 
 
 def scim_blueprint(world: ScimWorld) -> flask.Blueprint:
@@ -46,10 +54,11 @@ def scim_blueprint(world: ScimWorld) -> flask.Blueprint:
     @blueprint.record_once
     def install(state: Any) -> None:
         app: flask.Flask = state.app
+        app.url_map.converters["any_path"] = _AnyPath
         for prefix, view in (("/scim/v2", of_default), ("/tenants/<name>/scim/v2", of_tenant)):
             endpoint = f"{blueprint.name}.{view.__name__}"
             app.view_functions[endpoint] = view
-            for rule in (prefix, f"{prefix}/", f"{prefix}/<path:path>"):
+            for rule in (prefix, f"{prefix}/", f"{prefix}/<any_path:path>"):
                 # Flask's own way to add a rule wants its methods. Without any, one that SCIM doesn't know gets
                 # here too, and a SCIM Error instead of Flask's page.
                 app.url_map.add(app.url_rule_class(rule, endpoint=endpoint, strict_slashes=False))
@@ -117,10 +126,12 @@ def _writes(method: str, path: str) -> bool:
 
 
 def _query(request: flask.Request) -> dict[str, str]:
-    return {
-        _readable(name, "the name of a parameter"): _readable(value, f"the parameter {name}")
-        for name, value in request.args.items()
-    }
+    return canonical_parameters(
+        [
+            (_readable(name, "the name of a parameter"), _readable(value, f"the parameter {name}"))
+            for name, value in request.args.items(multi=True)
+        ]
+    )
 
 
 def _readable(text: str, where: str) -> str:

@@ -31,12 +31,11 @@ def _asked_of(payload: Any) -> dict[str, Any]:
     return {str(name).lower(): value for name, value in payload.items()} if isinstance(payload, Mapping) else {}
 
 
-def refuse_unanswerable(payload: Any, models: Sequence[type[Resource[Any]]], max_filter_length: int) -> None:
-    """Refuse a search that is too large, or whose filter can't be read or means nothing. `models` are searched.
+def refuse_unanswerable(payload: Any, models: Sequence[type[Resource[Any]]]) -> None:
+    """Refuse a search whose filter can't be read or means nothing. `models` are searched.
 
     :raises SCIMException: 400; the detail names what, where and the cure.
     """
-    refuse_large_search(payload, max_filter_length)
     text = _asked_of(payload).get("filter")
     if isinstance(text, str):
         refuse_meaningless(parsed_filter(text), models)

@@ -1,7 +1,6 @@
 """The protocol server with the bridge's own ways: Entra's shapes, the delivery attributes, bounds."""
 
-from collections.abc import Callable, Iterable, Mapping
-from http import HTTPStatus
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,21 +17,19 @@ from scim2_models import (
     SearchRequest,
 )
 from scim2_server.conditions import Conditions
-from scim2_server.responses import ScimResponse
-from scim2_server.storage import SearchPage
 from scim2_server.utils import parametrize
 
-from scim_bridge.domain.delivery_state import DeliveryView
 from scim_bridge.scim.entra import Rewritten, rewrite_resource
 from scim_bridge.scim.entra_patch import rewrite_patch
-from scim_bridge.scim.extension import NAME
 from scim_bridge.scim.membership import Membership
 from scim_bridge.scim.shapes import shape_of
 from scim_bridge.scim.tolerated import Toleration
+from scim_bridge.web.scim.answers import AnsweringService, Views
 from scim_bridge.web.scim.bodies import decoded, decoded_object
-from scim_bridge.web.scim.bulk import BulkService, Operation
+from scim_bridge.web.scim.bulk import Operation
 from scim_bridge.web.scim.cursors import LateCursors
 from scim_bridge.web.scim.search_bounds import LAST_INDEX, refuse_large_search, refuse_unanswerable
+from scim_bridge.web.scim.search_names import with_schemas
 from scim_bridge.web.scim.wording import explained
 from scim_bridge.web.scim.write_bounds import (
     refuse_large_patch,
@@ -41,14 +38,10 @@ from scim_bridge.web.scim.write_bounds import (
     refuse_many_operations,
 )
 
-Views = Callable[[Iterable[str]], Mapping[str, DeliveryView]]
 
+class BridgeService(AnsweringService):
+    """The steps of the protocol, for one request; `AnsweringService` names the other parameters.
 
-class BridgeService(BulkService):
-    """The steps of the protocol, for one request.
-
-    :param views: How far the delivery of users has come, by their ids.
-    :param whole: A patched resource with all that its answer shows of it.
     :param tolerated: Told how a body departs from the RFCs, by kind and name (rule A7).
     :param cursor_secret: What the tenant's cursors are sealed with; called for requests with a cursor alone.
     """
@@ -66,14 +59,13 @@ class BridgeService(BulkService):
         tolerated: Callable[[tuple[Toleration, ...]], None],
         cursor_secret: Callable[[], str],
     ) -> None:
-        super().__init__(provider, max_value_length)
+        super().__init__(
+            provider, max_value_length=max_value_length, patch_status=patch_status, views=views, whole=whole
+        )
         # Fetching the secret would cost all those without a cursor.
         self._cursors = LateCursors(cursor_secret)
-        self._patch_status = patch_status
         self._max_filter_length = max_filter_length
         self._max_patch_operations = max_patch_operations
-        self._views = views
-        self._whole = whole
         self._tolerated = tolerated
 
     # -- Reading requests -----------------------------------------------
@@ -142,7 +134,10 @@ class BridgeService(BulkService):
 
     def read_search(self, resource_types: list[ResourceType], payload: Any) -> tuple[SearchRequest[Any], Any]:
         """The search that a query or a body asks for."""
-        refuse_unanswerable(payload, self.search_models(resource_types), self._max_filter_length)
+        models = self.search_models(resource_types)
+        refuse_large_search(payload, self._max_filter_length)
+        payload = with_schemas(payload, models)
+        refuse_unanswerable(payload, models)
         try:
             search_request, position = super().read_search(resource_types, payload)
         except SCIMException as exc:
@@ -157,7 +152,7 @@ class BridgeService(BulkService):
         """The attributes that the answer is to have."""
         refuse_large_search(query, self._max_filter_length)
         try:
-            return super().read_response_parameters(resource_type, query)
+            return super().read_response_parameters(resource_type, with_schemas(query, [self.get_model(resource_type)]))
         except SCIMException as exc:
             raise _explained(exc) from exc
 
@@ -196,48 +191,6 @@ class BridgeService(BulkService):
                 value = resource[shape.name]
                 if isinstance(value, str) and not value.strip():
                     raise InvalidValueException(detail=f"{shape.name} is empty: send a value")
-
-    # -- Answering ------------------------------------------------------
-
-    def publish(self, base_url: str, resource: Resource[Any]) -> Resource[Any]:
-        """The resource as it is answered: a user with how far his delivery has come."""
-        published = super().publish(base_url, resource)
-        extension = type(resource).get_extension_model(NAME)
-        view = self._views([str(resource.id)]).get(str(resource.id)) if extension else None
-        if extension is None or view is None:
-            # The delivery never touches version or lastModified (rule A6).
-            return published
-        shown: Any = getattr(published, NAME) or extension()
-        shown.delivery_state = str(view.state)
-        shown.delivery_detail = view.detail
-        shown.delivered_at = view.delivered_at
-        setattr(published, NAME, shown)
-        return published
-
-    def search_response(
-        self,
-        base_url: str,
-        resource_types: list[ResourceType],
-        page: SearchPage,
-        search_request: SearchRequest[Any],
-    ) -> ScimResponse:
-        """A page of a search."""
-        # All at once, instead of one by one in `publish`.
-        self._views([str(resource.id) for resource in page.resources])
-        return super().search_response(base_url, resource_types, page, search_request)
-
-    def patch_response(
-        self, base_url: str, resource: Resource[Any], response_parameters: ResponseParameters[Any]
-    ) -> ScimResponse:
-        """The answer to a PATCH: the whole resource, or nothing, as it is set up."""
-        asks = response_parameters.attributes or response_parameters.excluded_attributes
-        if self._patch_status == HTTPStatus.OK or asks:
-            whole = self._whole(resource, response_parameters)
-            return self.resource_response(
-                self.publish(base_url, whole), Context.RESOURCE_PATCH_RESPONSE, response_parameters
-            )
-        version = resource.meta.version if resource.meta else None
-        return ScimResponse(HTTPStatus.NO_CONTENT, None, {"ETag": version} if version else {})
 
 
 def _explained(exc: SCIMException) -> SCIMException:

@@ -69,7 +69,7 @@ class BridgeStorage(ScimStorage):
         self.tolerate = self._transaction.tolerate
         self._certificates = Certificates(tenant, provider, intake, self._transaction)
         self._views: dict[str, DeliveryView | None] = {}
-        self._parted: dict[str, StoredResource] = {}
+        self._parted: dict[str, tuple[StoredResource, Membership]] = {}
 
     @contextmanager
     def operation(self) -> Generator[None]:
@@ -106,18 +106,18 @@ class BridgeStorage(ScimStorage):
             stored = self._lock(connection, resource_type, resource_id)
         resource, membership = self._rows.parted(resource_type, stored)
         if membership is not None:
-            self._parted[resource_id] = stored
+            self._parted[resource_id] = stored, membership
         return resource, membership
 
-    def whole(
-        self, resource: Resource[Any], response_parameters: ResponseParameters[Any] | None = None
-    ) -> Resource[Any]:
-        """A resource with the members that it was parted from, where the answer needs them."""
-        stored = self._parted.get(str(resource.id))
-        if stored is None:
+    def whole(self, resource: Resource[Any], asked: ResponseParameters[Any]) -> Resource[Any]:
+        """A patched resource; a group with its members where the answer is asked for them, or the patch named all."""
+        stored, membership = self._parted.get(str(resource.id), (None, None))
+        if stored is None or not (
+            asked.attributes or asked.excluded_attributes or (membership and membership.is_named)
+        ):
             return resource
         resource_type = next(each for each in self._provider.resource_types if each.name == stored.resource_type)
-        return self._rows.resource(resource_type, stored, response_parameters)
+        return self._rows.resource(resource_type, stored, asked)
 
     def search(
         self,
@@ -178,7 +178,7 @@ class BridgeStorage(ScimStorage):
                 raise uniqueness(resource_type, exc) from exc
             self._transaction.locked.pop(before.id, None)
             if membership is not None:
-                self._parted[before.id] = stored
+                self._parted[before.id] = stored, membership
             ticket = None
             if resource_type.name == USER:
                 ticket = self._intake.user_changed(connection, UserId(stored.id), {**stored.document}, before.document)
@@ -188,20 +188,21 @@ class BridgeStorage(ScimStorage):
         return updated
 
     def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
-        """Remove a resource; a user who is gone leaves a person whose ending is due (rule P1)."""
+        """Remove a resource; a user who is gone is no member, and leaves a person whose ending is due (rule P1)."""
         with self._transaction.open(writes=True) as connection:
+            ticket, now = None, self._database.now(connection)
             if resource_type.name == CERTIFICATE:
-                now = self._database.now(connection)
                 self._certificates.delete(connection, resource_type, resource_id, expected_version, now)
                 return
             before = self._lock(connection, resource_type, resource_id)
             check_version(before, expected_version)
             Resources(connection, self._tenant).delete(before.resource_type, before.id)
             self._transaction.locked.pop(before.id, None)
-            ticket = None
             if resource_type.name == USER:
                 ticket = self._intake.user_deleted(connection, UserId(before.id), before.document)
-            self._transaction.wrote(Action.deleted, before, ticket, self._database.now(connection))
+                for group in Resources(connection, self._tenant).without_member(before.id, now):
+                    self._transaction.wrote(Action.changed, group, None, now, ("members",))
+            self._transaction.wrote(Action.deleted, before, ticket, now)
 
     def repeated(self, resource_type: ResourceType, resource_id: str) -> None:
         """A write changed nothing: a held or parked person, or certificate, becomes due again (rule A5)."""

@@ -8,7 +8,8 @@ from scim2_server.routing import RESERVED_NAMES, Target, match
 
 from scim_bridge.web.scim.wording import shown
 
-_NOT_A_TYPE = RESERVED_NAMES | {".search"}
+_SEARCH = ".search"
+_NOT_A_TYPE = RESERVED_NAMES | {_SEARCH}
 
 
 def find_target(method: str, path: str, resource_types: Sequence[ResourceType]) -> Target:
@@ -17,11 +18,14 @@ def find_target(method: str, path: str, resource_types: Sequence[ResourceType]) 
     :raises NotFoundException: nothing is served there, whatever the method.
     :raises MethodNotAllowedException: something is, but not by this method.
     """
-    first = path.strip("/").split("/")[0]
+    first, *rest = path.strip("/").split("/")
     if first and first not in _NOT_A_TYPE and first.casefold() not in _endpoints(resource_types):
         # The library answers 405 to a method that no resource type has, be there such a type or not.
         raise _nothing_there(path, resource_types)
     try:
+        if rest == [_SEARCH] and method.upper() != "POST":
+            # To the library it is the id of a resource.
+            raise MethodNotAllowedException(allowed=["POST"])
         return match(method.upper(), path)
     except MethodNotAllowedException as exc:
         raise MethodNotAllowedException(

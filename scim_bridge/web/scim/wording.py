@@ -3,7 +3,6 @@
 The library's texts name neither value nor cure, and pydantic's speak of Python: both are rewritten here.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 from scim2_models import Error, SCIMException
 
-MAX_SHOWN = 100
-"""How much of a value a message shows, in characters."""
+from scim_bridge.scim.conform import MAX_SHOWN
+from scim_bridge.scim.conform import shown as shown
 
 _PARAMETERS = ("attributes", "excludedAttributes", "sortBy")
 """Parameters of a search that hold names; what is wrong with one of them is told of the name alone."""
@@ -34,8 +33,10 @@ _KINDS = {
     "enum": ("one of the allowed values", "send one of them"),
 }
 
+_NO_TARGET = re.compile(r"no value of '(.+)' matches the path filter")
+
 _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern), text)
+    (re.compile(pattern), text)  # A compiled one stays itself.
     for pattern, text in (
         (
             r"Field not found: (.+)",
@@ -116,12 +117,11 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "{0} is required and can't be removed: send another value instead",
         ),
         (
-            r"no value of '(.+)' matches the path filter",
+            _NO_TARGET,
             "no entry of {0} meets the filter in the path, and only filters of eq and and make a new one: "
             'write the path as in {0}[type eq "work"].value',
         ),
         (r"operations attribute is required", "Operations is missing: send at least one operation"),
-        (r"operations holds one or more operations", "Operations is empty: send at least one operation"),
         (
             r"value is required for (\w+) operations",
             'an operation "{0}" has no value: send one, or use "remove"',
@@ -142,7 +142,7 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             'an operation "remove" has no path: name the attribute to remove',
         ),
         (
-            r"'(.+)' is not a PATCH operation: add, remove or replace",
+            r"'?(.+?)'? is not a PATCH operation: add, remove or replace",
             'op is "{0}": send add, remove or replace',
         ),
     )
@@ -158,7 +158,7 @@ def explained(exc: ValidationError) -> SCIMException:
         if first["loc"] and first["loc"][0] in _PARAMETERS and first["loc"][0] not in detail:
             detail = f"{first['loc'][0]}: {detail}"
     else:
-        where = error.detail.rpartition(": ")[2] if error.detail and first["loc"] else ""
+        where = _scim_name(error.detail.rpartition(": ")[2]) if error.detail and first["loc"] else ""
         detail = _detail(first, where)
         if first["type"] == "required_error" and exc.title.startswith(_WRITTEN_BY_ENTRA):
             # Of a certificate it would send the competence system that wrote it to somebody else's console.
@@ -172,14 +172,15 @@ def reworded(text: str) -> str:
     for pattern, rewrite in _REWRITES:
         match = pattern.search(text)
         if match is not None:
+            if pattern is _NO_TARGET:
+                return rewrite.format(_scim_name(match[1]))
             return rewrite.format(*(group[:MAX_SHOWN] for group in match.groups()))
     return text
 
 
-def shown(value: Any) -> str:
-    """A value as it was sent, cut to a length that a message can hold."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
+def _scim_name(text: str) -> str:
+    """A path as SCIM writes it, of one that the library took from its Python models."""
+    return re.sub(r"(?<=[A-Za-z0-9])_([a-z0-9])", lambda found: found[1].upper(), text)
 
 
 def _detail(error: Mapping[str, Any], where: str) -> str:
@@ -188,9 +189,12 @@ def _detail(error: Mapping[str, Any], where: str) -> str:
         return by_type(error.get("ctx") or {})
     kind = _KINDS.get(error["type"].partition("_")[0])
     name = where or "the body"
+    if error["type"] == "missing":
+        return f"{name} is missing: send it"
     if error["type"] == "value_error" and where:
-        # Of single values only paths and URLs are checked by functions of their own.
-        kind = _KINDS["string"] if name.endswith(".path") else ("a URL", "send one such as https://example.com/x")
+        # Of single values only paths, filters and URLs are checked by functions of their own.
+        is_text = name.endswith(".path") or name.partition("[")[0] in (*_PARAMETERS, "filter")
+        kind = _KINDS["string"] if is_text else ("a URL", "send one such as https://example.com/x")
     if kind is not None:
         expected, cure = kind
         choices = (error.get("ctx") or {}).get("expected")
