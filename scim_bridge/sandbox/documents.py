@@ -14,7 +14,7 @@ def employee_document(employee: SandboxEmployee, style: Style, includes: frozens
     :param includes: The values of the `include` query parameter.
     """
     document: dict[str, object] = {
-        "id": employee.id,
+        style.profile_key: employee.id,
         "companyId": employee.company_id,
         "employeeNumber": employee.employee_number,
         "firstName": employee.first_name,

@@ -55,6 +55,12 @@ class Style:
     date_form: str = "day"
     """`day` (2026-03-01) or `datetime` (2026-03-01T00:00:00)."""
 
+    numbers: str = "exact"
+    """How employee numbers are compared: `exact`, or `folded` (case and leading zeros make no difference)."""
+
+    profile_key: str = "id"
+    """The key of the company profile's id in a v5 answer: `id` or `companyProfileId`."""
+
     duplicates: str = "409"
     """What a taken number gets: `400`, `409`, `update` or `update-all`.
 
