@@ -57,7 +57,7 @@ class SandboxDitio:
         self.forbidden = False
         self.faults = Faults(rng, now)
         self.company = Company(style=self._style, now=now)
-        self.by_hand = ByHand(self.company)
+        self.by_hand = ByHand(self.company, self.apply_late)
         self._scope = scope.split()[0]
         self._identity = Identity(
             client_id=client_id,
