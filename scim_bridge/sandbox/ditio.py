@@ -57,7 +57,7 @@ class SandboxDitio:
         self.forbidden = False
         self.faults = Faults(rng, now)
         self.company = Company(style=self._style, now=now)
-        self.by_hand = ByHand(self.company, self.apply_late)
+        self.by_hand = ByHand(self.company, lambda: self.apply_late(all=True))
         self._scope = scope.split()[0]
         self._identity = Identity(
             client_id=client_id,
@@ -140,9 +140,9 @@ class SandboxDitio:
         """Return the calls that may change something; token requests do not."""
         return [call for call in self.calls() if call.method in _WRITES and call.path != "/connect/token"]
 
-    def apply_late(self) -> int:
-        """Apply every write now that is still to be applied late. How many."""
-        return self._gateway.late.apply(all=True)
+    def apply_late(self, *, all: bool = False) -> int:
+        """Apply the late writes whose moment has come, as the next call would, or `all` of them. How many."""
+        return self._gateway.late.apply(all=all)
 
     def forget_requests(self) -> None:
         """Start recording anew."""

@@ -227,11 +227,11 @@ class Cluster:
 
     def __init__(self, folder: Path, settings: dict[str, str], *, servers: int, workers: int) -> None:
         self._folder, self._settings = folder, settings
+        self._all: list[Running] = []
         self.token = self.prints("token", "issue", "--name", "chaos").strip()
         self._addresses = ["127.0.0.1:0"] * servers
         self._servers = [self._serve(index) for index in range(servers)]
         self._workers = [self._work() for _ in range(workers)]
-        self._all: list[Running] = [*self._servers, *self._workers]
 
     @property
     def urls(self) -> list[str]:
@@ -254,12 +254,10 @@ class Cluster:
             index = rng.randrange(len(self._servers))
             self._servers[index].is_killed()
             self._servers[index] = self._serve(index)
-            self._all.append(self._servers[index])
         else:
             index = rng.randrange(len(self._workers))
             self._workers[index].is_killed()
             self._workers[index] = self._work()
-            self._all.append(self._workers[index])
         return kind
 
     def logged(self) -> str:
@@ -272,12 +270,17 @@ class Cluster:
             each.clear()
 
     def _serve(self, index: int) -> Running:
-        server = Running(self._folder, self._settings, "serve", "--bind", self._addresses[index])
+        server = self._start("serve", "--bind", self._addresses[index])
         self._addresses[index] = server.says(r"Listening on http://(127\.0\.0\.1:\d+)\.")
         return server
 
     def _work(self) -> Running:
-        return Running(self._folder, self._settings, "worker")
+        return self._start("worker")
+
+    def _start(self, *words: str) -> Running:
+        started = Running(self._folder, self._settings, *words)
+        self._all.append(started)  # Before anything is expected of it, or nobody would end it.
+        return started
 
 
 class Hand:
@@ -370,7 +373,7 @@ class Chaos:
         self.ditio.faults.clear()
         self._retries()
         # What timed out long ago is applied now, when the bridge has long been sure of what it delivered.
-        self.ditio.apply_late()
+        self.ditio.apply_late(all=True)
 
     def is_reconciled(self) -> set[str]:
         """The operator reads a plan, has the numbers put right in Ditio, and applies the plan of what is left.

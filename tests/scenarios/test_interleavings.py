@@ -14,7 +14,7 @@ from tests.scenarios.walking import WORKER, Walk, WalkedWorld, settings_of, walk
 
 IS_WHOLE = os.environ.get("INTERLEAVINGS") == "all"
 
-NTH_WALK, NTH_ON_POSTGRESQL, NTH_BOUNDARY = 37, 407, 3
+NTH_WALK, NTH_ON_POSTGRESQL, NTH_BOUNDARY = 61, 488, 4
 """What the sample takes: each so manieth walk, and of that each so manieth boundary. The first is prime, so that each
 story and each event has its turn."""
 

@@ -219,7 +219,7 @@ class WalkedWorld(World):
         self.ditio.company.employees.clear()
         self.ditio.certificates.clear()
         self.ditio.faults.clear()
-        self.ditio.apply_late()
+        self.ditio.apply_late(all=True)
         # Nobody of ours: whatever happens, nothing may be written to them.
         self.stranger = self.ditio.plant("2000", "Ola", "Hansen", "+4741111111", email="ola@elsewhere.example")
         self.ditio.forget_requests()
@@ -307,6 +307,7 @@ class WalkedWorld(World):
         """Time passes, in steps that fall before and after a late write; the operator takes back what they did."""
         for seconds in (1, 3, 2, 60):
             self.clock.passes(seconds=seconds)
+            self.ditio.apply_late()
             self.others_deliver()
         with self.database.write() as connection:
             now = self.clock()
@@ -588,6 +589,7 @@ def _later(world: WalkedWorld, walk: Walk, step: int) -> str:
     """The event happens when the delivery is over: at once, before a late write is applied, or after it."""
     for seconds in (0, 1, 4)[: step + 1]:
         world.clock.passes(seconds=seconds)
+        world.ditio.apply_late()
         world.others_deliver()
     EVENTS[walk.event](world)
     return ("at the end", AFTER_A_SECOND, AFTER_FIVE)[step]
