@@ -5,6 +5,7 @@ Source: Ditio "Certificates (v4)".
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from datetime import datetime
 
@@ -40,6 +41,9 @@ class CertificatesApi:
             good, refusals = self._sorted(items)
             if not refusals or self._style().certificates_partial:
                 self.ledger |= good
+                for number in dict.fromkeys(number for number, _ in good):
+                    employee = self._company.reach(number)
+                    self._company.note("certificates", copy.deepcopy(employee), employee)
         if refusals:
             raise refusals[0]
         return self._answer(list(good.values()))

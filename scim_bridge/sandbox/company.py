@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 
-from scim_bridge.sandbox.employee import SandboxEmployee, SandboxEmployment
+from scim_bridge.sandbox.employee import SandboxEmployee, SandboxEmployment, Written
 from scim_bridge.sandbox.refusals import Refused, not_found
 from scim_bridge.sandbox.style import Style
 
@@ -29,6 +29,7 @@ class Company:
     def __init__(self, *, style: Callable[[], Style], now: Callable[[], datetime]) -> None:
         self.lock = threading.RLock()
         self.employees: dict[str, SandboxEmployee] = {}
+        self.written: list[Written] = []
         self.on_write: Callable[[SandboxEmployee | None, SandboxEmployee], None] = lambda before, after: None
         self._style = style
         self._now = now
@@ -40,17 +41,16 @@ class Company:
 
     def reach(self, number: str) -> SandboxEmployee:
         """Return the employee, or refuse (404) when absent or out of reach."""
-        employee = self.named(number)
+        employee = self.find(number)
         if employee is None or number in self._style().out_of_reach:
             raise not_found(number)
         return employee
 
-    def named(self, number: str) -> SandboxEmployee | None:
-        """Return the employee with this number, spelled as the style demands; None where there is none."""
-        if number in self.employees or not self._style().loose_numbers:
+    def find(self, number: str) -> SandboxEmployee | None:
+        """Return the employee whom this number means, in the style's way to compare numbers."""
+        if self._style().numbers == "exact" or number in self.employees:
             return self.employees.get(number)
-        wanted = number.casefold().lstrip("0")
-        return next((each for key, each in self.employees.items() if key.casefold().lstrip("0") == wanted), None)
+        return next((each for key, each in self.employees.items() if _folded(key) == _folded(number)), None)
 
     def by_id(self, profile_id: str) -> SandboxEmployee:
         """Return the employee with this company profile id, or refuse (404)."""
@@ -73,24 +73,24 @@ class Company:
         """Create profile and first employment; what a taken number gets is `Style.duplicates`."""
         with self.lock:
             self._refuse_locked("StartDate", candidate.employments[0].start)
-            if (same_number := self.employees.get(candidate.employee_number)) is not None:
+            if (same_number := self.find(candidate.employee_number)) is not None:
                 return self._create_again(same_number, candidate)
             if (holder := self._holder_of(candidate.phone)) is not None:
                 return self._create_again(holder, candidate)
             employee = self.put(candidate)
             employee.created_count = 1
-            self.on_write(None, employee)
+            self.note("create", None, employee)
             return employee
 
     def patch(self, number: str, fields: Mapping[str, object]) -> SandboxEmployee:
         """Set profile fields, named as on `SandboxEmployee`."""
-        with self._writing(number) as employee:
+        with self._writing("patch", number) as employee:
             _set(employee, fields)
             return employee
 
     def change_phone(self, number: str, phone: str) -> SandboxEmployee:
         """Give the login another phone number; a taken one is refused."""
-        with self._writing(number) as employee:
+        with self._writing("change_phone", number) as employee:
             if self._style().duplicates != "update-all" and self._holder_of(phone) not in (None, employee):
                 raise self._duplicate("Phone", phone)
             employee.phone = phone
@@ -98,17 +98,15 @@ class Company:
 
     def change_number(self, number: str, new_number: str) -> SandboxEmployee:
         """Give the employee another number; a taken one is refused."""
-        with self._writing(number) as employee:
-            if new_number != number and new_number in self.employees:
+        with self._writing("change_number", number) as employee:
+            if self.find(new_number) not in (None, employee):
                 raise self._duplicate("EmployeeNumber", new_number)
-            del self.employees[number]
-            employee.employee_number = new_number
-            self.employees[new_number] = employee
+            self.move(employee, new_number)
             return employee
 
     def set_disabled(self, number: str, disabled: bool) -> SandboxEmployee:
         """Disable or enable the login."""
-        with self._writing(number) as employee:
+        with self._writing("set_disabled", number) as employee:
             if employee.disabled == disabled:
                 self._refuse_already("the login is already so")
             elif not disabled and self._style().enabling_needs_employment:
@@ -118,7 +116,7 @@ class Company:
 
     def create_employment(self, number: str, employment: SandboxEmployment) -> SandboxEmployee:
         """Rehire. While an employment lasts beyond the start, this is refused or changes nothing."""
-        with self._writing(number) as employee:
+        with self._writing("create_employment", number) as employee:
             self._refuse_locked("StartDate", employment.start)
             if any(each.lasts_until(employment.start) for each in employee.employments):
                 self._refuse_already("an employment is open on that day")
@@ -128,7 +126,7 @@ class Company:
 
     def update_employment(self, number: str, fields: Mapping[str, object]) -> SandboxEmployee:
         """Set fields of the current employment, named as on `SandboxEmployment`."""
-        with self._writing(number) as employee:
+        with self._writing("update_employment", number) as employee:
             employment = _current(employee)
             start = fields.get("start")
             if isinstance(start, date) and start != employment.start:
@@ -140,7 +138,7 @@ class Company:
 
     def end_employment(self, number: str, end: date) -> SandboxEmployee:
         """End the current employment on its last working day; an end that lies ahead may be moved."""
-        with self._writing(number) as employee:
+        with self._writing("end_employment", number) as employee:
             employment = _current(employee)
             if employment.end == end or not employment.lasts_until(self.today()):
                 self._refuse_already("the employment has ended")
@@ -152,14 +150,27 @@ class Company:
                 employee.disabled = True
             return employee
 
+    def move(self, employee: SandboxEmployee, number: str) -> None:
+        """Put an employee under another number, no rule asked."""
+        with self.lock:
+            del self.employees[employee.employee_number]
+            employee.employee_number = number
+            self.employees[number] = employee
+
+    def note(self, what: str, before: SandboxEmployee | None, employee: SandboxEmployee) -> None:
+        """Record whom an API call wrote to."""
+        self.written.append(Written(what, employee.id, before, copy.deepcopy(employee), self._now()))
+        if what != "certificates":
+            self.on_write(before, employee)
+
     @contextmanager
-    def _writing(self, number: str) -> Iterator[SandboxEmployee]:
+    def _writing(self, what: str, number: str) -> Iterator[SandboxEmployee]:
         with self.lock:
             employee = self.reach(number)
             before = copy.deepcopy(employee)
             yield employee
             employee.modified_at = self._now()
-            self.on_write(before, employee)
+            self.note(what, before, employee)
 
     def _create_again(self, known: SandboxEmployee, candidate: SandboxEmployee) -> SandboxEmployee:
         duplicates = self._style().duplicates
@@ -191,6 +202,10 @@ class Company:
         locked = self._style().payroll_locked_until
         if locked is not None and day <= locked:
             raise Refused(400, field, f"Lønnsperioden er låst til og med {locked:%d.%m.%Y}.", "PayrollLocked")
+
+
+def _folded(number: str) -> str:
+    return number.lower().lstrip("0")
 
 
 def _current(employee: SandboxEmployee) -> SandboxEmployment:

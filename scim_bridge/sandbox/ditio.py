@@ -10,6 +10,7 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from scim_bridge.sandbox.admin_api import AdminApi
+from scim_bridge.sandbox.by_hand import ByHand
 from scim_bridge.sandbox.certificates_api import CertificatesApi, Ledger
 from scim_bridge.sandbox.company import COMPANY_ID, Company, SandboxEmployee, SandboxEmployment
 from scim_bridge.sandbox.employees_api import EmployeesApi
@@ -17,6 +18,7 @@ from scim_bridge.sandbox.error_answers import refusal_answer
 from scim_bridge.sandbox.faults import Faults
 from scim_bridge.sandbox.gateway import ADMIN, Gateway, Recorded
 from scim_bridge.sandbox.identity import REPORTING_SCOPE, Identity
+from scim_bridge.sandbox.late import ACCEPTED
 from scim_bridge.sandbox.reading import Reading
 from scim_bridge.sandbox.refusals import Refused
 from scim_bridge.sandbox.reporting_api import REPORTING, ReportingApi
@@ -53,8 +55,9 @@ class SandboxDitio:
         self.style = style or Style()
         self.client_disabled = False
         self.forbidden = False
-        self.faults = Faults(rng)
+        self.faults = Faults(rng, now)
         self.company = Company(style=self._style, now=now)
+        self.by_hand = ByHand(self.company, lambda: self.apply_late(all=True))
         self._scope = scope.split()[0]
         self._identity = Identity(
             client_id=client_id,
@@ -137,9 +140,14 @@ class SandboxDitio:
         """Return the calls that may change something; token requests do not."""
         return [call for call in self.calls() if call.method in _WRITES and call.path != "/connect/token"]
 
+    def apply_late(self, *, all: bool = False) -> int:
+        """Apply the late writes whose moment has come, as the next call would, or `all` of them. How many."""
+        return self._gateway.late.apply(all=all)
+
     def forget_requests(self) -> None:
         """Start recording anew."""
         self.requests.clear()
+        self.company.written.clear()
 
     def revoke_tokens(self) -> None:
         """Answer 401 to every access token issued so far; a new one works."""
@@ -166,7 +174,7 @@ class SandboxDitio:
 
     def _gatekeeper(self) -> Response | None:
         """Refuse a call without a good token, before anything else is looked at."""
-        if request.path.startswith((ADMIN, "/connect/")):
+        if request.path.startswith((ADMIN, "/connect/")) or ACCEPTED in request.environ:
             return None
         scope = REPORTING_SCOPE if request.path.startswith(REPORTING) else self._scope
         status = self._identity.refusal(request.headers.get("Authorization", ""), scope)

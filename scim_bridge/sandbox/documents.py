@@ -14,7 +14,7 @@ def employee_document(employee: SandboxEmployee, style: Style, includes: frozens
     :param includes: The values of the `include` query parameter.
     """
     document: dict[str, object] = {
-        "id": employee.id,
+        style.profile_key: employee.id,
         "companyId": employee.company_id,
         "employeeNumber": employee.employee_number,
         "firstName": employee.first_name,
@@ -25,8 +25,6 @@ def employee_document(employee: SandboxEmployee, style: Style, includes: frozens
         "workTitle": employee.work_title,
         style.disabled_key: employee.disabled,
     }
-    if style.shows_profile_id:
-        document["companyProfileId"] = employee.id
     document |= _employments(employee, style, with_history="employment-history" in includes)
     if "tags" in includes:
         document["tags"] = []

@@ -63,3 +63,22 @@ class SandboxEmployee:
     def name(self) -> str:
         """First and last name."""
         return f"{self.first_name} {self.last_name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One write that an API call made: who it was about at that moment, whatever their number was or became."""
+
+    what: str
+    """What was done, for example `change_phone`."""
+
+    employee_id: str
+    """The company profile's id."""
+
+    before: SandboxEmployee | None
+    """The employee before the write, as a copy; None of a creation."""
+
+    after: SandboxEmployee
+    """The employee after the write, as a copy."""
+
+    at: datetime

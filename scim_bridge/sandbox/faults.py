@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random as randomness
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 KINDS = (
     "status",
     "html",
     "timeout-before",
     "timeout-after",
+    "timeout-late",
     "reset-before",
     "reset-after",
     "slow",
@@ -22,11 +25,12 @@ KINDS = (
 class Fault:
     """One thing that goes wrong, for the calls that it names.
 
-    `-after` means that the write is applied and then its answer lost; `-before` that it is not applied.
+    `-after` means that the write is applied and then its answer lost; `-before` that it is not applied;
+    `-late` that it is applied some time after the caller gave up.
     """
 
     kind: str
-    """One of `KINDS`; `html` is a status with an HTML body."""
+    """One of `KINDS`; `html` is the page of a gateway before Ditio: a status with an HTML body."""
 
     status: int = 500
     """HTTP status of `status` and `html`."""
@@ -46,6 +50,12 @@ class Fault:
     seconds: float = 0.0
     """How long `slow` takes, and how long a timeout hangs on a real socket. In process nothing sleeps."""
 
+    late_seconds: float = 0.0
+    """How long after it arrived a `timeout-late` write is applied, on the sandbox's clock."""
+
+    lasts_seconds: float | None = None
+    """How long after it was planned it strikes at most, on the sandbox's clock; None means for ever."""
+
     probability: float = 1.0
     """Chance to strike a call that it names, 0.0 to 1.0, drawn from the sandbox's own random."""
 
@@ -59,17 +69,21 @@ class Fault:
 
 
 class Faults:
-    """The planned faults, in the order in which they were planned; safe to share between threads."""
+    """The planned faults, in the order in which they were planned; safe to share between threads.
 
-    def __init__(self, random: randomness.Random) -> None:
+    :param now: Returns the time, for faults that last for a while.
+    """
+
+    def __init__(self, random: randomness.Random, now: Callable[[], datetime]) -> None:
         self._random = random
+        self._now = now
         self._lock = threading.Lock()
-        self._planned: list[tuple[Fault, int | None]] = []
+        self._planned: list[_Planned] = []
 
     def plan(self, *faults: Fault) -> None:
         """Add faults; the first planned one that fits a call strikes it."""
         with self._lock:
-            self._planned.extend((fault, fault.times) for fault in faults)
+            self._planned.extend(_Planned(fault, fault.times, self._end_of(fault)) for fault in faults)
 
     def clear(self) -> None:
         """Forget all planned faults."""
@@ -79,19 +93,32 @@ class Faults:
     def take(self, method: str, path: str) -> Fault | None:
         """Return the fault that strikes this call, and count it; None when the call goes well."""
         with self._lock:
-            for index, (fault, left) in enumerate(self._planned):
-                if fault.names(method, path) and self._strikes(fault):
-                    self._count(index, fault, left)
-                    return fault
+            now = self._now()
+            self._planned = [each for each in self._planned if each.ends_at is None or now < each.ends_at]
+            for each in self._planned:
+                if each.fault.names(method, path) and self._strikes(each.fault):
+                    self._count(each)
+                    return each.fault
             return None
+
+    def _end_of(self, fault: Fault) -> datetime | None:
+        return None if fault.lasts_seconds is None else self._now() + timedelta(seconds=fault.lasts_seconds)
 
     def _strikes(self, fault: Fault) -> bool:
         return fault.probability >= 1.0 or self._random.random() < fault.probability
 
-    def _count(self, index: int, fault: Fault, left: int | None) -> None:
-        if left is None:
+    def _count(self, planned: _Planned) -> None:
+        if planned.left is None:
             return
-        if left <= 1:
-            del self._planned[index]
-        else:
-            self._planned[index] = (fault, left - 1)
+        planned.left -= 1
+        if planned.left <= 0:
+            self._planned = [each for each in self._planned if each is not planned]
+
+
+@dataclass(slots=True)
+class _Planned:
+    """A fault that may still strike, so often and until then."""
+
+    fault: Fault
+    left: int | None
+    ends_at: datetime | None

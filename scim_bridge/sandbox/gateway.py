@@ -17,6 +17,7 @@ from werkzeug.test import run_wsgi_app
 from werkzeug.wsgi import get_input_stream
 
 from scim_bridge.sandbox.faults import Fault, Faults
+from scim_bridge.sandbox.late import LateWrites
 from scim_bridge.sandbox.segments import keep_segments
 from scim_bridge.sandbox.server import reset_on_close
 from scim_bridge.sandbox.transport import TIMEOUT_SECONDS, AnswerLate, AnswerLost, ConnectionNotMade
@@ -43,7 +44,7 @@ class Recorded:
     """The parsed JSON; None without one. A token request's secret is not kept."""
 
     status: int
-    """What was answered, or would have been had the answer not been lost; 0 when the call was lost first."""
+    """What was answered, or would have been had the answer not been lost; 0 when the call was lost first, or late."""
 
     token_id: str | None
     """Which token was used, `token-1` and so on; None without one of ours."""
@@ -68,6 +69,7 @@ class Gateway:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.requests: list[Recorded] = []
+        self.late = LateWrites(app, now)
         self._app = app
         self._faults = faults
         self._now = now
@@ -77,6 +79,7 @@ class Gateway:
         self._lock = threading.Lock()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        self.late.apply()
         path = keep_segments(environ)
         if path.startswith(ADMIN):
             return self._app(environ, start_response)
@@ -86,6 +89,8 @@ class Gateway:
             raise _lose(environ, ConnectionNotMade())
         sent = get_input_stream(environ).read()
         environ["wsgi.input"] = BytesIO(sent)
+        if fault is not None and fault.kind == "timeout-late":
+            self.late.add(environ, sent, fault.late_seconds)
         body, status, headers = self._answer(environ, fault)
         self._record(environ, path, sent, int(status.split()[0]))
         if fault is not None:

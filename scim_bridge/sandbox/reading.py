@@ -31,7 +31,7 @@ class Reading:
         """Return the employee that is seen under this number, or refuse (404)."""
         for employee in self._named(number):
             seen = self._seen(employee)
-            if seen is not None and seen.employee_number == number and self._in_reach(number):
+            if seen is not None and self._is_meant(seen, number) and self._in_reach(number):
                 return seen
         raise not_found(number)
 
@@ -53,7 +53,8 @@ class Reading:
 
     def _named(self, number: str) -> list[SandboxEmployee]:
         employees = self._company.employees
-        now = [each for each in [self._company.named(number)] if each is not None]
+        meant = self._company.find(number)
+        now = [meant] if meant is not None else []
         once = {key for key, stale in self._stale.items() if stale.shown and stale.shown.employee_number == number}
         return now + [each for each in employees.values() if each.id in once and each not in now]
 
@@ -65,6 +66,11 @@ class Reading:
         if stale.reads_left == 0:
             del self._stale[employee.id]
         return stale.shown
+
+    def _is_meant(self, seen: SandboxEmployee, number: str) -> bool:
+        if self._style().numbers == "exact":
+            return seen.employee_number == number
+        return self._company.find(number) is self._company.find(seen.employee_number)
 
     def _in_reach(self, number: str) -> bool:
         return number not in self._style().out_of_reach

@@ -55,6 +55,12 @@ class Style:
     date_form: str = "day"
     """`day` (2026-03-01) or `datetime` (2026-03-01T00:00:00)."""
 
+    numbers: str = "exact"
+    """How employee numbers are compared: `exact`, or `folded` (case and leading zeros make no difference)."""
+
+    profile_key: str = "id"
+    """The key of the company profile's id in a v5 answer: `id` or `companyProfileId`."""
+
     duplicates: str = "409"
     """What a taken number gets: `400`, `409`, `update` or `update-all`.
 
@@ -103,12 +109,6 @@ class Style:
 
     v4_case: str = "camel"
     """Keys of the v4 answers: `camel` or `pascal`."""
-
-    shows_profile_id: bool = False
-    """Show `companyProfileId` in the v5 answers too."""
-
-    loose_numbers: bool = False
-    """Find an employee by number regardless of case and leading zeros; it is shown as it is stored."""
 
     certificates_partial: bool = False
     """A certificate array with a bad item is answered 400; True stores its good items all the same."""

@@ -1,5 +1,8 @@
 """Chaos: clients that try again as Entra does, a Ditio that fails in every way, and processes killed at any instant.
 
+An administrator of Ditio changes numbers meanwhile, and gives some to strangers. When all is calm, an operator cures
+what `reconcile` lists, and applies its plan.
+
 What is random comes from a seed; when exactly a process dies is up to the machine, so a run is repeatable in what is
 done and not in its timing.
 """
@@ -34,6 +37,8 @@ ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 DITIO = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
 PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
+REFUSED = (400, 409)
+
 CALL_SECONDS = 1.0
 """`DITIO__TIMEOUT_SECONDS`: a call that hangs for longer is given up, and nobody knows what became of it."""
 
@@ -45,8 +50,26 @@ FAULTS = (
     Fault("reset-after", times=None, probability=0.05),
     Fault("timeout-before", times=None, probability=0.01, seconds=CALL_SECONDS + 0.5),
     Fault("timeout-after", times=None, probability=0.02, seconds=CALL_SECONDS + 0.5),
+    *(
+        Fault(
+            "timeout-late",
+            times=None,
+            probability=0.01,
+            path="/integration/",
+            seconds=CALL_SECONDS + 0.5,
+            late_seconds=late,
+        )
+        for late in (1, 10, 60)
+    ),
+    Fault("html", status=404, times=None, probability=0.02, path="/integration/"),
     Fault("slow", times=None, probability=0.05, seconds=0.3),
 )
+A_GATEWAY = Fault("html", status=404, times=None, path="/integration/", lasts_seconds=1.5)
+"""Nothing but a gateway's page, for a while."""
+
+FREE_SECONDS = 8.0
+"""How long a number that was taken from somebody is free before a stranger gets it: longer than a delivery lasts, which
+can't know what becomes of a number between its read and its write."""
 
 
 @dataclass
@@ -59,6 +82,8 @@ class Life:
     is_deleted: bool = False
     wanted: dict[str, str] = field(default_factory=dict)
     writes: int = 0
+    owed: dict[str, Any] = field(default_factory=dict)
+    """What the bridge refused, by PATCH path: Entra says it again in a later cycle."""
 
     @property
     def number(self) -> str:
@@ -155,17 +180,28 @@ class Entra:
         self._patches(life, {"active": False})
         life.active = False
 
-    def _patches(self, life: Life, values: dict[str, Any]) -> None:
-        operations = [{"op": "Replace", "path": path, "value": value} for path, value in values.items()]
-        body = {"schemas": [PATCH_OP], "Operations": operations}
-        self._until_acknowledged("PATCH", f"/Users/{life.scim_id}", body, (200,))
-        life.writes += 1
+    def says_again(self, life: Life) -> None:
+        """Say what was refused."""
+        if life.owed and not life.is_deleted:
+            self._patches(life, {})
+            assert not life.owed, f"{life.number} is still refused"
 
-    def _until_acknowledged(self, method: str, path: str, body: object, good: tuple[int, ...]) -> dict[str, Any]:
+    def _patches(self, life: Life, values: dict[str, Any]) -> None:
+        life.owed |= values
+        operations = [{"op": "Replace", "path": path, "value": value} for path, value in life.owed.items()]
+        body = {"schemas": [PATCH_OP], "Operations": operations}
+        if "schemas" in self._until_acknowledged("PATCH", f"/Users/{life.scim_id}", body, (200, *REFUSED), REFUSED):
+            life.owed = {}
+            life.writes += 1
+
+    def _until_acknowledged(
+        self, method: str, path: str, body: object, good: tuple[int, ...], refused: tuple[int, ...] = ()
+    ) -> dict[str, Any]:
+        """Send it until it is answered; what was answered, empty for one that is `refused`."""
         while True:
             answer = self._once(method, path, body)
             if answer is not None and answer.status_code in good:
-                found: dict[str, Any] = answer.json() if answer.content else {}
+                found: dict[str, Any] = answer.json() if answer.content and answer.status_code not in refused else {}
                 return found
             if answer is not None and answer.status_code != 503:
                 raise AssertionError(f"{method} {path} is answered {answer.status_code}: {answer.text}")
@@ -191,20 +227,20 @@ class Cluster:
 
     def __init__(self, folder: Path, settings: dict[str, str], *, servers: int, workers: int) -> None:
         self._folder, self._settings = folder, settings
+        self._all: list[Running] = []
         self.token = self.prints("token", "issue", "--name", "chaos").strip()
         self._addresses = ["127.0.0.1:0"] * servers
         self._servers = [self._serve(index) for index in range(servers)]
         self._workers = [self._work() for _ in range(workers)]
-        self._all: list[Running] = [*self._servers, *self._workers]
 
     @property
     def urls(self) -> list[str]:
         return [f"http://{address}" for address in self._addresses]
 
-    def prints(self, *words: str) -> str:
-        """Run a command that succeeds; what it printed."""
+    def prints(self, *words: str, good: tuple[int, ...] = (0,)) -> str:
+        """Run a command that ends well; what it printed."""
         result = run(self._folder, self._settings, *words)
-        assert result.returncode == 0, result.stderr
+        assert result.returncode in good, result.stderr
         return result.stdout
 
     def loses_somebody(self, rng: random.Random) -> str:
@@ -218,12 +254,10 @@ class Cluster:
             index = rng.randrange(len(self._servers))
             self._servers[index].is_killed()
             self._servers[index] = self._serve(index)
-            self._all.append(self._servers[index])
         else:
             index = rng.randrange(len(self._workers))
             self._workers[index].is_killed()
             self._workers[index] = self._work()
-            self._all.append(self._workers[index])
         return kind
 
     def logged(self) -> str:
@@ -236,12 +270,72 @@ class Cluster:
             each.clear()
 
     def _serve(self, index: int) -> Running:
-        server = Running(self._folder, self._settings, "serve", "--bind", self._addresses[index])
+        server = self._start("serve", "--bind", self._addresses[index])
         self._addresses[index] = server.says(r"Listening on http://(127\.0\.0\.1:\d+)\.")
         return server
 
     def _work(self) -> Running:
-        return Running(self._folder, self._settings, "worker")
+        return self._start("worker")
+
+    def _start(self, *words: str) -> Running:
+        started = Running(self._folder, self._settings, *words)
+        self._all.append(started)  # Before anything is expected of it, or nobody would end it.
+        return started
+
+
+class Hand:
+    """An administrator of Ditio who changes numbers, gives some to strangers, and puts some right again."""
+
+    def __init__(self, ditio: SandboxDitio, rng: random.Random) -> None:
+        self._ditio, self._rng = ditio, rng
+        self._free: list[tuple[float, str]] = []
+        self._moved: dict[str, str] = {}
+        self.strangers: set[str] = set()
+        self.changed = 0
+
+    @property
+    def moved(self) -> frozenset[str]:
+        """The numbers of those who have another one in Ditio now."""
+        return frozenset(self._moved)
+
+    def does_something(self) -> None:
+        """A number is changed, spelled otherwise, or put right; and those that are free long enough are used again."""
+        there = [number for number in list(self._ditio.company.employees) if number.startswith("C-")]
+        if there and self._rng.random() < 0.7:
+            number = self._rng.choice(there)
+            if number not in self._moved:
+                self._moves(number)
+        elif self._moved and self._rng.random() < 0.5:
+            self._puts_right(self._rng.choice(sorted(self._moved)))
+        now = time.monotonic()
+        for at, number in self._free:
+            if at <= now and number in self._moved:
+                self._plants(number)
+        self._free = [(at, number) for at, number in self._free if at > now]
+
+    def puts_all_right(self) -> None:
+        """Everybody has their own number again, and no stranger has it."""
+        for number in sorted(self._moved):
+            self._puts_right(number)
+
+    def _moves(self, number: str) -> None:
+        self.changed += 1
+        is_spelling = self._rng.random() < 0.3
+        self._moved[number] = number.lower() if is_spelling else f"H-{self.changed}"
+        self._ditio.by_hand.renumbers(number, self._moved[number])
+        if not is_spelling and self._rng.random() < 0.7:
+            self._free.append((time.monotonic() + FREE_SECONDS, number))
+
+    def _plants(self, number: str) -> None:
+        phone = f"+4740{len(self.strangers):06}"
+        stranger = self._ditio.plant(number, "Ola", "Hansen", phone, email=f"stranger-{number}@elsewhere.example")
+        self.strangers.add(stranger.id)
+
+    def _puts_right(self, number: str) -> None:
+        other = self._ditio.company.employees.get(number)
+        if other is not None:
+            self._ditio.by_hand.renumbers(number, f"S-{other.id}")
+        self._ditio.by_hand.renumbers(self._moved.pop(number), number)
 
 
 class Chaos:
@@ -252,6 +346,7 @@ class Chaos:
         self.cluster = cluster
         self.lives = [Life(index) for index in range(people)]
         self.killed: list[str] = []
+        self.hand = Hand(ditio, random.Random(f"{seed}-hand"))
         self._clients = clients
         self._seed = seed
 
@@ -266,14 +361,51 @@ class Chaos:
         while time.monotonic() < ends:
             time.sleep(rng.uniform(0.5, 3.0))
             self.killed.append(self.cluster.loses_somebody(rng))
+            for _ in range(2):
+                self.hand.does_something()
+            if rng.random() < 0.15:
+                self.ditio.faults.plan(A_GATEWAY)
         for thread in threads:
             thread.finishes()
 
     def calms_down(self) -> None:
-        """Ditio is well again, and nobody is killed any more: everybody is delivered."""
+        """Ditio is well again, and nobody is killed any more: whoever has their own number is delivered."""
         self.ditio.faults.clear()
-        self.cluster.prints("outbox", "retry")
+        self._retries()
+        # What timed out long ago is applied now, when the bridge has long been sure of what it delivered.
+        self.ditio.apply_late(all=True)
+
+    def is_reconciled(self) -> set[str]:
+        """The operator reads a plan, has the numbers put right in Ditio, and applies the plan of what is left.
+
+        Returns the numbers of people whose number was wrong, and whom neither the plan nor the outbox named.
+        """
+        plan = self._plan()
+        named = {item["employee_number"] for item in (*plan["items"], *self.waiting())}
+        at_work = {life.number for life in self.lives if life.active}
+        unnamed = (self.hand.moved & at_work) - named
+        self.hand.puts_all_right()
+        self._retries()
+        entra = Entra(self.cluster.urls, self.cluster.token, random.Random(0), time.monotonic() + PATIENCE_SECONDS)
+        for life in self.lives:
+            entra.says_again(life)
+        self._retries()
+        self.cluster.prints("reconcile", "--apply", "--plan", self._plan()["plan"], "--force", good=(0, 2))
         eventually(lambda: self._status()["due"] == 0, "nobody is due any more", seconds=4 * PATIENCE_SECONDS)
+        return unnamed
+
+    def wrongly_written(self) -> list[str]:
+        """Writes to a stranger, or of one person's to another: who an employee is does not depend on their number."""
+        whose: dict[str, str] = {}
+        found = []
+        for each in self.ditio.company.written:
+            if each.before is None:
+                whose[each.employee_id] = each.after.phone[-5:]
+            elif each.employee_id in self.hand.strangers:
+                found.append(f"{each.what}: to a stranger who has number {each.before.employee_number}")
+            elif whose.get(each.employee_id) != each.after.phone[-5:]:
+                found.append(f"{each.what}: another person's, to {each.before.employee_number}")
+        return found
 
     def waiting(self) -> list[dict[str, Any]]:
         """Who is not delivered."""
@@ -300,7 +432,8 @@ class Chaos:
         return (
             f"seed {self._seed}: {writes} writes acknowledged for {len(self.lives)} people, "
             f"{sum(life.is_deleted for life in self.lives)} deleted; {len(calls)} calls to change something in Ditio, "
-            f"{len(failed)} of them failed; {len(self.killed)} processes killed"
+            f"{len(failed)} of them failed; {len(self.killed)} processes killed; "
+            f"{self.hand.changed} numbers changed by hand, {len(self.hand.strangers)} given to strangers"
         )
 
     def _client(self, number: int, ends: float) -> None:
@@ -317,6 +450,14 @@ class Chaos:
             else:
                 entra.does_something(life)
 
+    def _retries(self) -> None:
+        self.cluster.prints("outbox", "retry")
+        eventually(lambda: self._status()["due"] == 0, "nobody is due any more", seconds=4 * PATIENCE_SECONDS)
+
+    def _plan(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.cluster.prints("reconcile", "--format", "json", good=(0, 2, 3)))
+        return found
+
     def _status(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.cluster.prints("outbox", "status", "--format", "json"))
         return found
@@ -328,8 +469,8 @@ def chaos(
 ) -> Iterator[Chaos]:
     """Start everything, and leave nothing behind."""
     zone = ZoneInfo("Europe/Oslo")
-    # A token lives for a few calls: it ends in the middle of a delivery.
-    style = Style(token_seconds=5)
+    # A token lives for a few calls: it ends in the middle of a delivery. Case makes no difference in a number.
+    style = Style(token_seconds=5, numbers="folded", profile_key="companyProfileId")
     ditio = SandboxDitio(now=lambda: datetime.now(zone), style=style, random=random.Random(seed))
     with running(ditio.app) as url:
         settings = {
@@ -339,7 +480,7 @@ def chaos(
             "SCIM_BRIDGE_DITIO__CLIENT_ID": "sandbox",
             "SCIM_BRIDGE_DITIO__CLIENT_SECRET": "sandbox-secret",
             "SCIM_BRIDGE_DITIO__TIMEOUT_SECONDS": str(CALL_SECONDS),
-            "SCIM_BRIDGE_DITIO__READ_LAG_SECONDS": "0",
+            "SCIM_BRIDGE_DITIO__READ_LAG_SECONDS": "2",
             "SCIM_BRIDGE_DELIVERY__INLINE_SECONDS": "2",
             # More leave, and get another phone, than a company would lose in a few minutes (rule L8).
             "SCIM_BRIDGE_DELIVERY__MAX_ENDED_PER_HOUR": "1000000",

@@ -1,6 +1,7 @@
 """The promise, tried: kill any process at any instant, let Ditio fail in every way; when it calms down, all is well.
 
-`CHAOS_SECONDS` makes a longer run of it, `CHAOS_SEED` another one, `CHAOS_PEOPLE` a larger company.
+`CHAOS_SECONDS` makes a longer run of it, `CHAOS_SEED` another one, `CHAOS_PEOPLE` a larger company. `CHAOS_SEEDS=20`
+makes twenty runs, from `CHAOS_SEED` on, on each database.
 """
 
 import os
@@ -17,6 +18,7 @@ from tests.processes.chaos import Chaos, chaos
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "30"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
+SEEDS = range(SEED, SEED + int(os.environ.get("CHAOS_SEEDS", "1")))
 PEOPLE = int(os.environ.get("CHAOS_PEOPLE", "150"))
 CLIENTS = 6
 
@@ -26,17 +28,24 @@ pytestmark = [
 ]
 
 
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
-def test_nothing_is_lost_and_nobody_is_there_twice(database_url: str, tmp_path: Path):
-    """A1, R4, D1, D5: for each acknowledged write Ditio equals Entra; each employee created once, nobody deleted."""
+def test_nothing_is_lost_and_nobody_is_there_twice(database_url: str, tmp_path: Path, seed: int):
+    """A1, R4, D1, D5, P5, C5: for each acknowledged write Ditio equals Entra after a run of `reconcile`.
+
+    Each employee is created once, nobody is deleted, and nothing is written to a stranger.
+    """
     several = 2 if database_url.startswith("postgresql") else 1
     with chaos(
-        tmp_path, database_url, servers=several, workers=several, people=PEOPLE, clients=CLIENTS, seed=SEED
+        tmp_path, database_url, servers=several, workers=several, people=PEOPLE, clients=CLIENTS, seed=seed
     ) as run:
         run.rages(SECONDS)
         run.calms_down()
+        unnamed = run.is_reconciled()
         print(run.told())
 
+        assert unnamed == set()
+        assert run.wrongly_written() == []
         assert run.waiting() == []
         assert run.differences() == []
         assert {call.method for call in run.ditio.requests} <= {"GET", "POST", "PATCH"}

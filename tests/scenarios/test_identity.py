@@ -18,9 +18,9 @@ from tests.world import World, a_user
 STRANGER = {"first_name": "Ola", "last_name": "Fremmed", "phone": "+4740000001", "email": "ola@elsewhere.example"}
 
 
-@pytest.fixture(params=[False, True], ids=["without-profile-id", "with-profile-id"])
+@pytest.fixture(params=["id", "companyProfileId"])
 def world(request: pytest.FixtureRequest, database: Database, clock: Clock) -> World:
-    return World(database, clock, style=Style(shows_profile_id=request.param))
+    return World(database, clock, style=Style(profile_key=request.param))
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_an_operator_may_say_that_the_stranger_is_the_person(world: World, kari:
 
 def test_a_profile_id_tells_a_stranger_with_the_same_phone(database: Database, clock: Clock):
     """P5: where Ditio shows companyProfileId, it decides."""
-    world = World(database, clock, style=Style(shows_profile_id=True))
+    world = World(database, clock, style=Style(profile_key="companyProfileId"))
     kari = a_user()
     world.provisions(kari)
     clock.passes(hours=1)
@@ -169,7 +169,7 @@ def test_a_profile_id_tells_a_stranger_with_the_same_phone(database: Database, c
 
 def test_a_profile_id_tells_the_person_whatever_was_edited(database: Database, clock: Clock):
     """P5: the same companyProfileId is the same employee, whatever was edited by hand."""
-    world = World(database, clock, style=Style(shows_profile_id=True))
+    world = World(database, clock, style=Style(profile_key="companyProfileId"))
     kari = a_user()
     world.provisions(kari)
     world.changes(kari, department="Betong")
@@ -274,7 +274,7 @@ def test_one_404_forgets_no_creation_whose_answer_was_lost(world: World, how: st
 @pytest.mark.parametrize("how", ["changed", "left"])
 def test_the_cure_of_another_spelling_cures(database: Database, clock: Clock, ours: str, theirs: str, how: str):
     """P5, P4: Ditio spells the number in its own way; writing it so in Entra delivers the person."""
-    world = World(database, clock, style=Style(loose_numbers=True))
+    world = World(database, clock, style=Style(numbers="folded"))
     kari = a_user(employee_id=ours)
     world.provisions(kari)
     employee = world.ditio.company.employees.pop(ours)
