@@ -18,6 +18,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 _TURN, _NEXT = 0, 1
 """Bytes of the file: the process that has the first one writes, the one that has the second writes after it."""
 
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.0005, 0.01
+
 
 class WriteTurns:
     """The turns of one process; safe to share between threads.
@@ -41,17 +43,18 @@ class WriteTurns:
         :param who: A company; those who wait for the same one are served in the order in which they came.
         :raises PoolTimeout: it was not free in time.
         """
-        self._await_turn(who)
+        deadline = time.monotonic() + self._seconds
+        self._await_turn(who, deadline)
         try:
-            with self._before_other_processes():
+            with self._before_other_processes(deadline):
                 yield
         finally:
             with self._changed:
                 self._is_taken = False
                 self._changed.notify_all()
 
-    def _await_turn(self, who: str) -> None:
-        mine, deadline = object(), time.monotonic() + self._seconds
+    def _await_turn(self, who: str, deadline: float) -> None:
+        mine = object()
         with self._changed:
             self._waiting.setdefault(who, deque()).append(mine)
             while self._is_taken or next(iter(self._waiting.values()))[0] is not mine:
@@ -70,17 +73,18 @@ class WriteTurns:
         self._changed.notify_all()
 
     @contextmanager
-    def _before_other_processes(self) -> Generator[None]:
+    def _before_other_processes(self, deadline: float) -> Generator[None]:
         file = self._opened()
         if file is None:
             yield
             return
-        with suppress(OSError):
-            fcntl.lockf(file, fcntl.LOCK_EX, 1, _NEXT)
-            # Whoever has just written can't be first again: this one is.
-            fcntl.lockf(file, fcntl.LOCK_EX, 1, _TURN)
-        with suppress(OSError):
-            fcntl.lockf(file, fcntl.LOCK_UN, 1, _NEXT)
+        _await_byte(file, _NEXT, deadline)
+        try:
+            # The process that has just written can't be first again: this one is.
+            _await_byte(file, _TURN, deadline)
+        finally:
+            with suppress(OSError):
+                fcntl.lockf(file, fcntl.LOCK_UN, 1, _NEXT)
         try:
             yield
         finally:
@@ -92,3 +96,24 @@ class WriteTurns:
             with suppress(OSError):
                 self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         return self._file
+
+
+def _await_byte(file: int, byte: int, deadline: float) -> None:
+    """Lock a byte of the file; go without it where the file system knows no locks.
+
+    Asked now and then, for a process that stands still with its turn must not hold this thread for ever.
+
+    :raises PoolTimeout: it was not free in time.
+    """
+    pause = _FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+            return
+        except (BlockingIOError, PermissionError):
+            if time.monotonic() >= deadline:
+                raise PoolTimeout("the other processes that write did not end in time") from None
+        except OSError:
+            return
+        time.sleep(pause)
+        pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)

@@ -246,6 +246,7 @@ def test_a_creation_that_lost_its_lease_keeps_its_person(world: Interrupted, is_
 
     world.stands_still_before("/employees", is_deleted)
     world.provisions(kari)
+    world.clock.passes(days=2)
     calms_down(world)
 
     assert world.employee("1042").disabled

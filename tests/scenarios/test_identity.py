@@ -259,6 +259,7 @@ def test_one_404_forgets_no_creation_whose_answer_was_lost(world: World, how: st
         world.changes(kari, account_enabled=False)
     else:
         world.deletes(kari)
+    world.clock.passes(days=2)
     calms_down(world)
 
     assert world.employee("1042").disabled

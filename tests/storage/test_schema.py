@@ -142,6 +142,7 @@ def test_a_new_sqlite_file_is_its_owners_alone(tmp_path: Path, open_umask: None)
         "x.db": "0o600",
         "x.db-wal": "0o600",
         "x.db-shm": "0o600",
+        "x.db-turn": "0o600",
     }
     database.close()
 

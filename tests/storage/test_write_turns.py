@@ -116,3 +116,34 @@ def test_a_write_that_fails_gives_its_turn_back(counted: Database) -> None:
             raise ZeroDivisionError
     with counted.write("other") as connection:
         assert connection.execute(text("SELECT number FROM writes")).scalar_one() == 0
+
+
+HOLDS = """
+import sys
+from pathlib import Path
+from scim_bridge.storage.write_turns import WriteTurns
+with WriteTurns(Path(sys.argv[1]), 5.0).taken("one"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_process_that_stands_still_with_its_turn_holds_no_other_for_ever(tmp_path: Path) -> None:
+    """A3: the database is out of reach then, and the write is refused with 503 in time."""
+    path = tmp_path / "some.db"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        env=environment(),
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        turns = WriteTurns(path, 0.05)
+        with pytest.raises(PoolTimeout), turns.taken("other"):
+            pass
+        other.communicate("")
+    with turns.taken("other"):
+        pass
