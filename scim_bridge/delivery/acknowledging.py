@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection
 
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.guarding import settle_guarded
@@ -11,7 +14,6 @@ from scim_bridge.plan.matching import known_by
 from scim_bridge.plan.occasions import settled_occasions
 from scim_bridge.plan.rounds import Write, takings_of
 from scim_bridge.storage.acknowledged import Acknowledgements
-from scim_bridge.storage.database import repeated
 from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.people import People
 
@@ -41,47 +43,45 @@ def acknowledge(
     profile_id = employee.company_profile_id if employee is not None else None
     linked_as = known_by(errand.wish, employee) if employee is not None else None
 
-    def keep() -> Person:
-        with errand.database.write() as connection:
-            now = errand.still_ours(connection)
-            takings = {**takings_of(known, values, write, now), **learned}
-            if link is not None:
-                people = People(connection, errand.tenant.name)
-                people.link(errand.person.id, link, profile_id=profile_id, linked_as=linked_as, now=now)
-            stored = Acknowledgements(connection, errand.tenant.name)
-            stored.add(
-                errand.person.id,
-                values,
-                sources=sources,
-                takings=takings,
-                login=login,
-                employed=employed,
-                is_written=write is not None,
-                revision=errand.revision,
-                now=now,
+    def keep(connection: Connection, now: datetime) -> Person:
+        takings = {**takings_of(known, values, write, now), **learned}
+        if link is not None:
+            people = People(connection, errand.tenant.name)
+            people.link(errand.person.id, link, profile_id=profile_id, linked_as=linked_as, now=now)
+        stored = Acknowledgements(connection, errand.tenant.name)
+        stored.add(
+            errand.person.id,
+            values,
+            sources=sources,
+            takings=takings,
+            login=login,
+            employed=employed,
+            is_written=write is not None,
+            revision=errand.revision,
+            now=now,
+        )
+        stored.learn(errand.person.id, learned)
+        after = known.after(
+            values,
+            sources=sources,
+            takings=takings,
+            login=login,
+            employed=employed,
+            changed_at=now if write is not None else None,
+        )
+        person = replace(errand.person, acknowledged=after)
+        if link is not None:
+            person = replace(
+                person,
+                employee_number=link,
+                linked_at=now,
+                company_profile_id=profile_id or person.company_profile_id,
+                linked_as=person.linked_as if linked_as is None else linked_as,
+                creating=None,
+                renumbering=None,
             )
-            stored.learn(errand.person.id, learned)
-            after = known.after(
-                values,
-                sources=sources,
-                takings=takings,
-                login=login,
-                employed=employed,
-                changed_at=now if write is not None else None,
-            )
-            person = replace(errand.person, acknowledged=after)
-            if link is not None:
-                person = replace(
-                    person,
-                    employee_number=link,
-                    linked_at=now,
-                    company_profile_id=profile_id or person.company_profile_id,
-                    linked_as=person.linked_as if linked_as is None else linked_as,
-                    creating=None,
-                    renumbering=None,
-                )
-            guard = Guard(connection, errand.tenant.name, now)
-            settle_guarded(guard, person, errand.tenant.policy, settled, login=login, employed=employed)
-            return person
+        guard = Guard(connection, errand.tenant.name, now)
+        settle_guarded(guard, person, errand.tenant.policy, settled, login=login, employed=employed)
+        return person
 
-    errand.person = repeated(keep)
+    errand.person = errand.write(keep)

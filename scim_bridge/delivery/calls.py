@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -19,13 +20,15 @@ from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost, Paused, Pe
 from scim_bridge.mapping.from_ditio import employee_from_ditio
 from scim_bridge.mapping.to_ditio import call_for
 from scim_bridge.storage.breakers import Breakers
-from scim_bridge.storage.database import Database, after_commit
+from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.scopes import Scope
 
 CERTIFICATES = "certificates"
 """What sending certificates is called where operations have their names."""
+
+T = TypeVar("T")
 
 REREADS = 3
 """How often something is read that an answer which was lost may have changed: reads may lag (rule R4)."""
@@ -201,8 +204,7 @@ class Errand:
         left = self.budget.left()
         longest = self.tenant.call_seconds if left is None else min(self.tenant.call_seconds, left)
         if self._leased_for() < longest:
-            with self.database.write() as connection:
-                self.still_ours(connection)
+            self.write(lambda connection, now: None)
         return self._time_left()
 
     def _time_left(self) -> float:
@@ -214,19 +216,24 @@ class Errand:
         """Seconds until the lease ends, all but one: a call that is cut off takes a moment to end."""
         return self.leased_until - self.budget.monotonic() - 1
 
-    def still_ours(self, connection: Connection) -> datetime:
-        """Renew the lease, in the transaction at hand, and say what time it is. :raises LeaseLost: it is gone."""
-        began, now, seconds = self.budget.monotonic(), self.database.now(connection), self.tenant.lease_seconds
-        if not Outbox(connection, self.tenant.name, now).renew(self.person.id, self.lease, seconds):
-            raise LeaseLost(f"another process now delivers person {self.person.id}")
-        History(connection, self.tenant.name, now).add(self.person.id, *self.unwritten)
+    def write(self, work: Callable[[Connection, datetime], T]) -> T:
+        """Do something in one transaction, which renews the lease; once more where another was in its way.
 
-        def renewed() -> None:
-            self.leased_until = began + seconds  # Another transaction may have had the row since.
-            self.unwritten.clear()
+        :param work: Given the connection and what time it is; it changes nothing but the database.
+        :raises LeaseLost: another process has the lease.
+        """
+        return repeated(lambda: self._write(work))
 
-        after_commit(connection, renewed)  # A transaction that gives way to another is tried again.
-        return now
+    def _write(self, work: Callable[[Connection, datetime], T]) -> T:
+        with self.database.write(self.tenant.name) as connection:
+            began, now, seconds = self.budget.monotonic(), self.database.now(connection), self.tenant.lease_seconds
+            if not Outbox(connection, self.tenant.name, now).renew(self.person.id, self.lease, seconds):
+                raise LeaseLost(f"another process now delivers person {self.person.id}")
+            History(connection, self.tenant.name, now).add(self.person.id, *self.unwritten)
+            done = work(connection, now)
+        self.leased_until = began + seconds  # Another transaction may have had the row since.
+        self.unwritten.clear()
+        return done
 
     def _remember(
         self, what: str, outcome: str, status: int | None, ditio_request_id: str | None, seconds: float

@@ -1,6 +1,9 @@
 """A person's certificates follow him to Ditio, in one batch (rules K1-K5)."""
 
 from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
 
 from scim_bridge.delivery.bisecting import Refused, send_narrowing
 from scim_bridge.delivery.calls import CERTIFICATES, Errand
@@ -44,10 +47,12 @@ def _lines(errand: Errand, number: EmployeeNumber) -> list[Line]:
         found = Ledger(connection, name).lines_under(his, Holder.of_number(number))
     if all(line.holder == his for line in found):
         return found
-    with errand.database.write() as connection:
-        errand.still_ours(connection)
+
+    def take_over(connection: Connection, _: datetime) -> list[Line]:
         give_to(connection, name, errand.person.id, number)
         return Ledger(connection, name).lines(his)
+
+    return errand.write(take_over)
 
 
 def _send(errand: Errand, number: EmployeeNumber, shipments: list[Shipment]) -> None:
@@ -74,9 +79,7 @@ def _send(errand: Errand, number: EmployeeNumber, shipments: list[Shipment]) -> 
 def _begin(errand: Errand, shipments: Sequence[Shipment]) -> None:
     if not errand.budget.allows_write():
         raise BudgetSpent("the request's time was spent before the certificates; a worker goes on")
-    with errand.database.write() as connection:
-        errand.still_ours(connection)
-        CertificateDeliveries(connection, errand.tenant.name).begin(shipments)
+    errand.write(lambda connection, _: CertificateDeliveries(connection, errand.tenant.name).begin(shipments))
 
 
 def _post(errand: Errand, batch: Sequence[Shipment]) -> None:
@@ -84,11 +87,9 @@ def _post(errand: Errand, batch: Sequence[Shipment]) -> None:
 
     :raises DeliveryError: Ditio's answer.
     """
-    items = [body_of(each) for each in batch]
+    items, name = [body_of(each) for each in batch], errand.tenant.name
     errand.ask(CERTIFICATES, lambda within: errand.tenant.ditio.post_certificates(items, within=within))
-    with errand.database.write() as connection:
-        now = errand.still_ours(connection)
-        CertificateDeliveries(connection, errand.tenant.name).acknowledge(batch, now)
+    errand.write(lambda connection, now: CertificateDeliveries(connection, name).acknowledge(batch, now))
     errand.is_settled()
 
 
@@ -100,14 +101,13 @@ def _is_new(errand: Errand) -> bool:
 
 def _park(errand: Errand, refused: Refused[Shipment]) -> None:
     detail = printable(refused.why)
-    with errand.database.write() as connection:
-        errand.still_ours(connection)
-        CertificateDeliveries(connection, errand.tenant.name).refuse(
-            refused.items,
-            Reason.refused,
-            detail,
-            is_certain=len(refused.items) == 1 and refused.items[0].line.sending is None,
-        )
+    is_certain = len(refused.items) == 1 and refused.items[0].line.sending is None
+
+    def refuse(connection: Connection, _: datetime) -> None:
+        stored = CertificateDeliveries(connection, errand.tenant.name)
+        stored.refuse(refused.items, Reason.refused, detail, is_certain=is_certain)
+
+    errand.write(refuse)
     types = ", ".join(each.line.type for each in refused.items)
     errand.notes.append(Note(f"certificate {types}: {detail}", Reason.refused))
 

@@ -45,25 +45,24 @@ def expect(errand: Errand, operation: Operation) -> None:
 
 def begin_creating(errand: Errand, creating: Creating) -> None:
     """Store what is about to be POSTed, before it is, and when (rule P6)."""
-    with errand.database.write() as connection:
-        begun = replace(creating, at=errand.still_ours(connection))
+
+    def begin(connection: Connection, now: datetime) -> Creating:
+        begun = replace(creating, at=now)
         People(connection, errand.tenant.name).set_creating(errand.person.id, begun)
-    errand.person = replace(errand.person, creating=begun)
+        return begun
+
+    errand.person = replace(errand.person, creating=errand.write(begin))
 
 
 def store_creating(errand: Errand, creating: Creating | None) -> None:
     """Store an earlier POST again, whose answer is not known still; None forgets it."""
-    with errand.database.write() as connection:
-        errand.still_ours(connection)
-        People(connection, errand.tenant.name).set_creating(errand.person.id, creating)
+    errand.write(lambda connection, _: People(connection, errand.tenant.name).set_creating(errand.person.id, creating))
     errand.person = replace(errand.person, creating=creating)
 
 
 def store_renumbering(errand: Errand, number: EmployeeNumber | None) -> None:
     """Store the number that is about to be given, before it is (rule P6); None forgets it."""
-    with errand.database.write() as connection:
-        errand.still_ours(connection)
-        People(connection, errand.tenant.name).set_renumbering(errand.person.id, number)
+    errand.write(lambda connection, _: People(connection, errand.tenant.name).set_renumbering(errand.person.id, number))
     errand.person = replace(errand.person, renumbering=number)
 
 
@@ -95,9 +94,10 @@ def _doubt(errand: Errand, standing: Standing) -> None:
     """Note that login or employment is about to be changed. If the answer is lost, what Entra wants then is
     compared with what Ditio shows, not with what was acknowledged before (rules C4, R4).
     """
-    with errand.database.write() as connection:
-        now = errand.still_ours(connection)
-        Acknowledgements(connection, errand.tenant.name).doubt(
-            errand.person.id, standing, revision=errand.revision, now=now
-        )
+
+    def doubt(connection: Connection, now: datetime) -> None:
+        stored = Acknowledgements(connection, errand.tenant.name)
+        stored.doubt(errand.person.id, standing, revision=errand.revision, now=now)
+
+    errand.write(doubt)
     errand.person = replace(errand.person, acknowledged=errand.person.acknowledged.doubting(standing))

@@ -23,7 +23,6 @@ from scim_bridge.domain.person import Person
 from scim_bridge.mapping.to_ditio import name_of
 from scim_bridge.plan.guard import HourlyLimits, busiest_hour
 from scim_bridge.plan.steps import Policy, owes_ending
-from scim_bridge.storage.database import repeated
 from scim_bridge.storage.guard import Decided, Guard
 
 KEPT = "kept by the operator"
@@ -56,7 +55,7 @@ def is_let_through(errand: Errand, operation: Operation) -> bool:
     if (verdict := errand.verdicts.get(kind)) is None:
         # Where the operation is switched off, nothing is sent that could count; what was decided before stays so.
         counts = not errand.tenant.ditio.is_off(name_of(operation))
-        decided = repeated(lambda: _decide(errand, kind, counts=counts))
+        decided = _decide(errand, kind, counts=counts)
         if decided is None:
             return True
         verdict = errand.verdicts[kind] = decided.verdict
@@ -119,8 +118,8 @@ def _decide(errand: Errand, kind: Guarded, *, counts: bool) -> Decided | None:
     :param counts: Whether it is judged if it never met the guard; if not, nothing becomes of it.
     """
     person_id = errand.person.id
-    with errand.database.write() as connection:
-        now = errand.still_ours(connection)
+
+    def decide(connection: Connection, now: datetime) -> tuple[Decided | None, datetime]:
         guard = Guard(connection, errand.tenant.name, now)
         said_at = errand.person.occasions.of(kind) or now
         guard.note_occasion(kind, person_id, said_at)
@@ -129,6 +128,9 @@ def _decide(errand: Errand, kind: Guarded, *, counts: bool) -> Decided | None:
         if decided is None and counts:
             decided = _judged(guard, errand.tenant.limits, kind, said_at)
             guard.decide(kind, person_id, said_at, decided)
+        return decided, said_at
+
+    decided, said_at = errand.write(decide)
     errand.person = replace(errand.person, occasions=errand.person.occasions.noting(kind, said_at))
     return decided
 

@@ -1,5 +1,9 @@
 """Whether a change may be sent: a new number or phone needs its claim, and a phone that is free (rules P3, P4)."""
 
+from datetime import datetime
+
+from sqlalchemy import Connection
+
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.holders import wait_where_given_up_just_now
 from scim_bridge.delivery.outcome import Note, Refusal
@@ -25,14 +29,18 @@ def may_send(errand: Errand, operation: Operation, number: EmployeeNumber) -> bo
 
 def has_claim(errand: Errand, claim: Claim) -> bool:
     """Whether the person has this claim; a leaver takes it only now, and only if nobody wants it (rule L7)."""
-    with errand.database.write() as connection:
+    is_to_work = errand.person.days.wants_employment(errand.today)
+
+    def take(connection: Connection, _: datetime) -> bool:
         claims = Claims(connection, errand.tenant.name)
         if claims.holder(claim) == errand.person.id:
             return True
-        if errand.person.days.wants_employment(errand.today):
-            return False  # The note that names the holder was written when the claim was asked for.
-        if claims.take_if_unwanted(errand.person.id, claim):
-            return True
+        return not is_to_work and claims.take_if_unwanted(errand.person.id, claim)
+
+    if errand.write(take):
+        return True
+    if is_to_work:
+        return False  # The note that names the holder was written when the claim was asked for.
     text = f"{claim.kind} {claim.value} is another's, or wanted by another: a leaver keeps the old one"
     errand.notes.append(Note(text))
     return False

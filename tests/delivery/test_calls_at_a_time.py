@@ -279,7 +279,7 @@ def test_from_the_end_of_the_wait_it_counts_when_somebody_was_created(world: Wor
     assert [at == sent_at for at, sent_at in stored] == [True]
 
 
-@pytest.mark.parametrize("slow", ["_stop_if_paused", "still_ours"])
+@pytest.mark.parametrize("slow", ["_stop_if_paused", "_write"])
 def test_a_creation_ends_before_it_is_thought_over(world: World, monkeypatch: pytest.MonkeyPatch, slow: str):
     """P6, R4: however slow the database is between what is stored and the POST: no lease is renewed in between."""
     due(world, 1)
