@@ -1,15 +1,18 @@
 """One HTTP exchange, bounded in time and in size, and what its failures mean."""
 
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3 import Timeout
-from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
 from scim_bridge.errors import TransientError, Unreached
 
@@ -92,8 +95,59 @@ class PerThread:
         return session
 
 
+class _InTime(HTTPConnection):
+    """Counts the look-up of a name against the time-out of connecting: the system's resolver knows none."""
+
+    def _new_conn(self) -> socket.socket:
+        connect = super()._new_conn
+        if not isinstance(self.timeout, int | float):
+            return connect()
+        made: Future[socket.socket] = Future()
+        # A look-up can't be called off: its thread ends when the resolver gives up, and is in nobody's way until then.
+        threading.Thread(target=_connect, args=(connect, made), daemon=True).start()
+        if not wait([made], self.timeout).done and made.cancel():
+            raise ConnectTimeoutError(self, f"no connection to {self.host} within {self.timeout:g} s")
+        return made.result()
+
+
+def _connect(connect: Callable[[], socket.socket], made: "Future[socket.socket]") -> None:
+    try:
+        found = connect()
+    except Exception as error:
+        if made.set_running_or_notify_cancel():
+            made.set_exception(error)
+        return
+    if made.set_running_or_notify_cancel():
+        made.set_result(found)
+    else:
+        found.close()
+
+
+class _InTimeOverTls(_InTime, HTTPSConnection):
+    """The same over TLS."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _InTime
+
+
+class _PoolOverTls(HTTPSConnectionPool):
+    ConnectionCls = _InTimeOverTls
+
+
 class _TotalTimeAdapter(HTTPAdapter):
-    """Counts connecting and waiting against one time-out, where plain requests grants it to each."""
+    """Counts looking up, connecting and waiting against one time-out, which plain requests grants to each."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """Make the pool for connections without a proxy."""
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """Return the pool for connections through a proxy."""
+        manager = super().proxy_manager_for(proxy, **options)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
 
     def send(
         self,
@@ -108,6 +162,9 @@ class _TotalTimeAdapter(HTTPAdapter):
         # requests hands urllib3's Timeout on, but its types do not say so.
         of_requests = cast("float | None", total)
         return super().send(request, stream, of_requests, verify, cert, proxies)
+
+
+_POOLS = {"http": _Pool, "https": _PoolOverTls}
 
 
 def read_body(response: requests.Response, *, until: float, monotonic: Callable[[], float]) -> bytes:

@@ -13,6 +13,7 @@ import requests
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
+from scim_bridge.ditio.network import pooled_sessions
 from scim_bridge.logs import get_logger
 
 log = get_logger(__name__)
@@ -47,7 +48,10 @@ def fetched(url: str) -> Mapping[str, RSAKey]:
     """The RSA keys for signatures at an address, by their ids. :raises FetchFailed: it gave none."""
     deadline = time.monotonic() + FETCH_SECONDS
     try:
-        with requests.get(url, timeout=FETCH_SECONDS, allow_redirects=False, stream=True) as response:
+        with (
+            pooled_sessions(1)() as session,
+            session.get(url, timeout=FETCH_SECONDS, allow_redirects=False, stream=True) as response,
+        ):
             if response.status_code != 200:
                 raise FetchFailed(f"it answered {response.status_code}")
             body = b""
