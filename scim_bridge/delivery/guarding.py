@@ -21,7 +21,7 @@ from scim_bridge.domain.operations import (
 )
 from scim_bridge.domain.person import Person
 from scim_bridge.mapping.to_ditio import name_of
-from scim_bridge.plan.guard import HourlyLimits, busiest_hour
+from scim_bridge.plan.guard import SMALL, HourlyLimits, busiest_hour
 from scim_bridge.plan.steps import Policy, owes_ending
 from scim_bridge.storage.guard import Decided, Guard
 
@@ -51,6 +51,8 @@ def is_let_through(errand: Errand, operation: Operation) -> bool:
     """
     kind = guarded_by(operation)
     if kind is None or errand.scope is not None or not errand.tenant.limits.guards(kind):
+        return True
+    if kind is Guarded.ending and errand.person.occasions.is_announced:
         return True
     if (verdict := errand.verdicts.get(kind)) is None:
         # Where the operation is switched off, nothing is sent that could count; what was decided before stays so.
@@ -136,9 +138,9 @@ def _decide(errand: Errand, kind: Guarded, *, counts: bool) -> Decided | None:
 
 
 def _judged(guard: Guard, limits: HourlyLimits, kind: Guarded, said_at: datetime) -> Decided:
-    """One that meets the guard for the first time. Most hours are so quiet that nobody need be counted."""
+    """One that meets the guard for the first time. Most hours are so quiet that few people need be counted."""
     around = guard.how_many_around(kind, said_at) + 1
-    if around <= limits.whatever_the_company(kind):
+    if around <= limits.least(kind, guard.at_work(said_at - HOUR, most=SMALL)):
         return Decided(Verdict.counted)
     at_work = guard.at_work(said_at - HOUR)
     limit = limits.of(kind, at_work)

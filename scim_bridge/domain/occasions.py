@@ -39,6 +39,9 @@ class Occasions:
     ending: datetime | None = None
     """From when the person is not at work any more; it lies ahead where a leave date does, and stays afterwards."""
 
+    is_announced: bool = False
+    """Whether the ending comes on a leave date that was stored at least a day before it passes: no surprise."""
+
     creation: datetime | None = None
     """Since when a person without an employee may be hired."""
 

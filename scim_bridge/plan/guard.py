@@ -7,6 +7,9 @@ from decimal import Decimal
 
 from scim_bridge.domain.occasions import HOUR, Guarded
 
+SMALL = 15
+"""With fewer people at work than this the first number is a third of them (rule L8)."""
+
 _WORDS = {
     Guarded.ending: "the ending",
     Guarded.creation: "the creation",
@@ -36,16 +39,21 @@ class HourlyLimits:
         """Whether changes of this kind are counted at all."""
         return kind is not Guarded.creation or self.max_created_per_hour > 0
 
-    def whatever_the_company(self, kind: Guarded) -> int:
-        """How many pass within an hour however few people are at work."""
-        return self.max_created_per_hour if kind is Guarded.creation else self.max_ended_per_hour
+    def least(self, kind: Guarded, at_work: int) -> int:
+        """How many pass within an hour whatever their share of the people at work is.
+
+        :param at_work: As in `of`; more than `SMALL` need not be counted.
+        """
+        if kind is Guarded.creation:
+            return self.max_created_per_hour
+        return min(self.max_ended_per_hour, max(1, at_work // 3)) if at_work < SMALL else self.max_ended_per_hour
 
     def of(self, kind: Guarded, at_work: int) -> int:
         """How many pass within an hour: both limits have to be exceeded before one is held.
 
         :param at_work: People linked and active when the hour began, or now with those ended in it.
         """
-        least = self.whatever_the_company(kind)
+        least = self.least(kind, at_work)
         if kind is Guarded.creation:
             return least
         # Exact: 0.29 of 100 people are 29, and not a little less.
@@ -58,8 +66,9 @@ class HourlyLimits:
         """
         allowed = f"DELIVERY__MAX_CREATED_PER_HOUR ({self.max_created_per_hour}) allows"
         if kind is not Guarded.creation:
+            small = f", and with fewer than {SMALL} people a third of them" if at_work < SMALL else ""
             allowed = (
-                f"DELIVERY__MAX_ENDED_PER_HOUR ({self.max_ended_per_hour}) and DELIVERY__MAX_ENDED_FRACTION "
+                f"DELIVERY__MAX_ENDED_PER_HOUR ({self.max_ended_per_hour}{small}) and DELIVERY__MAX_ENDED_FRACTION "
                 f"({self.max_ended_fraction:g} of {at_work} people at work) allow"
             )
         return (

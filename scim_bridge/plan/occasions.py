@@ -25,6 +25,7 @@ def first_occasions(days: Days, wish: Wish, moment: Moment) -> Occasions:
     """Those of a person whom Entra has just created."""
     return Occasions(
         ending=ending_said(None, days, None, moment),
+        is_announced=_is_announced(None, days, said=False, moment=moment),
         creation=_creation(None, days, wish, moment),
     )
 
@@ -40,11 +41,14 @@ def next_occasions(
     """
     said = person.occasions
     ending = ending_said(person.days, days, said.ending, moment)
+    is_announced = _is_announced(person.days, days, said=said.is_announced, moment=moment)
     if person.employee_number is None:
-        return Occasions(ending=ending, creation=_creation(said.creation, days, wish, moment))
+        creation = _creation(said.creation, days, wish, moment)
+        return Occasions(ending=ending, is_announced=is_announced, creation=creation)
     phone, number = Field.phone, Field.employee_number
     return Occasions(
         ending=ending,
+        is_announced=is_announced,
         phone=_change(phone, person.acknowledged.phone, wish, said.phone or said.creation, moment, before),
         employee_number=_change(
             number, person.employee_number, wish, said.employee_number or said.creation, moment, before
@@ -65,6 +69,19 @@ def ending_said(before: Days | None, days: Days, said: datetime | None, moment: 
         return None if leave is None else _end_of(leave, moment.zone)
     was_at_work = before is None or before.wants_employment(moment.today)
     return moment.now if was_at_work or said is None else said
+
+
+def _is_announced(before: Days | None, days: Days, *, said: bool, moment: Moment) -> bool:
+    """Whether the ending comes on its leave date, and that was stored at least a day before it passes (rule L8).
+
+    :param before: The days before the write; None for a new person.
+    :param said: What was noted before.
+    """
+    leave = days.effective_leave()
+    if leave is None or (days.inactive_since is not None and days.inactive_since < leave):
+        return False  # Who is blocked before the leave date ends before it.
+    is_known = said and before is not None and before.effective_leave() == leave
+    return is_known or _end_of(leave, moment.zone) - moment.now >= timedelta(days=1)
 
 
 def settled_occasions(

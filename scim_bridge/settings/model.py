@@ -137,7 +137,9 @@ class Delivery(Section):
     max_ended_per_hour: int = Field(default=5, ge=0)
     """How many people may be ended within an hour before the next one is held, where they are also more than
     `max_ended_fraction`: a scope or a group that was emptied by mistake ends nobody. `outbox release` sends what is
-    held, `outbox drop` withdraws it. Changes of phone, and of employee number, are counted the same way, each apart."""
+    held, `outbox drop` withdraws it. Changes of phone, and of employee number, are counted the same way, each apart.
+    With fewer than 15 people at work it is a third of them, at least one, if that is less. An ending on a leave date
+    that was stored at least a day before it passes is not counted."""
 
     max_ended_fraction: float = Field(default=0.05, ge=0, le=1)
     """The share of the people at work that may be ended within an hour, whatever `max_ended_per_hour` says."""

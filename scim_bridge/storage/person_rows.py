@@ -66,6 +66,7 @@ def record_of(row: Row[Any], acknowledged: Acknowledged) -> Record:
             hands_off=HandsOff(row.hands_off_until) if row.hands_off else None,
             occasions=Occasions(
                 ending=row.ending_said_at,
+                is_announced=row.ending_is_announced,
                 creation=row.creation_said_at,
                 phone=row.phone_said_at,
                 employee_number=row.employee_number_said_at,
@@ -113,6 +114,7 @@ def occasion_columns(occasions: Occasions) -> dict[str, object]:
     """Occasions as columns."""
     return {
         "ending_said_at": occasions.ending,
+        "ending_is_announced": occasions.is_announced,
         "creation_said_at": occasions.creation,
         "phone_said_at": occasions.phone,
         "employee_number_said_at": occasions.employee_number,

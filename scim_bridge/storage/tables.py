@@ -94,6 +94,7 @@ people = Table(
     Column("hands_off_until", Date),
     # When what is still to be sent was said: which hour it counts in, and which change it is (rule L8).
     Column("ending_said_at", UtcDateTime),
+    Column("ending_is_announced", Boolean, nullable=False, server_default=text("false")),
     Column("creation_said_at", UtcDateTime),
     Column("phone_said_at", UtcDateTime),
     Column("employee_number_said_at", UtcDateTime),

@@ -250,7 +250,7 @@ def test_list_says_what_the_guard_holds_and_what_to_do(run: Run, guarded: World)
     }
     assert rows[0]["detail"].startswith("should-be-inactive: ")
     told = run("outbox", "list").stdout
-    assert "DELIVERY__MAX_ENDED_PER_HOUR (1)" in told
+    assert "DELIVERY__MAX_ENDED_PER_HOUR (1," in told
     assert "Cure: `outbox release` sends what is held" in told
 
 

@@ -27,7 +27,6 @@ GONE = Days(active=False, inactive_since=date(2026, 3, 2))
 @pytest.mark.parametrize(
     ("kind", "at_work", "limit"),
     [
-        (Guarded.ending, 0, 5),
         (Guarded.ending, 200, 10),
         (Guarded.ending, 219, 10),
         (Guarded.ending, 220, 11),
@@ -39,6 +38,17 @@ GONE = Days(active=False, inactive_since=date(2026, 3, 2))
 def test_both_limits_have_to_be_exceeded(kind: Guarded, at_work: int, limit: int):
     """L8: more than so many, and more than that share of the people at work; creations go by their number alone."""
     assert HourlyLimits(max_created_per_hour=3).of(kind, at_work) == limit
+
+
+@pytest.mark.parametrize("kind", [Guarded.ending, Guarded.phone, Guarded.employee_number])
+@pytest.mark.parametrize(
+    ("at_work", "limit"), [(0, 1), (2, 1), (3, 1), (5, 1), (6, 2), (12, 4), (14, 4), (15, 5), (100, 5)]
+)
+def test_in_a_small_company_the_number_is_a_third(kind: Guarded, at_work: int, limit: int):
+    """L8: of fewer than 15 people, at least one; a stricter setting holds."""
+    assert HourlyLimits(max_ended_per_hour=5).of(kind, at_work) == limit
+    assert HourlyLimits(max_ended_per_hour=1).of(kind, at_work) == max(1, at_work // 20)
+    assert HourlyLimits(max_ended_per_hour=0, max_ended_fraction=0.0).of(kind, at_work) == 0
 
 
 @given(percent=st.integers(0, 100), at_work=st.integers(0, 100_000))

@@ -114,7 +114,8 @@ def test_what_is_too_much_within_an_hour_is_held(company: Company):
     assert state == "held"
     assert detail is not None
     assert detail.startswith("should-be-inactive: the ending is held by the guard: it would make 2 endings")
-    assert "DELIVERY__MAX_ENDED_PER_HOUR (1) and DELIVERY__MAX_ENDED_FRACTION (0 of 4 people at work)" in detail
+    assert "DELIVERY__MAX_ENDED_PER_HOUR (1, and with fewer than 15 people a third of them)" in detail
+    assert "DELIVERY__MAX_ENDED_FRACTION (0 of 4 people at work)" in detail
     assert "`outbox release`" in detail
     assert "`outbox drop`" in detail
     assert company.waiting() == [("held", "guard")]
@@ -132,6 +133,80 @@ def test_by_default_five_are_ended_an_hour(database: Database, clock: Clock):
 
     assert len(company.ended()) == 5
     assert company.waiting() == [("held", "guard")] * 24
+
+
+@pytest.mark.parametrize(("count", "per_hour", "ended"), [(2, 5, 1), (12, 5, 4), (14, 5, 4), (15, 5, 5), (12, 2, 2)])
+def test_a_small_company_loses_a_third_an_hour(database: Database, clock: Clock, count: int, per_hour: int, ended: int):
+    """L8: with fewer than 15 people at work the first number is a third of them, at least one, if that is less."""
+    company = a_company(database, clock, count, max_ended_per_hour=per_hour, max_ended_fraction=0.05, inline_seconds=0)
+    company.world.worker.run_until_idle()
+    for user in company.staff:
+        user.account_enabled = False
+    company.world.cycle()
+    company.world.worker.run_until_idle()
+
+    assert len(company.ended()) == ended
+    assert company.waiting() == [("held", "guard")] * (count - ended)
+    (held, *_) = [detail for state, detail in map(company.state, range(count)) if state == "held"]
+    assert ("fewer than 15" in str(held)) is (count < 15)
+
+
+def test_people_who_were_hired_within_the_hour_are_at_work_too(database: Database, clock: Clock):
+    """L8: linked and active when the hour began, or now with those ended in it, if that is more."""
+    company = a_company(database, clock, 3, max_ended_per_hour=5, max_ended_fraction=0.0)
+    clock.passes(hours=2)
+    company.hires(3)
+    company.ends(0, 1, 2)
+
+    assert company.ended() == [0, 1]
+    assert "of 6 people at work" in str(company.state(2)[1])
+
+
+def test_a_leave_date_that_was_stored_a_day_before_is_no_surprise(database: Database, clock: Clock):
+    """L8: many contracts end on one day; those known for a day are neither held, nor do they count for the others."""
+    company = a_company(database, clock, 9, end_employment="at-once")
+    for user in company.staff[:6]:
+        company.world.changes(user, leave_date="2026-03-31")
+    clock.passes(days=29)
+    for user in company.staff[6:8]:
+        company.world.changes(user, leave_date="2026-03-31")
+    clock.passes(days=1)
+    company.world.worker.run_until_idle()
+
+    assert len(company.ended()) == 7, "six of them were announced, and one passes"
+    assert set(range(6)) < set(company.ended())
+    assert counted(company.world) == 1
+
+
+def test_a_person_who_is_blocked_on_the_announced_last_day_is_no_surprise(database: Database, clock: Clock):
+    """L8: directories block the account on the last day itself; before it the ending is another, and counts."""
+    company = a_company(database, clock, 6)
+    for user in company.staff:
+        company.world.changes(user, leave_date="2026-03-31")
+    company.ends(0, 1)
+    assert company.ended() == [0]
+    clock.passes(days=29)
+    company.ends(2, 3, 4)
+
+    assert company.ended() == [0, 2, 3, 4]
+    assert counted(company.world) == 1
+
+
+def test_a_leave_date_that_is_said_again_stays_announced(database: Database, clock: Clock):
+    """L8: another change on the last day says no new date; another date that day does."""
+    company = a_company(database, clock, 4)
+    for user in company.staff:
+        company.world.changes(user, leave_date="2026-03-31")
+    clock.passes(days=29)
+    for user in company.staff[:2]:
+        company.world.changes(user, job_title="Formann")
+    for user in company.staff[2:]:
+        company.world.changes(user, leave_date="2026-03-30")
+    clock.passes(days=1)
+    company.world.worker.run_until_idle()
+
+    assert company.ended() == [0, 1, 2]
+    assert company.waiting() == [("held", "guard")]
 
 
 def test_a_share_of_the_company_may_go(database: Database, clock: Clock):
@@ -188,11 +263,12 @@ def test_whoever_was_counted_late_counts_all_the_same(company: Company):
 
 
 def test_a_leave_date_counts_on_the_day_after(database: Database, clock: Clock):
-    """L8: "or the day ended", wherever in the day the worker comes to it."""
+    """L8: "or the day ended", wherever in the day the worker comes to it; said on the day itself, it is a surprise."""
     company = a_company(database, clock, 3)
     for user in company.staff[:2]:
-        company.world.changes(user, leave_date="2026-03-03")
-    company.world.changes(company.staff[2], leave_date="2026-03-04")
+        company.world.changes(user, leave_date="2026-03-02")
+    clock.passes(days=1)
+    company.world.changes(company.staff[2], leave_date="2026-03-03")
     clock.passes(days=9)
     company.world.worker.run_until_idle()
 
@@ -323,7 +399,7 @@ def test_logins_and_numbers_are_guarded_each_apart(company: Company, name: str, 
     assert company.state(0) == ("delivered", None)
     state, detail = company.state(1)
     assert state == "held"
-    assert "DELIVERY__MAX_ENDED_PER_HOUR (1)" in str(detail)
+    assert "DELIVERY__MAX_ENDED_PER_HOUR (1" in str(detail)
     assert "should-be-inactive" not in str(detail)
     with company.world.database.read() as connection:
         kept = set(connection.execute(select(claims.c.value)).scalars())

@@ -90,7 +90,8 @@ def test_old_decisions_go_and_present_ones_stay(database: Database, clock: Clock
 
 
 def test_yesterdays_database_knows_who_is_at_work(tmp_path: Path, clock: Clock):
-    """D7, L8: whoever had left before the upgrade is not counted as at work, nor whose leave date is over."""
+    """D7, L8: people who left before the upgrade, or whose leave date is over, are not counted as at work; a leave
+    date that lies ahead is known."""
     database = Database(f"sqlite:///{tmp_path / 'old.db'}", clock=clock)
     row = (
         "INSERT INTO people (tenant, id, active, leave_date, leave_is_stale, state, state_since, due_since, created_at)"
@@ -105,17 +106,21 @@ def test_yesterdays_database_knows_who_is_at_work(tmp_path: Path, clock: Clock):
             ("is leaving", False, None, False, "2026-02-03 08:00:00"),
             ("has a leave date", True, "2026-03-05", False, None),
             ("has a stale one", True, "2026-01-05", True, None),
+            ("leaves far ahead", True, "2199-12-31", False, None),
         ):
             connection.execute(text(row), {"id": name, "active": active, "leave": leave, "stale": stale, "due": due})
     schema.upgrade(database)
 
     with database.read() as connection:
-        said = {each.id: each.ending_said_at for each in connection.execute(select(people))}
+        rows = connection.execute(select(people)).all()
+    said = {each.id: each.ending_said_at for each in rows}
+    assert [each.id for each in rows if each.ending_is_announced] == ["leaves far ahead"]
     assert said == {
         "at work": None,
         "left": datetime(2026, 2, 1, 8, tzinfo=UTC),
         "is leaving": datetime(2026, 2, 3, 8, tzinfo=UTC),
         "has a leave date": datetime(2026, 3, 6, tzinfo=UTC),
         "has a stale one": None,
+        "leaves far ahead": datetime(2200, 1, 1, tzinfo=UTC),
     }
     database.close()
