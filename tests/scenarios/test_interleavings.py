@@ -35,7 +35,7 @@ def chosen() -> Iterator[tuple[str, Walk, int]]:
         if IS_WHOLE:
             yield from (("sqlite", walk, 1), ("postgresql", walk, 1))
         elif walk in SHOWN:
-            yield "sqlite", walk, 1
+            yield "sqlite", walk, 1 if walk.answers == "answered" else NTH_BOUNDARY
         elif place % NTH_ON_POSTGRESQL == 0:
             yield "postgresql", walk, NTH_BOUNDARY
         elif place % NTH_WALK == 0:

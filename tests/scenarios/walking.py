@@ -268,7 +268,7 @@ class WalkedWorld(World):
 
     # The delivery that is walked
 
-    def delivery(self, by: str, says: Callable[["WalkedWorld"], None]) -> Callable[[], None]:
+    def begun(self, by: str, says: Callable[["WalkedWorld"], None]) -> Callable[[], None]:
         """Have something said, and return the delivery of it, which has its lease and has done nothing yet."""
         convergence, clock = self.walked.convergences["default"], self.clock
         if by == WORKER:
@@ -546,7 +546,7 @@ def _writes(world: WalkedWorld, walk: Walk) -> int:
     """How many writes the delivery sends when nothing comes between."""
     world.begins_anew()
     STORIES[walk.story].before(world)
-    deliver = world.delivery(walk.by, STORIES[walk.story].says)
+    deliver = world.begun(walk.by, STORIES[walk.story].says)
     with world.boundaries.walking(-1, lambda: None, None):
         deliver()
     return world.boundaries.writes
@@ -567,7 +567,7 @@ def _walk_once(world: WalkedWorld, walk: Walk, at: int, write: int | None) -> tu
     boundaries.answers = walk.answers
     story.before(world)
     world.ditio.company.written.clear()
-    deliver = world.delivery(walk.by, story.says)
+    deliver = world.begun(walk.by, story.says)
     with boundaries.walking(at, lambda: _happens(world, walk), write):
         deliver()
     count = len(boundaries.passed)
