@@ -54,7 +54,8 @@ def same_values_every_time() -> Iterator[None]:
 
 @pytest.fixture
 def application(database: Database, clock: Clock) -> Judged:
-    world = World(database, clock)
+    # A judge deletes more users in a moment than a company loses in an hour (rules L5, L8).
+    world = World(database, clock, settings={"delivery": {"end_employment": "at-once", "max_ended_fraction": 1.0}})
     return Judged(world.app, TOKEN, world)
 
 
