@@ -1,6 +1,6 @@
 """How far the delivery of a person has come (rule D3)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -41,6 +41,9 @@ SHOULD_BE_INACTIVE = "should-be-inactive"
 STUCK_AFTER = timedelta(hours=24)
 """Who is due for longer than this is listed as `stuck-delivery`; never dropped (rule R3)."""
 
+SAME_WRITE = timedelta(milliseconds=50)
+"""How far apart the clock may be read for the document and for the due mark of one write."""
+
 HELD = frozenset(
     {Reason.incomplete, Reason.claimed, Reason.guard, Reason.no_operation, Reason.hands_off, Reason.paused}
 )
@@ -62,3 +65,16 @@ class DeliveryView:
     state: State
     detail: str | None = None
     delivered_at: datetime | None = None
+    moved_at: datetime | None = field(default=None, compare=False)
+    """When this may last have become what it is; None where it was not looked up."""
+
+    def may_differ_since(self, written_at: datetime) -> bool:
+        """Return whether a client that has read the document written then may have been shown another state.
+
+        A write makes its person due by the same transaction, and whatever comes of that comes later.
+        """
+        if self.moved_at is None:
+            return True
+        if self.state is State.due:
+            return self.moved_at > written_at + SAME_WRITE
+        return self.moved_at >= written_at

@@ -134,7 +134,7 @@ class Resources:
 
     def delivery_views(self, user_ids: Iterable[str]) -> dict[str, DeliveryView]:
         """How far the delivery of users has come; of a user without a person there is nothing."""
-        query = select(people.c.user_id, people.c.state, people.c.detail, people.c.delivered_at).where(
+        query = select(people.c.user_id, *_DELIVERY).where(
             people.c.tenant == self._tenant, people.c.user_id.in_(list(user_ids))
         )
         return {row.user_id: _view(row) for row in self._connection.execute(query)}
@@ -159,11 +159,12 @@ _READ = (
     resources.c.last_modified_at,
 )
 
+_DELIVERY = (people.c.state, people.c.detail, people.c.delivered_at, people.c.state_since, people.c.due_at)
+
 
 def with_delivery(*, one_by_one: bool = False) -> Select[Any]:
     """Resources with the delivery of their people, as `stored_in` reads them; see `joined`."""
-    delivery = (people.c.state, people.c.detail, people.c.delivered_at)
-    return select(*_READ, *delivery).select_from(joined(one_by_one=one_by_one))
+    return select(*_READ, *_DELIVERY).select_from(joined(one_by_one=one_by_one))
 
 
 def joined(*, one_by_one: bool = False) -> Join:
@@ -208,7 +209,9 @@ def _without(holder: JsonObject, user_id: str) -> JsonObject:
 
 
 def _view(row: Any) -> DeliveryView:
-    return DeliveryView(State(row.state), row.detail, row.delivered_at)
+    # A retry moves the next try, and the detail with it, but not the state.
+    moved_at = max(row.state_since, row.due_at or row.state_since)
+    return DeliveryView(State(row.state), row.detail, row.delivered_at, moved_at)
 
 
 def _taken(resource: StoredResource) -> Taken:

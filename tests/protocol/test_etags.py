@@ -1,11 +1,13 @@
 """Versions: ETags, and requests that depend on them (RFC 7644 §3.14, RFC 9110 §13)."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import insert, update
 
 from scim_bridge.storage.tables import people
+from tests.world import World, a_user
 
 USER = {"userName": "kari", "title": "Fører"}
 CHANGE = {"op": "replace", "path": "title", "value": "Formann"}
@@ -228,6 +230,69 @@ def test_a_delivery_changes_no_version(versioned, clock):
         pushed = {"op": "replace", "path": f"{extension}:deliveryState", "value": "due"}
         assert scim.patch(versioned.user, pushed).headers["ETag"] == 'W/"2"'
     assert versioned.send("PATCH", If_Match='W/"2"').status_code == 200
+
+
+DITIO = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
+
+
+def test_a_conditional_read_tells_what_became_of_the_delivery(database, clock):
+    """A6: 304 while nothing that is shown has changed; the version does not tell, as it is the document's alone."""
+    world = World(database, clock, settings={"delivery": {"inline_seconds": 0}})
+    user = a_user()
+    world.provisions(user)
+    kari = world.user(user)
+    path, version = f"/Users/{kari['id']}", kari["meta"]["version"]
+    assert kari[DITIO]["deliveryState"] == "due"
+
+    def asked(**parameters):
+        query = "&".join(f"{name}={value}" for name, value in parameters.items())
+        return world.scim("GET", f"{path}?{query}", **{"If-None-Match": version})
+
+    assert asked().status_code == 304
+    # However little time has passed since the write.
+    world.worker.run_until_idle()
+    read = asked()
+    assert (read.status_code, read.json()[DITIO]["deliveryState"]) == (200, "delivered")
+    assert read.json()["meta"] == kari["meta"]
+    assert read.headers["ETag"] == version
+    assert asked(attributes="userName").status_code == 304
+    assert asked(excludedAttributes=DITIO).status_code == 304
+    assert world.scim("GET", path, **{"If-None-Match": 'W/"7"'}).status_code == 200
+    assert world.scim("GET", path, **{"If-Match": 'W/"7"'}).status_code == 412
+
+
+@pytest.mark.parametrize("state", ["held", "parked", "delivered"])
+def test_a_state_that_came_with_an_earlier_version_is_known(scim, clock, state):
+    """A6: what was so before this version was written has been shown with it."""
+    user = scim.create(**USER)
+    with scim.database.write() as connection:
+        now = scim.database.now(connection)
+        person = {"tenant": "default", "id": "p", "user_id": user["id"], "active": True, "created_at": now}
+        connection.execute(insert(people).values(**person, state=state, state_since=now))
+    clock.passes(hours=1)
+    known = {"If-None-Match": scim.patch(user, CHANGE).headers["ETag"]}
+
+    assert scim.send("GET", f"/Users/{user['id']}", headers=known).status_code == 304
+    clock.passes(hours=1)
+    with scim.database.write() as connection:
+        connection.execute(update(people).values(detail="Ditio says no", state_since=scim.database.now(connection)))
+    assert scim.send("GET", f"/Users/{user['id']}", headers=known).status_code == 200
+
+
+def test_a_retry_is_told(scim, clock):
+    """A6: a person stays due, and the detail says why."""
+    user = scim.create(**USER)
+    with scim.database.write() as connection:
+        now = scim.database.now(connection)
+        person = {"tenant": "default", "id": "p", "user_id": user["id"], "active": True, "created_at": now}
+        connection.execute(insert(people).values(**person, state="due", state_since=now, due_at=now))
+    known = {"If-None-Match": user["meta"]["version"]}
+    assert scim.send("GET", f"/Users/{user['id']}", headers=known).status_code == 304
+
+    with scim.database.write() as connection:
+        later = scim.database.now(connection) + timedelta(seconds=30)
+        connection.execute(update(people).values(detail="Ditio answered 503", due_at=later))
+    assert scim.send("GET", f"/Users/{user['id']}", headers=known).status_code == 200
 
 
 def test_a_group_has_versions_too(scim):

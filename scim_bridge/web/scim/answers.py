@@ -1,15 +1,18 @@
 """Answers of the protocol server: resources as a client sees them, users with how far their delivery has come."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
 from scim2_models import Context, Resource, ResourceType, ResponseParameters, ScimProvider, SearchRequest
+from scim2_server.conditions import Conditions
 from scim2_server.responses import ScimResponse
 from scim2_server.storage import SearchPage
 
 from scim_bridge.domain.delivery_state import DeliveryView
 from scim_bridge.scim.extension import NAME
+from scim_bridge.scim.reading import DITIO_URN
 from scim_bridge.web.scim.bulk import BulkService
 
 Views = Callable[[Iterable[str]], Mapping[str, DeliveryView]]
@@ -52,6 +55,27 @@ class AnsweringService(BulkService):
         shown.delivered_at = view.delivered_at
         setattr(published, NAME, shown)
         return published
+
+    def query_response(
+        self,
+        base_url: str,
+        resource: Resource[Any],
+        response_parameters: ResponseParameters[Any],
+        conditions: Conditions,
+    ) -> ScimResponse:
+        """The answer to a GET: 304 only where nothing that is shown has changed, the delivery included.
+
+        The version belongs to the document alone (rule A6), so it can't tell that a delivery went on.
+        """
+        view = self._views([str(resource.id)]).get(str(resource.id))
+        written_at = resource.meta.last_modified if resource.meta else None
+        if conditions.if_none_match and view and written_at and view.may_differ_since(written_at):
+            answer = super().query_response(
+                base_url, resource, response_parameters, replace(conditions, if_none_match=None)
+            )
+            if answer.body is not None and DITIO_URN in answer.body:
+                return answer
+        return super().query_response(base_url, resource, response_parameters, conditions)
 
     def creation_response(
         self, base_url: str, created: Resource[Any], response_parameters: ResponseParameters[Any] | None = None
