@@ -38,7 +38,7 @@ class PlanRepairing:
         """Repair what may be repaired.
 
         :param person_id: The only person that the request is about.
-        :param reviewed: Whether somebody has read the plan, so that employees may be created from it.
+        :param reviewed: Whether an operator has read the plan, so that employees may be created and logins opened.
         """
         done = self._outcomes()
         chosen = [

@@ -12,7 +12,7 @@ from scim_bridge.delivery.roster_loading import RosterLoading
 from scim_bridge.delivery.single_read import rows_about
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.documents import JsonObject
-from scim_bridge.domain.drift import Drift, Kind
+from scim_bridge.domain.drift import REPAIRED_ON_REVIEW, Drift
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import NotFound
 from scim_bridge.logs import get_logger
@@ -116,7 +116,7 @@ class Reconciliation:
             )
 
     def _guard_and_apply(self, run_id: str, plan: Run, request: Request, progress: Progress) -> Report:
-        reviewed = request.plan_id is not None or request.only is Kind.missing
+        reviewed = request.plan_id is not None or request.only in REPAIRED_ON_REVIEW
         if (stopped := self._why_stopped(run_id, plan, request, reviewed)) is not None:
             return Report(plan, STOPPED, 0, stopped)
         if not request.apply:

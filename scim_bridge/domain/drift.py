@@ -26,13 +26,13 @@ class Kind(StrEnum):
 
 ORDER = {kind: place for place, kind in enumerate(Kind)}
 
-REPAIRED = frozenset(
-    {Kind.field, Kind.certificate, Kind.should_be_inactive, Kind.should_be_active, Kind.stuck_delivery}
-)
+REPAIRED = frozenset({Kind.field, Kind.certificate, Kind.should_be_inactive, Kind.stuck_delivery})
 """What `--apply` repairs (rule Q2)."""
 
-REPAIRED_ON_REVIEW = frozenset({Kind.missing})
-"""What it repairs only from a reviewed plan, or if it was asked for by `--only`."""
+REPAIRED_ON_REVIEW = frozenset({Kind.missing, Kind.should_be_active})
+"""What it repairs only from a reviewed plan, or if it was asked for by `--only`.
+
+An employee who is missing may have been removed for a reason, and a login may have been closed by hand for one."""
 
 LOUD = frozenset({Kind.should_be_inactive, Kind.stuck_delivery})
 """What is drift (exit 2) even where it is only listed."""

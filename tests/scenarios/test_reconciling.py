@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from scim_bridge.delivery import drift_planning
 from scim_bridge.delivery.reconcile_request import Report, Request
-from scim_bridge.domain.audit import Action
+from scim_bridge.domain.audit import BY_SCHEDULE, Action, Actor, ActorKind, Author
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import HandsOff
@@ -131,7 +131,7 @@ def test_a_value_edited_in_ditio_is_found_and_repaired(world: World, kari: Entra
 
 
 def test_login_and_employment_are_drift(world: World, kari: EntraUser):
-    """C4: where only Ditio differs it is drift: somebody disabled by hand is enabled, an ended employment opened."""
+    """C4, Q2: where only Ditio differs it is drift: a login closed by hand is opened, an ended employment too."""
     world.employee("1001").disabled = True
     world.employee("1002").employments[0].end = date(2026, 3, 1)
 
@@ -142,12 +142,72 @@ def test_login_and_employment_are_drift(world: World, kari: EntraUser):
         ("should-be-active", "1002", "startDate", "edited-in-ditio"),
     ]
     assert [(item.wanted, item.found) for item in found.items] == [(False, True), (date(2026, 3, 2), None)]
-    assert reconcile(world, apply=True).exit == 0
+    assert reconcile(world, apply=True, plan_id=found.report.run.id).exit == 0
     assert world.employee("1001").disabled is False
     assert world.employee("1002").employment.start == date(2026, 3, 2)
     assert world.employee("1002").employment.department == "Anlegg"
     world.clock.passes(hours=1)
     assert reconcile(world).told == []
+
+
+@pytest.mark.parametrize("author", [BY_SCHEDULE, Author(Actor(ActorKind.operator, "1000"))])
+def test_a_login_that_was_closed_by_hand_is_opened_only_on_review(world: World, kari: EntraUser, author: Author):
+    """Q2: never by a plain or scheduled `--apply`; it stays listed, is no skipped row, and the rest is repaired."""
+    world.employee("1001").disabled = True
+    world.employee("1001").work_title = "Sjef"
+
+    applied = reconcile(world, apply=True, author=author)
+
+    assert world.employee("1001").disabled
+    assert world.employee("1001").work_title == "Maskinfører"
+    assert (applied.exit, applied.report.applied, applied.skipped) == (2, 1, [])
+    world.clock.passes(hours=1)
+    again = reconcile(world, apply=True, author=author)
+    assert again.told == [("should-be-active", "1001", "disabled", "edited-in-ditio")]
+    assert (again.exit, again.report.applied, again.skipped) == (2, 0, [])
+    assert world.employee("1001").disabled
+
+
+def test_a_login_that_was_closed_by_hand_is_opened_by_its_kind(world: World, kari: EntraUser):
+    """Q2: or by `--only should-be-active` alone; another kind opens none."""
+    world.employee("1001").disabled = True
+    assert reconcile(world, apply=True, only=Kind.field).exit == 0
+    assert reconcile(world, apply=True, only=Kind.missing).exit == 0
+    assert reconcile(world, apply=True, person="1001").exit == 2
+    assert world.employee("1001").disabled
+    assert reconcile(world, only=Kind.should_be_active).exit == 2
+
+    applied = reconcile(world, apply=True, only=Kind.should_be_active)
+    assert (applied.exit, applied.report.applied) == (0, 1)
+    assert not world.employee("1001").disabled
+
+
+@pytest.mark.parametrize(
+    ("wanted", "exit"), [("unmanaged", 0), ("should-be-active", 0), ("field", 0), ("should-be-inactive", 2)]
+)
+@pytest.mark.parametrize("apply", [False, True])
+def test_what_is_only_listed_is_exit_0_but_for_a_leaver(
+    world: World, kari: EntraUser, wanted: str, exit: int, apply: bool
+):
+    """Q2: only-listed rows alone are exit 0, except `should-be-inactive` (and `stuck-delivery`): exit 2."""
+    if wanted == "should-be-inactive":
+        world.changes(kari, account_enabled=False)
+        world.clock.passes(hours=1)
+    with world.database.write() as connection:
+        record = People(connection, "default").linked_to(EmployeeNumber("1001"))
+        assert record is not None
+        PutAside(connection, "default").set(record.person.id, HandsOff())
+    match wanted:
+        case "unmanaged":
+            world.ditio.plant("77", "Siv", "Dahl", "+4790000077")
+        case "field":
+            world.employee("1001").work_title = "Sjef"
+        case _:
+            world.employee("1001").disabled = wanted == "should-be-active"
+
+    found = reconcile(world, apply=apply)
+    assert [kind for kind, *_ in found.told] == [wanted]
+    assert (found.exit, found.report.applied, found.skipped) == (exit, 0, [])
 
 
 @pytest.mark.usefixtures("ends_at_once")

@@ -91,9 +91,10 @@ def reconcile(
     """Compare everybody with Ditio, say what differs and why, and repair it if asked.
 
     Without --apply nothing is sent. Employees whom no SCIM user claims, and fields that are Ditio's, are never
-    touched. Exit codes: 0 in sync or repaired, 2 something differs or was skipped, 3 stopped by a guard,
-    1 error or wrong usage. Differences that are only listed leave it at 0, but for a leaver who is still active and a
-    delivery that is stuck.
+    touched. Missing employees are created, and closed logins opened, only from a plan that you have read (--plan), or
+    with --only for that kind. Exit codes: 0 in sync or repaired, 2 something differs or was skipped, 3 stopped by a
+    guard, 1 error or wrong usage. Differences that are only listed leave it at 0, but for a leaver who is still active
+    and a delivery that is stuck.
 
     \b
     Examples:

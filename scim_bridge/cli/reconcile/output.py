@@ -94,11 +94,16 @@ class Printed:
 
     def _next_steps(self) -> Iterator[str]:
         report, plan = self.report, self.report.run.id
+        left = (item for item in self._items() if _place(item) not in report.outcomes)
+        is_left = report.stopped is None and any(item.may_be_repaired(reviewed=True) for item in left)
         if report.outcomes:
             skipped = sum(why is not None for why in report.outcomes.values())
             yield f"{report.applied} repaired, {skipped} skipped."
-        elif report.stopped is None and any(item.may_be_repaired(reviewed=True) for item in self._items()):
-            yield "Nothing was sent. To repair what this plan shows, missing employees included:"
+        if is_left:
+            if report.outcomes:
+                yield "The rest is repaired only from a plan that you have read:"
+            else:
+                yield "Nothing was sent. To repair what this plan shows, missing employees and closed logins included:"
             yield f"  scim-bridge reconcile --apply --plan {plan}{of_tenant(self.tenant)}"
 
 
