@@ -7,6 +7,7 @@ and transaction of each delivery against each event, on both databases, and the 
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -56,9 +57,8 @@ def test_both_sides_agree_whatever_comes_between(
 ):
     """C5, D1, P5, P6, R4, L6: nobody twice, no employee without a row, no leaver open, nothing to a stranger."""
     caplog.set_level(logging.ERROR)
-    world = WalkedWorld(database_url, settings_of(walk))
-    walked, found = walk_along(world, walk, every)
-    world.close()
+    with closing(WalkedWorld(database_url, settings_of(walk))) as world:
+        walked, found = walk_along(world, walk, every)
 
     assert callable(record_property)
     record_property("interleavings", walked)

@@ -135,8 +135,8 @@ class WalkedDatabase(Database):
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        with self._boundaries.inside("write"), super().write() as connection:
+    def write(self, tenant: str = "") -> Iterator[Connection]:
+        with self._boundaries.inside("write"), super().write(tenant) as connection:
             yield connection
 
 
