@@ -80,7 +80,7 @@ class Scim(Section):
     """What Entra may send, and how it is answered."""
 
     patch_status: PatchStatus = 200
-    """The status of a PATCH that succeeded: 200 with the resource, or 204 without."""
+    """The status of a PATCH that succeeded: 200 with the resource, a group without its members, or 204 without any."""
 
     max_body_bytes: int = Field(default=1_048_576, ge=1)
     """The largest request body, in bytes."""

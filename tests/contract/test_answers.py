@@ -249,7 +249,6 @@ ERRORS: list[tuple[str, str, object, int]] = [
     ("PUT", "/Users/{kari}", {"userName": "ola"}, 409),
     ("PATCH", "/Users/none", {"Operations": [{"op": "remove", "path": "title"}]}, 404),
     ("PATCH", "/Users/{kari}", {}, 400),
-    ("PATCH", "/Users/{kari}", {"Operations": []}, 400),
     ("PATCH", "/Users/{kari}", {"Operations": [{"op": "remove", "path": "userName"}]}, 400),
     ("PATCH", "/Users/{kari}", {"Operations": [{"op": "remove"}]}, 400),
     ("PATCH", "/Users/{kari}", {"Operations": [{"op": "merge", "path": "title", "value": "x"}]}, 400),

@@ -98,4 +98,4 @@ def test_a_wrong_answer_is_noticed(contract: Contract):
     ]
 
     for each in wrong:
-        assert contract.example_problems(Example("here", f"{delivered}/schema", each)) != []
+        assert contract.example_problems(Example("here", "#/components/schemas/WholeUser", each)) != []

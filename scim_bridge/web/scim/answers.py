@@ -65,11 +65,13 @@ class AnsweringService(BulkService):
     ) -> ScimResponse:
         """The answer to a GET: 304 only where nothing that is shown has changed, the delivery included.
 
-        The version belongs to the document alone (rule A6), so it can't tell that a delivery went on.
+        The version belongs to the document alone (rule A6), so it can't tell that a delivery went on. `*` names no
+        version: it asks whether there is a user at all.
         """
         view = self._views([str(resource.id)]).get(str(resource.id))
         written_at = resource.meta.last_modified if resource.meta else None
-        if conditions.if_none_match and view and written_at and view.may_differ_since(written_at):
+        asks = (conditions.if_none_match or "*").strip() != "*"
+        if asks and view and written_at and view.may_differ_since(written_at):
             answer = super().query_response(
                 base_url, resource, response_parameters, replace(conditions, if_none_match=None)
             )
