@@ -31,8 +31,8 @@ PARTS = (
     Part("insert the document", (("scim/storage.py", "BridgeStorage.create"),)),
     Part("count how the client departs from the RFCs", (("storage/quirks.py", "Quirks.count"),)),
     Part("begin the transaction", (("scim/transaction.py", "Transaction.open"),)),
-    Part("publish: deep copy, references", (("scim/service.py", "BridgeService.publish"),)),
-    Part("dump the answer", (("scim2_server/service.py", "ScimService.creation_response"),)),
+    Part("publish: deep copy, references", (("scim/answers.py", "AnsweringService.publish"),)),
+    Part("dump the answer", (("scim/answers.py", "AnsweringService.creation_response"),)),
     Part("route and hand over", (("scim2_server/handler.py", "ScimHandler.handle"),)),
     Part("answer: JSON, headers", (("scim/routes.py", "_response"),)),
 )

@@ -23,8 +23,8 @@ PARTS = (
     Part("read the query, parse the filter", (("scim/service.py", "BridgeService.read_search"),)),
     Part("row to resource: validate again", (("scim/rows.py", "Rows.resource"),)),
     Part("search: filter to SQL, read the row", (("scim/storage.py", "BridgeStorage.search"),)),
-    Part("publish: deep copy, references", (("scim/service.py", "BridgeService.publish"),)),
-    Part("dump, check and dump the list", (("scim/service.py", "BridgeService.search_response"),)),
+    Part("publish: deep copy, references", (("scim/answers.py", "AnsweringService.publish"),)),
+    Part("dump, check and dump the list", (("scim/answers.py", "AnsweringService.search_response"),)),
     Part(
         "begin and end the transaction",
         (("scim/transaction.py", "Transaction.open"), ("scim/storage.py", "BridgeStorage.operation")),

@@ -13,7 +13,7 @@ from scim_bridge.cli.context import Options
 from scim_bridge.cli.csv_lines import csv_cell
 from scim_bridge.cli.scheduling import reconcile_command
 from scim_bridge.ditio import roster
-from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.employee import EmployeeNumber, Field
 from scim_bridge.domain.employment import Days
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.sandbox.server import running
@@ -262,7 +262,8 @@ def test_what_is_proposed_is_about_the_same_company(run: Run, world: World, diti
     with world.database.write() as connection:
         people = People(connection, "nord")
         people.add(leaver, external_id=None, wakes_on=None, now=world.clock())
-        people.link(leaver.id, EmployeeNumber("1042"), now=world.clock())
+        phone = world.employee("1042").phone
+        people.link(leaver.id, EmployeeNumber("1042"), linked_as={Field.phone: phone}, now=world.clock())
     world.clock.passes(hours=1)
     shown = run("reconcile", "--tenant", "nord", **nord)
     world.ditio.company.employees.clear()

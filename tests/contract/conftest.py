@@ -9,13 +9,14 @@ import requests
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock
 from tests.contract.openapi import Contract, read
-from tests.world import World
+from tests.world import TOKEN, World
 
 PUBLIC = "https://scim.example.com"
 
 
 SETTINGS = {
-    "server": {"base_url": PUBLIC},
+    # The same secret as the client's: what is documented of /metrics and /readyz is for its holder.
+    "server": {"base_url": PUBLIC, "metrics_token": TOKEN},
     # Wrong credentials are sent on purpose, and by the thousand.
     "auth": {"max_failures_per_minute": 1_000_000},
 }

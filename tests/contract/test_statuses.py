@@ -62,7 +62,7 @@ def brought_about(world: World, operation: Operation, status: int) -> requests.R
             case 403:
                 sent["params"]["filter"] = "x"
             case 404 if operation.path == "/metrics":
-                sent["headers"]["X-Forwarded-For"] = "203.0.113.7"
+                sent["headers"]["Authorization"] = None
             case 409 if "/Certificates" in path:
                 if operation.method == "POST":
                     world.scim("POST", "/Certificates", sent["json"])

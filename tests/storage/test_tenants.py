@@ -215,7 +215,11 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "stay_open": lambda c, now: Breakers(c, OURS, now).stay_open("HTTP 500"),
     "close": lambda c, now: Breakers(c, OURS, now).close(),
     "close_by_operator": lambda c, now: Breakers(c, OURS, now).close_by_operator(),
-    "go_well": lambda c, now: Breakers(c, OURS, now).go_well(),
+    "go_well": lambda c, now: (
+        Outbox(c, OURS, now).mark_due(KARI),
+        Breakers(c, OURS, now).suspect((KARI,)),
+        Breakers(c, OURS, now).go_well(PER),
+    ),
     "keep_quiet": lambda c, now: Breakers(c, OURS, now).keep_quiet(60),
     "begin_probe": lambda c, now: Breakers(c, OURS, now).begin_probe(PER, "mine", 2),
     "wake": lambda c, now: Outbox(c, OURS, now).wake(TODAY),

@@ -112,8 +112,6 @@ def running_bridge(folder: Path, ditio_url: str) -> Iterator[Bridge]:
         "SCIM_BRIDGE_DITIO__IDENTITY_URL": ditio_url,
         "SCIM_BRIDGE_DITIO__CLIENT_ID": CLIENT_ID,
         "SCIM_BRIDGE_DITIO__CLIENT_SECRET": CLIENT_SECRET,
-        # A year passes within minutes, and the guard would hold leavers who are more than a few (rule L8).
-        "SCIM_BRIDGE_DELIVERY__MAX_ENDED_FRACTION": "0.5",
         "SCIM_BRIDGE_CERTIFICATES__SLOTS": json.dumps([{"type": "Byggekort", "packed": "byggekort"}]),
         # All acts are played within one day and one hour; the act "Leave" says that these are not the defaults.
         "SCIM_BRIDGE_DELIVERY__END_EMPLOYMENT": "at-once",
