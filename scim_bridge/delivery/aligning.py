@@ -41,7 +41,8 @@ def align(errand: Errand, found: FoundEmployee | None = None) -> None:
     :param found: What was just read, if it was.
     :raises TransientError, CredentialsRefused: to be tried again; what was done so far is acknowledged.
     """
-    if errand.person.is_tombstone and not owes_ending(errand.person, errand.tenant.policy):
+    is_over = errand.person.is_tombstone and not owes_ending(errand.person, errand.tenant.policy)
+    if is_over and errand.person.renumbering is None:
         return  # The ending is acknowledged already: a DELETE sends nothing, and reads nothing (rule L7).
     found = found or find_linked(errand)
     if found is None:

@@ -82,6 +82,9 @@ def leave_in_doubt(connection: Connection, errand: Errand, now: datetime) -> Non
         people.set_user(person.id, None, external_id=None, now=now)
     if errand.posted is not None and (record is None or record.person.employee_number is None):
         people.set_creating(person.id, replace(errand.posted, at=now))
+    is_linked_alike = record is not None and record.person.employee_number == person.employee_number
+    if OperationName.change_employee_number in errand.unsettled and is_linked_alike:
+        people.set_renumbering(person.id, person.renumbering)
     people.doubt(person.id, now)
     stored = Acknowledgements(connection, errand.tenant.name)
     for standing in {_STANDING[what] for what in errand.unsettled if what in _STANDING}:
