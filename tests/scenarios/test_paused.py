@@ -132,7 +132,7 @@ def test_a_pause_stops_whoever_is_in_hand_before_his_next_write(world: World, mo
 
 
 def test_many_are_resumed_without_keeping_others_waiting(world: World):
-    """D4, A9: the write lock is given back between batches, and a batch is a few statements, however many it is of."""
+    """D4: the write lock is given back between batches, and a batch is a few statements, however many it is of."""
     many, began = 2 * BATCH + 1, world.clock()
     rows = [
         {
