@@ -147,4 +147,4 @@ def ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Ask for it with `usefixtures`: it has to be there before the world is built.
     """
-    monkeypatch.setattr("tests.world.World.delivery", {"end_employment": "at-once"})
+    monkeypatch.setattr("tests.world.World.delivery", {"end_employment": "at-once", "max_ended_fraction": 1.0})

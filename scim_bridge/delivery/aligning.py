@@ -30,6 +30,7 @@ from scim_bridge.domain.operations import (
 from scim_bridge.domain.person import Claim, ClaimKind
 from scim_bridge.errors import DeliveryError, NotYet, OperationMissing, PermanentError
 from scim_bridge.plan.adoption import agreeing_fields, not_theirs
+from scim_bridge.plan.lag import is_recent
 from scim_bridge.plan.matching import IDENTITY, is_ours, is_still_ours
 from scim_bridge.plan.rounds import Write
 from scim_bridge.plan.steps import Plan, owes_ending, plan_person
@@ -167,8 +168,8 @@ def _wait_for_lag(errand: Errand, why: str) -> None:
     person = errand.person
     takings = [person.acknowledged.takings.get(name) for name in IDENTITY]
     moments = [person.linked_at, *(taking.at for taking in takings if taking is not None)]
-    known = [moment for moment in moments if moment is not None]
-    if known and (errand.now() - max(known)).total_seconds() <= errand.tenant.read_lag_seconds:
+    now, lag = errand.now(), errand.tenant.read_lag_seconds
+    if any(moment is not None and is_recent(moment, now, lag) for moment in moments):
         raise NotYet(why)
 
 

@@ -7,6 +7,7 @@ from scim_bridge.delivery.calls import Errand
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.operations import CreateEmployment, Disable, Enable, EndEmployment, Operation
 from scim_bridge.domain.person import Standing
+from scim_bridge.plan.lag import is_recent
 from scim_bridge.plan.matching import is_still_ours
 from scim_bridge.plan.steps import plan_person
 
@@ -27,7 +28,7 @@ def is_so_already(errand: Errand, operation: Operation, number: EmployeeNumber) 
     if standing is None:
         return False
     changed_at = errand.person.acknowledged.changed_at.get(standing)
-    if changed_at is not None and (errand.now() - changed_at).total_seconds() <= errand.tenant.read_lag_seconds:
+    if changed_at is not None and is_recent(changed_at, errand.now(), errand.tenant.read_lag_seconds):
         return False
     found = errand.get(number)
     if found is None or not is_still_ours(errand.person, errand.wish, found):

@@ -13,6 +13,7 @@ from scim_bridge.delivery.remarks import remarks
 from scim_bridge.delivery.scoped import bring_about_rows
 from scim_bridge.delivery.undo import Undo
 from scim_bridge.errors import CredentialsRefused, DeliveryError, NotYet, PermanentError
+from scim_bridge.plan.lag import is_recent
 from scim_bridge.plan.leaving import is_still_active
 
 
@@ -73,6 +74,7 @@ def _wait_for_doubt(errand: Errand) -> None:
     doubted_at = errand.person.doubted_at
     if doubted_at is None:
         return
-    left = errand.tenant.read_lag_seconds - (errand.now() - doubted_at).total_seconds()
-    if left > 0:
+    now, lag = errand.now(), errand.tenant.read_lag_seconds
+    left = lag - (now - doubted_at).total_seconds()
+    if left > 0 and is_recent(doubted_at, now, lag):
         raise NotYet("an earlier write may still be applied: its answer was lost", retry_after_seconds=left)

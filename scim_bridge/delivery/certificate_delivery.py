@@ -17,6 +17,7 @@ from scim_bridge.domain.shipment import Shipment, Unsendable
 from scim_bridge.errors import BudgetSpent, NotYet, OperationMissing
 from scim_bridge.mapping.certificates_to_ditio import body_of
 from scim_bridge.plan.certificates import outstanding
+from scim_bridge.plan.lag import is_recent
 from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
 from scim_bridge.storage.certificates import Ledger
 
@@ -96,7 +97,7 @@ def _post(errand: Errand, batch: Sequence[Shipment]) -> None:
 def _is_new(errand: Errand) -> bool:
     """Whether the employee is so new that Ditio may not know him everywhere: its writes span several stores."""
     linked_at = errand.person.linked_at
-    return linked_at is not None and (errand.now() - linked_at).total_seconds() <= errand.tenant.read_lag_seconds
+    return linked_at is not None and is_recent(linked_at, errand.now(), errand.tenant.read_lag_seconds)
 
 
 def _park(errand: Errand, refused: Refused[Shipment]) -> None:

@@ -12,7 +12,7 @@ from scim_bridge.domain.canonical import same
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Wish
 from scim_bridge.domain.person import Claim, ClaimKind, Person
 from scim_bridge.errors import DeliveryError, PermanentError, TransientError
-from scim_bridge.plan.lag import believed
+from scim_bridge.plan.lag import believed, is_recent
 from scim_bridge.plan.leaving import leaving
 from scim_bridge.plan.matching import holders_of, is_ours
 from scim_bridge.plan.steps import owes_ending
@@ -73,7 +73,7 @@ def wait_where_given_up_just_now(errand: Errand, field: Field, shown_by: FoundEm
     taking = known.takings.get(field) if known is not None else None
     if known is None or taking is None or same(field, known.values.get(field), value):
         return
-    if (now - taking.at).total_seconds() <= errand.tenant.read_lag_seconds:
+    if is_recent(taking.at, now, errand.tenant.read_lag_seconds):
         raise TransientError(f"employee {shown_by.employee_number} was given another {field} just now")
 
 
@@ -153,8 +153,7 @@ def _have_it_settled(errand: Errand, leaver: Person) -> None:
 
 def _wait_for_lag(errand: Errand, person: Person) -> None:
     """Conclude nothing from a read that may be older than the link (rule R4). :raises TransientError: it may be."""
-    age = (errand.now() - person.linked_at).total_seconds() if person.linked_at is not None else None
-    if age is not None and age <= errand.tenant.read_lag_seconds:
+    if person.linked_at is not None and is_recent(person.linked_at, errand.now(), errand.tenant.read_lag_seconds):
         raise TransientError(f"employee {person.employee_number} was linked just now, and may not be shown yet")
 
 

@@ -8,6 +8,14 @@ from scim_bridge.domain.employee import Field, FoundEmployee
 from scim_bridge.domain.employment import Employment
 from scim_bridge.domain.person import Acknowledged, Standing
 
+LONGEST_AHEAD = timedelta(hours=1)
+"""A moment further ahead was stored by a clock that was wrong, and counts for nothing."""
+
+
+def is_recent(at: datetime, now: datetime, lag_seconds: float) -> bool:
+    """Whether a read made now may still show what was there before this moment (rule R4)."""
+    return now - timedelta(seconds=lag_seconds) <= at <= now + LONGEST_AHEAD
+
 
 def believed(found: FoundEmployee, acknowledged: Acknowledged, now: datetime, lag_seconds: float) -> FoundEmployee:
     """What was read, with what Ditio took just now in the place of what is shown.
@@ -19,23 +27,22 @@ def believed(found: FoundEmployee, acknowledged: Acknowledged, now: datetime, la
     """
     if lag_seconds <= 0:
         return found
-    since = now - timedelta(seconds=lag_seconds)
+
+    def is_standing_in(standing: Standing) -> bool:
+        changed_at = acknowledged.changed_at.get(standing)
+        return changed_at is not None and is_recent(changed_at, now, lag_seconds)
+
     shown = {
         name: value
         for name, value in found.values.items()
-        if (taking := acknowledged.takings.get(name)) is None or taking.at < since
+        if (taking := acknowledged.takings.get(name)) is None or not is_recent(taking.at, now, lag_seconds)
     }
     found = replace(found, values=shown)
-    if _is_recent(acknowledged, Standing.login, since) and acknowledged.login is not None:
+    if is_standing_in(Standing.login) and acknowledged.login is not None:
         found = replace(found, disabled=not acknowledged.login)
-    if _is_recent(acknowledged, Standing.employment, since) and acknowledged.employed is not None:
+    if is_standing_in(Standing.employment) and acknowledged.employed is not None:
         found = replace(found, employments=_employments(found.employments or (), acknowledged))
     return found
-
-
-def _is_recent(acknowledged: Acknowledged, standing: Standing, since: datetime) -> bool:
-    changed_at = acknowledged.changed_at.get(standing)
-    return changed_at is not None and changed_at >= since
 
 
 def _employments(shown: Sequence[Employment], acknowledged: Acknowledged) -> tuple[Employment, ...]:

@@ -9,7 +9,7 @@ from scim_bridge.sandbox.faults import Fault
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.schedules import Schedules
-from scim_bridge.storage.tables import breakers, people, schedules
+from scim_bridge.storage.tables import acknowledged, breakers, people, schedules
 from tests.conftest import Clock
 from tests.world import World, a_user
 
@@ -103,3 +103,18 @@ def test_a_schedule_that_began_tomorrow_is_not_believed(world: World):
     with world.database.write() as connection:
         connection.execute(update(schedules).values(started_at=tomorrow(world), alive_until=None))
     assert take()
+
+
+def test_what_was_written_tomorrow_hides_no_read(world: World):
+    """C5: a moment of acknowledging or of doubt that lies a day ahead stands in for nothing, and delays nothing."""
+    world.worker.run_until_idle()
+    put(world, doubted_at=tomorrow(world), linked_at=tomorrow(world))
+    with world.database.write() as connection:
+        connection.execute(update(acknowledged).values(taken_at=tomorrow(world)))
+    (employee,) = world.ditio.company.employees.values()
+    employee.work_title = "Sjef"
+    put(world, state="due", due_at=world.clock(), due_since=world.clock())
+
+    assert world.worker.run_until_idle() == 1
+    assert delivered(world)
+    assert employee.work_title == "Maskinfører"

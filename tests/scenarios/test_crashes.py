@@ -180,6 +180,7 @@ def refused(world: World) -> None:
 
 def corrected(world: World) -> None:
     world.ditio.faults.clear()
+    world.clock.passes(hours=2)  # Another hour of the guard's (rule L8).
     world.changes(kari(world), mobile="90012345", job_title="Formann")
 
 

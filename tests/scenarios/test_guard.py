@@ -123,7 +123,7 @@ def test_what_is_too_much_within_an_hour_is_held(company: Company):
 
 def test_by_default_five_are_ended_an_hour(database: Database, clock: Clock):
     """L8: `DELIVERY__MAX_ENDED_PER_HOUR` is 5, `DELIVERY__MAX_ENDED_FRACTION` 0.05: of 29 people 10 were too many."""
-    company = Company(World(database, clock, settings={"delivery": {"inline_seconds": 0}}))
+    company = Company(World(database, clock, settings={"delivery": {"inline_seconds": 0, "max_ended_fraction": 0.05}}))
     company.hires(29)
     company.world.worker.run_until_idle()
     for user in company.staff:
