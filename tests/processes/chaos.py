@@ -228,8 +228,16 @@ class Cluster:
     def __init__(self, folder: Path, settings: dict[str, str], *, servers: int, workers: int) -> None:
         self._folder, self._settings = folder, settings
         self._all: list[Running] = []
-        self.token = self.prints("token", "issue", "--name", "chaos").strip()
+        self.token = ""
         self._addresses = ["127.0.0.1:0"] * servers
+        self._servers: list[Running] = []
+        self._workers: list[Running] = []
+        self._sizes = servers, workers
+
+    def starts(self) -> None:
+        """Start all of them."""
+        servers, workers = self._sizes
+        self.token = self.prints("token", "issue", "--name", "chaos").strip()
         self._servers = [self._serve(index) for index in range(servers)]
         self._workers = [self._work() for _ in range(workers)]
 
@@ -490,6 +498,7 @@ def chaos(
         }
         cluster = Cluster(folder, settings, servers=servers, workers=workers)
         try:
+            cluster.starts()
             yield Chaos(ditio, cluster, people=people, clients=clients, seed=seed)
         finally:
             cluster.clear()
