@@ -1,12 +1,38 @@
-"""Clients that take their time: none holds a thread longer than `SERVER__CLIENT_SECONDS` (rule A3)."""
+"""Clients that take their time: none holds a thread before its request is here, nor for long after (rule A3)."""
 
+import re
 import socket
 import time
+from collections import Counter
 from contextlib import suppress
+from functools import partial
+from os import SEEK_END
+from selectors import EVENT_READ
 from typing import Any
 
 from gunicorn.http.errors import NoMoreData
-from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from scim_bridge.web.auth.throttle import whole_network
+
+HEADER_SECONDS = 5.0
+"""How long a client may take for the first byte, and for the header from then on."""
+
+DRAIN_SECONDS = 0.5
+"""How long the rest of a body that nobody wants is read, so that the connection can be used again."""
+
+MOST_CONNECTIONS = 100
+"""How many connections one address may have to one process; a proxy that the settings trust may have any number."""
+
+LOOK_SECONDS = 0.5
+"""How often those are looked for whose time is over."""
+
+BEFOREHAND = 64 * 1024
+"""How much of a request is collected before a thread is given to it, in bytes; a whole user has a few thousand."""
+
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
+_EXPECTS = re.compile(rb"\r\nexpect:", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 
 
 class Patient:
@@ -19,16 +45,63 @@ class Patient:
     def __init__(self, connection: socket.socket, seconds: float) -> None:
         self._connection = connection
         self._seconds = seconds
-        self._deadline = 0.0
+        self._deadline: float | None = None
+        self._header_deadline = 0.0
+        self._collected = b""
         self.is_over = False
         """Whether the time of a request was not enough."""
 
+        self.has_ended = False
+        """Whether the client sends no more."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was collected."""
+        return not self._collected
+
     def begin(self) -> None:
-        """A request begins: its first letter is there."""
-        self._deadline = time.monotonic() + self._seconds
+        """A request may begin; its time runs."""
+        if self._deadline is None:
+            now = time.monotonic()
+            self._deadline, self._header_deadline = now + self._seconds, now + min(self._seconds, HEADER_SECONDS)
+
+    def collect(self) -> bool:
+        """Take what is there of a request, without waiting. Whether a thread is worth it: it is whole, or too long."""
+        self.begin()
+        self._connection.setblocking(False)
+        with suppress(BlockingIOError):
+            while not self.has_ended and len(self._collected) < BEFOREHAND:
+                received = self._connection.recv(BEFOREHAND)
+                self._collected += received
+                self.has_ended = not received
+        return self.has_ended or len(self._collected) >= BEFOREHAND or _is_whole(self._collected)
+
+    @property
+    def deadline(self) -> float:
+        """When the part of the request that is awaited has to be here."""
+        assert self._deadline is not None
+        return self._deadline if b"\r\n\r\n" in self._collected else self._header_deadline
+
+    def hurry(self, seconds: float) -> None:
+        """What is left of this request is waited for no longer than this."""
+        assert self._deadline is not None
+        self._deadline = min(self._deadline, time.monotonic() + seconds)
+
+    def end(self) -> bytes:
+        """The request is answered: the next one has a time of its own. What was collected of it already."""
+        self._deadline = None
+        left, self._collected = self._collected, b""
+        return left
 
     def recv(self, size: int) -> bytes:
         """Up to so many bytes. :raises NoMoreData: the time for this request is over."""
+        # For the answer, which may be long: a client that does not take it is not waited for either.
+        self._connection.settimeout(self._seconds)
+        if self._collected:
+            given, self._collected = self._collected[:size], self._collected[size:]
+            return given
+        # The parser has the header by now, or reads on after what was too long to be collected.
+        assert self._deadline is not None
         left = self._deadline - time.monotonic()
         if left <= 0:
             self.is_over = True
@@ -40,22 +113,115 @@ class Patient:
             self.is_over = True
             raise NoMoreData(b"") from None
         finally:
-            # For the answer, which may be long: a client that does not take it is not waited for either.
             self._connection.settimeout(self._seconds)
 
 
-class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types.
-    """gunicorn's threaded worker, with a time for each request. The application says how long: `client_seconds`."""
+def _is_whole(received: bytes) -> bool:
+    """Whether a header is complete, and its body with it, so that nobody has to be waited for."""
+    header, end, body = received.partition(b"\r\n\r\n")
+    if not end:
+        return False
+    if _EXPECTS.search(header + end):
+        # The client sends no body before it is told to go on.
+        return True
+    if _CHUNKED.search(header + end):
+        return body.endswith(b"0\r\n\r\n")
+    length = _LENGTH.search(header + end)
+    return length is None or len(body) >= int(length[1])
 
-    def handle(self, conn: TConn) -> Any:
+
+class _Connection(TConn):  # type: ignore[misc]  # gunicorn has no types.
+    """A connection that is counted for its address as long as it is open."""
+
+    def __init__(self, worker: "PatientWorker", sock: socket.socket, client: Any, server: Any, address: str) -> None:
+        super().__init__(worker.cfg, sock, client, server)
+        self.patient = Patient(sock, worker.app.client_seconds)
+        # gunicorn's own wait for the first byte would be one of a thread.
+        self.data_ready = True
+        self._open, self._address = worker.open_connections, address
+        self._open[address] += 1
+
+    def close(self, graceful: bool = False) -> None:
+        """Close it."""
+        self._open[self._address] -= 1
+        if self._open[self._address] <= 0:
+            del self._open[self._address]
+        super().close(graceful)
+
+
+class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types.
+    """gunicorn's threaded worker, whose main loop collects a request before a thread is given to it.
+
+    The application says how long a request may take (`client_seconds`), and which addresses are proxies
+    (`trusted_proxies`).
+    """
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.open_connections: Counter[str] = Counter()
+        self._looked_at = 0.0
+
+    def accept(self, listener: socket.socket) -> None:
+        """Accept a connection, unless its address has so many."""
+        try:
+            sock, client = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        address = whole_network(str(client[0])) if client else ""
+        if self.open_connections[address] >= MOST_CONNECTIONS and not self.app.is_trusted(client[0]):
+            sock.close()
+            return
+        self.nr_conns += 1
+        self._collect(_Connection(self, sock, client, listener.getsockname(), address))
+
+    def on_pending_socket_readable(self, conn: _Connection, client: socket.socket) -> None:
+        """More of a request is here."""
+        self.poller.unregister(client)
+        self.pending_conns.remove(conn)
+        self._collect(conn)
+
+    def on_client_socket_readable(self, conn: _Connection, client: socket.socket) -> None:
+        """The next request of a connection begins."""
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        self._collect(conn)
+
+    def _collect(self, conn: _Connection) -> None:
+        try:
+            is_ready = conn.patient.collect()
+        except OSError:
+            self._let_go(conn)
+            return
+        if conn.patient.has_ended and conn.patient.is_empty:
+            self._let_go(conn)
+        elif is_ready:
+            self.enqueue_req(conn)
+        else:
+            conn.timeout = conn.patient.deadline
+            self.pending_conns.append(conn)
+            self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
+    def _let_go(self, conn: _Connection) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+    def murder_pending(self) -> None:
+        """Close connections whose request has not come in time."""
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = now
+        for conn in [each for each in self.pending_conns if each.timeout <= now]:
+            self.pending_conns.remove(conn)
+            self.poller.unregister(conn.sock)
+            self._let_go(conn)
+
+    def handle(self, conn: _Connection) -> Any:
         """Serve one request of a connection; runs in one of the threads."""
+        patient = conn.patient
         if not conn.initialized:
-            if not conn.wait_for_data(0):
-                # Nothing was sent yet: the main loop waits for it, and no thread.
-                return _DEFER
             conn.init()
-            conn.parser.unreader.sock = Patient(conn.sock, self.app.client_seconds)
-        patient = conn.parser.unreader.sock
+            conn.parser.unreader.sock = patient
         patient.begin()
         kept = super().handle(conn)
         if patient.is_over:
@@ -63,4 +229,14 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             with suppress(OSError):
                 conn.sock.shutdown(socket.SHUT_RDWR)
             return False
+        # gunicorn goes on at once with what it finds there of the next request.
+        buffer = conn.parser.unreader.buf
+        buffer.seek(0, SEEK_END)
+        buffer.write(patient.end())
         return kept
+
+    def _keepalive_after(self, conn: _Connection, keepalive: bool) -> bool:
+        if not keepalive:
+            return False
+        conn.patient.hurry(DRAIN_SECONDS)
+        return bool(conn.parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS))

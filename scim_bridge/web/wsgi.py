@@ -147,6 +147,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
     """The application as gunicorn wants it; each web process makes its own after the fork.
 
     :param listener: The file descriptor of a socket that listens; it is given away.
+    :param is_trusted: Whether an address is a proxy's, which may have any number of connections.
     """
 
     def __init__(
@@ -157,12 +158,14 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
         workers: int,
         threads: int,
         client_seconds: float,
+        is_trusted: Callable[[str], bool] = lambda _: False,
         log_level: str,
         log_config: dict[str, object],
         when_ready: Callable[[], None],
     ) -> None:
         self._make_app = make_app
         self.client_seconds = client_seconds
+        self.is_trusted = is_trusted
         self._options: dict[str, Any] = {
             "bind": [f"fd://{listener}"],
             "workers": workers,
