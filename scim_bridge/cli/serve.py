@@ -58,6 +58,7 @@ def serve(options: Options, bind: Address | None, without_worker: bool) -> None:
         workers=settings.server.workers,
         threads=settings.server.threads,
         client_seconds=settings.server.client_seconds,
+        tenants=tuple(settings.tenants),
         is_trusted=Addresses.behind(settings.server.trusted_proxies).is_trusted,
         log_level=settings.log.level,
         log_config=logs.standard_config(settings.log.level, settings.log.format),

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from scim_bridge.web.patience import MOST_CONNECTIONS
+from scim_bridge.web.patient_worker import MOST_CONNECTIONS
 from tests.processes.conftest import Bridge
 from tests.processes.running import PATIENCE_SECONDS, eventually
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from scim2_models import PatchOp, Resource, ResourceType
+from scim2_models import BulkOperation, PatchOp, Resource, ResourceType
 from scim2_server import routing
 from scim2_server.bulk import BulkPlan, BulkStep
 from scim2_server.conditions import Conditions
@@ -70,8 +70,23 @@ class BridgeHandler(ScimHandler):
     def _apply(self, resource_type: ResourceType, sent: Operation) -> Resource[Any] | None:
         """One operation of a bulk request, read and carried out in a transaction of its own."""
         operation = self.service.read_bulk_data(resource_type, sent)
+        if operation.method == BulkOperation.Method.post:
+            self.storage.prepare(resource_type, cast(Resource[Any], operation.data))
         with self.storage.operation():
             return self.apply_bulk_operation(resource_type, operation)
+
+    def create(self, request: ScimRequest) -> ScimResponse:
+        """Create a resource, whose row is made before the transaction begins (rule A9)."""
+        service = self.service
+        with service.provider:
+            target = service.route(request, routing.Operation.create)
+            resource_type = service.resource_type_at(cast(str, target.endpoint))
+            service.authorize(request, target, resource_type)
+            resource = service.read_creation(resource_type, request.body, request.header("Content-Type"))
+            self.storage.prepare(resource_type, resource)
+            with self.storage.operation():
+                created = self.storage.create(resource_type, resource)
+            return service.creation_response(request.base_url, created)
 
     def replace(self, request: ScimRequest) -> ScimResponse:
         """Replace a resource. The library would read the body while the resource is locked (rule A9)."""
