@@ -17,6 +17,7 @@ RULES: dict[str, str] = {
     "A6": "values come back as they were sent",
     "A7": "unknown attributes are ignored and counted; malformed filters and paths are 400 with the cure",
     "A8": "case-insensitive lookups compare a key that is made in Python",
+    "A9": "what a client sends is bounded where it is read; one company's load makes no other's requests wait",
     "P1": "a person joins a SCIM user and an employee; DELETE leaves a tombstone",
     "P2": "whoever is created again takes his former person over",
     "P3": "employee numbers and phones are claimed; the second is held, naming the first",

@@ -133,7 +133,6 @@ class BridgeStorage(ScimStorage):
 
     def prepare(self, resource_type: ResourceType, resource: Resource[Any]) -> None:
         """Make the row of what will be created, while nobody waits for a lock; a large group takes its time."""
-        self._prepared = None
         if resource_type.name not in (USER, CERTIFICATE):
             with self._database.read() as connection:
                 moment = self._database.now(connection)
@@ -145,7 +144,8 @@ class BridgeStorage(ScimStorage):
             now = self._database.now(connection)
             if resource_type.name == CERTIFICATE:
                 return self._certificates.create(connection, resource_type, resource, now)
-            created, stored = self._prepared or self._rows.made(resource_type, resource, self._new_id(), now)
+            prepared, self._prepared = self._prepared, None
+            created, stored = prepared or self._rows.made(resource_type, resource, self._new_id(), now)
             try:
                 Resources(connection, self._tenant).add(stored)
             except Taken as exc:
@@ -169,14 +169,12 @@ class BridgeStorage(ScimStorage):
         :param membership: The new members of a group that was parted from them.
         """
         with self._transaction.open(writes=True) as connection:
+            now = self._database.now(connection)
             if resource_type.name == CERTIFICATE:
-                now = self._database.now(connection)
                 return self._certificates.update(connection, resource_type, resource, expected_version, now)
             before = self._lock(connection, resource_type, str(resource.id))
             check_version(before, expected_version)
-            identity = replace(
-                identity_of(before), version=before.version + 1, last_modified_at=self._database.now(connection)
-            )
+            identity = replace(identity_of(before), version=before.version + 1, last_modified_at=now)
             updated, stored = self._rows.prepared(resource_type, resource, identity, membership)
             try:
                 Resources(connection, self._tenant).replace(stored)
