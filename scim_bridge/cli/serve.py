@@ -13,6 +13,7 @@ from scim_bridge.cli.context import Options
 from scim_bridge.settings import DEFAULT_TENANT, Settings
 from scim_bridge.settings.shares import of_web_process
 from scim_bridge.storage.schema import upgrade
+from scim_bridge.web.address import Addresses
 from scim_bridge.web.app import create_app
 from scim_bridge.web.wsgi import DeliveryWorker, Server
 
@@ -57,6 +58,8 @@ def serve(options: Options, bind: Address | None, without_worker: bool) -> None:
         workers=settings.server.workers,
         threads=settings.server.threads,
         client_seconds=settings.server.client_seconds,
+        tenants=tuple(settings.tenants),
+        is_trusted=Addresses.behind(settings.server.trusted_proxies).is_trusted,
         log_level=settings.log.level,
         log_config=logs.standard_config(settings.log.level, settings.log.format),
         when_ready=when_ready,

@@ -56,10 +56,12 @@ class Server(Section):
         default=(), json_schema_extra=allowed("write a list of addresses or networks, as 10.0.0.7 or 10.0.0.0/24")
     )
     """Addresses or networks of the proxies in front, whose `X-Forwarded-For` is believed: it decides whose failures
-    are counted, and which address the log has. Not set: nobody is."""
+    are counted, and which address the log has. These may have any number of connections, another address 100 to each
+    process. Not set: no address is believed."""
 
     client_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
-    """How long a client may take to send a request, header and body, and then to take the answer, in seconds."""
+    """How long a client may take to send a request, header and body, and then to take the answer, in seconds. The
+    first byte and the header have five of them at most."""
 
     metrics_token: HeaderSecret = Field(default=None, min_length=16, examples=["a long random text"])
     """Set: `/metrics` and the figures of `/readyz` are for requests with this bearer token, from any machine, and for

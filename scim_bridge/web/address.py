@@ -36,6 +36,11 @@ class Addresses:
             address = before
         return str(address)
 
+    def is_trusted(self, address: str) -> bool:
+        """Whether a connection comes from a proxy of ours."""
+        parsed = _parsed(address)
+        return parsed is not None and self._is_trusted(parsed)
+
     def _is_trusted(self, address: IPv4Address | IPv6Address) -> bool:
         return any(address in network for network in self.trusted)
 

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -19,7 +19,7 @@ from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import loggable
 from scim_bridge.web.auth.throttle import Failures
-from scim_bridge.web.patience import PatientWorker
+from scim_bridge.web.patient_worker import PatientWorker
 
 GRACEFUL_SECONDS = 15
 """How long requests in flight, and the people in hand of the delivery worker, have on SIGTERM."""
@@ -187,6 +187,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
     """The application as gunicorn wants it; each web process makes its own after the fork.
 
     :param listener: The file descriptor of a socket that listens; it is given away.
+    :param tenants: The companies, among whom threads are shared out.
+    :param is_trusted: Whether an address is a proxy's, which may have any number of connections.
     """
 
     def __init__(
@@ -197,12 +199,16 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
         workers: int,
         threads: int,
         client_seconds: float,
+        is_trusted: Callable[[str], bool] = lambda _: False,
+        tenants: Collection[str] = (),
         log_level: str,
         log_config: dict[str, object],
         when_ready: Callable[[], None],
     ) -> None:
         self._make_app = make_app
         self.client_seconds = client_seconds
+        self.is_trusted = is_trusted
+        self.tenants = tenants
         self._options: dict[str, Any] = {
             "bind": [f"fd://{listener}"],
             "workers": workers,

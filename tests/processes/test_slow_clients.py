@@ -7,9 +7,11 @@ from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 
+from scim_bridge.web.patient_worker import MOST_CONNECTIONS
 from tests.processes.conftest import Bridge
-from tests.processes.running import PATIENCE_SECONDS
+from tests.processes.running import PATIENCE_SECONDS, eventually
 
 pytestmark = [
     pytest.mark.xdist_group("processes"),
@@ -53,6 +55,62 @@ class Dribbler:
                 self.socket.sendall(self._letter)
             except OSError:
                 return
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_clients_that_dribble_or_say_nothing_hold_nobody_up(bridge: Bridge):
+    """A3: no thread is given to a request that is not here; one address has so many connections, for so long."""
+    bridge.settings |= {"SCIM_BRIDGE_SERVER__WORKERS": "1", "SCIM_BRIDGE_SERVER__THREADS": str(THREADS)}
+    bridge.serves("--without-worker")
+    parts = urlsplit(bridge.url)
+    address = (str(parts.hostname), int(parts.port or 0))
+    starts = [b"GET /healthz HTTP/1.1\r\nX-Slow: ", HEADER + b"Content-Length: 5000\r\n\r\n"]
+    with ExitStack() as stack:
+        for _ in range(20):
+            for start in starts:
+                stack.callback(Dribbler(address, start, b"a").close)
+        assert requests.get(f"{bridge.url}/healthz", timeout=3).ok
+
+        silent = [stack.enter_context(socket.create_connection(address)) for _ in range(MOST_CONNECTIONS)]
+        for one in silent:
+            one.settimeout(PATIENCE_SECONDS)
+        # The last ones are too many; the first ones are let go when they have said nothing for so long.
+        assert _is_closed(silent[-1])
+        assert _is_closed(silent[0])
+    eventually(lambda: bridge.asks("GET", "/scim/v2/Users").ok, "served")
+
+
+def _is_closed(client: socket.socket) -> bool:
+    try:
+        return client.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_connection_is_kept_and_requests_may_follow_each_other_at_once(bridge: Bridge):
+    """RFC 9112 §9.3.2: what was sent ahead is answered in order; a client may wait to be told to send its body."""
+    bridge.serves("--without-worker")
+    parts = urlsplit(bridge.url)
+    asks = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    waits = HEADER + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+    with socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=PATIENCE_SECONDS) as client:
+        client.sendall(asks * 3 + asks[:20])
+        _reads(client, b"HTTP/1.1 200 OK", 3)
+        client.sendall(asks[20:])
+        _reads(client, b"HTTP/1.1 200 OK", 1)
+        client.sendall(waits)
+        _reads(client, b"HTTP/1.1 100 Continue", 1)
+        client.sendall(b"a=b&c" + asks)
+        _reads(client, b"HTTP/1.1 200 OK", 1)
+
+
+def _reads(client: socket.socket, line: bytes, times: int) -> None:
+    received = b""
+    while received.count(line) < times:
+        more = client.recv(4096)
+        assert more, received
+        received += more
 
 
 SECRET = b"scimbcs-what-only-the-client-knows"

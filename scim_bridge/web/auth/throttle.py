@@ -28,7 +28,7 @@ class Failures:
 
         :returns: Which of its window's it is, and the seconds to wait if it is one too many.
         """
-        who, now = _whole_network(address), self._monotonic()
+        who, now = whole_network(address), self._monotonic()
         with self._lock:
             began, count = self._counts.get(who, (now, 0))
             if now - began >= WINDOW_SECONDS:
@@ -45,7 +45,7 @@ class Failures:
         return count == self._limit + 1
 
 
-def _whole_network(address: str) -> str:
+def whole_network(address: str) -> str:
     """Of IPv6 one customer has 2^64 addresses: they count as one."""
     try:
         parsed = ip_address(address)

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from scim2_models import PatchOp, Resource, ResourceType
-from scim2_server import routing
+from scim2_models import BulkOperation, PatchOp, Resource, ResourceType
 from scim2_server.bulk import BulkPlan, BulkStep
 from scim2_server.conditions import Conditions
 from scim2_server.handler import ScimHandler
@@ -39,18 +38,6 @@ class BridgeHandler(ScimHandler):
         self._request_id = request_id
         self._out_of_reach: ServiceUnavailable | None = None
 
-    def create(self, request: ScimRequest) -> ScimResponse:
-        """Create a resource; the answer has what `attributes` and `excludedAttributes` ask for (RFC 7644 §3.9)."""
-        with self.service.provider:
-            target = self.service.route(request, Asked.create)
-            resource_type = self.service.resource_type_at(str(target.endpoint))
-            self.service.authorize(request, target, resource_type)
-            asked = self.service.read_response_parameters(resource_type, request.query)
-            resource = self.service.read_creation(resource_type, request.body, request.header("Content-Type"))
-            with self.storage.operation():
-                created = self.storage.create(resource_type, resource)
-            return self.service.creation_response(request.base_url, created, asked)
-
     def run_bulk_step(
         self, request: ScimRequest, plan: BulkPlan, step: BulkStep
     ) -> tuple[dict[str, Any], Resource[Any] | None]:
@@ -83,14 +70,33 @@ class BridgeHandler(ScimHandler):
     def _apply(self, resource_type: ResourceType, sent: Operation) -> Resource[Any] | None:
         """One operation of a bulk request, read and carried out in a transaction of its own."""
         operation = self.service.read_bulk_data(resource_type, sent)
+        if operation.method == BulkOperation.Method.post:
+            self.storage.prepare(resource_type, cast(Resource[Any], operation.data))
         with self.storage.operation():
             return self.apply_bulk_operation(resource_type, operation)
+
+    def create(self, request: ScimRequest) -> ScimResponse:
+        """Create a resource, whose row is made before the transaction begins (rule A9).
+
+        The answer has what `attributes` and `excludedAttributes` ask for (RFC 7644 §3.9).
+        """
+        service = self.service
+        with service.provider:
+            target = service.route(request, Asked.create)
+            resource_type = service.resource_type_at(cast(str, target.endpoint))
+            service.authorize(request, target, resource_type)
+            asked = service.read_response_parameters(resource_type, request.query)
+            resource = service.read_creation(resource_type, request.body, request.header("Content-Type"))
+            self.storage.prepare(resource_type, resource)
+            with self.storage.operation():
+                created = self.storage.create(resource_type, resource)
+            return service.creation_response(request.base_url, created, asked)
 
     def replace(self, request: ScimRequest) -> ScimResponse:
         """Replace a resource. The library would read the body while the resource is locked (rule A9)."""
         service = self.service
         with service.provider:
-            target = service.route(request, routing.Operation.replace)
+            target = service.route(request, Asked.replace)
             resource_type = service.resource_type_at(cast(str, target.endpoint))
             service.authorize(request, target, resource_type)
             response_parameters = service.read_response_parameters(resource_type, request.query)

@@ -1,5 +1,6 @@
 """Rows of the database as resources of the protocol, and the other way round."""
 
+from datetime import datetime
 from typing import Any, cast
 
 from scim2_models import (
@@ -54,6 +55,12 @@ class Rows:
         document = {name: value for name, value in stored.document.items() if name != MEMBERS}
         membership = Membership(model, _entries(stored.document), _entries(stored.keys))
         return resource_of(model, self._provider, document, identity_of(stored)), membership
+
+    def made(
+        self, resource_type: ResourceType, resource: Resource[Any], resource_id: str, now: datetime
+    ) -> tuple[Resource[Any], StoredResource]:
+        """A new resource, and its row; see `prepared`."""
+        return self.prepared(resource_type, resource, Identity(resource_id, str(resource_type.name), 1, now, now))
 
     def prepared(
         self,

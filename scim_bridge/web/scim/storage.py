@@ -19,7 +19,6 @@ from scim_bridge.domain.certificate import Entry
 from scim_bridge.domain.delivery_state import DeliveryView
 from scim_bridge.domain.documents import CERTIFICATE, UserId
 from scim_bridge.logs import get_logger
-from scim_bridge.scim.documents import Identity
 from scim_bridge.scim.membership import Membership
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.json_sql import json_sql
@@ -38,8 +37,7 @@ USER = "User"
 class BridgeStorage(ScimStorage):
     """The resources of one tenant, for one request.
 
-    :param author: Who calls, for the audit trail.
-    :param deliver: Tries a delivery, as `Transaction` says.
+    :param author, deliver: As `Transaction` says.
     :param writes: Whether the request may write: then its transaction takes the write lock at once.
     """
 
@@ -70,6 +68,7 @@ class BridgeStorage(ScimStorage):
         self._certificates = Certificates(tenant, provider, intake, self._transaction)
         self._views: dict[str, DeliveryView | None] = {}
         self._parted: dict[str, tuple[StoredResource, Membership]] = {}
+        self._prepared: tuple[Resource[Any], StoredResource] | None = None
 
     @contextmanager
     def operation(self) -> Generator[None]:
@@ -95,7 +94,7 @@ class BridgeStorage(ScimStorage):
             stored = Resources(connection, self._tenant).get(str(resource_type.name), resource_id)
             if stored is None:
                 raise not_found(resource_type, resource_id)
-            self._remember([stored])
+            self._views[stored.id] = stored.delivery
             return self._rows.resource(resource_type, stored, response_parameters)
 
     def parted(self, resource_type: ResourceType, resource_id: str) -> tuple[Resource[Any], Membership | None]:
@@ -129,8 +128,15 @@ class BridgeStorage(ScimStorage):
         """One page by index or by cursor, filtered and sorted by the database."""
         with self._transaction.open(writes=False) as connection:
             page, found = self._searching.page(connection, resource_types, search_request, position)
-        self._remember(found)
+        self._views |= {each.id: each.delivery for each in found}
         return page
+
+    def prepare(self, resource_type: ResourceType, resource: Resource[Any]) -> None:
+        """Make the row of what will be created, while nobody waits for a lock; a large group takes its time."""
+        if resource_type.name not in (USER, CERTIFICATE):
+            with self._database.read() as connection:
+                moment = self._database.now(connection)
+            self._prepared = self._rows.made(resource_type, resource, self._new_id(), moment)
 
     def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
         """Store a new resource; a new user makes a person due."""
@@ -138,8 +144,8 @@ class BridgeStorage(ScimStorage):
             now = self._database.now(connection)
             if resource_type.name == CERTIFICATE:
                 return self._certificates.create(connection, resource_type, resource, now)
-            identity = Identity(self._new_id(), str(resource_type.name), 1, now, now)
-            created, stored = self._rows.prepared(resource_type, resource, identity)
+            prepared, self._prepared = self._prepared, None
+            created, stored = prepared or self._rows.made(resource_type, resource, self._new_id(), now)
             try:
                 Resources(connection, self._tenant).add(stored)
             except Taken as exc:
@@ -163,14 +169,12 @@ class BridgeStorage(ScimStorage):
         :param membership: The new members of a group that was parted from them.
         """
         with self._transaction.open(writes=True) as connection:
+            now = self._database.now(connection)
             if resource_type.name == CERTIFICATE:
-                now = self._database.now(connection)
                 return self._certificates.update(connection, resource_type, resource, expected_version, now)
             before = self._lock(connection, resource_type, str(resource.id))
             check_version(before, expected_version)
-            identity = replace(
-                identity_of(before), version=before.version + 1, last_modified_at=self._database.now(connection)
-            )
+            identity = replace(identity_of(before), version=before.version + 1, last_modified_at=now)
             updated, stored = self._rows.prepared(resource_type, resource, identity, membership)
             try:
                 Resources(connection, self._tenant).replace(stored)
@@ -244,6 +248,3 @@ class BridgeStorage(ScimStorage):
         if isinstance(found, Entry):
             return self._certificates.resource(resource_type, found)
         return self._rows.resource(resource_type, found, parameters)
-
-    def _remember(self, found: list[StoredResource]) -> None:
-        self._views |= {each.id: each.delivery for each in found}
