@@ -184,9 +184,11 @@ def test_a_group_is_kept_and_reaches_no_intake(scim):
     path = f"/Groups/{group['id']}"
     removal = {"op": "Remove", "path": "members", "value": [{"$ref": None, "value": "a"}]}
 
-    assert scim.send("PATCH", path, json={"Operations": [removal]}).json["members"] == [{"value": "b"}]
+    assert scim.send("PATCH", path, json={"Operations": [removal]}).status_code == 200
+    assert scim.send("GET", path).json["members"] == [{"value": "b"}]
     added = {"op": "Add", "path": "members", "value": [{"value": "c", "$ref": "Users/c"}]}
-    members = scim.send("PATCH", path, json={"Operations": [added]}).json["members"]
+    assert scim.send("PATCH", path, json={"Operations": [added]}).status_code == 200
+    members = scim.send("GET", path).json["members"]
     assert members[1] == {"value": "c", "$ref": "https://bridge.example/scim/v2/Users/c"}
     found = scim.send("GET", "/Groups", query_string='filter=displayName+eq+"CREW"&excludedAttributes=members').json
     assert without(found["Resources"][0], "meta") == without(group, "meta", "members")
