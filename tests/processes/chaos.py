@@ -490,6 +490,8 @@ def chaos(
             "SCIM_BRIDGE_DITIO__TIMEOUT_SECONDS": str(CALL_SECONDS),
             "SCIM_BRIDGE_DITIO__READ_LAG_SECONDS": "2",
             "SCIM_BRIDGE_DELIVERY__INLINE_SECONDS": "2",
+            # No day ends while this runs.
+            "SCIM_BRIDGE_DELIVERY__END_EMPLOYMENT": "at-once",
             # More leave, and get another phone, than a company would lose in a few minutes (rule L8).
             "SCIM_BRIDGE_DELIVERY__MAX_ENDED_PER_HOUR": "1000000",
             # All of it happens within a few minutes, and both sides have to agree at the end.
