@@ -61,6 +61,8 @@ def brought_about(world: World, operation: Operation, status: int) -> requests.R
                 sent["headers"]["Authorization"] = None
             case 403:
                 sent["params"]["filter"] = "x"
+            case 200 if operation.path == "/metrics":
+                sent["headers"]["Host"] = "localhost"
             case 404 if operation.path == "/metrics":
                 sent["headers"]["X-Forwarded-For"] = "203.0.113.7"
             case 409 if "/Certificates" in path:
