@@ -61,6 +61,8 @@ def brought_about(world: World, operation: Operation, status: int) -> requests.R
                 sent["headers"]["Authorization"] = None
             case 403:
                 sent["params"]["filter"] = "x"
+            case 200 if operation.path == "/metrics":
+                sent["headers"]["Host"] = "localhost"
             case 404 if operation.path == "/metrics":
                 sent["headers"]["Authorization"] = None
             case 409 if "/Certificates" in path:

@@ -132,8 +132,8 @@ class BridgeStorage(ScimStorage):
         return page
 
     def prepare(self, resource_type: ResourceType, resource: Resource[Any]) -> None:
-        """Make the row of what will be created, while nobody waits for a lock; a large group takes its time."""
-        if resource_type.name not in (USER, CERTIFICATE):
+        """Make the row of what will be created, while nobody waits for SQLite's one lock."""
+        if self._database.is_sqlite and resource_type.name != CERTIFICATE:
             with self._database.read() as connection:
                 moment = self._database.now(connection)
             self._prepared = self._rows.made(resource_type, resource, self._new_id(), moment)

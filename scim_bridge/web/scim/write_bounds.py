@@ -39,7 +39,7 @@ MAX_COMPARISONS = 10_000
 """How many comparisons one PATCH may take: each of its operations, and each comparison of the filter in its path, with
 each entry of the attribute."""
 
-MAX_COMPARED = 4_000_000
+MAX_COMPARED = 1_000_000
 """How long the texts may be together that these comparisons look at, in characters."""
 
 MEMBERS = "members"
