@@ -494,8 +494,6 @@ def chaos(
             "SCIM_BRIDGE_DELIVERY__END_EMPLOYMENT": "at-once",
             # More leave, and get another phone, than a company would lose in a few minutes (rule L8).
             "SCIM_BRIDGE_DELIVERY__MAX_ENDED_PER_HOUR": "1000000",
-            # All of it happens within a few minutes, and both sides have to agree at the end.
-            "SCIM_BRIDGE_DELIVERY__END_EMPLOYMENT": "at-once",
             "SCIM_BRIDGE_CERTIFICATES__SLOTS": '[{"type":"Byggekort","packed":"byggekort"}]',
         }
         cluster = Cluster(folder, settings, servers=servers, workers=workers)
