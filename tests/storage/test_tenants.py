@@ -124,7 +124,7 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
         Quirks(connection, tenant).count({("unknown-attribute", "x")}, now=now)
         breakers = Breakers(connection, tenant, now)
         breakers.locked()
-        breakers.open("HTTP 503")
+        breakers.open("HTTP 503", (PER,))
         breakers.begin_probe(KARI, "lease", 1)
         Runs(connection, tenant).begin("run", "run", now=now, is_whole=True)
         items = PlanItems(connection, tenant, "run")
@@ -211,15 +211,11 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "in sync": lambda c, now: Unmoved(c, OURS, "other").note([replace(HERS_IN_SYNC, revision=9)]),
     "stay_alive": lambda c, now: Schedules(c, OURS, now).stay_alive("reconcile", "us", 900),
     "done": lambda c, now: Schedules(c, OURS, now).done("reconcile", "us"),
-    "suspect": lambda c, now: Breakers(c, OURS, now).suspect((PER,)),
+    "suspect": lambda c, now: Breakers(c, OURS, now).suspect((KARI,)),
     "stay_open": lambda c, now: Breakers(c, OURS, now).stay_open("HTTP 500"),
     "close": lambda c, now: Breakers(c, OURS, now).close(),
     "close_by_operator": lambda c, now: Breakers(c, OURS, now).close_by_operator(),
-    "go_well": lambda c, now: (
-        Outbox(c, OURS, now).mark_due(KARI),
-        Breakers(c, OURS, now).suspect((KARI,)),
-        Breakers(c, OURS, now).go_well(PER),
-    ),
+    "go_well": lambda c, now: Breakers(c, OURS, now).go_well(KARI),
     "keep_quiet": lambda c, now: Breakers(c, OURS, now).keep_quiet(60),
     "begin_probe": lambda c, now: Breakers(c, OURS, now).begin_probe(PER, "mine", 2),
     "wake": lambda c, now: Outbox(c, OURS, now).wake(TODAY),
