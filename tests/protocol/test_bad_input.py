@@ -375,3 +375,11 @@ def test_what_excludes_each_other_is_said_in_words(scim):
     assert response.status_code == 400
     assert response.json["detail"] == "the request has both attributes and excludedAttributes: send one of them"
     assert "URL" not in response.json["detail"]
+
+
+@pytest.mark.parametrize("op", ["remove", "add", "Replace"])
+def test_an_empty_path_is_400(scim, op):
+    """A2, A7: a path that names nothing, whatever the operation."""
+    user = scim.create(userName="kari", title="x")
+
+    refused(scim.patch(user, {"op": op, "path": ""}), 400, "invalidPath" if op == "remove" else "invalidValue")

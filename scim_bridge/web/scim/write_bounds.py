@@ -175,8 +175,9 @@ def _many_valued(resource: Resource[Any]) -> list[Shape]:
 
 
 def _attribute(path: Any) -> str:
-    """The name of the attribute that a path begins with, in lower case."""
-    return str((path.attr_path if isinstance(path, ValuePath) else path).attr).lower()
+    """The name of the attribute that a path begins with, in lower case; nothing for an empty path."""
+    attribute = path.attr_path if isinstance(path, ValuePath) else path
+    return str(getattr(attribute, "attr", "")).lower()
 
 
 def _conditions(node: Any) -> int:
