@@ -103,7 +103,7 @@ class Printed:
             if report.outcomes:
                 yield "The rest is repaired only from a plan that you have read:"
             else:
-                yield "Nothing was sent. To repair all of it, missing people and logins included:"
+                yield "Nothing was sent. To repair all that this plan shows, once you have read it:"
             yield f"  scim-bridge reconcile --apply --plan {plan}{of_tenant(self.tenant)}"
 
 
