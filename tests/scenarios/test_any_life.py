@@ -212,7 +212,7 @@ def test_the_sandbox_ends_where_entra_ended(
     limit: int,
 ):
     """A2, C1, H1, L2, L4, L5, L7, L8, P1, P3: or who waits for another's value is held, and all the rest has flowed."""
-    settings = {"end_employment": end_employment, "max_ended_per_hour": limit}
+    settings = {"end_employment": end_employment, "max_ended_per_hour": limit, "max_ended_fraction": 0.05}
     world = _a_world(sqlite_template, tmp_path_factory.mktemp("sequence"), style, 0, **settings)
     staff = [_person(index) for index in range(3)]
     for index, (event, value) in [*((each, ("hired", None)) for each in range(3)), *sequence]:
