@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import Connection, Table, text
 
 from scim_bridge.sandbox.faults import Fault
-from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import breakers, people
 from tests.cli.conftest import Run
+from tests.waiting import until_another_waits
 from tests.world import World, a_user
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -26,7 +26,7 @@ def test_a_command_that_the_database_ends_for_a_deadlock_is_repeated(world: Worl
             connection.execute(text("SET LOCAL deadlock_timeout = '60s'"))  # The command's own is over first.
             _lock(connection, people)
             answer = pool.submit(run, "outbox", command)
-            _wait_until_somebody_waits(world.database)
+            until_another_waits(world.database)
             _lock(connection, breakers)
         result = answer.result(timeout=60)
 
@@ -35,14 +35,3 @@ def test_a_command_that_the_database_ends_for_a_deadlock_is_repeated(world: Worl
 
 def _lock(connection: Connection, table: Table) -> None:
     connection.execute(table.select().with_for_update())
-
-
-def _wait_until_somebody_waits(database: Database) -> None:
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-    for _ in range(100_000):
-        with database.read() as connection:
-            if connection.execute(waiting).scalar_one():
-                return
-    raise AssertionError("the command never waited for a row")

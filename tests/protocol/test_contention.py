@@ -11,6 +11,7 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import resources
 from tests.protocol.conftest import Scim
 from tests.protocol.doubles import NoIntake
+from tests.waiting import until_another_waits
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 """SQLite has one writer at a time, so nobody there can be in another's way like this."""
@@ -68,21 +69,10 @@ def _while_others_want_both(database: Database, one: str, other: str, request: C
             connection.execute(text("SET LOCAL deadlock_timeout = '60s'"))  # The request's own is over first.
             _lock(connection, other)
             answer = pool.submit(request)
-            _wait_until_somebody_waits(database)
+            until_another_waits(database)
             _lock(connection, one)
         return answer.result(timeout=60)
 
 
 def _lock(connection: Connection, resource_id: str) -> None:
     connection.execute(select(resources.c.id).where(resources.c.id == resource_id).with_for_update())
-
-
-def _wait_until_somebody_waits(database: Database) -> None:
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-    for _ in range(100_000):
-        with database.read() as connection:
-            if connection.execute(waiting).scalar_one():
-                return
-    raise AssertionError("the request never waited for a row")

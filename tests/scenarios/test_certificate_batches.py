@@ -19,6 +19,7 @@ from tests.delivery.test_certifying import a_certificate, kept
 from tests.scenarios.test_certificate_drift import a_company
 from tests.scenarios.test_certificates import a_world, in_ditio, posts
 from tests.scenarios.test_reconciling import person, reconcile
+from tests.waiting import until_another_waits
 from tests.world import World
 
 
@@ -291,7 +292,7 @@ def test_a_batch_that_the_database_ends_for_a_deadlock_goes_on(world: World):
             connection.execute(text("SET LOCAL deadlock_timeout = '60s'"))  # The batch's own is over first.
             connection.execute(select(people.c.id).where(people.c.id == last).with_for_update())
             run = pool.submit(lambda: reconcile(world, apply=True))
-            _wait_until_another_waits(world.database)
+            until_another_waits(world.database)
             connection.execute(select(people.c.id).where(people.c.id == first).with_for_update())
         applied = run.result(timeout=60)
 
@@ -306,14 +307,3 @@ def _as_they_are_leased(world: World) -> list[PersonId]:
         taken = RestLeases(connection, "default", world.clock()).take(sorted(ids), "looking", 1, today)
         connection.rollback()
     return [record.person.id for record in taken]
-
-
-def _wait_until_another_waits(database: Database) -> None:
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-    for _ in range(100_000):
-        with database.read() as connection:
-            if connection.execute(waiting).scalar_one():
-                return
-    raise AssertionError("the batch never waited for a row")
