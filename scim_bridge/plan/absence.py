@@ -56,9 +56,15 @@ def absent(
 
 def stranger(person: Person, wish: Wish, facts: Facts, around: Around) -> Drift:
     """The row of a person under whose number Ditio shows another person now (rule P5): only listed."""
-    number = person.employee_number
     other = next((each for each in around.look_alikes if is_ours(person, wish, each)), None)
     where = f"the person is employee {other.employee_number} now" if other is not None else "the person is not found"
+    why = f"another person has this number in Ditio, and {where}: correct it there, or in Entra"
+    return _renumbered(person, facts, other, why)
+
+
+def _renumbered(person: Person, facts: Facts, other: FoundEmployee | None, why: str) -> Drift:
+    """Only listed. :param other: The employee who the person is now, if one is found."""
+    number = person.employee_number
     return _row(
         Kind.renumbered,
         Cause.renumbered,
@@ -69,7 +75,7 @@ def stranger(person: Person, wish: Wish, facts: Facts, around: Around) -> Drift:
         wanted=number,
         found=other.employee_number if other is not None else None,
         acknowledged=number,
-        listed=f"another person has this number in Ditio, and {where}: correct it there, or in Entra",
+        listed=why,
     )
 
 
@@ -91,18 +97,8 @@ def _gone(person: Person, wish: Wish, facts: Facts, around: Around, policy: Poli
     number = person.employee_number
     for other in around.look_alikes:
         if is_ours(person, wish, other):
-            yield _row(
-                Kind.renumbered,
-                Cause.renumbered,
-                person,
-                facts,
-                number,
-                field=Field.employee_number,
-                wanted=number,
-                found=other.employee_number,
-                acknowledged=number,
-                listed="somebody gave this employee another number in Ditio: correct it there, or in Entra",
-            )
+            why = "this employee got another number in Ditio by hand: correct it there, or in Entra"
+            yield _renumbered(person, facts, other, why)
             return
     hands_off = "hands are off this person" if facts.reason == HANDS_OFF else None
     if is_wanted:
