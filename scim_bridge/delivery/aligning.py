@@ -9,7 +9,7 @@ from scim_bridge.delivery.already import is_so_already
 from scim_bridge.delivery.calls import REREADS, Errand
 from scim_bridge.delivery.expecting import expect, store_renumbering
 from scim_bridge.delivery.guarding import is_let_through
-from scim_bridge.delivery.holders import is_anothers
+from scim_bridge.delivery.holders import is_theirs
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.permitting import has_claim, is_permitted, may_send
 from scim_bridge.delivery.refusing import refusal
@@ -31,7 +31,7 @@ from scim_bridge.domain.person import Claim, ClaimKind
 from scim_bridge.errors import DeliveryError, NotYet, OperationMissing, PermanentError
 from scim_bridge.plan.adoption import agreeing_fields, not_theirs
 from scim_bridge.plan.lag import is_recent
-from scim_bridge.plan.matching import IDENTITY, is_ours, is_still_ours
+from scim_bridge.plan.matching import IDENTITY, is_ours
 from scim_bridge.plan.rounds import Write
 from scim_bridge.plan.steps import Plan, owes_ending, plan_person
 
@@ -88,8 +88,8 @@ def find_linked(errand: Errand) -> FoundEmployee | None:
             _note_absence(errand, number)
         return found
     shown = errand.look_up(number)
-    is_theirs = shown is not None and _is_theirs(errand, shown)
-    if shown is not None and is_theirs and shown.employee_number == number:
+    is_same = shown is not None and is_theirs(errand, shown)
+    if shown is not None and is_same and shown.employee_number == number:
         errand.answered = shown
         return shown
     if (found := _find_under(errand, errand.wish.employee_number)) is not None:
@@ -97,18 +97,7 @@ def find_linked(errand: Errand) -> FoundEmployee | None:
     if shown is None:
         _note_absence(errand, number)
         return None
-    return _spelled_otherwise(errand, shown) if is_theirs else _stranger(errand, number, shown)
-
-
-def _is_theirs(errand: Errand, shown: FoundEmployee) -> bool:
-    """Whether it is this person still; of two with one birth date and last name the phone tells who it is."""
-    person = errand.person
-    if not is_still_ours(person, errand.wish, shown):
-        return False
-    if is_ours(person, errand.wish, shown):
-        return True
-    with errand.database.read() as connection:
-        return not is_anothers(connection, errand.tenant.name, person, shown)
+    return _spelled_otherwise(errand, shown) if is_same else _stranger(errand, number, shown)
 
 
 def _find_renumbered(errand: Errand, old: EmployeeNumber, new: EmployeeNumber) -> FoundEmployee | None:
@@ -118,7 +107,7 @@ def _find_renumbered(errand: Errand, old: EmployeeNumber, new: EmployeeNumber) -
         if found is not None:
             return found
         found = errand.get(old)
-        if found is not None and is_still_ours(errand.person, errand.wish, found):
+        if found is not None and is_theirs(errand, found):
             if errand.wish.employee_number != new:
                 store_renumbering(errand, None)
             return found

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from scim_bridge.delivery.acknowledging import acknowledge
 from scim_bridge.delivery.calls import Errand
+from scim_bridge.delivery.holders import is_theirs
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.operations import CreateEmployment, Disable, Enable, EndEmployment, Operation
 from scim_bridge.domain.person import Standing
 from scim_bridge.plan.lag import is_recent
-from scim_bridge.plan.matching import is_still_ours
 from scim_bridge.plan.steps import plan_person
 
 _STANDING: Mapping[type[Operation], Standing] = {
@@ -31,7 +31,7 @@ def is_so_already(errand: Errand, operation: Operation, number: EmployeeNumber) 
     if changed_at is not None and is_recent(changed_at, errand.now(), errand.tenant.read_lag_seconds):
         return False
     found = errand.get(number)
-    if found is None or not is_still_ours(errand.person, errand.wish, found):
+    if found is None or not is_theirs(errand, found):
         return False
     plan = plan_person(errand.person, errand.wish, found, errand.tenant.policy, today=errand.today)
     if any(type(each) is type(operation) for each in plan.standing):

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.drift_facts import wish_of_candidate
+from scim_bridge.delivery.holders import is_anothers
 from scim_bridge.domain.certificate import Holder
 from scim_bridge.domain.employee import EmployeeNumber, FoundEmployee, Wish
 from scim_bridge.domain.person import Person, PersonId
@@ -73,8 +74,15 @@ class CertificateIdentity:
         return [
             (person, wish)
             for person, wish in people
-            if (found := shown.get(numbers[person.id])) is None or not is_still_ours(person, wish, found)
+            if (found := shown.get(numbers[person.id])) is None or not self._is_theirs(person, wish, found)
         ]
+
+    def _is_theirs(self, person: Person, wish: Wish, found: FoundEmployee) -> bool:
+        def has_phone_of_another() -> bool:
+            with self.convergence.database.read() as connection:
+                return is_anothers(connection, self.convergence.tenant.name, person, found)
+
+        return is_still_ours(person, wish, found, has_phone_of_another)
 
     def _why_not(self, person: Person, wish: Wish, number: EmployeeNumber) -> str | None:
         try:
@@ -89,7 +97,7 @@ class CertificateIdentity:
             return NOT_SHOWN.format(number=number)
         rules = self.convergence.tenant.rules
         shown = employee_from_ditio(answer.body, region=rules.phone_region, zone=rules.zone)
-        is_theirs = shown.employee_number == number and is_still_ours(person, wish, shown)
+        is_theirs = shown.employee_number == number and self._is_theirs(person, wish, shown)
         return None if is_theirs else STRANGER.format(number=number)
 
     def _mark_due(self, person_ids: list[PersonId]) -> None:

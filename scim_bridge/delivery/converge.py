@@ -255,15 +255,14 @@ class Convergence:
             if errand is not None and errand.unsettled:
                 leave_in_doubt(connection, errand, now)
             Outbox(connection, self.tenant.name, now).mark_due(person_id)
+        if errand is not None:
+            errand.unsettled.clear()
         log.warning("delivery.lease_lost", person_id=person_id)
 
     def _release(self, person_id: PersonId, lease: str, errand: Errand | None) -> None:
         """Give the lease back. What was sent, and never settled because the database was lost, is in doubt."""
         with self.database.write() as connection:
             now = self.database.now(connection)
-            record = People(connection, self.tenant.name).get(person_id, lock=True)
-            if record is None or record.lease != lease:
-                return
             if errand is not None and errand.unsettled:
                 leave_in_doubt(connection, errand, now)
             Outbox(connection, self.tenant.name, now).release(person_id, lease)

@@ -22,7 +22,7 @@ from scim_bridge.plan.absence import absent, stranger, stuck
 from scim_bridge.plan.drift import drift_of
 from scim_bridge.plan.fingerprint import is_as_wanted
 from scim_bridge.plan.lag import believed
-from scim_bridge.plan.matching import is_ours, is_still_ours
+from scim_bridge.plan.matching import is_still_ours
 from scim_bridge.storage.candidates import Candidate, candidates
 from scim_bridge.storage.certificate_searches import CertificateSearches
 from scim_bridge.storage.database import Database, repeated
@@ -202,9 +202,7 @@ class DriftPlanning:
         return [*items, *waits]
 
     def _is_theirs(self, connection: Connection, person: Person, wish: Wish, found: FoundEmployee) -> bool:
-        if not is_still_ours(person, wish, found):
-            return False
-        return is_ours(person, wish, found) or not is_anothers(connection, self.tenant.name, person, found)
+        return is_still_ours(person, wish, found, lambda: is_anothers(connection, self.tenant.name, person, found))
 
     def _note_identity(self, record: Record, found: FoundEmployee) -> None:
         """Whose employee it is, where Ditio shows it for the first time; who is found again is due (rule P5)."""

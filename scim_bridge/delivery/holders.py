@@ -14,7 +14,7 @@ from scim_bridge.domain.person import Claim, ClaimKind, Person
 from scim_bridge.errors import DeliveryError, PermanentError, TransientError
 from scim_bridge.plan.lag import believed, is_recent
 from scim_bridge.plan.leaving import leaving
-from scim_bridge.plan.matching import holders_of, is_ours
+from scim_bridge.plan.matching import holders_of, is_ours, is_still_ours
 from scim_bridge.plan.steps import owes_ending
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.documents import document_of
@@ -49,6 +49,16 @@ def look_at_holders(errand: Errand) -> Looked:
         with errand.database.write() as connection:
             Claims(connection, errand.tenant.name).looked_at(errand.person.id, claim)
     return Looked(has_changed, trouble)
+
+
+def is_theirs(errand: Errand, found: FoundEmployee) -> bool:
+    """Whether the employee who was just read under the person's number is this person still (rule P5)."""
+
+    def has_phone_of_another() -> bool:
+        with errand.database.read() as connection:
+            return is_anothers(connection, errand.tenant.name, errand.person, found)
+
+    return is_still_ours(errand.person, errand.wish, found, has_phone_of_another)
 
 
 def is_anothers(connection: Connection, tenant: str, person: Person, found: FoundEmployee) -> bool:

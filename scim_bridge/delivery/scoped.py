@@ -9,6 +9,7 @@ from scim_bridge.delivery.aligning import align, carry_out, confirm_absence
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.certificate_delivery import deliver_certificates
 from scim_bridge.delivery.hiring import hire
+from scim_bridge.delivery.holders import is_theirs
 from scim_bridge.delivery.outcome import Settled
 from scim_bridge.delivery.rounds import believed_now
 from scim_bridge.domain.canonical import same
@@ -17,7 +18,6 @@ from scim_bridge.domain.drift import LOGIN, Drift, Kind
 from scim_bridge.domain.employee import Field, FoundEmployee, Value
 from scim_bridge.domain.person import Acknowledged
 from scim_bridge.plan.drift import Facts, as_shown, drift_of
-from scim_bridge.plan.matching import is_still_ours
 from scim_bridge.plan.restricting import restricted
 from scim_bridge.storage.guard import kept_back
 from scim_bridge.storage.people import People
@@ -77,7 +77,7 @@ def _repair(errand: Errand, items: list[Drift]) -> None:
     if found is None:
         errand.outcomes |= {_place(item): GONE for item in items}
         return
-    if not is_still_ours(errand.person, errand.wish, found):
+    if not is_theirs(errand, found):
         errand.outcomes |= {_place(item): STRANGER for item in items}
         return
     found = believed_now(errand, found)

@@ -1,6 +1,6 @@
 """Whether an employee in Ditio is the person that Entra talks about."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from scim_bridge.domain.canonical import same
 from scim_bridge.domain.employee import Field, FoundEmployee, Value, Wish
@@ -36,17 +36,20 @@ def is_ours(person: Person, wish: Wish, found: FoundEmployee) -> bool:
     return _is_known(person, wish, found, Field.phone) or _is_known(person, wish, found, Field.email)
 
 
-def is_still_ours(person: Person, wish: Wish, found: FoundEmployee) -> bool:
+def is_still_ours(person: Person, wish: Wish, found: FoundEmployee, has_phone_of_another: Callable[[], bool]) -> bool:
     """Whether the employee under the linked number is our person still, and not a stranger who got it (rule P5).
 
     The same `companyProfileId` as when linked where Ditio shows one; else phone, e-mail, or birth date and last name,
     as acknowledged or as wanted.
+
+    :param has_phone_of_another: Asked where nothing else tells them from somebody with the same birth date and name:
+        whether the employee has the phone of another person whom we know.
     """
     same_profile = _is_same_profile(person, found)
     if same_profile is not None:
         return same_profile
     phone, email, born, last_name = (_is_known(person, wish, found, name, linked=True) for name in IDENTITY)
-    return phone or email or (born and last_name)
+    return phone or email or (born and last_name and not has_phone_of_another())
 
 
 def known_by(wish: Wish, found: FoundEmployee) -> dict[Field, Value]:

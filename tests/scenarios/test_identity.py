@@ -2,6 +2,7 @@
 
 import pytest
 
+from scim_bridge.domain.certificate import Source
 from scim_bridge.domain.drift import Kind
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.sandbox.entra import EntraUser
@@ -11,6 +12,8 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.permissions import Permissions
 from tests.conftest import Clock
+from tests.delivery.test_certifying import a_certificate, kept
+from tests.scenarios.test_certificate_drift import at_rest
 from tests.scenarios.test_hard_cases import calms_down, retry
 from tests.scenarios.test_reconciling import reconcile
 from tests.world import World, a_user
@@ -343,3 +346,53 @@ def test_nobody_is_created_again_on_one_404(world: World, kari: EntraUser):
 
     assert [name for name, _ in found.skipped] == ["employeeNumber"]
     assert "1042" not in world.ditio.company.employees
+
+
+@pytest.fixture
+def twins(database: Database, clock: Clock) -> World:
+    """Two with one birth date and last name; one plan row of the first is stored, then each number changes owner."""
+    world = World(database, clock)
+    for name, number, mobile in (("kari", "1000", "98765432"), ("per", "1001", "41234567")):
+        world.provisions(
+            a_user(
+                object_id=name,
+                user_principal_name=name,
+                mail=None,
+                given_name=name.title(),
+                employee_id=number,
+                mobile=mobile,
+            )
+        )
+    clock.passes(hours=1)
+    world.employee("1000").work_title = "Edited by hand"
+    return world
+
+
+def gets_the_number_of(world: World, number: str, other: str) -> None:
+    """By hand: the one is removed, and the other gets the number."""
+    world.ditio.company.employees.pop(number)
+    world.ditio.company.change_number(other, number)
+    world.employee(number).work_title = "Edited by hand"
+    world.forget()
+
+
+def test_a_stored_row_is_not_written_to_a_twin(twins: World):
+    """P5: whose phone is another person's of ours is a stranger, by the path of a plan as by any other."""
+    plan = reconcile(twins).report.run.id
+    gets_the_number_of(twins, "1000", "1001")
+    found = reconcile(twins, apply=True, plan_id=plan)
+
+    assert twins.sent() == []
+    assert [name for name, _ in found.skipped] == ["workTitle"]
+    assert twins.employee("1000").first_name == "Per"
+
+
+def test_a_certificate_is_not_sent_to_a_twin(twins: World):
+    """P5, K2: nor by a batch of certificates."""
+    kept(twins, Source.csv, a_certificate(), "1000")
+    at_rest(twins)
+    plan = reconcile(twins, only=Kind.certificate).report.run.id
+    gets_the_number_of(twins, "1000", "1001")
+    reconcile(twins, apply=True, plan_id=plan)
+
+    assert dict(twins.ditio.certificates) == {}
