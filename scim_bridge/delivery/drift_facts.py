@@ -60,14 +60,15 @@ def _reason(record: Record, today: date) -> str | None:
 
 def around(connection: Connection, tenant: Tenant, snapshot: Snapshot, person: Person, wish: Wish) -> Around:
     """What Ditio shows that may have to do with somebody who is not found under his number."""
-    number = person.employee_number or wish.employee_number
-    known = person.acknowledged
+    creating, known = person.creating, person.acknowledged
+    number = person.employee_number or wish.employee_number or (creating.employee_number if creating else None)
     email = known.values.get(Field.email)
     alike = {
         found.employee_number: found
         for phone, address in (
             (wish.text(Field.phone), wish.text(Field.email)),
             (known.phone, email if isinstance(email, str) else None),
+            (creating.phone if creating else None, creating.email if creating else None),
         )
         for found in snapshot.unlinked_with(phone, address, but=number)
     }

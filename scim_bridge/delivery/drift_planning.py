@@ -18,11 +18,11 @@ from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.employee import FoundEmployee, Wish
 from scim_bridge.domain.employment import running_employment
 from scim_bridge.domain.person import Person, PersonId
-from scim_bridge.plan.absence import absent, stranger, stuck
+from scim_bridge.plan.absence import Around, absent, stranger, stuck
 from scim_bridge.plan.drift import drift_of
 from scim_bridge.plan.fingerprint import is_as_wanted
 from scim_bridge.plan.lag import believed
-from scim_bridge.plan.matching import is_still_ours
+from scim_bridge.plan.matching import is_still_ours, is_what_we_created
 from scim_bridge.storage.candidates import Candidate, candidates
 from scim_bridge.storage.certificate_searches import CertificateSearches
 from scim_bridge.storage.database import Database, repeated
@@ -234,11 +234,14 @@ class DriftPlanning:
         settled_by = self.read_at - timedelta(seconds=self.tenant.read_lag_seconds)
         if person.employee_number is not None and person.linked_at is not None and person.linked_at > settled_by:
             return []  # Delivered while Ditio was read, or just before: it proves nothing that he is not shown.
+        shown = around(connection, self.tenant, snapshot, person, wish)
+        if _is_found_again(record, shown):
+            self._found_again.append(person.id)
         rows = absent(
             person,
             wish,
             facts_of(connection, self.tenant, candidate, wish, today),
-            around(connection, self.tenant, snapshot, person, wish),
+            shown,
             self.tenant.policy,
             due_since=record.due_since,
             now=self.read_at,
@@ -284,6 +287,14 @@ def _found(candidate: Candidate, is_at_work: bool) -> Found:
         state_since=record.state_since,
         digest=candidate.digest,
         is_at_work=is_at_work,
+    )
+
+
+def _is_found_again(record: Record, shown: Around) -> bool:
+    """Whether the employee of a lost creation, who had another number, has the number again that was sent (rule P5)."""
+    creating, same = record.person.creating, shown.same_number
+    return (
+        record.reason in NOT_THERE and creating is not None and same is not None and is_what_we_created(creating, same)
     )
 
 

@@ -20,6 +20,7 @@ from scim_bridge.plan.adoption import agreeing_fields, how_to_adopt, may_adopt, 
 from scim_bridge.plan.matching import holders_of, is_what_we_created
 from scim_bridge.plan.rounds import Write
 from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.people import People
 
 NEEDED_AT_FIRST = (*REQUIRED, Field.start_date)
 """What no employee can be created without ([I] in the facts about Ditio)."""
@@ -43,6 +44,10 @@ def hire(errand: Errand) -> FoundEmployee | None:
         return _adopt(errand, found)
     if _is_somebody_else(errand, number):
         return None
+    creating = errand.person.creating
+    # Ditio refuses the same phone twice; with another one this would make the person twice.
+    if creating is not None and creating.phone != wish.text(Field.phone) and _has_moved(errand):
+        return None
     return _create(errand, number)
 
 
@@ -54,8 +59,7 @@ def _wait_for_certainty(errand: Errand, number: EmployeeNumber) -> None:
     creating = errand.person.creating
     if creating is None or creating.employee_number == number:
         return
-    if not _is_certain(errand, creating) or _is_searchable(errand, creating):
-        raise NotYet("it is not certain yet whether an earlier creation took effect")
+    _search_for_created(errand, creating)
 
 
 def find_created(errand: Errand) -> FoundEmployee | None:
@@ -93,20 +97,54 @@ def settle_absence(errand: Errand) -> None:
     """
     creating = errand.person.creating
     if creating is not None:
-        # The reads found nobody; the search is the second witness (rule P5).
-        if not _is_certain(errand, creating) or _is_searchable(errand, creating):
-            raise NotYet("it is not certain yet whether an earlier creation took effect")
+        if _has_moved(errand):
+            return
         store_creating(errand, None)
     if not errand.person.is_tombstone:
         why = "inactive in Entra" if not errand.person.days.active else "the leave date is over"
         errand.notes.append(Note(f"{why}: nothing is created in Ditio"))
 
 
-def _is_searchable(errand: Errand, creating: Creating) -> bool:
-    """Whether a search shows the employee of an earlier POST whom the reads did not."""
+def _search_for_created(errand: Errand, creating: Creating) -> list[EmployeeNumber]:
+    """The second witness of an earlier POST whose employee no read showed: the search for its phone (rule P5).
+
+    Returns the numbers of employees who seem to be the one that it made, and have another number now.
+
+    :raises NotYet: it is too early, or the search shows what the reads did not.
+    """
     numbers = _numbers(errand, creating)
-    found = errand.search(creating.phone)
-    return any(each.employee_number in numbers and is_what_we_created(creating, each) for each in found)
+    found = errand.search(creating.phone) if _is_certain(errand, creating) else None
+    if found is None or any(each.employee_number in numbers and is_what_we_created(creating, each) for each in found):
+        raise NotYet("it is not certain yet whether an earlier creation took effect")
+    return [
+        each.employee_number
+        for each in found
+        if is_what_we_created(creating, each) and not _is_linked(errand, each.employee_number)
+    ]
+
+
+def _has_moved(errand: Errand) -> bool:
+    """Whether the employee of an earlier POST seems to have got another number by hand: then it is waited for (P6).
+
+    :raises NotYet: it is too early to tell.
+    """
+    creating = errand.person.creating
+    moved = _search_for_created(errand, creating) if creating is not None else []
+    if creating is None or not moved:
+        return False
+    text = (
+        f"employee {creating.employee_number} was created, and the answer was lost; Ditio shows the phone that was "
+        f"sent with employee {' and '.join(moved)} now. If they are one person, correct the number there or in Entra; "
+        "if not, correct the phone. The person may still be active in Ditio"
+    )
+    errand.notes.append(Note(f"{text}. Then run `scim-bridge outbox retry`.", Reason.gone))
+    return True
+
+
+def _is_linked(errand: Errand, number: EmployeeNumber) -> bool:
+    """Whether an employee is known to be another person of ours."""
+    with errand.database.read() as connection:
+        return People(connection, errand.tenant.name).linked_to(number) is not None
 
 
 def _is_certain(errand: Errand, creating: Creating) -> bool:

@@ -432,6 +432,15 @@ class Chaos:
             )
         ]
 
+    def explained(self, number: str) -> str:
+        """Why somebody may differ: what was wanted and done, what Ditio was asked to write, what a plan says now."""
+        life = next(life for life in self.lives if life.number == number)
+        written = [each for each in self.ditio.company.written if each.after.phone[-5:] == f"{life.index:05d}"]
+        asked = [call for call in self.ditio.requests if call.method == "POST" and number in f"{call.path} {call.body}"]
+        planned = [item for item in self._plan()["items"] if number in str(item)]
+        shown = self.cluster.prints("people", "show", life.user_name, "--format", "json", good=(0, 1, 2, 3))
+        return "\n".join(str(each) for each in (life, *written, *asked, *planned, shown))
+
     def told(self) -> str:
         """What there was, in a line: a run in which nothing happened proves nothing."""
         writes = sum(life.writes for life in self.lives)

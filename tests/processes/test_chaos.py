@@ -47,7 +47,10 @@ def test_nothing_is_lost_and_nobody_is_there_twice(database_url: str, tmp_path: 
         assert unnamed == set()
         assert run.wrongly_written() == []
         assert run.waiting() == []
-        assert run.differences() == []
+        differences = run.differences()
+        for number in {each[:6] for each in differences}:
+            print(run.explained(number))
+        assert differences == []
         assert {call.method for call in run.ditio.requests} <= {"GET", "POST", "PATCH"}
         assert "@contractor.example" not in run.cluster.logged()
         assert_that_history_is_complete(run, database_url)

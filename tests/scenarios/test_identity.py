@@ -1,5 +1,7 @@
 """Never the wrong person: the employee under the linked number is ours only while the identity agrees (rule P5)."""
 
+from typing import Any
+
 import pytest
 
 from scim_bridge.domain.certificate import Source
@@ -269,6 +271,66 @@ def test_one_404_forgets_no_creation_whose_answer_was_lost(world: World, how: st
     employment = world.employee("1042").employment
     assert employment is not None
     assert employment.end is not None
+
+
+@pytest.fixture
+def made_and_moved(world: World) -> EntraUser:
+    """A creation whose answer was lost; the employee got another number by hand before anybody could read them."""
+    world.ditio.faults.plan(Fault(kind="timeout-after", method="POST", path="/employees"))
+    kari = a_user(mail=None, user_principal_name="kari")
+    world.provisions(kari)
+    world.ditio.faults.plan(Fault(kind="refused-connection", times=None))
+    world.ditio.by_hand.renumbers("1042", "H-1")
+    return kari
+
+
+@pytest.mark.parametrize("how", ["disabled", "deleted"])
+@pytest.mark.parametrize("number_is", ["free", "a stranger's"])
+@pytest.mark.parametrize("found_by", ["retry", "reconcile"])
+def test_whom_a_lost_creation_made_is_not_forgotten_under_another_number(
+    world: World, made_and_moved: EntraUser, how: str, number_is: str, found_by: str
+):
+    """P6, H2: "only a certain absence settles": the search shows whom the creation made, with a number not ours."""
+    if how == "disabled":
+        world.changes(made_and_moved, account_enabled=False)
+    else:
+        world.deletes(made_and_moved)
+    if number_is != "free":
+        world.ditio.plant("1042", **STRANGER)
+    calms_down(world)
+    [waits] = waiting(world)
+    assert (waits.state, waits.reason) == ("parked", "gone")
+    assert "H-1" in waits.detail
+    if number_is != "free":
+        world.ditio.by_hand.renumbers("1042", "S-1")
+    world.ditio.by_hand.renumbers("H-1", "1042")
+    if found_by == "retry":
+        retry(world)
+    else:
+        reconcile(world)
+    calms_down(world)
+
+    assert world.employee("1042").disabled
+    assert waiting(world) == []
+
+
+def test_whom_a_lost_creation_made_is_not_created_again_beside_another_number(world: World, made_and_moved: EntraUser):
+    """P4, P6: the phone changed since, so only the search for what was sent tells that they are there."""
+    world.changes(made_and_moved, mobile="+47 987 65 433")
+    calms_down(world)
+
+    assert list(world.ditio.company.employees) == ["H-1"]
+    [waits] = waiting(world)
+    assert waits.state == "parked"
+    world.ditio.by_hand.renumbers("H-1", "1042")
+    retry(world)
+    assert world.employee("1042").phone == "+4798765433"
+    assert world.state(made_and_moved)[0] == "delivered"
+
+
+def waiting(world: World) -> list[Any]:
+    with world.database.read() as connection:
+        return Outbox(connection, "default", world.clock()).waiting()
 
 
 # Other spellings

@@ -74,9 +74,10 @@ def test_a_company_waits_for_one_write_of_another(counted: Database) -> None:
     """A9: in one process, however many writes of the other wait."""
     with busy("", counted):
         waited = sorted(waits(counted) for _ in range(40))
-    # What is written between the look at the number and the wait is nobody's turn.
+    # What is written between the look at the number and the wait is no turn: a thread may stand still just there, so
+    # the longest waits say nothing. Without turns the median is above `BUSY`.
     assert waited[20] <= MOST_BEFORE
-    assert waited[-1] <= BUSY
+    assert waited[30] <= BUSY
 
 
 def test_so_it_does_beside_another_process(counted: Database) -> None:
@@ -90,7 +91,7 @@ def test_so_it_does_beside_another_process(counted: Database) -> None:
         waited = sorted(waits(counted) for _ in range(40))
         other.communicate("")
     assert waited[20] <= 2 * MOST_BEFORE
-    assert waited[-1] <= 5 * BUSY
+    assert waited[30] <= BUSY
 
 
 def test_a_turn_that_is_not_free_in_time_is_a_database_out_of_reach(tmp_path: Path) -> None:
