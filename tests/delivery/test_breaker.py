@@ -71,6 +71,12 @@ def opens(world: World) -> None:
     assert breaker(world).is_open
 
 
+def another_goes_well(world: World) -> None:
+    """After those who failed: several are delivered side by side, in any order."""
+    provisions(world, "1046")
+    world.worker.run_until_idle()
+
+
 def gate(world: World) -> Gate:
     return Gate(world.database, "default")
 
@@ -292,6 +298,7 @@ def test_closing_keeps_the_back_off_of_a_person_with_trouble_of_their_own(queued
     """R3: they failed before, while others were delivered; an outage in between is no reason to hurry."""
     fails(queued, status=500, path="employees/1042")
     queued.worker.run_until_idle()
+    another_goes_well(queued)
     for _ in range(12):
         queued.clock.passes(hours=1)
         queued.worker.run_until_idle()
@@ -312,6 +319,7 @@ def test_probes_go_to_people_without_trouble_of_their_own_first(queued: World):
     for number in ("1042", "1043"):
         fails(queued, status=500, path=f"employees/{number}")
     queued.worker.run_until_idle()
+    another_goes_well(queued)
     queued.clock.passes(hours=2)
     assert len(due(queued)) == 2
     provisions(queued, "1045")
