@@ -21,7 +21,7 @@ from sqlalchemy import Connection, text
 
 from scim_bridge import logs
 from scim_bridge.storage import access_tokens, clients, credentials, resources, tokens
-from scim_bridge.storage.tables import metadata
+from scim_bridge.storage.metadata import metadata
 
 SHORTEST = 8
 """A shorter secret, as some tests have, may be part of any word."""

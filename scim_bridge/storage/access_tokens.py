@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, delete, insert, or_, select
 
+from scim_bridge.storage.access_tables import access_tokens, clients
 from scim_bridge.storage.credentials import hashed
-from scim_bridge.storage.tables import access_tokens, clients
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Row, delete, insert, select
 from scim_bridge.domain.audit import Action, Actor, ActorKind, Audited, Author, Deed
 from scim_bridge.domain.person import PersonId
 from scim_bridge.logs import get_logger
+from scim_bridge.storage.audit_tables import audit
 from scim_bridge.storage.database import Database, after_commit
-from scim_bridge.storage.tables import audit
 
 log = get_logger(__name__)
 

@@ -8,9 +8,10 @@ from sqlalchemy import Connection, and_, bindparam, case, exists, or_, select, u
 from scim_bridge.domain.breaker import LONGEST_GAP_SECONDS, Breaker, gap_seconds
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.person import PersonId
+from scim_bridge.storage.breaker_table import breakers
 from scim_bridge.storage.moments import CAP_SECONDS, within
 from scim_bridge.storage.sql import insert_if_absent
-from scim_bridge.storage.tables import breakers, people
+from scim_bridge.storage.tables import people
 
 # Built once: every delivery reads it several times.
 _OF_TENANT = select(breakers).where(breakers.c.tenant == bindparam("tenant"))

@@ -11,7 +11,8 @@ from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.person import Acknowledged, PersonId
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.person_rows import Record, record_of
-from scim_bridge.storage.tables import people, resources, snapshot
+from scim_bridge.storage.reconcile_tables import snapshot
+from scim_bridge.storage.tables import people, resources
 
 
 @dataclass(frozen=True, slots=True)

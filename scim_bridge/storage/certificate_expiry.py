@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, lite
 from scim_bridge.domain.certificate import CertificateType, HolderKind
 from scim_bridge.domain.employee import EmployeeNumber, Field
 from scim_bridge.storage.certificate_listing import counting
+from scim_bridge.storage.certificate_tables import certificate_entries as entries
 from scim_bridge.storage.tables import acknowledged, people, resources
-from scim_bridge.storage.tables import certificate_entries as entries
 from scim_bridge.storage.values import from_stored
 
 MOST_TYPES = 50

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, update
 
 from scim_bridge.domain.certificate import Entry
-from scim_bridge.storage.tables import certificate_entries as entries
+from scim_bridge.storage.certificate_tables import certificate_entries as entries
 
 
 def with_external_id(

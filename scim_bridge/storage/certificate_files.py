@@ -6,8 +6,8 @@ from sqlalchemy import Connection, select, tuple_
 
 from scim_bridge.domain.certificate import CertificateType, Entry, Source
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.storage.certificates import entry_in
-from scim_bridge.storage.tables import certificate_entries as entries
+from scim_bridge.storage.certificate_rows import entry_in
+from scim_bridge.storage.certificate_tables import certificate_entries as entries
 
 Pair = tuple[EmployeeNumber, CertificateType]
 

@@ -11,13 +11,13 @@ from scim2_models.path import AttributeBinding, CompareOperator, Comparison, Pre
 from sqlalchemy import ColumnElement, Text, cast, false, func, literal, null, true
 
 from scim_bridge.domain.documents import CERTIFICATE, CERTIFICATE_URN
+from scim_bridge.storage.certificate_tables import certificate_entries as entries
 from scim_bridge.storage.comparisons import compare, is_complex, is_filled, operand_of
 from scim_bridge.storage.entry_filters import Logic, ScalarFilter
 from scim_bridge.storage.filters import Columns, Model, bounded
 from scim_bridge.storage.json_sql import JsonSql
 from scim_bridge.storage.paging import Order
 from scim_bridge.storage.sorting import MAX_SORTED_CHARACTERS
-from scim_bridge.storage.tables import certificate_entries as entries
 from scim_bridge.storage.types import exact_text
 
 _NOTHING = cast(null(), exact_text())

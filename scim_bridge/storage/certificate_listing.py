@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal, select
 
 from scim_bridge.domain.certificate import Entry
-from scim_bridge.storage.certificates import entry_in
+from scim_bridge.storage.certificate_rows import entry_in
+from scim_bridge.storage.certificate_tables import certificate_entries as entries
 from scim_bridge.storage.paging import Order
 from scim_bridge.storage.searches import Search
-from scim_bridge.storage.tables import certificate_entries as entries
 
 
 def counting(tenant: str) -> ColumnElement[bool]:

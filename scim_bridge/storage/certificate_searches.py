@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, n
 from scim_bridge.domain.certificate import CertificateType, Holder, HolderKind
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.person import ClaimKind, PersonId
-from scim_bridge.storage.tables import certificate_entries as entries
-from scim_bridge.storage.tables import certificate_ledger as ledger
+from scim_bridge.storage.certificate_tables import certificate_entries as entries
+from scim_bridge.storage.certificate_tables import certificate_ledger as ledger
 from scim_bridge.storage.tables import claims, people
 
 Key = tuple[Holder, CertificateType]

@@ -17,11 +17,10 @@ from scim_bridge.domain.certificate import (
 )
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import ClaimKind, PersonId
-from scim_bridge.storage.certificate_rows import entry_in as entry_in
-from scim_bridge.storage.certificate_rows import holder_in, line_in, values_of
+from scim_bridge.storage.certificate_rows import entry_in, holder_in, line_in, values_of
+from scim_bridge.storage.certificate_tables import certificate_entries as entries
+from scim_bridge.storage.certificate_tables import certificate_ledger as ledger
 from scim_bridge.storage.sql import insert_if_absent
-from scim_bridge.storage.tables import certificate_entries as entries
-from scim_bridge.storage.tables import certificate_ledger as ledger
 from scim_bridge.storage.tables import claims, people
 
 _ACKNOWLEDGED = tuple(column for column in ledger.c if column.name.startswith(("acknowledged_", "is_")))

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, update
 
 from scim_bridge.errors import NotFound
+from scim_bridge.storage.access_tables import access_tokens, client_secrets, clients
 from scim_bridge.storage.credentials import hashed
-from scim_bridge.storage.tables import access_tokens, client_secrets, clients
 
 
 @dataclass(frozen=True, slots=True)

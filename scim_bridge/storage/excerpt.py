@@ -9,11 +9,12 @@ from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.documents import UserId
 from scim_bridge.domain.person import Claim, ClaimKind
+from scim_bridge.storage.certificate_tables import certificate_entries as entries
+from scim_bridge.storage.certificate_tables import certificate_ledger as ledger
 from scim_bridge.storage.keys import user_name_key
+from scim_bridge.storage.metadata import metadata
 from scim_bridge.storage.tables import adoption_permissions as permissions
-from scim_bridge.storage.tables import certificate_entries as entries
-from scim_bridge.storage.tables import certificate_ledger as ledger
-from scim_bridge.storage.tables import claim_waiters, claims, history, metadata, people, resources
+from scim_bridge.storage.tables import claim_waiters, claims, history, people, resources
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Table, func, or_, select
 
 from scim_bridge.domain.delivery_state import State
+from scim_bridge.storage.access_tables import client_secrets, tokens
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.certificate_expiry import Expiries
 from scim_bridge.storage.outbox import Outbox, Status
 from scim_bridge.storage.runs import Run, Runs
-from scim_bridge.storage.tables import client_secrets, history, people, tokens
+from scim_bridge.storage.tables import history, people
 
 RECENT_SECONDS = 300
 """Over which time calls to Ditio are looked at."""

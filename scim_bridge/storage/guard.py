@@ -10,8 +10,9 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, selec
 
 from scim_bridge.domain.occasions import HOUR, Guarded, Verdict
 from scim_bridge.domain.person import PersonId
+from scim_bridge.storage.guard_table import guarded
 from scim_bridge.storage.sql import insert_if_absent
-from scim_bridge.storage.tables import guarded, people
+from scim_bridge.storage.tables import people
 
 _SAID = {
     Guarded.ending: people.c.ending_said_at,

@@ -6,10 +6,11 @@ from sqlalchemy import ColumnElement, Connection, case, func, select, update
 
 from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.person import PersonId
+from scim_bridge.storage.breaker_table import breakers
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.tables import breakers, people
+from scim_bridge.storage.tables import people
 
 PAUSED = "deliveries are paused; delivered once they are resumed"
 """What is said of everybody who is to be delivered meanwhile."""

@@ -9,8 +9,8 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.domain.drift import ORDER, Cause, Drift, Kind
 from scim_bridge.domain.person import PersonId
+from scim_bridge.storage.reconcile_tables import plan_items, plan_outcomes, reconcile_runs
 from scim_bridge.storage.sql import upsert
-from scim_bridge.storage.tables import plan_items, plan_outcomes, reconcile_runs
 from scim_bridge.storage.values import from_stored, to_stored
 
 _ROWS = (plan_items, plan_outcomes)

@@ -21,11 +21,11 @@ from sqlalchemy import (
 from scim_bridge.domain.certificate import Entry
 from scim_bridge.domain.documents import CERTIFICATE
 from scim_bridge.storage.certificate_listing import counting
-from scim_bridge.storage.certificates import entry_in
+from scim_bridge.storage.certificate_rows import entry_in
+from scim_bridge.storage.certificate_tables import certificate_entries as entries
 from scim_bridge.storage.paging import Order
 from scim_bridge.storage.resources import StoredResource, joined, stored_in, with_delivery
 from scim_bridge.storage.searches import Search, fitting
-from scim_bridge.storage.tables import certificate_entries as entries
 from scim_bridge.storage.tables import resources
 
 

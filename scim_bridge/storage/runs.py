@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, exists, func, insert, or_, select, update
 
 from scim_bridge.storage.plan_items import with_rows
-from scim_bridge.storage.tables import plan_items, reconcile_runs
+from scim_bridge.storage.reconcile_tables import plan_items, reconcile_runs
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, update
 
+from scim_bridge.storage.reconcile_tables import schedules
 from scim_bridge.storage.sql import insert_if_absent
-from scim_bridge.storage.tables import schedules
 
 RECONCILE = "reconcile"
 

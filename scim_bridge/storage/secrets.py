@@ -5,9 +5,9 @@ from secrets import token_urlsafe
 
 from sqlalchemy import Connection, select
 
+from scim_bridge.storage.access_tables import secrets
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.sql import insert_if_absent
-from scim_bridge.storage.tables import secrets
 
 CURSORS = "cursors"
 """Seals the cursors of searches: a tenant's cursor is worthless at another, and nobody can make one up."""

@@ -9,9 +9,11 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.domain.canonical import canonical
 from scim_bridge.domain.employee import Field, FoundEmployee
+from scim_bridge.storage.adoption_tables import adoption_runs
 from scim_bridge.storage.found_employees import found_in, stored
+from scim_bridge.storage.reconcile_tables import in_sync, plan_items, reconcile_runs, snapshot
 from scim_bridge.storage.sql import analyze, insert_new, upsert
-from scim_bridge.storage.tables import adoption_runs, in_sync, people, plan_items, reconcile_runs, snapshot
+from scim_bridge.storage.tables import people
 
 MOST_ALIKE = 10
 """Employees who share a phone or an e-mail address are told up to here: hundreds may have the switchboard's."""

@@ -11,25 +11,7 @@ from sqlalchemy import (
     text,
 )
 
-from scim_bridge.storage.access_tables import access_tokens as access_tokens
-from scim_bridge.storage.access_tables import client_secrets as client_secrets
-from scim_bridge.storage.access_tables import clients as clients
-from scim_bridge.storage.access_tables import secrets as secrets
-from scim_bridge.storage.access_tables import tokens as tokens
-from scim_bridge.storage.adoption_tables import adoption_pairs as adoption_pairs
-from scim_bridge.storage.adoption_tables import adoption_runs as adoption_runs
-from scim_bridge.storage.audit_tables import audit as audit
-from scim_bridge.storage.breaker_table import breakers as breakers
-from scim_bridge.storage.certificate_tables import certificate_entries as certificate_entries
-from scim_bridge.storage.certificate_tables import certificate_ledger as certificate_ledger
-from scim_bridge.storage.guard_table import guarded as guarded
-from scim_bridge.storage.metadata import metadata as metadata
-from scim_bridge.storage.reconcile_tables import in_sync as in_sync
-from scim_bridge.storage.reconcile_tables import plan_items as plan_items
-from scim_bridge.storage.reconcile_tables import plan_outcomes as plan_outcomes
-from scim_bridge.storage.reconcile_tables import reconcile_runs as reconcile_runs
-from scim_bridge.storage.reconcile_tables import schedules as schedules
-from scim_bridge.storage.reconcile_tables import snapshot as snapshot
+from scim_bridge.storage.metadata import metadata
 from scim_bridge.storage.types import UtcDateTime, exact_text, json_column
 
 resources = Table(

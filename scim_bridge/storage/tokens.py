@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, or_, select, union, update
 
 from scim_bridge.errors import NotFound
+from scim_bridge.storage.access_tables import clients, tokens
 from scim_bridge.storage.credentials import hashed
-from scim_bridge.storage.tables import clients, tokens
 
 LAST_USED_EVERY = timedelta(minutes=5)
 """How exact `last_used_at` is: a write for every request would cost more than it tells."""

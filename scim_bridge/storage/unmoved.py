@@ -8,8 +8,9 @@ from sqlalchemy import Connection, and_, case, delete, or_, select
 
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.certificate_searches import CertificateSearches
+from scim_bridge.storage.reconcile_tables import in_sync, snapshot
 from scim_bridge.storage.sql import upsert
-from scim_bridge.storage.tables import in_sync, people, snapshot
+from scim_bridge.storage.tables import people
 
 
 @dataclass(frozen=True, slots=True)

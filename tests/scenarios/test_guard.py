@@ -16,11 +16,12 @@ from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.guard import Guard
+from scim_bridge.storage.guard_table import guarded
 from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.pauses import Pauses
 from scim_bridge.storage.people import People
-from scim_bridge.storage.tables import claims, guarded
+from scim_bridge.storage.tables import claims
 from tests.conftest import Clock
 from tests.world import World, a_user
 

@@ -34,11 +34,13 @@ from scim_bridge.sandbox.employee import SandboxEmployee
 from scim_bridge.sandbox.entra import EXTENSION
 from scim_bridge.sandbox.faults import Fault
 from scim_bridge.sandbox.transport import WsgiTransport
+from scim_bridge.storage.access_tables import access_tokens, tokens
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.metadata import metadata
 from scim_bridge.storage.outbox import Leased, Outbox
 from scim_bridge.storage.pauses import Pauses
 from scim_bridge.storage.people import People
-from scim_bridge.storage.tables import access_tokens, metadata, people, resources, tokens
+from scim_bridge.storage.tables import people, resources
 from scim_bridge.web.app import create_app
 from tests.conftest import Clock
 from tests.world import BRIDGE, DITIO, World

@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event, insert
 
+from scim_bridge.storage.access_tables import client_secrets
 from scim_bridge.storage.access_tokens import AccessTokens
 from scim_bridge.storage.clients import Clients, secret_of_client
 from scim_bridge.storage.credentials import ACCESS_TOKEN, CLIENT_SECRET, TOKEN, hashed, is_mutilated, new_secret
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.tables import client_secrets
 from scim_bridge.storage.tokens import Tokens
 from tests.conftest import Clock
 

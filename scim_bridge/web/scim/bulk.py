@@ -27,12 +27,12 @@ from scim2_server.bulk import BulkPlan, BulkStep
 from scim2_server.responses import ScimResponse
 from scim2_server.service import BULK_OPERATIONS, BULK_SUCCESS_STATUS
 
+from scim_bridge.scim.conform import shown
 from scim_bridge.scim.entra_patch import PATCH_URN
 from scim_bridge.web.scim.bodies import called, parsed_object, refuse_unreadable, refuse_unstorable
 from scim_bridge.web.scim.refusals import PlainService
 from scim_bridge.web.scim.search_bounds import refuse_unusable_condition
 from scim_bridge.web.scim.targets import find_target
-from scim_bridge.web.scim.wording import shown
 from scim_bridge.web.scim.write_bounds import MAX_BULK_VALUES, refuse_many_values
 
 Operation = BulkOperation[Resource[Any]]
