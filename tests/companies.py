@@ -11,7 +11,7 @@ from sqlalchemy import select
 from scim_bridge.bootstrap import Parts, build
 from scim_bridge.sandbox.ditio import SandboxDitio
 from scim_bridge.sandbox.entra import EntraUser, SandboxEntra
-from scim_bridge.sandbox.transport import WsgiTransport
+from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.settings import DEFAULT_TENANT, Settings, load
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.metadata import metadata

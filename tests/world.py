@@ -14,11 +14,11 @@ from scim_bridge.bootstrap import Parts, build
 from scim_bridge.delivery.inline import Inline
 from scim_bridge.delivery.ticket import Ticket
 from scim_bridge.delivery.worker import Worker
+from scim_bridge.sandbox.company import SandboxEmployee
 from scim_bridge.sandbox.ditio import SandboxDitio
-from scim_bridge.sandbox.employee import SandboxEmployee
 from scim_bridge.sandbox.entra import EntraUser, SandboxEntra, Step
+from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.sandbox.style import Style
-from scim_bridge.sandbox.transport import WsgiTransport
 from scim_bridge.settings import Settings
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tokens import Tokens

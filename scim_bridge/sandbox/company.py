@@ -1,4 +1,4 @@
-"""The simulated Ditio's state and rules, without HTTP; safe to share between threads."""
+"""The employees of the simulated Ditio, its rules, and what an administrator changes by hand."""
 
 from __future__ import annotations
 
@@ -6,13 +6,113 @@ import copy
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
-from scim_bridge.sandbox.employee import SandboxEmployee, SandboxEmployment, Written
-from scim_bridge.sandbox.refusals import Refused, not_found
 from scim_bridge.sandbox.style import Style
 
 __all__ = ["COMPANY_ID", "Company", "Refused", "SandboxEmployee", "SandboxEmployment"]
+
+
+@dataclass(slots=True)
+class SandboxEmployment:
+    """One period of employment. Source: Ditio "Employees (v5)", *employment*."""
+
+    start: date
+    """First working day."""
+
+    end: date | None = None
+    """Last working day, included; None while no end is known."""
+
+    department: str | None = None
+
+    payroll: int = 1
+    """0 disabled, 1 enabled, 2 variable."""
+
+    def lasts_until(self, day: date) -> bool:
+        """Whether the employment has not ended before `day`."""
+        return self.end is None or self.end >= day
+
+
+@dataclass(slots=True)
+class SandboxEmployee:
+    """A company profile with its employments, oldest first."""
+
+    employee_number: str
+    first_name: str
+    last_name: str
+    phone: str
+    """E.164; the login name."""
+
+    birth_date: date | None = None
+    email: str | None = None
+    work_title: str | None = None
+    disabled: bool = False
+    employments: list[SandboxEmployment] = field(default_factory=list)
+    company_id: str = ""
+    """Six digits as text, perhaps with a leading zero."""
+
+    id: str = ""
+    """The company profile's id."""
+
+    created_count: int = 0
+    """How many POSTs created it: 0 for a planted one; above 1 would be a duplicate."""
+
+    modified_at: datetime | None = None
+
+    @property
+    def employment(self) -> SandboxEmployment | None:
+        """The open employment, else the last one, else None."""
+        without_end = [each for each in self.employments if each.end is None]
+        candidates = without_end or self.employments
+        return candidates[-1] if candidates else None
+
+    @property
+    def name(self) -> str:
+        """First and last name."""
+        return f"{self.first_name} {self.last_name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One write that an API call made: who it was about at that moment, whatever their number was or became."""
+
+    what: str
+    """What was done, for example `change_phone`."""
+
+    employee_id: str
+    """The company profile's id."""
+
+    before: SandboxEmployee | None
+    """The employee before the write, as a copy; None of a creation."""
+
+    after: SandboxEmployee
+    """The employee after the write, as a copy."""
+
+    at: datetime
+
+
+class Refused(Exception):
+    """Ditio does not do as it is told.
+
+    :param status: HTTP status of the answer.
+    :param field: The field at fault, in PascalCase as Ditio's v5 API writes it; empty when none is.
+    :param message: What is wrong, for a person.
+    :param code: What is wrong, for a program.
+    """
+
+    def __init__(self, status: int, field: str, message: str, code: str = "ValidationError") -> None:
+        super().__init__(message)
+        self.status = status
+        self.field = field
+        self.message = message
+        self.code = code
+
+
+def not_found(number: str) -> Refused:
+    """Return the refusal for an employee that is absent or out of reach; the two look the same."""
+    return Refused(404, "EmployeeNumber", f"Employee {number!r} was not found.", "NotFound")
+
 
 COMPANY_ID = "012345"
 
@@ -217,3 +317,61 @@ def _current(employee: SandboxEmployee) -> SandboxEmployment:
 def _set(target: object, fields: Mapping[str, object]) -> None:
     for name, value in fields.items():
         setattr(target, name, value)
+
+
+class ByHand:
+    """Changes employees as an administrator of Ditio may; nothing of it counts as a write of the API's caller.
+
+    :param finish: Applies what Ditio has in hand; a write never reaches another employee than it was sent to.
+    """
+
+    def __init__(self, company: Company, finish: Callable[[], object]) -> None:
+        self._company = company
+        self._finish = finish
+
+    def renumbers(self, number: str, new_number: str) -> SandboxEmployee:
+        """Give an employee another number, or another spelling of the same.
+
+        :raises KeyError: no employee has the number.
+        :raises ValueError: another employee has the new one.
+        """
+        self._finish()
+        with self._company.lock:
+            return self._move(number, new_number)
+
+    def removes(self, number: str) -> SandboxEmployee:
+        """Delete an employee. :raises KeyError: no employee has the number."""
+        self._finish()
+        with self._company.lock:
+            return self._company.employees.pop(number)
+
+    def reuses(self, number: str, stranger: SandboxEmployee, *, moves_to: str | None = None) -> SandboxEmployee:
+        """Give a number to a stranger.
+
+        :param moves_to: The number that its holder gets instead; None deletes the holder.
+        :raises KeyError: no employee has the number.
+        :raises ValueError: another employee has the number that the holder is to get.
+        """
+        self._finish()
+        with self._company.lock:
+            if moves_to is None:
+                del self._company.employees[number]
+            else:
+                self._move(number, moves_to)
+            return self._company.put(replace(stranger, employee_number=number))
+
+    def swaps(self, number: str, other: str) -> None:
+        """Exchange the numbers of two employees. :raises KeyError: one of the numbers has no employee."""
+        self._finish()
+        with self._company.lock:
+            employees = self._company.employees
+            first, second = employees.pop(number), employees.pop(other)
+            first.employee_number, second.employee_number = other, number
+            employees |= {number: second, other: first}
+
+    def _move(self, number: str, new_number: str) -> SandboxEmployee:
+        employee = self._company.employees[number]
+        if self._company.find(new_number) not in (None, employee):
+            raise ValueError(f"number {new_number} is taken")
+        self._company.move(employee, new_number)
+        return employee

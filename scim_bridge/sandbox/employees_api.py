@@ -1,23 +1,84 @@
-"""The simulated Ditio's routes for employees, v5, and the two v4 routes that disable and enable.
-
-Source: Ditio "Employees (v5)" and "Users (v4)". There is no PUT and no DELETE: both are answered 405.
-"""
+"""The employee routes of the simulated Ditio."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from flask import Flask, Response, jsonify, request
 
-from scim_bridge.sandbox import forms
-from scim_bridge.sandbox.company import COMPANY_ID, Company, SandboxEmployee
-from scim_bridge.sandbox.documents import employee_document, listed, v4_document
-from scim_bridge.sandbox.own_forms import created, in_own_form, kept
-from scim_bridge.sandbox.pages import page_of
-from scim_bridge.sandbox.reading import Reading
-from scim_bridge.sandbox.refusals import Refused
+from scim_bridge.sandbox import documents
+from scim_bridge.sandbox.company import COMPANY_ID, Company, Refused, SandboxEmployee, not_found
+from scim_bridge.sandbox.documents import created, employee_document, in_own_form, kept, listed, page_of, v4_document
 from scim_bridge.sandbox.style import Style
+
+
+@dataclass(slots=True)
+class _Stale:
+    """An employee as it was, still shown for so many reads; None before it existed."""
+
+    shown: SandboxEmployee | None
+    reads_left: int
+
+
+class Reading:
+    """Reads with the lag of `Style.read_lag`. Hold the company's lock while using what it returns."""
+
+    def __init__(self, company: Company, style: Callable[[], Style]) -> None:
+        self._company = company
+        self._style = style
+        self._stale: dict[str, _Stale] = {}
+        company.on_write = self._note
+
+    def one(self, number: str) -> SandboxEmployee:
+        """Return the employee that is seen under this number, or refuse (404)."""
+        for employee in self._named(number):
+            seen = self._seen(employee)
+            if seen is not None and self._is_meant(seen, number) and self._in_reach(number):
+                return seen
+        raise not_found(number)
+
+    def all(self, *, company_id: str | None) -> list[SandboxEmployee]:
+        """Return all that are seen, of one company or of all (None)."""
+        seen = [self._seen(employee) for employee in self._company.employees.values()]
+        return [
+            employee
+            for employee in seen
+            if employee is not None
+            and self._in_reach(employee.employee_number)
+            and company_id in (None, employee.company_id)
+        ]
+
+    def _note(self, before: SandboxEmployee | None, after: SandboxEmployee) -> None:
+        self._stale.pop(after.id, None)
+        if self._style().read_lag > 0:
+            self._stale[after.id] = _Stale(before, self._style().read_lag)
+
+    def _named(self, number: str) -> list[SandboxEmployee]:
+        employees = self._company.employees
+        meant = self._company.find(number)
+        now = [meant] if meant is not None else []
+        once = {key for key, stale in self._stale.items() if stale.shown and stale.shown.employee_number == number}
+        return now + [each for each in employees.values() if each.id in once and each not in now]
+
+    def _seen(self, employee: SandboxEmployee) -> SandboxEmployee | None:
+        stale = self._stale.get(employee.id)
+        if stale is None:
+            return employee
+        stale.reads_left -= 1
+        if stale.reads_left == 0:
+            del self._stale[employee.id]
+        return stale.shown
+
+    def _is_meant(self, seen: SandboxEmployee, number: str) -> bool:
+        if self._style().numbers == "exact":
+            return seen.employee_number == number
+        return self._company.find(number) is self._company.find(seen.employee_number)
+
+    def _in_reach(self, number: str) -> bool:
+        return number not in self._style().out_of_reach
+
 
 EMPLOYEES = "/api/v5/integration/employees"
 USERS = "/api/v4/integration/users"
@@ -56,7 +117,7 @@ class EmployeesApi:
         app.add_url_rule(operation, "operation", self._operation, methods=_ANY_METHOD)
 
     def _create(self) -> Response:
-        employee = created(forms.new_employee(_body(), self._style()), self._style().forms)
+        employee = created(documents.new_employee(_body(), self._style()), self._style().forms)
         return self._written(lambda: self._company.create(employee), created=True)
 
     def _list(self) -> Response:
@@ -77,22 +138,22 @@ class EmployeesApi:
             return jsonify(self._document(self._reading.one(number)))
 
     def _patch(self, number: str) -> Response:
-        changes = kept(forms.profile_changes(_body(), self._style()), self._style().forms)
+        changes = kept(documents.profile_changes(_body(), self._style()), self._style().forms)
         return self._written(lambda: self._company.patch(number, changes))
 
     def _create_employment(self, number: str) -> Response:
         self._refuse_missing("create-employment")
-        employment = forms.new_employment(_body())
+        employment = documents.new_employment(_body())
         return self._written(lambda: self._company.create_employment(number, employment), created=True)
 
     def _update_employment(self, number: str) -> Response:
         self._refuse_missing("update-employment")
-        changes = kept(forms.employment_changes(_body()), self._style().forms)
+        changes = kept(documents.employment_changes(_body()), self._style().forms)
         return self._written(lambda: self._company.update_employment(number, changes))
 
     def _end_employment(self, number: str) -> Response:
         self._refuse_missing("end-employment")
-        end = forms.day(_body(), "endDate")
+        end = documents.day(_body(), "endDate")
         return self._written(lambda: self._company.end_employment(number, end))
 
     def _operation(self, number: str, operation: str) -> Response:
@@ -103,7 +164,7 @@ class EmployeesApi:
             "disable": lambda: company.set_disabled(number, True),
             "enable": lambda: company.set_disabled(number, False),
             "change-phone-number": lambda: self._change_phone(number),
-            "change-employee-number": lambda: company.change_number(number, forms.text(_body(), "employeeNumber")),
+            "change-employee-number": lambda: company.change_number(number, documents.text(_body(), "employeeNumber")),
         }
         if operation not in operations:
             raise Refused(404, "", "There is no such operation.", "NotFound")
@@ -112,7 +173,7 @@ class EmployeesApi:
         return self._written(operations[operation])
 
     def _change_phone(self, number: str) -> SandboxEmployee:
-        asked = forms.phone(_body())
+        asked = documents.phone(_body())
         is_kept = kept({"phone": asked}, self._style().forms)
         return self._company.change_phone(number, asked if is_kept else self._company.reach(number).phone)
 
@@ -164,8 +225,8 @@ class EmployeesApi:
             raise Refused(404, "", "There is no such operation.", "NotFound")
 
 
-def _body() -> forms.Body:
-    return forms.body_of(request.get_json(force=True, silent=True))
+def _body() -> documents.Body:
+    return documents.body_of(request.get_json(force=True, silent=True))
 
 
 def _texts(employee: SandboxEmployee) -> tuple[str, ...]:

@@ -1,27 +1,150 @@
-"""A simulated Entra: plays provisioning cycles against a SCIM endpoint, as Microsoft documents them.
-
-Source: Microsoft, "How application provisioning works in Microsoft Entra ID". Never reads changes back,
-sends nothing for what did not change, and lets no null flow.
-"""
+"""The simulated Entra: provisioning cycles over users and groups."""
 
 from __future__ import annotations
 
 import random as randomness
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import requests
 
-from scim_bridge.sandbox import attributes, dialects
-from scim_bridge.sandbox.attributes import MANAGER, JsonObject
-from scim_bridge.sandbox.cycle import Cycle, Quarantined, checked
-from scim_bridge.sandbox.dialects import FLAG, Dialect
-from scim_bridge.sandbox.directory import Directory, EntraGroup, EntraUser
-from scim_bridge.sandbox.entra_groups import GroupSync
-from scim_bridge.sandbox.scim_calls import ScimCalls, Step, matching_query, resource_path
+from scim_bridge.sandbox import directory, scim_calls
+from scim_bridge.sandbox.directory import MANAGER, Directory, EntraGroup, EntraUser, JsonObject
+from scim_bridge.sandbox.scim_calls import FLAG, Answer, Dialect, ScimCalls, Step, matching_query, resource_path
 
 __all__ = ["Cycle", "Directory", "EntraGroup", "EntraUser", "SandboxEntra", "Step"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """One provisioning cycle. A user or group for whom there was nothing to do has no step."""
+
+    steps: list[Step]
+
+    quarantined: bool
+    """The cycle stopped at its last step, and Entra would now come once a day only."""
+
+    @property
+    def failed(self) -> list[Step]:
+        """The steps that Entra tries again in the next cycle."""
+        return [step for step in self.steps if not step.ok]
+
+
+class Quarantined(Exception):
+    """The bridge answered what stops the whole job."""
+
+    def __init__(self, step: Step) -> None:
+        super().__init__(step.detail or f"{step.method} {step.path} was answered {step.status}")
+        self.step = step
+
+
+def checked(answer: Answer, object_id: str, *, matching: bool = False) -> Answer:
+    """Return the answer, unless it quarantines the job: any 401, and a 404 on a match query.
+
+    :raises Quarantined: it does.
+    """
+    if answer.status == 401 or (matching and answer.status == 404):
+        raise Quarantined(answer.step(object_id, "none"))
+    return answer
+
+
+# Entra adds the second URN of its own.
+SCHEMAS = [
+    "urn:ietf:params:scim:schemas:core:2.0:Group",
+    "http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/Group",
+]
+
+
+@dataclass(slots=True)
+class _MemberLink:
+    scim_id: str
+    display_name: str
+    members: set[str] = field(default_factory=set)
+    """SCIM ids of the members that were acknowledged."""
+
+
+class GroupSync:
+    """Provisions groups.
+
+    :param scim_id: Returns the SCIM id of a user by object id; None for one who was not provisioned.
+    """
+
+    def __init__(self, calls: ScimCalls, dialect: Dialect, scim_id: Callable[[str], str | None]) -> None:
+        self._calls = calls
+        self._dialect = dialect
+        self._scim_id = scim_id
+        self._links: dict[str, _MemberLink] = {}
+
+    def steps(self, group: EntraGroup) -> Iterator[Step]:
+        """Bring one group up to date.
+
+        :raises Quarantined: the job must stop.
+        """
+        if group.object_id not in self._links:
+            step = self._match(group)
+            if step is not None:
+                yield step
+        link = self._links.get(group.object_id)
+        if link is not None:
+            yield from self._changes(group, link)
+
+    def delete(self, group: EntraGroup) -> Step | None:
+        """Delete a group that Entra had provisioned."""
+        link = self._links.get(group.object_id)
+        if link is None:
+            return None
+        step = self._call(group, "group-delete", "DELETE", resource_path("/Groups", link.scim_id))
+        if step.ok:
+            del self._links[group.object_id]
+        return step
+
+    def _match(self, group: EntraGroup) -> Step | None:
+        query = matching_query("/Groups", "displayName", group.display_name)
+        answer = checked(self._calls.call("GET", query), group.object_id, matching=True)
+        if answer.status != 200 or len(answer.found) > 1:
+            return answer.step(group.object_id, "group-none")
+        if not answer.found:
+            return self._create(group)
+        self._links[group.object_id] = _MemberLink(str(answer.found[0]["id"]), group.display_name)
+        return None
+
+    def _create(self, group: EntraGroup) -> Step:
+        body: JsonObject = {
+            "schemas": SCHEMAS,
+            "externalId": group.object_id,
+            "displayName": group.display_name,
+            "meta": {"resourceType": "Group"},
+        }
+        answer = checked(self._calls.call("POST", "/Groups", body), group.object_id)
+        step = answer.step(group.object_id, "group-create")
+        if step.ok and "id" in answer.document:
+            self._links[group.object_id] = _MemberLink(str(answer.document["id"]), group.display_name)
+        return step
+
+    def _changes(self, group: EntraGroup, link: _MemberLink) -> Iterator[Step]:
+        wanted = {scim_id for scim_id in map(self._scim_id, group.members) if scim_id is not None}
+        added, removed = sorted(wanted - link.members), sorted(link.members - wanted)
+        if link.display_name != group.display_name:
+            yield (step := self._patch(group, link, self._dialect.group_renamed(group.display_name)))
+            link.display_name = group.display_name if step.ok else link.display_name
+        if added:
+            yield (step := self._patch(group, link, self._dialect.members_added(added)))
+            link.members |= set(added) if step.ok else set()
+        if removed:
+            yield (step := self._patch(group, link, self._dialect.members_removed(removed)))
+            link.members -= set(removed) if step.ok else set()
+
+    def _patch(self, group: EntraGroup, link: _MemberLink, body: JsonObject) -> Step:
+        step = self._call(group, "group-update", "PATCH", resource_path("/Groups", link.scim_id), body)
+        if step.status == 404:
+            self._links.pop(group.object_id, None)
+        return step
+
+    def _call(self, group: EntraGroup, action: str, method: str, path: str, body: JsonObject | None = None) -> Step:
+        answer = checked(self._calls.call(method, path, body), group.object_id)
+        return answer.step(group.object_id, action)
+
 
 EXTENSION = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
 
@@ -60,7 +183,7 @@ class SandboxEntra:
         random: randomness.Random | None = None,
     ) -> None:
         self.directory = Directory()
-        self._dialect = dialects.dialect(dialect)
+        self._dialect = scim_calls.dialect(dialect)
         self._calls = ScimCalls(session, base_url, token, flagged=dialect == FLAG)
         self._matching = matching
         self._extension = extension
@@ -89,8 +212,8 @@ class SandboxEntra:
         self.directory.users.setdefault(user.object_id, user)
         try:
             if user.in_scope:
-                return self._match(user, dialects.dialect("default"), on_demand=True)
-            return self._user(user, dialects.dialect("default")) or _nothing(user)
+                return self._match(user, scim_calls.dialect("default"), on_demand=True)
+            return self._user(user, scim_calls.dialect("default")) or _nothing(user)
         except Quarantined as exc:
             return exc.step
 
@@ -100,7 +223,7 @@ class SandboxEntra:
         :param attribute: Entra's name (`jobTitle`), or a PATCH path.
         :raises KeyError: the user has not been provisioned.
         """
-        path, field = attributes.scim_path(attribute, self._extension), attributes.field_name(attribute)
+        path, field = directory.scim_path(attribute, self._extension), directory.field_name(attribute)
         link = self._links[user.object_id]
         user.extra.pop(path, None)
         if hasattr(user, field):
@@ -156,13 +279,13 @@ class SandboxEntra:
         if on_demand:
             answer = checked(self._calls.call("GET", resource_path("/Users", scim_id)), user.object_id)
             document = answer.document
-        values = {path: attributes.value_at(document, path) for path in (*wanted, MANAGER)}
+        values = {path: directory.value_at(document, path) for path in (*wanted, MANAGER)}
         link = _Link(scim_id, {path: value for path, value in values.items() if value is not None})
         self._links[user.object_id] = link
         return self._update(user, link, dialect) or answer.step(user.object_id, "none")
 
     def _create(self, user: EntraUser, wanted: JsonObject) -> Step:
-        answer = checked(self._calls.call("POST", "/Users", attributes.resource(wanted)), user.object_id)
+        answer = checked(self._calls.call("POST", "/Users", directory.resource(wanted)), user.object_id)
         step = answer.step(user.object_id, "create")
         if step.ok and "id" in answer.document:
             self._links[user.object_id] = _Link(str(answer.document["id"]), wanted)
@@ -208,7 +331,7 @@ class SandboxEntra:
         return step
 
     def _wanted(self, user: EntraUser) -> JsonObject:
-        return attributes.mapped(user, extension=self._extension, external_id=self._external_id)
+        return directory.mapped(user, extension=self._extension, external_id=self._external_id)
 
 
 def _action(known: JsonObject, changed: JsonObject) -> str:

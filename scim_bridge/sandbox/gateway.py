@@ -1,29 +1,221 @@
-"""Stands before the simulated Ditio's application: records every call and lets planned faults strike."""
+"""What stands before the simulated Ditio: it records calls, fails as planned, and applies writes late."""
 
 from __future__ import annotations
 
 import json
+import random as randomness
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote, unquote_to_bytes
 
+from werkzeug.routing import BaseConverter
 from werkzeug.test import run_wsgi_app
 from werkzeug.wsgi import get_input_stream
 
-from scim_bridge.sandbox.faults import Fault, Faults
-from scim_bridge.sandbox.late import LateWrites
-from scim_bridge.sandbox.segments import keep_segments
-from scim_bridge.sandbox.server import reset_on_close
-from scim_bridge.sandbox.transport import TIMEOUT_SECONDS, AnswerLate, AnswerLost, ConnectionNotMade
+from scim_bridge.sandbox.server import TIMEOUT_SECONDS, AnswerLate, AnswerLost, ConnectionNotMade, reset_on_close
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+KINDS = (
+    "status",
+    "html",
+    "timeout-before",
+    "timeout-after",
+    "timeout-late",
+    "reset-before",
+    "reset-after",
+    "slow",
+    "refused-connection",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong, for the calls that it names.
+
+    `-after` means that the write is applied and then its answer lost; `-before` that it is not applied;
+    `-late` that it is applied some time after the caller gave up.
+    """
+
+    kind: str
+    """One of `KINDS`; `html` is the page of a gateway before Ditio: a status with an HTML body."""
+
+    status: int = 500
+    """HTTP status of `status` and `html`."""
+
+    method: str | None = None
+    """Only calls with this method; None means every method."""
+
+    path: str = ""
+    """Only calls whose decoded path contains this text."""
+
+    times: int | None = 1
+    """How often it strikes; None means until it is cleared."""
+
+    retry_after: str | None = None
+    """Value of the `Retry-After` header of `status` and `html`."""
+
+    seconds: float = 0.0
+    """How long `slow` takes, and how long a timeout hangs on a real socket. In process nothing sleeps."""
+
+    late_seconds: float = 0.0
+    """How long after it arrived a `timeout-late` write is applied, on the sandbox's clock."""
+
+    lasts_seconds: float | None = None
+    """How long after it was planned it strikes at most, on the sandbox's clock; None means for ever."""
+
+    probability: float = 1.0
+    """Chance to strike a call that it names, 0.0 to 1.0, drawn from the sandbox's own random."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"unknown kind of fault {self.kind!r}; known are {', '.join(KINDS)}")
+
+    def names(self, method: str, path: str) -> bool:
+        """Whether this fault is meant for such a call."""
+        return self.method in (None, method) and self.path in path
+
+
+class Faults:
+    """The planned faults, in the order in which they were planned; safe to share between threads.
+
+    :param now: Returns the time, for faults that last for a while.
+    """
+
+    def __init__(self, random: randomness.Random, now: Callable[[], datetime]) -> None:
+        self._random = random
+        self._now = now
+        self._lock = threading.Lock()
+        self._planned: list[_Planned] = []
+
+    def plan(self, *faults: Fault) -> None:
+        """Add faults; the first planned one that fits a call strikes it."""
+        with self._lock:
+            self._planned.extend(_Planned(fault, fault.times, self._end_of(fault)) for fault in faults)
+
+    def clear(self) -> None:
+        """Forget all planned faults."""
+        with self._lock:
+            self._planned.clear()
+
+    def take(self, method: str, path: str) -> Fault | None:
+        """Return the fault that strikes this call, and count it; None when the call goes well."""
+        with self._lock:
+            now = self._now()
+            self._planned = [each for each in self._planned if each.ends_at is None or now < each.ends_at]
+            for each in self._planned:
+                if each.fault.names(method, path) and self._strikes(each.fault):
+                    self._count(each)
+                    return each.fault
+            return None
+
+    def _end_of(self, fault: Fault) -> datetime | None:
+        return None if fault.lasts_seconds is None else self._now() + timedelta(seconds=fault.lasts_seconds)
+
+    def _strikes(self, fault: Fault) -> bool:
+        return fault.probability >= 1.0 or self._random.random() < fault.probability
+
+    def _count(self, planned: _Planned) -> None:
+        if planned.left is None:
+            return
+        planned.left -= 1
+        if planned.left <= 0:
+            self._planned = [each for each in self._planned if each is not planned]
+
+
+@dataclass(slots=True)
+class _Planned:
+    """A fault that may still strike, so often and until then."""
+
+    fault: Fault
+    left: int | None
+    ends_at: datetime | None
+
+
+ACCEPTED = "sandbox.accepted"
+"""Environ key of a call that was let in when it arrived: its token is not looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Late:
+    due_at: datetime
+    environ: WSGIEnvironment
+
+
+class LateWrites:
+    """The writes that wait, applied in the order of their moments; safe to share between threads.
+
+    Nothing runs by itself: they are applied before the next call after their moment, which is the first that could
+    tell the difference.
+    """
+
+    def __init__(self, app: WSGIApplication, now: Callable[[], datetime]) -> None:
+        self._app = app
+        self._now = now
+        self._lock = threading.RLock()
+        self._waiting: list[_Late] = []
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, environ: WSGIEnvironment, sent: bytes, seconds: float) -> None:
+        """Keep a call, to be applied so many seconds from now."""
+        kept = {**environ, "wsgi.input": BytesIO(sent), ACCEPTED: True}
+        with self._lock:
+            self._waiting.append(_Late(self._now() + timedelta(seconds=seconds), kept))
+            self._waiting.sort(key=lambda late: late.due_at)
+
+    def apply(self, *, all: bool = False) -> int:
+        """Apply those whose moment has come, or `all` of them now. How many."""
+        if not self._waiting:
+            return 0
+        with self._lock:
+            now = self._now()
+            due = [each for each in self._waiting if all or each.due_at <= now]
+            self._waiting = [each for each in self._waiting if each not in due]
+            for each in due:
+                run_wsgi_app(self._app, each.environ, buffered=True)
+        return len(due)
+
+
+class SegmentConverter(BaseConverter):
+    """One whole path segment, decoded: `<segment:number>`."""
+
+    def to_python(self, value: str) -> str:
+        """Return what the segment means."""
+        return value.replace("%2F", "/").replace("%25", "%")
+
+    def to_url(self, value: str) -> str:
+        """Return the segment for a path whose own slashes divide."""
+        return super().to_url(value)
+
+
+def keep_segments(environ: WSGIEnvironment) -> str:
+    """Make PATH_INFO keep encoded slashes apart for `SegmentConverter`; return the path fully decoded."""
+    raw = raw_path(environ)
+    segments = [unquote_to_bytes(segment) for segment in raw.split("/")]
+    kept = (segment.replace(b"%", b"%25").replace(b"/", b"%2F") for segment in segments)
+    environ["PATH_INFO"] = b"/".join(kept).decode("latin-1")
+    return unquote(raw)
+
+
+def raw_path(environ: WSGIEnvironment) -> str:
+    """Return the path below SCRIPT_NAME as it was sent, still percent-encoded."""
+    sent = str(environ.get("RAW_URI") or environ.get("REQUEST_URI") or "")
+    if not sent:
+        return str(environ.get("PATH_INFO", "/")).replace("%", "%25")
+    if "://" in sent.partition("?")[0]:
+        sent = "/" + sent.partition("://")[2].partition("/")[2]
+    return sent.partition("?")[0].removeprefix(str(environ.get("SCRIPT_NAME", "")))
+
 
 ADMIN = "/_sandbox/"
 

@@ -12,8 +12,8 @@ from flask import Flask
 from scim_bridge.bootstrap import build
 from scim_bridge.sandbox.ditio import SandboxDitio
 from scim_bridge.sandbox.documents import employee_document
+from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.sandbox.style import Style
-from scim_bridge.sandbox.transport import WsgiTransport
 from scim_bridge.settings import Settings
 from scim_bridge.storage.database import Database
 from scim_bridge.web.app import create_app

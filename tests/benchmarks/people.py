@@ -3,8 +3,7 @@
 import json
 from urllib.parse import quote
 
-from scim_bridge.sandbox.attributes import JsonObject, mapped, resource
-from scim_bridge.sandbox.directory import EntraUser
+from scim_bridge.sandbox.directory import EntraUser, JsonObject, mapped, resource
 from scim_bridge.scim.reading import DITIO_URN
 
 DIGITS = 7

@@ -24,7 +24,7 @@ from scim_bridge.cli.demo.cast import cast
 from scim_bridge.cli.demo.comparison import Difference, as_entra_knows, differences
 from scim_bridge.cli.demo.scene import Act, Scene
 from scim_bridge.errors import BridgeError
-from scim_bridge.sandbox.employee import SandboxEmployee, SandboxEmployment
+from scim_bridge.sandbox.company import SandboxEmployee, SandboxEmployment
 from scim_bridge.sandbox.gateway import Recorded
 from tests.conftest import Clock
 from tests.world import a_user

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from scim_bridge.domain.certificate import Source
 from scim_bridge.sandbox.entra import EXTENSION
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.server import running
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import people

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from scim_bridge.cli.main import main
 from scim_bridge.domain.certificate import Source
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.server import running
 from tests.cli.conftest import DITIO, Run, run_with
 from tests.delivery.test_certifying import a_certificate, put

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from flask import Flask
 
-from scim_bridge.sandbox.transport import WsgiTransport
+from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.storage.database import Database
 from scim_bridge.web.app import create_app
 from tests.world import BRIDGE, World

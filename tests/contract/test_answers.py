@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from scim_bridge.sandbox.entra import EntraGroup, SandboxEntra
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.scim.reading import DITIO_URN
 from tests.contract.conftest import PUBLIC
 from tests.protocol.exchanges import Exchange

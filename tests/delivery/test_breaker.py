@@ -12,7 +12,7 @@ from sqlalchemy import select
 from scim_bridge.delivery.breaker import Gate
 from scim_bridge.delivery.budget import Budget
 from scim_bridge.domain.breaker import LONGEST_GAP_SECONDS, Breaker, gap_seconds
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import people

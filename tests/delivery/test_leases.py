@@ -8,7 +8,7 @@ from sqlalchemy.exc import OperationalError
 
 from scim_bridge.delivery.budget import Budget
 from scim_bridge.domain.person import PersonId
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import History
 from scim_bridge.storage.outbox import Outbox

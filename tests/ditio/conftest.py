@@ -18,8 +18,8 @@ from scim_bridge.ditio.permits import Permits
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.operations import Call, OperationName
 from scim_bridge.sandbox.ditio import SandboxDitio
+from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.sandbox.style import Style, documented_styles
-from scim_bridge.sandbox.transport import WsgiTransport
 
 KARI = EmployeeNumber("1042")
 SECRET = "s3cret+with/signs=&"

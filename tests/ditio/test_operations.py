@@ -9,7 +9,7 @@ import pytest
 from scim_bridge.ditio.config import OperationCall
 from scim_bridge.domain.operations import Answer, OperationName
 from scim_bridge.errors import CredentialsRefused, OperationMissing, PermanentError, TransientError
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import Style
 
 from .conftest import COMPANY, KARI, STYLES, a_call, a_creation

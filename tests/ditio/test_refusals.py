@@ -8,7 +8,7 @@ import pytest
 
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import CredentialsRefused, PermanentError, RateLimited, TransientError
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import Style
 
 from .conftest import KARI, a_call, a_creation, everything_said

@@ -13,7 +13,7 @@ from urllib3 import HTTPResponse
 from scim_bridge.ditio import network
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import BudgetSpent, TransientError
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 
 from .conftest import KARI, a_call, a_creation
 

@@ -13,7 +13,7 @@ from scim_bridge.ditio.pace import Pace
 from scim_bridge.ditio.tokens import Tokens
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import CredentialsRefused, DeliveryError, RateLimited, TransientError, Unreached
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import Style
 
 from .conftest import KARI, SECRET, a_call, a_creation, everything_said

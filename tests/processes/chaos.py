@@ -23,9 +23,9 @@ from zoneinfo import ZoneInfo
 
 import requests
 
+from scim_bridge.sandbox.company import SandboxEmployee
 from scim_bridge.sandbox.ditio import SandboxDitio
-from scim_bridge.sandbox.employee import SandboxEmployee
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.server import running
 from scim_bridge.sandbox.style import Style
 from tests.processes.running import PATIENCE_SECONDS, Running, eventually, run

@@ -8,7 +8,7 @@ from scim_bridge.delivery.certifying import Certifying, Kept
 from scim_bridge.domain.certificate import Certificate, Source, type_of
 from scim_bridge.domain.documents import CERTIFICATE_URN
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.quirks import Quirks
 from tests.conftest import Clock

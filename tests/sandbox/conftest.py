@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from scim_bridge.sandbox.ditio import SandboxDitio
+from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.sandbox.style import Style
-from scim_bridge.sandbox.transport import WsgiTransport
 
 EMPLOYEES = "/core/api/v5/integration/employees"
 

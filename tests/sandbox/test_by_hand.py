@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 import requests
 
-from scim_bridge.sandbox.employee import SandboxEmployee
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.company import SandboxEmployee
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import Style
 
 from .conftest import a_person

@@ -8,10 +8,9 @@ import phonenumbers
 import pytest
 import requests
 
-from scim_bridge.sandbox.directory import EntraGroup, EntraUser
+from scim_bridge.sandbox.directory import EntraGroup, EntraUser, people
 from scim_bridge.sandbox.entra import SandboxEntra
-from scim_bridge.sandbox.people import people
-from scim_bridge.sandbox.transport import AnswerLate, WsgiTransport
+from scim_bridge.sandbox.server import AnswerLate, WsgiTransport
 
 from .scim_endpoint import ScimEndpoint
 

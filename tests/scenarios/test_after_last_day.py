@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock
 from tests.world import World, a_user, day

@@ -15,7 +15,7 @@ from scim_bridge.domain.certificate import Certificate, Holder, Line, Source, ty
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
 from scim_bridge.sandbox.entra import EXTENSION, EntraUser
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.certificates import Ledger
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox

@@ -16,7 +16,7 @@ from sqlalchemy import Row, select
 
 from scim_bridge.delivery.releasing import release
 from scim_bridge.sandbox.entra import EntraUser
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import documented_styles
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox

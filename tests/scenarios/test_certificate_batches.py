@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from scim_bridge.domain.certificate import Source
 from scim_bridge.domain.drift import Kind
 from scim_bridge.domain.person import PersonId
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.certificate_tables import certificate_ledger
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.rest_leases import RestLeases

@@ -12,7 +12,7 @@ from scim_bridge.domain.certificate import Source
 from scim_bridge.domain.drift import Kind
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import HandsOff, PersonId
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
 from scim_bridge.storage.certificate_tables import certificate_ledger
 from scim_bridge.storage.database import Database

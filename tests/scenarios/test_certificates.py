@@ -9,7 +9,7 @@ from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.undo import Undo
 from scim_bridge.domain.certificate import Source
 from scim_bridge.sandbox.entra import EXTENSION, EntraUser
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.certificate_tables import certificate_entries, certificate_ledger
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.breaker_table import breakers
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database

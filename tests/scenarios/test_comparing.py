@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.sandbox.entra import EntraUser
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import acknowledged, people
 from tests.scenarios.test_reconciling import hires

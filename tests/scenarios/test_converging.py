@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from scim_bridge.sandbox.documents import CUT_AT
 from scim_bridge.sandbox.entra import EntraUser
-from scim_bridge.sandbox.own_forms import CUT_AT
 from scim_bridge.sandbox.style import ALL_ANSWERS, ALL_EMPLOYMENTS, ALL_ENVELOPES, Style
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.metadata import metadata

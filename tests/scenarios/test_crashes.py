@@ -18,8 +18,8 @@ from sqlalchemy import Connection, event, select, text
 from scim_bridge.delivery.aside import put_aside
 from scim_bridge.domain.person import HandsOff, PersonId
 from scim_bridge.sandbox.entra import EXTENSION, EntraUser
-from scim_bridge.sandbox.faults import Fault
-from scim_bridge.sandbox.transport import WsgiTransport
+from scim_bridge.sandbox.gateway import Fault
+from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.metadata import metadata
 from scim_bridge.storage.outbox import Outbox

@@ -8,8 +8,8 @@ import requests
 
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.sandbox.entra import EntraUser
-from scim_bridge.sandbox.faults import Fault
-from scim_bridge.sandbox.transport import WsgiTransport
+from scim_bridge.sandbox.gateway import Fault
+from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.people import People
 from tests.conftest import Clock

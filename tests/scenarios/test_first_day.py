@@ -16,7 +16,7 @@ from scim_bridge.domain.pairing import Decision, Misfit
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.errors import CredentialsRefused, UntrustedRoster, WrongDecisions
 from scim_bridge.sandbox.entra import EntraUser
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import Style, documented_styles
 from scim_bridge.scim.reading import ENTERPRISE_URN
 from scim_bridge.storage.adoption_tables import adoption_pairs, adoption_runs

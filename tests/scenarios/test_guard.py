@@ -13,7 +13,7 @@ from scim_bridge.delivery.reconcile_request import Request
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.person import HandsOff, PersonId
 from scim_bridge.sandbox.entra import EntraUser
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.guard_table import guarded

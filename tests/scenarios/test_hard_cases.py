@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import people
 from tests.world import World, a_user, day, patch

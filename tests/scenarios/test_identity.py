@@ -8,7 +8,7 @@ from scim_bridge.domain.certificate import Source
 from scim_bridge.domain.drift import Kind
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.sandbox.entra import EntraUser
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import Style
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox

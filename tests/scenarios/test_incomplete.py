@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from scim_bridge.domain.operations import Answer, Call, OperationName
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.outbox import Outbox
 from tests.world import World, a_user
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.outbox import Outbox
 from tests.world import World, a_user, day, patch
 

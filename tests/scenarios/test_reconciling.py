@@ -15,9 +15,9 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.errors import NotFound, TransientError
 from scim_bridge.plan.render import lines
-from scim_bridge.sandbox.employee import SandboxEmployment
+from scim_bridge.sandbox.company import SandboxEmployment
 from scim_bridge.sandbox.entra import EntraUser
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import Style, documented_styles
 from scim_bridge.storage.audit import audited
 from scim_bridge.storage.database import Database

@@ -11,7 +11,7 @@ from scim_bridge.cli.story import told
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.domain.person import PersonId
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.audit_tables import audit
 from scim_bridge.storage.history import History
 from scim_bridge.storage.outbox import Outbox

@@ -9,7 +9,7 @@ from scim_bridge.delivery.reconcile_request import Request
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.drift import Kind
 from scim_bridge.sandbox.entra import EntraUser
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox, Status

@@ -8,7 +8,7 @@ import pytest
 
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.sandbox.entra import EntraUser
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import ALL_ANSWERS, ALL_EMPLOYMENTS, ALL_ENVELOPES, Style
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox

@@ -30,10 +30,10 @@ from scim_bridge.delivery.undo import UndoUncertain
 from scim_bridge.domain.audit import BY_SCHEDULE
 from scim_bridge.domain.person import HandsOff, PersonId
 from scim_bridge.errors import DeliveryError, NotFound, UntrustedRoster
-from scim_bridge.sandbox.employee import SandboxEmployee
+from scim_bridge.sandbox.company import SandboxEmployee
 from scim_bridge.sandbox.entra import EXTENSION
-from scim_bridge.sandbox.faults import Fault
-from scim_bridge.sandbox.transport import WsgiTransport
+from scim_bridge.sandbox.gateway import Fault
+from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.storage.access_tables import access_tokens, tokens
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.metadata import metadata

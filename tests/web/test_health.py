@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import event, text
 
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock
 from tests.world import BRIDGE, World, a_user

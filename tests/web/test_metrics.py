@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 from scim_bridge.delivery.reconcile_request import Request
 from scim_bridge.errors import CredentialsRefused
 from scim_bridge.sandbox.directory import EntraUser
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.certificate_expiry import MOST_TYPES, OTHERS
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock

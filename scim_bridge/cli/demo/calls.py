@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from scim_bridge.sandbox.employee import SandboxEmployee
+from scim_bridge.sandbox.company import SandboxEmployee
 from scim_bridge.sandbox.gateway import Recorded
 
 EMPLOYEES = "/api/v5/integration/employees"

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from scim_bridge.cli.demo.comparison import as_entra_knows
-from scim_bridge.sandbox.directory import EntraUser
+from scim_bridge.sandbox.company import SandboxEmployee
+from scim_bridge.sandbox.directory import EntraUser, people
 from scim_bridge.sandbox.ditio import SandboxDitio
-from scim_bridge.sandbox.employee import SandboxEmployee
-from scim_bridge.sandbox.people import people
 
 FEWEST = 5
 """With fewer people there would be a part without anybody to play it."""

@@ -6,8 +6,8 @@ Written from what the two sides mean, and not with the bridge's own mapping: a m
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from scim_bridge.sandbox.company import SandboxEmployee
 from scim_bridge.sandbox.directory import EntraUser
-from scim_bridge.sandbox.employee import SandboxEmployee
 
 Facts = Mapping[str, str | None]
 """What one side says of a person, by the words of the comparison."""

@@ -6,7 +6,7 @@ from datetime import timedelta
 from scim_bridge.cli.demo.calls import Check, numbered
 from scim_bridge.cli.demo.scene import Scene, accepted, named
 from scim_bridge.sandbox.directory import EntraUser
-from scim_bridge.sandbox.faults import Fault
+from scim_bridge.sandbox.gateway import Fault
 
 NEW_TITLES = ("Formann", "Bas", "Anleggsleder", "Prosjektleder")
 

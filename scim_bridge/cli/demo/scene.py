@@ -14,9 +14,9 @@ from scim_bridge.cli.demo.calls import Check, by_kind, numbered
 from scim_bridge.cli.demo.cast import Cast
 from scim_bridge.cli.demo.comparison import Difference, differences
 from scim_bridge.cli.demo.stage import Stage
+from scim_bridge.sandbox.company import SandboxEmployee
 from scim_bridge.sandbox.directory import EntraUser
 from scim_bridge.sandbox.ditio import SandboxDitio
-from scim_bridge.sandbox.employee import SandboxEmployee
 from scim_bridge.sandbox.entra import SandboxEntra, Step
 
 ARRIVING_SECONDS = 60.0
