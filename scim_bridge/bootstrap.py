@@ -36,7 +36,7 @@ from scim_bridge.plan.safety import Limits
 from scim_bridge.plan.steps import Policy, Step
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.settings import Settings, unservable
-from scim_bridge.settings.names import both
+from scim_bridge.settings.types import both
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.engines import REQUESTS, Patience
 

@@ -14,8 +14,7 @@ from scim_bridge.domain.employee import Field
 from scim_bridge.domain.explanations import BY_REASON, DUE, explained
 from scim_bridge.mapping.rules import DEFAULT_RULES
 from scim_bridge.settings.catalogue import CATALOGUE
-from scim_bridge.settings.names import PREFIX, variable
-from scim_bridge.settings.tenants import TENANTS
+from scim_bridge.settings.types import PREFIX, TENANTS, variable
 from scim_bridge.web.auth.signed import REASONS
 
 ROOT = Path(__file__).parents[1]

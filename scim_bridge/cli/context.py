@@ -13,7 +13,7 @@ from sqlalchemy.exc import DatabaseError
 
 from scim_bridge.errors import BridgeError
 from scim_bridge.settings import Settings, load
-from scim_bridge.settings.display import shown
+from scim_bridge.settings.catalogue import shown
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.engines import COMMANDS
 from scim_bridge.storage.schema import require_current

@@ -11,7 +11,7 @@ from scim_bridge.bootstrap import build
 from scim_bridge.cli.bind import Address, address_of, bind_option, listen
 from scim_bridge.cli.context import Options
 from scim_bridge.settings import DEFAULT_TENANT, Settings
-from scim_bridge.settings.shares import of_web_process
+from scim_bridge.settings.load import of_web_process
 from scim_bridge.storage.schema import upgrade
 from scim_bridge.web.address import Addresses
 from scim_bridge.web.app import create_app

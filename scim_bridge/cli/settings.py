@@ -15,11 +15,9 @@ from scim_bridge.errors import SettingsError
 from scim_bridge.mapping.rules import rules_from
 from scim_bridge.settings import Operations, Settings, effective, example, load, unservable
 from scim_bridge.settings.catalogue import CATALOGUE
-from scim_bridge.settings.companies import DEFAULT
-from scim_bridge.settings.kinds import is_loopback
-from scim_bridge.settings.names import Path as Setting
-from scim_bridge.settings.names import both, dotted
-from scim_bridge.settings.tenants import TENANTS, is_own
+from scim_bridge.settings.model import DEFAULT
+from scim_bridge.settings.types import TENANTS, both, dotted, is_loopback, is_own
+from scim_bridge.settings.types import Path as Setting
 
 COLUMNS = {"setting": "Setting", "value": "Value", "from": "Set in"}
 

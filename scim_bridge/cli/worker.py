@@ -14,7 +14,7 @@ from scim_bridge.bootstrap import build, open_database
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.scheduling import scheduled
 from scim_bridge.errors import SchemaOutdated
-from scim_bridge.settings.shares import of_worker
+from scim_bridge.settings.load import of_worker
 from scim_bridge.storage.database import loggable
 from scim_bridge.storage.engines import DELIVERIES
 from scim_bridge.storage.schema import require_current

@@ -1,11 +1,7 @@
 """The settings: what there is to set, read once from the environment and a TOML file."""
 
-from scim_bridge.settings.auth import Auth
-from scim_bridge.settings.display import effective
-from scim_bridge.settings.distinct import unservable
-from scim_bridge.settings.ditio import Ditio, Operations
-from scim_bridge.settings.example import example
-from scim_bridge.settings.loading import load
+from scim_bridge.settings.catalogue import effective, example
+from scim_bridge.settings.load import load, unservable
 from scim_bridge.settings.model import (
     Database,
     Delivery,
@@ -15,7 +11,8 @@ from scim_bridge.settings.model import (
     Server,
     Settings,
 )
-from scim_bridge.settings.tenants import DEFAULT_TENANT
+from scim_bridge.settings.sections import Auth, Ditio, Operations
+from scim_bridge.settings.types import DEFAULT_TENANT
 
 __all__ = [
     "DEFAULT_TENANT",

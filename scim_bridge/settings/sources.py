@@ -1,18 +1,112 @@
-"""Settings in the environment: variables, and files that variables name."""
+"""Where settings come from: environment variables, secret files, and the TOML file; typos are named."""
 
 import json
 import re
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path as FilePath
 from typing import Any
 
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource
 
-from scim_bridge.settings.catalogue import CATALOGUE
-from scim_bridge.settings.given import Given, closest
-from scim_bridge.settings.names import DELIMITER, PREFIX, Path, variable
-from scim_bridge.settings.tenants import TENANTS
+from scim_bridge.settings.catalogue import CATALOGUE, sections
+from scim_bridge.settings.types import (
+    DELIMITER,
+    NAME_WORDS,
+    PREFIX,
+    TENANTS,
+    Path,
+    both,
+    dotted,
+    is_name,
+    is_shared,
+    variable,
+)
+
+
+@dataclass(slots=True)
+class Given:
+    """What one source says: values by setting, where each was found, and what is wrong with the source.
+
+    The paths of a company's own settings begin with `tenants` and its name.
+    """
+
+    values: dict[Path, object] = field(default_factory=dict)
+    origins: dict[Path, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    tenants: dict[str, None] = field(default_factory=dict)
+    """The companies that are named, in their order; also those of which nothing else is said."""
+
+    def add(self, path: Path, value: object, origin: str) -> None:
+        """Keep a value, and where it was found."""
+        self.values[path] = value
+        self.origins[path] = origin
+
+    def add_of_tenant(self, name: str, path: Path, value: object, origin: str) -> None:
+        """Keep what a company has for itself, if that is something that it can have."""
+        if not self.may_be_called(name, origin):
+            return
+        full = (TENANTS, name, *path)
+        if is_shared(path):
+            words = f"{origin}: {both(full)} can't be set, because all companies share it: set {both(path)}"
+            self.problems.append(words)
+        else:
+            self.add(full, value, origin)
+
+    def may_be_called(self, name: str, origin: str, which: str = "") -> bool:
+        """Note that there is such a company, if it may be called that.
+
+        :param which: Says where it stands, if `origin` does not: what is no name may be a secret.
+        """
+        if is_name(name):
+            self.tenants[name] = None
+            return True
+        words = f"{origin}: {which}{NAME_WORDS}"
+        if words not in self.problems:
+            self.problems.append(words)
+        return False
+
+    def without_tenants(self) -> "Given":
+        """The same without what is said of single companies."""
+        kept = {path: value for path, value in self.values.items() if path[0] != TENANTS}
+        origins = {path: origin for path, origin in self.origins.items() if path in kept}
+        return Given(kept, origins, self.problems)
+
+
+LONGEST_SHOWN = 32
+"""Letters of a name that nobody knows, and that is shown: longer than any that there is in a table."""
+
+_LIKE_A_SETTING = re.compile(r"[a-z]+(_[a-z]+)*")
+
+
+def unknown(where: Path, name: str, known: Collection[str]) -> str:
+    """What is said of a name in a table that is no setting: a typo is repeated, what may be a secret is not.
+
+    :param where: The table, from the top.
+    """
+    names = {each.rpartition(".")[2] for each in known}
+    is_like_one = _LIKE_A_SETTING.fullmatch(name) is not None and len(name) <= LONGEST_SHOWN
+    if is_like_one or get_close_matches(name, names, n=1, cutoff=0.75):
+        return f"{dotted((*where, name))}: unknown setting{closest(dotted((*where, name)), known)}"
+    table = f"[{dotted(where)}]" if where else "the top"
+    return f"{table} has a name (not shown) that is no setting: `scim-bridge settings example` has them all"
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """A hint at the name that may have been meant; empty where none comes close."""
+    # Compared without what all names share, which would make any two of them alike.
+    by_core = {_core(other): other for other in sorted(known)}
+    longer = [core for core in by_core if core.startswith(_core(name) + "_")]
+    close = longer or get_close_matches(_core(name), by_core, n=1, cutoff=0.75)
+    return f"; did you mean {by_core[close[0]]}?" if close else ""
+
+
+def _core(name: str) -> str:
+    return name.removeprefix(PREFIX).replace(DELIMITER, "_")
+
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 FILE_SUFFIX = "_FILE"
@@ -115,3 +209,87 @@ def _is_kubernetes(name: str, text: str) -> bool:
     if name.endswith("_PORT") and _KUBERNETES_PORT.match(text):
         return True
     return _KUBERNETES.search(name.removeprefix(PREFIX)) is not None
+
+
+_SECTIONS = {path for path, _ in sections()}
+_KNOWN = [dotted(path) for path in (*CATALOGUE, *_SECTIONS, (TENANTS,))]
+
+
+def read_file(file: FilePath) -> Given:
+    """Read a TOML file."""
+    given = Given()
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as exc:
+        given.problems.append(f"{file} can't be read: {exc.strerror}")
+    except ValueError as exc:
+        given.problems.append(f"{file} is not valid TOML: {exc}")
+    else:
+        tenants = document.pop(TENANTS, {})
+        _Tables(given, str(file)).add((), document)
+        _add_tenants(given, tenants, str(file))
+    return given
+
+
+def read_tenants(text: str, origin: str) -> Given:
+    """Read all companies from JSON. :param origin: The variable that it stands in, or that names the file."""
+    given = Given()
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        # Not its own words: they may quote a secret.
+        given.problems.append(f'{origin} is not valid JSON: write {{"NAME":{{"SECTION":{{"SETTING":…}}}}}}')
+    else:
+        _add_tenants(given, document, origin)
+    return given
+
+
+def _add_tenants(given: Given, tenants: object, origin: str) -> None:
+    if not isinstance(tenants, dict):
+        given.problems.append(f"{origin}: tenants holds companies: write [tenants.NAME.SECTION], settings below")
+        return
+    for place, (name, table) in enumerate(tenants.items(), start=1):
+        if not given.may_be_called(name, origin, f"company {place} of tenants, whose name is not shown: "):
+            continue
+        if isinstance(table, dict):
+            _Tables(given, origin, name).add((), table)
+        else:
+            given.problems.append(
+                f"{origin}: tenants.{name} is a company: write [tenants.{name}.SECTION], settings below"
+            )
+
+
+class _Tables:
+    """Walks through tables. :param tenant: The company that they are of; None for the settings of all."""
+
+    def __init__(self, given: Given, origin: str, tenant: str | None = None) -> None:
+        self._given = given
+        self._origin = origin
+        self._tenant = tenant
+        self._start: Path = () if tenant is None else (TENANTS, tenant)
+
+    def add(self, start: Path, table: Mapping[str, object]) -> None:
+        """Keep all settings in a table."""
+        for name, value in table.items():
+            path = (*start, name)
+            if path in CATALOGUE:
+                self._keep(path, value)
+            elif path not in _SECTIONS:
+                known = [dotted((*self._start, each)) for each in _KNOWN]
+                self._complain(unknown((*self._start, *start), name, known))
+            elif isinstance(value, dict):
+                self.add(path, value)
+            else:
+                self._complain(f"{self._named(path)} is a section: write [{self._named(path)}], settings below")
+
+    def _keep(self, path: Path, value: object) -> None:
+        if self._tenant is None:
+            self._given.add(path, value, self._origin)
+        else:
+            self._given.add_of_tenant(self._tenant, path, value, self._origin)
+
+    def _named(self, path: Path) -> str:
+        return dotted((*self._start, *path))
+
+    def _complain(self, words: str) -> None:
+        self._given.problems.append(f"{self._origin}: {words}")

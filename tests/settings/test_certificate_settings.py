@@ -9,7 +9,7 @@ import pytest
 from scim_bridge.errors import SettingsError
 from scim_bridge.scim.extension import ditio_extension
 from scim_bridge.settings import effective, load
-from scim_bridge.settings.certificates import OTHER_ATTRIBUTES
+from scim_bridge.settings.sections import OTHER_ATTRIBUTES
 
 SLOTS = "SCIM_BRIDGE_CERTIFICATES__SLOTS"
 EXAMPLE = (

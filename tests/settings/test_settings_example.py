@@ -8,8 +8,8 @@ import pytest
 
 from scim_bridge.settings import Settings, effective, example, load
 from scim_bridge.settings.catalogue import CATALOGUE, sections
-from scim_bridge.settings.names import Path as Name
-from scim_bridge.settings.names import variable
+from scim_bridge.settings.types import Path as Name
+from scim_bridge.settings.types import variable
 
 
 def uncommented() -> str:

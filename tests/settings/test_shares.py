@@ -3,7 +3,7 @@
 import pytest
 
 from scim_bridge.settings import Settings
-from scim_bridge.settings.shares import of_web_process, of_worker
+from scim_bridge.settings.load import of_web_process, of_worker
 
 
 def settings(concurrency: int, workers: int, inline_seconds: float = 5.0) -> Settings:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scim_bridge.errors import SettingsError
 from scim_bridge.settings import Settings, effective, load, unservable
 from scim_bridge.settings.catalogue import CATALOGUE
-from scim_bridge.settings.shares import of_web_process, of_worker
-from scim_bridge.settings.tenants import is_name, is_own, is_shared
+from scim_bridge.settings.load import of_web_process, of_worker
+from scim_bridge.settings.types import is_name, is_own, is_shared
 
 WHOLE = """
 [ditio]

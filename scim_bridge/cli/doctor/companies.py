@@ -7,8 +7,8 @@ from itertools import combinations
 from scim_bridge.cli.doctor.findings import Examination, Finding, hint, parted
 from scim_bridge.cli.named_commands import about_tenant
 from scim_bridge.settings import DEFAULT_TENANT, Settings
-from scim_bridge.settings.distinct import shared_logins
-from scim_bridge.settings.names import both
+from scim_bridge.settings.load import shared_logins
+from scim_bridge.settings.types import both
 
 
 def told_of(tenant: str, settings: Settings, findings: Iterator[Finding]) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from scim_bridge.cli.doctor.findings import Finding, fails, hint, is_open_to_oth
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.errors import BridgeError, SchemaOutdated
 from scim_bridge.settings import Settings
-from scim_bridge.settings.display import shown
+from scim_bridge.settings.catalogue import shown
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.clients import Clients
 from scim_bridge.storage.database import Database

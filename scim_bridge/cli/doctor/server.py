@@ -13,12 +13,10 @@ from scim_bridge.cli.doctor.companies import examine_common, told_of
 from scim_bridge.cli.doctor.findings import Finding, fails, hint, is_open_to_others, ok
 from scim_bridge.errors import SettingsError
 from scim_bridge.settings import Settings
-from scim_bridge.settings.catalogue import CATALOGUE
-from scim_bridge.settings.display import is_secret, shown
-from scim_bridge.settings.names import Path as Setting
-from scim_bridge.settings.names import dotted
+from scim_bridge.settings.catalogue import CATALOGUE, is_secret, shown
 from scim_bridge.settings.sources import FILE_SUFFIX
-from scim_bridge.settings.tenants import is_shared
+from scim_bridge.settings.types import Path as Setting
+from scim_bridge.settings.types import dotted, is_shared
 
 REACH_SECONDS = 5.0
 

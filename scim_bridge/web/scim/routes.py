@@ -17,7 +17,7 @@ from werkzeug.routing import PathConverter
 from scim_bridge.domain.audit import Author
 from scim_bridge.logs import bound
 from scim_bridge.settings import DEFAULT_TENANT
-from scim_bridge.settings.tenants import MOST_LETTERS
+from scim_bridge.settings.types import MOST_LETTERS
 from scim_bridge.storage.database import repeated
 from scim_bridge.storage.secrets import CURSORS
 from scim_bridge.web.scim.bodies import refuse_unstorable_text

@@ -1,21 +1,57 @@
-"""Reads the settings: environment first, then the TOML file, then the defaults."""
+"""Load the settings: join the sources, check them, and share limits between companies."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path as FilePath
 
 from pydantic import ValidationError
 from pydantic_settings import InitSettingsSource
 
 from scim_bridge.errors import SettingsError
-from scim_bridge.settings.explaining import explained
-from scim_bridge.settings.given import Given
+from scim_bridge.settings.catalogue import explained
 from scim_bridge.settings.model import Settings
-from scim_bridge.settings.names import Path
-from scim_bridge.settings.sources import CONFIG_VARIABLE, EnvironmentSource, read_environment
-from scim_bridge.settings.tables import read_file, read_tenants
-from scim_bridge.settings.tenants import DEFAULT_TENANT, TENANTS, alike, as_written, has_default, is_own
+from scim_bridge.settings.sections import Auth
+from scim_bridge.settings.sources import (
+    CONFIG_VARIABLE,
+    EnvironmentSource,
+    Given,
+    read_environment,
+    read_file,
+    read_tenants,
+)
+from scim_bridge.settings.types import DEFAULT_TENANT, TENANTS, Path, alike, as_written, both, has_default, is_own
+
+
+def unservable(settings: Settings) -> list[str]:
+    """What keeps the companies from being served: a sentence for each setting at fault."""
+    missing = [sentence for own in settings.tenants.values() for sentence in own.missing()]
+    return [*missing, *shared_logins(settings)]
+
+
+def shared_logins(settings: Settings) -> Iterator[str]:
+    """Each two companies that would let the same one in: the setting, and what to do after a colon."""
+    for (name, one), (other, another) in combinations(settings.tenants.items(), 2):
+        setting, cure = _same(one.auth, another.auth)
+        if setting:
+            yield (
+                f"{both((*another.start, 'auth', setting))} is the same for {name} and {other}, and nothing would tell "
+                f"whom a sign-in is for: {cure}"
+            )
+
+
+def _same(one: Auth, other: Auth) -> tuple[str, str]:
+    """The setting that lets the same JWT in at both, and what to do instead; empty where none does."""
+    if one.entra_tenant_id and other.entra_tenant_id and set(one.entra_audiences) & set(other.entra_audiences):
+        tenant_ids = one.entra_tenant_id.lower(), other.entra_tenant_id.lower()
+        if tenant_ids[0] == tenant_ids[1] and one.entra_issued_by() == other.entra_issued_by():
+            return "entra_tenant_id", "let Entra use a token of `token issue` or a client of `client issue` for each"
+    workloads = [(each.workload_issuer, each.workload_subject, each.workload_audience) for each in (one, other)]
+    if workloads[0] == workloads[1] and workloads[0][0]:
+        return "workload_subject", "give each company an application of its own in Entra, or another audience"
+    return "", ""
+
 
 DEFAULT_FILE = "scim-bridge.toml"
 """Read from the working directory where no other file is named."""
@@ -130,3 +166,29 @@ def _nested(values: Mapping[Path, object]) -> dict[str, object]:
             table = inner
         table[path[-1]] = value
     return document
+
+
+def of_web_process(settings: Settings, *, with_worker: bool = True) -> Settings:
+    """The settings of one web process. :param with_worker: Whether `serve` has a delivery worker, too."""
+    processes = settings.server.workers + (1 if with_worker else 0)
+    return settings.each(lambda own: _limited(own, max(1, own.ditio.max_concurrency // processes), processes))
+
+
+def of_worker(settings: Settings) -> Settings:
+    """The settings of the delivery worker: what the web processes leave, all where none of them delivers."""
+    return settings.each(_of_worker)
+
+
+def _of_worker(settings: Settings) -> Settings:
+    if settings.delivery.inline_seconds == 0:
+        return settings
+    processes = settings.server.workers + 1
+    of_web = max(1, settings.ditio.max_concurrency // processes)
+    left = settings.ditio.max_concurrency - settings.server.workers * of_web
+    return _limited(settings, max(1, left), processes)
+
+
+def _limited(settings: Settings, concurrency: int, processes: int) -> Settings:
+    rate = settings.ditio.requests_per_second
+    limits = {"max_concurrency": concurrency, "requests_per_second": None if rate is None else rate / processes}
+    return settings.model_copy(update={"ditio": settings.ditio.model_copy(update=limits)})
