@@ -22,8 +22,8 @@ from scim_bridge.delivery.reconcile import Reconciliation
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.delivery.turns import pace_seconds, places_for, threads_for
 from scim_bridge.delivery.worker import Worker
+from scim_bridge.ditio.client import DitioClient
 from scim_bridge.ditio.config import DitioConfig, operation_setting
-from scim_bridge.ditio.employees import DitioClient
 from scim_bridge.ditio.roster import REPORTING_SCOPE
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import SettingsError

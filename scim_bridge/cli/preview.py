@@ -14,7 +14,7 @@ from scim_bridge.cli.output import Format, format_option, print_json, tenant_opt
 from scim_bridge.cli.paragraphs import print_folded, print_paragraph
 from scim_bridge.cli.rehearsing import Refused, Rehearsed, Rehearsing
 from scim_bridge.delivery.tenant import wanted_claims
-from scim_bridge.ditio.network import pooled_sessions
+from scim_bridge.ditio.http import pooled_sessions
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import Field, Wish
 from scim_bridge.errors import BridgeError

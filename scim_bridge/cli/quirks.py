@@ -7,7 +7,7 @@ import click
 
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, print_rows, tenant_option
-from scim_bridge.scim.tolerated import Quirk
+from scim_bridge.scim.quirks import Quirk
 from scim_bridge.storage.quirks import Counted, Quirks
 
 COLUMNS = {

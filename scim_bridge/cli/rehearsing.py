@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from scim_bridge import logs
 from scim_bridge.bootstrap import Parts, build
-from scim_bridge.ditio.rehearsal import Rehearsal, WouldBeSent
+from scim_bridge.ditio.dry_run import Rehearsal, WouldBeSent
 from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.documents import JsonObject, UserId
 from scim_bridge.domain.employee import Wish

@@ -1,17 +1,152 @@
-"""How the bridge reaches Ditio."""
+"""Where Ditio is, and how its operations are called."""
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-from scim_bridge.ditio.operation_settings import (
-    DEFAULT_OPERATIONS,
-    OperationCall,
-    OperationSetting,
-    operation_setting,
-)
+from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.operations import OperationName
 
 __all__ = ["DitioConfig", "OperationCall", "OperationSetting", "operation_setting"]
+
+
+@dataclass(frozen=True, slots=True)
+class OperationCall:
+    """How one operation is called.
+
+    `path` follows `…/employees` and holds `{employeeNumber}`, the present number. A text in `body` that is
+    exactly `{employeeNumber}`, `{phone}` or `{newEmployeeNumber}` is replaced by that value.
+    """
+
+    method: str
+    path: str
+    body: JsonObject = field(default_factory=dict)
+
+
+OperationSetting = OperationCall | Literal["v4", "off"]
+"""`v4` stands for the documented pair of v4 users calls, `off` for "never call it"."""
+
+DEFAULT_OPERATIONS: Mapping[OperationName, OperationSetting] = {
+    # Ditio's documentation names these four and shows neither URL nor body: guesses, hence settings.
+    OperationName.disable: OperationCall("PATCH", "/{employeeNumber}/disable"),
+    OperationName.enable: OperationCall("PATCH", "/{employeeNumber}/enable"),
+    OperationName.change_phone_number: OperationCall(
+        "PATCH", "/{employeeNumber}/change-phone-number", {"phone": "{phone}"}
+    ),
+    OperationName.change_employee_number: OperationCall(
+        "PATCH", "/{employeeNumber}/change-employee-number", {"employeeNumber": "{newEmployeeNumber}"}
+    ),
+}
+
+_V4 = (OperationName.disable, OperationName.enable)
+_VALUE = {
+    OperationName.change_phone_number: "{phone}",
+    OperationName.change_employee_number: "{newEmployeeNumber}",
+}
+_PLACEHOLDER = re.compile(r"\{[^{}]*\}")
+_UNSAFE_IN_PATH = re.compile(r"[?#\\%\s\x00-\x1f\x7f]|//|/\.{1,2}(/|$)")
+
+
+def setting_name(name: OperationName) -> str:
+    """The setting that says how an operation is called."""
+    return f"DITIO__OPERATIONS__{name.name.upper()}"
+
+
+def operation_setting(name: OperationName, raw: str | JsonObject | None) -> OperationSetting:
+    """Read the setting of one operation; None means the default.
+
+    :param raw: `v4`, `off`, or `{"method": …, "path": …, "body": …}`, parsed or as JSON text.
+    :raises ValueError: when it can't be used; the message names the setting and the cure.
+    """
+    if raw is None:
+        return DEFAULT_OPERATIONS[name]
+    if isinstance(raw, str):
+        match raw.strip():
+            case "off":
+                return "off"
+            case "v4":
+                return _v4(name)
+            case text:
+                raw = _parsed(name, text)
+    call = OperationCall(_method(name, raw), _path(name, raw), _body(name, raw))
+    if set(raw) - {"method", "path", "body"}:
+        raise _wrong(name, "has an unknown key; the keys are method, path and body")
+    if "{employeeNumber}" not in {*_PLACEHOLDER.findall(call.path), *_texts(call.body)}:
+        raise _wrong(name, "names no employee: write {employeeNumber} into its path")
+    return call
+
+
+def _v4(name: OperationName) -> Literal["v4"]:
+    if name not in _V4:
+        raise _wrong(name, 'can\'t be "v4", which only disable and enable have; write "off" or a call')
+    return "v4"
+
+
+def _parsed(name: OperationName, text: str) -> JsonObject:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        example = '{"method": "PATCH", "path": "/{employeeNumber}/' + name + '", "body": {}}'
+        words = '"v4", "off"' if name in _V4 else '"off"'
+        raise _wrong(name, f"can't be read; write {words} or JSON such as {example}")
+    return value
+
+
+def _method(name: OperationName, raw: JsonObject) -> str:
+    match raw.get("method"):
+        case "PATCH" | "POST" as method:
+            return str(method)
+        case "PUT" | "DELETE" as method:
+            raise _wrong(name, f"may not use {method}: Ditio's PUT wipes fields, its DELETE is permanent")
+        case _:
+            raise _wrong(name, "has a method that can't be used; write PATCH or POST")
+
+
+def _path(name: OperationName, raw: JsonObject) -> str:
+    path = raw.get("path")
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise _wrong(name, 'has a path that can\'t be used; it follows "…/employees" and starts with "/"')
+    if _UNSAFE_IN_PATH.search(path):
+        raise _wrong(name, "has a path that can't be used; write plain segments, without a query or an escape")
+    for placeholder in _PLACEHOLDER.findall(path):
+        if placeholder != "{employeeNumber}":
+            raise _wrong(name, f"has {placeholder} in its path, where only {{employeeNumber}} is known")
+    return path
+
+
+def _body(name: OperationName, raw: JsonObject) -> JsonObject:
+    body = raw.get("body", {})
+    if not isinstance(body, dict):
+        raise _wrong(name, "has a body that can't be used; write a JSON object, {} for an empty one")
+    value = _VALUE.get(name)
+    known = [placeholder for placeholder in ("{employeeNumber}", value) if placeholder]
+    placeholders = [text for text in _texts(body) if _PLACEHOLDER.fullmatch(text)]
+    for text in placeholders:
+        if text not in known:
+            raise _wrong(name, f"has {text} in its body, where only {' and '.join(known)} can be filled in")
+    if value is not None and value not in placeholders:
+        raise _wrong(name, f"never sends the new value: write {value} into its body")
+    return body
+
+
+def _texts(value: object) -> list[str]:
+    match value:
+        case str():
+            return [value]
+        case dict():
+            return [text for inner in value.values() for text in _texts(inner)]
+        case list():
+            return [text for inner in value for text in _texts(inner)]
+        case _:
+            return []
+
+
+def _wrong(name: OperationName, what: str) -> ValueError:
+    return ValueError(f"{setting_name(name)} {what}")
 
 
 @dataclass(frozen=True, slots=True)

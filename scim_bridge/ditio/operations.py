@@ -3,11 +3,18 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from scim_bridge.ditio.config import DitioConfig
-from scim_bridge.ditio.operation_settings import OperationCall, setting_name
-from scim_bridge.ditio.paths import EMPLOYEES, USERS_V4, segment
-from scim_bridge.ditio.refusals import error_of, missing, not_ditios, unreadable
-from scim_bridge.ditio.responses import Received, employee_of, is_of_company, value_of
+from scim_bridge.ditio.answers import (
+    Received,
+    employee_of,
+    error_of,
+    is_of_company,
+    missing,
+    not_ditios,
+    unreadable,
+    value_of,
+)
+from scim_bridge.ditio.config import DitioConfig, OperationCall, setting_name
+from scim_bridge.ditio.http import EMPLOYEES, USERS_V4, segment
 from scim_bridge.ditio.session import DitioSession
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.operations import Answer, Call, OperationName

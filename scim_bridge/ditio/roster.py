@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from scim_bridge.ditio.pages import PageReader, Scalar
-from scim_bridge.ditio.paging import Query, Shown, Unsaid, following, page_number_of, total_of
-from scim_bridge.ditio.paths import EMPLOYEES
-from scim_bridge.ditio.refusals import error_of
-from scim_bridge.ditio.responses import is_of_company, value_of
+from scim_bridge.ditio.answers import error_of, is_of_company, value_of
+from scim_bridge.ditio.http import EMPLOYEES
+from scim_bridge.ditio.pages import PageReader, Query, Scalar, Shown, Unsaid, following, page_number_of, total_of
 from scim_bridge.ditio.session import DitioSession
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.errors import CredentialsRefused, PermanentError, RateLimited, TransientError

@@ -1,4 +1,4 @@
-"""The authenticated HTTP session: token, time-outs, request ids, and what a 401 asks for (rule R2)."""
+"""Authenticated requests to Ditio: the token, a second try after 401, and long lists as streams."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,16 +8,89 @@ import requests
 from requests.auth import AuthBase
 
 from scim_bridge import installed_version
+from scim_bridge.ditio.answers import Received
 from scim_bridge.ditio.config import DitioConfig
-from scim_bridge.ditio.network import FAILURES, UNUSABLE_URL, read_body, transient
-from scim_bridge.ditio.pace import Pace
-from scim_bridge.ditio.paths import joined
-from scim_bridge.ditio.permits import Permits
-from scim_bridge.ditio.responses import Received
-from scim_bridge.ditio.streams import Streamed
-from scim_bridge.ditio.tokens import Tokens
+from scim_bridge.ditio.http import (
+    FAILURES,
+    UNUSABLE_URL,
+    Failure,
+    Pace,
+    Permits,
+    Unfinished,
+    joined,
+    read_body,
+    transient,
+)
+from scim_bridge.ditio.token import Tokens
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.errors import BudgetSpent, CredentialsRefused
+
+LONGEST_SECONDS = 900.0
+"""How long one such answer may take altogether."""
+
+MAX_BYTES = 4 * 1024 * 1024 * 1024
+"""More than a million employees take; what is larger than this is no list of employees."""
+
+_ERROR_SECONDS = 5.0
+"""How long the body of a refusal may take."""
+
+
+class Streamed:
+    """The answer as a file that `ijson` reads; close it by leaving the session's `stream` block."""
+
+    def __init__(
+        self, response: requests.Response, *, what: str, request_id: str, monotonic: Callable[[], float]
+    ) -> None:
+        self._response = response
+        self._what = what
+        self._monotonic = monotonic
+        self._began = monotonic()
+        self._bytes = 0
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self.request_id = request_id
+
+    @property
+    def ok(self) -> bool:
+        """Whether Ditio answers with what was asked for."""
+        return 200 <= self.status <= 299
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, none at the end.
+
+        :raises TransientError: the connection broke, or the answer is too slow or too large.
+        """
+        if size == 0:
+            return b""
+        try:
+            piece: bytes = self._response.raw.read(size if size > 0 else None, decode_content=True)
+            self._bytes += len(piece)
+            if self._bytes > MAX_BYTES:
+                raise Unfinished("the answer is far larger than a list of employees can be")
+            if self._monotonic() - self._began > LONGEST_SECONDS:
+                raise Unfinished("the answer came too slowly")
+        except FAILURES as exc:
+            raise self._transient(exc) from exc
+        return piece
+
+    def received(self) -> Received:
+        """The whole answer, for one that is a refusal. :raises TransientError: see `read`."""
+        try:
+            body = read_body(self._response, until=self._monotonic() + _ERROR_SECONDS, monotonic=self._monotonic)
+        except FAILURES as exc:
+            raise self._transient(exc) from exc
+        return Received(self.status, self.headers, body, self.request_id, self._monotonic() - self._began)
+
+    def _transient(self, exc: Failure) -> Exception:
+        return transient(
+            exc,
+            self._what,
+            write=False,
+            request_id=self.request_id,
+            seconds=self._monotonic() - self._began,
+            allowed=LONGEST_SECONDS,
+        )
+
 
 LEAST_SECONDS_FOR_A_WRITE = 0.5
 """A write that starts with less would likely be cut short, and be ambiguous (rule A4)."""

@@ -11,10 +11,10 @@ from typing import Any
 from scim2_models import InvalidPathException, InvalidValueException, PatchOp, PatchOperation, Path, Resource
 from scim2_models.path import Comparison
 
-from scim_bridge.scim.conform import EMPTY, UNUSABLE, conform_entry
-from scim_bridge.scim.entra import Rewritten, conform_at, described, known_schemas, note_key, note_unknown
-from scim_bridge.scim.shapes import Place, ResourceShape
-from scim_bridge.scim.tolerated import Quirk, Tolerated, Toleration
+from scim_bridge.scim.entra_resource import Rewritten, conform_at, described, known_schemas, note_key, note_unknown
+from scim_bridge.scim.quirks import Quirk, Tolerated, Toleration
+from scim_bridge.scim.schema import Place, ResourceShape
+from scim_bridge.scim.values import EMPTY, UNUSABLE, conform_entry
 
 NOTHING = {"op": "add", "value": {}}
 """An operation that changes nothing: a PATCH needs one, also where all that it named was ignored."""

@@ -1,11 +1,21 @@
-"""The description of the service: resource types, what it supports, and what it tolerates."""
+"""Resource types, schemas and service provider configuration."""
 
+import re
+from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
-from typing import Any
+from types import MappingProxyType
+from typing import Annotated, Any
 
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 from scim2_models import (
+    URN,
+    AnyExtension,
+    Attribute,
     AuthenticationScheme,
     Bulk,
+    CaseExact,
     ChangePassword,
     EnterpriseUser,
     ETag,
@@ -17,6 +27,7 @@ from scim2_models import (
     Required,
     Resource,
     ResourceType,
+    Schema,
     ScimPolicy,
     ScimProvider,
     ServiceProviderConfig,
@@ -24,9 +35,144 @@ from scim2_models import (
     User,
 )
 
-from scim_bridge.scim.as_sent import as_sent
-from scim_bridge.scim.certificates import certificate_model
-from scim_bridge.scim.extension import ditio_extension
+from scim_bridge.domain.documents import CERTIFICATE_URN
+from scim_bridge.scim.reading import DITIO_URN
+
+Kind = Attribute.Type
+
+
+def as_sent(published: Schema) -> type[Resource[Any]]:
+    """The model of a schema that reads and writes references to elsewhere, and binary values, as plain text."""
+    read = published.model_copy(deep=True)
+    _plain(read.attributes)
+
+    class AsSent(Resource[AnyExtension]):
+        """What the model is built on: the schema that it tells others is the published one."""
+
+        @classmethod
+        def to_schema(cls) -> Schema:
+            return published.model_copy(deep=True)
+
+    return AsSent.from_schema(read)
+
+
+def _plain(attributes: list[Attribute] | None) -> None:
+    for each in attributes or []:
+        if each.type == Kind.binary or (each.type == Kind.reference and each.reference_types == ["external"]):
+            # Both compare exactly (RFC 7643 §2.3.6, §2.3.7).
+            each.type, each.reference_types, each.case_exact = Kind.string, None, CaseExact.true
+        _plain(each.sub_attributes)
+
+
+_NORWEGIAN = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
+_WRITTEN = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:.*)?", re.ASCII)
+
+
+def _read(sent: object) -> object:
+    """A date in one of the forms of rule T1, for the library to go on with; any other is refused."""
+    if sent is None or isinstance(sent, datetime):
+        return sent
+    text = sent.strip() if isinstance(sent, str) else ""
+    if norwegian := _NORWEGIAN.fullmatch(text):
+        day, month, year = norwegian.groups()
+        text = f"{year}-{month:0>2}-{day:0>2}"
+    if not _WRITTEN.fullmatch(text):
+        # A text of digits would be read as seconds since 1970.
+        raise PydanticCustomError("datetime_form", "not a date with a time")
+    return text if ":" in text else f"{text}T00:00:00Z"
+
+
+Instant = Annotated[datetime | None, BeforeValidator(_read)]
+
+
+def certificate_model(*, requires_end: bool) -> type[Resource[Any]]:
+    """The model of `/Certificates`.
+
+    :param requires_end: Whether a certificate without an end is refused (`CERTIFICATES__MISSING_EXPIRY`).
+    """
+
+    class Certificate(Resource[Any]):
+        """A certificate of an employee: a card, a licence or a course that is valid for some time."""
+
+        __schema__ = URN(CERTIFICATE_URN)
+
+        employee_number: Annotated[str | None, Required.true, CaseExact.true] = Field(
+            None, description="The employee number in Ditio, exactly as Ditio has it"
+        )
+        certificate_type: Annotated[str | None, Required.true, CaseExact.true] = Field(
+            None, description="What kind of certificate it is; an employee has at most one of each"
+        )
+        certificate_number: Annotated[str | None, CaseExact.true] = Field(
+            None, description="The number on the certificate"
+        )
+        issued_date_time: Annotated[Instant, Required.true] = Field(
+            None,
+            description="The day on which it was issued, at midnight UTC; the canonical value is an example",
+            examples=["2026-01-15T00:00:00Z"],
+        )
+        valid_until_date_time: Annotated[Instant, Required.true if requires_end else Required.false] = Field(
+            None,
+            description="The last day on which it is valid, at midnight UTC; the canonical value is an example",
+            examples=["2031-01-15T00:00:00Z"],
+        )
+        notes: Annotated[str | None, CaseExact.true] = Field(None, description="Anything else that is worth knowing")
+
+    return Certificate
+
+
+NAME = "DitioUser"
+"""The extension's class name, under which a resource holds it."""
+
+EMPTY: Mapping[str, str] = MappingProxyType({})
+
+DELIVERY_ATTRIBUTES = ("deliveryState", "deliveryDetail", "deliveredAt")
+"""Read-only, made by the bridge: never stored with the document, and ignored when sent (rule A6)."""
+
+
+def ditio_extension(slots: Mapping[str, str] = EMPTY) -> type[Extension]:
+    """Build the extension from its schema, as `/Schemas` publishes it.
+
+    :param slots: The attributes that carry certificates, and what each is; their names are not looked at here.
+    """
+    schema = {
+        "id": DITIO_URN,
+        "name": NAME,
+        "description": "What Ditio needs to know of a user, and how far the delivery to Ditio has come",
+        "attributes": [
+            # Dates are text: they come back as they were sent, and rule T1 says how they are read.
+            _sent("birthDate", "The day of birth, as yyyy-MM-dd"),
+            _sent("employmentStartDate", "The first working day, as yyyy-MM-dd"),
+            _sent("employmentEndDate", "The last working day, as yyyy-MM-dd"),
+            _sent("payroll", "Ditio's payroll number of the employment: 0, 1 or 2"),
+            *(_sent(name, description) for name, description in slots.items()),
+            _made(
+                "deliveryState",
+                "string",
+                "How far the delivery of this user to Ditio has come",
+                canonicalValues=["delivered", "due", "held", "parked"],
+            ),
+            # Its words are Ditio's and ours: compared exactly, so that both databases agree.
+            _made("deliveryDetail", "string", "Why, in words for the administrator", caseExact=True),
+            _made("deliveredAt", "dateTime", "When Ditio last took this user"),
+        ],
+    }
+    return Extension.from_schema(Schema.model_validate(schema))
+
+
+def _sent(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "type": "string", "multiValued": False, "description": description}
+
+
+def _made(name: str, kind: str, description: str, **more: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "type": kind,
+        "multiValued": False,
+        "description": description,
+        "mutability": "readOnly",
+        **more,
+    }
+
 
 DEFAULT_PAGE_SIZE = 100
 

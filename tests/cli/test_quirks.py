@@ -5,7 +5,7 @@ import json
 import pytest
 
 from scim_bridge.cli.quirks import MEANINGS
-from scim_bridge.scim.tolerated import Quirk
+from scim_bridge.scim.quirks import Quirk
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.quirks import Quirks
 from tests.cli.conftest import Run

@@ -12,9 +12,9 @@ import pytest
 import requests
 from werkzeug.wrappers import Response
 
+from scim_bridge.ditio.client import DitioClient
 from scim_bridge.ditio.config import DitioConfig
-from scim_bridge.ditio.employees import DitioClient
-from scim_bridge.ditio.permits import Permits
+from scim_bridge.ditio.http import Permits
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.operations import Call, OperationName
 from scim_bridge.sandbox.ditio import SandboxDitio

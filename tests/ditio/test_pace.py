@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from scim_bridge.ditio.pace import Pace
+from scim_bridge.ditio.http import Pace
 from scim_bridge.errors import BudgetSpent
 from tests.ditio.conftest import KARI, Clock, World
 

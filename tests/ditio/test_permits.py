@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import pytest
 
-from scim_bridge.ditio import permits as module
-from scim_bridge.ditio.permits import Permits
+from scim_bridge.ditio import http as module
+from scim_bridge.ditio.http import Permits
 from scim_bridge.errors import BudgetSpent
 from tests.ditio.conftest import KARI, World
 

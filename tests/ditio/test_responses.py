@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scim_bridge.ditio.responses import employee_of, rows_of
-from scim_bridge.ditio.wording import camel_case
+from scim_bridge.ditio.answers import camel_case, employee_of, rows_of
 
 KARI = {"employeeNumber": "1042"}
 OLA = {"EmployeeNumber": "7"}

@@ -7,8 +7,8 @@ from datetime import date
 
 import pytest
 
+from scim_bridge.ditio.client import DitioClient
 from scim_bridge.ditio.config import DitioConfig
-from scim_bridge.ditio.employees import DitioClient
 from scim_bridge.errors import CredentialsRefused, DeliveryError, PermanentError, TransientError
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import ALL_ENVELOPES, ALL_PAGINGS, Style

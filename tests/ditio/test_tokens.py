@@ -9,8 +9,8 @@ import pytest
 import requests
 from werkzeug.wrappers import Response
 
-from scim_bridge.ditio.pace import Pace
-from scim_bridge.ditio.tokens import Tokens
+from scim_bridge.ditio.http import Pace
+from scim_bridge.ditio.token import Tokens
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import CredentialsRefused, DeliveryError, RateLimited, TransientError, Unreached
 from scim_bridge.sandbox.gateway import Fault

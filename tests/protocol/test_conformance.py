@@ -18,8 +18,7 @@ from scim2_tester import CheckResult, Status
 from scim_sanity.probe.runner import run_probe_api
 
 from scim_bridge.sandbox.server import running
-from scim_bridge.scim.extension import DELIVERY_ATTRIBUTES
-from scim_bridge.scim.provider import build_provider
+from scim_bridge.scim.provider import DELIVERY_ATTRIBUTES, build_provider
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from scim_bridge.scim.conform import UnfitValue
-from scim_bridge.scim.entra import rewrite_resource
 from scim_bridge.scim.entra_patch import NOTHING, PATCH_URN, rewrite_patch
+from scim_bridge.scim.entra_resource import rewrite_resource
 from scim_bridge.scim.provider import build_provider
+from scim_bridge.scim.quirks import LONGEST_NAME, MOST_NAMES, OTHERS, Quirk, Tolerated
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
-from scim_bridge.scim.shapes import shape_of
-from scim_bridge.scim.tolerated import LONGEST_NAME, MOST_NAMES, OTHERS, Quirk, Tolerated
+from scim_bridge.scim.schema import shape_of
+from scim_bridge.scim.values import UnfitValue
 
 PROVIDER = build_provider(max_page_size=10)
 USER = shape_of(PROVIDER.model_for("User"))

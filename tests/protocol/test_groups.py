@@ -7,10 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scim2_models import Context, PatchOp
 
-from scim_bridge.scim.documents import document_of
-from scim_bridge.scim.keys import keys_of
-from scim_bridge.scim.membership import CHUNK, Membership
 from scim_bridge.scim.provider import build_provider
+from scim_bridge.scim.resources import CHUNK, Membership, document_of, keys_of
 
 PATCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 PROVIDER = build_provider(max_page_size=50)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scim_bridge.errors import SettingsError
-from scim_bridge.scim.extension import ditio_extension
+from scim_bridge.scim.provider import ditio_extension
 from scim_bridge.settings import effective, load
 from scim_bridge.settings.sections import OTHER_ATTRIBUTES
 

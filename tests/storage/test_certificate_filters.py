@@ -15,8 +15,8 @@ from scim_bridge.domain.canonical import nfc
 from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Holder, Source, type_of
 from scim_bridge.domain.documents import CERTIFICATE_URN
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.scim.certificates import certificate_resource
 from scim_bridge.scim.provider import build_provider
+from scim_bridge.scim.resources import certificate_resource
 from scim_bridge.storage.certificate_tables import certificate_entries
 from scim_bridge.storage.database import Database
 from scim_bridge.web.scim.storage import BridgeStorage

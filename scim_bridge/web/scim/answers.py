@@ -11,7 +11,7 @@ from scim2_server.responses import ScimResponse
 from scim2_server.storage import SearchPage
 
 from scim_bridge.domain.delivery_state import DeliveryView
-from scim_bridge.scim.extension import NAME
+from scim_bridge.scim.provider import NAME
 from scim_bridge.scim.reading import DITIO_URN
 from scim_bridge.web.scim.bulk import BulkService
 

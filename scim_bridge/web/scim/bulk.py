@@ -27,8 +27,8 @@ from scim2_server.bulk import BulkPlan, BulkStep
 from scim2_server.responses import ScimResponse
 from scim2_server.service import BULK_OPERATIONS, BULK_SUCCESS_STATUS
 
-from scim_bridge.scim.conform import shown
 from scim_bridge.scim.entra_patch import PATCH_URN
+from scim_bridge.scim.values import shown
 from scim_bridge.web.scim.bodies import called, parsed_object, refuse_unreadable, refuse_unstorable
 from scim_bridge.web.scim.refusals import PlainService
 from scim_bridge.web.scim.search_bounds import refuse_unusable_condition

@@ -25,8 +25,8 @@ from scim2_models.path import (
     coerce_value,
 )
 
-from scim_bridge.scim.conform import shown
-from scim_bridge.scim.shapes import shape_of
+from scim_bridge.scim.schema import shape_of
+from scim_bridge.scim.values import shown
 
 Model = type[Resource[Any]]
 Objection = Callable[[AttributeBinding], str | None]

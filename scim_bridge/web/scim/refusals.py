@@ -18,7 +18,7 @@ from scim2_server.responses import ScimResponse
 from scim2_server.routing import Target
 from scim2_server.service import ScimService, is_json_media_type
 
-from scim_bridge.scim.conform import shown
+from scim_bridge.scim.values import shown
 from scim_bridge.web.scim.search_bounds import refuse_unusable_condition
 from scim_bridge.web.scim.targets import find_target
 

@@ -14,11 +14,8 @@ from scim2_models import (
 )
 
 from scim_bridge.domain.documents import JsonObject
-from scim_bridge.scim.documents import Identity, document_of, resource_of
-from scim_bridge.scim.keys import keys_of
-from scim_bridge.scim.membership import MEMBERS, Membership
-from scim_bridge.scim.projection import unasked
-from scim_bridge.scim.shapes import shape_of
+from scim_bridge.scim.resources import MEMBERS, Identity, Membership, document_of, keys_of, resource_of, unasked
+from scim_bridge.scim.schema import shape_of
 from scim_bridge.storage.filters import Model
 from scim_bridge.storage.resources import StoredResource, Taken
 from scim_bridge.web.scim.bodies import refuse_unstorable

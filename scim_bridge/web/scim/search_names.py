@@ -12,7 +12,7 @@ from scim2_models import InvalidFilterException, InvalidValueException, Resource
 from scim2_models.path import AttrPath, Comparison, FilterNode, LogicalExpr, Not, Present, ValuePath
 from scim2_server.service import SEARCH_REQUEST_PARAMETERS
 
-from scim_bridge.scim.shapes import COMMON, ResourceShape, extension_of, qualified, shape_of
+from scim_bridge.scim.schema import COMMON, ResourceShape, extension_of, qualified, shape_of
 
 Model = type[Resource[Any]]
 

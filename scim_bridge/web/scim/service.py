@@ -19,11 +19,11 @@ from scim2_models import (
 from scim2_server.conditions import Conditions
 from scim2_server.utils import parametrize
 
-from scim_bridge.scim.entra import Rewritten, rewrite_resource
 from scim_bridge.scim.entra_patch import rewrite_patch
-from scim_bridge.scim.membership import Membership
-from scim_bridge.scim.shapes import shape_of
-from scim_bridge.scim.tolerated import Toleration
+from scim_bridge.scim.entra_resource import Rewritten, rewrite_resource
+from scim_bridge.scim.quirks import Toleration
+from scim_bridge.scim.resources import Membership
+from scim_bridge.scim.schema import shape_of
 from scim_bridge.web.scim.answers import AnsweringService, Views
 from scim_bridge.web.scim.bodies import decoded, decoded_object
 from scim_bridge.web.scim.bulk import Operation

@@ -19,7 +19,7 @@ from scim_bridge.domain.certificate import Entry
 from scim_bridge.domain.delivery_state import DeliveryView
 from scim_bridge.domain.documents import CERTIFICATE, UserId
 from scim_bridge.logs import get_logger
-from scim_bridge.scim.membership import Membership
+from scim_bridge.scim.resources import Membership
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.json_sql import json_sql
 from scim_bridge.storage.resources import Resources, StoredResource, Taken

@@ -6,7 +6,7 @@ from scim2_models import NotFoundException, ResourceType
 from scim2_server.errors import MethodNotAllowedException
 from scim2_server.routing import RESERVED_NAMES, Target, match
 
-from scim_bridge.scim.conform import shown
+from scim_bridge.scim.values import shown
 
 _SEARCH = ".search"
 _NOT_A_TYPE = RESERVED_NAMES | {_SEARCH}

@@ -11,7 +11,7 @@ from scim_bridge.delivery.undo import UndoUncertain
 from scim_bridge.delivery.undone import Undone
 from scim_bridge.domain.audit import Action, Author, Deed
 from scim_bridge.logs import get_logger
-from scim_bridge.scim.tolerated import Toleration
+from scim_bridge.scim.quirks import Toleration
 from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.database import Database, loggable
 from scim_bridge.storage.quirks import Quirks

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from scim2_models import Error, SCIMException
 
-from scim_bridge.scim.conform import MAX_SHOWN, shown
+from scim_bridge.scim.values import MAX_SHOWN, shown
 
 _PARAMETERS = ("attributes", "excludedAttributes", "sortBy")
 """Parameters of a search that hold names; what is wrong with one of them is told of the name alone."""

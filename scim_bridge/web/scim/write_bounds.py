@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from scim2_models import InvalidPathException, PayloadTooLargeException, Resource
 from scim2_models.path import LogicalExpr, Not, ValuePath
 
-from scim_bridge.scim.shapes import Shape, shape_of
+from scim_bridge.scim.schema import Shape, shape_of
 
 if TYPE_CHECKING:
     from scim2_models import PatchOp

@@ -12,7 +12,7 @@ from typing import Any
 
 from scim2_models import Attribute, Mutability, Required, Resource, Schema
 
-from scim_bridge.scim.extension import DELIVERY_ATTRIBUTES
+from scim_bridge.scim.provider import DELIVERY_ATTRIBUTES
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
 
 Kind = Attribute.Type

@@ -1,12 +1,17 @@
-"""One HTTP exchange, bounded in time and in size, and what its failures mean."""
+"""One bounded HTTP exchange: addresses, limits of rate and concurrency, certificates and proxies."""
 
 import socket
 import ssl
 import threading
+import time
+import unicodedata
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from math import inf
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -14,7 +19,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
-from scim_bridge.errors import TransientError, Unreached
+from scim_bridge.errors import BudgetSpent, TransientError, Unreached
 
 MAX_BYTES = 32 * 1024 * 1024
 _CHUNK = 64 * 1024
@@ -238,3 +243,144 @@ def _reason(exc: Failure, never_sent: bool) -> str:
 
 def _is_late(exc: Failure) -> bool:
     return isinstance(exc, requests.Timeout | ReadTimeoutError | TooSlow)
+
+
+class Pace:
+    """Lets calls start at even distances.
+
+    :param per_second: How many in a second; None for as many as there are.
+    """
+
+    def __init__(
+        self,
+        per_second: float | None,
+        *,
+        monotonic: Callable[[], float],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._distance = 1.0 / per_second if per_second else 0.0
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._next = float("-inf")
+
+    def keep(self, *, until: float | None) -> None:
+        """Wait until the next call may start.
+
+        :param until: When it must have started, on the monotonic clock; None for whenever that is.
+        :raises BudgetSpent: it would be later; no place in the row is taken.
+        """
+        if not self._distance:
+            return
+        with self._lock:
+            now = self._monotonic()
+            starts = max(now, self._next)
+            if until is not None and starts > until:
+                raise BudgetSpent(f"calls to Ditio are limited, and the next may start in {starts - now:.1f} s only")
+            self._next = starts + self._distance
+        if starts > now:
+            self._sleep(starts - now)
+
+
+EMPLOYEES = "/api/v5/integration/employees"
+USERS_V4 = "/api/v4/integration/users"
+LONGEST_NUMBER = 64
+
+
+def joined(base: str, path: str) -> str:
+    """A path under a base URL that may itself carry a path and end in a slash."""
+    return f"{base.rstrip('/')}/{path.lstrip('/')}"
+
+
+def segment(number: str) -> str:
+    """An employee number, percent-encoded as one segment of a path.
+
+    :raises ValueError: for a number that can't be one segment. HTTP clients resolve `.` and `..` even when
+        they are encoded, and `search` is a route of its own; routes are not case-sensitive in ASP.NET.
+    """
+    if not number.strip():
+        raise ValueError("the employee number is empty")
+    if len(number) > LONGEST_NUMBER:
+        raise ValueError(f"the employee number is longer than {LONGEST_NUMBER} characters")
+    if number.strip() in (".", "..") or number.strip().lower() == "search":
+        raise ValueError(f"the employee number {number!r} can't be used in a URL of Ditio's")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in number):
+        raise ValueError(f"the employee number {number!r} has control characters")
+    return quote(number, safe="")
+
+
+EVERY_SECONDS = 1.0
+"""How long a thread waits at a time before it looks after what grows old meanwhile."""
+
+
+class Permits:
+    """Lets so many threads call at a time, whoever came first before the others.
+
+    A permit is a thread's: while it has one, whatever else it asks for needs no other. So nobody who has one ever waits
+    for one, and the request for a token, which others wait for, is never held up by them.
+
+    :param count: How many there are.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._waiting: deque[threading.Event] = deque()
+        self._lock = threading.Lock()
+        self._holders: set[int] = set()
+        """Threads by their ids: what a thread has begun, another may end, such as the reading of a list."""
+
+    @contextmanager
+    def one(self, *, within: float | None = None, meanwhile: Callable[[], object] | None = None) -> Iterator[None]:
+        """A permit for the block.
+
+        :param within: How many seconds to wait at most; None for as long as it takes, which others' time-outs bound.
+        :param meanwhile: Done every second of the wait: renews a lease, for one. What it raises ends the wait.
+        :raises BudgetSpent: none became free in time.
+        """
+        me = threading.get_ident()
+        if me in self._holders:
+            yield
+            return
+        self._take(within, meanwhile)
+        self._holders.add(me)
+        try:
+            yield
+        finally:
+            self._holders.discard(me)
+            self._give_back()
+
+    def _take(self, within: float | None, meanwhile: Callable[[], object] | None) -> None:
+        with self._lock:
+            if self._free:  # Nobody waits then: one that is given back goes to whoever waits first.
+                self._free -= 1
+                return
+            turn = threading.Event()
+            self._waiting.append(turn)
+        try:
+            self._wait(turn, within, meanwhile)
+        except BaseException:  # Whatever ends the wait, an interrupt too: the place in the row must not stay taken.
+            self._leave(turn)
+            raise
+
+    def _wait(self, turn: threading.Event, within: float | None, meanwhile: Callable[[], object] | None) -> None:
+        left = inf if within is None else within
+        while not turn.wait(max(0.0, min(left, EVERY_SECONDS))):
+            left -= EVERY_SECONDS
+            if left <= 0:
+                raise BudgetSpent("as many calls to Ditio as may be are under way, and the time for this one is up")
+            if meanwhile is not None:
+                meanwhile()
+
+    def _leave(self, turn: threading.Event) -> None:
+        with self._lock:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+                return
+        self._give_back()  # It was its turn at the last moment.
+
+    def _give_back(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._free += 1

@@ -1,17 +1,138 @@
-"""Membership by delta: of a large group, a PATCH is applied to the members that it names, and to no others.
-
-The library's cost grows with the members that a resource holds, times the operations. What the operations mean
-is still the library's business (RFC 7644 §3.5.2); this only chooses which of the stored members it is shown.
-"""
+"""Stored documents and resources: keys for searches, group members, and attributes that are shown."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from functools import cache
+from typing import Any, cast
 
-from scim2_models import Context, PatchOp, PatchOperation, Path, Resource
-from scim2_models.path import AttrPath, CompareOperator, Comparison, FilterNode, LogicalExpr, LogicalOperator, ValuePath
+from scim2_models import (
+    Context,
+    Extension,
+    Meta,
+    PatchOp,
+    PatchOperation,
+    Path,
+    Resource,
+    ResponseParameters,
+    ScimProvider,
+)
+from scim2_models.path import (
+    AttributeBinding,
+    AttrPath,
+    CompareOperator,
+    Comparison,
+    FilterNode,
+    LogicalExpr,
+    LogicalOperator,
+    ValuePath,
+)
 
-from scim_bridge.domain.documents import JsonObject
-from scim_bridge.scim.keys import folded, keys_of_entry
+from scim_bridge.domain.certificate import Entry
+from scim_bridge.domain.comparing import comparable_key
+from scim_bridge.domain.documents import CERTIFICATE, CERTIFICATE_URN, JsonObject
+from scim_bridge.scim.provider import DELIVERY_ATTRIBUTES
+from scim_bridge.scim.reading import DITIO_URN
+from scim_bridge.scim.schema import Place, shape_of
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the bridge, not the client, says of a resource."""
+
+    id: str
+    resource_type: str
+    version: int
+    """Counts the writes; never goes back."""
+
+    created_at: datetime
+    last_modified_at: datetime
+
+    @property
+    def etag(self) -> str:
+        """The version as `meta.version` and the ETag show it: weak, as equal JSON may be spelled differently."""
+        return f'W/"{self.version}"'
+
+
+def document_of(resource: Resource[Any]) -> JsonObject:
+    """What is kept of a resource: all that the client sent, values unchanged, and nothing of the bridge's own."""
+    document: JsonObject = resource.model_dump(scim_ctx=Context.DEFAULT)
+    for name in ("id", "meta", "password"):
+        document.pop(name, None)
+    extension = document.get(DITIO_URN)
+    if isinstance(extension, dict):
+        for name in DELIVERY_ATTRIBUTES:
+            extension.pop(name, None)
+        if not extension:
+            del document[DITIO_URN]
+            document["schemas"] = [urn for urn in cast(list[str], document["schemas"]) if urn != DITIO_URN]
+    return document
+
+
+def resource_of(
+    model: type[Resource[Any]], provider: ScimProvider, document: JsonObject, identity: Identity
+) -> Resource[Any]:
+    """The resource that a stored document is of, with its `id` and `meta`."""
+    resource = model.model_validate(document, scim_provider=provider)
+    resource.id = identity.id
+    resource.meta = Meta(
+        resource_type=identity.resource_type,
+        created=identity.created_at,
+        last_modified=identity.last_modified_at,
+        version=identity.etag,
+    )
+    return resource
+
+
+def keys_of(resource: Resource[Any]) -> JsonObject:
+    """The folded values of a stored resource, `id` and `meta` included, under their SCIM names.
+
+    Unassigned values, empty lists and empty complex values are left out (RFC 7643 §2.5).
+    """
+    return _keys_of_model(resource, "", type(resource))
+
+
+def keys_of_entry(model: type[Resource[Any]], attribute: str, entry: Any) -> JsonObject:
+    """The folded values of one entry of a multi-valued complex attribute of a resource model."""
+    return _keys_of_model(entry, f"{attribute}.", model)
+
+
+def folded(model: type[Resource[Any]], path: str, text: str) -> str:
+    """A text in the form in which the attribute at a path keeps its key."""
+    return str(comparable_key(_binding(model, path).comparable(text)))
+
+
+def _keys_of_model(value: Any, prefix: str, model: type[Resource[Any]]) -> JsonObject:
+    keys: JsonObject = {}
+    for field_name in type(value).model_fields:
+        item = getattr(value, field_name)
+        root = type(value).get_field_root_type(field_name)
+        if isinstance(root, type) and issubclass(root, Extension):
+            name, key = str(root.__schema__), _keys_of_model(item, f"{root.__schema__}:", model) if item else None
+        else:
+            name = type(value)._scim_name(field_name)
+            key = _key(item, f"{prefix}{name}", model)
+        if key not in (None, [], {}):
+            keys[name] = key
+    return keys
+
+
+def _key(item: Any, path: str, model: type[Resource[Any]]) -> Any:
+    if isinstance(item, list):
+        return [key for entry in item if (key := _key(entry, path, model)) not in (None, {})]
+    if hasattr(type(item), "model_fields"):
+        return _keys_of_model(item, f"{path}.", model)
+    if isinstance(item, str):
+        return comparable_key(_binding(model, path).comparable(item))
+    return comparable_key(item)
+
+
+@cache
+def _binding(model: type[Resource[Any]], path: str) -> AttributeBinding:
+    binding = Path.__class_getitem__(model)(path).resolve()
+    assert isinstance(binding, AttributeBinding)
+    return binding
+
 
 MEMBERS = "members"
 """The attribute of a Group (RFC 7643 §4.2)."""
@@ -198,3 +319,52 @@ def _listed(values: Any) -> set[str] | None:
             return None
         found.add(value)
     return found
+
+
+def unasked(model: type[Resource[Any]], parameters: ResponseParameters[Any] | None) -> frozenset[str]:
+    """The multi-valued attributes, such as a group's `members`, that the answer leaves out as a whole.
+
+    Entra asks for groups with `excludedAttributes=members`.
+    """
+    if parameters is None:
+        return frozenset()
+    shape = shape_of(model)
+    several = {each.name for each in shape.attributes.values() if each.multi_valued}
+    if parameters.attributes:
+        if any(str(path).lower() == shape.urn.lower() for path in parameters.attributes):
+            return frozenset()
+        asked = _places(model, parameters.attributes)
+        return frozenset(several - {place.shape.name for place in asked if place.urn is None})
+    excluded = _places(model, parameters.excluded_attributes or [])
+    return frozenset(several & {place.shape.name for place in excluded if place.urn is None and place.part is None})
+
+
+def _places(model: type[Resource[Any]], paths: list[Any]) -> list[Place]:
+    found = (shape_of(model).place(str(path)) for path in paths)
+    return [place for place in found if place is not None]
+
+
+def certificate_resource(model: type[Resource[Any]], provider: ScimProvider, entry: Entry) -> Resource[Any]:
+    """The resource that an entry of the ledger is; a slot of somebody without a number has none."""
+    said = entry.certificate
+    values = {
+        "externalId": entry.external_id,
+        "employeeNumber": entry.employee_number,
+        "certificateType": said.type,
+        "certificateNumber": said.number,
+        "issuedDateTime": midnight(said.issued),
+        "validUntilDateTime": midnight(said.valid_until) if said.valid_until else None,
+        "notes": said.notes,
+    }
+    document = {"schemas": [CERTIFICATE_URN], **{name: value for name, value in values.items() if value is not None}}
+    return resource_of(model, provider, cast(dict[str, object], document), identity_of_entry(entry))
+
+
+def identity_of_entry(entry: Entry) -> Identity:
+    """What the bridge says of a certificate."""
+    return Identity(entry.id, CERTIFICATE, entry.version, entry.created_at, entry.last_modified_at)
+
+
+def midnight(day: date) -> datetime:
+    """A day as it goes out: that day, unshifted, in UTC (rule K6)."""
+    return datetime.combine(day, time(), UTC)

@@ -1,6 +1,7 @@
-"""One token from Ditio's identity server, by client credentials (RFC 6749 §4.4)."""
+"""Ditio's access token: fetched, kept and renewed."""
 
 import io
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,11 +10,10 @@ import requests
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 
+from scim_bridge.ditio.answers import retry_after_seconds
 from scim_bridge.ditio.config import DitioConfig
-from scim_bridge.ditio.network import FAILURES, UNUSABLE_URL, read_body, transient
-from scim_bridge.ditio.paths import joined
-from scim_bridge.ditio.refusals import retry_after_seconds
-from scim_bridge.errors import CredentialsRefused, RateLimited, TransientError
+from scim_bridge.ditio.http import FAILURES, TELLING_SECONDS, UNUSABLE_URL, Pace, joined, read_body, transient
+from scim_bridge.errors import CredentialsRefused, DeliveryError, RateLimited, TransientError
 
 _WHAT = "Asking Ditio's identity server for a token"
 _CHECK_URL = "if this lasts, check DITIO__IDENTITY_URL"
@@ -128,3 +128,95 @@ def _token_of(answer: object) -> Token:
     except ValueError:
         seconds = 0.0
     return Token(text, seconds if 0 < seconds < float("inf") else _UNKNOWN_LIFE_SECONDS)
+
+
+EARLY_SECONDS = 60.0
+EARLY_FRACTION = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    token: Token
+    renew_at: float
+    """By the monotonic clock."""
+
+
+class Tokens:
+    """The token of one API client; safe to share between threads."""
+
+    def __init__(
+        self,
+        config: DitioConfig,
+        *,
+        pace: Pace,
+        sessions: Callable[[], requests.Session],
+        monotonic: Callable[[], float],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._config = config
+        self._pace = pace
+        self._sessions = sessions
+        self._monotonic = monotonic
+        self._now = now
+        self._lock = threading.Lock()
+        self._held: _Held | None = None
+        self._fetches_ended = 0
+        self._refusal: DeliveryError | None = None
+
+    def current(self, *, within: float) -> str:
+        """A token that has some of its life left.
+
+        :param within: Seconds that this may take, waiting for another thread's fetch included.
+        :raises CredentialsRefused: when the identity server refuses the client.
+        :raises TransientError: when it gives no token in time; nothing was sent to the API.
+        """
+        return self._obtain(None, within)
+
+    def renew(self, *, after: str, within: float) -> str:
+        """Another token than the one that got 401: fetched, unless another thread has done so meanwhile."""
+        return self._obtain(after, within)
+
+    def _obtain(self, rejected: str | None, within: float) -> str:
+        if (text := self._usable(rejected)) is not None:
+            return text
+        fetches_ended = self._fetches_ended
+        until = self._monotonic() + within
+        if not self._lock.acquire(timeout=max(0.0, within)):
+            message = "another thread is still asking for Ditio's token, and this call's time is up"
+            raise TransientError(message, cut_short=within < TELLING_SECONDS)
+        try:
+            if (text := self._usable(rejected)) is not None:
+                return text
+            # Whoever waited for a fetch that was refused would only be refused once more.
+            if self._refusal is not None and self._fetches_ended > fetches_ended:
+                raise self._refusal
+            return self._fetch(until - self._monotonic())
+        finally:
+            self._lock.release()
+
+    def _usable(self, rejected: str | None) -> str | None:
+        held = self._held
+        if held is None or held.token.text == rejected or self._monotonic() >= held.renew_at:
+            return None
+        return held.token.text
+
+    def _fetch(self, within: float) -> str:
+        if within <= 0:
+            message = "the time for this call was spent on waiting for Ditio's token"
+            raise TransientError(message, cut_short=True)
+        began = self._monotonic()
+        self._pace.keep(until=began + within)
+        within -= self._monotonic() - began
+        began = self._monotonic()
+        self._refusal = None
+        try:
+            token = fetch_token(self._config, self._sessions(), within=within, monotonic=self._monotonic, now=self._now)
+        except (CredentialsRefused, RateLimited) as exc:
+            self._refusal = exc
+            raise
+        finally:
+            self._fetches_ended += 1
+        # The life is counted from before the request, so that it is never overestimated.
+        early = min(EARLY_SECONDS, EARLY_FRACTION * token.life_seconds)
+        self._held = _Held(token, renew_at=began + token.life_seconds - early)
+        return token.text

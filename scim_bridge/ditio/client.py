@@ -1,4 +1,4 @@
-"""Employees v5: the calls that the bridge makes, and their URLs."""
+"""The calls that the bridge makes to Ditio."""
 
 import time
 import uuid
@@ -8,22 +8,56 @@ from datetime import UTC, datetime
 
 import requests
 
-from scim_bridge.ditio.certificates import Certificates
+from scim_bridge.ditio.answers import (
+    Received,
+    employee_of,
+    error_of,
+    has_errors,
+    is_of_company,
+    not_ditios,
+    refusal_of,
+    rows_of,
+    unreadable,
+)
 from scim_bridge.ditio.config import DitioConfig
-from scim_bridge.ditio.network import PerThread, pooled_sessions
+from scim_bridge.ditio.http import EMPLOYEES, Pace, Permits, PerThread, pooled_sessions, segment
 from scim_bridge.ditio.operations import Operations
-from scim_bridge.ditio.pace import Pace
-from scim_bridge.ditio.paths import EMPLOYEES, segment
-from scim_bridge.ditio.permits import Permits
-from scim_bridge.ditio.refusals import error_of, not_ditios, unreadable
-from scim_bridge.ditio.responses import Received, employee_of, is_of_company, rows_of
 from scim_bridge.ditio.roster import Roster, Source, employees_source, reporting_source
 from scim_bridge.ditio.session import DitioSession
-from scim_bridge.ditio.tokens import Tokens
+from scim_bridge.ditio.token import Tokens
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.operations import Answer, Call, OperationName
-from scim_bridge.errors import CredentialsRefused
+from scim_bridge.errors import CredentialsRefused, OperationMissing
+
+CERTIFICATES = "/api/v4/integration/certificates"
+WHAT = "certificates"
+
+
+class Certificates:
+    """Posts certificates of one company."""
+
+    def __init__(self, *, session: DitioSession, now: Callable[[], datetime]) -> None:
+        self._session = session
+        self._now = now
+
+    def post(self, items: Sequence[JsonObject], *, within: float | None) -> Answer:
+        """Post some certificates; see `DitioClient.post_certificates`."""
+        received = self._session.request("POST", CERTIFICATES, what=WHAT, json_body=list(items), within=within)
+        if received.status in (404, 405):
+            raise OperationMissing(
+                f"{WHAT} by POST {CERTIFICATES}: Ditio answered {received.status} (request {received.request_id}). "
+                "If the employee can be read, check DITIO__API_URL",
+                operation=WHAT,
+                status=received.status,
+                request_id=received.request_id,
+            )
+        if not received.ok:
+            raise error_of(received, WHAT, now=self._now(), write=True)
+        # No answer is documented ([U]): a 2xx says that all of it was taken, unless it names errors as Ditio does.
+        if has_errors(received.body):
+            raise refusal_of(received, WHAT)
+        return Answer(received.status, None, received.request_id, received.seconds)
 
 
 def _now() -> datetime:

@@ -12,9 +12,9 @@ from typing import Any, Final
 from pydantic_core import Url, ValidationError
 from scim2_models import InvalidValueException
 
-from scim_bridge.scim.membership import MEMBERS, once_each
-from scim_bridge.scim.shapes import Kind, Shape
-from scim_bridge.scim.tolerated import Quirk, Tolerated
+from scim_bridge.scim.quirks import Quirk, Tolerated
+from scim_bridge.scim.resources import MEMBERS, once_each
+from scim_bridge.scim.schema import Kind, Shape
 
 EMPTY = (None, "")
 """What Entra, and Microsoft's validators, clear an attribute with; an empty list does the same."""

@@ -1,7 +1,4 @@
-"""Ditio with its writes kept back: reads are answered, or go through; what would change something is noted, not sent.
-
-It sits below the client, where a connection would be: what it notes is what the client would have sent, to the letter.
-"""
+"""Ditio with its writes kept back: what would be sent is recorded."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -14,7 +11,7 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import HTTPResponse
 
-from scim_bridge.ditio.paths import EMPLOYEES, joined
+from scim_bridge.ditio.http import EMPLOYEES, joined
 from scim_bridge.domain.documents import JsonObject
 
 _TOKEN = {"access_token": "rehearsal", "token_type": "Bearer", "expires_in": 3600}  # nosec B105 # none

@@ -12,9 +12,9 @@ from typing import Any
 from scim2_models import SCIMException, ScimFilter
 from scim2_models.path import CompareOperator, Comparison, FilterNode, LogicalExpr, LogicalOperator
 
-from scim_bridge.scim.conform import EMPTY, UNUSABLE, conform, conform_entry, demote_primary
-from scim_bridge.scim.shapes import Place, ResourceShape
-from scim_bridge.scim.tolerated import Quirk, Tolerated, Toleration
+from scim_bridge.scim.quirks import Quirk, Tolerated, Toleration
+from scim_bridge.scim.schema import Place, ResourceShape
+from scim_bridge.scim.values import EMPTY, UNUSABLE, conform, conform_entry, demote_primary
 
 
 @dataclass(frozen=True, slots=True)

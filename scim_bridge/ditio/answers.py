@@ -1,0 +1,361 @@
+"""What an answer of Ditio's means: an employee, a list, a refusal or trouble."""
+
+import html
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from scim_bridge.ditio.config import DEFAULT_OPERATIONS, setting_name
+from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.operations import OperationName
+from scim_bridge.errors import (
+    CredentialsRefused,
+    DeliveryError,
+    OperationMissing,
+    PermanentError,
+    RateLimited,
+    TransientError,
+)
+
+_ONE = ("data", "item", "employee", "result")
+MANY = ("data", "items", "employees", "results")
+"""Under which keys a list is looked for."""
+
+DEPTH = 3
+"""How many envelopes are opened, as in {"data": {"items": […]}}."""
+
+_EMPLOYEE_KEYS = frozenset(
+    key.lower()
+    for key in (
+        *("employeeNumber", "firstName", "lastName", "phone", "companyProfileId"),
+        *("employment", "employments", "employmentHistory"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An answer, of whatever status."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Its keys are looked up without regard to case."""
+
+    body: bytes
+    request_id: str
+    """Ditio's id of the call, or the one that was sent with it."""
+
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether Ditio did what it was asked."""
+        return 200 <= self.status <= 299
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it is a web page, as gateways and proxies answer where they should pass Ditio's answer on."""
+        kind = self.headers.get("Content-Type", "")
+        return "html" in kind.lower() or self.body.lstrip()[:1] == b"<"
+
+    def document(self) -> object:
+        """The body as JSON; None for a 204.
+
+        :raises ValueError: when it is not JSON.
+        """
+        if self.status == 204:
+            return None
+        try:
+            document: object = json.loads(self.body)
+        except RecursionError as exc:
+            raise ValueError("the JSON is nested too deeply") from exc
+        return document
+
+
+def employee_of(body: Any, *, depth: int = DEPTH) -> JsonObject | None:
+    """The employee in an answer: bare, in an envelope, or alone in a list; None where there is none."""
+    match body:
+        case dict() if _is_employee(body):
+            return body
+        case [only] if depth:
+            return employee_of(only, depth=depth - 1)
+        case dict() if depth:
+            found = (employee_of(body[key], depth=depth - 1) for key in _present(body, _ONE))
+            return next((employee for employee in found if employee is not None), None)
+        case _:
+            return None
+
+
+def rows_of(body: Any, *, depth: int = DEPTH) -> list[JsonObject] | None:
+    """The employees in an answer; None where it has no list, which is not the same as an empty one."""
+    match body:
+        case None:
+            return []
+        case list():
+            return [row for row in body if isinstance(row, dict)]
+        case dict() if _is_employee(body):
+            return [body]
+        case dict() if depth:
+            inner = (rows_of(body[key], depth=depth - 1) for key in _present(body, MANY))
+            return next((rows for rows in inner if rows is not None), None)
+        case _:
+            return None
+
+
+def value_of(employee: JsonObject, name: str) -> str | None:
+    """An id in an answer, as text; v4 spells its keys in camelCase or PascalCase."""
+    for key, value in employee.items():
+        if key.lower() == name.lower() and isinstance(value, str | int) and str(value):
+            return str(value)
+    return None
+
+
+def is_of_company(employee: JsonObject, company_id: str | None) -> bool:
+    """Whether a row may be ours: it names no company, or this one. The id may have lost its leading zeros."""
+    shown = value_of(employee, "companyId")
+    return company_id is None or shown is None or shown.lstrip("0") == company_id.lstrip("0")
+
+
+def _present(body: JsonObject, keys: tuple[str, ...]) -> list[str]:
+    """The envelope's own spellings of those of `keys` that it has."""
+    return [key for wanted in keys for key in body if key.lower() == wanted]
+
+
+def _is_employee(body: JsonObject) -> bool:
+    return any(key.lower() in _EMPLOYEE_KEYS for key in body)
+
+
+LONGEST = 300
+"""How many characters of Ditio's words are passed on."""
+
+_MOST = 20
+"""How many complaints of one answer are read; more would not fit."""
+
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+# A server in debug mode prints request headers into its error pages.
+_BEARER = re.compile(r"bearer\s+[\w.~+/=-]+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """One thing that Ditio finds wrong."""
+
+    words: str
+    field: str | None = None
+    """By Ditio's camelCase name (`startDate`)."""
+
+
+def words_of(body: bytes, content_type: str) -> Complaint:
+    """What a refusal says: all messages joined, and the first field that is named.
+
+    Forms: v5 `errors`, `error` and `message`, RFC 9457 `title`, `detail` and `errors`, plain text (often
+    Norwegian), HTML, or nothing. The markup of a page is never passed on.
+    """
+    text = _decoded(body)
+    if "html" in content_type.lower() or text.lstrip().startswith("<"):
+        return Complaint(_page(text))
+    try:
+        document: object = json.loads(text)
+    except (ValueError, RecursionError):
+        document = text
+    complaints = [c for c in _complaints(document) if c.words]
+    # Said once is enough, and in the order in which Ditio says it.
+    words = "; ".join(dict.fromkeys(c.words for c in complaints))
+    field = next((c.field for c in complaints if c.field), None)
+    return Complaint(_bounded(words) or "no reason was given", field)
+
+
+def has_errors(body: bytes) -> bool:
+    """Whether an answer lists errors in a form of Ditio's: `errors` that are not empty, beside or inside an item."""
+    try:
+        document: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    documents = document if isinstance(document, list) else [document]
+    return any(isinstance(each, dict) and bool(each.get("errors")) for each in documents)
+
+
+def camel_case(name: str) -> str | None:
+    """A field as the create body spells it: `Employment.StartDate` and `$.startDate` are `startDate`."""
+    last = re.sub(r"\[\d*\]", "", name).split(".")[-1].strip(" $")
+    return last[0].lower() + last[1:] if last else None
+
+
+def _complaints(document: object, depth: int = 4) -> list[Complaint]:
+    match document:
+        case str():
+            return [Complaint(_clean(document))]
+        case list() if depth:
+            return [complaint for item in document[:_MOST] for complaint in _complaints(item, depth - 1)]
+        case dict():
+            inner = [complaint for complaint in _inner(document.get("errors"), depth) if complaint.words]
+            # What an error says about itself beside its list is a heading: "Validation failed".
+            return inner or [Complaint(_message(document), _field(document.get("field")))]
+        case _:
+            return []
+
+
+def _inner(errors: object, depth: int) -> list[Complaint]:
+    match errors:
+        case list() if depth:
+            return _complaints(errors, depth - 1)
+        case dict():
+            by_field = [(_field(name), _complaints(said, 1)) for name, said in list(errors.items())[:_MOST]]
+            return [Complaint(complaint.words, field) for field, said in by_field for complaint in said]
+        case _:
+            return []
+
+
+def _message(document: JsonObject) -> str:
+    texts = _texts(document, "message") or _texts(document, "title", "detail") or _texts(document, "error")
+    return ": ".join(texts)
+
+
+def _field(name: object) -> str | None:
+    return camel_case(_clean(name)) if isinstance(name, str) else None
+
+
+def _texts(document: JsonObject, *keys: str) -> list[str]:
+    values = (document.get(key) for key in keys)
+    return [text for value in values if isinstance(value, str) and (text := _clean(value))]
+
+
+def _page(text: str) -> str:
+    found = _TITLE.search(text)
+    title = html.unescape(re.sub("<[^>]*>", " ", found[1])) if found else ""
+    title = _clean(title.replace("<", " ").replace(">", " "))
+    return _bounded(f'an HTML page titled "{title}"' if title else "an HTML page")
+
+
+def _decoded(body: bytes) -> str:
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return body.decode("cp1252", errors="replace")
+
+
+def _clean(text: str) -> str:
+    """On one line, without control and format characters."""
+    visible = "".join(" " if unicodedata.category(c).startswith("C") else c for c in text[: 20 * LONGEST])
+    return _BEARER.sub("Bearer …", " ".join(visible.split()))
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…"
+
+
+_FIVE_CAUSES = (
+    "Ditio refuses a valid token for five causes, and none is cured by a new token. "
+    "In Ditio, check that the API client (1) was not deleted, (2) is not disabled, "
+    "(3) is not past its ValidUntil, (4) has scopes, among them the one in DITIO__SCOPE, "
+    "and (5) has an emulation user that exists, is enabled, is an administrator and belongs to the company. "
+    "Then check that DITIO__IDENTITY_URL and DITIO__API_URL are of one environment, production or test"
+)
+
+
+def error_of(
+    received: Received, what: str, *, now: datetime, write: bool, operation: OperationName | None = None
+) -> DeliveryError:
+    """The error that an answer other than 2xx stands for.
+
+    :param what: What was being done, as the beginning of a sentence; it names nobody but by employee number.
+    :param now: For a `Retry-After` that is a date.
+    :param write: Whether Ditio may have applied something before it failed.
+    :param operation: The operation that was called; its 404 or 405 is then a missing operation (rule R1).
+    """
+    error = _error(received, what, now, write, operation)
+    error.seconds = received.seconds
+    return error
+
+
+def unreadable(received: Received, what: str, why: str) -> TransientError:
+    """The error for a 2xx to a read that does not hold what was asked for."""
+    return TransientError(
+        f"{what}: Ditio's answer {why} ({received.status}, request {received.request_id}). "
+        "If this lasts, check DITIO__API_URL",
+        status=received.status,
+        request_id=received.request_id,
+        seconds=received.seconds,
+    )
+
+
+def not_ditios(received: Received, what: str) -> TransientError:
+    """The error for a 404 that came as a web page: a gateway's word, from which nothing follows (rule P5)."""
+    return TransientError(
+        f"{what}: a web page came with the {received.status} (request {received.request_id}), so the answer is a "
+        "gateway's and not Ditio's. If this lasts, check DITIO__API_URL",
+        ambiguous=True,
+        status=received.status,
+        request_id=received.request_id,
+        seconds=received.seconds,
+    )
+
+
+def retry_after_seconds(value: str | None, now: datetime) -> float | None:
+    """How long a `Retry-After` asks to wait (RFC 9110 §10.2.3: seconds, or a date); None if unreadable."""
+    text = (value or "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
+        return float(text)
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    aware = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return max(0.0, (aware - now).total_seconds())
+
+
+def _error(received: Received, what: str, now: datetime, write: bool, operation: OperationName | None) -> DeliveryError:
+    status, request_id = received.status, received.request_id
+    said = f"{what}: Ditio answered {status} (request {request_id})"
+    match status:
+        case 401 | 403:
+            twice = ", and again after its token was renewed once" if status == 401 else ""
+            return CredentialsRefused(f"{said}{twice}. {_FIVE_CAUSES}", status=status, request_id=request_id)
+        case 404 | 405 if operation is not None:
+            return missing(operation, said, status=status, request_id=request_id)
+        case 429:
+            seconds = retry_after_seconds(received.headers.get("Retry-After"), now)
+            return RateLimited(said, retry_after_seconds=seconds, request_id=request_id)
+        case _ if 400 <= status <= 499:
+            return refusal_of(received, what)
+        case _ if status >= 500:
+            seconds = retry_after_seconds(received.headers.get("Retry-After"), now)
+            return TransientError(
+                said, ambiguous=write, status=status, request_id=request_id, retry_after_seconds=seconds
+            )
+        case _:
+            cure = "DITIO__API_URL seems wrong: the API itself never redirects"
+            return CredentialsRefused(f"{said}. {cure}", status=status, request_id=request_id)
+
+
+def missing(
+    operation: OperationName, said: str, *, status: int | None = None, request_id: str | None = None
+) -> OperationMissing:
+    """The error for an operation that Ditio does not know, naming the setting that says how it is called."""
+    setting = setting_name(operation) if operation in DEFAULT_OPERATIONS else "DITIO__API_URL"
+    # Of whoever is to be created there is nothing to read: other employees tell whether the address is right.
+    shown = "other employees" if operation is OperationName.create else "the employee"
+    return OperationMissing(
+        f"{said}. If {shown} can be read, check {setting}",
+        operation=operation,
+        status=status,
+        request_id=request_id,
+    )
+
+
+def refusal_of(received: Received, what: str) -> PermanentError:
+    """The error for what Ditio refuses, in its own words."""
+    complaint = words_of(received.body, received.headers.get("Content-Type", ""))
+    about = f" because of {complaint.field}" if complaint.field else ""
+    return PermanentError(
+        f"{what}: Ditio refused it{about} ({received.status}, request {received.request_id})",
+        words=complaint.words,
+        field=complaint.field,
+        status=received.status,
+        request_id=received.request_id,
+    )
