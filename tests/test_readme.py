@@ -15,7 +15,7 @@ from scim_bridge.domain.explanations import BY_REASON, DUE, explained
 from scim_bridge.mapping.rules import DEFAULT_RULES
 from scim_bridge.settings.catalogue import CATALOGUE
 from scim_bridge.settings.types import PREFIX, TENANTS, variable
-from scim_bridge.web.auth.signed import REASONS
+from scim_bridge.web.auth.jwt import REASONS
 
 ROOT = Path(__file__).parents[1]
 PAGES = {

@@ -13,9 +13,9 @@ from scim_bridge.cli.context import Options
 from scim_bridge.settings import DEFAULT_TENANT, Settings
 from scim_bridge.settings.load import of_web_process
 from scim_bridge.storage.schema import upgrade
-from scim_bridge.web.address import Addresses
 from scim_bridge.web.app import create_app
-from scim_bridge.web.wsgi import DeliveryWorker, Server
+from scim_bridge.web.auth.failures import Addresses
+from scim_bridge.web.server import DeliveryWorker, Server
 
 
 @click.command()

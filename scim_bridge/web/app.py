@@ -1,4 +1,6 @@
-"""The Flask application: every route, joined from the parts."""
+"""The Flask application: every route joined from the parts, the ways to sign in, and an id for each request."""
+
+from dataclasses import dataclass
 
 from flask import Flask, Response, jsonify
 from scim2_models import ScimProvider
@@ -7,13 +9,47 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from scim_bridge.bootstrap import Parts
 from scim_bridge.settings import Scim
 from scim_bridge.web import request_id
-from scim_bridge.web.auth.actors import actor_of
-from scim_bridge.web.auth.entrance import Entrance
-from scim_bridge.web.auth.oauth import oauth_blueprint
-from scim_bridge.web.health import health_blueprint
-from scim_bridge.web.metrics import metrics_blueprint
-from scim_bridge.web.scim.routes import scim_blueprint
-from scim_bridge.web.scim.world import Offer, ScimWorld
+from scim_bridge.web.auth.bearer import Bearer, actor_of
+from scim_bridge.web.auth.failures import Addresses, Doorkeeper, Failures, NotedRefusals
+from scim_bridge.web.auth.jwt import entra_of, workload_of
+from scim_bridge.web.auth.keys import KeysByUrl
+from scim_bridge.web.auth.oauth import TokenEndpoint, oauth_blueprint
+from scim_bridge.web.monitoring import health_blueprint, metrics_blueprint
+from scim_bridge.web.scim.routes import Offer, ScimWorld, scim_blueprint
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """The SCIM endpoints' door, and the token endpoint. Both count failures together."""
+
+    bearer: Bearer
+    token_endpoint: TokenEndpoint
+
+    @classmethod
+    def of(cls, parts: Parts) -> "Entrance":
+        """The ways that the settings open. What Entra signs is bound to the company whose settings name it."""
+        auth = parts.settings.auth
+        addresses = Addresses.behind(parts.settings.server.trusted_proxies)
+        noted = NotedRefusals(parts.database, parts.tenants, parts.monotonic)
+        doorkeeper = Doorkeeper(Failures(auth.max_failures_per_minute, parts.monotonic), addresses.of, noted)
+        fetching = KeysByUrl(auth.jwks_min_refetch_seconds, parts.monotonic)
+        ways = {name: own.auth for name, own in parts.settings.tenants.items()}
+        entra = {name: entra_of(own, fetching.at) for name, own in ways.items()}
+        workloads = {name: found for name, own in ways.items() if (found := workload_of(own, fetching.at)) is not None}
+        return cls(
+            bearer=Bearer(
+                parts.database,
+                doorkeeper,
+                entra=entra,
+                workloads={name: workload.id for name, workload in workloads.items()},
+            ),
+            token_endpoint=TokenEndpoint(
+                parts.database,
+                doorkeeper,
+                workloads=workloads,
+                lifetime_seconds={name: own.token_lifetime_seconds for name, own in ways.items()},
+            ),
+        )
 
 
 def create_app(parts: Parts) -> Flask:

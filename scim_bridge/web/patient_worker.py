@@ -1,20 +1,216 @@
-"""gunicorn's threaded worker, whose main loop collects a request before a thread is given to it (rules A3, A9)."""
+"""gunicorn's threaded worker: a request is complete before it gets a thread; companies take turns (rules A3, A9)."""
 
+import re
 import socket
 import sys
 import time
-from collections import Counter
+from collections import Counter, OrderedDict, deque
+from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from os import SEEK_END
 from selectors import EVENT_READ
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from scim_bridge.web.auth.throttle import whole_network
-from scim_bridge.web.lanes import OTHERS, Lanes, lane_of
-from scim_bridge.web.patience import Patient
+from scim_bridge.settings import DEFAULT_TENANT
+from scim_bridge.web.auth.failures import whole_network
+
+Waiting = TypeVar("Waiting")
+
+LARGE_BYTES = 8 * 1024
+"""Longer requests than this are large: they take the processor, and one of a company's runs at a time. A user as Entra
+sends them has half as much."""
+
+OPEN, OTHERS = "/open", "/others"
+"""The lanes of what is nobody's: whether the process lives, and all the rest. No company is called like this."""
+
+_OPEN = re.compile(rb"\S+ /(?:healthz|readyz|metrics)[ ?]")
+_TENANT = re.compile(rb"\S+ /+(?:tenants/+([^/ ]{1,100})/+)?scim/")
+
+
+def lane_of(request: bytes, tenants: Collection[str]) -> str:
+    """Whose requests a request is among, from how it begins; whose it truly is, is told by its credential."""
+    found = _TENANT.match(request)
+    if found is None:
+        return OPEN if _OPEN.match(request) else OTHERS
+    name = found[1].decode(errors="replace") if found[1] else DEFAULT_TENANT
+    return name if name in tenants else OTHERS
+
+
+@dataclass(eq=False)
+class _Lane(Generic[Waiting]):
+    small: deque[Waiting] = field(default_factory=deque)
+    large: deque[Waiting] = field(default_factory=deque)
+    running: int = 0
+    has_large: bool = False
+
+
+class Lanes(Generic[Waiting]):
+    """The requests of one process that wait for a thread, and how many of each company have one.
+
+    :param companies: How many there are: where there is one, all threads but one are for it.
+    """
+
+    def __init__(self, threads: int, companies: int) -> None:
+        self._free = threads
+        self._limit = max(1, threads - 1 if companies < 2 else threads // 2)
+        self._lanes: OrderedDict[str, _Lane[Waiting]] = OrderedDict()
+
+    def add(self, name: str, waiting: Waiting, *, is_large: bool) -> None:
+        """A request is here."""
+        lane = self._lanes.setdefault(name, _Lane())
+        (lane.large if is_large else lane.small).append(waiting)
+
+    def next(self) -> Waiting | None:
+        """The request that has the next free thread; None if there is no such thread, or nobody for it."""
+        if self._free <= 0:
+            return None
+        for name, lane in self._lanes.items():
+            if lane.running >= self._limit:
+                continue
+            is_large = bool(lane.large) and not lane.has_large
+            if not is_large and not lane.small:
+                continue
+            lane.has_large = lane.has_large or is_large
+            lane.running += 1
+            self._free -= 1
+            self._lanes.move_to_end(name)
+            return lane.large.popleft() if is_large else lane.small.popleft()
+        return None
+
+    def done(self, name: str, *, was_large: bool) -> None:
+        """A request has given its thread back."""
+        lane = self._lanes[name]
+        lane.running -= 1
+        self._free += 1
+        if was_large:
+            lane.has_large = False
+
+
+HEADER_SECONDS = 5.0
+"""How long a client may take for the first byte, and for the header from then on."""
+
+BEFOREHAND = 64 * 1024
+"""How much of a request is collected before a thread is given to it, in bytes; a whole user has a few thousand."""
+
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
+_EXPECTS = re.compile(rb"\r\nexpect:", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+
+
+class Patient:
+    """A connection's socket as the parser reads it, header and body: until a deadline for the whole request.
+
+    Without it a client that sends a letter now and then is waited for without end, since each one resets the time-out
+    of a socket. Past the deadline it is as if the client had gone: the server closes the connection.
+    """
+
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
+        self._connection = connection
+        self._seconds = seconds
+        self._deadline: float | None = None
+        self._header_deadline = 0.0
+        self._collected = b""
+        self.is_over = False
+        """Whether the time of a request was not enough."""
+
+        self.has_ended = False
+        """Whether the client sends no more."""
+
+    @property
+    def beginning(self) -> bytes:
+        """What is here of the request."""
+        return self._collected
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the request is one that takes the processor."""
+        length = _LENGTH.search(self._collected.partition(b"\r\n\r\n")[0] + b"\r\n")
+        return max(len(self._collected), int(length[1]) if length else 0) > LARGE_BYTES
+
+    def resume(self) -> None:
+        """The request has a thread: waiting for one was no fault of the client's."""
+        self._deadline = time.monotonic() + self._seconds
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was collected."""
+        return not self._collected
+
+    def begin(self) -> None:
+        """A request may begin; its time runs."""
+        if self._deadline is None:
+            now = time.monotonic()
+            self._deadline, self._header_deadline = now + self._seconds, now + min(self._seconds, HEADER_SECONDS)
+
+    def collect(self) -> bool:
+        """Take what is there of a request, without waiting. Whether a thread is worth it: it is whole, or too long."""
+        self.begin()
+        self._connection.setblocking(False)
+        with suppress(BlockingIOError):
+            while not self.has_ended and len(self._collected) < BEFOREHAND:
+                received = self._connection.recv(BEFOREHAND)
+                self._collected += received
+                self.has_ended = not received
+        return self.has_ended or len(self._collected) >= BEFOREHAND or _is_whole(self._collected)
+
+    @property
+    def deadline(self) -> float:
+        """When the part of the request that is awaited has to be here."""
+        assert self._deadline is not None
+        return self._deadline if b"\r\n\r\n" in self._collected else self._header_deadline
+
+    def hurry(self, seconds: float) -> None:
+        """What is left of this request is waited for no longer than this."""
+        assert self._deadline is not None
+        self._deadline = min(self._deadline, time.monotonic() + seconds)
+
+    def end(self) -> bytes:
+        """The request is answered: the next one has a time of its own. What was collected of it already."""
+        self._deadline = None
+        left, self._collected = self._collected, b""
+        return left
+
+    def recv(self, size: int) -> bytes:
+        """Up to so many bytes. :raises NoMoreData: the time for this request is over."""
+        # For the answer, which may be long: a client that does not take it is not waited for either.
+        self._connection.settimeout(self._seconds)
+        if self._collected:
+            given, self._collected = self._collected[:size], self._collected[size:]
+            return given
+        # The parser has the header by now, or reads on after what was too long to be collected.
+        assert self._deadline is not None
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            self.is_over = True
+            raise NoMoreData(b"")
+        self._connection.settimeout(left)
+        try:
+            return self._connection.recv(size)
+        except TimeoutError:
+            self.is_over = True
+            raise NoMoreData(b"") from None
+        finally:
+            self._connection.settimeout(self._seconds)
+
+
+def _is_whole(received: bytes) -> bool:
+    """Whether a header is complete, and its body with it, so that nobody has to be waited for."""
+    header, end, body = received.partition(b"\r\n\r\n")
+    if not end:
+        return False
+    if _EXPECTS.search(header + end):
+        # The client sends no body before it is told to go on.
+        return True
+    if _CHUNKED.search(header + end):
+        return body.endswith(b"0\r\n\r\n")
+    length = _LENGTH.search(header + end)
+    return length is None or len(body) >= int(length[1])
+
 
 DRAIN_SECONDS = 0.5
 """How long the rest of a body that nobody wants is read, so that the connection can be used again."""

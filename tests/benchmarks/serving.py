@@ -6,7 +6,7 @@ from flask import Flask
 
 from scim_bridge import logs
 from scim_bridge.cli.bind import Address, address_of, listen
-from scim_bridge.web.wsgi import Server
+from scim_bridge.web.server import Server
 from tests.benchmarks.bridge import THREADS
 
 LOG_LEVEL = "info"

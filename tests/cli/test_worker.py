@@ -7,7 +7,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from scim_bridge.cli.worker import Stop, through_trouble
 from scim_bridge.errors import SchemaOutdated
-from scim_bridge.web.wsgi import DeliveryWorker
+from scim_bridge.web.server import DeliveryWorker
 from tests.cli.conftest import DITIO, Run
 
 

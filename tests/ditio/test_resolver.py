@@ -12,8 +12,8 @@ from scim_bridge.bootstrap import build_client
 from scim_bridge.ditio.http import pooled_sessions
 from scim_bridge.errors import TransientError
 from scim_bridge.settings import Settings
-from scim_bridge.web.auth import jwks
-from scim_bridge.web.auth.jwks import FetchFailed, fetched
+from scim_bridge.web.auth import keys
+from scim_bridge.web.auth.keys import FetchFailed, fetched
 
 SOON = 3.0
 
@@ -61,7 +61,7 @@ def test_neither_does_any_connection(url: str, proxies: dict[str, str]):
 
 def test_nor_does_a_fetch_of_an_issuer_s_keys(monkeypatch: pytest.MonkeyPatch):
     """A3: whoever signs in is answered within the request's budget."""
-    monkeypatch.setattr(jwks, "FETCH_SECONDS", 0.3)
+    monkeypatch.setattr(keys, "FETCH_SECONDS", 0.3)
     began = time.monotonic()
     with pytest.raises(FetchFailed):
         fetched("https://login.invalid/keys")

@@ -14,8 +14,7 @@ from scim_bridge.domain.audit import Actor
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import resources
-from scim_bridge.web.scim.routes import scim_blueprint
-from scim_bridge.web.scim.world import Offer, ScimWorld
+from scim_bridge.web.scim.routes import Offer, ScimWorld, scim_blueprint
 from tests.protocol.doubles import SOMEBODY, NoIntake, a_tenant
 
 TOKEN = "a-token"

@@ -5,8 +5,7 @@ import time
 import pytest
 
 from scim_bridge.scim.reading import ENTERPRISE_URN
-from scim_bridge.web.scim.search_bounds import MAX_CONDITION_LENGTH, MAX_NAME_LENGTH, MAX_NAMES
-from scim_bridge.web.scim.write_bounds import (
+from scim_bridge.web.scim.bounds import (
     MAX_COMPARED,
     MAX_COMPARISONS,
     MAX_ENTRIES,
@@ -15,6 +14,7 @@ from scim_bridge.web.scim.write_bounds import (
     MAX_PATHS_LENGTH,
     MAX_VALUES,
 )
+from scim_bridge.web.scim.resources import MAX_CONDITION_LENGTH, MAX_NAME_LENGTH, MAX_NAMES
 from tests.protocol.test_bad_input import refused
 from tests.protocol.test_bulk import bulk, failed, patch, post, statuses
 

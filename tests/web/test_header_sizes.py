@@ -5,7 +5,7 @@ from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine
 from gunicorn.http.parser import RequestParser
 
 from scim_bridge import logs
-from scim_bridge.web.wsgi import Server
+from scim_bridge.web.server import Server
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scim_bridge.web.lanes import OPEN, OTHERS, Lanes, lane_of
+from scim_bridge.web.patient_worker import OPEN, OTHERS, Lanes, lane_of
 
 TENANTS = ("default", "nord")
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from joserfc.jwk import RSAKey
 
-from scim_bridge.web.auth import jwks
-from scim_bridge.web.auth.jwks import MOST_RUNNING, OLD_AFTER_SECONDS, Keys, KeysUnavailable
+from scim_bridge.web.auth import keys
+from scim_bridge.web.auth.keys import MOST_RUNNING, OLD_AFTER_SECONDS, Keys, KeysUnavailable
 from tests.conftest import Clock
 
 KEY = RSAKey.generate_key(2048)
@@ -37,8 +37,8 @@ def slow() -> Iterator[Slow]:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jwks, "FETCH_SECONDS", 0.3)
-    monkeypatch.setattr(jwks, "KNOWN_SECONDS", 0.0)
+    monkeypatch.setattr(keys, "FETCH_SECONDS", 0.3)
+    monkeypatch.setattr(keys, "KNOWN_SECONDS", 0.0)
 
 
 def test_who_has_a_known_key_does_not_wait_for_the_issuer(clock: Clock, slow: Slow):

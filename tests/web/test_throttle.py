@@ -3,7 +3,7 @@
 import pytest
 import requests
 
-from scim_bridge.web.auth.throttle import MOST_ADDRESSES, Failures
+from scim_bridge.web.auth.failures import MOST_ADDRESSES, Failures
 from tests.conftest import Clock
 from tests.world import BRIDGE, TOKEN, World
 

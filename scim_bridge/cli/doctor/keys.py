@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from scim_bridge.cli.doctor.findings import Finding, fails, ok
 from scim_bridge.settings import Settings
-from scim_bridge.web.auth.jwks import FetchFailed, fetched
+from scim_bridge.web.auth.keys import FetchFailed, fetched
 
 
 def examine_keys(settings: Settings) -> Iterator[Finding]:

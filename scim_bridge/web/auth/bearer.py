@@ -3,24 +3,54 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from flask import Request
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from scim_bridge.domain.audit import Actor, ActorKind
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.access_tokens import AccessToken, AccessTokens
 from scim_bridge.storage.credentials import ACCESS_TOKEN, is_mutilated
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tokens import Token, Tokens, use_is_stale
-from scim_bridge.web.auth.endings import Endings
-from scim_bridge.web.auth.jwks import KeysUnavailable
-from scim_bridge.web.auth.refusals import LONGEST_NAME, Doorkeeper, Refused
-from scim_bridge.web.auth.signed import Signed, Unacceptable, application_of, looks_signed, refuse
-from scim_bridge.web.scim.problems import ServiceUnavailable, TooManyRequests
+from scim_bridge.web.auth.failures import LONGEST_NAME, Doorkeeper, Refused
+from scim_bridge.web.auth.jwt import PREFIX, Signed, Unacceptable, application_of, looks_signed, refuse
+from scim_bridge.web.auth.keys import KeysUnavailable
+from scim_bridge.web.scim.errors import ServiceUnavailable, TooManyRequests
 
 log = get_logger(__name__)
+
+
+WARNED_AHEAD = timedelta(days=30)
+"""How long before its end it is told."""
+
+URGENT_AHEAD = timedelta(days=7)
+"""From then on as an error."""
+
+WARNED_EVERY = timedelta(days=1)
+
+
+class Endings:
+    """What this process has told, by the ids of tokens and clients, which are few."""
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[str, str], datetime] = {}
+
+    def tell(self, event: str, credential_id: str, expires_at: datetime | None, *, tenant: str, now: datetime) -> None:
+        """Tell that a credential, which has just been used, will end."""
+        if expires_at is None or expires_at - now > WARNED_AHEAD:
+            return
+        key = (tenant, credential_id)
+        told = self._told.get(key)
+        if told is not None and now - told < WARNED_EVERY:
+            return
+        self._told[key] = now
+        left = expires_at - now
+        write = log.error if left <= URGENT_AHEAD else log.warning
+        write(event, id=credential_id, tenant=tenant, days=left.days)
+
 
 PASTE = "issue another with `scim-bridge token issue` and paste it as Secret Token in Entra"
 
@@ -168,3 +198,16 @@ def _wrong_token(connection: Connection, tenant: str, secret: str, now: datetime
 def _useless(reason: str, **about: str) -> Refused:
     told = "the token has expired" if reason == "expired" else "the token is wrong or revoked"
     return Refused(reason, f"The bearer token is wrong, expired or revoked: {PASTE}", told, **about)
+
+
+def actor_of(caller: Caller) -> Actor:
+    """Who acts, by whichever of the four ways."""
+    match caller:
+        case Token():
+            return Actor(ActorKind.token, caller.id)
+        case AccessToken(client_id=client_id) if client_id.startswith(PREFIX):
+            return Actor(ActorKind.workload, client_id.removeprefix(PREFIX))
+        case AccessToken():
+            return Actor(ActorKind.client, caller.client_id)
+        case EntraItself():
+            return Actor(ActorKind.entra, caller.application)

@@ -29,11 +29,16 @@ from scim2_server.service import BULK_OPERATIONS, BULK_SUCCESS_STATUS
 
 from scim_bridge.scim.entra_patch import PATCH_URN
 from scim_bridge.scim.values import shown
-from scim_bridge.web.scim.bodies import called, parsed_object, refuse_unreadable, refuse_unstorable
-from scim_bridge.web.scim.refusals import PlainService
-from scim_bridge.web.scim.search_bounds import refuse_unusable_condition
-from scim_bridge.web.scim.targets import find_target
-from scim_bridge.web.scim.write_bounds import MAX_BULK_VALUES, refuse_many_values
+from scim_bridge.web.scim.bounds import (
+    MAX_BULK_VALUES,
+    called,
+    parsed_object,
+    refuse_many_values,
+    refuse_unreadable,
+    refuse_unstorable,
+)
+from scim_bridge.web.scim.errors import PlainService, find_target
+from scim_bridge.web.scim.resources import refuse_unusable_condition
 
 Operation = BulkOperation[Resource[Any]]
 _Envelope: Any = BulkOperation[User[Any]]

@@ -29,7 +29,7 @@ from scim_bridge.scim.resources import certificate_resource, identity_of_entry
 from scim_bridge.storage.certificate_external_ids import with_external_id
 from scim_bridge.storage.certificates import Ledger
 from scim_bridge.storage.filters import Model
-from scim_bridge.web.scim.rows import not_found, refuse_another_version
+from scim_bridge.web.scim.resources import not_found, refuse_another_version
 from scim_bridge.web.scim.transaction import Transaction
 
 log = get_logger(__name__)

@@ -1,35 +1,231 @@
-"""The URLs of SCIM: a Flask request in, the protocol's answer out.
-
-`/scim/v2` is the tenant `default`, `/tenants/<name>/scim/v2` any other (or the same).
-"""
+"""The URLs of SCIM: a Flask request in, the protocol's steps in order, the answer out."""
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import flask
-from scim2_models import InvalidSyntaxException
+from scim2_models import BulkOperation, InvalidSyntaxException, PatchOp, Resource, ResourceType, ScimProvider
+from scim2_server.bulk import BulkPlan, BulkStep
+from scim2_server.conditions import Conditions
+from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
+from scim2_server.routing import Operation as Asked
 from werkzeug.routing import PathConverter
 
-from scim_bridge.domain.audit import Author
+from scim_bridge.delivery.intake import Intake
+from scim_bridge.delivery.ticket import Ticket
+from scim_bridge.delivery.undone import Undone
+from scim_bridge.domain.audit import Actor, Author
 from scim_bridge.logs import bound
+from scim_bridge.scim.entra_patch import entries_to_make
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.settings.types import MOST_LETTERS
-from scim_bridge.storage.database import repeated
-from scim_bridge.storage.secrets import CURSORS
-from scim_bridge.web.scim.bodies import refuse_unstorable_text
-from scim_bridge.web.scim.handler import BridgeHandler
-from scim_bridge.web.scim.problems import BodyTooLarge, answer_of
-from scim_bridge.web.scim.search_names import canonical_parameters
+from scim_bridge.storage.database import Database, repeated
+from scim_bridge.storage.secrets import CURSORS, Secrets
+from scim_bridge.web.scim.bounds import refuse_long_work, refuse_unstorable_text
+from scim_bridge.web.scim.bulk import Operation, has_changed_anything
+from scim_bridge.web.scim.errors import (
+    BodyTooLarge,
+    BulkTooLong,
+    ServiceUnavailable,
+    answer_of,
+    error_of,
+    scim_exception,
+)
+from scim_bridge.web.scim.filters import canonical_parameters
 from scim_bridge.web.scim.service import BridgeService
 from scim_bridge.web.scim.storage import BridgeStorage
-from scim_bridge.web.scim.world import ScimWorld
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+BULK_SECONDS = 10.0
+"""How long the operations of one bulk request may take; those that are left then are not tried (rule A9)."""
+
+
+class BridgeHandler(ScimHandler):
+    """Calls the steps, and tells the storage of writes that change nothing (rule A5)."""
+
+    service: BridgeService
+    storage: BridgeStorage
+
+    def __init__(
+        self, service: BridgeService, storage: BridgeStorage, request_id: str, monotonic: Callable[[], float]
+    ) -> None:
+        super().__init__(service, storage)
+        self._monotonic = monotonic
+        self._began = monotonic()
+        self._request_id = request_id
+        self._out_of_reach: ServiceUnavailable | None = None
+
+    def run_bulk_step(
+        self, request: ScimRequest, plan: BulkPlan, step: BulkStep
+    ) -> tuple[dict[str, Any], Resource[Any] | None]:
+        """Carry out one operation of a bulk request, in a transaction of its own; its result, and its resource.
+
+        :raises ServiceUnavailable: the database is out of reach, and no operation has changed anything: then the
+            whole request can be sent again. Once one has, those that follow fail by themselves, without a try.
+        """
+        operation = plan.operation(step)
+        outcome = self.service.bulk_outcome(request.base_url, operation)
+        try:
+            if self._out_of_reach is not None:
+                raise self._out_of_reach
+            if plan.results and self._monotonic() - self._began > BULK_SECONDS:
+                raise BulkTooLong(BULK_SECONDS)
+            resource_type = self.service.route_bulk_operation(operation)
+            operation = plan.resolve(step)
+            self.service.locate_bulk_operation(request.base_url, resource_type, operation, outcome)
+            self.service.authorize_bulk_operation(request, operation, resource_type)
+            resource = repeated(lambda: self._apply(resource_type, operation))
+            return self.service.bulk_success(request.base_url, operation, outcome, resource), resource
+        except Exception as exc:
+            failure = scim_exception(exc, self._request_id)
+            if isinstance(failure, ServiceUnavailable) and not isinstance(failure, BulkTooLong):
+                if not has_changed_anything(plan):
+                    raise failure from exc
+                self._out_of_reach = failure
+            return {**outcome, "status": failure.status, "response": error_of(failure)}, None
+
+    def _apply(self, resource_type: ResourceType, sent: Operation) -> Resource[Any] | None:
+        """One operation of a bulk request, read and carried out in a transaction of its own."""
+        operation = self.service.read_bulk_data(resource_type, sent)
+        if operation.method == BulkOperation.Method.post:
+            self.storage.prepare(resource_type, cast(Resource[Any], operation.data))
+        with self.storage.operation():
+            return self.apply_bulk_operation(resource_type, operation)
+
+    def create(self, request: ScimRequest) -> ScimResponse:
+        """Create a resource, whose row is made before the transaction begins (rule A9).
+
+        The answer has what `attributes` and `excludedAttributes` ask for (RFC 7644 §3.9).
+        """
+        service = self.service
+        with service.provider:
+            target = service.route(request, Asked.create)
+            resource_type = service.resource_type_at(cast(str, target.endpoint))
+            service.authorize(request, target, resource_type)
+            asked = service.read_response_parameters(resource_type, request.query)
+            resource = service.read_creation(resource_type, request.body, request.header("Content-Type"))
+            self.storage.prepare(resource_type, resource)
+            with self.storage.operation():
+                created = self.storage.create(resource_type, resource)
+            return service.creation_response(request.base_url, created, asked)
+
+    def replace(self, request: ScimRequest) -> ScimResponse:
+        """Replace a resource. The library would read the body while the resource is locked (rule A9)."""
+        service = self.service
+        with service.provider:
+            target = service.route(request, Asked.replace)
+            resource_type = service.resource_type_at(cast(str, target.endpoint))
+            service.authorize(request, target, resource_type)
+            response_parameters = service.read_response_parameters(resource_type, request.query)
+            replacement = service.read_replacement(resource_type, request.body, request.header("Content-Type"))
+            conditions = service.read_conditions(request)
+            with self.storage.operation():
+                current = self.storage.get(resource_type, cast(str, target.resource_id))
+                resource = self.replace_resource(resource_type, current, replacement, conditions)
+            return service.replacement_response(request.base_url, resource, response_parameters)
+
+    def patch_resource(
+        self,
+        resource_type: ResourceType,
+        resource_id: str,
+        patch_op: "PatchOp[Any]",
+        conditions: Conditions,
+    ) -> Resource[Any]:
+        """Apply a PATCH to a stored resource."""
+        current, membership = self.storage.parted(resource_type, resource_id)
+        refuse_long_work(current, patch_op)
+        version = current.meta.version if current.meta else None
+        to_make = entries_to_make(current, patch_op) if membership is None else ()
+        patched = self.service.apply_patch(current, patch_op, conditions, membership)
+        if to_make:
+            self.storage.tolerate(to_make)
+        if patched is None:
+            self.storage.repeated(resource_type, resource_id)
+            return current
+        return self.storage.update(resource_type, patched, expected_version=version, membership=membership)
+
+    def replace_resource(
+        self,
+        resource_type: ResourceType,
+        current: Resource[Any],
+        replacement: Resource[Any],
+        conditions: Conditions,
+    ) -> Resource[Any]:
+        """Put a whole new state in a stored resource's place."""
+        version = current.meta.version if current.meta else None
+        replaced = self.service.apply_replacement(current, replacement, conditions)
+        if replaced is None:
+            self.storage.repeated(resource_type, str(current.id))
+            return current
+        return self.storage.update(resource_type, replaced, expected_version=version)
+
+
+class MakesIntake(Protocol):
+    """Makes the intake of one request."""
+
+    def __call__(self, tenant: str, request_id: str, *, queues_only: bool) -> Intake:
+        """The intake of a tenant's request. :param queues_only: Nobody is delivered while it waits (rule A4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a company is offered: resource types, and bounds of its requests."""
+
+    provider: ScimProvider
+    patch_status: int
+    """What a PATCH is answered with: 200 and the resource, or 204."""
+
+    max_body_bytes: int
+    max_value_length: int
+    max_filter_length: int
+    max_patch_operations: int
+
+
+@dataclass(frozen=True)
+class ScimWorld:
+    """The parts behind the SCIM endpoints of all tenants."""
+
+    database: Database
+    provider: ScimProvider
+    """Answers errors, also those of whoever is of no tenant."""
+
+    offer: Callable[[str], Offer]
+    """Of a tenant that is served."""
+
+    server_base_url: str
+    """The public address of this server, without a path of ours: all absolute URLs start with it (rule A6)."""
+
+    authenticate: Callable[[flask.Request, str], Actor]
+    """Who calls, for a tenant, as the audit trail names him.
+
+    Raises `UnauthorizedException` for a credential that is wrong, `TooManyRequests` or `ServiceUnavailable`.
+    """
+
+    intake: MakesIntake
+
+    deliver: Callable[[str, Ticket], Undone | None]
+    """Tries a delivery of a tenant within the request's budget, and says what was taken back (rule R1)."""
+
+    request_id: Callable[[], str]
+    """The id of the request that is being served."""
+
+    monotonic: Callable[[], float] = time.monotonic
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """What all processes share and nobody else knows; remembered for the life of this one."""
+        return Secrets(self.database)
+
 
 BULK = "Bulk"
 """The path of bulk requests (RFC 7644 §3.7)."""

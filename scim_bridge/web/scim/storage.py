@@ -24,8 +24,7 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.json_sql import json_sql
 from scim_bridge.storage.resources import Resources, StoredResource, Taken
 from scim_bridge.web.scim.certificates import Certificates
-from scim_bridge.web.scim.rows import Rows, check_version, identity_of, not_found, uniqueness
-from scim_bridge.web.scim.searching import Searching
+from scim_bridge.web.scim.resources import Rows, Searching, check_version, identity_of, not_found, uniqueness
 from scim_bridge.web.scim.transaction import Transaction
 
 log = get_logger(__name__)

@@ -16,7 +16,7 @@ from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.database import Database, loggable
 from scim_bridge.storage.quirks import Quirks
 from scim_bridge.storage.resources import StoredResource
-from scim_bridge.web.scim.problems import refused_by_ditio
+from scim_bridge.web.scim.errors import refused_by_ditio
 
 log = get_logger(__name__)
 

@@ -18,6 +18,7 @@ from scim_bridge.logs import get_logger
 
 log = get_logger(__name__)
 
+
 FETCH_SECONDS = 5.0
 """How long a fetch may take, with all that belongs to it."""
 

@@ -18,8 +18,11 @@ from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine
 
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import loggable
-from scim_bridge.web.auth.throttle import Failures
+from scim_bridge.web.auth.failures import Failures
 from scim_bridge.web.patient_worker import PatientWorker
+
+log = get_logger(__name__)
+
 
 GRACEFUL_SECONDS = 15
 """How long requests in flight, and the people in hand of the delivery worker, have on SIGTERM."""
@@ -29,8 +32,6 @@ KEEPALIVE_SECONDS = 75
 
 RESTART_SECONDS = 2.0
 """A delivery worker that ends by itself is started again, but not more often than this."""
-
-log = get_logger(__name__)
 
 ERROR_URN = "urn:ietf:params:scim:api:messages:2.0:Error"
 

@@ -1,23 +1,169 @@
-"""`/metrics`: what there is to watch, as Prometheus reads it. Read from the database, so any process can answer."""
+"""`/healthz`, `/readyz` and `/metrics`, and who is shown details (rule D7)."""
 
+import ipaddress
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from datetime import datetime
 from importlib.metadata import version
+from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, abort, request
+from flask import Blueprint, Request, Response, abort, jsonify, request
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.delivery_state import HELD, Reason
 from scim_bridge.domain.drift import Kind
+from scim_bridge.errors import SchemaOutdated
 from scim_bridge.logs import get_logger
+from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.figures import RECENT_SECONDS, Figures, figures_of
-from scim_bridge.web.insiders import is_insider
+from scim_bridge.storage.file import FileLost
+from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.runs import Run, Runs
+from scim_bridge.storage.schema import require_current
 
 log = get_logger(__name__)
+
+
+FORWARDED = ("Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "X-Original-For", "True-Client-Ip", "Cf-Connecting-Ip")
+"""What a proxy on this machine says of whom it asks for: then loopback is the proxy, and not who asks. So it is with
+all that begins as `X-Forwarded-For` does."""
+
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def is_insider(request: Request, token: str | None) -> bool:
+    """Whether the request carries the token as bearer; where there is none, whether it comes from loopback itself.
+
+    :param token: `SERVER__METRICS_TOKEN`; None where there is none.
+    """
+    if token is not None:
+        scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and secrets.compare_digest(sent.strip().encode(), token.encode())
+    return _is_loopback(request.remote_addr) and not _came_through_proxy(request)
+
+
+def _came_through_proxy(request: Request) -> bool:
+    """Whether there is any sign of one: what it adds, the public name that it was asked for, or nginx's HTTP/1.0."""
+    names = {name.title() for name, _ in request.headers}
+    adds = any(name.startswith("X-Forwarded") for name in names) or not names.isdisjoint(FORWARDED)
+    return adds or _host(request) not in LOCAL_NAMES or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
+
+
+def _host(request: Request) -> str | None:
+    try:
+        return urlsplit(f"//{request.headers.get('Host', '')}").hostname
+    except ValueError:
+        return None
+
+
+def _is_loopback(address: str | None) -> bool:
+    try:
+        return address is not None and ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def health_blueprint(
+    database: Database, tenants: list[str], token: str | None, paused: frozenset[str] = frozenset()
+) -> Blueprint:
+    """The two routes, which need no credential; only insiders see figures.
+
+    :param token: `SERVER__METRICS_TOKEN`, for whoever asks from another machine.
+    :param paused: The tenants that the setting pauses.
+    """
+    blueprint = Blueprint("health", __name__)
+
+    @blueprint.get("/healthz")
+    def healthz() -> Response:
+        return jsonify(status="ok")
+
+    @blueprint.get("/readyz")
+    def readyz() -> tuple[Response, int]:
+        insider = is_insider(request, token)
+        try:
+            require_current(database)
+            with database.write() as connection:
+                if not database.can_write(connection):
+                    return _answer("not ready", "the database only reads: it is a standby", 503, insider=insider)
+                # Nobody else is told the figures: a stranger keeps the lock for no longer than it takes to see that.
+                figures = _figures(connection, database.now(connection), tenants, paused) if insider else {}
+        except SchemaOutdated as error:
+            return _answer("not ready", str(error), 503, insider=insider)
+        except FileLost as error:
+            return _answer("not ready", error.words, 503, insider=insider)
+        except SQLAlchemyError as error:
+            log.warning("readyz.database", error=type(error).__name__)
+            return _answer("not ready", "the database can't be written to", 503, insider=insider)
+        if not insider:
+            return jsonify(status="ready"), 200
+        return jsonify(status="ready", database="ok", **figures), 200
+
+    return blueprint
+
+
+def _answer(status: str, detail: str, code: int, *, insider: bool) -> tuple[Response, int]:
+    response = jsonify(status=status, detail=detail) if insider else jsonify(status=status)
+    response.headers["Retry-After"] = "30"
+    return response, code
+
+
+def _figures(
+    connection: Connection, now: datetime, tenants: list[str], paused: frozenset[str]
+) -> dict[str, dict[str, object]]:
+    """What there is to tell of each tenant, by subject."""
+    known = {name: Breakers(connection, name, now).get() for name in tenants}
+    return {
+        "outbox": {
+            name: {
+                **asdict(Outbox(connection, name, now).status()),
+                "paused": name in paused or known[name].is_paused,
+            }
+            for name in tenants
+        },
+        "breaker": {name: _breaker(breaker) for name, breaker in known.items()},
+        "reconcile": {name: _run(Runs(connection, name).last(), now) for name in tenants},
+    }
+
+
+def _breaker(breaker: Breaker) -> dict[str, object]:
+    """Whether Ditio is called; if not, since when, why, and when it is tried next (rules R2, D7)."""
+    return {
+        "open": breaker.is_open,
+        "since": _shown(breaker.opened_at),
+        "why": breaker.why,
+        "next_probe": _shown(breaker.next_probe_at),
+        "quiet_until": _shown(breaker.quiet_until),
+    }
+
+
+def _run(run: Run | None, now: datetime) -> dict[str, object] | None:
+    """The last run of `reconcile` about everybody; None before there was one."""
+    if run is None:
+        return None
+    return {
+        "plan": run.plan_id,
+        "started_at": _shown(run.started_at),
+        "finished_at": _shown(run.finished_at),
+        "age_seconds": round((now - run.started_at).total_seconds(), 3),
+        "exit": run.exit,
+        "people": run.people,
+        "in_sync": run.in_sync,
+        "by_kind": dict(run.by_kind),
+        "applied": run.applied,
+    }
+
+
+def _shown(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z") if moment is not None else None
+
 
 PATH = "/metrics"
 
@@ -43,13 +189,13 @@ def metrics_blueprint(
     @blueprint.get(PATH)
     def metrics() -> Response:
         registry = CollectorRegistry()
-        registry.register(_Collector(_figures(database, names), paused))
+        registry.register(_Collector(_sampled(database, names), paused))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
     return blueprint
 
 
-def _figures(database: Database, tenants: list[str]) -> dict[str, Figures] | None:
+def _sampled(database: Database, tenants: list[str]) -> dict[str, Figures] | None:
     """The figures of each tenant; None while the database is out of reach, which is itself worth an answer."""
     try:
         with database.read() as connection:

@@ -1,0 +1,213 @@
+"""Wrong credentials: whose request it is, 401 with a reason, slowed down, audited in few rows (rule A3)."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from threading import Lock
+
+from flask import Request
+from scim2_models import UnauthorizedException
+from sqlalchemy.exc import SQLAlchemyError
+
+from scim_bridge.domain.audit import Action, Actor, ActorKind, Author, Deed
+from scim_bridge.logs import get_logger
+from scim_bridge.storage.audit import AuditTrail
+from scim_bridge.storage.database import Database
+from scim_bridge.web import request_id
+
+log = get_logger(__name__)
+
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Finds the client's address. :param trusted: The proxies of `SERVER__TRUSTED_PROXIES`."""
+
+    trusted: tuple[IPv4Network | IPv6Network, ...]
+
+    @classmethod
+    def behind(cls, proxies: Iterable[str]) -> "Addresses":
+        """With the proxies as the settings name them."""
+        return cls(tuple(ip_network(each) for each in proxies))
+
+    def of(self, request: Request) -> str:
+        """The address of whoever asks: the last one in `X-Forwarded-For` that is no proxy of ours.
+
+        Proxies add to the end, so what stands before it is the client's own claim.
+        """
+        address = _parsed(request.remote_addr or "")
+        if address is None:
+            return UNKNOWN
+        said = ",".join(request.headers.getlist("X-Forwarded-For")).split(",")
+        while self._is_trusted(address) and said:
+            before = _parsed(said.pop())
+            if before is None:
+                break
+            address = before
+        return str(address)
+
+    def is_trusted(self, address: str) -> bool:
+        """Whether a connection comes from a proxy of ours."""
+        parsed = _parsed(address)
+        return parsed is not None and self._is_trusted(parsed)
+
+    def _is_trusted(self, address: IPv4Address | IPv6Address) -> bool:
+        return any(address in network for network in self.trusted)
+
+
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    """An address, without the port that some proxies add."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+EVERY_SECONDS = 3600.0
+"""Of each company, reason and known credential one row in this time, in each process; the log has each refusal."""
+
+NOTHING_SENT = frozenset({"no-bearer-token", "no-client", "body-broken", "body-too-large", "body-unreadable"})
+"""Reasons of requests without a credential: whoever scans the internet is no news."""
+
+
+class NotedRefusals:
+    """What this process has noted lately. Reasons are constants and ids known ones, so that stays small."""
+
+    def __init__(self, database: Database, tenants: Collection[str], monotonic: Callable[[], float]) -> None:
+        self._database = database
+        self._tenants = tenants
+        self._monotonic = monotonic
+        self._noted: dict[tuple[str, str, Actor], float] = {}
+
+    def note(self, tenant: str, reason: str, actor: Actor, request_id: str) -> None:
+        """Note a refusal, unless the like of it was noted within the hour, or there is no such company.
+
+        :param actor: A token or a client that is known, and counts no more; else a stranger.
+        """
+        key, now = (tenant, reason, actor), self._monotonic()
+        if tenant not in self._tenants or reason in NOTHING_SENT:
+            return
+        if now - self._noted.get(key, float("-inf")) < EVERY_SECONDS:
+            return
+        self._noted[key] = now  # First: whoever comes next does not wait for the database too.
+        try:
+            with self._database.write() as connection:
+                AuditTrail(connection, tenant).add(
+                    Deed(Action.refused, "sign-in", detail=reason),
+                    Author(actor, request_id),
+                    now=self._database.now(connection),
+                )
+        except SQLAlchemyError as error:
+            # Wrong is wrong, whether that can be written or not (rule A3).
+            log.warning("auth.refusal_not_noted", error=type(error).__name__)
+
+
+WINDOW_SECONDS = 60.0
+
+MOST_ADDRESSES = 10_000
+"""What is remembered at a time: beyond it the address whose failures began first is forgotten."""
+
+
+class Failures:
+    """Failures by address, in the memory of this process: a limit for each web process, gone when it ends.
+
+    :param limit: How many an address may have in a minute.
+    """
+
+    def __init__(self, limit: int, monotonic: Callable[[], float]) -> None:
+        self._limit = limit
+        self._monotonic = monotonic
+        self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._lock = Lock()
+
+    def add(self, address: str) -> tuple[int, float | None]:
+        """Count a failure.
+
+        :returns: Which of its window's it is, and the seconds to wait if it is one too many.
+        """
+        who, now = whole_network(address), self._monotonic()
+        with self._lock:
+            began, count = self._counts.get(who, (now, 0))
+            if now - began >= WINDOW_SECONDS:
+                del self._counts[who]
+                began, count = now, 0
+            count += 1
+            self._counts[who] = (began, count)
+            while len(self._counts) > MOST_ADDRESSES:
+                self._counts.popitem(last=False)
+        return count, (began + WINDOW_SECONDS - now if count > self._limit else None)
+
+    def is_first_too_many(self, count: int) -> bool:
+        """Whether this one is worth a line in the log: those after it are not."""
+        return count == self._limit + 1
+
+
+def whole_network(address: str) -> str:
+    """Of IPv6 one customer has 2^64 addresses: they count as one."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((parsed, 64), strict=False)) if isinstance(parsed, IPv6Address) else address
+
+
+LONGEST_NAME = 64
+
+
+class Refused(UnauthorizedException):
+    """401 (rule A3).
+
+    :param reason: A constant for the log, as `expired`.
+    :param detail: For whoever reads Entra's provisioning log: what is wrong, and what to do. No secret.
+    :param told: The `error_description` of the challenge (RFC 6750 §3); None where no credential was sent, and RFC
+        6750 §3.1 wants no error code.
+    :param about: Ids for the log.
+    """
+
+    def __init__(self, reason: str, detail: str, told: str | None = None, **about: str) -> None:
+        super().__init__(detail=detail)
+        self.reason = reason
+        self.told = told
+        self.about = about
+
+    @property
+    def challenge(self) -> str:
+        """The value of `WWW-Authenticate` for a bearer token."""
+        realm = 'Bearer realm="scim"'
+        return realm if self.told is None else f'{realm}, error="invalid_token", error_description="{self.told}"'
+
+
+class Doorkeeper:
+    """Counts and logs refusals, by the client's address, and has some of them in the audit trail."""
+
+    def __init__(self, failures: Failures, address: Callable[[Request], str], noted: NotedRefusals) -> None:
+        self._failures = failures
+        self._address = address
+        self._noted = noted
+
+    def refuses(self, request: Request, tenant: str, reason: str, **about: str) -> float | None:
+        """Note a refusal. :returns: Seconds to wait if the address has had too many; None if it may try again."""
+        address = self._address(request)
+        self._noted.note(tenant, reason, _known(about), request_id.current())
+        count, wait = self._failures.add(address)
+        if wait is None:
+            log.warning("auth.refused", tenant=tenant[:LONGEST_NAME], address=address, reason=reason, **about)
+        elif self._failures.is_first_too_many(count):
+            log.warning("auth.throttled", tenant=tenant[:LONGEST_NAME], address=address, failures=count - 1)
+        return wait
+
+
+def _known(about: Mapping[str, str]) -> Actor:
+    """Whose credential it is, if it was one once."""
+    if "token_id" in about:
+        return Actor(ActorKind.token, about["token_id"])
+    return Actor(ActorKind.client, about["client_id"]) if "client_id" in about else Actor(ActorKind.stranger)
