@@ -108,7 +108,8 @@ def _find_renumbered(errand: Errand, old: EmployeeNumber, new: EmployeeNumber) -
             return found
         found = errand.get(old)
         if found is not None and is_theirs(errand, found):
-            if errand.wish.employee_number != new:
+            # It was not applied. Where it is sent again it is stored again.
+            if errand.wish.employee_number != new or not errand.person.days.wants_employment(errand.today):
                 store_renumbering(errand, None)
             return found
     return None

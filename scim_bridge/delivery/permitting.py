@@ -28,14 +28,19 @@ def may_send(errand: Errand, operation: Operation, number: EmployeeNumber) -> bo
 
 
 def has_claim(errand: Errand, claim: Claim) -> bool:
-    """Whether the person has this claim; a leaver takes it only now, and only if nobody wants it (rule L7)."""
+    """Return whether the person has this claim.
+
+    A leaver takes it only now, and only if no other person wants it (rule L7); so does a person whose renumbering
+    was sent, and took effect after Entra had named a third number (rule P6).
+    """
     is_to_work = errand.person.days.wants_employment(errand.today)
+    may_take = not is_to_work or claim.value == errand.person.renumbering
 
     def take(connection: Connection, _: datetime) -> bool:
         claims = Claims(connection, errand.tenant.name)
         if claims.holder(claim) == errand.person.id:
             return True
-        return not is_to_work and claims.take_if_unwanted(errand.person.id, claim)
+        return may_take and claims.take_if_unwanted(errand.person.id, claim)
 
     if errand.write(take):
         return True

@@ -24,6 +24,8 @@ SHOWN = (
     Walk("hire", WORKER, "answered", "run-out", "deletion"),
     Walk("phone", WORKER, "answered", "run-out", "another phone"),
     Walk("number", WORKER, "answered", "run-out", "deletion"),
+    Walk("number", WORKER, "answered", "run-out", "another number"),
+    Walk("number", WORKER, "answered", "run-out", "deactivation or return"),
     Walk("return", WORKER, "answered", "run-out", "deletion"),
     Walk("ending", WORKER, "answered", "run-out", "deactivation or return"),
     Walk("return", WORKER, "late", "alive", "deactivation or return"),
