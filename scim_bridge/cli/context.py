@@ -1,22 +1,104 @@
-"""What the group `scim-bridge` hands down to its commands: the settings, and the database, opened when asked for."""
+"""What all commands share: settings, database, audit trail, `--tenant`, and HOST:PORT."""
 
+import errno
+import os
+import re
+import socket
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+import click
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
+from scim_bridge import logs
+from scim_bridge.cli.output import Command, known_tenant, tenant_option_with
+from scim_bridge.domain.audit import Actor, ActorKind, Author, Deed
 from scim_bridge.errors import BridgeError
-from scim_bridge.settings import Settings, load
+from scim_bridge.settings import DEFAULT_TENANT, Settings, load
 from scim_bridge.settings.catalogue import shown
+from scim_bridge.storage.audit import AuditTrail, tenants_that_acted
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.engines import COMMANDS
 from scim_bridge.storage.schema import require_current
+from scim_bridge.storage.tokens import tenants_with_credentials
+
+PATIENCE_SECONDS = 5.0
+"""How long to wait for an address: the processes of a server that was killed need a moment to give it up."""
+
+BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Read HOST:PORT. :raises ValueError: it is none."""
+        host, _, port = text.rpartition(":")
+        if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+            raise ValueError(f"{text!r} is no address: write HOST:PORT, as 127.0.0.1:8080 or [::1]:8080")
+        return cls(host.removeprefix("[").removesuffix("]"), int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def bind_option(default: str | None = None, *, help: str) -> Callable[[Command], Command]:
+    """Add `--bind HOST:PORT`, which reaches the command as `bind`, an `Address` or None."""
+    return click.option(
+        "--bind",
+        metavar="HOST:PORT",
+        default=default,
+        show_default=default is not None,
+        callback=_address,
+        help=help,
+    )
+
+
+def _address(_: click.Context, __: click.Parameter, text: str | None) -> Address | None:
+    try:
+        return None if text is None else Address.parse(text)
+    except ValueError as exc:
+        raise click.BadParameter(str(exc)) from exc
+
+
+def listen(address: Address, *, patience_seconds: float = PATIENCE_SECONDS) -> socket.socket:
+    """A socket that listens. :raises BridgeError: the address is taken, or is none of this machine's."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return socket.create_server((address.host, address.port), family=family, backlog=BACKLOG)
+        except OSError as exc:
+            if exc.errno != errno.EADDRINUSE:
+                raise BridgeError(f"can't listen on {address}: {_reason(exc)}") from exc
+            if time.monotonic() >= deadline:
+                raise BridgeError(
+                    f"can't listen on {address}: another program does already; stop it, or choose another with --bind"
+                ) from exc
+        time.sleep(0.1)
+
+
+def address_of(listener: socket.socket) -> Address:
+    """Where a socket listens; tells which port 0 became."""
+    host, port = listener.getsockname()[:2]
+    return Address(str(host), int(port))
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).split(" (while")[0]
+
 
 T = TypeVar("T")
 
@@ -71,3 +153,47 @@ class Options:
                     return work(connection, database.now(connection))
 
             return repeated(once)
+
+
+def operator() -> Author:
+    """Who runs this command: the number of his user; behind `sudo`, of whoever called it."""
+    uid = os.getuid()
+    behind = os.environ.get("SUDO_UID", "")
+    return Author(Actor(ActorKind.operator, behind if uid == 0 and behind.isdecimal() else str(uid)))
+
+
+def note(options: Options, connection: Connection, tenant: str, deed: Deed, *, now: datetime) -> None:
+    """Have an operator's deed in the audit trail."""
+    logs.configure(options.settings.log.level, options.settings.log.format)
+    AuditTrail(connection, tenant).add(deed, operator(), now=now)
+
+
+_NAMED = re.compile(r"`((?:scim-bridge )?(?:adopt|client|outbox|people|reconcile|token)\b[^`]*)`")
+"""A command about one company, as messages name it."""
+
+
+def of_tenant(tenant: str) -> str:
+    """What a command is followed by to be about a company: nothing, for the one without a name."""
+    return "" if tenant == DEFAULT_TENANT else f" --tenant {tenant}"
+
+
+def about_tenant(tenant: str, text: str) -> str:
+    """A message whose commands, each between backticks, are about a company."""
+    return text if tenant == DEFAULT_TENANT else _NAMED.sub(rf"`\1{of_tenant(tenant)}`", text)
+
+
+def stored_tenant_option(command: Command) -> Command:
+    """Add `--tenant NAME`: a company that the settings have, or one of which the database still knows."""
+    what = "The company that the command is about, also one that is served no more."
+    return tenant_option_with(_stored_tenant, what)(command)
+
+
+def _stored_tenant(ctx: click.Context, _: click.Parameter, name: str) -> str:
+    options: Options = ctx.find_root().obj
+    if name in options.settings.tenants:
+        return name
+    # Without a database there is nobody else.
+    with suppress(BridgeError), options.database() as database, database.read() as connection:
+        if name in (*tenants_with_credentials(connection), *tenants_that_acted(connection)):
+            return name
+    return known_tenant(options.settings, name)

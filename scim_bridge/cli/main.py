@@ -31,37 +31,33 @@ COMMANDS: Mapping[str, Lazy] = {
     "serve": Lazy("serve", "serve", "Answer Entra, and deliver to Ditio."),
     "worker": Lazy("worker", "worker", "Deliver what is due."),
     "preview": Lazy("preview", "preview", "Show the calls to Ditio that a SCIM user would cause, and send none."),
-    "outbox": Lazy("outbox.command", "outbox", "See who waits for Ditio, and try again."),
+    "outbox": Lazy("outbox", "outbox", "See who waits for Ditio, and try again."),
     "reconcile": Lazy(
-        "reconcile.command",
+        "reconcile",
         "reconcile",
         "Compare everybody with Ditio, say what differs and why, and repair it if asked.",
     ),
     "people": Lazy("people", "people", "Look at one person from both sides, or put him aside."),
-    "adopt": Lazy(
-        "adopt.command", "adopt", "Say which employees of Ditio's are which users, before the first delivery."
-    ),
+    "adopt": Lazy("adopt", "adopt", "Say which employees of Ditio's are which users, before the first delivery."),
     "certificates": Lazy(
-        "certificates.command",
+        "certificates",
         "certificates",
         "Import certificates from a file, withdraw one, and see which are about to end.",
     ),
     "quirks": Lazy(
-        "quirks",
+        "records",
         "quirks",
         "See what the client does that departs from the SCIM standard, and was tolerated.",
     ),
-    "token": Lazy("token", "token", "Issue, list and revoke the tokens that Entra signs in with."),
+    "token": Lazy("credentials", "token", "Issue, list and revoke the tokens that Entra signs in with."),
     "client": Lazy(
-        "client", "client", "Issue, rotate, list and revoke the clients that Entra fetches access tokens with."
+        "credentials", "client", "Issue, rotate, list and revoke the clients that Entra fetches access tokens with."
     ),
-    "audit": Lazy("audit", "audit", "See who did what to whom, and when."),
-    "settings": Lazy("settings", "settings_group", "Check the settings, or print an example file."),
-    "doctor": Lazy(
-        "doctor.command", "doctor", "Look whether all is well: database, Ditio, clocks, public URL, tokens."
-    ),
-    "db": Lazy("db", "db", "Look after the database."),
-    "sandbox": Lazy("sandbox", "sandbox", "Run a simulated Ditio to try the bridge on."),
+    "audit": Lazy("records", "audit", "See who did what to whom, and when."),
+    "settings": Lazy("setup", "settings_group", "Check the settings, or print an example file."),
+    "doctor": Lazy("doctor", "doctor", "Look whether all is well: database, Ditio, clocks, public URL, tokens."),
+    "db": Lazy("setup", "db", "Look after the database."),
+    "sandbox": Lazy("serve", "sandbox", "Run a simulated Ditio to try the bridge on."),
 }
 
 

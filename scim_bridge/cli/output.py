@@ -1,9 +1,11 @@
-"""What commands print or write: tables for people, JSON for machines; and the options that many commands share."""
+"""What commands print: tables and paragraphs for people, JSON for machines, progress bars; and shared options."""
 
 import json
 import os
+import shutil
 import stat
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -14,9 +16,11 @@ from typing import Any, Literal, Protocol, TextIO, TypeVar
 import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from scim_bridge.delivery.reconcile_request import Progress as Told
 from scim_bridge.errors import BridgeError
 from scim_bridge.settings import DEFAULT_TENANT, Settings
 
@@ -204,3 +208,66 @@ def _instant(value: datetime) -> str:
     if value.tzinfo is None:
         raise TypeError("an instant without a time zone can't be shown")
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+NARROW = 80
+"""Columns that every terminal has, and a mail or a ticket keeps."""
+
+
+def width() -> int:
+    """How many columns a line may have."""
+    return max(NARROW, shutil.get_terminal_size((NARROW, 24)).columns) if sys.stdout.isatty() else NARROW
+
+
+def paragraph(text: str, *, first: str = "", indent: str = "") -> list[str]:
+    """A text in lines that fit; a long word, such as an id, is cut only if it has no place in a line of its own.
+
+    :param first: What stands before the first line.
+    :param indent: What stands before the others.
+    """
+    return textwrap.wrap(
+        shown(text), width(), initial_indent=first, subsequent_indent=indent, break_on_hyphens=False
+    ) or [first.rstrip()]
+
+
+def print_paragraph(text: str, *, first: str = "", indent: str = "") -> None:
+    """Print a text in lines that fit."""
+    for line in paragraph(text, first=first, indent=indent):
+        click.echo(line)
+
+
+def instant(moment: datetime) -> str:
+    """An instant as people read it: to the minute, in UTC."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def print_folded(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> None:
+    """Print a table that fits: a cell that is too long goes on below itself, as half an id is no id."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in columns.values():
+        table.add_column(Text(heading), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(shown(row.get(key))) for key in columns))
+    console = Console(width=width(), color_system=None, highlight=False, legacy_windows=False)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
+
+
+@contextmanager
+def bars() -> Iterator[Told]:
+    """A bar for each stage, on standard error."""
+    if not sys.stderr.isatty():
+        yield lambda stage, done, total: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def told(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total)
+            progress.update(tasks[stage], completed=done, total=total)
+
+        yield told

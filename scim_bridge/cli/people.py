@@ -1,6 +1,6 @@
-"""`scim-bridge people`: one person from both sides, and putting him aside."""
+"""`scim-bridge people`: show one person in Entra and in Ditio, or stop deliveries to them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import click
@@ -8,19 +8,70 @@ from sqlalchemy import Connection
 
 from scim_bridge import logs
 from scim_bridge.bootstrap import build_rules
-from scim_bridge.cli.auditing import note
-from scim_bridge.cli.certificate_view import CERTIFICATE_COLUMNS, rows
-from scim_bridge.cli.context import Options
-from scim_bridge.cli.output import Day, Format, format_option, print_json, tenant_option
-from scim_bridge.cli.paragraphs import instant, print_folded, print_paragraph
-from scim_bridge.cli.person_view import PersonView, employee_in_ditio, view_of
-from scim_bridge.cli.story import told
+from scim_bridge.cli.context import Options, note
+from scim_bridge.cli.output import (
+    Day,
+    Format,
+    format_option,
+    instant,
+    print_folded,
+    print_json,
+    print_paragraph,
+    tenant_option,
+)
+from scim_bridge.cli.person_view import PersonView, employee_in_ditio, told, view_of
 from scim_bridge.delivery.aside import put_aside, take_up
 from scim_bridge.domain.audit import Action, Deed
+from scim_bridge.domain.certificate import Certificate, Entry, Line
+from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import Field
 from scim_bridge.domain.explanations import explained
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.storage.person_rows import Record
+
+CERTIFICATE_COLUMNS = {
+    "type": "Certificate",
+    "number": "Number",
+    "issued": "Issued",
+    "valid_until": "Valid until",
+    "source": "From",
+    "ditio": "Ditio took it",
+}
+"""A source in brackets says something that does not count: another's word does."""
+
+
+def rows(lines: Iterable[Line]) -> Iterator[JsonObject]:
+    """A row for what each source says, and one for what is withdrawn, for people."""
+    for line in lines:
+        for entry in line.entries:
+            yield {
+                "type": line.type,
+                **_parts(entry.certificate),
+                "source": entry.source if entry.wins else f"({entry.source})",
+                "ditio": _in_ditio(line, entry) if entry.wins else None,
+            }
+        if not line.entries and line.acknowledged is not None:
+            yield {"type": line.type, **_parts(line.acknowledged.certificate), "source": None, "ditio": _left(line)}
+
+
+def _in_ditio(line: Line, entry: Entry) -> str:
+    known = line.acknowledged
+    if line.reason is not None:
+        return line.reason
+    if known is None or line.sending is not None:
+        return "not yet"
+    is_same = known.certificate.rank == entry.certificate.rank and not known.is_withdrawn
+    return f"{known.at:%Y-%m-%d}" if is_same else "not yet"
+
+
+def _left(line: Line) -> str:
+    is_withdrawn = line.acknowledged is not None and line.acknowledged.is_withdrawn
+    return "withdrawn" if is_withdrawn else "to be withdrawn"
+
+
+def _parts(certificate: Certificate) -> JsonObject:
+    return {"number": certificate.number, "issued": certificate.issued, "valid_until": certificate.valid_until}
+
 
 FIELD_COLUMNS = {"field": "Field", "wanted": "Entra wants", "found": "Ditio has", "acknowledged": "Acknowledged"}
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from flask import Flask
 
 from scim_bridge import logs
-from scim_bridge.cli.bind import Address, address_of, listen
+from scim_bridge.cli.context import Address, address_of, listen
 from scim_bridge.web.server import Server
 from tests.benchmarks.bridge import THREADS
 

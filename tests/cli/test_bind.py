@@ -2,7 +2,7 @@
 
 import pytest
 
-from scim_bridge.cli.bind import Address, address_of, listen
+from scim_bridge.cli.context import Address, address_of, listen
 from scim_bridge.errors import BridgeError
 
 

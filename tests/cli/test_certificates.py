@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from scim_bridge.cli.certificates.files import opened
+from scim_bridge.cli.csv_files import opened
 from scim_bridge.mapping.certificates import Part
 from scim_bridge.storage.certificate_tables import certificate_entries as entries
 from scim_bridge.storage.database import Database

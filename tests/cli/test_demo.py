@@ -17,12 +17,10 @@ from click.testing import CliRunner
 
 from scim_bridge.cli.demo import command
 from scim_bridge.cli.demo.acts import ACTS
-from scim_bridge.cli.demo.around import command_name
 from scim_bridge.cli.demo.bridge import inherited, running_bridge
-from scim_bridge.cli.demo.calls import Check, by_kind, kind_of, proofs
-from scim_bridge.cli.demo.cast import cast
-from scim_bridge.cli.demo.comparison import Difference, as_entra_knows, differences
-from scim_bridge.cli.demo.scene import Act, Scene
+from scim_bridge.cli.demo.command import command_name
+from scim_bridge.cli.demo.scene import Act, Scene, cast
+from scim_bridge.cli.demo.stage import Check, Difference, as_entra_knows, by_kind, differences, kind_of, proofs
 from scim_bridge.errors import BridgeError
 from scim_bridge.sandbox.company import SandboxEmployee, SandboxEmployment
 from scim_bridge.sandbox.gateway import Recorded

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from scim_bridge.cli.quirks import MEANINGS
+from scim_bridge.cli.records import MEANINGS
 from scim_bridge.scim.quirks import Quirk
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.quirks import Quirks

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from scim_bridge.cli.context import Options
-from scim_bridge.cli.csv_lines import csv_cell
-from scim_bridge.cli.scheduling import reconcile_command
+from scim_bridge.cli.csv_files import csv_cell
+from scim_bridge.cli.worker import reconcile_command
 from scim_bridge.ditio import roster
 from scim_bridge.domain.employee import EmployeeNumber, Field
 from scim_bridge.domain.employment import Days

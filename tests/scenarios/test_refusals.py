@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from scim_bridge.cli.story import told
+from scim_bridge.cli.person_view import told
 from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.domain.person import PersonId

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from scim_bridge.cli.settings import settings_group
+from scim_bridge.cli.setup import settings_group
 from scim_bridge.settings import example
 
 COMPLETE = """

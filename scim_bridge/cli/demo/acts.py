@@ -1,56 +1,368 @@
 """The acts of the demo, in their order."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from datetime import date, timedelta
+from pathlib import Path
 
-from scim_bridge.cli.demo import certificates, drift, first_day, later_days
-from scim_bridge.cli.demo.scene import Act
+from scim_bridge.bootstrap import build
+from scim_bridge.cli.csv_files import csv_line
+from scim_bridge.cli.demo.bridge import EXTENSION, direct_session
+from scim_bridge.cli.demo.scene import Act, Scene, accepted, named
+from scim_bridge.cli.demo.stage import Check, kind_of, numbered
+from scim_bridge.delivery.reconcile import Reconciliation
+from scim_bridge.delivery.reconcile_request import IN_SYNC, Report, Request
+from scim_bridge.domain.documents import CERTIFICATE_URN
+from scim_bridge.domain.drift import Drift, Kind
+from scim_bridge.plan.render import lines
+from scim_bridge.sandbox.directory import EntraUser
+from scim_bridge.sandbox.gateway import Fault
+from scim_bridge.settings import DEFAULT_TENANT, load
+
+CARD, CRANE, COURSE = "Byggekort", "Kranførerbevis", "Arbeidsvarsling kurs 1"
+"""What Entra, the competence system and the file say."""
+
+ENDS_IN_DAYS = 20
+
+
+def certificates(scene: Scene) -> Iterator[Check]:
+    """A slot of a user, the resource type, a file; who loses is told, and what ends is listed."""
+    everybody = [each for each in scene.cast.settled() if each.active and each.employee_id]
+    holder, today = everybody[0], scene.ditio.company.today()
+    holder.extra[f"{EXTENSION}:byggekort"] = f"B-1;{_days(today, -30)};{_days(today, 700)};"
+    yield accepted(scene, scene.sends(1))
+    yield Check(True, f"By Entra, in a slot: {CARD} of {named(holder)}.")
+    yield from _by_the_competence_system(scene, holder, today)
+    yield from _by_file(scene, everybody, today)
+    scene.arrive()
+    courses = [(each.employee_id, COURSE) for each in everybody]
+    expected = {(holder.employee_id, CARD), (holder.employee_id, CRANE), *courses}
+    yield Check(
+        set(scene.ditio.certificates) == expected,
+        f"Ditio has all {len(expected)}, each after its employee.",
+    )
+    ending = scene.bridge.command("certificates", "expiring", "--format", "json")
+    told = [(each["employee_number"], each["certificate_type"], each["days"]) for each in ending]
+    yield Check(
+        told == [(holder.employee_id, COURSE, ENDS_IN_DAYS)],
+        f"`certificates expiring` lists what ends within 30 days: {COURSE} of {named(holder)}, in {ENDS_IN_DAYS} days.",
+    )
+
+
+def _by_the_competence_system(scene: Scene, holder: EntraUser, today: date) -> Iterator[Check]:
+    crane = {
+        "schemas": [CERTIFICATE_URN],
+        "employeeNumber": holder.employee_id,
+        "certificateType": CRANE,
+        "certificateNumber": "K-17",
+        "issuedDateTime": _days(today, -100),
+        "validUntilDateTime": _days(today, 1000),
+    }
+    written = scene.bridge.post("/Certificates", crane)
+    yield Check(written.status_code == 201, f"By a competence system, in /Certificates: {CRANE} of {named(holder)}.")
+    older = scene.bridge.post("/Certificates", {**crane, "certificateType": CARD})
+    yield Check(
+        older.status_code == 409,
+        f"It has an older {CARD} too, and is told (409) that Entra's counts:",
+        str(older.json().get("detail")),
+    )
+
+
+def _by_file(scene: Scene, everybody: list[EntraUser], today: date) -> Iterator[Check]:
+    path = scene.bridge.folder / "certificates.csv"
+    _write(path, everybody, today)
+    report = scene.bridge.command("certificates", "import", str(path), "--apply", "--format", "json")
+    rejected = report["rejected_lines"]
+    yield Check(
+        (report["new"], len(rejected)) == (len(everybody), 1),
+        f"By `certificates import`, from a file as Excel saves it: {numbered(report['new'], 'certificate')}. One line "
+        "is rejected, and all others are taken:",
+        f"line {rejected[0]['line']}: {rejected[0]['text']}" if rejected else None,
+    )
+
+
+def _write(path: Path, everybody: list[EntraUser], today: date) -> None:
+    """A file in Windows-1252, with semicolons and Norwegian dates; the first of them ends soon."""
+    heading = ("employeeNumber", "certificateType", "issuedDateTime", "validUntilDateTime")
+    rows: list[tuple[str, ...]] = [heading]
+    for place, user in enumerate(everybody):
+        issued, end = today - timedelta(days=400), today + timedelta(days=ENDS_IN_DAYS if place == 0 else 800)
+        rows.append((str(user.employee_id), COURSE, f"{issued:%d.%m.%Y}", f"{end:%d.%m.%Y}"))
+    rows.append((str(everybody[0].employee_id), "Truckførerbevis", "01/02/2026", "01/02/2031"))
+    path.write_text("".join(csv_line(row, ";") for row in rows), encoding="cp1252")
+
+
+def _days(today: date, days: int) -> str:
+    return (today + timedelta(days=days)).isoformat()
+
+
+BY_HAND = "Direktør"
+"""A title that nobody has in Entra."""
+
+
+def reconcile(scene: Scene) -> Iterator[Check]:
+    """Drift is planted, shown, repaired, and looked for again."""
+    edited, leaver = scene.cast.settled()[0], _a_leaver(scene)
+    _plant(scene, edited, leaver)
+    yield Check(
+        True,
+        f"By hand, in Ditio: {named(edited)} is {BY_HAND} now, {named(leaver)}, who has left, has a login again, and "
+        "somebody was created whom Entra does not know.",
+    )
+    reconciliation = _reconciliation(scene)
+    plan, items = _run(reconciliation, Request())
+    scene.stage.say()
+    for line in lines(item for item in items if item.kind is not Kind.unmanaged):
+        scene.stage.line((f"      {line.mark or ''} {line.text}" if line.mark else f"    {line.text}", "cyan"))
+    scene.stage.say()
+    expected = {"should-be-inactive": 1, "field": 1, "unmanaged": len(scene.cast.strangers)}
+    yield Check(plan.run.by_kind == expected, f"`reconcile` shows this plan, and sends nothing: {_told(plan)}.")
+    repaired, _ = _run(reconciliation, Request(apply=True, plan_id=plan.run.id))
+    yield Check((repaired.exit, repaired.applied) == (IN_SYNC, 2), "`reconcile --apply` sends those two changes alone.")
+    again, left = _run(reconciliation, Request())
+    in_sync = again.exit == IN_SYNC and {item.kind for item in left} == {Kind.unmanaged}
+    yield Check(in_sync, f"Run again: {again.run.in_sync} of {again.run.people} people in sync.")
+    yield Check(
+        in_sync,
+        f"Found and named: {_told(plan)}. {repaired.applied} repaired, and whom nobody claims was left alone.",
+        sums_up=True,
+    )
+
+
+def _a_leaver(scene: Scene) -> EntraUser:
+    """Somebody who has left and not come back, and whose account is still there to be named by."""
+    leavers = scene.cast.leavers()
+    first = len(leavers) // 2
+    return leavers[first if first % 3 != 2 else first + 1]
+
+
+def _plant(scene: Scene, edited: EntraUser, leaver: EntraUser) -> None:
+    with scene.ditio.company.lock:
+        scene.ditio.employee(edited.employee_id or "").work_title = BY_HAND
+        scene.ditio.employee(leaver.employee_id or "").disabled = False
+        outsider = scene.ditio.plant("9002", "Piotr", "Zieliński", "+48601234568", work_title="Innleid")
+        scene.cast.strangers.append(deepcopy(outsider))
+
+
+def _reconciliation(scene: Scene) -> Reconciliation:
+    """What the command `reconcile` runs, on the bridge's own database."""
+    # The simulated Ditio shows a write at once, so the bridge need not wait before it believes a read (rule C5).
+    settings = load(environ={**scene.bridge.settings, "SCIM_BRIDGE_DITIO__READ_LAG_SECONDS": "0"})
+    parts = build(settings, database=scene.bridge.database, session_factory=direct_session)
+    return parts.reconciliations[DEFAULT_TENANT]
+
+
+def _run(reconciliation: Reconciliation, request: Request) -> tuple[Report, Sequence[Drift]]:
+    report = reconciliation.run(request)
+    return report, list(reconciliation.items(report.run.id))
+
+
+def _told(report: Report) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in report.run.by_kind.items())
+
+
+def connect(scene: Scene) -> Iterator[Check]:
+    """Entra's button "Test connection"."""
+    wrong = scene.bridge.get("/Users", "a token that nobody issued")
+    yield Check(wrong.status_code == 401, "A wrong token is turned away.")
+    answer = scene.entra.test_connection()
+    yield Check(answer.status_code == 200, "The right one is accepted, and Entra may begin.")
+
+
+def hire(scene: Scene) -> Iterator[Check]:
+    """The initial cycle: everybody, of whom three are not simple."""
+    cast = scene.cast
+    for user in cast.everybody:
+        scene.entra.directory.add(user)
+    scene.waiting = {cast.namesake.object_id, cast.unnumbered.object_id}
+    yield accepted(scene, scene.sends(len(cast.everybody)))
+    scene.arrive()
+    new = len(cast.everybody) - len(scene.waiting) - 1
+    created = sum(kind_of(call) == "create employee" and call.status < 300 for call in scene.ditio.requests)
+    yield Check(created == new, f"In Ditio {numbered(new, 'new employee')} came to be.")
+    yield _adopted(scene)
+    yield _left_alone(scene)
+    state, detail = scene.delivery_of(cast.unnumbered)
+    yield Check(state == "held", f"{named(cast.unnumbered)} has no employee number yet, and waits:", detail)
+
+
+def put_right(scene: Scene) -> Iterator[Check]:
+    """Both who waited get a number that is theirs."""
+    cast = scene.cast
+    cast.unnumbered.employee_id, cast.namesake.employee_id = cast.own_number, cast.free_number
+    scene.waiting = set()
+    yield accepted(scene, scene.sends(2))
+    scene.arrive()
+    delivered = scene.delivery_of(cast.unnumbered)[0] == "delivered"
+    yield Check(delivered, f"{named(cast.unnumbered)} has a number now, and was hired because of that.")
+    delivered = scene.delivery_of(cast.namesake)[0] == "delivered"
+    yield Check(delivered, f"{named(cast.namesake)} has another number, and was hired under it.")
+
+
+def _adopted(scene: Scene) -> Check:
+    user = scene.cast.adopted
+    employee = scene.employee(user)
+    return Check(
+        employee is not None and employee.created_count == 0 and employee.work_title == user.job_title,
+        f"{named(user)} was in Ditio already, with the same phone: taken over and brought up to date.",
+    )
+
+
+def _left_alone(scene: Scene) -> Check:
+    user, stranger = scene.cast.namesake, scene.cast.strangers[0]
+    state, detail = scene.delivery_of(user)
+    return Check(
+        state in ("parked", "refused") and scene.employee(user) == stranger,
+        f"{named(user)} has the number of somebody else in Ditio, {stranger.name}, who is left alone. "
+        "The bridge reports:",
+        detail,
+    )
+
+
+NEW_TITLES = ("Formann", "Bas", "Anleggsleder", "Prosjektleder")
+
+
+def change(scene: Scene) -> Iterator[Check]:
+    """An ordinary week."""
+    settled = scene.cast.settled()
+    promoted, moved, called, married = settled[::3], settled[0], settled[1], settled[-1]
+    for user in promoted:
+        user.job_title = next(title for title in NEW_TITLES if title != user.job_title)
+    moved.department = "Prosjekt" if moved.department != "Prosjekt" else "Bygg"
+    called.mobile = scene.cast.free_phone
+    before = married.display_name
+    married.surname = f"{married.surname} Nygaard"
+    married.display_name = f"{married.given_name} {married.surname}"
+    changed = {each.object_id for each in (*promoted, moved, called, married)}
+    steps = scene.sends(len(changed))
+    yield accepted(scene, steps)
+    yield Check(
+        # Entra tries whom it was refused again in every cycle.
+        {step.object_id for step in steps} - scene.waiting == changed,
+        f"{numbered(len(promoted), 'new title')}; {moved.display_name} in another department; "
+        f"{called.display_name} with a new phone; {before} is now {married.display_name}.",
+    )
+
+
+def outage(scene: Scene) -> Iterator[Check]:
+    """Ditio loses an answer, and then answers nothing but 503."""
+    cast, faults = scene.cast, scene.ditio.faults
+    changed = cast.settled()[1::4]
+    with scene.sending(1 + len(changed)):
+        faults.plan(Fault("reset-after", method="POST", path="/employees"))
+        cast.everybody.append(scene.entra.directory.add(cast.newcomer))
+        steps = scene.cycle()
+        faults.plan(Fault("status", 503, times=None))
+        for user in changed:
+            user.job_title = next(title for title in reversed(NEW_TITLES) if title != user.job_title)
+        steps += scene.cycle()
+    due = scene.bridge.due()
+    yield accepted(scene, steps)
+    yield Check(due > 0, f"Ditio can't be reached, and the bridge remembers who is due: {due}. Now Ditio is back:")
+    faults.clear()
+    yield Check(scene.arrive() == 0, "Everything has arrived, without anybody's help.")
+    employee = scene.employee(cast.newcomer)
+    yield Check(
+        employee is not None and employee.created_count == 1,
+        f"{named(cast.newcomer)} was hired just as the line broke, and Ditio's answer was lost. The bridge looked "
+        "before it tried again: one employee, not two.",
+    )
+
+
+def leave(scene: Scene) -> Iterator[Check]:
+    """People leave, in each of the ways in which Entra says so."""
+    leavers = scene.cast.leavers()
+    for index, user in enumerate(leavers):
+        _leaves(scene, user, index)
+    yield accepted(scene, scene.sends(len(leavers)))
+    scene.arrive()
+    employees = [scene.employee(user) for user in leavers]
+    yield Check(
+        all(each and each.disabled and each.employment and each.employment.end for each in employees),
+        f"{len(leavers)} logins are closed, {len(leavers)} employments ended. The employees stay, with their hours and "
+        "certificates.",
+    )
+
+
+def rehire(scene: Scene) -> Iterator[Check]:
+    """Half of them come back, each by the way that is left."""
+    leavers = scene.cast.leavers()
+    returning = leavers[: len(leavers) // 2]
+    back_on = (scene.ditio.company.today() + timedelta(days=7)).isoformat()
+    for index, user in enumerate(returning):
+        _returns(scene, user, index, back_on)
+    yield accepted(scene, scene.sends(len(returning)))
+    scene.arrive()
+    employees = [scene.employee(user) for user in returning]
+    yield Check(
+        all(each and not each.disabled and len(each.employments) == 2 for each in employees),
+        f"{len(returning)} of {len(leavers)} return on {back_on}: the same employees as before, with a second "
+        "employment.",
+    )
+
+
+def _leaves(scene: Scene, user: EntraUser, index: int) -> None:
+    if index % 3 == 0:
+        user.account_enabled, user.leave_date = False, scene.ditio.company.today().isoformat()
+        return
+    user.soft_deleted = True
+    if index % 3 == 2:
+        scene.entra.directory.hard_delete(user.object_id)
+
+
+def _returns(scene: Scene, user: EntraUser, index: int, back_on: str) -> None:
+    # Who was deleted for good gets a new account; the number, the phone and the address are the same.
+    user = scene.cast.comes_back_as_another(user) if index % 3 == 2 else user
+    user.account_enabled, user.soft_deleted, user.hire_date = True, False, back_on
+    scene.entra.directory.add(user)
+
 
 ACTS: Sequence[Act] = (
     Act(
         "Test connection",
         "The button that an administrator presses first: Entra asks for somebody who can't exist.",
-        first_day.connect,
+        connect,
     ),
     Act(
         "Hire",
         "Entra sends everybody for the first time, and Ditio gets employees. Three are not simple.",
-        first_day.hire,
+        hire,
     ),
     Act(
         "Change",
         "People get other titles, phones, departments and names. Only what differs is sent on.",
-        later_days.change,
+        change,
     ),
     Act(
         "Ditio is down",
         "Ditio breaks off in the middle of a hiring, then answers only 503. Entra hears none of it.",
-        later_days.outage,
+        outage,
     ),
     Act(
         "Leave",
         "Accounts are disabled, put in the bin or deleted. People who leave must not keep a login. For the demo, "
         "DELIVERY__END_EMPLOYMENT is at-once; by default the employment ends when the last day is over. "
         "DELIVERY__MAX_ENDED_FRACTION is 1, so everybody may leave; by default the guard holds a sixth ending an hour.",
-        later_days.leave,
+        leave,
     ),
     Act(
         "Rehire",
         "Some come back: an account is enabled, taken out of the bin, or made anew.",
-        later_days.rehire,
+        rehire,
     ),
     Act(
         "Put right",
         "The two who were left waiting are corrected in Entra. Nothing has to be done in the bridge.",
-        first_day.put_right,
+        put_right,
     ),
     Act(
         "Certificates",
         "They come from Entra, from a competence system and from a file. Ditio shows none, so the bridge remembers.",
-        certificates.certificates,
+        certificates,
     ),
     Act(
         "Reconcile",
         "Somebody edits in Ditio. Entra never looks back; the bridge does, says what differs and why, and repairs it.",
-        drift.reconcile,
+        reconcile,
     ),
 )

@@ -14,7 +14,7 @@ from typing import Any
 
 import requests
 
-from scim_bridge.cli.sandbox import CLIENT_ID, CLIENT_SECRET
+from scim_bridge.cli.serve import CLIENT_ID, CLIENT_SECRET
 from scim_bridge.errors import BridgeError
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.storage.credentials import TOKEN, new_secret

@@ -1,28 +1,201 @@
 """`scim-bridge demo`: a simulated Entra, the real bridge and a simulated Ditio, to watch."""
 
+import os
 import random
+import shlex
+import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
+from rich.text import Text
 
 from scim_bridge.cli.demo.acts import ACTS
-from scim_bridge.cli.demo.around import show_around
 from scim_bridge.cli.demo.bridge import Bridge, running_bridge
-from scim_bridge.cli.demo.cast import FEWEST, cast, plant
-from scim_bridge.cli.demo.closing import close
-from scim_bridge.cli.demo.scene import Scene, perform
-from scim_bridge.cli.demo.stage import Stage
-from scim_bridge.cli.sandbox import CLIENT_ID, CLIENT_SECRET
+from scim_bridge.cli.demo.scene import FEWEST, Cast, Played, Scene, cast, perform, plant
+from scim_bridge.cli.demo.stage import FIELDS, Check, Difference, Stage, mark, proofs
+from scim_bridge.cli.output import private_file
+from scim_bridge.cli.serve import CLIENT_ID, CLIENT_SECRET
 from scim_bridge.errors import BridgeError
 from scim_bridge.sandbox.ditio import SandboxDitio
 from scim_bridge.sandbox.server import running
+
+ENVIRONMENT = "demo.env"
+"""The file with what the commands need in another terminal."""
+
+
+def show_around(stage: Stage, bridge: Bridge, ditio_url: str, cast: Cast) -> None:
+    """Say where everything is and what to try."""
+    file = bridge.folder / ENVIRONMENT
+    with private_file(file) as text:
+        text.write(environment_file(bridge, ditio_url, os.environ))
+    stage.heading("It all stays up until Ctrl-C")
+    for name, value in {
+        "Bridge": f"{bridge.tenant_url}  (Entra's Tenant URL)",
+        "Token": f"{bridge.token}  (Entra's Secret Token)",
+        "Database": str(bridge.folder / "bridge.db"),
+        "Log": str(bridge.log),
+        "Ditio": f"{ditio_url}/_sandbox/employees",
+    }.items():
+        stage.line((f"    {name:<9} ", "bold"), (value, ""))
+    stage.say()
+    stage.line(("    # in another terminal, first: what the commands below need", "dim"))
+    stage.line((f"    . {file}", "cyan"))
+    for command, what in _to_try(cast):
+        stage.line((f"\n    # {what}", "dim"))
+        stage.line((f"    {command}", "cyan"))
+    stage.say()
+
+
+def environment_file(bridge: Bridge, ditio_url: str, environ: Mapping[str, str]) -> str:
+    """Lines for a shell: the settings of this bridge, and no others that happen to be set."""
+    others = sorted(name for name in environ if name.startswith("SCIM_BRIDGE_") and name not in bridge.settings)
+    variables = {**bridge.settings, "BRIDGE": bridge.tenant_url, "TOKEN": bridge.token, "DITIO": ditio_url}
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    return "\n".join([*(f"unset {name}" for name in others), *exports, ""])
+
+
+def command_name(environ_path: str | None, executable: str) -> str:
+    """How `scim-bridge` is called here: by name, by the path of the installed script, or as a module.
+
+    :param environ_path: Where the shell looks for commands.
+    :param executable: The Python that runs this.
+    """
+    script = Path(executable).parent / "scim-bridge"
+    if shutil.which("scim-bridge", path=environ_path):
+        return "scim-bridge"
+    return shlex.quote(str(script)) if script.exists() else f"{shlex.quote(executable)} -m scim_bridge"
+
+
+def _to_try(cast: Cast) -> Iterable[tuple[str, str]]:
+    command = command_name(os.environ.get("PATH"), sys.executable)
+    unavailable = '{"kind":"status","status":503,"times":null}'
+    return [
+        (f"{command} people show {cast.adopted.employee_id}", "one person from both sides, with the history"),
+        (f"{command} outbox list", "who waits, and why: nobody now"),
+        (f"{command} reconcile", "everybody compared with Ditio: what differs, and why"),
+        (f"{command} token list", "who may provision"),
+        ('curl -s -H "Authorization: Bearer $TOKEN" "$BRIDGE/Users?count=1"', "a person, as Entra reads it"),
+        (f"curl -s -d '{unavailable}' \"$DITIO/_sandbox/faults\"", "take Ditio down"),
+        ('curl -s -X DELETE "$DITIO/_sandbox/faults"', "and bring it back"),
+    ]
+
+
+MOST_DIFFERENCES = 50
+
+_QUIET = ("read", "search", "sign-in")
+
+
+def close(scene: Scene, played: Sequence[Played]) -> bool:
+    """Show the closing tables; whether everything agrees."""
+    stage = scene.stage
+    stage.heading("What was asked, and what was sent")
+    stage.table(["Act", "Entra asked", "Ditio was sent", "Outcome"], _rows(played), lines=True)
+    stage.heading("Everybody, Entra against Ditio")
+    found = scene.differences()
+    checks = _final_checks(scene, found)
+    for check in checks:
+        stage.check(check)
+    if found:
+        _show_differences(stage, found)
+    agrees = not found and all(check.ok for check in checks) and all(each.ok for each in played)
+    stage.say()
+    if agrees:
+        stage.say("Everything agrees.", "bold green")
+    else:
+        failed = [each.title for each in played if not each.ok]
+        stage.say(f"Not everything agrees{': see ' + ', '.join(failed) if failed else ''}.", "bold red")
+    return agrees
+
+
+def _rows(played: Sequence[Played]) -> list[list[Text]]:
+    return [
+        [
+            Text(f"{number} {each.title}"),
+            _counted(each.asked),
+            _counted(each.sent),
+            Text.assemble(mark(each.ok), " ", _outcome(each)),
+        ]
+        for number, each in enumerate(played, 1)
+    ]
+
+
+def _outcome(played: Played) -> str:
+    """The first thing that is wrong, else what the act came to."""
+    wrong = [check.text for check in played.checks if not check.ok]
+    summary = next((check.text for check in played.checks if check.sums_up), played.checks[-1].text)
+    return wrong[0] if wrong else summary
+
+
+def _counted(counts: Counter[str]) -> Text:
+    if not counts:
+        return Text("–", "dim")
+    width = max(len(str(count)) for count in counts.values())
+    loud = [(f"{count:>{width}} {kind}", _style(kind)) for kind, count in counts.items() if kind not in _QUIET]
+    quiet = ", ".join(f"{count} {kind}" for kind, count in counts.items() if kind in _QUIET)
+    lines = [*loud, *([(quiet, "dim")] if quiet else [])]
+    return Text("\n").join(Text(text, style) for text, style in lines)
+
+
+def _style(kind: str) -> str:
+    return "yellow" if kind == "failed" else ""
+
+
+def _final_checks(scene: Scene, found: Sequence[Difference]) -> list[Check]:
+    cast, company = scene.cast, scene.ditio.company
+    people = [each for each in scene.known() if each.object_id not in scene.waiting]
+    differing = len({each.employee_number for each in found})
+    untouched = all(company.employees.get(each.employee_number) == each for each in cast.strangers)
+    return [
+        Check(
+            differing == 0,
+            f"{len(people) - differing} of {len(people)} people are alike in every field: {', '.join(FIELDS)}.",
+        ),
+        *proofs(
+            scene.ditio.requests,
+            company.employees,
+            hired=len(people) - 1,
+            people=len(people),
+            strangers=len(cast.strangers),
+        ),
+        Check(
+            untouched,
+            f"Whom Entra does not know was left alone in Ditio: {_listed([each.name for each in cast.strangers])}.",
+        ),
+        Check(
+            all(status < 300 or status == 409 for status in scene.statuses),
+            f"Entra asked {sum(scene.statuses.values())} times and was answered "
+            f"{', '.join(f'{count} × {status}' for status, count in sorted(scene.statuses.items()))}.",
+        ),
+    ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]])
+
+
+def _show_differences(stage: Stage, found: Sequence[Difference]) -> None:
+    rows = [
+        [
+            Text(each.employee_number),
+            Text(each.name),
+            Text(each.field),
+            Text(each.entra or "–", "green"),
+            Text(each.ditio or "–", "red"),
+        ]
+        for each in found[:MOST_DIFFERENCES]
+    ]
+    stage.table(["Employee", "Name", "Field", "Entra", "Ditio"], rows)
+    if len(found) > MOST_DIFFERENCES:
+        stage.say(f"  … and {len(found) - MOST_DIFFERENCES} more.")
+
 
 ZONE = ZoneInfo("Europe/Oslo")
 

@@ -1,8 +1,10 @@
-"""What the demo shows: acts, bars and tables on a terminal, plain lines everywhere else."""
+"""What the demo shows: acts, bars and tables; calls counted, and both sides compared."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import TextIOWrapper
 
 from rich.box import SIMPLE_HEAD
@@ -13,7 +15,187 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from scim_bridge.cli.demo.calls import Check
+from scim_bridge.sandbox.company import SandboxEmployee
+from scim_bridge.sandbox.directory import EntraUser
+from scim_bridge.sandbox.gateway import Recorded
+
+EMPLOYEES = "/api/v5/integration/employees"
+CERTIFICATES = "/api/v4/integration/certificates"
+TOKEN = "/connect/token"  # nosec B105 # a path
+
+KINDS = (
+    "create employee",
+    "update profile",
+    "change-phone-number",
+    "change-employee-number",
+    "update-employment",
+    "end-employment",
+    "create-employment",
+    "disable",
+    "enable",
+    "certificates",
+    "read",
+    "search",
+    "sign-in",
+    "failed",
+)
+"""The kinds of calls, in the order in which they are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Something that has to be so, as people read it, and whether it is."""
+
+    ok: bool
+    text: str
+    quote: str | None = None
+    """The bridge's own words about it."""
+
+    sums_up: bool = False
+    """Whether it says what the act came to; else the last check of the act does."""
+
+
+def kind_of(call: Recorded) -> str:
+    """The kind of a call; what Ditio did not answer is `failed`, whatever it was."""
+    if call.status == 0 or call.status >= 500:
+        return "failed"
+    if call.path == TOKEN:
+        return "sign-in"
+    if call.path.endswith(CERTIFICATES):
+        return "certificates"
+    below = call.path.removeprefix(EMPLOYEES).strip("/")
+    if call.method == "GET":
+        return "search" if below == "search" else "read"
+    if not below:
+        return "create employee"
+    _, _, operation = below.partition("/")
+    return operation or "update profile"
+
+
+def by_kind(calls: Iterable[Recorded]) -> Counter[str]:
+    """How many calls there were of each kind, in the order of `KINDS`; one that is not known comes last."""
+    counted = Counter(kind_of(call) for call in calls)
+    known = [kind for kind in KINDS if kind in counted]
+    return Counter({kind: counted[kind] for kind in (*known, *(each for each in counted if each not in KINDS))})
+
+
+def proofs(
+    calls: Sequence[Recorded],
+    employees: Mapping[str, SandboxEmployee],
+    *,
+    hired: int,
+    people: int,
+    strangers: int,
+) -> list[Check]:
+    """What must be true at the end, whatever happened on the way.
+
+    :param hired: How many people had to be created; the others were there already.
+    :param people: How many people Entra knows.
+    :param strangers: How many employees Ditio has whom Entra does not know.
+    """
+    created = [call for call in calls if kind_of(call) == "create employee" and 200 <= call.status < 300]
+    twice = [each for each in employees.values() if each.created_count > 1]
+    phones = {each.phone for each in employees.values()}
+    once = len(created) == hired and not twice and len(phones) == len(employees) == people + strangers
+    forbidden = Counter(call.method for call in calls if call.method in ("PUT", "DELETE"))
+    return [
+        Check(
+            once,
+            f"Nobody was hired twice: {numbered(len(created), 'creation')} for {numbered(hired, 'new colleague')}; "
+            f"{numbered(len(employees), 'employee')}, {numbered(len(phones), 'phone number')}.",
+        ),
+        Check(
+            not forbidden,
+            f"Nothing was deleted or replaced: not one DELETE or PUT in {len(calls)} calls to Ditio."
+            if not forbidden
+            else f"Ditio was sent {forbidden['DELETE']} DELETE and {forbidden['PUT']} PUT, and must never be.",
+        ),
+    ]
+
+
+def numbered(count: int, noun: str) -> str:
+    """A number of things: `1 change`, `2 changes`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+Facts = Mapping[str, str | None]
+"""What one side says of a person, by the words of the comparison."""
+
+FIELDS = ("name", "phone", "e-mail", "title", "department", "start", "employment", "login")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing about one person on which the two sides do not agree."""
+
+    employee_number: str
+    name: str
+    field: str
+    """One of `FIELDS`, or `employee` where Ditio has nobody with this number."""
+
+    entra: str | None
+    ditio: str | None
+
+
+def differences(users: Iterable[EntraUser], employees: Mapping[str, SandboxEmployee]) -> list[Difference]:
+    """Compare every user with the employee of the same number, field by field.
+
+    :param users: Everybody who has ever been hired through Entra; who has left is still an employee, an ended one.
+    :param employees: What the simulated Ditio truly has, by employee number.
+    """
+    return [each for user in users for each in _differences(user, employees.get(user.employee_id or ""))]
+
+
+def as_entra_knows(user: EntraUser) -> Facts:
+    """What Ditio should show of a user."""
+    return {
+        "name": f"{user.given_name} {user.surname}",
+        "phone": _international(user.mobile or user.telephone_number),
+        "e-mail": (user.mail or user.user_principal_name).lower(),
+        "title": user.job_title,
+        "department": user.department,
+        "start": user.hire_date,
+        "employment": "open" if user.active else "ended",
+        "login": "open" if user.active else "closed",
+    }
+
+
+def as_ditio_shows(employee: SandboxEmployee) -> Facts:
+    """What Ditio shows of an employee."""
+    employment = employee.employment
+    return {
+        "name": employee.name,
+        "phone": employee.phone,
+        "e-mail": employee.email.lower() if employee.email else None,
+        "title": employee.work_title,
+        "department": employment.department if employment else None,
+        "start": employment.start.isoformat() if employment else None,
+        "employment": "open" if employment and employment.end is None else "ended",
+        "login": "closed" if employee.disabled else "open",
+    }
+
+
+def _differences(user: EntraUser, employee: SandboxEmployee | None) -> list[Difference]:
+    number, name = user.employee_id or "no number", user.display_name or user.user_principal_name
+    if employee is None:
+        return [Difference(number, name, "employee", "hired", None)]
+    wanted, found = as_entra_knows(user), as_ditio_shows(employee)
+    return [
+        Difference(number, name, field, wanted[field], found[field])
+        for field in FIELDS
+        if wanted[field] != found[field]
+    ]
+
+
+def _international(phone: str | None) -> str | None:
+    """A phone number as Ditio keeps it: `+4798765432`. Eight digits alone are a Norwegian number."""
+    if phone is None:
+        return None
+    digits = "".join(char for char in phone if char.isdigit())
+    if phone.strip().startswith("+"):
+        return f"+{digits}"
+    return f"+{digits.removeprefix('00')}" if digits.startswith("00") else f"+47{digits}"
+
 
 WIDTH = 100
 """The widest line: longer ones are hard to read."""

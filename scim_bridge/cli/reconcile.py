@@ -8,12 +8,9 @@ import click
 
 from scim_bridge import logs
 from scim_bridge.bootstrap import build
-from scim_bridge.cli.auditing import operator
-from scim_bridge.cli.context import Options
-from scim_bridge.cli.named_commands import of_tenant
-from scim_bridge.cli.output import Format, format_option, known_tenant, print_rows, private_file, tenant_option
-from scim_bridge.cli.reconcile.output import Printed, ReportFormat, is_coloured
-from scim_bridge.cli.reconcile.progress import bars
+from scim_bridge.cli.context import Options, of_tenant, operator
+from scim_bridge.cli.output import Format, bars, format_option, known_tenant, print_rows, private_file, tenant_option
+from scim_bridge.cli.reconcile_report import Printed, ReportFormat, is_coloured
 from scim_bridge.delivery.reconcile_request import STOPPED, Report, Request
 from scim_bridge.domain.audit import BY_SCHEDULE
 from scim_bridge.domain.drift import Kind

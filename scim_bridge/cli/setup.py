@@ -1,13 +1,12 @@
-"""`scim-bridge settings`: what is set, what is wrong with it, and an example file."""
+"""`scim-bridge settings` and `scim-bridge db`: check the settings, and prepare the database."""
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Protocol
 from urllib.parse import urlsplit
 
 import click
 
+from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, print_rows
 from scim_bridge.ditio.config import operation_setting
 from scim_bridge.domain.operations import OperationName
@@ -18,16 +17,37 @@ from scim_bridge.settings.catalogue import CATALOGUE
 from scim_bridge.settings.model import DEFAULT
 from scim_bridge.settings.types import TENANTS, both, dotted, is_loopback, is_own
 from scim_bridge.settings.types import Path as Setting
+from scim_bridge.storage.schema import upgrade
+
+
+@click.group()
+def db() -> None:
+    """Look after the database.
+
+    \b
+    Examples:
+      scim-bridge db upgrade
+    """
+
+
+@db.command("upgrade")
+@click.pass_obj
+def upgrade_command(options: Options) -> None:
+    """Bring the database to the schema of this version; a new one is made.
+
+    `serve` does the same when it starts. Nothing happens where it is done already.
+
+    \b
+    Examples:
+      scim-bridge db upgrade
+      scim-bridge --config /etc/scim-bridge.toml db upgrade
+    """
+    with options.database(any_schema=True) as database:
+        upgrade(database)
+    click.echo("The database has the schema of this version.")
+
 
 COLUMNS = {"setting": "Setting", "value": "Value", "from": "Set in"}
-
-
-class Options(Protocol):
-    """What the group above hands down."""
-
-    @property
-    def config(self) -> Path | None:
-        """The file of `--config`."""
 
 
 @click.group("settings")

@@ -1,14 +1,73 @@
-"""`scim-bridge quirks`: what the client does that departs from the RFCs, and was tolerated."""
+"""`scim-bridge audit` and `scim-bridge quirks`: who did what, and how the client departs from the RFCs."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 
 import click
 
-from scim_bridge.cli.context import Options
-from scim_bridge.cli.output import Format, format_option, print_rows, tenant_option
+from scim_bridge.cli.context import Options, stored_tenant_option
+from scim_bridge.cli.output import Day, Format, format_option, json_value, print_rows, tenant_option
+from scim_bridge.domain.audit import Audited
 from scim_bridge.scim.quirks import Quirk
+from scim_bridge.storage.audit import audited
 from scim_bridge.storage.quirks import Counted, Quirks
+
+
+@click.group()
+def audit() -> None:
+    """See who did what to whom, and when.
+
+    \b
+    Examples:
+      scim-bridge audit export --since 2026-03-01
+    """
+
+
+@audit.command("export")
+@click.option("--since", metavar="DATE", type=Day(), help="The first day (UTC).")
+@click.option("--until", metavar="DATE", type=Day(), help="The last day (UTC).")
+@stored_tenant_option
+@click.pass_obj
+def export(options: Options, since: datetime | None, until: datetime | None, tenant: str) -> None:
+    """Print the audit trail as JSON, one object a line, oldest first: ids, no names.
+
+    `actor` says what kind of id `actor_id` is: of a token, a client, a workload, Entra's application, the number
+    of an operator's user, or `undo` and `schedule` of the bridge. `resource_id` is the `id` of a SCIM resource, or
+    of a token, a client or a plan. Rows are kept for RETENTION__DAYS.
+
+    \b
+    Examples:
+      scim-bridge audit export > audit.jsonl
+      scim-bridge audit export --since 2026-03-01 --until 2026-03-31
+    """
+    first = since.replace(tzinfo=UTC) if since is not None else None
+    end = until.replace(tzinfo=UTC) + timedelta(days=1) if until is not None else None
+    if first is not None and end is not None and end <= first:
+        raise click.BadParameter("the last day is before the first", param_hint="'--until'")
+    with options.database() as database:
+        for row in audited(database, tenant, since=first, until=end):
+            click.echo(json.dumps(_audit_row(row, tenant), ensure_ascii=False, default=json_value))
+
+
+def _audit_row(row: Audited, tenant: str) -> dict[str, object]:
+    deed, author = row.deed, row.author
+    return {
+        "id": row.id,
+        "at": row.at,
+        "tenant": tenant,
+        "actor": author.actor.kind,
+        "actor_id": author.actor.id,
+        "action": deed.action,
+        "resource_type": deed.resource_type,
+        "resource_id": deed.resource_id,
+        "person_id": deed.person_id,
+        "attributes": deed.attributes,
+        "detail": deed.detail,
+        "request_id": author.request_id,
+    }
+
 
 COLUMNS = {
     "kind": "Kind",
@@ -86,10 +145,13 @@ def list_command(options: Options, tenant: str, format: Format) -> None:
     with options.database() as database, database.read() as connection:
         found = Quirks(connection, tenant).list()
     print_rows(
-        [_row(each) for each in found], COLUMNS, format, empty="nothing: the client has kept to the standard so far"
+        [_quirk_row(each) for each in found],
+        COLUMNS,
+        format,
+        empty="nothing: the client has kept to the standard so far",
     )
 
 
-def _row(found: Counted) -> dict[str, object]:
+def _quirk_row(found: Counted) -> dict[str, object]:
     # Another version of the bridge may have counted what this one has no words for.
     return {**asdict(found), "meaning": MEANINGS.get(found.kind)}

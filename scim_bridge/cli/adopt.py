@@ -1,0 +1,289 @@
+"""`scim-bridge adopt`: on the first day, employees that Ditio already has become the people of Entra."""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from datetime import datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from sqlalchemy import Connection
+
+from scim_bridge import logs
+from scim_bridge.bootstrap import build, build_rules
+from scim_bridge.cli.context import Options, note, of_tenant, operator
+from scim_bridge.cli.csv_files import decisions_in, write_sheet
+from scim_bridge.cli.output import Format, bars, format_option, paragraph, shown, tenant_option
+from scim_bridge.delivery.adopting import Found
+from scim_bridge.delivery.tenant import wish_of
+from scim_bridge.domain.audit import Action, Deed
+from scim_bridge.domain.delivery_state import Reason
+from scim_bridge.domain.employee import EmployeeNumber, Field
+from scim_bridge.domain.pairing import By, Decision, Misfit, Pair
+from scim_bridge.domain.person import PersonId
+from scim_bridge.errors import BridgeError
+from scim_bridge.mapping.rules import Rules
+from scim_bridge.mapping.values import Unusable, value_of
+from scim_bridge.storage.database import Database, repeated
+from scim_bridge.storage.documents import document_of
+from scim_bridge.storage.history import Entry, History
+from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.people import People, user_names
+from scim_bridge.storage.permissions import Permissions
+from scim_bridge.storage.person_rows import Record
+
+BY = {By.number: "by number", By.email: "by e-mail", By.phone: "by phone", By.decision: "as decided"}
+
+
+def json_pieces(found: Found) -> Iterator[str]:
+    """The answer for machines, piece by piece."""
+    yield '{"pairs": ['
+    comma = "\n"
+    for pair in found.pairs():
+        row = {"employee_number": pair.employee_number, "user_name": pair.user_name, "by": pair.proposal.by.value}
+        yield comma + json.dumps(row, ensure_ascii=False)
+        comma = ",\n"
+    yield '],\n"disputed": ['
+    comma = "\n"
+    for user_name, pairs in _by_user(found):
+        numbers = [pair.employee_number for pair in pairs]
+        yield comma + json.dumps({"user_name": user_name, "employee_numbers": numbers}, ensure_ascii=False)
+        comma = ",\n"
+    yield f'],\n"linked": {found.linked}}}\n'
+
+
+def text_pieces(found: Found, company: str, *, apply: bool, output: Path | None) -> Iterator[str]:
+    """The same for people, and what to do next.
+
+    :param company: What the commands that are named are followed by, to be about this company.
+    """
+    exact = disputed = 0
+    for pair in found.pairs():
+        exact += 1
+        yield f"  = employee {shown(pair.employee_number)}  {shown(pair.user_name)}  ({BY[pair.proposal.by]})\n"
+    for user_name, pairs in _by_user(found):
+        disputed += 1
+        yield f"  ? {shown(user_name)}\n"
+        for pair in pairs:
+            text = f"employee {shown(pair.employee_number)}: {pair.proposal.why}"
+            yield "\n".join(paragraph(text, first="      ", indent="        ")) + "\n"
+    yield f"{exact} {'pair' if exact == 1 else 'pairs'}, {disputed} disputed; {found.linked} linked.\n"
+    for sentence in _next_steps(found, company, exact, disputed, apply, output):
+        yield f"{sentence}\n"
+
+
+def _next_steps(
+    found: Found, company: str, exact: int, disputed: int, apply: bool, output: Path | None
+) -> Iterator[str]:
+    if found.shown == 0:
+        yield "Ditio shows no employee at all. If there ought to be some, see `scim-bridge doctor`."
+    if exact and not apply:
+        yield f"To link these pairs: scim-bridge adopt --apply{company}"
+    if disputed:
+        file = "FILE.csv" if output is None else str(output)
+        if output is None:
+            yield f"To see both sides of what is disputed: scim-bridge adopt --output FILE.csv{company}"
+        yield f"Write link or skip in its column decision, then: scim-bridge adopt --apply --decisions {file}{company}"
+    elif apply:
+        yield f"What differs is shown by: scim-bridge reconcile{company}"
+
+
+def _by_user(found: Found) -> Iterator[tuple[str, list[Pair]]]:
+    for _, group in groupby(found.disputed(), key=lambda pair: pair.person_id):
+        pairs = list(group)
+        yield pairs[0].user_name, pairs
+
+
+WHAT_TO_WRITE = (
+    "write `scim-bridge adopt [--apply] [--decisions FILE.csv]`, or `scim-bridge adopt --accept EMPLOYEE_NUMBER "
+    "USER_NAME`"
+)
+
+
+class WrongUsage(click.UsageError):
+    """Wrong usage, with the exit code that it has here."""
+
+    exit_code = 1
+
+
+class WrongUsageFails(click.Command):
+    """A command whose wrong usage is exit code 1, whoever finds it out."""
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
+        """Read the words of the command line."""
+        try:
+            return super().make_context(info_name, args, *rest, **extra)
+        except click.UsageError as error:
+            wrong(error.format_message(), error.ctx)
+
+
+def wrong(message: str, ctx: click.Context | None = None) -> NoReturn:
+    """Say what to write instead. :raises WrongUsage: always."""
+    raise WrongUsage(f"{message.rstrip('.')}: {WHAT_TO_WRITE}", ctx or click.get_current_context(silent=True))
+
+
+def accept_employee(
+    options: Options, database: Database, tenant: str, rules: Rules, number: str, user_name: str
+) -> str:
+    """Record a one-time permission, and make a stored person due. What became of it, in words.
+
+    :raises BridgeError: it would be of no use; nothing was recorded.
+    """
+    usable, name = _number(number, rules), user_name.strip()
+    if not name:
+        wrong("an empty user name")
+
+    def work() -> str:
+        with database.write() as connection:
+            now = database.now(connection)
+            person_id, said = _accept(connection, tenant, usable, name, rules, now)
+            note(options, connection, tenant, Deed(Action.accepted, "employee", usable, person_id), now=now)
+        return said
+
+    return repeated(work)
+
+
+def _number(text: str, rules: Rules) -> EmployeeNumber:
+    value = value_of(Field.employee_number, text, rules)
+    if isinstance(value, Unusable) or not value:
+        why = value.why if isinstance(value, Unusable) else "it is empty"
+        wrong(f"the employee number can't be used: {why}")
+    return EmployeeNumber(str(value))
+
+
+def _accept(
+    connection: Connection, tenant: str, number: EmployeeNumber, user_name: str, rules: Rules, now: datetime
+) -> tuple[PersonId | None, str]:
+    """Record it. Whose person it is, where there is one, and what is said of it. :raises BridgeError: of no use."""
+    people = People(connection, tenant)
+    record = people.of_user_name(user_name)
+    linked = people.linked_to(number)
+    if linked is not None and (record is None or linked.person.id != record.person.id):
+        raise BridgeError(f"employee {number} is {_name(connection, tenant, linked)} already: nothing was recorded")
+    if record is not None and (why := _why_not(connection, tenant, record, number, rules, now)):
+        raise BridgeError(f"{user_name} {why}: nothing was recorded")
+    until = Permissions(connection, tenant).grant(number, user_name, now=now)
+    said = f"recorded: {user_name} may take employee {number}, once, until {until:%Y-%m-%d}"
+    if record is None:
+        return None, f"{said}; no user of that name is stored now: Entra's next try to create him uses it"
+    Outbox(connection, tenant, now).mark_due(record.person.id)
+    History(connection, tenant, now).add(record.person.id, Entry("adopt-accepted", "done", cause="operator"))
+    return record.person.id, f"{said}; the person is due"
+
+
+def _why_not(
+    connection: Connection, tenant: str, record: Record, number: EmployeeNumber, rules: Rules, now: datetime
+) -> str | None:
+    """Why a permission would be of no use to a user who is stored."""
+    person = record.person
+    if person.employee_number == number and record.reason is Reason.stranger:
+        return None  # The one case in which a linked person has to be told apart again (rule P5).
+    if person.employee_number is not None:
+        return f"is employee {person.employee_number} already"
+    document = document_of(connection, tenant, person.user_id) if person.user_id else None
+    if document is None:
+        return None
+    wanted = wish_of(document, rules, person, now.astimezone(rules.zone).date()).employee_number
+    if wanted is not None and wanted != number:
+        return f"has the employee number {wanted} in Entra, not {number}: correct one of the two first"
+    return None
+
+
+def _name(connection: Connection, tenant: str, record: Record) -> str:
+    user_id = record.person.user_id
+    names = user_names(connection, tenant, [user_id]) if user_id else {}
+    return names.get(user_id, "another user") if user_id else "a deleted user"
+
+
+DISPUTED = 2
+"""The exit code where somebody has to decide something."""
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command(cls=WrongUsageFails)
+@click.option("--apply", is_flag=True, help="Link the exact pairs, and those that were decided.")
+@click.option(
+    "--decisions",
+    metavar="FILE.csv",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What you decided of disputed pairs: employee_number,user_name,decision (link or skip).",
+)
+@click.option(
+    "--output",
+    metavar="FILE.csv",
+    type=FILE,
+    help="Write the disputed pairs here, to be decided; a file that is there is never written over.",
+)
+@click.option(
+    "--accept",
+    nargs=2,
+    metavar="EMPLOYEE_NUMBER USER_NAME",
+    help="Allow this user to take this employee, once: although phone, e-mail, birth date and name do not agree.",
+)
+@format_option
+@tenant_option
+@click.pass_context
+def adopt(
+    ctx: click.Context,
+    apply: bool,
+    decisions: Path | None,
+    output: Path | None,
+    accept: tuple[str, str] | None,
+    format: Format,
+    tenant: str,
+) -> None:
+    """Say which employees of Ditio's are which users, before the first delivery.
+
+    A user is paired by employee number, and exactly only if phone, e-mail, or birth date and last name agree; one to
+    whom Entra gives no number by e-mail, then by phone. --apply links the exact pairs. Every other pair is disputed:
+    --output writes both sides to a file, which you edit and give back with --decisions. One line in it that does not
+    fit, and none is followed. Nobody is created, changed or ended in Ditio, now or by `outbox resume`: what differs is
+    shown and repaired by `reconcile`. Run it as often as you like; who is linked stays linked.
+
+    --accept alone records a permission for one user: a stored one is due at once, one whom Entra could not create is
+    linked at its next try. It ends when it is used, or after 30 days.
+
+    Exit codes: 0 nothing is disputed, 2 something is, 1 error or wrong usage.
+
+    \b
+    Examples:
+      scim-bridge adopt --output disputed.csv
+      scim-bridge adopt --apply --decisions disputed.csv
+      scim-bridge adopt --accept 1042 kari.nordmann@contractor.example
+    """
+    options: Options = ctx.obj
+    if output is not None and output.exists():
+        raise BridgeError(f"{output} is there already, and may hold decisions: name another file, or remove it")
+    with options.database() as database:
+        if accept is not None:
+            # Nothing of it is printed on standard output, which is for the pairs.
+            rules = build_rules(options.of(tenant))
+            click.echo(accept_employee(options, database, tenant, rules, *accept), err=True)
+            if not apply and decisions is None and output is None:
+                return
+        logs.configure("error", options.settings.log.format)
+        adoption = build(options.of(tenant), database=database).adoption(tenant)
+        with ExitStack() as shown:
+            progress = shown.enter_context(bars())
+            with adoption.run(
+                apply_for=operator() if apply else None, decisions=_lines(decisions), progress=progress
+            ) as found:
+                shown.close()  # The bars are gone before anything is printed.
+                if output is not None:
+                    write_sheet(found.disputes(), output)
+                pieces = (
+                    json_pieces(found)
+                    if format == "json"
+                    else text_pieces(found, of_tenant(tenant), apply=apply, output=output)
+                )
+                for piece in pieces:
+                    click.echo(piece, nl=False)
+                is_disputed = found.is_disputed
+    ctx.exit(DISPUTED if is_disputed else 0)
+
+
+def _lines(file: Path | None) -> Iterable[Decision | Misfit]:
+    return () if file is None else decisions_in(file)

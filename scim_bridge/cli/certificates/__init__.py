@@ -1,1 +1,0 @@
-"""`scim-bridge certificates`: import them from a file, and see which are about to end."""

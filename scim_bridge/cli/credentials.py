@@ -1,0 +1,299 @@
+"""`scim-bridge token` and `scim-bridge client`: what Entra signs in with."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import click
+
+from scim_bridge.cli.context import Options, note, stored_tenant_option
+from scim_bridge.cli.output import Format, format_option, print_json, print_rows, tenant_option
+from scim_bridge.domain.audit import Action, Deed
+from scim_bridge.storage.clients import Client, Clients
+from scim_bridge.storage.credentials import CLIENT_SECRET, TOKEN, new_secret
+from scim_bridge.storage.tokens import Token, Tokens
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+LONGEST_DAYS = 36500
+DEFAULT_DAYS = 365
+
+_NEVER = f"{__name__}.no_expiry"
+
+
+def name_option(command: Command) -> Command:
+    """Add `--name`, which reaches the command as `name`."""
+    words = "What it is for, as people will read it."
+    return click.option("--name", required=True, callback=_name, help=words)(command)
+
+
+def expiry_option(command: Command) -> Command:
+    """Add `--expires-in-days` and `--no-expiry`, which reach the command as `expires_in_days`: None for no expiry."""
+    days = click.option(
+        "--expires-in-days",
+        metavar="D",
+        type=float,
+        callback=_days,
+        help=f"How many days it is valid; 0.5 is 12 hours.  [default: {DEFAULT_DAYS}]",
+    )
+    # Eager: it is read before `_days` decides.
+    never = click.option(
+        "--no-expiry", is_flag=True, is_eager=True, expose_value=False, callback=_never, help="It stays valid for ever."
+    )
+    return days(never(command))
+
+
+def end_of(now: datetime, days: float | None) -> datetime | None:
+    """When a secret ends that counts for so many days from now; None for one that never ends."""
+    return None if days is None else now + timedelta(days=days)
+
+
+def tell_expiry(what: str, expires_at: datetime | None, revoke: str) -> None:
+    """Say on standard error how long a secret is valid, and warn of one that never expires.
+
+    :param what: The secret, as a sentence begins with it.
+    :param revoke: The command that ends it.
+    """
+    if expires_at is not None:
+        click.echo(f"{what} is valid until {expires_at:%Y-%m-%d %H:%M} UTC.", err=True)
+        return
+    click.echo(f"WARNING: {what} never expires (--no-expiry).", err=True)
+    click.echo(f"A copy that is stolen works until you run `scim-bridge {revoke}`.", err=True)
+
+
+def _never(ctx: click.Context, _: click.Parameter, is_set: bool) -> None:
+    ctx.meta[_NEVER] = is_set
+
+
+def _days(ctx: click.Context, _: click.Parameter, days: float | None) -> float | None:
+    if ctx.meta[_NEVER]:
+        if days is not None:
+            raise click.UsageError("--no-expiry and --expires-in-days exclude each other: leave one of them out")
+        return None
+    if days is None:
+        return DEFAULT_DAYS
+    if not (math.isfinite(days) and 0 < days <= LONGEST_DAYS):
+        raise click.BadParameter(f"write a number of days above 0, at most {LONGEST_DAYS}")
+    return days
+
+
+def _name(_: click.Context, __: click.Parameter, name: str) -> str:
+    if not name.strip():
+        raise click.BadParameter("write a name by which it is known in the list")
+    return name.strip()
+
+
+CLIENT_COLUMNS = {
+    "id": "Client id",
+    "name": "Name",
+    "state": "State",
+    "secrets": "Secrets",
+    "created_at": "Created",
+    "expires_at": "Expires",
+    "last_used_at": "Last used",
+    "revoked_at": "Revoked",
+}
+
+
+@click.group()
+def client() -> None:
+    """Issue, rotate, list and revoke the clients that Entra fetches access tokens with.
+
+    \b
+    Examples:
+      scim-bridge client issue --name entra
+      scim-bridge client list
+    """
+
+
+@client.command("issue")
+@name_option
+@expiry_option
+@tenant_option
+@click.pass_obj
+def issue_client(options: Options, name: str, expires_in_days: float | None, tenant: str) -> None:
+    """Make a client and print its id and secret, once.
+
+    Standard output has them as JSON and nothing else. Only a hash of the secret is stored.
+
+    \b
+    Examples:
+      scim-bridge client issue --name entra
+      scim-bridge client issue --name entra --expires-in-days 90 > client.json
+    """
+    secret, client_id = new_secret(CLIENT_SECRET), uuid4().hex[:12]
+    with options.database() as database, database.write() as connection:
+        now = database.now(connection)
+        expires_at = end_of(now, expires_in_days)
+        Clients(connection, tenant).add(client_id, name, secret, now=now, expires_at=expires_at)
+        note(options, connection, tenant, Deed(Action.issued, "client", client_id), now=now)
+    print_json({"client_id": client_id, "client_secret": secret})
+    tell_expiry("The secret", expires_at, f"client revoke {client_id}")
+    click.echo("Paste both into Entra now, with /oauth/token below the bridge's address as Token Endpoint:", err=True)
+    click.echo("the secret is not shown again.", err=True)
+
+
+@client.command("rotate")
+@click.argument("client_id", metavar="ID")
+@expiry_option
+@tenant_option
+@click.pass_obj
+def rotate(options: Options, client_id: str, expires_in_days: float | None, tenant: str) -> None:
+    """Give a client another secret, beside the one that is in use.
+
+    Secrets that are older than the one used last end; that one counts on, until the client is rotated again
+    after Entra has used the new one.
+
+    \b
+    Examples:
+      scim-bridge client rotate 3fa94c01d2b7
+    """
+    secret = new_secret(CLIENT_SECRET)
+    with options.database() as database, database.write() as connection:
+        now = database.now(connection)
+        expires_at = end_of(now, expires_in_days)
+        count = Clients(connection, tenant).rotate(client_id, secret, now=now, expires_at=expires_at)
+        note(options, connection, tenant, Deed(Action.rotated, "client", client_id), now=now)
+    print_json({"client_id": client_id, "client_secret": secret})
+    tell_expiry("The new secret", expires_at, f"client revoke {client_id}")
+    click.echo(f"Valid secrets of the client now: {count}.", err=True)
+
+
+@client.command("list")
+@stored_tenant_option
+@format_option
+@click.pass_obj
+def list_clients(options: Options, tenant: str, format: Format) -> None:
+    """Show all clients, the revoked ones too, without their secrets.
+
+    \b
+    Examples:
+      scim-bridge client list
+      scim-bridge client list --format json
+    """
+    with options.database() as database, database.read() as connection:
+        found = Clients(connection, tenant).list(database.now(connection))
+    rows = [{**asdict(each), "state": _state_of_client(each)} for each in found]
+    print_rows(rows, CLIENT_COLUMNS, format, empty="no clients: `scim-bridge client issue`")
+
+
+@client.command("revoke")
+@click.argument("client_id", metavar="ID")
+@stored_tenant_option
+@click.pass_obj
+def revoke_client(options: Options, client_id: str, tenant: str) -> None:
+    """End a client, its secrets and its access tokens at once.
+
+    \b
+    Examples:
+      scim-bridge client revoke 3fa94c01d2b7
+    """
+    with options.database() as database, database.write() as connection:
+        now = database.now(connection)
+        if Clients(connection, tenant).revoke(client_id, now=now):
+            note(options, connection, tenant, Deed(Action.revoked, "client", client_id), now=now)
+    click.echo(f"Client {client_id} is revoked.")
+
+
+def _state_of_client(found: Client) -> str:
+    if found.revoked_at is not None:
+        return "revoked"
+    return "valid" if found.secrets else "expired"
+
+
+TOKEN_COLUMNS = {
+    "id": "Id",
+    "name": "Name",
+    "state": "State",
+    "created_at": "Created",
+    "expires_at": "Expires",
+    "last_used_at": "Last used",
+    "revoked_at": "Revoked",
+}
+
+
+@click.group()
+def token() -> None:
+    """Issue, list and revoke the tokens that Entra signs in with.
+
+    \b
+    Examples:
+      scim-bridge token issue --name entra
+      scim-bridge token list
+    """
+
+
+@token.command("issue")
+@name_option
+@expiry_option
+@tenant_option
+@click.pass_obj
+def issue_token(options: Options, name: str, expires_in_days: float | None, tenant: str) -> None:
+    """Make a token and print its secret, once.
+
+    Standard output has the secret and nothing else. Only a hash of it is stored.
+
+    \b
+    Examples:
+      scim-bridge token issue --name entra
+      scim-bridge token issue --name validator --expires-in-days 0.5 > secret.txt
+      scim-bridge token issue --name entra --no-expiry
+    """
+    secret, token_id = new_secret(TOKEN), uuid4().hex[:12]
+    with options.database() as database, database.write() as connection:
+        now = database.now(connection)
+        expires_at = end_of(now, expires_in_days)
+        Tokens(connection, tenant).add(token_id, name, secret, now=now, expires_at=expires_at)
+        note(options, connection, tenant, Deed(Action.issued, "token", token_id), now=now)
+    click.echo(secret)
+    tell_expiry(f"Token {token_id}", expires_at, f"token revoke {token_id}")
+    click.echo("Paste it into Entra as Secret Token now: it is not shown again.", err=True)
+
+
+@token.command("list")
+@stored_tenant_option
+@format_option
+@click.pass_obj
+def list_tokens(options: Options, tenant: str, format: Format) -> None:
+    """Show all tokens, the revoked and expired ones too, without their secrets.
+
+    \b
+    Examples:
+      scim-bridge token list
+      scim-bridge token list --format json
+    """
+    with options.database() as database, database.read() as connection:
+        now = database.now(connection)
+        found = Tokens(connection, tenant).list()
+    print_rows([_row(each, now) for each in found], TOKEN_COLUMNS, format, empty="no tokens: `scim-bridge token issue`")
+
+
+@token.command("revoke")
+@click.argument("token_id", metavar="ID")
+@stored_tenant_option
+@click.pass_obj
+def revoke_token(options: Options, token_id: str, tenant: str) -> None:
+    """End a token at once.
+
+    \b
+    Examples:
+      scim-bridge token revoke 3fa94c01d2b7
+    """
+    with options.database() as database, database.write() as connection:
+        now = database.now(connection)
+        if Tokens(connection, tenant).revoke(token_id, now=now):
+            note(options, connection, tenant, Deed(Action.revoked, "token", token_id), now=now)
+    click.echo(f"Token {token_id} is revoked.")
+
+
+def _row(found: Token, now: datetime) -> dict[str, object]:
+    return {**{name: value for name, value in asdict(found).items() if name != "tenant"}, "state": _state(found, now)}
+
+
+def _state(found: Token, now: datetime) -> str:
+    if found.revoked_at is not None:
+        return "revoked"
+    return "expired" if found.expires_at is not None and found.expires_at <= now else "valid"

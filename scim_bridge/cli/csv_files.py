@@ -1,0 +1,379 @@
+"""CSV files that people edit: encoding, separator, columns and lines; certificates, and decisions of `adopt`."""
+
+import codecs
+import csv
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import StringIO
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scim_bridge.cli.output import private_file
+from scim_bridge.delivery.adopting import Dispute
+from scim_bridge.delivery.certificate_import import FileLine
+from scim_bridge.domain.employee import EmployeeNumber, Field
+from scim_bridge.domain.pairing import Decision, Misfit
+from scim_bridge.errors import BridgeError
+from scim_bridge.mapping.certificates import Part
+
+if TYPE_CHECKING:
+    import _csv
+
+
+FORMULA_SIGNS = "=+-@\N{MINUS SIGN}"
+AS_TEXT = "'"
+"""Stands before what a spreadsheet would take for a formula."""
+
+BURIED = re.compile(r"([;\t\r\n]\s*)(?=[=+@-])")
+"""A formula behind a sign at which a spreadsheet may divide a cell: Norwegian Excel divides lines at semicolons."""
+
+
+def csv_cell(value: object) -> str:
+    """A value in a CSV file; what a spreadsheet would take for a formula is marked as text."""
+    text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    lead = len(text) - len(text.lstrip())
+    safe = text[:lead] + BURIED.sub(rf"\1{AS_TEXT}", text[lead:])
+    return f"{AS_TEXT}{safe}" if is_formula(text) else safe
+
+
+def is_formula(text: str) -> bool:
+    """Whether a spreadsheet may evaluate a cell.
+
+    Spreadsheets skip spaces, line feeds and invisible characters in front, and may read full-width signs as plain ones.
+    A phone number or a whole number with a sign is no formula.
+    """
+    if text[:1] in ("+", "-") and text[1:].isascii() and text[1:].isdigit():
+        return False
+    first = next((char for char in text if unicodedata.category(char)[0] not in "CZ"), "")
+    is_control = unicodedata.category(text[0]) == "Cc" if text else False
+    return is_control or unicodedata.normalize("NFKC", first)[:1] in tuple(FORMULA_SIGNS)
+
+
+def csv_line(cells: Iterable[str], separator: str = ",") -> str:
+    """One line."""
+    buffer = StringIO()
+    csv.writer(buffer, delimiter=separator, lineterminator="\n").writerow(cells)
+    return buffer.getvalue()
+
+
+_PIECE = 1 << 16
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_UTF8_LETTER = re.compile(rb"\xc3[\x80-\xbf]")
+"""A letter such as æ, ø or å in UTF-8; in Windows-1252 it would be Ã and a sign."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What the bytes of a file are."""
+
+    encoding: str
+    line_breaks: int
+    """How many there are: about as many as lines."""
+
+
+@dataclass(slots=True)
+class _Look:
+    """What a first look at all bytes has shown."""
+
+    start: bytes = b""
+    line_breaks: int = 0
+    is_utf8: bool = True
+    has_utf8_letters: bool = False
+
+
+def encoding_of(path: Path) -> Encoded:
+    """Look through a file, piece by piece.
+
+    :raises BridgeError: it can't be read, or is half in one encoding and half in another.
+    """
+    try:
+        look = _looked_through(path)
+        for mark, name in _MARKS:
+            if look.start.startswith(mark):
+                return Encoded(name, look.line_breaks)
+        if b"\x00" in look.start[:64]:
+            # UTF-16 without a mark: the headings are ASCII, so every second byte is NUL.
+            return Encoded("utf-16-be" if look.start[:1] == b"\x00" else "utf-16-le", look.line_breaks)
+        if look.is_utf8:
+            return Encoded("utf-8", look.line_breaks)
+        if look.has_utf8_letters:
+            raise BridgeError(
+                f"{path} is UTF-8, but not in line {_first_line_that_is_not_utf8(path)}, and names would be garbled: "
+                'save it again, in Excel as "CSV UTF-8"'
+            )
+    except OSError as exc:
+        raise BridgeError(f"{path} can't be read: {exc.strerror}") from exc
+    return Encoded("cp1252", look.line_breaks)
+
+
+def _looked_through(path: Path) -> _Look:
+    look, decoder, last = _Look(), codecs.getincrementaldecoder("utf-8")(), b""
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            look.start = look.start or piece
+            look.line_breaks += piece.count(b"\n")
+            look.is_utf8 = look.is_utf8 and _goes_on(decoder, piece)
+            look.has_utf8_letters = look.has_utf8_letters or _UTF8_LETTER.search(last + piece) is not None
+            last = piece[-1:]
+    look.is_utf8 = look.is_utf8 and _goes_on(decoder, b"", final=True)
+    return look
+
+
+def _goes_on(decoder: codecs.IncrementalDecoder, piece: bytes, *, final: bool = False) -> bool:
+    try:
+        decoder.decode(piece, final)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _first_line_that_is_not_utf8(path: Path) -> int:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return 1
+
+
+COLUMNS = ("employee_number", "user_name", "decision")
+LINK, SKIP = "link", "skip"
+
+
+def decisions_in(file: Path) -> Iterator[Decision | Misfit]:
+    """Every line that decides something, one by one; a line without a decision leaves the pair disputed.
+
+    :raises BridgeError: it can't be read, or is no such file.
+    """
+    encoding = _encoding(file)
+    try:
+        with file.open(encoding=encoding, newline="") as text:
+            yield from _decisions(_Lines(text), file)
+    except UnicodeError as exc:
+        raise BridgeError(
+            f'{file} can\'t be read as {encoding}: save it again as "CSV UTF-8"; nothing was linked'
+        ) from exc
+    except OSError as exc:
+        raise BridgeError(f"{file} can't be read: {exc.strerror}") from exc
+
+
+def _encoding(file: Path) -> str:
+    try:
+        return encoding_of(file).encoding
+    except BridgeError as error:
+        raise BridgeError(f"{error}; nothing was linked") from error
+
+
+def _decisions(lines: "_Lines", file: Path) -> Iterator[Decision | Misfit]:
+    try:
+        columns = _header(lines, file)
+        reader = csv.reader(lines, delimiter=lines.delimiter, strict=True)
+        while True:
+            line = lines.read + 1
+            cells = next(reader, None)
+            if cells is None:
+                return
+            if any(cell.strip() for cell in cells):
+                yield from _decision(line, cells, columns)
+    except csv.Error as exc:
+        raise BridgeError(f"{file}, line {lines.read}: {exc}. Correct that line; nothing was linked") from exc
+
+
+class _Lines:
+    """The lines of a file, counted."""
+
+    def __init__(self, text: Iterator[str]) -> None:
+        self._text = text
+        self.read = 0
+        self.delimiter = ","
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._text)
+        self.read += 1
+        return line
+
+
+def _header(lines: _Lines, file: Path) -> Mapping[str, int]:
+    """Where each column is. Columns beside the three are not read."""
+    first = next(lines, "")
+    if first.lower().startswith("sep="):
+        first = next(lines, "")  # A line that tells a spreadsheet which character divides the cells.
+    lines.delimiter = max(",;\t", key=first.count)
+    names = [name.strip().lower() for name in next(csv.reader([first], delimiter=lines.delimiter), [])]
+    missing = [name for name in COLUMNS if name not in names]
+    if missing:
+        raise BridgeError(
+            f"{file}, line {lines.read or 1}: there is no column {' and no '.join(missing)}. The first line has to be "
+            f"{','.join(COLUMNS)}, in any order, others beside them; nothing was linked"
+        )
+    return {name: names.index(name) for name in COLUMNS}
+
+
+def _decision(line: int, cells: list[str], columns: Mapping[str, int]) -> Iterator[Decision | Misfit]:
+    number, user_name, said = (_cell(cells, columns[name]) for name in COLUMNS)
+    match said.lower():
+        case "":
+            return
+        case "link" | "skip" as word if number and user_name:
+            yield Decision(line, EmployeeNumber(number), user_name, word == LINK)
+        case "link" | "skip":
+            yield Misfit(line, f"the {'user_name' if number else 'employee_number'} is empty: fill it in")
+        case _:
+            yield Misfit(line, f'the decision is "{said[:40]}": write {LINK} or {SKIP}, or leave it empty')
+
+
+def _cell(cells: list[str], place: int) -> str:
+    text = cells[place].strip() if place < len(cells) else ""
+    return text[1:].strip() if text[:1] == AS_TEXT and is_formula(text[1:]) else text
+
+
+SIDES = (
+    Field.employee_number,
+    Field.first_name,
+    Field.last_name,
+    Field.phone,
+    Field.email,
+    Field.birth_date,
+    Field.work_title,
+)
+"""What is shown of both sides; none of it is read back."""
+
+HEADER = (*COLUMNS, "why", *(f"{field} in {side}" for field in SIDES for side in ("Entra", "Ditio")))
+
+
+def write_sheet(disputes: Iterable[Dispute], file: Path) -> None:
+    """Write them, in UTF-8 with a mark, by which spreadsheets know it. :raises BridgeError: it can't be written."""
+    with private_file(file, encoding="utf-8-sig") as text:
+        text.write(csv_line(HEADER))
+        text.writelines(csv_line(_cells(dispute)) for dispute in disputes)
+
+
+def _cells(dispute: Dispute) -> Iterator[str]:
+    pair, found = dispute.pair, dispute.found
+    yield from (csv_cell(pair.employee_number), csv_cell(pair.user_name), "", csv_cell(pair.proposal.why))
+    for field in SIDES:
+        yield csv_cell(dispute.wish.values.get(field))
+        yield csv_cell(found.values.get(field) if found is not None else None)
+
+
+SEPARATORS = (";", ",", "\t")
+
+_SEP = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+"""The first line with which Excel is told the separator."""
+
+_LONGEST_HEADING = 100
+"""Characters of a heading that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFile:
+    """A file that is open."""
+
+    encoding: str
+    separator: str
+    ignored: tuple[str, ...]
+    """The headings of columns that mean nothing here."""
+
+    line_breaks: int
+    lines: Iterator[FileLine]
+
+
+@contextmanager
+def opened(path: Path, *, needs_end: bool) -> Iterator[CertificateFile]:
+    """Open a file and read its headings.
+
+    :param needs_end: Whether a certificate without an end is refused.
+    :raises BridgeError: it can't be read, or lacks a column.
+    """
+    encoded = encoding_of(path)
+    with path.open(encoding=encoded.encoding, newline="", errors="strict") as file:
+        try:
+            before, headings = _first_lines(file)
+        except UnicodeError as exc:
+            raise BridgeError(f'{path} can\'t be read as {encoded.encoding}: save it again as "CSV UTF-8"') from exc
+        separator = before or _separator(headings)
+        columns = next(csv.reader([headings], delimiter=separator), [])
+        parts, ignored = _parts(path, columns, needs_end=needs_end)
+        skipped = 1 if before is None else 2
+        rows = csv.reader(file, delimiter=separator, strict=True)
+        yield CertificateFile(
+            encoded.encoding, separator, ignored, encoded.line_breaks, _lines(rows, parts, len(columns), skipped)
+        )
+
+
+def _first_lines(file: Iterator[str]) -> tuple[str | None, str]:
+    """The separator that the first line names, if it does, and the line with the headings."""
+    first = next(file, "")
+    named = _SEP.fullmatch(first)
+    return (named[1], next(file, "")) if named else (None, first)
+
+
+def _separator(headings: str) -> str:
+    """The separator that makes most names of the headings."""
+
+    def known(separator: str) -> int:
+        return sum(_folded(each) in _PARTS for each in next(csv.reader([headings], delimiter=separator), []))
+
+    return max(SEPARATORS, key=known)
+
+
+_PARTS: Mapping[str, Part] = {part.value.lower(): part for part in Part}
+
+
+def _folded(heading: str) -> str:
+    return heading.strip().lower()
+
+
+def _parts(path: Path, columns: Sequence[str], *, needs_end: bool) -> tuple[dict[int, Part], tuple[str, ...]]:
+    """Which part each column is, and the headings of the others."""
+    parts = {place: _PARTS[_folded(each)] for place, each in enumerate(columns) if _folded(each) in _PARTS}
+    named = list(parts.values())
+    needed = [Part.employee_number, Part.type, Part.issued, *([Part.valid_until] if needs_end else [])]
+    if missing := [part.value for part in needed if part not in named]:
+        raise BridgeError(
+            f"{path}: the first line has no column {', '.join(missing)}: name the columns "
+            f"{', '.join(part.value for part in Part)}, in any order, separated by ; or , or a tab"
+        )
+    if twice := sorted({part.value for part in named if named.count(part) > 1}):
+        raise BridgeError(f"{path}: the first line has the column {', '.join(twice)} twice: keep one of them")
+    others = (each.strip()[:_LONGEST_HEADING] for place, each in enumerate(columns) if place not in parts)
+    return parts, tuple(each for each in others if each)
+
+
+def _lines(rows: "_csv.Reader", parts: Mapping[int, Part], width: int, skipped: int) -> Iterator[FileLine]:
+    """The lines after the headings; empty ones are left out."""
+    while True:
+        number = rows.line_num + skipped + 1
+        try:
+            cells = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as exc:
+            yield FileLine(number, flaw=_unreadable(number, rows.line_num + skipped, str(exc)))
+            continue
+        except UnicodeError:
+            yield FileLine(number, flaw='from here on the file can\'t be read: save it again, in Excel as "CSV UTF-8"')
+            return
+        if any(cell.strip() for cell in cells):
+            yield _line(number, rows.line_num + skipped, cells, parts, width)
+
+
+def _line(number: int, last: int, cells: Sequence[str], parts: Mapping[int, Part], width: int) -> FileLine:
+    said = {part: cells[place] for place, part in parts.items() if place < len(cells)}
+    if any(cell.strip() for cell in chain(cells[width:])):
+        why = f"it has {len(cells)} cells and the first line {width}: put a text that has the separator in quotes"
+        return FileLine(number, said, why)
+    return FileLine(number, said)
+
+
+def _unreadable(first: int, last: int, reason: str) -> str:
+    where = f"lines {first} to {last} were read as one, as a quote opens in line {first}" if last > first else reason
+    return f"it can't be read: {where}; write a quote inside a quoted text twice, and close each"

@@ -1,1 +1,0 @@
-"""`scim-bridge doctor`: whether everything that the bridge stands on is sound, and the cure where it is not."""

@@ -1,0 +1,391 @@
+"""`scim-bridge outbox`: what waits for Ditio and why; retry, pause, resume, release and drop."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import date, datetime
+from typing import Any, cast
+
+import click
+from sqlalchemy import Connection, Row
+
+from scim_bridge.bootstrap import build_rules
+from scim_bridge.cli.context import Options, about_tenant, note
+from scim_bridge.cli.output import (
+    Format,
+    format_option,
+    instant,
+    print_json,
+    print_paragraph,
+    print_rows,
+    tenant_option,
+)
+from scim_bridge.delivery import releasing
+from scim_bridge.domain.audit import Action, Deed
+from scim_bridge.domain.breaker import Breaker
+from scim_bridge.domain.delivery_state import SHOULD_BE_INACTIVE, STUCK_AFTER, Reason, State
+from scim_bridge.domain.explanations import explained
+from scim_bridge.domain.person import PersonId
+from scim_bridge.errors import BridgeError, NotFound
+from scim_bridge.mapping.from_scim import wish_from_user
+from scim_bridge.mapping.rules import Rules
+from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
+from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.pauses import PAUSED, Pauses, take_up_all
+from scim_bridge.storage.people import People
+
+
+@click.command()
+@tenant_option
+@click.pass_obj
+def pause(options: Options, tenant: str) -> None:
+    """Send nothing to Ditio any more, on all running servers at once. Entra's writes are accepted and kept.
+
+    A call that is under way is finished; whoever is in hand stops before the next one.
+
+    \b
+    Examples:
+      scim-bridge outbox pause
+    """
+
+    def work(connection: Connection, now: datetime) -> int:
+        was_paused = Breakers(connection, tenant, now).get().is_paused
+        held = Pauses(connection, tenant, now).pause()
+        if held or not was_paused:
+            note(options, connection, tenant, Deed(Action.paused, "outbox"), now=now)
+        return held
+
+    held = options.write(work)
+    click.echo(f"deliveries are paused, {held} held; a call that is under way is finished, and no other begins")
+
+
+@click.command()
+@tenant_option
+@click.pass_obj
+def resume(options: Options, tenant: str) -> None:
+    """Send to Ditio again: everybody who was held by the pause is due.
+
+    \b
+    Examples:
+      scim-bridge outbox resume
+    """
+    settings = options.of(tenant)
+    if settings.delivery.paused:
+        raise BridgeError(
+            f"the setting DELIVERY__PAUSED ({settings.origin(('delivery', 'paused'))}) pauses deliveries: "
+            "take it out, start the servers again, then run `scim-bridge outbox resume`"
+        )
+
+    def work(connection: Connection, now: datetime) -> int:
+        was_paused = Breakers(connection, tenant, now).get().is_paused
+        resumed = Pauses(connection, tenant, now).resume()
+        if was_paused:
+            note(options, connection, tenant, Deed(Action.resumed, "outbox"), now=now)
+        return resumed
+
+    resumed = options.write(work)
+    with options.database() as database:
+        resumed += take_up_all(database, tenant)
+    click.echo(f"deliveries are resumed, {resumed} made due")
+
+
+person_option = click.option("--person", metavar="N", help="Only this one, by employee number or user name.")
+
+
+def person_named(connection: Connection, tenant: str, name: str) -> PersonId:
+    """A person by employee number or user name. :raises NotFound: there is none."""
+    record = People(connection, tenant).find(name)
+    if record is None:
+        raise NotFound(f"nobody has the employee number or user name {name!r}")
+    return record.person.id
+
+
+WORDS = {Action.released: "released", Action.dropped: "withdrawn"}
+
+Decide = Callable[[Connection, str, PersonId | None, datetime], int]
+
+
+@click.command()
+@person_option
+@tenant_option
+@click.pass_obj
+def release(options: Options, person: str | None, tenant: str) -> None:
+    """Send what the guard holds: what was too much within an hour, and is right all the same.
+
+    `outbox list` shows who is held (`guard`) and why: somebody's leaving, a new phone or employee number, a
+    creation. A worker then delivers them.
+
+    \b
+    Examples:
+      scim-bridge outbox release
+      scim-bridge outbox release --person 1042
+    """
+    click.echo(_decided(options, person, tenant, Action.released, releasing.release))
+
+
+@click.command()
+@person_option
+@tenant_option
+@click.pass_obj
+def drop(options: Options, person: str | None, tenant: str) -> None:
+    """Withdraw what the guard holds: it is not sent until Entra changes it.
+
+    Somebody's leaving is said anew when Entra changes `active` or deletes the user, a phone or an employee number
+    when it becomes another. Until then `reconcile` lists it, and does not repair it. Of a user who is deleted Entra
+    says nothing any more: he stays active in Ditio until somebody ends him there.
+
+    \b
+    Examples:
+      scim-bridge outbox drop --person kari.nordmann@contractor.example
+      scim-bridge outbox drop
+    """
+    click.echo(_decided(options, person, tenant, Action.dropped, releasing.drop))
+
+
+def _decided(options: Options, person: str | None, tenant: str, action: Action, decide: Decide) -> str:
+    def work(connection: Connection, now: datetime) -> tuple[int, bool]:
+        person_id = person_named(connection, tenant, person) if person is not None else None
+        count = decide(connection, tenant, person_id, now)
+        if count:
+            note(options, connection, tenant, Deed(action, "outbox", person_id=person_id), now=now)
+        is_paused = options.of(tenant).delivery.paused or Breakers(connection, tenant, now).get().is_paused
+        if is_paused:
+            Pauses(connection, tenant, now).hold_due()
+        return count, is_paused
+
+    count, is_paused = options.write(work)
+    if not count:
+        return "the guard holds nothing" + (f" of {person}" if person is not None else "")
+    told = f"{count} {WORDS[action]}"
+    return f"{told}; deliveries are paused until `outbox resume`" if is_paused else told
+
+
+@click.command()
+@person_option
+@tenant_option
+@click.pass_obj
+def retry(options: Options, person: str | None, tenant: str) -> None:
+    """Try again at once: whoever is due or parked, or held for a claim, an operation or data.
+
+    A worker then delivers them, also where Ditio was not called because of trouble with it: it is called
+    again until the next fault.
+
+    \b
+    Examples:
+      scim-bridge outbox retry
+      scim-bridge outbox retry --person kari.nordmann@contractor.example
+    """
+
+    def work(connection: Connection, now: datetime) -> tuple[int, bool]:
+        person_id = person_named(connection, tenant, person) if person is not None else None
+        # Before anybody is locked: that is the order in which all of them do it.
+        breakers = Breakers(connection, tenant, now)
+        breakers.close_by_operator()
+        retried = Outbox(connection, tenant, now).retry(person_id)
+        if person_id is None:
+            CertificateDeliveries(connection, tenant).forgive_unclaimed()
+        note(options, connection, tenant, Deed(Action.retried, "outbox", person_id=person_id), now=now)
+        is_paused = options.of(tenant).delivery.paused or breakers.get().is_paused
+        if is_paused:
+            Pauses(connection, tenant, now).hold_due()
+        return retried, is_paused
+
+    retried, is_paused = options.write(work)
+    click.echo(f"{retried} wait for `outbox resume`: deliveries are paused" if is_paused else f"{retried} made due")
+
+
+MOST_NAMED = 5
+"""How many are named who wait for the same reason; in a pause it may be the whole company."""
+
+Waiting = Mapping[str, Any]
+"""A row as the JSON has it."""
+
+
+def tell(rows: Sequence[Waiting], tenant: str, *, names_all: bool) -> None:
+    """Each in lines that fit into a mail; of many who wait for the same the first, and how many there are."""
+    for number, group in enumerate(_groups(rows, names_all=names_all)):
+        if number:
+            click.echo("")
+        if len(group) == 1:
+            _tell_one(group[0], tenant)
+        else:
+            _tell_many(group, tenant)
+
+
+def _groups(rows: Sequence[Waiting], *, names_all: bool) -> Iterator[Sequence[Waiting]]:
+    """Those who wait for the same reason, where they are many; everybody else by himself. In the order of the rows."""
+    by_reason: dict[object, list[Waiting]] = {}
+    for row in rows:
+        by_reason.setdefault(_reason(row), []).append(row)
+    told: set[object] = set()
+    for row in rows:
+        group = by_reason[_reason(row)]
+        if names_all or len(group) <= MOST_NAMED:
+            yield [row]
+        elif _reason(row) not in told:
+            told.add(_reason(row))
+            yield group
+
+
+def _reason(row: Waiting) -> object:
+    """Leavers who are still active in Ditio are a group of their own, before all others (rule L6)."""
+    return row["state"], row["reason"], str(row["detail"]).startswith(SHOULD_BE_INACTIVE)
+
+
+def _tell_one(row: Waiting, tenant: str) -> None:
+    print_paragraph(_who(row), indent="  ")
+    reason = f", {row['reason']}" if row["reason"] else ""
+    print_paragraph(f"{row['state']}{reason}, {_since(row)}", first="  ", indent="  ")
+    _tell_detail(row["detail"], tenant)
+    _explain(row, tenant)
+
+
+def _tell_many(group: Sequence[Waiting], tenant: str) -> None:
+    first, details = group[0], {row["detail"] for row in group}
+    reason = f", {first['reason']}" if first["reason"] else ""
+    print_paragraph(f"{len(group)} people: {first['state']}{reason}", indent="  ")
+    if len(details) == 1:
+        _tell_detail(first["detail"], tenant)
+    _explain(first, tenant)
+    for row in group[:MOST_NAMED]:
+        print_paragraph(f"{_who(row)}, {_since(row)}", first="  - ", indent="    ")
+        if len(details) > 1:
+            _tell_detail(row["detail"], tenant, indent="    ")
+    left = len(group) - MOST_NAMED
+    print_paragraph(about_tenant(tenant, f"and {left} more: `outbox list --all`"), first="  - ", indent="    ")
+
+
+def _who(row: Waiting) -> str:
+    employee = f", employee {row['employee_number']}" if row["employee_number"] else ""
+    return f"{row['user_name'] or 'a deleted user'}{employee}"
+
+
+def _since(row: Waiting) -> str:
+    tries = f", {row['attempts']} failed {'try' if row['attempts'] == 1 else 'tries'}" if row["attempts"] else ""
+    return f"since {instant(row['since'])}{tries}"
+
+
+def _tell_detail(detail: object, tenant: str, *, indent: str = "  ") -> None:
+    if detail:
+        print_paragraph(about_tenant(tenant, str(detail)), first=f"{indent}Detail: ", indent=f"{indent}  ")
+
+
+def _explain(row: Waiting, tenant: str) -> None:
+    explanation = explained(State(row["state"]), Reason(row["reason"]) if row["reason"] else None)
+    if explanation is not None:
+        print_paragraph(explanation.meaning, first="  Meaning: ", indent="    ")
+        print_paragraph(about_tenant(tenant, explanation.cure), first="  Cure: ", indent="    ")
+
+
+STATUS_COLUMNS = {
+    "due": "Due",
+    "held": "Held",
+    "parked": "Parked",
+    "oldest_seconds": "Oldest due, seconds",
+    "paused": "Paused",
+}
+
+
+HELD_BY_PAUSE = {"state": State.held, "reason": Reason.paused, "detail": PAUSED}
+"""How somebody is told who is due while nobody is delivered, before a worker has looked (rule D4)."""
+
+
+@click.command()
+@tenant_option
+@format_option
+@click.pass_obj
+def status(options: Options, tenant: str, format: Format) -> None:
+    """Show how many people are due, held and parked.
+
+    \b
+    Examples:
+      scim-bridge outbox status
+      scim-bridge outbox status --format json
+    """
+    with options.database() as database, database.read() as connection:
+        now = database.now(connection)
+        is_paused = options.of(tenant).delivery.paused or Breakers(connection, tenant, now).get().is_paused
+        found = Outbox(connection, tenant, now).status()
+    if is_paused:  # Whoever is due and not yet held waits for the same.
+        found = replace(found, due=0, held=found.held + found.due, oldest_seconds=None)
+    figures = {**asdict(found), "paused": is_paused}
+    if format == "json":
+        print_json(figures)
+    else:
+        print_rows([figures], STATUS_COLUMNS)
+
+
+@click.command("list")
+@tenant_option
+@format_option
+@click.option("--all", "names_all", is_flag=True, help="Name everybody, also where many wait for the same reason.")
+@click.pass_obj
+def list_command(options: Options, tenant: str, format: Format, names_all: bool) -> None:
+    """Show everybody who is due, held or parked, and why; longest first.
+
+    Of more than a few who wait for the same reason the first are named, and the rest are counted, unless --all is
+    given. JSON has everybody in any case.
+
+    \b
+    Examples:
+      scim-bridge outbox list
+      scim-bridge outbox list --all
+      scim-bridge outbox list --format json
+    """
+    rules = build_rules(options.of(tenant))
+    with options.database() as database, database.read() as connection:
+        now = database.now(connection)
+        found = Outbox(connection, tenant, now).waiting()
+        breaker = Breakers(connection, tenant, now).get()
+    today = now.astimezone(rules.zone).date()
+    rows = [{**_row(each, rules, today), "detail": _detail(each, breaker, now)} for each in found]
+    if options.of(tenant).delivery.paused or breaker.is_paused:
+        rows = [{**row, **HELD_BY_PAUSE} if row["state"] == State.due else row for row in rows]
+    if format == "json":
+        print_json(rows)
+    elif not rows:
+        click.echo("nobody waits")
+    else:
+        tell(rows, tenant, names_all=names_all)
+
+
+def _detail(found: Row[Any], breaker: Breaker, now: datetime) -> str | None:
+    """What stands in the way; for who is due also what stands in everybody's, and how long he has waited (rule R3)."""
+    if found.state != State.due:
+        return cast("str | None", found.detail)
+    detail = breaker.told_to(found.detail, now)
+    if found.due_since is None or now - found.due_since < STUCK_AFTER:
+        return detail
+    hours = int((now - found.due_since).total_seconds() // 3600)
+    return f"stuck-delivery, due for {hours} hours: {detail or 'nobody has tried yet; see that a worker runs'}"
+
+
+def _row(found: Row[Any], rules: Rules, today: date) -> dict[str, Any]:
+    document = json.loads(found.document) if found.document else None
+    wanted = wish_from_user(document, rules, today=today).employee_number if document else None
+    return {
+        "user_name": document["userName"] if document else None,
+        "employee_number": found.employee_number or wanted,
+        "state": found.state,
+        "reason": found.reason,
+        "detail": found.detail,
+        "since": found.state_since,
+        "attempts": found.attempts,
+    }
+
+
+@click.group()
+def outbox() -> None:
+    """See who waits for Ditio, and try again.
+
+    \b
+    Examples:
+      scim-bridge outbox status
+      scim-bridge outbox retry --person 1042
+      scim-bridge outbox pause
+    """
+
+
+for _command in (status, list_command, retry, release, drop, pause, resume):
+    outbox.add_command(_command)

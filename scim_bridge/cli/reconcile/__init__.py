@@ -1,1 +1,0 @@
-"""`scim-bridge reconcile`."""
