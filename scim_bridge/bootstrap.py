@@ -29,10 +29,9 @@ from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import SettingsError
 from scim_bridge.mapping.rules import Rules, rules_from
 from scim_bridge.mapping.slots import slots_from
-from scim_bridge.plan.adoption import Adopt
 from scim_bridge.plan.certificates import CertificatePolicy
-from scim_bridge.plan.guard import HourlyLimits
-from scim_bridge.plan.safety import Limits
+from scim_bridge.plan.limits import HourlyLimits, Limits
+from scim_bridge.plan.matching import Adopt
 from scim_bridge.plan.steps import Policy, Step
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.settings import Settings, unservable

@@ -19,9 +19,9 @@ from scim_bridge.cli.output import Format, bars, format_option, paragraph, shown
 from scim_bridge.delivery.adopting import Found
 from scim_bridge.delivery.tenant import wish_of
 from scim_bridge.domain.audit import Action, Deed
-from scim_bridge.domain.delivery_state import Reason
+from scim_bridge.domain.drift import By, Decision, Misfit, Pair
 from scim_bridge.domain.employee import EmployeeNumber, Field
-from scim_bridge.domain.pairing import By, Decision, Misfit, Pair
+from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import BridgeError
 from scim_bridge.mapping.rules import Rules

@@ -23,8 +23,7 @@ from scim_bridge.cli.output import (
 from scim_bridge.delivery import releasing
 from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.domain.breaker import Breaker
-from scim_bridge.domain.delivery_state import SHOULD_BE_INACTIVE, STUCK_AFTER, Reason, State
-from scim_bridge.domain.explanations import explained
+from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, STUCK_AFTER, Reason, State, explained
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import BridgeError, NotFound
 from scim_bridge.mapping.from_scim import wish_from_user

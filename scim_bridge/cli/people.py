@@ -23,10 +23,10 @@ from scim_bridge.cli.person_view import PersonView, employee_in_ditio, told, vie
 from scim_bridge.delivery.aside import put_aside, take_up
 from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.domain.certificate import Certificate, Entry, Line
-from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import Field
-from scim_bridge.domain.explanations import explained
+from scim_bridge.domain.outcome import explained
 from scim_bridge.domain.person import HandsOff
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.storage.person_rows import Record
 
 CERTIFICATE_COLUMNS = {

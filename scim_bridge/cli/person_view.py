@@ -8,11 +8,18 @@ from scim_bridge.bootstrap import build
 from scim_bridge.cli.output import paragraph
 from scim_bridge.delivery.tenant import wish_of
 from scim_bridge.domain.certificate import Holder, Line
-from scim_bridge.domain.delivery_state import Reason, State, state_of
-from scim_bridge.domain.documents import JsonObject
-from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Wish
-from scim_bridge.domain.employment import Employment, last_end, open_employment
+from scim_bridge.domain.employee import (
+    EmployeeNumber,
+    Employment,
+    Field,
+    FoundEmployee,
+    Wish,
+    last_end,
+    open_employment,
+)
 from scim_bridge.domain.operations import OperationName
+from scim_bridge.domain.outcome import Reason, State, state_of
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import DeliveryError, NotFound, SettingsError
 from scim_bridge.mapping.from_ditio import employee_from_ditio
 from scim_bridge.mapping.rules import Rules

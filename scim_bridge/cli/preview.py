@@ -19,9 +19,9 @@ from scim_bridge.cli.output import Format, format_option, print_folded, print_js
 from scim_bridge.delivery.tenant import wanted_claims
 from scim_bridge.ditio.dry_run import Rehearsal, WouldBeSent
 from scim_bridge.ditio.http import pooled_sessions
-from scim_bridge.domain.delivery_state import State
-from scim_bridge.domain.documents import JsonObject, UserId
 from scim_bridge.domain.employee import Field, Wish
+from scim_bridge.domain.outcome import State
+from scim_bridge.domain.values import JsonObject, UserId
 from scim_bridge.errors import BridgeError, NotFound
 from scim_bridge.settings import Settings
 from scim_bridge.storage import schema

@@ -10,9 +10,9 @@ from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.guarding import settle_guarded
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value
 from scim_bridge.domain.person import Person, Taking
+from scim_bridge.plan.limits import settled_occasions
 from scim_bridge.plan.matching import known_by
-from scim_bridge.plan.occasions import settled_occasions
-from scim_bridge.plan.rounds import Write, takings_of
+from scim_bridge.plan.readback import Write, takings_of
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.people import People

@@ -13,12 +13,12 @@ from scim_bridge.delivery.pairing import Pairing
 from scim_bridge.delivery.roster_loading import RosterLoading
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.audit import Action, Author, Deed
-from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.drift import Decision, Misfit, Pair
 from scim_bridge.domain.employee import FoundEmployee, Wish
-from scim_bridge.domain.pairing import Decision, Misfit, Pair
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import UntrustedRoster
 from scim_bridge.logs import get_logger
-from scim_bridge.plan.safety import Company, distrust
+from scim_bridge.plan.limits import Company, distrust
 from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.documents import document_of

@@ -10,11 +10,10 @@ from scim_bridge.delivery.claiming import settle_claims
 from scim_bridge.delivery.guarding import KEPT, settle_guarded
 from scim_bridge.delivery.outcome import printable
 from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant
-from scim_bridge.domain.delivery_state import SHOULD_BE_INACTIVE, Reason, State
 from scim_bridge.domain.employee import Field, Value, Wish
-from scim_bridge.domain.occasions import Guarded, Verdict
-from scim_bridge.domain.person import Person
-from scim_bridge.plan.occasions import settled_occasions
+from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, Reason, State
+from scim_bridge.domain.person import Guarded, Person, Verdict
+from scim_bridge.plan.limits import settled_occasions
 from scim_bridge.plan.steps import Seen
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.guard import Decided, Guard, kept_back

@@ -14,7 +14,6 @@ from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.permitting import has_claim, is_permitted, may_send
 from scim_bridge.delivery.refusing import refusal
 from scim_bridge.delivery.rounds import before_writing, believed_now, read_back, stuck_note
-from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value
 from scim_bridge.domain.operations import (
     ChangeEmployeeNumber,
@@ -27,12 +26,11 @@ from scim_bridge.domain.operations import (
     UpdateEmployee,
     UpdateEmployment,
 )
+from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.person import Claim, ClaimKind
 from scim_bridge.errors import DeliveryError, NotYet, OperationMissing, PermanentError
-from scim_bridge.plan.adoption import agreeing_fields, not_theirs
-from scim_bridge.plan.lag import is_recent
-from scim_bridge.plan.matching import IDENTITY, is_ours
-from scim_bridge.plan.rounds import Write
+from scim_bridge.plan.matching import IDENTITY, agreeing_fields, is_ours, not_theirs
+from scim_bridge.plan.readback import Write, is_recent
 from scim_bridge.plan.steps import Plan, owes_ending, plan_person
 
 

@@ -8,7 +8,7 @@ from scim_bridge.delivery.holders import is_theirs
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.operations import CreateEmployment, Disable, Enable, EndEmployment, Operation
 from scim_bridge.domain.person import Standing
-from scim_bridge.plan.lag import is_recent
+from scim_bridge.plan.readback import is_recent
 from scim_bridge.plan.steps import plan_person
 
 _STANDING: Mapping[type[Operation], Standing] = {

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.outcome import Note
-from scim_bridge.domain.delivery_state import Reason, state_of
+from scim_bridge.domain.outcome import Reason, state_of
 from scim_bridge.domain.person import HandsOff, PersonId
 from scim_bridge.errors import NotFound
 from scim_bridge.storage.hands_off import PutAside

@@ -13,8 +13,8 @@ from scim_bridge.delivery.remarks import remarks
 from scim_bridge.delivery.scoped import bring_about_rows
 from scim_bridge.delivery.undo import Undo
 from scim_bridge.errors import CredentialsRefused, DeliveryError, NotYet, PermanentError
-from scim_bridge.plan.lag import is_recent
-from scim_bridge.plan.leaving import is_still_active
+from scim_bridge.plan.readback import is_recent
+from scim_bridge.plan.steps import is_still_active
 
 
 def attempt(errand: Errand, undo: Undo | None = None) -> Outcome:

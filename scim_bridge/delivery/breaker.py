@@ -11,7 +11,7 @@ from scim_bridge.delivery.ports import Ditio
 from scim_bridge.delivery.retry import Fault, Retry, decide
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.breaker import Breaker
-from scim_bridge.domain.delivery_state import Reason
+from scim_bridge.domain.outcome import Reason
 from scim_bridge.errors import BudgetSpent, CredentialsRefused, DeliveryError, RateLimited, TransientError
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.breakers import Breakers

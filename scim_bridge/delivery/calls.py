@@ -11,11 +11,10 @@ from sqlalchemy import Connection
 from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.tenant import Tenant
-from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
-from scim_bridge.domain.occasions import Guarded, Verdict
 from scim_bridge.domain.operations import Answer, Operation
-from scim_bridge.domain.person import Creating, Person
+from scim_bridge.domain.outcome import Reason
+from scim_bridge.domain.person import Creating, Guarded, Person, Verdict
 from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost, Paused, PermanentError, TransientError
 from scim_bridge.mapping.from_ditio import employee_from_ditio
 from scim_bridge.mapping.to_ditio import call_for

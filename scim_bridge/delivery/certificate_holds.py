@@ -10,11 +10,10 @@ from sqlalchemy import Connection
 from scim_bridge.delivery.bisecting import Refused
 from scim_bridge.delivery.outcome import printable
 from scim_bridge.delivery.tenant import Tenant
-from scim_bridge.domain.certificate import Holder
-from scim_bridge.domain.delivery_state import NOT_THERE
+from scim_bridge.domain.certificate import Holder, Shipment
 from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.outcome import NOT_THERE
 from scim_bridge.domain.person import PersonId
-from scim_bridge.domain.shipment import Shipment
 from scim_bridge.storage.certificate_searches import Key
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.person_rows import Record

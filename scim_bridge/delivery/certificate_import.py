@@ -11,9 +11,9 @@ from scim_bridge.delivery.intake import Intake
 from scim_bridge.delivery.ledger import Lost
 from scim_bridge.domain.audit import Action, Author, Deed
 from scim_bridge.domain.certificate import Certificate, Entry, HolderKind, Source
-from scim_bridge.domain.documents import CERTIFICATE
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
+from scim_bridge.domain.values import CERTIFICATE
 from scim_bridge.mapping.certificate_words import lost_to
 from scim_bridge.mapping.certificates import Flaw, Part, certificate_from, changed_parts, number_from
 from scim_bridge.mapping.days import WRITE_IT

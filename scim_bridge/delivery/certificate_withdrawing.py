@@ -9,9 +9,9 @@ from scim_bridge.delivery.certifying import Certifying, Withdrawn
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.domain.audit import Action, Author, Deed
 from scim_bridge.domain.certificate import CertificateType, Entry, Holder, Line, Source
-from scim_bridge.domain.documents import CERTIFICATE
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import ClaimKind
+from scim_bridge.domain.values import CERTIFICATE
 from scim_bridge.errors import NotFound
 from scim_bridge.mapping.certificate_words import withdrawn_elsewhere
 from scim_bridge.storage.audit import AuditTrail

@@ -8,10 +8,9 @@ from scim_bridge.delivery.ledger import give_up
 from scim_bridge.delivery.outcome import Note, printable
 from scim_bridge.delivery.swaps import named, swap_note
 from scim_bridge.delivery.tenant import Tenant, acknowledged_claims, wanted_claims
-from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import Wish
-from scim_bridge.domain.occasions import Guarded, Verdict
-from scim_bridge.domain.person import Claim, ClaimKind, Person, PersonId
+from scim_bridge.domain.outcome import Reason
+from scim_bridge.domain.person import Claim, ClaimKind, Guarded, Person, PersonId, Verdict
 from scim_bridge.plan.steps import owes_ending
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.guard import kept_back

@@ -22,8 +22,8 @@ from scim_bridge.delivery.telling import entry_of, log_retry
 from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant
 from scim_bridge.delivery.undo import Undo
 from scim_bridge.delivery.waiter import Waiter
-from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.person import PersonId
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import LeaseLost, TransientError
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.breakers import Breakers

@@ -8,11 +8,11 @@ from itertools import islice
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.domain.drift import By, Decision, Misfit, Pair, Proposal
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.domain.pairing import By, Decision, Misfit, Pair, Proposal
 from scim_bridge.domain.person import Claim, ClaimKind
 from scim_bridge.errors import WrongDecisions
-from scim_bridge.plan.pairing import TAKEN
+from scim_bridge.plan.matching import TAKEN
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.documents import document_of

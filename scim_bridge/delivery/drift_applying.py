@@ -10,8 +10,8 @@ from scim_bridge.delivery.breaker import is_paused
 from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.meanwhile import what_happened
-from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.drift import Cause, Drift, Kind
+from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox

@@ -5,8 +5,8 @@ from datetime import date
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant, wanted_claims
-from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.employee import EmployeeNumber, Field, Wish
+from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import ClaimKind, Person
 from scim_bridge.plan.absence import Around
 from scim_bridge.plan.drift import Facts

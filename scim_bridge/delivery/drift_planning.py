@@ -13,16 +13,15 @@ from scim_bridge.delivery.drift_facts import around, facts_of, wish_of_candidate
 from scim_bridge.delivery.holders import is_anothers
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.delivery.unlinked_planning import UnlinkedPlanning
-from scim_bridge.domain.delivery_state import NOT_THERE
 from scim_bridge.domain.drift import Drift, Kind
-from scim_bridge.domain.employee import FoundEmployee, Wish
-from scim_bridge.domain.employment import running_employment
+from scim_bridge.domain.employee import FoundEmployee, Wish, running_employment
+from scim_bridge.domain.outcome import NOT_THERE
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.plan.absence import Around, absent, stranger, stuck
+from scim_bridge.plan.diff import is_as_wanted
 from scim_bridge.plan.drift import drift_of
-from scim_bridge.plan.fingerprint import is_as_wanted
-from scim_bridge.plan.lag import believed
 from scim_bridge.plan.matching import is_still_ours, is_what_we_created
+from scim_bridge.plan.readback import believed
 from scim_bridge.storage.candidates import Candidate, candidates
 from scim_bridge.storage.certificate_searches import CertificateSearches
 from scim_bridge.storage.database import Database, repeated

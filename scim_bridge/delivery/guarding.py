@@ -8,9 +8,7 @@ from sqlalchemy import Connection
 
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.outcome import Note
-from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import Field
-from scim_bridge.domain.occasions import HOUR, Guarded, Verdict
 from scim_bridge.domain.operations import (
     ChangeEmployeeNumber,
     ChangePhoneNumber,
@@ -19,9 +17,10 @@ from scim_bridge.domain.operations import (
     EndEmployment,
     Operation,
 )
-from scim_bridge.domain.person import Person
+from scim_bridge.domain.outcome import Reason
+from scim_bridge.domain.person import HOUR, Guarded, Person, Verdict
 from scim_bridge.mapping.to_ditio import name_of
-from scim_bridge.plan.guard import SMALL, HourlyLimits, busiest_hour
+from scim_bridge.plan.limits import SMALL, HourlyLimits, busiest_hour
 from scim_bridge.plan.steps import Policy, owes_ending
 from scim_bridge.storage.guard import Decided, Guard
 

@@ -8,17 +8,23 @@ from scim_bridge.delivery.holders import wait_where_given_up_just_now
 from scim_bridge.delivery.outcome import Note, Refusal
 from scim_bridge.delivery.permitting import has_claim, is_permitted
 from scim_bridge.delivery.refusing import refusal
-from scim_bridge.domain.canonical import same
-from scim_bridge.domain.delivery_state import Reason
-from scim_bridge.domain.employee import REQUIRED, EmployeeNumber, Field, FoundEmployee, Value, Wish
-from scim_bridge.domain.employment import open_employment
+from scim_bridge.domain.employee import (
+    REQUIRED,
+    EmployeeNumber,
+    Field,
+    FoundEmployee,
+    Owner,
+    Value,
+    Wish,
+    open_employment,
+)
 from scim_bridge.domain.operations import CreateEmployee
-from scim_bridge.domain.ownership import Owner
+from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.person import Claim, ClaimKind, Creating
+from scim_bridge.domain.values import same
 from scim_bridge.errors import DeliveryError, NotYet, OperationMissing, PermanentError, TransientError
-from scim_bridge.plan.adoption import agreeing_fields, how_to_adopt, may_adopt, why_not
-from scim_bridge.plan.matching import holders_of, is_what_we_created
-from scim_bridge.plan.rounds import Write
+from scim_bridge.plan.matching import agreeing_fields, holders_of, how_to_adopt, is_what_we_created, may_adopt, why_not
+from scim_bridge.plan.readback import Write
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.people import People
 

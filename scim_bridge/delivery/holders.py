@@ -8,14 +8,13 @@ from sqlalchemy import Connection
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.giving_up import Holder, give_up
 from scim_bridge.delivery.tenant import EMPTY_WISH, acknowledged_claims, wanted_claims
-from scim_bridge.domain.canonical import same
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Wish
 from scim_bridge.domain.person import Claim, ClaimKind, Person
+from scim_bridge.domain.values import same
 from scim_bridge.errors import DeliveryError, PermanentError, TransientError
-from scim_bridge.plan.lag import believed, is_recent
-from scim_bridge.plan.leaving import leaving
 from scim_bridge.plan.matching import holders_of, is_ours, is_still_ours
-from scim_bridge.plan.steps import owes_ending
+from scim_bridge.plan.readback import believed, is_recent
+from scim_bridge.plan.steps import leaving, owes_ending
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.outbox import Outbox

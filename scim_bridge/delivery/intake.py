@@ -17,13 +17,12 @@ from scim_bridge.delivery.takeover import continued, external_id_of, person_to_t
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.delivery.ticket import IncompleteRefused, Ticket
 from scim_bridge.delivery.undo import Undoable
-from scim_bridge.domain.delivery_state import State
-from scim_bridge.domain.documents import JsonObject, UserId
-from scim_bridge.domain.employee import Field, Wish
-from scim_bridge.domain.employment import Days, first_days, next_days
+from scim_bridge.domain.employee import Days, Field, Wish, first_days, next_days
+from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import Person, PersonId
-from scim_bridge.plan.leaving import awaited_last_day, wakes_on
-from scim_bridge.plan.occasions import Moment, first_occasions
+from scim_bridge.domain.values import JsonObject, UserId
+from scim_bridge.plan.limits import Moment, first_occasions
+from scim_bridge.plan.steps import awaited_last_day, wakes_on
 from scim_bridge.scim.reading import active_of
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.database import Database

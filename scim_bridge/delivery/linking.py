@@ -13,16 +13,14 @@ from scim_bridge.delivery.remarks import remarks
 from scim_bridge.delivery.slots import beaten, held
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.certificate import Holder
-from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.drift import Pair
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
-from scim_bridge.domain.pairing import Pair
 from scim_bridge.domain.person import Claim, ClaimKind, Person
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.mapping.slots import slots_of
-from scim_bridge.plan.adoption import agreeing_on_the_first_day
 from scim_bridge.plan.certificates import outstanding
-from scim_bridge.plan.leaving import awaited_last_day
-from scim_bridge.plan.matching import known_by
-from scim_bridge.plan.pairing import LINKED
+from scim_bridge.plan.matching import LINKED, agreeing_on_the_first_day, known_by
+from scim_bridge.plan.steps import awaited_last_day
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.certificates import Ledger
 from scim_bridge.storage.claims import Claims

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
-from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.drift import Drift, Kind
+from scim_bridge.domain.outcome import State
 from scim_bridge.storage.history import said_since
 from scim_bridge.storage.person_rows import Record
 from scim_bridge.storage.runs import Runs

@@ -6,12 +6,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant
-from scim_bridge.domain.documents import JsonObject
-from scim_bridge.domain.employee import Wish
-from scim_bridge.domain.employment import Days
-from scim_bridge.domain.occasions import Guarded, Occasions, Verdict
-from scim_bridge.domain.person import Person
-from scim_bridge.plan.occasions import Moment, next_occasions
+from scim_bridge.domain.employee import Days, Wish
+from scim_bridge.domain.person import Guarded, Occasions, Person, Verdict
+from scim_bridge.domain.values import JsonObject
+from scim_bridge.plan.limits import Moment, next_occasions
 from scim_bridge.storage.guard import kept_back
 
 

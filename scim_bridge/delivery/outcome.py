@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from scim_bridge.delivery.retry import Retry
-from scim_bridge.domain.delivery_state import SHOULD_BE_INACTIVE, Reason, State, state_of
 from scim_bridge.domain.employee import Field
+from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, Reason, State, state_of
 from scim_bridge.errors import DeliveryError
 
 MAX_DETAIL = 1000

@@ -7,9 +7,9 @@ from sqlalchemy import Connection
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.holders import wait_where_given_up_just_now
 from scim_bridge.delivery.outcome import Note, Refusal
-from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import EmployeeNumber, Field
 from scim_bridge.domain.operations import ChangeEmployeeNumber, ChangePhoneNumber, Operation
+from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.person import Claim, ClaimKind
 from scim_bridge.plan.matching import holders_of
 from scim_bridge.storage.claims import Claims

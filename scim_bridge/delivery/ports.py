@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.operations import Answer, Call, OperationName
+from scim_bridge.domain.values import JsonObject
 
 
 class Ditio(Protocol):

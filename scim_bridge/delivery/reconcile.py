@@ -11,12 +11,12 @@ from scim_bridge.delivery.reconcile_request import DRIFT, FAILED, IN_SYNC, STOPP
 from scim_bridge.delivery.roster_loading import RosterLoading
 from scim_bridge.delivery.single_read import rows_about
 from scim_bridge.delivery.tenant import Tenant
-from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.drift import REPAIRED_ON_REVIEW, Drift
 from scim_bridge.domain.person import PersonId
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import NotFound
 from scim_bridge.logs import get_logger
-from scim_bridge.plan.safety import Company, Limits, distrust, excess
+from scim_bridge.plan.limits import Company, Limits, distrust, excess
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.pairs import forget_abandoned
 from scim_bridge.storage.people import People

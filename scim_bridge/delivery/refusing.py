@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from http import HTTPStatus
 
 from scim_bridge.delivery.outcome import Note, Refusal
-from scim_bridge.domain.delivery_state import Reason
-from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EmployeeNumber, Field
 from scim_bridge.domain.operations import (
     ChangeEmployeeNumber,
@@ -15,6 +13,8 @@ from scim_bridge.domain.operations import (
     UpdateEmployee,
     UpdateEmployment,
 )
+from scim_bridge.domain.outcome import Reason
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import PermanentError
 from scim_bridge.mapping.to_ditio import call_for
 

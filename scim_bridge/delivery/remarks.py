@@ -3,8 +3,8 @@
 from datetime import date
 
 from scim_bridge.delivery.outcome import Note
-from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import Field, Problem, Wish
+from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.person import Person
 
 

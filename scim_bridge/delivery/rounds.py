@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from scim_bridge.delivery.acknowledging import acknowledge
 from scim_bridge.delivery.calls import Errand
 from scim_bridge.delivery.outcome import Note
-from scim_bridge.domain.delivery_state import Reason
 from scim_bridge.domain.employee import EMPLOYMENT_FIELDS, EmployeeNumber, Field, FoundEmployee, Value
 from scim_bridge.domain.operations import CreateEmployment
+from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.person import Taking
 from scim_bridge.errors import DeliveryError
-from scim_bridge.plan import rounds
-from scim_bridge.plan.changes import Change
-from scim_bridge.plan.lag import believed
+from scim_bridge.plan import readback
+from scim_bridge.plan.diff import Change
+from scim_bridge.plan.readback import believed
 from scim_bridge.plan.steps import Plan
 
 LONGEST_SHOWN = 60
@@ -50,14 +50,14 @@ def read_back(errand: Errand, number: EmployeeNumber, before: Mapping[Field, Tak
         found = errand.get(number)
     except DeliveryError:
         return
-    if found is not None and (learned := rounds.read_back(again, known.values, found.values)):
+    if found is not None and (learned := readback.read_back(again, known.values, found.values)):
         acknowledge(errand, learned=learned)
 
 
 def stuck_note(change: Change) -> Note:
     """A field that Ditio changes each time, for the administrator who has to decide whose value counts."""
     return Note(
-        f"Ditio keeps changing {change.field}: it took {_shown(change.wanted)} {rounds.MAX_ROUNDS} times and shows "
+        f"Ditio keeps changing {change.field}: it took {_shown(change.wanted)} {readback.MAX_ROUNDS} times and shows "
         f"{_shown(change.found)}. Write it in Entra as Ditio shows it, or leave the field to Ditio (MAPPING__FIELDS, "
         f'owner "ditio"), then run `scim-bridge outbox retry`.',
         Reason.not_converging,

@@ -12,13 +12,12 @@ from scim_bridge.delivery.hiring import hire
 from scim_bridge.delivery.holders import is_theirs
 from scim_bridge.delivery.outcome import Settled
 from scim_bridge.delivery.rounds import believed_now
-from scim_bridge.domain.canonical import same
-from scim_bridge.domain.delivery_state import State
 from scim_bridge.domain.drift import LOGIN, Drift, Kind
 from scim_bridge.domain.employee import Field, FoundEmployee, Value
+from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import Acknowledged
-from scim_bridge.plan.drift import Facts, as_shown, drift_of
-from scim_bridge.plan.restricting import restricted
+from scim_bridge.domain.values import same
+from scim_bridge.plan.drift import Facts, as_shown, drift_of, restricted
 from scim_bridge.storage.guard import kept_back
 from scim_bridge.storage.people import People
 from scim_bridge.storage.plan_items import PlanItems

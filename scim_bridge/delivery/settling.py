@@ -5,8 +5,8 @@ from datetime import date
 
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.tenant import Tenant
-from scim_bridge.domain.delivery_state import NOT_THERE
 from scim_bridge.domain.employee import Wish
+from scim_bridge.domain.outcome import NOT_THERE
 from scim_bridge.domain.person import Person
 from scim_bridge.plan.diff import as_found, is_covered
 from scim_bridge.plan.steps import plan_person

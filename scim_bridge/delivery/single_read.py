@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant
-from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EmployeeNumber, Field, Wish
 from scim_bridge.domain.person import Person, PersonId
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.people import People

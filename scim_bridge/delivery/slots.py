@@ -10,10 +10,10 @@ from scim_bridge.delivery.ledger import Book, Entered
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.certificate import Certificate, Entry, Holder, Line, Source
-from scim_bridge.domain.delivery_state import Reason
-from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.person import Person
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.mapping.certificate_words import ending
 from scim_bridge.mapping.certificates import Flaw
 from scim_bridge.mapping.slots import SlotReading, slots_of

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from scim_bridge.delivery.outcome import Note, printable
 from scim_bridge.delivery.tenant import Tenant
-from scim_bridge.domain.delivery_state import Reason
+from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.person import Claim, ClaimKind, Person, PersonId
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.outbox import Outbox

@@ -8,10 +8,9 @@ from sqlalchemy import Connection
 from scim_bridge.delivery.claiming import forget_person
 from scim_bridge.delivery.ledger import give_up
 from scim_bridge.delivery.tenant import Tenant
-from scim_bridge.domain.canonical import same
-from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import Field, Wish
 from scim_bridge.domain.person import Claim, ClaimKind
+from scim_bridge.domain.values import JsonObject, same
 from scim_bridge.plan.steps import owes_ending
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.outbox import Outbox

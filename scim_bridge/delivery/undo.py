@@ -15,11 +15,11 @@ from scim_bridge.delivery.slots import SlotKeeping
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.delivery.undone import Undone, undone_of
 from scim_bridge.domain.audit import BY_UNDO, Action, Deed
-from scim_bridge.domain.delivery_state import Reason, State
-from scim_bridge.domain.documents import UserId
 from scim_bridge.domain.employee import Field
+from scim_bridge.domain.outcome import Reason, State
+from scim_bridge.domain.values import UserId
 from scim_bridge.errors import BridgeError
-from scim_bridge.plan.leaving import wakes_on
+from scim_bridge.plan.steps import wakes_on
 from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox

@@ -11,8 +11,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from scim_bridge.ditio.config import DEFAULT_OPERATIONS, setting_name
-from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.operations import OperationName
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import (
     CredentialsRefused,
     DeliveryError,

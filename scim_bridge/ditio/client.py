@@ -25,9 +25,9 @@ from scim_bridge.ditio.operations import Operations
 from scim_bridge.ditio.roster import Roster, Source, employees_source, reporting_source
 from scim_bridge.ditio.session import DitioSession
 from scim_bridge.ditio.token import Tokens
-from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.operations import Answer, Call, OperationName
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import CredentialsRefused, OperationMissing
 
 CERTIFICATES = "/api/v4/integration/certificates"

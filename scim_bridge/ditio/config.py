@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.operations import OperationName
+from scim_bridge.domain.values import JsonObject
 
 __all__ = ["DitioConfig", "OperationCall", "OperationSetting", "operation_setting"]
 

@@ -12,7 +12,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import HTTPResponse
 
 from scim_bridge.ditio.http import EMPLOYEES, joined
-from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.values import JsonObject
 
 _TOKEN = {"access_token": "rehearsal", "token_type": "Bearer", "expires_in": 3600}  # nosec B105 # none
 

@@ -16,8 +16,8 @@ from scim_bridge.ditio.answers import (
 from scim_bridge.ditio.config import DitioConfig, OperationCall, setting_name
 from scim_bridge.ditio.http import EMPLOYEES, USERS_V4, segment
 from scim_bridge.ditio.session import DitioSession
-from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.operations import Answer, Call, OperationName
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import OperationMissing
 
 _DOCUMENTED: Mapping[OperationName, tuple[str, str]] = {

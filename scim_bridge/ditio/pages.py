@@ -10,7 +10,7 @@ from ijson.common import ObjectBuilder
 from requests.utils import parse_header_links
 
 from scim_bridge.ditio.answers import DEPTH, MANY
-from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.values import JsonObject
 
 LISTS = (*MANY, "value")
 """Under which keys the list of a page is looked for: OData calls it `value`."""

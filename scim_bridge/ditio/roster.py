@@ -10,7 +10,7 @@ from scim_bridge.ditio.answers import error_of, is_of_company, value_of
 from scim_bridge.ditio.http import EMPLOYEES
 from scim_bridge.ditio.pages import PageReader, Query, Scalar, Shown, Unsaid, following, page_number_of, total_of
 from scim_bridge.ditio.session import DitioSession
-from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import CredentialsRefused, PermanentError, RateLimited, TransientError
 
 PAGE_SIZE = 1000

@@ -22,7 +22,7 @@ from scim_bridge.ditio.http import (
     transient,
 )
 from scim_bridge.ditio.token import Tokens
-from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import BudgetSpent, CredentialsRefused
 
 LONGEST_SECONDS = 900.0

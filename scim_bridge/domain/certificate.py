@@ -1,14 +1,14 @@
-"""Certificates: what each source says of one, who wins, and what Ditio acknowledged (rules K1, K3, K5). Pure."""
+"""Certificates: their ledger lines, the slots of a user, and what Ditio still has to be sent (rules K1-K3)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import NewType
 
-from scim_bridge.domain.canonical import nfc
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
+from scim_bridge.domain.values import nfc
 
 CertificateType = NewType("CertificateType", str)
 """The name of a kind of certificate, trimmed and in NFC, and otherwise exact: made by `type_of`."""
@@ -177,3 +177,61 @@ def _years_from(today: date, years: int) -> date:
         return today.replace(year=today.year + years)
     except ValueError:  # 29 February.
         return today.replace(year=today.year + years, day=28)
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """One certificate to be sent."""
+
+    line: Line
+    employee_number: EmployeeNumber
+    certificate: Certificate
+    """As it is to be sent, with an end; of a withdrawal the day of issue counts."""
+
+    is_withdrawal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unsendable:
+    """A certificate that can't be sent as it is, and why."""
+
+    line: Line
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackedSlot:
+    """One attribute: ``number;issued;validUntil;notes``."""
+
+    type: CertificateType
+    packed: str
+
+    @property
+    def attributes(self) -> Mapping[str, str]:
+        """The attribute, and what it is."""
+        return {self.packed: f"Certificate {self.type}: number;issued;validUntil;notes, the days as yyyy-MM-dd"}
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadSlot:
+    """An attribute for each part; number and notes may have none."""
+
+    type: CertificateType
+    issued: str
+    valid_until: str
+    number: str | None = None
+    notes: str | None = None
+
+    @property
+    def attributes(self) -> Mapping[str, str]:
+        """The attributes, and what each is."""
+        named = {
+            self.number: "the number",
+            self.issued: "the day it was issued, as yyyy-MM-dd",
+            self.valid_until: "the last day it is valid, as yyyy-MM-dd",
+            self.notes: "notes",
+        }
+        return {name: f"Certificate {self.type}: {what}" for name, what in named.items() if name is not None}
+
+
+Slot = PackedSlot | SpreadSlot

@@ -1,9 +1,9 @@
-"""Differences between Entra and Ditio, as `reconcile` finds, stores and repairs them (rules Q1-Q5)."""
+"""Differences that a run of `reconcile` stores, and pairs that `adopt` finds."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scim_bridge.domain.employee import Value
+from scim_bridge.domain.employee import EmployeeNumber, Value
 from scim_bridge.domain.person import PersonId
 
 LOGIN = "disabled"
@@ -87,3 +87,69 @@ class Drift:
         if self.listed is not None or (self.person_id is None and self.kind is not Kind.certificate):
             return False  # Only a certificate may be of an employee whom nobody is (rule K2).
         return self.kind in REPAIRED or (reviewed and self.kind in REPAIRED_ON_REVIEW)
+
+
+class By(StrEnum):
+    """What a user and an employee have in common."""
+
+    number = "number"
+    email = "email"
+    phone = "phone"
+    decision = "decision"
+    """An operator said so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """An employee who may be a certain user."""
+
+    employee_number: EmployeeNumber
+    by: By
+    why: str | None = None
+    """Why a person has to decide; None for an exact pair."""
+
+    contends: bool = True
+    """Whether the user asks for this employee, so that nobody else may be linked to him unasked.
+
+    Somebody with a number of his own who only shares a phone or an e-mail address does not.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The same, with the user named."""
+
+    person_id: PersonId
+    user_name: str
+    revision: int
+    """The person's revision that was looked at: a later one means that Entra has said something since."""
+
+    proposal: Proposal
+
+    @property
+    def employee_number(self) -> EmployeeNumber:
+        """The employee's number, as Ditio shows it."""
+        return self.proposal.employee_number
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One line of the file of decisions."""
+
+    line: int
+    employee_number: EmployeeNumber
+    user_name: str
+    is_link: bool
+    """Whether they are one person (`link`), or are not (`skip`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A line that can't be followed: what is wrong, and the cure."""
+
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        """As the operator reads it."""
+        return f"line {self.line}: {self.text}"

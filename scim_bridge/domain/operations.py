@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EmployeeNumber, Field, Value
+from scim_bridge.domain.values import JsonObject
 
 
 @dataclass(frozen=True, slots=True)

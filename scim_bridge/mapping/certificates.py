@@ -7,10 +7,10 @@ from datetime import date
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from scim_bridge.domain.canonical import nfc
 from scim_bridge.domain.certificate import FURTHEST_YEARS, Certificate, Entry, is_far_off, type_of
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.employee import Field as EmployeeField
+from scim_bridge.domain.values import nfc
 from scim_bridge.mapping.days import CURE, read_day
 from scim_bridge.mapping.problems import shown
 from scim_bridge.mapping.values import LONGEST, Unusable, text_of

@@ -2,8 +2,8 @@
 
 from datetime import date
 
-from scim_bridge.domain.documents import JsonObject
-from scim_bridge.domain.shipment import Shipment
+from scim_bridge.domain.certificate import Shipment
+from scim_bridge.domain.values import JsonObject
 
 
 def body_of(shipment: Shipment) -> JsonObject:

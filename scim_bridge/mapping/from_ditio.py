@@ -8,9 +8,8 @@ reporting API show is read, keys regardless of case. What an answer does not sho
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
-from scim_bridge.domain.canonical import nfc
-from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value
+from scim_bridge.domain.values import JsonObject, nfc
 from scim_bridge.mapping.phones import to_e164
 from scim_bridge.mapping.rules import DEFAULT_RULES
 from scim_bridge.mapping.shown_employments import ShownEmployments, day_of, shown_employments

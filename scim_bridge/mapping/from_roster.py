@@ -3,9 +3,8 @@
 from datetime import date
 from zoneinfo import ZoneInfo
 
-from scim_bridge.domain.documents import JsonObject
-from scim_bridge.domain.employee import FoundEmployee
-from scim_bridge.domain.employment import Employment, running_employment
+from scim_bridge.domain.employee import Employment, FoundEmployee, running_employment
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.mapping.from_ditio import employee_from_ditio
 
 

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from scim_bridge.domain.documents import JsonObject
-from scim_bridge.domain.employee import REQUIRED, Field, Problem, Value, Wish
-from scim_bridge.domain.ownership import Owner
+from scim_bridge.domain.employee import REQUIRED, Field, Owner, Problem, Value, Wish
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.mapping import problems
 from scim_bridge.mapping.rules import Rule, Rules
 from scim_bridge.mapping.values import Unusable, end_of, is_address, text_of, value_of

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from scim_bridge.domain.employee import Field
-from scim_bridge.domain.ownership import Owner
+from scim_bridge.domain.employee import Field, Owner
 from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN, SourcePath
 
 SETTING = "MAPPING__FIELDS"

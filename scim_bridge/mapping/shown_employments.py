@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from zoneinfo import ZoneInfo
 
-from scim_bridge.domain.employment import Employment
+from scim_bridge.domain.employee import Employment
 from scim_bridge.mapping.days import LATEST_YEAR, read_day
 
 _CURRENT = "employment"

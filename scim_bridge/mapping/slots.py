@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from scim_bridge.domain.certificate import Certificate, CertificateType, type_of
-from scim_bridge.domain.documents import JsonObject
-from scim_bridge.domain.slots import PackedSlot, Slot, SpreadSlot
+from scim_bridge.domain.certificate import Certificate, CertificateType, PackedSlot, Slot, SpreadSlot, type_of
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.mapping.certificates import Flaw, Part, Terms, certificate_from
 from scim_bridge.scim.reading import DITIO_URN, SourcePath, read
 

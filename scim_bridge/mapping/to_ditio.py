@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import date
 
-from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EMPLOYMENT_FIELDS, EmployeeNumber, Field, Value
 from scim_bridge.domain.operations import (
     Call,
@@ -19,6 +18,7 @@ from scim_bridge.domain.operations import (
     UpdateEmployee,
     UpdateEmployment,
 )
+from scim_bridge.domain.values import JsonObject
 
 _PROFILE = (
     Field.first_name,

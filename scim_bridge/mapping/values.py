@@ -5,8 +5,8 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import date
 
-from scim_bridge.domain.canonical import nfc
 from scim_bridge.domain.employee import Field, Value
+from scim_bridge.domain.values import nfc
 from scim_bridge.mapping.days import read_day, read_end
 from scim_bridge.mapping.phones import to_e164
 from scim_bridge.mapping.rules import Rules

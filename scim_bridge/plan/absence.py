@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from scim_bridge.domain.delivery_state import STUCK_AFTER, Reason, State
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.employee import Field, FoundEmployee, Wish
-from scim_bridge.domain.occasions import Guarded
-from scim_bridge.domain.person import Person
+from scim_bridge.domain.outcome import STUCK_AFTER, Reason, State
+from scim_bridge.domain.person import Guarded, Person
 from scim_bridge.plan.drift import HANDS_OFF, Facts, why_kept_back
 from scim_bridge.plan.matching import agrees, is_ours
 from scim_bridge.plan.steps import Policy, owes_ending

@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from scim_bridge.domain.certificate import Certificate, Line
+from scim_bridge.domain.certificate import Certificate, Line, Shipment, Unsendable
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.domain.shipment import Shipment, Unsendable
 
 
 @dataclass(frozen=True, slots=True)

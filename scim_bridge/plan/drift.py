@@ -1,14 +1,11 @@
-"""What differs between Entra and a linked employee, each difference with its cause (rules C4, Q1, Q2). Pure."""
+"""Differences with their causes, as rows of a plan; a plan restricted to some rows (rules Q1-Q3)."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
-from scim_bridge.domain.canonical import same
-from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.drift import LOGIN, Cause, Drift, Kind
 from scim_bridge.domain.employee import EMPLOYMENT_FIELDS, Field, FoundEmployee, Value, Wish
-from scim_bridge.domain.occasions import Guarded, Verdict
 from scim_bridge.domain.operations import (
     ChangeEmployeeNumber,
     ChangePhoneNumber,
@@ -20,9 +17,11 @@ from scim_bridge.domain.operations import (
     UpdateEmployee,
     UpdateEmployment,
 )
-from scim_bridge.domain.person import Person, Standing
-from scim_bridge.plan.changes import Change
-from scim_bridge.plan.steps import Plan, Policy, plan_person
+from scim_bridge.domain.outcome import Reason, State
+from scim_bridge.domain.person import Guarded, Person, Standing, Verdict
+from scim_bridge.domain.values import same
+from scim_bridge.plan.diff import Change, Rounds
+from scim_bridge.plan.steps import Plan, Policy, Seen, plan_person
 
 HANDS_OFF = Reason.hands_off.value
 
@@ -211,3 +210,43 @@ def fields_of(operation: Operation) -> Mapping[Field, Value | None]:
         case UpdateEmployee(fields=fields) | UpdateEmployment(fields=fields):
             return fields
     return {}
+
+
+def restricted(plan: Plan, items: tuple[Drift, ...]) -> Plan:
+    """The plan with the operations that make these differences good, and no others.
+
+    A new employment brings its department along: it has nothing of the one before (rule L4).
+    """
+    kinds = {(item.kind, item.field) for item in items}
+    standing = tuple(operation for operation in plan.standing if _key(operation) in kinds)
+    fields = {name for kind, name in kinds if kind is Kind.field and name is not None}
+    if any(isinstance(operation, CreateEmployment) for operation in standing):
+        fields |= {name.value for name in EMPLOYMENT_FIELDS}
+    changes = tuple(kept for operation in plan.changes if (kept := _only(operation, fields)) is not None)
+    repeated = {name: taking for name, taking in plan.rounds.repeated.items() if name.value in fields}
+    return Plan(standing, changes, Seen(), Rounds(repeated=repeated))
+
+
+def _key(operation: Operation) -> tuple[Kind, str | None]:
+    match operation:
+        case Disable():
+            return Kind.should_be_inactive, LOGIN
+        case EndEmployment():
+            return Kind.should_be_inactive, Field.end_date.value
+        case Enable():
+            return Kind.should_be_active, LOGIN
+        case CreateEmployment():
+            return Kind.should_be_active, Field.start_date.value
+    raise AssertionError(f"{operation} is no step of leaving or returning")
+
+
+def _only(operation: Operation, fields: set[str]) -> Operation | None:
+    kept = {name: value for name, value in fields_of(operation).items() if name.value in fields}
+    if not kept:
+        return None
+    match operation:
+        case UpdateEmployee():
+            return UpdateEmployee(kept)
+        case UpdateEmployment():
+            return UpdateEmployment(kept)
+    return operation

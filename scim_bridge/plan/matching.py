@@ -1,10 +1,16 @@
-"""Whether an employee in Ditio is the person that Entra talks about."""
+"""Whether an employee in Ditio is the person that Entra means; when one may be adopted; pairs of the first day."""
 
-from collections.abc import Callable, Iterable
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
 
-from scim_bridge.domain.canonical import same
-from scim_bridge.domain.employee import Field, FoundEmployee, Value, Wish
+from scim_bridge.domain.drift import By, Proposal
+from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
 from scim_bridge.domain.person import Creating, Person
+from scim_bridge.domain.values import same
+from scim_bridge.plan.steps import Policy, plan_person
 
 IDENTITY = (Field.phone, Field.email, Field.birth_date, Field.last_name)
 """What tells who an employee is, beside the profile (rules H1, P5)."""
@@ -100,3 +106,143 @@ def _is_known(person: Person, wish: Wish, found: FoundEmployee, field: Field, *,
     if linked and field not in known.values:
         ours.append(person.linked_as.get(field))
     return any(value is not None and _shows(found, field, value) for value in ours)
+
+
+class Adopt(StrEnum):
+    """`DELIVERY__ADOPT`."""
+
+    verify = "verify"
+    always = "always"
+    never = "never"
+
+
+def may_adopt(wish: Wish, found: FoundEmployee, policy: Adopt) -> bool:
+    """Whether the employee who already has this number is to be taken for the SCIM user."""
+    return policy is Adopt.always or (policy is Adopt.verify and is_same_person(wish, found))
+
+
+def agreeing_fields(wish: Wish, found: FoundEmployee) -> dict[Field, Value | None]:
+    """What linking acknowledges: the fields in which both sides agree, and no others (rule H5)."""
+    return {field: value for field, value in wish.values.items() if agrees(wish, found, field)}
+
+
+def agreeing_on_the_first_day(
+    person: Person, wish: Wish, found: FoundEmployee, policy: Policy, today: date
+) -> dict[Field, Value | None]:
+    """The same for a person whom `adopt` links: the last day of an employment that has ended is seen too (rule L6)."""
+    seen = plan_person(person, wish, found, policy, today=today).seen
+    return {**agreeing_fields(wish, found), **seen.values}
+
+
+def why_not(wish: Wish, found: FoundEmployee, user_name: str) -> str:
+    """The refusal's text: both sides. For the administrator who reads Entra's log."""
+    return (
+        f"employee {found.employee_number} exists in Ditio already ({_side(found.values)}), and is not known to be "
+        f"{user_name} ({_side(wish.values)}): phone, e-mail, or birth date and last name must agree"
+    )
+
+
+def not_theirs(person: Person, wish: Wish, found: FoundEmployee, user_name: str) -> str:
+    """Why nothing is written to the employee under a person's own number: both sides, and the cure (rule P5)."""
+    number, known = person.employee_number, {**person.acknowledged.values, **wish.values}
+    why = (
+        f"employee {number} in Ditio is another person now ({_side(found.values)}), not {user_name} ({_side(known)}): "
+        "nothing is written"
+    )
+    if person.is_tombstone:
+        return f"{why}. Find in Ditio under which number the deleted user is now, and end that employment there"
+    command = shlex.join(["scim-bridge", "adopt", "--accept", found.employee_number, user_name])
+    return (
+        f"{why}. Correct the number in Ditio or in Entra, then `scim-bridge outbox retry`; if they are the same "
+        f"person, run `{command}`"
+    )
+
+
+def how_to_adopt(found: FoundEmployee, user_name: str, *, then: str) -> str:
+    """The cure of such a refusal, in a command that can be pasted.
+
+    :param then: What becomes of the permission that the command records.
+    """
+    command = shlex.join(["scim-bridge", "adopt", "--accept", found.employee_number, user_name])
+    other = f"give {user_name} another employee number in Entra"
+    return f"If they are the same person, run `{command}`: {then}; if not, {other}"
+
+
+def _side(values: object) -> str:
+    shown = dict(values) if isinstance(values, dict) else {}
+    name = " ".join(str(shown[f]) for f in (Field.first_name, Field.last_name) if shown.get(f))
+    parts = [name, *(str(shown[f]) for f in (Field.phone, Field.email) if shown.get(f))]
+    return ", ".join(part for part in parts if part) or "no name or phone shown"
+
+
+STRANGER = "phone, e-mail, and birth date with last name differ"
+SIMILAR = "the numbers differ only in case or in leading zeros"
+SIMILAR_TOO = "another employee's number differs only in case or in leading zeros"
+ANOTHER_NUMBER = "Entra sends another employee number"
+SEVERAL = "several employees have this e-mail address or phone"
+LINKED = "another user is linked to this employee"
+CONTENDED = "another user asks for this employee too"
+TAKEN = "it was decided that this employee is another user"
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What Ditio shows that may have to do with a user."""
+
+    same_number: FoundEmployee | None = None
+    similar_numbers: Sequence[str] = ()
+    """Numbers that differ from the wanted one only in case or in leading zeros."""
+
+    look_alikes: Sequence[FoundEmployee] = ()
+    """Employees with the same e-mail address or phone, in the order of their numbers."""
+
+    linked: frozenset[str] = frozenset()
+    """Those of all these numbers that a person is linked to."""
+
+
+def is_doubtful(wish: Wish, around: Around) -> bool:
+    """Whether the number alone does not say that they are one person, so that an operator's word is asked for."""
+    found = around.same_number
+    return found is not None and (bool(around.similar_numbers) or not is_same_person(wish, found))
+
+
+def proposals(wish: Wish, around: Around, *, sends_number: bool, is_permitted: bool = False) -> list[Proposal]:
+    """The employees whom a user who is linked to none may be: one that is exact, or several, or none.
+
+    :param sends_number: Whether Entra sends an employee number, be it one that can't be used.
+    :param is_permitted: Whether an operator said that the employee with the same number is this user (rule H1).
+    """
+    if around.same_number is not None or around.similar_numbers:
+        return list(_by_number(wish, around, is_permitted))
+    found = list(_by_look(wish, around.look_alikes))
+    if sends_number:
+        return [Proposal(number, by, ANOTHER_NUMBER, contends=False) for number, by in found]
+    why = SEVERAL if len(found) > 1 else None
+    return [Proposal(number, by, why or _linked(number, around)) for number, by in found]
+
+
+def _by_number(wish: Wish, around: Around, is_permitted: bool) -> Iterator[Proposal]:
+    found = around.same_number
+    if found is not None and is_permitted:
+        # Whom an operator has named is nobody else.
+        yield Proposal(found.employee_number, By.decision, _linked(found.employee_number, around))
+        return
+    if found is not None:
+        why = SIMILAR_TOO if around.similar_numbers else None
+        why = why if is_same_person(wish, found) else STRANGER
+        yield Proposal(found.employee_number, By.number, _linked(found.employee_number, around) or why)
+    for similar in around.similar_numbers:
+        yield Proposal(EmployeeNumber(similar), By.number, SIMILAR)
+
+
+def _by_look(wish: Wish, look_alikes: Sequence[FoundEmployee]) -> Iterator[tuple[EmployeeNumber, By]]:
+    """E-mail before phone."""
+    for field, by in ((Field.email, By.email), (Field.phone, By.phone)):
+        for found in look_alikes:
+            is_told = field is Field.phone and agrees(wish, found, Field.email)
+            if agrees(wish, found, field) and not is_told:
+                yield found.employee_number, by
+
+
+def _linked(number: EmployeeNumber, around: Around) -> str | None:
+    return LINKED if number in around.linked else None

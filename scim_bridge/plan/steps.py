@@ -1,29 +1,150 @@
-"""From differences, `active` and the leave date to operations in their order (rules C1, C4, L2, L4, L7)."""
+"""From differences to ordered operations: fields, login, employment, and what a leaver owes (rules C1-C5, L1-L7)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
+from enum import StrEnum
 
-from scim_bridge.domain.employee import EMPLOYMENT_FIELDS, PROFILE_FIELDS, Field, FoundEmployee, Value, Wish
-from scim_bridge.domain.employment import Employment, last_end, open_employment, return_start, running_employment
+from scim_bridge.domain.employee import (
+    EMPLOYMENT_FIELDS,
+    PROFILE_FIELDS,
+    Employment,
+    Field,
+    FoundEmployee,
+    Owner,
+    Value,
+    Wish,
+    last_end,
+    open_employment,
+    return_start,
+    running_employment,
+)
 from scim_bridge.domain.operations import (
     ChangeEmployeeNumber,
     ChangePhoneNumber,
     CreateEmployment,
+    Disable,
     Enable,
+    EndEmployment,
     Operation,
     UpdateEmployee,
     UpdateEmployment,
 )
-from scim_bridge.domain.ownership import Owner
 from scim_bridge.domain.person import Person, Standing
-from scim_bridge.plan.changes import Change, Rounds, Seen
-from scim_bridge.plan.diff import Comparison, differences, newly_agreed
-from scim_bridge.plan.leaving import Leaving, leaving, owes_ending
-from scim_bridge.plan.policy import Policy, Step
-from scim_bridge.plan.rounds import without_takings
+from scim_bridge.plan.diff import Change, Comparison, Rounds, Seen, differences, newly_agreed
+from scim_bridge.plan.readback import without_takings
 
 __all__ = ["Plan", "Policy", "Seen", "Step", "owes_ending", "plan_person"]
+
+
+class Step(StrEnum):
+    """A step of `DELIVERY__OFFBOARDING` or `DELIVERY__REHIRING`."""
+
+    end_employment = "end-employment"
+    disable = "disable"
+    enable = "enable"
+    create_employment = "create-employment"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the configuration says about steps and owners."""
+
+    owners: Mapping[Field, Owner]
+    offboarding: Sequence[Step] = (Step.end_employment, Step.disable)
+    rehiring: Sequence[Step] = (Step.enable, Step.create_employment)
+    after_last_day: bool = True
+    """Whether an employment is ended only when its last day is over (rule L5); else at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """What somebody who leaves needs now."""
+
+    operations: tuple[Operation, ...] = ()
+    seen: Seen = field(default_factory=Seen)
+    last_day: date | None = None
+    """The day that has to be over before the employment is ended (rule L5); None where nothing waits for a day."""
+
+
+def leaving(person: Person, found: FoundEmployee, policy: Policy, today: date) -> Leaving:
+    """The offboarding steps that are not acknowledged yet, in their configured order."""
+    operations: list[Operation] = []
+    login = employed = awaited = None
+    values: dict[Field, Value | None] = {}
+    for step in policy.offboarding:
+        if step is Step.end_employment and person.acknowledged.employed is not False:
+            running = running_employment(found.employments or (), today)
+            ending = _ending(person, running)
+            if found.employments is not None and (running is None or _ends_as_wanted(running, ending)):
+                # Found ended, on whatever day: that counts, and that day is acknowledged (rule L6).
+                employed = False
+                if ended_on := last_end(found.employments):
+                    values[Field.end_date] = ended_on
+            elif ending is not None and policy.after_last_day and ending.last_day >= today:
+                awaited = ending.last_day
+            elif ending is not None:
+                operations.append(ending)
+        if step is Step.disable and person.acknowledged.login is not False:
+            if found.disabled is True:
+                login = False
+            else:
+                operations.append(Disable())
+    return Leaving(tuple(operations), Seen(login, employed, values), awaited)
+
+
+def owes_ending(person: Person, policy: Policy) -> bool:
+    """Whether any offboarding step is not acknowledged yet."""
+    return _owes_end(person, policy) or _owes_disabling(person, policy)
+
+
+def is_still_active(person: Person, policy: Policy, today: date, *, awaits_last_day: bool) -> bool:
+    """Whether a linked leaver is still active in Ditio, although he ought not to be (rule L6).
+
+    :param awaits_last_day: Whether his employment is ended later, as it should be (rule L5).
+    """
+    if person.employee_number is None or person.days.is_doubtful:
+        return False
+    if not person.is_tombstone and person.days.wants_employment(today):
+        return False
+    return _owes_disabling(person, policy) or (_owes_end(person, policy) and not awaits_last_day)
+
+
+def awaited_last_day(person: Person, policy: Policy, today: date) -> date | None:
+    """The day that has to be over before the employment of a leaver is ended, as far as is known without Ditio."""
+    if not policy.after_last_day or not _owes_end(person, policy):
+        return None
+    if person.employee_number is None and person.creating is None:
+        return None
+    if not person.is_tombstone and person.days.wants_employment(today):
+        return None
+    last_day = person.days.last_day(person.acknowledged.day(Field.start_date))
+    return last_day if last_day is not None and last_day >= today else None
+
+
+def wakes_on(person: Person, policy: Policy, today: date) -> date | None:
+    """The day on which a person is due by himself: the day after a leave date, or after a last day (rules L2, L5)."""
+    last_day = awaited_last_day(person, policy, today)
+    return person.days.wakes_on(today) if last_day is None else last_day + timedelta(days=1)
+
+
+def _owes_end(person: Person, policy: Policy) -> bool:
+    return Step.end_employment in policy.offboarding and person.acknowledged.employed is not False
+
+
+def _owes_disabling(person: Person, policy: Policy) -> bool:
+    return Step.disable in policy.offboarding and person.acknowledged.login is not False
+
+
+def _ends_as_wanted(running: Employment, ending: EndEmployment | None) -> bool:
+    """Whether an employment that runs has its end already, on the wanted day or before it."""
+    return running.end is not None and ending is not None and running.end <= ending.last_day
+
+
+def _ending(person: Person, current: Employment | None) -> EndEmployment | None:
+    start = current.start if current is not None else person.acknowledged.day(Field.start_date)
+    last_day = person.days.last_day(start)
+    return EndEmployment(last_day) if last_day is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from scim2_models import (
     User,
 )
 
-from scim_bridge.domain.documents import CERTIFICATE_URN
+from scim_bridge.domain.values import CERTIFICATE_URN
 from scim_bridge.scim.reading import DITIO_URN
 
 Kind = Attribute.Type

@@ -20,7 +20,7 @@ from scim2_models.path import (
     ValuePath,
 )
 
-from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.values import JsonObject
 
 CORE_URN = "urn:ietf:params:scim:schemas:core:2.0:User"
 ENTERPRISE_URN = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"

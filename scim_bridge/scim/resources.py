@@ -29,8 +29,7 @@ from scim2_models.path import (
 )
 
 from scim_bridge.domain.certificate import Entry
-from scim_bridge.domain.comparing import comparable_key
-from scim_bridge.domain.documents import CERTIFICATE, CERTIFICATE_URN, JsonObject
+from scim_bridge.domain.values import CERTIFICATE, CERTIFICATE_URN, JsonObject, comparable_key
 from scim_bridge.scim.provider import DELIVERY_ATTRIBUTES
 from scim_bridge.scim.reading import DITIO_URN
 from scim_bridge.scim.schema import Place, shape_of

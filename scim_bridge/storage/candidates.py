@@ -7,8 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, select
 
-from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.person import Acknowledged, PersonId
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.person_rows import Record, record_of
 from scim_bridge.storage.reconcile_tables import snapshot

@@ -5,10 +5,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, delete, update
 
-from scim_bridge.domain.certificate import Holder, HolderKind, Line
-from scim_bridge.domain.delivery_state import Reason
+from scim_bridge.domain.certificate import Holder, HolderKind, Line, Shipment
+from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.person import PersonId
-from scim_bridge.domain.shipment import Shipment
 from scim_bridge.storage.certificate_tables import certificate_entries as entries
 from scim_bridge.storage.certificate_tables import certificate_ledger as ledger
 

@@ -10,7 +10,7 @@ from scim2_models import ScimFilter, SearchRequest
 from scim2_models.path import AttributeBinding, CompareOperator, Comparison, Present, ValuePath
 from sqlalchemy import ColumnElement, Text, cast, false, func, literal, null, true
 
-from scim_bridge.domain.documents import CERTIFICATE, CERTIFICATE_URN
+from scim_bridge.domain.values import CERTIFICATE, CERTIFICATE_URN
 from scim_bridge.storage.certificate_tables import certificate_entries as entries
 from scim_bridge.storage.comparisons import compare, is_complex, is_filled, operand_of
 from scim_bridge.storage.entry_filters import Logic, ScalarFilter

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, null, or_, select, true, tuple_
 
 from scim_bridge.domain.certificate import CertificateType, Holder, HolderKind
-from scim_bridge.domain.delivery_state import State
+from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import ClaimKind, PersonId
 from scim_bridge.storage.certificate_tables import certificate_entries as entries
 from scim_bridge.storage.certificate_tables import certificate_ledger as ledger

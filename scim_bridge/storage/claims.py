@@ -17,7 +17,7 @@ from sqlalchemy import (
     update,
 )
 
-from scim_bridge.domain.delivery_state import Reason, State
+from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import Claim, ClaimKind, PersonId
 from scim_bridge.storage.sql import insert_if_absent
 from scim_bridge.storage.tables import claim_waiters, claims, people

@@ -12,7 +12,7 @@ from scim2_models import BaseModel, InvalidFilterException
 from scim2_models.path import STRING_OPERATORS, AttributeBinding, CompareOperator, coerce_value
 from sqlalchemy import ColumnElement, Date, and_, false, func, not_, or_, true
 
-from scim_bridge.domain.comparing import Key, comparable_key
+from scim_bridge.domain.values import Key, comparable_key
 from scim_bridge.storage.json_sql import JsonSql
 from scim_bridge.storage.types import UtcDateTime
 

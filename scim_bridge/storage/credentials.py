@@ -1,7 +1,7 @@
 """How a secret of the bridge's own looks: a prefix that a scanner finds, 256 random bits, a checksum; stored hashed."""
 
 import hashlib
-import secrets
+from secrets import token_urlsafe
 from zlib import crc32
 
 TOKEN = "scimb_"  # nosec B105 # a prefix
@@ -20,7 +20,7 @@ CHECKSUM_LETTERS = 8
 
 def new_secret(prefix: str) -> str:
     """A secret that nobody has. Its checksum tells a program that looks for leaked secrets that it is no chance."""
-    start = prefix + secrets.token_urlsafe(RANDOM_BYTES)
+    start = prefix + token_urlsafe(RANDOM_BYTES)
     return start + _checksum(start)
 
 

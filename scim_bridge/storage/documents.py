@@ -4,7 +4,7 @@ import json
 
 from sqlalchemy import Connection, bindparam, select
 
-from scim_bridge.domain.documents import JsonObject, UserId
+from scim_bridge.domain.values import JsonObject, UserId
 from scim_bridge.storage.tables import resources
 
 _OF_USER = select(resources.c.document).where(

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select
 
-from scim_bridge.domain.delivery_state import State
-from scim_bridge.domain.documents import UserId
+from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import Claim, ClaimKind
+from scim_bridge.domain.values import UserId
 from scim_bridge.storage.certificate_tables import certificate_entries as entries
 from scim_bridge.storage.certificate_tables import certificate_ledger as ledger
 from scim_bridge.storage.keys import user_name_key

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Table, func, or_, select
 
-from scim_bridge.domain.delivery_state import State
+from scim_bridge.domain.outcome import State
 from scim_bridge.storage.access_tables import client_secrets, tokens
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.certificate_expiry import Expiries

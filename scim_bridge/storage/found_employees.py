@@ -3,8 +3,7 @@
 import json
 from datetime import date
 
-from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee
-from scim_bridge.domain.employment import Employment
+from scim_bridge.domain.employee import EmployeeNumber, Employment, Field, FoundEmployee
 from scim_bridge.storage.values import from_stored, to_stored
 
 

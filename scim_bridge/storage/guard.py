@@ -8,8 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, text, update
 
-from scim_bridge.domain.occasions import HOUR, Guarded, Verdict
-from scim_bridge.domain.person import PersonId
+from scim_bridge.domain.person import HOUR, Guarded, PersonId, Verdict
 from scim_bridge.storage.guard_table import guarded
 from scim_bridge.storage.sql import insert_if_absent
 from scim_bridge.storage.tables import people

@@ -4,8 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from scim_bridge.domain.canonical import nfc
-from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.values import JsonObject, nfc
 
 MAX_INDEXED_BYTES = 1000
 """PostgreSQL refuses entries of an index beyond 2,704 bytes; longer text is indexed by its hash."""

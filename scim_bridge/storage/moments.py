@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, update
 
-from scim_bridge.domain.delivery_state import State
+from scim_bridge.domain.outcome import State
 from scim_bridge.storage.tables import people
 
 CAP_SECONDS = 3600.0

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select, true, update
 
-from scim_bridge.domain.delivery_state import SHOULD_BE_INACTIVE, Reason, State
+from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, Reason, State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.claims import Claims

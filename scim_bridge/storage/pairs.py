@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
+from scim_bridge.domain.drift import By, Pair, Proposal
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.domain.pairing import By, Pair, Proposal
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.adoption_tables import adoption_pairs as pairs
 from scim_bridge.storage.adoption_tables import adoption_runs as runs

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, case, func, select, update
 
-from scim_bridge.domain.delivery_state import Reason, State
+from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.breaker_table import breakers
 from scim_bridge.storage.breakers import Breakers

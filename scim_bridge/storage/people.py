@@ -6,12 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table, and_, bindparam, delete, func, insert, or_, select, update
 
-from scim_bridge.domain.delivery_state import State
-from scim_bridge.domain.documents import UserId
-from scim_bridge.domain.employee import EmployeeNumber, Field, Value
-from scim_bridge.domain.employment import Days
-from scim_bridge.domain.occasions import Occasions
-from scim_bridge.domain.person import ClaimKind, Creating, Person, PersonId
+from scim_bridge.domain.employee import Days, EmployeeNumber, Field, Value
+from scim_bridge.domain.outcome import State
+from scim_bridge.domain.person import ClaimKind, Creating, Occasions, Person, PersonId
+from scim_bridge.domain.values import UserId
 from scim_bridge.storage import unmoved
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.certificate_deliveries import CertificateDeliveries

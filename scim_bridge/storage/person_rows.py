@@ -6,12 +6,10 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from scim_bridge.domain.delivery_state import Reason, State
-from scim_bridge.domain.documents import UserId
-from scim_bridge.domain.employee import EmployeeNumber, Field
-from scim_bridge.domain.employment import Days
-from scim_bridge.domain.occasions import Occasions
-from scim_bridge.domain.person import Acknowledged, Creating, HandsOff, Person, PersonId
+from scim_bridge.domain.employee import Days, EmployeeNumber, Field
+from scim_bridge.domain.outcome import Reason, State
+from scim_bridge.domain.person import Acknowledged, Creating, HandsOff, Occasions, Person, PersonId
+from scim_bridge.domain.values import UserId
 from scim_bridge.storage.values import from_stored
 
 

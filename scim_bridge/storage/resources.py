@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Join, Select, and_, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
-from scim_bridge.domain.delivery_state import DeliveryView, State
-from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.outcome import DeliveryView, State
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.storage.filters import Columns
 from scim_bridge.storage.json_sql import json_sql
 from scim_bridge.storage.keys import indexed_columns

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
-from scim_bridge.domain.delivery_state import Reason, State
+from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import Acknowledged, PersonId
 from scim_bridge.storage.person_rows import Record, record_of
 from scim_bridge.storage.tables import people

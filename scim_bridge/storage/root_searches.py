@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 from scim_bridge.domain.certificate import Entry
-from scim_bridge.domain.documents import CERTIFICATE
+from scim_bridge.domain.values import CERTIFICATE
 from scim_bridge.storage.certificate_listing import counting
 from scim_bridge.storage.certificate_rows import entry_in
 from scim_bridge.storage.certificate_tables import certificate_entries as entries

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, null, or_, update
 
-from scim_bridge.domain.delivery_state import Reason, State
 from scim_bridge.domain.drift import Drift
+from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.person_rows import NOT_DUE, Record
 from scim_bridge.storage.plan_items import PlanItems

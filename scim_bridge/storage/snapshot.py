@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, delete, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from scim_bridge.domain.canonical import canonical
 from scim_bridge.domain.employee import Field, FoundEmployee
+from scim_bridge.domain.values import canonical
 from scim_bridge.storage.adoption_tables import adoption_runs
 from scim_bridge.storage.found_employees import found_in, stored
 from scim_bridge.storage.reconcile_tables import in_sync, plan_items, reconcile_runs, snapshot

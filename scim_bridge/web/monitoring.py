@@ -17,8 +17,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.domain.breaker import Breaker
-from scim_bridge.domain.delivery_state import HELD, Reason
 from scim_bridge.domain.drift import Kind
+from scim_bridge.domain.outcome import HELD, Reason
 from scim_bridge.errors import SchemaOutdated
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.breakers import Breakers

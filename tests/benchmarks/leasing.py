@@ -7,7 +7,7 @@ import sys
 import time
 from uuid import uuid4
 
-from scim_bridge.domain.delivery_state import State
+from scim_bridge.domain.outcome import State
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.outbox import Leased, Outbox

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from scim_bridge.domain.audit import Action, Actor, ActorKind, Author, Deed
-from scim_bridge.domain.documents import CERTIFICATE_URN
+from scim_bridge.domain.values import CERTIFICATE_URN
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage import audit as storage
 from scim_bridge.storage.audit import AuditTrail

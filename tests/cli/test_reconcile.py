@@ -13,8 +13,7 @@ from scim_bridge.cli.context import Options
 from scim_bridge.cli.csv_files import csv_cell
 from scim_bridge.cli.worker import reconcile_command
 from scim_bridge.ditio import roster
-from scim_bridge.domain.employee import EmployeeNumber, Field
-from scim_bridge.domain.employment import Days
+from scim_bridge.domain.employee import Days, EmployeeNumber, Field
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.sandbox.server import running
 from scim_bridge.storage.audit import audited

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from scim_bridge.delivery.worker import Worker
-from scim_bridge.domain.employment import Days
+from scim_bridge.domain.employee import Days
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox

@@ -7,15 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim_bridge.domain.employment import (
-    Days,
-    Employment,
-    first_days,
-    last_end,
-    next_days,
-    open_employment,
-    return_start,
-)
+from scim_bridge.domain.employee import Days, Employment, first_days, last_end, next_days, open_employment, return_start
 
 TODAY = date(2026, 3, 2)
 DAYS = st.dates(min_value=date(2025, 1, 1), max_value=date(2027, 12, 31))

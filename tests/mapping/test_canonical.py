@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from scim_bridge.domain.canonical import canonical, same
 from scim_bridge.domain.employee import Field, Value
+from scim_bridge.domain.values import canonical, same
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim_bridge.domain.documents import JsonObject
-from scim_bridge.domain.employee import Field
-from scim_bridge.domain.employment import Employment
+from scim_bridge.domain.employee import Employment, Field
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.mapping.from_ditio import employee_from_ditio
 
 PROFILE: JsonObject = {

@@ -4,8 +4,7 @@ from datetime import date
 
 import pytest
 
-from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee
-from scim_bridge.domain.employment import Employment
+from scim_bridge.domain.employee import EmployeeNumber, Employment, Field, FoundEmployee
 from scim_bridge.mapping.from_roster import employee_from_row, merged
 from scim_bridge.mapping.rules import OSLO
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import NEEDED, REQUIRED, Field, Problem, Wish
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.mapping.from_scim import wish_from_user
 from scim_bridge.mapping.rules import DEFAULT_RULES, rules_from
 from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN

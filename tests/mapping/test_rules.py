@@ -5,8 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from scim_bridge.domain.employee import Field
-from scim_bridge.domain.ownership import Owner
+from scim_bridge.domain.employee import Field, Owner
 from scim_bridge.mapping.rules import DEFAULT_RULES, rules_from
 
 

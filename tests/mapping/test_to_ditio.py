@@ -4,7 +4,6 @@ from datetime import date
 
 import pytest
 
-from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EmployeeNumber, Field, Value
 from scim_bridge.domain.operations import (
     ChangeEmployeeNumber,
@@ -19,6 +18,7 @@ from scim_bridge.domain.operations import (
     UpdateEmployee,
     UpdateEmployment,
 )
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.mapping.to_ditio import call_for
 
 NUMBER = EmployeeNumber("1042")

@@ -5,17 +5,15 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from scim_bridge.domain.delivery_state import State
-from scim_bridge.domain.documents import UserId
 from scim_bridge.domain.drift import Cause, Kind
-from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
-from scim_bridge.domain.employment import Days, Employment
+from scim_bridge.domain.employee import Days, EmployeeNumber, Employment, Field, FoundEmployee, Value, Wish
 from scim_bridge.domain.operations import UpdateEmployee
+from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import Acknowledged, Person, PersonId
+from scim_bridge.domain.values import UserId
 from scim_bridge.mapping.rules import DEFAULT_RULES
-from scim_bridge.plan.drift import Facts, PersonDrift, drift_of
+from scim_bridge.plan.drift import Facts, PersonDrift, drift_of, restricted
 from scim_bridge.plan.render import lines
-from scim_bridge.plan.restricting import restricted
 from scim_bridge.plan.steps import Policy
 
 TODAY = date(2026, 3, 2)

@@ -6,14 +6,13 @@ from datetime import date
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim_bridge.domain.delivery_state import State
-from scim_bridge.domain.documents import UserId
-from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
-from scim_bridge.domain.employment import Days, Employment
+from scim_bridge.domain.employee import Days, EmployeeNumber, Employment, Field, FoundEmployee, Value, Wish
+from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import Acknowledged, Person, PersonId
+from scim_bridge.domain.values import UserId
 from scim_bridge.mapping.rules import DEFAULT_RULES
+from scim_bridge.plan.diff import fingerprint_of, is_as_wanted
 from scim_bridge.plan.drift import Facts, drift_of
-from scim_bridge.plan.fingerprint import fingerprint_of, is_as_wanted
 from scim_bridge.plan.steps import Policy
 
 TODAY = date(2026, 3, 2)

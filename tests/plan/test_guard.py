@@ -9,12 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim_bridge.domain.employee import EmployeeNumber, Field, Problem, Wish
-from scim_bridge.domain.employment import Days, first_days
-from scim_bridge.domain.occasions import Guarded, Occasions
-from scim_bridge.domain.person import Acknowledged, Person, PersonId
-from scim_bridge.plan.guard import HourlyLimits, busiest_hour
-from scim_bridge.plan.occasions import Moment, first_occasions, next_occasions
+from scim_bridge.domain.employee import Days, EmployeeNumber, Field, Problem, Wish, first_days
+from scim_bridge.domain.person import Acknowledged, Guarded, Occasions, Person, PersonId
+from scim_bridge.plan.limits import HourlyLimits, Moment, busiest_hour, first_occasions, next_occasions
 
 OSLO = ZoneInfo("Europe/Oslo")
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee
-from scim_bridge.domain.employment import Employment
+from scim_bridge.domain.employee import EmployeeNumber, Employment, Field, FoundEmployee
 from scim_bridge.domain.person import Acknowledged, Standing, Taking
-from scim_bridge.plan.lag import believed
+from scim_bridge.plan.readback import believed
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 OLD = Employment(date(2020, 1, 1))

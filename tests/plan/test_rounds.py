@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scim_bridge.domain.employee import Field, Value
 from scim_bridge.domain.person import Acknowledged, Taking
-from scim_bridge.plan.rounds import MAX_ROUNDS, Write, confirmed, is_stuck, judged, read_back, takings_of
+from scim_bridge.plan.readback import MAX_ROUNDS, Write, confirmed, is_stuck, judged, read_back, takings_of
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 TITLE = Field.work_title

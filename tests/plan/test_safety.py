@@ -6,7 +6,7 @@ import pytest
 
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.person import PersonId
-from scim_bridge.plan.safety import Company, Limits, distrust, excess
+from scim_bridge.plan.limits import Company, Limits, distrust, excess
 
 
 def ended(count: int, **changes: Any) -> list[Drift]:

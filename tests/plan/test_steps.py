@@ -7,9 +7,17 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim_bridge.domain.documents import UserId
-from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Problem, Value, Wish
-from scim_bridge.domain.employment import Days, Employment
+from scim_bridge.domain.employee import (
+    Days,
+    EmployeeNumber,
+    Employment,
+    Field,
+    FoundEmployee,
+    Owner,
+    Problem,
+    Value,
+    Wish,
+)
 from scim_bridge.domain.operations import (
     ChangePhoneNumber,
     CreateEmployment,
@@ -19,8 +27,8 @@ from scim_bridge.domain.operations import (
     UpdateEmployee,
     UpdateEmployment,
 )
-from scim_bridge.domain.ownership import Owner
 from scim_bridge.domain.person import Acknowledged, Person, PersonId
+from scim_bridge.domain.values import UserId
 from scim_bridge.mapping.rules import DEFAULT_RULES
 from scim_bridge.plan.diff import as_found, is_covered
 from scim_bridge.plan.steps import Policy, Step, owes_ending, plan_person

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from scim_bridge.domain.delivery_state import State
+from scim_bridge.domain.outcome import State
 from scim_bridge.scim.reading import ENTERPRISE_URN
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import history, people

@@ -6,8 +6,8 @@ import pytest
 
 from scim_bridge.delivery.certifying import Certifying, Kept
 from scim_bridge.domain.certificate import Certificate, Source, type_of
-from scim_bridge.domain.documents import CERTIFICATE_URN
 from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.values import CERTIFICATE_URN
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.quirks import Quirks

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from scim_bridge.domain.documents import CERTIFICATE_URN
+from scim_bridge.domain.values import CERTIFICATE_URN
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
 
 ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"

@@ -11,8 +11,8 @@ from sqlalchemy import func, select, update
 from scim_bridge.delivery import adopting, pairing
 from scim_bridge.delivery.reconcile_request import Request
 from scim_bridge.domain.audit import Action, Actor, ActorKind, Audited, Author
+from scim_bridge.domain.drift import Decision, Misfit
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.domain.pairing import Decision, Misfit
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.errors import CredentialsRefused, UntrustedRoster, WrongDecisions
 from scim_bridge.sandbox.entra import EntraUser

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import people

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from scim_bridge.domain.breaker import Breaker
-from scim_bridge.domain.documents import JsonObject
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.breakers import Breakers
 from scim_bridge.storage.outbox import Outbox

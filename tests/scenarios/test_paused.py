@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert, select
 
-from scim_bridge.domain.delivery_state import Reason, State
+from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.storage.pauses import BATCH, Pauses, take_up_all
 from scim_bridge.storage.tables import claims, people
 from tests.world import World, a_user

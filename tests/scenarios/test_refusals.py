@@ -8,9 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from scim_bridge.cli.person_view import told
-from scim_bridge.domain.documents import JsonObject
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.domain.person import PersonId
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.audit_tables import audit
 from scim_bridge.storage.history import History

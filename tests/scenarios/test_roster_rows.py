@@ -6,8 +6,7 @@ import pytest
 
 from scim_bridge.delivery import roster_loading
 from scim_bridge.delivery.roster_loading import RosterLoading
-from scim_bridge.domain.employee import Field
-from scim_bridge.domain.employment import Employment
+from scim_bridge.domain.employee import Employment, Field
 from scim_bridge.errors import BridgeError
 from scim_bridge.storage.snapshot import Snapshot
 from tests.world import World

@@ -11,10 +11,9 @@ from pydantic import ValidationError
 from scim2_models import Context, ScimFilter, SearchRequest
 from sqlalchemy import insert
 
-from scim_bridge.domain.canonical import nfc
 from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Holder, Source, type_of
-from scim_bridge.domain.documents import CERTIFICATE_URN
 from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.values import CERTIFICATE_URN, nfc
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.scim.resources import certificate_resource
 from scim_bridge.storage.certificate_tables import certificate_entries

@@ -7,11 +7,9 @@ from alembic import command
 from sqlalchemy import select, text
 
 from scim_bridge.delivery.retention import forget_old
-from scim_bridge.domain.documents import UserId
-from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.domain.employment import Days
-from scim_bridge.domain.occasions import Guarded, Occasions, Verdict
-from scim_bridge.domain.person import Person, PersonId
+from scim_bridge.domain.employee import Days, EmployeeNumber
+from scim_bridge.domain.person import Guarded, Occasions, Person, PersonId, Verdict
+from scim_bridge.domain.values import UserId
 from scim_bridge.storage import schema
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.guard import Decided, Guard

@@ -7,11 +7,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from scim_bridge.domain.delivery_state import Reason, State
-from scim_bridge.domain.documents import UserId
-from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.domain.employment import Days
+from scim_bridge.domain.employee import Days, EmployeeNumber
+from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import Person, PersonId
+from scim_bridge.domain.values import UserId
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox, Status
 from scim_bridge.storage.people import People

@@ -9,17 +9,25 @@ import pytest
 from sqlalchemy import Connection, literal, select, true
 
 from scim_bridge.domain.audit import Action, Actor, ActorKind, Author, Deed
-from scim_bridge.domain.certificate import Certificate, EntryId, Holder, Source, type_of
+from scim_bridge.domain.certificate import Certificate, EntryId, Holder, Shipment, Source, type_of
 from scim_bridge.domain.certificate import Entry as CertificateEntry
-from scim_bridge.domain.delivery_state import Reason, State
-from scim_bridge.domain.documents import UserId
-from scim_bridge.domain.drift import Cause, Drift, Kind
-from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee
-from scim_bridge.domain.employment import Days
-from scim_bridge.domain.occasions import Guarded, Occasions, Verdict
-from scim_bridge.domain.pairing import By, Pair, Proposal
-from scim_bridge.domain.person import Claim, ClaimKind, Creating, HandsOff, Person, PersonId, Standing, Taking
-from scim_bridge.domain.shipment import Shipment
+from scim_bridge.domain.drift import By, Cause, Drift, Kind, Pair, Proposal
+from scim_bridge.domain.employee import Days, EmployeeNumber, Field, FoundEmployee
+from scim_bridge.domain.outcome import Reason, State
+from scim_bridge.domain.person import (
+    Claim,
+    ClaimKind,
+    Creating,
+    Guarded,
+    HandsOff,
+    Occasions,
+    Person,
+    PersonId,
+    Standing,
+    Taking,
+    Verdict,
+)
+from scim_bridge.domain.values import UserId
 from scim_bridge.storage.access_tokens import AccessTokens
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.audit import AuditTrail

@@ -17,10 +17,9 @@ from scim_bridge.delivery.certifying import Certifying, Exists, Foreign, Kept
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.delivery.ledger import Lost
 from scim_bridge.domain.audit import Action, Deed
-from scim_bridge.domain.canonical import nfc
 from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Source
-from scim_bridge.domain.documents import CERTIFICATE
 from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.values import CERTIFICATE, nfc
 from scim_bridge.logs import get_logger
 from scim_bridge.mapping.certificate_words import belongs_to, held_already, lost_to
 from scim_bridge.mapping.certificates import Flaw, Part, certificate_from, changed_parts, number_from

@@ -21,7 +21,7 @@ from scim2_server.storage import SearchPage
 from sqlalchemy import ColumnElement, Connection, and_, or_, true
 
 from scim_bridge.domain.certificate import Entry
-from scim_bridge.domain.documents import CERTIFICATE, JsonObject
+from scim_bridge.domain.values import CERTIFICATE, JsonObject
 from scim_bridge.scim.reading import DITIO_URN
 from scim_bridge.scim.resources import MEMBERS, Identity, Membership, document_of, keys_of, resource_of, unasked
 from scim_bridge.scim.schema import shape_of

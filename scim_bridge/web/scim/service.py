@@ -24,7 +24,7 @@ from scim2_server.responses import ScimResponse
 from scim2_server.storage import SearchPage
 from scim2_server.utils import parametrize
 
-from scim_bridge.domain.delivery_state import DeliveryView
+from scim_bridge.domain.outcome import DeliveryView
 from scim_bridge.scim.entra_patch import rewrite_patch
 from scim_bridge.scim.entra_resource import Rewritten, rewrite_resource
 from scim_bridge.scim.provider import NAME

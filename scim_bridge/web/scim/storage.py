@@ -16,8 +16,8 @@ from scim_bridge.delivery.ticket import Ticket
 from scim_bridge.delivery.undone import Undone
 from scim_bridge.domain.audit import Action, Author, changed_names
 from scim_bridge.domain.certificate import Entry
-from scim_bridge.domain.delivery_state import DeliveryView
-from scim_bridge.domain.documents import CERTIFICATE, UserId
+from scim_bridge.domain.outcome import DeliveryView
+from scim_bridge.domain.values import CERTIFICATE, UserId
 from scim_bridge.logs import get_logger
 from scim_bridge.scim.resources import Membership
 from scim_bridge.storage.database import Database

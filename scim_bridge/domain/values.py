@@ -1,7 +1,9 @@
-"""When a wanted and a found value are the same (rule C2)."""
+"""One value: read, normalised, compared, and as a key for searches (rules C2, T1)."""
 
+import base64
 import unicodedata
-from datetime import date
+from datetime import UTC, date, datetime
+from typing import NewType
 
 from scim_bridge.domain.employee import Field, Value
 
@@ -54,3 +56,42 @@ def _day(value: Value) -> Value | None:
 def _number(value: Value) -> Value | None:
     text = str(value).strip().lower()
     return int(text) if text in ("0", "1", "2") else _NUMBERS.get(text, text or None)
+
+
+Key = str | int | float
+
+
+def comparable_key(value: object) -> Key | None:
+    """A value in the form in which keys are stored and looked up; text is taken as it is.
+
+    A boolean becomes `true` or `false`; an instant ISO text in UTC of fixed width, so that the order of the
+    text is the order of time; bytes become base64.
+
+    :raises TypeError: when the value is not a simple one.
+    """
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case datetime():
+            moment = value.astimezone(UTC) if value.tzinfo else value
+            # Not strftime, which leaves out the zeros before a year of less than four digits.
+            return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+        case bytes():
+            return base64.b64encode(value).decode("ascii")
+        case str():
+            return str(value)
+        case int() | float() | None:
+            return value
+    raise TypeError(f"a {type(value).__name__} can't be compared")
+
+
+JsonObject = dict[str, object]
+"""A JSON object as parsed; what is inside is checked by whoever reads it."""
+
+UserId = NewType("UserId", str)
+"""The ``id`` of a SCIM User (RFC 7643 §3.1), made by the bridge."""
+
+CERTIFICATE = "Certificate"
+"""The resource type of `/Certificates`, whose resources are entries of the ledger and no documents."""
+
+CERTIFICATE_URN = "urn:ietf:params:scim:schemas:ditio:2.0:Certificate"

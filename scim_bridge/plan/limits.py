@@ -1,0 +1,290 @@
+"""Limits: the hourly guard, the limits of a run of `reconcile`, and when changes were requested (rules L8, Q4)."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from scim_bridge.domain.drift import Drift, Kind
+from scim_bridge.domain.employee import Days, Field, Value, Wish
+from scim_bridge.domain.person import HOUR, Guarded, Occasions, Person
+
+SMALL = 15
+"""With fewer people at work than this the first number is a third of them (rule L8)."""
+
+_WORDS = {
+    Guarded.ending: "the ending",
+    Guarded.creation: "the creation",
+    Guarded.phone: "the change of phone",
+    Guarded.employee_number: "the change of employee number",
+}
+_PLURAL = {
+    Guarded.ending: "endings",
+    Guarded.creation: "creations",
+    Guarded.phone: "changes of phone",
+    Guarded.employee_number: "changes of employee number",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HourlyLimits:
+    """`DELIVERY__MAX_ENDED_PER_HOUR`, `DELIVERY__MAX_ENDED_FRACTION` and `DELIVERY__MAX_CREATED_PER_HOUR`."""
+
+    max_ended_per_hour: int = 5
+    max_ended_fraction: float = 0.05
+    """0.0-1.0, of the people at work."""
+
+    max_created_per_hour: int = 0
+    """0: creations are not guarded."""
+
+    def guards(self, kind: Guarded) -> bool:
+        """Whether changes of this kind are counted at all."""
+        return kind is not Guarded.creation or self.max_created_per_hour > 0
+
+    def least(self, kind: Guarded, at_work: int) -> int:
+        """How many pass within an hour whatever their share of the people at work is.
+
+        :param at_work: As in `of`; more than `SMALL` need not be counted.
+        """
+        if kind is Guarded.creation:
+            return self.max_created_per_hour
+        return min(self.max_ended_per_hour, max(1, at_work // 3)) if at_work < SMALL else self.max_ended_per_hour
+
+    def of(self, kind: Guarded, at_work: int) -> int:
+        """How many pass within an hour: both limits have to be exceeded before one is held.
+
+        :param at_work: People linked and active when the hour began, or now with those ended in it.
+        """
+        least = self.least(kind, at_work)
+        if kind is Guarded.creation:
+            return least
+        # Exact: 0.29 of 100 people are 29, and not a little less.
+        return max(least, int(Decimal(str(self.max_ended_fraction)) * at_work))
+
+    def why_held(self, kind: Guarded, count: int, at_work: int) -> str:
+        """What is said of one that is held: settings, count and limit, and the cure.
+
+        :param count: How many there would be within the hour, this one included.
+        """
+        allowed = f"DELIVERY__MAX_CREATED_PER_HOUR ({self.max_created_per_hour}) allows"
+        if kind is not Guarded.creation:
+            small = f", and with fewer than {SMALL} people a third of them" if at_work < SMALL else ""
+            allowed = (
+                f"DELIVERY__MAX_ENDED_PER_HOUR ({self.max_ended_per_hour}{small}) and DELIVERY__MAX_ENDED_FRACTION "
+                f"({self.max_ended_fraction:g} of {at_work} people at work) allow"
+            )
+        return (
+            f"{_WORDS[kind]} is held by the guard: it would make {count} {_PLURAL[kind]} within an hour, "
+            f"more than {allowed}. `outbox release` sends what is held, `outbox drop` withdraws it"
+        )
+
+
+def busiest_hour(moments: Iterable[datetime], at: datetime) -> int:
+    """How many there would be, with one more at `at`, in the busiest hour that this one falls into.
+
+    Changes are not delivered in the order in which they were said: one that comes late must not make an hour too
+    full that has been counted already. Two that are exactly an hour apart are not in one hour.
+    """
+    near = sorted([*(moment for moment in moments if at - HOUR < moment < at + HOUR), at])
+    most, first = 0, 0
+    for last, moment in enumerate(near):
+        while moment - near[first] >= HOUR:
+            first += 1
+        if near[first] <= at <= moment:
+            most = max(most, last - first + 1)
+    return most
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a write is taken in."""
+
+    now: datetime
+    today: date
+    zone: ZoneInfo
+    """The company's."""
+
+
+def first_occasions(days: Days, wish: Wish, moment: Moment) -> Occasions:
+    """Those of a person whom Entra has just created."""
+    return Occasions(
+        ending=ending_said(None, days, None, moment),
+        is_announced=_is_announced(None, days, said=False, moment=moment),
+        creation=_creation(None, days, wish, moment),
+    )
+
+
+def next_occasions(
+    person: Person, days: Days, wish: Wish, moment: Moment, before: Callable[[], Wish | None]
+) -> Occasions:
+    """Those of a person of whom Entra has said something again.
+
+    :param person: As he was before the write.
+    :param days: After it, as is the wish.
+    :param before: Makes the wish before the write, if it is needed; None where there is none to compare with.
+    """
+    said = person.occasions
+    ending = ending_said(person.days, days, said.ending, moment)
+    is_announced = _is_announced(person.days, days, said=said.is_announced, moment=moment)
+    if person.employee_number is None:
+        creation = _creation(said.creation, days, wish, moment)
+        return Occasions(ending=ending, is_announced=is_announced, creation=creation)
+    phone, number = Field.phone, Field.employee_number
+    return Occasions(
+        ending=ending,
+        is_announced=is_announced,
+        phone=_change(phone, person.acknowledged.phone, wish, said.phone or said.creation, moment, before),
+        employee_number=_change(
+            number, person.employee_number, wish, said.employee_number or said.creation, moment, before
+        ),
+    )
+
+
+def ending_said(before: Days | None, days: Days, said: datetime | None, moment: Moment) -> datetime | None:
+    """From when the person is not at work any more; a leave date counts from the end of its day.
+
+    :param before: His days before the write; None for somebody new.
+    :param said: What was noted before.
+    """
+    if days.is_doubtful:
+        return None  # Nothing is ended before Entra has said something clearer (rule L3).
+    if days.wants_employment(moment.today):
+        leave = days.effective_leave()
+        return None if leave is None else _end_of(leave, moment.zone)
+    was_at_work = before is None or before.wants_employment(moment.today)
+    return moment.now if was_at_work or said is None else said
+
+
+def _is_announced(before: Days | None, days: Days, *, said: bool, moment: Moment) -> bool:
+    """Whether the ending comes on its leave date, and that was stored at least a day before it passes (rule L8).
+
+    :param before: The days before the write; None for a new person.
+    :param said: What was noted before.
+    """
+    leave = days.effective_leave()
+    if leave is None or (days.inactive_since is not None and days.inactive_since < leave):
+        return False  # Who is blocked before the leave date ends before it.
+    is_known = said and before is not None and before.effective_leave() == leave
+    return is_known or _end_of(leave, moment.zone) - moment.now >= timedelta(days=1)
+
+
+def settled_occasions(
+    person: Person, wish: Wish, values: Mapping[Field, Value | None]
+) -> tuple[tuple[Guarded, datetime], ...]:
+    """Which changes have come to their end, and when they were said: Ditio has what is wanted.
+
+    :param values: What Ditio took, or was seen to have.
+    """
+    said = person.occasions
+    pending = (
+        (Field.phone, Guarded.phone, said.phone),
+        (Field.employee_number, Guarded.employee_number, said.employee_number),
+    )
+    return tuple(
+        (kind, at)
+        for field, kind, at in pending
+        if at is not None and field in values and values[field] == wish.text(field)
+    )
+
+
+def _end_of(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC)
+
+
+def _creation(said: datetime | None, days: Days, wish: Wish, moment: Moment) -> datetime | None:
+    """Since when he may be hired: incomplete ones count from the write that completed them."""
+    if not days.wants_employment(moment.today) or wish.missing():
+        return None
+    return said or moment.now
+
+
+def _change(
+    field: Field,
+    acknowledged: str | None,
+    wish: Wish,
+    said: datetime | None,
+    moment: Moment,
+    before: Callable[[], Wish | None],
+) -> datetime | None:
+    """Since when another value is wanted than Ditio acknowledged; said anew with every other value."""
+    wanted = wish.text(field)
+    if wanted is None or wanted == acknowledged:
+        return None
+    if said is None:
+        return moment.now
+    earlier = before()
+    return said if earlier is not None and earlier.text(field) == wanted else moment.now
+
+
+FEW = 20
+"""With fewer people at work than this a share says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`RECONCILE__MAX_ENDED_FRACTION` and `RECONCILE__MAX_CHANGES`."""
+
+    max_ended_fraction: float = 0.1
+    max_changes: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """The figures that a plan is measured by."""
+
+    shown: int
+    """Employees that Ditio showed."""
+
+    linked: int
+    """People who have an employee."""
+
+    at_work: int
+    """Linked people whom Ditio shows as employed, or with an open login."""
+
+    shown_before: int | None = None
+    """Employees in the last read that was complete and believed; None before there was one."""
+
+
+def distrust(company: Company) -> str | None:
+    """Why what Ditio showed is not believed, as figure and limit; None where it is."""
+    if company.shown == 0 and company.linked > 0:
+        return f"Ditio shows no employee at all, and {company.linked} people are linked to one"
+    before = company.linked if company.shown_before is None else company.shown_before
+    if company.shown * 2 < before:
+        whose = "are linked" if company.shown_before is None else "were shown by the last complete read"
+        return f"Ditio shows {company.shown} employees, fewer than half of the {before} that {whose}"
+    return None
+
+
+def excess(items: Iterable[Drift], company: Company, limits: Limits, *, reviewed: bool) -> str | None:
+    """Why a plan would change too much, as figure and limit; None where it would not.
+
+    :param reviewed: Whether what only a reviewed plan does is counted too.
+    """
+    changes = 0
+    ended: set[str] = set()
+    for item in items:
+        if item.may_be_repaired(reviewed=reviewed):
+            changes += 1
+            if item.kind is Kind.should_be_inactive and item.person_id is not None:
+                ended.add(item.person_id)
+    return excess_of(changes, len(ended), company, limits)
+
+
+def excess_of(changes: int, ended: int, company: Company, limits: Limits) -> str | None:
+    """The same by figures.
+
+    :param changes: Differences that would be repaired.
+    :param ended: People who would be ended.
+    """
+    if company.at_work >= FEW and ended > limits.max_ended_fraction * company.at_work:
+        return (
+            f"{ended} of {company.at_work} people at work would be ended, more than the share of "
+            f"{limits.max_ended_fraction:g} that RECONCILE__MAX_ENDED_FRACTION allows"
+        )
+    if changes > limits.max_changes:
+        return (
+            f"{changes} differences would be repaired, more than RECONCILE__MAX_CHANGES ({limits.max_changes}) allows"
+        )
+    return None
