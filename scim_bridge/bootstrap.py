@@ -37,7 +37,7 @@ from scim_bridge.scim.provider import build_provider
 from scim_bridge.settings import Settings, unservable
 from scim_bridge.settings.types import both
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.engines import REQUESTS, Patience
+from scim_bridge.storage.engine import REQUESTS, Patience
 
 
 @dataclass(frozen=True, slots=True)

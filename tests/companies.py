@@ -13,9 +13,9 @@ from scim_bridge.sandbox.ditio import SandboxDitio
 from scim_bridge.sandbox.entra import EntraUser, SandboxEntra
 from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.settings import DEFAULT_TENANT, Settings, load
+from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.metadata import metadata
-from scim_bridge.storage.tokens import Tokens
+from scim_bridge.storage.tables import metadata
 from scim_bridge.web.app import create_app
 from tests.conftest import Clock
 from tests.world import BRIDGE

@@ -15,7 +15,7 @@ from structlog.contextvars import clear_contextvars
 
 from scim_bridge.storage import schema
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.metadata import metadata
+from scim_bridge.storage.tables import metadata
 from tests.redaction import WATCH, looked_through
 from tests.redaction import learning as learning
 from tests.redaction import nothing_leaks as nothing_leaks

@@ -20,8 +20,8 @@ import structlog
 from sqlalchemy import Connection, text
 
 from scim_bridge import logs
-from scim_bridge.storage import access_tokens, clients, credentials, resources, tokens
-from scim_bridge.storage.metadata import metadata
+from scim_bridge.storage import credentials, resources
+from scim_bridge.storage.tables import metadata
 
 SHORTEST = 8
 """A shorter secret, as some tests have, may be part of any word."""
@@ -121,7 +121,7 @@ def learning() -> Iterator[None]:
     flask.request_started.connect(_request)
     flask.request_finished.connect(_response)
     patch = pytest.MonkeyPatch()
-    for module in (tokens, clients, access_tokens):
+    for module in (credentials, credentials, credentials):
         patch.setattr(module, "hashed", _learning_secret(credentials.hashed))
     patch.setattr(pydantic.SecretStr, "get_secret_value", _learning_setting(pydantic.SecretStr.get_secret_value))
     for name in ("add", "replace"):

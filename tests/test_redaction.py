@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from scim_bridge import logs
+from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.tokens import Tokens
 from tests.conftest import Clock
 from tests.redaction import WATCH, forgiven, looked_through
 from tests.world import TOKEN, World, a_user

@@ -20,8 +20,8 @@ from scim_bridge.sandbox.entra import EntraUser, SandboxEntra, Step
 from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.sandbox.style import Style
 from scim_bridge.settings import Settings
+from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.tokens import Tokens
 from scim_bridge.web.app import create_app
 from tests.conftest import Clock
 

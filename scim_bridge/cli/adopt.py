@@ -27,12 +27,10 @@ from scim_bridge.errors import BridgeError
 from scim_bridge.mapping.rules import Rules
 from scim_bridge.mapping.values import Unusable, value_of
 from scim_bridge.storage.database import Database, repeated
-from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, user_names
-from scim_bridge.storage.permissions import Permissions
-from scim_bridge.storage.person_rows import Record
+from scim_bridge.storage.people import People, Permissions, Record, user_names
+from scim_bridge.storage.resources import document_of
 
 BY = {By.number: "by number", By.email: "by e-mail", By.phone: "by phone", By.decision: "as decided"}
 

@@ -26,7 +26,7 @@ from scim_bridge.delivery.certificate_import import CertificateImport, Remark, R
 from scim_bridge.delivery.certificate_withdrawing import Withdrawal, withdraw_from_files
 from scim_bridge.domain.certificate import CertificateType, type_of
 from scim_bridge.mapping.certificate_words import WAYS_IN, called, described
-from scim_bridge.storage.certificate_expiry import Expiries, Expiry
+from scim_bridge.storage.reports import Expiries, Expiry
 
 
 def print_report(report: Report, read: CertificateFile, *, is_applied: bool, format: Format) -> None:

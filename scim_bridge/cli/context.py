@@ -23,11 +23,11 @@ from scim_bridge.domain.audit import Actor, ActorKind, Author, Deed
 from scim_bridge.errors import BridgeError
 from scim_bridge.settings import DEFAULT_TENANT, Settings, load
 from scim_bridge.settings.catalogue import shown
-from scim_bridge.storage.audit import AuditTrail, tenants_that_acted
+from scim_bridge.storage.credentials import tenants_with_credentials
 from scim_bridge.storage.database import Database, repeated
-from scim_bridge.storage.engines import COMMANDS
+from scim_bridge.storage.engine import COMMANDS
+from scim_bridge.storage.history import AuditTrail, tenants_that_acted
 from scim_bridge.storage.schema import require_current
-from scim_bridge.storage.tokens import tenants_with_credentials
 
 PATIENCE_SECONDS = 5.0
 """How long to wait for an address: the processes of a server that was killed need a moment to give it up."""

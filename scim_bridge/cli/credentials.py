@@ -12,9 +12,7 @@ import click
 from scim_bridge.cli.context import Options, note, stored_tenant_option
 from scim_bridge.cli.output import Format, format_option, print_json, print_rows, tenant_option
 from scim_bridge.domain.audit import Action, Deed
-from scim_bridge.storage.clients import Client, Clients
-from scim_bridge.storage.credentials import CLIENT_SECRET, TOKEN, new_secret
-from scim_bridge.storage.tokens import Token, Tokens
+from scim_bridge.storage.credentials import CLIENT_SECRET, TOKEN, Client, Clients, Token, Tokens, new_secret
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

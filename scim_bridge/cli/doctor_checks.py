@@ -21,11 +21,10 @@ from scim_bridge.settings import DEFAULT_TENANT, Settings
 from scim_bridge.settings.catalogue import shown
 from scim_bridge.settings.load import shared_logins
 from scim_bridge.settings.types import both
-from scim_bridge.storage.breakers import Breakers
-from scim_bridge.storage.clients import Client, Clients
+from scim_bridge.storage.breaker import Breakers
+from scim_bridge.storage.credentials import Client, Clients, Token, Tokens, tenants_with_credentials
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.schema import require_current
-from scim_bridge.storage.tokens import Token, Tokens, tenants_with_credentials
 
 
 class Status(StrEnum):

@@ -28,10 +28,9 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import BridgeError, NotFound
 from scim_bridge.mapping.from_scim import wish_from_user
 from scim_bridge.mapping.rules import Rules
-from scim_bridge.storage.breakers import Breakers
-from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
+from scim_bridge.storage.breaker import PAUSED, Breakers, Pauses, take_up_all
+from scim_bridge.storage.ledger import CertificateDeliveries
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.pauses import PAUSED, Pauses, take_up_all
 from scim_bridge.storage.people import People
 
 

@@ -27,7 +27,7 @@ from scim_bridge.domain.employee import Field
 from scim_bridge.domain.outcome import explained
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.domain.values import JsonObject
-from scim_bridge.storage.person_rows import Record
+from scim_bridge.storage.people import Record
 
 CERTIFICATE_COLUMNS = {
     "type": "Certificate",

@@ -24,14 +24,12 @@ from scim_bridge.errors import DeliveryError, NotFound, SettingsError
 from scim_bridge.mapping.from_ditio import employee_from_ditio
 from scim_bridge.mapping.rules import Rules
 from scim_bridge.settings import Settings
-from scim_bridge.storage.breakers import Breakers
-from scim_bridge.storage.certificates import Ledger
+from scim_bridge.storage.breaker import PAUSED, Breakers
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
-from scim_bridge.storage.pauses import PAUSED
-from scim_bridge.storage.people import People
-from scim_bridge.storage.person_rows import Record
+from scim_bridge.storage.ledger import Ledger
+from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.resources import document_of
 
 
 @dataclass(frozen=True, slots=True)

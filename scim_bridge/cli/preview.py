@@ -25,12 +25,11 @@ from scim_bridge.domain.values import JsonObject, UserId
 from scim_bridge.errors import BridgeError, NotFound
 from scim_bridge.settings import Settings
 from scim_bridge.storage import schema
+from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.documents import document_of
-from scim_bridge.storage.excerpt import Excerpt, excerpt_of
-from scim_bridge.storage.people import People
-from scim_bridge.storage.person_rows import Record
-from scim_bridge.storage.tokens import Tokens
+from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.reports import Excerpt, excerpt_of
+from scim_bridge.storage.resources import document_of
 from scim_bridge.web.app import create_app
 
 NOWHERE = "https://ditio.invalid"

@@ -11,8 +11,8 @@ from scim_bridge.cli.context import Options, stored_tenant_option
 from scim_bridge.cli.output import Day, Format, format_option, json_value, print_rows, tenant_option
 from scim_bridge.domain.audit import Audited
 from scim_bridge.scim.quirks import Quirk
-from scim_bridge.storage.audit import audited
-from scim_bridge.storage.quirks import Counted, Quirks
+from scim_bridge.storage.history import audited
+from scim_bridge.storage.resources import Counted, Quirks
 
 
 @click.group()

@@ -22,7 +22,7 @@ from scim_bridge.errors import SchemaOutdated
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.settings.load import of_worker
 from scim_bridge.storage.database import Database, loggable
-from scim_bridge.storage.engines import DELIVERIES
+from scim_bridge.storage.engine import DELIVERIES
 from scim_bridge.storage.schema import require_current
 
 log = logs.get_logger(__name__)

@@ -19,11 +19,11 @@ from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import UntrustedRoster
 from scim_bridge.logs import get_logger
 from scim_bridge.plan.limits import Company, distrust
-from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.database import Database, repeated
-from scim_bridge.storage.documents import document_of
+from scim_bridge.storage.history import AuditTrail
 from scim_bridge.storage.pairs import Pairs, forget_abandoned
 from scim_bridge.storage.people import People
+from scim_bridge.storage.resources import document_of
 from scim_bridge.storage.runs import Runs
 from scim_bridge.storage.snapshot import Snapshot
 

@@ -19,8 +19,7 @@ from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.guard import Decided, Guard, kept_back
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People
-from scim_bridge.storage.person_rows import Record
+from scim_bridge.storage.people import People, Record
 
 BETWEEN_NOTES = "; "
 """What `deliveryDetail` has between two notes."""

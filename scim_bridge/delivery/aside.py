@@ -8,11 +8,9 @@ from scim_bridge.delivery.outcome import Note
 from scim_bridge.domain.outcome import Reason, state_of
 from scim_bridge.domain.person import HandsOff, PersonId
 from scim_bridge.errors import NotFound
-from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People
-from scim_bridge.storage.person_rows import Record
+from scim_bridge.storage.people import People, PutAside, Record
 
 
 def aside_note(hands_off: HandsOff) -> Note:

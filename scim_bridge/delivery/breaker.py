@@ -14,10 +14,9 @@ from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.outcome import Reason
 from scim_bridge.errors import BudgetSpent, CredentialsRefused, DeliveryError, RateLimited, TransientError
 from scim_bridge.logs import get_logger
-from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.breaker import Breakers, Pauses
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.outbox import Leased, Outbox
-from scim_bridge.storage.pauses import Pauses
 
 log = get_logger(__name__)
 

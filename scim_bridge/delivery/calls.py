@@ -18,11 +18,11 @@ from scim_bridge.domain.person import Creating, Guarded, Person, Verdict
 from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost, Paused, PermanentError, TransientError
 from scim_bridge.mapping.from_ditio import employee_from_ditio
 from scim_bridge.mapping.to_ditio import call_for
-from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.breaker import Breakers
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.scopes import Scope
+from scim_bridge.storage.plans import Scope
 
 CERTIFICATES = "certificates"
 """What sending certificates is called where operations have their names."""

@@ -12,9 +12,9 @@ from scim_bridge.domain.drift import Drift
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
 from scim_bridge.plan.certificates import is_acknowledged, outstanding, wanted_of
-from scim_bridge.storage.certificate_searches import CertificateSearches, Key
+from scim_bridge.storage.certificate_queries import CertificateSearches, Key
 from scim_bridge.storage.database import repeated
-from scim_bridge.storage.plan_items import PlanItems
+from scim_bridge.storage.plans import PlanItems
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,11 @@ from scim_bridge.domain.outcome import Reason
 from scim_bridge.errors import DeliveryError, Paused
 from scim_bridge.mapping.certificates_to_ditio import body_of
 from scim_bridge.plan.certificates import wanted_of
-from scim_bridge.storage.breakers import Breakers
-from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
-from scim_bridge.storage.certificate_searches import Key
-from scim_bridge.storage.certificates import Ledger
+from scim_bridge.storage.breaker import Breakers
+from scim_bridge.storage.certificate_queries import Key
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.history import Entry
+from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
 from scim_bridge.storage.outbox import Outbox
 
 BATCH = 500

@@ -17,8 +17,7 @@ from scim_bridge.errors import BudgetSpent, NotYet, OperationMissing
 from scim_bridge.mapping.certificates_to_ditio import body_of
 from scim_bridge.plan.certificates import outstanding
 from scim_bridge.plan.readback import is_recent
-from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
-from scim_bridge.storage.certificates import Ledger
+from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
 
 
 def deliver_certificates(errand: Errand) -> None:

@@ -17,9 +17,9 @@ from scim_bridge.mapping.certificates import Flaw
 from scim_bridge.mapping.slots import slots_of
 from scim_bridge.plan.certificates import outstanding
 from scim_bridge.storage.candidates import Candidate
-from scim_bridge.storage.certificate_searches import CertificateSearches, Key
-from scim_bridge.storage.certificates import Ledger
+from scim_bridge.storage.certificate_queries import CertificateSearches, Key
 from scim_bridge.storage.database import Database, repeated
+from scim_bridge.storage.ledger import Ledger
 from scim_bridge.storage.people import People
 
 HANDS_OFF = "hands are off this person: `people hands-off NUMBER --clear`"

@@ -14,11 +14,11 @@ from scim_bridge.domain.certificate import Holder, Shipment
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.outcome import NOT_THERE
 from scim_bridge.domain.person import PersonId
-from scim_bridge.storage.certificate_searches import Key
+from scim_bridge.storage.certificate_queries import Key
 from scim_bridge.storage.history import Entry, History
-from scim_bridge.storage.person_rows import Record
-from scim_bridge.storage.rest_leases import RestLeases
-from scim_bridge.storage.schedules import Schedules
+from scim_bridge.storage.outbox import RestLeases
+from scim_bridge.storage.people import Record
+from scim_bridge.storage.runs import Schedules
 
 NOT_AT_REST = "he is due, is being delivered, or hands are off: his own delivery brings it"
 HAS_LEFT = "he has left: certificates wait for his return"

@@ -17,9 +17,9 @@ from scim_bridge.domain.values import CERTIFICATE
 from scim_bridge.mapping.certificate_words import lost_to
 from scim_bridge.mapping.certificates import Flaw, Part, certificate_from, changed_parts, number_from
 from scim_bridge.mapping.days import WRITE_IT
-from scim_bridge.storage.audit import AuditTrail
-from scim_bridge.storage.certificate_files import Pair, said_in_files
+from scim_bridge.storage.certificate_queries import Pair, said_in_files
 from scim_bridge.storage.database import repeated
+from scim_bridge.storage.history import AuditTrail
 
 BATCH = 100
 """Lines in one transaction: other writers wait for no longer than these take."""

@@ -14,10 +14,10 @@ from scim_bridge.domain.person import ClaimKind
 from scim_bridge.domain.values import CERTIFICATE
 from scim_bridge.errors import NotFound
 from scim_bridge.mapping.certificate_words import withdrawn_elsewhere
-from scim_bridge.storage.audit import AuditTrail
-from scim_bridge.storage.certificates import Ledger
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.database import repeated
+from scim_bridge.storage.history import AuditTrail
+from scim_bridge.storage.ledger import Ledger
 from scim_bridge.storage.people import People
 
 

@@ -9,7 +9,7 @@ from scim_bridge.delivery.ledger import Book, Entered, Lost, give_to
 from scim_bridge.delivery.ticket import Ticket
 from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Holder, Source
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.storage.certificates import Ledger
+from scim_bridge.storage.ledger import Ledger
 from scim_bridge.storage.outbox import Outbox
 
 

@@ -26,14 +26,13 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import LeaseLost, TransientError
 from scim_bridge.logs import get_logger
-from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.breaker import Breakers
 from scim_bridge.storage.database import Database, is_contention, is_out_of_reach, loggable, repeated
-from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People
-from scim_bridge.storage.person_rows import Record
-from scim_bridge.storage.scopes import scope_of
+from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.plans import scope_of
+from scim_bridge.storage.resources import document_of
 
 log = get_logger(__name__)
 

@@ -15,10 +15,9 @@ from scim_bridge.errors import WrongDecisions
 from scim_bridge.plan.matching import TAKEN
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.pairs import Pairs
-from scim_bridge.storage.people import People, user_names
-from scim_bridge.storage.person_rows import Record
+from scim_bridge.storage.people import People, Record, user_names
+from scim_bridge.storage.resources import document_of
 from scim_bridge.storage.snapshot import Snapshot, number_key
 
 BATCH = 200

@@ -15,10 +15,8 @@ from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People
-from scim_bridge.storage.person_rows import Record
-from scim_bridge.storage.plan_items import PlanItems
-from scim_bridge.storage.scopes import Scopes
+from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.plans import PlanItems, Scopes
 
 DUE_ALREADY = "he is due already: his own delivery brings it, or says what keeps it"
 IN_DELIVERY = "he is being delivered just now"

@@ -14,8 +14,7 @@ from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.candidates import Candidate
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.guard import kept_back
-from scim_bridge.storage.people import People
-from scim_bridge.storage.person_rows import Record
+from scim_bridge.storage.people import People, Record
 from scim_bridge.storage.snapshot import Snapshot
 
 _CLAIMED = {ClaimKind.phone: Field.phone, ClaimKind.employee_number: Field.employee_number}

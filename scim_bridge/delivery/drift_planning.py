@@ -22,15 +22,13 @@ from scim_bridge.plan.diff import is_as_wanted
 from scim_bridge.plan.drift import drift_of
 from scim_bridge.plan.matching import is_still_ours, is_what_we_created
 from scim_bridge.plan.readback import believed
-from scim_bridge.storage.candidates import Candidate, candidates
-from scim_bridge.storage.certificate_searches import CertificateSearches
+from scim_bridge.storage.candidates import Candidate, Found, Glance, Unmoved, candidates
+from scim_bridge.storage.certificate_queries import CertificateSearches
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People
-from scim_bridge.storage.person_rows import Record
-from scim_bridge.storage.plan_items import PlanItems
+from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.plans import PlanItems
 from scim_bridge.storage.snapshot import Snapshot
-from scim_bridge.storage.unmoved import Found, Glance, Unmoved
 
 PAGE = 5000
 """People whom the database tells apart at a time: those who have moved, and those who have not."""

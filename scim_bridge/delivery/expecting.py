@@ -19,7 +19,7 @@ from scim_bridge.domain.operations import (
 )
 from scim_bridge.domain.person import Creating, Standing
 from scim_bridge.storage.acknowledged import Acknowledgements
-from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
+from scim_bridge.storage.ledger import CertificateDeliveries
 from scim_bridge.storage.people import People
 
 _STANDING: Mapping[str, Standing] = {

@@ -16,9 +16,9 @@ from scim_bridge.plan.matching import holders_of, is_ours, is_still_ours
 from scim_bridge.plan.readback import believed, is_recent
 from scim_bridge.plan.steps import leaving, owes_ending
 from scim_bridge.storage.claims import Claims
-from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People
+from scim_bridge.storage.resources import document_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,14 +24,12 @@ from scim_bridge.domain.values import JsonObject, UserId
 from scim_bridge.plan.limits import Moment, first_occasions
 from scim_bridge.plan.steps import awaited_last_day, wakes_on
 from scim_bridge.scim.reading import active_of
-from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.breaker import Breakers, Pauses
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.pauses import Pauses
-from scim_bridge.storage.people import People
-from scim_bridge.storage.person_rows import Record
+from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.resources import document_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from scim_bridge.domain.certificate import (
 )
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import Person, PersonId
-from scim_bridge.storage.certificates import Ledger
+from scim_bridge.storage.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)

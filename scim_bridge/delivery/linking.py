@@ -22,13 +22,12 @@ from scim_bridge.plan.certificates import outstanding
 from scim_bridge.plan.matching import LINKED, agreeing_on_the_first_day, known_by
 from scim_bridge.plan.steps import awaited_last_day
 from scim_bridge.storage.acknowledged import Acknowledgements
-from scim_bridge.storage.certificates import Ledger
 from scim_bridge.storage.claims import Claims
-from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.history import Entry, History
+from scim_bridge.storage.ledger import Ledger
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People
-from scim_bridge.storage.person_rows import Record
+from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.resources import document_of
 
 MOVED = "Entra said something of this user just now: run it again"
 IN_DELIVERY = "he is being delivered just now: run it again"

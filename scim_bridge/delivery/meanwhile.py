@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.outcome import State
 from scim_bridge.storage.history import said_since
-from scim_bridge.storage.person_rows import Record
+from scim_bridge.storage.people import Record
 from scim_bridge.storage.runs import Runs
 
 ENTRA_MOVED = "Entra moved: it said something since the plan was made"

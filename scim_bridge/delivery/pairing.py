@@ -14,7 +14,7 @@ from scim_bridge.plan.matching import CONTENDED, Around, is_doubtful, proposals
 from scim_bridge.storage.candidates import Candidate, unlinked
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.pairs import Pairs
-from scim_bridge.storage.permissions import Permissions
+from scim_bridge.storage.people import Permissions
 from scim_bridge.storage.snapshot import Snapshot
 
 BATCH = 500

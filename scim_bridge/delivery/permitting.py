@@ -13,7 +13,7 @@ from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.person import Claim, ClaimKind
 from scim_bridge.plan.matching import holders_of
 from scim_bridge.storage.claims import Claims
-from scim_bridge.storage.permissions import Permissions
+from scim_bridge.storage.people import Permissions
 
 
 def may_send(errand: Errand, operation: Operation, number: EmployeeNumber) -> bool:

@@ -14,9 +14,9 @@ from scim_bridge.domain.audit import Action, Author, Deed
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.person import PersonId
 from scim_bridge.logs import get_logger
-from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.plan_items import PlanItems
+from scim_bridge.storage.history import AuditTrail
+from scim_bridge.storage.plans import PlanItems
 from scim_bridge.storage.runs import Run, Runs
 
 log = get_logger(__name__)

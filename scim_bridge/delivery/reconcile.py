@@ -20,7 +20,7 @@ from scim_bridge.plan.limits import Company, Limits, distrust, excess
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.pairs import forget_abandoned
 from scim_bridge.storage.people import People
-from scim_bridge.storage.plan_items import PlanItems
+from scim_bridge.storage.plans import PlanItems
 from scim_bridge.storage.runs import Run, Runs
 from scim_bridge.storage.snapshot import Snapshot
 

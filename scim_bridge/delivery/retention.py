@@ -7,11 +7,10 @@ from functools import partial
 from sqlalchemy import Connection
 
 from scim_bridge.logs import get_logger
-from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.guard import Guard
-from scim_bridge.storage.history import History
-from scim_bridge.storage.plan_items import PlanItems, plans_before
+from scim_bridge.storage.history import AuditTrail, History
+from scim_bridge.storage.plans import PlanItems, plans_before
 from scim_bridge.storage.runs import Runs
 
 log = get_logger(__name__)

@@ -13,7 +13,7 @@ from scim_bridge.errors import (
     TransientError,
     Unreached,
 )
-from scim_bridge.storage.moments import CAP_SECONDS
+from scim_bridge.storage.engine import CAP_SECONDS
 
 BASE_SECONDS = 2.0
 LEAST_SECONDS = 0.25

@@ -10,8 +10,7 @@ from sqlalchemy import Connection
 from scim_bridge.delivery.reconcile_request import DRIFT, FAILED, IN_SYNC, STOPPED
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.runs import Runs
-from scim_bridge.storage.schedules import RECONCILE, Schedules
+from scim_bridge.storage.runs import RECONCILE, Runs, Schedules
 
 log = get_logger(__name__)
 

@@ -20,8 +20,7 @@ from scim_bridge.domain.values import same
 from scim_bridge.plan.drift import Facts, as_shown, drift_of, restricted
 from scim_bridge.storage.guard import kept_back
 from scim_bridge.storage.people import People
-from scim_bridge.storage.plan_items import PlanItems
-from scim_bridge.storage.scopes import Scope, Scopes
+from scim_bridge.storage.plans import PlanItems, Scope, Scopes
 
 BLANKED = "its values were blanked: make a new plan"
 STRANGER = "Ditio moved: the employee number belongs to another person now"

@@ -10,7 +10,7 @@ from scim_bridge.domain.outcome import NOT_THERE
 from scim_bridge.domain.person import Person
 from scim_bridge.plan.diff import as_found, is_covered
 from scim_bridge.plan.steps import plan_person
-from scim_bridge.storage.person_rows import Record
+from scim_bridge.storage.people import Record
 
 
 def is_settled(tenant: Tenant, record: Record, person: Person, wish: Wish, notes: Sequence[Note], today: date) -> bool:

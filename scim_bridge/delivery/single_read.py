@@ -9,8 +9,8 @@ from scim_bridge.domain.employee import EmployeeNumber, Field, Wish
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.people import People
+from scim_bridge.storage.resources import document_of
 
 
 def rows_about(database: Database, tenant: Tenant, person_id: PersonId) -> Iterator[JsonObject]:

@@ -18,9 +18,8 @@ from scim_bridge.mapping.certificate_words import ending
 from scim_bridge.mapping.certificates import Flaw
 from scim_bridge.mapping.slots import SlotReading, slots_of
 from scim_bridge.plan.certificates import outstanding
-from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
-from scim_bridge.storage.certificates import Ledger
-from scim_bridge.storage.documents import document_of
+from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
+from scim_bridge.storage.resources import document_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,7 @@ from scim_bridge.domain.values import JsonObject, same
 from scim_bridge.plan.steps import owes_ending
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People
-from scim_bridge.storage.person_rows import Record
+from scim_bridge.storage.people import People, Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,9 @@ from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.values import UserId
 from scim_bridge.errors import BridgeError
 from scim_bridge.plan.steps import wakes_on
-from scim_bridge.storage.audit import AuditTrail
-from scim_bridge.storage.history import Entry, History
+from scim_bridge.storage.history import AuditTrail, Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People
-from scim_bridge.storage.person_rows import Record
+from scim_bridge.storage.people import People, Record
 from scim_bridge.storage.resources import Resources, StoredResource, Taken
 
 USER = "User"

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.person_rows import Record
+from scim_bridge.storage.people import Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.retention import forget_old
 from scim_bridge.delivery.turns import Turns, threads_for
 from scim_bridge.logs import bound, get_logger
-from scim_bridge.storage.certificate_searches import CertificateSearches
+from scim_bridge.storage.breaker import Pauses
+from scim_bridge.storage.certificate_queries import CertificateSearches
 from scim_bridge.storage.database import loggable, repeated
-from scim_bridge.storage.hands_off import PutAside
-from scim_bridge.storage.moments import bring_back, shorten_leases
+from scim_bridge.storage.engine import bring_back, shorten_leases
 from scim_bridge.storage.outbox import Leased, Outbox
-from scim_bridge.storage.pauses import Pauses
+from scim_bridge.storage.people import PutAside
 
 T = TypeVar("T")
 

@@ -8,9 +8,8 @@ from sqlalchemy import Connection, Row, Select, bindparam, delete, select, updat
 
 from scim_bridge.domain.employee import Field, Value
 from scim_bridge.domain.person import Acknowledged, PersonId, Standing, Taking
-from scim_bridge.storage.sql import upsert
-from scim_bridge.storage.tables import acknowledged
-from scim_bridge.storage.values import from_stored, to_stored
+from scim_bridge.storage.engine import upsert
+from scim_bridge.storage.tables import acknowledged, from_stored, to_stored
 
 UNCERTAIN = "uncertain"
 

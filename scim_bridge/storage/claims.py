@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import Claim, ClaimKind, PersonId
-from scim_bridge.storage.sql import insert_if_absent
+from scim_bridge.storage.engine import insert_if_absent
 from scim_bridge.storage.tables import claim_waiters, claims, people
 
 # Built once: every delivery reads both.

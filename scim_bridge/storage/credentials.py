@@ -1,8 +1,19 @@
-"""How a secret of the bridge's own looks: a prefix that a scanner finds, 256 random bits, a checksum; stored hashed."""
+"""What signs in: tokens, clients and their access tokens, and the secrets that all processes share; stored hashed."""
 
 import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from secrets import token_urlsafe
+from typing import Any
 from zlib import crc32
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, union, update
+
+from scim_bridge.errors import NotFound
+from scim_bridge.storage.admin_tables import access_tokens, client_secrets, clients, secrets, tokens
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.engine import insert_if_absent
 
 TOKEN = "scimb_"  # nosec B105 # a prefix
 """The secret tokens that are pasted into Entra."""
@@ -42,3 +53,397 @@ def is_mutilated(secret: str) -> bool:
 
 def _checksum(text: str) -> str:
     return f"{crc32(text.encode()):0{CHECKSUM_LETTERS}x}"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """An access token that counts."""
+
+    client_id: str
+    tenant: str
+    expires_at: datetime
+
+
+class AccessTokens:
+    """The access tokens of one tenant, within one transaction.
+
+    :param workload: What stands for the workload of the settings in `client_id`; None where there is none. What was
+        given to another workload ends when the settings change.
+    """
+
+    def __init__(self, connection: Connection, tenant: str, workload: str | None) -> None:
+        self._connection = connection
+        self._tenant = tenant
+        self._workload = workload
+
+    def add(self, client_id: str, secret: str, *, now: datetime, expires_at: datetime) -> None:
+        """Store a new one, and forget those that have ended."""
+        self._connection.execute(
+            delete(access_tokens).where(access_tokens.c.tenant == self._tenant, access_tokens.c.expires_at <= now)
+        )
+        row = {"tenant": self._tenant, "secret_hash": hashed(secret), "client_id": client_id}
+        self._connection.execute(insert(access_tokens).values({**row, "created_at": now, "expires_at": expires_at}))
+
+    def valid(self, secret: str, *, now: datetime) -> AccessToken | None:
+        """The token with this secret, if it counts now, and its client too."""
+        owner = and_(clients.c.tenant == access_tokens.c.tenant, clients.c.id == access_tokens.c.client_id)
+        is_alive = and_(clients.c.id.is_not(None), clients.c.revoked_at.is_(None))
+        if self._workload is not None:
+            is_alive = or_(is_alive, access_tokens.c.client_id == self._workload)
+        row = self._connection.execute(
+            select(access_tokens)
+            .outerjoin(clients, owner)
+            .where(
+                access_tokens.c.tenant == self._tenant,
+                access_tokens.c.secret_hash == hashed(secret),
+                access_tokens.c.expires_at > now,
+                is_alive,
+            )
+        ).first()
+        return AccessToken(row.client_id, row.tenant, row.expires_at) if row is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client without its secrets, which nobody can read again."""
+
+    id: str
+    name: str
+    created_at: datetime
+    expires_at: datetime | None
+    """When the last of its secrets ends; None where one never ends, and where none counts."""
+
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+    secrets: int
+    """How many of its secrets count now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSecret:
+    """One secret of a client, without itself."""
+
+    tenant: str
+    expires_at: datetime | None
+
+
+def secret_of_client(
+    connection: Connection, tenants: Iterable[str], client_id: str, secret: str, *, now: datetime
+) -> ClientSecret | None:
+    """The secret, and whose client has it now; None where nobody's has, or (nobody can bring that about) several do.
+
+    The look-up is by hash, so its time tells nothing. Nothing is changed.
+
+    :param tenants: Those that are served.
+    """
+    found = connection.execute(
+        select(client_secrets.c.tenant, client_secrets.c.expires_at).where(
+            client_secrets.c.tenant.in_(sorted(tenants)),
+            client_secrets.c.secret_hash == hashed(secret),
+            client_secrets.c.client_id == client_id,
+            *_counts(now),
+        )
+    ).all()
+    return ClientSecret(found[0].tenant, found[0].expires_at) if len(found) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose client it is that was refused."""
+
+    tenant: str
+    had_secret: bool
+    """Whether what it presents was its secret once."""
+
+
+def owner_of_refused(connection: Connection, tenants: Iterable[str], client_id: str, secret: str) -> Owner | None:
+    """Whose client is refused: for the operator's eyes alone, as it is no proof of anything.
+
+    None where nobody has a client with this id, or where several do and the secret was none of theirs.
+
+    :param tenants: Those that are served.
+    """
+    was_his = and_(
+        client_secrets.c.tenant == clients.c.tenant,
+        client_secrets.c.client_id == clients.c.id,
+        client_secrets.c.secret_hash == hashed(secret),
+    )
+    rows = connection.execute(
+        select(clients.c.tenant, client_secrets.c.secret_hash.is_not(None).label("had_secret"))
+        .outerjoin(client_secrets, was_his)
+        .where(clients.c.tenant.in_(sorted(tenants)), clients.c.id == client_id)
+    ).all()
+    found = [row for row in rows if row.had_secret] or rows
+    return Owner(found[0].tenant, bool(found[0].had_secret)) if len(found) == 1 else None
+
+
+class Clients:
+    """The clients of one tenant, within one transaction."""
+
+    def __init__(self, connection: Connection, tenant: str) -> None:
+        self._connection = connection
+        self._tenant = tenant
+
+    def add(self, client_id: str, name: str, secret: str, *, now: datetime, expires_at: datetime | None) -> None:
+        """Store a new client with its first secret."""
+        row = {"tenant": self._tenant, "id": client_id, "name": name, "created_at": now}
+        self._connection.execute(insert(clients).values(row))
+        self._add_secret(client_id, secret, now=now, expires_at=expires_at)
+
+    def rotate(self, client_id: str, secret: str, *, now: datetime, expires_at: datetime | None) -> int:
+        """Give it another secret. What is older than the secret that was used last ends; that one goes on.
+
+        :returns: How many secrets count now.
+        :raises NotFound: there is no such client, or it was revoked.
+        """
+        used = self._connection.execute(
+            select(client_secrets.c.created_at)
+            .where(*self._counting(client_id, now), client_secrets.c.last_used_at.is_not(None))
+            .order_by(client_secrets.c.last_used_at.desc(), client_secrets.c.created_at.desc())
+            .limit(1)
+        ).scalar_one_or_none()
+        found = self._connection.execute(
+            select(clients.c.id).where(*self._at(client_id), clients.c.revoked_at.is_(None)).with_for_update()
+        )
+        if found.first() is None:
+            raise self._unknown(client_id)
+        if used is not None:
+            self._connection.execute(
+                update(client_secrets)
+                .where(*self._counting(client_id, now), client_secrets.c.created_at < used)
+                .values(revoked_at=now)
+            )
+        self._add_secret(client_id, secret, now=now, expires_at=expires_at)
+        return int(
+            self._connection.execute(
+                select(func.count()).select_from(client_secrets).where(*self._counting(client_id, now))
+            ).scalar_one()
+        )
+
+    def list(self, now: datetime) -> list[Client]:
+        """All clients, the revoked ones too, oldest first."""
+        own = and_(client_secrets.c.tenant == clients.c.tenant, client_secrets.c.client_id == clients.c.id)
+        rows = self._connection.execute(
+            select(
+                clients,
+                func.count(client_secrets.c.secret_hash).label("secrets"),
+                func.count(client_secrets.c.expires_at).label("ending"),
+                func.max(client_secrets.c.expires_at).label("last_end"),
+            )
+            .outerjoin(client_secrets, and_(own, *_counts(now)))
+            .where(clients.c.tenant == self._tenant)
+            .group_by(*clients.c)
+            .order_by(clients.c.created_at, clients.c.id)
+        )
+        return [_client(row) for row in rows]
+
+    def revoke(self, client_id: str, *, now: datetime) -> bool:
+        """End a client, its secrets and its access tokens at once. Whether it had not been: again is no error.
+
+        :raises NotFound: there is no such client.
+        """
+        found = self._connection.execute(
+            update(clients).where(*self._at(client_id), clients.c.revoked_at.is_(None)).values(revoked_at=now)
+        )
+        if found.rowcount == 0:
+            if self._connection.execute(select(clients.c.id).where(*self._at(client_id))).first() is None:
+                raise self._unknown(client_id)
+            return False
+        self._connection.execute(update(client_secrets).where(*self._counting(client_id, now)).values(revoked_at=now))
+        self._connection.execute(
+            delete(access_tokens).where(access_tokens.c.tenant == self._tenant, access_tokens.c.client_id == client_id)
+        )
+        return True
+
+    def signs_in(self, client_id: str, secret: str, *, now: datetime) -> bool:
+        """Whether a client has this secret now; then its use is noted. The look-up is by hash."""
+        secret_hash = hashed(secret)
+        # One statement: a client that is revoked meanwhile is not let in.
+        is_alive = select(clients.c.id).where(*self._at(client_id), clients.c.revoked_at.is_(None)).with_for_update()
+        if self._connection.execute(is_alive).first() is None:
+            return False
+        found = self._connection.execute(
+            update(client_secrets)
+            .where(*self._counting(client_id, now), client_secrets.c.secret_hash == secret_hash)
+            .values(last_used_at=now)
+        )
+        if found.rowcount == 0:
+            return False
+        self._connection.execute(update(clients).where(*self._at(client_id)).values(last_used_at=now))
+        return True
+
+    def _add_secret(self, client_id: str, secret: str, *, now: datetime, expires_at: datetime | None) -> None:
+        row = {"tenant": self._tenant, "client_id": client_id, "secret_hash": hashed(secret)}
+        self._connection.execute(insert(client_secrets).values({**row, "created_at": now, "expires_at": expires_at}))
+
+    def _at(self, client_id: str) -> tuple[ColumnElement[bool], ...]:
+        return clients.c.tenant == self._tenant, clients.c.id == client_id
+
+    def _counting(self, client_id: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
+        return client_secrets.c.tenant == self._tenant, client_secrets.c.client_id == client_id, *_counts(now)
+
+    @staticmethod
+    def _unknown(client_id: str) -> NotFound:
+        return NotFound(f"there is no client {client_id!r} that counts: `scim-bridge client list` shows the ids")
+
+
+def _counts(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    ends = client_secrets.c.expires_at
+    return client_secrets.c.revoked_at.is_(None), or_(ends.is_(None), ends > now)
+
+
+def _client(row: Row[Any]) -> Client:
+    return Client(
+        id=row.id,
+        name=row.name,
+        created_at=row.created_at,
+        expires_at=row.last_end if row.secrets == row.ending else None,
+        last_used_at=row.last_used_at,
+        revoked_at=row.revoked_at,
+        secrets=row.secrets,
+    )
+
+
+CURSORS = "cursors"
+"""Seals the cursors of searches: a tenant's cursor is worthless at another, and nobody can make one up."""
+
+
+class Secrets:
+    """The secrets, each read once and then remembered: none ever changes.
+
+    :param new_secret: Makes one; at least 256 random bits.
+    """
+
+    def __init__(self, database: Database, new_secret: Callable[[], str] = lambda: token_urlsafe(32)) -> None:
+        self._database = database
+        self._new_secret = new_secret
+        self._known: dict[tuple[str, str], str] = {}
+
+    def of(self, tenant: str, name: str) -> str:
+        """A secret of a tenant, made at the first call. Opens transactions of its own."""
+        known = self._known.get((tenant, name))
+        if known is None:
+            known = self._known[tenant, name] = self._stored(tenant, name) or self._made(tenant, name)
+        return known
+
+    def _stored(self, tenant: str, name: str) -> str | None:
+        with self._database.read() as connection:
+            return _read(connection, tenant, name)
+
+    def _made(self, tenant: str, name: str) -> str:
+        row = {"tenant": tenant, "name": name, "value": self._new_secret()}
+        with self._database.write() as connection:
+            insert_if_absent(connection, secrets, {**row, "created_at": self._database.now(connection)})
+            # Not what was made here: another process may have been first, and whoever was first is right.
+            value = _read(connection, tenant, name)
+        assert value is not None
+        return value
+
+
+def _read(connection: Connection, tenant: str, name: str) -> str | None:
+    query = select(secrets.c.value).where(secrets.c.tenant == tenant, secrets.c.name == name)
+    return connection.execute(query).scalar_one_or_none()
+
+
+LAST_USED_EVERY = timedelta(minutes=5)
+"""How exact `last_used_at` is: a write for every request would cost more than it tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token without its secret, which nobody can read again."""
+
+    id: str
+    tenant: str
+    name: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class Tokens:
+    """The tokens of one tenant, within one transaction."""
+
+    def __init__(self, connection: Connection, tenant: str) -> None:
+        self._connection = connection
+        self._tenant = tenant
+
+    def add(self, token_id: str, name: str, secret: str, *, now: datetime, expires_at: datetime | None) -> None:
+        """Store a new token."""
+        self._connection.execute(
+            insert(tokens).values(
+                tenant=self._tenant,
+                id=token_id,
+                name=name,
+                secret_hash=hashed(secret),
+                created_at=now,
+                expires_at=expires_at,
+            )
+        )
+
+    def list(self) -> list[Token]:
+        """All tokens, the revoked and expired ones too, oldest first."""
+        query = select(tokens).where(tokens.c.tenant == self._tenant).order_by(tokens.c.created_at, tokens.c.id)
+        return [_token(row) for row in self._connection.execute(query)]
+
+    def revoke(self, token_id: str, *, now: datetime) -> bool:
+        """End a token at once. Whether it had not been: again is no error. :raises NotFound: there is no such token."""
+        this = (tokens.c.tenant == self._tenant, tokens.c.id == token_id)
+        found = self._connection.execute(
+            update(tokens).where(*this, tokens.c.revoked_at.is_(None)).values(revoked_at=now)
+        )
+        if found.rowcount == 0 and self._connection.execute(select(tokens.c.id).where(*this)).first() is None:
+            raise NotFound(f"there is no token {token_id!r}: `scim-bridge token list` shows the ids")
+        return found.rowcount > 0
+
+    def valid(self, secret: str, *, now: datetime) -> Token | None:
+        """The token with this secret, if it counts now. The look-up is by hash, so its time tells nothing."""
+        row = self._connection.execute(
+            select(tokens).where(
+                tokens.c.tenant == self._tenant,
+                tokens.c.secret_hash == hashed(secret),
+                tokens.c.revoked_at.is_(None),
+                or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now),
+            )
+        ).first()
+        return _token(row) if row is not None else None
+
+    def with_secret(self, secret: str) -> Token | None:
+        """The token with this secret, whether it counts or not: to tell why it does not."""
+        row = self._connection.execute(
+            select(tokens).where(tokens.c.tenant == self._tenant, tokens.c.secret_hash == hashed(secret))
+        ).first()
+        return _token(row) if row is not None else None
+
+    def used(self, token: Token, *, now: datetime) -> None:
+        """Note that a token was used."""
+        self._connection.execute(
+            update(tokens).where(tokens.c.tenant == self._tenant, tokens.c.id == token.id).values(last_used_at=now)
+        )
+
+
+def tenants_with_credentials(connection: Connection) -> list[str]:
+    """Every tenant that a token or a client counts for, whether it is served or not, by name."""
+    found = union(
+        select(tokens.c.tenant).where(tokens.c.revoked_at.is_(None)),
+        select(clients.c.tenant).where(clients.c.revoked_at.is_(None)),
+    )
+    return sorted(connection.execute(found).scalars())
+
+
+def use_is_stale(token: Token, now: datetime) -> bool:
+    """Whether `last_used_at` is old enough to be written again."""
+    return token.last_used_at is None or now - token.last_used_at >= LAST_USED_EVERY
+
+
+def _token(row: Row[Any]) -> Token:
+    return Token(
+        id=row.id,
+        tenant=row.tenant,
+        name=row.name,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+        revoked_at=row.revoked_at,
+    )

@@ -10,9 +10,8 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from scim_bridge.storage.engines import REQUESTS, SQLITE_BUSY_SECONDS, Patience, engine_of
-from scim_bridge.storage.file import watched_file
-from scim_bridge.storage.write_turns import WriteTurns
+from scim_bridge.storage.engine import REQUESTS, SQLITE_BUSY_SECONDS, Patience, engine_of
+from scim_bridge.storage.sqlite_file import WriteTurns, watched_file
 
 T = TypeVar("T")
 

@@ -9,9 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, text, update
 
 from scim_bridge.domain.person import HOUR, Guarded, PersonId, Verdict
-from scim_bridge.storage.guard_table import guarded
-from scim_bridge.storage.sql import insert_if_absent
-from scim_bridge.storage.tables import people
+from scim_bridge.storage.engine import insert_if_absent
+from scim_bridge.storage.tables import guarded, people
 
 _SAID = {
     Guarded.ending: people.c.ending_said_at,

@@ -10,9 +10,9 @@ from sqlalchemy.sql.elements import ColumnElement
 from scim_bridge.domain.drift import By, Pair, Proposal
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
-from scim_bridge.storage.adoption_tables import adoption_pairs as pairs
-from scim_bridge.storage.adoption_tables import adoption_runs as runs
-from scim_bridge.storage.sql import upsert
+from scim_bridge.storage.admin_tables import adoption_pairs as pairs
+from scim_bridge.storage.admin_tables import adoption_runs as runs
+from scim_bridge.storage.engine import upsert
 
 SKIP = "skip"
 """Stands where an operator said that they are not one person."""

@@ -1,24 +1,196 @@
-"""People: the rows that join SCIM users and employees (rule P1)."""
+"""People: the rows that join users and employees, hands-off, and permissions to adopt (rules D6, H1, P1)."""
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table, and_, bindparam, delete, func, insert, or_, select, update
 
 from scim_bridge.domain.employee import Days, EmployeeNumber, Field, Value
-from scim_bridge.domain.outcome import State
-from scim_bridge.domain.person import ClaimKind, Creating, Occasions, Person, PersonId
+from scim_bridge.domain.outcome import Reason, State
+from scim_bridge.domain.person import Acknowledged, ClaimKind, Creating, HandsOff, Occasions, Person, PersonId
 from scim_bridge.domain.values import UserId
-from scim_bridge.storage import unmoved
 from scim_bridge.storage.acknowledged import Acknowledgements
-from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
-from scim_bridge.storage.certificates import Ledger
+from scim_bridge.storage.admin_tables import in_sync
+from scim_bridge.storage.engine import upsert
 from scim_bridge.storage.keys import user_name_key
-from scim_bridge.storage.permissions import Permissions
-from scim_bridge.storage.person_rows import Record, days_columns, occasion_columns, record_of
-from scim_bridge.storage.tables import claim_waiters, claims, people, resources
-from scim_bridge.storage.values import to_stored
+from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
+from scim_bridge.storage.tables import adoption_permissions as permissions
+from scim_bridge.storage.tables import claim_waiters, claims, from_stored, people, resources, to_stored
+
+
+class PutAside:
+    """Who is put aside in one tenant, within one transaction."""
+
+    def __init__(self, connection: Connection, tenant: str) -> None:
+        self._connection = connection
+        self._tenant = tenant
+
+    def set(self, person_id: PersonId, hands_off: HandsOff | None) -> None:
+        """Put a person aside, or take him up again; the caller marks him due."""
+        self._connection.execute(
+            update(people)
+            .where(people.c.tenant == self._tenant, people.c.id == person_id)
+            .values(hands_off=hands_off is not None, hands_off_until=hands_off.until if hands_off else None)
+        )
+
+    def end(self, today: date, limit: int = 500) -> list[PersonId]:
+        """Take up those whose last day is over, at most `limit` at once. The caller marks them due."""
+        rows = self._connection.execute(
+            select(people.c.id)
+            .where(people.c.tenant == self._tenant, people.c.hands_off_until < today)
+            .order_by(people.c.hands_off_until, people.c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        ended = [PersonId(row.id) for row in rows]
+        for person_id in ended:
+            self.set(person_id, None)
+        return ended
+
+
+DAYS = 30
+"""How long a permission lasts: Entra tries again within hours, or within weeks where its job was quarantined."""
+
+
+class Permissions:
+    """The permissions of one tenant, within one transaction."""
+
+    def __init__(self, connection: Connection, tenant: str) -> None:
+        self._connection = connection
+        self._tenant = tenant
+
+    def grant(self, number: EmployeeNumber, user_name: str, *, now: datetime) -> datetime:
+        """Allow this user to take this employee, once. Until when; what has run out is removed on the way."""
+        expires_at = now + timedelta(days=DAYS)
+        self._connection.execute(
+            delete(permissions).where(permissions.c.tenant == self._tenant, permissions.c.expires_at <= now)
+        )
+        key = {"tenant": self._tenant, "employee_number": number, "user_name_key": user_name_key(user_name)}
+        upsert(self._connection, permissions, [{**key, "granted_at": now, "expires_at": expires_at}])
+        return expires_at
+
+    def allows(self, number: EmployeeNumber, user_name: str, *, now: datetime) -> bool:
+        """Whether this user may take this employee."""
+        query = select(permissions.c.expires_at).where(
+            self._about(number), permissions.c.user_name_key == user_name_key(user_name), permissions.c.expires_at > now
+        )
+        return self._connection.execute(query).first() is not None
+
+    def consume(self, number: EmployeeNumber) -> None:
+        """Somebody is linked to this employee now: no permission for it counts any more."""
+        self._connection.execute(delete(permissions).where(self._about(number)))
+
+    def _about(self, number: EmployeeNumber) -> Any:
+        return and_(permissions.c.tenant == self._tenant, permissions.c.employee_number == number)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A person together with how far his delivery has come."""
+
+    person: Person
+    state: State
+    reason: Reason | None
+    detail: str | None
+    revision: int
+    attempts: int
+    delivered_at: datetime | None
+    state_since: datetime
+    due_since: datetime | None
+    due_at: datetime | None
+    request_id: str | None
+    lease: str | None
+    leased_until: datetime | None
+    external_id: str | None
+    scope: dict[str, Any] | None = None
+    """What a drift mark is about (rule Q3), as `storage/scopes.py` keeps it; None for whoever is due as a whole."""
+
+
+def record_of(row: Row[Any], acknowledged: Acknowledged) -> Record:
+    """A row of `people` as values."""
+    return Record(
+        person=Person(
+            id=PersonId(row.id),
+            user_id=UserId(row.user_id) if row.user_id else None,
+            days=Days(
+                active=row.active,
+                active_since=row.active_since,
+                inactive_since=row.inactive_since,
+                leave=row.leave_date,
+                leave_is_stale=row.leave_is_stale,
+            ),
+            employee_number=EmployeeNumber(row.employee_number) if row.employee_number else None,
+            linked_at=row.linked_at,
+            company_profile_id=row.company_profile_id,
+            linked_as={
+                Field(name): value
+                for name, stored in (row.linked_as or {}).items()
+                if (value := from_stored(stored)) is not None
+            },
+            doubted_at=row.doubted_at,
+            creating=_creating(row.creating),
+            renumbering=EmployeeNumber(row.renumbering) if row.renumbering else None,
+            acknowledged=acknowledged,
+            provisioned_on=row.provisioned_on,
+            hands_off=HandsOff(row.hands_off_until) if row.hands_off else None,
+            occasions=Occasions(
+                ending=row.ending_said_at,
+                is_announced=row.ending_is_announced,
+                creation=row.creation_said_at,
+                phone=row.phone_said_at,
+                employee_number=row.employee_number_said_at,
+            ),
+        ),
+        state=State(row.state),
+        reason=Reason(row.reason) if row.reason else None,
+        detail=row.detail,
+        revision=row.revision,
+        attempts=row.attempts,
+        delivered_at=row.delivered_at,
+        state_since=row.state_since,
+        due_since=row.due_since,
+        due_at=row.due_at,
+        request_id=row.request_id,
+        lease=row.lease,
+        leased_until=row.leased_until,
+        external_id=row.external_id,
+        scope=row.scope,
+    )
+
+
+def _creating(stored: Any) -> Creating | None:
+    if not stored:
+        return None
+    at = datetime.fromisoformat(stored["at"]) if stored.get("at") else None
+    return Creating(EmployeeNumber(stored["employeeNumber"]), stored["phone"], stored.get("email"), at)
+
+
+NOT_DUE: dict[str, object] = {"due_since": None, "due_at": None, "attempts": 0, "fails_alone": False}
+"""The columns of the due mark, for a person whose delivery has come to its end."""
+
+
+def days_columns(days: Days) -> dict[str, object]:
+    return {
+        "active": days.active,
+        "active_since": days.active_since,
+        "inactive_since": days.inactive_since,
+        "leave_date": days.leave,
+        "leave_is_stale": days.leave_is_stale,
+    }
+
+
+def occasion_columns(occasions: Occasions) -> dict[str, object]:
+    """Occasions as columns."""
+    return {
+        "ending_said_at": occasions.ending,
+        "ending_is_announced": occasions.is_announced,
+        "creation_said_at": occasions.creation,
+        "phone_said_at": occasions.phone,
+        "employee_number_said_at": occasions.employee_number,
+    }
+
 
 # Built once: every delivery reads it twice.
 _BY_ID = select(people).where(people.c.tenant == bindparam("tenant"), people.c.id == bindparam("person_id"))
@@ -170,7 +342,9 @@ class People:
         )
         if removed.rowcount:
             CertificateDeliveries(self._connection, self._tenant).forget(person_id)
-            unmoved.forget(self._connection, self._tenant, person_id)
+            self._connection.execute(
+                delete(in_sync).where(in_sync.c.tenant == self._tenant, in_sync.c.person_id == person_id)
+            )
 
     def count(self, *, linked: bool | None = None) -> int:
         """How many people there are; with `linked` only those who have an employee, or none."""

@@ -1,14 +1,15 @@
-"""The runs of `reconcile`: when, with what figures, and how each ended (rules Q4, Q5)."""
+"""The runs of `reconcile`, and whose turn it is to start the next (rules Q4, Q5)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, func, insert, or_, select, update
 
-from scim_bridge.storage.plan_items import with_rows
-from scim_bridge.storage.reconcile_tables import plan_items, reconcile_runs
+from scim_bridge.storage.admin_tables import plan_items, reconcile_runs, schedules
+from scim_bridge.storage.engine import insert_if_absent
+from scim_bridge.storage.plans import with_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,3 +179,58 @@ def _run(row: Row[Any]) -> Run:
         is_complete=row.by_kind is not None,
         applied=row.applied,
     )
+
+
+RECONCILE = "reconcile"
+
+
+class Schedules:
+    """The schedules of one tenant, within one transaction. `now` is the database's clock."""
+
+    def __init__(self, connection: Connection, tenant: str, now: datetime) -> None:
+        self._connection = connection
+        self._tenant = tenant
+        self._now = now
+
+    def take(self, task: str, holder: str, *, every_seconds: float, alive_seconds: float) -> bool:
+        """Become the one who does it now, if its time has come and nobody else does it. Whether that succeeded.
+
+        Whoever began and gave no sign of life for `alive_seconds` is replaced at once.
+        """
+        insert_if_absent(self._connection, schedules, {"tenant": self._tenant, "task": task})
+        # A clock that was ahead left it behind: whoever lives says so again before it is over.
+        longest = self._now + timedelta(seconds=alive_seconds)
+        self._connection.execute(
+            update(schedules).where(self._is(task), schedules.c.alive_until > longest).values(alive_until=longest)
+        )
+        is_abandoned = and_(schedules.c.alive_until.is_not(None), schedules.c.alive_until <= self._now)
+        is_idle = schedules.c.alive_until.is_(None)
+        has_come = or_(
+            schedules.c.started_at.is_(None),
+            schedules.c.started_at <= self._now - timedelta(seconds=every_seconds),
+            schedules.c.started_at > self._now,
+        )
+        taken = self._connection.execute(
+            update(schedules)
+            .where(self._is(task), or_(is_abandoned, and_(is_idle, has_come)))
+            .values(started_at=self._now, alive_until=self._now + timedelta(seconds=alive_seconds), holder=holder)
+        )
+        return taken.rowcount == 1
+
+    def stay_alive(self, task: str, holder: str, alive_seconds: float) -> bool:
+        """Say that it goes on. False where somebody else does it by now."""
+        renewed = self._connection.execute(
+            update(schedules)
+            .where(self._is(task), schedules.c.holder == holder)
+            .values(alive_until=self._now + timedelta(seconds=alive_seconds))
+        )
+        return renewed.rowcount == 1
+
+    def done(self, task: str, holder: str) -> None:
+        """Say that it is done; the next time is counted from its beginning."""
+        self._connection.execute(
+            update(schedules).where(self._is(task), schedules.c.holder == holder).values(alive_until=None, holder=None)
+        )
+
+    def _is(self, task: str) -> ColumnElement[bool]:
+        return and_(schedules.c.tenant == self._tenant, schedules.c.task == task)

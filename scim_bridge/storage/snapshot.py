@@ -1,19 +1,54 @@
-"""What Ditio showed in one run, kept in the database while it is compared: memory does not grow with the company."""
+"""What Ditio showed in one run, kept in the database: memory does not grow with the company."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import Connection, and_, delete, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from scim_bridge.domain.employee import Field, FoundEmployee
+from scim_bridge.domain.employee import EmployeeNumber, Employment, Field, FoundEmployee
 from scim_bridge.domain.values import canonical
-from scim_bridge.storage.adoption_tables import adoption_runs
-from scim_bridge.storage.found_employees import found_in, stored
-from scim_bridge.storage.reconcile_tables import in_sync, plan_items, reconcile_runs, snapshot
-from scim_bridge.storage.sql import analyze, insert_new, upsert
-from scim_bridge.storage.tables import people
+from scim_bridge.storage.admin_tables import adoption_runs, in_sync, plan_items, reconcile_runs, snapshot
+from scim_bridge.storage.engine import analyze, insert_new, upsert
+from scim_bridge.storage.tables import from_stored, people, to_stored
+
+
+def stored(found: FoundEmployee) -> str:
+    """An employee in JSON, without his number."""
+    employments = found.employments
+    parts = {
+        "values": {field.value: to_stored(value) for field, value in found.values.items()},
+        "disabled": found.disabled,
+        "profile": found.company_profile_id,
+        "employments": None if employments is None else [[_text(each.start), _text(each.end)] for each in employments],
+    }
+    return json.dumps(parts, ensure_ascii=False)
+
+
+def found_in(number: str, text: str) -> FoundEmployee:
+    """The same employee again."""
+    parts = json.loads(text)
+    employments = parts["employments"]
+    return FoundEmployee(
+        employee_number=EmployeeNumber(number),
+        values={Field(name): from_stored(value) for name, value in parts["values"].items()},
+        disabled=parts["disabled"],
+        company_profile_id=parts.get("profile"),
+        employments=None
+        if employments is None
+        else tuple(Employment(_day(start), _day(end)) for start, end in employments),
+    )
+
+
+def _text(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def _day(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)
+
 
 MOST_ALIKE = 10
 """Employees who share a phone or an e-mail address are told up to here: hundreds may have the switchboard's."""

@@ -1,18 +1,160 @@
-"""The tables. Every one carries the tenant, and so does every index."""
+"""The tables of people, documents and certificates, and their column types. All carry the tenant, indexes too."""
 
-from sqlalchemy import (
-    Boolean,
-    Column,
-    Date,
-    Index,
-    Integer,
-    Table,
-    Text,
-    text,
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import JSON, Boolean, Column, Date, DateTime, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from scim_bridge.domain.employee import Value
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
 )
 
-from scim_bridge.storage.metadata import metadata
-from scim_bridge.storage.types import UtcDateTime, exact_text, json_column
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware instant in UTC. SQLite returns naive ones, which this makes aware again."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive instants, and store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant without a time zone can't be stored")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Read UTC, whatever the driver thinks of time zones."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def json_column() -> TypeEngine[Any]:
+    """JSON that can be searched: JSONB on PostgreSQL, JSON text on SQLite."""
+    return JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+def exact_text() -> TypeEngine[str]:
+    """Text compared byte by byte, so that both databases order and compare like Python does."""
+    return Text().with_variant(Text(collation="C"), "postgresql")
+
+
+breakers = Table(
+    "breakers",
+    metadata,
+    # One row for each tenant, shared by all processes (rule D2).
+    Column("tenant", exact_text(), primary_key=True),
+    Column("opened_at", UtcDateTime),
+    # For the operator; ids, no personal data.
+    Column("why", Text),
+    # The one person who is tried while it is open: his lease is the probe's.
+    Column("next_probe_at", UtcDateTime),
+    Column("probes", Integer, nullable=False, server_default=text("0")),
+    Column("probe_person_id", exact_text()),
+    Column("probe_lease", exact_text()),
+    # Who has met a fault since a delivery last went well (rule R3).
+    Column("suspects", json_column()),
+    Column("on_trial", Boolean, nullable=False, server_default=text("false")),
+    Column("quiet_until", UtcDateTime),
+    # Since when the operator has nobody delivered (rule D4): read wherever the breaker is.
+    Column("paused_at", UtcDateTime),
+)
+
+
+certificate_entries = Table(
+    "certificate_entries",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    # The id of the SCIM resource, whatever the way in.
+    Column("id", exact_text(), primary_key=True),
+    # `person` and his id, or `employee-number` and a number that nobody is linked to.
+    Column("holder_kind", exact_text(), nullable=False),
+    Column("holder", exact_text(), nullable=False),
+    Column("type", exact_text(), nullable=False),
+    Column("source", exact_text(), nullable=False),
+    # The number that the holder has, as far as it is known: what lists and filters show.
+    Column("employee_number", exact_text()),
+    Column("number", Text),
+    Column("issued", Date, nullable=False),
+    # Empty where no end was said.
+    Column("valid_until", Date),
+    Column("notes", Text),
+    # Whether this is what Ditio is to have.
+    Column("wins", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("last_modified_at", UtcDateTime, nullable=False),
+    # The client's own id of it: `/Certificates` alone has one (RFC 7643 §3.1).
+    Column("external_id", exact_text()),
+)
+_line = (certificate_entries.c.tenant, certificate_entries.c.holder_kind, certificate_entries.c.holder)
+Index("uq_certificate_entries_source", *_line, certificate_entries.c.type, certificate_entries.c.source, unique=True)
+Index(
+    "uq_certificate_entries_winner",
+    *_line,
+    certificate_entries.c.type,
+    unique=True,
+    sqlite_where=certificate_entries.c.wins,
+    postgresql_where=certificate_entries.c.wins,
+)
+Index("ix_certificate_entries_number", certificate_entries.c.tenant, certificate_entries.c.employee_number)
+Index("ix_certificate_entries_valid_until", certificate_entries.c.tenant, certificate_entries.c.valid_until)
+
+certificate_ledger = Table(
+    "certificate_ledger",
+    metadata,
+    # One line for each holder and type; there as long as a source says something, or Ditio has it.
+    Column("tenant", exact_text(), primary_key=True),
+    Column("holder_kind", exact_text(), primary_key=True),
+    Column("holder", exact_text(), primary_key=True),
+    Column("type", exact_text(), primary_key=True),
+    # What Ditio took with a 2xx, when, and under which employee number; empty before that.
+    Column("acknowledged_at", UtcDateTime),
+    Column("acknowledged_under", exact_text()),
+    Column("acknowledged_number", Text),
+    Column("acknowledged_issued", Date),
+    Column("acknowledged_valid_until", Date),
+    Column("acknowledged_notes", Text),
+    # Whether that was a withdrawal (rule K5), and whether all of it has to be sent again (rule K2).
+    Column("is_withdrawn", Boolean, nullable=False, server_default=text("false")),
+    Column("is_stale", Boolean, nullable=False, server_default=text("false")),
+    # When the certificate was issued that was about to be POSTed, until its outcome is known (rule R4).
+    Column("sending", Date),
+    # Held or parked, with Ditio's words.
+    Column("reason", exact_text()),
+    Column("detail", Text),
+)
+Index("ix_certificate_ledger_acknowledged_at", certificate_ledger.c.tenant, certificate_ledger.c.acknowledged_at)
+
+
+guarded = Table(
+    "guarded",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("kind", exact_text(), primary_key=True),
+    Column("person_id", exact_text(), primary_key=True),
+    # The occasion, and the moment by which it counts. It is the person's present one where `people` says the same.
+    Column("said_at", UtcDateTime, primary_key=True),
+    Column("verdict", exact_text(), nullable=False),
+    # Figures and settings, for the operator; of what is held.
+    Column("why", Text),
+    Column("decided_at", UtcDateTime, nullable=False),
+)
+Index("ix_guarded_said_at", guarded.c.tenant, guarded.c.kind, guarded.c.said_at)
+Index("ix_guarded_person", guarded.c.tenant, guarded.c.person_id)
+Index("ix_guarded_decided_at", guarded.c.tenant, guarded.c.decided_at)
+
 
 resources = Table(
     "resources",
@@ -216,3 +358,16 @@ quirks = Table(
     Column("first_seen", UtcDateTime, nullable=False),
     Column("last_seen", UtcDateTime, nullable=False),
 )
+
+
+Stored = str | int | dict[str, str] | None
+
+
+def to_stored(value: Value | None) -> Stored:
+    """A value as JSON; a day as ``{"day": "2026-03-01"}``."""
+    return {"day": value.isoformat()} if isinstance(value, date) else value
+
+
+def from_stored(stored: Stored) -> Value | None:
+    """The value again."""
+    return date.fromisoformat(stored["day"]) if isinstance(stored, dict) else stored

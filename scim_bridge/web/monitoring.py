@@ -21,13 +21,13 @@ from scim_bridge.domain.drift import Kind
 from scim_bridge.domain.outcome import HELD, Reason
 from scim_bridge.errors import SchemaOutdated
 from scim_bridge.logs import get_logger
-from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.breaker import Breakers
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.figures import RECENT_SECONDS, Figures, figures_of
-from scim_bridge.storage.file import FileLost
 from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.reports import RECENT_SECONDS, Figures, figures_of
 from scim_bridge.storage.runs import Run, Runs
 from scim_bridge.storage.schema import require_current
+from scim_bridge.storage.sqlite_file import FileLost
 
 log = get_logger(__name__)
 

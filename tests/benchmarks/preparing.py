@@ -20,8 +20,8 @@ from sqlalchemy import Table, insert, select, text
 
 from scim_bridge.errors import BridgeError
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.metadata import metadata
 from scim_bridge.storage.schema import upgrade
+from scim_bridge.storage.tables import metadata
 from tests.benchmarks.bridge import add_token, app_for, post_user
 from tests.benchmarks.people import digits
 

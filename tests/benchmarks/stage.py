@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy import Table
 
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.engines import COMMANDS
+from scim_bridge.storage.engine import COMMANDS
 from tests.benchmarks.bridge import environment
 from tests.benchmarks.databases import new_postgresql, postgresql_server
 from tests.benchmarks.load import Answer

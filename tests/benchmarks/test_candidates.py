@@ -16,7 +16,7 @@ from scim_bridge.delivery.reconcile_request import Request
 from scim_bridge.sandbox.server import running
 from scim_bridge.settings import DEFAULT_TENANT, Settings
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.metadata import metadata
+from scim_bridge.storage.tables import metadata
 from tests.benchmarks import bridge, create, match, people
 from tests.benchmarks.bare_route import app_of
 from tests.benchmarks.command import main

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.permissions import Permissions
+from scim_bridge.storage.people import Permissions
 from scim_bridge.storage.tables import adoption_permissions
 from tests.cli.conftest import Run
 from tests.conftest import Clock

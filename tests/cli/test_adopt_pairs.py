@@ -10,8 +10,8 @@ import pytest
 
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.sandbox.server import running
+from scim_bridge.storage.breaker import Pauses
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.pauses import Pauses
 from scim_bridge.storage.people import People
 from tests.cli.conftest import DITIO, Run
 from tests.world import World, a_user

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from scim_bridge.storage.audit import AuditTrail
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from scim_bridge.domain.audit import Action, Actor, ActorKind, Author, Deed
 from scim_bridge.domain.values import CERTIFICATE_URN
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage import audit as storage
-from scim_bridge.storage.audit import AuditTrail
+from scim_bridge.storage import history as storage
 from scim_bridge.storage.database import Database
 from tests.cli.conftest import DITIO, Run
 from tests.conftest import Clock

@@ -16,8 +16,8 @@ from sqlalchemy import select
 
 from scim_bridge.cli.csv_files import opened
 from scim_bridge.mapping.certificates import Part
-from scim_bridge.storage.certificate_tables import certificate_entries as entries
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.tables import certificate_entries as entries
 from tests.cli.conftest import DITIO, Run
 from tests.conftest import Clock
 from tests.world import World, a_user

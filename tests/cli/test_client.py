@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from scim_bridge.storage.clients import Clients
+from scim_bridge.storage.credentials import Clients
 from scim_bridge.storage.database import Database
 from tests.cli.conftest import Run
 

@@ -6,8 +6,7 @@ import pytest
 from sqlalchemy import Connection, Table, text
 
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.breaker_table import breakers
-from scim_bridge.storage.tables import people
+from scim_bridge.storage.tables import breakers, people
 from tests.cli.conftest import Run
 from tests.waiting import until_another_waits
 from tests.world import World, a_user

@@ -15,7 +15,7 @@ from scim_bridge.cli.doctor import examine_ditio
 from scim_bridge.cli.doctor_checks import Examination, Finding, Status, clock_of, examine_disk, examined, fails, ok
 from scim_bridge.sandbox.server import running
 from scim_bridge.settings import Settings
-from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.breaker import Breakers
 from tests.cli.conftest import DITIO, Run, run_with
 from tests.world import World
 

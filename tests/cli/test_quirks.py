@@ -7,7 +7,7 @@ import pytest
 from scim_bridge.cli.records import MEANINGS
 from scim_bridge.scim.quirks import Quirk
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.quirks import Quirks
+from scim_bridge.storage.resources import Quirks
 from tests.cli.conftest import Run
 from tests.conftest import Clock
 

@@ -16,7 +16,7 @@ from scim_bridge.ditio import roster
 from scim_bridge.domain.employee import Days, EmployeeNumber, Field
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.sandbox.server import running
-from scim_bridge.storage.audit import audited
+from scim_bridge.storage.history import audited
 from scim_bridge.storage.people import People
 from tests.cli.conftest import DITIO, Run
 from tests.world import World, a_user

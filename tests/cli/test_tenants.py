@@ -19,8 +19,8 @@ from scim_bridge.delivery.scheduler import Scheduler
 from scim_bridge.sandbox.ditio import SandboxDitio
 from scim_bridge.sandbox.server import running
 from scim_bridge.settings import load
+from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.tokens import Tokens
 from tests.cli.conftest import DITIO, Run
 from tests.companies import Companies
 from tests.conftest import Clock

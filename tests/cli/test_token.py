@@ -6,8 +6,8 @@ from datetime import datetime
 
 import pytest
 
+from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.tokens import Tokens
 from tests.cli.conftest import Run
 
 SECRET = re.compile(r"scimb_[A-Za-z0-9_-]{43}[0-9a-f]{8}\n")

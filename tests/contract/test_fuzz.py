@@ -9,9 +9,8 @@ import os
 from sqlalchemy import update
 
 from scim_bridge.sandbox.server import running
-from scim_bridge.storage.certificate_tables import certificate_entries
-from scim_bridge.storage.clients import Clients
-from scim_bridge.storage.tables import people, resources
+from scim_bridge.storage.credentials import Clients
+from scim_bridge.storage.tables import certificate_entries, people, resources
 from tests.contract import fuzzing
 from tests.contract.openapi import JSON, Contract
 from tests.protocol.judged import Judged

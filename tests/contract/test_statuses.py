@@ -10,7 +10,7 @@ import requests
 from scim_bridge.delivery.certifying import Certifying, Kept
 from scim_bridge.domain.certificate import Certificate, Source, type_of
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.storage.clients import Clients
+from scim_bridge.storage.credentials import Clients
 from tests.contract.broken import answered_by, with_a_fault, without_database
 from tests.contract.conftest import SETTINGS
 from tests.contract.openapi import Contract, Operation

@@ -18,9 +18,9 @@ from scim_bridge.delivery.turns import MAX_PLACES, places_for, threads_for
 from scim_bridge.ditio import http as module
 from scim_bridge.ditio.client import DitioClient
 from scim_bridge.settings import Settings
+from scim_bridge.storage.breaker import Pauses
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.pauses import Pauses
 from scim_bridge.storage.tables import history, people
 from tests.conftest import Clock
 from tests.world import World, a_user

@@ -11,10 +11,9 @@ from scim_bridge.delivery.certifying import Certifying, Exists, Foreign, Kept, W
 from scim_bridge.delivery.ledger import Lost
 from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Holder, HolderKind, Source, type_of
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.storage.certificate_tables import certificate_ledger
-from scim_bridge.storage.certificates import Ledger
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.tables import people
+from scim_bridge.storage.ledger import Ledger
+from scim_bridge.storage.tables import certificate_ledger, people
 from tests.conftest import Clock
 from tests.world import World, a_user
 

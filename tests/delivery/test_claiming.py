@@ -6,8 +6,8 @@ from scim_bridge.delivery.claiming import settle_claims
 from scim_bridge.domain.person import Claim, ClaimKind
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.documents import document_of
 from scim_bridge.storage.people import People
+from scim_bridge.storage.resources import document_of
 from tests.conftest import Clock
 from tests.world import World, a_user
 

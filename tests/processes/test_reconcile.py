@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.plan_items import PlanItems
+from scim_bridge.storage.plans import PlanItems
 from scim_bridge.storage.runs import Run, Runs
 from tests.processes.conftest import Bridge, Ditio
 from tests.processes.running import eventually, run

@@ -16,8 +16,8 @@ from flask import Flask
 from scim_bridge import logs
 from scim_bridge.bootstrap import build
 from scim_bridge.settings import Settings
+from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.tokens import Tokens
 from scim_bridge.web.app import create_app
 
 PROCESSES = 4

@@ -94,7 +94,7 @@ def test_a_body_is_looked_at_before_the_transaction_begins(scim):
 @pytest.mark.parametrize("path", ["/Users", "/"])
 def test_a_page_is_bounded_by_what_it_holds(scim, monkeypatch, path):
     """A9: by number it is shorter than was asked for, by cursor too, and nobody is left out; one is always told."""
-    monkeypatch.setattr("scim_bridge.storage.searches.MAX_PAGE_SIZE", 10_000)
+    monkeypatch.setattr("scim_bridge.storage.search.MAX_PAGE_SIZE", 10_000)
     large = [scim.create(userName=f"user {number}", title="x" * 4000)["id"] for number in range(7)]
     huge = scim.create(userName="user 7", title="x" * 4000, nickName="x" * 4000, locale="x" * 4000)["id"]
     found = [page_of(scim, path, startIndex=start, count=50) for start in (1, 3, 5, 7, 8)]

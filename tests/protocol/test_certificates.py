@@ -10,7 +10,7 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.values import CERTIFICATE_URN
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.quirks import Quirks
+from scim_bridge.storage.resources import Quirks
 from tests.conftest import Clock
 from tests.world import World, a_user, day
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
-from scim_bridge.storage.quirks import Quirks
+from scim_bridge.storage.resources import Quirks
 from scim_bridge.storage.tables import resources
 from tests.protocol.conftest import Scim
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event, insert, select, update
 
 from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN
-from scim_bridge.storage.access_tables import secrets
+from scim_bridge.storage.admin_tables import secrets
 from scim_bridge.storage.tables import people
 from scim_bridge.web.scim.storage import BridgeStorage
 from tests.protocol.conftest import PROVIDER, Scim

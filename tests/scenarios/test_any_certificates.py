@@ -16,8 +16,8 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
 from scim_bridge.sandbox.entra import EXTENSION, EntraUser
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.certificates import Ledger
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.ledger import Ledger
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import people
 from tests.conftest import Clock

@@ -11,10 +11,9 @@ from scim_bridge.domain.certificate import Source
 from scim_bridge.domain.drift import Kind
 from scim_bridge.domain.person import PersonId
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.certificate_tables import certificate_ledger
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.rest_leases import RestLeases
-from scim_bridge.storage.tables import people
+from scim_bridge.storage.outbox import RestLeases
+from scim_bridge.storage.tables import certificate_ledger, people
 from tests.conftest import Clock
 from tests.delivery.test_certifying import a_certificate, kept
 from tests.scenarios.test_certificate_drift import a_company

@@ -13,13 +13,12 @@ from scim_bridge.domain.drift import Kind
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import HandsOff, PersonId
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
-from scim_bridge.storage.certificate_tables import certificate_ledger
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.hands_off import PutAside
-from scim_bridge.storage.rest_leases import RestLeases
-from scim_bridge.storage.schedules import Schedules
-from scim_bridge.storage.tables import history, people
+from scim_bridge.storage.ledger import CertificateDeliveries
+from scim_bridge.storage.outbox import RestLeases
+from scim_bridge.storage.people import PutAside
+from scim_bridge.storage.runs import Schedules
+from scim_bridge.storage.tables import certificate_ledger, history, people
 from tests.conftest import Clock
 from tests.delivery.test_certifying import a_certificate, kept, put, says
 from tests.scenarios.test_certificates import SLOTS, a_world, in_ditio, posts, with_slots

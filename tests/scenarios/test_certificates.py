@@ -10,9 +10,9 @@ from scim_bridge.delivery.undo import Undo
 from scim_bridge.domain.certificate import Source
 from scim_bridge.sandbox.entra import EXTENSION, EntraUser
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.certificate_tables import certificate_entries, certificate_ledger
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.tables import certificate_entries, certificate_ledger
 from tests.conftest import Clock
 from tests.delivery.test_certifying import a_certificate, kept, put, said, says
 from tests.world import World, a_user

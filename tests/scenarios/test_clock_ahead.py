@@ -6,12 +6,11 @@ import pytest
 from sqlalchemy import select, update
 
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.breaker_table import breakers
-from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.admin_tables import schedules
+from scim_bridge.storage.breaker import Breakers
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.reconcile_tables import schedules
-from scim_bridge.storage.schedules import Schedules
-from scim_bridge.storage.tables import acknowledged, people
+from scim_bridge.storage.runs import Schedules
+from scim_bridge.storage.tables import acknowledged, breakers, people
 from tests.conftest import Clock
 from tests.world import World, a_user
 

@@ -13,9 +13,8 @@ from scim_bridge.sandbox.documents import CUT_AT
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.style import ALL_ANSWERS, ALL_EMPLOYMENTS, ALL_ENVELOPES, Style
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.metadata import metadata
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.tables import people
+from scim_bridge.storage.tables import metadata, people
 from tests.conftest import Clock
 from tests.world import World, a_user
 

@@ -21,10 +21,9 @@ from scim_bridge.sandbox.entra import EXTENSION, EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.metadata import metadata
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People
-from scim_bridge.storage.tables import history, people
+from scim_bridge.storage.tables import history, metadata, people
 from scim_bridge.web.app import create_app
 from tests.conftest import Clock
 from tests.world import BRIDGE, DITIO, World, a_user, day

@@ -19,15 +19,12 @@ from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import Style, documented_styles
 from scim_bridge.scim.reading import ENTERPRISE_URN
-from scim_bridge.storage.adoption_tables import adoption_pairs, adoption_runs
-from scim_bridge.storage.audit import AuditTrail
+from scim_bridge.storage.admin_tables import adoption_pairs, adoption_runs, snapshot
+from scim_bridge.storage.breaker import Pauses
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.hands_off import PutAside
+from scim_bridge.storage.history import AuditTrail
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.pauses import Pauses
-from scim_bridge.storage.people import People
-from scim_bridge.storage.permissions import Permissions
-from scim_bridge.storage.reconcile_tables import snapshot
+from scim_bridge.storage.people import People, Permissions, PutAside
 from scim_bridge.storage.tables import people
 from tests.conftest import Clock
 from tests.scenarios.test_reconciling import person

@@ -14,14 +14,12 @@ from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.person import HandsOff, PersonId
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
+from scim_bridge.storage.breaker import Pauses
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.guard import Guard
-from scim_bridge.storage.guard_table import guarded
-from scim_bridge.storage.hands_off import PutAside
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.pauses import Pauses
-from scim_bridge.storage.people import People
-from scim_bridge.storage.tables import claims
+from scim_bridge.storage.people import People, PutAside
+from scim_bridge.storage.tables import claims, guarded
 from tests.conftest import Clock
 from tests.world import World, a_user
 

@@ -12,7 +12,7 @@ from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import Style
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.permissions import Permissions
+from scim_bridge.storage.people import Permissions
 from tests.conftest import Clock
 from tests.delivery.test_certifying import a_certificate, kept
 from tests.scenarios.test_certificate_drift import at_rest

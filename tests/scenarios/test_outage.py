@@ -7,7 +7,7 @@ import pytest
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.breaker import Breakers
 from scim_bridge.storage.outbox import Outbox
 from tests.world import World
 

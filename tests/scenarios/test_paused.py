@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event, insert, select
 
 from scim_bridge.domain.outcome import Reason, State
-from scim_bridge.storage.pauses import BATCH, Pauses, take_up_all
+from scim_bridge.storage.breaker import BATCH, Pauses, take_up_all
 from scim_bridge.storage.tables import claims, people
 from tests.world import World, a_user
 

@@ -19,12 +19,11 @@ from scim_bridge.sandbox.company import SandboxEmployment
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import Style, documented_styles
-from scim_bridge.storage.audit import audited
+from scim_bridge.storage.breaker import Pauses
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.hands_off import PutAside
+from scim_bridge.storage.history import audited
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.pauses import Pauses
-from scim_bridge.storage.people import People
+from scim_bridge.storage.people import People, PutAside
 from scim_bridge.storage.runs import Runs
 from tests.conftest import Clock
 from tests.world import DITIO, World, a_user

@@ -12,7 +12,7 @@ from scim_bridge.domain.operations import OperationName
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.audit_tables import audit
+from scim_bridge.storage.admin_tables import audit
 from scim_bridge.storage.history import History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import claim_waiters, claims, history, people

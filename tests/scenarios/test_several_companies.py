@@ -10,10 +10,9 @@ from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.drift import Kind
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.breakers import Breakers
+from scim_bridge.storage.breaker import Breakers, Pauses
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox, Status
-from scim_bridge.storage.pauses import Pauses
 from tests.companies import Companies, Overrides
 from tests.conftest import Clock
 from tests.world import a_user, day

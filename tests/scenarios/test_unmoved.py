@@ -22,15 +22,14 @@ from scim_bridge.errors import NotFound
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.style import Style, documented_styles
 from scim_bridge.scim.reading import DITIO_URN
-from scim_bridge.storage.certificate_searches import CertificateSearches
-from scim_bridge.storage.certificate_tables import certificate_ledger
+from scim_bridge.storage.admin_tables import in_sync
+from scim_bridge.storage.breaker import Pauses
+from scim_bridge.storage.candidates import Unmoved
+from scim_bridge.storage.certificate_queries import CertificateSearches
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.pauses import Pauses
 from scim_bridge.storage.people import People
-from scim_bridge.storage.reconcile_tables import in_sync
 from scim_bridge.storage.snapshot import Snapshot
-from scim_bridge.storage.tables import people
-from scim_bridge.storage.unmoved import Unmoved
+from scim_bridge.storage.tables import certificate_ledger, people
 from tests.conftest import Clock
 from tests.scenarios.test_any_life import LIKE_EACH_TIME
 from tests.scenarios.test_reconciling import hires, reconcile

@@ -34,13 +34,12 @@ from scim_bridge.sandbox.company import SandboxEmployee
 from scim_bridge.sandbox.entra import EXTENSION
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.server import WsgiTransport
-from scim_bridge.storage.access_tables import access_tokens, tokens
+from scim_bridge.storage.admin_tables import access_tokens, tokens
+from scim_bridge.storage.breaker import Pauses
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.metadata import metadata
 from scim_bridge.storage.outbox import Leased, Outbox
-from scim_bridge.storage.pauses import Pauses
 from scim_bridge.storage.people import People
-from scim_bridge.storage.tables import people, resources
+from scim_bridge.storage.tables import metadata, people, resources
 from scim_bridge.web.app import create_app
 from tests.conftest import Clock
 from tests.world import BRIDGE, DITIO, World

@@ -16,8 +16,8 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.values import CERTIFICATE_URN, nfc
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.scim.resources import certificate_resource
-from scim_bridge.storage.certificate_tables import certificate_entries
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.tables import certificate_entries
 from scim_bridge.web.scim.storage import BridgeStorage
 from tests.protocol.doubles import AUTHOR, NoIntake
 from tests.storage import filter_cases as cases

@@ -6,12 +6,20 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event, insert
 
-from scim_bridge.storage.access_tables import client_secrets
-from scim_bridge.storage.access_tokens import AccessTokens
-from scim_bridge.storage.clients import Clients, secret_of_client
-from scim_bridge.storage.credentials import ACCESS_TOKEN, CLIENT_SECRET, TOKEN, hashed, is_mutilated, new_secret
+from scim_bridge.storage.admin_tables import client_secrets
+from scim_bridge.storage.credentials import (
+    ACCESS_TOKEN,
+    CLIENT_SECRET,
+    TOKEN,
+    AccessTokens,
+    Clients,
+    Tokens,
+    hashed,
+    is_mutilated,
+    new_secret,
+    secret_of_client,
+)
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.tokens import Tokens
 from tests.conftest import Clock
 
 SCANNED = r"scimb(cs|at)?_[A-Za-z0-9_-]{43}[0-9a-f]{8}"

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.file import FileLost
+from scim_bridge.storage.sqlite_file import FileLost
 from tests.conftest import Clock
 from tests.world import World, a_user
 

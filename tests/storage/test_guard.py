@@ -13,9 +13,8 @@ from scim_bridge.domain.values import UserId
 from scim_bridge.storage import schema
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.guard import Decided, Guard
-from scim_bridge.storage.guard_table import guarded
 from scim_bridge.storage.people import People
-from scim_bridge.storage.tables import people
+from scim_bridge.storage.tables import guarded, people
 from tests.conftest import Clock
 
 HOUR = timedelta(hours=1)

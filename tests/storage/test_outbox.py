@@ -12,9 +12,8 @@ from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.domain.values import UserId
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.outbox import Outbox, Status
+from scim_bridge.storage.outbox import Outbox, RestLeases, Status
 from scim_bridge.storage.people import People
-from scim_bridge.storage.rest_leases import RestLeases
 from scim_bridge.storage.tables import people
 from tests.conftest import Clock
 

@@ -23,7 +23,7 @@ from sqlalchemy import event, insert
 
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN
-from scim_bridge.storage.sorting import MAX_SORTED_CHARACTERS
+from scim_bridge.storage.paging import MAX_SORTED_CHARACTERS
 from scim_bridge.storage.tables import people
 from scim_bridge.web.scim.storage import BridgeStorage
 from tests.protocol.doubles import AUTHOR, NoIntake

@@ -8,7 +8,7 @@ from scim_bridge.delivery.retention import forget_old
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.plan_items import PlanItems, blank_person
+from scim_bridge.storage.plans import PlanItems, blank_person
 from scim_bridge.storage.runs import Runs
 from tests.conftest import Clock
 

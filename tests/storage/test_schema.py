@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from scim_bridge.errors import BridgeError, SchemaOutdated
 from scim_bridge.storage import schema
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.metadata import metadata
+from scim_bridge.storage.tables import metadata
 from tests.conftest import DATABASES
 
 

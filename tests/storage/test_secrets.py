@@ -4,9 +4,9 @@ from threading import Barrier, Thread
 
 from sqlalchemy import select
 
-from scim_bridge.storage.access_tables import secrets
+from scim_bridge.storage.admin_tables import secrets
+from scim_bridge.storage.credentials import CURSORS, Secrets
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.secrets import CURSORS, Secrets
 
 
 def test_a_secret_is_made_once_and_told_again(database, database_url):

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, make_url, text, update
 from sqlalchemy.exc import DBAPIError
 
 from scim_bridge.storage.database import Database, is_out_of_reach
-from scim_bridge.storage.engines import COMMANDS, DELIVERIES, REQUESTS, Patience
+from scim_bridge.storage.engine import COMMANDS, DELIVERIES, REQUESTS, Patience
 from scim_bridge.storage.tables import people
 from tests.conftest import Clock
 from tests.storage.relay import Relay, relayed

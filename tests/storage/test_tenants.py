@@ -28,45 +28,28 @@ from scim_bridge.domain.person import (
     Verdict,
 )
 from scim_bridge.domain.values import UserId
-from scim_bridge.storage.access_tokens import AccessTokens
 from scim_bridge.storage.acknowledged import Acknowledgements
-from scim_bridge.storage.audit import AuditTrail
-from scim_bridge.storage.breakers import Breakers
-from scim_bridge.storage.certificate_deliveries import CertificateDeliveries
-from scim_bridge.storage.certificate_expiry import Expiries
-from scim_bridge.storage.certificate_external_ids import with_external_id
-from scim_bridge.storage.certificate_files import said_in_files
-from scim_bridge.storage.certificate_listing import CertificateSearch
-from scim_bridge.storage.certificate_searches import CertificateSearches
-from scim_bridge.storage.certificate_tables import certificate_entries, certificate_ledger
-from scim_bridge.storage.certificates import Ledger
+from scim_bridge.storage.admin_tables import in_sync
+from scim_bridge.storage.breaker import Breakers
+from scim_bridge.storage.candidates import Found, Unmoved
+from scim_bridge.storage.certificate_queries import CertificateSearches, said_in_files, with_external_id
 from scim_bridge.storage.claims import Claims
-from scim_bridge.storage.clients import Clients
+from scim_bridge.storage.credentials import AccessTokens, Clients, Secrets, Tokens
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.documents import document_of
-from scim_bridge.storage.excerpt import excerpt_of
 from scim_bridge.storage.guard import Decided, Guard, kept_back
-from scim_bridge.storage.hands_off import PutAside
-from scim_bridge.storage.history import Entry, History, said_since
-from scim_bridge.storage.metadata import metadata
-from scim_bridge.storage.outbox import Outbox, Status
+from scim_bridge.storage.history import AuditTrail, Entry, History, said_since
+from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
+from scim_bridge.storage.outbox import Outbox, RestLeases, Status
 from scim_bridge.storage.paging import Order
 from scim_bridge.storage.pairs import Pairs, forget_abandoned
-from scim_bridge.storage.people import People, user_names
-from scim_bridge.storage.permissions import Permissions
-from scim_bridge.storage.plan_items import PlanItems
-from scim_bridge.storage.quirks import Quirks
-from scim_bridge.storage.reconcile_tables import in_sync
-from scim_bridge.storage.resources import Resources, StoredResource
-from scim_bridge.storage.rest_leases import RestLeases
-from scim_bridge.storage.root_searches import Branch, RootSearch
-from scim_bridge.storage.runs import Runs
-from scim_bridge.storage.schedules import Schedules
-from scim_bridge.storage.secrets import Secrets
+from scim_bridge.storage.people import People, Permissions, PutAside, user_names
+from scim_bridge.storage.plans import PlanItems
+from scim_bridge.storage.reports import Expiries, excerpt_of
+from scim_bridge.storage.resources import Quirks, Resources, StoredResource, document_of
+from scim_bridge.storage.runs import Runs, Schedules
+from scim_bridge.storage.search import Branch, CertificateSearch, RootSearch
 from scim_bridge.storage.snapshot import Seen, Snapshot
-from scim_bridge.storage.tables import people
-from scim_bridge.storage.tokens import Tokens
-from scim_bridge.storage.unmoved import Found, Unmoved
+from scim_bridge.storage.tables import certificate_entries, certificate_ledger, metadata, people
 from tests.conftest import Clock
 
 OURS, THEIRS = "ours", "theirs"

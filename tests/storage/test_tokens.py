@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from scim_bridge.errors import NotFound
+from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.tokens import Tokens
 from tests.conftest import Clock
 
 

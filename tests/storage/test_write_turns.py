@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.write_turns import WriteTurns
+from scim_bridge.storage.sqlite_file import WriteTurns
 from tests.processes.running import ROOT, environment
 
 BUSY = 6
@@ -122,7 +122,7 @@ def test_a_write_that_fails_gives_its_turn_back(counted: Database) -> None:
 HOLDS = """
 import sys
 from pathlib import Path
-from scim_bridge.storage.write_turns import WriteTurns
+from scim_bridge.storage.sqlite_file import WriteTurns
 with WriteTurns(Path(sys.argv[1]), 5.0).taken("one"):
     print("held", flush=True)
     sys.stdin.read()

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from scim_bridge.storage.audit import audited
-from scim_bridge.storage.clients import Clients
+from scim_bridge.storage.credentials import Clients
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.history import audited
 from tests.web.issuer import Issuer, assertion_claims, entra_claims
 from tests.web.test_oauth import GRANT, basic, fetches, presented
 from tests.world import BRIDGE, TOKEN, World

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.tokens import Tokens
 from tests.conftest import Clock
 from tests.world import BRIDGE, TOKEN, World
 

@@ -10,10 +10,9 @@ from flask import Response
 from sqlalchemy import event
 
 from scim_bridge.scim.reading import DITIO_URN
-from scim_bridge.storage.audit import audited
-from scim_bridge.storage.clients import Clients
+from scim_bridge.storage.credentials import Clients, Tokens
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.tokens import Tokens
+from scim_bridge.storage.history import audited
 from tests.companies import Companies, token_of
 from tests.conftest import Clock
 from tests.contract.openapi import Contract, read

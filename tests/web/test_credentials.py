@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from scim_bridge.storage.clients import Clients
-from scim_bridge.storage.credentials import ACCESS_TOKEN, CLIENT_SECRET, TOKEN, new_secret
-from scim_bridge.storage.tokens import Tokens
+from scim_bridge.storage.credentials import ACCESS_TOKEN, CLIENT_SECRET, TOKEN, Clients, Tokens, new_secret
 from tests.redaction import WATCH
 from tests.web.issuer import Issuer, assertion_claims, entra_claims, unsigned
 from tests.web.test_oauth import GRANT, basic, fetches, presented

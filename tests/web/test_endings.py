@@ -5,8 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from scim_bridge.storage.clients import Clients
-from scim_bridge.storage.tokens import Tokens
+from scim_bridge.storage.credentials import Clients, Tokens
 from tests.web.test_metrics import HERE, figures
 from tests.web.test_oauth import GRANT, basic, fetches
 from tests.world import BRIDGE, World

@@ -10,8 +10,8 @@ from scim_bridge.delivery.reconcile_request import Request
 from scim_bridge.errors import CredentialsRefused
 from scim_bridge.sandbox.directory import EntraUser
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.certificate_expiry import MOST_TYPES, OTHERS
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.reports import MOST_TYPES, OTHERS
 from tests.conftest import Clock
 from tests.world import World, a_user
 

@@ -10,7 +10,7 @@ import requests
 from gunicorn.http.errors import InvalidChunkSize
 from werkzeug.test import TestResponse
 
-from scim_bridge.storage.clients import Clients
+from scim_bridge.storage.credentials import Clients
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock
 from tests.web.issuer import Issuer, assertion_claims, entra_claims, unsigned

@@ -17,11 +17,10 @@ import requests
 from scim_bridge.cli.serve import CLIENT_ID, CLIENT_SECRET
 from scim_bridge.errors import BridgeError
 from scim_bridge.settings import DEFAULT_TENANT
-from scim_bridge.storage.credentials import TOKEN, new_secret
+from scim_bridge.storage.credentials import TOKEN, Tokens, new_secret
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.schema import upgrade
-from scim_bridge.storage.tokens import Tokens
 
 PATIENCE_SECONDS = 30.0
 """How long the bridge may take to come up."""

@@ -11,10 +11,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.domain.audit import Actor, ActorKind
 from scim_bridge.logs import get_logger
-from scim_bridge.storage.access_tokens import AccessToken, AccessTokens
-from scim_bridge.storage.credentials import ACCESS_TOKEN, is_mutilated
+from scim_bridge.storage.credentials import (
+    ACCESS_TOKEN,
+    AccessToken,
+    AccessTokens,
+    Token,
+    Tokens,
+    is_mutilated,
+    use_is_stale,
+)
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.tokens import Token, Tokens, use_is_stale
 from scim_bridge.web.auth.failures import LONGEST_NAME, Doorkeeper, Refused
 from scim_bridge.web.auth.jwt import PREFIX, Signed, Unacceptable, application_of, looks_signed, refuse
 from scim_bridge.web.auth.keys import KeysUnavailable

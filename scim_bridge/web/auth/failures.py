@@ -12,8 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.domain.audit import Action, Actor, ActorKind, Author, Deed
 from scim_bridge.logs import get_logger
-from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.history import AuditTrail
 from scim_bridge.web import request_id
 
 log = get_logger(__name__)

@@ -12,9 +12,15 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.logs import get_logger
-from scim_bridge.storage.access_tokens import AccessTokens
-from scim_bridge.storage.clients import Clients, owner_of_refused, secret_of_client
-from scim_bridge.storage.credentials import ACCESS_TOKEN, is_mutilated, new_secret
+from scim_bridge.storage.credentials import (
+    ACCESS_TOKEN,
+    AccessTokens,
+    Clients,
+    is_mutilated,
+    new_secret,
+    owner_of_refused,
+    secret_of_client,
+)
 from scim_bridge.storage.database import Database, is_out_of_reach
 from scim_bridge.web.auth.bearer import Endings
 from scim_bridge.web.auth.failures import Doorkeeper

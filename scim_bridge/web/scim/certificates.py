@@ -25,9 +25,9 @@ from scim_bridge.mapping.certificate_words import belongs_to, held_already, lost
 from scim_bridge.mapping.certificates import Flaw, Part, certificate_from, changed_parts, number_from
 from scim_bridge.mapping.days import WRITE_IT
 from scim_bridge.scim.resources import certificate_resource, identity_of_entry
-from scim_bridge.storage.certificate_external_ids import with_external_id
-from scim_bridge.storage.certificates import Ledger
+from scim_bridge.storage.certificate_queries import with_external_id
 from scim_bridge.storage.filters import Model
+from scim_bridge.storage.ledger import Ledger
 from scim_bridge.web.scim.resources import not_found, refuse_another_version
 from scim_bridge.web.scim.transaction import Transaction
 

@@ -25,15 +25,20 @@ from scim_bridge.domain.values import CERTIFICATE, JsonObject
 from scim_bridge.scim.reading import DITIO_URN
 from scim_bridge.scim.resources import MEMBERS, Identity, Membership, document_of, keys_of, resource_of, unasked
 from scim_bridge.scim.schema import shape_of
-from scim_bridge.storage.certificate_filters import certificate_condition, certificate_order
-from scim_bridge.storage.certificate_listing import CertificateSearch
+from scim_bridge.storage.comparisons import JsonSql
 from scim_bridge.storage.filters import Columns, Model, condition
-from scim_bridge.storage.json_sql import JsonSql
-from scim_bridge.storage.paging import Order, place_at, position_of
+from scim_bridge.storage.paging import Order, order_of, place_at, position_of
 from scim_bridge.storage.resources import StoredResource, Taken, delivery_columns, moment_columns
-from scim_bridge.storage.root_searches import Branch, RootSearch
-from scim_bridge.storage.searches import Page, ResourceSearch, Search
-from scim_bridge.storage.sorting import order_of
+from scim_bridge.storage.search import (
+    Branch,
+    CertificateSearch,
+    Page,
+    ResourceSearch,
+    RootSearch,
+    Search,
+    certificate_condition,
+    certificate_order,
+)
 from scim_bridge.storage.tables import resources
 from scim_bridge.web.scim.bounds import refuse_unstorable, refuse_unstorable_text
 from scim_bridge.web.scim.filters import parsed_filter, refuse_meaningless

@@ -12,10 +12,9 @@ from scim_bridge.delivery.undone import Undone
 from scim_bridge.domain.audit import Action, Author, Deed
 from scim_bridge.logs import get_logger
 from scim_bridge.scim.quirks import Toleration
-from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.database import Database, loggable
-from scim_bridge.storage.quirks import Quirks
-from scim_bridge.storage.resources import StoredResource
+from scim_bridge.storage.history import AuditTrail
+from scim_bridge.storage.resources import Quirks, StoredResource
 from scim_bridge.web.scim.errors import refused_by_ditio
 
 log = get_logger(__name__)

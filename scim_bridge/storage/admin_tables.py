@@ -1,9 +1,122 @@
-"""The tables of `reconcile`: runs, plans, what became of their rows, and what Ditio showed (rules Q1-Q5)."""
+"""The tables of credentials, the audit trail, `adopt` and `reconcile`."""
 
 from sqlalchemy import Boolean, Column, Index, Integer, Table, Text, text
 
-from scim_bridge.storage.metadata import metadata
-from scim_bridge.storage.types import UtcDateTime, exact_text, json_column
+from scim_bridge.storage.tables import UtcDateTime, exact_text, json_column, metadata
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("id", exact_text(), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("secret_hash", exact_text(), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)
+Index("uq_tokens_secret_hash", tokens.c.secret_hash, unique=True)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("name", exact_text(), primary_key=True),
+    # Random, made once, the same for all processes; it never leaves the server.
+    Column("value", exact_text(), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+clients = Table(
+    "clients",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("id", exact_text(), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("last_used_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)
+
+client_secrets = Table(
+    "client_secrets",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("secret_hash", exact_text(), primary_key=True),
+    Column("client_id", exact_text(), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    # Tells which of several Entra has: a rotation ends only those before it.
+    Column("last_used_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)
+Index("ix_client_secrets_client", client_secrets.c.tenant, client_secrets.c.client_id)
+
+access_tokens = Table(
+    "access_tokens",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("secret_hash", exact_text(), primary_key=True),
+    # A client's id, or whom an assertion was about.
+    Column("client_id", exact_text(), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+Index("ix_access_tokens_expires_at", access_tokens.c.tenant, access_tokens.c.expires_at)
+Index("ix_access_tokens_client", access_tokens.c.tenant, access_tokens.c.client_id)
+
+
+adoption_runs = Table(
+    "adoption_runs",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("id", exact_text(), primary_key=True),
+    Column("started_at", UtcDateTime, nullable=False),
+)
+
+adoption_pairs = Table(
+    "adoption_pairs",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("run_id", exact_text(), primary_key=True),
+    Column("person_id", exact_text(), primary_key=True),
+    Column("employee_number", exact_text(), primary_key=True),
+    Column("user_name", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    # What they have in common; `skip` where an operator said that they are not one person.
+    Column("by", exact_text(), nullable=False),
+    # Why somebody has to decide; empty for an exact pair.
+    Column("why", Text),
+    Column("contends", Boolean, nullable=False),
+)
+Index(
+    "ix_adoption_pairs_employee",
+    adoption_pairs.c.tenant,
+    adoption_pairs.c.run_id,
+    adoption_pairs.c.employee_number,
+)
+
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    # Begins with the instant, so the key alone sorts, finds and ages the rows: one index for a write to keep.
+    Column("id", exact_text(), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", exact_text(), nullable=False),
+    Column("actor_id", exact_text()),
+    Column("action", exact_text(), nullable=False),
+    Column("resource_type", exact_text(), nullable=False),
+    Column("resource_id", exact_text()),
+    Column("person_id", exact_text()),
+    # Names, never values.
+    Column("attributes", json_column()),
+    Column("detail", exact_text()),
+    Column("request_id", exact_text()),
+)
+
 
 reconcile_runs = Table(
     "reconcile_runs",

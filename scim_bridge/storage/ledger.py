@@ -1,27 +1,215 @@
-"""The ledger of certificates: one line for each holder and type, with what each source says of it (rule K1)."""
+"""The ledger: one line for each holder and certificate type, with what each source says (rules K1, K3)."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, and_, delete, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from scim_bridge.domain.certificate import (
+    AcknowledgedCertificate,
+    Certificate,
     CertificateType,
     Entry,
     EntryId,
     Holder,
     HolderKind,
     Line,
+    Shipment,
     Source,
 )
 from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.person import ClaimKind, PersonId
-from scim_bridge.storage.certificate_rows import entry_in, holder_in, line_in, values_of
-from scim_bridge.storage.certificate_tables import certificate_entries as entries
-from scim_bridge.storage.certificate_tables import certificate_ledger as ledger
-from scim_bridge.storage.sql import insert_if_absent
+from scim_bridge.storage.engine import insert_if_absent
+from scim_bridge.storage.tables import certificate_entries as entries
+from scim_bridge.storage.tables import certificate_ledger as ledger
 from scim_bridge.storage.tables import claims, people
+
+
+class CertificateDeliveries:
+    """The deliveries of one tenant's certificates, within one transaction."""
+
+    def __init__(self, connection: Connection, tenant: str) -> None:
+        self._connection = connection
+        self._tenant = tenant
+
+    def begin(self, shipments: Sequence[Shipment]) -> None:
+        """Note what is about to be sent: should the answer be lost, Ditio may have it (rule R4)."""
+        self._update([(each.line, {"sending": each.certificate.issued}) for each in shipments])
+
+    def acknowledge(self, shipments: Sequence[Shipment], now: datetime) -> None:
+        """Note what Ditio took with a 2xx."""
+        self._update(
+            [
+                (
+                    each.line,
+                    {
+                        "acknowledged_at": now,
+                        "acknowledged_under": each.employee_number,
+                        "acknowledged_number": each.certificate.number,
+                        "acknowledged_issued": each.certificate.issued,
+                        "acknowledged_valid_until": each.certificate.valid_until,
+                        "acknowledged_notes": each.certificate.notes,
+                        "is_withdrawn": each.is_withdrawal,
+                        "is_stale": False,
+                        "sending": None,
+                        "reason": None,
+                        "detail": None,
+                    },
+                )
+                for each in shipments
+            ]
+        )
+
+    def refuse(self, shipments: Sequence[Shipment], reason: Reason, detail: str, *, is_certain: bool) -> None:
+        """Note why certificates are held or parked.
+
+        :param is_certain: Whether Ditio has certainly not taken them; of several that were refused together it may
+            have taken some.
+        """
+        held = {"reason": reason.value, "detail": detail}
+        self._update(
+            [(each.line, {**held, "sending": None if is_certain else each.certificate.issued}) for each in shipments]
+        )
+
+    def mark_stale(self, person_id: PersonId) -> None:
+        """All of a person's certificates are to be sent again: he comes back (rule K2)."""
+        self._connection.execute(
+            update(ledger)
+            .where(
+                ledger.c.tenant == self._tenant,
+                ledger.c.holder_kind == HolderKind.person,
+                ledger.c.holder == person_id,
+                ledger.c.acknowledged_at.is_not(None),
+            )
+            .values(is_stale=True)
+        )
+
+    def forgive_unclaimed(self) -> None:
+        """Try again what was refused of employees whom nobody is: there is nobody who could be made due."""
+        self._connection.execute(
+            update(ledger)
+            .where(
+                ledger.c.tenant == self._tenant,
+                ledger.c.holder_kind == HolderKind.number,
+                ledger.c.reason.is_not(None),
+            )
+            .values(reason=None, detail=None)
+        )
+
+    def forget(self, person_id: PersonId) -> None:
+        """Remove the certificates of a person who is removed."""
+        for table in (entries, ledger):
+            self._connection.execute(
+                delete(table).where(
+                    table.c.tenant == self._tenant,
+                    table.c.holder_kind == HolderKind.person,
+                    table.c.holder == person_id,
+                )
+            )
+
+    def _update(self, changes: Sequence[tuple[Line, dict[str, object]]]) -> None:
+        if not changes:
+            return
+        statement = update(ledger).where(
+            ledger.c.tenant == self._tenant,
+            ledger.c.holder_kind == bindparam("of_kind"),
+            ledger.c.holder == bindparam("of_holder"),
+            ledger.c.type == bindparam("of_type"),
+        )
+        rows = [{**_key(line.holder), "of_type": line.type, **values} for line, values in changes]
+        self._connection.execute(statement.values({name: bindparam(name) for name in changes[0][1]}), rows)
+
+
+def _key(holder: Holder) -> dict[str, object]:
+    return {"of_kind": holder.kind.value, "of_holder": holder.value}
+
+
+def entry_in(row: Row[Any]) -> Entry:
+    """The entry of a row of `certificate_entries`."""
+    return Entry(
+        id=EntryId(row.id),
+        holder=holder_in(row),
+        source=Source(row.source),
+        certificate=Certificate(CertificateType(row.type), row.issued, row.valid_until, row.number, row.notes),
+        wins=row.wins,
+        employee_number=EmployeeNumber(row.employee_number) if row.employee_number else None,
+        version=row.version,
+        created_at=row.created_at,
+        last_modified_at=row.last_modified_at,
+        external_id=row.external_id,
+    )
+
+
+def line_in(row: Row[Any], said: Iterable[Entry]) -> Line:
+    """The line of a row of `certificate_ledger`."""
+    return Line(
+        holder=holder_in(row),
+        type=CertificateType(row.type),
+        entries=tuple(sorted(said, key=lambda entry: entry.source)),
+        acknowledged=_acknowledged(row),
+        sending=row.sending,
+        reason=row.reason,
+        detail=row.detail,
+    )
+
+
+def _acknowledged(row: Row[Any]) -> AcknowledgedCertificate | None:
+    if row.acknowledged_at is None:
+        return None
+    return AcknowledgedCertificate(
+        certificate=Certificate(
+            CertificateType(row.type),
+            row.acknowledged_issued,
+            row.acknowledged_valid_until,
+            row.acknowledged_number,
+            row.acknowledged_notes,
+        ),
+        employee_number=EmployeeNumber(row.acknowledged_under),
+        at=row.acknowledged_at,
+        is_withdrawn=row.is_withdrawn,
+        is_stale=row.is_stale,
+    )
+
+
+def holder_in(row: Row[Any]) -> Holder:
+    """The holder of a row of either table."""
+    return Holder(HolderKind(row.holder_kind), row.holder)
+
+
+def values_of(entry: Entry) -> dict[str, object]:
+    """What of an entry may change, by the columns' names."""
+    certificate = entry.certificate
+    return {
+        "holder_kind": entry.holder.kind,
+        "holder": entry.holder.value,
+        "type": certificate.type,
+        "source": entry.source,
+        "employee_number": entry.employee_number,
+        "number": certificate.number,
+        "issued": certificate.issued,
+        "valid_until": certificate.valid_until,
+        "notes": certificate.notes,
+        "wins": entry.wins,
+        "version": entry.version,
+        "last_modified_at": entry.last_modified_at,
+    }
+
 
 _ACKNOWLEDGED = tuple(column for column in ledger.c if column.name.startswith(("acknowledged_", "is_")))
 

@@ -1,17 +1,22 @@
-"""The engines: SQLite as one file with one writer, and PostgreSQL with a limit on every wait (rules A3, D7)."""
+"""Engines and statements that differ between SQLite and PostgreSQL, with a limit on every wait (rules A3, D7)."""
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Executable, Table, create_engine, event, text, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from scim_bridge.domain.outcome import State
 from scim_bridge.errors import BridgeError
+from scim_bridge.storage.tables import people
 
 SQLITE_BUSY_SECONDS = 30
 """How long a SQLite write waits for another process to finish its own."""
@@ -166,3 +171,88 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
     return engine
+
+
+CAP_SECONDS = 3600.0
+"""The longest that a person waits for another try, and a tenant for Ditio's pause."""
+
+
+def within(moment: datetime | None, now: datetime, cap_seconds: float) -> datetime | None:
+    """Return a moment to wait for; None where it lies further ahead than anything is put off."""
+    return None if moment is None or moment > now + timedelta(seconds=cap_seconds) else moment
+
+
+def bring_back(connection: Connection, tenant: str, now: datetime, lease_seconds: float) -> int:
+    """Bring the moments of people who are due back within their caps. How many people are due now for it.
+
+    The index of people who are due leads to them, and the question who is next stays as simple as it is.
+
+    :param lease_seconds: For how long a lease is taken at most.
+    """
+    is_due = (people.c.tenant == tenant) & (people.c.state == State.due)
+    shorten_leases(connection, tenant, now, lease_seconds, is_due)
+    latest = now + timedelta(seconds=CAP_SECONDS)
+    return connection.execute(update(people).where(is_due, people.c.due_at > latest).values(due_at=now)).rowcount
+
+
+def shorten_leases(
+    connection: Connection, tenant: str, now: datetime, seconds: float, which: ColumnElement[bool] | None = None
+) -> int:
+    """Let no lease last longer than one that is taken now. How many were shortened.
+
+    It is not ended: whoever holds it may be alive, and renews it before the next call.
+
+    :param which: Of these people alone.
+    """
+    longest = now + timedelta(seconds=seconds)
+    condition = [people.c.tenant == tenant, people.c.leased_until > longest, *([] if which is None else [which])]
+    return connection.execute(update(people).where(*condition).values(leased_until=longest)).rowcount
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert rows, or update those with the same primary keys; all rows name the same columns."""
+    if not rows:
+        return
+    connection.execute(_upsert(connection.dialect.name, table, tuple(rows[0])), [dict(row) for row in rows])
+
+
+def insert_if_absent(connection: Connection, table: Table, row: Mapping[str, object]) -> bool:
+    """Insert a row unless one with its key is there. Whether it was inserted.
+
+    A unique violation that is caught ends a PostgreSQL transaction; this one never happens.
+    """
+    return connection.execute(_insert_if_absent(connection.dialect.name, table), dict(row)).first() is not None
+
+
+@cache
+def _upsert(dialect: str, table: Table, names: tuple[str, ...]) -> Executable:
+    """Built once for each table and its columns."""
+    statement = _insert(dialect, table)
+    key = [column.name for column in table.primary_key]
+    changed = {name: statement.excluded[name] for name in names if name not in key}
+    return statement.on_conflict_do_update(index_elements=key, set_=changed)
+
+
+@cache
+def _insert_if_absent(dialect: str, table: Table) -> Executable:
+    return _insert(dialect, table).on_conflict_do_nothing().returning(*table.primary_key)
+
+
+def _insert(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> int:
+    """Insert those rows whose keys are not there. How many these are."""
+    if not rows:
+        return 0
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table).on_conflict_do_nothing()
+    result = connection.execute(statement, [dict(row) for row in rows], execution_options={"preserve_rowcount": True})
+    return result.rowcount
+
+
+def analyze(connection: Connection, *tables: Table) -> None:
+    """Have PostgreSQL look at tables that have just been filled: it would plan as if they were small for minutes."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"ANALYZE {', '.join(table.name for table in tables)}"))

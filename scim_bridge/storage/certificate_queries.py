@@ -1,17 +1,55 @@
-"""Lines of the ledger that Ditio may have to hear of, found by the database (rules K2, K3)."""
+"""Questions about the ledger: what is outstanding, what a CSV file said before, a client's own ids (rules K2, K3)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, null, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, null, or_, select, true, tuple_, update
 
-from scim_bridge.domain.certificate import CertificateType, Holder, HolderKind
+from scim_bridge.domain.certificate import CertificateType, Entry, Holder, HolderKind, Source
+from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import ClaimKind, PersonId
-from scim_bridge.storage.certificate_tables import certificate_entries as entries
-from scim_bridge.storage.certificate_tables import certificate_ledger as ledger
+from scim_bridge.storage.ledger import entry_in
+from scim_bridge.storage.tables import certificate_entries as entries
+from scim_bridge.storage.tables import certificate_ledger as ledger
 from scim_bridge.storage.tables import claims, people
+
+
+def with_external_id(
+    connection: Connection, tenant: str, entry: Entry, external_id: str | None, *, version: int, now: datetime
+) -> Entry:
+    """Keep a client's id of an entry that was just written.
+
+    :param version: The one that the entry has now; another than before, if the id alone changes.
+    """
+    values: dict[str, object] = {"external_id": external_id, "version": version}
+    if version != entry.version:
+        values |= {"last_modified_at": now}
+    statement = update(entries).where(entries.c.tenant == tenant, entries.c.id == entry.id)
+    connection.execute(statement.values(**values))
+    return replace(
+        entry,
+        external_id=external_id,
+        version=version,
+        last_modified_at=entry.last_modified_at if version == entry.version else now,
+    )
+
+
+Pair = tuple[EmployeeNumber, CertificateType]
+
+
+def said_in_files(connection: Connection, tenant: str, pairs: Iterable[Pair]) -> dict[Pair, Entry]:
+    """What files have said under some numbers of some types."""
+    query = select(entries).where(
+        entries.c.tenant == tenant,
+        entries.c.source == Source.csv,
+        tuple_(entries.c.employee_number, entries.c.type).in_(list(pairs)),
+    )
+    found = [entry_in(row) for row in connection.execute(query)]
+    return {(each.employee_number, each.certificate.type): each for each in found if each.employee_number is not None}
+
 
 Key = tuple[Holder, CertificateType]
 

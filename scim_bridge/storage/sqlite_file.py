@@ -1,19 +1,104 @@
-"""Whose turn it is to write to SQLite, which has one lock for all: companies one after another (rule A9).
-
-SQLite itself lets those who wait try now and then, so a company that writes all the time would be before everybody.
-This decides about the order alone: what it can't have is gone without, and SQLite's own lock keeps the data whole.
-"""
+"""The file of SQLite: it is still the one that was opened, and companies take turns to write to it (rules A9, D7)."""
 
 import fcntl
 import os
+import sqlite3
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from scim_bridge.logs import get_logger
+
+log = get_logger(__name__)
+
+
+class FileLost(OperationalError):
+    """The file is not the one any more that this process opened; the database is out of reach (rule A3)."""
+
+    def __init__(self, path: Path) -> None:
+        self.words = (
+            f"{path} was removed or replaced after the bridge had opened it, so nothing is written to it. "
+            "Stop every bridge process, put the right file back, and start them again"
+        )
+        super().__init__("", None, sqlite3.OperationalError(self.words))
+
+
+class WatchedFile:
+    """The file of one engine, recognised by device and inode."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._opened: tuple[int, int] | None = None
+        self._is_lost = False
+
+    @property
+    def was_opened(self) -> bool:
+        """Whether this process has had it open."""
+        return self._opened is not None
+
+    def make(self) -> None:
+        """Make the file for its owner alone, whatever the umask: people are in it.
+
+        SQLite gives the files beside it, -wal and -shm, the same mode. A file that exists keeps its mode.
+        """
+        # Whatever keeps us from it keeps SQLite from it too, which says so in its own words.
+        with suppress(OSError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+    def check(self) -> None:
+        """Refuse another file than the one that was opened. :raises FileLost: it is not there any more."""
+        found = self._identity()
+        if self._opened is None:
+            self._opened = found
+            return
+        if found == self._opened:
+            self._is_lost = False
+            return
+        error = FileLost(self.path)
+        if not self._is_lost:
+            self._is_lost = True
+            log.error("database.file_lost", why=error.words)
+        raise error
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+
+def watched_file(engine: Engine) -> WatchedFile | None:
+    """Make every connection and every writing transaction of an engine see that its file is the one it opened."""
+    name = engine.url.database
+    if engine.dialect.name != "sqlite" or not name or name == ":memory:" or name.startswith("file:"):
+        return None
+    file = WatchedFile(Path(name).absolute())
+
+    def on_opening(*_: Any) -> None:
+        if file.was_opened:
+            # Opening would make an empty file in the place of the lost one.
+            file.check()
+        else:
+            file.make()
+
+    def on_begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("write", False):
+            file.check()
+
+    event.listen(engine, "do_connect", on_opening, insert=True)
+    event.listen(engine, "connect", lambda *_: file.check())
+    event.listen(engine, "begin", on_begin, insert=True)
+    return file
+
 
 _TURN, _NEXT = 0, 1
 """Bytes of the file: the process that has the first one writes, the one that has the second writes after it."""

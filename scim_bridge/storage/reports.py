@@ -1,0 +1,379 @@
+"""Read-only reports: figures to watch, certificates that are about to end, and an excerpt to try out elsewhere."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, case, func, insert, literal, or_, select
+
+from scim_bridge.domain.certificate import CertificateType, HolderKind
+from scim_bridge.domain.employee import EmployeeNumber, Field
+from scim_bridge.domain.outcome import State
+from scim_bridge.domain.person import Claim, ClaimKind
+from scim_bridge.domain.values import UserId
+from scim_bridge.storage.admin_tables import client_secrets, tokens
+from scim_bridge.storage.breaker import Breakers
+from scim_bridge.storage.keys import user_name_key
+from scim_bridge.storage.outbox import Outbox, Status
+from scim_bridge.storage.runs import Run, Runs
+from scim_bridge.storage.search import counting
+from scim_bridge.storage.tables import (
+    acknowledged,
+    claim_waiters,
+    claims,
+    from_stored,
+    history,
+    metadata,
+    people,
+    resources,
+)
+from scim_bridge.storage.tables import adoption_permissions as permissions
+from scim_bridge.storage.tables import certificate_entries as entries
+from scim_bridge.storage.tables import certificate_ledger as ledger
+
+MOST_TYPES = 50
+"""How many types are counted apart, those that most people have: their names are the client's, and without end."""
+
+OTHERS = "(others)"
+"""Stands for all other types."""
+
+WINDOWS: Mapping[str, int] = {"30 days": 30, "90 days": 90}
+"""What ends within so many days, and in no shorter window; the shortest first."""
+
+EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """A certificate of somebody that ends, or one that he lacks."""
+
+    employee_number: EmployeeNumber | None
+    type: CertificateType
+    number: str | None = None
+    valid_until: date | None = None
+    """The last day; None where there is no certificate."""
+
+    user_name: str | None = None
+    """As Entra sent it; None where no SCIM user has the employee number."""
+
+
+class Expiries:
+    """The certificates of one tenant that count, by their last day.
+
+    :param missing_expiry: The last day of a certificate without an end; None where none is known, and nothing ends.
+    """
+
+    def __init__(self, connection: Connection, tenant: str, missing_expiry: date | None = None) -> None:
+        self._connection = connection
+        self._tenant = tenant
+        self._end: ColumnElement[Any] = entries.c.valid_until
+        if missing_expiry is not None:
+            self._end = func.coalesce(entries.c.valid_until, missing_expiry)
+
+    def until(self, last: date, *, today: date) -> Iterator[Expiry]:
+        """What has ended or ends by a day, the earliest first, of everybody who is not known to have left."""
+        # Another name for the same table: whether somebody is at work is asked of it, too.
+        holder = people.alias("holder")
+        is_holder = and_(holder.c.tenant == entries.c.tenant, holder.c.id == entries.c.holder)
+        is_user = and_(resources.c.tenant == holder.c.tenant, resources.c.id == holder.c.user_id)
+        query = (
+            self._certificates(today)
+            .add_columns(resources.c.document)
+            .select_from(entries.outerjoin(holder, is_holder).outerjoin(resources, is_user))
+            .where(self._end <= last)
+            .order_by(self._end, entries.c.employee_number, entries.c.type)
+        )
+        for row in self._connection.execute(query):
+            yield Expiry(row.employee_number, row.type, row.number, row.end, _user_name(row.document))
+
+    def lacking(self, on: date, required: Sequence[CertificateType]) -> Iterator[Expiry]:
+        """Each linked person at work on a day, with each required type of which he has no valid certificate then.
+
+        One that begins later is not there yet.
+        """
+        types = list(dict.fromkeys(required))
+        known = (
+            select(people.c.id, entries.c.type, entries.c.number, self._end.label("end"))
+            .select_from(people)
+            .join(entries, and_(entries.c.tenant == people.c.tenant, entries.c.holder == people.c.id))
+            .where(*self._at_work(on), self._of_people, entries.c.type.in_(types), entries.c.issued <= on)
+        )
+        held: dict[tuple[str, str], Any] = {(row.id, row.type): row for row in self._connection.execute(known)}
+        for person in self._connection.execute(self._everybody(on)):
+            start = from_stored(person.start)
+            if isinstance(start, date) and start > on:
+                continue
+            user_name = _user_name(person.document)
+            for kind in types:
+                row = held.get((person.id, kind))
+                if row is None:
+                    yield Expiry(person.employee_number, kind, user_name=user_name)
+                elif row.end is not None and row.end < on:
+                    yield Expiry(person.employee_number, kind, row.number, row.end, user_name)
+
+    def unknown(self, required: Sequence[CertificateType]) -> list[CertificateType]:
+        """The types of which nobody has a certificate: misspelled, perhaps."""
+        query = select(entries.c.type).where(counting(self._tenant), entries.c.type.in_(list(required))).distinct()
+        known = set(self._connection.execute(query).scalars())
+        return [kind for kind in dict.fromkeys(required) if kind not in known]
+
+    def counted(self, today: date) -> dict[tuple[str, str], int]:
+        """How many certificates there are by type and window; types that few have are counted together."""
+        last = max(WINDOWS.values())
+        window = case(
+            (self._end < today, EXPIRED),
+            *((self._end <= today + timedelta(days=days), name) for name, days in WINDOWS.items()),
+        )
+        query = (
+            self._certificates(today)
+            .with_only_columns(entries.c.type, window.label("window"), func.count().label("certificates"))
+            .where(self._end <= today + timedelta(days=last))
+            .group_by(entries.c.type, window)
+        )
+        rows = self._connection.execute(query).all()
+        return _bounded([(row.type, row.window, row.certificates) for row in rows])
+
+    def _everybody(self, on: date) -> Select[Any]:
+        """Linked people who want employment on a day, each with the start that Ditio was last seen to have."""
+        start = and_(
+            acknowledged.c.tenant == people.c.tenant,
+            acknowledged.c.person_id == people.c.id,
+            acknowledged.c.field == Field.start_date,
+        )
+        is_user = and_(resources.c.tenant == people.c.tenant, resources.c.id == people.c.user_id)
+        return (
+            select(people.c.id, people.c.employee_number, acknowledged.c.value.label("start"), resources.c.document)
+            .select_from(people.outerjoin(acknowledged, start).outerjoin(resources, is_user))
+            .where(*self._at_work(on))
+            .order_by(people.c.employee_number)
+        )
+
+    @property
+    def _of_people(self) -> ColumnElement[bool]:
+        return and_(entries.c.wins, entries.c.holder_kind == HolderKind.person)
+
+    def _certificates(self, today: date) -> Select[Any]:
+        """The certificates that count of linked people at work, and of numbers that nobody is linked to."""
+        at_work = select(literal(1)).where(people.c.id == entries.c.holder, *self._at_work(today)).exists()
+        return select(entries.c.employee_number, entries.c.type, entries.c.number, self._end.label("end")).where(
+            counting(self._tenant), or_(entries.c.holder_kind == HolderKind.number, at_work)
+        )
+
+    def _at_work(self, on: date) -> tuple[ColumnElement[bool], ...]:
+        """As `Days.wants_employment` says, of people whom Ditio has."""
+        stays = or_(people.c.leave_date.is_(None), people.c.leave_is_stale, people.c.leave_date >= on)
+        return people.c.tenant == self._tenant, people.c.employee_number.is_not(None), people.c.active, stays
+
+
+def _user_name(document: str | None) -> str | None:
+    """Of a SCIM user as it is stored."""
+    return str(json.loads(document)["userName"]) if document is not None else None
+
+
+def _bounded(rows: Sequence[tuple[str, str, int]]) -> dict[tuple[str, str], int]:
+    totals: dict[str, int] = {}
+    for kind, _, count in rows:
+        totals[kind] = totals.get(kind, 0) + count
+    named = set(sorted(totals, key=lambda kind: (-totals[kind], kind))[:MOST_TYPES])
+    counted: dict[tuple[str, str], int] = {}
+    for kind, window, count in rows:
+        key = (kind if kind in named else OTHERS, window)
+        counted[key] = counted.get(key, 0) + count
+    return counted
+
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """Rows by their table's name."""
+
+    rows: Mapping[str, Rows]
+    user_id: UserId | None
+    """The user whom it is about; None where nobody is stored under that id or name."""
+
+    def put_into(self, connection: Connection) -> None:
+        """Copy it into a database that knows nobody."""
+        for name, rows in self.rows.items():
+            if rows:
+                connection.execute(insert(metadata.tables[name]), list(rows))
+
+
+def excerpt_of(
+    connection: Connection, tenant: str, *, user_id: str | None, user_name: str, wanted: Sequence[Claim]
+) -> Excerpt:
+    """The user with this id or name, and whoever has, or waits for, what is wanted for him."""
+    user = _user(connection, tenant, user_id, user_name)
+    concerned = _concerned(connection, tenant, user, wanted)
+    found = _rows(connection, tenant, "people", people.c.id.in_(concerned))
+    users = {row["user_id"] for row in found if row["user_id"]} | ({user} if user else set())
+    rows = {
+        "people": [_at_rest(row, user) for row in found],
+        "resources": _rows(connection, tenant, "resources", resources.c.id.in_(users)),
+        permissions.name: _rows(
+            connection, tenant, permissions.name, permissions.c.user_name_key == user_name_key(user_name)
+        ),
+    }
+    numbers = [claim.value for claim in wanted if claim.kind is ClaimKind.employee_number]
+    for name in (ledger.name, entries.name):
+        holder = metadata.tables[name].c.holder
+        rows[name] = _rows(connection, tenant, name, or_(holder.in_(concerned), holder.in_(numbers)))
+    for table in metadata.tables.values():
+        if "person_id" in table.c and table is not history:
+            rows[table.name] = _rows(connection, tenant, table.name, table.c.person_id.in_(concerned))
+    return Excerpt(rows, user)
+
+
+def _at_rest(row: Mapping[str, Any], user: UserId | None) -> Mapping[str, Any]:
+    """A person whom nobody delivers just now; of those who are due only the one whom it is about stays so."""
+    still = {**row, "lease": None, "leased_until": None}
+    if row["user_id"] == user:
+        return {**still, "due_at": row["due_since"]}
+    is_due = row["state"] == State.due
+    return {**still, "due_at": None, "wakes_on": None, **({"state": State.delivered} if is_due else {})}
+
+
+def _user(connection: Connection, tenant: str, user_id: str | None, user_name: str) -> UserId | None:
+    is_user = and_(resources.c.tenant == tenant, resources.c.resource_type == "User")
+    for condition in (resources.c.id == user_id, resources.c.user_name_key == user_name_key(user_name)):
+        found = connection.execute(select(resources.c.id).where(is_user, condition)).scalar_one_or_none()
+        if found is not None:
+            return UserId(found)
+    return None
+
+
+def _concerned(connection: Connection, tenant: str, user: UserId | None, wanted: Sequence[Claim]) -> set[str]:
+    numbers = [claim.value for claim in wanted]
+    own = or_(people.c.user_id == user, people.c.employee_number.in_(numbers))
+    concerned = set(connection.execute(select(people.c.id).where(people.c.tenant == tenant, own)).scalars())
+    for table in (claims, claim_waiters):
+        has = or_(*(and_(table.c.kind == claim.kind, table.c.value == claim.value) for claim in wanted))
+        if wanted:
+            query = select(table.c.person_id).where(table.c.tenant == tenant, has)
+            concerned |= set(connection.execute(query).scalars())
+    return concerned
+
+
+def _rows(connection: Connection, tenant: str, name: str, condition: ColumnElement[bool]) -> Rows:
+    table = metadata.tables[name]
+    found = connection.execute(select(table).where(table.c.tenant == tenant, condition)).mappings()
+    return [dict(row) for row in found]
+
+
+RECENT_SECONDS = 300
+"""Over which time calls to Ditio are looked at."""
+
+MOST_CALLS = 5000
+"""How many calls are looked at, at most; the newest ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How Ditio answered one kind of call lately."""
+
+    count: int
+    failed: int
+    seconds: Sequence[float]
+    """How long each took, the shortest first."""
+
+    def quantile(self, fraction: float) -> float:
+        """The time within which this fraction of the calls was answered, in seconds."""
+        return self.seconds[min(len(self.seconds) - 1, int(fraction * len(self.seconds)))]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The figures of one tenant at one moment."""
+
+    status: Status
+    held: Mapping[str, int] = field(default_factory=dict)
+    """People by reason; a reason that nobody has is missing."""
+
+    parked: Mapping[str, int] = field(default_factory=dict)
+    calls: Mapping[str, Calls] = field(default_factory=dict)
+    """By the operation asked of Ditio; reads are not kept, and so not here."""
+
+    is_open: bool = False
+    """Whether the breaker is: Ditio is called for nobody but one person now and then."""
+
+    is_paused: bool = False
+    """Whether `outbox pause` has nobody delivered; a setting that does is each process's own."""
+
+    certificates: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Certificates of people at work that have ended or end soon, by type and window; few types are told apart."""
+
+    token_seconds: float | None = None
+    """Until the last of the tokens that count ends; None where one never does, or there is none."""
+
+    client_seconds: float | None = None
+    """Likewise of the secrets of clients."""
+
+    reconciled: Run | None = None
+    """The last run of `reconcile` about everybody that was no error; None before there was one."""
+
+    reconciled_seconds: float | None = None
+    """How long ago it began."""
+
+    reconcile_exit: int | None = None
+    """How the last one ended, errors included."""
+
+
+def figures_of(connection: Connection, tenant: str, now: datetime) -> Figures:
+    """Look at the tables; read only."""
+    by_reason: dict[State, dict[str, int]] = {State.held: {}, State.parked: {}}
+    query = (
+        select(people.c.state, people.c.reason, func.count())
+        .where(people.c.tenant == tenant, people.c.state.in_(list(by_reason)))
+        .group_by(people.c.state, people.c.reason)
+    )
+    for state, reason, count in connection.execute(query):
+        by_reason[State(state)][str(reason)] = count
+    breaker, runs = Breakers(connection, tenant, now).get(), Runs(connection, tenant)
+    compared, last = runs.last(compared=True), runs.last()
+    return Figures(
+        status=Outbox(connection, tenant, now).status(),
+        held=by_reason[State.held],
+        parked=by_reason[State.parked],
+        calls=_calls(connection, tenant, now),
+        is_open=breaker.is_open,
+        is_paused=breaker.is_paused,
+        # The day of UTC: what a dashboard shows may be hours late.
+        certificates=Expiries(connection, tenant).counted(now.date()),
+        token_seconds=_seconds_left(connection, tokens, tenant, now),
+        client_seconds=_seconds_left(connection, client_secrets, tenant, now),
+        reconciled=compared,
+        reconciled_seconds=(now - compared.started_at).total_seconds() if compared is not None else None,
+        reconcile_exit=last.exit if last is not None else None,
+    )
+
+
+def _calls(connection: Connection, tenant: str, now: datetime) -> dict[str, Calls]:
+    since = now - timedelta(seconds=RECENT_SECONDS)
+    rows = connection.execute(
+        select(history.c.what, history.c.outcome, history.c.duration_ms)
+        .where(history.c.tenant == tenant, history.c.at >= since, history.c.duration_ms.is_not(None))
+        .order_by(history.c.at.desc())
+        .limit(MOST_CALLS)
+    ).all()
+    failed = Counter(row.what for row in rows if row.outcome != "done")
+    seconds: dict[str, list[float]] = {}
+    for row in rows:
+        seconds.setdefault(row.what, []).append(row.duration_ms / 1000)
+    return {what: Calls(len(took), failed[what], sorted(took)) for what, took in seconds.items()}
+
+
+def _seconds_left(connection: Connection, kept: Table, tenant: str, now: datetime) -> float | None:
+    """Until the last of the secrets in a table that count ends; None where one never does, or there is none."""
+    counting = connection.execute(
+        select(kept.c.expires_at).where(
+            kept.c.tenant == tenant,
+            kept.c.revoked_at.is_(None),
+            or_(kept.c.expires_at.is_(None), kept.c.expires_at > now),
+        )
+    ).scalars()
+    ends = list(counting)
+    return None if not ends or None in ends else (max(ends) - now).total_seconds()
