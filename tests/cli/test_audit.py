@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from scim_bridge.storage.audit import AuditTrail
+from scim_bridge.storage.history import AuditTrail
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
