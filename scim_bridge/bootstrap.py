@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import requests
 from scim2_models import ScimProvider
 
+from scim_bridge.certificates.reading import slots_from
 from scim_bridge.delivery.adopting import Adoption
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.inline import Inline
@@ -25,14 +26,13 @@ from scim_bridge.delivery.worker import Worker
 from scim_bridge.ditio.client import DitioClient
 from scim_bridge.ditio.config import DitioConfig, operation_setting
 from scim_bridge.ditio.roster import REPORTING_SCOPE
+from scim_bridge.domain.certificate import CertificatePolicy
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import SettingsError
-from scim_bridge.mapping.rules import Rules, rules_from
-from scim_bridge.mapping.slots import slots_from
-from scim_bridge.plan.certificates import CertificatePolicy
 from scim_bridge.plan.limits import HourlyLimits, Limits
 from scim_bridge.plan.matching import Adopt
 from scim_bridge.plan.steps import Policy, Step
+from scim_bridge.scim.mapping import Rules, rules_from
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.settings import Settings, unservable
 from scim_bridge.settings.types import both

@@ -11,7 +11,7 @@ import pytest
 from scim_bridge.cli.main import COMMANDS, main
 from scim_bridge.domain.employee import Field
 from scim_bridge.domain.outcome import BY_REASON, DUE, Reason, State, explained, state_of
-from scim_bridge.mapping.rules import DEFAULT_RULES
+from scim_bridge.scim.mapping import DEFAULT_RULES
 from scim_bridge.settings.catalogue import CATALOGUE
 from scim_bridge.settings.types import PREFIX, TENANTS, variable
 from scim_bridge.web.auth.jwt import REASONS

@@ -23,9 +23,9 @@ from scim_bridge.domain.drift import By, Decision, Misfit, Pair
 from scim_bridge.domain.employee import EmployeeNumber, Field
 from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.person import PersonId
+from scim_bridge.domain.values import Unusable, value_of
 from scim_bridge.errors import BridgeError
-from scim_bridge.mapping.rules import Rules
-from scim_bridge.mapping.values import Unusable, value_of
+from scim_bridge.scim.mapping import Rules
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
@@ -144,7 +144,7 @@ def accept_employee(
 
 
 def _number(text: str, rules: Rules) -> EmployeeNumber:
-    value = value_of(Field.employee_number, text, rules)
+    value = value_of(Field.employee_number, text, rules.phone_region, rules.zone)
     if isinstance(value, Unusable) or not value:
         why = value.why if isinstance(value, Unusable) else "it is empty"
         wrong(f"the employee number can't be used: {why}")

@@ -10,6 +10,7 @@ import click
 
 from scim_bridge import logs
 from scim_bridge.bootstrap import build, build_rules
+from scim_bridge.certificates.reading import WAYS_IN, called, described
 from scim_bridge.cli.context import Options, operator
 from scim_bridge.cli.csv_files import CertificateFile, csv_cell, csv_line, opened
 from scim_bridge.cli.output import (
@@ -25,7 +26,6 @@ from scim_bridge.cli.output import (
 from scim_bridge.delivery.certificate_import import CertificateImport, Remark, Report
 from scim_bridge.delivery.certificate_withdrawing import Withdrawal, withdraw_from_files
 from scim_bridge.domain.certificate import CertificateType, type_of
-from scim_bridge.mapping.certificate_words import WAYS_IN, called, described
 from scim_bridge.storage.reports import Expiries, Expiry
 
 

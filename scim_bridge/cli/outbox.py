@@ -26,8 +26,7 @@ from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, STUCK_AFTER, Reason, State, explained
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import BridgeError, NotFound
-from scim_bridge.mapping.from_scim import wish_from_user
-from scim_bridge.mapping.rules import Rules
+from scim_bridge.scim.mapping import Rules, wish_from_user
 from scim_bridge.storage.breaker import PAUSED, Breakers, Pauses, take_up_all
 from scim_bridge.storage.ledger import CertificateDeliveries
 from scim_bridge.storage.outbox import Outbox

@@ -7,6 +7,7 @@ from datetime import UTC, date
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.output import paragraph
 from scim_bridge.delivery.tenant import wish_of
+from scim_bridge.ditio.actual import employee_from_ditio
 from scim_bridge.domain.certificate import Holder, Line
 from scim_bridge.domain.employee import (
     EmployeeNumber,
@@ -21,8 +22,7 @@ from scim_bridge.domain.operations import OperationName
 from scim_bridge.domain.outcome import Reason, State, state_of
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import DeliveryError, NotFound, SettingsError
-from scim_bridge.mapping.from_ditio import employee_from_ditio
-from scim_bridge.mapping.rules import Rules
+from scim_bridge.scim.mapping import Rules
 from scim_bridge.settings import Settings
 from scim_bridge.storage.breaker import PAUSED, Breakers
 from scim_bridge.storage.database import Database

@@ -11,7 +11,7 @@ from scim_bridge.cli.output import Format, format_option, print_rows
 from scim_bridge.ditio.config import operation_setting
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import SettingsError
-from scim_bridge.mapping.rules import rules_from
+from scim_bridge.scim.mapping import rules_from
 from scim_bridge.settings import Operations, Settings, effective, example, load, unservable
 from scim_bridge.settings.catalogue import CATALOGUE
 from scim_bridge.settings.model import DEFAULT

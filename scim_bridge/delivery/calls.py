@@ -11,13 +11,12 @@ from sqlalchemy import Connection
 from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.ditio.actual import employee_from_ditio
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
-from scim_bridge.domain.operations import Answer, Operation
+from scim_bridge.domain.operations import Answer, Operation, call_for
 from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.person import Creating, Guarded, Person, Verdict
 from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost, Paused, PermanentError, TransientError
-from scim_bridge.mapping.from_ditio import employee_from_ditio
-from scim_bridge.mapping.to_ditio import call_for
 from scim_bridge.storage.breaker import Breakers
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.history import Entry, History

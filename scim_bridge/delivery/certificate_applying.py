@@ -7,11 +7,19 @@ from itertools import islice
 from scim_bridge.delivery.certificate_batches import BATCH, Batches
 from scim_bridge.delivery.certificate_drift import wanted_by
 from scim_bridge.delivery.converge import Convergence
-from scim_bridge.domain.certificate import CertificateType, Holder, HolderKind, Line, Shipment
+from scim_bridge.domain.certificate import (
+    CertificateType,
+    Holder,
+    HolderKind,
+    Line,
+    Shipment,
+    is_acknowledged,
+    outstanding,
+    wanted_of,
+)
 from scim_bridge.domain.drift import Drift
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
-from scim_bridge.plan.certificates import is_acknowledged, outstanding, wanted_of
 from scim_bridge.storage.certificate_queries import CertificateSearches, Key
 from scim_bridge.storage.database import repeated
 from scim_bridge.storage.plans import PlanItems

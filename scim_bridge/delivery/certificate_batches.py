@@ -13,13 +13,11 @@ from scim_bridge.delivery.certificate_identity import CertificateIdentity
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.drift_applying import PAUSED
 from scim_bridge.delivery.outcome import printable
-from scim_bridge.domain.certificate import Holder, Line, Shipment
+from scim_bridge.domain.certificate import Holder, Line, Shipment, body_of, wanted_of
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.operations import Answer
 from scim_bridge.domain.outcome import Reason
 from scim_bridge.errors import DeliveryError, Paused
-from scim_bridge.mapping.certificates_to_ditio import body_of
-from scim_bridge.plan.certificates import wanted_of
 from scim_bridge.storage.breaker import Breakers
 from scim_bridge.storage.certificate_queries import Key
 from scim_bridge.storage.database import Database, repeated

@@ -10,12 +10,10 @@ from scim_bridge.delivery.calls import CERTIFICATES, Errand
 from scim_bridge.delivery.ledger import give_to
 from scim_bridge.delivery.outcome import Note, printable
 from scim_bridge.delivery.slots import beaten
-from scim_bridge.domain.certificate import Holder, Line, Shipment, Unsendable
+from scim_bridge.domain.certificate import Holder, Line, Shipment, Unsendable, body_of, outstanding
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.outcome import Reason
 from scim_bridge.errors import BudgetSpent, NotYet, OperationMissing
-from scim_bridge.mapping.certificates_to_ditio import body_of
-from scim_bridge.plan.certificates import outstanding
 from scim_bridge.plan.readback import is_recent
 from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
 

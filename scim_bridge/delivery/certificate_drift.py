@@ -7,15 +7,13 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from scim_bridge.certificates.reading import Flaw, slots_of
 from scim_bridge.delivery.slots import SlotKeeping
 from scim_bridge.delivery.tenant import Tenant
-from scim_bridge.domain.certificate import Certificate, Line, Shipment, Unsendable
+from scim_bridge.domain.certificate import Certificate, Line, Shipment, Unsendable, outstanding
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
-from scim_bridge.mapping.certificates import Flaw
-from scim_bridge.mapping.slots import slots_of
-from scim_bridge.plan.certificates import outstanding
 from scim_bridge.storage.candidates import Candidate
 from scim_bridge.storage.certificate_queries import CertificateSearches, Key
 from scim_bridge.storage.database import Database, repeated

@@ -7,11 +7,11 @@ from datetime import timedelta
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.drift_facts import wish_of_candidate
 from scim_bridge.delivery.holders import is_anothers
+from scim_bridge.ditio.actual import employee_from_ditio
 from scim_bridge.domain.certificate import Holder, Shipment
 from scim_bridge.domain.employee import EmployeeNumber, FoundEmployee, Wish
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.errors import CredentialsRefused, PermanentError
-from scim_bridge.mapping.from_ditio import employee_from_ditio
 from scim_bridge.plan.matching import is_still_ours
 from scim_bridge.storage.candidates import candidates
 from scim_bridge.storage.database import repeated

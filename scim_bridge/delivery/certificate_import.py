@@ -6,6 +6,7 @@ from itertools import islice
 
 from sqlalchemy import Connection
 
+from scim_bridge.certificates.reading import Flaw, Part, certificate_from, changed_parts, lost_to, number_from
 from scim_bridge.delivery.certifying import Certifying, Kept
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.delivery.ledger import Lost
@@ -13,10 +14,7 @@ from scim_bridge.domain.audit import Action, Author, Deed
 from scim_bridge.domain.certificate import Certificate, Entry, HolderKind, Source
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
-from scim_bridge.domain.values import CERTIFICATE
-from scim_bridge.mapping.certificate_words import lost_to
-from scim_bridge.mapping.certificates import Flaw, Part, certificate_from, changed_parts, number_from
-from scim_bridge.mapping.days import WRITE_IT
+from scim_bridge.domain.values import CERTIFICATE, WRITE_IT
 from scim_bridge.storage.certificate_queries import Pair, said_in_files
 from scim_bridge.storage.database import repeated
 from scim_bridge.storage.history import AuditTrail

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from scim_bridge.certificates.reading import withdrawn_elsewhere
 from scim_bridge.delivery.certifying import Certifying, Withdrawn
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.domain.audit import Action, Author, Deed
@@ -13,7 +14,6 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import ClaimKind
 from scim_bridge.domain.values import CERTIFICATE
 from scim_bridge.errors import NotFound
-from scim_bridge.mapping.certificate_words import withdrawn_elsewhere
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.database import repeated
 from scim_bridge.storage.history import AuditTrail

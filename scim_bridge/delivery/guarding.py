@@ -16,10 +16,10 @@ from scim_bridge.domain.operations import (
     Disable,
     EndEmployment,
     Operation,
+    name_of,
 )
 from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.person import HOUR, Guarded, Person, Verdict
-from scim_bridge.mapping.to_ditio import name_of
 from scim_bridge.plan.limits import SMALL, HourlyLimits, busiest_hour
 from scim_bridge.plan.steps import Policy, owes_ending
 from scim_bridge.storage.guard import Decided, Guard

@@ -5,6 +5,7 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection
 
+from scim_bridge.certificates.reading import slots_of
 from scim_bridge.delivery.certificate_delivery import held_up
 from scim_bridge.delivery.claiming import claim_wanted, settle_claims
 from scim_bridge.delivery.ledger import give_to
@@ -12,13 +13,11 @@ from scim_bridge.delivery.outcome import Note, Settled
 from scim_bridge.delivery.remarks import remarks
 from scim_bridge.delivery.slots import beaten, held
 from scim_bridge.delivery.tenant import Tenant
-from scim_bridge.domain.certificate import Holder
+from scim_bridge.domain.certificate import Holder, outstanding
 from scim_bridge.domain.drift import Pair
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
 from scim_bridge.domain.person import Claim, ClaimKind, Person
 from scim_bridge.domain.values import JsonObject
-from scim_bridge.mapping.slots import slots_of
-from scim_bridge.plan.certificates import outstanding
 from scim_bridge.plan.matching import LINKED, agreeing_on_the_first_day, known_by
 from scim_bridge.plan.steps import awaited_last_day
 from scim_bridge.storage.acknowledged import Acknowledgements

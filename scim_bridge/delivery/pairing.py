@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.drift import Pair
 from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Wish
-from scim_bridge.mapping.from_scim import is_sent
 from scim_bridge.plan.matching import CONTENDED, Around, is_doubtful, proposals
+from scim_bridge.scim.mapping import is_sent
 from scim_bridge.storage.candidates import Candidate, unlinked
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.pairs import Pairs

@@ -12,11 +12,11 @@ from scim_bridge.domain.operations import (
     Operation,
     UpdateEmployee,
     UpdateEmployment,
+    call_for,
 )
 from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import PermanentError
-from scim_bridge.mapping.to_ditio import call_for
 
 
 def refusal(error: PermanentError, operation: Operation | None = None) -> Note:

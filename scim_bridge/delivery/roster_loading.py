@@ -6,10 +6,10 @@ from datetime import date
 from itertools import islice
 
 from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.ditio.actual import employee_from_row, merged
 from scim_bridge.domain.employee import EmployeeNumber, FoundEmployee
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import BridgeError
-from scim_bridge.mapping.from_roster import employee_from_row, merged
 from scim_bridge.plan.diff import fingerprint_of
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.snapshot import Seen, Snapshot

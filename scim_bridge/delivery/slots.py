@@ -6,18 +6,15 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from scim_bridge.certificates.reading import Flaw, SlotReading, ending, slots_of
 from scim_bridge.delivery.ledger import Book, Entered
 from scim_bridge.delivery.outcome import Note
 from scim_bridge.delivery.tenant import Tenant
-from scim_bridge.domain.certificate import Certificate, Entry, Holder, Line, Source
+from scim_bridge.domain.certificate import Certificate, Entry, Holder, Line, Source, outstanding
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.person import Person
 from scim_bridge.domain.values import JsonObject
-from scim_bridge.mapping.certificate_words import ending
-from scim_bridge.mapping.certificates import Flaw
-from scim_bridge.mapping.slots import SlotReading, slots_of
-from scim_bridge.plan.certificates import outstanding
 from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
 from scim_bridge.storage.resources import document_of
 

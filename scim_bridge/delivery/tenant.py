@@ -3,20 +3,17 @@
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from scim_bridge.certificates.reading import Terms
 from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS
 from scim_bridge.delivery.ports import Ditio
-from scim_bridge.domain.certificate import Slot
+from scim_bridge.domain.certificate import CertificatePolicy, Slot
 from scim_bridge.domain.employee import Field, Wish
 from scim_bridge.domain.person import Claim, ClaimKind, Person
-from scim_bridge.domain.values import JsonObject
-from scim_bridge.mapping.certificates import Terms
-from scim_bridge.mapping.days import CURE
-from scim_bridge.mapping.from_scim import wish_from_user
-from scim_bridge.mapping.rules import Rules
-from scim_bridge.plan.certificates import CertificatePolicy
+from scim_bridge.domain.values import CURE, JsonObject
 from scim_bridge.plan.limits import HourlyLimits
 from scim_bridge.plan.matching import Adopt
 from scim_bridge.plan.steps import Policy
+from scim_bridge.scim.mapping import Rules, wish_from_user
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,20 @@
 """Certificates: their ledger lines, the slots of a user, and what Ditio still has to be sent (rules K1-K3)."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import NewType
 
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
-from scim_bridge.domain.values import nfc
+from scim_bridge.domain.values import JsonObject, nfc
 
 CertificateType = NewType("CertificateType", str)
 """The name of a kind of certificate, trimmed and in NFC, and otherwise exact: made by `type_of`."""
 
 EntryId = NewType("EntryId", str)
 """The ``id`` of what one source says of one certificate: that of the SCIM resource."""
-
-FURTHEST_YEARS = 50
-"""A day that is sent in further away than this is a placeholder or a slip of the pen (rule K1)."""
 
 
 class Source(StrEnum):
@@ -167,18 +164,6 @@ def beats(newcomer: Certificate, present: Certificate) -> bool:
     return newcomer.rank > present.rank
 
 
-def is_far_off(day: date, today: date) -> bool:
-    """Whether a day that is sent in is more than 50 years off (rule K1)."""
-    return day < _years_from(today, -FURTHEST_YEARS) or day > _years_from(today, FURTHEST_YEARS)
-
-
-def _years_from(today: date, years: int) -> date:
-    try:
-        return today.replace(year=today.year + years)
-    except ValueError:  # 29 February.
-        return today.replace(year=today.year + years, day=28)
-
-
 @dataclass(frozen=True, slots=True)
 class Shipment:
     """One certificate to be sent."""
@@ -235,3 +220,97 @@ class SpreadSlot:
 
 
 Slot = PackedSlot | SpreadSlot
+
+
+def body_of(shipment: Shipment) -> JsonObject:
+    """One certificate. A day goes out as that day, unshifted; `null` clears what was acknowledged before."""
+    certificate, known = shipment.certificate, shipment.line.acknowledged
+    before = known.certificate if known is not None else None
+    body: JsonObject = {
+        "employeeNumber": shipment.employee_number,
+        "certificateType": certificate.type,
+        "issuedDateTime": _moment(certificate.issued),
+        "validUntilDateTime": _end(shipment),
+    }
+    if certificate.number is not None or (before is not None and before.number is not None):
+        body["certificateNumber"] = certificate.number
+    if certificate.notes is not None or (before is not None and before.notes is not None):
+        body["notes"] = certificate.notes
+    return body
+
+
+def _end(shipment: Shipment) -> str:
+    if shipment.is_withdrawal:
+        # Nothing can be removed: valid for one second is as good as withdrawn (rule K5).
+        return _moment(shipment.certificate.issued, second=1)
+    if shipment.certificate.valid_until is None:
+        raise AssertionError("a certificate is sent with an end")
+    return _moment(shipment.certificate.valid_until)
+
+
+def _moment(day: date, second: int = 0) -> str:
+    return f"{day.isoformat()}T00:00:{second:02}Z"
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatePolicy:
+    """What the settings say of certificates."""
+
+    missing_expiry: date | None = None
+    """The day that is sent where no end is said; None sends no such certificate."""
+
+    expires_withdrawn: bool = True
+    """Whether a certificate that nobody says any more is sent again as expired."""
+
+    delivers_unclaimed: bool = False
+    """Whether certificates of employees are delivered whom no SCIM user is."""
+
+    reassert_every: timedelta = timedelta(days=30)
+    """After how long a certificate is sent again that was acknowledged."""
+
+    max_per_request: int = 500
+    """How many are sent in one request."""
+
+
+NO_END = "it has no end, and CERTIFICATES__MISSING_EXPIRY refuses that"
+
+
+def wanted_of(line: Line, number: EmployeeNumber, policy: CertificatePolicy) -> Shipment | Unsendable | None:
+    """What has to be sent for Ditio to have what the ledger says, whether or not it has it; None for nothing."""
+    winner = line.winner
+    if winner is None:
+        return _withdrawal(line, number) if policy.expires_withdrawn else None
+    end = winner.certificate.valid_until or policy.missing_expiry
+    if end is None:
+        return Unsendable(line, NO_END)
+    if end <= winner.certificate.issued:
+        return Unsendable(line, f"CERTIFICATES__MISSING_EXPIRY, {end}, is not after the day it was issued")
+    return Shipment(line, number, replace(winner.certificate, valid_until=end))
+
+
+def is_acknowledged(shipment: Shipment) -> bool:
+    """Whether Ditio has taken exactly this, under this number, and nothing else since."""
+    known = shipment.line.acknowledged
+    if known is None or shipment.line.sending is not None or known.is_withdrawn is not shipment.is_withdrawal:
+        return False
+    if shipment.is_withdrawal:
+        return True  # Nothing valid is there any more: neither a return nor another number brings it back.
+    is_same = known.certificate == shipment.certificate and known.employee_number == shipment.employee_number
+    return is_same and not known.is_stale
+
+
+def outstanding(
+    lines: Iterable[Line], number: EmployeeNumber, policy: CertificatePolicy
+) -> list[Shipment | Unsendable]:
+    """What Ditio has not acknowledged yet of one holder's certificates, in the order of the types."""
+    wanted = [wanted_of(line, number, policy) for line in lines]
+    return [each for each in wanted if each is not None and not (isinstance(each, Shipment) and is_acknowledged(each))]
+
+
+def _withdrawal(line: Line, number: EmployeeNumber) -> Shipment | None:
+    known = line.acknowledged
+    issued = line.sending or (known.certificate.issued if known is not None else None)
+    if issued is None:
+        return None  # Ditio never heard of it.
+    last = known.certificate if known is not None else Certificate(line.type, issued)
+    return Shipment(line, number, replace(last, issued=issued, valid_until=None), is_withdrawal=True)

@@ -1,11 +1,25 @@
 """One value: read, normalised, compared, and as a key for searches (rules C2, T1)."""
 
 import base64
+import hashlib
+import re
 import unicodedata
-from datetime import UTC, date, datetime
-from typing import NewType
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from typing import Any, NewType
+from zoneinfo import ZoneInfo
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumberFormat
 
 from scim_bridge.domain.employee import Field, Value
+
+NORWAY = "NO"
+"""The country of phone numbers that name none, unless a setting says otherwise."""
+
+OSLO = ZoneInfo("Europe/Oslo")
+"""The time zone of a company, unless a setting says otherwise."""
 
 _NUMBERS = {"true": 1, "false": 0}
 """Ditio's v4 form of `payroll`: enabled or not."""
@@ -26,7 +40,7 @@ def canonical(field: Field, value: Value | None) -> Value | None:
         return None
     match field:
         case Field.birth_date | Field.start_date | Field.end_date:
-            return _day(value)
+            return _same_day(value)
         case Field.payroll:
             return _number(value)
         case Field.phone:
@@ -43,7 +57,7 @@ def nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def _day(value: Value) -> Value | None:
+def _same_day(value: Value) -> Value | None:
     if isinstance(value, date):
         return value
     text = str(value).strip()
@@ -95,3 +109,288 @@ CERTIFICATE = "Certificate"
 """The resource type of `/Certificates`, whose resources are entries of the ledger and no documents."""
 
 CERTIFICATE_URN = "urn:ietf:params:scim:schemas:ditio:2.0:Certificate"
+
+
+EARLIEST_YEAR, LATEST_YEAR = 1900, 2200
+"""A day outside these years is a placeholder or a slip of the pen."""
+
+CURE = 'send FormatDateTime(…, "yyyy-MM-dd") in Entra\'s attribute mapping'
+WRITE_IT = "write it as yyyy-MM-dd"
+"""The cure where no attribute mapping of Entra's stands in between."""
+
+_NEVER = "9223372036854775807"
+"""A directory's *never*, in the unit that it counts in: it has not been turned into a day."""
+
+_NO_ENDS = frozenset({date(1601, 1, 1), date.max})
+"""The days that a directory makes of it."""
+
+_NORWEGIAN = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
+_DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
+_INSTANT = re.compile(
+    r"(?P<day>\d{4}-\d{2}-\d{2})[Tt ]"
+    r"(?P<hour>\d{2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?P<fraction>\.\d+)?)?"
+    r"\s?(?:(?P<utc>[Zz])|(?P<sign>[+-])(?P<hours>\d{2}):?(?P<minutes>\d{2}))?",
+    re.ASCII,
+)
+
+
+def read_day(raw: str, zone: ZoneInfo, cure: str = CURE) -> date | str:
+    """The day that a text means, or what is wrong with it, cure included.
+
+    A plain day (``2026-08-31``, ``31.08.2026``), midnight UTC and 23:59 UTC with any seconds are that day;
+    any other instant is the day it falls on in `zone`. An instant without an offset is its calendar day.
+    """
+    day = _any_day(raw.strip(), zone, cure)
+    return day if isinstance(day, str) else _plausible(day, cure)
+
+
+def read_end(raw: str, zone: ZoneInfo, today: date) -> date | str | None:
+    """The last day that a text means, or what is wrong with it; None where it means that there is no end.
+
+    No end is a directory's own *never*, and a day more than 50 years after `today`.
+    """
+    if raw.strip() == _NEVER:
+        return None
+    day = _any_day(raw.strip(), zone, CURE)
+    if isinstance(day, str):
+        return day
+    if day in _NO_ENDS or (day > today and is_far_off(day, today)):
+        return None
+    return _plausible(day, CURE)
+
+
+def _plausible(day: date, cure: str) -> date | str:
+    if EARLIEST_YEAR <= day.year <= LATEST_YEAR:
+        return day
+    place = " in Entra" if cure == CURE else ""
+    return f"its year is not between {EARLIEST_YEAR} and {LATEST_YEAR}: correct it{place}"
+
+
+def _any_day(text: str, zone: ZoneInfo, cure: str) -> date | str:
+    if "/" in text:
+        return f"it may be read day first or month first: {cure}"
+    try:
+        day = _day(text, zone)
+    except (ValueError, OverflowError):
+        return f"there is no such day: {cure}"
+    return f"it is not a date: {cure}" if day is None else day
+
+
+def _day(text: str, zone: ZoneInfo) -> date | None:
+    """The day that a text means, None where its form is unknown."""
+    if plain := _DAY.fullmatch(text):
+        return date(*(int(part) for part in plain.groups()))
+    if norwegian := _NORWEGIAN.fullmatch(text):
+        day, month, year = (int(part) for part in norwegian.groups())
+        return date(year, month, day)
+    if instant := _INSTANT.fullmatch(text):
+        return _day_of_instant(instant, zone)
+    return None
+
+
+def _day_of_instant(instant: re.Match[str], zone: ZoneInfo) -> date:
+    clock = time(int(instant["hour"]), int(instant["minute"]), int(instant["second"] or 0))
+    written = datetime.combine(date.fromisoformat(instant["day"]), clock, _offset(instant))
+    if written.tzinfo is None or written.date() == date.max:
+        return written.date()  # The last day that there is has none after it, in whatever zone.
+    utc = written.astimezone(UTC)
+    is_midnight = utc.time() == time() and not (instant["fraction"] or "").strip(".0")
+    # Entra writes leave dates as 2022-09-30T23:59:59Z, whatever the company's time zone.
+    if is_midnight or (utc.hour, utc.minute) == (23, 59):
+        return utc.date()
+    return written.astimezone(zone).date()
+
+
+def _offset(instant: re.Match[str]) -> timezone | None:
+    if instant["utc"]:
+        return UTC
+    if not instant["sign"]:
+        return None
+    offset = timedelta(hours=int(instant["hours"]), minutes=int(instant["minutes"]))
+    return timezone(-offset if instant["sign"] == "-" else offset)
+
+
+_LONGEST_E164 = 16
+"""Characters, the plus sign included (ITU-T E.164: fifteen digits)."""
+
+
+def to_e164(raw: str, region: str) -> str | None:
+    """A phone number in E.164 (``+4798765432``), or None where it is no valid number.
+
+    :param region: The country of a number that names none, by its two letters: ``NO``.
+    """
+    text = raw.strip()
+    # RFC 7643 §4.1.2 writes phone numbers as RFC 3966 does.
+    if text[:4].lower() == "tel:":
+        text = text[4:]
+    # The library reads letters as keys of a phone, and drops extensions and everything after a slash: none of
+    # these may decide who signs in.
+    if any(c.isalpha() for c in text) or "/" in text:
+        return None
+    try:
+        number = phonenumbers.parse(text, region)
+    except NumberParseException:
+        return None
+    # Parsing alone lets "123" pass.
+    if number.extension or not phonenumbers.is_valid_number(number):
+        return None
+    formatted = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    return formatted if len(formatted) <= _LONGEST_E164 else None
+
+
+LONGEST = {Field.employee_number: 64, Field.email: 320}
+"""Characters; every other text may have `LONGEST_TEXT`."""
+
+LONGEST_TEXT = 256
+
+_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
+_PAYROLL_WORDS = {"disabled": 0, "enabled": 1, "variable": 2, "0": 0, "1": 1, "2": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Why a value that is present can't be used."""
+
+    why: str
+    """What is wrong and the cure, to stand after the value: ``it is no …: correct it in Entra``."""
+
+
+_NO_PAYROLL = Unusable("it is not one of 0 (disabled), 1 (enabled), 2 (variable): correct it in Entra")
+_NO_ADDRESS = Unusable("it is not an e-mail address: correct it in Entra")
+_NO_PHONE = Unusable("it is not a valid phone number: correct it in Entra, with its country code (+47 …)")
+
+
+def value_of(field: Field, raw: object, region: str, zone: ZoneInfo) -> Value | Unusable:
+    """What `raw`, as Entra sent it, means for a field of Ditio's."""
+    if field is Field.payroll:
+        payroll = payroll_of(raw)
+        return _NO_PAYROLL if payroll is None else payroll
+    text = text_of(raw)
+    if isinstance(text, Unusable):
+        return text
+    longest = LONGEST.get(field, LONGEST_TEXT)
+    if len(text) > longest:
+        return Unusable(f"it is longer than {longest} characters: shorten it in Entra")
+    return _from_text(field, text, region, zone)
+
+
+def end_of(raw: object, zone: ZoneInfo, today: date) -> date | Unusable | None:
+    """The leave date that `raw` means; None where it says that there is none (rule T1)."""
+    text = text_of(raw)
+    if isinstance(text, Unusable):
+        return text
+    day = read_end(text, zone, today)
+    return Unusable(day) if isinstance(day, str) else day
+
+
+def _from_text(field: Field, text: str, region: str, zone: ZoneInfo) -> Value | Unusable:
+    match field:
+        case Field.employee_number:
+            return _employee_number(text)
+        case Field.phone:
+            return to_e164(text, region) or _NO_PHONE
+        case Field.email:
+            return nfc(text) if is_address(text) else _NO_ADDRESS
+        case Field.birth_date | Field.start_date | Field.end_date:
+            day = read_day(text, zone)
+            return Unusable(day) if isinstance(day, str) else day
+    return nfc(text)
+
+
+def text_of(raw: object) -> str | Unusable:
+    """Text, trimmed. A number is taken for its digits: ``employeeNumber: 1042`` happens."""
+    if isinstance(raw, float) and raw.is_integer():
+        raw = int(raw)
+    if isinstance(raw, bool) or not isinstance(raw, (str, int)):
+        return Unusable("it is not text: map a single text attribute to it in Entra's attribute mapping")
+    text = str(raw).strip()
+    if any(unicodedata.category(c) == "Cs" for c in text):
+        return Unusable("it has broken characters: type it anew in Entra")
+    return text
+
+
+def is_address(text: str) -> bool:
+    """Whether text looks like an e-mail address: one @, something on both sides, no space."""
+    return _ADDRESS.fullmatch(text.strip()) is not None
+
+
+def payroll_of(raw: object) -> int | None:
+    """`payroll` as Ditio's number, from a number or a word; None where it is neither."""
+    if isinstance(raw, bool):
+        return None
+    if isinstance(raw, (int, float)):
+        return int(raw) if raw in (0, 1, 2) else None
+    return _PAYROLL_WORDS.get(raw.strip().casefold()) if isinstance(raw, str) else None
+
+
+def _employee_number(text: str) -> str | Unusable:
+    """Rule P7: the number becomes a segment of a URL, and must not be read as anything else there."""
+    if text.casefold() in (".", "..", "search"):
+        return Unusable("Ditio can't have an employee under it: give another number in Entra")
+    if any(unicodedata.category(c) == "Cc" for c in text):
+        return Unusable("it has control characters: type it anew in Entra")
+    return text
+
+
+MAX_INDEXED_BYTES = 1000
+"""PostgreSQL refuses entries of an index beyond 2,704 bytes; longer text is indexed by its hash."""
+
+_HASHED = "sha256:"
+
+SEVERAL = "*several*"
+"""Stands in `work_email_key` for more than one work address: the search looks into the entries then."""
+
+
+def indexed(key: str) -> str:
+    """The form of a folded text in an indexed column."""
+    encoded = key.encode()
+    # A text that looks like a hash is hashed too: else it would be equal to the text that has this hash.
+    if len(encoded) <= MAX_INDEXED_BYTES and not key.startswith(_HASHED):
+        return key
+    return _HASHED + hashlib.sha256(encoded).hexdigest()
+
+
+def user_name_key(name: str) -> str:
+    """The form of a user name in its indexed column (rule A8)."""
+    return indexed(nfc(nfc(name).lower()))
+
+
+def indexed_columns(keys: JsonObject) -> Mapping[str, str | None]:
+    """The indexed columns of a resource with these keys."""
+    return {
+        "user_name_key": _indexed_text(keys.get("userName")),
+        "external_id_key": _indexed_text(keys.get("externalId")),
+        "display_name_key": _indexed_text(keys.get("displayName")),
+        "work_email_key": _work_email(keys.get("emails")),
+    }
+
+
+def _indexed_text(key: object) -> str | None:
+    return indexed(key) if isinstance(key, str) else None
+
+
+def _work_email(entries: object) -> str | None:
+    found: list[Any] = [
+        entry["value"]
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict) and entry.get("type") == "work" and isinstance(entry.get("value"), str)
+    ]
+    return SEVERAL if len(found) > 1 else _indexed_text(found[0] if found else None)
+
+
+FURTHEST_YEARS = 50
+
+
+"""A day that is sent in further away than this is a placeholder or a slip of the pen (rule K1)."""
+
+
+def is_far_off(day: date, today: date) -> bool:
+    """Whether a day that is sent in is more than 50 years off (rule K1)."""
+    return day < _years_from(today, -FURTHEST_YEARS) or day > _years_from(today, FURTHEST_YEARS)
+
+
+def _years_from(today: date, years: int) -> date:
+    try:
+        return today.replace(year=today.year + years)
+    except ValueError:  # 29 February.
+        return today.replace(year=today.year + years, day=28)

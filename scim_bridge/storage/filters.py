@@ -19,6 +19,7 @@ from scim2_models.path import (
 )
 from sqlalchemy import ColumnElement, and_, exists, false, literal, not_, or_, select, true
 
+from scim_bridge.domain.values import SEVERAL, indexed
 from scim_bridge.storage.comparisons import (
     JsonSql,
     Path,
@@ -30,7 +31,6 @@ from scim_bridge.storage.comparisons import (
     operand_of,
     refuse_unstorable,
 )
-from scim_bridge.storage.keys import SEVERAL, indexed
 from scim_bridge.storage.tables import resources
 
 

@@ -10,11 +10,10 @@ from sqlalchemy import Connection, Row, Select, Table, and_, bindparam, delete, 
 from scim_bridge.domain.employee import Days, EmployeeNumber, Field, Value
 from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import Acknowledged, ClaimKind, Creating, HandsOff, Occasions, Person, PersonId
-from scim_bridge.domain.values import UserId
+from scim_bridge.domain.values import UserId, user_name_key
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.admin_tables import in_sync
 from scim_bridge.storage.engine import upsert
-from scim_bridge.storage.keys import user_name_key
 from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
 from scim_bridge.storage.tables import adoption_permissions as permissions
 from scim_bridge.storage.tables import claim_waiters, claims, from_stored, people, resources, to_stored

@@ -13,10 +13,9 @@ from scim_bridge.domain.certificate import CertificateType, HolderKind
 from scim_bridge.domain.employee import EmployeeNumber, Field
 from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import Claim, ClaimKind
-from scim_bridge.domain.values import UserId
+from scim_bridge.domain.values import UserId, user_name_key
 from scim_bridge.storage.admin_tables import client_secrets, tokens
 from scim_bridge.storage.breaker import Breakers
-from scim_bridge.storage.keys import user_name_key
 from scim_bridge.storage.outbox import Outbox, Status
 from scim_bridge.storage.runs import Run, Runs
 from scim_bridge.storage.search import counting

@@ -11,11 +11,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from scim_bridge.domain.outcome import DeliveryView, State
-from scim_bridge.domain.values import JsonObject, UserId
+from scim_bridge.domain.values import JsonObject, UserId, indexed_columns
 from scim_bridge.storage.comparisons import json_sql
 from scim_bridge.storage.engine import insert_if_absent
 from scim_bridge.storage.filters import Columns
-from scim_bridge.storage.keys import indexed_columns
 from scim_bridge.storage.tables import people, quirks, resources
 
 _OF_USER = select(resources.c.document).where(

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from scim_bridge.storage.history import AuditTrail
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
@@ -17,6 +16,7 @@ from scim_bridge.domain.values import CERTIFICATE_URN
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage import history as storage
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.history import AuditTrail
 from tests.cli.conftest import DITIO, Run
 from tests.conftest import Clock
 from tests.world import World, a_user

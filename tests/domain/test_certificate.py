@@ -7,18 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim_bridge.domain.certificate import (
-    Certificate,
-    Entry,
-    EntryId,
-    Holder,
-    Source,
-    beats,
-    is_far_off,
-    type_of,
-    winner_of,
-)
+from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Holder, Source, beats, type_of, winner_of
 from scim_bridge.domain.person import PersonId
+from scim_bridge.domain.values import is_far_off
 
 KARI = Holder.of_person(PersonId("kari"))
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)

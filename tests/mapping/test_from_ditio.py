@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scim_bridge.ditio.actual import employee_from_ditio
 from scim_bridge.domain.employee import Employment, Field
 from scim_bridge.domain.values import JsonObject
-from scim_bridge.mapping.from_ditio import employee_from_ditio
 
 PROFILE: JsonObject = {
     "employeeNumber": "1042",

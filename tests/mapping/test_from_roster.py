@@ -4,9 +4,9 @@ from datetime import date
 
 import pytest
 
+from scim_bridge.ditio.actual import employee_from_row, merged
 from scim_bridge.domain.employee import EmployeeNumber, Employment, Field, FoundEmployee
-from scim_bridge.mapping.from_roster import employee_from_row, merged
-from scim_bridge.mapping.rules import OSLO
+from scim_bridge.scim.mapping import OSLO
 
 TODAY = date(2026, 3, 2)
 REPORTED = {

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from scim_bridge.domain.employee import NEEDED, REQUIRED, Field, Problem, Wish
 from scim_bridge.domain.values import JsonObject
-from scim_bridge.mapping.from_scim import wish_from_user
-from scim_bridge.mapping.rules import DEFAULT_RULES, rules_from
+from scim_bridge.scim.mapping import DEFAULT_RULES, rules_from, wish_from_user
 from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN
 
 TODAY = date(2026, 10, 5)

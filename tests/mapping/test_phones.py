@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim_bridge.mapping.phones import to_e164
+from scim_bridge.domain.values import to_e164
 
 REGIONS = st.sampled_from(sorted(phonenumbers.SUPPORTED_REGIONS))
 E164 = re.compile(r"\+[1-9][0-9]{1,14}")

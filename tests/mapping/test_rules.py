@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from scim_bridge.domain.employee import Field, Owner
-from scim_bridge.mapping.rules import DEFAULT_RULES, rules_from
+from scim_bridge.scim.mapping import DEFAULT_RULES, rules_from
 
 
 def sources_of(field: Field) -> list[str]:

@@ -17,9 +17,9 @@ from scim_bridge.domain.operations import (
     OperationName,
     UpdateEmployee,
     UpdateEmployment,
+    call_for,
 )
 from scim_bridge.domain.values import JsonObject
-from scim_bridge.mapping.to_ditio import call_for
 
 NUMBER = EmployeeNumber("1042")
 

@@ -10,10 +10,10 @@ from scim_bridge.domain.employee import Days, EmployeeNumber, Employment, Field,
 from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import Acknowledged, Person, PersonId
 from scim_bridge.domain.values import UserId
-from scim_bridge.mapping.rules import DEFAULT_RULES
 from scim_bridge.plan.diff import fingerprint_of, is_as_wanted
 from scim_bridge.plan.drift import Facts, drift_of
 from scim_bridge.plan.steps import Policy
+from scim_bridge.scim.mapping import DEFAULT_RULES
 
 TODAY = date(2026, 3, 2)
 OWNERS = DEFAULT_RULES.owners()

@@ -29,9 +29,9 @@ from scim_bridge.domain.operations import (
 )
 from scim_bridge.domain.person import Acknowledged, Person, PersonId
 from scim_bridge.domain.values import UserId
-from scim_bridge.mapping.rules import DEFAULT_RULES
 from scim_bridge.plan.diff import as_found, is_covered
 from scim_bridge.plan.steps import Policy, Step, owes_ending, plan_person
+from scim_bridge.scim.mapping import DEFAULT_RULES
 
 TODAY = date(2026, 3, 2)
 POLICY = Policy(DEFAULT_RULES.owners(), after_last_day=False)

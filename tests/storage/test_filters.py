@@ -16,9 +16,9 @@ from scim2_models import Context, InvalidFilterException, ScimFilter, SearchRequ
 from scim2_models.path.visitor import _Evaluator
 from sqlalchemy import event, insert
 
+from scim_bridge.domain.values import SEVERAL
 from scim_bridge.scim.provider import NAME, build_provider
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
-from scim_bridge.storage.keys import SEVERAL
 from scim_bridge.storage.tables import people
 from scim_bridge.web.scim.storage import BridgeStorage
 from tests.protocol.doubles import AUTHOR, NoIntake

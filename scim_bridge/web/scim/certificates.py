@@ -13,17 +13,24 @@ from scim2_models import (
 )
 from sqlalchemy import Connection
 
+from scim_bridge.certificates.reading import (
+    Flaw,
+    Part,
+    belongs_to,
+    certificate_from,
+    changed_parts,
+    held_already,
+    lost_to,
+    number_from,
+)
 from scim_bridge.delivery.certifying import Certifying, Exists, Foreign, Kept
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.delivery.ledger import Lost
 from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Source
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.domain.values import CERTIFICATE, nfc
+from scim_bridge.domain.values import CERTIFICATE, WRITE_IT, nfc
 from scim_bridge.logs import get_logger
-from scim_bridge.mapping.certificate_words import belongs_to, held_already, lost_to
-from scim_bridge.mapping.certificates import Flaw, Part, certificate_from, changed_parts, number_from
-from scim_bridge.mapping.days import WRITE_IT
 from scim_bridge.scim.resources import certificate_resource, identity_of_entry
 from scim_bridge.storage.certificate_queries import with_external_id
 from scim_bridge.storage.filters import Model

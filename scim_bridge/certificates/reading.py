@@ -1,0 +1,300 @@
+"""Read certificates out of the texts and slots in which they arrive (rules K1, K5, T1)."""
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from scim_bridge.domain.certificate import (
+    Certificate,
+    CertificateType,
+    Entry,
+    PackedSlot,
+    Slot,
+    Source,
+    SpreadSlot,
+    type_of,
+)
+from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.employee import Field as EmployeeField
+from scim_bridge.domain.values import (
+    CURE,
+    FURTHEST_YEARS,
+    LONGEST,
+    JsonObject,
+    Unusable,
+    is_far_off,
+    nfc,
+    read_day,
+    text_of,
+)
+from scim_bridge.scim.mapping import shown
+from scim_bridge.scim.reading import DITIO_URN, SourcePath, read
+
+WAYS_IN = {
+    Source.certificates: "/Certificates",
+    Source.csv: "a CSV file (certificates import)",
+    Source.slot: "Entra (a slot of the user)",
+}
+"""How a message calls a source."""
+
+_ORDER = "the newest issuedDateTime counts, then the later validUntilDateTime, and on equal dates what is there stays"
+
+
+def called(entry: Entry) -> str:
+    """A certificate, for a message about it."""
+    number = entry.employee_number or "somebody without a number"
+    return f'the certificate "{entry.certificate.type}" of employee {number}'
+
+
+def lost_to(winner: Entry) -> str:
+    """Another source's word counts: nothing was stored."""
+    return (
+        f"{called(winner)} comes from {WAYS_IN[winner.source]}: {described(winner.certificate)}; "
+        f"{_ORDER}: send a newer one, or correct it there"
+    )
+
+
+def held_already(entry: Entry) -> str:
+    """`/Certificates` itself holds that type already."""
+    return (
+        f"{called(entry)} is in /Certificates already, with the id {entry.id}: {described(entry.certificate)}; "
+        "replace or patch that one"
+    )
+
+
+def belongs_to(entry: Entry) -> str:
+    """What another source says is changed by that source alone."""
+    return (
+        f"{called(entry)} comes from {WAYS_IN[entry.source]}: {described(entry.certificate)}; "
+        "change it there, or POST a newer one of your own"
+    )
+
+
+def withdrawn_elsewhere(entry: Entry) -> str:
+    """What came in another way than by a file is not withdrawn by a command."""
+    where = "clear the slot there" if entry.source is Source.slot else f"delete it there, id {entry.id}"
+    return f"{called(entry)} comes from {WAYS_IN[entry.source]}: {described(entry.certificate)}; {where}"
+
+
+def described(certificate: Certificate) -> str:
+    """The number and the days."""
+    number = f"number {certificate.number}" if certificate.number else "without a number"
+    return f"{number}, issued {certificate.issued}, {ending(certificate)}"
+
+
+def ending(certificate: Certificate) -> str:
+    """Until when it is valid."""
+    return f"valid until {certificate.valid_until}" if certificate.valid_until else "without an end"
+
+
+LONGEST_TYPE = 200
+"""Characters: a type is part of a key, which no database lets grow without end."""
+
+LONGEST_TEXT = 4000
+"""Characters of a certificate's number, or of its notes."""
+
+
+class Part(StrEnum):
+    """A part of a certificate, by the name that `/Certificates`, the CSV and Ditio give it."""
+
+    employee_number = "employeeNumber"
+    type = "certificateType"
+    number = "certificateNumber"
+    issued = "issuedDateTime"
+    valid_until = "validUntilDateTime"
+    notes = "notes"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What decides whether a certificate can be used."""
+
+    zone: ZoneInfo
+    today: date
+    missing_expiry: date | None = None
+    """The day that stands for an end that is not said; None refuses a certificate without one (rule K5)."""
+
+    cure: str = CURE
+    """What to do about a date that can't be read."""
+
+    names: Mapping[Part, str] = field(default_factory=dict)
+    """What the parts are called where they come from; those that are not named have their own names."""
+
+    def name(self, part: Part) -> str:
+        """What a part is called."""
+        return self.names.get(part, part.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """Why a certificate can't be used, for whoever sent it."""
+
+    part: Part
+    text: str
+    """What is wrong, with the part's name, the value and the cure."""
+
+
+def certificate_from(said: Mapping[Part, object], terms: Terms) -> Certificate | Flaw:
+    """The certificate that some texts are; a part that is absent, null or blank is not said.
+
+    Both days are days: an instant is converted as rule T1 says.
+    """
+    texts: dict[Part, str | None] = {}
+    for part in (Part.type, Part.issued, Part.valid_until, Part.number, Part.notes):
+        text = _text(said.get(part), _longest(part))
+        if isinstance(text, Unusable):
+            return _flaw(part, said.get(part), text.why, terms)
+        texts[part] = text
+    kind, issued_text, end_text = texts[Part.type], texts[Part.issued], texts[Part.valid_until]
+    if kind is None:
+        return Flaw(Part.type, f"{terms.name(Part.type)} is missing")
+    if issued_text is None:
+        return Flaw(Part.issued, f"{terms.name(Part.issued)} is missing: a certificate can't do without it")
+    if end_text is None and terms.missing_expiry is None:
+        why = "a certificate without an end is refused, unless CERTIFICATES__MISSING_EXPIRY has a date"
+        return Flaw(Part.valid_until, f"{terms.name(Part.valid_until)} is missing: {why}")
+    issued = _day(Part.issued, issued_text, terms)
+    if isinstance(issued, Flaw):
+        return issued
+    end = None if end_text is None else _day(Part.valid_until, end_text, terms)
+    if isinstance(end, Flaw):
+        return end
+    if (end or terms.missing_expiry or date.max) <= issued:
+        name = terms.name(Part.valid_until)
+        why = f"it is not after {terms.name(Part.issued)}, {issued}: correct one of the two"
+        return Flaw(Part.valid_until, f"{name} is {end or terms.missing_expiry}: {why}")
+    return Certificate(type_of(kind), issued, end, texts[Part.number], texts[Part.notes])
+
+
+def number_from(raw: object) -> EmployeeNumber | Flaw:
+    """The employee number that a certificate is said under: trimmed, and otherwise exact (rule P4)."""
+    text = _text(raw, LONGEST[EmployeeField.employee_number])
+    if text is None:
+        return Flaw(Part.employee_number, f"{Part.employee_number} is missing")
+    if isinstance(text, Unusable):
+        return Flaw(Part.employee_number, f"{Part.employee_number} is {shown(raw)}: {text.why}")
+    return EmployeeNumber(text)
+
+
+def _day(part: Part, text: str, terms: Terms) -> date | Flaw:
+    day = read_day(text, terms.zone, terms.cure)
+    if isinstance(day, str):
+        return _flaw(part, text, day, terms)
+    if is_far_off(day, terms.today):
+        return _flaw(part, text, f"it is more than {FURTHEST_YEARS} years off: correct it", terms)
+    return day
+
+
+def _text(raw: object, longest: int) -> str | Unusable | None:
+    if raw is None:
+        return None
+    text = text_of(raw)
+    if isinstance(text, Unusable):
+        return text
+    if len(text) > longest:
+        return Unusable(f"it is longer than {longest} characters: shorten it")
+    if any(unicodedata.category(c) == "Cc" and c not in "\t\n\r" for c in text):
+        return Unusable("it has control characters: type it anew")
+    return nfc(text) or None
+
+
+def _longest(part: Part) -> int:
+    return LONGEST_TYPE if part is Part.type else LONGEST_TEXT
+
+
+def _flaw(part: Part, raw: object, why: str, terms: Terms) -> Flaw:
+    return Flaw(part, f"{terms.name(part)} is {shown(raw)}: {why}")
+
+
+def changed_parts(before: Entry | None, after: Entry) -> tuple[str, ...]:
+    """The names of what is said differently now; nothing where nobody knows what was said before."""
+    if before is None:
+        return ()
+    said = [_parts(entry) for entry in (before, after)]
+    return tuple(part.value for part in Part if said[0][part] != said[1][part])
+
+
+def _parts(entry: Entry) -> dict[Part, object]:
+    certificate = entry.certificate
+    return {
+        Part.employee_number: entry.employee_number,
+        Part.type: certificate.type,
+        Part.number: certificate.number,
+        Part.issued: certificate.issued,
+        Part.valid_until: certificate.valid_until,
+        Part.notes: certificate.notes,
+    }
+
+
+_IN_ORDER = (Part.number, Part.issued, Part.valid_until, Part.notes)
+"""The parts of a packed slot: ``number;issued;validUntil;notes``."""
+
+_CALLED = {Part.number: "number", Part.issued: "issued", Part.valid_until: "validUntil", Part.notes: "notes"}
+
+
+@dataclass(frozen=True, slots=True)
+class SlotReading:
+    """What one slot of a user says."""
+
+    type: CertificateType
+    said: Certificate | Flaw | None
+    """The certificate, why it can't be used, or None where the slot is empty: then there is none."""
+
+
+def slots_from(raw: Sequence[Mapping[str, str]]) -> tuple[Slot, ...]:
+    """The slots of the settings, which have looked at them already."""
+    return tuple(
+        PackedSlot(type_of(slot["type"]), slot["packed"])
+        if "packed" in slot
+        else SpreadSlot(
+            type_of(slot["type"]), slot["issued"], slot["valid_until"], slot.get("number"), slot.get("notes")
+        )
+        for slot in raw
+    )
+
+
+def slots_of(document: JsonObject, slots: Sequence[Slot], terms: Terms) -> list[SlotReading]:
+    """What all slots of a user say. An attribute that a PATCH leaves out is still in the document."""
+    return [SlotReading(slot.type, _said(document, slot, terms)) for slot in slots]
+
+
+def _said(document: JsonObject, slot: Slot, terms: Terms) -> Certificate | Flaw | None:
+    parts = dict(_spread(document, slot) if isinstance(slot, SpreadSlot) else _unpacked(document, slot))
+    if not any(_is_said(value) for value in parts.values()):
+        return None
+    return certificate_from({**parts, Part.type: slot.type}, replace(terms, names=_names(slot)))
+
+
+def _spread(document: JsonObject, slot: SpreadSlot) -> Iterator[tuple[Part, object]]:
+    for part, attribute in _attributes(slot):
+        yield part, _value(document, attribute)
+
+
+def _unpacked(document: JsonObject, slot: PackedSlot) -> Iterator[tuple[Part, object]]:
+    """Entra's `Join(";", …)` leaves the separators of what is empty, so ``;;;`` is an empty slot."""
+    value = _value(document, slot.packed)
+    text = "" if value is None else str(value)
+    yield from zip(_IN_ORDER, text.split(";", len(_IN_ORDER) - 1), strict=False)
+
+
+def _names(slot: Slot) -> dict[Part, str]:
+    if isinstance(slot, SpreadSlot):
+        return dict(_attributes(slot))
+    return {part: f"{called} in {slot.packed}" for part, called in _CALLED.items()}
+
+
+def _attributes(slot: SpreadSlot) -> list[tuple[Part, str]]:
+    named = ((Part.number, slot.number), (Part.issued, slot.issued))
+    more = ((Part.valid_until, slot.valid_until), (Part.notes, slot.notes))
+    return [(part, attribute) for part, attribute in (*named, *more) if attribute is not None]
+
+
+def _value(document: JsonObject, attribute: str) -> object | None:
+    return read(document, SourcePath(f"{DITIO_URN}:{attribute}", DITIO_URN, attribute))
+
+
+def _is_said(value: object) -> bool:
+    return value is not None and not (isinstance(value, str) and not value.strip())

@@ -1,0 +1,290 @@
+"""An employee out of Ditio's answers: of a read, and of a row of the roster."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from scim_bridge.domain.employee import EmployeeNumber, Employment, Field, FoundEmployee, Value, running_employment
+from scim_bridge.domain.values import LATEST_YEAR, NORWAY, OSLO, JsonObject, nfc, payroll_of, read_day, to_e164
+
+_CURRENT = "employment"
+_LISTS = ("employments", "employmenthistory")
+_FLAT = (("employmentstartdate", "employmentenddate"), ("startdate", "enddate"))
+"""v4 users and reporting rows: the current employment's days beside the names."""
+
+_NO_DATE = "0001-01-01"
+"""How .NET writes a date that is not set."""
+
+_YEAR = re.compile(r"\d{4}(?=-\d\d-\d\d)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEmployment:
+    """One employment, and what else was shown of it, by lower-case key."""
+
+    employment: Employment
+    details: Mapping[str, object]
+
+    @property
+    def shows_start(self) -> bool:
+        """Whether the answer says when it began, be it with an empty value."""
+        return "startdate" in self.details
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEmployments:
+    """The employments of one answer."""
+
+    entries: tuple[ShownEmployment, ...] | None
+    """None where the answer has none of the documented forms, or where an end can't be read."""
+
+    @property
+    def all(self) -> tuple[Employment, ...] | None:
+        """The employments alone."""
+        return None if self.entries is None else tuple(entry.employment for entry in self.entries)
+
+    @property
+    def open(self) -> ShownEmployment | None:
+        """The one without an end; of several the one that started last."""
+        return max((e for e in self.entries or () if e.employment.end is None), key=_start, default=None)
+
+    @property
+    def current(self) -> ShownEmployment | None:
+        """The open one, else the one that ended last."""
+        ended = (e for e in self.entries or () if e.employment.end is not None)
+        return self.open or max(ended, key=lambda e: e.employment.end or date.min, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class DayRead:
+    """A day as shown: known or not, and if known perhaps none."""
+
+    value: date | None
+    is_known: bool = True
+
+
+def day_of(raw: object, zone: ZoneInfo) -> DayRead:
+    """A day from a text of Ditio's; null, empty text, .NET's earliest date and a year nobody will see are no day."""
+    if raw is None or (isinstance(raw, str) and _is_no_day(raw.strip())):
+        return DayRead(None)
+    day = read_day(raw, zone) if isinstance(raw, str) else None
+    return DayRead(day) if isinstance(day, date) else DayRead(None, is_known=False)
+
+
+def _is_no_day(text: str) -> bool:
+    year = _YEAR.match(text)
+    return not text or text.startswith(_NO_DATE) or (year is not None and int(year[0]) > LATEST_YEAR)
+
+
+def shown_employments(shown: Mapping[str, object], zone: ZoneInfo) -> ShownEmployments:
+    """All employments of an answer; forms that say the same are joined.
+
+    :param shown: The answer, by lower-case key.
+    """
+    if not _has_any_form(shown):
+        return ShownEmployments(None)
+    entries: list[ShownEmployment] = []
+    for details in _details(shown):
+        entry = _entry(details, zone)
+        if entry is None:
+            # Taken for one without an end, it would be at work whoever has left (rule C2).
+            return ShownEmployments(None)
+        _add(entries, entry)
+    return ShownEmployments(tuple(entries))
+
+
+def _has_any_form(shown: Mapping[str, object]) -> bool:
+    has_current = _CURRENT in shown and isinstance(shown[_CURRENT], Mapping | None)
+    in_lists = any(_is_list_of_objects(shown.get(key)) for key in _LISTS)
+    return has_current or in_lists or any(shown.get(key) for pair in _FLAT for key in pair)
+
+
+def _is_list_of_objects(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, Mapping) for each in value)
+
+
+def _details(shown: Mapping[str, object]) -> Iterator[dict[str, object]]:
+    """What each form shows of each employment, the lists first: they show the most."""
+    for key in _LISTS:
+        listed = shown.get(key)
+        yield from filter(None, map(_lowered, listed if isinstance(listed, list) else ()))
+    if current := _lowered(shown.get(_CURRENT)):
+        yield current
+    for start_key, end_key in _FLAT:
+        if shown.get(start_key) or shown.get(end_key):
+            flat = {"startdate": start_key, "enddate": end_key}
+            yield {name: shown[key] for name, key in flat.items() if key in shown}
+
+
+def _lowered(item: object) -> dict[str, object]:
+    return {str(key).lower(): value for key, value in item.items()} if isinstance(item, Mapping) else {}
+
+
+def _entry(details: dict[str, object], zone: ZoneInfo) -> ShownEmployment | None:
+    """The employment; None where nobody can tell when it ends."""
+    start, end = (day_of(details.get(key), zone) for key in ("startdate", "enddate"))
+    if not end.is_known:
+        return None
+    if not start.is_known:
+        details = {key: value for key, value in details.items() if key != "startdate"}
+    return ShownEmployment(Employment(start.value, end.value), details)
+
+
+def _add(entries: list[ShownEmployment], new: ShownEmployment) -> None:
+    """Add an employment, or what is new of one that is there already."""
+    for index, known in enumerate(entries):
+        if _is_same(known, new):
+            entries[index] = ShownEmployment(known.employment, {**new.details, **known.details})
+            return
+    entries.append(new)
+
+
+def _is_same(known: ShownEmployment, new: ShownEmployment) -> bool:
+    if known.employment == new.employment:
+        return True
+    # The current employment may be shown without saying whether it has an end.
+    return "enddate" not in new.details and known.employment.start == new.employment.start
+
+
+def _start(entry: ShownEmployment) -> date:
+    return entry.employment.start or date.min
+
+
+_TEXTS = (Field.first_name, Field.last_name, Field.email, Field.work_title)
+_PHONE_KEYS = ("phone", "mobilework", "phonenumber")
+_DISABLED_KEYS = ("isdisabled", "disabled")
+
+Shown = dict[Field, Value | None]
+
+
+def employee_from_ditio(body: JsonObject, *, region: str = NORWAY, zone: ZoneInfo = OSLO) -> FoundEmployee:
+    """The employee that an answer shows, out of its envelope.
+
+    :param region: The country of phone numbers that name none, by its two letters.
+    :param zone: The company's time zone, for days that are shown as instants.
+    :raises ValueError: when no employee number is shown.
+    """
+    shown = {key.lower(): value for key, value in body.items()}
+    number = _text(shown.get("employeenumber"))
+    if number is None:
+        raise ValueError("Ditio's answer shows no employeeNumber, so it is no employee")
+    employments = shown_employments(shown, zone)
+    return FoundEmployee(
+        employee_number=EmployeeNumber(number),
+        values={Field.employee_number: number} | _profile(shown, region, zone) | _employment_values(shown, employments),
+        disabled=_disabled(shown),
+        employments=employments.all,
+        company_profile_id=_text(shown.get("companyprofileid")),
+    )
+
+
+def _profile(shown: Mapping[str, object], region: str, zone: ZoneInfo) -> Shown:
+    values: Shown = {}
+    for field in _TEXTS:
+        if field.lower() in shown:
+            text = _text(shown[field.lower()])
+            values[field] = None if text is None else nfc(text)
+    phones = [_text(shown[key]) for key in _PHONE_KEYS if key in shown]
+    if phones:
+        phone = next(filter(None, phones), None)
+        values[Field.phone] = None if phone is None else to_e164(phone, region) or phone
+    return values | _birth_date(shown, zone)
+
+
+def _birth_date(shown: Mapping[str, object], zone: ZoneInfo) -> Shown:
+    if "birthdate" not in shown:
+        return {}
+    day = day_of(shown["birthdate"], zone)
+    # A text that can't be read is unknown: taken for empty, it would be overwritten.
+    return {Field.birth_date: day.value} if day.is_known else {}
+
+
+def _employment_values(shown: Mapping[str, object], employments: ShownEmployments) -> Shown:
+    values: Shown = {}
+    if employments.open is not None and employments.open.shows_start:
+        values[Field.start_date] = employments.open.employment.start
+    current = employments.current.details if employments.current else {}
+    for holder in (current, shown):
+        if "department" in holder and Field.department not in values:
+            department = _text(holder["department"])
+            values[Field.department] = None if department is None else nfc(department)
+    for holder in (employments.open.details if employments.open else {}, shown):
+        if "payroll" in holder and Field.payroll not in values:
+            values |= _payroll(holder["payroll"])
+    return values
+
+
+def _payroll(raw: object) -> Shown:
+    if raw is None or raw == "":
+        return {Field.payroll: None}
+    # v4 shows whether payroll is enabled, not which kind it is.
+    payroll = int(raw) if isinstance(raw, bool) else payroll_of(raw)
+    return {} if payroll is None else {Field.payroll: payroll}
+
+
+def _disabled(shown: Mapping[str, object]) -> bool | None:
+    for key in _DISABLED_KEYS:
+        text = str(shown.get(key)).strip().lower()
+        if text in ("true", "false"):
+            return text == "true"
+    return None
+
+
+def _text(raw: object) -> str | None:
+    """Text or a number as trimmed text; None for null, empty text and anything else."""
+    if isinstance(raw, bool) or not isinstance(raw, (str, int)):
+        return None
+    return str(raw).strip() or None
+
+
+def employee_from_row(row: JsonObject, *, region: str, zone: ZoneInfo, today: date) -> FoundEmployee | None:
+    """The employee that a row shows; None for one without a number, or marked as deleted."""
+    shown = {key.lower(): value for key, value in row.items()}
+    if shown.get("isdeleted") is True:
+        return None
+    try:
+        found = employee_from_ditio(row, region=region, zone=zone)
+    except ValueError:
+        return None
+    if "isactiveemployment" in shown and found.employments is not None:
+        employments = _reported(found.employments, shown["isactiveemployment"] is True, today)
+        return _with(found, employments)
+    return found
+
+
+def merged(known: FoundEmployee, new: FoundEmployee, today: date) -> FoundEmployee:
+    """One employee out of two rows about him: of two employments, or the same row read twice."""
+    if known == new:
+        return known
+    first, second = (new, known) if _rank(new, today) > _rank(known, today) else (known, new)
+    both = [each.employments for each in (first, second) if each.employments is not None]
+    return FoundEmployee(
+        employee_number=first.employee_number,
+        values={**second.values, **first.values},
+        disabled=second.disabled if first.disabled is None else first.disabled,
+        employments=tuple(dict.fromkeys(each for employments in both for each in employments)) if both else None,
+        company_profile_id=first.company_profile_id or second.company_profile_id,
+    )
+
+
+def _reported(employments: tuple[Employment, ...], is_active: bool, today: date) -> tuple[Employment, ...] | None:
+    """A reporting row shows the days of one employment, and no date as 0001-01-01."""
+    dated = tuple(each for each in employments if each.start is not None or each.end is not None)
+    if not dated:
+        # No day at all: never employed, or the days are not shown.
+        return None if is_active else ()
+    is_contradiction = not is_active and any(each.is_active(today) for each in dated)
+    return None if is_contradiction else dated
+
+
+def _with(found: FoundEmployee, employments: tuple[Employment, ...] | None) -> FoundEmployee:
+    return FoundEmployee(found.employee_number, found.values, found.disabled, employments, found.company_profile_id)
+
+
+def _rank(found: FoundEmployee, today: date) -> tuple[bool, date, bool]:
+    """Which of two rows is the present one: an employment that runs, the later start, an open login."""
+    running = running_employment(found.employments or (), today)
+    starts = [each.start for each in found.employments or () if each.start is not None]
+    return running is not None, max(starts, default=date.min), found.disabled is False

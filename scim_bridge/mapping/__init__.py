@@ -1,1 +1,0 @@
-"""From SCIM users to Ditio employees and back from Ditio's answers. Pure: values in, values out."""
