@@ -2,25 +2,24 @@
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
-from enum import StrEnum
-from zoneinfo import ZoneInfo
 
 from scim_bridge.domain.certificate import (
     Certificate,
     CertificateType,
     Entry,
     PackedSlot,
+    Part,
     Slot,
     Source,
     SpreadSlot,
+    Terms,
     type_of,
 )
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.employee import Field as EmployeeField
 from scim_bridge.domain.values import (
-    CURE,
     FURTHEST_YEARS,
     LONGEST,
     JsonObject,
@@ -95,37 +94,6 @@ LONGEST_TYPE = 200
 
 LONGEST_TEXT = 4000
 """Characters of a certificate's number, or of its notes."""
-
-
-class Part(StrEnum):
-    """A part of a certificate, by the name that `/Certificates`, the CSV and Ditio give it."""
-
-    employee_number = "employeeNumber"
-    type = "certificateType"
-    number = "certificateNumber"
-    issued = "issuedDateTime"
-    valid_until = "validUntilDateTime"
-    notes = "notes"
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What decides whether a certificate can be used."""
-
-    zone: ZoneInfo
-    today: date
-    missing_expiry: date | None = None
-    """The day that stands for an end that is not said; None refuses a certificate without one (rule K5)."""
-
-    cure: str = CURE
-    """What to do about a date that can't be read."""
-
-    names: Mapping[Part, str] = field(default_factory=dict)
-    """What the parts are called where they come from; those that are not named have their own names."""
-
-    def name(self, part: Part) -> str:
-        """What a part is called."""
-        return self.names.get(part, part.value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scim_bridge.certificates.reading import Part
 from scim_bridge.cli.output import private_file
 from scim_bridge.delivery.adopting import Dispute
 from scim_bridge.delivery.certificate_import import FileLine
+from scim_bridge.domain.certificate import Part
 from scim_bridge.domain.drift import Decision, Misfit
 from scim_bridge.domain.employee import EmployeeNumber, Field
 from scim_bridge.errors import BridgeError

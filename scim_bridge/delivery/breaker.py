@@ -199,3 +199,6 @@ def tested(errand: Errand, error: CredentialsRefused) -> Outcome:
 def _log_closed(tenant: str, breaker: Breaker) -> None:
     opened_at = breaker.opened_at
     log.warning("breaker.closed", tenant=tenant, opened_at=opened_at.isoformat() if opened_at else None)
+
+
+PAUSED = "deliveries are paused: `outbox resume` first"

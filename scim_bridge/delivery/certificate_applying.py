@@ -70,25 +70,6 @@ class CertificateApplying:
             _send(batches, keys)
         return sum(why is None for why in batches.outcomes.values())
 
-    def send_all_unclaimed(self) -> None:
-        """Send what is outstanding under numbers that no person is linked to."""
-        database, tenant = self.convergence.database, self.convergence.tenant
-
-        def choose(line: Line, number: EmployeeNumber) -> Shipment | None:
-            owed = outstanding([line], number, tenant.certificates)
-            # What was refused is tried again when somebody says something new of it.
-            return next((each for each in owed if isinstance(each, Shipment) and line.reason is None), None)
-
-        batches, after = Batches(self.convergence, choose, self.run_id), ("", "")
-        while tenant.certificates.delivers_unclaimed and batches.halted is None:
-            with database.read() as connection:
-                searches = CertificateSearches(connection, tenant.name, tenant.certificates.missing_expiry)
-                keys = searches.unclaimed(after, BATCH, untried=True)
-            if not keys:
-                break
-            after = (keys[-1][0].value, keys[-1][1])
-            batches.send_unclaimed(keys)
-
     def _apply(self, plan_id: str, items: dict[Key, Drift]) -> None:
         tenant = self.convergence.tenant
 

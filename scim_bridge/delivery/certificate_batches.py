@@ -7,19 +7,18 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.bisecting import Refused, send_narrowing
-from scim_bridge.delivery.breaker import Gate
+from scim_bridge.delivery.breaker import PAUSED, Gate
 from scim_bridge.delivery.certificate_holds import Hold, PeopleHold, UnclaimedHold, Withheld
 from scim_bridge.delivery.certificate_identity import CertificateIdentity
 from scim_bridge.delivery.converge import Convergence
-from scim_bridge.delivery.drift_applying import PAUSED
 from scim_bridge.delivery.outcome import printable
-from scim_bridge.domain.certificate import Holder, Line, Shipment, body_of, wanted_of
+from scim_bridge.domain.certificate import Holder, Line, Shipment, body_of, outstanding, wanted_of
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.operations import Answer
 from scim_bridge.domain.outcome import Reason
 from scim_bridge.errors import DeliveryError, Paused
 from scim_bridge.storage.breaker import Breakers
-from scim_bridge.storage.certificate_queries import Key
+from scim_bridge.storage.certificate_queries import CertificateSearches, Key
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.history import Entry
 from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
@@ -238,3 +237,23 @@ def _entry_of(answer: Answer) -> Entry:
         ditio_request_id=answer.request_id,
         seconds=answer.seconds,
     )
+
+
+def send_all_unclaimed(convergence: Convergence) -> None:
+    """Send what is outstanding under numbers that no person is linked to."""
+    database, tenant = convergence.database, convergence.tenant
+
+    def choose(line: Line, number: EmployeeNumber) -> Shipment | None:
+        owed = outstanding([line], number, tenant.certificates)
+        # What was refused is tried again when somebody says something new of it.
+        return next((each for each in owed if isinstance(each, Shipment) and line.reason is None), None)
+
+    batches, after = Batches(convergence, choose), ("", "")
+    while tenant.certificates.delivers_unclaimed and batches.halted is None:
+        with database.read() as connection:
+            searches = CertificateSearches(connection, tenant.name, tenant.certificates.missing_expiry)
+            keys = searches.unclaimed(after, BATCH, untried=True)
+        if not keys:
+            break
+        after = (keys[-1][0].value, keys[-1][1])
+        batches.send_unclaimed(keys)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from scim_bridge.delivery.converge import Convergence
-from scim_bridge.delivery.drift_facts import wish_of_candidate
 from scim_bridge.delivery.holders import is_anothers
+from scim_bridge.delivery.tenant import wish_of_candidate
 from scim_bridge.ditio.actual import employee_from_ditio
 from scim_bridge.domain.certificate import Holder, Shipment
 from scim_bridge.domain.employee import EmployeeNumber, FoundEmployee, Wish

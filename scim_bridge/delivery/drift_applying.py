@@ -6,7 +6,7 @@ from itertools import groupby
 
 from sqlalchemy import Connection
 
-from scim_bridge.delivery.breaker import is_paused
+from scim_bridge.delivery.breaker import PAUSED, is_paused
 from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.meanwhile import what_happened
@@ -21,7 +21,6 @@ from scim_bridge.storage.plans import PlanItems, Scopes
 DUE_ALREADY = "he is due already: his own delivery brings it, or says what keeps it"
 IN_DELIVERY = "he is being delivered just now"
 HANDS_ARE_OFF = "hands are off this person"
-PAUSED = "deliveries are paused: `outbox resume` first"
 GONE = "the bridge does not know this person any more"
 NOT_SETTLED = "it did not settle: `outbox list` says why; a worker goes on"
 

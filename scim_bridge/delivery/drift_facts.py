@@ -4,7 +4,7 @@ from datetime import date
 
 from sqlalchemy import Connection
 
-from scim_bridge.delivery.tenant import EMPTY_WISH, Tenant, wanted_claims
+from scim_bridge.delivery.tenant import Tenant, wanted_claims
 from scim_bridge.domain.employee import EmployeeNumber, Field, Wish
 from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import ClaimKind, Person
@@ -18,13 +18,6 @@ from scim_bridge.storage.people import People, Record
 from scim_bridge.storage.snapshot import Snapshot
 
 _CLAIMED = {ClaimKind.phone: Field.phone, ClaimKind.employee_number: Field.employee_number}
-
-
-def wish_of_candidate(candidate: Candidate, tenant: Tenant, today: date) -> Wish:
-    """The employee that Entra wants; an empty one of a deleted user."""
-    if candidate.document is None:
-        return EMPTY_WISH
-    return tenant.wish(candidate.document, candidate.record.person, today)
 
 
 def facts_of(connection: Connection, tenant: Tenant, candidate: Candidate, wish: Wish, today: date) -> Facts:

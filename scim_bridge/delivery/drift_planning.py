@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 from scim_bridge.delivery.agreeing import Agreement, agreement_of, note_agreement
 from scim_bridge.delivery.basis import basis_of
 from scim_bridge.delivery.certificate_drift import CertificateDrift, keep_slots_of
-from scim_bridge.delivery.drift_facts import around, facts_of, wish_of_candidate
+from scim_bridge.delivery.drift_facts import around, facts_of
 from scim_bridge.delivery.holders import is_anothers
-from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.delivery.tenant import Tenant, wish_of_candidate
 from scim_bridge.delivery.unlinked_planning import UnlinkedPlanning
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.employee import FoundEmployee, Wish, running_employment

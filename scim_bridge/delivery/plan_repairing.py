@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from scim_bridge.delivery.breaker import is_paused
+from scim_bridge.delivery.breaker import PAUSED, is_paused
 from scim_bridge.delivery.certificate_applying import CertificateApplying
 from scim_bridge.delivery.converge import Convergence
-from scim_bridge.delivery.drift_applying import PAUSED, DriftApplying
+from scim_bridge.delivery.drift_applying import DriftApplying
 from scim_bridge.delivery.reconcile_request import DRIFT, IN_SYNC, Progress, Report, Request
 from scim_bridge.delivery.tenant import Tenant
 from scim_bridge.domain.audit import Action, Author, Deed

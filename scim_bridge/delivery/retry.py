@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from scim_bridge.domain.outcome import CAP_SECONDS
 from scim_bridge.errors import (
     BudgetSpent,
     CredentialsRefused,
@@ -13,7 +14,6 @@ from scim_bridge.errors import (
     TransientError,
     Unreached,
 )
-from scim_bridge.storage.engine import CAP_SECONDS
 
 BASE_SECONDS = 2.0
 LEAST_SECONDS = 0.25

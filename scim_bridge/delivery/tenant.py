@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from scim_bridge.certificates.reading import Terms
 from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS
 from scim_bridge.delivery.ports import Ditio
-from scim_bridge.domain.certificate import CertificatePolicy, Slot
+from scim_bridge.domain.certificate import CertificatePolicy, Slot, Terms
 from scim_bridge.domain.employee import Field, Wish
 from scim_bridge.domain.person import Claim, ClaimKind, Person
 from scim_bridge.domain.values import CURE, JsonObject
@@ -14,6 +13,7 @@ from scim_bridge.plan.limits import HourlyLimits
 from scim_bridge.plan.matching import Adopt
 from scim_bridge.plan.steps import Policy
 from scim_bridge.scim.mapping import Rules, wish_from_user
+from scim_bridge.storage.candidates import Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +119,10 @@ def _acknowledged(person: Person) -> list[Claim]:
         claims.append(Claim(ClaimKind.employee_number, person.creating.employee_number))
         claims.append(Claim(ClaimKind.phone, person.creating.phone))
     return claims
+
+
+def wish_of_candidate(candidate: Candidate, tenant: Tenant, today: date) -> Wish:
+    """The employee that Entra wants; an empty one of a deleted user."""
+    if candidate.document is None:
+        return EMPTY_WISH
+    return tenant.wish(candidate.document, candidate.record.person, today)

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from scim_bridge.delivery.breaker import Gate, is_paused
 from scim_bridge.delivery.budget import Budget
-from scim_bridge.delivery.certificate_applying import CertificateApplying
+from scim_bridge.delivery.certificate_batches import send_all_unclaimed
 from scim_bridge.delivery.converge import Convergence
 from scim_bridge.delivery.retention import forget_old
 from scim_bridge.delivery.turns import Turns, threads_for
@@ -169,7 +170,7 @@ class Worker:
         """Certificates of employees whom no SCIM user is: nobody is due for them (rule K2)."""
         for each in self.convergences:
             if each.tenant.certificates.delivers_unclaimed:
-                crew.send(each.tenant.name, CertificateApplying(each).send_all_unclaimed)
+                crew.send(each.tenant.name, partial(send_all_unclaimed, each))
 
     def _lease(self, convergence: Convergence) -> Leased | None:
         gate = Gate(convergence.database, convergence.tenant.name, convergence.tenant.is_paused)

@@ -1,14 +1,19 @@
 """Certificates: their ledger lines, the slots of a user, and what Ditio still has to be sent (rules K1-K3)."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import NewType
+from zoneinfo import ZoneInfo
 
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
-from scim_bridge.domain.values import JsonObject, nfc
+from scim_bridge.domain.values import (
+    CURE,
+    JsonObject,
+    nfc,
+)
 
 CertificateType = NewType("CertificateType", str)
 """The name of a kind of certificate, trimmed and in NFC, and otherwise exact: made by `type_of`."""
@@ -314,3 +319,34 @@ def _withdrawal(line: Line, number: EmployeeNumber) -> Shipment | None:
         return None  # Ditio never heard of it.
     last = known.certificate if known is not None else Certificate(line.type, issued)
     return Shipment(line, number, replace(last, issued=issued, valid_until=None), is_withdrawal=True)
+
+
+class Part(StrEnum):
+    """A part of a certificate, by the name that `/Certificates`, the CSV and Ditio give it."""
+
+    employee_number = "employeeNumber"
+    type = "certificateType"
+    number = "certificateNumber"
+    issued = "issuedDateTime"
+    valid_until = "validUntilDateTime"
+    notes = "notes"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What decides whether a certificate can be used."""
+
+    zone: ZoneInfo
+    today: date
+    missing_expiry: date | None = None
+    """The day that stands for an end that is not said; None refuses a certificate without one (rule K5)."""
+
+    cure: str = CURE
+    """What to do about a date that can't be read."""
+
+    names: Mapping[Part, str] = field(default_factory=dict)
+    """What the parts are called where they come from; those that are not named have their own names."""
+
+    def name(self, part: Part) -> str:
+        """What a part is called."""
+        return self.names.get(part, part.value)

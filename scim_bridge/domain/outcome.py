@@ -155,3 +155,9 @@ def explained(state: State, reason: Reason | None) -> Explanation | None:
     if reason is not None:
         return BY_REASON[reason.value]
     return DUE if state is State.due else None
+
+
+CAP_SECONDS = 3600.0
+
+
+"""The longest that a person waits for another try, and a tenant for Ditio's pause."""

@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, exists, func, or_, select, update
 
 from scim_bridge.domain.breaker import LONGEST_GAP_SECONDS, Breaker, gap_seconds
-from scim_bridge.domain.outcome import Reason, State
+from scim_bridge.domain.outcome import CAP_SECONDS, Reason, State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.database import Database, repeated
-from scim_bridge.storage.engine import CAP_SECONDS, insert_if_absent, within
+from scim_bridge.storage.engine import insert_if_absent, within
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import breakers, people
 

@@ -14,7 +14,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from scim_bridge.domain.outcome import State
+from scim_bridge.domain.outcome import CAP_SECONDS, State
 from scim_bridge.errors import BridgeError
 from scim_bridge.storage.tables import people
 
@@ -171,10 +171,6 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
     return engine
-
-
-CAP_SECONDS = 3600.0
-"""The longest that a person waits for another try, and a tenant for Ditio's pause."""
 
 
 def within(moment: datetime | None, now: datetime, cap_seconds: float) -> datetime | None:

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from scim_bridge.certificates.reading import Part
 from scim_bridge.cli.csv_files import opened
+from scim_bridge.domain.certificate import Part
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import certificate_entries as entries
 from tests.cli.conftest import DITIO, Run

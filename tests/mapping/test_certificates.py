@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from scim_bridge.certificates.reading import Flaw, Part, Terms, certificate_from, number_from
-from scim_bridge.domain.certificate import Certificate, type_of
+from scim_bridge.certificates.reading import Flaw, certificate_from, number_from
+from scim_bridge.domain.certificate import Certificate, Part, Terms, type_of
 
 TERMS = Terms(ZoneInfo("Europe/Oslo"), date(2026, 3, 2))
 SAID: dict[Part, object] = {

@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from scim_bridge.certificates.reading import Flaw, Terms, slots_from, slots_of
-from scim_bridge.domain.certificate import Certificate, type_of
+from scim_bridge.certificates.reading import Flaw, slots_from, slots_of
+from scim_bridge.domain.certificate import Certificate, Terms, type_of
 from scim_bridge.scim.reading import DITIO_URN
 
 TERMS = Terms(ZoneInfo("Europe/Oslo"), date(2026, 3, 2))

@@ -15,7 +15,6 @@ from sqlalchemy import Connection
 
 from scim_bridge.certificates.reading import (
     Flaw,
-    Part,
     belongs_to,
     certificate_from,
     changed_parts,
@@ -27,7 +26,7 @@ from scim_bridge.delivery.certifying import Certifying, Exists, Foreign, Kept
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.delivery.ledger import Lost
 from scim_bridge.domain.audit import Action, Deed
-from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Source
+from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Part, Source
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.values import CERTIFICATE, WRITE_IT, nfc
 from scim_bridge.logs import get_logger
