@@ -12,17 +12,12 @@ from zoneinfo import ZoneInfo
 import requests
 from scim2_models import ScimProvider
 
+from scim_bridge.adopt.run import Adoption
 from scim_bridge.certificates.reading import slots_from
-from scim_bridge.delivery.adopting import Adoption
-from scim_bridge.delivery.converge import Convergence
-from scim_bridge.delivery.inline import Inline
+from scim_bridge.delivery.deliver import Convergence
+from scim_bridge.delivery.inline import Inline, Places
 from scim_bridge.delivery.intake import Intake
-from scim_bridge.delivery.places import Places
-from scim_bridge.delivery.ports import Ditio
-from scim_bridge.delivery.reconcile import Reconciliation
-from scim_bridge.delivery.tenant import Tenant
-from scim_bridge.delivery.turns import pace_seconds, places_for, threads_for
-from scim_bridge.delivery.worker import Worker
+from scim_bridge.delivery.worker import Worker, pace_seconds, places_for, threads_for
 from scim_bridge.ditio.client import DitioClient
 from scim_bridge.ditio.config import DitioConfig, operation_setting
 from scim_bridge.ditio.roster import REPORTING_SCOPE
@@ -32,12 +27,14 @@ from scim_bridge.errors import SettingsError
 from scim_bridge.plan.limits import HourlyLimits, Limits
 from scim_bridge.plan.matching import Adopt
 from scim_bridge.plan.steps import Policy, Step
+from scim_bridge.reconcile.run import Reconciliation
 from scim_bridge.scim.mapping import Rules, rules_from
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.settings import Settings, unservable
 from scim_bridge.settings.types import both
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.engine import REQUESTS, Patience
+from scim_bridge.tenant import Ditio, Tenant
 
 
 @dataclass(frozen=True, slots=True)

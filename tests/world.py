@@ -12,7 +12,7 @@ from flask import Flask
 
 from scim_bridge.bootstrap import Parts, build
 from scim_bridge.delivery.inline import Inline
-from scim_bridge.delivery.ticket import Ticket
+from scim_bridge.delivery.intake import Ticket
 from scim_bridge.delivery.worker import Worker
 from scim_bridge.sandbox.company import SandboxEmployee
 from scim_bridge.sandbox.ditio import SandboxDitio

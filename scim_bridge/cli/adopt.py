@@ -12,12 +12,11 @@ import click
 from sqlalchemy import Connection
 
 from scim_bridge import logs
+from scim_bridge.adopt.run import Found
 from scim_bridge.bootstrap import build, build_rules
 from scim_bridge.cli.context import Options, note, of_tenant, operator
 from scim_bridge.cli.csv_files import decisions_in, write_sheet
 from scim_bridge.cli.output import Format, bars, format_option, paragraph, shown, tenant_option
-from scim_bridge.delivery.adopting import Found
-from scim_bridge.delivery.tenant import wish_of
 from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.domain.drift import By, Decision, Misfit, Pair
 from scim_bridge.domain.employee import EmployeeNumber, Field
@@ -31,6 +30,7 @@ from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People, Permissions, Record, user_names
 from scim_bridge.storage.resources import document_of
+from scim_bridge.tenant import wish_of
 
 BY = {By.number: "by number", By.email: "by e-mail", By.phone: "by phone", By.decision: "as decided"}
 

@@ -24,7 +24,7 @@ from scim_bridge.cli.output import (
     tenant_option,
 )
 from scim_bridge.delivery.certificate_import import CertificateImport, Remark, Report
-from scim_bridge.delivery.certificate_withdrawing import Withdrawal, withdraw_from_files
+from scim_bridge.delivery.certificate_sources import Withdrawal, withdraw_from_files
 from scim_bridge.domain.certificate import CertificateType, type_of
 from scim_bridge.storage.reports import Expiries, Expiry
 

@@ -12,8 +12,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scim_bridge.adopt.run import Dispute
 from scim_bridge.cli.output import private_file
-from scim_bridge.delivery.adopting import Dispute
 from scim_bridge.delivery.certificate_import import FileLine
 from scim_bridge.domain.certificate import Part
 from scim_bridge.domain.drift import Decision, Misfit

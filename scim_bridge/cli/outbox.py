@@ -20,7 +20,7 @@ from scim_bridge.cli.output import (
     print_rows,
     tenant_option,
 )
-from scim_bridge.delivery import releasing
+from scim_bridge.delivery import guard
 from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, STUCK_AFTER, Reason, State, explained
@@ -118,7 +118,7 @@ def release(options: Options, person: str | None, tenant: str) -> None:
       scim-bridge outbox release
       scim-bridge outbox release --person 1042
     """
-    click.echo(_decided(options, person, tenant, Action.released, releasing.release))
+    click.echo(_decided(options, person, tenant, Action.released, guard.release))
 
 
 @click.command()
@@ -137,7 +137,7 @@ def drop(options: Options, person: str | None, tenant: str) -> None:
       scim-bridge outbox drop --person kari.nordmann@contractor.example
       scim-bridge outbox drop
     """
-    click.echo(_decided(options, person, tenant, Action.dropped, releasing.drop))
+    click.echo(_decided(options, person, tenant, Action.dropped, guard.drop))
 
 
 def _decided(options: Options, person: str | None, tenant: str, action: Action, decide: Decide) -> str:

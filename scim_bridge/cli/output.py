@@ -20,8 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from scim_bridge.delivery.reconcile_request import Progress as Told
 from scim_bridge.errors import BridgeError
+from scim_bridge.reconcile.report import Progress as Told
 from scim_bridge.settings import DEFAULT_TENANT, Settings
 
 Format = Literal["table", "json"]

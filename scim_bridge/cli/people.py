@@ -20,7 +20,7 @@ from scim_bridge.cli.output import (
     tenant_option,
 )
 from scim_bridge.cli.person_view import PersonView, employee_in_ditio, told, view_of
-from scim_bridge.delivery.aside import put_aside, take_up
+from scim_bridge.delivery.guard import put_aside, take_up
 from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.domain.certificate import Certificate, Entry, Line
 from scim_bridge.domain.employee import Field

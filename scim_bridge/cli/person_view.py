@@ -6,7 +6,6 @@ from datetime import UTC, date
 
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.output import paragraph
-from scim_bridge.delivery.tenant import wish_of
 from scim_bridge.ditio.actual import employee_from_ditio
 from scim_bridge.domain.certificate import Holder, Line
 from scim_bridge.domain.employee import (
@@ -30,6 +29,7 @@ from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.ledger import Ledger
 from scim_bridge.storage.people import People, Record
 from scim_bridge.storage.resources import document_of
+from scim_bridge.tenant import wish_of
 
 
 @dataclass(frozen=True, slots=True)

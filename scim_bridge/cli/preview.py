@@ -16,7 +16,6 @@ from scim_bridge import logs
 from scim_bridge.bootstrap import Parts, build, open_database
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, print_folded, print_json, print_paragraph, tenant_option
-from scim_bridge.delivery.tenant import wanted_claims
 from scim_bridge.ditio.dry_run import Rehearsal, WouldBeSent
 from scim_bridge.ditio.http import pooled_sessions
 from scim_bridge.domain.employee import Field, Wish
@@ -30,6 +29,7 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.people import People, Record
 from scim_bridge.storage.reports import Excerpt, excerpt_of
 from scim_bridge.storage.resources import document_of
+from scim_bridge.tenant import wanted_claims
 from scim_bridge.web.app import create_app
 
 NOWHERE = "https://ditio.invalid"

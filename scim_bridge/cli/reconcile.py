@@ -11,9 +11,9 @@ from scim_bridge.bootstrap import build
 from scim_bridge.cli.context import Options, of_tenant, operator
 from scim_bridge.cli.output import Format, bars, format_option, known_tenant, print_rows, private_file, tenant_option
 from scim_bridge.cli.reconcile_report import Printed, ReportFormat, is_coloured
-from scim_bridge.delivery.reconcile_request import STOPPED, Report, Request
 from scim_bridge.domain.audit import BY_SCHEDULE
 from scim_bridge.domain.drift import Kind
+from scim_bridge.reconcile.report import STOPPED, Report, Request
 from scim_bridge.storage.runs import Run, Runs
 
 RUN_COLUMNS = {

@@ -14,11 +14,21 @@ import click
 from scim_bridge.cli.context import about_tenant, of_tenant
 from scim_bridge.cli.csv_files import csv_cell, csv_line
 from scim_bridge.cli.output import paragraph, shown
-from scim_bridge.delivery.reconcile import Reconciliation
-from scim_bridge.delivery.reconcile_request import Report
 from scim_bridge.domain.drift import Drift
-from scim_bridge.plan.render import CAUSES, Line, heading, lines, mark_of, repaired_earlier, summary, what, who
-from scim_bridge.plan.render import MARKS as KIND_MARKS
+from scim_bridge.reconcile.report import (
+    CAUSES,
+    Line,
+    Report,
+    heading,
+    lines,
+    mark_of,
+    repaired_earlier,
+    summary,
+    what,
+    who,
+)
+from scim_bridge.reconcile.report import MARKS as KIND_MARKS
+from scim_bridge.reconcile.run import Reconciliation
 from scim_bridge.storage.runs import Run
 
 MARKS: Mapping[str, tuple[str, str]] = {

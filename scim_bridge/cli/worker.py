@@ -17,8 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from scim_bridge import logs
 from scim_bridge.bootstrap import build, open_database
 from scim_bridge.cli.context import Options
-from scim_bridge.delivery.scheduler import Scheduler
 from scim_bridge.errors import SchemaOutdated
+from scim_bridge.reconcile.run import Scheduler
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.settings.load import of_worker
 from scim_bridge.storage.database import Database, loggable

@@ -5,18 +5,15 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from scim_bridge.delivery.calls import Errand
-from scim_bridge.delivery.outcome import Note, Outcome, Settled, TryAgain, printable
-from scim_bridge.delivery.ports import Ditio
-from scim_bridge.delivery.retry import Fault, Retry, decide
-from scim_bridge.delivery.tenant import Tenant
+from scim_bridge.delivery.attempt import Errand
 from scim_bridge.domain.breaker import Breaker
-from scim_bridge.domain.outcome import Reason
+from scim_bridge.domain.outcome import Fault, Note, Outcome, Reason, Retry, Settled, TryAgain, decide, printable
 from scim_bridge.errors import BudgetSpent, CredentialsRefused, DeliveryError, RateLimited, TransientError
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.breaker import Breakers, Pauses
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.outbox import Leased, Outbox
+from scim_bridge.tenant import Ditio, Tenant
 
 log = get_logger(__name__)
 

@@ -6,10 +6,10 @@ from itertools import islice
 
 from sqlalchemy import Connection
 
+from scim_bridge.certificates.entries import Lost
 from scim_bridge.certificates.reading import Flaw, certificate_from, changed_parts, lost_to, number_from
-from scim_bridge.delivery.certifying import Certifying, Kept
+from scim_bridge.delivery.certificate_sources import Certifying, Kept
 from scim_bridge.delivery.intake import Intake
-from scim_bridge.delivery.ledger import Lost
 from scim_bridge.domain.audit import Action, Author, Deed
 from scim_bridge.domain.certificate import Certificate, Entry, HolderKind, Part, Source
 from scim_bridge.domain.employee import EmployeeNumber

@@ -1,19 +1,53 @@
-"""Delivery while the request waits: after the commit, within its budget (rules A1, A4)."""
+"""Delivery while the request waits: after the commit, in its budget, fairly between companies (rules A1, A4, D2)."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from scim_bridge.delivery.budget import Budget
-from scim_bridge.delivery.converge import Convergence
-from scim_bridge.delivery.places import Places
-from scim_bridge.delivery.ticket import Ticket
-from scim_bridge.delivery.undo import Undo, UndoUncertain
-from scim_bridge.delivery.undone import Undone
+from scim_bridge.delivery.deliver import Convergence
+from scim_bridge.delivery.intake import Ticket
+from scim_bridge.delivery.undo import Undo, Undone, UndoUncertain
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import loggable
 from scim_bridge.storage.outbox import Outbox
+from scim_bridge.tenant import Budget
 
 log = get_logger(__name__)
+
+
+class Places:
+    """The places of one web process; safe to share between threads.
+
+    A company that has one gets another only if one stays free for whoever has none, and half of them at most: what its
+    Ditio keeps waiting is its own. A write that finds no place is a worker's.
+
+    :param limits: For each company, the most that it may have at a time.
+    :param count: How many there are.
+    """
+
+    def __init__(self, limits: Mapping[str, int], count: int) -> None:
+        share = count if len(limits) == 1 else max(1, count // 2)
+        self._limits = {name: min(limit, share) for name, limit in limits.items()}
+        self._keeps_free = 0 if len(limits) == 1 else 1
+        self._taken = dict.fromkeys(limits, 0)
+        self._free = count
+        self._lock = threading.Lock()
+
+    def take(self, tenant: str) -> bool:
+        """Take a place, if there is one for this company. Never waits."""
+        with self._lock:
+            taken = self._taken[tenant]
+            if taken >= self._limits[tenant] or self._free <= (self._keeps_free if taken else 0):
+                return False
+            self._taken[tenant] += 1
+            self._free -= 1
+            return True
+
+    def give_back(self, tenant: str) -> None:
+        """The place is free again."""
+        with self._lock:
+            self._taken[tenant] -= 1
+            self._free += 1
 
 
 @dataclass(frozen=True, slots=True)

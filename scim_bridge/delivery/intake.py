@@ -1,35 +1,118 @@
-"""Intake: what a SCIM write means for its person, in the transaction that saves the document (rule A1)."""
+"""Intake: what a SCIM write means for its person, in the transaction that saves the document (rules A1, A5, L8)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection
 
-from scim_bridge.delivery.budget import LEASE_MARGIN_SECONDS
-from scim_bridge.delivery.claiming import claim_wanted, settle_claims
-from scim_bridge.delivery.occasions import occasions_after, occasions_of_deleted
-from scim_bridge.delivery.outcome import Settled
-from scim_bridge.delivery.remarks import remarks
-from scim_bridge.delivery.settling import is_settled
-from scim_bridge.delivery.slots import SlotKeeping
-from scim_bridge.delivery.takeover import continued, external_id_of, person_to_take_over
-from scim_bridge.delivery.tenant import Tenant
-from scim_bridge.delivery.ticket import IncompleteRefused, Ticket
+from scim_bridge.certificates.entries import SlotKeeping
+from scim_bridge.delivery.claims import claim_wanted, continued, external_id_of, person_to_take_over, settle_claims
 from scim_bridge.delivery.undo import Undoable
-from scim_bridge.domain.employee import Days, Field, Wish, first_days, next_days
-from scim_bridge.domain.outcome import State
-from scim_bridge.domain.person import Person, PersonId
+from scim_bridge.domain.employee import Days, Field, Problem, Wish, first_days, next_days
+from scim_bridge.domain.outcome import NOT_THERE, Note, Settled, State, remarks
+from scim_bridge.domain.person import Guarded, Occasions, Person, PersonId, Verdict
 from scim_bridge.domain.values import JsonObject, UserId
-from scim_bridge.plan.limits import Moment, first_occasions
-from scim_bridge.plan.steps import awaited_last_day, wakes_on
+from scim_bridge.errors import BridgeError
+from scim_bridge.plan.diff import as_found, is_covered
+from scim_bridge.plan.limits import Moment, first_occasions, next_occasions
+from scim_bridge.plan.steps import awaited_last_day, plan_person, wakes_on
 from scim_bridge.scim.reading import active_of
 from scim_bridge.storage.breaker import Breakers, Pauses
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.guard import kept_back
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People, Record
-from scim_bridge.storage.resources import document_of
+from scim_bridge.storage.resources import StoredResource, document_of
+from scim_bridge.tenant import EMPTY_WISH, LEASE_MARGIN_SECONDS, Tenant
+
+
+def occasions_after(
+    connection: Connection,
+    tenant: Tenant,
+    person: Person,
+    days: Days,
+    wish: Wish,
+    earlier: JsonObject | None,
+    now: datetime,
+) -> Occasions:
+    """Those of a person of whom Entra has said something again.
+
+    :param person: As he was before the write; days and wish are those after it.
+    :param earlier: The document before it; None where there is none of this person's.
+    """
+    moment = Moment(now, tenant.today(now), tenant.rules.zone)
+
+    def before() -> Wish | None:
+        return None if earlier is None else tenant.wish(earlier, person, moment.today)
+
+    after = next_occasions(person, days, wish, moment, before)
+    is_said_anew = person.days.active and not days.active
+    return _said_anew(connection, tenant, person, after, now) if is_said_anew else after
+
+
+def occasions_of_deleted(
+    connection: Connection, tenant: Tenant, person: Person, days: Days, now: datetime
+) -> Occasions:
+    """Those of a person whose user was deleted: of him only the ending is owed (rule L7)."""
+    moment = Moment(now, tenant.today(now), tenant.rules.zone)
+    after = next_occasions(person, days, EMPTY_WISH, moment, lambda: None)
+    return _said_anew(connection, tenant, person, after, now)
+
+
+def _said_anew(connection: Connection, tenant: Tenant, person: Person, after: Occasions, now: datetime) -> Occasions:
+    """An ending that the operator withdrew meets the guard anew once Entra changes `active`, or deletes the user."""
+    said = after.ending
+    if said is None or said != person.occasions.ending:
+        return after
+    if kept_back(connection, tenant.name, person.id).get(Guarded.ending) is not Verdict.dropped:
+        return after
+    return replace(after, ending=max(now, said + timedelta(microseconds=1)))
+
+
+def is_settled(tenant: Tenant, record: Record, person: Person, wish: Wish, notes: Sequence[Note], today: date) -> bool:
+    """Whether what Entra wants now equals what Ditio last acknowledged, so that nobody need ask (rule A5)."""
+    if person.doubted_at is not None:
+        return False  # What Ditio has is known only once it was read again (rule C5).
+    if record.due_since is not None or record.lease is not None or notes or record.reason in NOT_THERE:
+        return False
+    if person.employee_number is None or person.acknowledged.login is None:
+        return False
+    if person.hands_off is not None and person.hands_off.lasts(today):
+        return False
+    policy = tenant.policy
+    if not is_covered(wish, person.acknowledged, policy.owners, employed=person.days.wants_employment(today)):
+        return False
+    shown = as_found(person.employee_number, person.acknowledged)
+    return not plan_person(person, wish, shown, policy, today=today).operations
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What to deliver once the transaction is committed."""
+
+    person_id: PersonId
+    lease: str | None
+    """This request's own lease on the due mark; None when there is nothing to deliver while it waits."""
+
+    lease_seconds: float = 0.0
+    undoable: Undoable | None = None
+    """What may be taken back if Ditio refuses it while the request waits; None for what never is (rule R1)."""
+
+    def over(self, before: StoredResource, version: int) -> "Ticket":
+        """The same, of a write that replaced a document, which has this version now."""
+        if self.undoable is None:
+            return self
+        return replace(self, undoable=replace(self.undoable, document=before, version=version))
+
+
+class IncompleteRefused(BridgeError):
+    """`DELIVERY__ON_INCOMPLETE` is `refuse`, and required values are missing or unusable (rule H3)."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(problem.message for problem in problems))
+        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,28 +1,188 @@
-"""The worker: delivers whoever is due, several at a time; any number of workers may run (rules D1, D2)."""
+"""The worker: delivers people who are due, several at a time, fairly between companies (rules D1, D2)."""
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
+from sqlalchemy import Connection
+
 from scim_bridge.delivery.breaker import Gate, is_paused
-from scim_bridge.delivery.budget import Budget
 from scim_bridge.delivery.certificate_batches import send_all_unclaimed
-from scim_bridge.delivery.converge import Convergence
-from scim_bridge.delivery.retention import forget_old
-from scim_bridge.delivery.turns import Turns, threads_for
+from scim_bridge.delivery.deliver import Convergence
 from scim_bridge.logs import bound, get_logger
 from scim_bridge.storage.breaker import Pauses
 from scim_bridge.storage.certificate_queries import CertificateSearches
-from scim_bridge.storage.database import loggable, repeated
+from scim_bridge.storage.database import Database, loggable, repeated
 from scim_bridge.storage.engine import bring_back, shorten_leases
+from scim_bridge.storage.guard import Guard
+from scim_bridge.storage.history import AuditTrail, History
 from scim_bridge.storage.outbox import Leased, Outbox
 from scim_bridge.storage.people import PutAside
-
-T = TypeVar("T")
+from scim_bridge.storage.plans import PlanItems, plans_before
+from scim_bridge.storage.runs import Runs
+from scim_bridge.tenant import LEASE_MARGIN_SECONDS, Budget
 
 log = get_logger(__name__)
+
+
+BATCH = 1000
+"""Rows removed in one transaction: nobody has to wait long for it."""
+
+MOST_BATCHES = 100
+"""In one go, of each kind; the rest comes with the next, so that a worker gets back to its people."""
+
+Forgets = Callable[[Connection, datetime, datetime], int]
+"""Removes at most `BATCH` rows that are older than an instant, the second; the first is now. How many."""
+
+
+def forget_old(database: Database, tenant: str, days: int, plan_days: int = 30) -> int:
+    """Remove what is old enough of history, audit trail, the guard's decisions and `reconcile`. How many rows.
+
+    Any number of processes may do it at once.
+
+    :param days: How long everything is kept, one line for each run of `reconcile` included.
+    :param plan_days: How long the rows of a run are kept (rule Q5).
+    """
+
+    def history(connection: Connection, now: datetime, moment: datetime) -> int:
+        return History(connection, tenant, now).forget_before(moment, limit=BATCH)
+
+    def audit(connection: Connection, _: datetime, moment: datetime) -> int:
+        return AuditTrail(connection, tenant).forget_before(moment, limit=BATCH)
+
+    def decisions(connection: Connection, now: datetime, moment: datetime) -> int:
+        return Guard(connection, tenant, now).forget_before(moment, limit=BATCH)
+
+    def runs(connection: Connection, _: datetime, moment: datetime) -> int:
+        return Runs(connection, tenant).forget_before(moment, limit=BATCH)
+
+    removed = _forget_plans(database, tenant, plan_days)
+    return removed + sum(_forget(database, tenant, days, what) for what in (history, audit, decisions, runs))
+
+
+def _forget_plans(database: Database, tenant: str, days: int) -> int:
+    """Remove the rows of old plans. They are looked for in a transaction that only reads: there may be many runs."""
+    with database.read() as connection:
+        moment = database.now(connection) - timedelta(days=days)
+        plans = plans_before(connection, tenant, moment, limit=MOST_BATCHES)
+    removed = 0
+    for plan_id in plans:
+        while count := repeated(partial(_forget_rows, database, tenant, plan_id)):
+            removed += count
+    if removed:
+        log.info("retention.removed", tenant=tenant, what="plans", rows=removed)
+    return removed
+
+
+def _forget_rows(database: Database, tenant: str, plan_id: str) -> int:
+    with database.write() as connection:
+        return PlanItems(connection, tenant, plan_id).forget(limit=BATCH)
+
+
+def _forget(database: Database, tenant: str, days: int, forgets: Forgets) -> int:
+    removed = 0
+    for _ in range(MOST_BATCHES):
+        count = repeated(lambda: _forget_some(database, days, forgets))
+        removed += count
+        if count < BATCH:
+            break
+    if removed:
+        log.info("retention.removed", tenant=tenant, what=forgets.__name__, rows=removed)
+    return removed
+
+
+def _forget_some(database: Database, days: int, forgets: Forgets) -> int:
+    with database.write() as connection:
+        now = database.now(connection)
+        return forgets(connection, now, now - timedelta(days=days))
+
+
+REST_SECONDS = 0.5
+"""How long a tenant that had nobody due is looked at after all others."""
+
+
+MAX_PLACES = 64
+"""How many threads one process has at most, unless it delivers for more tenants."""
+
+
+def places_for(calls: int, per_second: float | None) -> int:
+    """How many of a tenant's people a worker has in hand: half as many again as it may make calls at a time.
+
+    So Ditio does not idle while the others commit. No more than the pace lets through before a lease grows old, though.
+    """
+    most = calls + max(1, calls // 2)
+    return most if per_second is None else max(1, min(most, int(per_second * LEASE_MARGIN_SECONDS / 2)))
+
+
+def pace_seconds(places: int, per_second: float | None) -> float:
+    """How long a call waits for its turn at most: behind one of everybody in hand, and of a list that is being read."""
+    return 0.0 if per_second is None else (places + 1) / per_second
+
+
+def threads_for(limits: Collection[int]) -> int:
+    """How many threads a worker has. :param limits: For each tenant, how many of its people may be in hand."""
+    # One for each tenant at least, or the slow ones could keep all of them.
+    return min(max(MAX_PLACES, len(limits)), sum(limits))
+
+
+class Turns:
+    """Gives out the places of one worker process; safe to share between threads.
+
+    :param limits: For each tenant, the most places that it may have at a time.
+    :param places: How many there are.
+    """
+
+    def __init__(self, limits: Mapping[str, int], places: int) -> None:
+        self._limits = dict(limits)
+        self._places = places
+        self._taken = dict.fromkeys(limits, 0)
+        self._order = list(limits)
+        self._in_vain = dict.fromkeys(limits, float("-inf"))
+        self._lock = threading.Lock()
+
+    def candidates(self, now: float) -> list[str]:
+        """Who may take a place now, in turn: whoever was served last comes last.
+
+        A second place is only for a tenant that leaves one for every other that has none: a slow company may have
+        to wait for its Ditio, and nobody else with it. Tenants that had nobody due a moment ago come after the others:
+        many idle companies cost a busy one nothing.
+
+        :param now: On the monotonic clock.
+        """
+        with self._lock:
+            may = [name for name in self._order if self._may(name)]
+            return sorted(may, key=lambda name: now - self._in_vain[name] < REST_SECONDS)
+
+    def had_nobody(self, name: str, now: float) -> None:
+        """A tenant was looked at in vain."""
+        with self._lock:
+            self._in_vain[name] = now
+
+    def take(self, name: str) -> None:
+        """A tenant got a place; its turn is over."""
+        with self._lock:
+            self._taken[name] += 1
+            self._order.remove(name)
+            self._order.append(name)
+
+    def give_back(self, name: str) -> None:
+        """The place is free again."""
+        with self._lock:
+            self._taken[name] -= 1
+
+    def _may(self, name: str) -> bool:
+        free = self._places - sum(self._taken.values())
+        if free <= 0 or self._taken[name] >= self._limits[name]:
+            return False
+        without = sum(1 for other, taken in self._taken.items() if other != name and not taken)
+        return not self._taken[name] or free > without
+
+
+T = TypeVar("T")
 
 WAKE_EVERY_SECONDS = 30.0
 """How often a worker looks for people whose day has come (rule L2)."""

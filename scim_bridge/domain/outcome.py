@@ -2,8 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
+
+from scim_bridge.domain.employee import Field, Problem, Wish
+from scim_bridge.domain.person import Person
+from scim_bridge.errors import (
+    BudgetSpent,
+    CredentialsRefused,
+    DeliveryError,
+    NotYet,
+    Paused,
+    RateLimited,
+    TransientError,
+    Unreached,
+)
 
 
 class State(StrEnum):
@@ -161,3 +174,210 @@ CAP_SECONDS = 3600.0
 
 
 """The longest that a person waits for another try, and a tenant for Ditio's pause."""
+
+
+BASE_SECONDS = 2.0
+LEAST_SECONDS = 0.25
+
+LONGEST_QUIET_SECONDS = 30.0
+"""How long nobody is delivered after a 429 that does not say how long to wait."""
+
+
+class Fault(StrEnum):
+    """What a failure tells of Ditio as a whole."""
+
+    none = ""
+    """Nothing."""
+
+    of_person = "of-person"
+    """Perhaps something: the breaker opens when it happens to different people."""
+
+    of_all = "of-all"
+    """Nobody gets through: the breaker opens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """What follows from a try that did not come to its end."""
+
+    after_seconds: float
+    """When this person is tried again."""
+
+    fault: Fault = Fault.none
+    is_failure: bool = True
+    """Whether it counts as a try that failed; running out of a request's time does not."""
+
+    quiet_seconds: float = 0.0
+    """For how long nobody is delivered, because Ditio asked for it; that is obeyed, and no fault."""
+
+
+def decide(error: DeliveryError, attempts: int, jitter: float) -> Retry:
+    """What to do after a failure that may pass. A refused client was tested before (rule R2): it is everybody's.
+
+    :param attempts: How many tries have failed before this one.
+    :param jitter: A random number, 0.0-1.0: full jitter, so that a crowd does not come back at once.
+    """
+    delay = delay_seconds(error, attempts, jitter)
+    match error:
+        case BudgetSpent() | Paused():
+            return Retry(delay, is_failure=False)
+        case RateLimited(retry_after_seconds=None):
+            return Retry(delay, quiet_seconds=min(LONGEST_QUIET_SECONDS, delay))
+        case RateLimited():
+            return Retry(delay, quiet_seconds=delay)
+        case CredentialsRefused() | Unreached():
+            return Retry(delay, Fault.of_all)
+        case NotYet(retry_after_seconds=float()):
+            return Retry(delay, is_failure=False)  # It is known for how long there is nothing to try.
+        case NotYet() | TransientError(cut_short=True):
+            return Retry(delay)
+        case TransientError():
+            return Retry(delay, Fault.of_person)
+        case _:
+            return Retry(delay)
+
+
+def delay_seconds(error: DeliveryError, attempts: int, jitter: float) -> float:
+    """Seconds until the next try of the same person; `decide` explains the parameters."""
+    if isinstance(error, BudgetSpent | Paused):
+        return 0.0  # Nothing failed: the request ran out of time, or nobody is delivered; a worker goes on at once.
+    if isinstance(error, TransientError) and error.retry_after_seconds is not None:
+        wanted = error.retry_after_seconds + jitter * min(error.retry_after_seconds + 1.0, BASE_SECONDS)
+    else:
+        wanted = jitter * BASE_SECONDS * 2.0 ** min(attempts, 30)
+    # One person's endless trouble is tried once an hour, and never dropped (rule R3).
+    return min(CAP_SECONDS, max(LEAST_SECONDS, wanted))
+
+
+MAX_DETAIL = 1000
+"""Characters of `deliveryDetail`; what Ditio says is bounded before it gets here."""
+
+WEIGHT = (
+    Reason.paused,
+    Reason.hands_off,
+    Reason.stranger,
+    Reason.gone,
+    Reason.refused,
+    Reason.out_of_reach,
+    Reason.not_converging,
+    Reason.guard,
+    Reason.claimed,
+    Reason.no_operation,
+    Reason.incomplete,
+)
+"""Of several reasons the first of these is the person's; all of them are told."""
+
+
+def printable(text: str) -> str:
+    """A text that any database can hold and any terminal show: bounded, without control characters."""
+    return "".join(char if char.isprintable() else " " for char in text[:MAX_DETAIL])
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What was refused, in words for Entra's provisioning log: read once the write is taken back (rule R1)."""
+
+    text: str
+    """What was refused, and why."""
+
+    cure: str
+    """What to do about it."""
+
+    fields: tuple[Field, ...] = ()
+    """Which fields are at fault, or may be; none where nothing names any."""
+
+    is_duplicate: bool = False
+    """Whether somebody else has the value: 409 towards Entra, 400 for all the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that an administrator should know; with a reason, something that is not delivered."""
+
+    text: str
+    reason: Reason | None = None
+    refusal: Refusal | None = None
+    """What Entra is told instead, where the write that caused it is taken back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Everything that could be done is done."""
+
+    notes: tuple[Note, ...] = ()
+    should_be_inactive: bool = False
+    """Whether a leaver is still active in Ditio (rule L6): said before anything else."""
+
+    @property
+    def reason(self) -> Reason | None:
+        """The weightiest reason why something is not delivered, if anything is not."""
+        reasons = {note.reason for note in self.notes}
+        return next((reason for reason in WEIGHT if reason in reasons), None)
+
+    @property
+    def state(self) -> State:
+        """What the person's state is now."""
+        return state_of(self.reason) if self.reason else State.delivered
+
+    @property
+    def detail(self) -> str | None:
+        """All notes as one text, the weightiest first."""
+        ordered = sorted(self.notes, key=lambda note: WEIGHT.index(note.reason) if note.reason else len(WEIGHT))
+        text = "; ".join(dict.fromkeys(note.text for note in ordered))
+        is_shown_first = self.should_be_inactive and self.reason not in (None, Reason.gone)
+        return printable(f"{SHOULD_BE_INACTIVE}: {text}" if is_shown_first else text) or None
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """Something stood in the way that may pass; what was done so far is kept."""
+
+    error: DeliveryError
+    retry: Retry
+    notes: tuple[Note, ...] = field(default=())
+
+
+Outcome = Settled | TryAgain
+
+
+def remarks(person: Person, wish: Wish, *, last_day: date | None) -> list[Note]:
+    """Values that were not used, for a linked person whose user exists; for any person a leave date that leaves doubt.
+
+    :param last_day: The day that has to be over before the employment is ended, where an ending waits (rule L5).
+    """
+    if person.days.is_doubtful:
+        return [_doubtful(person)]
+    if person.employee_number is None or person.is_tombstone:
+        return []
+    awaited = [] if last_day is None else [Note(f"the employment ends when {last_day}, its last day, is over")]
+    return [*awaited, *(_told(problem) for problem in wish.problems), *_left_over(person, wish)]
+
+
+def _doubtful(person: Person) -> Note:
+    """A leave date that had passed when the user was first seen (rule L3)."""
+    return Note(
+        f"employmentEndDate {person.days.leave} has passed, the user is active, and no employmentStartDate is after "
+        "it. Nothing is created, enabled or ended in Ditio. Correct the dates in Entra, or block the user there",
+        Reason.incomplete,
+    )
+
+
+def _told(problem: Problem) -> Note:
+    """A day that can't be read is waited for: somebody's leaving may hang on it (rule T1)."""
+    is_day = problem.field in (Field.end_date, Field.start_date, Field.birth_date)
+    return Note(problem.message, Reason.incomplete if is_day else None)
+
+
+def _left_over(person: Person, wish: Wish) -> list[Note]:
+    """Entra does not send cleared values, so dates of an earlier employment stay (rule L3)."""
+    notes: list[Note] = []
+    ended_on, start, leave = person.acknowledged.ended_on, wish.day(Field.start_date), person.days.leave
+    if person.days.leave_is_stale and leave is not None:
+        notes.append(Note(f"employmentEndDate {leave} is left over from an earlier employment: ignored"))
+    is_leave_late = leave is not None and ended_on is not None and leave < ended_on
+    if is_leave_late and not person.days.leave_is_stale and person.acknowledged.employed is False:
+        notes.append(Note(f"employmentEndDate {leave} was said after the ending on {ended_on}: ignored"))
+    is_start_old = start is not None and ended_on is not None and start <= ended_on
+    if person.days.active and person.acknowledged.employed and is_start_old and Field.start_date not in wish.defaulted:
+        notes.append(Note(f"employmentStartDate {start} is left over from an earlier employment: ignored"))
+    return notes

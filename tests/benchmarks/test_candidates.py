@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from sqlalchemy import select
 
 from scim_bridge.bootstrap import build
-from scim_bridge.delivery.reconcile_request import Request
+from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.server import running
 from scim_bridge.settings import DEFAULT_TENANT, Settings
 from scim_bridge.storage.database import Database

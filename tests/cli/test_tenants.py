@@ -15,7 +15,7 @@ from scim_bridge.cli.context import Options, about_tenant
 from scim_bridge.cli.main import COMMANDS, main
 from scim_bridge.cli.serve import tenant_urls
 from scim_bridge.cli.worker import look_at, reconcile_command
-from scim_bridge.delivery.scheduler import Scheduler
+from scim_bridge.reconcile.run import Scheduler
 from scim_bridge.sandbox.ditio import SandboxDitio
 from scim_bridge.sandbox.server import running
 from scim_bridge.settings import load

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from scim_bridge.delivery.certifying import Certifying, Kept
+from scim_bridge.delivery.certificate_sources import Certifying, Kept
 from scim_bridge.domain.certificate import Certificate, Source, type_of
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.storage.credentials import Clients

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scim_bridge.delivery.bisecting import BISECTED, LEVELS, send_narrowing
+from scim_bridge.certificates.sending import BISECTED, LEVELS, send_narrowing
 from scim_bridge.errors import PermanentError, RateLimited
 
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from scim_bridge.delivery.breaker import Gate
-from scim_bridge.delivery.budget import Budget
 from scim_bridge.domain.breaker import LONGEST_GAP_SECONDS, Breaker, gap_seconds
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.breaker import Breakers
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import people
+from scim_bridge.tenant import Budget
 from tests.conftest import Clock
 from tests.world import World, a_user, patch
 

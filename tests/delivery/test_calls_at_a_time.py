@@ -13,8 +13,8 @@ import requests
 from sqlalchemy import select
 
 from scim_bridge.bootstrap import open_database
-from scim_bridge.delivery.calls import Errand
-from scim_bridge.delivery.turns import MAX_PLACES, places_for, threads_for
+from scim_bridge.delivery.attempt import Errand
+from scim_bridge.delivery.worker import MAX_PLACES, places_for, threads_for
 from scim_bridge.ditio import http as module
 from scim_bridge.ditio.client import DitioClient
 from scim_bridge.settings import Settings

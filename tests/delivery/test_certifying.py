@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import Connection, select
 
-from scim_bridge.delivery.certifying import Certifying, Exists, Foreign, Kept, Withdrawn
-from scim_bridge.delivery.ledger import Lost
+from scim_bridge.certificates.entries import Lost
+from scim_bridge.delivery.certificate_sources import Certifying, Exists, Foreign, Kept, Withdrawn
 from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Holder, HolderKind, Source, type_of
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.storage.database import Database

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scim_bridge.delivery.claiming import settle_claims
+from scim_bridge.delivery.claims import settle_claims
 from scim_bridge.domain.person import Claim, ClaimKind
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.database import Database

@@ -6,7 +6,6 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from scim_bridge.delivery.budget import Budget
 from scim_bridge.domain.person import PersonId
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
@@ -14,6 +13,7 @@ from scim_bridge.storage.history import History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People
 from scim_bridge.storage.tables import people
+from scim_bridge.tenant import Budget
 from tests.conftest import Clock
 from tests.world import World, a_user
 

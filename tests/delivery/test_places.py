@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim_bridge.delivery.places import Places
+from scim_bridge.delivery.inline import Places
 
 
 def taken(places: Places, name: str) -> int:

@@ -1,7 +1,7 @@
 """`RETENTION__DAYS`: history does not grow for ever."""
 
-from scim_bridge.delivery import retention
-from scim_bridge.delivery.retention import forget_old
+from scim_bridge.delivery import worker
+from scim_bridge.delivery.worker import forget_old
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import Entry, History
@@ -39,7 +39,7 @@ def test_what_is_older_goes_and_the_rest_stays(database: Database, clock: Clock)
 
 def test_a_lot_goes_in_short_transactions(database: Database, clock: Clock, monkeypatch):
     """Whoever writes at the same time waits for a thousand rows, not for a year of them."""
-    monkeypatch.setattr(retention, "BATCH", 2)
+    monkeypatch.setattr(worker, "BATCH", 2)
     remember(database, "old", times=7)
     clock.passes(days=2)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim_bridge.delivery.retry import CAP_SECONDS, LONGEST_QUIET_SECONDS, Fault, decide, delay_seconds
+from scim_bridge.domain.outcome import CAP_SECONDS, LONGEST_QUIET_SECONDS, Fault, decide, delay_seconds
 from scim_bridge.errors import (
     BudgetSpent,
     CredentialsRefused,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from scim_bridge.cli.worker import look_at
-from scim_bridge.delivery.scheduler import Scheduler
+from scim_bridge.reconcile.run import Scheduler
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.runs import Run
 from scim_bridge.storage.runs import Runs as StoredRuns

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim_bridge.delivery.turns import Turns
+from scim_bridge.delivery.worker import Turns
 
 
 def test_tenants_take_turns():

@@ -12,8 +12,8 @@ from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import Acknowledged, Person, PersonId
 from scim_bridge.domain.values import UserId
 from scim_bridge.plan.drift import Facts, PersonDrift, drift_of, restricted
-from scim_bridge.plan.render import lines
 from scim_bridge.plan.steps import Policy
+from scim_bridge.reconcile.report import lines
 from scim_bridge.scim.mapping import DEFAULT_RULES
 
 TODAY = date(2026, 3, 2)

@@ -9,7 +9,7 @@ from scim2_models import UnauthorizedException
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
-from scim_bridge.delivery.undone import Undone
+from scim_bridge.delivery.undo import Undone
 from scim_bridge.domain.audit import Actor
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.storage.database import Database

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from scim_bridge.delivery.ticket import IncompleteRefused
+from scim_bridge.delivery.intake import IncompleteRefused
 from scim_bridge.domain.employee import Field, Problem
 from scim_bridge.scim.reading import ENTERPRISE_URN
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from scim_bridge.delivery.ticket import IncompleteRefused, Ticket
+from scim_bridge.delivery.intake import IncompleteRefused, Ticket
 from scim_bridge.domain.employee import Field, Problem
 from scim_bridge.domain.person import PersonId
 from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN

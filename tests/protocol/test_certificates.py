@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scim_bridge.delivery.certifying import Certifying, Kept
+from scim_bridge.delivery.certificate_sources import Certifying, Kept
 from scim_bridge.domain.certificate import Certificate, Source, type_of
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.values import CERTIFICATE_URN

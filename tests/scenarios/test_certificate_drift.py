@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, select, update
 
-from scim_bridge.delivery.certificate_holds import UNCLAIMED
-from scim_bridge.delivery.certifying import Certifying
+from scim_bridge.certificates.sending import UNCLAIMED
+from scim_bridge.delivery.certificate_sources import Certifying
 from scim_bridge.domain.certificate import Source
 from scim_bridge.domain.drift import Kind
 from scim_bridge.domain.employee import EmployeeNumber

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from scim_bridge.delivery.calls import Errand
+from scim_bridge.delivery.attempt import Errand
 from scim_bridge.delivery.undo import Undo
 from scim_bridge.domain.certificate import Source
 from scim_bridge.sandbox.entra import EXTENSION, EntraUser

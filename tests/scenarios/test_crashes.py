@@ -15,7 +15,7 @@ import pytest
 import requests
 from sqlalchemy import Connection, event, select, text
 
-from scim_bridge.delivery.aside import put_aside
+from scim_bridge.delivery.guard import put_aside
 from scim_bridge.domain.person import HandsOff, PersonId
 from scim_bridge.sandbox.entra import EXTENSION, EntraUser
 from scim_bridge.sandbox.gateway import Fault

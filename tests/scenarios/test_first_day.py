@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from scim_bridge.delivery import adopting, pairing
-from scim_bridge.delivery.reconcile_request import Request
+from scim_bridge.adopt import run
 from scim_bridge.domain.audit import Action, Actor, ActorKind, Audited, Author
 from scim_bridge.domain.drift import Decision, Misfit
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.errors import CredentialsRefused, UntrustedRoster, WrongDecisions
+from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import Style, documented_styles
@@ -584,8 +584,8 @@ def test_a_run_that_died_is_forgotten_and_one_that_goes_on_is_not(paused: World)
 
 def test_more_than_fit_into_one_batch(paused: World, monkeypatch: pytest.MonkeyPatch):
     """Memory does not grow with the company: pairs are linked in batches, and each once."""
-    monkeypatch.setattr(adopting, "BATCH", 2)
-    monkeypatch.setattr(pairing, "BATCH", 2)
+    monkeypatch.setattr(run, "BATCH", 2)
+    monkeypatch.setattr(run, "BATCH", 2)
     users = [person(1000 + number) for number in range(5)]
     for user in users:
         plant(paused, user)

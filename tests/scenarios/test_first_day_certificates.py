@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy import update
 
-from scim_bridge.delivery.reconcile_request import Request
 from scim_bridge.domain.certificate import Source
 from scim_bridge.domain.drift import Kind
+from scim_bridge.reconcile.report import Request
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import people
 from tests.conftest import Clock

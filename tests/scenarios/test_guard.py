@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from scim_bridge.delivery import releasing
-from scim_bridge.delivery.reconcile_request import Request
+from scim_bridge.delivery import guard
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.person import HandsOff, PersonId
+from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.breaker import Pauses
@@ -324,7 +324,7 @@ def test_it_dissolves_when_entra_says_active_again(company: Company):
     company.world.changes(company.staff[1], account_enabled=True)
 
     assert company.state(1) == ("delivered", None)
-    assert company.decides(releasing.release) == 0
+    assert company.decides(guard.release) == 0
     assert company.world.sent() == []
     assert company.ended() == [0]
 
@@ -332,13 +332,13 @@ def test_it_dissolves_when_entra_says_active_again(company: Company):
 def test_release_sends_and_counts(company: Company):
     """L8: "`outbox release` sends"; "a released ending counts", in the hour of its write."""
     company.ends(0, 1, 2)
-    assert company.decides(releasing.release, 1) == 1
+    assert company.decides(guard.release, 1) == 1
     assert company.ended() == [0, 1]
     company.world.clock.passes(minutes=61)
     company.ends(3)
     assert company.ended() == [0, 1, 3]
 
-    assert company.decides(releasing.release) == 1
+    assert company.decides(guard.release) == 1
     assert company.ended() == [0, 1, 2, 3]
     assert company.waiting() == []
     assert counted(company.world) == 4
@@ -347,7 +347,7 @@ def test_release_sends_and_counts(company: Company):
 def test_drop_withdraws_until_entra_changes_it(company: Company):
     """L8: the person is `delivered`, "kept by the operator", whatever else Entra changes; then it meets the guard."""
     company.ends(0, 1)
-    assert company.decides(releasing.drop) == 1
+    assert company.decides(guard.drop) == 1
     assert company.state(1) == ("delivered", "kept by the operator")
     company.world.clock.passes(hours=2)
     company.world.changes(company.staff[1], job_title="Formann")
@@ -364,7 +364,7 @@ def test_drop_withdraws_until_entra_changes_it(company: Company):
 def test_a_delete_says_a_dropped_ending_anew(company: Company):
     """L8: "or a DELETE, which meets the guard anew"."""
     company.ends(0, 1, 2)
-    company.decides(releasing.drop)
+    company.decides(guard.drop)
     company.world.deletes(company.staff[1])
     assert company.ended() == [0]
     assert company.waiting() == [("held", "guard")]
@@ -378,7 +378,7 @@ def test_a_dropped_leave_date_is_said_anew_by_active_alone(company: Company):
     """L8: "for an ending `active`": another date in the past is none."""
     for user in company.staff[:2]:
         company.world.changes(user, leave_date="2026-03-01")
-    assert company.decides(releasing.drop) == 1
+    assert company.decides(guard.drop) == 1
     company.world.clock.passes(days=2)
     company.world.changes(company.staff[1], leave_date="2026-03-02")
     assert company.ended() == [0]
@@ -405,7 +405,7 @@ def test_logins_and_numbers_are_guarded_each_apart(company: Company, name: str, 
     assert {"101", "+4798765001"} <= kept
     assert values.format(1) in kept
 
-    assert company.decides(releasing.release) == 1
+    assert company.decides(guard.release) == 1
     assert company.state(1) == ("delivered", None)
     assert company.world.employee("101" if name == "mobile" else "B-1").created_count == 1
 
@@ -414,7 +414,7 @@ def test_a_dropped_phone_is_said_anew_by_another(company: Company):
     """L8: "that value is not sent until Entra changes it", and then it is sent like any other."""
     for index in range(2):
         company.world.changes(company.staff[index], mobile=f"+4740000{index}00")
-    company.decides(releasing.drop)
+    company.decides(guard.drop)
     company.world.clock.passes(hours=2)
     company.world.changes(company.staff[1], job_title="Formann")
     assert company.state(1) == ("delivered", "kept by the operator")
@@ -434,7 +434,7 @@ def test_a_value_that_ditio_has_by_now_is_no_longer_held(company: Company):
     company.world.changes(company.staff[1], job_title="Formann")
 
     assert company.state(1) == ("delivered", None)
-    assert company.decides(releasing.release) == 0
+    assert company.decides(guard.release) == 0
 
 
 def test_an_ending_that_was_done_by_hand_is_no_longer_held(company: Company):
@@ -452,7 +452,7 @@ def test_an_ending_that_was_done_by_hand_is_no_longer_held(company: Company):
     assert company.world.employee("101").disabled
 
 
-@pytest.mark.parametrize("decision", [None, releasing.drop])
+@pytest.mark.parametrize("decision", [None, guard.drop])
 def test_what_was_done_by_hand_is_settled_by_the_next_comparison(company: Company, decision: Any):
     """L8, Q1: whoever is seen ended waits for nothing any more, and `reconcile` alone sends nothing for it."""
     company.ends(0, 1)
@@ -464,7 +464,7 @@ def test_what_was_done_by_hand_is_settled_by_the_next_comparison(company: Compan
     assert company.reconciles() == []
 
     assert company.state(1) == ("delivered", None)
-    assert company.decides(releasing.release) == 0
+    assert company.decides(guard.release) == 0
     assert company.world.sent() == []
     company.world.employee("101").disabled = False
     (row,) = company.reconciles()
@@ -478,7 +478,7 @@ def test_half_of_an_ending_done_by_hand_settles_nothing(company: Company):
     company.reconciles()
 
     assert company.waiting() == [("held", "guard")]
-    assert company.decides(releasing.release) == 1
+    assert company.decides(guard.release) == 1
     assert company.is_ended(1)
 
 
@@ -526,7 +526,7 @@ def test_creations_are_guarded_where_that_is_set(database: Database, clock: Cloc
     ]
     assert set(company.world.ditio.company.employees) == {"100", "102"}
 
-    assert company.decides(releasing.drop) == 1
+    assert company.decides(guard.drop) == 1
     assert company.state(1) == ("delivered", "kept by the operator")
     company.world.clock.passes(hours=2)
     company.world.changes(company.staff[1], job_title="Formann")
@@ -581,7 +581,7 @@ def test_an_ending_of_which_a_step_is_switched_off_counts_by_the_other(
     assert set(company.waiting()) == {("held", "no-operation"), ("held", "guard")}
     assert company.world.employee("100").employment.end is not None
     assert company.world.employee("101").employment.end is None
-    assert company.decides(releasing.drop) == 1
+    assert company.decides(guard.drop) == 1
 
     assert company.state(1) == ("delivered", "kept by the operator")
 
@@ -618,7 +618,7 @@ def test_reconcile_lists_what_is_held_and_what_is_kept_and_applies_neither(compa
     }
     assert all("outbox release" in str(row.listed) for row in rows if row.listed)
     assert company.world.employee("101").work_title == "Maskinfører"
-    company.decides(releasing.drop)
+    company.decides(guard.drop)
     rows = company.reconciles(apply=True)
     assert {row.listed for row in rows} == {"kept by the operator (`outbox drop`), until Entra changes it"}
     assert company.ended() == [0]
@@ -680,7 +680,7 @@ def test_hands_off_keeps_what_is_held(company: Company):
     with company.world.database.write() as connection:
         person_id = company._person(connection, 1)
         PutAside(connection, "default").set(person_id, HandsOff())
-    assert company.decides(releasing.release) == 1
+    assert company.decides(guard.release) == 1
     assert company.waiting() == [("held", "hands-off")]
     with company.world.database.write() as connection:
         PutAside(connection, "default").set(person_id, None)
@@ -694,7 +694,7 @@ def test_a_write_that_is_undone_leaves_what_was_held_as_it_was(company: Company)
     """L8, R1: a refused change of something else is undone whole, and what was withdrawn before stays so."""
     for index in range(2):
         company.world.changes(company.staff[index], mobile=f"+4740000{index}00")
-    company.decides(releasing.drop)
+    company.decides(guard.drop)
     company.world.clock.passes(hours=2)
     company.world.ditio.faults.plan(Fault("status", status=400, method="PATCH", path="/employees/101", times=1))
     step = company.world.changes(company.staff[1], surname="Refused", mobile="+4741111111")

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from scim_bridge.delivery import releasing
-from scim_bridge.delivery.reconcile_request import Request
+from scim_bridge.delivery import guard
+from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
@@ -47,7 +47,7 @@ def leaves_and_stays(company: Company, *, newcomer: EntraUser | None = None) -> 
         company.world.provisions(newcomer)
     company.world.deletes(company.staff[1])
     assert company.waiting()[0] == ("held", "guard")
-    assert company.decides(releasing.drop) == 1
+    assert company.decides(guard.drop) == 1
 
 
 def retries(company: Company, newcomer: EntraUser) -> None:
@@ -79,7 +79,7 @@ def test_the_same_human_takes_over_once_the_old_account_is_gone(company: Company
     assert company.world.employee("101").first_name == "Per"
     assert company.world.employee("101").created_count == 1
     assert company.ended() == [0]
-    assert company.decides(releasing.release) == 0
+    assert company.decides(guard.release) == 0
 
 
 def test_whoever_agrees_only_later_takes_over_then(company: Company):
@@ -105,7 +105,7 @@ def test_a_stranger_is_told_why_the_number_is_not_free_and_what_to_do(company: C
     assert "held by the guard" in str(detail)
     assert "`outbox release`" in str(detail)
 
-    company.decides(releasing.drop)
+    company.decides(guard.drop)
     state, detail = company.world.state(newcomer)
     assert state == "held"
     assert "withdrew" in str(detail)

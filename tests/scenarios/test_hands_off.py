@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from scim_bridge.delivery.aside import put_aside, take_up
+from scim_bridge.delivery.guard import put_aside, take_up
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.storage.outbox import Outbox
 from tests.world import World, a_user, day

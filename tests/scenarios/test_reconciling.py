@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from scim_bridge.delivery import drift_planning
-from scim_bridge.delivery.reconcile_request import Report, Request
 from scim_bridge.domain.audit import BY_SCHEDULE, Action, Actor, ActorKind, Author
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.errors import NotFound, TransientError
-from scim_bridge.plan.render import lines
+from scim_bridge.reconcile import compare
+from scim_bridge.reconcile.report import Report, Request, lines
 from scim_bridge.sandbox.company import SandboxEmployment
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
@@ -313,7 +312,7 @@ def test_a_comparison_that_gets_into_a_delivery_s_way_is_no_failed_run(
     world.changes(kari, job_title="Formann")
     world.employee("1001").work_title = "Formann"
     world.clock.passes(hours=1)
-    note, tries = drift_planning.note_agreement, []
+    note, tries = compare.note_agreement, []
 
     def give_way_once(*arguments: Any) -> None:
         tries.append(True)
@@ -321,7 +320,7 @@ def test_a_comparison_that_gets_into_a_delivery_s_way_is_no_failed_run(
         if len(tries) == 1:
             raise DBAPIError("", None, GaveWay())
 
-    monkeypatch.setattr(drift_planning, "note_agreement", give_way_once)
+    monkeypatch.setattr(compare, "note_agreement", give_way_once)
 
     assert reconcile(world).exit == 0
     assert len(tries) == 2
@@ -833,7 +832,7 @@ def test_a_plan_that_was_not_made_to_its_end_is_none(world: World, monkeypatch: 
     """Q4, Q5: of half a plan no guard can tell how much it would end."""
     hires(world)
     world.employee("1001").work_title = "Sjef"
-    monkeypatch.setattr(drift_planning, "BATCH", 1)
+    monkeypatch.setattr(compare, "BATCH", 1)
     reconciliation = world.parts.reconciliations["default"]
 
     def dies(stage: str, done: int, total: int | None) -> None:

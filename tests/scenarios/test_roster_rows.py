@@ -4,10 +4,10 @@ from datetime import date
 
 import pytest
 
-from scim_bridge.delivery import roster_loading
-from scim_bridge.delivery.roster_loading import RosterLoading
 from scim_bridge.domain.employee import Employment, Field
 from scim_bridge.errors import BridgeError
+from scim_bridge.reconcile import load
+from scim_bridge.reconcile.load import RosterLoading
 from scim_bridge.storage.snapshot import Snapshot
 from tests.world import World
 
@@ -23,7 +23,7 @@ def row(number: str, start: str, end: str | None = None, **more: object) -> dict
 @pytest.fixture
 def loading(world: World, monkeypatch: pytest.MonkeyPatch) -> RosterLoading:
     """Two rows at a time."""
-    monkeypatch.setattr(roster_loading, "BATCH", 2)
+    monkeypatch.setattr(load, "BATCH", 2)
     return RosterLoading(world.database, world.parts.tenants["default"], "run", TODAY)
 
 

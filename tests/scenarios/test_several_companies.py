@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from scim_bridge.delivery.reconcile_request import Request
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.drift import Kind
+from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.breaker import Breakers, Pauses

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim_bridge.delivery.aside import put_aside, take_up
-from scim_bridge.delivery.basis import basis_of
-from scim_bridge.delivery.roster_loading import RosterLoading
+from scim_bridge.delivery.guard import put_aside, take_up
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.errors import NotFound
+from scim_bridge.reconcile.facts import basis_of
+from scim_bridge.reconcile.load import RosterLoading
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.style import Style, documented_styles
 from scim_bridge.scim.reading import DITIO_URN

@@ -18,18 +18,16 @@ import requests
 from sqlalchemy import Connection, select
 
 from scim_bridge.bootstrap import build
-from scim_bridge.delivery.aside import put_aside, take_up
 from scim_bridge.delivery.breaker import Gate
-from scim_bridge.delivery.budget import Budget
-from scim_bridge.delivery.converge import Convergence
+from scim_bridge.delivery.deliver import Convergence
+from scim_bridge.delivery.guard import put_aside, release, take_up
 from scim_bridge.delivery.inline import Inline
-from scim_bridge.delivery.reconcile_request import Request
-from scim_bridge.delivery.releasing import release
-from scim_bridge.delivery.ticket import Ticket
+from scim_bridge.delivery.intake import Ticket
 from scim_bridge.delivery.undo import UndoUncertain
 from scim_bridge.domain.audit import BY_SCHEDULE
 from scim_bridge.domain.person import HandsOff, PersonId
 from scim_bridge.errors import DeliveryError, NotFound, UntrustedRoster
+from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.company import SandboxEmployee
 from scim_bridge.sandbox.entra import EXTENSION
 from scim_bridge.sandbox.gateway import Fault
@@ -40,6 +38,7 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Leased, Outbox
 from scim_bridge.storage.people import People
 from scim_bridge.storage.tables import metadata, people, resources
+from scim_bridge.tenant import Budget
 from scim_bridge.web.app import create_app
 from tests.conftest import Clock
 from tests.world import BRIDGE, DITIO, World

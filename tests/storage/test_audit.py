@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 import scim_bridge
-from scim_bridge.delivery.retention import forget_old
+from scim_bridge.delivery.worker import forget_old
 from scim_bridge.domain.audit import Action, Actor, ActorKind, Author, Deed, changed_names
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import AuditTrail, audited

@@ -6,7 +6,7 @@ from pathlib import Path
 from alembic import command
 from sqlalchemy import select, text
 
-from scim_bridge.delivery.retention import forget_old
+from scim_bridge.delivery.worker import forget_old
 from scim_bridge.domain.employee import Days, EmployeeNumber
 from scim_bridge.domain.person import Guarded, Occasions, Person, PersonId, Verdict
 from scim_bridge.domain.values import UserId

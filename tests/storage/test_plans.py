@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from scim_bridge.delivery.retention import forget_old
+from scim_bridge.delivery.worker import forget_old
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.database import Database

@@ -6,8 +6,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from werkzeug.test import TestResponse
 
-from scim_bridge.delivery.reconcile_request import Request
 from scim_bridge.errors import CredentialsRefused
+from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.directory import EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database

@@ -10,11 +10,10 @@ from scim_bridge.cli.csv_files import csv_line
 from scim_bridge.cli.demo.bridge import EXTENSION, direct_session
 from scim_bridge.cli.demo.scene import Act, Scene, accepted, named
 from scim_bridge.cli.demo.stage import Check, kind_of, numbered
-from scim_bridge.delivery.reconcile import Reconciliation
-from scim_bridge.delivery.reconcile_request import IN_SYNC, Report, Request
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.values import CERTIFICATE_URN
-from scim_bridge.plan.render import lines
+from scim_bridge.reconcile.report import IN_SYNC, Report, Request, lines
+from scim_bridge.reconcile.run import Reconciliation
 from scim_bridge.sandbox.directory import EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.settings import DEFAULT_TENANT, load

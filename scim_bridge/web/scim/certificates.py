@@ -13,6 +13,7 @@ from scim2_models import (
 )
 from sqlalchemy import Connection
 
+from scim_bridge.certificates.entries import Lost
 from scim_bridge.certificates.reading import (
     Flaw,
     belongs_to,
@@ -22,9 +23,8 @@ from scim_bridge.certificates.reading import (
     lost_to,
     number_from,
 )
-from scim_bridge.delivery.certifying import Certifying, Exists, Foreign, Kept
+from scim_bridge.delivery.certificate_sources import Certifying, Exists, Foreign, Kept
 from scim_bridge.delivery.intake import Intake
-from scim_bridge.delivery.ledger import Lost
 from scim_bridge.domain.audit import Action, Deed
 from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Part, Source
 from scim_bridge.domain.employee import EmployeeNumber

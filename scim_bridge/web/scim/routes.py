@@ -18,9 +18,8 @@ from scim2_server.responses import ScimResponse
 from scim2_server.routing import Operation as Asked
 from werkzeug.routing import PathConverter
 
-from scim_bridge.delivery.intake import Intake
-from scim_bridge.delivery.ticket import Ticket
-from scim_bridge.delivery.undone import Undone
+from scim_bridge.delivery.intake import Intake, Ticket
+from scim_bridge.delivery.undo import Undone
 from scim_bridge.domain.audit import Actor, Author
 from scim_bridge.logs import bound
 from scim_bridge.scim.entra_patch import entries_to_make

@@ -11,9 +11,8 @@ from scim2_server.storage import ScimStorage, SearchPage
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from scim_bridge.delivery.intake import Intake
-from scim_bridge.delivery.ticket import Ticket
-from scim_bridge.delivery.undone import Undone
+from scim_bridge.delivery.intake import Intake, Ticket
+from scim_bridge.delivery.undo import Undone
 from scim_bridge.domain.audit import Action, Author, changed_names
 from scim_bridge.domain.certificate import Entry
 from scim_bridge.domain.outcome import DeliveryView

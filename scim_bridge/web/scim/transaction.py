@@ -6,9 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from scim_bridge.delivery.ticket import Ticket
-from scim_bridge.delivery.undo import UndoUncertain
-from scim_bridge.delivery.undone import Undone
+from scim_bridge.delivery.intake import Ticket
+from scim_bridge.delivery.undo import Undone, UndoUncertain
 from scim_bridge.domain.audit import Action, Author, Deed
 from scim_bridge.logs import get_logger
 from scim_bridge.scim.quirks import Toleration

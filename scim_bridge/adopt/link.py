@@ -1,0 +1,150 @@
+"""A user and an employee who were there before each other's time become one person (rules P1-P3, H5)."""
+
+from dataclasses import replace
+from datetime import date, datetime
+
+from sqlalchemy import Connection
+
+from scim_bridge.certificates.entries import beaten, give_to, held
+from scim_bridge.certificates.reading import slots_of
+from scim_bridge.delivery.certificates import held_up
+from scim_bridge.delivery.claims import claim_wanted, settle_claims
+from scim_bridge.domain.certificate import Holder, outstanding
+from scim_bridge.domain.drift import Pair
+from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
+from scim_bridge.domain.outcome import Note, Settled, remarks
+from scim_bridge.domain.person import Claim, ClaimKind, Person
+from scim_bridge.domain.values import JsonObject
+from scim_bridge.plan.matching import LINKED, agreeing_on_the_first_day, known_by
+from scim_bridge.plan.steps import awaited_last_day
+from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.history import Entry, History
+from scim_bridge.storage.ledger import Ledger
+from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.resources import document_of
+from scim_bridge.tenant import Tenant
+
+MOVED = "Entra said something of this user just now: run it again"
+IN_DELIVERY = "he is being delivered just now: run it again"
+CREATING = "a creation of his may have reached Ditio already: his own delivery finds out"
+CLAIMED = "another user has the claim to this employee number: see `outbox list`"
+
+
+def link(connection: Connection, tenant: Tenant, pair: Pair, found: FoundEmployee | None, now: datetime) -> str | None:
+    """Link them, if nothing has come between. Why that could not be; None once it is done.
+
+    Nothing is sent, now or later: the person is settled, and what differs is left to `reconcile` (rule H5).
+    """
+    people = People(connection, tenant.name)
+    record = people.get(pair.person_id, lock=True)
+    if (why := _why_not(record, pair, now)) is not None:
+        return why
+    if record is None or record.person.user_id is None or found is None:
+        return MOVED
+    document = document_of(connection, tenant.name, record.person.user_id)
+    if document is None:
+        return MOVED
+    if (why := _claim(connection, tenant, record.person, found.employee_number)) is not None:
+        return why
+    today = tenant.today(now)
+    linked = replace(record.person, employee_number=found.employee_number, linked_at=now)
+    wish = tenant.wish(document, linked, today)
+    profile_id, linked_as = found.company_profile_id, known_by(wish, found)
+    people.link(record.person.id, found.employee_number, profile_id=profile_id, linked_as=linked_as, now=now)
+    # At once, or a worker would deliver the person for them, and with them all that differs.
+    give_to(connection, tenant.name, record.person.id, found.employee_number)
+    linked = _acknowledge(connection, tenant, linked, wish, found, record.revision, now)
+    certificates = _about_certificates(connection, tenant, linked, document, today)
+    _settle(connection, tenant, record, linked, wish, today, now, certificates)
+    return None
+
+
+def _why_not(record: Record | None, pair: Pair, now: datetime) -> str | None:
+    if record is None or record.revision != pair.revision or record.person.employee_number is not None:
+        return MOVED
+    if record.person.creating is not None:
+        return CREATING
+    is_leased = record.leased_until is not None and record.leased_until > now
+    return IN_DELIVERY if is_leased else None
+
+
+def _claim(connection: Connection, tenant: Tenant, person: Person, number: EmployeeNumber) -> str | None:
+    claims, claim = Claims(connection, tenant.name), Claim(ClaimKind.employee_number, number)
+    if claims.holder(claim) not in (None, person.id):
+        return CLAIMED
+    if not claims.take(person.id, claim):
+        return CLAIMED
+    # The claim was free, or his: nobody can be linked meanwhile.
+    return None if People(connection, tenant.name).linked_to(number) is None else LINKED
+
+
+def _acknowledge(
+    connection: Connection,
+    tenant: Tenant,
+    person: Person,
+    wish: Wish,
+    found: FoundEmployee,
+    revision: int,
+    now: datetime,
+) -> Person:
+    """The fields in which both sides agree, and login and employment as Entra wants them: the rest is drift (H5).
+
+    Of a person in doubt Entra's next word decides: nothing is known to be wanted (rule L3).
+    """
+    today = tenant.today(now)
+    agreed = agreeing_on_the_first_day(person, wish, found, tenant.policy, today)
+    sources = {name: wish.sources[name] for name in agreed if name in wish.sources}
+    is_wanted = None if person.days.is_doubtful else person.days.wants_employment(today)
+    Acknowledgements(connection, tenant.name).add(
+        person.id, agreed, sources=sources, login=is_wanted, employed=is_wanted, revision=revision, now=now
+    )
+    _claim_phone(connection, tenant, person, agreed)
+    acknowledged = person.acknowledged.after(
+        agreed, sources=sources, takings={}, login=is_wanted, employed=is_wanted, changed_at=None
+    )
+    return replace(person, acknowledged=acknowledged)
+
+
+def _claim_phone(connection: Connection, tenant: Tenant, person: Person, agreed: dict[Field, Value | None]) -> None:
+    """What Ditio shows is claimed for a leaver too, if nobody has it or waits for it (rules P3, L7)."""
+    phone = agreed.get(Field.phone)
+    if isinstance(phone, str):
+        Claims(connection, tenant.name).take_if_unwanted(person.id, Claim(ClaimKind.phone, phone))
+
+
+def _about_certificates(
+    connection: Connection, tenant: Tenant, person: Person, document: JsonObject, today: date
+) -> list[Note]:
+    """What keeps certificates from being sent, as a delivery would tell it (rule K1)."""
+    number = person.employee_number
+    if number is None or not person.days.wants_employment(today):
+        return []
+    lines = Ledger(connection, tenant.name).lines(Holder.of_person(person.id))
+    readings = slots_of(document, tenant.slots, tenant.certificate_terms(today))
+    return [*held(readings), *beaten(lines), *held_up(outstanding(lines, number, tenant.certificates))]
+
+
+def _settle(
+    connection: Connection,
+    tenant: Tenant,
+    record: Record,
+    person: Person,
+    wish: Wish,
+    today: date,
+    now: datetime,
+    certificates: list[Note],
+) -> None:
+    notes = [*claim_wanted(connection, tenant, person, wish, today), *certificates]
+    settle_claims(connection, tenant, person, wish, today, now, keep_all=False)
+    History(connection, tenant.name, now).add(person.id, Entry("adopted", "done", cause="operator"))
+    outbox = Outbox(connection, tenant.name, now)
+    if record.lease is not None:
+        # It ran out, and is taken away for good: whoever had it finds it lost (rule D1).
+        outbox.release(person.id, record.lease)
+    if person.hands_off is not None and person.hands_off.lasts(today):
+        return  # He stays put aside (rule D6).
+    last_day = awaited_last_day(person, tenant.policy, today)
+    settled = Settled((*notes, *remarks(person, wish, last_day=last_day)))
+    outbox.settle(person.id, state=settled.state, reason=settled.reason, detail=settled.detail)

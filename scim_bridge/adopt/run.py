@@ -1,0 +1,278 @@
+"""One run of `adopt`: load the employees of Ditio, pair them with users, decide, and link (design, section 9)."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
+
+from sqlalchemy import Connection
+
+from scim_bridge.adopt.decide import Deciding
+from scim_bridge.adopt.link import link
+from scim_bridge.domain.audit import Action, Author, Deed
+from scim_bridge.domain.drift import Decision, Misfit, Pair
+from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Wish
+from scim_bridge.domain.values import JsonObject
+from scim_bridge.errors import UntrustedRoster
+from scim_bridge.logs import get_logger
+from scim_bridge.plan.limits import Company, distrust
+from scim_bridge.plan.matching import CONTENDED, Around, is_doubtful, proposals
+from scim_bridge.reconcile.load import RosterLoading
+from scim_bridge.scim.mapping import is_sent
+from scim_bridge.storage.candidates import Candidate, unlinked
+from scim_bridge.storage.database import Database, repeated
+from scim_bridge.storage.history import AuditTrail
+from scim_bridge.storage.pairs import Pairs, forget_abandoned
+from scim_bridge.storage.people import People, Permissions
+from scim_bridge.storage.resources import document_of
+from scim_bridge.storage.runs import Runs
+from scim_bridge.storage.snapshot import Snapshot
+from scim_bridge.tenant import Tenant
+
+log = get_logger(__name__)
+
+
+PAIR_BATCH = 500
+"""Users who are in memory at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """Finds the pairs of one run, and stores them. Nothing is linked."""
+
+    database: Database
+    tenant: Tenant
+    run_id: str
+    now: datetime
+
+    def pair(self, progress: Callable[[int], None]) -> None:
+        """Look at everybody. :param progress: Told how many users have been looked at."""
+        after, done = "", 0
+        while batch := self._next(after):
+            after, done = batch[-1].record.person.id, done + len(batch)
+            with self.database.read() as connection:
+                found = [pair for each in self._found(connection, batch) for pair in each]
+            with self.database.write() as connection:
+                self._pairs(connection).add(found)
+            progress(done)
+        with self.database.write() as connection:
+            self._pairs(connection).dispute_contended(CONTENDED)
+
+    def _next(self, after: str) -> list[Candidate]:
+        with self.database.read() as connection:
+            return unlinked(connection, self.tenant.name, after=after, limit=PAIR_BATCH)
+
+    def _found(self, connection: Connection, batch: Sequence[Candidate]) -> list[list[Pair]]:
+        # A creation that may have reached Ditio is found out by that person's own delivery (rule P6).
+        users = [(each, self._wish(each)) for each in batch if each.record.person.creating is None]
+        numbers = [wish.employee_number for _, wish in users if wish.employee_number is not None]
+        snapshot = Snapshot(connection, self.tenant.name, self.run_id)
+        shown, similar = snapshot.of(numbers), snapshot.similar_numbers(numbers)
+        linked = snapshot.linked_among(shown)
+        return [
+            self._pairs_of(connection, snapshot, candidate, wish, shown, similar, linked) for candidate, wish in users
+        ]
+
+    def _pairs_of(
+        self,
+        connection: Connection,
+        snapshot: Snapshot,
+        candidate: Candidate,
+        wish: Wish,
+        shown: dict[str, FoundEmployee],
+        similar: dict[str, list[str]],
+        linked: frozenset[str],
+    ) -> list[Pair]:
+        number, user_name = wish.employee_number, _user_name(candidate)
+        around = Around(shown.get(number or ""), similar.get(number or "", ()), linked=linked)
+        is_permitted = False
+        if around.same_number is None and not around.similar_numbers:
+            alike = snapshot.look_alikes(wish.text(Field.phone), wish.text(Field.email))
+            around = Around(look_alikes=alike, linked=snapshot.linked_among(each.employee_number for each in alike))
+        elif around.same_number is not None and is_doubtful(wish, around):
+            is_permitted = self._is_permitted(connection, around.same_number.employee_number, user_name)
+        sends_number = is_sent(candidate.document or {}, Field.employee_number, self.tenant.rules)
+        record = candidate.record
+        return [
+            Pair(record.person.id, user_name, record.revision, proposal)
+            for proposal in proposals(wish, around, sends_number=sends_number, is_permitted=is_permitted)
+        ]
+
+    def _is_permitted(self, connection: Connection, number: EmployeeNumber, user_name: str) -> bool:
+        return Permissions(connection, self.tenant.name).allows(number, user_name, now=self.now)
+
+    def _wish(self, candidate: Candidate) -> Wish:
+        return self.tenant.wish(candidate.document or {}, candidate.record.person, self.tenant.today(self.now))
+
+    def _pairs(self, connection: Connection) -> Pairs:
+        return Pairs(connection, self.tenant.name, self.run_id)
+
+
+def _user_name(candidate: Candidate) -> str:
+    return str((candidate.document or {}).get("userName") or "")
+
+
+BATCH = 50
+"""Pairs that are linked in one transaction."""
+
+SIDES_AT_ONCE = 200
+"""Disputed pairs whose two sides are in memory at a time."""
+
+ABANDONED_AFTER = timedelta(days=1)
+"""What a run has loaded is thrown away after this."""
+
+Progress = Callable[[str, int, int | None], None]
+"""Told what is done now, how many are done, and of how many, where that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A disputed pair with both sides, for whoever decides."""
+
+    pair: Pair
+    wish: Wish
+    found: FoundEmployee | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a run has found. It is read from the database as it is needed, and forgotten with the run."""
+
+    database: Database
+    tenant: Tenant
+    run_id: str
+    now: datetime
+    shown: int
+    """Employees that Ditio showed."""
+
+    linked: int
+    """People whom this run has linked."""
+
+    @property
+    def is_disputed(self) -> bool:
+        """Whether somebody has to decide anything."""
+        with self.database.read() as connection:
+            return Pairs(connection, self.tenant.name, self.run_id).is_any_disputed()
+
+    def pairs(self) -> Iterator[Pair]:
+        """The exact pairs: linked, or to be linked."""
+        with self.database.read() as connection:
+            yield from Pairs(connection, self.tenant.name, self.run_id).exact()
+
+    def disputed(self) -> Iterator[Pair]:
+        """All others, the pairs of a user together."""
+        with self.database.read() as connection:
+            yield from Pairs(connection, self.tenant.name, self.run_id).disputed()
+
+    def disputes(self) -> Iterator[Dispute]:
+        """The same with both sides."""
+        disputed = self.disputed()
+        while batch := list(islice(disputed, SIDES_AT_ONCE)):
+            yield from self._with_sides(batch)
+
+    def _with_sides(self, batch: Sequence[Pair]) -> Iterator[Dispute]:
+        name, today = self.tenant.name, self.tenant.today(self.now)
+        with self.database.read() as connection:
+            found = Snapshot(connection, name, self.run_id).of(pair.employee_number for pair in batch)
+            for pair in batch:
+                record = People(connection, name).get(pair.person_id)
+                user_id = record.person.user_id if record is not None else None
+                document = document_of(connection, name, user_id) if user_id is not None else None
+                wish = self.tenant.wish(document or {}, record.person if record else None, today)
+                yield Dispute(pair, wish, found.get(pair.employee_number))
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """Pairs the users of one tenant with employees. Nobody is created, changed or ended in Ditio."""
+
+    database: Database
+    tenant: Tenant
+    roster: Callable[[], Iterator[JsonObject]]
+    new_id: Callable[[], str]
+
+    @contextmanager
+    def run(
+        self,
+        *,
+        apply_for: Author | None,
+        decisions: Iterable[Decision | Misfit] = (),
+        progress: Progress = lambda stage, done, total: None,
+    ) -> Iterator[Found]:
+        """Pair everybody who is linked to nobody, follow the decisions, and link if asked.
+
+        :param apply_for: On whose word the exact pairs are linked; None: they are not.
+        :raises WrongDecisions: a decision does not fit; nothing was linked.
+        :raises UntrustedRoster: Ditio shows too few employees to be believed; nothing was linked.
+        :raises DeliveryError: Ditio can't be read; nothing was linked.
+        """
+        run_id = self.new_id()
+        with self.database.write() as connection:
+            now = self.database.now(connection)
+            abandoned = now - ABANDONED_AFTER
+            forget_abandoned(connection, self.tenant.name, abandoned)
+            Pairs(connection, self.tenant.name, run_id).begin(now=now)
+            Snapshot(connection, self.tenant.name, run_id).drop_abandoned(abandoned)
+        log.info("adopt.started", run=run_id, apply=apply_for is not None)
+        linked = 0
+        try:
+            loading = RosterLoading(self.database, self.tenant, run_id, self.tenant.today(now))
+            shown = loading.load(self.roster(), lambda done: progress("reading Ditio", done, None))
+            self._refuse_too_few(shown)
+            self._pair(run_id, now, progress)
+            Deciding(self.database, self.tenant, run_id, now).take(decisions)
+            linked = self._link(run_id, apply_for, progress) if apply_for is not None else 0
+            yield Found(self.database, self.tenant, run_id, now, shown, linked)
+        finally:
+            with self.database.write() as connection:
+                Snapshot(connection, self.tenant.name, run_id).drop()
+                Pairs(connection, self.tenant.name, run_id).end()
+            log.info("adopt.finished", run=run_id, linked=linked)
+
+    def _refuse_too_few(self, shown: int) -> None:
+        """Of half a company somebody may look like the only one who has a phone or an e-mail address."""
+        with self.database.read() as connection:
+            linked = People(connection, self.tenant.name).count(linked=True)
+            before = Runs(connection, self.tenant.name).shown_before()
+        if (doubt := distrust(Company(shown, linked, 0, before))) is not None:
+            raise UntrustedRoster(f"{doubt}: nothing was linked. See in Ditio what became of them, then run it again")
+
+    def _pair(self, run_id: str, now: datetime, progress: Progress) -> None:
+        with self.database.read() as connection:
+            everybody = People(connection, self.tenant.name).count(linked=False)
+        Pairing(self.database, self.tenant, run_id, now).pair(lambda done: progress("comparing", done, everybody))
+
+    def _link(self, run_id: str, author: Author, progress: Progress) -> int:
+        with self.database.read() as connection:
+            total = Pairs(connection, self.tenant.name, run_id).count_exact()
+        after, done, linked = "", 0, 0
+        while batch := self._next(run_id, after):
+            after, done = batch[-1].person_id, done + len(batch)
+            linked += repeated(partial(self._link_batch, run_id, batch, author))
+            progress("linking", done, total)
+        if linked:
+            with self.database.read() as connection:
+                AuditTrail(connection, self.tenant.name).tell_of_many(Action.linked, "employee", author, linked)
+        return linked
+
+    def _next(self, run_id: str, after: str) -> list[Pair]:
+        with self.database.read() as connection:
+            return Pairs(connection, self.tenant.name, run_id).exact_after(after, BATCH)
+
+    def _link_batch(self, run_id: str, batch: Sequence[Pair], author: Author) -> int:
+        """How many of these were linked; the others are disputed from now on."""
+        linked = 0
+        with self.database.write() as connection:
+            now = self.database.now(connection)
+            shown = Snapshot(connection, self.tenant.name, run_id).of(pair.employee_number for pair in batch)
+            for pair in batch:
+                why = link(connection, self.tenant, pair, shown.get(pair.employee_number), now)
+                if why is not None:
+                    Pairs(connection, self.tenant.name, run_id).dispute(pair, why)
+                    continue
+                linked += 1
+                deed = Deed(Action.linked, "employee", pair.employee_number, pair.person_id)
+                AuditTrail(connection, self.tenant.name).add(deed, author, now=now, is_one_of_many=True)
+        return linked

@@ -1,0 +1,288 @@
+"""Who may have which number and phone: claims, waiting people, swaps, continuing a previous person (rules P2, P3)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+from sqlalchemy import Connection
+
+from scim_bridge.certificates.entries import give_up
+from scim_bridge.domain.employee import Field, Wish
+from scim_bridge.domain.outcome import Note, Reason, printable
+from scim_bridge.domain.person import Claim, ClaimKind, Guarded, Person, PersonId, Verdict
+from scim_bridge.domain.values import JsonObject, same
+from scim_bridge.plan.steps import owes_ending
+from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.guard import kept_back
+from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.people import People, Record, user_names
+from scim_bridge.tenant import Tenant, acknowledged_claims, wanted_claims
+
+LONGEST_RING = 100
+"""How far it is looked for a ring."""
+
+MOST_NAMED = 4
+"""How many of a ring are named: its text has to fit into the detail."""
+
+LONGEST_NAME = 60
+
+
+def swap_note(connection: Connection, tenant: Tenant, person_id: PersonId, claim: Claim) -> Note | None:
+    """What those are told who wait in a ring for each other's value; None for somebody who waits in none."""
+    ring = ring_of(Claims(connection, tenant.name), person_id, claim)
+    if not ring:
+        return None
+    names = [called(connection, tenant, each) for each in ring[:MOST_NAMED]]
+    more = [f"{len(ring) - MOST_NAMED} more"] if len(ring) > MOST_NAMED else []
+    who = _listed([*names, *more])
+    return Note(f"these swap {_WORDS[claim.kind]}, {who}: change one in Ditio, then `outbox retry`", Reason.claimed)
+
+
+def tell_the_rest(connection: Connection, tenant: Tenant, person_id: PersonId, now: datetime) -> None:
+    """Whoever of a ring was told something else goes round again, to be told that it is one.
+
+    Only those who have settled and whom nobody has in hand: two who tell each other must not wait for each other.
+    """
+    claims, outbox = Claims(connection, tenant.name), Outbox(connection, tenant.name, now)
+    for claim in claims.awaited_by(person_id):
+        note = swap_note(connection, tenant, person_id, claim)
+        if note is None:
+            continue
+        others = [each for each in ring_of(claims, person_id, claim) if each != person_id]
+        for untold in claims.untold(others, printable(note.text)):
+            outbox.mark_due(untold)
+
+
+def ring_of(claims: Claims, person_id: PersonId, claim: Claim) -> Sequence[PersonId]:
+    """Those who wait in a ring for each other's value of one kind, in one order for all; empty where it is none."""
+    ring = [person_id]
+    holder = claims.holder(claim)
+    while holder is not None and holder not in ring and len(ring) < LONGEST_RING:
+        ring.append(holder)
+        holder = next((who for what, who in claims.awaited_by(holder).items() if what.kind is claim.kind), None)
+    return sorted(ring) if holder == person_id and len(ring) > 1 else []
+
+
+def called(connection: Connection, tenant: Tenant, person_id: PersonId) -> str:
+    """How somebody is named to others: his user name, and his employee."""
+    record = People(connection, tenant.name).get(person_id)
+    return named(connection, tenant, record.person) if record is not None else "somebody"
+
+
+def named(connection: Connection, tenant: Tenant, person: Person) -> str:
+    """The same, of somebody who is known."""
+    names = user_names(connection, tenant.name, [person.user_id]) if person.user_id else {}
+    name = names.get(person.user_id, "somebody") if person.user_id else "a deleted user"
+    short = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
+    return f"{short} (employee {person.employee_number})" if person.employee_number else short
+
+
+_WORDS = {ClaimKind.employee_number: "employee numbers", ClaimKind.phone: "phone numbers"}
+
+
+def _listed(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}"
+
+
+WORDS = {ClaimKind.employee_number: "employee number", ClaimKind.phone: "phone"}
+
+
+def claim_wanted(connection: Connection, tenant: Tenant, person: Person, wish: Wish, today: date) -> list[Note]:
+    """Claim what Entra wants for a person who is to be employed; a note for each value that another has."""
+    claims = Claims(connection, tenant.name)
+    wanted = wanted_claims(wish) if _claims_wishes(person, today) else frozenset()
+    held, awaited = claims.standing_of(person.id)
+    if awaited - (wanted - held):
+        claims.wait_only_for(person.id, wanted - held)
+    return [
+        _waiting_for(connection, tenant, person, claim, today)
+        for claim in sorted(wanted - held, key=lambda c: c.kind)
+        if not claims.take(person.id, claim, waits=claim in awaited)
+    ]
+
+
+def settle_claims(
+    connection: Connection,
+    tenant: Tenant,
+    person: Person,
+    wish: Wish,
+    today: date,
+    now: datetime,
+    *,
+    keep_all: bool,
+) -> None:
+    """Claims change hands when a delivery settles: keep what is wanted or acknowledged, wake who waited.
+
+    :param keep_all: Entra has said something newer meanwhile, and claimed for it: give up nothing yet.
+    """
+    claims = Claims(connection, tenant.name)
+    kept = acknowledged_claims(person)
+    if _makes_room(claims, tenant, person):
+        give_up(connection, tenant, person, now)
+        People(connection, tenant.name).unlink(person.id)
+        kept = frozenset()
+    elif keep_all:
+        kept |= claims.held_by(person.id)
+    elif _claims_wishes(person, today):
+        kept |= wanted_claims(wish)
+    outbox = Outbox(connection, tenant.name, now)
+    for waiter in claims.keep_only(person.id, kept):
+        outbox.mark_due(waiter)
+    if not keep_all and not _claims_wishes(person, today):
+        for waiter in _told_otherwise(connection, tenant, claims, person.id, today):
+            outbox.mark_due(waiter)
+
+
+def forget_person(connection: Connection, tenant: Tenant, person_id: PersonId, now: datetime) -> None:
+    """Remove a person whom Ditio knows nothing of, and give up what he claims and waits for; who waited is woken."""
+    claims, people = Claims(connection, tenant.name), People(connection, tenant.name)
+    people.set_user(person_id, None, external_id=None, now=now)
+    claims.wait_only_for(person_id, ())
+    for waiter in claims.keep_only(person_id, ()):
+        Outbox(connection, tenant.name, now).mark_due(waiter)
+    people.forget(person_id)
+
+
+def _claims_wishes(person: Person, today: date) -> bool:
+    """An inactive person claims only what Ditio was last seen to show, not what Entra still says."""
+    return not person.is_tombstone and person.days.wants_employment(today)
+
+
+def _makes_room(claims: Claims, tenant: Tenant, person: Person) -> bool:
+    """A deleted user whose ending is delivered gives way to a newcomer who waits for his number (rule P2)."""
+    if not person.is_tombstone or person.employee_number is None or owes_ending(person, tenant.policy):
+        return False
+    return bool(claims.waiters_for(person.id, ClaimKind.employee_number))
+
+
+def _told_otherwise(
+    connection: Connection, tenant: Tenant, claims: Claims, leaver: PersonId, today: date
+) -> set[PersonId]:
+    """Who waits for something of a leaver's, and does not know how that stands by now: he may be the same human."""
+    found: set[PersonId] = set()
+    for claim, waiters in claims.waiters_of(leaver).items():
+        found.update(claims.untold(waiters, printable(_held_by(connection, tenant, claim, today))))
+        found.update(claims.in_hand(waiters))
+    return found
+
+
+def _waiting_for(connection: Connection, tenant: Tenant, person: Person, claim: Claim, today: date) -> Note:
+    """Who has a value, and what to do, for whoever waits for it."""
+    note = swap_note(connection, tenant, person.id, claim)
+    return note or Note(_held_by(connection, tenant, claim, today), Reason.claimed)
+
+
+def _held_by(connection: Connection, tenant: Tenant, claim: Claim, today: date) -> str:
+    holder_id = Claims(connection, tenant.name).holder(claim)
+    record = People(connection, tenant.name).get(holder_id) if holder_id is not None else None
+    what = f"{WORDS[claim.kind]} {claim.value}"
+    if record is None:
+        return f"{what} is just becoming free"
+    holder = record.person
+    who = named(connection, tenant, holder)
+    if _claims_wishes(holder, today):
+        return f"{what} belongs to {who}: correct one of the two in Entra"
+    if holder.is_tombstone and claim.kind is ClaimKind.employee_number and owes_ending(holder, tenant.policy):
+        ending = kept_back(connection, tenant.name, holder.id).get(Guarded.ending)
+        return f"{what} still belongs to {who}, {_why_not_free(ending, holder)}"
+    return f"{what} still belongs to {who}, who has left: change it there in Ditio, then `outbox retry`"
+
+
+def _why_not_free(ending: Verdict | None, holder: Person) -> str:
+    """Why the number of a deleted user whose ending is owed is not free, and what to do (rules L8, P2)."""
+    are_one = "If both are one person, correct phone or e-mail in Entra, so that one of them is what employee"
+    match ending:
+        case Verdict.held:
+            return (
+                "who has left, and whose ending is held by the guard: it becomes free once the ending is delivered "
+                f"(`outbox release`). {are_one} {holder.employee_number} has"
+            )
+        case Verdict.dropped:
+            return (
+                f"who has left, and whose ending an operator withdrew (`outbox drop`). {are_one} "
+                f"{holder.employee_number} has; if not, correct the number in Entra, or end employee "
+                f"{holder.employee_number} in Ditio, then `outbox retry`"
+            )
+    return "who has left: it becomes free once the ending is delivered"
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """Who had the employee number before."""
+
+    record: Record | None = None
+    """Whom the user continues; None for a newcomer."""
+
+    has_made_room: bool = False
+    """Whether somebody else gave number and link up for the newcomer: that is never taken back."""
+
+
+def person_to_take_over(
+    connection: Connection, tenant: Tenant, wish: Wish, external_id: str | None, now: datetime
+) -> Former:
+    """The former person whom a newly created user continues, if there is one.
+
+    A deleted stranger with the same number, whose ending is delivered, gives number and link up here.
+    """
+    number = wish.employee_number
+    if number is None:
+        return Former()
+    people, claims = People(connection, tenant.name), Claims(connection, tenant.name)
+    holder_id = claims.holder(Claim(ClaimKind.employee_number, number))
+    holder = people.get(holder_id) if holder_id is not None else None
+    if holder_id is None or holder is None or holder.person.days.active:
+        return Former()
+    # Only somebody who has left is locked: two at work who want each other's number would wait for each other.
+    holder = people.get(holder_id, lock=True)
+    if holder is None or holder.person.days.active:
+        return Former()
+    if _agrees(holder, wish, external_id):
+        return Former(holder)
+    if holder.person.is_tombstone and not owes_ending(holder.person, tenant.policy):
+        give_up(connection, tenant, holder.person, now)
+        people.unlink(holder.person.id)
+        for waiter in claims.keep_only(holder.person.id, ()):
+            Outbox(connection, tenant.name, now).mark_due(waiter)
+        return Former(has_made_room=True)
+    return Former()
+
+
+def continued(
+    connection: Connection, tenant: Tenant, record: Record, document: JsonObject, now: datetime, today: date
+) -> tuple[Record, bool]:
+    """The former person whom somebody turns out to continue, now that the number is said, or that one has left.
+
+    And whether the write may still be undone: nothing that somebody else gave up for it is given back.
+    """
+    person = record.person
+    if person.user_id is None or person.employee_number is not None or person.creating is not None:
+        return record, True
+    wish, external_id = tenant.wish(document, person, today), external_id_of(document)
+    former = person_to_take_over(connection, tenant, wish, external_id, now)
+    if former.record is None or former.record.person.id == person.id:
+        return record, not former.has_made_room
+    forget_person(connection, tenant, person.id, now)
+    known = former.record.person
+    People(connection, tenant.name).set_user(known.id, person.user_id, external_id=external_id, now=now)
+    return replace(former.record, person=replace(known, user_id=person.user_id)), False
+
+
+def external_id_of(document: JsonObject) -> str | None:
+    """The `externalId` that Entra says, if any."""
+    value = document.get("externalId")
+    return value if isinstance(value, str) and value else None
+
+
+def _agrees(holder: Record, wish: Wish, external_id: str | None) -> bool:
+    if external_id is not None and external_id == holder.external_id:
+        return True
+    known, creating = holder.person.acknowledged.values, holder.person.creating
+    phones = (known.get(Field.phone), creating.phone if creating else None)
+    emails = (known.get(Field.email), creating.email if creating else None)
+    return _any_same(Field.phone, wish, phones) or _any_same(Field.email, wish, emails)
+
+
+def _any_same(field: Field, wish: Wish, known: tuple[object, ...]) -> bool:
+    wanted = wish.text(field)
+    return wanted is not None and any(isinstance(value, str) and same(field, wanted, value) for value in known)

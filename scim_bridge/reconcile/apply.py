@@ -1,0 +1,260 @@
+"""Repair the rows of a plan, person by person, by the same delivery as everything else (rules Q2, Q3)."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from sqlalchemy import Connection
+
+from scim_bridge.delivery.breaker import PAUSED, is_paused
+from scim_bridge.delivery.deliver import Convergence
+from scim_bridge.domain.audit import Action, Author, Deed
+from scim_bridge.domain.drift import Cause, Drift, Kind
+from scim_bridge.domain.outcome import State
+from scim_bridge.domain.person import PersonId
+from scim_bridge.logs import get_logger
+from scim_bridge.reconcile.certificates import CertificateApplying
+from scim_bridge.reconcile.report import DRIFT, IN_SYNC, Progress, Report, Request
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.history import AuditTrail, said_since
+from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.plans import PlanItems, Scopes
+from scim_bridge.storage.runs import Run, Runs
+from scim_bridge.tenant import Budget, Tenant
+
+log = get_logger(__name__)
+
+
+ENTRA_MOVED = "Entra moved: it said something since the plan was made"
+CREATED = "it is as wanted already: the employee was created or linked since the plan was made"
+DELIVERED = "he was delivered since the plan was made: the next run tells what differs still"
+TRIED = "he was tried since the plan was made: `outbox list` says what keeps it"
+
+
+def what_happened(connection: Connection, tenant: str, plan_id: str, record: Record, rows: Iterable[Drift]) -> str:
+    """What is told of rows whose person was due since the plan was made.
+
+    By a write of Entra's, or by the end of a pause, a retry, a day that came.
+    """
+    person = record.person
+    was_never_there = all(row.kind is Kind.missing and row.acknowledged is None for row in rows)
+    if was_never_there and person.employee_number is not None:
+        return CREATED
+    plan = Runs(connection, tenant).get(plan_id)
+    if plan is None or said_since(connection, tenant, person.id, plan.started_at):
+        return ENTRA_MOVED
+    return DELIVERED if record.state is State.delivered else TRIED
+
+
+DUE_ALREADY = "he is due already: his own delivery brings it, or says what keeps it"
+IN_DELIVERY = "he is being delivered just now"
+HANDS_ARE_OFF = "hands are off this person"
+GONE = "the bridge does not know this person any more"
+NOT_SETTLED = "it did not settle: `outbox list` says why; a worker goes on"
+
+
+@dataclass(frozen=True, slots=True)
+class DriftApplying:
+    """Repairs the rows of one stored plan in this process."""
+
+    convergence: Convergence
+    plan_id: str
+    new_id: Callable[[], str]
+
+    def apply(self, items: Iterable[Drift], progress: Callable[[int], None]) -> None:
+        """Repair these rows; what became of each is stored beside the plan.
+
+        :param items: Grouped by person.
+        :param progress: Told how many rows are done.
+        """
+        done = 0
+        for person_id, rows in _by_person(items):
+            self._repair(person_id, rows)
+            done += len(rows)
+            progress(done)
+
+    def _repair(self, person_id: PersonId, rows: list[Drift]) -> None:
+        lease = self.new_id()
+        with self._database.write() as connection:
+            record = People(connection, self._tenant).get(person_id, lock=True)
+            refusal = self._mark(connection, record, rows, lease)
+            if refusal is not None:
+                self._skip(connection, rows, refusal)
+                return
+        self.convergence.deliver(
+            person_id,
+            lease,
+            lease_seconds=self.convergence.tenant.lease_seconds,
+            budget=Budget(self.convergence.monotonic),
+            cause="reconcile",
+        )
+        self._look_after(person_id, rows)
+
+    def _mark(self, connection: Connection, record: Record | None, rows: list[Drift], lease: str) -> str | None:
+        """Make a person due for these rows, leased to us; or say why not."""
+        if record is None:
+            return GONE
+        now = self._database.now(connection)
+        if is_paused(connection, self.convergence.tenant, now):
+            return PAUSED  # A mark would only make him due with the rest, and forget the plan (rule D4).
+        hands_off = record.person.hands_off
+        if hands_off is not None and hands_off.lasts(self.convergence.tenant.today(now)):
+            return HANDS_ARE_OFF
+        if record.state is State.due:
+            is_stuck = any(row.kind is Kind.stuck_delivery for row in rows)
+            if not is_stuck:
+                return DUE_ALREADY
+            # He is due as a whole: all that was wanting is another try, now.
+            outbox = Outbox(connection, self._tenant, now)
+            return None if outbox.lease(record.person.id, lease, self.convergence.tenant.lease_seconds) else IN_DELIVERY
+        if any(row.revision != record.revision for row in rows):
+            return what_happened(connection, self._tenant, self.plan_id, record, rows)
+        marks = Scopes(connection, self._tenant, now)
+        return (
+            None
+            if marks.mark(record, self.plan_id, rows, lease, self.convergence.tenant.lease_seconds)
+            else IN_DELIVERY
+        )
+
+    def _look_after(self, person_id: PersonId, rows: list[Drift]) -> None:
+        """Rows of which nothing was noted: those of a whole delivery, and those that did not settle."""
+        with self._database.write() as connection:
+            items = PlanItems(connection, self._tenant, self.plan_id)
+            known = items.outcomes_of(_places(rows))
+            left = [row for row in rows if row.position is not None and row.position not in known]
+            record = People(connection, self._tenant).get(person_id)
+            is_whole = any(row.kind is Kind.stuck_delivery for row in rows)
+            is_settled = is_whole and (record is None or record.state is State.delivered)
+            now = self._database.now(connection)
+            for row in left:
+                # What was edited in Ditio is no part of a live delivery (rule C4): the next run finds it again.
+                is_done = is_settled and row.cause is not Cause.edited_in_ditio
+                items.settle([(row.position or 0, None if is_done else NOT_SETTLED)], now)
+
+    def _skip(self, connection: Connection, rows: list[Drift], why: str) -> None:
+        items = PlanItems(connection, self._tenant, self.plan_id)
+        items.settle([(place, why) for place in _places(rows)], self._database.now(connection))
+
+    @property
+    def _database(self) -> Database:
+        return self.convergence.database
+
+    @property
+    def _tenant(self) -> str:
+        return self.convergence.tenant.name
+
+
+def _by_person(items: Iterable[Drift]) -> Iterator[tuple[PersonId, list[Drift]]]:
+    for person_id, rows in groupby(items, key=lambda item: item.person_id):
+        if person_id is not None:
+            yield person_id, list(rows)
+
+
+def _places(rows: Iterable[Drift]) -> list[int]:
+    return [row.position for row in rows if row.position is not None]
+
+
+BATCH = 500
+"""Rows whose outcomes are in one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRepairing:
+    """Repairs one plan, in one run."""
+
+    convergence: Convergence
+    run_id: str
+    plan: Run
+    new_id: Callable[[], str]
+
+    def repair(self, request: Request, person_id: PersonId | None, progress: Progress, *, reviewed: bool) -> Report:
+        """Repair what may be repaired.
+
+        :param person_id: The only person that the request is about.
+        :param reviewed: Whether an operator has read the plan, so that employees may be created and logins opened.
+        """
+        done = self._outcomes()
+        chosen = [
+            item
+            for item in self._items()
+            if item.may_be_repaired(reviewed=reviewed) and done.get(item.position or 0, "") is not None
+        ]
+        if self._is_paused():
+            self._skip_paused(chosen)
+        else:
+            if chosen:
+                self._note_applied(request.author)
+            self._apply(request, person_id, chosen, progress)
+        earlier = frozenset(place for place, why in done.items() if why is None)
+        return self._report(self._without(earlier), {item.position for item in chosen}, earlier)
+
+    def _apply(self, request: Request, person_id: PersonId | None, chosen: list[Drift], progress: Progress) -> None:
+        certificates = [item for item in chosen if item.kind is Kind.certificate]
+        others = [item for item in chosen if item.kind is not Kind.certificate]
+        applying, in_batches = (
+            DriftApplying(self.convergence, self.plan.id, self.new_id),
+            CertificateApplying(self.convergence, self.run_id),
+        )
+        applying.apply(others, lambda count: progress("repairing", count, len(chosen)))
+        in_batches.apply(
+            self.plan.id, certificates, lambda count: progress("repairing", len(others) + count, len(chosen))
+        )
+        if request.plan_id is None and request.only in (None, Kind.certificate):
+            again = in_batches.assert_again(person_id)
+            log.info("reconcile.reasserted", certificates=again)
+
+    def _is_paused(self) -> bool:
+        with self._database.read() as connection:
+            return is_paused(connection, self._tenant, self._database.now(connection))
+
+    def _skip_paused(self, chosen: list[Drift]) -> None:
+        """Nothing can be sent (rule D4), so nothing is begun, and nobody has had anything repaired."""
+        for first in range(0, len(chosen), BATCH):
+            with self._database.write() as connection:
+                skipped = [(item.position or 0, PAUSED) for item in chosen[first : first + BATCH]]
+                now = self._database.now(connection)
+                PlanItems(connection, self._tenant.name, self.plan.id).settle(skipped, now)
+
+    def _without(self, earlier: frozenset[int]) -> Run:
+        """The plan as it is told, without the rows that earlier runs repaired."""
+        if not earlier:
+            return self.plan
+        counts = Counter(item.kind for item in self._items() if item.position not in earlier)
+        return replace(self.plan, by_kind={kind.value: counts[kind] for kind in Kind if kind in counts}, new=0)
+
+    def _note_applied(self, author: Author) -> None:
+        """Before anything is sent: whatever becomes of this process, nothing was repaired that nobody asked for."""
+        with self._database.write() as connection:
+            deed = Deed(Action.applied, "plan", self.plan.id)
+            AuditTrail(connection, self._tenant.name).add(deed, author, now=self._database.now(connection))
+
+    def _report(self, plan: Run, chosen: set[int | None], earlier: frozenset[int]) -> Report:
+        outcomes = {place: why for place, why in self._outcomes().items() if place in chosen}
+        applied = sum(why is None for why in outcomes.values())
+        is_left = any(item.is_drift and outcomes.get(item.position or 0, "") is not None for item in self._left())
+        with self._database.write() as connection:
+            Runs(connection, self._tenant.name).note(self.run_id, applied=applied)
+        return Report(plan, DRIFT if is_left else IN_SYNC, applied, None, outcomes, earlier)
+
+    def _left(self) -> Iterator[Drift]:
+        """The rows that were never repaired, by this run or by an earlier one."""
+        done = self._outcomes()
+        return (item for item in self._items() if done.get(item.position or 0, "") is not None)
+
+    def _outcomes(self) -> dict[int, str | None]:
+        with self._database.read() as connection:
+            return PlanItems(connection, self._tenant.name, self.plan.id).outcomes()
+
+    def _items(self) -> Iterator[Drift]:
+        with self._database.read() as connection:
+            yield from PlanItems(connection, self._tenant.name, self.plan.id).all()
+
+    @property
+    def _database(self) -> Database:
+        return self.convergence.database
+
+    @property
+    def _tenant(self) -> Tenant:
+        return self.convergence.tenant

@@ -1,0 +1,365 @@
+"""Compare each person with what Ditio showed, and list employees that no person is linked to."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from scim_bridge.delivery.stale_claims import is_anothers
+from scim_bridge.domain.drift import Cause, Drift, Kind
+from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Wish, running_employment
+from scim_bridge.domain.outcome import NOT_THERE
+from scim_bridge.domain.person import Person, PersonId
+from scim_bridge.plan.absence import Around, absent, duplicate, stranger, stuck
+from scim_bridge.plan.diff import is_as_wanted
+from scim_bridge.plan.drift import drift_of
+from scim_bridge.plan.matching import is_still_ours, is_what_we_created
+from scim_bridge.plan.readback import believed
+from scim_bridge.reconcile.certificates import CertificateDrift, keep_slots_of
+from scim_bridge.reconcile.facts import Agreement, agreement_of, around, basis_of, facts_of, note_agreement
+from scim_bridge.storage.candidates import Candidate, Found, Glance, Unmoved, candidates
+from scim_bridge.storage.certificate_queries import CertificateSearches
+from scim_bridge.storage.database import Database, repeated
+from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.plans import PlanItems
+from scim_bridge.storage.snapshot import Snapshot
+from scim_bridge.tenant import Tenant, wish_of_candidate
+
+BATCH = 500
+"""Employees who are in memory at a time."""
+
+UNMANAGED = "no SCIM user claims this employee: left alone"
+
+
+@dataclass(frozen=True, slots=True)
+class UnlinkedPlanning:
+    """Plans them for one run. Nothing is asked of Ditio, and nothing sent."""
+
+    database: Database
+    tenant: Tenant
+    run_id: str
+    read_at: datetime
+    told: set[str]
+    """Those who are named by a person's row; whoever is told as a double is added."""
+
+    def rows(self) -> Iterator[list[Drift]]:
+        """Doubles of linked employees, then everybody else, then certificates of numbers that nobody is linked to."""
+        yield from self._doubles()
+        yield from self._unmanaged()
+        yield from self._unclaimed()
+
+    def _doubles(self) -> Iterator[list[Drift]]:
+        for shared in (Field.phone, Field.email, Field.employee_number):
+            after = ""
+            while True:
+                with self.database.read() as connection:
+                    snapshot = Snapshot(connection, self.tenant.name, self.run_id)
+                    keys = snapshot.shared(shared, after, BATCH)
+                    pairs = snapshot.doubles(shared, keys) if keys else []
+                    rows = [row for pair in pairs if (row := self._double(connection, shared, *pair)) is not None]
+                if not keys:
+                    break
+                after = keys[-1]
+                yield rows
+
+    def _double(self, connection: Connection, field: Field, number: str, other: str) -> Drift | None:
+        """An unlinked employee who looks like a linked one; told once."""
+        record = People(connection, self.tenant.name).linked_to(EmployeeNumber(number))
+        if record is None or other in self.told:
+            return None
+        (candidate,) = candidates(connection, self.tenant.name, self.run_id, [record.person.id])
+        self.told.add(other)
+        facts = facts_of(connection, self.tenant, candidate, Wish({}), self._today)
+        return duplicate(record.person, facts, number, field.value, other)
+
+    def _unmanaged(self) -> Iterator[list[Drift]]:
+        after = ""
+        while True:
+            with self.database.read() as connection:
+                snapshot = Snapshot(connection, self.tenant.name, self.run_id)
+                numbers = snapshot.unmanaged(self.run_id, after, BATCH)
+            if not numbers:
+                return
+            after = numbers[-1]
+            yield [
+                Drift(Kind.unmanaged, Cause.created_outside, number, listed=UNMANAGED)
+                for number in numbers
+                if number not in self.told
+            ]
+
+    def _unclaimed(self) -> Iterator[list[Drift]]:
+        with self.database.read() as connection:
+            yield from map(list, CertificateDrift(connection, self.tenant, self._today).unclaimed(BATCH))
+
+    @property
+    def _today(self) -> date:
+        return self.tenant.today(self.read_at)
+
+
+PAGE = 5000
+"""People whom the database tells apart at a time: those who have moved, and those who have not."""
+
+FOUND_AGAIN = "the employee is found again: the person is due now, and their own delivery sends it"
+"""People whose documents are in memory at a time."""
+
+
+@dataclass(slots=True)
+class Figures:
+    """What a plan comes to."""
+
+    people: int = 0
+    in_sync: int = 0
+    linked: int = 0
+    at_work: int = 0
+    items: int = 0
+
+
+@dataclass(slots=True)
+class DriftPlanning:
+    """Makes the plan of one run. Nothing is asked of Ditio, and nothing sent."""
+
+    database: Database
+    tenant: Tenant
+    run_id: str
+    read_at: datetime
+    """When Ditio began to be read: what was delivered since is newer than what was shown."""
+
+    new_id: Callable[[], str]
+    only: Kind | None = None
+    figures: Figures = field(default_factory=Figures)
+    _told: set[str] = field(default_factory=set)
+    """Unlinked employees who are named by another row."""
+
+    _agreements: list[Agreement] = field(default_factory=list)
+    _recognised: dict[PersonId, str] = field(default_factory=dict)
+    """The `companyProfileId` of people of whom none was known."""
+
+    _found_again: list[PersonId] = field(default_factory=list)
+    """People who were parked because their employee was not there, and is again."""
+
+    _certificates: dict[PersonId, list[Drift]] = field(default_factory=dict)
+    """The certificates of the people in hand that Ditio has not acknowledged as they are."""
+
+    def plan_people(self, person_id: PersonId | None, progress: Callable[[int], None]) -> None:
+        """Plan everybody, or one person, who is looked at closely whether or not he has moved."""
+        basis = basis_of(self.tenant)
+        if person_id is not None:
+            self._plan(self._candidates([person_id]), basis)
+            return
+        after = ""
+        while page := self._next(after, basis):
+            after = page[-1].person_id
+            self._count([each.is_at_work for each in page if each.is_at_work is not None])
+            moved = [each.person_id for each in page if each.is_at_work is None]
+            progress(self.figures.people)
+            for first in range(0, len(moved), BATCH):
+                self._plan(self._candidates(moved[first : first + BATCH]), basis)
+                progress(self.figures.people)
+
+    def plan_others(self) -> None:
+        """Plan employees whom no person is linked to: doubles of linked ones, and everybody else."""
+        for batch in UnlinkedPlanning(self.database, self.tenant, self.run_id, self.read_at, self._told).rows():
+            self._store(batch)
+
+    def _next(self, after: str, basis: str) -> list[Glance]:
+        today = self.tenant.today(self.read_at)
+        with self.database.read() as connection:
+            searches = CertificateSearches(connection, self.tenant.name, self.tenant.certificates.missing_expiry)
+            unmoved = Unmoved(connection, self.tenant.name, basis)
+            return unmoved.glances(self.run_id, today, searches, after=after, limit=PAGE)
+
+    def _count(self, unmoved: Sequence[bool]) -> None:
+        """Count those who are as they were. :param unmoved: Of each, whether he is at work."""
+        self.figures.people += len(unmoved)
+        self.figures.linked += len(unmoved)
+        self.figures.in_sync += len(unmoved)
+        self.figures.at_work += sum(unmoved)
+
+    def _candidates(self, person_ids: Sequence[PersonId]) -> list[Candidate]:
+        with self.database.read() as connection:
+            return candidates(connection, self.tenant.name, self.run_id, person_ids)
+
+    def _plan(self, batch: Sequence[Candidate], basis: str) -> None:
+        today = self.tenant.today(self.read_at)
+        unreadable = keep_slots_of(self.database, self.tenant, batch, self.new_id)
+        with self.database.read() as connection:
+            self._certificates = CertificateDrift(connection, self.tenant, today).of_people(batch)
+        items: list[Drift] = []
+        closer: list[tuple[Candidate, Wish]] = []
+        found: list[Found] = []
+        for candidate in batch:
+            person = candidate.record.person
+            self.figures.linked += person.employee_number is not None
+            if person.user_id is not None or person.employee_number is not None:
+                self.figures.people += 1
+            wish = wish_of_candidate(candidate, self.tenant, today)
+            if person.id not in self._certificates and self._is_in_sync(candidate, wish, today):
+                is_at_work = person.days.wants_employment(today)
+                self.figures.in_sync += 1
+                self.figures.at_work += is_at_work
+                if person.id not in unreadable:
+                    found.append(_found(candidate, is_at_work))
+            else:
+                closer.append((candidate, wish))
+        if closer:
+            with self.database.read() as connection:
+                items = self._look_closer(connection, closer, today)
+        self._store(items)
+        self._acknowledge()
+        if found:
+            with self.database.write() as connection:
+                Unmoved(connection, self.tenant.name, basis).note(found)
+
+    def _is_in_sync(self, candidate: Candidate, wish: Wish, today: date) -> bool:
+        """The short cut: nothing but the fingerprints is looked at."""
+        record = candidate.record
+        if candidate.shown is None or candidate.digest is None or record.due_since is not None:
+            return False
+        if record.reason in NOT_THERE:
+            return False
+        owners = self.tenant.policy.owners
+        return is_as_wanted(candidate.shown, candidate.digest, record.person, wish, owners, today)
+
+    def _look_closer(
+        self, connection: Connection, closer: Sequence[tuple[Candidate, Wish]], today: date
+    ) -> list[Drift]:
+        snapshot = Snapshot(connection, self.tenant.name, self.run_id)
+        linked = [number for candidate, _ in closer if (number := candidate.record.person.employee_number)]
+        shown = snapshot.of(linked)
+        items: list[Drift] = []
+        for candidate, wish in closer:
+            person = candidate.record.person
+            found = shown.get(person.employee_number or "")
+            if found is not None and not self._is_theirs(connection, person, wish, found):
+                rows = self._stranger(connection, snapshot, candidate, wish, today)
+            elif found is not None:
+                self.figures.at_work += _is_at_work(found, today)
+                rows = self._differing(connection, candidate, wish, found, today)
+                rows += self._certificates.get(person.id, [])
+            else:
+                rows = self._absent(connection, snapshot, candidate, wish, today)
+            is_counted = person.user_id is not None or person.employee_number is not None
+            self.figures.in_sync += is_counted and not rows
+            items += rows
+        return items
+
+    def _differing(
+        self, connection: Connection, candidate: Candidate, wish: Wish, found: FoundEmployee, today: date
+    ) -> list[Drift]:
+        record, policy = candidate.record, self.tenant.policy
+        self._note_identity(record, found)
+        # A moment more than the lag, so that what was taken at its very end is still believed to be shown.
+        lag, moment = self.tenant.read_lag_seconds + 1e-6, self.read_at + timedelta(microseconds=2)
+        found = believed(found, record.person.acknowledged, moment, lag)
+        facts = facts_of(connection, self.tenant, candidate, wish, today)
+        drift = drift_of(record.person, wish, found, policy, facts, today=today)
+        if (agreement := agreement_of(record, wish, drift.plan.seen)) is not None:
+            self._agreements.append(agreement)
+        number = record.person.employee_number
+        waits = stuck(record.person, facts, due_since=record.due_since, now=self.read_at, number=number)
+        items = drift.items
+        if record.reason in NOT_THERE:
+            items = tuple(replace(item, listed=item.listed or FOUND_AGAIN) for item in items)
+        return [*items, *waits]
+
+    def _is_theirs(self, connection: Connection, person: Person, wish: Wish, found: FoundEmployee) -> bool:
+        return is_still_ours(person, wish, found, lambda: is_anothers(connection, self.tenant.name, person, found))
+
+    def _note_identity(self, record: Record, found: FoundEmployee) -> None:
+        """Whose employee it is, where Ditio shows it for the first time; who is found again is due (rule P5)."""
+        person, profile_id = record.person, found.company_profile_id
+        if person.company_profile_id is None and profile_id is not None:
+            self._recognised[person.id] = profile_id
+        if record.reason in NOT_THERE:
+            self._found_again.append(person.id)
+
+    def _stranger(
+        self, connection: Connection, snapshot: Snapshot, candidate: Candidate, wish: Wish, today: date
+    ) -> list[Drift]:
+        """Another person has the number now; not so where a read may be older than our own change."""
+        person = candidate.record.person
+        settled_by = self.read_at - timedelta(seconds=self.tenant.read_lag_seconds)
+        if candidate.record.due_since is not None or (person.linked_at is not None and person.linked_at > settled_by):
+            return []
+        facts = facts_of(connection, self.tenant, candidate, wish, today)
+        row = stranger(person, wish, facts, around(connection, self.tenant, snapshot, person, wish))
+        if row.found is not None:
+            self._told.add(str(row.found))
+        return [row]
+
+    def _absent(
+        self, connection: Connection, snapshot: Snapshot, candidate: Candidate, wish: Wish, today: date
+    ) -> list[Drift]:
+        record = candidate.record
+        person = record.person
+        settled_by = self.read_at - timedelta(seconds=self.tenant.read_lag_seconds)
+        if person.employee_number is not None and person.linked_at is not None and person.linked_at > settled_by:
+            return []  # Delivered while Ditio was read, or just before: it proves nothing that he is not shown.
+        shown = around(connection, self.tenant, snapshot, person, wish)
+        if _is_found_again(record, shown):
+            self._found_again.append(person.id)
+        rows = absent(
+            person,
+            wish,
+            facts_of(connection, self.tenant, candidate, wish, today),
+            shown,
+            self.tenant.policy,
+            due_since=record.due_since,
+            now=self.read_at,
+            today=today,
+        )
+        self._told |= {str(row.found) for row in rows if row.kind in (Kind.renumbered, Kind.duplicate_identity)}
+        return rows
+
+    def _acknowledge(self) -> None:
+        if self._agreements or self._recognised or self._found_again:
+            repeated(self._note_agreements)
+            self._agreements.clear()
+            self._recognised.clear()
+            self._found_again.clear()
+
+    def _note_agreements(self) -> None:
+        with self.database.write() as connection:
+            people, now = People(connection, self.tenant.name), self.database.now(connection)
+            for person_id, profile_id in sorted(self._recognised.items()):
+                people.recognise(person_id, profile_id)
+            for agreement in self._agreements:
+                note_agreement(connection, self.tenant, agreement, self.read_at)
+            for person_id in sorted(self._found_again):
+                Outbox(connection, self.tenant.name, now).mark_due(person_id)
+
+    def _store(self, items: Sequence[Drift]) -> None:
+        kept = [item for item in items if self.only is None or item.kind is self.only]
+        if kept:
+            with self.database.write() as connection:
+                PlanItems(connection, self.tenant.name, self.run_id).add(kept, self.figures.items)
+            self.figures.items += len(kept)
+
+
+def _found(candidate: Candidate, is_at_work: bool) -> Found:
+    record = candidate.record
+    number = record.person.employee_number
+    if number is None or candidate.digest is None:
+        raise AssertionError("nobody is in sync whom Ditio does not show")
+    return Found(
+        person_id=record.person.id,
+        employee_number=number,
+        revision=record.revision,
+        state_since=record.state_since,
+        digest=candidate.digest,
+        is_at_work=is_at_work,
+    )
+
+
+def _is_found_again(record: Record, shown: Around) -> bool:
+    """Whether the employee of a lost creation, who had another number, has the number again that was sent (rule P5)."""
+    creating, same = record.person.creating, shown.same_number
+    return (
+        record.reason in NOT_THERE and creating is not None and same is not None and is_what_we_created(creating, same)
+    )
+
+
+def _is_at_work(found: FoundEmployee, today: date) -> bool:
+    return found.disabled is False or running_employment(found.employments or (), today) is not None

@@ -1,0 +1,134 @@
+"""Load the roster of Ditio, or one employee, into the database."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from itertools import islice
+
+from sqlalchemy import Connection
+
+from scim_bridge.ditio.actual import employee_from_row, merged
+from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Wish
+from scim_bridge.domain.person import Person, PersonId
+from scim_bridge.domain.values import JsonObject
+from scim_bridge.errors import BridgeError
+from scim_bridge.plan.diff import fingerprint_of
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.people import People
+from scim_bridge.storage.resources import document_of
+from scim_bridge.storage.snapshot import Seen, Snapshot
+from scim_bridge.tenant import EMPTY_WISH, Tenant
+
+BATCH = 500
+"""Rows that are in memory, and in one transaction, at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class RosterLoading:
+    """Loads one run's snapshot."""
+
+    database: Database
+    tenant: Tenant
+    run_id: str
+    today: date
+
+    def load(self, rows: Iterable[JsonObject], progress: Callable[[int], None]) -> int:
+        """Store everybody. How many employees there are.
+
+        :param progress: Told how many rows have come.
+        :raises DeliveryError: the roster can't be read as a whole.
+        :raises BridgeError: it mixes companies.
+        """
+        come = 0
+        for batch in _batches(iter(rows)):
+            self._store(batch)
+            come += len(batch)
+            progress(come)
+        with self.database.write() as connection:
+            snapshot = Snapshot(connection, self.tenant.name, self.run_id)
+            snapshot.is_complete()
+            return snapshot.count()
+
+    def _store(self, batch: list[JsonObject]) -> None:
+        shown: dict[EmployeeNumber, tuple[FoundEmployee, str | None]] = {}
+        for row in batch:
+            if (each := self._shown(row)) is not None:
+                number = each[0].employee_number
+                shown[number] = self._merged(shown[number], each) if number in shown else each
+        with self.database.write() as connection:
+            snapshot = Snapshot(connection, self.tenant.name, self.run_id)
+            if not snapshot.add_new([self._seen(*each) for each in shown.values()]):
+                # Several rows for one person, or a page that was read again; whoever is new is merged with himself.
+                known, companies = snapshot.of(shown), snapshot.companies_of(shown)
+                pairs = [((known[number], companies.get(number)), each) for number, each in shown.items()]
+                snapshot.add(self._seen(*self._merged(*pair)) for pair in pairs)
+
+    def _merged(
+        self, known: tuple[FoundEmployee, str | None], new: tuple[FoundEmployee, str | None]
+    ) -> tuple[FoundEmployee, str | None]:
+        number, company = known[0].employee_number, known[1]
+        self._refuse_mixture(number, company, new[1])
+        return merged(known[0], new[0], self.today), company or new[1]
+
+    def _shown(self, row: JsonObject) -> tuple[FoundEmployee, str | None] | None:
+        rules = self.tenant.rules
+        found = employee_from_row(row, region=rules.phone_region, zone=rules.zone, today=self.today)
+        company = next((str(value) for key, value in row.items() if key.lower() == "companyid" and value), None)
+        return None if found is None else (found, company)
+
+    def _seen(self, found: FoundEmployee, company: str | None) -> Seen:
+        fingerprint = fingerprint_of(found, self.tenant.policy.owners, self.today)
+        return Seen(found, company, fingerprint.shown, fingerprint.digest)
+
+    def _refuse_mixture(self, number: str, one: str | None, other: str | None) -> None:
+        if one is not None and other is not None and one.lstrip("0") != other.lstrip("0"):
+            raise BridgeError(
+                f"Ditio shows employees of several companies, and employee number {number} in two of them: set "
+                "DITIO__COMPANY_ID to the company that is meant"
+            )
+
+
+def _batches(rows: Iterator[JsonObject]) -> Iterator[list[JsonObject]]:
+    while batch := list(islice(rows, BATCH)):
+        yield batch
+
+
+def rows_about(database: Database, tenant: Tenant, person_id: PersonId) -> Iterator[JsonObject]:
+    """The employee under the linked number; else under the wanted one, and whoever looks like him (rule P5).
+
+    :raises DeliveryError: Ditio can't be read.
+    """
+    with database.read() as connection:
+        person, wish = _known(connection, database, tenant, person_id)
+    linked, wanted = person.employee_number, wish.employee_number
+    if linked is not None and (row := _read(tenant, linked)) is not None:
+        yield row
+        return
+    if wanted is not None and wanted != linked and (row := _read(tenant, wanted)) is not None:
+        yield row
+        return
+    for text in _texts(person, wish):
+        # Not exact, but only those with the same phone or address are looked at afterwards.
+        yield from tenant.ditio.search(text)
+
+
+def _known(connection: Connection, database: Database, tenant: Tenant, person_id: PersonId) -> tuple[Person, Wish]:
+    record = People(connection, tenant.name).get(person_id)
+    if record is None:
+        raise AssertionError("somebody who was found a moment ago is there")
+    person = record.person
+    document = document_of(connection, tenant.name, person.user_id) if person.user_id is not None else None
+    if document is None:
+        return person, EMPTY_WISH
+    return person, tenant.wish(document, person, tenant.today(database.now(connection)))
+
+
+def _read(tenant: Tenant, number: EmployeeNumber) -> JsonObject | None:
+    answer = tenant.ditio.get(number)
+    return None if answer is None else answer.body
+
+
+def _texts(person: Person, wish: Wish) -> list[str]:
+    known = person.acknowledged.values
+    values = [each.get(field) for field in (Field.phone, Field.email) for each in (wish.values, known)]
+    return list(dict.fromkeys(value for value in values if isinstance(value, str)))

@@ -1,0 +1,202 @@
+"""The request for a run of `reconcile`, its report, and a plan in words."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from scim_bridge.domain.audit import BY_SCHEDULE, Author
+from scim_bridge.domain.drift import LOGIN, Drift, Kind
+from scim_bridge.domain.employee import Field, Value
+from scim_bridge.errors import WrongUsage
+from scim_bridge.storage.runs import Run
+
+IN_SYNC, FAILED, DRIFT, STOPPED = 0, 1, 2, 3
+"""How a run ends (design, section 5)."""
+
+Progress = Callable[[str, int, int | None], None]
+"""Told what is done now, how many are done, and of how many, where that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a run is asked for."""
+
+    apply: bool = False
+    plan_id: str | None = None
+    """A plan that somebody has read: it is repaired as it is, and nothing is read."""
+
+    force: bool = False
+    only: Kind | None = None
+    person: str | None = None
+    """An employee number or a user name."""
+
+    author: Author = BY_SCHEDULE
+    """Who asks, for the audit trail."""
+
+    def check(self) -> None:
+        """:raises WrongUsage: the options do not go together."""
+        if self.plan_id is not None and not self.apply:
+            raise WrongUsage("--plan names a plan to repair: write --apply with it")
+        if self.force and self.plan_id is None:
+            raise WrongUsage("--force is for a plan that you have read: write --plan ID with it")
+        if self.plan_id is not None and (self.only is not None or self.person is not None):
+            raise WrongUsage("a plan is repaired as it is: leave out --only and --person")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a run ended. Its rows are read from the database as they are needed."""
+
+    run: Run
+    """The run that made the plan."""
+
+    exit: int
+    applied: int
+    stopped: str | None
+    """Why a guard stopped it: figure and limit."""
+
+    outcomes: dict[int, str | None] = field(default_factory=dict)
+    """What became of the rows that were to be repaired."""
+
+    earlier: frozenset[int] = frozenset()
+    """Rows of the plan that an earlier run repaired: they are no news, and the run's figures are without them."""
+
+    def tells(self, item: Drift) -> bool:
+        """Whether a row of the plan belongs into this report."""
+        return item.position not in self.earlier
+
+
+MOST_UNMANAGED = 20
+"""Employees whom nobody claims are named up to here; there may be thousands."""
+
+MARKS: Mapping[Kind, str] = {
+    Kind.should_be_inactive: "-",
+    Kind.should_be_active: "+",
+    Kind.missing: "+",
+    Kind.field: "~",
+    Kind.certificate: "~",
+}
+"""What stands before a row; a dot before what nobody repairs."""
+
+CAUSES = {
+    "edited-in-ditio": "edited in Ditio",
+    "never-delivered": "never delivered",
+    "mapping-changed": "the mapping changed",
+    "created-outside": "created outside",
+    "duplicate-identity": "may be one person twice",
+    "renumbered": "renumbered in Ditio",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line, and its mark; none for a heading."""
+
+    text: str
+    mark: str | None = None
+
+
+def lines(items: Iterable[Drift], outcomes: Mapping[int, str | None] | None = None) -> Iterator[Line]:
+    """The rows of a plan, in their order.
+
+    :param outcomes: What became of rows that were to be repaired.
+    """
+    outcomes = outcomes or {}
+    unmanaged = 0
+    for _, group in groupby(items, key=who):
+        rows = list(group)
+        if all(row.kind is Kind.unmanaged and row.person_id is None for row in rows):
+            unmanaged += len(rows)
+            if unmanaged > MOST_UNMANAGED:
+                continue
+        yield Line(heading(rows[0]))
+        for row in rows:
+            yield Line(f"{what(row)}  ({_why(row, outcomes)})", mark_of(row))
+    if unmanaged > MOST_UNMANAGED:
+        yield Line(f"… and {unmanaged - MOST_UNMANAGED} more employees whom no SCIM user claims (--format csv has all)")
+
+
+def mark_of(row: Drift) -> str:
+    """What stands before a row."""
+    return "·" if row.listed is not None else MARKS.get(row.kind, "!")
+
+
+def what(row: Drift) -> str:
+    """One difference in words."""
+    match row.kind:
+        case Kind.should_be_inactive if row.field == LOGIN:
+            return "the login is open and should be closed"
+        case Kind.should_be_inactive:
+            return f"the employment runs and should end on {shown(row.wanted)}"
+        case Kind.should_be_active if row.field == LOGIN:
+            return "the login is closed and should be open"
+        case Kind.should_be_active:
+            return f"no employment runs; a new one should start on {shown(row.wanted)}"
+        case Kind.missing if row.acknowledged is not None:
+            return "the employee was delivered and is not there any more"
+        case Kind.missing:
+            return "the employee is not there yet"
+        case Kind.stuck_delivery:
+            return "the delivery is stuck"
+        case Kind.renumbered:
+            return f"the employee has the number {shown(row.found)} now"
+        case Kind.duplicate_identity if row.field == Field.employee_number:
+            return f"employee {shown(row.found)} has a number that differs only in case or leading zeros"
+        case Kind.duplicate_identity:
+            return f"employee {shown(row.found)} has the same {row.field}"
+        case Kind.certificate if row.wanted is None:
+            return f"certificate {row.field} is withdrawn, and Ditio has {shown(row.acknowledged)}"
+        case Kind.certificate:
+            return f"certificate {row.field}: wanted {shown(row.wanted)}, Ditio took {shown(row.acknowledged)} last"
+        case Kind.unmanaged:
+            return "no person is linked to this employee"
+    return f"{row.field} is {shown(row.found)}, wanted {shown(row.wanted)}"
+
+
+def summary(people: int, in_sync: int, by_kind: Mapping[str, int], new: int) -> str:
+    """The figures in one sentence."""
+    noun = "person" if people == 1 else "people"
+    if not by_kind:
+        # Who is not in sync differs in a kind that was not asked for (`--only`).
+        return f"{in_sync} of {people} {noun} in sync; nothing {'' if in_sync == people else 'of this kind '}differs."
+    kinds = ", ".join(f"{count} {kind}" for kind, count in by_kind.items())
+    return f"{in_sync} of {people} {noun} in sync; {kinds}; {new} new since the last run."
+
+
+def repaired_earlier(count: int, *, is_all: bool) -> str:
+    """What is told in place of the rows of a plan that earlier runs have repaired."""
+    rows = f"{count} row" if count == 1 else f"{count} rows"
+    if is_all:
+        return f"All that this plan shows was repaired by earlier runs: {rows}."
+    verb = "was repaired by an earlier run, and is" if count == 1 else "were repaired by an earlier run, and are"
+    return f"{rows} of this plan {verb} left out."
+
+
+def shown(value: Value | None) -> str:
+    """A value, bounded; nothing for None."""
+    if value is None:
+        return "nothing"
+    text = str(value)
+    text = text if len(text) <= 80 else f"{text[:80]}…"
+    return f'"{text}"' if isinstance(value, str) else text
+
+
+def who(row: Drift) -> str:
+    """Whom a row is about: rows of one person follow each other."""
+    return row.person_id or f"employee {row.employee_number}"
+
+
+def heading(row: Drift) -> str:
+    """Who that is, for a heading."""
+    if row.user_name is not None:
+        return f"{row.user_name}, employee {row.employee_number}" if row.employee_number else row.user_name
+    who = "a deleted user, " if row.person_id is not None else ""
+    return f"{who}employee {row.employee_number}"
+
+
+def _why(row: Drift, outcomes: Mapping[int, str | None]) -> str:
+    cause = CAUSES.get(row.cause.value, row.cause.value)
+    if row.position is not None and row.position in outcomes:
+        skipped = outcomes[row.position]
+        return f"{cause}; repaired" if skipped is None else f"{cause}; skipped: {skipped}"
+    return f"{cause}; only listed: {row.listed}" if row.listed else cause

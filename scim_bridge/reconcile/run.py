@@ -1,0 +1,278 @@
+"""One run of `reconcile`: load, compare, guard, apply; and the schedule."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from scim_bridge.delivery.deliver import Convergence
+from scim_bridge.domain.drift import REPAIRED_ON_REVIEW, Drift
+from scim_bridge.domain.person import PersonId
+from scim_bridge.domain.values import JsonObject
+from scim_bridge.errors import NotFound
+from scim_bridge.logs import get_logger
+from scim_bridge.plan.limits import Company, Limits, distrust, excess
+from scim_bridge.reconcile.apply import PlanRepairing
+from scim_bridge.reconcile.compare import DriftPlanning
+from scim_bridge.reconcile.load import RosterLoading, rows_about
+from scim_bridge.reconcile.report import DRIFT, FAILED, IN_SYNC, STOPPED, Progress, Report, Request
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.pairs import forget_abandoned
+from scim_bridge.storage.people import People
+from scim_bridge.storage.plans import PlanItems
+from scim_bridge.storage.runs import RECONCILE, Run, Runs, Schedules
+from scim_bridge.storage.snapshot import Snapshot
+from scim_bridge.tenant import Tenant
+
+log = get_logger(__name__)
+
+
+ABANDONED_AFTER = timedelta(days=1)
+"""What a run has loaded is thrown away after this, whether or not it says that it goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """Reconciles one tenant."""
+
+    convergence: Convergence
+    roster: Callable[[], Iterator[JsonObject]]
+    limits: Limits
+    new_id: Callable[[], str]
+
+    def run(self, request: Request, progress: Progress = lambda stage, done, total: None) -> Report:
+        """Compare, or repair a stored plan.
+
+        :raises WrongUsage: the options do not go together.
+        :raises NotFound: there is no such plan, or no such person.
+        :raises DeliveryError: Ditio can't be read; nothing was sent.
+        """
+        request.check()
+        plan = self._plan(request.plan_id) if request.plan_id is not None else None
+        person_id = self._person(request.person) if request.person is not None else None
+        run_id, is_whole = self.new_id(), request.only is None and person_id is None and plan is None
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            Runs(connection, self._tenant.name).begin(
+                run_id, plan.id if plan is not None else run_id, now=now, is_whole=is_whole
+            )
+            forget_abandoned(connection, self._tenant.name, now - ABANDONED_AFTER)
+            Snapshot(connection, self._tenant.name, run_id).drop_abandoned(now - ABANDONED_AFTER)
+        log.info("reconcile.started", tenant=self._tenant.name, run=run_id, apply=request.apply)
+        exit = FAILED
+        try:
+            if plan is None:
+                plan = self._make_plan(run_id, request, person_id, now, progress)
+            else:
+                self._note_plan(run_id, plan)
+            report = self._guard_and_apply(run_id, plan, request, progress)
+            exit = report.exit
+            return report
+        finally:
+            self._finish(run_id, exit)
+
+    def items(self, plan_id: str) -> Iterator[Drift]:
+        """The rows of a plan, grouped by person, leavers who are still active first."""
+        with self._database.read() as connection:
+            yield from PlanItems(connection, self._tenant.name, plan_id).all()
+
+    def _make_plan(
+        self, run_id: str, request: Request, person_id: PersonId | None, now: datetime, progress: Progress
+    ) -> Run:
+        loading = RosterLoading(self._database, self._tenant, run_id, self._tenant.today(now))
+        rows = self.roster() if person_id is None else rows_about(self._database, self._tenant, person_id)
+        shown = loading.load(rows, lambda done: progress("reading Ditio", done, None))
+        planning = DriftPlanning(self._database, self._tenant, run_id, now, self.convergence.new_id, request.only)
+        with self._database.read() as connection:
+            everybody = People(connection, self._tenant.name).count()
+        planning.plan_people(person_id, lambda done: progress("comparing", done, everybody))
+        if person_id is None:
+            planning.plan_others()
+        figures = planning.figures
+        with self._database.write() as connection:
+            runs = Runs(connection, self._tenant.name)
+            linked = People(connection, self._tenant.name).count(linked=True)
+            company = Company(shown, linked, figures.at_work, runs.shown_before())
+            # Of one person who is read alone nothing is concluded about the company.
+            doubt = distrust(company) if person_id is None else None
+            runs.note(
+                run_id,
+                shown=shown if person_id is None else None,
+                is_believed=doubt is None and person_id is None,
+                linked=linked,
+                at_work=figures.at_work,
+                people=figures.people,
+                in_sync=figures.in_sync,
+                by_kind=PlanItems(connection, self._tenant.name, run_id).by_kind(),
+                new=runs.count_new(run_id),
+                stopped=doubt,
+            )
+        return self._plan(run_id)
+
+    def _note_plan(self, run_id: str, plan: Run) -> None:
+        """The run is about what its plan found; none of that is new."""
+        with self._database.write() as connection:
+            Runs(connection, self._tenant.name).note(
+                run_id, people=plan.people, in_sync=plan.in_sync, by_kind=dict(plan.by_kind)
+            )
+
+    def _guard_and_apply(self, run_id: str, plan: Run, request: Request, progress: Progress) -> Report:
+        reviewed = request.plan_id is not None or request.only in REPAIRED_ON_REVIEW
+        if (stopped := self._why_stopped(run_id, plan, request, reviewed)) is not None:
+            return Report(plan, STOPPED, 0, stopped)
+        if not request.apply:
+            is_drift = any(item.is_drift for item in self.items(plan.id))
+            return Report(plan, DRIFT if is_drift else IN_SYNC, 0, None)
+        person_id = self._person(request.person) if request.person is not None else None
+        repairing = PlanRepairing(self.convergence, run_id, plan, self.new_id)
+        return repairing.repair(request, person_id, progress, reviewed=reviewed)
+
+    def _why_stopped(self, run_id: str, plan: Run, request: Request, reviewed: bool) -> str | None:
+        """Rule Q4: figure and limit, whether or not anything is to be sent."""
+        if request.force:
+            with self._database.write() as connection:
+                # Somebody has read the plan and vouches for what Ditio showed: later reads are measured by it.
+                Runs(connection, self._tenant.name).note(plan.id, is_believed=plan.shown is not None)
+            return None
+        company = Company(plan.shown or 0, plan.linked, plan.at_work)
+        stopped = plan.stopped or excess(self.items(plan.id), company, self.limits, reviewed=reviewed)
+        if stopped is not None:
+            with self._database.write() as connection:
+                Runs(connection, self._tenant.name).note(run_id, stopped=stopped)
+        return stopped
+
+    def _plan(self, plan_id: str) -> Run:
+        with self._database.read() as connection:
+            run = Runs(connection, self._tenant.name).get(plan_id)
+            has_rows = PlanItems(connection, self._tenant.name, plan_id).has_rows()
+        if run is None or run.plan_id != run.id:
+            raise NotFound(f"there is no plan {plan_id!r}: `scim-bridge reconcile runs` shows the ids")
+        if not run.is_complete:
+            raise NotFound(f"plan {plan_id!r} was never finished, as its run died or failed: make another")
+        if run.by_kind and not has_rows:
+            raise NotFound(f"the rows of plan {plan_id!r} were removed after RECONCILE__KEEP_DAYS: make another")
+        return run
+
+    def _person(self, name: str) -> PersonId:
+        with self._database.read() as connection:
+            record = People(connection, self._tenant.name).find(name)
+        if record is None:
+            raise NotFound(f"nobody has the employee number or user name {name!r}")
+        return record.person.id
+
+    def _finish(self, run_id: str, exit: int) -> None:
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            Runs(connection, self._tenant.name).finish(run_id, now=now, exit=exit)
+            Snapshot(connection, self._tenant.name, run_id).drop()
+        log.info("reconcile.finished", tenant=self._tenant.name, run=run_id, exit=exit)
+
+    @property
+    def _database(self) -> Database:
+        return self.convergence.database
+
+    @property
+    def _tenant(self) -> Tenant:
+        return self.convergence.tenant
+
+
+ALIVE_SECONDS = 20.0
+"""Without a sign of life for so long a leader is dead; looked for every few seconds, he is replaced within 30."""
+
+LOOKS_EVERY_SECONDS = 5.0
+
+ENDED_WELL = (IN_SYNC, DRIFT, STOPPED)
+"""The exit codes of runs that have compared, and said so themselves."""
+
+
+class Process(Protocol):
+    """A run that goes on by itself."""
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+
+    def terminate(self) -> None:
+        """Ask it to stop."""
+
+
+@dataclass(slots=True)
+class Scheduler:
+    """Starts runs of one tenant when their time has come. Call `look` every few seconds."""
+
+    database: Database
+    tenant: str
+    every_seconds: float
+    start: Callable[[], Process]
+    """Begins a run in a process of its own, so that deliveries never wait for it."""
+
+    new_id: Callable[[], str]
+    _run: Process | None = field(default=None)
+    _holder: str = field(default="")
+
+    @property
+    def pause_seconds(self) -> float:
+        """How long to wait before looking again."""
+        return min(LOOKS_EVERY_SECONDS, max(0.2, self.every_seconds / 4))
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a run goes on that this process has begun."""
+        return self._run is not None
+
+    def look(self) -> None:
+        """Begin a run if its time has come, or look after the one that goes on."""
+        if self._run is None:
+            if self._take():
+                self._begin()
+        elif (exit := self._run.poll()) is not None:
+            log.info("scheduler.ended", tenant=self.tenant, exit=exit)
+            self._run = None
+            with self.database.write() as connection:
+                self._schedules(connection).done(RECONCILE, self._holder)
+            if exit not in ENDED_WELL:
+                self._note_failure()
+        else:
+            with self.database.write() as connection:
+                self._schedules(connection).stay_alive(RECONCILE, self._holder, ALIVE_SECONDS)
+
+    def stop(self) -> None:
+        """End: a run that goes on is ended too, and another process may begin one at once."""
+        if self._run is not None:
+            self._run.terminate()
+            with self.database.write() as connection:
+                self._schedules(connection).stay_alive(RECONCILE, self._holder, 0.0)
+            self._run = None
+
+    def _begin(self) -> None:
+        try:
+            self._run = self.start()
+        except Exception:
+            # Its place is taken again in `ALIVE_SECONDS`, by this process or another.
+            self._note_failure()
+            raise
+        log.info("scheduler.started", tenant=self.tenant)
+
+    def _note_failure(self) -> None:
+        """Have a run among the others that could not begin, or died before it could say so: it ended with an error.
+
+        So `/readyz`, the metrics and `reconcile runs` show it. One line for each time that a run is due is enough.
+        """
+        with self.database.write() as connection:
+            now, runs = self.database.now(connection), Runs(connection, self.tenant)
+            last = runs.last()
+            if last is None or last.exit != FAILED or last.started_at <= now - timedelta(seconds=self.every_seconds):
+                run_id = self.new_id()
+                runs.begin(run_id, run_id, now=now, is_whole=True)
+                runs.finish(run_id, now=now, exit=FAILED)
+
+    def _take(self) -> bool:
+        self._holder = self.new_id()
+        with self.database.write() as connection:
+            return self._schedules(connection).take(
+                RECONCILE, self._holder, every_seconds=self.every_seconds, alive_seconds=ALIVE_SECONDS
+            )
+
+    def _schedules(self, connection: Connection) -> Schedules:
+        return Schedules(connection, self.tenant, self.database.now(connection))
