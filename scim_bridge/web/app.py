@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from scim_bridge.bootstrap import Parts
 from scim_bridge.settings import Scim
-from scim_bridge.web import request_id
+from scim_bridge.web.auth import failures
 from scim_bridge.web.auth.bearer import Bearer, actor_of
 from scim_bridge.web.auth.failures import Addresses, Doorkeeper, Failures, NotedRefusals
 from scim_bridge.web.auth.jwt import entra_of, workload_of
@@ -56,7 +56,7 @@ def create_app(parts: Parts) -> Flask:
     """The application, ready for any WSGI server. It reads neither environment nor clock."""
     app = Flask("scim_bridge", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask types the interface, not its default.
-    request_id.install(app, monotonic=parts.monotonic)
+    failures.install(app, monotonic=parts.monotonic)
     secret = parts.settings.server.metrics_token
     token = secret.get_secret_value() if secret is not None else None
     paused = frozenset(name for name, tenant in parts.tenants.items() if tenant.is_paused)
@@ -78,8 +78,8 @@ def _world(parts: Parts, entrance: Entrance) -> ScimWorld:
         server_base_url=parts.base_url,
         authenticate=lambda request, tenant: actor_of(entrance.bearer.authenticate(request, tenant)),
         intake=parts.intake,
-        deliver=lambda tenant, ticket: parts.inline[tenant].deliver(ticket, began=request_id.began()),
-        request_id=request_id.current,
+        deliver=lambda tenant, ticket: parts.inline[tenant].deliver(ticket, began=failures.began()),
+        request_id=failures.current,
         monotonic=parts.monotonic,
     )
 

@@ -1,22 +1,63 @@
-"""Wrong credentials: whose request it is, 401 with a reason, slowed down, audited in few rows (rule A3)."""
+"""Wrong credentials: which request it is, 401 with a reason, slowed down, audited in few rows (rule A3)."""
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from threading import Lock
+from uuid import uuid4
 
-from flask import Request
+from flask import Flask, Request, Response, g, request
 from scim2_models import UnauthorizedException
 from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.domain.audit import Action, Actor, ActorKind, Author, Deed
-from scim_bridge.logs import get_logger
+from scim_bridge.logs import bound, get_logger
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import AuditTrail
-from scim_bridge.web import request_id
 
 log = get_logger(__name__)
+
+
+HEADER = "X-Request-Id"
+ACCEPTED = re.compile(r"[A-Za-z0-9._-]{8,64}")
+"""What a proxy in front may send as the id; anything else is replaced."""
+
+
+def current() -> str:
+    """The id of the request at hand."""
+    return str(g.request_id)
+
+
+def began() -> float:
+    """When the request at hand began, on the monotonic clock."""
+    return float(g.began)
+
+
+def install(app: Flask, *, monotonic: Callable[[], float], new_id: Callable[[], str] = lambda: uuid4().hex) -> None:
+    """Give every request its id, and every log line of it; and note when it began."""
+
+    @app.before_request
+    def begin() -> None:
+        g.began = monotonic()
+        sent = request.headers.get(HEADER, "")
+        g.request_id = sent if ACCEPTED.fullmatch(sent) else new_id()
+        context: AbstractContextManager[object] = bound(request_id=g.request_id)
+        context.__enter__()
+        g.log_context = context
+
+    @app.after_request
+    def answer(response: Response) -> Response:
+        response.headers[HEADER] = g.request_id
+        return response
+
+    @app.teardown_request
+    def end(_: BaseException | None) -> None:
+        context = g.pop("log_context", None)
+        if context is not None:
+            context.__exit__(None, None, None)
 
 
 UNKNOWN = "unknown"
@@ -197,7 +238,7 @@ class Doorkeeper:
     def refuses(self, request: Request, tenant: str, reason: str, **about: str) -> float | None:
         """Note a refusal. :returns: Seconds to wait if the address has had too many; None if it may try again."""
         address = self._address(request)
-        self._noted.note(tenant, reason, _known(about), request_id.current())
+        self._noted.note(tenant, reason, _known(about), current())
         count, wait = self._failures.add(address)
         if wait is None:
             log.warning("auth.refused", tenant=tenant[:LONGEST_NAME], address=address, reason=reason, **about)
