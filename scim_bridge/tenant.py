@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol
 
-from scim_bridge.domain.certificate import CertificatePolicy, Slot, Terms
-from scim_bridge.domain.employee import EmployeeNumber, Field, Wish
+from scim_bridge.domain.certificate import CertificatePolicy, CertificateRules, Slot
+from scim_bridge.domain.employee import DesiredEmployee, EmployeeNumber, Field
 from scim_bridge.domain.operations import Answer, Call, OperationName
 from scim_bridge.domain.person import Claim, ClaimKind, Person
 from scim_bridge.domain.values import CURE, JsonObject
 from scim_bridge.plan.limits import HourlyLimits
 from scim_bridge.plan.matching import Adopt
 from scim_bridge.plan.steps import Policy
-from scim_bridge.scim.mapping import Rules, wish_from_user
+from scim_bridge.scim.mapping import Rules, desired_from_user
 from scim_bridge.storage.candidates import Candidate
 
 WRITE_NEEDS_SECONDS = 0.5
@@ -128,39 +128,39 @@ class Tenant:
         """No lease lasts longer, a request's and that of a process with somewhat longer time-outs included."""
         return 2 * self.lease_seconds + self.inline_seconds
 
-    def certificate_terms(self, today: date, *, cure: str = CURE) -> Terms:
+    def certificate_terms(self, today: date, *, cure: str = CURE) -> CertificateRules:
         """What decides whether a certificate that is sent in can be used.
 
         :param cure: What to do about a date that can't be read; `WRITE_IT` where it does not come from Entra.
         """
-        return Terms(self.rules.zone, today, self.certificates.missing_expiry, cure)
+        return CertificateRules(self.rules.zone, today, self.certificates.missing_expiry, cure)
 
     def today(self, now: datetime) -> date:
         """The calendar day in the company's time zone."""
         return now.astimezone(self.rules.zone).date()
 
-    def wish(self, document: JsonObject, person: Person | None, today: date) -> Wish:
+    def desired(self, document: JsonObject, person: Person | None, today: date) -> DesiredEmployee:
         """The employee that a SCIM document asks for."""
         return wish_of(document, self.rules, person, today)
 
 
-def wish_of(document: JsonObject, rules: Rules, person: Person | None, today: date) -> Wish:
+def wish_of(document: JsonObject, rules: Rules, person: Person | None, today: date) -> DesiredEmployee:
     """The employee that a SCIM document asks for, with what is known of its person; None for somebody new."""
     if person is None:
-        return wish_from_user(document, rules, today=today)
+        return desired_from_user(document, rules, today=today)
     served = person.acknowledged.sources if person.employee_number is not None else None
     # Somebody who was inactive at first is provisioned on the day on which he is to be hired (rules H2, H4).
     first_day = person.days.active_since or person.provisioned_on
-    return wish_from_user(document, rules, today=today, provisioned_on=first_day, served=served)
+    return desired_from_user(document, rules, today=today, provisioned_on=first_day, served=served)
 
 
-EMPTY_WISH = Wish(values={})
+NOTHING_DESIRED = DesiredEmployee(values={})
 """What a deleted user wishes."""
 
 
-def wanted_claims(wish: Wish) -> frozenset[Claim]:
+def wanted_claims(desired: DesiredEmployee) -> frozenset[Claim]:
     """The claims of a person who is to be employed (rule P3)."""
-    values = ((ClaimKind.employee_number, wish.employee_number), (ClaimKind.phone, wish.text(Field.phone)))
+    values = ((ClaimKind.employee_number, desired.employee_number), (ClaimKind.phone, desired.text(Field.phone)))
     return frozenset(Claim(kind, value) for kind, value in values if value)
 
 
@@ -183,8 +183,8 @@ def _acknowledged(person: Person) -> list[Claim]:
     return claims
 
 
-def wish_of_candidate(candidate: Candidate, tenant: Tenant, today: date) -> Wish:
+def desired_of_candidate(candidate: Candidate, tenant: Tenant, today: date) -> DesiredEmployee:
     """The employee that Entra wants; an empty one of a deleted user."""
     if candidate.document is None:
-        return EMPTY_WISH
-    return tenant.wish(candidate.document, candidate.record.person, today)
+        return NOTHING_DESIRED
+    return tenant.desired(candidate.document, candidate.record.person, today)

@@ -159,11 +159,11 @@ def _learning_people(store: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _looking(call: Callable[[logging.Logger, logging.LogRecord], None]) -> Any:
-    def looked(self: logging.Logger, record: logging.LogRecord) -> None:
+    def checked(self: logging.Logger, record: logging.LogRecord) -> None:
         WATCH.look_at(record)
         call(self, record)
 
-    return looked
+    return checked
 
 
 def _request(_: flask.Flask, **__: object) -> None:

@@ -15,7 +15,7 @@ from scim_bridge.plan.matching import TAKEN
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.pairs import Pairs
-from scim_bridge.storage.people import People, Record, user_names
+from scim_bridge.storage.people import People, PersonRecord, user_names
 from scim_bridge.storage.resources import document_of
 from scim_bridge.storage.snapshot import Snapshot, number_key
 from scim_bridge.tenant import Tenant
@@ -64,7 +64,7 @@ class Deciding:
             self._note(connection, decision, record)
         return None
 
-    def _why_not(self, connection: Connection, decision: Decision, record: Record | None) -> str | None:
+    def _why_not(self, connection: Connection, decision: Decision, record: PersonRecord | None) -> str | None:
         number, name = decision.employee_number, decision.user_name
         if record is None:
             return f'no user is called "{name}": write the user name as Entra sends it'
@@ -88,7 +88,7 @@ class Deciding:
             return f"Entra gives the number {number} to {claimant}: correct it there first"
         return self._contradiction(connection, decision, record) or self._another(connection, snapshot, number, record)
 
-    def _contradiction(self, connection: Connection, decision: Decision, record: Record) -> str | None:
+    def _contradiction(self, connection: Connection, decision: Decision, record: PersonRecord) -> str | None:
         pairs, number, cure = self._pairs(connection), decision.employee_number, "write one of them as skip"
         decided = [each for each in pairs.of_person(record.person.id) if _is_decided(each)]
         if not decision.is_link:
@@ -105,7 +105,7 @@ class Deciding:
         return None
 
     def _another(
-        self, connection: Connection, snapshot: Snapshot, number: EmployeeNumber, record: Record
+        self, connection: Connection, snapshot: Snapshot, number: EmployeeNumber, record: PersonRecord
     ) -> str | None:
         """Whether the number, or Entra, means another employee than the line says."""
         proposed = {pair.employee_number for pair in self._pairs(connection).of_person(record.person.id)}
@@ -117,13 +117,13 @@ class Deciding:
             )
         user_id = record.person.user_id
         document = document_of(connection, self.tenant.name, user_id) if user_id is not None else None
-        wish = self.tenant.wish(document or {}, record.person, self.tenant.today(self.now))
-        wanted = wish.employee_number
+        desired = self.tenant.desired(document or {}, record.person, self.tenant.today(self.now))
+        wanted = desired.employee_number
         if wanted is not None and wanted != number and wanted in snapshot.of([wanted]):
             return f"Entra gives this user the number {wanted}, which is another employee: correct one of the two first"
         return None
 
-    def _claimant(self, connection: Connection, number: EmployeeNumber, record: Record) -> str | None:
+    def _claimant(self, connection: Connection, number: EmployeeNumber, record: PersonRecord) -> str | None:
         """Another user to whom Entra gives the number (rule P3)."""
         holder = Claims(connection, self.tenant.name).holder(Claim(ClaimKind.employee_number, number))
         if holder is None or holder == record.person.id:
@@ -131,7 +131,7 @@ class Deciding:
         other = People(connection, self.tenant.name).get(holder)
         return _name(connection, self.tenant.name, other) if other is not None else None
 
-    def _note(self, connection: Connection, decision: Decision, record: Record) -> None:
+    def _note(self, connection: Connection, decision: Decision, record: PersonRecord) -> None:
         proposal = Proposal(decision.employee_number, By.decision, contends=decision.is_link)
         pair = Pair(record.person.id, decision.user_name, record.revision, proposal)
         if decision.is_link:
@@ -156,7 +156,7 @@ def _unknown(number: str, similar: str | None) -> str:
     return f"Ditio shows no employee {number}: write the number as Ditio does"
 
 
-def _name(connection: Connection, tenant: str, record: Record) -> str:
+def _name(connection: Connection, tenant: str, record: PersonRecord) -> str:
     user_id = record.person.user_id
     names = user_names(connection, tenant, [user_id]) if user_id else {}
     return f'"{names[user_id]}"' if user_id in names else "another user"

@@ -5,13 +5,13 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection
 
-from scim_bridge.certificates.entries import beaten, give_to, held
+from scim_bridge.certificates.entries import give_to, held, outranked
 from scim_bridge.certificates.reading import slots_of
 from scim_bridge.delivery.certificates import held_up
 from scim_bridge.delivery.claims import claim_wanted, settle_claims
 from scim_bridge.domain.certificate import Holder, outstanding
 from scim_bridge.domain.drift import Pair
-from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
+from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field, Value
 from scim_bridge.domain.outcome import Note, Settled, remarks
 from scim_bridge.domain.person import Claim, ClaimKind, Person
 from scim_bridge.domain.values import JsonObject
@@ -22,7 +22,7 @@ from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.ledger import Ledger
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.people import People, PersonRecord
 from scim_bridge.storage.resources import document_of
 from scim_bridge.tenant import Tenant
 
@@ -32,7 +32,7 @@ CREATING = "a creation of his may have reached Ditio already: his own delivery f
 CLAIMED = "another user has the claim to this employee number: see `outbox list`"
 
 
-def link(connection: Connection, tenant: Tenant, pair: Pair, found: FoundEmployee | None, now: datetime) -> str | None:
+def link(connection: Connection, tenant: Tenant, pair: Pair, found: ActualEmployee | None, now: datetime) -> str | None:
     """Link them, if nothing has come between. Why that could not be; None once it is done.
 
     Nothing is sent, now or later: the person is settled, and what differs is left to `reconcile` (rule H5).
@@ -50,18 +50,18 @@ def link(connection: Connection, tenant: Tenant, pair: Pair, found: FoundEmploye
         return why
     today = tenant.today(now)
     linked = replace(record.person, employee_number=found.employee_number, linked_at=now)
-    wish = tenant.wish(document, linked, today)
-    profile_id, linked_as = found.company_profile_id, known_by(wish, found)
+    desired = tenant.desired(document, linked, today)
+    profile_id, linked_as = found.company_profile_id, known_by(desired, found)
     people.link(record.person.id, found.employee_number, profile_id=profile_id, linked_as=linked_as, now=now)
     # At once, or a worker would deliver the person for them, and with them all that differs.
     give_to(connection, tenant.name, record.person.id, found.employee_number)
-    linked = _acknowledge(connection, tenant, linked, wish, found, record.revision, now)
+    linked = _acknowledge(connection, tenant, linked, desired, found, record.revision, now)
     certificates = _about_certificates(connection, tenant, linked, document, today)
-    _settle(connection, tenant, record, linked, wish, today, now, certificates)
+    _settle(connection, tenant, record, linked, desired, today, now, certificates)
     return None
 
 
-def _why_not(record: Record | None, pair: Pair, now: datetime) -> str | None:
+def _why_not(record: PersonRecord | None, pair: Pair, now: datetime) -> str | None:
     if record is None or record.revision != pair.revision or record.person.employee_number is not None:
         return MOVED
     if record.person.creating is not None:
@@ -84,8 +84,8 @@ def _acknowledge(
     connection: Connection,
     tenant: Tenant,
     person: Person,
-    wish: Wish,
-    found: FoundEmployee,
+    desired: DesiredEmployee,
+    found: ActualEmployee,
     revision: int,
     now: datetime,
 ) -> Person:
@@ -94,15 +94,15 @@ def _acknowledge(
     Of a person in doubt Entra's next word decides: nothing is known to be wanted (rule L3).
     """
     today = tenant.today(now)
-    agreed = agreeing_on_the_first_day(person, wish, found, tenant.policy, today)
-    sources = {name: wish.sources[name] for name in agreed if name in wish.sources}
+    agreed = agreeing_on_the_first_day(person, desired, found, tenant.policy, today)
+    sources = {name: desired.sources[name] for name in agreed if name in desired.sources}
     is_wanted = None if person.days.is_doubtful else person.days.wants_employment(today)
     Acknowledgements(connection, tenant.name).add(
         person.id, agreed, sources=sources, login=is_wanted, employed=is_wanted, revision=revision, now=now
     )
     _claim_phone(connection, tenant, person, agreed)
     acknowledged = person.acknowledged.after(
-        agreed, sources=sources, takings={}, login=is_wanted, employed=is_wanted, changed_at=None
+        agreed, sources=sources, sent_values={}, login=is_wanted, employed=is_wanted, changed_at=None
     )
     return replace(person, acknowledged=acknowledged)
 
@@ -123,21 +123,21 @@ def _about_certificates(
         return []
     lines = Ledger(connection, tenant.name).lines(Holder.of_person(person.id))
     readings = slots_of(document, tenant.slots, tenant.certificate_terms(today))
-    return [*held(readings), *beaten(lines), *held_up(outstanding(lines, number, tenant.certificates))]
+    return [*held(readings), *outranked(lines), *held_up(outstanding(lines, number, tenant.certificates))]
 
 
 def _settle(
     connection: Connection,
     tenant: Tenant,
-    record: Record,
+    record: PersonRecord,
     person: Person,
-    wish: Wish,
+    desired: DesiredEmployee,
     today: date,
     now: datetime,
     certificates: list[Note],
 ) -> None:
-    notes = [*claim_wanted(connection, tenant, person, wish, today), *certificates]
-    settle_claims(connection, tenant, person, wish, today, now, keep_all=False)
+    notes = [*claim_wanted(connection, tenant, person, desired, today), *certificates]
+    settle_claims(connection, tenant, person, desired, today, now, keep_all=False)
     History(connection, tenant.name, now).add(person.id, Entry("adopted", "done", cause="operator"))
     outbox = Outbox(connection, tenant.name, now)
     if record.lease is not None:
@@ -146,5 +146,5 @@ def _settle(
     if person.hands_off is not None and person.hands_off.lasts(today):
         return  # He stays put aside (rule D6).
     last_day = awaited_last_day(person, tenant.policy, today)
-    settled = Settled((*notes, *remarks(person, wish, last_day=last_day)))
+    settled = Settled((*notes, *remarks(person, desired, last_day=last_day)))
     outbox.settle(person.id, state=settled.state, reason=settled.reason, detail=settled.detail)

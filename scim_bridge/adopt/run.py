@@ -11,14 +11,14 @@ from sqlalchemy import Connection
 
 from scim_bridge.adopt.decide import Deciding
 from scim_bridge.adopt.link import link
-from scim_bridge.domain.audit import Action, Author, Deed
+from scim_bridge.domain.audit import Action, AuditEvent, Author
 from scim_bridge.domain.drift import Decision, Misfit, Pair
-from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Wish
+from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import UntrustedRoster
 from scim_bridge.logs import get_logger
-from scim_bridge.plan.limits import Company, distrust
-from scim_bridge.plan.matching import CONTENDED, Around, is_doubtful, proposals
+from scim_bridge.plan.limits import CompanySize, roster_doubt
+from scim_bridge.plan.matching import CONTENDED, PossibleEmployees, is_doubtful, proposals
 from scim_bridge.reconcile.load import RosterLoading
 from scim_bridge.scim.mapping import is_sent
 from scim_bridge.storage.candidates import Candidate, unlinked
@@ -67,12 +67,13 @@ class Pairing:
     def _found(self, connection: Connection, batch: Sequence[Candidate]) -> list[list[Pair]]:
         # A creation that may have reached Ditio is found out by that person's own delivery (rule P6).
         users = [(each, self._wish(each)) for each in batch if each.record.person.creating is None]
-        numbers = [wish.employee_number for _, wish in users if wish.employee_number is not None]
+        numbers = [desired.employee_number for _, desired in users if desired.employee_number is not None]
         snapshot = Snapshot(connection, self.tenant.name, self.run_id)
         shown, similar = snapshot.of(numbers), snapshot.similar_numbers(numbers)
         linked = snapshot.linked_among(shown)
         return [
-            self._pairs_of(connection, snapshot, candidate, wish, shown, similar, linked) for candidate, wish in users
+            self._pairs_of(connection, snapshot, candidate, desired, shown, similar, linked)
+            for candidate, desired in users
         ]
 
     def _pairs_of(
@@ -80,31 +81,33 @@ class Pairing:
         connection: Connection,
         snapshot: Snapshot,
         candidate: Candidate,
-        wish: Wish,
-        shown: dict[str, FoundEmployee],
+        desired: DesiredEmployee,
+        shown: dict[str, ActualEmployee],
         similar: dict[str, list[str]],
         linked: frozenset[str],
     ) -> list[Pair]:
-        number, user_name = wish.employee_number, _user_name(candidate)
-        around = Around(shown.get(number or ""), similar.get(number or "", ()), linked=linked)
+        number, user_name = desired.employee_number, _user_name(candidate)
+        around = PossibleEmployees(shown.get(number or ""), similar.get(number or "", ()), linked=linked)
         is_permitted = False
         if around.same_number is None and not around.similar_numbers:
-            alike = snapshot.look_alikes(wish.text(Field.phone), wish.text(Field.email))
-            around = Around(look_alikes=alike, linked=snapshot.linked_among(each.employee_number for each in alike))
-        elif around.same_number is not None and is_doubtful(wish, around):
+            alike = snapshot.look_alikes(desired.text(Field.phone), desired.text(Field.email))
+            around = PossibleEmployees(
+                look_alikes=alike, linked=snapshot.linked_among(each.employee_number for each in alike)
+            )
+        elif around.same_number is not None and is_doubtful(desired, around):
             is_permitted = self._is_permitted(connection, around.same_number.employee_number, user_name)
         sends_number = is_sent(candidate.document or {}, Field.employee_number, self.tenant.rules)
         record = candidate.record
         return [
             Pair(record.person.id, user_name, record.revision, proposal)
-            for proposal in proposals(wish, around, sends_number=sends_number, is_permitted=is_permitted)
+            for proposal in proposals(desired, around, sends_number=sends_number, is_permitted=is_permitted)
         ]
 
     def _is_permitted(self, connection: Connection, number: EmployeeNumber, user_name: str) -> bool:
         return Permissions(connection, self.tenant.name).allows(number, user_name, now=self.now)
 
-    def _wish(self, candidate: Candidate) -> Wish:
-        return self.tenant.wish(candidate.document or {}, candidate.record.person, self.tenant.today(self.now))
+    def _wish(self, candidate: Candidate) -> DesiredEmployee:
+        return self.tenant.desired(candidate.document or {}, candidate.record.person, self.tenant.today(self.now))
 
     def _pairs(self, connection: Connection) -> Pairs:
         return Pairs(connection, self.tenant.name, self.run_id)
@@ -132,8 +135,8 @@ class Dispute:
     """A disputed pair with both sides, for whoever decides."""
 
     pair: Pair
-    wish: Wish
-    found: FoundEmployee | None
+    desired: DesiredEmployee
+    found: ActualEmployee | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +183,8 @@ class Found:
                 record = People(connection, name).get(pair.person_id)
                 user_id = record.person.user_id if record is not None else None
                 document = document_of(connection, name, user_id) if user_id is not None else None
-                wish = self.tenant.wish(document or {}, record.person if record else None, today)
-                yield Dispute(pair, wish, found.get(pair.employee_number))
+                desired = self.tenant.desired(document or {}, record.person if record else None, today)
+                yield Dispute(pair, desired, found.get(pair.employee_number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +239,7 @@ class Adoption:
         with self.database.read() as connection:
             linked = People(connection, self.tenant.name).count(linked=True)
             before = Runs(connection, self.tenant.name).shown_before()
-        if (doubt := distrust(Company(shown, linked, 0, before))) is not None:
+        if (doubt := roster_doubt(CompanySize(shown, linked, 0, before))) is not None:
             raise UntrustedRoster(f"{doubt}: nothing was linked. See in Ditio what became of them, then run it again")
 
     def _pair(self, run_id: str, now: datetime, progress: Progress) -> None:
@@ -273,6 +276,6 @@ class Adoption:
                     Pairs(connection, self.tenant.name, run_id).dispute(pair, why)
                     continue
                 linked += 1
-                deed = Deed(Action.linked, "employee", pair.employee_number, pair.person_id)
+                deed = AuditEvent(Action.linked, "employee", pair.employee_number, pair.person_id)
                 AuditTrail(connection, self.tenant.name).add(deed, author, now=now, is_one_of_many=True)
         return linked

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from scim_bridge.certificates.reading import Flaw, SlotReading, ending, slots_of
+from scim_bridge.certificates.reading import InvalidCertificate, SlotReading, ending, slots_of
 from scim_bridge.domain.certificate import (
     Certificate,
     Entry,
@@ -40,14 +40,14 @@ class Entered:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class Outranked:
     """Another source's word counts: nothing was stored, and the loser is to be told."""
 
     winner: Entry
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class Entries:
     """The ledger as one write sees it."""
 
     connection: Connection
@@ -55,7 +55,7 @@ class Book:
     now: datetime
     new_id: Callable[[], str]
 
-    def enter(
+    def put(
         self,
         holder: Holder,
         source: Source,
@@ -64,7 +64,7 @@ class Book:
         *,
         former: Entry | None = None,
         stores_losers: bool = False,
-    ) -> Entered | Lost:
+    ) -> Entered | Outranked:
         """Enter what a source says. A source may always correct what it said itself.
 
         :param former: What this is a correction of, that stood on another line and is taken out: its id stays.
@@ -74,7 +74,7 @@ class Book:
         own = next((entry for entry in line.entries if entry.source is source), None)
         if own is None and not stores_losers and (winner := self._stronger(line, certificate)) is not None:
             self._ledger.close(holder, certificate.type)
-            return Lost(winner)
+            return Outranked(winner)
         if own is not None and own.certificate == certificate and own.employee_number == number:
             return Entered(own, None if own.wins else line.winner)
         entry = Entry(
@@ -99,14 +99,14 @@ class Book:
             self._ledger.set_winner(winner.id, wins=True)
         return Entered(entry, None if entry.wins else winner, is_owed)
 
-    def loses(self, holder: Holder, certificate: Certificate) -> Lost | None:
+    def loses(self, holder: Holder, certificate: Certificate) -> Outranked | None:
         """To whom a first word would lose."""
         line = self._ledger.open(holder, certificate.type)
         winner = self._stronger(line, certificate)
         self._ledger.close(holder, certificate.type)
-        return Lost(winner) if winner is not None else None
+        return Outranked(winner) if winner is not None else None
 
-    def take_out(self, entry: Entry) -> bool:
+    def remove_entry(self, entry: Entry) -> bool:
         """A source says nothing any more of a certificate: what another still says takes its place.
 
         Whether Ditio is to have something else than before.
@@ -168,12 +168,12 @@ def give_up(connection: Connection, tenant: Tenant, person: Person, now: datetim
     number, left_on = person.employee_number, person.days.inactive_since
     if number is None or left_on is None:
         return
-    book = Book(connection, tenant.name, now, lambda: "")
+    entries = Entries(connection, tenant.name, now, lambda: "")
     for line in Ledger(connection, tenant.name).lines(Holder.of_person(person.id)):
         for entry in line.entries:
             if entry.source is not Source.slot and tenant.today(entry.last_modified_at) > left_on:
-                book.take_out(entry)
-                book.enter(
+                entries.remove_entry(entry)
+                entries.put(
                     Holder.of_number(number), entry.source, entry.certificate, number, former=entry, stores_losers=True
                 )
 
@@ -190,7 +190,7 @@ def _crowned(ledger: Ledger, line: Line, said: tuple[Entry, ...]) -> Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class SlotKeeping:
+class SlotEntries:
     """A user's certificates as intake sees them, within one transaction in which the person is locked."""
 
     connection: Connection
@@ -208,7 +208,7 @@ class SlotKeeping:
         if not self.tenant.slots:
             return []
         terms = self.tenant.certificate_terms(self.tenant.today(self.now))
-        book = Book(self.connection, self.tenant.name, self.now, self.new_id)
+        entries = Entries(self.connection, self.tenant.name, self.now, self.new_id)
         before = {each.certificate.type: each for each in Ledger(self.connection, self.tenant.name).slots_of(person.id)}
         number = person.employee_number or wanted
         readings = slots_of(document, self.tenant.slots, terms)
@@ -218,9 +218,9 @@ class SlotKeeping:
                 case Certificate() as certificate:
                     is_new = known is None or (known.certificate, known.employee_number) != (certificate, number)
                     if is_new:
-                        self._enter(book, person, certificate, number)
+                        self._enter(entries, person, certificate, number)
                 case None if known is not None:
-                    book.take_out(known)
+                    entries.remove_entry(known)
                 case _:
                     pass
         return held(readings) if person.days.wants_employment(terms.today) else []
@@ -246,19 +246,21 @@ class SlotKeeping:
             outstanding(ledger.lines(his), number, self.tenant.certificates)
         )
 
-    def beaten(self, person: Person) -> list[Note]:
+    def outranked(self, person: Person) -> list[Note]:
         """A note for each slot of a person in whose place another source's word counts."""
-        return beaten(Ledger(self.connection, self.tenant.name).lines(Holder.of_person(person.id)))
+        return outranked(Ledger(self.connection, self.tenant.name).lines(Holder.of_person(person.id)))
 
-    def _enter(self, book: Book, person: Person, certificate: Certificate, number: EmployeeNumber | None) -> Entered:
+    def _enter(
+        self, entries: Entries, person: Person, certificate: Certificate, number: EmployeeNumber | None
+    ) -> Entered:
         holder = Holder.of_person(person.id)
-        entered = book.enter(holder, Source.slot, certificate, number, stores_losers=True)
+        entered = entries.put(holder, Source.slot, certificate, number, stores_losers=True)
         if not isinstance(entered, Entered):
             raise AssertionError("a slot that loses is stored all the same")
         return entered
 
 
-def beaten(lines: Iterable[Line]) -> list[Note]:
+def outranked(lines: Iterable[Line]) -> list[Note]:
     """The loser is told: a note for each slot in whose place another source's word counts (rule K1)."""
     return [
         Note(f"certificate {line.type}: {_told(line.winner)}, so the slot does not count")
@@ -279,5 +281,5 @@ def held(readings: list[SlotReading]) -> list[Note]:
     return [
         Note(f"certificate {reading.type}: {reading.said.text}", Reason.incomplete)
         for reading in readings
-        if isinstance(reading.said, Flaw)
+        if isinstance(reading.said, InvalidCertificate)
     ]

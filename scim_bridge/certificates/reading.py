@@ -7,6 +7,7 @@ from datetime import date
 
 from scim_bridge.domain.certificate import (
     Certificate,
+    CertificateRules,
     CertificateType,
     Entry,
     PackedSlot,
@@ -14,7 +15,6 @@ from scim_bridge.domain.certificate import (
     Slot,
     Source,
     SpreadSlot,
-    Terms,
     type_of,
 )
 from scim_bridge.domain.employee import EmployeeNumber
@@ -97,7 +97,7 @@ LONGEST_TEXT = 4000
 
 
 @dataclass(frozen=True, slots=True)
-class Flaw:
+class InvalidCertificate:
     """Why a certificate can't be used, for whoever sent it."""
 
     part: Part
@@ -105,7 +105,7 @@ class Flaw:
     """What is wrong, with the part's name, the value and the cure."""
 
 
-def certificate_from(said: Mapping[Part, object], terms: Terms) -> Certificate | Flaw:
+def certificate_from(said: Mapping[Part, object], terms: CertificateRules) -> Certificate | InvalidCertificate:
     """The certificate that some texts are; a part that is absent, null or blank is not said.
 
     Both days are days: an instant is converted as rule T1 says.
@@ -118,36 +118,38 @@ def certificate_from(said: Mapping[Part, object], terms: Terms) -> Certificate |
         texts[part] = text
     kind, issued_text, end_text = texts[Part.type], texts[Part.issued], texts[Part.valid_until]
     if kind is None:
-        return Flaw(Part.type, f"{terms.name(Part.type)} is missing")
+        return InvalidCertificate(Part.type, f"{terms.name(Part.type)} is missing")
     if issued_text is None:
-        return Flaw(Part.issued, f"{terms.name(Part.issued)} is missing: a certificate can't do without it")
+        return InvalidCertificate(
+            Part.issued, f"{terms.name(Part.issued)} is missing: a certificate can't do without it"
+        )
     if end_text is None and terms.missing_expiry is None:
         why = "a certificate without an end is refused, unless CERTIFICATES__MISSING_EXPIRY has a date"
-        return Flaw(Part.valid_until, f"{terms.name(Part.valid_until)} is missing: {why}")
+        return InvalidCertificate(Part.valid_until, f"{terms.name(Part.valid_until)} is missing: {why}")
     issued = _day(Part.issued, issued_text, terms)
-    if isinstance(issued, Flaw):
+    if isinstance(issued, InvalidCertificate):
         return issued
     end = None if end_text is None else _day(Part.valid_until, end_text, terms)
-    if isinstance(end, Flaw):
+    if isinstance(end, InvalidCertificate):
         return end
     if (end or terms.missing_expiry or date.max) <= issued:
         name = terms.name(Part.valid_until)
         why = f"it is not after {terms.name(Part.issued)}, {issued}: correct one of the two"
-        return Flaw(Part.valid_until, f"{name} is {end or terms.missing_expiry}: {why}")
+        return InvalidCertificate(Part.valid_until, f"{name} is {end or terms.missing_expiry}: {why}")
     return Certificate(type_of(kind), issued, end, texts[Part.number], texts[Part.notes])
 
 
-def number_from(raw: object) -> EmployeeNumber | Flaw:
+def number_from(raw: object) -> EmployeeNumber | InvalidCertificate:
     """The employee number that a certificate is said under: trimmed, and otherwise exact (rule P4)."""
     text = _text(raw, LONGEST[EmployeeField.employee_number])
     if text is None:
-        return Flaw(Part.employee_number, f"{Part.employee_number} is missing")
+        return InvalidCertificate(Part.employee_number, f"{Part.employee_number} is missing")
     if isinstance(text, Unusable):
-        return Flaw(Part.employee_number, f"{Part.employee_number} is {shown(raw)}: {text.why}")
+        return InvalidCertificate(Part.employee_number, f"{Part.employee_number} is {shown(raw)}: {text.why}")
     return EmployeeNumber(text)
 
 
-def _day(part: Part, text: str, terms: Terms) -> date | Flaw:
+def _day(part: Part, text: str, terms: CertificateRules) -> date | InvalidCertificate:
     day = read_day(text, terms.zone, terms.cure)
     if isinstance(day, str):
         return _flaw(part, text, day, terms)
@@ -173,8 +175,8 @@ def _longest(part: Part) -> int:
     return LONGEST_TYPE if part is Part.type else LONGEST_TEXT
 
 
-def _flaw(part: Part, raw: object, why: str, terms: Terms) -> Flaw:
-    return Flaw(part, f"{terms.name(part)} is {shown(raw)}: {why}")
+def _flaw(part: Part, raw: object, why: str, terms: CertificateRules) -> InvalidCertificate:
+    return InvalidCertificate(part, f"{terms.name(part)} is {shown(raw)}: {why}")
 
 
 def changed_parts(before: Entry | None, after: Entry) -> tuple[str, ...]:
@@ -208,7 +210,7 @@ class SlotReading:
     """What one slot of a user says."""
 
     type: CertificateType
-    said: Certificate | Flaw | None
+    said: Certificate | InvalidCertificate | None
     """The certificate, why it can't be used, or None where the slot is empty: then there is none."""
 
 
@@ -224,12 +226,12 @@ def slots_from(raw: Sequence[Mapping[str, str]]) -> tuple[Slot, ...]:
     )
 
 
-def slots_of(document: JsonObject, slots: Sequence[Slot], terms: Terms) -> list[SlotReading]:
+def slots_of(document: JsonObject, slots: Sequence[Slot], terms: CertificateRules) -> list[SlotReading]:
     """What all slots of a user say. An attribute that a PATCH leaves out is still in the document."""
     return [SlotReading(slot.type, _said(document, slot, terms)) for slot in slots]
 
 
-def _said(document: JsonObject, slot: Slot, terms: Terms) -> Certificate | Flaw | None:
+def _said(document: JsonObject, slot: Slot, terms: CertificateRules) -> Certificate | InvalidCertificate | None:
     parts = dict(_spread(document, slot) if isinstance(slot, SpreadSlot) else _unpacked(document, slot))
     if not any(_is_said(value) for value in parts.values()):
         return None

@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from scim_bridge.domain.certificate import Holder, Shipment
+from scim_bridge.domain.certificate import CertificateToSend, Holder
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.outcome import NOT_THERE, printable
 from scim_bridge.domain.person import PersonId
@@ -15,7 +15,7 @@ from scim_bridge.errors import PermanentError
 from scim_bridge.storage.certificate_queries import Key
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import RestLeases
-from scim_bridge.storage.people import Record
+from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.runs import Schedules
 from scim_bridge.tenant import Tenant
 
@@ -100,7 +100,7 @@ UNCLAIMED = "unclaimed-certificates"
 
 
 @dataclass(frozen=True, slots=True)
-class Withheld:
+class NotSent:
     """Why a certificate is not sent."""
 
     why: str
@@ -111,18 +111,18 @@ class Hold(Protocol):
 
     def look(
         self, connection: Connection, now: datetime, keys: Sequence[Key]
-    ) -> Mapping[Key, EmployeeNumber | Withheld]:
+    ) -> Mapping[Key, EmployeeNumber | NotSent]:
         """The number that each would be sent under now, or why it is not sent; others are not kept away yet."""
 
     def take(
         self, connection: Connection, now: datetime, keys: Sequence[Key]
-    ) -> Mapping[Key, EmployeeNumber | Withheld]:
+    ) -> Mapping[Key, EmployeeNumber | NotSent]:
         """Keep others away. The number that each is to be sent under, or why it is not sent."""
 
-    def note(self, connection: Connection, now: datetime, shipments: Sequence[Shipment], entry: Entry) -> None:
+    def note(self, connection: Connection, now: datetime, shipments: Sequence[CertificateToSend], entry: Entry) -> None:
         """Put a call into the history of whomever it was about (rule D5)."""
 
-    def park(self, connection: Connection, now: datetime, refused: Refused[Shipment]) -> None:
+    def park(self, connection: Connection, now: datetime, refused: Refused[CertificateToSend]) -> None:
         """Show those who are held up by a refusal."""
 
     def give_back(self, connection: Connection, now: datetime, holders: Collection[Holder]) -> Collection[Holder]:
@@ -130,7 +130,7 @@ class Hold(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class PeopleHold:
+class PersonLeases:
     """A lease on each of some people, who are at rest."""
 
     tenant: Tenant
@@ -138,7 +138,7 @@ class PeopleHold:
 
     def look(
         self, connection: Connection, now: datetime, keys: Sequence[Key]
-    ) -> Mapping[Key, EmployeeNumber | Withheld]:
+    ) -> Mapping[Key, EmployeeNumber | NotSent]:
         """Whoever is at rest."""
         today = self.tenant.today(now)
         at_rest = RestLeases(connection, self.tenant.name, now).at_rest(_people({key[0] for key in keys}), today)
@@ -146,18 +146,18 @@ class PeopleHold:
 
     def take(
         self, connection: Connection, now: datetime, keys: Sequence[Key]
-    ) -> Mapping[Key, EmployeeNumber | Withheld]:
+    ) -> Mapping[Key, EmployeeNumber | NotSent]:
         """Lease whoever is at rest."""
         asked, today = _people({key[0] for key in keys}), self.tenant.today(now)
         leases = RestLeases(connection, self.tenant.name, now)
         return _numbers(keys, leases.take(asked, self.lease, self.tenant.lease_seconds, today), today)
 
-    def note(self, connection: Connection, now: datetime, shipments: Sequence[Shipment], entry: Entry) -> None:
+    def note(self, connection: Connection, now: datetime, shipments: Sequence[CertificateToSend], entry: Entry) -> None:
         """A row for each person."""
         whose = _people({each.line.holder for each in shipments})
         History(connection, self.tenant.name, now).add_for_all(whose, entry)
 
-    def park(self, connection: Connection, now: datetime, refused: Refused[Shipment]) -> None:
+    def park(self, connection: Connection, now: datetime, refused: Refused[CertificateToSend]) -> None:
         """Park each person, with the types of his certificates and Ditio's words."""
         types: dict[PersonId, list[str]] = {}
         for each in refused.items:
@@ -183,23 +183,23 @@ class UnclaimedHold:
 
     def look(
         self, connection: Connection, now: datetime, keys: Sequence[Key]
-    ) -> Mapping[Key, EmployeeNumber | Withheld]:
+    ) -> Mapping[Key, EmployeeNumber | NotSent]:
         """All of them."""
         return {key: EmployeeNumber(key[0].value) for key in keys}
 
     def take(
         self, connection: Connection, now: datetime, keys: Sequence[Key]
-    ) -> Mapping[Key, EmployeeNumber | Withheld]:
+    ) -> Mapping[Key, EmployeeNumber | NotSent]:
         """Become the one who sends them."""
         schedules = Schedules(connection, self.tenant.name, now)
         if not schedules.take(UNCLAIMED, self.lease, every_seconds=0, alive_seconds=self.tenant.lease_seconds):
-            return {key: Withheld(ELSEWHERE) for key in keys}
+            return {key: NotSent(ELSEWHERE) for key in keys}
         return {key: EmployeeNumber(key[0].value) for key in keys}
 
-    def note(self, connection: Connection, now: datetime, shipments: Sequence[Shipment], entry: Entry) -> None:
+    def note(self, connection: Connection, now: datetime, shipments: Sequence[CertificateToSend], entry: Entry) -> None:
         """There is nobody whose history it is; the ledger has what was acknowledged."""
 
-    def park(self, connection: Connection, now: datetime, refused: Refused[Shipment]) -> None:
+    def park(self, connection: Connection, now: datetime, refused: Refused[CertificateToSend]) -> None:
         """There is nobody to park; the ledger has why."""
 
     def give_back(self, connection: Connection, now: datetime, holders: Collection[Holder]) -> Collection[Holder]:
@@ -212,18 +212,20 @@ def _people(holders: Collection[Holder]) -> list[PersonId]:
     return sorted(person_id for holder in holders if (person_id := holder.person_id) is not None)
 
 
-def _numbers(keys: Sequence[Key], at_rest: Sequence[Record], today: date) -> Mapping[Key, EmployeeNumber | Withheld]:
+def _numbers(
+    keys: Sequence[Key], at_rest: Sequence[PersonRecord], today: date
+) -> Mapping[Key, EmployeeNumber | NotSent]:
     people = {record.person.id: record.person for record in at_rest}
     not_there = {record.person.id for record in at_rest if record.reason in NOT_THERE}
-    found: dict[Key, EmployeeNumber | Withheld] = {}
+    found: dict[Key, EmployeeNumber | NotSent] = {}
     for key in keys:
         person = people.get(PersonId(key[0].value))
         if person is None or person.employee_number is None:
-            found[key] = Withheld(NOT_AT_REST)
+            found[key] = NotSent(NOT_AT_REST)
         elif person.id in not_there:
-            found[key] = Withheld(NOT_THEIRS)
+            found[key] = NotSent(NOT_THEIRS)
         elif not person.days.wants_employment(today):
-            found[key] = Withheld(HAS_LEFT)
+            found[key] = NotSent(HAS_LEFT)
         else:
             found[key] = person.employee_number
     return found

@@ -17,7 +17,7 @@ from scim_bridge.bootstrap import build, build_rules
 from scim_bridge.cli.context import Options, note, of_tenant, operator
 from scim_bridge.cli.csv_files import decisions_in, write_sheet
 from scim_bridge.cli.output import Format, bars, format_option, paragraph, shown, tenant_option
-from scim_bridge.domain.audit import Action, Deed
+from scim_bridge.domain.audit import Action, AuditEvent
 from scim_bridge.domain.drift import By, Decision, Misfit, Pair
 from scim_bridge.domain.employee import EmployeeNumber, Field
 from scim_bridge.domain.outcome import Reason
@@ -28,7 +28,7 @@ from scim_bridge.scim.mapping import Rules
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Permissions, Record, user_names
+from scim_bridge.storage.people import People, Permissions, PersonRecord, user_names
 from scim_bridge.storage.resources import document_of
 from scim_bridge.tenant import wish_of
 
@@ -137,7 +137,7 @@ def accept_employee(
         with database.write() as connection:
             now = database.now(connection)
             person_id, said = _accept(connection, tenant, usable, name, rules, now)
-            note(options, connection, tenant, Deed(Action.accepted, "employee", usable, person_id), now=now)
+            note(options, connection, tenant, AuditEvent(Action.accepted, "employee", usable, person_id), now=now)
         return said
 
     return repeated(work)
@@ -172,7 +172,7 @@ def _accept(
 
 
 def _why_not(
-    connection: Connection, tenant: str, record: Record, number: EmployeeNumber, rules: Rules, now: datetime
+    connection: Connection, tenant: str, record: PersonRecord, number: EmployeeNumber, rules: Rules, now: datetime
 ) -> str | None:
     """Why a permission would be of no use to a user who is stored."""
     person = record.person
@@ -189,7 +189,7 @@ def _why_not(
     return None
 
 
-def _name(connection: Connection, tenant: str, record: Record) -> str:
+def _name(connection: Connection, tenant: str, record: PersonRecord) -> str:
     user_id = record.person.user_id
     names = user_names(connection, tenant, [user_id]) if user_id else {}
     return names.get(user_id, "another user") if user_id else "a deleted user"

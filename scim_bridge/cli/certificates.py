@@ -43,13 +43,13 @@ def print_report(report: Report, read: CertificateFile, *, is_applied: bool, for
     if format == "json":
         lists = {
             "rejected_lines": [asdict(each) for each in report.rejected],
-            "beaten_lines": [asdict(each) for each in report.beaten],
+            "beaten_lines": [asdict(each) for each in report.outranked],
             "ignored_columns": list(read.ignored),
         }
         print_json({"applied": is_applied, **counts, **lists})
         return
     _tell("rejected", report.rejected)
-    _tell("taken, but it does not count", report.beaten)
+    _tell("taken, but it does not count", report.outranked)
     for heading in read.ignored:
         print_paragraph(f"the column {heading} means nothing here, and was left out")
     told = ", ".join(f"{name} {count}" for name, count in counts.items() if name not in ("unclaimed", "due"))

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DatabaseError
 
 from scim_bridge import logs
 from scim_bridge.cli.output import Command, known_tenant, tenant_option_with
-from scim_bridge.domain.audit import Actor, ActorKind, Author, Deed
+from scim_bridge.domain.audit import Actor, ActorKind, AuditEvent, Author
 from scim_bridge.errors import BridgeError
 from scim_bridge.settings import DEFAULT_TENANT, Settings, load
 from scim_bridge.settings.catalogue import shown
@@ -162,7 +162,7 @@ def operator() -> Author:
     return Author(Actor(ActorKind.operator, behind if uid == 0 and behind.isdecimal() else str(uid)))
 
 
-def note(options: Options, connection: Connection, tenant: str, deed: Deed, *, now: datetime) -> None:
+def note(options: Options, connection: Connection, tenant: str, deed: AuditEvent, *, now: datetime) -> None:
     """Have an operator's deed in the audit trail."""
     logs.configure(options.settings.log.level, options.settings.log.format)
     AuditTrail(connection, tenant).add(deed, operator(), now=now)

@@ -11,7 +11,7 @@ import click
 
 from scim_bridge.cli.context import Options, note, stored_tenant_option
 from scim_bridge.cli.output import Format, format_option, print_json, print_rows, tenant_option
-from scim_bridge.domain.audit import Action, Deed
+from scim_bridge.domain.audit import Action, AuditEvent
 from scim_bridge.storage.credentials import CLIENT_SECRET, TOKEN, Client, Clients, Token, Tokens, new_secret
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -127,7 +127,7 @@ def issue_client(options: Options, name: str, expires_in_days: float | None, ten
         now = database.now(connection)
         expires_at = end_of(now, expires_in_days)
         Clients(connection, tenant).add(client_id, name, secret, now=now, expires_at=expires_at)
-        note(options, connection, tenant, Deed(Action.issued, "client", client_id), now=now)
+        note(options, connection, tenant, AuditEvent(Action.issued, "client", client_id), now=now)
     print_json({"client_id": client_id, "client_secret": secret})
     tell_expiry("The secret", expires_at, f"client revoke {client_id}")
     click.echo("Paste both into Entra now, with /oauth/token below the bridge's address as Token Endpoint:", err=True)
@@ -154,7 +154,7 @@ def rotate(options: Options, client_id: str, expires_in_days: float | None, tena
         now = database.now(connection)
         expires_at = end_of(now, expires_in_days)
         count = Clients(connection, tenant).rotate(client_id, secret, now=now, expires_at=expires_at)
-        note(options, connection, tenant, Deed(Action.rotated, "client", client_id), now=now)
+        note(options, connection, tenant, AuditEvent(Action.rotated, "client", client_id), now=now)
     print_json({"client_id": client_id, "client_secret": secret})
     tell_expiry("The new secret", expires_at, f"client revoke {client_id}")
     click.echo(f"Valid secrets of the client now: {count}.", err=True)
@@ -192,7 +192,7 @@ def revoke_client(options: Options, client_id: str, tenant: str) -> None:
     with options.database() as database, database.write() as connection:
         now = database.now(connection)
         if Clients(connection, tenant).revoke(client_id, now=now):
-            note(options, connection, tenant, Deed(Action.revoked, "client", client_id), now=now)
+            note(options, connection, tenant, AuditEvent(Action.revoked, "client", client_id), now=now)
     click.echo(f"Client {client_id} is revoked.")
 
 
@@ -245,7 +245,7 @@ def issue_token(options: Options, name: str, expires_in_days: float | None, tena
         now = database.now(connection)
         expires_at = end_of(now, expires_in_days)
         Tokens(connection, tenant).add(token_id, name, secret, now=now, expires_at=expires_at)
-        note(options, connection, tenant, Deed(Action.issued, "token", token_id), now=now)
+        note(options, connection, tenant, AuditEvent(Action.issued, "token", token_id), now=now)
     click.echo(secret)
     tell_expiry(f"Token {token_id}", expires_at, f"token revoke {token_id}")
     click.echo("Paste it into Entra as Secret Token now: it is not shown again.", err=True)
@@ -283,7 +283,7 @@ def revoke_token(options: Options, token_id: str, tenant: str) -> None:
     with options.database() as database, database.write() as connection:
         now = database.now(connection)
         if Tokens(connection, tenant).revoke(token_id, now=now):
-            note(options, connection, tenant, Deed(Action.revoked, "token", token_id), now=now)
+            note(options, connection, tenant, AuditEvent(Action.revoked, "token", token_id), now=now)
     click.echo(f"Token {token_id} is revoked.")
 
 

@@ -260,7 +260,7 @@ def _cells(dispute: Dispute) -> Iterator[str]:
     pair, found = dispute.pair, dispute.found
     yield from (csv_cell(pair.employee_number), csv_cell(pair.user_name), "", csv_cell(pair.proposal.why))
     for field in SIDES:
-        yield csv_cell(dispute.wish.values.get(field))
+        yield csv_cell(dispute.desired.values.get(field))
         yield csv_cell(found.values.get(field) if found is not None else None)
 
 

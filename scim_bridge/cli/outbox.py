@@ -21,12 +21,12 @@ from scim_bridge.cli.output import (
     tenant_option,
 )
 from scim_bridge.delivery import guard
-from scim_bridge.domain.audit import Action, Deed
+from scim_bridge.domain.audit import Action, AuditEvent
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, STUCK_AFTER, Reason, State, explained
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import BridgeError, NotFound
-from scim_bridge.scim.mapping import Rules, wish_from_user
+from scim_bridge.scim.mapping import Rules, desired_from_user
 from scim_bridge.storage.breaker import PAUSED, Breakers, Pauses, take_up_all
 from scim_bridge.storage.ledger import CertificateDeliveries
 from scim_bridge.storage.outbox import Outbox
@@ -50,7 +50,7 @@ def pause(options: Options, tenant: str) -> None:
         was_paused = Breakers(connection, tenant, now).get().is_paused
         held = Pauses(connection, tenant, now).pause()
         if held or not was_paused:
-            note(options, connection, tenant, Deed(Action.paused, "outbox"), now=now)
+            note(options, connection, tenant, AuditEvent(Action.paused, "outbox"), now=now)
         return held
 
     held = options.write(work)
@@ -78,7 +78,7 @@ def resume(options: Options, tenant: str) -> None:
         was_paused = Breakers(connection, tenant, now).get().is_paused
         resumed = Pauses(connection, tenant, now).resume()
         if was_paused:
-            note(options, connection, tenant, Deed(Action.resumed, "outbox"), now=now)
+            note(options, connection, tenant, AuditEvent(Action.resumed, "outbox"), now=now)
         return resumed
 
     resumed = options.write(work)
@@ -145,7 +145,7 @@ def _decided(options: Options, person: str | None, tenant: str, action: Action, 
         person_id = person_named(connection, tenant, person) if person is not None else None
         count = decide(connection, tenant, person_id, now)
         if count:
-            note(options, connection, tenant, Deed(action, "outbox", person_id=person_id), now=now)
+            note(options, connection, tenant, AuditEvent(action, "outbox", person_id=person_id), now=now)
         is_paused = options.of(tenant).delivery.paused or Breakers(connection, tenant, now).get().is_paused
         if is_paused:
             Pauses(connection, tenant, now).hold_due()
@@ -182,7 +182,7 @@ def retry(options: Options, person: str | None, tenant: str) -> None:
         retried = Outbox(connection, tenant, now).retry(person_id)
         if person_id is None:
             CertificateDeliveries(connection, tenant).forgive_unclaimed()
-        note(options, connection, tenant, Deed(Action.retried, "outbox", person_id=person_id), now=now)
+        note(options, connection, tenant, AuditEvent(Action.retried, "outbox", person_id=person_id), now=now)
         is_paused = options.of(tenant).delivery.paused or breakers.get().is_paused
         if is_paused:
             Pauses(connection, tenant, now).hold_due()
@@ -360,7 +360,7 @@ def _detail(found: Row[Any], breaker: Breaker, now: datetime) -> str | None:
 
 def _row(found: Row[Any], rules: Rules, today: date) -> dict[str, Any]:
     document = json.loads(found.document) if found.document else None
-    wanted = wish_from_user(document, rules, today=today).employee_number if document else None
+    wanted = desired_from_user(document, rules, today=today).employee_number if document else None
     return {
         "user_name": document["userName"] if document else None,
         "employee_number": found.employee_number or wanted,

@@ -20,14 +20,14 @@ from scim_bridge.cli.output import (
     tenant_option,
 )
 from scim_bridge.cli.person_view import PersonView, employee_in_ditio, told, view_of
-from scim_bridge.delivery.guard import put_aside, take_up
-from scim_bridge.domain.audit import Action, Deed
+from scim_bridge.delivery.guard import clear_hands_off, set_hands_off
+from scim_bridge.domain.audit import Action, AuditEvent
 from scim_bridge.domain.certificate import Certificate, Entry, Line
 from scim_bridge.domain.employee import Field
 from scim_bridge.domain.outcome import explained
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.domain.values import JsonObject
-from scim_bridge.storage.people import Record
+from scim_bridge.storage.people import PersonRecord
 
 CERTIFICATE_COLUMNS = {
     "type": "Certificate",
@@ -148,13 +148,13 @@ def hands_off(options: Options, person: str, until: datetime | None, clear: bool
         if last_day is not None and last_day < now.astimezone(zone).date():
             raise click.BadParameter(f"{last_day} is over already", param_hint="'--until'")
         if not clear:
-            aside, said = put_aside(connection, tenant, person, HandsOff(last_day), now)
-            note(options, connection, tenant, Deed(Action.put_aside, "person", aside, aside), now=now)
+            aside, said = set_hands_off(connection, tenant, person, HandsOff(last_day), now)
+            note(options, connection, tenant, AuditEvent(Action.set_hands_off, "person", aside, aside), now=now)
             return said
-        taken_up = take_up(connection, tenant, person, now)
+        taken_up = clear_hands_off(connection, tenant, person, now)
         if taken_up is None:
             return "was not put aside: nothing to clear"
-        note(options, connection, tenant, Deed(Action.taken_up, "person", taken_up, taken_up), now=now)
+        note(options, connection, tenant, AuditEvent(Action.taken_up, "person", taken_up, taken_up), now=now)
         return "due again"
 
     click.echo(options.write(work))
@@ -174,7 +174,7 @@ def _tell(view: PersonView, ditio: dict[str, object] | None) -> None:
         click.echo(line)
 
 
-def _tell_state(record: Record) -> None:
+def _tell_state(record: PersonRecord) -> None:
     reason = f", {record.reason}" if record.reason else ""
     print_paragraph(f"State: {record.state}{reason}, since {instant(record.state_since)}")
     explanation = explained(record.state, record.reason)
@@ -191,7 +191,7 @@ def _fields(view: PersonView, ditio: dict[str, object] | None) -> Iterable[dict[
     for field in Field:
         yield {
             "field": field.value,
-            "wanted": view.wish.values.get(field),
+            "wanted": view.desired.values.get(field),
             "found": (ditio or {}).get(field.value),
             "acknowledged": acknowledged.values.get(field),
         }

@@ -9,11 +9,11 @@ from scim_bridge.cli.output import paragraph
 from scim_bridge.ditio.actual import employee_from_ditio
 from scim_bridge.domain.certificate import Holder, Line
 from scim_bridge.domain.employee import (
+    ActualEmployee,
+    DesiredEmployee,
     EmployeeNumber,
     Employment,
     Field,
-    FoundEmployee,
-    Wish,
     last_end,
     open_employment,
 )
@@ -27,7 +27,7 @@ from scim_bridge.storage.breaker import PAUSED, Breakers
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.ledger import Ledger
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.people import People, PersonRecord
 from scim_bridge.storage.resources import document_of
 from scim_bridge.tenant import wish_of
 
@@ -36,11 +36,11 @@ from scim_bridge.tenant import wish_of
 class PersonView:
     """One person, without Ditio."""
 
-    record: Record
+    record: PersonRecord
     user: JsonObject | None
     """None once Entra has deleted the user."""
 
-    wish: Wish
+    desired: DesiredEmployee
     entries: list[Entry]
     lines: list[Line]
     """His certificates."""
@@ -50,7 +50,7 @@ class PersonView:
         """The number to look for in Ditio: the link, else what was about to be created, else the wish."""
         person = self.record.person
         creating = person.creating.employee_number if person.creating else None
-        return person.employee_number or creating or self.wish.employee_number
+        return person.employee_number or creating or self.desired.employee_number
 
     def headline(self) -> str:
         """Who it is, in one line."""
@@ -66,7 +66,7 @@ class PersonView:
 
     def document(self, ditio: JsonObject | None) -> JsonObject:
         """All of it as JSON."""
-        wanted = {field.value: self.wish.values.get(field) for field in Field} if self.user else None
+        wanted = {field.value: self.desired.values.get(field) for field in Field} if self.user else None
         return {
             "user": self.user,
             "employee": wanted,
@@ -94,11 +94,11 @@ def view_of(database: Database, tenant: str, rules: Rules, name: str, *, is_paus
         if record.state is State.due and (is_paused or Breakers(connection, tenant, now).get().is_paused):
             record = replace(record, state=State.held, reason=Reason.paused, detail=PAUSED)
         lines = Ledger(connection, tenant).lines(Holder.of_person(person.id))
-    wish = Wish({})
+    desired = DesiredEmployee({})
     if document is not None:
-        wish = wish_of(document, rules, person, now.astimezone(rules.zone).date())
+        desired = wish_of(document, rules, person, now.astimezone(rules.zone).date())
     user: JsonObject | None = None if document is None else {"id": person.user_id, **document}
-    return PersonView(record, user, wish, entries, lines)
+    return PersonView(record, user, desired, entries, lines)
 
 
 def employee_in_ditio(
@@ -119,7 +119,7 @@ def employee_in_ditio(
         return str(error)
 
 
-def _shown(found: FoundEmployee) -> JsonObject:
+def _shown(found: ActualEmployee) -> JsonObject:
     """By Ditio's names of the fields; a field that was not shown is null like an empty one.
 
     The days are those of the employment that is open, or else of the one that ended last.

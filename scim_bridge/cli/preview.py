@@ -16,9 +16,9 @@ from scim_bridge import logs
 from scim_bridge.bootstrap import Parts, build, open_database
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, print_folded, print_json, print_paragraph, tenant_option
-from scim_bridge.ditio.dry_run import Rehearsal, WouldBeSent
+from scim_bridge.ditio.dry_run import DryRun, WouldBeSent
 from scim_bridge.ditio.http import pooled_sessions
-from scim_bridge.domain.employee import Field, Wish
+from scim_bridge.domain.employee import DesiredEmployee, Field
 from scim_bridge.domain.outcome import State
 from scim_bridge.domain.values import JsonObject, UserId
 from scim_bridge.errors import BridgeError, NotFound
@@ -26,7 +26,7 @@ from scim_bridge.settings import Settings
 from scim_bridge.storage import schema
 from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.people import People, PersonRecord
 from scim_bridge.storage.reports import Excerpt, excerpt_of
 from scim_bridge.storage.resources import document_of
 from scim_bridge.tenant import wanted_claims
@@ -47,8 +47,8 @@ class Rehearsed:
     document: JsonObject
     """The user, as the bridge would keep it."""
 
-    wish: Wish
-    record: Record
+    desired: DesiredEmployee
+    record: PersonRecord
     """The person afterwards, if everything that would be sent had been taken."""
 
     calls: tuple[WouldBeSent, ...]
@@ -76,7 +76,7 @@ class Rehearsing:
         database = Database("sqlite://")
         try:
             schema.upgrade(database)
-            rehearsal = Rehearsal(
+            rehearsal = DryRun(
                 self.settings.ditio.api_url or NOWHERE, self.settings.ditio.identity_url or NOWHERE, self.reads
             )
             parts = build(self._settings(), database=database, session_factory=rehearsal.session)
@@ -88,13 +88,13 @@ class Rehearsing:
         finally:
             database.close()
 
-    def _sent(self, parts: Parts, body: bytes, known: UserId | None, rehearsal: Rehearsal) -> Rehearsed:
+    def _sent(self, parts: Parts, body: bytes, known: UserId | None, rehearsal: DryRun) -> Rehearsed:
         user_id = self._accepted(parts, body, known)
         with parts.database.read() as connection:
             document = document_of(connection, self.tenant, user_id) or {}
             before = People(connection, self.tenant).of_user(user_id)
             tenant, person = parts.tenants[self.tenant], before.person if before else None
-            wish = tenant.wish(document, person, tenant.today(parts.database.now(connection)))
+            desired = tenant.desired(document, person, tenant.today(parts.database.now(connection)))
         parts.worker(places=1).run_until_idle()
         with parts.database.read() as connection:
             record = People(connection, self.tenant).of_user(user_id)
@@ -102,7 +102,7 @@ class Rehearsing:
             raise NotFound("another user has taken this one's person over, and he is inactive: nothing is sent")
         if record.state is State.due:
             raise BridgeError(record.detail or "the delivery did not come to an end")
-        return Rehearsed(document, wish, record, tuple(rehearsal.kept_back))
+        return Rehearsed(document, desired, record, tuple(rehearsal.held_or_dropped))
 
     def _accepted(self, parts: Parts, body: bytes, known: UserId | None) -> UserId:
         """The id of the user, once the request is answered as Entra's would be."""
@@ -234,27 +234,27 @@ def _known(options: Options, tenant: str, sent: JsonObject, rehearsed: Rehearsed
             tenant,
             user_id=user_id if isinstance(user_id, str) else None,
             user_name=str(rehearsed.document.get("userName")),
-            wanted=sorted(wanted_claims(rehearsed.wish), key=lambda claim: claim.kind),
+            wanted=sorted(wanted_claims(rehearsed.desired), key=lambda claim: claim.kind),
         )
 
 
 def _document(rehearsed: Rehearsed) -> JsonObject:
-    wish = rehearsed.wish
+    desired = rehearsed.desired
     return {
-        "employee": {field.value: wish.values.get(field) for field in Field},
-        "rules": {field.value: _rule(wish, field) for field in Field},
+        "employee": {field.value: desired.values.get(field) for field in Field},
+        "rules": {field.value: _rule(desired, field) for field in Field},
         "problems": _problems(rehearsed),
         "calls": [{"method": call.method, "path": call.path, "body": call.body} for call in rehearsed.calls],
     }
 
 
-def _rule(wish: Wish, field: Field) -> str | None:
-    return SUPPLIED[field] if field in wish.defaulted else wish.sources.get(field)
+def _rule(desired: DesiredEmployee, field: Field) -> str | None:
+    return SUPPLIED[field] if field in desired.defaulted else desired.sources.get(field)
 
 
 def _problems(rehearsed: Rehearsed) -> list[JsonObject]:
     """Values that can't be used, and whatever else keeps the person, or a part of him, from Ditio."""
-    found = rehearsed.wish.problems
+    found = rehearsed.desired.problems
     problems: list[JsonObject] = [
         {"field": each.field, "attribute": each.attribute, "message": each.message} for each in found
     ]
@@ -267,9 +267,9 @@ def _problems(rehearsed: Rehearsed) -> list[JsonObject]:
 
 
 def _tell(rehearsed: Rehearsed, against_ditio: bool) -> None:
-    wish, problems, calls = rehearsed.wish, _problems(rehearsed), rehearsed.calls
+    desired, problems, calls = rehearsed.desired, _problems(rehearsed), rehearsed.calls
     print_folded(
-        [{"field": field, "value": wish.values.get(field), "rule": _rule(wish, field)} for field in Field],
+        [{"field": field, "value": desired.values.get(field), "rule": _rule(desired, field)} for field in Field],
         FIELD_COLUMNS,
     )
     if problems:

@@ -9,8 +9,8 @@ import click
 
 from scim_bridge.cli.context import Options, stored_tenant_option
 from scim_bridge.cli.output import Day, Format, format_option, json_value, print_rows, tenant_option
-from scim_bridge.domain.audit import Audited
-from scim_bridge.scim.quirks import Quirk
+from scim_bridge.domain.audit import AuditRecord
+from scim_bridge.scim.quirks import QuirkKind
 from scim_bridge.storage.history import audited
 from scim_bridge.storage.resources import Counted, Quirks
 
@@ -51,7 +51,7 @@ def export(options: Options, since: datetime | None, until: datetime | None, ten
             click.echo(json.dumps(_audit_row(row, tenant), ensure_ascii=False, default=json_value))
 
 
-def _audit_row(row: Audited, tenant: str) -> dict[str, object]:
+def _audit_row(row: AuditRecord, tenant: str) -> dict[str, object]:
     deed, author = row.deed, row.author
     return {
         "id": row.id,
@@ -83,39 +83,39 @@ _TYPE = "read as it was meant, nothing to do"
 _FLAG = "understood; with ?aadOptscim062020 after the Tenant URL Entra follows the RFC here"
 
 MEANINGS: Mapping[str, str] = {
-    Quirk.unknown_attribute: f"an attribute that is declared nowhere; {_NO_MAPPING}",
-    Quirk.unknown_path: f"a PATCH of an attribute that is declared nowhere; {_NO_MAPPING}",
-    Quirk.unknown_schema: "a schema that isn't served here; left out: look for a slip in the URN of a mapping",
-    Quirk.unusable_filter: "a filter in brackets that doesn't say which entry is meant; left out: "
+    QuirkKind.unknown_attribute: f"an attribute that is declared nowhere; {_NO_MAPPING}",
+    QuirkKind.unknown_path: f"a PATCH of an attribute that is declared nowhere; {_NO_MAPPING}",
+    QuirkKind.unknown_schema: "a schema that isn't served here; left out: look for a slip in the URN of a mapping",
+    QuirkKind.unusable_filter: "a filter in brackets that doesn't say which entry is meant; left out: "
     'write the target as emails[type eq "work"].value',
-    Quirk.unusable_value: "a value of another type than declared, which no employee depends on; "
+    QuirkKind.unusable_value: "a value of another type than declared, which no employee depends on; "
     "left out: correct the expression in the attribute mapping",
-    Quirk.read_only: "only the bridge sets this attribute; ignored: remove the attribute mapping in Entra",
-    Quirk.text_for_boolean: f'"True" or "False" as a text; {_TYPE}: {_FLAG}',
-    Quirk.number_for_boolean: f"1 or 0 for true or false; {_TYPE}",
-    Quirk.number_for_text: f"a number where a text is declared; kept as the text of its digits: {_TYPE}",
-    Quirk.boolean_for_text: f"true or false where a text is declared; kept as a text: {_TYPE}",
-    Quirk.text_for_reference: "a text that is no URL; kept as it was sent: correct the source in Entra if it matters",
-    Quirk.text_for_binary: "a text that is no base64; kept as it was sent: correct the source in Entra if it matters",
-    Quirk.bare_value: 'a value alone, as a manager\'s id, instead of {"value": …}; ' + _TYPE,
-    Quirk.list_for_single: f"a list around a single value; {_TYPE}",
-    Quirk.object_for_single: 'an object {"value": …} around a single value; ' + _TYPE,
-    Quirk.single_for_list: f"one value where a list is declared; {_TYPE}",
-    Quirk.empty_text: 'cleared with ""; the attribute is gone, nothing to do',
-    Quirk.several_primary: "several entries are primary; the first stays so: mark one only in the attribute mapping",
-    Quirk.dotted_key: f"a path such as name.givenName as a key; {_TYPE}",
-    Quirk.filtered_key: f'a path such as emails[type eq "work"].value as a key; {_TYPE}',
-    Quirk.qualified_key: f"an attribute with its schema before it as a key; {_TYPE}",
-    Quirk.core_schema_key: f"core attributes under the key of their own schema; {_TYPE}",
-    Quirk.dotted_urn: "a dot between schema and attribute; read as a colon: write a colon in the attribute mapping",
-    Quirk.short_name: "an attribute of an extension without its schema; understood, nothing to do",
-    Quirk.schema_path: f"a PATCH of a whole schema; {_TYPE}",
-    Quirk.empty_path: f"an empty path in a PATCH; taken for none, {_TYPE}",
-    Quirk.unlisted_schema: f"schemas doesn't name it although it is used; {_TYPE}",
-    Quirk.capital_operation: f"an operation with a capital letter; {_FLAG}",
-    Quirk.no_operations: "a PATCH with an empty list of operations; nothing was changed, nothing to do",
-    Quirk.value_with_remove: "a remove that lists what it removes; only that is removed, nothing to do",
-    Quirk.entry_created: "no entry met the filter in the path; one was made, nothing to do",
+    QuirkKind.read_only: "only the bridge sets this attribute; ignored: remove the attribute mapping in Entra",
+    QuirkKind.text_for_boolean: f'"True" or "False" as a text; {_TYPE}: {_FLAG}',
+    QuirkKind.number_for_boolean: f"1 or 0 for true or false; {_TYPE}",
+    QuirkKind.number_for_text: f"a number where a text is declared; kept as the text of its digits: {_TYPE}",
+    QuirkKind.boolean_for_text: f"true or false where a text is declared; kept as a text: {_TYPE}",
+    QuirkKind.text_for_reference: "not a URL; kept as it was sent: correct the source in Entra if it matters",
+    QuirkKind.text_for_binary: "not base64; kept as it was sent: correct the source in Entra if it matters",
+    QuirkKind.bare_value: 'a value alone, as a manager\'s id, instead of {"value": …}; ' + _TYPE,
+    QuirkKind.list_for_single: f"a list around a single value; {_TYPE}",
+    QuirkKind.object_for_single: 'an object {"value": …} around a single value; ' + _TYPE,
+    QuirkKind.single_for_list: f"one value where a list is declared; {_TYPE}",
+    QuirkKind.empty_text: 'cleared with ""; the attribute is gone, nothing to do',
+    QuirkKind.several_primary: "several primary entries; the first stays primary: mark one in the mapping",
+    QuirkKind.dotted_key: f"a path such as name.givenName as a key; {_TYPE}",
+    QuirkKind.filtered_key: f'a path such as emails[type eq "work"].value as a key; {_TYPE}',
+    QuirkKind.qualified_key: f"an attribute with its schema before it as a key; {_TYPE}",
+    QuirkKind.core_schema_key: f"core attributes under the key of their own schema; {_TYPE}",
+    QuirkKind.dotted_urn: "a dot between schema and attribute; read as a colon: write a colon in the attribute mapping",
+    QuirkKind.short_name: "an attribute of an extension without its schema; understood, nothing to do",
+    QuirkKind.schema_path: f"a PATCH of a whole schema; {_TYPE}",
+    QuirkKind.empty_path: f"an empty path in a PATCH; taken for none, {_TYPE}",
+    QuirkKind.unlisted_schema: f"schemas doesn't name it although it is used; {_TYPE}",
+    QuirkKind.capital_operation: f"an operation with a capital letter; {_FLAG}",
+    QuirkKind.no_operations: "a PATCH with an empty list of operations; nothing was changed, nothing to do",
+    QuirkKind.value_with_remove: "a remove that lists what it removes; only that is removed, nothing to do",
+    QuirkKind.entry_created: "no entry met the filter in the path; one was made, nothing to do",
 }
 """Each kind in words, for the administrator."""
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from scim_bridge.ditio.actual import employee_from_ditio
-from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Value, Wish
+from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field, Value
 from scim_bridge.domain.operations import (
     Answer,
     ChangeEmployeeNumber,
@@ -22,7 +22,7 @@ from scim_bridge.domain.operations import (
     call_for,
 )
 from scim_bridge.domain.outcome import Note, Reason, Refusal
-from scim_bridge.domain.person import Creating, Guarded, Person, Verdict
+from scim_bridge.domain.person import Creating, GuardedChange, Person, Verdict
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost, Paused, PermanentError, TransientError
 from scim_bridge.storage.breaker import Breakers
@@ -42,7 +42,7 @@ REREADS = 3
 
 
 @dataclass(slots=True)
-class Errand:
+class Attempt:
     """One attempt to deliver one person: what is known, and the only way to call Ditio for him.
 
     `person` is kept up to date as calls are acknowledged; every acknowledgement is committed at once, so that a
@@ -52,7 +52,7 @@ class Errand:
     database: Database
     tenant: Tenant
     person: Person
-    wish: Wish
+    desired: DesiredEmployee
     revision: int
     today: date
     lease: str
@@ -77,7 +77,7 @@ class Errand:
     scope: Scope | None = None
     """The rows of a plan that this is about, and nothing else (rule Q3); None for the person as a whole."""
 
-    verdicts: dict[Guarded, Verdict] = field(default_factory=dict)
+    verdicts: dict[GuardedChange, Verdict] = field(default_factory=dict)
     """What the guard on the live stream said of this attempt's changes (rule L8)."""
 
     outcomes: dict[int, str | None] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class Errand:
     posted: Creating | None = None
     """What such a write may have created."""
 
-    answered: FoundEmployee | None = None
+    answered: ActualEmployee | None = None
     """The person's employee as Ditio showed it last, in an answer or to a read (rule P5)."""
 
     unwritten: list[Entry] = field(default_factory=list)
@@ -100,7 +100,7 @@ class Errand:
         """Whether another has something that is wanted for this person (rule P3)."""
         return any(note.reason is Reason.claimed for note in self.notes)
 
-    def get(self, number: EmployeeNumber) -> FoundEmployee | None:
+    def get(self, number: EmployeeNumber) -> ActualEmployee | None:
         """Read an employee by exact number. :raises PermanentError: Ditio spells it otherwise (rule P4)."""
         found = self.look_up(number)
         if found is not None and found.employee_number != number:
@@ -112,13 +112,13 @@ class Errand:
             )
         return found
 
-    def look_up(self, number: EmployeeNumber) -> FoundEmployee | None:
+    def look_up(self, number: EmployeeNumber) -> ActualEmployee | None:
         """Read the employee whom Ditio shows for a number, however it spells that number itself."""
         with self.permit():
             answer = self.tenant.ditio.get(number, within=self._keep_lease())
         return None if answer is None or answer.body is None else self._read(answer.body)
 
-    def search(self, text: str) -> list[FoundEmployee]:
+    def search(self, text: str) -> list[ActualEmployee]:
         """Find employees by free text; not exact."""
         with self.permit():
             rows = self.tenant.ditio.search(text, within=self._keep_lease())
@@ -184,7 +184,7 @@ class Errand:
         with self.database.read() as connection:
             return self.database.now(connection)
 
-    def _read(self, body: dict[str, object]) -> FoundEmployee:
+    def _read(self, body: dict[str, object]) -> ActualEmployee:
         return employee_from_ditio(body, region=self.tenant.rules.phone_region, zone=self.tenant.rules.zone)
 
     def _stop_if_paused(self) -> None:

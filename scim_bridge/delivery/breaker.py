@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from scim_bridge.delivery.attempt import Errand
+from scim_bridge.delivery.attempt import Attempt
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.outcome import Fault, Note, Outcome, Reason, Retry, Settled, TryAgain, decide, printable
 from scim_bridge.errors import BudgetSpent, CredentialsRefused, DeliveryError, RateLimited, TransientError
@@ -72,34 +72,34 @@ class Gate:
                 breakers.begin_probe(leased.person_id, lease, breaker.probes + 1)
             return leased
 
-    def learn(self, errand: Errand, outcome: Outcome) -> None:
+    def report(self, attempt: Attempt, outcome: Outcome) -> None:
         """Let everybody know what a delivery tells of Ditio."""
         if isinstance(outcome, TryAgain) and (outcome.retry.fault or outcome.retry.quiet_seconds):
-            if outcome.retry.fault is not Fault.of_person or not self._fails_alone(errand):
-                repeated(lambda: self._failed(errand, outcome.retry, outcome.error))
-            elif errand.is_probe:
-                self._probe_otherwise(errand)
-        elif isinstance(outcome, Settled) and errand.has_called:
-            repeated(lambda: self._went_well(errand))
-        elif errand.is_probe:
+            if outcome.retry.fault is not Fault.of_person or not self._fails_alone(attempt):
+                repeated(lambda: self._failed(attempt, outcome.retry, outcome.error))
+            elif attempt.is_probe:
+                self._probe_otherwise(attempt)
+        elif isinstance(outcome, Settled) and attempt.has_called:
+            repeated(lambda: self._went_well(attempt))
+        elif attempt.is_probe:
             # Nothing was asked of Ditio, or it is too early to tell: the probe still has to tell something.
-            self._probe_otherwise(errand)
+            self._probe_otherwise(attempt)
 
-    def _fails_alone(self, errand: Errand) -> bool:
+    def _fails_alone(self, attempt: Attempt) -> bool:
         with self.database.read() as connection:
             breakers = Breakers(connection, self.tenant, self.database.now(connection))
-            return breakers.fails_alone(errand.person.id)
+            return breakers.fails_alone(attempt.person.id)
 
-    def _probe_otherwise(self, errand: Errand) -> None:
+    def _probe_otherwise(self, attempt: Attempt) -> None:
         try:
-            errand.check()
+            attempt.check()
         except DeliveryError as error:
             failure = error
-            repeated(lambda: self._failed(errand, Retry(0.0, Fault.of_all), failure))
+            repeated(lambda: self._failed(attempt, Retry(0.0, Fault.of_all), failure))
         else:
-            repeated(lambda: self._went_well(errand))
+            repeated(lambda: self._went_well(attempt))
 
-    def _failed(self, errand: Errand, retry: Retry, error: DeliveryError) -> None:
+    def _failed(self, attempt: Attempt, retry: Retry, error: DeliveryError) -> None:
         why = printable(str(error))
         with self.database.write() as connection:
             breakers = Breakers(connection, self.tenant, self.database.now(connection))
@@ -107,22 +107,22 @@ class Gate:
             if retry.quiet_seconds:
                 breakers.keep_quiet(retry.quiet_seconds)
             elif breaker.is_open:
-                if breaker.probe_lease == errand.lease:
+                if breaker.probe_lease == attempt.lease:
                     breakers.stay_open(why)
                 return
             elif retry.fault is Fault.of_all:
                 breakers.open(why, breaker.suspects)
-            elif breaker.opens(errand.person.id):
-                breakers.open(why, breaker.with_suspect(errand.person.id))
+            elif breaker.opens(attempt.person.id):
+                breakers.open(why, breaker.with_suspect(attempt.person.id))
             else:
-                breakers.suspect(breaker.with_suspect(errand.person.id))
+                breakers.suspect(breaker.with_suspect(attempt.person.id))
                 return
         if retry.quiet_seconds:
             log.warning("ditio.quiet", tenant=self.tenant, seconds=round(retry.quiet_seconds, 1))
         else:
             log.error("breaker.opened", tenant=self.tenant, cause=why)
 
-    def _went_well(self, errand: Errand) -> None:
+    def _went_well(self, attempt: Attempt) -> None:
         with self.database.read() as connection:
             if Breakers(connection, self.tenant, self.database.now(connection)).get().is_at_peace:
                 return
@@ -130,16 +130,16 @@ class Gate:
             now = self.database.now(connection)
             breakers = Breakers(connection, self.tenant, now)
             breaker = breakers.locked()
-            if breaker.is_open and breaker.probe_lease != errand.lease:
+            if breaker.is_open and breaker.probe_lease != attempt.lease:
                 return  # It began before the breaker opened, and proves nothing.
             if breaker.is_open:
                 breakers.close()
-            breakers.go_well(errand.person.id)
+            breakers.go_well(attempt.person.id)
             if not breaker.is_open:
                 return
         _log_closed(self.tenant, breaker)
 
-    def learn_of_many(self, error: DeliveryError, ditio: Ditio, jitter: float) -> None:
+    def report_many(self, error: DeliveryError, ditio: Ditio, jitter: float) -> None:
         """Let everybody know what a request tells of Ditio that was about many people."""
         if isinstance(error, CredentialsRefused):
             try:
@@ -163,34 +163,34 @@ class Gate:
                 log.error("breaker.opened", tenant=self.tenant, cause=why)
 
 
-def try_again(errand: Errand, error: DeliveryError) -> TryAgain:
+def try_again(attempt: Attempt, error: DeliveryError) -> TryAgain:
     """What follows from a failure that may pass."""
-    return TryAgain(error, decide(error, errand.attempts, errand.jitter), tuple(errand.notes))
+    return TryAgain(error, decide(error, attempt.attempts, attempt.jitter), tuple(attempt.notes))
 
 
-def tested(errand: Errand, error: CredentialsRefused) -> Outcome:
+def check_client(attempt: Attempt, error: CredentialsRefused) -> Outcome:
     """Whether Ditio refuses the API client as a whole, or only for this person (rule R2).
 
     :param error: A second 401, a 403, or another answer that no person can be the reason of.
     """
     try:
-        errand.check(renews=error.status != 401)
+        attempt.check(renews=error.status != 401)
     except (BudgetSpent, RateLimited) as unknown:
-        return try_again(errand, unknown)
+        return try_again(attempt, unknown)
     except CredentialsRefused as cause:
-        return try_again(errand, cause)
+        return try_again(attempt, cause)
     except DeliveryError as cause:
         is_unknown = isinstance(cause, TransientError) and cause.cut_short
-        return try_again(errand, cause if is_unknown else error)
+        return try_again(attempt, cause if is_unknown else error)
     said = str(error).partition(". ")[0]
-    errand.notes.append(
+    attempt.notes.append(
         Note(
             f"{said}. Ditio accepts the bridge's API client otherwise, so this employee is out of its reach: "
             "see that its emulation user may read and change him, then run `scim-bridge outbox retry`.",
             Reason.out_of_reach,
         )
     )
-    return Settled(tuple(errand.notes))
+    return Settled(tuple(attempt.notes))
 
 
 def _log_closed(tenant: str, breaker: Breaker) -> None:

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from scim_bridge.certificates.sending import Hold, PeopleHold, Refused, UnclaimedHold, Withheld, send_narrowing
+from scim_bridge.certificates.sending import Hold, NotSent, PersonLeases, Refused, UnclaimedHold, send_narrowing
 from scim_bridge.delivery.breaker import PAUSED, Gate
 from scim_bridge.delivery.deliver import Convergence
-from scim_bridge.delivery.stale_claims import is_anothers
+from scim_bridge.delivery.stale_claims import belongs_to_another
 from scim_bridge.ditio.actual import employee_from_ditio
-from scim_bridge.domain.certificate import Holder, Line, Shipment, body_of, outstanding, wanted_of
-from scim_bridge.domain.employee import EmployeeNumber, FoundEmployee, Wish
+from scim_bridge.domain.certificate import CertificateToSend, Holder, Line, body_of, outstanding, wanted_of
+from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber
 from scim_bridge.domain.operations import Answer
 from scim_bridge.domain.outcome import Reason, printable
 from scim_bridge.domain.person import Person, PersonId
@@ -27,7 +27,7 @@ from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.runs import Runs
 from scim_bridge.storage.snapshot import Snapshot
-from scim_bridge.tenant import wish_of_candidate
+from scim_bridge.tenant import desired_of_candidate
 
 FRESH = timedelta(minutes=15)
 """For how long after a run began the employees that it has read are believed to have their numbers still."""
@@ -46,7 +46,7 @@ class CertificateIdentity:
     convergence: Convergence
     run_id: str | None
 
-    def strangers(self, shipments: Iterable[Shipment]) -> dict[Holder, str]:
+    def strangers(self, shipments: Iterable[CertificateToSend]) -> dict[Holder, str]:
         """Return people who do not have their number in Ditio now, and why; their own deliveries say what is wrong.
 
         What the run has read costs no call. Everybody else costs one.
@@ -62,38 +62,38 @@ class CertificateIdentity:
             return {}
         found = {
             person.id: why
-            for person, wish in self._unsettled(numbers)
-            if (why := self._why_not(person, wish, numbers[person.id])) is not None
+            for person, desired in self._unsettled(numbers)
+            if (why := self._why_not(person, desired, numbers[person.id])) is not None
         }
         if found:
             repeated(lambda: self._mark_due(sorted(found)))
         return {Holder.of_person(person_id): why for person_id, why in found.items()}
 
-    def _unsettled(self, numbers: Mapping[PersonId, EmployeeNumber]) -> list[tuple[Person, Wish]]:
+    def _unsettled(self, numbers: Mapping[PersonId, EmployeeNumber]) -> list[tuple[Person, DesiredEmployee]]:
         """Those whom the run has not read under their numbers, or has not recognised there."""
         tenant, run_id = self.convergence.tenant, self.run_id
         with self.convergence.database.read() as connection:
             now = self.convergence.database.now(connection)
             known = candidates(connection, tenant.name, run_id or "", sorted(numbers))
             run = Runs(connection, tenant.name).get(run_id) if run_id is not None else None
-            shown: dict[str, FoundEmployee] = {}
+            shown: dict[str, ActualEmployee] = {}
             if run is not None and now - run.started_at <= FRESH:
                 shown = Snapshot(connection, tenant.name, run.id).of(numbers.values())
-        people = [(each.record.person, wish_of_candidate(each, tenant, tenant.today(now))) for each in known]
+        people = [(each.record.person, desired_of_candidate(each, tenant, tenant.today(now))) for each in known]
         return [
-            (person, wish)
-            for person, wish in people
-            if (found := shown.get(numbers[person.id])) is None or not self._is_theirs(person, wish, found)
+            (person, desired)
+            for person, desired in people
+            if (found := shown.get(numbers[person.id])) is None or not self._is_theirs(person, desired, found)
         ]
 
-    def _is_theirs(self, person: Person, wish: Wish, found: FoundEmployee) -> bool:
+    def _is_theirs(self, person: Person, desired: DesiredEmployee, found: ActualEmployee) -> bool:
         def has_phone_of_another() -> bool:
             with self.convergence.database.read() as connection:
-                return is_anothers(connection, self.convergence.tenant.name, person, found)
+                return belongs_to_another(connection, self.convergence.tenant.name, person, found)
 
-        return is_still_ours(person, wish, found, has_phone_of_another)
+        return is_still_ours(person, desired, found, has_phone_of_another)
 
-    def _why_not(self, person: Person, wish: Wish, number: EmployeeNumber) -> str | None:
+    def _why_not(self, person: Person, desired: DesiredEmployee, number: EmployeeNumber) -> str | None:
         try:
             answer = self.convergence.tenant.ditio.get(number)
         except PermanentError as error:
@@ -106,7 +106,7 @@ class CertificateIdentity:
             return NOT_SHOWN.format(number=number)
         rules = self.convergence.tenant.rules
         shown = employee_from_ditio(answer.body, region=rules.phone_region, zone=rules.zone)
-        is_theirs = shown.employee_number == number and self._is_theirs(person, wish, shown)
+        is_theirs = shown.employee_number == number and self._is_theirs(person, desired, shown)
         return None if is_theirs else STRANGER.format(number=number)
 
     def _mark_due(self, person_ids: list[PersonId]) -> None:
@@ -129,7 +129,7 @@ class Batches:
     """Sends certificates in large batches, as long as Ditio takes any."""
 
     convergence: Convergence
-    choose: Callable[[Line, EmployeeNumber], Shipment | None]
+    choose: Callable[[Line, EmployeeNumber], CertificateToSend | None]
     """What is to be sent of a line under a number, if anything."""
 
     run_id: str | None = None
@@ -146,7 +146,7 @@ class Batches:
 
     def send_of_people(self, keys: Sequence[Key]) -> None:
         """Send what is to be sent of some lines of people."""
-        self._send(keys, PeopleHold(self.convergence.tenant, self.convergence.new_id()))
+        self._send(keys, PersonLeases(self.convergence.tenant, self.convergence.new_id()))
 
     def send_unclaimed(self, keys: Sequence[Key]) -> None:
         """The same of numbers that no person is linked to."""
@@ -169,27 +169,29 @@ class Batches:
         for each in refused:
             self._refuse(each, hold)
 
-    def _chosen(self, connection: Connection, numbers: Mapping[Key, EmployeeNumber | Withheld]) -> list[Shipment]:
+    def _chosen(
+        self, connection: Connection, numbers: Mapping[Key, EmployeeNumber | NotSent]
+    ) -> list[CertificateToSend]:
         lines = self._lines(connection, numbers)
-        shipments: list[Shipment] = []
+        shipments: list[CertificateToSend] = []
         for key, number in numbers.items():
             line = lines.get(key)
             chosen = None
-            if not isinstance(number, Withheld) and line is not None:
+            if not isinstance(number, NotSent) and line is not None:
                 chosen = self.choose(line, number)
             if chosen is not None:
                 shipments.append(chosen)
             else:
-                self.outcomes[key] = number.why if isinstance(number, Withheld) else NOT_WANTED
+                self.outcomes[key] = number.why if isinstance(number, NotSent) else NOT_WANTED
         return shipments
 
-    def _without_strangers(self, shipments: Sequence[Shipment]) -> list[Shipment]:
+    def _without_strangers(self, shipments: Sequence[CertificateToSend]) -> list[CertificateToSend]:
         """Those under whose numbers Ditio shows no stranger (rule P5)."""
         strangers = CertificateIdentity(self.convergence, self.run_id).strangers(shipments)
         self.outcomes |= {_key(each): why for each in shipments if (why := strangers.get(each.line.holder))}
         return [each for each in shipments if each.line.holder not in strangers]
 
-    def _post(self, batch: Sequence[Shipment], hold: Hold) -> None:
+    def _post(self, batch: Sequence[CertificateToSend], hold: Hold) -> None:
         """One request. What Ditio took is committed at once.
 
         Others are kept away from these holders for this request alone: a person's ending never waits for the rest.
@@ -198,7 +200,7 @@ class Batches:
         :raises Paused: deliveries were paused since the batch was begun; nothing was sent.
         """
         ditio, monotonic = self.convergence.tenant.ditio, self.convergence.monotonic
-        ready: list[Shipment] = []
+        ready: list[CertificateToSend] = []
         answer: Answer | None = None
         try:
             with ditio.permit():
@@ -210,7 +212,7 @@ class Batches:
             if ready:
                 repeated(lambda: self._end(batch, ready, hold, answer))
 
-    def _begin(self, batch: Sequence[Shipment], hold: Hold) -> list[Shipment]:
+    def _begin(self, batch: Sequence[CertificateToSend], hold: Hold) -> list[CertificateToSend]:
         """Keep others away from the holders, and note what is about to be sent: what is wanted as it was chosen."""
         with self._database.write() as connection:
             now = self._database.now(connection)
@@ -223,13 +225,15 @@ class Batches:
         self._begun.update(map(_key, ready))
         return ready
 
-    def _taken(self, connection: Connection, now: datetime, batch: Sequence[Shipment], hold: Hold) -> list[Shipment]:
+    def _taken(
+        self, connection: Connection, now: datetime, batch: Sequence[CertificateToSend], hold: Hold
+    ) -> list[CertificateToSend]:
         """Keep others away from the holders. What is ours to send, and wanted still."""
         numbers = hold.take(connection, now, list(map(_key, batch)))
-        lines, ready = self._lines(connection, numbers), list[Shipment]()
+        lines, ready = self._lines(connection, numbers), list[CertificateToSend]()
         for each in batch:
             number, line = numbers[_key(each)], lines.get(_key(each))
-            if isinstance(number, Withheld):
+            if isinstance(number, NotSent):
                 self.outcomes[_key(each)] = number.why
             elif line is None or not self._is_wanted(each, line, number):
                 self.outcomes[_key(each)] = NOT_WANTED
@@ -237,14 +241,16 @@ class Batches:
                 ready.append(each)
         return ready
 
-    def _is_wanted(self, shipment: Shipment, line: Line, number: EmployeeNumber) -> bool:
+    def _is_wanted(self, shipment: CertificateToSend, line: Line, number: EmployeeNumber) -> bool:
         """Whether a certificate is to be sent as it was chosen; a delivery of its own may have brought it meanwhile."""
         if _key(shipment) in self._begun and line.sending is None:
             return False
         wanted = wanted_of(line, number, self.convergence.tenant.certificates)
-        return isinstance(wanted, Shipment) and replace(wanted, line=shipment.line) == shipment
+        return isinstance(wanted, CertificateToSend) and replace(wanted, line=shipment.line) == shipment
 
-    def _end(self, batch: Sequence[Shipment], sent: Sequence[Shipment], hold: Hold, answer: Answer | None) -> None:
+    def _end(
+        self, batch: Sequence[CertificateToSend], sent: Sequence[CertificateToSend], hold: Hold, answer: Answer | None
+    ) -> None:
         """Let others in again, and keep what Ditio took.
 
         :param answer: None where Ditio did not take what was sent, or where that is not known.
@@ -266,7 +272,7 @@ class Batches:
         if answer is not None:
             self.outcomes |= dict.fromkeys(map(_key, kept))
 
-    def _refuse(self, refused: Refused[Shipment], hold: Hold) -> None:
+    def _refuse(self, refused: Refused[CertificateToSend], hold: Hold) -> None:
         error = refused.error
         entry = Entry(
             "certificates", "refused", cause="reconcile", status=error.status, ditio_request_id=error.request_id
@@ -274,7 +280,7 @@ class Batches:
         for each in repeated(lambda: self._note_refused(refused, hold, entry)):
             self.outcomes[_key(each)] = refused.why
 
-    def _note_refused(self, refused: Refused[Shipment], hold: Hold, entry: Entry) -> list[Shipment]:
+    def _note_refused(self, refused: Refused[CertificateToSend], hold: Hold, entry: Entry) -> list[CertificateToSend]:
         """Note a refusal of what is wanted still. Whoever is due by now hears of it from the own delivery."""
         is_certain = len(refused.items) == 1 and refused.items[0].line.sending is None
         with self._database.write() as connection:
@@ -291,11 +297,11 @@ class Batches:
     def _lines(self, connection: Connection, keys: Iterable[Key]) -> dict[Key, Line]:
         return {(line.holder, line.type): line for line in Ledger(connection, self._name).lines_of(keys)}
 
-    def _halt(self, shipments: Sequence[Shipment], error: DeliveryError) -> None:
+    def _halt(self, shipments: Sequence[CertificateToSend], error: DeliveryError) -> None:
         """Nothing more is sent; what was about to be sent is outstanding, and the next run finds it."""
         self.halted = f"it did not settle: {error}"
         self.outcomes |= {_key(each): self.halted for each in shipments if _key(each) not in self.outcomes}
-        Gate(self._database, self._name).learn_of_many(error, self.convergence.tenant.ditio, self.convergence.random())
+        Gate(self._database, self._name).report_many(error, self.convergence.tenant.ditio, self.convergence.random())
 
     def _why_stopped(self, connection: Connection, now: datetime) -> str | None:
         breaker = Breakers(connection, self._name, now).get()
@@ -312,11 +318,11 @@ class Batches:
         return self.convergence.tenant.name
 
 
-def _key(shipment: Shipment) -> Key:
+def _key(shipment: CertificateToSend) -> Key:
     return shipment.line.holder, shipment.line.type
 
 
-def _holders(shipments: Iterable[Shipment]) -> set[Holder]:
+def _holders(shipments: Iterable[CertificateToSend]) -> set[Holder]:
     return {each.line.holder for each in shipments}
 
 
@@ -335,10 +341,10 @@ def send_all_unclaimed(convergence: Convergence) -> None:
     """Send what is outstanding under numbers that no person is linked to."""
     database, tenant = convergence.database, convergence.tenant
 
-    def choose(line: Line, number: EmployeeNumber) -> Shipment | None:
+    def choose(line: Line, number: EmployeeNumber) -> CertificateToSend | None:
         owed = outstanding([line], number, tenant.certificates)
         # What was refused is tried again when somebody says something new of it.
-        return next((each for each in owed if isinstance(each, Shipment) and line.reason is None), None)
+        return next((each for each in owed if isinstance(each, CertificateToSend) and line.reason is None), None)
 
     batches, after = Batches(convergence, choose), ("", "")
     while tenant.certificates.delivers_unclaimed and batches.halted is None:

@@ -6,11 +6,11 @@ from itertools import islice
 
 from sqlalchemy import Connection
 
-from scim_bridge.certificates.entries import Lost
-from scim_bridge.certificates.reading import Flaw, certificate_from, changed_parts, lost_to, number_from
-from scim_bridge.delivery.certificate_sources import Certifying, Kept
+from scim_bridge.certificates.entries import Outranked
+from scim_bridge.certificates.reading import InvalidCertificate, certificate_from, changed_parts, lost_to, number_from
+from scim_bridge.delivery.certificate_sources import CertificateSources, Stored
 from scim_bridge.delivery.intake import Intake
-from scim_bridge.domain.audit import Action, Author, Deed
+from scim_bridge.domain.audit import Action, AuditEvent, Author
 from scim_bridge.domain.certificate import Certificate, Entry, HolderKind, Part, Source
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
@@ -54,7 +54,7 @@ class Report:
     """Those of them, the rejected ones aside, whose employee number no SCIM user has."""
 
     rejected: list[Remark] = field(default_factory=list)
-    beaten: list[Remark] = field(default_factory=list)
+    outranked: list[Remark] = field(default_factory=list)
     """Taken, but another source's word counts."""
 
     due: set[PersonId] = field(default_factory=set)
@@ -67,7 +67,7 @@ class Report:
         self.unchanged += other.unchanged
         self.unclaimed += other.unclaimed
         self.rejected += other.rejected
-        self.beaten += other.beaten
+        self.outranked += other.outranked
         self.due |= other.due
 
 
@@ -112,7 +112,7 @@ class CertificateImport:
             self._take(batch)
             self._told(self._report.lines)
         self._tell()
-        for remarks in (self._report.rejected, self._report.beaten):
+        for remarks in (self._report.rejected, self._report.outranked):
             remarks.sort(key=lambda each: each.line)
         return self._report
 
@@ -136,8 +136,8 @@ class CertificateImport:
                 self._reject(line, line.flaw)
                 continue
             number, certificate = number_from(line.said.get(Part.employee_number)), certificate_from(line.said, terms)
-            if isinstance(number, Flaw) or isinstance(certificate, Flaw):
-                flaws = [each.text for each in (number, certificate) if isinstance(each, Flaw)]
+            if isinstance(number, InvalidCertificate) or isinstance(certificate, InvalidCertificate):
+                flaws = [each.text for each in (number, certificate) if isinstance(each, InvalidCertificate)]
                 self._reject(line, "; ".join(flaws))
                 continue
             first = self._seen.setdefault((number, certificate.type), line.number)
@@ -177,11 +177,11 @@ class CertificateImport:
             report.unchanged += 1
             report.unclaimed += before.holder.kind is HolderKind.number
             return
-        outcome = Certifying(self._intake).put(connection, Source.csv, wanted.number, wanted.certificate)
-        if isinstance(outcome, Lost):
+        outcome = CertificateSources(self._intake).put(connection, Source.csv, wanted.number, wanted.certificate)
+        if isinstance(outcome, Outranked):
             report.rejected.append(_remark(wanted.line, lost_to(outcome.winner)))
             return
-        assert isinstance(outcome, Kept), "only a POST finds its own in the way"
+        assert isinstance(outcome, Stored), "only a POST finds its own in the way"
         if outcome.entry.version == 1:
             report.new += 1
             self._note(connection, Action.created, outcome.entry)
@@ -193,10 +193,10 @@ class CertificateImport:
         report.unclaimed += outcome.entry.holder.kind is HolderKind.number
         report.due |= {ticket.person_id for ticket in outcome.tickets}
         if outcome.beaten_by is not None:
-            report.beaten.append(_remark(wanted.line, lost_to(outcome.beaten_by)))
+            report.outranked.append(_remark(wanted.line, lost_to(outcome.beaten_by)))
 
     def _note(self, connection: Connection, action: Action, entry: Entry, names: tuple[str, ...] = ()) -> None:
-        deed = Deed(action, CERTIFICATE, entry.id, entry.holder.person_id, names)
+        deed = AuditEvent(action, CERTIFICATE, entry.id, entry.holder.person_id, names)
         now = self._intake.database.now(connection)
         AuditTrail(connection, self._intake.tenant.name).add(deed, self._author, now=now, is_one_of_many=True)
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from scim_bridge.certificates.entries import Book, Entered, Lost, give_to
+from scim_bridge.certificates.entries import Entered, Entries, Outranked, give_to
 from scim_bridge.certificates.reading import withdrawn_elsewhere
 from scim_bridge.delivery.intake import Intake, Ticket
-from scim_bridge.domain.audit import Action, Author, Deed
+from scim_bridge.domain.audit import Action, AuditEvent, Author
 from scim_bridge.domain.certificate import Certificate, CertificateType, Entry, EntryId, Holder, Line, Source
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import ClaimKind
@@ -23,7 +23,7 @@ from scim_bridge.storage.people import People
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Stored:
     """It is stored."""
 
     entry: Entry
@@ -42,7 +42,7 @@ class Exists:
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
+class OtherSource:
     """It is what another source says: nothing was stored, and that source has to change it."""
 
     entry: Entry
@@ -56,7 +56,7 @@ class Withdrawn:
 
 
 @dataclass(frozen=True, slots=True)
-class Certifying:
+class CertificateSources:
     """Takes certificates in, within the caller's transaction. Cheap to make: one for each request or file."""
 
     intake: Intake
@@ -69,22 +69,22 @@ class Certifying:
         certificate: Certificate,
         *,
         is_new: bool = False,
-    ) -> Kept | Lost | Exists:
+    ) -> Stored | Outranked | Exists:
         """A source says something of a certificate; one that it said itself before is corrected.
 
         :param is_new: Whether one that it said itself is in the way (a POST).
         """
-        book, holder = self._book(connection), self._holder(connection, number)
+        entries, holder = self._book(connection), self._holder(connection, number)
         if is_new and (own := self._own(connection, holder, source, certificate)) is not None:
             return Exists(own)
-        entered = book.enter(holder, source, certificate, number)
-        if isinstance(entered, Lost):
+        entered = entries.put(holder, source, certificate, number)
+        if isinstance(entered, Outranked):
             return entered
         return self._kept(connection, entered, "certificate-put")
 
     def change(
         self, connection: Connection, entry_id: EntryId, number: EmployeeNumber, certificate: Certificate
-    ) -> Kept | Lost | Exists | Foreign | None:
+    ) -> Stored | Outranked | Exists | OtherSource | None:
         """A resource of `/Certificates` is replaced or patched; None where there is none with this id.
 
         It may be given another type, or be another employee's from now on.
@@ -93,29 +93,29 @@ class Certifying:
         if entry is None:
             return None
         if entry.source is not Source.certificates:
-            return Foreign(entry)
-        book, holder = self._book(connection), self._holder(connection, number)
+            return OtherSource(entry)
+        entries, holder = self._book(connection), self._holder(connection, number)
         if (holder, certificate.type) == (entry.holder, entry.certificate.type):
-            entered = book.enter(holder, entry.source, certificate, number)
+            entered = entries.put(holder, entry.source, certificate, number)
             was_owed = False
         else:
             if (own := self._own(connection, holder, entry.source, certificate)) is not None:
                 return Exists(own)
             # Asked before anything is taken out: who loses finds everything as it was.
-            if (lost := book.loses(holder, certificate)) is not None:
+            if (lost := entries.loses(holder, certificate)) is not None:
                 return lost
-            was_owed = book.take_out(entry)
-            entered = book.enter(holder, entry.source, certificate, number, former=entry)
-        if isinstance(entered, Lost):
+            was_owed = entries.remove_entry(entry)
+            entered = entries.put(holder, entry.source, certificate, number, former=entry)
+        if isinstance(entered, Outranked):
             return entered
         kept = self._kept(connection, entered, "certificate-changed")
         moved = was_owed and entry.holder != holder
         tickets = self._due(connection, entry.holder, "certificate-withdrawn") if moved else ()
-        return Kept(kept.entry, kept.beaten_by, (*kept.tickets, *tickets))
+        return Stored(kept.entry, kept.beaten_by, (*kept.tickets, *tickets))
 
     def withdraw(
         self, connection: Connection, entry_id: EntryId, source: Source = Source.certificates
-    ) -> Withdrawn | Foreign | None:
+    ) -> Withdrawn | OtherSource | None:
         """A source withdraws what it said: a resource of `/Certificates` is deleted, for one.
 
         None where there is nothing with this id.
@@ -124,8 +124,8 @@ class Certifying:
         if entry is None:
             return None
         if entry.source is not source:
-            return Foreign(entry)
-        is_owed = self._book(connection).take_out(entry)
+            return OtherSource(entry)
+        is_owed = self._book(connection).remove_entry(entry)
         return Withdrawn(self._due(connection, entry.holder, "certificate-withdrawn") if is_owed else ())
 
     def repeat(self, connection: Connection, entry_id: EntryId) -> tuple[Ticket, ...]:
@@ -167,9 +167,9 @@ class Certifying:
         line = ledger.open(holder, certificate.type)
         return next((entry for entry in line.entries if entry.source is source), None)
 
-    def _kept(self, connection: Connection, entered: Entered, what: str) -> Kept:
+    def _kept(self, connection: Connection, entered: Entered, what: str) -> Stored:
         tickets = self._due(connection, entered.entry.holder, what) if entered.is_owed else ()
-        return Kept(entered.entry, entered.beaten_by, tickets)
+        return Stored(entered.entry, entered.beaten_by, tickets)
 
     def _due(self, connection: Connection, holder: Holder, what: str) -> tuple[Ticket, ...]:
         if holder.person_id is None:
@@ -177,9 +177,9 @@ class Certifying:
         ticket = self.intake.certificate_said(connection, holder.person_id, what)
         return (ticket,) if ticket is not None else ()
 
-    def _book(self, connection: Connection) -> Book:
+    def _book(self, connection: Connection) -> Entries:
         intake = self.intake
-        return Book(connection, intake.tenant.name, intake.database.now(connection), intake.new_id)
+        return Entries(connection, intake.tenant.name, intake.database.now(connection), intake.new_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,11 +244,11 @@ def _why_none(lines: Sequence[Line], entries: Sequence[Entry], name: str, kind: 
 
 
 def _take_back(connection: Connection, intake: Intake, author: Author, entry: Entry) -> Withdrawal:
-    tenant, certifying = intake.tenant.name, Certifying(intake)
+    tenant, certifying = intake.tenant.name, CertificateSources(intake)
     outcome = certifying.withdraw(connection, entry.id, Source.csv)
     if not isinstance(outcome, Withdrawn):
         raise NotFound(f'the certificate "{entry.certificate.type}" was withdrawn by another just now')
-    deed = Deed(Action.deleted, CERTIFICATE, entry.id, entry.holder.person_id)
+    deed = AuditEvent(Action.deleted, CERTIFICATE, entry.id, entry.holder.person_id)
     AuditTrail(connection, tenant).add(deed, author, now=intake.database.now(connection))
     left = Ledger(connection, tenant).lines_of([(entry.holder, entry.certificate.type)])
     return Withdrawal(entry, next((line.winner for line in left), None), bool(outcome.tickets))

@@ -7,15 +7,15 @@ from datetime import date, datetime
 from sqlalchemy import Connection
 
 from scim_bridge.certificates.entries import give_up
-from scim_bridge.domain.employee import Field, Wish
+from scim_bridge.domain.employee import DesiredEmployee, Field
 from scim_bridge.domain.outcome import Note, Reason, printable
-from scim_bridge.domain.person import Claim, ClaimKind, Guarded, Person, PersonId, Verdict
+from scim_bridge.domain.person import Claim, ClaimKind, GuardedChange, Person, PersonId, Verdict
 from scim_bridge.domain.values import JsonObject, same
 from scim_bridge.plan.steps import owes_ending
 from scim_bridge.storage.claims import Claims
-from scim_bridge.storage.guard import kept_back
+from scim_bridge.storage.guard import held_or_dropped
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Record, user_names
+from scim_bridge.storage.people import People, PersonRecord, user_names
 from scim_bridge.tenant import Tenant, acknowledged_claims, wanted_claims
 
 LONGEST_RING = 100
@@ -88,10 +88,12 @@ def _listed(names: Iterable[str]) -> str:
 WORDS = {ClaimKind.employee_number: "employee number", ClaimKind.phone: "phone"}
 
 
-def claim_wanted(connection: Connection, tenant: Tenant, person: Person, wish: Wish, today: date) -> list[Note]:
+def claim_wanted(
+    connection: Connection, tenant: Tenant, person: Person, desired: DesiredEmployee, today: date
+) -> list[Note]:
     """Claim what Entra wants for a person who is to be employed; a note for each value that another has."""
     claims = Claims(connection, tenant.name)
-    wanted = wanted_claims(wish) if _claims_wishes(person, today) else frozenset()
+    wanted = wanted_claims(desired) if _claims_wishes(person, today) else frozenset()
     held, awaited = claims.standing_of(person.id)
     if awaited - (wanted - held):
         claims.wait_only_for(person.id, wanted - held)
@@ -106,7 +108,7 @@ def settle_claims(
     connection: Connection,
     tenant: Tenant,
     person: Person,
-    wish: Wish,
+    desired: DesiredEmployee,
     today: date,
     now: datetime,
     *,
@@ -125,7 +127,7 @@ def settle_claims(
     elif keep_all:
         kept |= claims.held_by(person.id)
     elif _claims_wishes(person, today):
-        kept |= wanted_claims(wish)
+        kept |= wanted_claims(desired)
     outbox = Outbox(connection, tenant.name, now)
     for waiter in claims.keep_only(person.id, kept):
         outbox.mark_due(waiter)
@@ -184,7 +186,7 @@ def _held_by(connection: Connection, tenant: Tenant, claim: Claim, today: date) 
     if _claims_wishes(holder, today):
         return f"{what} belongs to {who}: correct one of the two in Entra"
     if holder.is_tombstone and claim.kind is ClaimKind.employee_number and owes_ending(holder, tenant.policy):
-        ending = kept_back(connection, tenant.name, holder.id).get(Guarded.ending)
+        ending = held_or_dropped(connection, tenant.name, holder.id).get(GuardedChange.ending)
         return f"{what} still belongs to {who}, {_why_not_free(ending, holder)}"
     return f"{what} still belongs to {who}, who has left: change it there in Ditio, then `outbox retry`"
 
@@ -208,10 +210,10 @@ def _why_not_free(ending: Verdict | None, holder: Person) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Former:
+class PreviousPerson:
     """Who had the employee number before."""
 
-    record: Record | None = None
+    record: PersonRecord | None = None
     """Whom the user continues; None for a newcomer."""
 
     has_made_room: bool = False
@@ -219,38 +221,38 @@ class Former:
 
 
 def person_to_take_over(
-    connection: Connection, tenant: Tenant, wish: Wish, external_id: str | None, now: datetime
-) -> Former:
+    connection: Connection, tenant: Tenant, desired: DesiredEmployee, external_id: str | None, now: datetime
+) -> PreviousPerson:
     """The former person whom a newly created user continues, if there is one.
 
     A deleted stranger with the same number, whose ending is delivered, gives number and link up here.
     """
-    number = wish.employee_number
+    number = desired.employee_number
     if number is None:
-        return Former()
+        return PreviousPerson()
     people, claims = People(connection, tenant.name), Claims(connection, tenant.name)
     holder_id = claims.holder(Claim(ClaimKind.employee_number, number))
     holder = people.get(holder_id) if holder_id is not None else None
     if holder_id is None or holder is None or holder.person.days.active:
-        return Former()
+        return PreviousPerson()
     # Only somebody who has left is locked: two at work who want each other's number would wait for each other.
     holder = people.get(holder_id, lock=True)
     if holder is None or holder.person.days.active:
-        return Former()
-    if _agrees(holder, wish, external_id):
-        return Former(holder)
+        return PreviousPerson()
+    if _agrees(holder, desired, external_id):
+        return PreviousPerson(holder)
     if holder.person.is_tombstone and not owes_ending(holder.person, tenant.policy):
         give_up(connection, tenant, holder.person, now)
         people.unlink(holder.person.id)
         for waiter in claims.keep_only(holder.person.id, ()):
             Outbox(connection, tenant.name, now).mark_due(waiter)
-        return Former(has_made_room=True)
-    return Former()
+        return PreviousPerson(has_made_room=True)
+    return PreviousPerson()
 
 
-def continued(
-    connection: Connection, tenant: Tenant, record: Record, document: JsonObject, now: datetime, today: date
-) -> tuple[Record, bool]:
+def continue_previous(
+    connection: Connection, tenant: Tenant, record: PersonRecord, document: JsonObject, now: datetime, today: date
+) -> tuple[PersonRecord, bool]:
     """The former person whom somebody turns out to continue, now that the number is said, or that one has left.
 
     And whether the write may still be undone: nothing that somebody else gave up for it is given back.
@@ -258,8 +260,8 @@ def continued(
     person = record.person
     if person.user_id is None or person.employee_number is not None or person.creating is not None:
         return record, True
-    wish, external_id = tenant.wish(document, person, today), external_id_of(document)
-    former = person_to_take_over(connection, tenant, wish, external_id, now)
+    desired, external_id = tenant.desired(document, person, today), external_id_of(document)
+    former = person_to_take_over(connection, tenant, desired, external_id, now)
     if former.record is None or former.record.person.id == person.id:
         return record, not former.has_made_room
     forget_person(connection, tenant, person.id, now)
@@ -274,15 +276,15 @@ def external_id_of(document: JsonObject) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _agrees(holder: Record, wish: Wish, external_id: str | None) -> bool:
+def _agrees(holder: PersonRecord, desired: DesiredEmployee, external_id: str | None) -> bool:
     if external_id is not None and external_id == holder.external_id:
         return True
     known, creating = holder.person.acknowledged.values, holder.person.creating
     phones = (known.get(Field.phone), creating.phone if creating else None)
     emails = (known.get(Field.email), creating.email if creating else None)
-    return _any_same(Field.phone, wish, phones) or _any_same(Field.email, wish, emails)
+    return _any_same(Field.phone, desired, phones) or _any_same(Field.email, desired, emails)
 
 
-def _any_same(field: Field, wish: Wish, known: tuple[object, ...]) -> bool:
-    wanted = wish.text(field)
+def _any_same(field: Field, desired: DesiredEmployee, known: tuple[object, ...]) -> bool:
+    wanted = desired.text(field)
     return wanted is not None and any(isinstance(value, str) and same(field, wanted, value) for value in known)

@@ -1,18 +1,18 @@
 """A person without an employee: find, adopt or create one, never twice (rules H1-H3, P4, P6, R4)."""
 
 from scim_bridge.delivery.acknowledge import acknowledge, begin_creating, store_creating
-from scim_bridge.delivery.attempt import REREADS, Errand, refusal
-from scim_bridge.delivery.guard import is_let_through
+from scim_bridge.delivery.attempt import REREADS, Attempt, refusal
+from scim_bridge.delivery.guard import passes_guard
 from scim_bridge.delivery.stale_claims import wait_where_given_up_just_now
 from scim_bridge.delivery.update import has_claim, is_permitted
 from scim_bridge.domain.employee import (
     REQUIRED,
+    ActualEmployee,
+    DesiredEmployee,
     EmployeeNumber,
     Field,
-    FoundEmployee,
     Owner,
     Value,
-    Wish,
     open_employment,
 )
 from scim_bridge.domain.operations import CreateEmployee
@@ -29,110 +29,110 @@ NEEDED_AT_FIRST = (*REQUIRED, Field.start_date)
 """What no employee can be created without ([I] in the facts about Ditio)."""
 
 
-def hire(errand: Errand) -> FoundEmployee | None:
+def create_employee(attempt: Attempt) -> ActualEmployee | None:
     """Find or create the employee of somebody who is to be employed, and whom no earlier POST is known to have made.
 
     Returns the employee that was found and linked, to be brought into line; None when there is nothing to compare
     any more: just created, or held or parked, as the errand's notes then say.
     """
-    wish = errand.wish
-    if missing := wish.missing():
-        errand.notes += [Note(problem.message, Reason.incomplete) for problem in missing]
+    desired = attempt.desired
+    if missing := desired.missing():
+        attempt.notes += [Note(problem.message, Reason.incomplete) for problem in missing]
         return None
-    if (number := wish.employee_number) is None:
+    if (number := desired.employee_number) is None:
         raise AssertionError("a complete wish has an employee number")
-    _wait_for_certainty(errand, number)
-    found = errand.get(number)
+    _wait_for_certainty(attempt, number)
+    found = attempt.get(number)
     if found is not None:
-        return _adopt(errand, found)
-    if _is_somebody_else(errand, number):
+        return _adopt(attempt, found)
+    if _is_somebody_else(attempt, number):
         return None
-    creating = errand.person.creating
+    creating = attempt.person.creating
     # Ditio refuses the same phone twice; with another one this would make the person twice.
-    if creating is not None and creating.phone != wish.text(Field.phone) and _has_moved(errand):
+    if creating is not None and creating.phone != desired.text(Field.phone) and _has_moved(attempt):
         return None
-    return _create(errand, number)
+    return _create(attempt, number)
 
 
-def _wait_for_certainty(errand: Errand, number: EmployeeNumber) -> None:
+def _wait_for_certainty(attempt: Attempt, number: EmployeeNumber) -> None:
     """Create nobody under another number while an earlier POST may still turn out to have been applied.
 
     :raises TransientError: it is too early to tell.
     """
-    creating = errand.person.creating
+    creating = attempt.person.creating
     if creating is None or creating.employee_number == number:
         return
-    _search_for_created(errand, creating)
+    _search_for_created(attempt, creating)
 
 
-def find_created(errand: Errand) -> FoundEmployee | None:
+def find_created(attempt: Attempt) -> ActualEmployee | None:
     """The employee whom an earlier POST made, whose outcome we never learned: ours, whatever changed since."""
-    creating = errand.person.creating
+    creating = attempt.person.creating
     if creating is None:
         return None
-    for number in _numbers(errand, creating):
-        found = next(filter(None, (errand.get(number) for _ in range(REREADS))), None)
+    for number in _numbers(attempt, creating):
+        found = next(filter(None, (attempt.get(number) for _ in range(REREADS))), None)
         if found is None or not is_what_we_created(creating, found):
             continue
-        if not has_claim(errand, Claim(ClaimKind.employee_number, number)):
+        if not has_claim(attempt, Claim(ClaimKind.employee_number, number)):
             continue  # An employee is linked to one person at most (rule P2), and another has the right to this one.
-        values = _created_values(errand.wish, creating, found)
-        acknowledge(errand, values, login=True, employed=True, link=number, employee=found)
+        values = _created_values(attempt.desired, creating, found)
+        acknowledge(attempt, values, login=True, employed=True, link=number, employee=found)
         return found
     return None
 
 
-def _numbers(errand: Errand, creating: Creating) -> list[EmployeeNumber]:
+def _numbers(attempt: Attempt, creating: Creating) -> list[EmployeeNumber]:
     """The stored number, and every one that was wanted since: of a deleted user only his claims tell (rule H2)."""
-    with errand.database.read() as connection:
-        claims, wish = Claims(connection, errand.tenant.name), errand.wish.employee_number
-        claimed = {claim for claim in claims.held_by(errand.person.id) if claim.kind is ClaimKind.employee_number}
-        if wish is not None and claims.holder(Claim(ClaimKind.employee_number, wish)) is None:
-            claimed.add(Claim(ClaimKind.employee_number, wish))
+    with attempt.database.read() as connection:
+        claims, desired = Claims(connection, attempt.tenant.name), attempt.desired.employee_number
+        claimed = {claim for claim in claims.held_by(attempt.person.id) if claim.kind is ClaimKind.employee_number}
+        if desired is not None and claims.holder(Claim(ClaimKind.employee_number, desired)) is None:
+            claimed.add(Claim(ClaimKind.employee_number, desired))
     others = sorted(claim.value for claim in claimed)
     return [EmployeeNumber(number) for number in dict.fromkeys((creating.employee_number, *others))]
 
 
-def settle_absence(errand: Errand) -> None:
+def settle_absence(attempt: Attempt) -> None:
     """Somebody who is not to be employed, and whom no earlier POST made: nothing to do (rule H2).
 
     :raises TransientError: a POST was sent so recently that reading nobody proves nothing.
     """
-    creating = errand.person.creating
+    creating = attempt.person.creating
     if creating is not None:
-        if _has_moved(errand):
+        if _has_moved(attempt):
             return
-        store_creating(errand, None)
-    if not errand.person.is_tombstone:
-        why = "inactive in Entra" if not errand.person.days.active else "the leave date is over"
-        errand.notes.append(Note(f"{why}: nothing is created in Ditio"))
+        store_creating(attempt, None)
+    if not attempt.person.is_tombstone:
+        why = "inactive in Entra" if not attempt.person.days.active else "the leave date is over"
+        attempt.notes.append(Note(f"{why}: nothing is created in Ditio"))
 
 
-def _search_for_created(errand: Errand, creating: Creating) -> list[EmployeeNumber]:
+def _search_for_created(attempt: Attempt, creating: Creating) -> list[EmployeeNumber]:
     """The second witness of an earlier POST whose employee no read showed: the search for its phone (rule P5).
 
     Returns the numbers of employees who seem to be the one that it made, and have another number now.
 
     :raises NotYet: it is too early, or the search shows what the reads did not.
     """
-    numbers = _numbers(errand, creating)
-    found = errand.search(creating.phone) if _is_certain(errand, creating) else None
+    numbers = _numbers(attempt, creating)
+    found = attempt.search(creating.phone) if _is_certain(attempt, creating) else None
     if found is None or any(each.employee_number in numbers and is_what_we_created(creating, each) for each in found):
         raise NotYet("it is not certain yet whether an earlier creation took effect")
     return [
         each.employee_number
         for each in found
-        if is_what_we_created(creating, each) and not _is_linked(errand, each.employee_number)
+        if is_what_we_created(creating, each) and not _is_linked(attempt, each.employee_number)
     ]
 
 
-def _has_moved(errand: Errand) -> bool:
+def _has_moved(attempt: Attempt) -> bool:
     """Whether the employee of an earlier POST seems to have got another number by hand: then it is waited for (P6).
 
     :raises NotYet: it is too early to tell.
     """
-    creating = errand.person.creating
-    moved = _search_for_created(errand, creating) if creating is not None else []
+    creating = attempt.person.creating
+    moved = _search_for_created(attempt, creating) if creating is not None else []
     if creating is None or not moved:
         return False
     text = (
@@ -140,70 +140,70 @@ def _has_moved(errand: Errand) -> bool:
         f"sent with employee {' and '.join(moved)} now. If they are one person, correct the number there or in Entra; "
         "if not, correct the phone. The person may still be active in Ditio"
     )
-    errand.notes.append(Note(f"{text}. Then run `scim-bridge outbox retry`.", Reason.gone))
+    attempt.notes.append(Note(f"{text}. Then run `scim-bridge outbox retry`.", Reason.gone))
     return True
 
 
-def _is_linked(errand: Errand, number: EmployeeNumber) -> bool:
+def _is_linked(attempt: Attempt, number: EmployeeNumber) -> bool:
     """Whether an employee is known to be another person of ours."""
-    with errand.database.read() as connection:
-        return People(connection, errand.tenant.name).linked_to(number) is not None
+    with attempt.database.read() as connection:
+        return People(connection, attempt.tenant.name).linked_to(number) is not None
 
 
-def _is_certain(errand: Errand, creating: Creating) -> bool:
+def _is_certain(attempt: Attempt, creating: Creating) -> bool:
     """Whether a POST is so long ago that it shows: it ended before its lease did, and the lag of reads is over."""
     if creating.at is None:
         return True
-    age = (errand.now() - creating.at).total_seconds()
-    return age > errand.tenant.lease_seconds + errand.tenant.read_lag_seconds
+    age = (attempt.now() - creating.at).total_seconds()
+    return age > attempt.tenant.lease_seconds + attempt.tenant.read_lag_seconds
 
 
-def _created_values(wish: Wish, creating: Creating, found: FoundEmployee) -> dict[Field, Value | None]:
+def _created_values(desired: DesiredEmployee, creating: Creating, found: ActualEmployee) -> dict[Field, Value | None]:
     """What that POST certainly gave: what agrees now, and what was stored before it (so that it can be cleared)."""
     stored: dict[Field, Value | None] = {Field.phone: creating.phone, Field.email: creating.email}
     given = {field: value for field, value in stored.items() if value and same(field, value, found.values.get(field))}
     current = open_employment(found.employments or ())
     start: dict[Field, Value | None] = {Field.start_date: current.start} if current is not None else {}
-    return {**start, **given, **agreeing_fields(wish, found)}
+    return {**start, **given, **agreeing_fields(desired, found)}
 
 
-def _adopt(errand: Errand, found: FoundEmployee) -> FoundEmployee | None:
-    if not may_adopt(errand.wish, found, errand.tenant.adopt) and not is_permitted(errand, found.employee_number):
-        errand.notes.append(_stranger(errand, found))
+def _adopt(attempt: Attempt, found: ActualEmployee) -> ActualEmployee | None:
+    if not may_adopt(attempt.desired, found, attempt.tenant.adopt) and not is_permitted(attempt, found.employee_number):
+        attempt.notes.append(_stranger(attempt, found))
         return None
-    agreed, number = agreeing_fields(errand.wish, found), found.employee_number
-    acknowledge(errand, agreed, link=number, employee=found)
+    agreed, number = agreeing_fields(attempt.desired, found), found.employee_number
+    acknowledge(attempt, agreed, link=number, employee=found)
     return found
 
 
-def _stranger(errand: Errand, found: FoundEmployee) -> Note:
+def _stranger(attempt: Attempt, found: ActualEmployee) -> Note:
     """A refusal like Ditio's own, that names both sides and the cure (rule H1)."""
-    why, name = why_not(errand.wish, found, errand.user_name), errand.user_name
+    why, name = why_not(attempt.desired, found, attempt.user_name), attempt.user_name
     stored = how_to_adopt(found, name, then="the person is delivered then")
     undone = how_to_adopt(found, name, then="Entra's next try uses it")
     told = Refusal(why, undone, (Field.employee_number,), is_duplicate=True)
     return Note(f"{why}. {stored}", Reason.refused, told)
 
 
-def _is_somebody_else(errand: Errand, number: EmployeeNumber) -> bool:
+def _is_somebody_else(attempt: Attempt, number: EmployeeNumber) -> bool:
     """Whether phone or e-mail belong to an employee with another number: never a create (rule P4).
 
     :raises NotYet: the search shows the very number that the read did not: one of the two is wrong (rule P5).
     """
     for field in (Field.phone, Field.email):
-        value = errand.wish.text(field)
+        value = attempt.desired.text(field)
         if value is None:
             continue
-        for holder in holders_of(field, value, errand.search(value)):
+        for holder in holders_of(field, value, attempt.search(value)):
             if holder.employee_number == number:
                 raise NotYet(f"Ditio shows no employee {number}, and finds that number when it is searched")
-            wait_where_given_up_just_now(errand, field, holder, value)
-            errand.notes.append(_taken(field, value, holder, number))
+            wait_where_given_up_just_now(attempt, field, holder, value)
+            attempt.notes.append(_taken(field, value, holder, number))
             return True
     return False
 
 
-def _taken(field: Field, value: str, holder: FoundEmployee, number: EmployeeNumber) -> Note:
+def _taken(field: Field, value: str, holder: ActualEmployee, number: EmployeeNumber) -> Note:
     why = f"{field} {value} belongs to employee {holder.employee_number} in Ditio, so employee {number} was not created"
     cure = (
         f"If they are one person, set the employee number in Entra to {holder.employee_number} (or correct it in "
@@ -213,61 +213,61 @@ def _taken(field: Field, value: str, holder: FoundEmployee, number: EmployeeNumb
     return Note(f"{why}. {cure}. Then run `scim-bridge outbox retry`.", Reason.refused, told)
 
 
-def _create(errand: Errand, number: EmployeeNumber) -> FoundEmployee | None:
-    wish, earlier = errand.wish, errand.person.creating
-    phone = wish.text(Field.phone)
+def _create(attempt: Attempt, number: EmployeeNumber) -> ActualEmployee | None:
+    desired, earlier = attempt.desired, attempt.person.creating
+    phone = desired.text(Field.phone)
     if phone is None:
         raise AssertionError("a complete wish has a phone number")
-    fields = _given(errand)
+    fields = _given(attempt)
     operation = CreateEmployee(number, fields)
-    if not is_let_through(errand, operation):
+    if not passes_guard(attempt, operation):
         return None
     try:
         # From then on it is counted for how long the POST may still turn out to have been applied.
-        creating = Creating(number, phone, wish.text(Field.email))
-        errand.posted = creating
-        after = errand.send(operation, number, store=lambda: begin_creating(errand, creating))
+        creating = Creating(number, phone, desired.text(Field.email))
+        attempt.posted = creating
+        after = attempt.send(operation, number, store=lambda: begin_creating(attempt, creating))
     except PermanentError as error:
-        errand.posted = None
-        return _refused(errand, error, operation, earlier)
+        attempt.posted = None
+        return _refused(attempt, error, operation, earlier)
     except DeliveryError as error:
         if not (isinstance(error, TransientError) and error.ambiguous):
-            errand.posted = None
-            store_creating(errand, earlier)  # Certainly not applied: no new doubt.
-        if isinstance(error, OperationMissing) and (earlier is None or _is_certain(errand, earlier)):
+            attempt.posted = None
+            store_creating(attempt, earlier)  # Certainly not applied: no new doubt.
+        if isinstance(error, OperationMissing) and (earlier is None or _is_certain(attempt, earlier)):
             # Nothing passes that only a setting can cure; there is no employee yet who could be read (rule R1).
-            errand.notes.append(Note(str(error), Reason.no_operation))
+            attempt.notes.append(Note(str(error), Reason.no_operation))
             return None
         raise
     write = Write(after=after)
-    acknowledge(errand, fields, login=True, employed=True, link=number, employee=errand.answered, write=write)
-    errand.is_settled()
+    acknowledge(attempt, fields, login=True, employed=True, link=number, employee=attempt.answered, write=write)
+    attempt.is_settled()
     return None
 
 
-def _given(errand: Errand) -> dict[Field, Value]:
+def _given(attempt: Attempt) -> dict[Field, Value]:
     """What a new employee is given: no field of Ditio's own (rule H5), but for those that none can do without."""
-    owners = errand.tenant.policy.owners
+    owners = attempt.tenant.policy.owners
     return {
         field: value
-        for field, value in errand.wish.values.items()
+        for field, value in attempt.desired.values.items()
         if field is not Field.end_date and (field in NEEDED_AT_FIRST or owners.get(field) is not Owner.ditio)
     }
 
 
 def _refused(
-    errand: Errand, error: PermanentError, operation: CreateEmployee, earlier: Creating | None
-) -> FoundEmployee | None:
+    attempt: Attempt, error: PermanentError, operation: CreateEmployee, earlier: Creating | None
+) -> ActualEmployee | None:
     """A POST refused as a duplicate is read again before it is believed: it may be our own, applied late (rule R4).
 
     :param earlier: A POST before this one that was never answered; until it would show, no refusal is believed.
     """
-    created = find_created(errand)
+    created = find_created(attempt)
     if created is not None:
         return created
-    is_believed = earlier is None or _is_certain(errand, earlier)
-    store_creating(errand, None if is_believed else earlier)
+    is_believed = earlier is None or _is_certain(attempt, earlier)
+    store_creating(attempt, None if is_believed else earlier)
     if not is_believed:
         raise NotYet(f"an earlier creation was never answered, and this one was refused ({error.words})")
-    errand.notes.append(refusal(error, operation))
+    attempt.notes.append(refusal(error, operation))
     return None

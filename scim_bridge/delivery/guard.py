@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from scim_bridge.delivery.attempt import Errand
+from scim_bridge.delivery.attempt import Attempt
 from scim_bridge.domain.employee import Field
 from scim_bridge.domain.operations import (
     ChangeEmployeeNumber,
@@ -18,14 +18,14 @@ from scim_bridge.domain.operations import (
     name_of,
 )
 from scim_bridge.domain.outcome import Note, Reason, state_of
-from scim_bridge.domain.person import HOUR, Guarded, HandsOff, Person, PersonId, Verdict
+from scim_bridge.domain.person import HOUR, GuardedChange, HandsOff, Person, PersonId, Verdict
 from scim_bridge.errors import NotFound
 from scim_bridge.plan.limits import SMALL, HourlyLimits, busiest_hour
 from scim_bridge.plan.steps import Policy, owes_ending
-from scim_bridge.storage.guard import Decided, Guard
+from scim_bridge.storage.guard import Guard, GuardDecision
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, PutAside, Record
+from scim_bridge.storage.people import People, PersonRecord, PutAside
 
 
 def aside_note(hands_off: HandsOff) -> Note:
@@ -34,7 +34,7 @@ def aside_note(hands_off: HandsOff) -> Note:
     return Note(f"put aside {until}: nothing is sent for this person, endings included", Reason.hands_off)
 
 
-def put_aside(
+def set_hands_off(
     connection: Connection, tenant: str, name: str, hands_off: HandsOff, now: datetime
 ) -> tuple[PersonId, str]:
     """Put a person aside, named by employee number or user name. Who it is, and what is said of it.
@@ -53,7 +53,7 @@ def put_aside(
     return person_id, note.text
 
 
-def take_up(connection: Connection, tenant: str, name: str, now: datetime) -> PersonId | None:
+def clear_hands_off(connection: Connection, tenant: str, name: str, now: datetime) -> PersonId | None:
     """Make a person due who was put aside. Who it is; None if he was not. :raises NotFound: nobody has that name."""
     record = _locked(connection, tenant, name)
     if record.person.hands_off is None:
@@ -64,7 +64,7 @@ def take_up(connection: Connection, tenant: str, name: str, now: datetime) -> Pe
     return record.person.id
 
 
-def _locked(connection: Connection, tenant: str, name: str) -> Record:
+def _locked(connection: Connection, tenant: str, name: str) -> PersonRecord:
     people = People(connection, tenant)
     found = people.find(name)
     record = people.get(found.person.id, lock=True) if found is not None else None
@@ -77,67 +77,67 @@ KEPT = "kept by the operator"
 """What is said of somebody for whom something is not sent because the operator withdrew it."""
 
 
-def guarded_by(operation: Operation) -> Guarded | None:
+def guarded_by(operation: Operation) -> GuardedChange | None:
     """As what an operation is counted, if it is."""
     match operation:
         case EndEmployment() | Disable():
-            return Guarded.ending
+            return GuardedChange.ending
         case ChangePhoneNumber():
-            return Guarded.phone
+            return GuardedChange.phone
         case ChangeEmployeeNumber():
-            return Guarded.employee_number
+            return GuardedChange.employee_number
         case CreateEmployee():
-            return Guarded.creation
+            return GuardedChange.creation
         case _:
             return None
 
 
-def is_let_through(errand: Errand, operation: Operation) -> bool:
+def passes_guard(attempt: Attempt, operation: Operation) -> bool:
     """Whether an operation that is about to be sent passes the guard; what does not is noted.
 
     Ask it last: what passes counts. The rows of a plan answer to the guards of `reconcile` alone (rule Q4).
     """
     kind = guarded_by(operation)
-    if kind is None or errand.scope is not None or not errand.tenant.limits.guards(kind):
+    if kind is None or attempt.scope is not None or not attempt.tenant.limits.guards(kind):
         return True
-    if kind is Guarded.ending and errand.person.occasions.is_announced:
+    if kind is GuardedChange.ending and attempt.person.occasions.is_announced:
         return True
-    if (verdict := errand.verdicts.get(kind)) is None:
+    if (verdict := attempt.verdicts.get(kind)) is None:
         # Where the operation is switched off, nothing is sent that could count; what was decided before stays so.
-        counts = not errand.tenant.ditio.is_off(name_of(operation))
-        decided = _decide(errand, kind, counts=counts)
+        counts = not attempt.tenant.ditio.is_off(name_of(operation))
+        decided = _decide(attempt, kind, counts=counts)
         if decided is None:
             return True
-        verdict = errand.verdicts[kind] = decided.verdict
-        if kind is Guarded.ending and verdict is not Verdict.counted:
-            errand.last_day = None  # No employment ends by itself then, and there is no day to wait for.
+        verdict = attempt.verdicts[kind] = decided.verdict
+        if kind is GuardedChange.ending and verdict is not Verdict.counted:
+            attempt.last_day = None  # No employment ends by itself then, and there is no day to wait for.
         if verdict is Verdict.held:
-            errand.notes.append(Note(decided.why or "", Reason.guard))
+            attempt.notes.append(Note(decided.why or "", Reason.guard))
         elif verdict is Verdict.dropped:
-            errand.notes.append(Note(KEPT))
+            attempt.notes.append(Note(KEPT))
     return verdict is Verdict.counted
 
 
-def uncount_undone(connection: Connection, errand: Errand, now: datetime) -> None:
+def uncount_undone(connection: Connection, attempt: Attempt, now: datetime) -> None:
     """What Ditio refused is no part of an hour once the write is taken back: Entra's next try says it anew."""
-    guard = Guard(connection, errand.tenant.name, now)
-    for kind, verdict in errand.verdicts.items():
-        said_at = errand.person.occasions.of(kind)
-        if verdict is Verdict.counted and said_at is not None and not _came_about(errand, kind):
-            guard.uncount(kind, errand.person.id, said_at)
+    guard = Guard(connection, attempt.tenant.name, now)
+    for kind, verdict in attempt.verdicts.items():
+        said_at = attempt.person.occasions.of(kind)
+        if verdict is Verdict.counted and said_at is not None and not _came_about(attempt, kind):
+            guard.uncount(kind, attempt.person.id, said_at)
 
 
-def _came_about(errand: Errand, kind: Guarded) -> bool:
+def _came_about(attempt: Attempt, kind: GuardedChange) -> bool:
     """Whether Ditio took what was counted. An ending is never undone."""
-    person, wish = errand.person, errand.wish
+    person, desired = attempt.person, attempt.desired
     match kind:
-        case Guarded.creation:
+        case GuardedChange.creation:
             return person.employee_number is not None or person.creating is not None
-        case Guarded.phone:
-            return person.acknowledged.phone == wish.text(Field.phone)
-        case Guarded.employee_number:
-            return person.employee_number == wish.employee_number
-        case Guarded.ending:
+        case GuardedChange.phone:
+            return person.acknowledged.phone == desired.text(Field.phone)
+        case GuardedChange.employee_number:
+            return person.employee_number == desired.employee_number
+        case GuardedChange.ending:
             return True
 
 
@@ -145,7 +145,7 @@ def settle_guarded(
     guard: Guard,
     person: Person,
     policy: Policy,
-    settled: Iterable[tuple[Guarded, datetime]],
+    settled: Iterable[tuple[GuardedChange, datetime]],
     *,
     login: bool | None,
     employed: bool | None,
@@ -159,43 +159,43 @@ def settle_guarded(
     for kind, said_at in settled:
         guard.settle_occasion(kind, person.id, said_at)
     if False in (login, employed) and not owes_ending(person, policy):
-        guard.forgive(Guarded.ending, person.id)
+        guard.forgive(GuardedChange.ending, person.id)
 
 
-def _decide(errand: Errand, kind: Guarded, *, counts: bool) -> Decided | None:
+def _decide(attempt: Attempt, kind: GuardedChange, *, counts: bool) -> GuardDecision | None:
     """What becomes of a change: as before, if it met the guard before; else it is counted, or held.
 
     :param counts: Whether it is judged if it never met the guard; if not, nothing becomes of it.
     """
-    person_id = errand.person.id
+    person_id = attempt.person.id
 
-    def decide(connection: Connection, now: datetime) -> tuple[Decided | None, datetime]:
-        guard = Guard(connection, errand.tenant.name, now)
-        said_at = errand.person.occasions.of(kind) or now
+    def decide(connection: Connection, now: datetime) -> tuple[GuardDecision | None, datetime]:
+        guard = Guard(connection, attempt.tenant.name, now)
+        said_at = attempt.person.occasions.of(kind) or now
         guard.note_occasion(kind, person_id, said_at)
         guard.serialise()
         decided = guard.decided(kind, person_id, said_at)
         if decided is None and counts:
-            decided = _judged(guard, errand.tenant.limits, kind, said_at)
+            decided = _judged(guard, attempt.tenant.limits, kind, said_at)
             guard.decide(kind, person_id, said_at, decided)
         return decided, said_at
 
-    decided, said_at = errand.write(decide)
-    errand.person = replace(errand.person, occasions=errand.person.occasions.noting(kind, said_at))
+    decided, said_at = attempt.write(decide)
+    attempt.person = replace(attempt.person, occasions=attempt.person.occasions.with_time(kind, said_at))
     return decided
 
 
-def _judged(guard: Guard, limits: HourlyLimits, kind: Guarded, said_at: datetime) -> Decided:
+def _judged(guard: Guard, limits: HourlyLimits, kind: GuardedChange, said_at: datetime) -> GuardDecision:
     """One that meets the guard for the first time. Most hours are so quiet that few people need be counted."""
     around = guard.how_many_around(kind, said_at) + 1
     if around <= limits.least(kind, guard.at_work(said_at - HOUR, most=SMALL)):
-        return Decided(Verdict.counted)
+        return GuardDecision(Verdict.counted)
     at_work = guard.at_work(said_at - HOUR)
     limit = limits.of(kind, at_work)
     count = around if around <= limit else busiest_hour(guard.moments_around(kind, said_at), said_at)
     if count <= limit:
-        return Decided(Verdict.counted)
-    return Decided(Verdict.held, limits.why_held(kind, count, at_work))
+        return GuardDecision(Verdict.counted)
+    return GuardDecision(Verdict.held, limits.why_held(kind, count, at_work))
 
 
 def release(connection: Connection, tenant: str, person_id: PersonId | None, now: datetime) -> int:

@@ -15,7 +15,7 @@ from scim_bridge.tenant import Budget
 log = get_logger(__name__)
 
 
-class Places:
+class InlineSlots:
     """The places of one web process; safe to share between threads.
 
     A company that has one gets another only if one stays free for whoever has none, and half of them at most: what its
@@ -55,7 +55,7 @@ class Inline:
     """Delivers what a request has just committed; never raises for Ditio's sake (rule A2)."""
 
     convergence: Convergence
-    places: Places
+    places: InlineSlots
     """At most half of a server's threads wait for Ditio; a write that finds no place free stays due."""
 
     monotonic: Callable[[], float]

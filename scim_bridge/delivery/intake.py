@@ -6,12 +6,18 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection
 
-from scim_bridge.certificates.entries import SlotKeeping
-from scim_bridge.delivery.claims import claim_wanted, continued, external_id_of, person_to_take_over, settle_claims
+from scim_bridge.certificates.entries import SlotEntries
+from scim_bridge.delivery.claims import (
+    claim_wanted,
+    continue_previous,
+    external_id_of,
+    person_to_take_over,
+    settle_claims,
+)
 from scim_bridge.delivery.undo import Undoable
-from scim_bridge.domain.employee import Days, Field, Problem, Wish, first_days, next_days
+from scim_bridge.domain.employee import Days, DesiredEmployee, Field, Problem, first_days, next_days
 from scim_bridge.domain.outcome import NOT_THERE, Note, Settled, State, remarks
-from scim_bridge.domain.person import Guarded, Occasions, Person, PersonId, Verdict
+from scim_bridge.domain.person import GuardedChange, Person, PersonId, RequestedAt, Verdict
 from scim_bridge.domain.values import JsonObject, UserId
 from scim_bridge.errors import BridgeError
 from scim_bridge.plan.diff import as_found, is_covered
@@ -20,12 +26,12 @@ from scim_bridge.plan.steps import awaited_last_day, plan_person, wakes_on
 from scim_bridge.scim.reading import active_of
 from scim_bridge.storage.breaker import Breakers, Pauses
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.guard import kept_back
+from scim_bridge.storage.guard import held_or_dropped
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.people import People, PersonRecord
 from scim_bridge.storage.resources import StoredResource, document_of
-from scim_bridge.tenant import EMPTY_WISH, LEASE_MARGIN_SECONDS, Tenant
+from scim_bridge.tenant import LEASE_MARGIN_SECONDS, NOTHING_DESIRED, Tenant
 
 
 def occasions_after(
@@ -33,10 +39,10 @@ def occasions_after(
     tenant: Tenant,
     person: Person,
     days: Days,
-    wish: Wish,
+    desired: DesiredEmployee,
     earlier: JsonObject | None,
     now: datetime,
-) -> Occasions:
+) -> RequestedAt:
     """Those of a person of whom Entra has said something again.
 
     :param person: As he was before the write; days and wish are those after it.
@@ -44,34 +50,38 @@ def occasions_after(
     """
     moment = Moment(now, tenant.today(now), tenant.rules.zone)
 
-    def before() -> Wish | None:
-        return None if earlier is None else tenant.wish(earlier, person, moment.today)
+    def before() -> DesiredEmployee | None:
+        return None if earlier is None else tenant.desired(earlier, person, moment.today)
 
-    after = next_occasions(person, days, wish, moment, before)
+    after = next_occasions(person, days, desired, moment, before)
     is_said_anew = person.days.active and not days.active
     return _said_anew(connection, tenant, person, after, now) if is_said_anew else after
 
 
 def occasions_of_deleted(
     connection: Connection, tenant: Tenant, person: Person, days: Days, now: datetime
-) -> Occasions:
+) -> RequestedAt:
     """Those of a person whose user was deleted: of him only the ending is owed (rule L7)."""
     moment = Moment(now, tenant.today(now), tenant.rules.zone)
-    after = next_occasions(person, days, EMPTY_WISH, moment, lambda: None)
+    after = next_occasions(person, days, NOTHING_DESIRED, moment, lambda: None)
     return _said_anew(connection, tenant, person, after, now)
 
 
-def _said_anew(connection: Connection, tenant: Tenant, person: Person, after: Occasions, now: datetime) -> Occasions:
+def _said_anew(
+    connection: Connection, tenant: Tenant, person: Person, after: RequestedAt, now: datetime
+) -> RequestedAt:
     """An ending that the operator withdrew meets the guard anew once Entra changes `active`, or deletes the user."""
     said = after.ending
     if said is None or said != person.occasions.ending:
         return after
-    if kept_back(connection, tenant.name, person.id).get(Guarded.ending) is not Verdict.dropped:
+    if held_or_dropped(connection, tenant.name, person.id).get(GuardedChange.ending) is not Verdict.dropped:
         return after
     return replace(after, ending=max(now, said + timedelta(microseconds=1)))
 
 
-def is_settled(tenant: Tenant, record: Record, person: Person, wish: Wish, notes: Sequence[Note], today: date) -> bool:
+def is_settled(
+    tenant: Tenant, record: PersonRecord, person: Person, desired: DesiredEmployee, notes: Sequence[Note], today: date
+) -> bool:
     """Whether what Entra wants now equals what Ditio last acknowledged, so that nobody need ask (rule A5)."""
     if person.doubted_at is not None:
         return False  # What Ditio has is known only once it was read again (rule C5).
@@ -82,10 +92,10 @@ def is_settled(tenant: Tenant, record: Record, person: Person, wish: Wish, notes
     if person.hands_off is not None and person.hands_off.lasts(today):
         return False
     policy = tenant.policy
-    if not is_covered(wish, person.acknowledged, policy.owners, employed=person.days.wants_employment(today)):
+    if not is_covered(desired, person.acknowledged, policy.owners, employed=person.days.wants_employment(today)):
         return False
     shown = as_found(person.employee_number, person.acknowledged)
-    return not plan_person(person, wish, shown, policy, today=today).operations
+    return not plan_person(person, desired, shown, policy, today=today).operations
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +139,18 @@ class Intake:
     def user_created(self, connection: Connection, user_id: UserId, document: JsonObject) -> Ticket:
         """A user was created. :raises IncompleteRefused: rule H3."""
         now, today = self._moment(connection)
-        wish = self.tenant.wish(document, None, today)
+        desired = self.tenant.desired(document, None, today)
         people = People(connection, self.tenant.name)
         external_id = external_id_of(document)
-        former = person_to_take_over(connection, self.tenant, wish, external_id, now)
+        former = person_to_take_over(connection, self.tenant, desired, external_id, now)
         if (known := former.record) is not None:
             people.set_user(known.person.id, user_id, external_id=external_id, now=now)
             record = replace(known, person=replace(known.person, user_id=user_id))
             return replace(self._said(connection, record, document, None, now, "user-created"), undoable=None)
         days = first_days(
             active=active_of(document),
-            leave=wish.day(Field.end_date),
-            start=None if Field.start_date in wish.defaulted else wish.day(Field.start_date),
+            leave=desired.day(Field.end_date),
+            start=None if Field.start_date in desired.defaulted else desired.day(Field.start_date),
             today=today,
         )
         person = Person(
@@ -148,13 +158,13 @@ class Intake:
             user_id=user_id,
             days=days,
             provisioned_on=today,
-            occasions=first_occasions(days, wish, Moment(now, today, self.tenant.rules.zone)),
+            occasions=first_occasions(days, desired, Moment(now, today, self.tenant.rules.zone)),
         )
-        self._refuse_incomplete(person, wish, today)
+        self._refuse_incomplete(person, desired, today)
         waking = wakes_on(person, self.tenant.policy, today)
         people.add(person, external_id=external_id, wakes_on=waking, now=now)
-        claim_wanted(connection, self.tenant, person, wish, today)
-        self._certificates(connection, now).keep(person, document, wish.employee_number)
+        claim_wanted(connection, self.tenant, person, desired, today)
+        self._certificates(connection, now).keep(person, document, desired.employee_number)
         may_undo = person.days.wants_employment(today) and not former.has_made_room
         return self._due(connection, person.id, now, "user-created", Undoable(user_id) if may_undo else None)
 
@@ -177,7 +187,7 @@ class Intake:
         now, _ = self._moment(connection)
         return self._due(connection, record.person.id, now, "user-repeated")
 
-    def waiter_looked_at(self, connection: Connection, record: Record) -> bool:
+    def waiter_looked_at(self, connection: Connection, record: PersonRecord) -> bool:
         """Somebody waits for what another has: if that is a leaver whom he continues, he takes him over (rule P2).
 
         Whether that is so, or the leaver has made room: somebody is due then, and this delivery is over.
@@ -189,7 +199,7 @@ class Intake:
         if document is None:
             return False
         now, today = self._moment(connection)
-        former, may_undo = continued(connection, self.tenant, record, document, now, today)
+        former, may_undo = continue_previous(connection, self.tenant, record, document, now, today)
         if former is record:
             return not may_undo
         self._said(connection, former, document, None, now, "user-continued")
@@ -219,7 +229,7 @@ class Intake:
     def _said(
         self,
         connection: Connection,
-        record: Record,
+        record: PersonRecord,
         document: JsonObject,
         earlier: JsonObject | None,
         now: datetime,
@@ -230,31 +240,31 @@ class Intake:
         :param earlier: The document before it; None where there is none of this person's.
         """
         known, today = record, self.tenant.today(now)
-        record, may_undo = continued(connection, self.tenant, known, document, now, today)
-        wish = self.tenant.wish(document, record.person, today)
+        record, may_undo = continue_previous(connection, self.tenant, known, document, now, today)
+        desired = self.tenant.desired(document, record.person, today)
         before = record.person.days
         # A leave date that can't be read is not cleared: the one that was understood last counts.
-        is_unreadable = any(problem.field is Field.end_date for problem in wish.problems)
+        is_unreadable = any(problem.field is Field.end_date for problem in desired.problems)
         days = self._days_after(
             record.person,
             active=active_of(document, otherwise=before.active),
-            leave=before.leave if is_unreadable else wish.day(Field.end_date),
-            start=None if Field.start_date in wish.defaulted else wish.day(Field.start_date),
+            leave=before.leave if is_unreadable else desired.day(Field.end_date),
+            start=None if Field.start_date in desired.defaulted else desired.day(Field.start_date),
             today=today,
         )
         person = replace(record.person, days=days)
-        self._refuse_incomplete(person, wish, today)
+        self._refuse_incomplete(person, desired, today)
         people = People(connection, self.tenant.name)
-        occasions = occasions_after(connection, self.tenant, record.person, days, wish, earlier, now)
+        occasions = occasions_after(connection, self.tenant, record.person, days, desired, earlier, now)
         people.set_days(person.id, days, occasions, wakes_on=wakes_on(person, self.tenant.policy, today))
         people.set_external_id(person.id, external_id_of(document))
-        notes = claim_wanted(connection, self.tenant, person, wish, today)
+        notes = claim_wanted(connection, self.tenant, person, desired, today)
         certificates = self._certificates(connection, now)
-        notes += certificates.keep(person, document, wish.employee_number)
+        notes += certificates.keep(person, document, desired.employee_number)
         if days.wants_employment(today) and not before.wants_employment(today):
             certificates.assert_again(person)
-        if is_settled(self.tenant, record, person, wish, notes, today) and not certificates.owes(person):
-            return self._settle(connection, person, wish, now, today, what, record.state)
+        if is_settled(self.tenant, record, person, desired, notes, today) and not certificates.owes(person):
+            return self._settle(connection, person, desired, now, today, what, record.state)
         # An ending is never undone (rule L6), and nothing that was said of somebody who has left.
         may_undo = may_undo and days.wants_employment(today)
         undoable = Undoable(person.user_id, known) if may_undo and person.user_id is not None else None
@@ -275,12 +285,19 @@ class Intake:
         )
 
     def _settle(
-        self, connection: Connection, person: Person, wish: Wish, now: datetime, today: date, what: str, was: State
+        self,
+        connection: Connection,
+        person: Person,
+        desired: DesiredEmployee,
+        now: datetime,
+        today: date,
+        what: str,
+        was: State,
     ) -> Ticket:
         last_day = awaited_last_day(person, self.tenant.policy, today)
-        beaten = self._certificates(connection, now).beaten(person)
-        settled = Settled((*remarks(person, wish, last_day=last_day), *beaten))
-        settle_claims(connection, self.tenant, person, wish, today, now, keep_all=False)
+        outranked = self._certificates(connection, now).outranked(person)
+        settled = Settled((*remarks(person, desired, last_day=last_day), *outranked))
+        settle_claims(connection, self.tenant, person, desired, today, now, keep_all=False)
         Outbox(connection, self.tenant.name, now).settle(
             person.id, state=settled.state, reason=settled.reason, detail=settled.detail
         )
@@ -313,13 +330,13 @@ class Intake:
         entry = Entry(what, "accepted", cause="request", request_id=self.request_id)
         History(connection, self.tenant.name, now).add(person_id, entry)
 
-    def _refuse_incomplete(self, person: Person, wish: Wish, today: date) -> None:
+    def _refuse_incomplete(self, person: Person, desired: DesiredEmployee, today: date) -> None:
         is_new = person.employee_number is None and person.creating is None
-        if self.tenant.refuse_incomplete and is_new and person.days.wants_employment(today) and wish.missing():
-            raise IncompleteRefused(wish.missing())
+        if self.tenant.refuse_incomplete and is_new and person.days.wants_employment(today) and desired.missing():
+            raise IncompleteRefused(desired.missing())
 
-    def _certificates(self, connection: Connection, now: datetime) -> SlotKeeping:
-        return SlotKeeping(connection, self.tenant, now, self.new_id)
+    def _certificates(self, connection: Connection, now: datetime) -> SlotEntries:
+        return SlotEntries(connection, self.tenant, now, self.new_id)
 
     def _moment(self, connection: Connection) -> tuple[datetime, date]:
         now = self.database.now(connection)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from scim_bridge.delivery.attempt import Errand
-from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Wish
+from scim_bridge.delivery.attempt import Attempt
+from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field
 from scim_bridge.domain.person import Claim, ClaimKind, Person
 from scim_bridge.domain.values import same
 from scim_bridge.errors import DeliveryError, PermanentError, TransientError
@@ -17,17 +17,17 @@ from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.people import People, PersonRecord
 from scim_bridge.storage.resources import document_of
-from scim_bridge.tenant import EMPTY_WISH, acknowledged_claims, wanted_claims
+from scim_bridge.tenant import NOTHING_DESIRED, acknowledged_claims, wanted_claims
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
     """Who has a value that is waited for, and what Entra wants for him."""
 
-    record: Record
-    wish: Wish
+    record: PersonRecord
+    desired: DesiredEmployee
     claim: Claim
 
     @property
@@ -36,8 +36,8 @@ class Holder:
         return self.record.person
 
 
-def give_up(
-    errand: Errand,
+def release_claim(
+    attempt: Attempt,
     holder: Holder,
     *,
     moved_to: EmployeeNumber | None = None,
@@ -49,32 +49,32 @@ def give_up(
     :raises TransientError: somebody delivers the holder just now, or he has changed since he was read: claims change
         hands when a delivery settles, never between its calls.
     """
-    name, person, claim = errand.tenant.name, holder.person, holder.claim
-    with errand.database.write() as connection:
-        now = errand.database.now(connection)
+    name, person, claim = attempt.tenant.name, holder.person, holder.claim
+    with attempt.database.write() as connection:
+        now = attempt.database.now(connection)
         people, claims, stored = People(connection, name), Claims(connection, name), Acknowledgements(connection, name)
         record, outbox = people.get(person.id, lock=True), Outbox(connection, name, now)
-        is_self = person.id == errand.person.id
+        is_self = person.id == attempt.person.id
         is_busy = record is not None and not is_self and record.leased_until is not None and record.leased_until > now
         has_moved_on = record is not None and (record.person, record.revision) != (person, holder.record.revision)
         if record is None or is_busy or has_moved_on:
             raise TransientError("the holder of what is waited for is being delivered just now")
         if moved_to is not None:
             claimed_by = claims.holder(Claim(ClaimKind.employee_number, moved_to))
-            if claimed_by not in (None, person.id, errand.person.id if exchanged else None):
+            if claimed_by not in (None, person.id, attempt.person.id if exchanged else None):
                 return False
             if exchanged:
-                people.part(errand.person.id)
-                held = claims.held_by(errand.person.id)
-                claims.keep_only(errand.person.id, held - {Claim(ClaimKind.employee_number, moved_to)})
+                people.part(attempt.person.id)
+                held = claims.held_by(attempt.person.id)
+                claims.keep_only(attempt.person.id, held - {Claim(ClaimKind.employee_number, moved_to)})
             if not claims.take(person.id, Claim(ClaimKind.employee_number, moved_to)):
                 raise TransientError("somebody claimed the number just now under which the holder is found")
             people.link(person.id, moved_to, now=now)
             stored.add(person.id, {Field.employee_number: moved_to}, revision=record.revision, now=now)
         if exchanged:
             given = EmployeeNumber(claim.value)
-            people.link(errand.person.id, given, now=now)
-            stored.add(errand.person.id, {Field.employee_number: given}, revision=errand.revision, now=now)
+            people.link(attempt.person.id, given, now=now)
+            stored.add(attempt.person.id, {Field.employee_number: given}, revision=attempt.revision, now=now)
             outbox.mark_due(person.id)
         if unlink:
             people.unlink(person.id)
@@ -84,15 +84,15 @@ def give_up(
         if moved_to is not None and person.employee_number is not None:
             given_up.add(Claim(ClaimKind.employee_number, person.employee_number))
         kept = frozenset() if unlink else claims.held_by(person.id) - given_up
-        for waiter in {errand.person.id, *claims.keep_only(person.id, kept)}:
+        for waiter in {attempt.person.id, *claims.keep_only(person.id, kept)}:
             outbox.mark_due(waiter)
-        entry = Entry("claim", "given-up", cause=errand.cause, request_id=errand.request_id)
+        entry = Entry("claim", "given-up", cause=attempt.cause, request_id=attempt.request_id)
         History(connection, name, now).add(person.id, entry)
     return True
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class HolderCheck:
     """What came of looking at the holders."""
 
     has_changed: bool = False
@@ -102,35 +102,35 @@ class Looked:
     """Why somebody could not be read; it is tried again, and must stop nothing else."""
 
 
-def look_at_holders(errand: Errand) -> Looked:
+def check_holders(attempt: Attempt) -> HolderCheck:
     """Read the holders of what the person waits for, if `outbox retry` asked for it."""
-    if not errand.waits_for_claim:
-        return Looked()
+    if not attempt.waits_for_claim:
+        return HolderCheck()
     has_changed, trouble = False, None
-    for claim in sorted(_asked_for(errand), key=lambda each: each.kind):
+    for claim in sorted(_asked_for(attempt), key=lambda each: each.kind):
         try:
-            has_changed |= _look(errand, claim)
+            has_changed |= _look(attempt, claim)
         except PermanentError:
             pass  # Ditio shows nothing of him to this client: the value stays his.
         except DeliveryError as error:
             trouble = trouble or error
             continue
-        with errand.database.write() as connection:
-            Claims(connection, errand.tenant.name).looked_at(errand.person.id, claim)
-    return Looked(has_changed, trouble)
+        with attempt.database.write() as connection:
+            Claims(connection, attempt.tenant.name).looked_at(attempt.person.id, claim)
+    return HolderCheck(has_changed, trouble)
 
 
-def is_theirs(errand: Errand, found: FoundEmployee) -> bool:
+def is_theirs(attempt: Attempt, found: ActualEmployee) -> bool:
     """Whether the employee who was just read under the person's number is this person still (rule P5)."""
 
     def has_phone_of_another() -> bool:
-        with errand.database.read() as connection:
-            return is_anothers(connection, errand.tenant.name, errand.person, found)
+        with attempt.database.read() as connection:
+            return belongs_to_another(connection, attempt.tenant.name, attempt.person, found)
 
-    return is_still_ours(errand.person, errand.wish, found, has_phone_of_another)
+    return is_still_ours(attempt.person, attempt.desired, found, has_phone_of_another)
 
 
-def is_anothers(connection: Connection, tenant: str, person: Person, found: FoundEmployee) -> bool:
+def belongs_to_another(connection: Connection, tenant: str, person: Person, found: ActualEmployee) -> bool:
     """Whether the phone of an employee is that of another person whom we know: renumbered by hand (rule P5)."""
     phone = found.values.get(Field.phone)
     if not isinstance(phone, str):
@@ -140,48 +140,48 @@ def is_anothers(connection: Connection, tenant: str, person: Person, found: Foun
     return holder is not None and holder.person.id != person.id and holder.person.acknowledged.phone == phone
 
 
-def wait_where_given_up_just_now(errand: Errand, field: Field, shown_by: FoundEmployee, value: str) -> None:
+def wait_where_given_up_just_now(attempt: Attempt, field: Field, shown_by: ActualEmployee, value: str) -> None:
     """Believe no read that still shows a value with an employee who was given another a moment ago (rules C5, R4).
 
     :raises TransientError: it is too early to tell.
     """
-    with errand.database.read() as connection:
-        record = People(connection, errand.tenant.name).linked_to(shown_by.employee_number)
-        now = errand.database.now(connection)
+    with attempt.database.read() as connection:
+        record = People(connection, attempt.tenant.name).linked_to(shown_by.employee_number)
+        now = attempt.database.now(connection)
     known = record.person.acknowledged if record is not None else None
-    taking = known.takings.get(field) if known is not None else None
+    taking = known.sent_values.get(field) if known is not None else None
     if known is None or taking is None or same(field, known.values.get(field), value):
         return
-    if is_recent(taking.at, now, errand.tenant.read_lag_seconds):
+    if is_recent(taking.at, now, attempt.tenant.read_lag_seconds):
         raise TransientError(f"employee {shown_by.employee_number} was given another {field} just now")
 
 
-def _asked_for(errand: Errand) -> frozenset[Claim]:
-    with errand.database.read() as connection:
-        return Claims(connection, errand.tenant.name).to_look_at(errand.person.id)
+def _asked_for(attempt: Attempt) -> frozenset[Claim]:
+    with attempt.database.read() as connection:
+        return Claims(connection, attempt.tenant.name).to_look_at(attempt.person.id)
 
 
-def _look(errand: Errand, claim: Claim) -> bool:
+def _look(attempt: Attempt, claim: Claim) -> bool:
     """Look at who has the value, and at the waiter himself: others may wait for what he has of that kind."""
-    with errand.database.read() as connection:
-        holders = list(_holders(errand, connection, claim))
-    return any(_gives_up(errand, holder) for holder in holders)
+    with attempt.database.read() as connection:
+        holders = list(_holders(attempt, connection, claim))
+    return any(_gives_up(attempt, holder) for holder in holders)
 
 
-def _holders(errand: Errand, connection: Connection, claim: Claim) -> Iterator[Holder]:
+def _holders(attempt: Attempt, connection: Connection, claim: Claim) -> Iterator[Holder]:
     """Those who have a value and do not want it: what an active holder wants stays his (rule P3)."""
-    claims, people = Claims(connection, errand.tenant.name), People(connection, errand.tenant.name)
+    claims, people = Claims(connection, attempt.tenant.name), People(connection, attempt.tenant.name)
     holder_id = claims.holder(claim)
     looked_at = [(holder_id, claim)] if holder_id is not None else []
-    if claims.waiters_for(errand.person.id, claim.kind):
-        held = claims.held_by(errand.person.id)
-        looked_at += [(errand.person.id, each) for each in held if each.kind is claim.kind]
+    if claims.waiters_for(attempt.person.id, claim.kind):
+        held = claims.held_by(attempt.person.id)
+        looked_at += [(attempt.person.id, each) for each in held if each.kind is claim.kind]
     for person_id, held_claim in looked_at:
         record = people.get(person_id)
         if record is None or not _can_be_looked_at(record.person):
             continue
-        holder = Holder(record, _wish(errand, connection, record.person), held_claim)
-        if held_claim not in _wanted(errand, holder):
+        holder = Holder(record, _wish(attempt, connection, record.person), held_claim)
+        if held_claim not in _wanted(attempt, holder):
             yield holder
 
 
@@ -190,63 +190,63 @@ def _can_be_looked_at(person: Person) -> bool:
     return person.employee_number is not None and person.creating is None and person.renumbering is None
 
 
-def _wish(errand: Errand, connection: Connection, person: Person) -> Wish:
-    document = document_of(connection, errand.tenant.name, person.user_id) if person.user_id else None
-    return errand.tenant.wish(document, person, errand.today) if document is not None else EMPTY_WISH
+def _wish(attempt: Attempt, connection: Connection, person: Person) -> DesiredEmployee:
+    document = document_of(connection, attempt.tenant.name, person.user_id) if person.user_id else None
+    return attempt.tenant.desired(document, person, attempt.today) if document is not None else NOTHING_DESIRED
 
 
-def _wanted(errand: Errand, holder: Holder) -> frozenset[Claim]:
+def _wanted(attempt: Attempt, holder: Holder) -> frozenset[Claim]:
     """What Entra wants for him; of somebody inactive it does not count."""
-    return wanted_claims(holder.wish) if holder.person.days.wants_employment(errand.today) else frozenset()
+    return wanted_claims(holder.desired) if holder.person.days.wants_employment(attempt.today) else frozenset()
 
 
-def _gives_up(errand: Errand, holder: Holder) -> bool:
+def _gives_up(attempt: Attempt, holder: Holder) -> bool:
     """Whether the holder gave the value up. :raises DeliveryError: that can't be told now."""
     person, number = holder.person, holder.person.employee_number
     if number is None or holder.claim not in acknowledged_claims(person):
         return False
-    found = errand.get(number)
-    if found is None or not is_ours(person, holder.wish, found):
-        _wait_for_lag(errand, person)
-        elsewhere = _elsewhere(errand, person, number)
+    found = attempt.get(number)
+    if found is None or not is_ours(person, holder.desired, found):
+        _wait_for_lag(attempt, person)
+        elsewhere = _elsewhere(attempt, person, number)
         if len(elsewhere) == 1:
-            if elsewhere[0].employee_number != errand.person.employee_number:
-                return _is_moved(errand, holder, elsewhere[0])
-            return found is not None and _is_exchanged(errand, holder, found)
+            if elsewhere[0].employee_number != attempt.person.employee_number:
+                return _is_moved(attempt, holder, elsewhere[0])
+            return found is not None and _is_exchanged(attempt, holder, found)
         if elsewhere:
             return False  # Several could be he: an administrator has to say.
     if found is None:
-        return _is_absent(errand, holder)
+        return _is_absent(attempt, holder)
     if holder.claim.kind is ClaimKind.phone:
-        return not _shows_phone(errand, holder, found) and give_up(errand, holder)
-    if person.is_tombstone and leaving(person, found, errand.tenant.policy, errand.today).seen:
-        _have_it_settled(errand, person)
+        return not _shows_phone(attempt, holder, found) and release_claim(attempt, holder)
+    if person.is_tombstone and leaving(person, found, attempt.tenant.policy, attempt.today).seen:
+        _have_it_settled(attempt, person)
     return False
 
 
-def _have_it_settled(errand: Errand, leaver: Person) -> None:
+def _have_it_settled(attempt: Attempt, leaver: Person) -> None:
     """He was ended by hand: his own delivery acknowledges that, and makes room for the waiter (rules L6, P2)."""
-    with errand.database.write() as connection:
-        Outbox(connection, errand.tenant.name, errand.database.now(connection)).mark_due(leaver.id)
+    with attempt.database.write() as connection:
+        Outbox(connection, attempt.tenant.name, attempt.database.now(connection)).mark_due(leaver.id)
 
 
-def _wait_for_lag(errand: Errand, person: Person) -> None:
+def _wait_for_lag(attempt: Attempt, person: Person) -> None:
     """Conclude nothing from a read that may be older than the link (rule R4). :raises TransientError: it may be."""
-    if person.linked_at is not None and is_recent(person.linked_at, errand.now(), errand.tenant.read_lag_seconds):
+    if person.linked_at is not None and is_recent(person.linked_at, attempt.now(), attempt.tenant.read_lag_seconds):
         raise TransientError(f"employee {person.employee_number} was linked just now, and may not be shown yet")
 
 
-def _elsewhere(errand: Errand, person: Person, number: EmployeeNumber) -> list[FoundEmployee]:
+def _elsewhere(attempt: Attempt, person: Person, number: EmployeeNumber) -> list[ActualEmployee]:
     """Employees under other numbers, nobody's or the waiter's, with the phone or e-mail acknowledged for him."""
-    found: dict[EmployeeNumber, FoundEmployee] = {}
+    found: dict[EmployeeNumber, ActualEmployee] = {}
     for name in (Field.phone, Field.email):
         value = person.acknowledged.values.get(name)
         if isinstance(value, str):
-            found |= {each.employee_number: each for each in holders_of(name, value, errand.search(value))}
-    with errand.database.read() as connection:
-        people = People(connection, errand.tenant.name)
+            found |= {each.employee_number: each for each in holders_of(name, value, attempt.search(value))}
+    with attempt.database.read() as connection:
+        people = People(connection, attempt.tenant.name)
         linked = {other: people.linked_to(other) for other in found}
-    allowed = (None, errand.person.id)
+    allowed = (None, attempt.person.id)
     return [
         each
         for other, each in found.items()
@@ -254,35 +254,35 @@ def _elsewhere(errand: Errand, person: Person, number: EmployeeNumber) -> list[F
     ]
 
 
-def _is_moved(errand: Errand, holder: Holder, found: FoundEmployee) -> bool:
+def _is_moved(attempt: Attempt, holder: Holder, found: ActualEmployee) -> bool:
     """He was renumbered by hand: the link moves, and with it he gives the old number up (rule P5)."""
-    is_lost = holder.claim.kind is ClaimKind.employee_number or not _shows_phone(errand, holder, found)
-    return is_lost and give_up(errand, holder, moved_to=found.employee_number)
+    is_lost = holder.claim.kind is ClaimKind.employee_number or not _shows_phone(attempt, holder, found)
+    return is_lost and release_claim(attempt, holder, moved_to=found.employee_number)
 
 
-def _is_exchanged(errand: Errand, holder: Holder, found: FoundEmployee) -> bool:
+def _is_exchanged(attempt: Attempt, holder: Holder, found: ActualEmployee) -> bool:
     """The two were exchanged by hand: each is under the other's number now, and both links move at once."""
-    mine, waiter = errand.person.employee_number, errand.person
+    mine, waiter = attempt.person.employee_number, attempt.person
     is_number = holder.claim.kind is ClaimKind.employee_number
-    if mine is None or not is_number or not is_ours(waiter, errand.wish, found):
+    if mine is None or not is_number or not is_ours(waiter, attempt.desired, found):
         return False
-    return give_up(errand, holder, moved_to=mine, exchanged=True)
+    return release_claim(attempt, holder, moved_to=mine, exchanged=True)
 
 
-def _is_absent(errand: Errand, holder: Holder) -> bool:
+def _is_absent(attempt: Attempt, holder: Holder) -> bool:
     """He is nowhere in Ditio. One for whom nothing is owed any more gives up; anybody else is for `gone` to tell."""
     person = holder.person
-    if person.days.wants_employment(errand.today) and not person.is_tombstone:
+    if person.days.wants_employment(attempt.today) and not person.is_tombstone:
         return False
-    if owes_ending(person, errand.tenant.policy):
+    if owes_ending(person, attempt.tenant.policy):
         return False
-    return give_up(errand, holder, unlink=holder.claim.kind is ClaimKind.employee_number)
+    return release_claim(attempt, holder, unlink=holder.claim.kind is ClaimKind.employee_number)
 
 
-def _shows_phone(errand: Errand, holder: Holder, found: FoundEmployee) -> bool:
+def _shows_phone(attempt: Attempt, holder: Holder, found: ActualEmployee) -> bool:
     """Whether Ditio shows the value still, in whatever form; what is not shown at all is unknown (rules C2, C5)."""
     known = holder.person.acknowledged
-    shown = believed(found, known, errand.now(), errand.tenant.read_lag_seconds).values.get(Field.phone)
-    taking = known.takings.get(Field.phone)
+    shown = believed(found, known, attempt.now(), attempt.tenant.read_lag_seconds).values.get(Field.phone)
+    taking = known.sent_values.get(Field.phone)
     forms = (holder.claim.value, taking.form if taking else None)
     return shown is None or any(form is not None and same(Field.phone, form, shown) for form in forms)

@@ -7,11 +7,11 @@ from http import HTTPStatus
 
 from sqlalchemy import Connection
 
-from scim_bridge.certificates.entries import SlotKeeping
-from scim_bridge.delivery.attempt import Errand
+from scim_bridge.certificates.entries import SlotEntries
+from scim_bridge.delivery.attempt import Attempt
 from scim_bridge.delivery.claims import claim_wanted, forget_person, settle_claims
 from scim_bridge.delivery.guard import uncount_undone
-from scim_bridge.domain.audit import BY_UNDO, Action, Deed
+from scim_bridge.domain.audit import BY_UNDO, Action, AuditEvent
 from scim_bridge.domain.employee import Field
 from scim_bridge.domain.outcome import Note, Outcome, Reason, Refusal, Settled, State, printable
 from scim_bridge.domain.values import UserId
@@ -19,7 +19,7 @@ from scim_bridge.errors import BridgeError
 from scim_bridge.plan.steps import wakes_on
 from scim_bridge.storage.history import AuditTrail, Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.people import People, PersonRecord
 from scim_bridge.storage.resources import Resources, StoredResource, Taken
 from scim_bridge.tenant import Tenant
 
@@ -43,38 +43,38 @@ class Undone:
     value: str
 
 
-def undone_of(refusals: list[Refusal], errand: Errand, *, is_creation: bool) -> Undone:
+def undone_of(refusals: list[Refusal], attempt: Attempt, *, is_creation: bool) -> Undone:
     """What was refused, the attribute and the cure, in one text that fits."""
     fields = tuple(dict.fromkeys(name for each in refusals for name in each.fields))
     why = "; ".join(dict.fromkeys(each.text for each in refusals))
     cures = "; ".join(dict.fromkeys(each.cure for each in refusals))
     kept = "Nothing of this user was stored" if is_creation else "All of this change was undone"
     why = _cut(why, LONGEST_WHY).rstrip(".")
-    detail = f"{why}. {_at_fault(errand, fields)}. {cures}. {kept}; Entra tries again by itself"
+    detail = f"{why}. {_at_fault(attempt, fields)}. {cures}. {kept}; Entra tries again by itself"
     first = fields[0] if fields else None
     return Undone(
         detail=printable(detail),
         is_duplicate=all(each.is_duplicate for each in refusals),
-        attribute=_attribute(errand, first) if first else "",
-        value=_value(errand, first) if first else "",
+        attribute=_attribute(attempt, first) if first else "",
+        value=_value(attempt, first) if first else "",
     )
 
 
-def _at_fault(errand: Errand, fields: tuple[Field, ...]) -> str:
+def _at_fault(attempt: Attempt, fields: tuple[Field, ...]) -> str:
     if not fields:
         return "Ditio names no field"
-    named = [f'{_attribute(errand, name)} "{_value(errand, name)}" (in Ditio: {name.value})' for name in fields]
+    named = [f'{_attribute(attempt, name)} "{_value(attempt, name)}" (in Ditio: {name.value})' for name in fields]
     return f"The attribute is {named[0]}" if len(named) == 1 else f"The attribute is one of {', '.join(named)}"
 
 
-def _attribute(errand: Errand, name: Field) -> str:
+def _attribute(attempt: Attempt, name: Field) -> str:
     """The SCIM attribute that the value came from, else the first that it could come from."""
-    rule = errand.tenant.rules.by_field[name]
-    return errand.wish.sources.get(name) or rule.sources[0].text
+    rule = attempt.tenant.rules.by_field[name]
+    return attempt.desired.sources.get(name) or rule.sources[0].text
 
 
-def _value(errand: Errand, name: Field) -> str:
-    value = errand.wish.values.get(name)
+def _value(attempt: Attempt, name: Field) -> str:
+    value = attempt.desired.values.get(name)
     return _cut("" if value is None else str(value), LONGEST_VALUE)
 
 
@@ -90,7 +90,7 @@ class Undoable:
     """A write that may be taken back, and what was before it."""
 
     user_id: UserId
-    person: Record | None = None
+    person: PersonRecord | None = None
     """The person as he was before; None for one whom the write made."""
 
     document: StoredResource | None = None
@@ -126,38 +126,40 @@ class Undo:
         """Whether the write was being taken back, and the commit never came to an end."""
         return self._attempted is not None and self.undone is None
 
-    def is_to_come(self, errand: Errand) -> bool:
+    def is_to_come(self, attempt: Attempt) -> bool:
         """Whether the write is about to be taken back, as far as can be told while it is delivered.
 
         Then nothing more is begun for it: it would be sent, and brought back, each time that Entra tries again.
         """
         self.was_to_come = False
-        if self._write.document is None or self.undone is not None or errand.budget.left() == 0:
+        if self._write.document is None or self.undone is not None or attempt.budget.left() == 0:
             return False  # Of somebody whom the write made nothing is sent before he is in Ditio.
-        if not self._of_this_write(errand, Settled(tuple(errand.notes))):
+        if not self._of_this_write(attempt, Settled(tuple(attempt.notes))):
             return False
-        with errand.database.read() as connection:
+        with attempt.database.read() as connection:
             stored = Resources(connection, self._tenant.name).get(USER, self._write.user_id)
         self.was_to_come = stored is not None and stored.version == self._write.version
         return self.was_to_come
 
-    def begin(self, connection: Connection, errand: Errand, outcome: Outcome) -> Undone | None:
+    def begin(self, connection: Connection, attempt: Attempt, outcome: Outcome) -> Undone | None:
         """What Entra is to be told, if this outcome is to be reported and the document is still the write's own.
 
         Call it before the person is locked: intake locks the document first too.
         """
         self._attempted = None
-        if self.undone is not None or not isinstance(outcome, Settled) or errand.budget.left() == 0:
+        if self.undone is not None or not isinstance(outcome, Settled) or attempt.budget.left() == 0:
             return None
-        refusals = self._of_this_write(errand, outcome)
+        refusals = self._of_this_write(attempt, outcome)
         if not refusals:
             return None
         stored = Resources(connection, self._tenant.name).lock(USER, self._write.user_id)
         if stored is None or stored.version != self._write.version:
             return None
-        return undone_of(refusals, errand, is_creation=self._write.document is None)
+        return undone_of(refusals, attempt, is_creation=self._write.document is None)
 
-    def take_back(self, connection: Connection, errand: Errand, record: Record, undone: Undone, now: datetime) -> bool:
+    def take_back(
+        self, connection: Connection, attempt: Attempt, record: PersonRecord, undone: Undone, now: datetime
+    ) -> bool:
         """Put back what was before. False where that can't be: then the delivery settles as it is.
 
         :param record: The person as he is now, locked.
@@ -169,16 +171,16 @@ class Undo:
             Resources(connection, name).delete(USER, write.user_id)
         elif not self._put_back(connection, write.document, now):
             return False
-        uncount_undone(connection, errand, now)
+        uncount_undone(connection, attempt, now)
         if write.person is None:
             forget_person(connection, self._tenant, record.person.id, now)
         elif write.document is not None:
-            self._restore(connection, errand, record, write.person, write.document, now)
+            self._restore(connection, attempt, record, write.person, write.document, now)
         status = HTTPStatus.CONFLICT if undone.is_duplicate else HTTPStatus.BAD_REQUEST
-        entry = Entry("undo", "undone", cause=errand.cause, status=status, request_id=errand.request_id)
+        entry = Entry("undo", "undone", cause=attempt.cause, status=status, request_id=attempt.request_id)
         History(connection, name, now).add(record.person.id, entry)
-        deed = Deed(Action.undone, USER, write.user_id, record.person.id)
-        AuditTrail(connection, name).add(deed, replace(BY_UNDO, request_id=errand.request_id), now=now)
+        deed = AuditEvent(Action.undone, USER, write.user_id, record.person.id)
+        AuditTrail(connection, name).add(deed, replace(BY_UNDO, request_id=attempt.request_id), now=now)
         self._attempted = undone
         return True
 
@@ -199,33 +201,33 @@ class Undo:
     def _restore(
         self,
         connection: Connection,
-        errand: Errand,
-        record: Record,
-        before: Record,
+        attempt: Attempt,
+        record: PersonRecord,
+        before: PersonRecord,
         document: StoredResource,
         now: datetime,
     ) -> None:
         """Days and claims as they were, and due: what Ditio took already is brought back like any difference."""
-        tenant, days, today = self._tenant, before.person.days, errand.today
+        tenant, days, today = self._tenant, before.person.days, attempt.today
         person = replace(record.person, days=days)
         people = People(connection, tenant.name)
         people.set_days(person.id, days, before.person.occasions, wakes_on=wakes_on(person, tenant.policy, today))
         people.set_external_id(person.id, before.external_id)
-        wish = tenant.wish(document.document, person, today)
-        claim_wanted(connection, tenant, person, wish, today)
-        settle_claims(connection, tenant, person, wish, today, now, keep_all=False)
-        SlotKeeping(connection, tenant, now, self._new_id).keep(person, document.document, wish.employee_number)
+        desired = tenant.desired(document.document, person, today)
+        claim_wanted(connection, tenant, person, desired, today)
+        settle_claims(connection, tenant, person, desired, today, now, keep_all=False)
+        SlotEntries(connection, tenant, now, self._new_id).keep(person, document.document, desired.employee_number)
         Outbox(connection, tenant.name, now).mark_due(person.id)
 
-    def _of_this_write(self, errand: Errand, outcome: Settled) -> list[Refusal]:
-        told = [note.refusal for note in outcome.notes if note.refusal is not None and self._is_reported(note, errand)]
+    def _of_this_write(self, attempt: Attempt, outcome: Settled) -> list[Refusal]:
+        told = [note.refusal for note in outcome.notes if note.refusal is not None and self._is_reported(note, attempt)]
         before, document = self._write.person, self._write.document
         if before is None or document is None:
             return told
-        was = self._tenant.wish(document.document, before.person, errand.today).values
-        wanted = errand.wish.values
+        was = self._tenant.desired(document.document, before.person, attempt.today).values
+        wanted = attempt.desired.values
         changed = {name for name in was.keys() | wanted.keys() if was.get(name) != wanted.get(name)}
-        if before.person.days != errand.person.days:
+        if before.person.days != attempt.person.days:
             changed |= {
                 Field.start_date,
                 Field.end_date,
@@ -233,14 +235,14 @@ class Undo:
             }  # What a return sends, although nobody changed it.
         return [each for each in told if _is_new(each, changed, before)]
 
-    def _is_reported(self, note: Note, errand: Errand) -> bool:
+    def _is_reported(self, note: Note, attempt: Attempt) -> bool:
         if note.reason is Reason.incomplete:
             # Missing data, not a refusal: only of somebody who is not in Ditio yet (rule H3).
-            return self._tenant.refuse_incomplete and errand.person.employee_number is None
+            return self._tenant.refuse_incomplete and attempt.person.employee_number is None
         return self._tenant.report_refused
 
 
-def _is_new(refusal: Refusal, changed: set[Field], before: Record) -> bool:
+def _is_new(refusal: Refusal, changed: set[Field], before: PersonRecord) -> bool:
     """Whether a change caused it, and not what was refused before: that is no reason to refuse every later change."""
     if changed.intersection(refusal.fields):
         return True

@@ -129,7 +129,7 @@ def threads_for(limits: Collection[int]) -> int:
     return min(max(MAX_PLACES, len(limits)), sum(limits))
 
 
-class Turns:
+class FairShare:
     """Gives out the places of one worker process; safe to share between threads.
 
     :param limits: For each tenant, the most places that it may have at a time.
@@ -157,7 +157,7 @@ class Turns:
             may = [name for name in self._order if self._may(name)]
             return sorted(may, key=lambda name: now - self._in_vain[name] < REST_SECONDS)
 
-    def had_nobody(self, name: str, now: float) -> None:
+    def nothing_due(self, name: str, now: float) -> None:
         """A tenant was looked at in vain."""
         with self._lock:
             self._in_vain[name] = now
@@ -212,7 +212,7 @@ class _Crew:
     """The deliveries under way, each in a thread of its own where there are several places."""
 
     pool: Executor
-    turns: Turns
+    turns: FairShare
     running: set[Future[None]] = field(default_factory=set)
 
     def send(self, tenant: str, work: Callable[[], None]) -> None:
@@ -307,7 +307,7 @@ class Worker:
             if leased is not None:
                 self._start(crew, tenants[name], leased)
                 return True
-            crew.turns.had_nobody(name, monotonic())
+            crew.turns.nothing_due(name, monotonic())
         return False
 
     def _start(self, crew: _Crew, convergence: Convergence, leased: Leased) -> None:
@@ -342,8 +342,8 @@ class Worker:
     def _places(self) -> int:
         return self.places or threads_for(self._limits().values())
 
-    def _turns(self) -> Turns:
-        return Turns(self._limits(), self._places())
+    def _turns(self) -> FairShare:
+        return FairShare(self._limits(), self._places())
 
     def _pool(self) -> Executor:
         places = self._places()

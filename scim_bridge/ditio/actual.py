@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from zoneinfo import ZoneInfo
 
-from scim_bridge.domain.employee import EmployeeNumber, Employment, Field, FoundEmployee, Value, running_employment
+from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber, Employment, Field, Value, running_employment
 from scim_bridge.domain.values import LATEST_YEAR, NORWAY, OSLO, JsonObject, nfc, payroll_of, read_day, to_e164
 
 _CURRENT = "employment"
@@ -159,7 +159,7 @@ _DISABLED_KEYS = ("isdisabled", "disabled")
 Shown = dict[Field, Value | None]
 
 
-def employee_from_ditio(body: JsonObject, *, region: str = NORWAY, zone: ZoneInfo = OSLO) -> FoundEmployee:
+def employee_from_ditio(body: JsonObject, *, region: str = NORWAY, zone: ZoneInfo = OSLO) -> ActualEmployee:
     """The employee that an answer shows, out of its envelope.
 
     :param region: The country of phone numbers that name none, by its two letters.
@@ -171,7 +171,7 @@ def employee_from_ditio(body: JsonObject, *, region: str = NORWAY, zone: ZoneInf
     if number is None:
         raise ValueError("Ditio's answer shows no employeeNumber, so it is no employee")
     employments = shown_employments(shown, zone)
-    return FoundEmployee(
+    return ActualEmployee(
         employee_number=EmployeeNumber(number),
         values={Field.employee_number: number} | _profile(shown, region, zone) | _employment_values(shown, employments),
         disabled=_disabled(shown),
@@ -239,7 +239,7 @@ def _text(raw: object) -> str | None:
     return str(raw).strip() or None
 
 
-def employee_from_row(row: JsonObject, *, region: str, zone: ZoneInfo, today: date) -> FoundEmployee | None:
+def employee_from_row(row: JsonObject, *, region: str, zone: ZoneInfo, today: date) -> ActualEmployee | None:
     """The employee that a row shows; None for one without a number, or marked as deleted."""
     shown = {key.lower(): value for key, value in row.items()}
     if shown.get("isdeleted") is True:
@@ -254,13 +254,13 @@ def employee_from_row(row: JsonObject, *, region: str, zone: ZoneInfo, today: da
     return found
 
 
-def merged(known: FoundEmployee, new: FoundEmployee, today: date) -> FoundEmployee:
+def merged(known: ActualEmployee, new: ActualEmployee, today: date) -> ActualEmployee:
     """One employee out of two rows about him: of two employments, or the same row read twice."""
     if known == new:
         return known
     first, second = (new, known) if _rank(new, today) > _rank(known, today) else (known, new)
     both = [each.employments for each in (first, second) if each.employments is not None]
-    return FoundEmployee(
+    return ActualEmployee(
         employee_number=first.employee_number,
         values={**second.values, **first.values},
         disabled=second.disabled if first.disabled is None else first.disabled,
@@ -279,11 +279,11 @@ def _reported(employments: tuple[Employment, ...], is_active: bool, today: date)
     return None if is_contradiction else dated
 
 
-def _with(found: FoundEmployee, employments: tuple[Employment, ...] | None) -> FoundEmployee:
-    return FoundEmployee(found.employee_number, found.values, found.disabled, employments, found.company_profile_id)
+def _with(found: ActualEmployee, employments: tuple[Employment, ...] | None) -> ActualEmployee:
+    return ActualEmployee(found.employee_number, found.values, found.disabled, employments, found.company_profile_id)
 
 
-def _rank(found: FoundEmployee, today: date) -> tuple[bool, date, bool]:
+def _rank(found: ActualEmployee, today: date) -> tuple[bool, date, bool]:
     """Which of two rows is the present one: an employment that runs, the later start, an open login."""
     running = running_employment(found.employments or (), today)
     starts = [each.start for each in found.employments or () if each.start is not None]

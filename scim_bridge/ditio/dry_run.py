@@ -29,7 +29,7 @@ class WouldBeSent:
 
 
 @dataclass(slots=True)
-class Rehearsal:
+class DryRun:
     """Makes sessions for a `DitioClient` that change nothing.
 
     :param reads: Makes the sessions on which reads and token requests go out. None: nothing goes out at all, and
@@ -39,7 +39,7 @@ class Rehearsal:
     api_url: str
     identity_url: str
     reads: Callable[[], requests.Session] | None = None
-    kept_back: list[WouldBeSent] = field(default_factory=list)
+    held_or_dropped: list[WouldBeSent] = field(default_factory=list)
 
     def session(self) -> requests.Session:
         """A session of the kind that `DitioClient` asks its factory for."""
@@ -57,7 +57,7 @@ class Rehearsal:
 class _KeepsBack(BaseAdapter):
     """Where a connection would be."""
 
-    def __init__(self, rehearsal: Rehearsal, through: requests.Session | None) -> None:
+    def __init__(self, rehearsal: DryRun, through: requests.Session | None) -> None:
         super().__init__()
         self._rehearsal = rehearsal
         self._through = through
@@ -76,7 +76,7 @@ class _KeepsBack(BaseAdapter):
         method, url = request.method or "", request.url or ""
         is_token = self._rehearsal.is_token(method, url)
         if method != "GET" and not is_token:
-            self._rehearsal.kept_back.append(WouldBeSent(method, urlsplit(url).path, _json(request.body)))
+            self._rehearsal.held_or_dropped.append(WouldBeSent(method, urlsplit(url).path, _json(request.body)))
             return self._answer(request, 204, None)
         if self._through is not None:
             adapter = self._through.get_adapter(url)

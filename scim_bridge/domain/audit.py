@@ -72,7 +72,7 @@ class Action(StrEnum):
     resumed = "resumed"
     released = "released"
     dropped = "dropped"
-    put_aside = "put_aside"
+    set_hands_off = "put_aside"
     taken_up = "taken_up"
     accepted = "accepted"
     linked = "linked"
@@ -81,7 +81,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class AuditEvent:
     """One thing that is done."""
 
     action: Action
@@ -100,7 +100,7 @@ class Deed:
 
 
 @dataclass(frozen=True, slots=True)
-class Audited:
+class AuditRecord:
     """A deed with who and when."""
 
     id: str
@@ -108,7 +108,7 @@ class Audited:
 
     at: datetime
     author: Author
-    deed: Deed
+    deed: AuditEvent
 
 
 def changed_names(before: Mapping[str, object], after: Mapping[str, object]) -> tuple[str, ...]:

@@ -170,7 +170,7 @@ def beats(newcomer: Certificate, present: Certificate) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Shipment:
+class CertificateToSend:
     """One certificate to be sent."""
 
     line: Line
@@ -227,7 +227,7 @@ class SpreadSlot:
 Slot = PackedSlot | SpreadSlot
 
 
-def body_of(shipment: Shipment) -> JsonObject:
+def body_of(shipment: CertificateToSend) -> JsonObject:
     """One certificate. A day goes out as that day, unshifted; `null` clears what was acknowledged before."""
     certificate, known = shipment.certificate, shipment.line.acknowledged
     before = known.certificate if known is not None else None
@@ -244,7 +244,7 @@ def body_of(shipment: Shipment) -> JsonObject:
     return body
 
 
-def _end(shipment: Shipment) -> str:
+def _end(shipment: CertificateToSend) -> str:
     if shipment.is_withdrawal:
         # Nothing can be removed: valid for one second is as good as withdrawn (rule K5).
         return _moment(shipment.certificate.issued, second=1)
@@ -280,7 +280,7 @@ class CertificatePolicy:
 NO_END = "it has no end, and CERTIFICATES__MISSING_EXPIRY refuses that"
 
 
-def wanted_of(line: Line, number: EmployeeNumber, policy: CertificatePolicy) -> Shipment | Unsendable | None:
+def wanted_of(line: Line, number: EmployeeNumber, policy: CertificatePolicy) -> CertificateToSend | Unsendable | None:
     """What has to be sent for Ditio to have what the ledger says, whether or not it has it; None for nothing."""
     winner = line.winner
     if winner is None:
@@ -290,10 +290,10 @@ def wanted_of(line: Line, number: EmployeeNumber, policy: CertificatePolicy) -> 
         return Unsendable(line, NO_END)
     if end <= winner.certificate.issued:
         return Unsendable(line, f"CERTIFICATES__MISSING_EXPIRY, {end}, is not after the day it was issued")
-    return Shipment(line, number, replace(winner.certificate, valid_until=end))
+    return CertificateToSend(line, number, replace(winner.certificate, valid_until=end))
 
 
-def is_acknowledged(shipment: Shipment) -> bool:
+def is_acknowledged(shipment: CertificateToSend) -> bool:
     """Whether Ditio has taken exactly this, under this number, and nothing else since."""
     known = shipment.line.acknowledged
     if known is None or shipment.line.sending is not None or known.is_withdrawn is not shipment.is_withdrawal:
@@ -306,19 +306,23 @@ def is_acknowledged(shipment: Shipment) -> bool:
 
 def outstanding(
     lines: Iterable[Line], number: EmployeeNumber, policy: CertificatePolicy
-) -> list[Shipment | Unsendable]:
+) -> list[CertificateToSend | Unsendable]:
     """What Ditio has not acknowledged yet of one holder's certificates, in the order of the types."""
     wanted = [wanted_of(line, number, policy) for line in lines]
-    return [each for each in wanted if each is not None and not (isinstance(each, Shipment) and is_acknowledged(each))]
+    return [
+        each
+        for each in wanted
+        if each is not None and not (isinstance(each, CertificateToSend) and is_acknowledged(each))
+    ]
 
 
-def _withdrawal(line: Line, number: EmployeeNumber) -> Shipment | None:
+def _withdrawal(line: Line, number: EmployeeNumber) -> CertificateToSend | None:
     known = line.acknowledged
     issued = line.sending or (known.certificate.issued if known is not None else None)
     if issued is None:
         return None  # Ditio never heard of it.
     last = known.certificate if known is not None else Certificate(line.type, issued)
-    return Shipment(line, number, replace(last, issued=issued, valid_until=None), is_withdrawal=True)
+    return CertificateToSend(line, number, replace(last, issued=issued, valid_until=None), is_withdrawal=True)
 
 
 class Part(StrEnum):
@@ -333,7 +337,7 @@ class Part(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class CertificateRules:
     """What decides whether a certificate can be used."""
 
     zone: ZoneInfo

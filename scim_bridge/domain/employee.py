@@ -237,7 +237,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DesiredEmployee:
     """The employee that a SCIM document asks for. A field that is not in `values` is not a wish."""
 
     values: Mapping[Field, Value]
@@ -271,7 +271,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundEmployee:
+class ActualEmployee:
     """An employee as Ditio shows it. A field that is not in `values` was not shown: unknown, not empty."""
 
     employee_number: EmployeeNumber

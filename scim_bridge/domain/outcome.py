@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from scim_bridge.domain.employee import Field, Problem, Wish
+from scim_bridge.domain.employee import DesiredEmployee, Field, Problem
 from scim_bridge.domain.person import Person
 from scim_bridge.errors import (
     BudgetSpent,
@@ -340,7 +340,7 @@ class TryAgain:
 Outcome = Settled | TryAgain
 
 
-def remarks(person: Person, wish: Wish, *, last_day: date | None) -> list[Note]:
+def remarks(person: Person, desired: DesiredEmployee, *, last_day: date | None) -> list[Note]:
     """Values that were not used, for a linked person whose user exists; for any person a leave date that leaves doubt.
 
     :param last_day: The day that has to be over before the employment is ended, where an ending waits (rule L5).
@@ -350,7 +350,7 @@ def remarks(person: Person, wish: Wish, *, last_day: date | None) -> list[Note]:
     if person.employee_number is None or person.is_tombstone:
         return []
     awaited = [] if last_day is None else [Note(f"the employment ends when {last_day}, its last day, is over")]
-    return [*awaited, *(_told(problem) for problem in wish.problems), *_left_over(person, wish)]
+    return [*awaited, *(_told(problem) for problem in desired.problems), *_left_over(person, desired)]
 
 
 def _doubtful(person: Person) -> Note:
@@ -368,16 +368,21 @@ def _told(problem: Problem) -> Note:
     return Note(problem.message, Reason.incomplete if is_day else None)
 
 
-def _left_over(person: Person, wish: Wish) -> list[Note]:
+def _left_over(person: Person, desired: DesiredEmployee) -> list[Note]:
     """Entra does not send cleared values, so dates of an earlier employment stay (rule L3)."""
     notes: list[Note] = []
-    ended_on, start, leave = person.acknowledged.ended_on, wish.day(Field.start_date), person.days.leave
+    ended_on, start, leave = person.acknowledged.ended_on, desired.day(Field.start_date), person.days.leave
     if person.days.leave_is_stale and leave is not None:
         notes.append(Note(f"employmentEndDate {leave} is left over from an earlier employment: ignored"))
     is_leave_late = leave is not None and ended_on is not None and leave < ended_on
     if is_leave_late and not person.days.leave_is_stale and person.acknowledged.employed is False:
         notes.append(Note(f"employmentEndDate {leave} was said after the ending on {ended_on}: ignored"))
     is_start_old = start is not None and ended_on is not None and start <= ended_on
-    if person.days.active and person.acknowledged.employed and is_start_old and Field.start_date not in wish.defaulted:
+    if (
+        person.days.active
+        and person.acknowledged.employed
+        and is_start_old
+        and Field.start_date not in desired.defaulted
+    ):
         notes.append(Note(f"employmentStartDate {start} is left over from an earlier employment: ignored"))
     return notes

@@ -13,7 +13,7 @@ HOUR = timedelta(hours=1)
 """Over which changes are counted."""
 
 
-class Guarded(StrEnum):
+class GuardedChange(StrEnum):
     """A kind of change of which only so many pass within an hour, each kind counted apart."""
 
     ending = "ending"
@@ -34,7 +34,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Occasions:
+class RequestedAt:
     """When a person's changes were said that are still to come: which hour they count in, and which change it is.
 
     All are aware instants in UTC: the commit of the write, or the end of the day that a leave date names. None where
@@ -55,29 +55,29 @@ class Occasions:
 
     employee_number: datetime | None = None
 
-    def noting(self, kind: Guarded, said_at: datetime) -> "Occasions":
+    def with_time(self, kind: GuardedChange, said_at: datetime) -> "RequestedAt":
         """The same, with the occasion of one kind."""
         match kind:
-            case Guarded.ending:
+            case GuardedChange.ending:
                 return replace(self, ending=said_at)
-            case Guarded.creation:
+            case GuardedChange.creation:
                 return replace(self, creation=said_at)
-            case Guarded.phone:
+            case GuardedChange.phone:
                 return replace(self, phone=said_at)
-            case Guarded.employee_number:
+            case GuardedChange.employee_number:
                 return replace(self, employee_number=said_at)
 
-    def of(self, kind: Guarded) -> datetime | None:
+    def of(self, kind: GuardedChange) -> datetime | None:
         """That of one kind."""
         match kind:
-            case Guarded.ending:
+            case GuardedChange.ending:
                 return self.ending
-            case Guarded.creation:
+            case GuardedChange.creation:
                 return self.creation
-            case Guarded.phone:
+            case GuardedChange.phone:
                 # What is found to differ when somebody is adopted was said by the write that hired him.
                 return self.phone or self.creation
-            case Guarded.employee_number:
+            case GuardedChange.employee_number:
                 return self.employee_number or self.creation
 
 
@@ -110,7 +110,7 @@ class Creating:
     """When the POST was about to be sent: a read soon after it may lag (rule R4)."""
 
 
-class Standing(StrEnum):
+class Lifecycle(StrEnum):
     """What Entra's `active` and dates decide, apart from the fields (rule C4)."""
 
     login = "login"
@@ -118,7 +118,7 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Taking:
+class SentValue:
     """How Ditio took a value that was sent to it with a 2xx (rule C2). Whatever is empty is None."""
 
     at: datetime
@@ -154,13 +154,13 @@ class Acknowledged:
     employed: bool | None = None
     """Whether an employment is open, as last acknowledged; None before that."""
 
-    uncertain: frozenset[Standing] = frozenset()
+    uncertain: frozenset[Lifecycle] = frozenset()
     """What was about to be changed, until the outcome is known: then it is None above, and neither is believed."""
 
-    takings: Mapping[Field, Taking] = field(default_factory=dict)
+    sent_values: Mapping[Field, SentValue] = field(default_factory=dict)
     """How Ditio took the values that were sent; nothing for a value that was only read to agree."""
 
-    changed_at: Mapping[Standing, datetime] = field(default_factory=dict)
+    changed_at: Mapping[Lifecycle, datetime] = field(default_factory=dict)
     """When Ditio last took a change of login or employment from us (rule C5)."""
 
     def after(
@@ -168,40 +168,42 @@ class Acknowledged:
         values: Mapping[Field, Value | None],
         *,
         sources: Mapping[Field, str],
-        takings: Mapping[Field, Taking | None],
+        sent_values: Mapping[Field, SentValue | None],
         login: bool | None,
         employed: bool | None,
         changed_at: datetime | None,
     ) -> "Acknowledged":
         """The same, and what is acknowledged now.
 
-        :param takings: How Ditio took values; None forgets what was known of one.
+        :param sent_values: How Ditio took values; None forgets what was known of one.
         :param login: None where nothing is said of the login; likewise `employed`.
         :param changed_at: When Ditio took it from us; None where it was only read.
         """
-        said = {Standing.login: login, Standing.employment: employed}
-        settled = {standing for standing, value in said.items() if value is not None}
+        said = {Lifecycle.login: login, Lifecycle.employment: employed}
+        settled = {lifecycle for lifecycle, value in said.items() if value is not None}
         return Acknowledged(
             values={**self.values, **values},
             sources={**self.sources, **sources},
             login=self.login if login is None else login,
             employed=self.employed if employed is None else employed,
             uncertain=self.uncertain - settled,
-            takings={name: taking for name, taking in {**self.takings, **takings}.items() if taking is not None},
+            sent_values={
+                name: taking for name, taking in {**self.sent_values, **sent_values}.items() if taking is not None
+            },
             changed_at={
                 **{name: at for name, at in self.changed_at.items() if name not in settled},
                 **({} if changed_at is None else dict.fromkeys(settled, changed_at)),
             },
         )
 
-    def doubting(self, standing: Standing) -> "Acknowledged":
+    def uncertain_about(self, lifecycle: Lifecycle) -> "Acknowledged":
         """The same before a change of login or employment, whose outcome is not known yet."""
-        is_login = standing is Standing.login
+        is_login = lifecycle is Lifecycle.login
         return replace(
             self,
             login=None if is_login else self.login,
             employed=self.employed if is_login else None,
-            uncertain=self.uncertain | {standing},
+            uncertain=self.uncertain | {lifecycle},
         )
 
     def day(self, name: Field) -> date | None:
@@ -266,7 +268,7 @@ class Person:
     """The day of provisioning: the start of an employment for which Entra sends none (rule H4)."""
 
     hands_off: HandsOff | None = None
-    occasions: Occasions = field(default_factory=Occasions)
+    occasions: RequestedAt = field(default_factory=RequestedAt)
     """When what is still to be sent for him was said (rule L8)."""
 
     @property

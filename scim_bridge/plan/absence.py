@@ -5,33 +5,33 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from scim_bridge.domain.drift import Cause, Drift, Kind
-from scim_bridge.domain.employee import Field, FoundEmployee, Wish
+from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, Field
 from scim_bridge.domain.outcome import STUCK_AFTER, Reason, State
-from scim_bridge.domain.person import Guarded, Person
+from scim_bridge.domain.person import GuardedChange, Person
 from scim_bridge.plan.drift import HANDS_OFF, Facts, why_kept_back
 from scim_bridge.plan.matching import agrees, is_ours
 from scim_bridge.plan.steps import Policy, owes_ending
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
+class RosterMatches:
     """What the roster shows that may have to do with somebody who is not found under his number."""
 
-    same_number: FoundEmployee | None = None
+    same_number: ActualEmployee | None = None
     """An employee with the wanted number, whom no person is linked to."""
 
     similar_number: str | None = None
     """One whose number differs from it only in case or in leading zeros."""
 
-    look_alikes: Sequence[FoundEmployee] = ()
+    look_alikes: Sequence[ActualEmployee] = ()
     """Unlinked employees with the same phone or e-mail address under another number."""
 
 
 def absent(
     person: Person,
-    wish: Wish,
+    desired: DesiredEmployee,
     facts: Facts,
-    around: Around,
+    around: RosterMatches,
     policy: Policy,
     *,
     due_since: datetime | None,
@@ -44,24 +44,24 @@ def absent(
     """
     is_wanted = not person.is_tombstone and person.days.wants_employment(today)
     if person.employee_number is not None:
-        found = list(_gone(person, wish, facts, around, policy, is_wanted))
+        found = list(_gone(person, desired, facts, around, policy, is_wanted))
     elif is_wanted or facts.state is State.parked or person.creating is not None:
-        found = list(_never_there(person, wish, facts, around, is_wanted))
+        found = list(_never_there(person, desired, facts, around, is_wanted))
     else:
         found = []
-    waits_long = stuck(person, facts, due_since=due_since, now=now, number=_number(person, wish))
+    waits_long = stuck(person, facts, due_since=due_since, now=now, number=_number(person, desired))
     return [*found, *waits_long] if not _is_told(found, waits_long) else found
 
 
-def stranger(person: Person, wish: Wish, facts: Facts, around: Around) -> Drift:
+def stranger(person: Person, desired: DesiredEmployee, facts: Facts, around: RosterMatches) -> Drift:
     """The row of a person under whose number Ditio shows another person now (rule P5): only listed."""
-    other = next((each for each in around.look_alikes if is_ours(person, wish, each)), None)
+    other = next((each for each in around.look_alikes if is_ours(person, desired, each)), None)
     where = f"the person is employee {other.employee_number} now" if other is not None else "the person is not found"
     why = f"another person has this number in Ditio, and {where}: correct it there, or in Entra"
     return _renumbered(person, facts, other, why)
 
 
-def _renumbered(person: Person, facts: Facts, other: FoundEmployee | None, why: str) -> Drift:
+def _renumbered(person: Person, facts: Facts, other: ActualEmployee | None, why: str) -> Drift:
     """Only listed. :param other: The employee who the person is now, if one is found."""
     number = person.employee_number
     return _row(
@@ -91,11 +91,13 @@ def stuck(
     return []
 
 
-def _gone(person: Person, wish: Wish, facts: Facts, around: Around, policy: Policy, is_wanted: bool) -> Iterator[Drift]:
+def _gone(
+    person: Person, desired: DesiredEmployee, facts: Facts, around: RosterMatches, policy: Policy, is_wanted: bool
+) -> Iterator[Drift]:
     """Delivered earlier, and not found any more."""
     number = person.employee_number
     for other in around.look_alikes:
-        if is_ours(person, wish, other):
+        if is_ours(person, desired, other):
             why = "this employee got another number in Ditio by hand: correct it there, or in Entra"
             yield _renumbered(person, facts, other, why)
             return
@@ -108,7 +110,7 @@ def _gone(person: Person, wish: Wish, facts: Facts, around: Around, policy: Poli
             facts,
             number,
             field=Field.employee_number,
-            wanted=wish.employee_number or number,
+            wanted=desired.employee_number or number,
             acknowledged=number,
             listed=hands_off,
         )
@@ -117,8 +119,10 @@ def _gone(person: Person, wish: Wish, facts: Facts, around: Around, policy: Poli
         yield _row(Kind.stuck_delivery, Cause.edited_in_ditio, person, facts, number, listed=hands_off or why)
 
 
-def _never_there(person: Person, wish: Wish, facts: Facts, around: Around, is_wanted: bool) -> Iterator[Drift]:
-    number = _number(person, wish)
+def _never_there(
+    person: Person, desired: DesiredEmployee, facts: Facts, around: RosterMatches, is_wanted: bool
+) -> Iterator[Drift]:
+    number = _number(person, desired)
     if around.same_number is not None:
         why = "no person is linked to this employee yet: `outbox list` says what keeps the user from him"
         yield _row(Kind.unmanaged, Cause.created_outside, person, facts, number, listed=why)
@@ -128,7 +132,7 @@ def _never_there(person: Person, wish: Wish, facts: Facts, around: Around, is_wa
         field = Field.employee_number
         if around.similar_number is None:
             alike = around.look_alikes[0]
-            field = Field.phone if agrees(wish, alike, Field.phone) else Field.email
+            field = Field.phone if agrees(desired, alike, Field.phone) else Field.email
         yield duplicate(person, facts, number, field.value, other)
         return
     if not is_wanted or facts.state is State.parked:
@@ -136,7 +140,7 @@ def _never_there(person: Person, wish: Wish, facts: Facts, around: Around, is_wa
     listed = None
     if facts.state is State.held and facts.reason != "paused":
         listed = f"held, {facts.reason}: see `outbox list`"
-    listed = why_kept_back(Guarded.creation, facts) or listed
+    listed = why_kept_back(GuardedChange.creation, facts) or listed
     yield _row(
         Kind.missing,
         Cause.never_delivered,
@@ -175,9 +179,9 @@ def _is_told(found: Sequence[Drift], waits_long: Sequence[Drift]) -> bool:
     return not waits_long or any(item.kind is Kind.stuck_delivery for item in found)
 
 
-def _number(person: Person, wish: Wish) -> str | None:
+def _number(person: Person, desired: DesiredEmployee) -> str | None:
     creating = person.creating.employee_number if person.creating else None
-    return person.employee_number or wish.employee_number or creating
+    return person.employee_number or desired.employee_number or creating
 
 
 def _row(

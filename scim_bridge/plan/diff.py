@@ -11,17 +11,17 @@ from scim_bridge.domain.employee import (
     EMPLOYMENT_FIELDS,
     PROFILE_FIELDS,
     REQUIRED,
+    ActualEmployee,
+    DesiredEmployee,
     EmployeeNumber,
     Employment,
     Field,
-    FoundEmployee,
     Owner,
     Value,
-    Wish,
     open_employment,
     running_employment,
 )
-from scim_bridge.domain.person import Acknowledged, Person, Taking
+from scim_bridge.domain.person import Acknowledged, Person, SentValue
 from scim_bridge.domain.values import canonical, same
 from scim_bridge.plan.readback import confirmed, is_stuck, judged
 
@@ -36,13 +36,13 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Rounds:
+class Readback:
     """What a read tells of values that Ditio took from us earlier (rule C2)."""
 
-    learned: Mapping[Field, Taking] = dataclasses.field(default_factory=dict)
+    learned: Mapping[Field, SentValue] = dataclasses.field(default_factory=dict)
     """To be remembered: a value or its form was shown, or it is not sent any more."""
 
-    repeated: Mapping[Field, Taking] = dataclasses.field(default_factory=dict)
+    repeated: Mapping[Field, SentValue] = dataclasses.field(default_factory=dict)
     """To be sent again, and remembered once Ditio has taken it."""
 
     stuck: tuple[Change, ...] = ()
@@ -50,7 +50,7 @@ class Rounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class AlreadyDone:
     """What needs no operation, because Ditio shows it as wanted already: to be acknowledged (rule L6)."""
 
     login: bool | None = None
@@ -66,8 +66,8 @@ class Seen:
 class Comparison:
     """Everything that decides which fields differ."""
 
-    wish: Wish
-    found: FoundEmployee
+    desired: DesiredEmployee
+    found: ActualEmployee
     acknowledged: Acknowledged
     owners: Mapping[Field, Owner]
     today: date
@@ -82,7 +82,7 @@ class Differences:
     changes: list[Change]
     """To be sent."""
 
-    rounds: Rounds
+    rounds: Readback
 
 
 def differences(comparison: Comparison) -> Differences:
@@ -90,8 +90,8 @@ def differences(comparison: Comparison) -> Differences:
     fields = (Field.phone, *PROFILE_FIELDS, *(EMPLOYMENT_FIELDS if comparison.in_employment else ()))
     changes: list[Change] = []
     stuck: list[Change] = []
-    learned: dict[Field, Taking] = {}
-    repeated: dict[Field, Taking] = {}
+    learned: dict[Field, SentValue] = {}
+    repeated: dict[Field, SentValue] = {}
     for field in fields:
         change, taking = next(_change(comparison, field), None), _taking(comparison, field)
         if taking is None:
@@ -107,14 +107,14 @@ def differences(comparison: Comparison) -> Differences:
             else:
                 repeated[field] = after
                 changes.append(change)
-    news = {field: after for field, after in learned.items() if after != comparison.acknowledged.takings.get(field)}
-    return Differences(changes, Rounds(news, repeated, tuple(stuck)))
+    news = {field: after for field, after in learned.items() if after != comparison.acknowledged.sent_values.get(field)}
+    return Differences(changes, Readback(news, repeated, tuple(stuck)))
 
 
-def _taking(c: Comparison, field: Field) -> Taking | None:
+def _taking(c: Comparison, field: Field) -> SentValue | None:
     """How Ditio took the very value that is wanted now; None where it was not sent, or another wish is new."""
-    taking = c.acknowledged.takings.get(field)
-    is_same_wish = same(field, c.wish.values.get(field), c.acknowledged.values.get(field))
+    taking = c.acknowledged.sent_values.get(field)
+    is_same_wish = same(field, c.desired.values.get(field), c.acknowledged.values.get(field))
     return taking if taking is not None and is_same_wish else None
 
 
@@ -124,11 +124,11 @@ def _is_shown_as_taken(c: Comparison, field: Field) -> bool:
 
 def _change(c: Comparison, field: Field) -> Iterator[Change]:
     owner = c.owners.get(field, Owner.ditio)
-    if owner is Owner.ditio or field in c.wish.defaulted or _belongs_to_ditio_now(c, field):
+    if owner is Owner.ditio or field in c.desired.defaulted or _belongs_to_ditio_now(c, field):
         return
     known = field in c.found.values
     found = c.found.values[field] if known else c.acknowledged.values.get(field)
-    wanted = c.wish.values.get(field)
+    wanted = c.desired.values.get(field)
     if wanted is None:
         if found is not None and _is_cleared(c, field, owner):
             yield Change(field, None, found)
@@ -157,54 +157,58 @@ def _is_cleared(c: Comparison, field: Field, owner: Owner) -> bool:
     Once it was taken, what somebody enters in Ditio stays: Entra wishes nothing there. But what was to be cleared
     must not be there still (rule C2).
     """
-    if owner is not Owner.entra or field not in CLEARABLE or any(p.field is field for p in c.wish.problems):
+    if owner is not Owner.entra or field not in CLEARABLE or any(p.field is field for p in c.desired.problems):
         return False
-    taking, found = c.acknowledged.takings.get(field), c.found.values.get(field)
+    taking, found = c.acknowledged.sent_values.get(field), c.found.values.get(field)
     is_still_there = (
         taking is not None and not taking.is_confirmed and found is not None and same(field, found, taking.before)
     )
     return c.acknowledged.values.get(field) is not None or is_still_there
 
 
-def is_covered(wish: Wish, acknowledged: Acknowledged, owners: Mapping[Field, Owner], *, employed: bool) -> bool:
+def is_covered(
+    desired: DesiredEmployee, acknowledged: Acknowledged, owners: Mapping[Field, Owner], *, employed: bool
+) -> bool:
     """Whether every wish has been acknowledged in some form, so that comparing with that tells all (rule A5).
 
     What Ditio keeps changing is not, and neither is a value that another source serves now (rule C3).
     """
     fields = (Field.phone, *PROFILE_FIELDS, *((Field.department, Field.payroll) if employed else ()))
     ours = [field for field in fields if owners.get(field) is not Owner.ditio]
-    if any(field in acknowledged.takings and is_stuck(acknowledged.takings[field]) for field in ours):
+    if any(field in acknowledged.sent_values and is_stuck(acknowledged.sent_values[field]) for field in ours):
         return False
-    if any(_is_served_anew(field, wish, acknowledged) for field in REQUIRED):
+    if any(_is_served_anew(field, desired, acknowledged) for field in REQUIRED):
         return False
-    return all(field in acknowledged.values for field in ours if field in wish.values and field not in wish.defaulted)
+    return all(
+        field in acknowledged.values for field in ours if field in desired.values and field not in desired.defaulted
+    )
 
 
 def newly_agreed(comparison: Comparison) -> dict[Field, Value | None]:
     """What was read to equal the wish, or to be empty as wished, and is not acknowledged that way yet."""
-    wish, found, acknowledged = comparison.wish.values, comparison.found.values, comparison.acknowledged
+    desired, found, acknowledged = comparison.desired.values, comparison.found.values, comparison.acknowledged
     known = acknowledged.values
     agreed: dict[Field, Value | None] = {
         field: value
-        for field, value in wish.items()
+        for field, value in desired.items()
         if found.get(field) is not None and same(field, value, found[field]) and known.get(field) != value
     }
-    agreed |= {field: wish[field] for field in REQUIRED if _is_served_anew(field, comparison.wish, acknowledged)}
+    agreed |= {field: desired[field] for field in REQUIRED if _is_served_anew(field, comparison.desired, acknowledged)}
     for field in CLEARABLE:
         owner = comparison.owners.get(field, Owner.ditio)
-        if field in found and found[field] is None and field not in wish and _is_cleared(comparison, field, owner):
+        if field in found and found[field] is None and field not in desired and _is_cleared(comparison, field, owner):
             agreed[field] = None
     return agreed
 
 
-def _is_served_anew(field: Field, wish: Wish, acknowledged: Acknowledged) -> bool:
+def _is_served_anew(field: Field, desired: DesiredEmployee, acknowledged: Acknowledged) -> bool:
     """Whether another source says the value that is acknowledged: from now on its changes are followed (rule C3)."""
-    value, known = wish.values.get(field), acknowledged.values.get(field)
+    value, known = desired.values.get(field), acknowledged.values.get(field)
     is_same_value = value is not None and known is not None and same(field, value, known)
-    return is_same_value and wish.sources.get(field) != acknowledged.sources.get(field)
+    return is_same_value and desired.sources.get(field) != acknowledged.sources.get(field)
 
 
-def as_found(number: EmployeeNumber, acknowledged: Acknowledged) -> FoundEmployee:
+def as_found(number: EmployeeNumber, acknowledged: Acknowledged) -> ActualEmployee:
     """What Ditio acknowledged, as if it had been read just now (rule A5)."""
     employments: tuple[Employment, ...] | None = None
     if acknowledged.employed is True:
@@ -212,7 +216,7 @@ def as_found(number: EmployeeNumber, acknowledged: Acknowledged) -> FoundEmploye
     elif acknowledged.employed is False:
         employments = (Employment(None, acknowledged.ended_on or date.min),)
     values: dict[Field, Value | None] = dict(acknowledged.values)
-    return FoundEmployee(
+    return ActualEmployee(
         employee_number=number,
         values=values,
         disabled=None if acknowledged.login is None else not acknowledged.login,
@@ -234,7 +238,7 @@ class Fingerprint:
     digest: str
 
 
-def fingerprint_of(found: FoundEmployee, owners: Mapping[Field, Owner], today: date) -> Fingerprint:
+def fingerprint_of(found: ActualEmployee, owners: Mapping[Field, Owner], today: date) -> Fingerprint:
     """The fingerprint of what Ditio shows."""
     parts: list[tuple[str, object]] = []
     if found.company_profile_id is not None:
@@ -254,22 +258,22 @@ def fingerprint_of(found: FoundEmployee, owners: Mapping[Field, Owner], today: d
 
 
 def is_as_wanted(
-    shown: str, digest: str, person: Person, wish: Wish, owners: Mapping[Field, Owner], today: date
+    shown: str, digest: str, person: Person, desired: DesiredEmployee, owners: Mapping[Field, Owner], today: date
 ) -> bool:
     """Whether what is shown, wanted and acknowledged is all the same, so that there is nothing to plan or note."""
     known = person.acknowledged
-    if person.is_tombstone or wish.employee_number != person.employee_number or known.uncertain:
+    if person.is_tombstone or desired.employee_number != person.employee_number or known.uncertain:
         return False
     start = known.day(Field.start_date)
     if start is not None and start > today:
         return False  # A start that lies ahead is Entra's still (rule H5).
-    parts = list(_wanted(shown, person, wish, today))
+    parts = list(_wanted(shown, person, desired, today))
     if any(value is ... for _, value in parts) or _digest(parts) != digest:
         return False
-    return _is_acknowledged(shown, known, wish, owners, person.days.wants_employment(today))
+    return _is_acknowledged(shown, known, desired, owners, person.days.wants_employment(today))
 
 
-def _wanted(shown: str, person: Person, wish: Wish, today: date) -> Iterator[tuple[str, object]]:
+def _wanted(shown: str, person: Person, desired: DesiredEmployee, today: date) -> Iterator[tuple[str, object]]:
     """What the same fields show once everything is as wanted; an ellipsis where that can't be said in short."""
     is_wanted = person.days.wants_employment(today)
     for name in filter(None, shown.split(",")):
@@ -279,20 +283,20 @@ def _wanted(shown: str, person: Person, wish: Wish, today: date) -> Iterator[tup
             yield name, ... if person.company_profile_id is None else person.company_profile_id
         elif name.startswith("-"):
             field = Field(name[1:])
-            yield name, ... if field in wish.values and field not in wish.defaulted else None
+            yield name, ... if field in desired.values and field not in desired.defaulted else None
         else:
             field = Field(name)
-            yield name, ... if field in wish.defaulted else canonical(field, wish.values.get(field))
+            yield name, ... if field in desired.defaulted else canonical(field, desired.values.get(field))
 
 
 def _is_acknowledged(
-    shown: str, known: Acknowledged, wish: Wish, owners: Mapping[Field, Owner], is_wanted: bool
+    shown: str, known: Acknowledged, desired: DesiredEmployee, owners: Mapping[Field, Owner], is_wanted: bool
 ) -> bool:
     names = shown.split(",")
     for field in _FIELDS:
-        if field in wish.defaulted or owners.get(field) is not Owner.entra:
+        if field in desired.defaulted or owners.get(field) is not Owner.entra:
             continue
-        value, acknowledged = wish.values.get(field), known.values.get(field)
+        value, acknowledged = desired.values.get(field), known.values.get(field)
         if value is None:
             if acknowledged is not None:
                 return False  # It is to be cleared, whether it is shown or not.
@@ -302,7 +306,7 @@ def _is_acknowledged(
     return known.login is is_wanted and known.employed is is_wanted
 
 
-def _standing(found: FoundEmployee, today: date) -> bool | str:
+def _standing(found: ActualEmployee, today: date) -> bool | str:
     employments = found.employments or ()
     if open_employment(employments) is not None:
         return True

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from scim_bridge.domain.drift import LOGIN, Cause, Drift, Kind
-from scim_bridge.domain.employee import EMPLOYMENT_FIELDS, Field, FoundEmployee, Value, Wish
+from scim_bridge.domain.employee import EMPLOYMENT_FIELDS, ActualEmployee, DesiredEmployee, Field, Value
 from scim_bridge.domain.operations import (
     ChangeEmployeeNumber,
     ChangePhoneNumber,
@@ -18,10 +18,10 @@ from scim_bridge.domain.operations import (
     UpdateEmployment,
 )
 from scim_bridge.domain.outcome import Reason, State
-from scim_bridge.domain.person import Guarded, Person, Standing, Verdict
+from scim_bridge.domain.person import GuardedChange, Lifecycle, Person, Verdict
 from scim_bridge.domain.values import same
-from scim_bridge.plan.diff import Change, Rounds
-from scim_bridge.plan.steps import Plan, Policy, Seen, plan_person
+from scim_bridge.plan.diff import Change, Readback
+from scim_bridge.plan.steps import AlreadyDone, Plan, Policy, plan_person
 
 HANDS_OFF = Reason.hands_off.value
 
@@ -52,7 +52,7 @@ class Facts:
     claimed_by_others: frozenset[Field] = frozenset()
     """Which of phone and employee number another person has."""
 
-    kept_back: Mapping[Guarded, Verdict] = field(default_factory=dict)
+    held_or_dropped: Mapping[GuardedChange, Verdict] = field(default_factory=dict)
     """What the guard on the live stream holds, or the operator withdrew (rule L8)."""
 
 
@@ -66,10 +66,10 @@ class PersonDrift:
 
 
 def drift_of(
-    person: Person, wish: Wish, found: FoundEmployee, policy: Policy, facts: Facts, *, today: date
+    person: Person, desired: DesiredEmployee, found: ActualEmployee, policy: Policy, facts: Facts, *, today: date
 ) -> PersonDrift:
     """Compare one person with his employee, what was edited in Ditio included."""
-    plan = plan_person(as_shown(person, found), wish, found, policy, today=today)
+    plan = plan_person(as_shown(person, found), desired, found, policy, today=today)
     items = [
         replace(
             item,
@@ -84,29 +84,29 @@ def drift_of(
     return PersonDrift(tuple(items), plan)
 
 
-def as_shown(person: Person, found: FoundEmployee) -> Person:
+def as_shown(person: Person, found: ActualEmployee) -> Person:
     """The person without what was acknowledged of login and employment, where Ditio shows it.
 
     Live, both follow Entra's edges only (rule C4); here whatever differs counts.
     """
     known = person.acknowledged
-    shown = {Standing.login} if found.disabled is not None else set()
-    shown |= {Standing.employment} if found.employments is not None else set()
+    shown = {Lifecycle.login} if found.disabled is not None else set()
+    shown |= {Lifecycle.employment} if found.employments is not None else set()
     return replace(
         person,
         acknowledged=replace(
             known,
-            login=None if Standing.login in shown else known.login,
-            employed=None if Standing.employment in shown else known.employed,
+            login=None if Lifecycle.login in shown else known.login,
+            employed=None if Lifecycle.employment in shown else known.employed,
             uncertain=known.uncertain - shown,
         ),
     )
 
 
-def _items(plan: Plan, person: Person, found: FoundEmployee, facts: Facts) -> Iterator[Drift]:
-    for operation in plan.standing:
+def _items(plan: Plan, person: Person, found: ActualEmployee, facts: Facts) -> Iterator[Drift]:
+    for operation in plan.lifecycle:
         yield _standing(operation, person, found)
-    is_new = any(isinstance(operation, CreateEmployment) for operation in plan.standing)
+    is_new = any(isinstance(operation, CreateEmployment) for operation in plan.lifecycle)
     for operation in plan.changes:
         for name, wanted in fields_of(operation).items():
             if not (is_new and name in EMPLOYMENT_FIELDS):
@@ -115,7 +115,7 @@ def _items(plan: Plan, person: Person, found: FoundEmployee, facts: Facts) -> It
         yield replace(_field(change, person, facts), listed=NOT_CONVERGING)
 
 
-def _standing(operation: Operation, person: Person, found: FoundEmployee) -> Drift:
+def _standing(operation: Operation, person: Person, found: ActualEmployee) -> Drift:
     known = person.acknowledged
     match operation:
         case Disable() | Enable():
@@ -144,7 +144,7 @@ def _field(change: Change, person: Person, facts: Facts) -> Drift:
     name, known = change.field, person.acknowledged
     acknowledged = person.employee_number if name is Field.employee_number else known.values.get(name)
     cause = Cause.edited_in_ditio
-    taking = known.takings.get(name)
+    taking = known.sent_values.get(name)
     is_form = taking is not None and taking.form is not None and same(name, taking.form, change.found)
     if acknowledged is None and name not in known.values:
         cause = Cause.never_delivered
@@ -176,9 +176,9 @@ def _why_only_listed(item: Drift, facts: Facts) -> str | None:
     return None
 
 
-def why_kept_back(kind: Guarded | None, facts: Facts) -> str | None:
+def why_kept_back(kind: GuardedChange | None, facts: Facts) -> str | None:
     """Why a difference of this kind is not repaired, where the guard holds it or the operator withdrew it."""
-    match facts.kept_back.get(kind) if kind is not None else None:
+    match facts.held_or_dropped.get(kind) if kind is not None else None:
         case Verdict.held:
             return "held, guard: `outbox release` sends it, `outbox drop` withdraws it"
         case Verdict.dropped:
@@ -186,15 +186,15 @@ def why_kept_back(kind: Guarded | None, facts: Facts) -> str | None:
     return None
 
 
-def _guarded(item: Drift) -> Guarded | None:
+def _guarded(item: Drift) -> GuardedChange | None:
     """As what the guard counts a difference, if it does."""
     if item.kind is Kind.should_be_inactive:
-        return Guarded.ending
-    by_field = {Field.phone.value: Guarded.phone, Field.employee_number.value: Guarded.employee_number}
+        return GuardedChange.ending
+    by_field = {Field.phone.value: GuardedChange.phone, Field.employee_number.value: GuardedChange.employee_number}
     return by_field.get(item.field or "") if item.kind is Kind.field else None
 
 
-def _found(name: Field, person: Person, found: FoundEmployee) -> Value | None:
+def _found(name: Field, person: Person, found: ActualEmployee) -> Value | None:
     if name is Field.employee_number:
         return found.employee_number
     return found.values[name] if name in found.values else person.acknowledged.values.get(name)
@@ -212,19 +212,19 @@ def fields_of(operation: Operation) -> Mapping[Field, Value | None]:
     return {}
 
 
-def restricted(plan: Plan, items: tuple[Drift, ...]) -> Plan:
+def only_rows(plan: Plan, items: tuple[Drift, ...]) -> Plan:
     """The plan with the operations that make these differences good, and no others.
 
     A new employment brings its department along: it has nothing of the one before (rule L4).
     """
     kinds = {(item.kind, item.field) for item in items}
-    standing = tuple(operation for operation in plan.standing if _key(operation) in kinds)
+    lifecycle = tuple(operation for operation in plan.lifecycle if _key(operation) in kinds)
     fields = {name for kind, name in kinds if kind is Kind.field and name is not None}
-    if any(isinstance(operation, CreateEmployment) for operation in standing):
+    if any(isinstance(operation, CreateEmployment) for operation in lifecycle):
         fields |= {name.value for name in EMPLOYMENT_FIELDS}
     changes = tuple(kept for operation in plan.changes if (kept := _only(operation, fields)) is not None)
     repeated = {name: taking for name, taking in plan.rounds.repeated.items() if name.value in fields}
-    return Plan(standing, changes, Seen(), Rounds(repeated=repeated))
+    return Plan(lifecycle, changes, AlreadyDone(), Readback(repeated=repeated))
 
 
 def _key(operation: Operation) -> tuple[Kind, str | None]:

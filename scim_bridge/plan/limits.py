@@ -7,23 +7,23 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from scim_bridge.domain.drift import Drift, Kind
-from scim_bridge.domain.employee import Days, Field, Value, Wish
-from scim_bridge.domain.person import HOUR, Guarded, Occasions, Person
+from scim_bridge.domain.employee import Days, DesiredEmployee, Field, Value
+from scim_bridge.domain.person import HOUR, GuardedChange, Person, RequestedAt
 
 SMALL = 15
 """With fewer people at work than this the first number is a third of them (rule L8)."""
 
 _WORDS = {
-    Guarded.ending: "the ending",
-    Guarded.creation: "the creation",
-    Guarded.phone: "the change of phone",
-    Guarded.employee_number: "the change of employee number",
+    GuardedChange.ending: "the ending",
+    GuardedChange.creation: "the creation",
+    GuardedChange.phone: "the change of phone",
+    GuardedChange.employee_number: "the change of employee number",
 }
 _PLURAL = {
-    Guarded.ending: "endings",
-    Guarded.creation: "creations",
-    Guarded.phone: "changes of phone",
-    Guarded.employee_number: "changes of employee number",
+    GuardedChange.ending: "endings",
+    GuardedChange.creation: "creations",
+    GuardedChange.phone: "changes of phone",
+    GuardedChange.employee_number: "changes of employee number",
 }
 
 
@@ -38,37 +38,37 @@ class HourlyLimits:
     max_created_per_hour: int = 0
     """0: creations are not guarded."""
 
-    def guards(self, kind: Guarded) -> bool:
+    def guards(self, kind: GuardedChange) -> bool:
         """Whether changes of this kind are counted at all."""
-        return kind is not Guarded.creation or self.max_created_per_hour > 0
+        return kind is not GuardedChange.creation or self.max_created_per_hour > 0
 
-    def least(self, kind: Guarded, at_work: int) -> int:
+    def least(self, kind: GuardedChange, at_work: int) -> int:
         """How many pass within an hour whatever their share of the people at work is.
 
         :param at_work: As in `of`; more than `SMALL` need not be counted.
         """
-        if kind is Guarded.creation:
+        if kind is GuardedChange.creation:
             return self.max_created_per_hour
         return min(self.max_ended_per_hour, max(1, at_work // 3)) if at_work < SMALL else self.max_ended_per_hour
 
-    def of(self, kind: Guarded, at_work: int) -> int:
+    def of(self, kind: GuardedChange, at_work: int) -> int:
         """How many pass within an hour: both limits have to be exceeded before one is held.
 
         :param at_work: People linked and active when the hour began, or now with those ended in it.
         """
         least = self.least(kind, at_work)
-        if kind is Guarded.creation:
+        if kind is GuardedChange.creation:
             return least
         # Exact: 0.29 of 100 people are 29, and not a little less.
         return max(least, int(Decimal(str(self.max_ended_fraction)) * at_work))
 
-    def why_held(self, kind: Guarded, count: int, at_work: int) -> str:
+    def why_held(self, kind: GuardedChange, count: int, at_work: int) -> str:
         """What is said of one that is held: settings, count and limit, and the cure.
 
         :param count: How many there would be within the hour, this one included.
         """
         allowed = f"DELIVERY__MAX_CREATED_PER_HOUR ({self.max_created_per_hour}) allows"
-        if kind is not Guarded.creation:
+        if kind is not GuardedChange.creation:
             small = f", and with fewer than {SMALL} people a third of them" if at_work < SMALL else ""
             allowed = (
                 f"DELIVERY__MAX_ENDED_PER_HOUR ({self.max_ended_per_hour}{small}) and DELIVERY__MAX_ENDED_FRACTION "
@@ -106,18 +106,18 @@ class Moment:
     """The company's."""
 
 
-def first_occasions(days: Days, wish: Wish, moment: Moment) -> Occasions:
+def first_occasions(days: Days, desired: DesiredEmployee, moment: Moment) -> RequestedAt:
     """Those of a person whom Entra has just created."""
-    return Occasions(
+    return RequestedAt(
         ending=ending_said(None, days, None, moment),
         is_announced=_is_announced(None, days, said=False, moment=moment),
-        creation=_creation(None, days, wish, moment),
+        creation=_creation(None, days, desired, moment),
     )
 
 
 def next_occasions(
-    person: Person, days: Days, wish: Wish, moment: Moment, before: Callable[[], Wish | None]
-) -> Occasions:
+    person: Person, days: Days, desired: DesiredEmployee, moment: Moment, before: Callable[[], DesiredEmployee | None]
+) -> RequestedAt:
     """Those of a person of whom Entra has said something again.
 
     :param person: As he was before the write.
@@ -128,15 +128,15 @@ def next_occasions(
     ending = ending_said(person.days, days, said.ending, moment)
     is_announced = _is_announced(person.days, days, said=said.is_announced, moment=moment)
     if person.employee_number is None:
-        creation = _creation(said.creation, days, wish, moment)
-        return Occasions(ending=ending, is_announced=is_announced, creation=creation)
+        creation = _creation(said.creation, days, desired, moment)
+        return RequestedAt(ending=ending, is_announced=is_announced, creation=creation)
     phone, number = Field.phone, Field.employee_number
-    return Occasions(
+    return RequestedAt(
         ending=ending,
         is_announced=is_announced,
-        phone=_change(phone, person.acknowledged.phone, wish, said.phone or said.creation, moment, before),
+        phone=_change(phone, person.acknowledged.phone, desired, said.phone or said.creation, moment, before),
         employee_number=_change(
-            number, person.employee_number, wish, said.employee_number or said.creation, moment, before
+            number, person.employee_number, desired, said.employee_number or said.creation, moment, before
         ),
     )
 
@@ -170,21 +170,21 @@ def _is_announced(before: Days | None, days: Days, *, said: bool, moment: Moment
 
 
 def settled_occasions(
-    person: Person, wish: Wish, values: Mapping[Field, Value | None]
-) -> tuple[tuple[Guarded, datetime], ...]:
+    person: Person, desired: DesiredEmployee, values: Mapping[Field, Value | None]
+) -> tuple[tuple[GuardedChange, datetime], ...]:
     """Which changes have come to their end, and when they were said: Ditio has what is wanted.
 
     :param values: What Ditio took, or was seen to have.
     """
     said = person.occasions
     pending = (
-        (Field.phone, Guarded.phone, said.phone),
-        (Field.employee_number, Guarded.employee_number, said.employee_number),
+        (Field.phone, GuardedChange.phone, said.phone),
+        (Field.employee_number, GuardedChange.employee_number, said.employee_number),
     )
     return tuple(
         (kind, at)
         for field, kind, at in pending
-        if at is not None and field in values and values[field] == wish.text(field)
+        if at is not None and field in values and values[field] == desired.text(field)
     )
 
 
@@ -192,9 +192,9 @@ def _end_of(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC)
 
 
-def _creation(said: datetime | None, days: Days, wish: Wish, moment: Moment) -> datetime | None:
+def _creation(said: datetime | None, days: Days, desired: DesiredEmployee, moment: Moment) -> datetime | None:
     """Since when he may be hired: incomplete ones count from the write that completed them."""
-    if not days.wants_employment(moment.today) or wish.missing():
+    if not days.wants_employment(moment.today) or desired.missing():
         return None
     return said or moment.now
 
@@ -202,13 +202,13 @@ def _creation(said: datetime | None, days: Days, wish: Wish, moment: Moment) -> 
 def _change(
     field: Field,
     acknowledged: str | None,
-    wish: Wish,
+    desired: DesiredEmployee,
     said: datetime | None,
     moment: Moment,
-    before: Callable[[], Wish | None],
+    before: Callable[[], DesiredEmployee | None],
 ) -> datetime | None:
     """Since when another value is wanted than Ditio acknowledged; said anew with every other value."""
-    wanted = wish.text(field)
+    wanted = desired.text(field)
     if wanted is None or wanted == acknowledged:
         return None
     if said is None:
@@ -230,7 +230,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Company:
+class CompanySize:
     """The figures that a plan is measured by."""
 
     shown: int
@@ -246,7 +246,7 @@ class Company:
     """Employees in the last read that was complete and believed; None before there was one."""
 
 
-def distrust(company: Company) -> str | None:
+def roster_doubt(company: CompanySize) -> str | None:
     """Why what Ditio showed is not believed, as figure and limit; None where it is."""
     if company.shown == 0 and company.linked > 0:
         return f"Ditio shows no employee at all, and {company.linked} people are linked to one"
@@ -257,7 +257,7 @@ def distrust(company: Company) -> str | None:
     return None
 
 
-def excess(items: Iterable[Drift], company: Company, limits: Limits, *, reviewed: bool) -> str | None:
+def limit_exceeded(items: Iterable[Drift], company: CompanySize, limits: Limits, *, reviewed: bool) -> str | None:
     """Why a plan would change too much, as figure and limit; None where it would not.
 
     :param reviewed: Whether what only a reviewed plan does is counted too.
@@ -272,7 +272,7 @@ def excess(items: Iterable[Drift], company: Company, limits: Limits, *, reviewed
     return excess_of(changes, len(ended), company, limits)
 
 
-def excess_of(changes: int, ended: int, company: Company, limits: Limits) -> str | None:
+def excess_of(changes: int, ended: int, company: CompanySize, limits: Limits) -> str | None:
     """The same by figures.
 
     :param changes: Differences that would be repaired.

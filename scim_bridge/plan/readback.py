@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
-from scim_bridge.domain.employee import Employment, Field, FoundEmployee, Value
-from scim_bridge.domain.person import Acknowledged, Standing, Taking
+from scim_bridge.domain.employee import ActualEmployee, Employment, Field, Value
+from scim_bridge.domain.person import Acknowledged, Lifecycle, SentValue
 from scim_bridge.domain.values import same
 
 LONGEST_AHEAD = timedelta(hours=1)
@@ -17,7 +17,7 @@ def is_recent(at: datetime, now: datetime, lag_seconds: float) -> bool:
     return now - timedelta(seconds=lag_seconds) <= at <= now + LONGEST_AHEAD
 
 
-def believed(found: FoundEmployee, acknowledged: Acknowledged, now: datetime, lag_seconds: float) -> FoundEmployee:
+def believed(found: ActualEmployee, acknowledged: Acknowledged, now: datetime, lag_seconds: float) -> ActualEmployee:
     """What was read, with what Ditio took just now in the place of what is shown.
 
     A field that was written just now counts as not shown, so that what was acknowledged is compared; and nothing is
@@ -28,19 +28,19 @@ def believed(found: FoundEmployee, acknowledged: Acknowledged, now: datetime, la
     if lag_seconds <= 0:
         return found
 
-    def is_standing_in(standing: Standing) -> bool:
-        changed_at = acknowledged.changed_at.get(standing)
+    def is_standing_in(lifecycle: Lifecycle) -> bool:
+        changed_at = acknowledged.changed_at.get(lifecycle)
         return changed_at is not None and is_recent(changed_at, now, lag_seconds)
 
     shown = {
         name: value
         for name, value in found.values.items()
-        if (taking := acknowledged.takings.get(name)) is None or not is_recent(taking.at, now, lag_seconds)
+        if (taking := acknowledged.sent_values.get(name)) is None or not is_recent(taking.at, now, lag_seconds)
     }
     found = replace(found, values=shown)
-    if is_standing_in(Standing.login) and acknowledged.login is not None:
+    if is_standing_in(Lifecycle.login) and acknowledged.login is not None:
         found = replace(found, disabled=not acknowledged.login)
-    if is_standing_in(Standing.employment) and acknowledged.employed is not None:
+    if is_standing_in(Lifecycle.employment) and acknowledged.employed is not None:
         found = replace(found, employments=_employments(found.employments or (), acknowledged))
     return found
 
@@ -78,21 +78,21 @@ class Write:
     after: Values = field(default_factory=dict)
     """What the answer shows, if it shows anything."""
 
-    earlier: Mapping[Field, Taking] = field(default_factory=dict)
+    earlier: Mapping[Field, SentValue] = field(default_factory=dict)
     """How the same values were taken before, as the read that led to this write judged it."""
 
 
-def is_stuck(taking: Taking) -> bool:
+def is_stuck(taking: SentValue) -> bool:
     """Whether a value is not sent any more, because Ditio changes it each time."""
     return taking.rounds >= MAX_ROUNDS and not taking.is_confirmed
 
 
-def confirmed(taking: Taking, value: Value | None) -> Taking:
+def confirmed(taking: SentValue, value: Value | None) -> SentValue:
     """After a read that shows the value as it was sent."""
     return replace(taking, is_confirmed=True, form=value)
 
 
-def judged(name: Field, taking: Taking, found: Value | None) -> Taking:
+def judged(name: Field, taking: SentValue, found: Value | None) -> SentValue:
     """After a read that shows something else than the value: Ditio's form of it, or another round.
 
     A value that was confirmed since it was taken, and is another now, was edited by hand: no round, unless it is
@@ -111,10 +111,12 @@ def judged(name: Field, taking: Taking, found: Value | None) -> Taking:
 
 def without_takings(known: Acknowledged, *names: Field) -> Acknowledged:
     """What is known, without how these were taken: of a new employment the old one's fields tell nothing."""
-    return replace(known, takings={name: taking for name, taking in known.takings.items() if name not in names})
+    return replace(known, sent_values={name: taking for name, taking in known.sent_values.items() if name not in names})
 
 
-def takings_of(known: Acknowledged, values: Values, write: Write | None, now: datetime) -> dict[Field, Taking | None]:
+def takings_of(
+    known: Acknowledged, values: Values, write: Write | None, now: datetime
+) -> dict[Field, SentValue | None]:
     """How values were taken that are about to be acknowledged; None for one that was only read to agree.
 
     :param write: None where nothing was sent.
@@ -122,30 +124,30 @@ def takings_of(known: Acknowledged, values: Values, write: Write | None, now: da
     return {name: _taking_of(known, name, value, write, now) for name, value in values.items()}
 
 
-def read_back(takings: Mapping[Field, Taking], values: Values, found: Values) -> dict[Field, Taking]:
+def read_back(sent_values: Mapping[Field, SentValue], values: Values, found: Values) -> dict[Field, SentValue]:
     """What a read just after a write tells of values that were sent again: that they are there, if they are.
 
     That they are not there yet proves nothing (rule C5): the next delivery's read decides.
     """
-    looked: dict[Field, Taking] = {}
-    for name, taking in takings.items():
+    checked: dict[Field, SentValue] = {}
+    for name, taking in sent_values.items():
         if name in found and name in values:
             after = _looked_at(name, taking, values[name], found[name])
-            looked[name] = confirmed(after, values[name]) if same(name, values[name], found[name]) else after
-    return {name: after for name, after in looked.items() if after != takings[name]}
+            checked[name] = confirmed(after, values[name]) if same(name, values[name], found[name]) else after
+    return {name: after for name, after in checked.items() if after != sent_values[name]}
 
 
 def _taking_of(
     known: Acknowledged, name: Field, value: Value | None, write: Write | None, now: datetime
-) -> Taking | None:
+) -> SentValue | None:
     if write is None:
-        return known.takings.get(name) if same(name, value, known.values.get(name)) else None
-    earlier = write.earlier.get(name) or Taking(now, before=write.before.get(name))
+        return known.sent_values.get(name) if same(name, value, known.values.get(name)) else None
+    earlier = write.earlier.get(name) or SentValue(now, before=write.before.get(name))
     taking = replace(earlier, at=now, is_confirmed=False)
     return _looked_at(name, taking, value, write.after[name]) if name in write.after else taking
 
 
-def _looked_at(name: Field, taking: Taking, value: Value | None, found: Value | None) -> Taking:
+def _looked_at(name: Field, taking: SentValue, value: Value | None, found: Value | None) -> SentValue:
     """After a look at what a write led to, which may be too early: only something new is remembered."""
     if found is None or taking.form is not None or same(name, found, value) or same(name, found, taking.before):
         return taking

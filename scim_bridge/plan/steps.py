@@ -8,12 +8,12 @@ from enum import StrEnum
 from scim_bridge.domain.employee import (
     EMPLOYMENT_FIELDS,
     PROFILE_FIELDS,
+    ActualEmployee,
+    DesiredEmployee,
     Employment,
     Field,
-    FoundEmployee,
     Owner,
     Value,
-    Wish,
     last_end,
     open_employment,
     return_start,
@@ -30,11 +30,11 @@ from scim_bridge.domain.operations import (
     UpdateEmployee,
     UpdateEmployment,
 )
-from scim_bridge.domain.person import Person, Standing
-from scim_bridge.plan.diff import Change, Comparison, Rounds, Seen, differences, newly_agreed
+from scim_bridge.domain.person import Lifecycle, Person
+from scim_bridge.plan.diff import AlreadyDone, Change, Comparison, Readback, differences, newly_agreed
 from scim_bridge.plan.readback import without_takings
 
-__all__ = ["Plan", "Policy", "Seen", "Step", "owes_ending", "plan_person"]
+__all__ = ["AlreadyDone", "Plan", "Policy", "Step", "owes_ending", "plan_person"]
 
 
 class Step(StrEnum):
@@ -62,12 +62,12 @@ class Leaving:
     """What somebody who leaves needs now."""
 
     operations: tuple[Operation, ...] = ()
-    seen: Seen = field(default_factory=Seen)
+    seen: AlreadyDone = field(default_factory=AlreadyDone)
     last_day: date | None = None
     """The day that has to be over before the employment is ended (rule L5); None where nothing waits for a day."""
 
 
-def leaving(person: Person, found: FoundEmployee, policy: Policy, today: date) -> Leaving:
+def leaving(person: Person, found: ActualEmployee, policy: Policy, today: date) -> Leaving:
     """The offboarding steps that are not acknowledged yet, in their configured order."""
     operations: list[Operation] = []
     login = employed = awaited = None
@@ -90,7 +90,7 @@ def leaving(person: Person, found: FoundEmployee, policy: Policy, today: date) -
                 login = False
             else:
                 operations.append(Disable())
-    return Leaving(tuple(operations), Seen(login, employed, values), awaited)
+    return Leaving(tuple(operations), AlreadyDone(login, employed, values), awaited)
 
 
 def owes_ending(person: Person, policy: Policy) -> bool:
@@ -151,41 +151,45 @@ def _ending(person: Person, current: Employment | None) -> EndEmployment | None:
 class Plan:
     """What one linked person needs. The endings come first and are each tried (rule L6)."""
 
-    standing: tuple[Operation, ...] = ()
+    lifecycle: tuple[Operation, ...] = ()
     """Offboarding or rehiring steps."""
 
     changes: tuple[Operation, ...] = ()
     """Number, phone, employment, profile, in this order (rule C1)."""
 
-    seen: Seen = field(default_factory=Seen)
-    rounds: Rounds = field(default_factory=Rounds)
+    seen: AlreadyDone = field(default_factory=AlreadyDone)
+    rounds: Readback = field(default_factory=Readback)
     last_day: date | None = None
     """The day that has to be over before the employment is ended (rule L5); None where nothing waits for a day."""
 
     @property
     def operations(self) -> tuple[Operation, ...]:
         """All of it, in the order of sending."""
-        return self.standing + self.changes
+        return self.lifecycle + self.changes
 
 
-def plan_person(person: Person, wish: Wish, found: FoundEmployee, policy: Policy, *, today: date) -> Plan:
+def plan_person(
+    person: Person, desired: DesiredEmployee, found: ActualEmployee, policy: Policy, *, today: date
+) -> Plan:
     """What makes this employee equal to what Entra says, each by the operation made for it."""
     if not person.is_tombstone and person.days.wants_employment(today):
-        return _plan_employed(person, wish, found, policy, today)
+        return _plan_employed(person, desired, found, policy, today)
     leaves = Leaving() if person.days.is_doubtful else leaving(person, found, policy, today)
     if person.is_tombstone:
         # Of a deleted user only the offboarding is owed (rule L7).
         return Plan(leaves.operations, (), leaves.seen, last_day=leaves.last_day)
-    comparison = Comparison(wish, found, person.acknowledged, policy.owners, today, in_employment=False)
+    comparison = Comparison(desired, found, person.acknowledged, policy.owners, today, in_employment=False)
     found_out = differences(comparison)
-    changes = _operations(person, wish, found_out.changes, renumber=False)
+    changes = _operations(person, desired, found_out.changes, renumber=False)
     seen = _with_agreed(leaves.seen, comparison)
     return Plan(leaves.operations, changes, seen, found_out.rounds, leaves.last_day)
 
 
-def _plan_employed(person: Person, wish: Wish, found: FoundEmployee, policy: Policy, today: date) -> Plan:
-    standing, seen = _rehiring(person, wish, found, policy, today)
-    is_new = any(isinstance(operation, CreateEmployment) for operation in standing)
+def _plan_employed(
+    person: Person, desired: DesiredEmployee, found: ActualEmployee, policy: Policy, today: date
+) -> Plan:
+    lifecycle, seen = _rehiring(person, desired, found, policy, today)
+    is_new = any(isinstance(operation, CreateEmployment) for operation in lifecycle)
     if is_new:
         # A new employment has none of the old one's fields: department follows as update-employment (rule L4).
         shown = {**found.values, Field.department: None}
@@ -196,30 +200,30 @@ def _plan_employed(person: Person, wish: Wish, found: FoundEmployee, policy: Pol
     in_employment = is_new or _is_employed(person, found, today)
     is_another = is_new or Field.department in seen.values
     acknowledged = without_takings(person.acknowledged, *EMPLOYMENT_FIELDS) if is_another else person.acknowledged
-    comparison = Comparison(wish, found, acknowledged, policy.owners, today, in_employment=in_employment)
+    comparison = Comparison(desired, found, acknowledged, policy.owners, today, in_employment=in_employment)
     found_out = differences(comparison)
     changes = [c for c in found_out.changes if not (is_new and c.field in _SENT_WITH_EMPLOYMENT)]
     renumber = policy.owners.get(Field.employee_number) is Owner.entra
-    operations = _operations(person, wish, changes, renumber=renumber)
-    return Plan(standing, operations, _with_agreed(seen, comparison), found_out.rounds)
+    operations = _operations(person, desired, changes, renumber=renumber)
+    return Plan(lifecycle, operations, _with_agreed(seen, comparison), found_out.rounds)
 
 
-def _with_agreed(seen: Seen, comparison: Comparison) -> Seen:
-    return Seen(seen.login, seen.employed, {**newly_agreed(comparison), **seen.values})
+def _with_agreed(seen: AlreadyDone, comparison: Comparison) -> AlreadyDone:
+    return AlreadyDone(seen.login, seen.employed, {**newly_agreed(comparison), **seen.values})
 
 
 _SENT_WITH_EMPLOYMENT = (Field.start_date, Field.payroll)
 
 
-def _is_employed(person: Person, found: FoundEmployee, today: date) -> bool:
+def _is_employed(person: Person, found: ActualEmployee, today: date) -> bool:
     if found.employments is None:
         return person.acknowledged.employed is not False
     return running_employment(found.employments, today) is not None
 
 
 def _rehiring(
-    person: Person, wish: Wish, found: FoundEmployee, policy: Policy, today: date
-) -> tuple[tuple[Operation, ...], Seen]:
+    person: Person, desired: DesiredEmployee, found: ActualEmployee, policy: Policy, today: date
+) -> tuple[tuple[Operation, ...], AlreadyDone]:
     operations: list[Operation] = []
     login = employed = None
     values: dict[Field, Value | None] = {}
@@ -227,54 +231,58 @@ def _rehiring(
         if step is Step.enable and person.acknowledged.login is not True:
             if found.disabled is False:
                 login = True
-            elif found.disabled is True or _may_be_shut(person, Standing.login):
+            elif found.disabled is True or _may_be_shut(person, Lifecycle.login):
                 operations.append(Enable())
         if step is Step.create_employment and person.acknowledged.employed is not True:
             current = _present_employment(person, found, today)
             if current is not None:
                 employed = True
-                if _may_be_shut(person, Standing.employment):
+                if _may_be_shut(person, Lifecycle.employment):
                     # A new employment that was only found: it has none of the old one's values (rule L4).
                     values[Field.start_date] = current.start
                     values[Field.department] = found.values.get(Field.department)
-            elif found.employments is not None or _may_be_shut(person, Standing.employment):
-                operations.append(_new_employment(person, wish, found, policy, today))
-    return tuple(operations), Seen(login, employed, values)
+            elif found.employments is not None or _may_be_shut(person, Lifecycle.employment):
+                operations.append(_new_employment(person, desired, found, policy, today))
+    return tuple(operations), AlreadyDone(login, employed, values)
 
 
-def _present_employment(person: Person, found: FoundEmployee, today: date) -> Employment | None:
+def _present_employment(person: Person, found: ActualEmployee, today: date) -> Employment | None:
     """The employment that needs none beside it. Whoever returns needs an open one; a fixed term is Ditio's own."""
-    if _may_be_shut(person, Standing.employment):
+    if _may_be_shut(person, Lifecycle.employment):
         return open_employment(found.employments or ())
     running = running_employment(found.employments or (), today)
     # One that has its end before it has begun is somebody who left before his start.
     return running if running is not None and (running.end is None or running.is_active(today)) else None
 
 
-def _may_be_shut(person: Person, standing: Standing) -> bool:
+def _may_be_shut(person: Person, lifecycle: Lifecycle) -> bool:
     """Whether it was acknowledged as closed or ended, or may be: a change whose outcome nobody learned."""
     acknowledged = person.acknowledged
-    known = acknowledged.login if standing is Standing.login else acknowledged.employed
-    return known is False or standing in acknowledged.uncertain
+    known = acknowledged.login if lifecycle is Lifecycle.login else acknowledged.employed
+    return known is False or lifecycle in acknowledged.uncertain
 
 
-def _new_employment(person: Person, wish: Wish, found: FoundEmployee, policy: Policy, today: date) -> CreateEmployment:
+def _new_employment(
+    person: Person, desired: DesiredEmployee, found: ActualEmployee, policy: Policy, today: date
+) -> CreateEmployment:
     ends = [end for end in (last_end(found.employments or ()), person.acknowledged.ended_on) if end]
     start = return_start(
-        start=None if Field.start_date in wish.defaulted else wish.day(Field.start_date),
+        start=None if Field.start_date in desired.defaulted else desired.day(Field.start_date),
         active_since=person.days.active_since,
         ended_on=max(ends, default=None),
         today=today,
     )
-    payroll = wish.values.get(Field.payroll)
+    payroll = desired.values.get(Field.payroll)
     is_ours = policy.owners.get(Field.payroll) is not Owner.ditio
     return CreateEmployment(start, payroll if is_ours and isinstance(payroll, int) else None)
 
 
-def _operations(person: Person, wish: Wish, changes: Sequence[Change], *, renumber: bool) -> tuple[Operation, ...]:
+def _operations(
+    person: Person, desired: DesiredEmployee, changes: Sequence[Change], *, renumber: bool
+) -> tuple[Operation, ...]:
     wanted = {change.field: change.wanted for change in changes}
     operations: list[Operation] = []
-    number = wish.employee_number
+    number = desired.employee_number
     if renumber and number is not None and person.employee_number is not None and number != person.employee_number:
         operations.append(ChangeEmployeeNumber(number))
     phone = wanted.get(Field.phone)

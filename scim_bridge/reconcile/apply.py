@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from scim_bridge.delivery.breaker import PAUSED, is_paused
 from scim_bridge.delivery.deliver import Convergence
-from scim_bridge.domain.audit import Action, Author, Deed
+from scim_bridge.domain.audit import Action, AuditEvent, Author
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import PersonId
@@ -19,7 +19,7 @@ from scim_bridge.reconcile.report import DRIFT, IN_SYNC, Progress, Report, Reque
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import AuditTrail, said_since
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.people import People, PersonRecord
 from scim_bridge.storage.plans import PlanItems, Scopes
 from scim_bridge.storage.runs import Run, Runs
 from scim_bridge.tenant import Budget, Tenant
@@ -33,7 +33,9 @@ DELIVERED = "he was delivered since the plan was made: the next run tells what d
 TRIED = "he was tried since the plan was made: `outbox list` says what keeps it"
 
 
-def what_happened(connection: Connection, tenant: str, plan_id: str, record: Record, rows: Iterable[Drift]) -> str:
+def what_happened(
+    connection: Connection, tenant: str, plan_id: str, record: PersonRecord, rows: Iterable[Drift]
+) -> str:
     """What is told of rows whose person was due since the plan was made.
 
     By a write of Entra's, or by the end of a pause, a retry, a day that came.
@@ -92,7 +94,7 @@ class DriftApplying:
         )
         self._look_after(person_id, rows)
 
-    def _mark(self, connection: Connection, record: Record | None, rows: list[Drift], lease: str) -> str | None:
+    def _mark(self, connection: Connection, record: PersonRecord | None, rows: list[Drift], lease: str) -> str | None:
         """Make a person due for these rows, leased to us; or say why not."""
         if record is None:
             return GONE
@@ -227,7 +229,7 @@ class PlanRepairing:
     def _note_applied(self, author: Author) -> None:
         """Before anything is sent: whatever becomes of this process, nothing was repaired that nobody asked for."""
         with self._database.write() as connection:
-            deed = Deed(Action.applied, "plan", self.plan.id)
+            deed = AuditEvent(Action.applied, "plan", self.plan.id)
             AuditTrail(connection, self._tenant.name).add(deed, author, now=self._database.now(connection))
 
     def _report(self, plan: Run, chosen: set[int | None], earlier: frozenset[int]) -> Report:

@@ -8,17 +8,17 @@ from itertools import islice
 
 from sqlalchemy import Connection
 
-from scim_bridge.certificates.entries import SlotKeeping
-from scim_bridge.certificates.reading import Flaw, slots_of
+from scim_bridge.certificates.entries import SlotEntries
+from scim_bridge.certificates.reading import InvalidCertificate, slots_of
 from scim_bridge.delivery.certificate_batches import BATCH, Batches
 from scim_bridge.delivery.deliver import Convergence
 from scim_bridge.domain.certificate import (
     Certificate,
+    CertificateToSend,
     CertificateType,
     Holder,
     HolderKind,
     Line,
-    Shipment,
     Unsendable,
     is_acknowledged,
     outstanding,
@@ -48,7 +48,7 @@ def packed(certificate: Certificate | None) -> str | None:
     return f"{certificate.number or ''};{certificate.issued.isoformat()};{end};{certificate.notes or ''}"
 
 
-def wanted_by(shipment: Shipment) -> str | None:
+def wanted_by(shipment: CertificateToSend) -> str | None:
     """What a row says is wanted; None for a withdrawal."""
     return None if shipment.is_withdrawal else packed(shipment.certificate)
 
@@ -92,7 +92,9 @@ class CertificateDrift:
         owed = outstanding([line], number, self.tenant.certificates) if number is not None else []
         return [self._row(each, number, candidate) for each in owed]
 
-    def _row(self, owed: Shipment | Unsendable, number: EmployeeNumber | None, candidate: Candidate | None) -> Drift:
+    def _row(
+        self, owed: CertificateToSend | Unsendable, number: EmployeeNumber | None, candidate: Candidate | None
+    ) -> Drift:
         line, known = owed.line, owed.line.acknowledged
         winner = line.winner
         user_name = candidate.document.get("userName") if candidate and candidate.document else None
@@ -102,14 +104,16 @@ class CertificateDrift:
             employee_number=number,
             user_name=user_name if isinstance(user_name, str) else None,
             field=line.type,
-            wanted=wanted_by(owed) if isinstance(owed, Shipment) else packed(winner.certificate if winner else None),
+            wanted=wanted_by(owed)
+            if isinstance(owed, CertificateToSend)
+            else packed(winner.certificate if winner else None),
             acknowledged=packed(known.certificate) if known is not None and not known.is_withdrawn else None,
             person_id=candidate.record.person.id if candidate else None,
             revision=candidate.record.revision if candidate else None,
             listed=self._why_only_listed(owed, candidate),
         )
 
-    def _why_only_listed(self, owed: Shipment | Unsendable, candidate: Candidate | None) -> str | None:
+    def _why_only_listed(self, owed: CertificateToSend | Unsendable, candidate: Candidate | None) -> str | None:
         hands_off = candidate.record.person.hands_off if candidate else None
         if hands_off is not None and hands_off.lasts(self.today):
             return HANDS_OFF
@@ -144,9 +148,9 @@ def keep_slots_of(
             continue
         said = {each.type: each.said for each in slots_of(candidate.document, tenant.slots, terms)}
         has = {entry.certificate.type: entry.certificate for entry in known.get(person.id, [])}
-        if any(isinstance(each, Flaw) for each in said.values()):
+        if any(isinstance(each, InvalidCertificate) for each in said.values()):
             unreadable.add(person.id)
-        if any(not isinstance(each, Flaw) and has.get(kind) != each for kind, each in said.items()):
+        if any(not isinstance(each, InvalidCertificate) and has.get(kind) != each for kind, each in said.items()):
             repeated(partial(_keep_slots, database, tenant, person.id, new_id))
     return frozenset(unreadable)
 
@@ -155,14 +159,14 @@ def _keep_slots(database: Database, tenant: Tenant, person_id: PersonId, new_id:
     with database.write() as connection:
         now = database.now(connection)
         if (record := People(connection, tenant.name).get(person_id, lock=True)) is not None:
-            SlotKeeping(connection, tenant, now, new_id).keep_stored(record.person, None)
+            SlotEntries(connection, tenant, now, new_id).keep_stored(record.person, None)
 
 
-def _cause(owed: Shipment | Unsendable) -> Cause:
+def _cause(owed: CertificateToSend | Unsendable) -> Cause:
     """Rule Q1: where nobody said anything since it was acknowledged, a setting changed."""
     known, winner = owed.line.acknowledged, owed.line.winner
     is_as_before = (
-        isinstance(owed, Shipment)
+        isinstance(owed, CertificateToSend)
         and known is not None
         and winner is not None
         and not (known.is_withdrawn or known.is_stale or owed.line.sending)
@@ -200,11 +204,11 @@ class CertificateApplying:
         with database.read() as connection:
             moment = database.now(connection) - tenant.certificates.reassert_every
 
-        def choose(line: Line, number: EmployeeNumber) -> Shipment | None:
+        def choose(line: Line, number: EmployeeNumber) -> CertificateToSend | None:
             wanted = wanted_of(line, number, tenant.certificates)
             is_old = line.acknowledged is not None and line.acknowledged.at <= moment
-            is_there = isinstance(wanted, Shipment) and not wanted.is_withdrawal and is_acknowledged(wanted)
-            return wanted if isinstance(wanted, Shipment) and is_old and is_there else None
+            is_there = isinstance(wanted, CertificateToSend) and not wanted.is_withdrawal and is_acknowledged(wanted)
+            return wanted if isinstance(wanted, CertificateToSend) and is_old and is_there else None
 
         batches, after = Batches(self.convergence, choose, self.run_id), ("", "", "")
         while batches.halted is None:
@@ -220,10 +224,10 @@ class CertificateApplying:
     def _apply(self, plan_id: str, items: dict[Key, Drift]) -> None:
         tenant = self.convergence.tenant
 
-        def choose(line: Line, number: EmployeeNumber) -> Shipment | None:
+        def choose(line: Line, number: EmployeeNumber) -> CertificateToSend | None:
             item = items[line.holder, line.type]
             owed = outstanding([line], number, tenant.certificates)
-            is_same = (each for each in owed if isinstance(each, Shipment) and wanted_by(each) == item.wanted)
+            is_same = (each for each in owed if isinstance(each, CertificateToSend) and wanted_by(each) == item.wanted)
             return next(is_same, None)
 
         batches = Batches(self.convergence, choose, self.run_id)

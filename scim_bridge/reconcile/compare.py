@@ -6,26 +6,26 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection
 
-from scim_bridge.delivery.stale_claims import is_anothers
+from scim_bridge.delivery.stale_claims import belongs_to_another
 from scim_bridge.domain.drift import Cause, Drift, Kind
-from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Wish, running_employment
+from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field, running_employment
 from scim_bridge.domain.outcome import NOT_THERE
 from scim_bridge.domain.person import Person, PersonId
-from scim_bridge.plan.absence import Around, absent, duplicate, stranger, stuck
+from scim_bridge.plan.absence import RosterMatches, absent, duplicate, stranger, stuck
 from scim_bridge.plan.diff import is_as_wanted
 from scim_bridge.plan.drift import drift_of
 from scim_bridge.plan.matching import is_still_ours, is_what_we_created
 from scim_bridge.plan.readback import believed
 from scim_bridge.reconcile.certificates import CertificateDrift, keep_slots_of
-from scim_bridge.reconcile.facts import Agreement, agreement_of, around, basis_of, facts_of, note_agreement
-from scim_bridge.storage.candidates import Candidate, Found, Glance, Unmoved, candidates
+from scim_bridge.reconcile.facts import Agreement, acknowledge_agreement, around, basis_of, facts_of, find_agreement
+from scim_bridge.storage.candidates import Candidate, Found, InSync, SyncState, candidates
 from scim_bridge.storage.certificate_queries import CertificateSearches
 from scim_bridge.storage.database import Database, repeated
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.people import People, PersonRecord
 from scim_bridge.storage.plans import PlanItems
 from scim_bridge.storage.snapshot import Snapshot
-from scim_bridge.tenant import Tenant, wish_of_candidate
+from scim_bridge.tenant import Tenant, desired_of_candidate
 
 BATCH = 500
 """Employees who are in memory at a time."""
@@ -71,7 +71,7 @@ class UnlinkedPlanning:
             return None
         (candidate,) = candidates(connection, self.tenant.name, self.run_id, [record.person.id])
         self.told.add(other)
-        facts = facts_of(connection, self.tenant, candidate, Wish({}), self._today)
+        facts = facts_of(connection, self.tenant, candidate, DesiredEmployee({}), self._today)
         return duplicate(record.person, facts, number, field.value, other)
 
     def _unmanaged(self) -> Iterator[list[Drift]]:
@@ -163,12 +163,12 @@ class DriftPlanning:
         for batch in UnlinkedPlanning(self.database, self.tenant, self.run_id, self.read_at, self._told).rows():
             self._store(batch)
 
-    def _next(self, after: str, basis: str) -> list[Glance]:
+    def _next(self, after: str, basis: str) -> list[SyncState]:
         today = self.tenant.today(self.read_at)
         with self.database.read() as connection:
             searches = CertificateSearches(connection, self.tenant.name, self.tenant.certificates.missing_expiry)
-            unmoved = Unmoved(connection, self.tenant.name, basis)
-            return unmoved.glances(self.run_id, today, searches, after=after, limit=PAGE)
+            unmoved = InSync(connection, self.tenant.name, basis)
+            return unmoved.scan(self.run_id, today, searches, after=after, limit=PAGE)
 
     def _count(self, unmoved: Sequence[bool]) -> None:
         """Count those who are as they were. :param unmoved: Of each, whether he is at work."""
@@ -187,22 +187,22 @@ class DriftPlanning:
         with self.database.read() as connection:
             self._certificates = CertificateDrift(connection, self.tenant, today).of_people(batch)
         items: list[Drift] = []
-        closer: list[tuple[Candidate, Wish]] = []
+        closer: list[tuple[Candidate, DesiredEmployee]] = []
         found: list[Found] = []
         for candidate in batch:
             person = candidate.record.person
             self.figures.linked += person.employee_number is not None
             if person.user_id is not None or person.employee_number is not None:
                 self.figures.people += 1
-            wish = wish_of_candidate(candidate, self.tenant, today)
-            if person.id not in self._certificates and self._is_in_sync(candidate, wish, today):
+            desired = desired_of_candidate(candidate, self.tenant, today)
+            if person.id not in self._certificates and self._is_in_sync(candidate, desired, today):
                 is_at_work = person.days.wants_employment(today)
                 self.figures.in_sync += 1
                 self.figures.at_work += is_at_work
                 if person.id not in unreadable:
                     found.append(_found(candidate, is_at_work))
             else:
-                closer.append((candidate, wish))
+                closer.append((candidate, desired))
         if closer:
             with self.database.read() as connection:
                 items = self._look_closer(connection, closer, today)
@@ -210,9 +210,9 @@ class DriftPlanning:
         self._acknowledge()
         if found:
             with self.database.write() as connection:
-                Unmoved(connection, self.tenant.name, basis).note(found)
+                InSync(connection, self.tenant.name, basis).note(found)
 
-    def _is_in_sync(self, candidate: Candidate, wish: Wish, today: date) -> bool:
+    def _is_in_sync(self, candidate: Candidate, desired: DesiredEmployee, today: date) -> bool:
         """The short cut: nothing but the fingerprints is looked at."""
         record = candidate.record
         if candidate.shown is None or candidate.digest is None or record.due_since is not None:
@@ -220,42 +220,42 @@ class DriftPlanning:
         if record.reason in NOT_THERE:
             return False
         owners = self.tenant.policy.owners
-        return is_as_wanted(candidate.shown, candidate.digest, record.person, wish, owners, today)
+        return is_as_wanted(candidate.shown, candidate.digest, record.person, desired, owners, today)
 
     def _look_closer(
-        self, connection: Connection, closer: Sequence[tuple[Candidate, Wish]], today: date
+        self, connection: Connection, closer: Sequence[tuple[Candidate, DesiredEmployee]], today: date
     ) -> list[Drift]:
         snapshot = Snapshot(connection, self.tenant.name, self.run_id)
         linked = [number for candidate, _ in closer if (number := candidate.record.person.employee_number)]
         shown = snapshot.of(linked)
         items: list[Drift] = []
-        for candidate, wish in closer:
+        for candidate, desired in closer:
             person = candidate.record.person
             found = shown.get(person.employee_number or "")
-            if found is not None and not self._is_theirs(connection, person, wish, found):
-                rows = self._stranger(connection, snapshot, candidate, wish, today)
+            if found is not None and not self._is_theirs(connection, person, desired, found):
+                rows = self._stranger(connection, snapshot, candidate, desired, today)
             elif found is not None:
                 self.figures.at_work += _is_at_work(found, today)
-                rows = self._differing(connection, candidate, wish, found, today)
+                rows = self._differing(connection, candidate, desired, found, today)
                 rows += self._certificates.get(person.id, [])
             else:
-                rows = self._absent(connection, snapshot, candidate, wish, today)
+                rows = self._absent(connection, snapshot, candidate, desired, today)
             is_counted = person.user_id is not None or person.employee_number is not None
             self.figures.in_sync += is_counted and not rows
             items += rows
         return items
 
     def _differing(
-        self, connection: Connection, candidate: Candidate, wish: Wish, found: FoundEmployee, today: date
+        self, connection: Connection, candidate: Candidate, desired: DesiredEmployee, found: ActualEmployee, today: date
     ) -> list[Drift]:
         record, policy = candidate.record, self.tenant.policy
         self._note_identity(record, found)
         # A moment more than the lag, so that what was taken at its very end is still believed to be shown.
         lag, moment = self.tenant.read_lag_seconds + 1e-6, self.read_at + timedelta(microseconds=2)
         found = believed(found, record.person.acknowledged, moment, lag)
-        facts = facts_of(connection, self.tenant, candidate, wish, today)
-        drift = drift_of(record.person, wish, found, policy, facts, today=today)
-        if (agreement := agreement_of(record, wish, drift.plan.seen)) is not None:
+        facts = facts_of(connection, self.tenant, candidate, desired, today)
+        drift = drift_of(record.person, desired, found, policy, facts, today=today)
+        if (agreement := find_agreement(record, desired, drift.plan.seen)) is not None:
             self._agreements.append(agreement)
         number = record.person.employee_number
         waits = stuck(record.person, facts, due_since=record.due_since, now=self.read_at, number=number)
@@ -264,10 +264,14 @@ class DriftPlanning:
             items = tuple(replace(item, listed=item.listed or FOUND_AGAIN) for item in items)
         return [*items, *waits]
 
-    def _is_theirs(self, connection: Connection, person: Person, wish: Wish, found: FoundEmployee) -> bool:
-        return is_still_ours(person, wish, found, lambda: is_anothers(connection, self.tenant.name, person, found))
+    def _is_theirs(
+        self, connection: Connection, person: Person, desired: DesiredEmployee, found: ActualEmployee
+    ) -> bool:
+        return is_still_ours(
+            person, desired, found, lambda: belongs_to_another(connection, self.tenant.name, person, found)
+        )
 
-    def _note_identity(self, record: Record, found: FoundEmployee) -> None:
+    def _note_identity(self, record: PersonRecord, found: ActualEmployee) -> None:
         """Whose employee it is, where Ditio shows it for the first time; who is found again is due (rule P5)."""
         person, profile_id = record.person, found.company_profile_id
         if person.company_profile_id is None and profile_id is not None:
@@ -276,34 +280,34 @@ class DriftPlanning:
             self._found_again.append(person.id)
 
     def _stranger(
-        self, connection: Connection, snapshot: Snapshot, candidate: Candidate, wish: Wish, today: date
+        self, connection: Connection, snapshot: Snapshot, candidate: Candidate, desired: DesiredEmployee, today: date
     ) -> list[Drift]:
         """Another person has the number now; not so where a read may be older than our own change."""
         person = candidate.record.person
         settled_by = self.read_at - timedelta(seconds=self.tenant.read_lag_seconds)
         if candidate.record.due_since is not None or (person.linked_at is not None and person.linked_at > settled_by):
             return []
-        facts = facts_of(connection, self.tenant, candidate, wish, today)
-        row = stranger(person, wish, facts, around(connection, self.tenant, snapshot, person, wish))
+        facts = facts_of(connection, self.tenant, candidate, desired, today)
+        row = stranger(person, desired, facts, around(connection, self.tenant, snapshot, person, desired))
         if row.found is not None:
             self._told.add(str(row.found))
         return [row]
 
     def _absent(
-        self, connection: Connection, snapshot: Snapshot, candidate: Candidate, wish: Wish, today: date
+        self, connection: Connection, snapshot: Snapshot, candidate: Candidate, desired: DesiredEmployee, today: date
     ) -> list[Drift]:
         record = candidate.record
         person = record.person
         settled_by = self.read_at - timedelta(seconds=self.tenant.read_lag_seconds)
         if person.employee_number is not None and person.linked_at is not None and person.linked_at > settled_by:
             return []  # Delivered while Ditio was read, or just before: it proves nothing that he is not shown.
-        shown = around(connection, self.tenant, snapshot, person, wish)
+        shown = around(connection, self.tenant, snapshot, person, desired)
         if _is_found_again(record, shown):
             self._found_again.append(person.id)
         rows = absent(
             person,
-            wish,
-            facts_of(connection, self.tenant, candidate, wish, today),
+            desired,
+            facts_of(connection, self.tenant, candidate, desired, today),
             shown,
             self.tenant.policy,
             due_since=record.due_since,
@@ -326,7 +330,7 @@ class DriftPlanning:
             for person_id, profile_id in sorted(self._recognised.items()):
                 people.recognise(person_id, profile_id)
             for agreement in self._agreements:
-                note_agreement(connection, self.tenant, agreement, self.read_at)
+                acknowledge_agreement(connection, self.tenant, agreement, self.read_at)
             for person_id in sorted(self._found_again):
                 Outbox(connection, self.tenant.name, now).mark_due(person_id)
 
@@ -353,7 +357,7 @@ def _found(candidate: Candidate, is_at_work: bool) -> Found:
     )
 
 
-def _is_found_again(record: Record, shown: Around) -> bool:
+def _is_found_again(record: PersonRecord, shown: RosterMatches) -> bool:
     """Whether the employee of a lost creation, who had another number, has the number again that was sent (rule P5)."""
     creating, same = record.person.creating, shown.same_number
     return (
@@ -361,5 +365,5 @@ def _is_found_again(record: Record, shown: Around) -> bool:
     )
 
 
-def _is_at_work(found: FoundEmployee, today: date) -> bool:
+def _is_at_work(found: ActualEmployee, today: date) -> bool:
     return found.disabled is False or running_employment(found.employments or (), today) is not None

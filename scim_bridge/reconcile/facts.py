@@ -10,22 +10,22 @@ from sqlalchemy import Connection
 from scim_bridge import installed_version
 from scim_bridge.delivery.claims import settle_claims
 from scim_bridge.delivery.guard import KEPT, settle_guarded
-from scim_bridge.domain.employee import EmployeeNumber, Field, Value, Wish
+from scim_bridge.domain.employee import DesiredEmployee, EmployeeNumber, Field, Value
 from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, Reason, State, printable
-from scim_bridge.domain.person import ClaimKind, Guarded, Person, Verdict
-from scim_bridge.plan.absence import Around
+from scim_bridge.domain.person import ClaimKind, GuardedChange, Person, Verdict
+from scim_bridge.plan.absence import RosterMatches
 from scim_bridge.plan.drift import Facts
 from scim_bridge.plan.limits import settled_occasions
-from scim_bridge.plan.steps import Seen
+from scim_bridge.plan.steps import AlreadyDone
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.candidates import Candidate
 from scim_bridge.storage.claims import Claims
-from scim_bridge.storage.guard import Decided, Guard, kept_back
+from scim_bridge.storage.guard import Guard, GuardDecision, held_or_dropped
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Record
+from scim_bridge.storage.people import People, PersonRecord
 from scim_bridge.storage.snapshot import Snapshot
-from scim_bridge.tenant import EMPTY_WISH, Tenant, wanted_claims
+from scim_bridge.tenant import NOTHING_DESIRED, Tenant, wanted_claims
 
 BETWEEN_NOTES = "; "
 """What `deliveryDetail` has between two notes."""
@@ -35,16 +35,16 @@ BETWEEN_NOTES = "; "
 class Agreement:
     """What was found as wanted, and is not acknowledged that way (rule Q1)."""
 
-    record: Record
+    record: PersonRecord
     values: Mapping[Field, Value | None]
     sources: Mapping[Field, str]
     login: bool | None
     employed: bool | None
-    settled: tuple[tuple[Guarded, datetime], ...] = ()
+    settled: tuple[tuple[GuardedChange, datetime], ...] = ()
     """Which changes have come to their end with it, and when they were said."""
 
 
-def agreement_of(record: Record, wish: Wish, seen: Seen) -> Agreement | None:
+def find_agreement(record: PersonRecord, desired: DesiredEmployee, seen: AlreadyDone) -> Agreement | None:
     """What of that which is as wanted has to be acknowledged; None where all of it is."""
     known = record.person.acknowledged
     login = seen.login if seen.login is not known.login else None
@@ -54,11 +54,11 @@ def agreement_of(record: Record, wish: Wish, seen: Seen) -> Agreement | None:
     }
     if record.state is State.due or (login is None and employed is None and not values):
         return None
-    settled = settled_occasions(record.person, wish, values)
-    return Agreement(record, values, wish.sources, login, employed, settled)
+    settled = settled_occasions(record.person, desired, values)
+    return Agreement(record, values, desired.sources, login, employed, settled)
 
 
-def note_agreement(connection: Connection, tenant: Tenant, agreement: Agreement, read_at: datetime) -> None:
+def acknowledge_agreement(connection: Connection, tenant: Tenant, agreement: Agreement, read_at: datetime) -> None:
     """Acknowledge it, unless the person is on his way, or was since Ditio was read."""
     record = agreement.record
     person_id = record.person.id
@@ -74,12 +74,12 @@ def note_agreement(connection: Connection, tenant: Tenant, agreement: Agreement,
     acknowledged = Acknowledgements(connection, tenant.name)
     if any(at > read_at for at, _ in acknowledged.moments_of(person_id).values()):
         return
-    takings = {name: record.person.acknowledged.takings.get(name) for name in agreement.values}
+    sent_values = {name: record.person.acknowledged.sent_values.get(name) for name in agreement.values}
     acknowledged.add(
         person_id,
         agreement.values,
         sources=agreement.sources,
-        takings=takings,
+        sent_values=sent_values,
         login=agreement.login,
         employed=agreement.employed,
         revision=record.revision,
@@ -88,7 +88,7 @@ def note_agreement(connection: Connection, tenant: Tenant, agreement: Agreement,
     after = present.person.acknowledged.after(
         agreement.values,
         sources=agreement.sources,
-        takings=takings,
+        sent_values=sent_values,
         login=agreement.login,
         employed=agreement.employed,
         changed_at=None,
@@ -97,19 +97,19 @@ def note_agreement(connection: Connection, tenant: Tenant, agreement: Agreement,
     _settle_the_guard(connection, tenant, agreement, replace(present, person=person), read_at)
     if person.is_tombstone:
         # One whose ending is delivered makes room for whoever waits for the number (rule P2).
-        settle_claims(connection, tenant, person, EMPTY_WISH, tenant.today(read_at), read_at, keep_all=False)
+        settle_claims(connection, tenant, person, NOTHING_DESIRED, tenant.today(read_at), read_at, keep_all=False)
         People(connection, tenant.name).forget(person_id)
 
 
 def _settle_the_guard(
-    connection: Connection, tenant: Tenant, agreement: Agreement, record: Record, now: datetime
+    connection: Connection, tenant: Tenant, agreement: Agreement, record: PersonRecord, now: datetime
 ) -> None:
     """What Ditio has by now is neither held nor withdrawn any more, and his state says so."""
     person, guard = record.person, Guard(connection, tenant.name, now)
-    before = _told_of(guard, person, kept_back(connection, tenant.name, person.id))
+    before = _told_of(guard, person, held_or_dropped(connection, tenant.name, person.id))
     login, employed = agreement.login, agreement.employed
     settle_guarded(guard, person, tenant.policy, agreement.settled, login=login, employed=employed)
-    left = kept_back(connection, tenant.name, person.id)
+    left = held_or_dropped(connection, tenant.name, person.id)
     if before.keys() == left.keys() or record.reason in (Reason.paused, Reason.hands_off):
         return
     outbox, notes = Outbox(connection, tenant.name, now), _notes(record)
@@ -118,16 +118,16 @@ def _settle_the_guard(
         return
     is_held = Verdict.held in left.values()
     detail = BETWEEN_NOTES.join(note for note in notes if note in [before[kind] for kind in left])
-    if is_held and Guarded.ending in left:
+    if is_held and GuardedChange.ending in left:
         detail = f"{SHOULD_BE_INACTIVE}: {detail}"
     state, reason = (State.held, Reason.guard) if is_held else (State.delivered, None)
     outbox.settle(person.id, state=state, reason=reason, detail=detail or None)
     History(connection, tenant.name, now).add(person.id, Entry("delivery", reason or state, cause="reconcile"))
 
 
-def _told_of(guard: Guard, person: Person, kept: Mapping[Guarded, Verdict]) -> dict[Guarded, str]:
+def _told_of(guard: Guard, person: Person, kept: Mapping[GuardedChange, Verdict]) -> dict[GuardedChange, str]:
     """What is said of everything that is held or withdrawn."""
-    told: dict[Guarded, str] = {}
+    told: dict[GuardedChange, str] = {}
     for kind, verdict in kept.items():
         said_at = person.occasions.of(kind)
         decided = guard.decided(kind, person.id, said_at) if said_at is not None else None
@@ -135,11 +135,11 @@ def _told_of(guard: Guard, person: Person, kept: Mapping[Guarded, Verdict]) -> d
     return told
 
 
-def _why(decided: Decided | None) -> str:
+def _why(decided: GuardDecision | None) -> str:
     return (decided.why if decided is not None else None) or ""
 
 
-def _notes(record: Record) -> list[str]:
+def _notes(record: PersonRecord) -> list[str]:
     """What is said of a person, note by note."""
     detail = record.detail or ""
     return detail.removeprefix(f"{SHOULD_BE_INACTIVE}: ").split(BETWEEN_NOTES)
@@ -162,13 +162,15 @@ def basis_of(tenant: Tenant) -> str:
 _CLAIMED = {ClaimKind.phone: Field.phone, ClaimKind.employee_number: Field.employee_number}
 
 
-def facts_of(connection: Connection, tenant: Tenant, candidate: Candidate, wish: Wish, today: date) -> Facts:
+def facts_of(
+    connection: Connection, tenant: Tenant, candidate: Candidate, desired: DesiredEmployee, today: date
+) -> Facts:
     """What is known of a person's delivery."""
     record = candidate.record
     moments = Acknowledgements(connection, tenant.name).moments_of(record.person.id)
     claims = Claims(connection, tenant.name)
     others = [
-        _CLAIMED[claim.kind] for claim in wanted_claims(wish) if claims.holder(claim) not in (None, record.person.id)
+        _CLAIMED[claim.kind] for claim in wanted_claims(desired) if claims.holder(claim) not in (None, record.person.id)
     ]
     user_name = candidate.document.get("userName") if candidate.document is not None else None
     return Facts(
@@ -181,26 +183,28 @@ def facts_of(connection: Connection, tenant: Tenant, candidate: Candidate, wish:
         acknowledged_at={name: at for name, (at, _) in moments.items()},
         acknowledged_in={name: revision for name, (_, revision) in moments.items()},
         claimed_by_others=frozenset(others),
-        kept_back=kept_back(connection, tenant.name, record.person.id),
+        held_or_dropped=held_or_dropped(connection, tenant.name, record.person.id),
     )
 
 
-def _reason(record: Record, today: date) -> str | None:
+def _reason(record: PersonRecord, today: date) -> str | None:
     hands_off = record.person.hands_off
     if hands_off is not None and hands_off.lasts(today):
         return Reason.hands_off.value
     return record.reason.value if record.reason is not None else None
 
 
-def around(connection: Connection, tenant: Tenant, snapshot: Snapshot, person: Person, wish: Wish) -> Around:
+def around(
+    connection: Connection, tenant: Tenant, snapshot: Snapshot, person: Person, desired: DesiredEmployee
+) -> RosterMatches:
     """What Ditio shows that may have to do with somebody who is not found under his number."""
     creating, known = person.creating, person.acknowledged
-    number = person.employee_number or wish.employee_number or (creating.employee_number if creating else None)
+    number = person.employee_number or desired.employee_number or (creating.employee_number if creating else None)
     email = known.values.get(Field.email)
     alike = {
         found.employee_number: found
         for phone, address in (
-            (wish.text(Field.phone), wish.text(Field.email)),
+            (desired.text(Field.phone), desired.text(Field.email)),
             (known.phone, email if isinstance(email, str) else None),
             (creating.phone if creating else None, creating.email if creating else None),
         )
@@ -211,4 +215,4 @@ def around(connection: Connection, tenant: Tenant, snapshot: Snapshot, person: P
         holder = People(connection, tenant.name).linked_to(EmployeeNumber(number))
         same = snapshot.of([number]).get(number) if holder is None else None
     similar = snapshot.similar_number(number) if number is not None and person.employee_number is None else None
-    return Around(same, similar, tuple(alike.values()))
+    return RosterMatches(same, similar, tuple(alike.values()))

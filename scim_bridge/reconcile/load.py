@@ -8,7 +8,7 @@ from itertools import islice
 from sqlalchemy import Connection
 
 from scim_bridge.ditio.actual import employee_from_row, merged
-from scim_bridge.domain.employee import EmployeeNumber, Field, FoundEmployee, Wish
+from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import BridgeError
@@ -17,7 +17,7 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.people import People
 from scim_bridge.storage.resources import document_of
 from scim_bridge.storage.snapshot import Seen, Snapshot
-from scim_bridge.tenant import EMPTY_WISH, Tenant
+from scim_bridge.tenant import NOTHING_DESIRED, Tenant
 
 BATCH = 500
 """Rows that are in memory, and in one transaction, at a time."""
@@ -50,7 +50,7 @@ class RosterLoading:
             return snapshot.count()
 
     def _store(self, batch: list[JsonObject]) -> None:
-        shown: dict[EmployeeNumber, tuple[FoundEmployee, str | None]] = {}
+        shown: dict[EmployeeNumber, tuple[ActualEmployee, str | None]] = {}
         for row in batch:
             if (each := self._shown(row)) is not None:
                 number = each[0].employee_number
@@ -64,19 +64,19 @@ class RosterLoading:
                 snapshot.add(self._seen(*self._merged(*pair)) for pair in pairs)
 
     def _merged(
-        self, known: tuple[FoundEmployee, str | None], new: tuple[FoundEmployee, str | None]
-    ) -> tuple[FoundEmployee, str | None]:
+        self, known: tuple[ActualEmployee, str | None], new: tuple[ActualEmployee, str | None]
+    ) -> tuple[ActualEmployee, str | None]:
         number, company = known[0].employee_number, known[1]
         self._refuse_mixture(number, company, new[1])
         return merged(known[0], new[0], self.today), company or new[1]
 
-    def _shown(self, row: JsonObject) -> tuple[FoundEmployee, str | None] | None:
+    def _shown(self, row: JsonObject) -> tuple[ActualEmployee, str | None] | None:
         rules = self.tenant.rules
         found = employee_from_row(row, region=rules.phone_region, zone=rules.zone, today=self.today)
         company = next((str(value) for key, value in row.items() if key.lower() == "companyid" and value), None)
         return None if found is None else (found, company)
 
-    def _seen(self, found: FoundEmployee, company: str | None) -> Seen:
+    def _seen(self, found: ActualEmployee, company: str | None) -> Seen:
         fingerprint = fingerprint_of(found, self.tenant.policy.owners, self.today)
         return Seen(found, company, fingerprint.shown, fingerprint.digest)
 
@@ -99,28 +99,30 @@ def rows_about(database: Database, tenant: Tenant, person_id: PersonId) -> Itera
     :raises DeliveryError: Ditio can't be read.
     """
     with database.read() as connection:
-        person, wish = _known(connection, database, tenant, person_id)
-    linked, wanted = person.employee_number, wish.employee_number
+        person, desired = _known(connection, database, tenant, person_id)
+    linked, wanted = person.employee_number, desired.employee_number
     if linked is not None and (row := _read(tenant, linked)) is not None:
         yield row
         return
     if wanted is not None and wanted != linked and (row := _read(tenant, wanted)) is not None:
         yield row
         return
-    for text in _texts(person, wish):
+    for text in _texts(person, desired):
         # Not exact, but only those with the same phone or address are looked at afterwards.
         yield from tenant.ditio.search(text)
 
 
-def _known(connection: Connection, database: Database, tenant: Tenant, person_id: PersonId) -> tuple[Person, Wish]:
+def _known(
+    connection: Connection, database: Database, tenant: Tenant, person_id: PersonId
+) -> tuple[Person, DesiredEmployee]:
     record = People(connection, tenant.name).get(person_id)
     if record is None:
         raise AssertionError("somebody who was found a moment ago is there")
     person = record.person
     document = document_of(connection, tenant.name, person.user_id) if person.user_id is not None else None
     if document is None:
-        return person, EMPTY_WISH
-    return person, tenant.wish(document, person, tenant.today(database.now(connection)))
+        return person, NOTHING_DESIRED
+    return person, tenant.desired(document, person, tenant.today(database.now(connection)))
 
 
 def _read(tenant: Tenant, number: EmployeeNumber) -> JsonObject | None:
@@ -128,7 +130,7 @@ def _read(tenant: Tenant, number: EmployeeNumber) -> JsonObject | None:
     return None if answer is None else answer.body
 
 
-def _texts(person: Person, wish: Wish) -> list[str]:
+def _texts(person: Person, desired: DesiredEmployee) -> list[str]:
     known = person.acknowledged.values
-    values = [each.get(field) for field in (Field.phone, Field.email) for each in (wish.values, known)]
+    values = [each.get(field) for field in (Field.phone, Field.email) for each in (desired.values, known)]
     return list(dict.fromkeys(value for value in values if isinstance(value, str)))

@@ -13,7 +13,7 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import NotFound
 from scim_bridge.logs import get_logger
-from scim_bridge.plan.limits import Company, Limits, distrust, excess
+from scim_bridge.plan.limits import CompanySize, Limits, limit_exceeded, roster_doubt
 from scim_bridge.reconcile.apply import PlanRepairing
 from scim_bridge.reconcile.compare import DriftPlanning
 from scim_bridge.reconcile.load import RosterLoading, rows_about
@@ -94,9 +94,9 @@ class Reconciliation:
         with self._database.write() as connection:
             runs = Runs(connection, self._tenant.name)
             linked = People(connection, self._tenant.name).count(linked=True)
-            company = Company(shown, linked, figures.at_work, runs.shown_before())
+            company = CompanySize(shown, linked, figures.at_work, runs.shown_before())
             # Of one person who is read alone nothing is concluded about the company.
-            doubt = distrust(company) if person_id is None else None
+            doubt = roster_doubt(company) if person_id is None else None
             runs.note(
                 run_id,
                 shown=shown if person_id is None else None,
@@ -136,8 +136,8 @@ class Reconciliation:
                 # Somebody has read the plan and vouches for what Ditio showed: later reads are measured by it.
                 Runs(connection, self._tenant.name).note(plan.id, is_believed=plan.shown is not None)
             return None
-        company = Company(plan.shown or 0, plan.linked, plan.at_work)
-        stopped = plan.stopped or excess(self.items(plan.id), company, self.limits, reviewed=reviewed)
+        company = CompanySize(plan.shown or 0, plan.linked, plan.at_work)
+        stopped = plan.stopped or limit_exceeded(self.items(plan.id), company, self.limits, reviewed=reviewed)
         if stopped is not None:
             with self._database.write() as connection:
                 Runs(connection, self._tenant.name).note(run_id, stopped=stopped)

@@ -12,8 +12,8 @@ from scim2_models import InvalidPathException, InvalidValueException, PatchOp, P
 from scim2_models.path import Comparison
 
 from scim_bridge.scim.entra_resource import Rewritten, conform_at, described, known_schemas, note_key, note_unknown
-from scim_bridge.scim.quirks import Quirk, Tolerated, Toleration
-from scim_bridge.scim.schema import Place, ResourceShape
+from scim_bridge.scim.quirks import Quirk, QuirkKind, Tolerated
+from scim_bridge.scim.schema import AttributePath, ResourceSchema
 from scim_bridge.scim.values import EMPTY, UNUSABLE, conform_entry
 
 NOTHING = {"op": "add", "value": {}}
@@ -28,7 +28,7 @@ _QUOTED_BOOLEAN = re.compile('"(?:true|false)"', re.IGNORECASE)
 Operation = dict[str, Any]
 
 
-def rewrite_patch(shape: ResourceShape, body: Any) -> Rewritten:
+def rewrite_patch(shape: ResourceSchema, body: Any) -> Rewritten:
     """The body of a PATCH."""
     key = next((key for key in body if key.lower() == "operations"), None) if isinstance(body, dict) else None
     if key is None or not isinstance(body[key], list):
@@ -42,13 +42,13 @@ def rewrite_patch(shape: ResourceShape, body: Any) -> Rewritten:
         else:
             operations.append(operation)
     if not body[key]:
-        tolerated.add(Quirk.no_operations, "Operations")
+        tolerated.add(QuirkKind.no_operations, "Operations")
     if not operations:
         operations = [NOTHING]
     return Rewritten({**body, key: operations}, tolerated.found)
 
 
-def entries_to_make(current: Resource[Any], patch_op: "PatchOp[Any]") -> tuple[Toleration, ...]:
+def entries_to_make(current: Resource[Any], patch_op: "PatchOp[Any]") -> tuple[Quirk, ...]:
     """The filters in paths that no entry of a resource meets yet, so that the patch will make one."""
     tolerated = Tolerated()
     for operation in patch_op.operations or []:
@@ -57,25 +57,25 @@ def entries_to_make(current: Resource[Any], patch_op: "PatchOp[Any]") -> tuple[T
             continue
         selection = type(path)(path[: path.rindex("]") + 1])
         if selection.get(current, strict=False) is None:
-            tolerated.add(Quirk.entry_created, selection)
+            tolerated.add(QuirkKind.entry_created, selection)
     return tolerated.found
 
 
 def _note_message(body: dict[str, Any], tolerated: Tolerated) -> None:
     listed = next((value for key, value in body.items() if key.lower() == "schemas"), None)
     if PATCH_URN.lower() not in str(listed).lower():
-        tolerated.add(Quirk.unlisted_schema, PATCH_URN)
+        tolerated.add(QuirkKind.unlisted_schema, PATCH_URN)
 
 
-def _rewritten(shape: ResourceShape, operation: Operation, tolerated: Tolerated) -> list[Operation]:
+def _rewritten(shape: ResourceSchema, operation: Operation, tolerated: Tolerated) -> list[Operation]:
     path = operation.get("path")
     schema = shape.schema_at(path) if isinstance(path, str) else None
     if _op(operation) in OPERATIONS and operation["op"] not in OPERATIONS:
-        tolerated.add(Quirk.capital_operation, operation["op"])
+        tolerated.add(QuirkKind.capital_operation, operation["op"])
     if "path" in operation and path in EMPTY:
-        tolerated.add(Quirk.empty_path, "path")
+        tolerated.add(QuirkKind.empty_path, "path")
     if schema is not None:
-        tolerated.add(Quirk.schema_path, schema)
+        tolerated.add(QuirkKind.schema_path, schema)
     if path in EMPTY or schema is not None:
         return _by_key(shape, operation, None if schema in (None, shape.urn) else schema, tolerated)
     if not isinstance(path, str):
@@ -86,20 +86,20 @@ def _rewritten(shape: ResourceShape, operation: Operation, tolerated: Tolerated)
     place = shape.place(path)
     if place is not None:
         if place.is_short:
-            tolerated.add(Quirk.short_name, place.path)
+            tolerated.add(QuirkKind.short_name, place.path)
         if shape.separator(path) == ".":
-            tolerated.add(Quirk.dotted_urn, place.path)
+            tolerated.add(QuirkKind.dotted_urn, place.path)
         if place.selection is not None and _QUOTED_BOOLEAN.search(place.selection):
             # Whoever applies the patch understands `roles[primary eq "True"]` too, but doesn't say that it had to.
             described(place, tolerated)
         return _at(place, operation, tolerated)
     if _is_path(path):
-        tolerated.add(Quirk.unknown_path, path)
+        tolerated.add(QuirkKind.unknown_path, path)
         return []
     return [operation]
 
 
-def _by_key(shape: ResourceShape, operation: Operation, urn: str | None, tolerated: Tolerated) -> list[Operation]:
+def _by_key(shape: ResourceSchema, operation: Operation, urn: str | None, tolerated: Tolerated) -> list[Operation]:
     """An operation for each key of a value that has no path, or an extension's URN as its path."""
     value = operation.get("value")
     if urn is not None and (value in EMPTY or _op(operation) == "remove"):
@@ -113,7 +113,7 @@ def _by_key(shape: ResourceShape, operation: Operation, urn: str | None, tolerat
         place = shape.place(full)
         if schema is not None:
             if schema == shape.urn:
-                tolerated.add(Quirk.core_schema_key, schema)
+                tolerated.add(QuirkKind.core_schema_key, schema)
             inner = None if schema == shape.urn else schema
             rewritten += _by_key(shape, {**operation, "value": item}, inner, tolerated)
         elif key.lower() == "schemas":
@@ -121,20 +121,20 @@ def _by_key(shape: ResourceShape, operation: Operation, urn: str | None, tolerat
         elif place is None:
             note_unknown(full, item, tolerated)
         elif place.read_only:
-            tolerated.add(Quirk.read_only, place.path)
+            tolerated.add(QuirkKind.read_only, place.path)
         else:
             note_key(shape, key, place, tolerated)
             rewritten += _at(place, {**operation, "value": item}, tolerated)
     return rewritten
 
 
-def _at(place: Place, operation: Operation, tolerated: Tolerated) -> list[Operation]:
+def _at(place: AttributePath, operation: Operation, tolerated: Tolerated) -> list[Operation]:
     """The operation with its value in the type that the attribute at its path declares.
 
     :raises InvalidValueException: when it empties what a resource can't be without.
     """
     if place.is_delivery:
-        tolerated.add(Quirk.read_only, place.path)
+        tolerated.add(QuirkKind.read_only, place.path)
         return []
     if _op(operation) == "remove":
         return [_removal(place, operation, tolerated)]
@@ -142,7 +142,7 @@ def _at(place: Place, operation: Operation, tolerated: Tolerated) -> list[Operat
         return [{**operation, "path": place.path}]
     value = operation["value"]
     if value == "":
-        tolerated.add(Quirk.empty_text, place.path)
+        tolerated.add(QuirkKind.empty_text, place.path)
     value = conform_at(place, value, tolerated)
     if value is UNUSABLE:
         return []
@@ -168,11 +168,11 @@ def _once(entries: list[Any]) -> list[Any]:
     return list({json.dumps(entry, sort_keys=True): entry for entry in entries}.values())
 
 
-def _removal(place: Place, operation: Operation, tolerated: Tolerated) -> Operation:
+def _removal(place: AttributePath, operation: Operation, tolerated: Tolerated) -> Operation:
     """A remove; its value matters only where it lists entries of a multi-valued attribute."""
     value = operation.get("value")
     if value not in EMPTY:
-        tolerated.add(Quirk.value_with_remove, place.path)
+        tolerated.add(QuirkKind.value_with_remove, place.path)
     removal = {"op": "remove", "path": _cleared(place)}
     if not place.is_list or "value" not in operation or value in EMPTY:
         return removal
@@ -181,12 +181,12 @@ def _removal(place: Place, operation: Operation, tolerated: Tolerated) -> Operat
     return {**removal, "value": [each for each in listed if each is not UNUSABLE and each not in (None, {})]}
 
 
-def _cleared(place: Place) -> str:
+def _cleared(place: AttributePath) -> str:
     """The path to remove."""
-    return Place(place.urn, place.shape).path if place.stands_for_whole else place.path
+    return AttributePath(place.urn, place.shape).path if place.stands_for_whole else place.path
 
 
-def _selecting(place: Place, entry: Any, tolerated: Tolerated) -> Any:
+def _selecting(place: AttributePath, entry: Any, tolerated: Tolerated) -> Any:
     """What of a listed entry tells which entry is meant: Entra sends `"$ref": null` along."""
     entry = conform_entry(place.shape, entry, tolerated, place.path)
     return {name: item for name, item in entry.items() if item not in EMPTY} if isinstance(entry, dict) else entry

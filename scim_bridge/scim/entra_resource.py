@@ -12,8 +12,8 @@ from typing import Any
 from scim2_models import SCIMException, ScimFilter
 from scim2_models.path import CompareOperator, Comparison, FilterNode, LogicalExpr, LogicalOperator
 
-from scim_bridge.scim.quirks import Quirk, Tolerated, Toleration
-from scim_bridge.scim.schema import Place, ResourceShape
+from scim_bridge.scim.quirks import Quirk, QuirkKind, Tolerated
+from scim_bridge.scim.schema import AttributePath, ResourceSchema
 from scim_bridge.scim.values import EMPTY, UNUSABLE, conform, conform_entry, demote_primary
 
 
@@ -22,11 +22,11 @@ class Rewritten:
     """A body in the RFC's shape."""
 
     body: Any
-    tolerated: tuple[Toleration, ...] = ()
+    tolerated: tuple[Quirk, ...] = ()
     """What departed from it, by kind and name: also all that was left out."""
 
 
-def rewrite_resource(shape: ResourceShape, body: Any) -> Rewritten:
+def rewrite_resource(shape: ResourceSchema, body: Any) -> Rewritten:
     """The body of a POST or PUT."""
     if not isinstance(body, dict):
         return Rewritten(body)
@@ -42,7 +42,7 @@ def rewrite_resource(shape: ResourceShape, body: Any) -> Rewritten:
 
 
 def _collect(
-    shape: ResourceShape, body: Mapping[str, Any], urn: str | None, found: dict[str, Any], tolerated: Tolerated
+    shape: ResourceSchema, body: Mapping[str, Any], urn: str | None, found: dict[str, Any], tolerated: Tolerated
 ) -> None:
     """Put what `body` says into `found`. `urn` is the extension that the keys belong to."""
     for key, value in body.items():
@@ -51,7 +51,7 @@ def _collect(
             found["schemas"] = known_schemas(shape, value, tolerated)
         elif urn is None and schema is not None:
             if schema == shape.urn:
-                tolerated.add(Quirk.core_schema_key, schema)
+                tolerated.add(QuirkKind.core_schema_key, schema)
             if isinstance(value, dict):
                 _collect(shape, value, None if schema == shape.urn else schema, found, tolerated)
             elif value is not None:
@@ -68,32 +68,32 @@ def _collect(
 def note_unknown(key: str, value: Any, tolerated: Tolerated) -> None:
     """Remember a key that isn't declared, and is left out."""
     is_schema = isinstance(value, dict) and key.lower().startswith("urn:")
-    tolerated.add(Quirk.unknown_schema if is_schema else Quirk.unknown_attribute, key)
+    tolerated.add(QuirkKind.unknown_schema if is_schema else QuirkKind.unknown_attribute, key)
 
 
-def note_key(shape: ResourceShape, key: str, place: Place, tolerated: Tolerated) -> None:
+def note_key(shape: ResourceSchema, key: str, place: AttributePath, tolerated: Tolerated) -> None:
     """Remember a key that is a path, where the RFC has the attribute's name alone."""
     separator = shape.separator(key)
     if place.is_short:
-        tolerated.add(Quirk.short_name, place.path)
+        tolerated.add(QuirkKind.short_name, place.path)
     if place.selection is not None:
-        tolerated.add(Quirk.filtered_key, place.path)
+        tolerated.add(QuirkKind.filtered_key, place.path)
     elif separator == ".":
-        tolerated.add(Quirk.dotted_urn, place.path)
+        tolerated.add(QuirkKind.dotted_urn, place.path)
     elif separator is not None:
-        tolerated.add(Quirk.qualified_key, place.path)
+        tolerated.add(QuirkKind.qualified_key, place.path)
     elif place.part is not None:
-        tolerated.add(Quirk.dotted_key, place.path)
+        tolerated.add(QuirkKind.dotted_key, place.path)
 
 
-def _note_unlisted(shape: ResourceShape, listed: Any, found: Mapping[str, Any], tolerated: Tolerated) -> None:
+def _note_unlisted(shape: ResourceSchema, listed: Any, found: Mapping[str, Any], tolerated: Tolerated) -> None:
     named = {urn.lower() for urn in (listed if isinstance(listed, list) else [listed]) if isinstance(urn, str)}
     for urn in (shape.urn, *(urn for urn in shape.extensions if found.get(urn))):
         if urn.lower() not in named:
-            tolerated.add(Quirk.unlisted_schema, urn)
+            tolerated.add(QuirkKind.unlisted_schema, urn)
 
 
-def _put(place: Place, value: Any, found: dict[str, Any], tolerated: Tolerated) -> None:
+def _put(place: AttributePath, value: Any, found: dict[str, Any], tolerated: Tolerated) -> None:
     """Write one value where its key points, beside what other keys said of the same attribute."""
     holder = found if place.urn is None else found.setdefault(place.urn, {})
     if not isinstance(holder, dict):
@@ -105,7 +105,7 @@ def _put(place: Place, value: Any, found: dict[str, Any], tolerated: Tolerated) 
         _put_inside(place, value, holder, tolerated)
 
 
-def _put_whole(place: Place, value: Any, holder: dict[str, Any], tolerated: Tolerated) -> None:
+def _put_whole(place: AttributePath, value: Any, holder: dict[str, Any], tolerated: Tolerated) -> None:
     name = place.shape.name
     conformed = conform(place.shape, value, tolerated, place.path)
     present = holder.get(name)
@@ -119,7 +119,7 @@ def _put_whole(place: Place, value: Any, holder: dict[str, Any], tolerated: Tole
         holder[name] = conformed
 
 
-def _put_inside(place: Place, value: Any, holder: dict[str, Any], tolerated: Tolerated) -> None:
+def _put_inside(place: AttributePath, value: Any, holder: dict[str, Any], tolerated: Tolerated) -> None:
     """Write a part of a complex attribute, or into the entry that a filter in brackets describes."""
     conformed = conform_at(place, value, tolerated)
     if conformed is UNUSABLE:
@@ -132,7 +132,7 @@ def _put_inside(place: Place, value: Any, holder: dict[str, Any], tolerated: Tol
     else:
         entry = holder[name] = {}
     if entry is None:
-        tolerated.add(Quirk.unusable_filter, place.path)
+        tolerated.add(QuirkKind.unusable_filter, place.path)
     elif place.part is None:
         entry.update(conformed if isinstance(conformed, dict) else {})
     else:
@@ -141,17 +141,17 @@ def _put_inside(place: Place, value: Any, holder: dict[str, Any], tolerated: Tol
             holder[name] = None
 
 
-def conform_at(place: Place, value: Any, tolerated: Tolerated) -> Any:
+def conform_at(place: AttributePath, value: Any, tolerated: Tolerated) -> Any:
     """A value in the type that is declared at its place: a list for a whole multi-valued attribute only."""
     if place.is_list or place.part is not None or not place.shape.multi_valued:
         return conform(place.target, value, tolerated, place.path)
     if isinstance(value, list) and len(value) == 1:
-        tolerated.add(Quirk.list_for_single, place.path)
+        tolerated.add(QuirkKind.list_for_single, place.path)
         (value,) = value
     return conform_entry(place.target, value, tolerated, place.path)
 
 
-def _selected_entry(place: Place, holder: dict[str, Any], tolerated: Tolerated) -> dict[str, Any] | None:
+def _selected_entry(place: AttributePath, holder: dict[str, Any], tolerated: Tolerated) -> dict[str, Any] | None:
     """The entry that a filter in brackets describes, made where there is none."""
     sought = {} if place.selection is None else described(place, tolerated)
     if sought is None:
@@ -170,7 +170,7 @@ def _same(one: Any, other: Any) -> bool:
     return str(one).lower() == str(other).lower()
 
 
-def described(place: Place, tolerated: Tolerated) -> dict[str, Any] | None:
+def described(place: AttributePath, tolerated: Tolerated) -> dict[str, Any] | None:
     """What the filter `type eq "work" and primary eq true` says of an entry; None for any other filter."""
     try:
         node: FilterNode = ScimFilter(str(place.selection)).ast
@@ -189,10 +189,10 @@ def described(place: Place, tolerated: Tolerated) -> dict[str, Any] | None:
     return values
 
 
-def known_schemas(shape: ResourceShape, value: Any, tolerated: Tolerated) -> Any:
+def known_schemas(shape: ResourceSchema, value: Any, tolerated: Tolerated) -> Any:
     """The schemas of a body without unknown ones, and with the resource's own, which some clients forget."""
     if isinstance(value, str):
-        tolerated.add(Quirk.single_for_list, "schemas")
+        tolerated.add(QuirkKind.single_for_list, "schemas")
     named = [value] if isinstance(value, str) else value
     if not isinstance(named, list):
         return value
@@ -200,5 +200,5 @@ def known_schemas(shape: ResourceShape, value: Any, tolerated: Tolerated) -> Any
     known = [shape.schema_at(each) for each in texts]
     for each, urn in zip(texts, known, strict=True):
         if urn is None:
-            tolerated.add(Quirk.unknown_schema, each)
+            tolerated.add(QuirkKind.unknown_schema, each)
     return list(dict.fromkeys([shape.urn, *(urn for urn in known if urn)]))

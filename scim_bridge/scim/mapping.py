@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from zoneinfo import ZoneInfo
 
-from scim_bridge.domain.employee import REQUIRED, Field, Owner, Problem, Value, Wish
+from scim_bridge.domain.employee import REQUIRED, DesiredEmployee, Field, Owner, Problem, Value
 from scim_bridge.domain.values import NORWAY, OSLO, JsonObject, Unusable, end_of, is_address, text_of, value_of
 from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN, SourcePath, read
 
@@ -165,14 +165,14 @@ IDENTITY = frozenset({Field.employee_number, Field.phone})
 """Where the next source does not replace an unusable value: it would be another employee or login."""
 
 
-def wish_from_user(
+def desired_from_user(
     document: JsonObject,
     rules: Rules,
     *,
     today: date,
     provisioned_on: date | None = None,
     served: Mapping[Field, str] | None = None,
-) -> Wish:
+) -> DesiredEmployee:
     """The wished employee; what can't be used is left out of its values and named in its problems.
 
     :param today: The day that intake decided (rule L1).
@@ -189,7 +189,7 @@ def wish_from_user(
     }
     defaults = _defaults(readings, rules, provisioned_on or today)
     found = {field: reading.value for field, reading in readings.items() if reading.value is not None}
-    return Wish(
+    return DesiredEmployee(
         values=found | defaults,
         sources={field: reading.source for field, reading in readings.items() if reading.source},
         defaulted=frozenset(defaults),

@@ -14,7 +14,7 @@ OTHERS = "(others)"
 """The one name under which the rest is counted."""
 
 
-class Quirk(StrEnum):
+class QuirkKind(StrEnum):
     """Kinds of departures from RFC 7643 and RFC 7644 that are tolerated."""
 
     # Left out: nothing of it is kept.
@@ -86,10 +86,10 @@ class Quirk(StrEnum):
     """A filter in a path that no entry met, so that one was made (RFC 7644 §3.5.2.3: `noTarget`)."""
 
 
-class Toleration(NamedTuple):
+class Quirk(NamedTuple):
     """One departure: what kind, and the name of the attribute, path or schema."""
 
-    kind: Quirk
+    kind: QuirkKind
     name: str
 
 
@@ -97,17 +97,17 @@ class Tolerated:
     """Collects what is tolerated of one request, each kind and name once."""
 
     def __init__(self) -> None:
-        self._found: dict[Toleration, None] = {}
+        self._found: dict[Quirk, None] = {}
 
-    def add(self, kind: Quirk, name: str) -> None:
+    def add(self, kind: QuirkKind, name: str) -> None:
         """Remember a departure. `name` may be a path: what could be a value in it is cut off."""
-        toleration = Toleration(kind, _without_values(name))
+        toleration = Quirk(kind, _without_values(name))
         if len(self._found) >= MOST_NAMES and toleration not in self._found:
-            toleration = Toleration(kind, OTHERS)
+            toleration = Quirk(kind, OTHERS)
         self._found[toleration] = None
 
     @property
-    def found(self) -> tuple[Toleration, ...]:
+    def found(self) -> tuple[Quirk, ...]:
         """All that was tolerated, in the order in which it came."""
         return tuple(self._found)
 

@@ -32,7 +32,7 @@ from scim_bridge.domain.certificate import Entry
 from scim_bridge.domain.values import CERTIFICATE, CERTIFICATE_URN, JsonObject, comparable_key
 from scim_bridge.scim.provider import DELIVERY_ATTRIBUTES
 from scim_bridge.scim.reading import DITIO_URN
-from scim_bridge.scim.schema import Place, shape_of
+from scim_bridge.scim.schema import AttributePath, shape_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +338,7 @@ def unasked(model: type[Resource[Any]], parameters: ResponseParameters[Any] | No
     return frozenset(several & {place.shape.name for place in excluded if place.urn is None and place.part is None})
 
 
-def _places(model: type[Resource[Any]], paths: list[Any]) -> list[Place]:
+def _places(model: type[Resource[Any]], paths: list[Any]) -> list[AttributePath]:
     found = (shape_of(model).place(str(path)) for path in paths)
     return [place for place in found if place is not None]
 

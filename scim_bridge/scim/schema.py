@@ -34,7 +34,7 @@ _PATH = re.compile(rf"(?P<name>{_NAME})(?:\[(?P<selection>.*)\])?(?:\.(?P<part>{
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class AttributeSchema:
     """An attribute as its schema declares it."""
 
     name: str
@@ -48,7 +48,7 @@ class Shape:
     is_needed: bool = True
     """Whether an employee depends on it: then a value of another type is refused, else it is left out."""
 
-    parts: Mapping[str, "Shape"] | None = None
+    parts: Mapping[str, "AttributeSchema"] | None = None
     """The sub-attributes of a complex attribute by lower-case name; None for any other."""
 
     @property
@@ -58,14 +58,14 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AttributePath:
     """What a key or a path points at."""
 
     urn: str | None
     """The extension; None for an attribute of the resource itself."""
 
-    shape: Shape
-    part: Shape | None = None
+    shape: AttributeSchema
+    part: AttributeSchema | None = None
     selection: str | None = None
     """The filter in brackets, which selects entries of a multi-valued attribute."""
 
@@ -81,7 +81,7 @@ class Place:
         return f"{urn}{self.shape.name}{selection}{part}"
 
     @property
-    def target(self) -> Shape:
+    def target(self) -> AttributeSchema:
         """The attribute that is written: the part, where the path names one."""
         return self.part or self.shape
 
@@ -108,18 +108,18 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class ResourceShape:
+class ResourceSchema:
     """A resource type: its attributes by lower-case name, and those of its extensions by URN."""
 
     urn: str
-    attributes: Mapping[str, Shape]
-    extensions: Mapping[str, Mapping[str, Shape]]
+    attributes: Mapping[str, AttributeSchema]
+    extensions: Mapping[str, Mapping[str, AttributeSchema]]
 
     def schema_at(self, key: str) -> str | None:
         """The URN that a key is, in its canonical spelling, or None for any other key."""
         return next((urn for urn in (self.urn, *self.extensions) if urn.lower() == key.lower()), None)
 
-    def place(self, key: str) -> Place | None:
+    def place(self, key: str) -> AttributePath | None:
         """What a key or a path points at; None for what isn't declared, or isn't a path."""
         urn, rest = self._split(key.strip())
         match = _PATH.fullmatch(rest)
@@ -132,9 +132,9 @@ class ResourceShape:
         if shape is None or (match["selection"] is not None and not shape.multi_valued):
             return None
         if match["part"] is None:
-            return Place(urn, shape, None, match["selection"], alone is not None)
+            return AttributePath(urn, shape, None, match["selection"], alone is not None)
         part = (shape.parts or {}).get(match["part"].lower())
-        return Place(urn, shape, part, match["selection"], alone is not None) if part else None
+        return AttributePath(urn, shape, part, match["selection"], alone is not None) if part else None
 
     def separator(self, key: str) -> str | None:
         """What stands between a schema's URN and the rest of a key: a colon, or Entra's dot; None without a URN."""
@@ -153,7 +153,7 @@ class ResourceShape:
         return next((urn for urn in urns if re.match(re.escape(urn) + "[:.]", key, re.IGNORECASE)), None)
 
 
-def extension_of(name: str, shapes: Sequence[ResourceShape]) -> str | None:
+def extension_of(name: str, shapes: Sequence[ResourceSchema]) -> str | None:
     """Return the URN of the one extension that declares an attribute, where no resource type does so itself."""
     folded = name.lower()
     if any(folded in each.attributes for each in shapes):
@@ -162,7 +162,7 @@ def extension_of(name: str, shapes: Sequence[ResourceShape]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def qualified(path: str, shapes: Sequence[ResourceShape]) -> str:
+def qualified(path: str, shapes: Sequence[ResourceSchema]) -> str:
     """Return a path with the URN of the extension that alone declares its attribute; any other as it is."""
     match = _PATH.fullmatch(path.strip())
     urn = extension_of(match["name"], shapes) if match is not None else None
@@ -170,19 +170,22 @@ def qualified(path: str, shapes: Sequence[ResourceShape]) -> str:
 
 
 @cache
-def shape_of(model: type[Resource[Any]]) -> ResourceShape:
+def shape_of(model: type[Resource[Any]]) -> ResourceSchema:
     """The shape of a resource model, its extensions included."""
-    common = {"id": Shape("id", Kind.string, read_only=True), "externalid": Shape("externalId", Kind.string)}
-    common["meta"] = Shape("meta", Kind.complex, read_only=True, parts={})
+    common = {
+        "id": AttributeSchema("id", Kind.string, read_only=True),
+        "externalid": AttributeSchema("externalId", Kind.string),
+    }
+    common["meta"] = AttributeSchema("meta", Kind.complex, read_only=True, parts={})
     schema = model.to_schema()
-    return ResourceShape(
+    return ResourceSchema(
         urn=str(schema.id),
         attributes=common | _shapes(schema),
         extensions={str(urn): _shapes(each.to_schema()) for urn, each in model.get_extension_models().items()},
     )
 
 
-def _shapes(schema: Schema) -> dict[str, Shape]:
+def _shapes(schema: Schema) -> dict[str, AttributeSchema]:
     needed = _NEEDED.get(str(schema.id))
     return {
         str(each.name).lower(): _shape(each, is_needed=needed is None or each.name in needed)
@@ -190,14 +193,14 @@ def _shapes(schema: Schema) -> dict[str, Shape]:
     }
 
 
-def _shape(attribute: Attribute, *, is_needed: bool) -> Shape:
+def _shape(attribute: Attribute, *, is_needed: bool) -> AttributeSchema:
     assert attribute.name is not None
     assert attribute.type is not None
     parts = {
         str(each.name).lower(): _shape(each, is_needed=is_needed and each.name not in _NEVER_NEEDED)
         for each in attribute.sub_attributes or []
     }
-    return Shape(
+    return AttributeSchema(
         name=attribute.name,
         kind=attribute.type,
         multi_valued=bool(attribute.multi_valued),

@@ -12,9 +12,9 @@ from typing import Any, Final
 from pydantic_core import Url, ValidationError
 from scim2_models import InvalidValueException
 
-from scim_bridge.scim.quirks import Quirk, Tolerated
+from scim_bridge.scim.quirks import QuirkKind, Tolerated
 from scim_bridge.scim.resources import MEMBERS, once_each
-from scim_bridge.scim.schema import Kind, Shape
+from scim_bridge.scim.schema import AttributeSchema, Kind
 
 EMPTY = (None, "")
 """What Entra, and Microsoft's validators, clear an attribute with; an empty list does the same."""
@@ -57,7 +57,7 @@ class UnfitValue(InvalidValueException):
     :param path: The attribute, as RFC 7644 §3.10 writes it.
     """
 
-    def __init__(self, path: str, shape: Shape, value: Any) -> None:
+    def __init__(self, path: str, shape: AttributeSchema, value: Any) -> None:
         expected, cure = _EXPECTED.get(shape.kind, _TEXT)
         super().__init__(detail=f"{path} is {shown(value)}, which isn't {expected}: {cure}")
         self._path, self._shape, self._value = path, shape, value
@@ -70,7 +70,7 @@ class UnfitValue(InvalidValueException):
         return UnfitValue(f"{path}[{which}]{self._path.removeprefix(path)}", self._shape, self._value)
 
 
-def conform(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> Any:
+def conform(shape: AttributeSchema, value: Any, tolerated: Tolerated, path: str) -> Any:
     """The value of a whole attribute; None where nothing is left of it, or `UNUSABLE`.
 
     :param path: How the attribute is called when something about it is tolerated.
@@ -82,7 +82,7 @@ def conform(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> Any:
         _note_empty(value, tolerated, path)
         return None
     if not isinstance(value, list):
-        tolerated.add(Quirk.single_for_list, path)
+        tolerated.add(QuirkKind.single_for_list, path)
     listed = enumerate(value if isinstance(value, list) else [value])
     sent = [(index, entry) for index, entry in listed if entry not in EMPTY]
     entries = [_listed(shape, entry, index, tolerated, path) for index, entry in sent]
@@ -93,14 +93,14 @@ def conform(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> Any:
     return UNUSABLE if sent and not kept else kept
 
 
-def _listed(shape: Shape, entry: Any, index: int, tolerated: Tolerated, path: str) -> Any:
+def _listed(shape: AttributeSchema, entry: Any, index: int, tolerated: Tolerated, path: str) -> Any:
     try:
         return conform_entry(shape, entry, tolerated, path)
     except UnfitValue as exc:
         raise exc.of_entry(path, entry, index) from None
 
 
-def conform_entry(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> Any:
+def conform_entry(shape: AttributeSchema, value: Any, tolerated: Tolerated, path: str) -> Any:
     """One value: the only one of a single-valued attribute, or one entry of a multi-valued one."""
     conformed = _complex(shape, value, tolerated, path) if shape.parts is not None else None
     if shape.parts is None:
@@ -109,7 +109,7 @@ def conform_entry(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> 
         return conformed
     if shape.is_needed:
         raise UnfitValue(path, shape, conformed)
-    tolerated.add(Quirk.unusable_value, path)
+    tolerated.add(QuirkKind.unusable_value, path)
     return UNUSABLE
 
 
@@ -118,43 +118,43 @@ def demote_primary(entries: list[Any], tolerated: Tolerated, path: str) -> None:
     primary = [entry for entry in entries if isinstance(entry, dict) and entry.get("primary") is True]
     for entry in primary[1:]:
         entry["primary"] = False
-        tolerated.add(Quirk.several_primary, path)
+        tolerated.add(QuirkKind.several_primary, path)
 
 
-def _simple(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> Any:
+def _simple(shape: AttributeSchema, value: Any, tolerated: Tolerated, path: str) -> Any:
     if value == "" and shape.kind in _NO_EMPTY_TEXT:
-        tolerated.add(Quirk.empty_text, path)
+        tolerated.add(QuirkKind.empty_text, path)
         return None
     if shape.kind == Kind.boolean:
         return _boolean(value, tolerated, path)
     if shape.kind in _TEXTS and isinstance(value, bool | int | float):
         # `employeeNumber: 1042`: the digits as they were sent.
-        tolerated.add(Quirk.boolean_for_text if isinstance(value, bool) else Quirk.number_for_text, path)
+        tolerated.add(QuirkKind.boolean_for_text if isinstance(value, bool) else QuirkKind.number_for_text, path)
         return json.dumps(value)
     if shape.is_uri and isinstance(value, str) and not _is_uri(value):
-        tolerated.add(Quirk.text_for_reference, path)
+        tolerated.add(QuirkKind.text_for_reference, path)
     if shape.kind == Kind.binary and isinstance(value, str) and not _is_base64(value):
-        tolerated.add(Quirk.text_for_binary, path)
+        tolerated.add(QuirkKind.text_for_binary, path)
     return value
 
 
 def _boolean(value: Any, tolerated: Tolerated, path: str) -> Any:
     if isinstance(value, str) and value.strip().lower() in _BOOLEANS:
-        tolerated.add(Quirk.text_for_boolean, path)
+        tolerated.add(QuirkKind.text_for_boolean, path)
         return _BOOLEANS[value.strip().lower()]
     if isinstance(value, int | float) and not isinstance(value, bool) and value in (0, 1):
-        tolerated.add(Quirk.number_for_boolean, path)
+        tolerated.add(QuirkKind.number_for_boolean, path)
         return bool(value)
     return value
 
 
-def _complex(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> Any:
+def _complex(shape: AttributeSchema, value: Any, tolerated: Tolerated, path: str) -> Any:
     if value in EMPTY:
         _note_empty(value, tolerated, path)
         return None
     if isinstance(value, str | int | float) and shape.stands_for_value:
         # A bare id for a manager, or a bare address for an entry of `emails`.
-        tolerated.add(Quirk.bare_value, path)
+        tolerated.add(QuirkKind.bare_value, path)
         value = {"value": value}
     if not isinstance(value, dict):
         return value
@@ -162,7 +162,7 @@ def _complex(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> Any:
     for key, item in value.items():
         part = (shape.parts or {}).get(key.lower())
         if part is None:
-            tolerated.add(Quirk.unknown_attribute, f"{path}.{key}")
+            tolerated.add(QuirkKind.unknown_attribute, f"{path}.{key}")
         elif not part.read_only:
             found = conform(part, item, tolerated, f"{path}.{part.name}")
             if found is not UNUSABLE:
@@ -174,13 +174,13 @@ def _complex(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> Any:
     return conformed
 
 
-def _unlisted(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> Any:
+def _unlisted(shape: AttributeSchema, value: Any, tolerated: Tolerated, path: str) -> Any:
     """A single value out of the list of one, or the `{"value": …}`, that older Entra jobs put around it."""
     if isinstance(value, list) and len(value) <= 1:
-        tolerated.add(Quirk.list_for_single, path)
+        tolerated.add(QuirkKind.list_for_single, path)
         value = value[0] if value else None
     if shape.parts is None and isinstance(value, dict) and {key.lower() for key in value} <= {"value", "$ref"}:
-        tolerated.add(Quirk.object_for_single, path)
+        tolerated.add(QuirkKind.object_for_single, path)
         return next((item for key, item in value.items() if key.lower() == "value"), value)
     return value
 
@@ -188,10 +188,10 @@ def _unlisted(shape: Shape, value: Any, tolerated: Tolerated, path: str) -> Any:
 def _note_empty(value: Any, tolerated: Tolerated, path: str) -> None:
     # Null is the RFC's own way to say "unassigned" (RFC 7643 §2.5).
     if value == "":
-        tolerated.add(Quirk.empty_text, path)
+        tolerated.add(QuirkKind.empty_text, path)
 
 
-def _is_of_type(shape: Shape, value: Any) -> bool:
+def _is_of_type(shape: AttributeSchema, value: Any) -> bool:
     if shape.parts is not None:
         return isinstance(value, dict)
     if shape.kind == Kind.boolean:

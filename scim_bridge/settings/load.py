@@ -16,7 +16,7 @@ from scim_bridge.settings.sections import Auth
 from scim_bridge.settings.sources import (
     CONFIG_VARIABLE,
     EnvironmentSource,
-    Given,
+    SourceValues,
     read_environment,
     read_file,
     read_tenants,
@@ -73,12 +73,12 @@ def load(config: FilePath | None = None, environ: Mapping[str, str] | None = Non
     return settings
 
 
-def _file(config: FilePath | None, environ: Mapping[str, str]) -> Given:
+def _file(config: FilePath | None, environ: Mapping[str, str]) -> SourceValues:
     named = config or environ.get(CONFIG_VARIABLE)
     if named:
         return read_file(FilePath(named))
     default = FilePath(DEFAULT_FILE)
-    return read_file(default) if default.is_file() else Given()
+    return read_file(default) if default.is_file() else SourceValues()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ _Said = Mapping[Path, _Value]
 class _Loading:
     """Joins the sources, and collects what is wrong."""
 
-    def __init__(self, environment: Given, file: Given) -> None:
+    def __init__(self, environment: SourceValues, file: SourceValues) -> None:
         tables = [file]
         if (TENANTS,) in environment.values:
             # A setting is replaced whole: the companies of the environment are not mixed with those of the file.

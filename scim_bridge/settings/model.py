@@ -28,7 +28,7 @@ DEFAULT = "default"
 """Where a setting was set that was not."""
 
 
-class Companies(BaseSettings):
+class MultiTenantSettings(BaseSettings):
     """What settings know beside their values: whose they are, where each was set, and the other companies'."""
 
     _origins: dict[Path, str] = PrivateAttr(default_factory=dict)
@@ -260,7 +260,7 @@ class Retention(Section):
     The line of each run of `reconcile` is kept as long."""
 
 
-class Settings(Companies):
+class Settings(MultiTenantSettings):
     """All settings. Without arguments these are the defaults; `load` reads the sources."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

@@ -28,7 +28,7 @@ from scim_bridge.settings.types import (
 
 
 @dataclass(slots=True)
-class Given:
+class SourceValues:
     """What one source says: values by setting, where each was found, and what is wrong with the source.
 
     The paths of a company's own settings begin with `tenants` and its name.
@@ -69,11 +69,11 @@ class Given:
             self.problems.append(words)
         return False
 
-    def without_tenants(self) -> "Given":
+    def without_tenants(self) -> "SourceValues":
         """The same without what is said of single companies."""
         kept = {path: value for path, value in self.values.items() if path[0] != TENANTS}
         origins = {path: origin for path, origin in self.origins.items() if path in kept}
-        return Given(kept, origins, self.problems)
+        return SourceValues(kept, origins, self.problems)
 
 
 LONGEST_SHOWN = 32
@@ -141,13 +141,13 @@ class EnvironmentSource(EnvSettingsSource):
             return value
 
 
-def read_environment(environ: Mapping[str, str]) -> Given:
+def read_environment(environ: Mapping[str, str]) -> SourceValues:
     """Find the variables that are settings, and read the files that `…_FILE` variables name.
 
     An empty variable counts as not set: that is what `${NAME:-}` in a compose file makes of a missing one. All
     companies at once are the value of `("tenants",)`, unread.
     """
-    given = Given()
+    given = SourceValues()
     for name, text in sorted(environ.items()):
         if not name.startswith(PREFIX) or name == CONFIG_VARIABLE or not text or _is_kubernetes(name, text):
             continue
@@ -172,14 +172,14 @@ def _path_of(name: str) -> Path | None:
     return None if path is None else (TENANTS, tenant.lower(), *path)
 
 
-def _add(given: Given, path: Path, text: str, name: str) -> None:
+def _add(given: SourceValues, path: Path, text: str, name: str) -> None:
     if path[0] == TENANTS and len(path) > 1:
         given.add_of_tenant(path[1], path[2:], text, name)
     else:
         given.add(path, text, name)
 
 
-def _contents(given: Given, name: str, file: str) -> str | None:
+def _contents(given: SourceValues, name: str, file: str) -> str | None:
     try:
         contents = FilePath(file).read_text(encoding="utf-8")
     except (OSError, ValueError) as exc:
@@ -215,9 +215,9 @@ _SECTIONS = {path for path, _ in sections()}
 _KNOWN = [dotted(path) for path in (*CATALOGUE, *_SECTIONS, (TENANTS,))]
 
 
-def read_file(file: FilePath) -> Given:
+def read_file(file: FilePath) -> SourceValues:
     """Read a TOML file."""
-    given = Given()
+    given = SourceValues()
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as exc:
@@ -231,9 +231,9 @@ def read_file(file: FilePath) -> Given:
     return given
 
 
-def read_tenants(text: str, origin: str) -> Given:
+def read_tenants(text: str, origin: str) -> SourceValues:
     """Read all companies from JSON. :param origin: The variable that it stands in, or that names the file."""
-    given = Given()
+    given = SourceValues()
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
@@ -244,7 +244,7 @@ def read_tenants(text: str, origin: str) -> Given:
     return given
 
 
-def _add_tenants(given: Given, tenants: object, origin: str) -> None:
+def _add_tenants(given: SourceValues, tenants: object, origin: str) -> None:
     if not isinstance(tenants, dict):
         given.problems.append(f"{origin}: tenants holds companies: write [tenants.NAME.SECTION], settings below")
         return
@@ -262,7 +262,7 @@ def _add_tenants(given: Given, tenants: object, origin: str) -> None:
 class _Tables:
     """Walks through tables. :param tenant: The company that they are of; None for the settings of all."""
 
-    def __init__(self, given: Given, origin: str, tenant: str | None = None) -> None:
+    def __init__(self, given: SourceValues, origin: str, tenant: str | None = None) -> None:
         self._given = given
         self._origin = origin
         self._tenant = tenant

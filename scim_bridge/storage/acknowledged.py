@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, delete, select, update
 
 from scim_bridge.domain.employee import Field, Value
-from scim_bridge.domain.person import Acknowledged, PersonId, Standing, Taking
+from scim_bridge.domain.person import Acknowledged, Lifecycle, PersonId, SentValue
 from scim_bridge.storage.engine import upsert
 from scim_bridge.storage.tables import acknowledged, from_stored, to_stored
 
@@ -60,7 +60,7 @@ class Acknowledgements:
         values: Mapping[Field, Value | None],
         *,
         sources: Mapping[Field, str] | None = None,
-        takings: Mapping[Field, Taking | None] | None = None,
+        sent_values: Mapping[Field, SentValue | None] | None = None,
         login: bool | None = None,
         employed: bool | None = None,
         is_written: bool = False,
@@ -69,24 +69,24 @@ class Acknowledgements:
     ) -> None:
         """Note what Ditio took with a 2xx, or was read to equal the wish.
 
-        :param takings: How the values were taken that were sent.
+        :param sent_values: How the values were taken that were sent.
         :param is_written: Whether login and employment were changed just now, and not only read.
         """
-        served, taken = sources or {}, takings or {}
+        served, taken = sources or {}, sent_values or {}
         changed = {**_NO_TAKING, "source": None, "taken_at": now if is_written else None}
         rows = [
             _row(name.value, value, {**_columns(taken.get(name)), "source": served.get(name)})
             for name, value in values.items()
         ]
         if login is not None:
-            rows.append(_row(Standing.login.value, "open" if login else "closed", changed))
+            rows.append(_row(Lifecycle.login.value, "open" if login else "closed", changed))
         if employed is not None:
-            rows.append(_row(Standing.employment.value, "open" if employed else "ended", changed))
+            rows.append(_row(Lifecycle.employment.value, "open" if employed else "ended", changed))
         self._store(person_id, rows, revision=revision, now=now)
 
-    def learn(self, person_id: PersonId, takings: Mapping[Field, Taking]) -> None:
+    def learn(self, person_id: PersonId, sent_values: Mapping[Field, SentValue]) -> None:
         """Note what a read told of values that Ditio took earlier; they stay acknowledged as they are."""
-        for name, taking in takings.items():
+        for name, taking in sent_values.items():
             self._connection.execute(
                 update(acknowledged)
                 .where(
@@ -97,9 +97,9 @@ class Acknowledgements:
                 .values(**_columns(taking))
             )
 
-    def doubt(self, person_id: PersonId, standing: Standing, *, revision: int, now: datetime) -> None:
+    def doubt(self, person_id: PersonId, lifecycle: Lifecycle, *, revision: int, now: datetime) -> None:
         """Note that login or employment is about to be changed: until that is acknowledged, neither is believed."""
-        row = _row(standing.value, UNCERTAIN, {**_NO_TAKING, "source": None})
+        row = _row(lifecycle.value, UNCERTAIN, {**_NO_TAKING, "source": None})
         self._store(person_id, [row], revision=revision, now=now)
 
     def forget(self, person_id: PersonId, *fields: Field) -> None:
@@ -136,16 +136,16 @@ def _row(name: str, value: Value | None, columns: Mapping[str, object]) -> dict[
 
 
 def _acknowledged(rows: dict[str, Row[Any]]) -> Acknowledged:
-    standing = {name: rows.pop(name.value, None) for name in Standing}
-    stored = {name: from_stored(row.value) if row else None for name, row in standing.items()}
+    lifecycle = {name: rows.pop(name.value, None) for name in Lifecycle}
+    stored = {name: from_stored(row.value) if row else None for name, row in lifecycle.items()}
     return Acknowledged(
         values={Field(name): from_stored(row.value) for name, row in rows.items()},
         sources={Field(name): row.source for name, row in rows.items() if row.source},
-        login=_is_open(stored[Standing.login]),
-        employed=_is_open(stored[Standing.employment]),
+        login=_is_open(stored[Lifecycle.login]),
+        employed=_is_open(stored[Lifecycle.employment]),
         uncertain=frozenset(name for name, value in stored.items() if value == UNCERTAIN),
-        takings={Field(name): _taking(row) for name, row in rows.items() if row.taken_at},
-        changed_at={name: row.taken_at for name, row in standing.items() if row and row.taken_at},
+        sent_values={Field(name): _taking(row) for name, row in rows.items() if row.taken_at},
+        changed_at={name: row.taken_at for name, row in lifecycle.items() if row and row.taken_at},
     )
 
 
@@ -153,8 +153,8 @@ def _is_open(stored: Value | None) -> bool | None:
     return None if stored in (None, UNCERTAIN) else stored == "open"
 
 
-def _taking(row: Row[Any]) -> Taking:
-    return Taking(
+def _taking(row: Row[Any]) -> SentValue:
+    return SentValue(
         at=row.taken_at,
         before=from_stored(row.before),
         shown=from_stored(row.shown),
@@ -164,7 +164,7 @@ def _taking(row: Row[Any]) -> Taking:
     )
 
 
-def _columns(taking: Taking | None) -> dict[str, object]:
+def _columns(taking: SentValue | None) -> dict[str, object]:
     if taking is None:
         return dict(_NO_TAKING)
     return {

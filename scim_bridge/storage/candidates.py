@@ -13,7 +13,7 @@ from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.admin_tables import in_sync, snapshot
 from scim_bridge.storage.certificate_queries import CertificateSearches
 from scim_bridge.storage.engine import upsert
-from scim_bridge.storage.people import Record, record_of
+from scim_bridge.storage.people import PersonRecord, record_of
 from scim_bridge.storage.tables import people, resources
 
 
@@ -21,7 +21,7 @@ from scim_bridge.storage.tables import people, resources
 class Candidate:
     """One person."""
 
-    record: Record
+    record: PersonRecord
     document: JsonObject | None
     """What Entra said; None once the user is deleted."""
 
@@ -82,7 +82,7 @@ def unlinked(connection: Connection, tenant: str, *, after: str, limit: int) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class SyncState:
     """What the database alone tells of one person."""
 
     person_id: PersonId
@@ -102,7 +102,7 @@ class Found:
     is_at_work: bool
 
 
-class Unmoved:
+class InSync:
     """The people of one tenant who have not moved, within one transaction.
 
     Neither has what Entra said, as each word of hers and each delivery changes `revision` or `state_since`; nor has
@@ -118,9 +118,9 @@ class Unmoved:
         self._tenant = tenant
         self._basis = basis
 
-    def glances(
+    def scan(
         self, run_id: str, today: date, searches: CertificateSearches, *, after: str, limit: int
-    ) -> list[Glance]:
+    ) -> list[SyncState]:
         """The next people, moved or not, in the order of their ids.
 
         :param after: The id of the last one that was told.
@@ -158,7 +158,7 @@ class Unmoved:
             .order_by(people.c.id)
             .limit(limit)
         )
-        return [Glance(PersonId(row.id), row.is_at_work) for row in self._connection.execute(query)]
+        return [SyncState(PersonId(row.id), row.is_at_work) for row in self._connection.execute(query)]
 
     def note(self, found: Iterable[Found]) -> None:
         """Remember who was found in sync."""

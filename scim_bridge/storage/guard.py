@@ -8,20 +8,20 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, text, update
 
-from scim_bridge.domain.person import HOUR, Guarded, PersonId, Verdict
+from scim_bridge.domain.person import HOUR, GuardedChange, PersonId, Verdict
 from scim_bridge.storage.engine import insert_if_absent
 from scim_bridge.storage.tables import guarded, people
 
 _SAID = {
-    Guarded.ending: people.c.ending_said_at,
-    Guarded.creation: people.c.creation_said_at,
-    Guarded.phone: people.c.phone_said_at,
-    Guarded.employee_number: people.c.employee_number_said_at,
+    GuardedChange.ending: people.c.ending_said_at,
+    GuardedChange.creation: people.c.creation_said_at,
+    GuardedChange.phone: people.c.phone_said_at,
+    GuardedChange.employee_number: people.c.employee_number_said_at,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class GuardDecision:
     """What became of one change, and why."""
 
     verdict: Verdict
@@ -46,50 +46,52 @@ class Guard:
             key = int.from_bytes(digest, "big", signed=True)
             self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
-    def note_occasion(self, kind: Guarded, person_id: PersonId, said_at: datetime) -> None:
+    def note_occasion(self, kind: GuardedChange, person_id: PersonId, said_at: datetime) -> None:
         """Keep when a change was said of which nobody noted it; what is noted stays."""
         column = _SAID[kind]
         self._connection.execute(
             update(people).where(self._is_person(person_id), column.is_(None)).values({column.name: said_at})
         )
 
-    def settle_occasion(self, kind: Guarded, person_id: PersonId, said_at: datetime) -> None:
+    def settle_occasion(self, kind: GuardedChange, person_id: PersonId, said_at: datetime) -> None:
         """Ditio has what was said then: nothing of it is still to be sent."""
         column = _SAID[kind]
         self._connection.execute(
             update(people).where(self._is_person(person_id), column == said_at).values({column.name: None})
         )
 
-    def forgive(self, kind: Guarded, person_id: PersonId) -> None:
+    def forgive(self, kind: GuardedChange, person_id: PersonId) -> None:
         """Nothing of the kind is owed any more: what was held or dropped of it is not."""
-        kept_back = guarded.c.verdict.in_([Verdict.held, Verdict.dropped])
+        held_or_dropped = guarded.c.verdict.in_([Verdict.held, Verdict.dropped])
         self._connection.execute(
-            delete(guarded).where(self._is_mine(), guarded.c.kind == kind, guarded.c.person_id == person_id, kept_back)
+            delete(guarded).where(
+                self._is_mine(), guarded.c.kind == kind, guarded.c.person_id == person_id, held_or_dropped
+            )
         )
 
-    def decided(self, kind: Guarded, person_id: PersonId, said_at: datetime) -> Decided | None:
+    def decided(self, kind: GuardedChange, person_id: PersonId, said_at: datetime) -> GuardDecision | None:
         """What became of a change before; None for one that never met the guard."""
         row = self._connection.execute(
             select(guarded.c.verdict, guarded.c.why).where(self._is(kind, person_id, said_at))
         ).first()
-        return Decided(Verdict(row.verdict), row.why) if row is not None else None
+        return GuardDecision(Verdict(row.verdict), row.why) if row is not None else None
 
-    def decide(self, kind: Guarded, person_id: PersonId, said_at: datetime, decided: Decided) -> None:
+    def decide(self, kind: GuardedChange, person_id: PersonId, said_at: datetime, decided: GuardDecision) -> None:
         """Note what became of a change."""
         row = {"tenant": self._tenant, "kind": kind, "person_id": person_id, "said_at": said_at}
         values = {"verdict": decided.verdict, "why": decided.why, "decided_at": self._now}
         insert_if_absent(self._connection, guarded, {**row, **values})
 
-    def uncount(self, kind: Guarded, person_id: PersonId, said_at: datetime) -> None:
+    def uncount(self, kind: GuardedChange, person_id: PersonId, said_at: datetime) -> None:
         """One that was counted never came about, and is not owed any more."""
         self._connection.execute(delete(guarded).where(self._is(kind, person_id, said_at)))
 
-    def how_many_around(self, kind: Guarded, said_at: datetime) -> int:
+    def how_many_around(self, kind: GuardedChange, said_at: datetime) -> int:
         """How many were counted less than an hour before or after a moment."""
         query = select(func.count()).select_from(guarded).where(self._is_near(kind, said_at))
         return self._connection.execute(query).scalar_one()
 
-    def moments_around(self, kind: Guarded, said_at: datetime) -> list[datetime]:
+    def moments_around(self, kind: GuardedChange, said_at: datetime) -> list[datetime]:
         """When those were said."""
         return list(self._connection.execute(select(guarded.c.said_at).where(self._is_near(kind, said_at))).scalars())
 
@@ -126,7 +128,7 @@ class Guard:
         rows = self._connection.execute(old).all()
         for row in rows:
             self._connection.execute(
-                delete(guarded).where(self._is(Guarded(row.kind), PersonId(row.person_id), row.said_at))
+                delete(guarded).where(self._is(GuardedChange(row.kind), PersonId(row.person_id), row.said_at))
             )
         return len(rows)
 
@@ -139,12 +141,12 @@ class Guard:
         for row in held:
             self._connection.execute(
                 update(guarded)
-                .where(self._is(Guarded(row.kind), PersonId(row.person_id), row.said_at))
+                .where(self._is(GuardedChange(row.kind), PersonId(row.person_id), row.said_at))
                 .values(verdict=verdict, decided_at=self._now)
             )
         return list(dict.fromkeys(PersonId(row.person_id) for row in held))
 
-    def _is_near(self, kind: Guarded, said_at: datetime) -> ColumnElement[bool]:
+    def _is_near(self, kind: GuardedChange, said_at: datetime) -> ColumnElement[bool]:
         return and_(
             self._is_mine(),
             guarded.c.kind == kind,
@@ -153,7 +155,7 @@ class Guard:
             guarded.c.said_at < said_at + HOUR,
         )
 
-    def _is(self, kind: Guarded, person_id: PersonId, said_at: datetime) -> ColumnElement[bool]:
+    def _is(self, kind: GuardedChange, person_id: PersonId, said_at: datetime) -> ColumnElement[bool]:
         return and_(
             self._is_mine(),
             guarded.c.kind == kind,
@@ -182,7 +184,7 @@ def _present(tenant: str, *verdicts: Verdict) -> Any:
     )
 
 
-def kept_back(connection: Connection, tenant: str, person_id: PersonId) -> Mapping[Guarded, Verdict]:
+def held_or_dropped(connection: Connection, tenant: str, person_id: PersonId) -> Mapping[GuardedChange, Verdict]:
     """What of a person's present changes is held or dropped, by kind."""
     query = _present(tenant, Verdict.held, Verdict.dropped).where(guarded.c.person_id == person_id)
-    return {Guarded(row.kind): Verdict(row.verdict) for row in connection.execute(query)}
+    return {GuardedChange(row.kind): Verdict(row.verdict) for row in connection.execute(query)}

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Row, delete, insert, select
 
-from scim_bridge.domain.audit import Action, Actor, ActorKind, Audited, Author, Deed
+from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, AuditRecord, Author
 from scim_bridge.domain.person import PersonId
 from scim_bridge.logs import AUDIT, get_logger
 from scim_bridge.storage.admin_tables import audit
@@ -35,7 +35,7 @@ class AuditTrail:
         self._connection = connection
         self._tenant = tenant
 
-    def add(self, deed: Deed, author: Author, *, now: datetime, is_one_of_many: bool = False) -> None:
+    def add(self, deed: AuditEvent, author: Author, *, now: datetime, is_one_of_many: bool = False) -> None:
         """Append a row; once the transaction is committed, the log has it too.
 
         :param is_one_of_many: One command has many such rows: the log is told of all together (`tell_of_many`).
@@ -65,7 +65,7 @@ class AuditTrail:
         who = {"actor": author.actor.kind, "actor_id": author.actor.id}
         log.info(f"audit.{action}", tenant=self._tenant, **who, resource_type=resource_type, count=count)
 
-    def page(self, *, after: str = "", since: datetime | None, until: datetime | None) -> list[Audited]:
+    def page(self, *, after: str = "", since: datetime | None, until: datetime | None) -> list[AuditRecord]:
         """The next rows after an id, oldest first, at most `PAGE`. :param until: the first instant that is left out."""
         query = select(audit).where(audit.c.tenant == self._tenant, audit.c.id > after)
         if since is not None:
@@ -84,7 +84,7 @@ class AuditTrail:
 
 def audited(
     database: Database, tenant: str, *, since: datetime | None = None, until: datetime | None = None
-) -> Iterator[Audited]:
+) -> Iterator[AuditRecord]:
     """All rows of a tenant, oldest first, however many: no more than a page of them is in memory."""
     after = ""
     while True:
@@ -106,8 +106,8 @@ def _begins(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y%m%dT%H%M%S.%f}-"
 
 
-def _audited(row: Row[Any]) -> Audited:
-    deed = Deed(
+def _audited(row: Row[Any]) -> AuditRecord:
+    deed = AuditEvent(
         action=Action(row.action),
         resource_type=row.resource_type,
         resource_id=row.resource_id,
@@ -115,7 +115,7 @@ def _audited(row: Row[Any]) -> Audited:
         attributes=tuple(row.attributes or ()),
         detail=row.detail,
     )
-    return Audited(row.id, row.at, Author(Actor(ActorKind(row.actor), row.actor_id), row.request_id), deed)
+    return AuditRecord(row.id, row.at, Author(Actor(ActorKind(row.actor), row.actor_id), row.request_id), deed)
 
 
 """Orders what one transaction writes at one instant; never more than that."""

@@ -23,13 +23,13 @@ from sqlalchemy import (
 from scim_bridge.domain.certificate import (
     AcknowledgedCertificate,
     Certificate,
+    CertificateToSend,
     CertificateType,
     Entry,
     EntryId,
     Holder,
     HolderKind,
     Line,
-    Shipment,
     Source,
 )
 from scim_bridge.domain.employee import EmployeeNumber
@@ -48,11 +48,11 @@ class CertificateDeliveries:
         self._connection = connection
         self._tenant = tenant
 
-    def begin(self, shipments: Sequence[Shipment]) -> None:
+    def begin(self, shipments: Sequence[CertificateToSend]) -> None:
         """Note what is about to be sent: should the answer be lost, Ditio may have it (rule R4)."""
         self._update([(each.line, {"sending": each.certificate.issued}) for each in shipments])
 
-    def acknowledge(self, shipments: Sequence[Shipment], now: datetime) -> None:
+    def acknowledge(self, shipments: Sequence[CertificateToSend], now: datetime) -> None:
         """Note what Ditio took with a 2xx."""
         self._update(
             [
@@ -76,7 +76,7 @@ class CertificateDeliveries:
             ]
         )
 
-    def refuse(self, shipments: Sequence[Shipment], reason: Reason, detail: str, *, is_certain: bool) -> None:
+    def refuse(self, shipments: Sequence[CertificateToSend], reason: Reason, detail: str, *, is_certain: bool) -> None:
         """Note why certificates are held or parked.
 
         :param is_certain: Whether Ditio has certainly not taken them; of several that were refused together it may

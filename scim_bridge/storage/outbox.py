@@ -11,7 +11,7 @@ from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, Reason, State
 from scim_bridge.domain.person import Acknowledged, PersonId
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.claims import Claims
-from scim_bridge.storage.people import NOT_DUE, Record, record_of
+from scim_bridge.storage.people import NOT_DUE, PersonRecord, record_of
 from scim_bridge.storage.tables import people, resources
 
 
@@ -270,7 +270,7 @@ class RestLeases:
         self._tenant = tenant
         self._now = now
 
-    def take(self, person_ids: Sequence[PersonId], lease: str, seconds: float, today: date) -> list[Record]:
+    def take(self, person_ids: Sequence[PersonId], lease: str, seconds: float, today: date) -> list[PersonRecord]:
         """Lease those who are not due, whom nobody delivers, and of whom hands are not off.
 
         Returned as they are, but without what is acknowledged of their fields.
@@ -283,7 +283,7 @@ class RestLeases:
         )
         return [record_of(row, Acknowledged()) for row in taken]
 
-    def at_rest(self, person_ids: Sequence[PersonId], today: date) -> list[Record]:
+    def at_rest(self, person_ids: Sequence[PersonId], today: date) -> list[PersonRecord]:
         """Those whom `take` would lease now."""
         rows = self._connection.execute(select(people).where(self._are(person_ids), self._at_rest(today)))
         return [record_of(row, Acknowledged()) for row in rows]

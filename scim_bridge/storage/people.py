@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, Table, and_, bindparam, delete, 
 
 from scim_bridge.domain.employee import Days, EmployeeNumber, Field, Value
 from scim_bridge.domain.outcome import Reason, State
-from scim_bridge.domain.person import Acknowledged, ClaimKind, Creating, HandsOff, Occasions, Person, PersonId
+from scim_bridge.domain.person import Acknowledged, ClaimKind, Creating, HandsOff, Person, PersonId, RequestedAt
 from scim_bridge.domain.values import UserId, user_name_key
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.admin_tables import in_sync
@@ -86,7 +86,7 @@ class Permissions:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class PersonRecord:
     """A person together with how far his delivery has come."""
 
     person: Person
@@ -107,9 +107,9 @@ class Record:
     """What a drift mark is about (rule Q3), as `storage/scopes.py` keeps it; None for whoever is due as a whole."""
 
 
-def record_of(row: Row[Any], acknowledged: Acknowledged) -> Record:
+def record_of(row: Row[Any], acknowledged: Acknowledged) -> PersonRecord:
     """A row of `people` as values."""
-    return Record(
+    return PersonRecord(
         person=Person(
             id=PersonId(row.id),
             user_id=UserId(row.user_id) if row.user_id else None,
@@ -134,7 +134,7 @@ def record_of(row: Row[Any], acknowledged: Acknowledged) -> Record:
             acknowledged=acknowledged,
             provisioned_on=row.provisioned_on,
             hands_off=HandsOff(row.hands_off_until) if row.hands_off else None,
-            occasions=Occasions(
+            occasions=RequestedAt(
                 ending=row.ending_said_at,
                 is_announced=row.ending_is_announced,
                 creation=row.creation_said_at,
@@ -180,7 +180,7 @@ def days_columns(days: Days) -> dict[str, object]:
     }
 
 
-def occasion_columns(occasions: Occasions) -> dict[str, object]:
+def occasion_columns(occasions: RequestedAt) -> dict[str, object]:
     """Occasions as columns."""
     return {
         "ending_said_at": occasions.ending,
@@ -221,25 +221,25 @@ class People:
             )
         )
 
-    def get(self, person_id: PersonId, *, lock: bool = False) -> Record | None:
+    def get(self, person_id: PersonId, *, lock: bool = False) -> PersonRecord | None:
         """A person by id."""
         found = self._connection.execute(_LOCKED if lock else _BY_ID, {"tenant": self._tenant, "person_id": person_id})
         return self._record(found.first())
 
-    def of_user(self, user_id: UserId, *, lock: bool = False) -> Record | None:
+    def of_user(self, user_id: UserId, *, lock: bool = False) -> PersonRecord | None:
         """The person of a SCIM user; None also for a user whose person another user took over (rule P2)."""
         return self._one(people.c.user_id == user_id, lock)
 
-    def of_user_name(self, name: str) -> Record | None:
+    def of_user_name(self, name: str) -> PersonRecord | None:
         """The person of the user with this name, spelled in whatever case (rule A8)."""
         named = resources.c.user_name_key == user_name_key(name)
         return self._one(people.c.user_id.in_(self._users(named)), lock=False)
 
-    def linked_to(self, number: EmployeeNumber) -> Record | None:
+    def linked_to(self, number: EmployeeNumber) -> PersonRecord | None:
         """The person linked to an employee."""
         return self._one(people.c.employee_number == number, lock=False)
 
-    def find(self, name: str) -> Record | None:
+    def find(self, name: str) -> PersonRecord | None:
         """A person as somebody at a keyboard would name him: by employee number, else by user name.
 
         The number of a person not yet linked is the one that he claims, or waits for.
@@ -265,7 +265,7 @@ class People:
         """Remember the `externalId` that Entra says now."""
         self._update(person_id, {"external_id": external_id})
 
-    def set_days(self, person_id: PersonId, days: Days, occasions: Occasions, *, wakes_on: date | None) -> None:
+    def set_days(self, person_id: PersonId, days: Days, occasions: RequestedAt, *, wakes_on: date | None) -> None:
         """Store the days that intake decided, and when what they ask for was said (rules L1, L8)."""
         self._update(person_id, {**days_columns(days), **occasion_columns(occasions), "wakes_on": wakes_on})
 
@@ -352,11 +352,11 @@ class People:
             query = query.where(people.c.employee_number.is_not(None) if linked else people.c.employee_number.is_(None))
         return self._connection.execute(query).scalar_one()
 
-    def _one(self, condition: Any, lock: bool) -> Record | None:
+    def _one(self, condition: Any, lock: bool) -> PersonRecord | None:
         query: Select[Any] = select(people).where(and_(people.c.tenant == self._tenant, condition))
         return self._record(self._connection.execute(query.with_for_update() if lock else query).first())
 
-    def _record(self, row: Row[Any] | None) -> Record | None:
+    def _record(self, row: Row[Any] | None) -> PersonRecord | None:
         if row is None:
             return None
         acknowledged = Acknowledgements(self._connection, self._tenant).of(PersonId(row.id))

@@ -13,7 +13,7 @@ from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.admin_tables import plan_items, plan_outcomes, reconcile_runs
 from scim_bridge.storage.engine import upsert
-from scim_bridge.storage.people import NOT_DUE, Record
+from scim_bridge.storage.people import NOT_DUE, PersonRecord
 from scim_bridge.storage.tables import from_stored, people, to_stored
 
 _ROWS = (plan_items, plan_outcomes)
@@ -198,7 +198,7 @@ class Scopes:
         self._tenant = tenant
         self._now = now
 
-    def mark(self, record: Record, plan_id: str, items: Sequence[Drift], lease: str, seconds: float) -> bool:
+    def mark(self, record: PersonRecord, plan_id: str, items: Sequence[Drift], lease: str, seconds: float) -> bool:
         """Make a person due for these rows only, leased to the caller. Whether it was possible.
 
         Somebody who is due already, or whom Entra changed since, is never given a scope.

@@ -8,14 +8,14 @@ from datetime import date, datetime
 from sqlalchemy import Connection, and_, delete, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from scim_bridge.domain.employee import EmployeeNumber, Employment, Field, FoundEmployee
+from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber, Employment, Field
 from scim_bridge.domain.values import canonical
 from scim_bridge.storage.admin_tables import adoption_runs, in_sync, plan_items, reconcile_runs, snapshot
 from scim_bridge.storage.engine import analyze, insert_new, upsert
 from scim_bridge.storage.tables import from_stored, people, to_stored
 
 
-def stored(found: FoundEmployee) -> str:
+def stored(found: ActualEmployee) -> str:
     """An employee in JSON, without his number."""
     employments = found.employments
     parts = {
@@ -27,11 +27,11 @@ def stored(found: FoundEmployee) -> str:
     return json.dumps(parts, ensure_ascii=False)
 
 
-def found_in(number: str, text: str) -> FoundEmployee:
+def found_in(number: str, text: str) -> ActualEmployee:
     """The same employee again."""
     parts = json.loads(text)
     employments = parts["employments"]
-    return FoundEmployee(
+    return ActualEmployee(
         employee_number=EmployeeNumber(number),
         values={Field(name): from_stored(value) for name, value in parts["values"].items()},
         disabled=parts["disabled"],
@@ -58,7 +58,7 @@ MOST_ALIKE = 10
 class Seen:
     """One employee as he was shown."""
 
-    found: FoundEmployee
+    found: ActualEmployee
     company: str | None
     """The company that the row named, if it named one."""
 
@@ -91,7 +91,7 @@ class Snapshot:
         query = select(func.count()).select_from(snapshot).where(self._mine())
         return self._connection.execute(query).scalar_one()
 
-    def of(self, numbers: Iterable[str]) -> dict[str, FoundEmployee]:
+    def of(self, numbers: Iterable[str]) -> dict[str, ActualEmployee]:
         """Employees by number."""
         query = select(snapshot.c.employee_number, snapshot.c.found).where(
             self._mine(), snapshot.c.employee_number.in_(list(numbers))
@@ -136,15 +136,15 @@ class Snapshot:
         )
         return frozenset(row.employee_number for row in self._connection.execute(query))
 
-    def unlinked_with(self, phone: str | None, email: str | None, *, but: str | None) -> list[FoundEmployee]:
+    def unlinked_with(self, phone: str | None, email: str | None, *, but: str | None) -> list[ActualEmployee]:
         """Employees whom no person is linked to, with this phone or e-mail address, under another number."""
         return self._with(phone, email, snapshot.c.employee_number != (but or ""), ~self._is_linked())
 
-    def look_alikes(self, phone: str | None, email: str | None) -> list[FoundEmployee]:
+    def look_alikes(self, phone: str | None, email: str | None) -> list[ActualEmployee]:
         """Employees with this phone or e-mail address, linked or not."""
         return self._with(phone, email)
 
-    def _with(self, phone: str | None, email: str | None, *which: ColumnElement[bool]) -> list[FoundEmployee]:
+    def _with(self, phone: str | None, email: str | None, *which: ColumnElement[bool]) -> list[ActualEmployee]:
         keys = [
             column == key
             for column, key in (

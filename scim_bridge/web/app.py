@@ -10,12 +10,12 @@ from scim_bridge.bootstrap import Parts
 from scim_bridge.settings import Scim
 from scim_bridge.web.auth import failures
 from scim_bridge.web.auth.bearer import Bearer, actor_of
-from scim_bridge.web.auth.failures import Addresses, Doorkeeper, Failures, NotedRefusals
+from scim_bridge.web.auth.failures import Addresses, AuditedRefusals, FailedSignIns, Failures
 from scim_bridge.web.auth.jwt import entra_of, workload_of
 from scim_bridge.web.auth.keys import KeysByUrl
 from scim_bridge.web.auth.oauth import TokenEndpoint, oauth_blueprint
 from scim_bridge.web.monitoring import health_blueprint, metrics_blueprint
-from scim_bridge.web.scim.routes import Offer, ScimWorld, scim_blueprint
+from scim_bridge.web.scim.routes import ScimOptions, ScimParts, scim_blueprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class Entrance:
         """The ways that the settings open. What Entra signs is bound to the company whose settings name it."""
         auth = parts.settings.auth
         addresses = Addresses.behind(parts.settings.server.trusted_proxies)
-        noted = NotedRefusals(parts.database, parts.tenants, parts.monotonic)
-        doorkeeper = Doorkeeper(Failures(auth.max_failures_per_minute, parts.monotonic), addresses.of, noted)
+        noted = AuditedRefusals(parts.database, parts.tenants, parts.monotonic)
+        doorkeeper = FailedSignIns(Failures(auth.max_failures_per_minute, parts.monotonic), addresses.of, noted)
         fetching = KeysByUrl(auth.jwks_min_refetch_seconds, parts.monotonic)
         ways = {name: own.auth for name, own in parts.settings.tenants.items()}
         entra = {name: entra_of(own, fetching.at) for name, own in ways.items()}
@@ -69,9 +69,9 @@ def create_app(parts: Parts) -> Flask:
     return app
 
 
-def _world(parts: Parts, entrance: Entrance) -> ScimWorld:
+def _world(parts: Parts, entrance: Entrance) -> ScimParts:
     offers = {name: _offer(own.scim, parts.providers[name]()) for name, own in parts.settings.tenants.items()}
-    return ScimWorld(
+    return ScimParts(
         database=parts.database,
         provider=next(iter(offers.values())).provider,
         offer=offers.__getitem__,
@@ -84,8 +84,8 @@ def _world(parts: Parts, entrance: Entrance) -> ScimWorld:
     )
 
 
-def _offer(scim: Scim, provider: ScimProvider) -> Offer:
-    return Offer(
+def _offer(scim: Scim, provider: ScimProvider) -> ScimOptions:
+    return ScimOptions(
         provider=provider,
         patch_status=scim.patch_status,
         max_body_bytes=scim.max_body_bytes,

@@ -102,7 +102,7 @@ _EXPECTS = re.compile(rb"\r\nexpect:", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 
 
-class Patient:
+class RequestDeadline:
     """A connection's socket as the parser reads it, header and body: until a deadline for the whole request.
 
     Without it a client that sends a letter now and then is waited for without end, since each one resets the time-out
@@ -230,7 +230,7 @@ class _Connection(TConn):  # type: ignore[misc]  # gunicorn has no types.
 
     def __init__(self, worker: "PatientWorker", sock: socket.socket, client: Any, server: Any, address: str) -> None:
         super().__init__(worker.cfg, sock, client, server)
-        self.patient = Patient(sock, worker.app.client_seconds)
+        self.patient = RequestDeadline(sock, worker.app.client_seconds)
         # gunicorn's own wait for the first byte would be one of a thread.
         self.data_ready = True
         self.lane, self.is_large = OTHERS, False

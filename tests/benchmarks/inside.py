@@ -77,16 +77,16 @@ def _breakdown(
     request()
     with counting(database) as counted:
         request()
-    looked = timed_and_sampled(request, seconds=seconds, within=WITHIN)
-    steps, code = shares(looked.milliseconds, parts, looked.stacks)
+    checked = timed_and_sampled(request, seconds=seconds, within=WITHIN)
+    steps, code = shares(checked.milliseconds, parts, checked.stacks)
     return Breakdown(
         users=users,
         database=kind,
-        milliseconds=looked.milliseconds,
-        cpu_ms=looked.cpu_ms,
+        milliseconds=checked.milliseconds,
+        cpu_ms=checked.cpu_ms,
         statements=counted.statements,
         transactions=counted.transactions,
-        samples=len(looked.stacks),
+        samples=len(checked.stacks),
         steps=steps,
         code=code,
     )

@@ -52,9 +52,9 @@ def test_samples_are_taken_inside_the_request_only():
     def request() -> None:
         sum(each for each in range(20_000))
 
-    looked = timed_and_sampled(request, seconds=0.1, within=(__file__, request.__qualname__))
+    checked = timed_and_sampled(request, seconds=0.1, within=(__file__, request.__qualname__))
 
-    assert looked.milliseconds > 0
-    assert looked.cpu_ms > 0
-    assert looked.stacks
-    assert all((__file__, request.__qualname__) in stack for stack in looked.stacks)
+    assert checked.milliseconds > 0
+    assert checked.cpu_ms > 0
+    assert checked.stacks
+    assert all((__file__, request.__qualname__) in stack for stack in checked.stacks)

@@ -11,7 +11,7 @@ from click.testing import Result
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from scim_bridge.domain.audit import Action, Actor, ActorKind, Author, Deed
+from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, Author
 from scim_bridge.domain.values import CERTIFICATE_URN
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage import history as storage
@@ -79,7 +79,7 @@ def test_the_log_has_it_too_once_it_is_committed(world: World, caplog: pytest.Lo
 
 
 def rolled_back(connection: Connection, clock: Clock) -> None:
-    AuditTrail(connection, "default").add(Deed(Action.deleted, "User", "1"), SOMEBODY, now=clock())
+    AuditTrail(connection, "default").add(AuditEvent(Action.deleted, "User", "1"), SOMEBODY, now=clock())
     connection.execute(text("SELECT * FROM nowhere"))
 
 
@@ -205,7 +205,9 @@ def test_behind_sudo_it_is_whoever_called_it(run: Run, world: World, monkeypatch
 def fill(database: Database, clock: Clock, count: int) -> None:
     with database.write() as connection:
         for number in range(count):
-            AuditTrail(connection, "default").add(Deed(Action.created, "User", str(number)), SOMEBODY, now=clock())
+            AuditTrail(connection, "default").add(
+                AuditEvent(Action.created, "User", str(number)), SOMEBODY, now=clock()
+            )
 
 
 def test_it_is_told_by_days_the_last_one_included(run: Run, database: Database, clock: Clock):

@@ -139,9 +139,9 @@ def test_the_loser_is_told_in_its_line(import_file: Any, world: World):
     )
 
     assert (code, summary["changed"], summary["rejected"]) == (1, 1, 1)
-    (beaten,), (rejected,) = summary["beaten_lines"], summary["rejected_lines"]
-    assert (beaten["line"], rejected["line"]) == (2, 3)
-    for told in (beaten, rejected):
+    (outranked,), (rejected,) = summary["beaten_lines"], summary["rejected_lines"]
+    assert (outranked["line"], rejected["line"]) == (2, 3)
+    for told in (outranked, rejected):
         assert "/Certificates: number newer, issued 2026-02-01" in told["text"]
 
 

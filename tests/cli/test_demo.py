@@ -260,7 +260,7 @@ def test_the_demo_stays_up_until_it_is_told_to_end(tmp_path: Path):
             tried = f"{re.search(r'^ +(. .+/demo.env)$', shown, re.MULTILINE)[1]}\n" + "\n".join(
                 re.findall(r"^ +(.*(?:outbox list|people show \d+))$", shown, re.MULTILINE)
             )
-            looked = subprocess.run(
+            checked = subprocess.run(
                 ["sh", "-ec", tried],
                 cwd=ROOT,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -275,9 +275,9 @@ def test_the_demo_stays_up_until_it_is_told_to_end(tmp_path: Path):
             process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE_SECONDS) == 0
 
-    assert looked.returncode == 0, looked.stderr
-    assert "nobody waits" in looked.stdout
-    assert "is employee 1002" in looked.stdout
+    assert checked.returncode == 0, checked.stderr
+    assert "nobody waits" in checked.stdout
+    assert "is employee 1002" in checked.stdout
     with pytest.raises(requests.ConnectionError):
         requests.get(url, timeout=5)
     assert list(tmp_path.iterdir()) == []

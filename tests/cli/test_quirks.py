@@ -5,7 +5,7 @@ import json
 import pytest
 
 from scim_bridge.cli.records import MEANINGS
-from scim_bridge.scim.quirks import Quirk
+from scim_bridge.scim.quirks import QuirkKind
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.resources import Quirks
 from tests.cli.conftest import Run
@@ -15,16 +15,16 @@ from tests.conftest import Clock
 @pytest.fixture
 def counted(database: Database, clock: Clock) -> None:
     """`shoeSize` came twice, a minute apart; a boolean as text once; and another company has its own."""
-    for found in ([(Quirk.unknown_attribute, "shoeSize")], [*_both()]):
+    for found in ([(QuirkKind.unknown_attribute, "shoeSize")], [*_both()]):
         with database.write() as connection:
             Quirks(connection, "default").count(found, now=clock())
         clock.passes(minutes=1)
     with database.write() as connection:
-        Quirks(connection, "other").count([(Quirk.unknown_attribute, "secretOfAnother")], now=clock())
+        Quirks(connection, "other").count([(QuirkKind.unknown_attribute, "secretOfAnother")], now=clock())
 
 
 def _both() -> list[tuple[str, str]]:
-    return [(Quirk.text_for_boolean, "active"), (Quirk.unknown_attribute, "shoeSize")]
+    return [(QuirkKind.text_for_boolean, "active"), (QuirkKind.unknown_attribute, "shoeSize")]
 
 
 @pytest.mark.usefixtures("counted")
@@ -40,7 +40,7 @@ def test_list_has_these_keys_most_frequent_first(run: Run):
             "count": 2,
             "first_seen": "2026-03-02T08:00:00Z",
             "last_seen": "2026-03-02T08:01:00Z",
-            "meaning": MEANINGS[Quirk.unknown_attribute],
+            "meaning": MEANINGS[QuirkKind.unknown_attribute],
         },
         {
             "kind": "text-for-boolean",
@@ -48,7 +48,7 @@ def test_list_has_these_keys_most_frequent_first(run: Run):
             "count": 1,
             "first_seen": "2026-03-02T08:01:00Z",
             "last_seen": "2026-03-02T08:01:00Z",
-            "meaning": MEANINGS[Quirk.text_for_boolean],
+            "meaning": MEANINGS[QuirkKind.text_for_boolean],
         },
     ]
 
@@ -80,5 +80,5 @@ def test_a_kind_of_another_version_is_shown_without_words(run: Run, database: Da
 
 def test_every_kind_has_words():
     """A7: what is counted can be read by the administrator."""
-    assert set(MEANINGS) == set(Quirk)
-    assert len(set(MEANINGS.values())) == len(Quirk)
+    assert set(MEANINGS) == set(QuirkKind)
+    assert len(set(MEANINGS.values())) == len(QuirkKind)

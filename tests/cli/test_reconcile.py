@@ -421,10 +421,10 @@ def test_a_run_that_repairs_a_stored_plan_is_listed_with_its_figures(run: Run, w
     plan = json.loads(run("reconcile", "--format", "json", **ditio).stdout)["plan"]
     printed = json.loads(run("reconcile", "--apply", "--plan", plan, "--format", "json", **ditio).stdout)
 
-    looked, repaired = json.loads(run("reconcile", "runs", "--format", "json").stdout)
+    checked, repaired = json.loads(run("reconcile", "runs", "--format", "json").stdout)
 
     assert (repaired["plan"], repaired["exit"], repaired["new"]) == (plan, 0, 0)
-    assert [(each["people"], each["by_kind"]) for each in (looked, repaired)] == [(1, {"field": 1})] * 2
+    assert [(each["people"], each["by_kind"]) for each in (checked, repaired)] == [(1, {"field": 1})] * 2
     assert (printed["people"], printed["by_kind"]) == (1, {"field": 1})
 
 
@@ -432,7 +432,7 @@ def test_who_had_a_plan_repaired_is_in_the_audit_trail(run: Run, world: World, d
     """Design, section 10: the plan, and who: an operator, or the schedule; a look is no deed."""
     world.employee("1042").work_title = "Sjef"
     ditio["SCIM_BRIDGE_DITIO__READ_LAG_SECONDS"] = "0"
-    looked = json.loads(run("reconcile", "--format", "json", **ditio).stdout)["plan"]
+    checked = json.loads(run("reconcile", "--format", "json", **ditio).stdout)["plan"]
     repaired = json.loads(run("reconcile", "--apply", "--format", "json", **ditio).stdout)["plan"]
     run("reconcile", "--apply", **ditio)
     world.employee("1042").work_title = "Bas"
@@ -442,5 +442,5 @@ def test_who_had_a_plan_repaired_is_in_the_audit_trail(run: Run, world: World, d
     applied = [row for row in audited(world.database, "default") if row.deed.resource_type == "plan"]
     assert [row.deed.action for row in applied] == ["applied", "applied"]
     assert [row.author.actor.kind for row in applied] == ["operator", "bridge"]
-    assert applied[0].deed.resource_id == repaired != looked
+    assert applied[0].deed.resource_id == repaired != checked
     assert applied[1].author.actor.id == "schedule"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from scim_bridge.delivery.certificate_sources import Certifying, Kept
+from scim_bridge.delivery.certificate_sources import CertificateSources, Stored
 from scim_bridge.domain.certificate import Certificate, Source, type_of
 from scim_bridge.domain.employee import EmployeeNumber
 from tests.contract.broken import answered_by, with_a_fault, without_database
@@ -208,8 +208,8 @@ def said_in_a_file(world: World) -> str:
     certificate = Certificate(type_of("Kranførerbevis"), day("2026-02-01"), day("2031-02-01"), "K-18")
     intake = world.parts.intake("default", "request-0", queues_only=True)
     with world.database.write() as connection:
-        kept = Certifying(intake).put(connection, Source.csv, EmployeeNumber("1042"), certificate)
-    assert isinstance(kept, Kept)
+        kept = CertificateSources(intake).put(connection, Source.csv, EmployeeNumber("1042"), certificate)
+    assert isinstance(kept, Stored)
     return kept.entry.id
 
 

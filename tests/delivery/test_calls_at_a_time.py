@@ -13,7 +13,7 @@ import requests
 from sqlalchemy import select
 
 from scim_bridge.bootstrap import open_database
-from scim_bridge.delivery.attempt import Errand
+from scim_bridge.delivery.attempt import Attempt
 from scim_bridge.delivery.worker import MAX_PLACES, places_for, threads_for
 from scim_bridge.ditio import http as module
 from scim_bridge.ditio.client import DitioClient
@@ -208,12 +208,12 @@ def test_a_call_ends_before_its_lease_does(world: World, seconds: float):
     waits(world, lambda meanwhile: world.clock.passes(seconds=seconds))
 
     def noted(call: Callable[..., Any]) -> Callable[..., Any]:
-        def noting(*arguments: Any, within: float, **options: Any) -> Any:
+        def with_time(*arguments: Any, within: float, **options: Any) -> Any:
             assert within >= 20
             ends.append((rows(world)[0].leased_until - world.clock()).total_seconds() - within)
             return call(*arguments, within=within, **options)
 
-        return noting
+        return with_time
 
     for name in ("get", "search", "send"):
         setattr(ditio, name, noted(getattr(ditio, name)))
@@ -283,7 +283,7 @@ def test_from_the_end_of_the_wait_it_counts_when_somebody_was_created(world: Wor
 def test_a_creation_ends_before_it_is_thought_over(world: World, monkeypatch: pytest.MonkeyPatch, slow: str):
     """P6, R4: however slow the database is between what is stored and the POST: no lease is renewed in between."""
     due(world, 1)
-    ditio, work, over = ditio_of(world), getattr(Errand, slow), []
+    ditio, work, over = ditio_of(world), getattr(Attempt, slow), []
     send = ditio.send
 
     def slowly(*arguments: Any) -> Any:
@@ -296,7 +296,7 @@ def test_a_creation_ends_before_it_is_thought_over(world: World, monkeypatch: py
         over.append(age.total_seconds() + within)
         return send(*arguments, within=within)
 
-    monkeypatch.setattr(Errand, slow, slowly)
+    monkeypatch.setattr(Attempt, slow, slowly)
     ditio.send = send_noting  # type: ignore[method-assign]  # Of this one client.
     world.worker.run_until_idle()
 

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import Connection, select
 
-from scim_bridge.certificates.entries import Lost
-from scim_bridge.delivery.certificate_sources import Certifying, Exists, Foreign, Kept, Withdrawn
+from scim_bridge.certificates.entries import Outranked
+from scim_bridge.delivery.certificate_sources import CertificateSources, Exists, OtherSource, Stored, Withdrawn
 from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Holder, HolderKind, Source, type_of
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.storage.database import Database
@@ -32,9 +32,9 @@ def a_certificate(issued: str = "2026-01-15", until: str | None = "2028-01-14", 
     return Certificate(kind, date.fromisoformat(issued), date.fromisoformat(until) if until else None, **parts)
 
 
-def says(world: World, work: Callable[[Certifying, Connection], T]) -> T:
+def says(world: World, work: Callable[[CertificateSources, Connection], T]) -> T:
     """Somebody says something, in one transaction."""
-    certifying = Certifying(world.parts.intake("default", "request", queues_only=True))
+    certifying = CertificateSources(world.parts.intake("default", "request", queues_only=True))
     with world.database.write() as connection:
         return work(certifying, connection)
 
@@ -46,7 +46,7 @@ def put(world: World, source: Source, certificate: Certificate, number: str = NU
 
 def kept(world: World, source: Source, certificate: Certificate, number: str = NUMBER) -> Entry:
     entered = put(world, source, certificate, number)
-    assert isinstance(entered, Kept)
+    assert isinstance(entered, Stored)
     return entered.entry
 
 
@@ -87,7 +87,7 @@ def test_a_source_may_always_correct_its_own(world: World):
     first = kept(world, Source.certificates, a_certificate("2026-01-15"))
     corrected = put(world, Source.certificates, a_certificate("2024-01-15", number="K-1"))
 
-    assert isinstance(corrected, Kept)
+    assert isinstance(corrected, Stored)
     assert (corrected.entry.id, corrected.entry.version) == (first.id, 2)
     assert corrected.beaten_by is not None
     assert corrected.beaten_by.source is Source.csv
@@ -105,7 +105,7 @@ def test_the_loser_is_told_and_nothing_of_his_is_stored(world: World, issued: st
     winner = kept(world, Source.certificates, a_certificate(number="K-77"))
     lost = put(world, Source.csv, a_certificate(issued, until))
 
-    assert lost == Lost(winner)
+    assert lost == Outranked(winner)
     assert lost.winner.certificate.number == "K-77"
     assert said(world) == [("Byggekort", Source.certificates, "2026-01-15", True)]
 
@@ -129,7 +129,7 @@ def test_a_post_is_in_the_way_of_another(world: World):
     again = put(world, Source.certificates, a_certificate("2026-02-01", type="Kranfo\u0338rerbevis"), is_new=True)
     same = put(world, Source.certificates, a_certificate("2026-02-01", type=" Kranførerbevis"), is_new=True)
 
-    assert isinstance(again, Kept)  # ø is a letter of its own, and no o with a stroke laid over it.
+    assert isinstance(again, Stored)  # ø is a letter of its own, and no o with a stroke laid over it.
     assert same == Exists(entry)
 
 
@@ -141,7 +141,7 @@ def test_what_another_source_says_is_changed_there(world: World):
         lambda c, connection: c.change(connection, entry.id, NUMBER, a_certificate("2026-02-01")),
         lambda c, connection: c.withdraw(connection, entry.id),
     ):
-        assert says(world, change) == Foreign(entry)
+        assert says(world, change) == OtherSource(entry)
     assert said(world) == [("Byggekort", Source.csv, "2026-01-15", True)]
 
 
@@ -160,7 +160,7 @@ def test_a_resource_is_given_another_type_and_another_holder(world: World):
         world, lambda c, connection: c.change(connection, entry.id, EmployeeNumber("7"), a_certificate(type="X"))
     )
 
-    assert isinstance(changed, Kept)
+    assert isinstance(changed, Stored)
     assert (changed.entry.id, changed.entry.version, changed.entry.created_at) == (entry.id, 2, entry.created_at)
     assert said(world) == []
     assert said(world, Holder.of_number(EmployeeNumber("7"))) == [("X", Source.certificates, "2026-01-15", True)]
@@ -173,7 +173,7 @@ def test_a_change_that_loses_leaves_all_as_it_was(world: World):
     before = said(world)
     changed = says(world, lambda c, connection: c.change(connection, entry.id, NUMBER, a_certificate(type="X")))
 
-    assert isinstance(changed, Lost)
+    assert isinstance(changed, Outranked)
     assert said(world) == before
 
 
@@ -211,7 +211,7 @@ def test_what_waited_for_him_makes_him_due_whatever_else_is_said(world: World):
         )
     lost = put(world, Source.certificates, a_certificate("2026-01-01"), "9")
 
-    assert isinstance(lost, Lost)
+    assert isinstance(lost, Outranked)
     assert state_of(world) == "due"
 
 

@@ -28,7 +28,7 @@ def test_what_entra_said_meanwhile_stays_claimed(database: Database, clock: Cloc
         assert record.person.user_id is not None
         document = document_of(connection, "default", record.person.user_id)
     assert document is not None
-    older = tenant.wish(document, record.person, today)
+    older = tenant.desired(document, record.person, today)
     world.changes(kari, mobile="41234567")
 
     with database.write() as connection:

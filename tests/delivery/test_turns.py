@@ -3,12 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim_bridge.delivery.worker import Turns
+from scim_bridge.delivery.worker import FairShare
 
 
 def test_tenants_take_turns():
     """D2: leasing is fair between tenants."""
-    turns = Turns({"a": 9, "b": 9, "c": 9}, places=9)
+    turns = FairShare({"a": 9, "b": 9, "c": 9}, places=9)
     taken = []
     for _ in range(6):
         name = turns.candidates(0.0)[0]
@@ -20,7 +20,7 @@ def test_tenants_take_turns():
 
 def test_a_slow_tenant_leaves_a_place_for_each_other():
     """D2: it may use what is free, but for one place for each tenant that has none."""
-    turns = Turns({"slow": 9, "b": 9, "c": 9}, places=5)
+    turns = FairShare({"slow": 9, "b": 9, "c": 9}, places=5)
     while "slow" in turns.candidates(0.0):
         turns.take("slow")
     turns.take("b")
@@ -38,7 +38,7 @@ def test_a_slow_tenant_leaves_a_place_for_each_other():
 )
 def test_nobody_is_shut_out(names: list[str], limit: int, places: int, moves: list[int]):
     """D2: limits hold, and with a place for each tenant no tenant without one is ever kept waiting by the others."""
-    turns = Turns(dict.fromkeys(names, limit), places)
+    turns = FairShare(dict.fromkeys(names, limit), places)
     taken = dict.fromkeys(names, 0)
     for move in moves:
         candidates = turns.candidates(0.0)
@@ -57,9 +57,9 @@ def test_nobody_is_shut_out(names: list[str], limit: int, places: int, moves: li
 
 def test_idle_tenants_are_looked_at_last_for_a_moment():
     """D2: many companies with nobody due cost a busy one no look, and have their turn again soon."""
-    turns = Turns({"a": 9, "b": 9, "busy": 9}, places=9)
-    turns.had_nobody("a", 10.0)
-    turns.had_nobody("b", 10.2)
+    turns = FairShare({"a": 9, "b": 9, "busy": 9}, places=9)
+    turns.nothing_due("a", 10.0)
+    turns.nothing_due("b", 10.2)
     turns.take("busy")
 
     assert turns.candidates(10.3) == ["busy", "a", "b"]

@@ -6,10 +6,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from scim_bridge.certificates.reading import Flaw, certificate_from, number_from
-from scim_bridge.domain.certificate import Certificate, Part, Terms, type_of
+from scim_bridge.certificates.reading import InvalidCertificate, certificate_from, number_from
+from scim_bridge.domain.certificate import Certificate, CertificateRules, Part, type_of
 
-TERMS = Terms(ZoneInfo("Europe/Oslo"), date(2026, 3, 2))
+TERMS = CertificateRules(ZoneInfo("Europe/Oslo"), date(2026, 3, 2))
 SAID: dict[Part, object] = {
     Part.type: " Kranførerbevis ",
     Part.number: "K-77",
@@ -74,7 +74,7 @@ def test_what_cannot_be_used_says_why(part: Part, value: object, told: str):
     """K1, K5, T1: part, value and cure."""
     flaw = certificate_from({**SAID, part: value}, TERMS)
 
-    assert isinstance(flaw, Flaw)
+    assert isinstance(flaw, InvalidCertificate)
     assert flaw.part is part
     assert told in flaw.text
 
@@ -92,7 +92,7 @@ def test_a_far_date_before_the_issue_is_no_end():
     """K5: Ditio takes a certificate only if it was issued before it ends."""
     terms = replace(TERMS, missing_expiry=date(2026, 1, 1))
 
-    assert isinstance(certificate_from({**SAID, Part.valid_until: None}, terms), Flaw)
+    assert isinstance(certificate_from({**SAID, Part.valid_until: None}, terms), InvalidCertificate)
 
 
 def test_parts_are_called_as_they_are_where_they_come_from():
@@ -100,14 +100,14 @@ def test_parts_are_called_as_they_are_where_they_come_from():
     terms = replace(TERMS, names={Part.issued: "kranforerbevisIssuedAt"}, cure="do this")
     flaw = certificate_from({**SAID, Part.issued: "soon"}, terms)
 
-    assert flaw == Flaw(Part.issued, 'kranforerbevisIssuedAt is "soon": it is not a date: do this')
+    assert flaw == InvalidCertificate(Part.issued, 'kranforerbevisIssuedAt is "soon": it is not a date: do this')
 
 
 @pytest.mark.parametrize(("raw", "told"), [(None, "is missing"), ("x" * 65, "longer than 64"), ("1\x07", "control")])
 def test_a_number_that_cannot_be_used(raw: object, told: str):
     flaw = number_from(raw)
 
-    assert isinstance(flaw, Flaw)
+    assert isinstance(flaw, InvalidCertificate)
     assert told in flaw.text
 
 

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from scim_bridge.ditio.actual import employee_from_row, merged
-from scim_bridge.domain.employee import EmployeeNumber, Employment, Field, FoundEmployee
+from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber, Employment, Field
 from scim_bridge.scim.mapping import OSLO
 
 TODAY = date(2026, 3, 2)
@@ -22,7 +22,7 @@ REPORTED = {
 }
 
 
-def read(**changes: object) -> FoundEmployee | None:
+def read(**changes: object) -> ActualEmployee | None:
     return employee_from_row({**REPORTED, **changes}, region="NO", zone=OSLO, today=TODAY)
 
 
@@ -51,8 +51,8 @@ def test_whoever_is_deleted_or_has_no_number_is_nobody(changes: dict[str, object
     assert read(**changes) is None
 
 
-def employee(title: str, *employments: Employment, disabled: bool | None = None) -> FoundEmployee:
-    return FoundEmployee(EmployeeNumber("1042"), {Field.work_title: title}, disabled, employments)
+def employee(title: str, *employments: Employment, disabled: bool | None = None) -> ActualEmployee:
+    return ActualEmployee(EmployeeNumber("1042"), {Field.work_title: title}, disabled, employments)
 
 
 def test_of_several_rows_the_present_one_counts():

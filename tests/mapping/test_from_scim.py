@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim_bridge.domain.employee import NEEDED, REQUIRED, Field, Problem, Wish
+from scim_bridge.domain.employee import NEEDED, REQUIRED, DesiredEmployee, Field, Problem
 from scim_bridge.domain.values import JsonObject
-from scim_bridge.scim.mapping import DEFAULT_RULES, rules_from, wish_from_user
+from scim_bridge.scim.mapping import DEFAULT_RULES, desired_from_user, rules_from
 from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN
 
 TODAY = date(2026, 10, 5)
@@ -32,20 +32,20 @@ def a_user(**changes: object) -> JsonObject:
     return {name: value for name, value in (user | changes).items() if value is not None}
 
 
-def wish_of(document: JsonObject, **options: Any) -> Wish:
-    return wish_from_user(document, DEFAULT_RULES, today=TODAY, **options)
+def wish_of(document: JsonObject, **options: Any) -> DesiredEmployee:
+    return desired_from_user(document, DEFAULT_RULES, today=TODAY, **options)
 
 
-def only_problem(wish: Wish) -> Problem:
-    (problem,) = wish.problems
+def only_problem(desired: DesiredEmployee) -> Problem:
+    (problem,) = desired.problems
     return problem
 
 
 def test_a_complete_user_is_a_complete_employee() -> None:
     """Design, section 6: every field from its first source, which is recorded."""
-    wish = wish_of(a_user())
+    desired = wish_of(a_user())
 
-    assert wish.values == {
+    assert desired.values == {
         Field.employee_number: "1042",
         Field.first_name: "Kari",
         Field.last_name: "Nordmann",
@@ -57,17 +57,17 @@ def test_a_complete_user_is_a_complete_employee() -> None:
         Field.start_date: date(2026, 3, 1),
         Field.payroll: 2,
     }
-    assert wish.sources[Field.phone] == MOBILE
-    assert wish.sources[Field.department] == f"{ENTERPRISE_URN}:department"
-    assert set(wish.sources) == set(wish.values)
-    assert (wish.problems, wish.defaulted) == ((), frozenset())
+    assert desired.sources[Field.phone] == MOBILE
+    assert desired.sources[Field.department] == f"{ENTERPRISE_URN}:department"
+    assert set(desired.sources) == set(desired.values)
+    assert (desired.problems, desired.defaulted) == ((), frozenset())
 
 
 def test_text_is_trimmed_and_composed() -> None:
     """C2: text trimmed and NFC."""
-    wish = wish_of(a_user(name={"givenName": " A\u030ase ", "familyName": "Nordmann\t"}))
+    desired = wish_of(a_user(name={"givenName": " A\u030ase ", "familyName": "Nordmann\t"}))
 
-    assert (wish.text(Field.first_name), wish.text(Field.last_name)) == ("Åse", "Nordmann")
+    assert (desired.text(Field.first_name), desired.text(Field.last_name)) == ("Åse", "Nordmann")
 
 
 def test_a_number_is_taken_for_its_digits() -> None:
@@ -84,12 +84,12 @@ def test_an_employee_number_is_otherwise_exact() -> None:
 @pytest.mark.parametrize("number", [".", "..", "search", "SEARCH", "10\x0042", "10\n42", "9" * 65, "10\ud80042"])
 def test_an_employee_number_that_a_url_would_misread_is_unusable(number: str) -> None:
     """P7: `.`, `..`, `search`, control characters, longer than 64."""
-    wish = wish_of(a_user(**{ENTERPRISE_URN: {"employeeNumber": number}}))
+    desired = wish_of(a_user(**{ENTERPRISE_URN: {"employeeNumber": number}}))
 
-    assert wish.employee_number is None
-    assert only_problem(wish).attribute == f"{ENTERPRISE_URN}:employeeNumber"
-    only_problem(wish).message.encode()
-    assert wish.missing() == wish.problems
+    assert desired.employee_number is None
+    assert only_problem(desired).attribute == f"{ENTERPRISE_URN}:employeeNumber"
+    only_problem(desired).message.encode()
+    assert desired.missing() == desired.problems
 
 
 def test_an_employee_number_of_64_characters_is_used() -> None:
@@ -99,19 +99,19 @@ def test_an_employee_number_of_64_characters_is_used() -> None:
 
 def test_names_fall_back_on_the_display_name() -> None:
     """Design, section 6: `displayName` is split at the last space."""
-    wish = wish_of(a_user(name=None))
+    desired = wish_of(a_user(name=None))
 
-    assert (wish.text(Field.first_name), wish.text(Field.last_name)) == ("Kari Anne", "Nordmann")
-    assert wish.sources[Field.last_name] == "displayName"
+    assert (desired.text(Field.first_name), desired.text(Field.last_name)) == ("Kari Anne", "Nordmann")
+    assert desired.sources[Field.last_name] == "displayName"
 
 
 def test_a_display_name_of_one_word_gives_no_names() -> None:
     """H3: the attribute is named."""
-    wish = wish_of(a_user(name={"givenName": "Kari"}, displayName="Kari"))
+    desired = wish_of(a_user(name={"givenName": "Kari"}, displayName="Kari"))
 
-    assert wish.text(Field.first_name) == "Kari"
-    assert only_problem(wish).field is Field.last_name
-    assert only_problem(wish).message.startswith('displayName is "Kari"')
+    assert desired.text(Field.first_name) == "Kari"
+    assert only_problem(desired).field is Field.last_name
+    assert only_problem(desired).message.startswith('displayName is "Kari"')
 
 
 @pytest.mark.parametrize(
@@ -137,20 +137,20 @@ def test_the_phone_is_mobile_then_work_then_primary(numbers: object, phone: str)
 def test_an_unusable_mobile_number_is_not_replaced_by_the_work_phone() -> None:
     """C3: the phone number is the login name: another number never takes over silently."""
     numbers = [{"type": "mobile", "value": "98765432 / 41234567"}, {"type": "work", "value": "22334455"}]
-    wish = wish_of(a_user(phoneNumbers=numbers))
+    desired = wish_of(a_user(phoneNumbers=numbers))
 
-    assert Field.phone not in wish.values
-    assert only_problem(wish).attribute == MOBILE
-    assert "98765432 / 41234567" in only_problem(wish).message
+    assert Field.phone not in desired.values
+    assert only_problem(desired).attribute == MOBILE
+    assert "98765432 / 41234567" in only_problem(desired).message
 
 
 def test_another_unusable_value_is_named_and_the_next_source_taken() -> None:
     """C3: everything else flows on."""
-    wish = wish_of(a_user(emails=[{"type": "work", "value": "kari at firma"}]))
+    desired = wish_of(a_user(emails=[{"type": "work", "value": "kari at firma"}]))
 
-    assert wish.text(Field.email) == "kari@firma.no"
-    assert only_problem(wish).field is Field.email
-    assert wish.missing() == ()
+    assert desired.text(Field.email) == "kari@firma.no"
+    assert only_problem(desired).field is Field.email
+    assert desired.missing() == ()
 
 
 def test_a_login_number_does_not_change_because_its_source_vanished() -> None:
@@ -175,10 +175,10 @@ def test_the_source_that_served_last_binds_required_values_alone() -> None:
 @pytest.mark.parametrize("name", ["kari", "FIRMA\\kari", "kari@a@b", "kari nordmann@firma.no", "@firma.no"])
 def test_a_user_name_that_is_no_address_is_no_faulty_address(name: str) -> None:
     """Design, section 6: `userName` if it is an address."""
-    wish = wish_of(a_user(emails=None, userName=name))
+    desired = wish_of(a_user(emails=None, userName=name))
 
-    assert Field.email not in wish.values
-    assert wish.problems == ()
+    assert Field.email not in desired.values
+    assert desired.problems == ()
 
 
 @pytest.mark.parametrize(
@@ -203,10 +203,10 @@ def test_a_user_name_that_is_no_address_is_no_faulty_address(name: str) -> None:
 )
 def test_what_cannot_be_used_is_left_out_and_named(changes: JsonObject, field: Field | None) -> None:
     """H3, C3, T1: a problem names the attribute; the value is not sent."""
-    wish = wish_of(a_user(**changes))
+    desired = wish_of(a_user(**changes))
 
-    assert [problem.field for problem in wish.problems] == ([field] if field else [])
-    assert field not in wish.values
+    assert [problem.field for problem in desired.problems] == ([field] if field else [])
+    assert field not in desired.values
 
 
 def test_a_problem_names_attribute_value_and_cure() -> None:
@@ -225,10 +225,10 @@ def test_a_problem_names_attribute_value_and_cure() -> None:
 
 def test_each_missing_required_field_says_what_to_map() -> None:
     """H3: the attribute is named, and the cure."""
-    wish = wish_of({"userName": "kari"})
+    desired = wish_of({"userName": "kari"})
 
-    assert {problem.field for problem in wish.missing()} == set(REQUIRED)
-    assert [problem.message.split(" in Entra's")[0] for problem in wish.problems] == [
+    assert {problem.field for problem in desired.missing()} == set(REQUIRED)
+    assert [problem.message.split(" in Entra's")[0] for problem in desired.problems] == [
         f"employeeNumber is missing: map employeeId to {ENTERPRISE_URN}:employeeNumber",
         "firstName is missing: map givenName to name.givenName",
         "lastName is missing: map surname to name.familyName",
@@ -239,30 +239,30 @@ def test_each_missing_required_field_says_what_to_map() -> None:
 def test_start_and_payroll_are_supplied_and_marked() -> None:
     """H4: the start is the day of provisioning, payroll MAPPING__PAYROLL; a birth date is never invented."""
     bare = a_user(**{DITIO_URN: None})
-    wish = wish_of(bare)
+    desired = wish_of(bare)
 
-    assert wish.defaulted == {Field.start_date, Field.payroll}
-    assert (wish.day(Field.start_date), wish.values[Field.payroll]) == (TODAY, 1)
-    assert Field.birth_date not in wish.values
+    assert desired.defaulted == {Field.start_date, Field.payroll}
+    assert (desired.day(Field.start_date), desired.values[Field.payroll]) == (TODAY, 1)
+    assert Field.birth_date not in desired.values
     assert wish_of(bare, provisioned_on=date(2026, 9, 1)).day(Field.start_date) == date(2026, 9, 1)
 
 
 @pytest.mark.parametrize("payroll", [0, 2, None])
 def test_the_supplied_payroll_is_a_setting(payroll: int | None) -> None:
     """H4: MAPPING__PAYROLL, `omit` included."""
-    wish = wish_from_user(a_user(**{DITIO_URN: None}), rules_from({}, payroll=payroll), today=TODAY)
+    desired = desired_from_user(a_user(**{DITIO_URN: None}), rules_from({}, payroll=payroll), today=TODAY)
 
-    assert wish.values.get(Field.payroll) == payroll
-    assert (Field.payroll in wish.defaulted) is (payroll is not None)
+    assert desired.values.get(Field.payroll) == payroll
+    assert (Field.payroll in desired.defaulted) is (payroll is not None)
 
 
 @pytest.mark.parametrize("extension", [{"employmentStartDate": "03/01/2026", "payroll": "some"}])
 def test_an_unusable_value_is_not_replaced_by_a_supplied_one(extension: JsonObject) -> None:
     """T1: dates with slashes are held, so they can't become today by themselves."""
-    wish = wish_of(a_user(**{DITIO_URN: extension}))
+    desired = wish_of(a_user(**{DITIO_URN: extension}))
 
-    assert wish.defaulted == frozenset()
-    assert {problem.field for problem in wish.problems} == {Field.start_date, Field.payroll}
+    assert desired.defaulted == frozenset()
+    assert {problem.field for problem in desired.problems} == {Field.start_date, Field.payroll}
 
 
 @pytest.mark.parametrize(
@@ -281,10 +281,10 @@ def test_an_unusable_value_is_not_replaced_by_a_supplied_one(extension: JsonObje
 )
 def test_payroll_is_a_number_or_a_word(sent: object, payroll: int) -> None:
     """Ditio "Employees (v5)": 0 disabled, 1 enabled, 2 variable."""
-    wish = wish_of(a_user(**{DITIO_URN: {"payroll": sent}}))
+    desired = wish_of(a_user(**{DITIO_URN: {"payroll": sent}}))
 
-    assert wish.values[Field.payroll] == payroll
-    assert Field.payroll not in wish.defaulted
+    assert desired.values[Field.payroll] == payroll
+    assert Field.payroll not in desired.defaulted
 
 
 def test_a_leave_date_of_entras_is_its_day() -> None:
@@ -313,10 +313,10 @@ def test_a_leave_date_of_entras_is_its_day() -> None:
 )
 def test_an_end_that_never_comes_is_no_end(never: object) -> None:
     """T1: the directory's own "never", and an end more than 50 years ahead, are no end, and no problem either."""
-    wish = wish_of(a_user(**{DITIO_URN: {"employmentEndDate": never}}))
+    desired = wish_of(a_user(**{DITIO_URN: {"employmentEndDate": never}}))
 
-    assert Field.end_date not in wish.values
-    assert wish.problems == ()
+    assert Field.end_date not in desired.values
+    assert desired.problems == ()
 
 
 def test_an_end_within_fifty_years_is_one() -> None:
@@ -328,10 +328,10 @@ def test_an_end_within_fifty_years_is_one() -> None:
 def test_configured_sources_are_read_in_their_order() -> None:
     """MAPPING__FIELDS: the employee number may come from anywhere."""
     rules = rules_from({"employeeNumber": {"from": ["externalId", "nickName"]}})
-    wish = wish_from_user(a_user(nickName="N7"), rules, today=TODAY)
+    desired = desired_from_user(a_user(nickName="N7"), rules, today=TODAY)
 
-    assert wish.employee_number == "N7"
-    assert wish.sources[Field.employee_number] == "nickName"
+    assert desired.employee_number == "N7"
+    assert desired.sources[Field.employee_number] == "nickName"
 
 
 NAMES = [
@@ -361,14 +361,14 @@ DOCUMENTS = st.dictionaries(st.sampled_from(NAMES), JSON)
 @given(DOCUMENTS)
 def test_no_document_is_a_surprise(document: JsonObject) -> None:
     """H3: whatever Entra sends is mapped, or named by its attribute; a required field is one or the other."""
-    wish = wish_of(document)
+    desired = wish_of(document)
     attributes = {source.text for rule in DEFAULT_RULES.by_field.values() for source in rule.sources}
 
-    assert all(problem.attribute in attributes for problem in wish.problems)
-    for problem in wish.problems:
+    assert all(problem.attribute in attributes for problem in desired.problems)
+    for problem in desired.problems:
         assert problem.attribute in problem.message
         problem.message.encode()
-    missing = {problem.field for problem in wish.missing()}
-    assert missing & set(REQUIRED) == {field for field in REQUIRED if field not in wish.values}
+    missing = {problem.field for problem in desired.missing()}
+    assert missing & set(REQUIRED) == {field for field in REQUIRED if field not in desired.values}
     assert missing <= set(NEEDED)
-    assert set(wish.values) == set(wish.sources) | wish.defaulted
+    assert set(desired.values) == set(desired.sources) | desired.defaulted

@@ -5,11 +5,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from scim_bridge.certificates.reading import Flaw, slots_from, slots_of
-from scim_bridge.domain.certificate import Certificate, Terms, type_of
+from scim_bridge.certificates.reading import InvalidCertificate, slots_from, slots_of
+from scim_bridge.domain.certificate import Certificate, CertificateRules, type_of
 from scim_bridge.scim.reading import DITIO_URN
 
-TERMS = Terms(ZoneInfo("Europe/Oslo"), date(2026, 3, 2))
+TERMS = CertificateRules(ZoneInfo("Europe/Oslo"), date(2026, 3, 2))
 SLOTS = slots_from(
     [
         {"type": "Byggekort", "packed": "byggekort"},
@@ -24,7 +24,7 @@ SLOTS = slots_from(
 )
 
 
-def said(**attributes: object) -> list[Certificate | Flaw | None]:
+def said(**attributes: object) -> list[Certificate | InvalidCertificate | None]:
     return [reading.said for reading in slots_of({DITIO_URN: attributes}, SLOTS, TERMS)]
 
 
@@ -78,5 +78,5 @@ def test_a_slot_that_cannot_be_used_says_why(attributes: dict[str, object], told
     """K1, D3: half-filled, the wrong way round or unparsable: with the attribute, the value and the cure."""
     (flaw,) = (each for each in said(**attributes) if each is not None)
 
-    assert isinstance(flaw, Flaw)
+    assert isinstance(flaw, InvalidCertificate)
     assert flaw.text.startswith(told)

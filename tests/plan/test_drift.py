@@ -6,12 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from scim_bridge.domain.drift import Cause, Kind
-from scim_bridge.domain.employee import Days, EmployeeNumber, Employment, Field, FoundEmployee, Value, Wish
+from scim_bridge.domain.employee import ActualEmployee, Days, DesiredEmployee, EmployeeNumber, Employment, Field, Value
 from scim_bridge.domain.operations import UpdateEmployee
 from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import Acknowledged, Person, PersonId
 from scim_bridge.domain.values import UserId
-from scim_bridge.plan.drift import Facts, PersonDrift, drift_of, restricted
+from scim_bridge.plan.drift import Facts, PersonDrift, drift_of, only_rows
 from scim_bridge.plan.steps import Policy
 from scim_bridge.reconcile.report import lines
 from scim_bridge.scim.mapping import DEFAULT_RULES
@@ -42,10 +42,10 @@ def compared(
 ) -> PersonDrift:
     acknowledged = Acknowledged(values={Field.email: "k@x", **known}, login=True, employed=True)
     person = Person(PersonId("p"), UserId("u"), Days(True, TODAY), NUMBER, acknowledged=acknowledged)
-    wish = Wish({Field.employee_number: NUMBER, Field.work_title: wanted, Field.email: "k@x"})
+    desired = DesiredEmployee({Field.employee_number: NUMBER, Field.work_title: wanted, Field.email: "k@x"})
     shown: dict[Field, Value | None] = {Field.work_title: found, Field.email: "k@x", **(others or {})}
-    employee = FoundEmployee(NUMBER, shown, False, (Employment(date(2026, 1, 1)),))
-    return drift_of(person, wish, employee, Policy(DEFAULT_RULES.owners()), facts, today=TODAY)
+    employee = ActualEmployee(NUMBER, shown, False, (Employment(date(2026, 1, 1)),))
+    return drift_of(person, desired, employee, Policy(DEFAULT_RULES.owners()), facts, today=TODAY)
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_only_the_rows_of_a_scope_are_sent():
     (title,) = [item for item in drift.items if item.field == "workTitle"]
 
     assert len(drift.items) == 2
-    assert restricted(drift.plan, (title,)).operations == (UpdateEmployee({Field.work_title: "W"}),)
-    assert restricted(drift.plan, ()).operations == ()
+    assert only_rows(drift.plan, (title,)).operations == (UpdateEmployee({Field.work_title: "W"}),)
+    assert only_rows(drift.plan, ()).operations == ()
 
 
 def test_people_read_what_differs_and_why():

@@ -6,7 +6,7 @@ from datetime import date
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim_bridge.domain.employee import Days, EmployeeNumber, Employment, Field, FoundEmployee, Value, Wish
+from scim_bridge.domain.employee import ActualEmployee, Days, DesiredEmployee, EmployeeNumber, Employment, Field, Value
 from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import Acknowledged, Person, PersonId
 from scim_bridge.domain.values import UserId
@@ -61,13 +61,13 @@ def test_whoever_is_as_wanted_has_no_drift(
     days = Days(active=active, active_since=TODAY, inactive_since=None if active else TODAY)
     acknowledged = Acknowledged(values=known, login=login, employed=employed)
     person = Person(PersonId("p"), UserId("u"), days, NUMBER, acknowledged=acknowledged)
-    wish = Wish({**wanted, Field.employee_number: NUMBER})
-    employee = FoundEmployee(NUMBER, found, disabled, shown)
+    desired = DesiredEmployee({**wanted, Field.employee_number: NUMBER})
+    employee = ActualEmployee(NUMBER, found, disabled, shown)
     fingerprint = fingerprint_of(employee, OWNERS, TODAY)
 
-    if is_as_wanted(fingerprint.shown, fingerprint.digest, person, wish, OWNERS, TODAY):
+    if is_as_wanted(fingerprint.shown, fingerprint.digest, person, desired, OWNERS, TODAY):
         facts = Facts(State.delivered, None, 1, None, None)
-        assert drift_of(person, wish, employee, Policy(OWNERS), facts, today=TODAY).items == ()
+        assert drift_of(person, desired, employee, Policy(OWNERS), facts, today=TODAY).items == ()
 
 
 def test_what_is_to_be_cleared_is_seen_though_it_is_not_shown():
@@ -76,11 +76,11 @@ def test_what_is_to_be_cleared_is_seen_though_it_is_not_shown():
     acknowledged = Acknowledged(values=held, login=True, employed=True)
     person = Person(PersonId("p"), UserId("u"), Days(True, TODAY), NUMBER, acknowledged=acknowledged)
     others: dict[Field, Value] = {field: "a" for field in FIELDS if field is not Field.email}
-    wish = Wish({**others, Field.employee_number: NUMBER})
-    employee = FoundEmployee(NUMBER, {**others}, False, (Employment(date(2026, 1, 1)),))
+    desired = DesiredEmployee({**others, Field.employee_number: NUMBER})
+    employee = ActualEmployee(NUMBER, {**others}, False, (Employment(date(2026, 1, 1)),))
     fingerprint = fingerprint_of(employee, OWNERS, TODAY)
 
-    assert not is_as_wanted(fingerprint.shown, fingerprint.digest, person, wish, OWNERS, TODAY)
+    assert not is_as_wanted(fingerprint.shown, fingerprint.digest, person, desired, OWNERS, TODAY)
 
 
 def test_an_employee_as_wanted_is_recognised():
@@ -88,10 +88,10 @@ def test_an_employee_as_wanted_is_recognised():
     held: dict[Field, Value | None] = dict.fromkeys(FIELDS, "a")
     acknowledged = Acknowledged(values=held, login=True, employed=True)
     person = Person(PersonId("p"), UserId("u"), Days(True, TODAY), NUMBER, acknowledged=acknowledged)
-    wish = Wish({**dict.fromkeys(FIELDS, "a"), Field.employee_number: NUMBER})
-    employee = FoundEmployee(NUMBER, held, False, (Employment(date(2026, 1, 1)),))
+    desired = DesiredEmployee({**dict.fromkeys(FIELDS, "a"), Field.employee_number: NUMBER})
+    employee = ActualEmployee(NUMBER, held, False, (Employment(date(2026, 1, 1)),))
     fingerprint = fingerprint_of(employee, OWNERS, TODAY)
 
-    assert is_as_wanted(fingerprint.shown, fingerprint.digest, person, wish, OWNERS, TODAY)
+    assert is_as_wanted(fingerprint.shown, fingerprint.digest, person, desired, OWNERS, TODAY)
     edited = fingerprint_of(replace(employee, values={**held, Field.department: "b"}), OWNERS, TODAY)
-    assert not is_as_wanted(edited.shown, edited.digest, person, wish, OWNERS, TODAY)
+    assert not is_as_wanted(edited.shown, edited.digest, person, desired, OWNERS, TODAY)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from scim_bridge.domain.employee import EmployeeNumber, Employment, Field, FoundEmployee
-from scim_bridge.domain.person import Acknowledged, Standing, Taking
+from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber, Employment, Field
+from scim_bridge.domain.person import Acknowledged, Lifecycle, SentValue
 from scim_bridge.plan.readback import believed
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -19,43 +19,43 @@ def ago(seconds: float) -> datetime:
     return NOW - timedelta(seconds=seconds)
 
 
-def found(**shown: Any) -> FoundEmployee:
+def found(**shown: Any) -> ActualEmployee:
     values = {Field.work_title: "Formann", Field.email: "a@b.example"}
-    return FoundEmployee(EmployeeNumber("1042"), values, **shown)
+    return ActualEmployee(EmployeeNumber("1042"), values, **shown)
 
 
 def test_only_what_was_written_just_now_is_not_believed():
     """C5: per field."""
-    takings = {Field.work_title: Taking(ago(4)), Field.email: Taking(ago(6))}
+    sent_values = {Field.work_title: SentValue(ago(4)), Field.email: SentValue(ago(6))}
 
-    assert set(believed(found(), Acknowledged(takings=takings), NOW, 5).values) == {Field.email}
+    assert set(believed(found(), Acknowledged(sent_values=sent_values), NOW, 5).values) == {Field.email}
 
 
 def test_off_is_off():
-    takings = {Field.work_title: Taking(NOW)}
-    changed_at = {Standing.login: NOW}
-    known = Acknowledged(takings=takings, login=False, changed_at=changed_at)
+    sent_values = {Field.work_title: SentValue(NOW)}
+    changed_at = {Lifecycle.login: NOW}
+    known = Acknowledged(sent_values=sent_values, login=False, changed_at=changed_at)
 
     assert believed(found(disabled=False), known, NOW, 0) == found(disabled=False)
 
 
 @pytest.mark.parametrize(("seconds", "disabled"), [(4, True), (6, False)])
 def test_a_login_that_was_closed_just_now_is_closed(seconds: float, disabled: bool):
-    known = Acknowledged(login=False, changed_at={Standing.login: ago(seconds)})
+    known = Acknowledged(login=False, changed_at={Lifecycle.login: ago(seconds)})
 
     assert believed(found(disabled=False), known, NOW, 5).disabled is disabled
 
 
 def test_a_login_in_doubt_is_read():
     """R4: an answer that was lost is not acknowledged, however short ago."""
-    known = Acknowledged(login=None, changed_at={Standing.login: NOW}, uncertain=frozenset({Standing.login}))
+    known = Acknowledged(login=None, changed_at={Lifecycle.login: NOW}, uncertain=frozenset({Lifecycle.login}))
 
     assert believed(found(disabled=False), known, NOW, 5).disabled is False
 
 
 @pytest.mark.parametrize("shown", [(OLD,), (ENDED,), ()], ids=["still open", "ended", "not shown"])
 def test_an_employment_that_was_ended_just_now_has_ended(shown: tuple[Employment, ...]):
-    known = Acknowledged({Field.end_date: ENDED.end}, employed=False, changed_at={Standing.employment: NOW})
+    known = Acknowledged({Field.end_date: ENDED.end}, employed=False, changed_at={Lifecycle.employment: NOW})
     employments = believed(found(employments=shown), known, NOW, 5).employments
 
     assert employments is not None
@@ -66,12 +66,12 @@ def test_an_employment_that_was_ended_just_now_has_ended(shown: tuple[Employment
 def test_an_employment_that_was_created_just_now_is_open(shown: tuple[Employment, ...]):
     """C5, L6: and it is the one with the start that was given."""
     values = {Field.end_date: ENDED.end, Field.start_date: NEW.start}
-    known = Acknowledged(values, employed=True, changed_at={Standing.employment: NOW})
+    known = Acknowledged(values, employed=True, changed_at={Lifecycle.employment: NOW})
 
     assert believed(found(employments=shown), known, NOW, 5).employments == (ENDED, NEW)
 
 
 def test_a_start_that_was_moved_just_now_opens_no_second_employment():
-    known = Acknowledged({Field.start_date: NEW.start}, employed=True, changed_at={Standing.employment: NOW})
+    known = Acknowledged({Field.start_date: NEW.start}, employed=True, changed_at={Lifecycle.employment: NOW})
 
     assert believed(found(employments=(OLD,)), known, NOW, 5).employments == (NEW,)

@@ -6,7 +6,7 @@ import pytest
 
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.person import PersonId
-from scim_bridge.plan.limits import Company, Limits, distrust, excess
+from scim_bridge.plan.limits import CompanySize, Limits, limit_exceeded, roster_doubt
 
 
 def ended(count: int, **changes: Any) -> list[Drift]:
@@ -19,18 +19,18 @@ def ended(count: int, **changes: Any) -> list[Drift]:
 @pytest.mark.parametrize(
     ("company", "is_believed"),
     [
-        (Company(shown=0, linked=0, at_work=0), True),
-        (Company(shown=0, linked=1, at_work=0), False),
-        (Company(shown=1, linked=2, at_work=1), True),
-        (Company(shown=2, linked=5, at_work=1), False),
-        (Company(shown=50, linked=40, at_work=1, shown_before=100), True),
-        (Company(shown=49, linked=40, at_work=1, shown_before=100), False),
-        (Company(shown=49, linked=40, at_work=1), True),
+        (CompanySize(shown=0, linked=0, at_work=0), True),
+        (CompanySize(shown=0, linked=1, at_work=0), False),
+        (CompanySize(shown=1, linked=2, at_work=1), True),
+        (CompanySize(shown=2, linked=5, at_work=1), False),
+        (CompanySize(shown=50, linked=40, at_work=1, shown_before=100), True),
+        (CompanySize(shown=49, linked=40, at_work=1, shown_before=100), False),
+        (CompanySize(shown=49, linked=40, at_work=1), True),
     ],
 )
-def test_an_empty_or_halved_answer_is_not_believed(company: Company, is_believed: bool):
+def test_an_empty_or_halved_answer_is_not_believed(company: CompanySize, is_believed: bool):
     """Q4: nobody while anybody is linked; fewer than half of the last complete read, else of the links."""
-    assert (distrust(company) is None) is is_believed
+    assert (roster_doubt(company) is None) is is_believed
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_an_empty_or_halved_answer_is_not_believed(company: Company, is_believed
 )
 def test_a_share_of_endings(people: int, at_work: int, is_stopped: bool):
     """Q4: more than RECONCILE__MAX_ENDED_FRACTION; under 20 people it does not apply."""
-    found = excess(ended(people), Company(at_work, at_work, at_work), Limits(), reviewed=False)
+    found = limit_exceeded(ended(people), CompanySize(at_work, at_work, at_work), Limits(), reviewed=False)
 
     assert (found is not None) is is_stopped
     if found is not None:
@@ -50,19 +50,19 @@ def test_a_person_is_ended_once():
     """Login and employment of one leaver are one ending, and two changes."""
     rows = [*ended(10), *ended(10)]
 
-    assert excess(rows, Company(100, 100, 100), Limits(), reviewed=False) is None
-    assert excess(rows, Company(100, 100, 100), Limits(max_changes=19), reviewed=False) is not None
+    assert limit_exceeded(rows, CompanySize(100, 100, 100), Limits(), reviewed=False) is None
+    assert limit_exceeded(rows, CompanySize(100, 100, 100), Limits(max_changes=19), reviewed=False) is not None
 
 
 def test_what_is_only_listed_does_not_count():
     rows = ended(50, listed="parked")
 
-    assert excess(rows, Company(100, 100, 100), Limits(max_changes=0), reviewed=False) is None
+    assert limit_exceeded(rows, CompanySize(100, 100, 100), Limits(max_changes=0), reviewed=False) is None
 
 
 def test_creations_count_where_they_would_be_made():
     """P5: only from a reviewed plan."""
     rows = [Drift(Kind.missing, Cause.never_delivered, person_id=PersonId("p"))]
 
-    assert excess(rows, Company(9, 9, 9), Limits(max_changes=0), reviewed=False) is None
-    assert excess(rows, Company(9, 9, 9), Limits(max_changes=0), reviewed=True) is not None
+    assert limit_exceeded(rows, CompanySize(9, 9, 9), Limits(max_changes=0), reviewed=False) is None
+    assert limit_exceeded(rows, CompanySize(9, 9, 9), Limits(max_changes=0), reviewed=True) is not None

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scim_bridge.domain.employee import (
+    ActualEmployee,
     Days,
+    DesiredEmployee,
     EmployeeNumber,
     Employment,
     Field,
-    FoundEmployee,
     Owner,
     Problem,
     Value,
-    Wish,
 )
 from scim_bridge.domain.operations import (
     ChangePhoneNumber,
@@ -59,13 +59,13 @@ def a_person(days: Days = EMPLOYED, **acknowledged: Any) -> Person:
     )
 
 
-def found(values: Mapping[Field, Value | None] = KARI, **changes: Any) -> FoundEmployee:
+def found(values: Mapping[Field, Value | None] = KARI, **changes: Any) -> ActualEmployee:
     shown = {"disabled": False, "employments": (Employment(date(2026, 1, 1)),), **changes}
-    return FoundEmployee(EmployeeNumber("1042"), values, **shown)
+    return ActualEmployee(EmployeeNumber("1042"), values, **shown)
 
 
-def operations(person: Person, wish: Wish, shown: FoundEmployee, policy: Policy = POLICY) -> list[Any]:
-    return list(plan_person(person, wish, shown, policy, today=TODAY).operations)
+def operations(person: Person, desired: DesiredEmployee, shown: ActualEmployee, policy: Policy = POLICY) -> list[Any]:
+    return list(plan_person(person, desired, shown, policy, today=TODAY).operations)
 
 
 def without(*fields: Field, **changes: Value) -> dict[Field, Value]:
@@ -75,14 +75,14 @@ def without(*fields: Field, **changes: Value) -> dict[Field, Value]:
 
 
 def test_nothing_differs_nothing_is_sent():
-    assert operations(a_person(), Wish(KARI), found()) == []
+    assert operations(a_person(), DesiredEmployee(KARI), found()) == []
 
 
 def test_only_differences_in_their_order():
     """C1: phone, employment, profile, each by its own operation."""
-    wish = Wish(without(phone="+4741234567", department="Betong", work_title="Leder"))
+    desired = DesiredEmployee(without(phone="+4741234567", department="Betong", work_title="Leder"))
 
-    assert operations(a_person(), wish, found()) == [
+    assert operations(a_person(), desired, found()) == [
         ChangePhoneNumber("+4741234567"),
         UpdateEmployment({Field.department: "Betong"}),
         UpdateEmployee({Field.work_title: "Leder"}),
@@ -95,15 +95,15 @@ def test_equal_but_for_form_is_equal():
         {**KARI, Field.email: "KARI@Contractor.example", Field.work_title: " Formann ", Field.phone: "+47 98 76 54 32"}
     )
 
-    assert operations(a_person(), Wish(KARI), shown) == []
+    assert operations(a_person(), DesiredEmployee(KARI), shown) == []
 
 
 def test_a_field_that_is_not_shown_is_compared_with_what_was_acknowledged():
     """C2: absent from an answer is unknown, not different."""
     shown = found({Field.first_name: "Kari"})
 
-    assert operations(a_person(), Wish(KARI), shown) == []
-    assert operations(a_person(), Wish(without(work_title="Leder")), shown) == [
+    assert operations(a_person(), DesiredEmployee(KARI), shown) == []
+    assert operations(a_person(), DesiredEmployee(without(work_title="Leder")), shown) == [
         UpdateEmployee({Field.work_title: "Leder"})
     ]
 
@@ -113,61 +113,62 @@ def test_a_login_that_is_not_shown_is_not_changed_on_a_guess():
     person = a_person(values={})
 
     assert not any(
-        isinstance(o, ChangePhoneNumber) for o in operations(person, Wish(KARI), found({Field.first_name: "Kari"}))
+        isinstance(o, ChangePhoneNumber)
+        for o in operations(person, DesiredEmployee(KARI), found({Field.first_name: "Kari"}))
     )
 
 
 def test_null_only_where_something_was_acknowledged():
     """H5: what Entra never sent is not a wish."""
-    wish = Wish(without(Field.work_title))
+    desired = DesiredEmployee(without(Field.work_title))
 
-    assert operations(a_person(), wish, found()) == [UpdateEmployee({Field.work_title: None})]
-    assert operations(a_person(values=without(Field.work_title)), wish, found()) == []
+    assert operations(a_person(), desired, found()) == [UpdateEmployee({Field.work_title: None})]
+    assert operations(a_person(values=without(Field.work_title)), desired, found()) == []
 
 
 def test_an_unusable_value_clears_nothing():
     """C3: unusable is not gone."""
-    wish = Wish(without(Field.email), problems=(Problem(Field.email, "emails", "no address"),))
+    desired = DesiredEmployee(without(Field.email), problems=(Problem(Field.email, "emails", "no address"),))
 
-    assert operations(a_person(), wish, found()) == []
+    assert operations(a_person(), desired, found()) == []
 
 
 def test_a_required_value_is_never_cleared():
     """C3: a required value that is gone keeps what was acknowledged."""
-    assert operations(a_person(), Wish(without(Field.phone, Field.last_name)), found()) == []
+    assert operations(a_person(), DesiredEmployee(without(Field.phone, Field.last_name)), found()) == []
 
 
 def test_seeds_are_sent_only_where_ditio_has_none():
     """H5: `seed`."""
-    wish = Wish({**KARI, Field.birth_date: date(1990, 5, 15)})
+    desired = DesiredEmployee({**KARI, Field.birth_date: date(1990, 5, 15)})
 
-    assert operations(a_person(), wish, found({**KARI, Field.birth_date: date(1991, 1, 1)})) == []
-    assert operations(a_person(), wish, found({**KARI, Field.birth_date: None})) == [
+    assert operations(a_person(), desired, found({**KARI, Field.birth_date: date(1991, 1, 1)})) == []
+    assert operations(a_person(), desired, found({**KARI, Field.birth_date: None})) == [
         UpdateEmployee({Field.birth_date: date(1990, 5, 15)})
     ]
-    assert operations(a_person(), wish, found(KARI)) == []
+    assert operations(a_person(), desired, found(KARI)) == []
 
 
 def test_ditios_fields_and_defaults_are_never_sent():
     """H5: owner `ditio`, and a defaulted value."""
     policy = Policy({**POLICY.owners, Field.work_title: Owner.ditio})
-    wish = Wish(
+    desired = DesiredEmployee(
         without(work_title="Leder", payroll=2, department="Betong"),
         defaulted=frozenset({Field.payroll, Field.department}),
     )
 
-    assert operations(a_person(), wish, found(), policy) == []
+    assert operations(a_person(), desired, found(), policy) == []
 
 
 def test_leaving():
     """L2: both steps, endings first."""
-    assert operations(a_person(LEFT), Wish(KARI), found()) == [EndEmployment(TODAY), Disable()]
+    assert operations(a_person(LEFT), DesiredEmployee(KARI), found()) == [EndEmployment(TODAY), Disable()]
 
 
 def test_already_left_is_seen_not_sent():
     """L6: found ended and disabled counts; the day found is acknowledged."""
     shown = found(disabled=True, employments=(Employment(date(2026, 1, 1), date(2026, 2, 15)),))
-    plan = plan_person(a_person(LEFT), Wish(KARI), shown, POLICY, today=TODAY)
+    plan = plan_person(a_person(LEFT), DesiredEmployee(KARI), shown, POLICY, today=TODAY)
 
     assert plan.operations == ()
     assert (plan.seen.login, plan.seen.employed) == (False, False)
@@ -176,7 +177,7 @@ def test_already_left_is_seen_not_sent():
 
 def test_an_employment_that_is_not_shown_is_ended_all_the_same():
     """L7: an ending needs nothing but the link."""
-    assert operations(a_person(LEFT), Wish(KARI), found({}, disabled=None, employments=None)) == [
+    assert operations(a_person(LEFT), DesiredEmployee(KARI), found({}, disabled=None, employments=None)) == [
         EndEmployment(TODAY),
         Disable(),
     ]
@@ -187,7 +188,7 @@ def test_returning():
     person = a_person(values={**KARI, Field.end_date: date(2026, 2, 1)}, login=False, employed=False)
     shown = found(disabled=True, employments=(Employment(date(2026, 1, 1), date(2026, 2, 1)),))
 
-    assert operations(person, Wish(KARI), shown) == [
+    assert operations(person, DesiredEmployee(KARI), shown) == [
         Enable(),
         CreateEmployment(date(2026, 2, 2), 1),
         UpdateEmployment({Field.department: "Anlegg"}),
@@ -198,7 +199,7 @@ def test_drift_of_login_and_employment_is_not_sent_live():
     """C4: only where Entra's wish differs from what was acknowledged."""
     shown = found(disabled=True, employments=(Employment(date(2026, 1, 1), date(2026, 2, 1)),))
 
-    assert operations(a_person(), Wish(KARI), shown) == []
+    assert operations(a_person(), DesiredEmployee(KARI), shown) == []
 
 
 def test_a_tombstone_owes_the_ending_alone():
@@ -207,7 +208,7 @@ def test_a_tombstone_owes_the_ending_alone():
         PersonId("p"), None, LEFT, EmployeeNumber("1042"), acknowledged=Acknowledged(KARI, login=True, employed=False)
     )
 
-    assert operations(deleted, Wish({}), found({**KARI, Field.work_title: "Endret"})) == [Disable()]
+    assert operations(deleted, DesiredEmployee({}), found({**KARI, Field.work_title: "Endret"})) == [Disable()]
     assert owes_ending(deleted, POLICY)
     assert not owes_ending(deleted, Policy(POLICY.owners, offboarding=[Step.end_employment]))
 
@@ -229,12 +230,12 @@ WISHES = st.fixed_dictionaries(
 )
 
 
-@given(wish=WISHES, shown=WISHES)
-def test_after_its_own_operations_the_next_plan_is_empty(wish: dict[Field, Value], shown: dict[Field, Value]):
+@given(desired=WISHES, shown=WISHES)
+def test_after_its_own_operations_the_next_plan_is_empty(desired: dict[Field, Value], shown: dict[Field, Value]):
     """C1, C2: what was sent and shown makes the next plan empty."""
     person = a_person(values={})
     shown_with_gaps = {name: shown.get(name) for name in KARI if name is not Field.start_date}
-    plan = plan_person(person, Wish(wish), found(shown_with_gaps), POLICY, today=TODAY)
+    plan = plan_person(person, DesiredEmployee(desired), found(shown_with_gaps), POLICY, today=TODAY)
     acknowledged: dict[Field, Value | None] = dict(plan.seen.values)
     for operation in plan.operations:
         match operation:
@@ -244,14 +245,14 @@ def test_after_its_own_operations_the_next_plan_is_empty(wish: dict[Field, Value
                 acknowledged.update(fields)
 
     after = {**shown_with_gaps, **acknowledged}
-    assert operations(a_person(values=acknowledged), Wish(wish), found(after)) == []
+    assert operations(a_person(values=acknowledged), DesiredEmployee(desired), found(after)) == []
 
 
-@given(wish=WISHES)
-def test_what_was_acknowledged_settles_without_a_read(wish: dict[Field, Value]):
+@given(desired=WISHES)
+def test_what_was_acknowledged_settles_without_a_read(desired: dict[Field, Value]):
     """A5: the mapped person equals what Ditio last acknowledged."""
-    person = a_person(values=wish)
+    person = a_person(values=desired)
     shown = as_found(EmployeeNumber("1042"), person.acknowledged)
 
-    assert is_covered(Wish(wish), person.acknowledged, POLICY.owners, employed=True)
-    assert operations(person, Wish(wish), shown) == []
+    assert is_covered(DesiredEmployee(desired), person.acknowledged, POLICY.owners, employed=True)
+    assert operations(person, DesiredEmployee(desired), shown) == []

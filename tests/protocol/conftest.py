@@ -14,7 +14,7 @@ from scim_bridge.domain.audit import Actor
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import resources
-from scim_bridge.web.scim.routes import Offer, ScimWorld, scim_blueprint
+from scim_bridge.web.scim.routes import ScimOptions, ScimParts, scim_blueprint
 from tests.protocol.doubles import SOMEBODY, NoIntake, a_tenant
 
 TOKEN = "a-token"
@@ -68,11 +68,11 @@ class Scim:
         with self.database.read() as connection:
             return connection.execute(select(func.count()).select_from(resources)).scalar_one()
 
-    def _world(self) -> ScimWorld:
-        return ScimWorld(
+    def _world(self) -> ScimParts:
+        return ScimParts(
             database=self.database,
             provider=PROVIDER,
-            offer=lambda tenant: Offer(
+            offer=lambda tenant: ScimOptions(
                 PROVIDER,
                 patch_status=self.patch_status,
                 max_body_bytes=100_000,

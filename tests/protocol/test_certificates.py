@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scim_bridge.delivery.certificate_sources import Certifying, Kept
+from scim_bridge.delivery.certificate_sources import CertificateSources, Stored
 from scim_bridge.domain.certificate import Certificate, Source, type_of
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.values import CERTIFICATE_URN
@@ -45,8 +45,8 @@ def said_by(world: World, source: Source, number: str = "1042", kind: str = "Kra
     certificate = Certificate(type_of(kind), day(days["issued"]), day(days["valid_until"]), "other")
     intake = world.parts.intake("default", "request-0")
     with world.database.write() as connection:
-        kept = Certifying(intake).put(connection, source, EmployeeNumber(number), certificate)
-    assert isinstance(kept, Kept)
+        kept = CertificateSources(intake).put(connection, source, EmployeeNumber(number), certificate)
+    assert isinstance(kept, Stored)
     return str(kept.entry.id)
 
 

@@ -8,7 +8,7 @@ import pytest
 from scim_bridge.scim.entra_patch import NOTHING, PATCH_URN, rewrite_patch
 from scim_bridge.scim.entra_resource import rewrite_resource
 from scim_bridge.scim.provider import build_provider
-from scim_bridge.scim.quirks import LONGEST_NAME, MOST_NAMES, OTHERS, Quirk, Tolerated
+from scim_bridge.scim.quirks import LONGEST_NAME, MOST_NAMES, OTHERS, QuirkKind, Tolerated
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
 from scim_bridge.scim.schema import shape_of
 from scim_bridge.scim.values import UnfitValue
@@ -255,14 +255,14 @@ def test_what_is_not_declared_is_left_out_and_named():
     )
     assert rewritten.body == {"userName": "a", "name": {}}
     assert rewritten.tolerated == (
-        (Quirk.unknown_attribute, "password"),
-        (Quirk.unknown_schema, "urn:other:2.0:User"),
-        (Quirk.unknown_attribute, "name.nick"),
-        (Quirk.unknown_attribute, f"{ENTERPRISE_URN}:other"),
-        (Quirk.filtered_key, "emails[].value"),
-        (Quirk.unusable_filter, "emails[].value"),
-        (Quirk.unknown_attribute, "x" * 200),
-        (Quirk.unlisted_schema, CORE_URN),
+        (QuirkKind.unknown_attribute, "password"),
+        (QuirkKind.unknown_schema, "urn:other:2.0:User"),
+        (QuirkKind.unknown_attribute, "name.nick"),
+        (QuirkKind.unknown_attribute, f"{ENTERPRISE_URN}:other"),
+        (QuirkKind.filtered_key, "emails[].value"),
+        (QuirkKind.unusable_filter, "emails[].value"),
+        (QuirkKind.unknown_attribute, "x" * 200),
+        (QuirkKind.unlisted_schema, CORE_URN),
     )
     assert "secret" not in str(rewritten)
 
@@ -280,10 +280,10 @@ def test_what_is_not_declared_is_left_out_and_named():
     )
     assert rewritten.body == {"schemas": [PATCH_URN], "Operations": [NOTHING]}
     assert rewritten.tolerated == (
-        (Quirk.unknown_path, "shoeSize"),
-        (Quirk.unknown_path, "urn:other:2.0:User:x"),
-        (Quirk.unknown_path, "name.nick"),
-        (Quirk.unknown_attribute, "password"),
+        (QuirkKind.unknown_path, "shoeSize"),
+        (QuirkKind.unknown_path, "urn:other:2.0:User:x"),
+        (QuirkKind.unknown_path, "name.nick"),
+        (QuirkKind.unknown_attribute, "password"),
     )
 
 
@@ -327,8 +327,8 @@ def test_a_role_may_hold_json_text():
 def test_a_name_is_counted_without_what_may_be_a_value(sent, counted):
     """A7: by name; a filter within a path may hold personal data."""
     tolerated = Tolerated()
-    tolerated.add(Quirk.unknown_path, sent)
-    assert tolerated.found == ((Quirk.unknown_path, counted),)
+    tolerated.add(QuirkKind.unknown_path, sent)
+    assert tolerated.found == ((QuirkKind.unknown_path, counted),)
 
 
 def test_one_request_has_a_bounded_number_of_names():
@@ -336,7 +336,7 @@ def test_one_request_has_a_bounded_number_of_names():
     body = {"schemas": [CORE_URN], "userName": "a", **{f"made-up-{number}": 1 for number in range(MOST_NAMES + 50)}}
     found = rewrite_resource(USER, body).tolerated
     assert len(found) == MOST_NAMES + 1
-    assert found[-1] == (Quirk.unknown_attribute, OTHERS)
+    assert found[-1] == (QuirkKind.unknown_attribute, OTHERS)
     assert len(set(found)) == len(found)
 
 

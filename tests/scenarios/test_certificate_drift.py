@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, func, select, update
 
 from scim_bridge.certificates.sending import UNCLAIMED
-from scim_bridge.delivery.certificate_sources import Certifying
+from scim_bridge.delivery.certificate_sources import CertificateSources
 from scim_bridge.domain.certificate import Source
 from scim_bridge.domain.drift import Kind
 from scim_bridge.domain.employee import EmployeeNumber
@@ -110,7 +110,7 @@ def test_one_bad_certificate_among_five_hundred(database: Database, clock: Clock
         if number != "1301":
             world.ditio.plant(number)
 
-    def all_of_them(certifying: Certifying, connection: Connection) -> None:
+    def all_of_them(certifying: CertificateSources, connection: Connection) -> None:
         for number in numbers:
             certifying.put(connection, Source.csv, number, a_certificate())
 
@@ -240,14 +240,14 @@ def test_a_batch_ends_before_its_leases_do(world: World, monkeypatch: pytest.Mon
         world.clock.passes(seconds=4)
         return taken
 
-    def noting(bodies: Any, *, within: float) -> Any:
+    def with_time(bodies: Any, *, within: float) -> Any:
         with world.database.read() as connection:
             leased_until = connection.execute(select(func.min(people.c.leased_until))).scalar_one()
         ends.append((leased_until - world.clock()).total_seconds() - within)
         return post(bodies, within=within)
 
     monkeypatch.setattr(RestLeases, "take", take_late)
-    monkeypatch.setattr(ditio, "post_certificates", noting)
+    monkeypatch.setattr(ditio, "post_certificates", with_time)
 
     assert reconcile(world, apply=True).exit == 0
     assert ends == [1.0]

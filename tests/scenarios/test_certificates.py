@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from scim_bridge.delivery.attempt import Errand
+from scim_bridge.delivery.attempt import Attempt
 from scim_bridge.delivery.undo import Undo
 from scim_bridge.domain.certificate import Source
 from scim_bridge.sandbox.entra import EXTENSION, EntraUser
@@ -525,8 +525,8 @@ def test_certificates_are_sent_where_the_time_for_undoing_is_spent(world: World,
     """R1, K2: what was kept back because the write was to be undone is sent by a worker, if it is not."""
     is_to_come = Undo.is_to_come
 
-    def at_the_last_moment(undo: Undo, errand: Errand) -> bool:
-        found = is_to_come(undo, errand)
+    def at_the_last_moment(undo: Undo, attempt: Attempt) -> bool:
+        found = is_to_come(undo, attempt)
         world.clock.passes(seconds=6)
         return found
 

@@ -15,7 +15,7 @@ import pytest
 import requests
 from sqlalchemy import Connection, event, select, text
 
-from scim_bridge.delivery.guard import put_aside
+from scim_bridge.delivery.guard import set_hands_off
 from scim_bridge.domain.person import HandsOff, PersonId
 from scim_bridge.sandbox.entra import EXTENSION, EntraUser
 from scim_bridge.sandbox.gateway import Fault
@@ -210,7 +210,7 @@ def retried(world: World) -> None:
 def was_put_aside(world: World) -> None:
     hired(world)
     with world.database.write() as connection:
-        put_aside(connection, "default", "1042", HandsOff(day("2026-03-03")), world.clock())
+        set_hands_off(connection, "default", "1042", HandsOff(day("2026-03-03")), world.clock())
     world.changes(kari(world), account_enabled=False)
     world.clock.passes(days=2)
 
@@ -329,8 +329,8 @@ def test_a_crash_at_any_step_heals(database_url: str, sqlite_template: Path, tmp
     world = a_world(database_url, sqlite_template, tmp_path, 0, life, inline)
     lives_through(world, life, None)
     steps = world.mortal.steps
-    ditio, (standing, accepted) = in_ditio(world), in_the_bridge(world)
-    assert {state for _, state, _, _ in standing} == {"delivered"}
+    ditio, (lifecycle, accepted) = in_ditio(world), in_the_bridge(world)
+    assert {state for _, state, _, _ in lifecycle} == {"delivered"}
     world.database.close()
 
     assert steps > 0
@@ -339,7 +339,7 @@ def test_a_crash_at_any_step_heals(database_url: str, sqlite_template: Path, tmp
         lives_through(world, life, n)
         assert in_ditio(world) == ditio, f"died at step {n} of {steps}"
         now_standing, now_accepted = in_the_bridge(world)
-        assert (n, now_standing) == (n, standing)
+        assert (n, now_standing) == (n, lifecycle)
         assert now_accepted >= accepted, f"died at step {n} of {steps}"
         assert {call.method for call in world.ditio.writes()} <= {"POST", "PATCH"}
         world.database.close()

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from scim_bridge.adopt import run
-from scim_bridge.domain.audit import Action, Actor, ActorKind, Audited, Author
+from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditRecord, Author
 from scim_bridge.domain.drift import Decision, Misfit
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import HandsOff
@@ -674,5 +674,5 @@ def test_every_link_is_in_the_audit_trail(world: World):
     assert linked.deed.person_id is not None
 
 
-def _is_link(audited: Audited) -> bool:
+def _is_link(audited: AuditRecord) -> bool:
     return audited.deed.action is Action.linked

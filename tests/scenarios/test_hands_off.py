@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from scim_bridge.delivery.guard import put_aside, take_up
+from scim_bridge.delivery.guard import clear_hands_off, set_hands_off
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.storage.outbox import Outbox
 from tests.world import World, a_user, day
@@ -14,12 +14,12 @@ pytestmark = pytest.mark.usefixtures("ends_at_once")
 
 def aside(world: World, until: date | None = None, name: str = "1042") -> None:
     with world.database.write() as connection:
-        put_aside(connection, "default", name, HandsOff(until), world.clock())
+        set_hands_off(connection, "default", name, HandsOff(until), world.clock())
 
 
 def cleared(world: World) -> bool:
     with world.database.write() as connection:
-        return take_up(connection, "default", "1042", world.clock())
+        return clear_hands_off(connection, "default", "1042", world.clock())
 
 
 def test_nothing_is_sent_and_nothing_is_read_endings_included(world: World):

@@ -312,7 +312,7 @@ def test_a_comparison_that_gets_into_a_delivery_s_way_is_no_failed_run(
     world.changes(kari, job_title="Formann")
     world.employee("1001").work_title = "Formann"
     world.clock.passes(hours=1)
-    note, tries = compare.note_agreement, []
+    note, tries = compare.acknowledge_agreement, []
 
     def give_way_once(*arguments: Any) -> None:
         tries.append(True)

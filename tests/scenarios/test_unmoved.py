@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim_bridge.delivery.guard import put_aside, take_up
+from scim_bridge.delivery.guard import clear_hands_off, set_hands_off
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.errors import NotFound
@@ -24,7 +24,7 @@ from scim_bridge.sandbox.style import Style, documented_styles
 from scim_bridge.scim.reading import DITIO_URN
 from scim_bridge.storage.admin_tables import in_sync
 from scim_bridge.storage.breaker import Pauses
-from scim_bridge.storage.candidates import Unmoved
+from scim_bridge.storage.candidates import InSync
 from scim_bridge.storage.certificate_queries import CertificateSearches
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.people import People
@@ -51,11 +51,11 @@ def looked_at(world: World) -> int:
     roster = world.parts.reconciliations["default"].roster()
     RosterLoading(world.database, tenant, run_id, today).load(roster, lambda _: None)
     with world.database.write() as connection:
-        unmoved = Unmoved(connection, "default", basis_of(tenant))
+        unmoved = InSync(connection, "default", basis_of(tenant))
         searches = CertificateSearches(connection, "default", tenant.certificates.missing_expiry)
-        glances = unmoved.glances(run_id, today, searches, after="", limit=100)
+        scan = unmoved.scan(run_id, today, searches, after="", limit=100)
         Snapshot(connection, "default", run_id).drop()
-    return sum(each.is_at_work is None for each in glances)
+    return sum(each.is_at_work is None for each in scan)
 
 
 @pytest.fixture
@@ -334,6 +334,8 @@ def _happens(world: World, user: EntraUser, what: str, value: Any) -> None:
 def _puts_aside(world: World, number: str, is_aside: bool) -> None:
     with world.database.write() as connection, suppress(NotFound):
         if is_aside:
-            put_aside(connection, "default", number, HandsOff(world.clock().date() + timedelta(days=2)), world.clock())
+            set_hands_off(
+                connection, "default", number, HandsOff(world.clock().date() + timedelta(days=2)), world.clock()
+            )
         else:
-            take_up(connection, "default", number, world.clock())
+            clear_hands_off(connection, "default", number, world.clock())

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, select
 from scim_bridge.bootstrap import build
 from scim_bridge.delivery.breaker import Gate
 from scim_bridge.delivery.deliver import Convergence
-from scim_bridge.delivery.guard import put_aside, release, take_up
+from scim_bridge.delivery.guard import clear_hands_off, release, set_hands_off
 from scim_bridge.delivery.inline import Inline
 from scim_bridge.delivery.intake import Ticket
 from scim_bridge.delivery.undo import UndoUncertain
@@ -313,7 +313,7 @@ class WalkedWorld(World):
             now = self.clock()
             Pauses(connection, "default", now).resume()
             for number in ("1042", "1050"):
-                _unless_nobody(lambda number=number: take_up(connection, "default", number, now))
+                _unless_nobody(lambda number=number: clear_hands_off(connection, "default", number, now))
         for _ in range(3):
             self.clock.passes(hours=2)
             with self.database.write() as connection:
@@ -459,7 +459,7 @@ def _retried(world: WalkedWorld) -> None:
 def _put_aside(world: WalkedWorld) -> None:
     def do() -> None:
         with world.database.write() as connection:
-            put_aside(connection, "default", USER_NAME, HandsOff(None), world.clock())
+            set_hands_off(connection, "default", USER_NAME, HandsOff(None), world.clock())
 
     _unless_nobody(do)
 

@@ -7,7 +7,7 @@ from alembic import command
 from sqlalchemy import select, text
 
 from scim_bridge.domain.employee import Field
-from scim_bridge.domain.person import Acknowledged, PersonId, Standing, Taking
+from scim_bridge.domain.person import Acknowledged, Lifecycle, PersonId, SentValue
 from scim_bridge.storage import schema
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.database import Database
@@ -24,14 +24,14 @@ def stored(database: Database) -> Acknowledged:
 
 def test_what_is_kept_comes_back(database: Database, clock: Clock):
     """D5, C2, C5: value, source, and how Ditio took it; a day stays a day."""
-    title = Taking(clock(), before="Lærling", shown="FORMANN", form="FORMANN", is_confirmed=True, rounds=1)
-    birth = Taking(clock(), before=date(1990, 1, 1))
+    title = SentValue(clock(), before="Lærling", shown="FORMANN", form="FORMANN", is_confirmed=True, rounds=1)
+    birth = SentValue(clock(), before=date(1990, 1, 1))
     with database.write() as connection:
         Acknowledgements(connection, "default").add(
             KARI,
             {Field.work_title: "Formann", Field.birth_date: date(1990, 5, 15), Field.email: None},
             sources={Field.work_title: "title"},
-            takings={Field.work_title: title, Field.birth_date: birth},
+            sent_values={Field.work_title: title, Field.birth_date: birth},
             login=True,
             is_written=True,
             revision=1,
@@ -42,8 +42,8 @@ def test_what_is_kept_comes_back(database: Database, clock: Clock):
         values={Field.work_title: "Formann", Field.birth_date: date(1990, 5, 15), Field.email: None},
         sources={Field.work_title: "title"},
         login=True,
-        takings={Field.work_title: title, Field.birth_date: birth},
-        changed_at={Standing.login: clock()},
+        sent_values={Field.work_title: title, Field.birth_date: birth},
+        changed_at={Lifecycle.login: clock()},
     )
 
 
@@ -54,23 +54,23 @@ def test_what_is_only_read_was_not_written(database: Database, clock: Clock):
             KARI, {Field.work_title: "Formann"}, login=True, employed=True, revision=1, now=clock()
         )
 
-    assert stored(database).takings == {}
+    assert stored(database).sent_values == {}
     assert stored(database).changed_at == {}
 
 
 def test_what_a_read_tells_changes_nothing_else(database: Database, clock: Clock):
-    taking = Taking(clock(), before="Lærling")
+    taking = SentValue(clock(), before="Lærling")
     with database.write() as connection:
         kept = Acknowledgements(connection, "default")
-        kept.add(KARI, {Field.work_title: "Formann"}, takings={Field.work_title: taking}, revision=1, now=clock())
-        after = Taking(clock(), before="Lærling", form="Formann", is_confirmed=True, rounds=2)
+        kept.add(KARI, {Field.work_title: "Formann"}, sent_values={Field.work_title: taking}, revision=1, now=clock())
+        after = SentValue(clock(), before="Lærling", form="Formann", is_confirmed=True, rounds=2)
         kept.learn(KARI, {Field.work_title: after, Field.email: taking})
-    assert stored(database).takings == {Field.work_title: after}
+    assert stored(database).sent_values == {Field.work_title: after}
 
     with database.write() as connection:
         others = select(people.c.id).where(people.c.id == "somebody else")
         Acknowledgements(connection, "default").forgive(others)
-    assert stored(database).takings[Field.work_title].rounds == 2
+    assert stored(database).sent_values[Field.work_title].rounds == 2
 
 
 def test_yesterdays_database_opens_today(tmp_path: Path, clock: Clock):

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 import scim_bridge
 from scim_bridge.delivery.worker import forget_old
-from scim_bridge.domain.audit import Action, Actor, ActorKind, Author, Deed, changed_names
+from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, Author, changed_names
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import AuditTrail, audited
 from tests.conftest import Clock
@@ -20,16 +20,16 @@ SOMEBODY = Author(Actor(ActorKind.operator, "1000"), "request-1")
 SOURCES = [path for path in Path(scim_bridge.__file__).parent.rglob("*.py") if "migrations" not in path.parts]
 
 
-PAUSED = Deed(Action.paused, "outbox")
+PAUSED = AuditEvent(Action.paused, "outbox")
 
 
-def add(database: Database, clock: Clock, deed: Deed = PAUSED, tenant: str = "default") -> None:
+def add(database: Database, clock: Clock, deed: AuditEvent = PAUSED, tenant: str = "default") -> None:
     with database.write() as connection:
         AuditTrail(connection, tenant).add(deed, SOMEBODY, now=clock())
 
 
 def test_a_row_comes_back_as_it_was_written(database: Database, clock: Clock):
-    deed = Deed(Action.changed, "User", "u", None, ("title", "name"), "why")
+    deed = AuditEvent(Action.changed, "User", "u", None, ("title", "name"), "why")
     add(database, clock, deed)
     (row,) = audited(database, "default")
     assert (row.at, row.author, row.deed) == (clock(), SOMEBODY, deed)
@@ -92,7 +92,7 @@ def test_it_is_kept_as_long_as_the_settings_say(database: Database, clock: Clock
     add(database, clock)
     add(database, clock, tenant="other")
     clock.passes(days=365)
-    add(database, clock, Deed(Action.resumed, "outbox"))
+    add(database, clock, AuditEvent(Action.resumed, "outbox"))
     assert forget_old(database, "default", 365) == 0
     clock.passes(seconds=1)
 
@@ -104,9 +104,9 @@ def test_it_is_kept_as_long_as_the_settings_say(database: Database, clock: Clock
 def test_the_order_is_that_of_the_deeds(database: Database, clock: Clock):
     """Also of those of one instant."""
     for action in (Action.created, Action.changed, Action.deleted):
-        add(database, clock, Deed(action, "User"))
+        add(database, clock, AuditEvent(action, "User"))
     clock.passes(seconds=1)
-    add(database, clock, Deed(Action.undone, "User"))
+    add(database, clock, AuditEvent(Action.undone, "User"))
     assert [row.deed.action for row in audited(database, "default")] == ["created", "changed", "deleted", "undone"]
 
 

@@ -8,11 +8,11 @@ from sqlalchemy import select, text
 
 from scim_bridge.delivery.worker import forget_old
 from scim_bridge.domain.employee import Days, EmployeeNumber
-from scim_bridge.domain.person import Guarded, Occasions, Person, PersonId, Verdict
+from scim_bridge.domain.person import GuardedChange, Person, PersonId, RequestedAt, Verdict
 from scim_bridge.domain.values import UserId
 from scim_bridge.storage import schema
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.guard import Decided, Guard
+from scim_bridge.storage.guard import Guard, GuardDecision
 from scim_bridge.storage.people import People
 from scim_bridge.storage.tables import guarded, people
 from tests.conftest import Clock
@@ -21,7 +21,7 @@ HOUR = timedelta(hours=1)
 
 
 def add(database: Database, name: str, *, ending: datetime | None = None, linked: bool = True) -> PersonId:
-    person = Person(PersonId(name), UserId(name), Days(active=ending is None), occasions=Occasions(ending=ending))
+    person = Person(PersonId(name), UserId(name), Days(active=ending is None), occasions=RequestedAt(ending=ending))
     with database.write() as connection:
         stored = People(connection, "default")
         stored.add(person, external_id=None, wakes_on=None, now=database.now(connection))
@@ -48,14 +48,14 @@ def test_a_change_is_counted_once(database: Database, clock: Clock):
     kari, now = add(database, "kari", ending=clock()), clock()
     with database.write() as connection:
         guard = Guard(connection, "default", now)
-        guard.decide(Guarded.ending, kari, now, Decided(Verdict.counted))
-        guard.decide(Guarded.ending, kari, now, Decided(Verdict.held, "too many"))
-        guard.decide(Guarded.phone, kari, now, Decided(Verdict.counted))
+        guard.decide(GuardedChange.ending, kari, now, GuardDecision(Verdict.counted))
+        guard.decide(GuardedChange.ending, kari, now, GuardDecision(Verdict.held, "too many"))
+        guard.decide(GuardedChange.phone, kari, now, GuardDecision(Verdict.counted))
 
-        assert guard.decided(Guarded.ending, kari, now) == Decided(Verdict.counted)
-        assert guard.moments_around(Guarded.ending, now) == [now]
-        assert guard.how_many_around(Guarded.ending, now + HOUR) == 0
-        assert guard.how_many_around(Guarded.ending, now + HOUR - timedelta(seconds=1)) == 1
+        assert guard.decided(GuardedChange.ending, kari, now) == GuardDecision(Verdict.counted)
+        assert guard.moments_around(GuardedChange.ending, now) == [now]
+        assert guard.how_many_around(GuardedChange.ending, now + HOUR) == 0
+        assert guard.how_many_around(GuardedChange.ending, now + HOUR - timedelta(seconds=1)) == 1
 
 
 def test_only_what_is_still_to_be_sent_is_released(database: Database, clock: Clock):
@@ -63,10 +63,10 @@ def test_only_what_is_still_to_be_sent_is_released(database: Database, clock: Cl
     kari, now = add(database, "kari", ending=clock()), clock()
     with database.write() as connection:
         guard = Guard(connection, "default", now)
-        guard.decide(Guarded.ending, kari, now - HOUR, Decided(Verdict.held))
-        guard.decide(Guarded.phone, kari, now, Decided(Verdict.held))
+        guard.decide(GuardedChange.ending, kari, now - HOUR, GuardDecision(Verdict.held))
+        guard.decide(GuardedChange.phone, kari, now, GuardDecision(Verdict.held))
         assert guard.release() == []
-        guard.decide(Guarded.ending, kari, now, Decided(Verdict.held))
+        guard.decide(GuardedChange.ending, kari, now, GuardDecision(Verdict.held))
         assert guard.release(PersonId("somebody else")) == []
         assert guard.release() == [kari]
 
@@ -76,9 +76,9 @@ def test_old_decisions_go_and_present_ones_stay(database: Database, clock: Clock
     kari, now = add(database, "kari", ending=clock()), clock()
     with database.write() as connection:
         guard = Guard(connection, "default", now)
-        guard.decide(Guarded.ending, kari, now, Decided(Verdict.dropped))
-        guard.decide(Guarded.ending, kari, now - HOUR, Decided(Verdict.counted))
-        guard.decide(Guarded.creation, PersonId("erased"), now, Decided(Verdict.counted))
+        guard.decide(GuardedChange.ending, kari, now, GuardDecision(Verdict.dropped))
+        guard.decide(GuardedChange.ending, kari, now - HOUR, GuardDecision(Verdict.counted))
+        guard.decide(GuardedChange.creation, PersonId("erased"), now, GuardDecision(Verdict.counted))
     clock.passes(days=31)
 
     assert forget_old(database, "default", 30) == 2

@@ -8,35 +8,35 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, literal, select, true
 
-from scim_bridge.domain.audit import Action, Actor, ActorKind, Author, Deed
-from scim_bridge.domain.certificate import Certificate, EntryId, Holder, Shipment, Source, type_of
+from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, Author
+from scim_bridge.domain.certificate import Certificate, CertificateToSend, EntryId, Holder, Source, type_of
 from scim_bridge.domain.certificate import Entry as CertificateEntry
 from scim_bridge.domain.drift import By, Cause, Drift, Kind, Pair, Proposal
-from scim_bridge.domain.employee import Days, EmployeeNumber, Field, FoundEmployee
+from scim_bridge.domain.employee import ActualEmployee, Days, EmployeeNumber, Field
 from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import (
     Claim,
     ClaimKind,
     Creating,
-    Guarded,
+    GuardedChange,
     HandsOff,
-    Occasions,
+    Lifecycle,
     Person,
     PersonId,
-    Standing,
-    Taking,
+    RequestedAt,
+    SentValue,
     Verdict,
 )
 from scim_bridge.domain.values import UserId
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.admin_tables import in_sync
 from scim_bridge.storage.breaker import Breakers
-from scim_bridge.storage.candidates import Found, Unmoved
+from scim_bridge.storage.candidates import Found, InSync
 from scim_bridge.storage.certificate_queries import CertificateSearches, said_in_files, with_external_id
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.credentials import AccessTokens, Clients, Secrets, Tokens
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.guard import Decided, Guard, kept_back
+from scim_bridge.storage.guard import Guard, GuardDecision, held_or_dropped
 from scim_bridge.storage.history import AuditTrail, Entry, History, said_since
 from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
 from scim_bridge.storage.outbox import Outbox, RestLeases, Status
@@ -92,13 +92,13 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
                 now=now,
             )
             outbox.mark_due(person_id, lease="lease" if person_id == KARI else None, lease_seconds=30)
-        stored.set_days(KARI, Days(active=True, leave=TODAY), Occasions(ending=now, phone=now), wakes_on=TODAY)
+        stored.set_days(KARI, Days(active=True, leave=TODAY), RequestedAt(ending=now, phone=now), wakes_on=TODAY)
         stored.link(KARI, NUMBER, now=now)
         stored.set_user(OLA, None, external_id=None, now=now)
         acknowledgements = Acknowledgements(connection, tenant)
-        taking = Taking(at=now, rounds=2)
+        taking = SentValue(at=now, rounds=2)
         values = {Field.phone: PHONE}
-        acknowledgements.add(KARI, values, takings={Field.phone: taking}, login=True, revision=1, now=now)
+        acknowledgements.add(KARI, values, sent_values={Field.phone: taking}, login=True, revision=1, now=now)
         claims = Claims(connection, tenant)
         assert claims.take(KARI, HERS)
         assert claims.take(KARI, HER_NUMBER)
@@ -107,14 +107,14 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
         Permissions(connection, tenant).grant(EmployeeNumber("7"), NAME, now=now)
         said = Entry("user-created", "accepted")
         History(connection, tenant, now).add(KARI, said, Entry("delivery", "delivered"))
-        AuditTrail(connection, tenant).add(Deed(Action.created, "User", "user-kari", KARI), SOMEBODY, now=now)
+        AuditTrail(connection, tenant).add(AuditEvent(Action.created, "User", "user-kari", KARI), SOMEBODY, now=now)
         Tokens(connection, tenant).add("t", "Entra", f"secret of {tenant}", now=now, expires_at=None)
         Clients(connection, tenant).add("c", "Entra", f"client secret of {tenant}", now=now, expires_at=None)
         AccessTokens(connection, tenant, None).add("c", f"access of {tenant}", now=now, expires_at=now + HOUR)
         guard = Guard(connection, tenant, now)
-        guard.decide(Guarded.ending, KARI, now, Decided(Verdict.held, "too many"))
-        guard.decide(Guarded.phone, KARI, now, Decided(Verdict.dropped))
-        guard.decide(Guarded.ending, PER, now, Decided(Verdict.counted))
+        guard.decide(GuardedChange.ending, KARI, now, GuardDecision(Verdict.held, "too many"))
+        guard.decide(GuardedChange.phone, KARI, now, GuardDecision(Verdict.dropped))
+        guard.decide(GuardedChange.ending, PER, now, GuardDecision(Verdict.counted))
         Quirks(connection, tenant).count({("unknown-attribute", "x")}, now=now)
         breakers = Breakers(connection, tenant, now)
         breakers.locked()
@@ -124,9 +124,9 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
         items = PlanItems(connection, tenant, "run")
         items.add([DRIFT], 0)
         items.settle([(0, None)], now)
-        found = FoundEmployee(NUMBER, {Field.phone: PHONE})
+        found = ActualEmployee(NUMBER, {Field.phone: PHONE})
         Snapshot(connection, tenant, "run").add([Seen(found, None, "phone", "digest")])
-        Unmoved(connection, tenant, "basis").note([HERS_IN_SYNC])
+        InSync(connection, tenant, "basis").note([HERS_IN_SYNC])
         pairs = Pairs(connection, tenant, "run")
         pairs.begin(now=now)
         pairs.add([PAIR])
@@ -136,7 +136,7 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
         for holder in (HERS_IN_THE_LEDGER, SEVENS):
             book.open(holder, CRANE)
             book.add(an_entry(holder, now))
-        shipment = Shipment(book.lines(HERS_IN_THE_LEDGER)[0], NUMBER, Certificate(CRANE, TODAY, TODAY))
+        shipment = CertificateToSend(book.lines(HERS_IN_THE_LEDGER)[0], NUMBER, Certificate(CRANE, TODAY, TODAY))
         CertificateDeliveries(connection, tenant).acknowledge([shipment], now)
     Secrets(database).of(tenant, "cursors")
 
@@ -146,9 +146,9 @@ def an_entry(holder: Holder, now: Any, notes: str | None = None) -> CertificateE
     return CertificateEntry(EntryId(holder.value), holder, Source.slot, certificate, True, NUMBER, 1, now, now)
 
 
-def a_shipment(connection: Connection, tenant: str) -> Shipment:
+def a_shipment(connection: Connection, tenant: str) -> CertificateToSend:
     (line,) = Ledger(connection, tenant).lines(SEVENS)
-    return Shipment(line, NUMBER, Certificate(CRANE, TODAY, TODAY))
+    return CertificateToSend(line, NUMBER, Certificate(CRANE, TODAY, TODAY))
 
 
 def a_resource(now: Any, title: str = "Maskinfører") -> StoredResource:
@@ -175,7 +175,7 @@ def settled(connection: Connection, now: Any) -> None:
 CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "set_user": lambda c, now: People(c, OURS).set_user(KARI, UserId("other"), external_id="y", now=now),
     "set_external_id": lambda c, _: People(c, OURS).set_external_id(KARI, "y"),
-    "set_days": lambda c, _: People(c, OURS).set_days(KARI, Days(active=False), Occasions(), wakes_on=None),
+    "set_days": lambda c, _: People(c, OURS).set_days(KARI, Days(active=False), RequestedAt(), wakes_on=None),
     "set_creating": lambda c, _: People(c, OURS).set_creating(KARI, Creating(NUMBER, PHONE)),
     "set_renumbering": lambda c, _: People(c, OURS).set_renumbering(KARI, EmployeeNumber("8")),
     "link": lambda c, now: People(c, OURS).link(PER, EmployeeNumber("7"), now=now),
@@ -202,7 +202,7 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "the end of adopting": lambda c, now: Pairs(c, OURS, "run").end(),
     "abandoned adoptions": lambda c, now: forget_abandoned(c, OURS, now + HOUR),
     "a new adoption": lambda c, now: Pairs(c, OURS, "another").begin(now=now),
-    "in sync": lambda c, now: Unmoved(c, OURS, "other").note([replace(HERS_IN_SYNC, revision=9)]),
+    "in sync": lambda c, now: InSync(c, OURS, "other").note([replace(HERS_IN_SYNC, revision=9)]),
     "stay_alive": lambda c, now: Schedules(c, OURS, now).stay_alive("reconcile", "us", 900),
     "done": lambda c, now: Schedules(c, OURS, now).done("reconcile", "us"),
     "suspect": lambda c, now: Breakers(c, OURS, now).suspect((KARI,)),
@@ -216,8 +216,8 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "retry": lambda c, now: Outbox(c, OURS, now).retry(),
     "retry of one": lambda c, now: Outbox(c, OURS, now).retry(PER),
     "acknowledge": lambda c, now: Acknowledgements(c, OURS).add(KARI, {Field.phone: "+47"}, revision=2, now=now),
-    "learn": lambda c, now: Acknowledgements(c, OURS).learn(KARI, {Field.phone: Taking(at=now, rounds=1)}),
-    "doubt": lambda c, now: Acknowledgements(c, OURS).doubt(KARI, Standing.login, revision=2, now=now),
+    "learn": lambda c, now: Acknowledgements(c, OURS).learn(KARI, {Field.phone: SentValue(at=now, rounds=1)}),
+    "doubt": lambda c, now: Acknowledgements(c, OURS).doubt(KARI, Lifecycle.login, revision=2, now=now),
     "forget a field": lambda c, _: Acknowledgements(c, OURS).forget(KARI, Field.phone),
     "forget all": lambda c, _: Acknowledgements(c, OURS).forget(KARI),
     "forgive": lambda c, _: Acknowledgements(c, OURS).forgive(select(literal(KARI))),
@@ -239,19 +239,19 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "access tokens that end": lambda c, now: AccessTokens(c, OURS, None).add(
         "c", "other", now=now + 2 * HOUR, expires_at=now + 3 * HOUR
     ),
-    "note an occasion": lambda c, now: Guard(c, OURS, now).note_occasion(Guarded.creation, KARI, now),
+    "note an occasion": lambda c, now: Guard(c, OURS, now).note_occasion(GuardedChange.creation, KARI, now),
     "settle an occasion": lambda c, now: Guard(c, OURS, now).settle_occasion(
-        Guarded.phone, KARI, now - timedelta(seconds=1)
+        GuardedChange.phone, KARI, now - timedelta(seconds=1)
     ),
-    "forgive what is held": lambda c, now: Guard(c, OURS, now).forgive(Guarded.phone, KARI),
-    "decide": lambda c, now: Guard(c, OURS, now).decide(Guarded.phone, OLA, now, Decided(Verdict.counted)),
+    "forgive what is held": lambda c, now: Guard(c, OURS, now).forgive(GuardedChange.phone, KARI),
+    "decide": lambda c, now: Guard(c, OURS, now).decide(GuardedChange.phone, OLA, now, GuardDecision(Verdict.counted)),
     "let go": lambda c, now: Guard(c, OURS, now).release(),
     "withdraw": lambda c, now: Guard(c, OURS, now).drop(KARI),
     "old decisions": lambda c, now: Guard(c, OURS, now).forget_before(now, limit=9),
     "quirk": lambda c, now: Quirks(c, OURS).count({("unknown-attribute", "x")}, now=now),
     "replace": lambda c, now: Resources(c, OURS).replace(a_resource(now, "Formann")),
     "delete": lambda c, _: Resources(c, OURS).delete("User", "user-kari"),
-    "audit": lambda c, now: AuditTrail(c, OURS).add(Deed(Action.paused, "outbox"), SOMEBODY, now=now),
+    "audit": lambda c, now: AuditTrail(c, OURS).add(AuditEvent(Action.paused, "outbox"), SOMEBODY, now=now),
     "old audit": lambda c, now: AuditTrail(c, OURS).forget_before(now + HOUR, limit=9),
     "old history": lambda c, now: History(c, OURS, now).forget_before(now + HOUR, limit=9),
     "an entry": lambda c, now: Ledger(c, OURS).replace(an_entry(SEVENS, now, "G4")),
@@ -346,11 +346,11 @@ def test_nobody_sees_what_is_only_the_others(database: Database, clock: Clock):
         assert not said_since(c, OURS, KARI, clock() - HOUR)
         assert PutAside(c, OURS).end(TODAY) == []
         guard = Guard(c, OURS, later)
-        assert guard.decided(Guarded.ending, KARI, clock()) is None
-        assert guard.how_many_around(Guarded.ending, clock()) == 0
-        assert guard.moments_around(Guarded.ending, clock()) == []
+        assert guard.decided(GuardedChange.ending, KARI, clock()) is None
+        assert guard.how_many_around(GuardedChange.ending, clock()) == 0
+        assert guard.moments_around(GuardedChange.ending, clock()) == []
         assert guard.at_work(clock() - HOUR) == 0
-        assert kept_back(c, OURS, KARI) == {}
+        assert held_or_dropped(c, OURS, KARI) == {}
         assert (guard.release(), guard.drop(KARI), guard.forget_before(later, limit=9)) == ([], [], 0)
         assert not Permissions(c, OURS).allows(EmployeeNumber("7"), NAME, now=clock())
         assert History(c, OURS, later).of(KARI) == []
@@ -434,13 +434,13 @@ def test_nobody_is_in_sync_by_what_another_company_has(companies: Database, cloc
 
         def at_work(tenant: str) -> bool | None:
             searches = CertificateSearches(c, tenant, TODAY)
-            (hers, *_) = Unmoved(c, tenant, "basis").glances("run", TODAY, searches, after="", limit=1)
+            (hers, *_) = InSync(c, tenant, "basis").scan("run", TODAY, searches, after="", limit=1)
             return hers.is_at_work
 
         assert (at_work(OURS), at_work(THEIRS)) == (True, True)
         Snapshot(c, OURS, "run").drop()
         assert (at_work(OURS), at_work(THEIRS)) == (None, True)
-        Snapshot(c, OURS, "run").add([Seen(FoundEmployee(NUMBER, {}), None, "phone", "digest")])
+        Snapshot(c, OURS, "run").add([Seen(ActualEmployee(NUMBER, {}), None, "phone", "digest")])
         c.execute(in_sync.delete().where(in_sync.c.tenant == OURS))
         assert (at_work(OURS), at_work(THEIRS)) == (None, True)
 

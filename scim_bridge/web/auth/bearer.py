@@ -21,8 +21,8 @@ from scim_bridge.storage.credentials import (
     use_is_stale,
 )
 from scim_bridge.storage.database import Database
-from scim_bridge.web.auth.failures import LONGEST_NAME, Doorkeeper, Refused
-from scim_bridge.web.auth.jwt import PREFIX, Signed, Unacceptable, application_of, looks_signed, refuse
+from scim_bridge.web.auth.failures import LONGEST_NAME, FailedSignIns, Refused
+from scim_bridge.web.auth.jwt import PREFIX, InvalidJwt, JwtRules, application_of, looks_signed, refuse
 from scim_bridge.web.auth.keys import KeysUnavailable
 from scim_bridge.web.scim.errors import ServiceUnavailable, TooManyRequests
 
@@ -82,8 +82,8 @@ class Bearer:
     """
 
     database: Database
-    doorkeeper: Doorkeeper
-    entra: Mapping[str, Signed | None]
+    doorkeeper: FailedSignIns
+    entra: Mapping[str, JwtRules | None]
     workloads: Mapping[str, str]
     endings: Endings = field(default_factory=Endings)
 
@@ -140,7 +140,7 @@ class Bearer:
             if entra is None:
                 refuse(text)
             claims = entra.examine(text, now=now)
-        except Unacceptable as wrong:
+        except InvalidJwt as wrong:
             self._examine_as_others_would(text, now)
             raise Refused(
                 reason.format(wrong.reason),
@@ -159,7 +159,7 @@ class Bearer:
         :raises KeysUnavailable: as there.
         """
         for entra in self.entra.values():
-            with suppress(Unacceptable):
+            with suppress(InvalidJwt):
                 if entra is not None:
                     entra.examine(text, now=now)
 

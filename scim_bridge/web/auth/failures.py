@@ -13,7 +13,7 @@ from flask import Flask, Request, Response, g, request
 from scim2_models import UnauthorizedException
 from sqlalchemy.exc import SQLAlchemyError
 
-from scim_bridge.domain.audit import Action, Actor, ActorKind, Author, Deed
+from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, Author
 from scim_bridge.logs import bound, get_logger
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import AuditTrail
@@ -120,7 +120,7 @@ NOTHING_SENT = frozenset({"no-bearer-token", "no-client", "body-broken", "body-t
 """Reasons of requests without a credential: whoever scans the internet is no news."""
 
 
-class NotedRefusals:
+class AuditedRefusals:
     """What this process has noted lately. Reasons are constants and ids known ones, so that stays small."""
 
     def __init__(self, database: Database, tenants: Collection[str], monotonic: Callable[[], float]) -> None:
@@ -143,7 +143,7 @@ class NotedRefusals:
         try:
             with self._database.write() as connection:
                 AuditTrail(connection, tenant).add(
-                    Deed(Action.refused, "sign-in", detail=reason),
+                    AuditEvent(Action.refused, "sign-in", detail=reason),
                     Author(actor, request_id),
                     now=self._database.now(connection),
                 )
@@ -227,10 +227,10 @@ class Refused(UnauthorizedException):
         return realm if self.told is None else f'{realm}, error="invalid_token", error_description="{self.told}"'
 
 
-class Doorkeeper:
+class FailedSignIns:
     """Counts and logs refusals, by the client's address, and has some of them in the audit trail."""
 
-    def __init__(self, failures: Failures, address: Callable[[Request], str], noted: NotedRefusals) -> None:
+    def __init__(self, failures: Failures, address: Callable[[Request], str], noted: AuditedRefusals) -> None:
         self._failures = failures
         self._address = address
         self._noted = noted

@@ -70,7 +70,7 @@ ABOUT_A_USER = ("scp", "upn", "unique_name", "preferred_username")
 """Claims of a JWT that a user signed in for; Entra gives an application that acts for itself none of them."""
 
 
-class Unacceptable(Exception):
+class InvalidJwt(Exception):
     """The JWT is wrong.
 
     :param reason: One of `REASONS`, for the log.
@@ -97,7 +97,7 @@ def looks_signed(secret: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
+class JwtRules:
     """What a JWT has to be to let somebody in.
 
     :param tenant_id: Whose Entra (`tid`); None where the issuer alone tells that.
@@ -123,47 +123,47 @@ class Signed:
         kid = header.get("kid")
         try:
             self._check(claims, now.timestamp())
-        except Unacceptable as wrong:
+        except InvalidJwt as wrong:
             # A key that is not at hand is not fetched for one that is refused in any case.
             at_hand = self.keys.kept(kid) if wrong.reason in OF_TIME and isinstance(kid, str) else None
             if at_hand is not None and _is_signed(text, at_hand):
-                raise Unacceptable(wrong.reason, OF_TIME[wrong.reason]) from wrong
+                raise InvalidJwt(wrong.reason, OF_TIME[wrong.reason]) from wrong
             raise
         if not isinstance(kid, str):
-            raise Unacceptable("no-key-id")
+            raise InvalidJwt("no-key-id")
         key = self.keys.get(kid)
         if key is None:
-            raise Unacceptable("unknown-key")
+            raise InvalidJwt("unknown-key")
         if not _is_signed(text, key):
-            raise Unacceptable("signature")
+            raise InvalidJwt("signature")
         if self.callers and self.callers.isdisjoint(each.lower() for each in _ids_of(claims)):
             # Told after the signature: an operator may pin what the log names.
-            raise Unacceptable("caller", NOT_PINNED, caller=application_of(claims) or "")
+            raise InvalidJwt("caller", NOT_PINNED, caller=application_of(claims) or "")
         return claims
 
     def _check(self, claims: Mapping[str, object], now: float) -> None:
         if claims.get("iss") != self.issuer:
-            raise Unacceptable("issuer")
+            raise InvalidJwt("issuer")
         audience = claims.get("aud")
         named = audience if isinstance(audience, list) else [audience]
         if not any(each in self.audiences for each in named if isinstance(each, str)):
-            raise Unacceptable("audience")
+            raise InvalidJwt("audience")
         if self.tenant_id is not None:
             tid = claims.get("tid")
             if not isinstance(tid, str) or tid.lower() != self.tenant_id.lower():
-                raise Unacceptable("tid")
+                raise InvalidJwt("tid")
         if self.callers is not None:
             _refuse_unless_application(claims)
         if self.subject is not None and claims.get("sub") != self.subject:
-            raise Unacceptable("subject")
+            raise InvalidJwt("subject")
         ends = claims.get("exp")
         if not _is_instant(ends):
-            raise Unacceptable("no-expiry")
+            raise InvalidJwt("no-expiry")
         if now >= ends + LEEWAY_SECONDS:
-            raise Unacceptable("expired")
+            raise InvalidJwt("expired")
         begins = claims.get("nbf", now)
         if not _is_instant(begins) or now < begins - LEEWAY_SECONDS:
-            raise Unacceptable("not-yet")
+            raise InvalidJwt("not-yet")
 
 
 def refuse(text: str) -> NoReturn:
@@ -174,7 +174,7 @@ def refuse(text: str) -> NoReturn:
     :raises Unacceptable: always.
     """
     _opened(text)
-    raise Unacceptable("issuer")
+    raise InvalidJwt("issuer")
 
 
 def application_of(claims: Mapping[str, object]) -> str | None:
@@ -186,9 +186,9 @@ def application_of(claims: Mapping[str, object]) -> str | None:
 def _refuse_unless_application(claims: Mapping[str, object]) -> None:
     """Refuse what Entra gave for a user: an app's user, or a guest, would write with it."""
     if claims.get("idtyp", "app") != "app" or any(name in claims for name in ABOUT_A_USER):
-        raise Unacceptable("delegated")
+        raise InvalidJwt("delegated")
     if application_of(claims) is None:
-        raise Unacceptable("no-application")
+        raise InvalidJwt("no-application")
 
 
 def _ids_of(claims: Mapping[str, object]) -> Iterator[str]:
@@ -210,11 +210,11 @@ def _opened(text: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
         opened = extract_compact(text.encode())
         header, claims = opened.headers(), json.loads(opened.payload)
     except (JoseError, ValueError, TypeError, RecursionError) as error:
-        raise Unacceptable("malformed", "it is no whole JWT") from error
+        raise InvalidJwt("malformed", "it is no whole JWT") from error
     if not isinstance(header, dict) or not isinstance(claims, dict):
-        raise Unacceptable("malformed", "it is no whole JWT")
+        raise InvalidJwt("malformed", "it is no whole JWT")
     if header.get("alg") not in ALGORITHMS:
-        raise Unacceptable("algorithm", "its algorithm is not one of RS256, RS384 and RS512")
+        raise InvalidJwt("algorithm", "its algorithm is not one of RS256, RS384 and RS512")
     return header, claims
 
 
@@ -235,7 +235,7 @@ class Workload:
     was lost.
     """
 
-    assertion: Signed
+    assertion: JwtRules
     id: str
     """Stands for it in the access tokens that it is given: other settings, another id."""
 
@@ -250,24 +250,26 @@ def workload_of(auth: Auth, keys_at: Callable[[str], Keys]) -> Workload | None:
         return None
     who = json.dumps([auth.workload_issuer, auth.workload_subject, auth.workload_audience])
     return Workload(
-        assertion=Signed(keys_at(url), auth.workload_issuer, (auth.workload_audience,), subject=auth.workload_subject),
+        assertion=JwtRules(
+            keys_at(url), auth.workload_issuer, (auth.workload_audience,), subject=auth.workload_subject
+        ),
         id=PREFIX + hashlib.sha256(who.encode()).hexdigest()[:16],
     )
 
 
-def entra_of(auth: Auth, keys_at: Callable[[str], Keys]) -> Signed | None:
+def entra_of(auth: Auth, keys_at: Callable[[str], Keys]) -> JwtRules | None:
     """What a JWT of Entra's own has to be for a company; None where none is let in."""
     if auth.entra_tenant_id is None:
         return None
     keys = keys_at(auth.entra_keys())
     callers = frozenset(each.lower() for each in auth.entra_caller_ids)
-    return Signed(keys, auth.entra_issued_by(), auth.entra_audiences, tenant_id=auth.entra_tenant_id, callers=callers)
+    return JwtRules(keys, auth.entra_issued_by(), auth.entra_audiences, tenant_id=auth.entra_tenant_id, callers=callers)
 
 
 class Refused(Exception):
     """No company's. :param tenant: The one that it names, by issuer, audience and subject; None where none is."""
 
-    def __init__(self, wrong: Unacceptable, tenant: str | None = None) -> None:
+    def __init__(self, wrong: InvalidJwt, tenant: str | None = None) -> None:
         super().__init__(str(wrong))
         self.reason = wrong.reason
         self.tenant = tenant
@@ -281,16 +283,16 @@ def company_of(workloads: Mapping[str, Workload], text: str, *, now: datetime) -
     :raises KeysUnavailable: nobody can tell, because the issuer's keys can't be had.
     """
     found: list[str] = []
-    refusals: dict[str, Unacceptable] = {}
+    refusals: dict[str, InvalidJwt] = {}
     for name, workload in workloads.items():
         try:
             workload.assertion.examine(text, now=now)
-        except Unacceptable as wrong:
+        except InvalidJwt as wrong:
             refusals[name] = wrong
         else:
             found.append(name)
     if len(found) > 1:
-        raise Refused(Unacceptable("ambiguous", "it is meant for more than one company: ask for one audience"))
+        raise Refused(InvalidJwt("ambiguous", "it is meant for more than one company: ask for one audience"))
     if not found:
         furthest = max(refusals, key=lambda name: refusals[name].rank)
         refusal = refusals[furthest]

@@ -23,7 +23,7 @@ from scim_bridge.storage.credentials import (
 )
 from scim_bridge.storage.database import Database, is_out_of_reach
 from scim_bridge.web.auth.bearer import Endings
-from scim_bridge.web.auth.failures import Doorkeeper
+from scim_bridge.web.auth.failures import FailedSignIns
 from scim_bridge.web.auth.jwt import Refused, Workload, company_of
 from scim_bridge.web.auth.keys import KeysUnavailable
 
@@ -137,7 +137,7 @@ class TokenEndpoint:
     """Gives out access tokens, each for the company whose client or workload presents itself."""
 
     database: Database
-    doorkeeper: Doorkeeper
+    doorkeeper: FailedSignIns
     workloads: Mapping[str, Workload]
     """Of each company that has one."""
 

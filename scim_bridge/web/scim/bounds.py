@@ -16,7 +16,7 @@ from scim2_models import (
 )
 from scim2_models.path import LogicalExpr, Not, ValuePath
 
-from scim_bridge.scim.schema import Shape, shape_of
+from scim_bridge.scim.schema import AttributeSchema, shape_of
 
 if TYPE_CHECKING:
     from scim2_models import PatchOp
@@ -343,7 +343,7 @@ def _entries(resource: Resource[Any]) -> Iterator[tuple[str, int]]:
         yield shape.name, len(resource[shape.name] or ())
 
 
-def _many_valued(resource: Resource[Any]) -> list[Shape]:
+def _many_valued(resource: Resource[Any]) -> list[AttributeSchema]:
     shapes = shape_of(type(resource)).attributes.values()
     return [shape for shape in shapes if shape.multi_valued and shape.name != MEMBERS]
 

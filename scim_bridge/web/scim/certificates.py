@@ -13,9 +13,9 @@ from scim2_models import (
 )
 from sqlalchemy import Connection
 
-from scim_bridge.certificates.entries import Lost
+from scim_bridge.certificates.entries import Outranked
 from scim_bridge.certificates.reading import (
-    Flaw,
+    InvalidCertificate,
     belongs_to,
     certificate_from,
     changed_parts,
@@ -23,9 +23,9 @@ from scim_bridge.certificates.reading import (
     lost_to,
     number_from,
 )
-from scim_bridge.delivery.certificate_sources import Certifying, Exists, Foreign, Kept
+from scim_bridge.delivery.certificate_sources import CertificateSources, Exists, OtherSource, Stored
 from scim_bridge.delivery.intake import Intake
-from scim_bridge.domain.audit import Action, Deed
+from scim_bridge.domain.audit import Action, AuditEvent
 from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Part, Source
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.values import CERTIFICATE, WRITE_IT, nfc
@@ -50,7 +50,7 @@ class Certificates:
         self._tenant = tenant
         self._provider = provider
         self._intake = intake
-        self._certifying = Certifying(intake)
+        self._certifying = CertificateSources(intake)
         self._transaction = transaction
 
     def resource(self, resource_type: ResourceType, entry: Entry) -> Resource[Any]:
@@ -74,7 +74,7 @@ class Certificates:
         if entry is None:
             raise not_found(resource_type, resource_id)
         if entry.source is not Source.certificates:
-            _refuse(Foreign(entry))
+            _refuse(OtherSource(entry))
         return self.resource(resource_type, entry)
 
     def create(
@@ -130,14 +130,14 @@ class Certificates:
         outcome = self._certifying.withdraw(connection, EntryId(resource_id))
         if before is None or outcome is None:
             raise not_found(resource_type, resource_id)
-        if isinstance(outcome, Foreign):
+        if isinstance(outcome, OtherSource):
             _refuse(outcome)
         self._note(Action.deleted, before, now)
         for ticket in outcome.tickets:
             self._transaction.collect(ticket)
 
     def _note(self, action: Action, entry: Entry, now: datetime, names: tuple[str, ...] = ()) -> None:
-        self._transaction.note(Deed(action, CERTIFICATE, entry.id, entry.holder.person_id, names), now)
+        self._transaction.note(AuditEvent(action, CERTIFICATE, entry.id, entry.holder.person_id, names), now)
 
     def repeat(self, connection: Connection, resource_id: str) -> None:
         """A write changed nothing: what Ditio refused is tried again."""
@@ -148,10 +148,10 @@ class Certificates:
         tenant = self._intake.tenant
         said = {part: _text(resource[part.value]) for part in Part}
         number = number_from(said[Part.employee_number])
-        if isinstance(number, Flaw):
+        if isinstance(number, InvalidCertificate):
             raise InvalidValueException(detail=number.text)
         certificate = certificate_from(said, tenant.certificate_terms(tenant.today(now), cure=WRITE_IT))
-        if isinstance(certificate, Flaw):
+        if isinstance(certificate, InvalidCertificate):
             raise InvalidValueException(detail=certificate.text)
         return number, certificate
 
@@ -161,8 +161,8 @@ class Certificates:
             refuse_another_version(identity_of_entry(entry), expected_version)
         return entry
 
-    def _kept(self, outcome: Kept | Lost | Exists | Foreign) -> Entry:
-        if not isinstance(outcome, Kept):
+    def _kept(self, outcome: Stored | Outranked | Exists | OtherSource) -> Entry:
+        if not isinstance(outcome, Stored):
             _refuse(outcome)
         if outcome.beaten_by is not None:
             # A source may always correct its own entry, so this is no refusal; the list shows the one that counts.
@@ -188,12 +188,12 @@ def _text(value: object) -> object:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _refuse(outcome: Lost | Exists | Foreign) -> NoReturn:
+def _refuse(outcome: Outranked | Exists | OtherSource) -> NoReturn:
     """The 409 of a write that stored nothing."""
     match outcome:
-        case Lost(winner):
+        case Outranked(winner):
             raise UniquenessException(attribute=Part.type, value=winner.certificate.type, detail=lost_to(winner))
         case Exists(entry):
             raise UniquenessException(attribute=Part.type, value=entry.certificate.type, detail=held_already(entry))
-        case Foreign(entry):
+        case OtherSource(entry):
             raise ConflictException(detail=belongs_to(entry))

@@ -24,7 +24,7 @@ from scim2_models.path import (
 )
 from scim2_server.service import SEARCH_REQUEST_PARAMETERS
 
-from scim_bridge.scim.schema import COMMON, ResourceShape, extension_of, qualified, shape_of
+from scim_bridge.scim.schema import COMMON, ResourceSchema, extension_of, qualified, shape_of
 from scim_bridge.scim.values import shown
 from scim_bridge.web.scim.wording import reworded
 
@@ -317,7 +317,7 @@ def with_schemas(payload: Any, models: Sequence[Model]) -> Any:
     return asked
 
 
-def _attributes(value: Any, shapes: Sequence[ResourceShape], *, is_excluding: bool) -> Any:
+def _attributes(value: Any, shapes: Sequence[ResourceSchema], *, is_excluding: bool) -> Any:
     if isinstance(value, str):
         names: list[Any] = value.split(",")
     elif isinstance(value, list):
@@ -331,13 +331,13 @@ def _attributes(value: Any, shapes: Sequence[ResourceShape], *, is_excluding: bo
     return [qualified(each, shapes) if isinstance(each, str) else each for each in named if each != ""]
 
 
-def _of_schema(name: Any, shapes: Sequence[ResourceShape]) -> list[Any]:
+def _of_schema(name: Any, shapes: Sequence[ResourceSchema]) -> list[Any]:
     """Return the attributes of the resource whose URN this is, and any other name as it is."""
     own = next((each for each in shapes if str(name).lower() == each.urn.lower()), None)
     return [name] if own is None else [each.name for each in own.attributes.values() if each.name not in COMMON]
 
 
-def _filter(text: str, shapes: Sequence[ResourceShape]) -> str:
+def _filter(text: str, shapes: Sequence[ResourceSchema]) -> str:
     try:
         node = ScimFilter(text).ast
     except InvalidFilterException:
@@ -346,7 +346,7 @@ def _filter(text: str, shapes: Sequence[ResourceShape]) -> str:
     return text if named == node else str(ScimFilter(named))
 
 
-def _named(node: FilterNode, shapes: Sequence[ResourceShape]) -> FilterNode:
+def _named(node: FilterNode, shapes: Sequence[ResourceSchema]) -> FilterNode:
     match node:
         case Not(expr):
             return Not(_named(expr, shapes))
@@ -361,12 +361,12 @@ def _named(node: FilterNode, shapes: Sequence[ResourceShape]) -> FilterNode:
     return node
 
 
-def _path(path: AttrPath, shapes: Sequence[ResourceShape]) -> AttrPath:
+def _path(path: AttrPath, shapes: Sequence[ResourceSchema]) -> AttrPath:
     urn = extension_of(path.attr, shapes) if path.uri is None else None
     return path if urn is None else replace(path, uri=urn)
 
 
-def _compared(path: AttrPath, shapes: Sequence[ResourceShape]) -> AttrPath:
+def _compared(path: AttrPath, shapes: Sequence[ResourceSchema]) -> AttrPath:
     """Return the part that stands for a single complex attribute; of a list the protocol server knows it."""
     place = next((found for each in shapes if (found := each.place(str(path))) is not None), None)
     is_whole = place is not None and place.part is None and not place.shape.multi_valued

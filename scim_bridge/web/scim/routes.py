@@ -177,7 +177,7 @@ class MakesIntake(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class ScimOptions:
     """What a company is offered: resource types, and bounds of its requests."""
 
     provider: ScimProvider
@@ -191,14 +191,14 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class ScimWorld:
+class ScimParts:
     """The parts behind the SCIM endpoints of all tenants."""
 
     database: Database
     provider: ScimProvider
     """Answers errors, also those of whoever is of no tenant."""
 
-    offer: Callable[[str], Offer]
+    offer: Callable[[str], ScimOptions]
     """Of a tenant that is served."""
 
     server_base_url: str
@@ -236,7 +236,7 @@ class _AnyPath(PathConverter):
     regex = r"[^/][\s\S]*?"
 
 
-def scim_blueprint(world: ScimWorld) -> flask.Blueprint:
+def scim_blueprint(world: ScimParts) -> flask.Blueprint:
     """The SCIM endpoints of all tenants."""
     blueprint = flask.Blueprint("scim", __name__)
 
@@ -263,13 +263,13 @@ def scim_blueprint(world: ScimWorld) -> flask.Blueprint:
     return blueprint
 
 
-def _answer(world: ScimWorld, request: flask.Request, tenant: str, prefix: str, path: str) -> flask.Response:
+def _answer(world: ScimParts, request: flask.Request, tenant: str, prefix: str, path: str) -> flask.Response:
     # Whoever has no credential may call himself anything.
     with bound(tenant=tenant[:MOST_LETTERS]):
         return _response(_answered(world, request, tenant, prefix, path))
 
 
-def _answered(world: ScimWorld, request: flask.Request, tenant: str, prefix: str, path: str) -> ScimResponse:
+def _answered(world: ScimParts, request: flask.Request, tenant: str, prefix: str, path: str) -> ScimResponse:
     request_id = world.request_id()
     try:
         # First of all: whoever has no credential learns nothing, not even whether there is such a tenant.
@@ -289,7 +289,7 @@ def _answered(world: ScimWorld, request: flask.Request, tenant: str, prefix: str
         return answer_of(exc, world.provider, request_id=request_id)
 
 
-def _handler(world: ScimWorld, tenant: str, request_id: str, asked: ScimRequest) -> BridgeHandler:
+def _handler(world: ScimParts, tenant: str, request_id: str, asked: ScimRequest) -> BridgeHandler:
     """The handler of one request: cheap to make, and nothing ambient is needed."""
     offer = world.offer(tenant)
     storage = BridgeStorage(

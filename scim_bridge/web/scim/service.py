@@ -28,7 +28,7 @@ from scim_bridge.domain.outcome import DeliveryView
 from scim_bridge.scim.entra_patch import rewrite_patch
 from scim_bridge.scim.entra_resource import Rewritten, rewrite_resource
 from scim_bridge.scim.provider import NAME
-from scim_bridge.scim.quirks import Toleration
+from scim_bridge.scim.quirks import Quirk
 from scim_bridge.scim.reading import DITIO_URN
 from scim_bridge.scim.resources import Membership
 from scim_bridge.scim.schema import shape_of
@@ -191,7 +191,7 @@ class BridgeService(AnsweringService):
         max_patch_operations: int,
         views: Views,
         whole: Callable[[Resource[Any], ResponseParameters[Any]], Resource[Any]],
-        tolerated: Callable[[tuple[Toleration, ...]], None],
+        tolerated: Callable[[tuple[Quirk, ...]], None],
         cursor_secret: Callable[[], str],
     ) -> None:
         super().__init__(

@@ -8,9 +8,9 @@ from sqlalchemy import Connection
 
 from scim_bridge.delivery.intake import Ticket
 from scim_bridge.delivery.undo import Undone, UndoUncertain
-from scim_bridge.domain.audit import Action, Author, Deed
+from scim_bridge.domain.audit import Action, AuditEvent, Author
 from scim_bridge.logs import get_logger
-from scim_bridge.scim.quirks import Toleration
+from scim_bridge.scim.quirks import Quirk
 from scim_bridge.storage.database import Database, loggable
 from scim_bridge.storage.history import AuditTrail
 from scim_bridge.storage.resources import Quirks, StoredResource
@@ -39,7 +39,7 @@ class Transaction:
         self._author = author
         self._connection: Connection | None = None
         self._tickets: list[Ticket] = []
-        self._tolerated: set[Toleration] = set()
+        self._tolerated: set[Quirk] = set()
         self.locked: dict[str, StoredResource] = {}
         """The rows, by id, that nobody else changes until it ends."""
 
@@ -81,15 +81,15 @@ class Transaction:
         :param names: The attributes that changed.
         """
         person_id = ticket.person_id if ticket is not None else None
-        self.note(Deed(action, stored.resource_type, stored.id, person_id, names), now)
+        self.note(AuditEvent(action, stored.resource_type, stored.id, person_id, names), now)
         self.collect(ticket)
 
-    def note(self, deed: Deed, now: datetime) -> None:
+    def note(self, deed: AuditEvent, now: datetime) -> None:
         """Have a deed in the audit trail, in this transaction."""
         assert self._connection is not None
         AuditTrail(self._connection, self._tenant).add(deed, self._author, now=now)
 
-    def tolerate(self, found: tuple[Toleration, ...]) -> None:
+    def tolerate(self, found: tuple[Quirk, ...]) -> None:
         """Count how the next write departs from the RFCs, within its own transaction: what is refused isn't counted."""
         log.info("scim.tolerated", tenant=self._tenant, quirks=[" ".join(each) for each in found[:MAX_NAMED]])
         self._tolerated.update(found)
