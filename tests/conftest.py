@@ -14,8 +14,8 @@ from sqlalchemy import create_engine, text
 from structlog.contextvars import clear_contextvars
 
 from scim_bridge.storage import schema
+from scim_bridge.storage.admin_tables import metadata
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.tables import metadata
 from tests.redaction import WATCH, looked_through
 from tests.redaction import learning as learning
 from tests.redaction import nothing_leaks as nothing_leaks

@@ -2,7 +2,10 @@
 
 from sqlalchemy import Boolean, Column, Index, Integer, Table, Text, text
 
-from scim_bridge.storage.tables import UtcDateTime, exact_text, json_column, metadata
+from scim_bridge.storage.tables import UtcDateTime, exact_text, json_column
+
+# Who imports it from here knows all tables.
+from scim_bridge.storage.tables import metadata as metadata
 
 tokens = Table(
     "tokens",

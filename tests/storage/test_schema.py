@@ -1,7 +1,9 @@
 """The schema: migrated under a lock, and equal to what the code expects."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from threading import Thread
 
@@ -11,10 +13,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.errors import BridgeError, SchemaOutdated
 from scim_bridge.storage import schema
+from scim_bridge.storage.admin_tables import metadata
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.tables import metadata
+from scim_bridge.storage.people import People
 from tests.conftest import DATABASES
 
 
@@ -169,3 +173,24 @@ def test_looking_makes_no_empty_database(tmp_path: Path):
         schema.require_current(Database(f"sqlite:///{path}"))
 
     assert not path.exists()
+
+
+def test_a_database_of_an_earlier_version_opens(tmp_path: Path):
+    """D7: with what it holds, by the same steps as a new one."""
+    path = tmp_path / "earlier.db"
+    with sqlite3.connect(path) as earlier:
+        earlier.executescript((Path(__file__).parents[1] / "samples" / "schema-0014.sql").read_text("utf-8"))
+        earlier.execute(
+            "INSERT INTO people (tenant, id, user_id, employee_number, active, leave_date, state, state_since,"
+            " created_at) VALUES ('default', 'p', 'u', '1042', 1, '2999-12-31', 'delivered', ?, ?)",
+            ("2026-03-02 08:00:00.000000",) * 2,
+        )
+    database = Database(f"sqlite:///{path}")
+    schema.upgrade(database)
+    schema.require_current(database)
+    with database.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        record = People(connection, "default").linked_to(EmployeeNumber("1042"))
+    assert record is not None
+    assert record.person.days.leave == date(2999, 12, 31)
+    database.close()
