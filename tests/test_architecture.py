@@ -1,8 +1,10 @@
 """Who may import whom, and what a module looks like (design, section 3)."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
+import grimp
 import pytest
 from importlinter.api import read_configuration
 from importlinter.cli import lint_imports
@@ -49,3 +51,23 @@ def test_no_module_collects_the_rest():
     """Design, section 3: no `utils`, `helpers`, `common`."""
     assert not {module.stem for module in MODULES} & {"utils", "util", "helpers", "helper", "common"}
     assert not {module.parent.name for module in MODULES} & {"utils", "util", "helpers", "helper", "common"}
+
+
+MOST_MODULES, MOST_WITH_ONE_IMPORTER, LONGEST_CHAIN = 160, 40, 27
+
+
+def test_the_house_has_few_rooms():
+    """Few modules, each used by several others, in few layers: a line is found in a minute."""
+    graph = grimp.build_graph("scim_bridge", cache_dir=None)
+    modules = {
+        name for name in graph.modules if not (ROOT / name.replace(".", "/")).is_dir() and ".migrations" not in name
+    }
+
+    @cache
+    def height(name: str) -> int:
+        return 1 + max(map(height, graph.find_modules_directly_imported_by(name)), default=0)
+
+    assert len(modules) <= MOST_MODULES
+    alone = {name for name in modules if len(graph.find_modules_that_directly_import(name)) == 1}
+    assert len(alone) <= MOST_WITH_ONE_IMPORTER
+    assert max(map(height, graph.modules)) <= LONGEST_CHAIN
