@@ -1,6 +1,6 @@
 """What Ditio accepted is stored at once, and before a call what a lost answer could not tell (rules C4, C5, D1, P6)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -118,15 +118,15 @@ def expect(attempt: Attempt, operation: Operation) -> None:
             pass
 
 
-def begin_creating(attempt: Attempt, creating: Creating) -> None:
-    """Store what is about to be POSTed, before it is, and when (rule P6)."""
+def begin_creating(attempt: Attempt, creating: Creating) -> Callable[[Connection, datetime], None]:
+    """Return what stores, just before the POST, what is about to be POSTed, and when (rule P6)."""
 
-    def begin(connection: Connection, now: datetime) -> Creating:
+    def begin(connection: Connection, now: datetime) -> None:
         begun = replace(creating, at=now)
         People(connection, attempt.tenant.name).set_creating(attempt.person.id, begun)
-        return begun
+        attempt.person = replace(attempt.person, creating=begun)
 
-    attempt.person = replace(attempt.person, creating=attempt.write(begin))
+    return begin
 
 
 def store_creating(attempt: Attempt, creating: Creating | None) -> None:

@@ -69,6 +69,8 @@ class Attempt:
     """Whether the breaker is open, and this is the one who is tried (rule D2)."""
 
     has_called: bool = False
+    is_at_peace: bool = False
+    """Whether the breaker has nothing to learn from a delivery that went well, as its last transaction saw."""
 
     notes: list[Note] = field(default_factory=list)
     last_day: date | None = None
@@ -130,7 +132,11 @@ class Attempt:
             self.tenant.ditio.check(within=self._keep_lease(), renews=renews)
 
     def send(
-        self, operation: Operation, number: EmployeeNumber, *, store: Callable[[], None] | None = None
+        self,
+        operation: Operation,
+        number: EmployeeNumber,
+        *,
+        store: Callable[[Connection, datetime], None] | None = None,
     ) -> Mapping[Field, Value | None]:
         """Do something to an employee. What is acknowledged afterwards is committed together with the history.
 
@@ -149,7 +155,9 @@ class Attempt:
         self.answered = self._read(answer.body)
         return self.answered.values
 
-    def ask(self, what: str, ask: Callable[[float], Answer], *, store: Callable[[], None] | None = None) -> Answer:
+    def ask(
+        self, what: str, ask: Callable[[float], Answer], *, store: Callable[[Connection, datetime], None] | None = None
+    ) -> Answer:
         """Have Ditio change something, and remember how it answered; raises what `send` does.
 
         :param ask: Makes the call, which may take so many seconds.
@@ -157,11 +165,12 @@ class Attempt:
         with self.permit():
             if not self.budget.allows_write():
                 raise BudgetSpent("the request's time was spent before this step; a worker goes on")
-            self._stop_if_paused()
             if store is None:
+                with self.database.read() as connection:
+                    self._stop_if_paused(connection, self.database.now(connection))
                 within = self._keep_lease()
             else:
-                store()
+                self.write(lambda connection, now: self._store(connection, now, store))
                 within = self._time_left()  # Of this very lease: what is stored counts from its beginning.
             self.unsettled.append(what)
             try:
@@ -181,17 +190,19 @@ class Attempt:
 
     def now(self) -> datetime:
         """What time it is by the database's clock."""
-        with self.database.read() as connection:
-            return self.database.now(connection)
+        return self.database.now_alone()
 
     def _read(self, body: dict[str, object]) -> ActualEmployee:
         return employee_from_ditio(body, region=self.tenant.rules.phone_region, zone=self.tenant.rules.zone)
 
-    def _stop_if_paused(self) -> None:
-        """A pause counts from the next write on, also for whoever is in hand (rule D4). :raises Paused: it does."""
-        with self.database.read() as connection:
-            if Breakers(connection, self.tenant.name, self.database.now(connection)).get().is_paused:
-                raise Paused("deliveries were paused before this step")
+    def _store(self, connection: Connection, now: datetime, store: Callable[[Connection, datetime], None]) -> None:
+        self._stop_if_paused(connection, now)
+        store(connection, now)
+
+    def _stop_if_paused(self, connection: Connection, now: datetime) -> None:
+        """:raises Paused: deliveries are paused, which also stops a delivery that has begun at its next write (D4)."""
+        if Breakers(connection, self.tenant.name, now).get().is_paused:
+            raise Paused("deliveries were paused before this step")
 
     def permit(self) -> AbstractContextManager[None]:
         """The right to call Ditio. Others' calls may have to end first; the lease is looked after meanwhile.

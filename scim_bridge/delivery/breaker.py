@@ -80,7 +80,8 @@ class Gate:
             elif attempt.is_probe:
                 self._probe_otherwise(attempt)
         elif isinstance(outcome, Settled) and attempt.has_called:
-            repeated(lambda: self._went_well(attempt))
+            if not attempt.is_at_peace:
+                repeated(lambda: self._went_well(attempt))
         elif attempt.is_probe:
             # Nothing was asked of Ditio, or it is too early to tell: the probe still has to tell something.
             self._probe_otherwise(attempt)

@@ -226,7 +226,7 @@ def _create(attempt: Attempt, number: EmployeeNumber) -> ActualEmployee | None:
         # From then on it is counted for how long the POST may still turn out to have been applied.
         creating = Creating(number, phone, desired.text(Field.email))
         attempt.posted = creating
-        after = attempt.send(operation, number, store=lambda: begin_creating(attempt, creating))
+        after = attempt.send(operation, number, store=begin_creating(attempt, creating))
     except PermanentError as error:
         attempt.posted = None
         return _refused(attempt, error, operation, earlier)

@@ -301,6 +301,7 @@ class Convergence:
                     )
                 log_retry(attempt, outcome)
                 return After.nothing
+            attempt.is_at_peace = Breakers(connection, name, now).get().is_at_peace
             if undo and told and not moved_on and undo.take_back(connection, attempt, record, told, now):
                 moved_on = True  # He is due with what was before.
             else:

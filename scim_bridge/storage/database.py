@@ -96,13 +96,21 @@ class Database:
 
     def now(self, connection: Connection) -> datetime:
         """What time it is by the one clock that all processes share: the database's (rule D1)."""
+        moment: datetime = self._own_now() or connection.execute(_NOW).scalar_one()
+        return moment.astimezone(UTC)
+
+    def now_alone(self) -> datetime:
+        """The same outside of a transaction; only PostgreSQL has to be asked for it."""
+        if (moment := self._own_now()) is not None:
+            return moment
+        with self.read() as connection:
+            return self.now(connection)
+
+    def _own_now(self) -> datetime | None:
         if self._clock is not None:
             return self._clock()
-        if self.is_sqlite:
-            # An embedded database has the clock of its machine.
-            return datetime.now(UTC)
-        moment: datetime = connection.execute(_NOW).scalar_one()
-        return moment.astimezone(UTC)
+        # An embedded database has the clock of its machine.
+        return datetime.now(UTC) if self.is_sqlite else None
 
     def close(self) -> None:
         """Give all connections back; call it before a fork."""

@@ -9,7 +9,7 @@ from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock
-from tests.world import World, a_user
+from tests.world import World, a_user, patch
 
 Calls = tuple[int, int]
 """Reads and writes."""
@@ -109,3 +109,55 @@ def test_nobody_is_asked_in_vain_while_doubt_lasts(database: Database, clock: Cl
         world.worker.run_until_idle()
 
     assert world.ditio.requests == []
+
+
+# Transactions
+
+
+class Counted:
+    """Counts the transactions that are begun on a database."""
+
+    def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun = 0
+        for kind in ("read", "write"):
+            monkeypatch.setattr(database, kind, self._counting(getattr(database, kind)))
+
+    def _counting(self, begin: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any) -> Any:
+            self.begun += 1
+            return begin(*arguments)
+
+        return counted
+
+
+USER = {
+    "schemas": [
+        "urn:ietf:params:scim:schemas:core:2.0:User",
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User",
+    ],
+    "userName": "kari@contractor.example",
+    "active": True,
+    "name": {"givenName": "Kari", "familyName": "Nordmann"},
+    "phoneNumbers": [{"type": "mobile", "value": "+4798765432"}],
+    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"employeeNumber": "1042"},
+    "urn:ietf:params:scim:schemas:extension:ditio:2.0:User": {"employmentStartDate": "2026-03-01"},
+}
+
+MOST_TRANSACTIONS = 8, 8
+"""Of a creation and of a change with delivery while the request waits, from the sign-in to the answer."""
+
+
+def test_a_write_with_its_delivery_takes_few_transactions(
+    database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """D1: each answer of Ditio's is kept before the next call, and nothing is open while Ditio is called."""
+    world = World(database, clock)
+    world.provisions(a_user(object_id="other", user_principal_name="o", mail=None, mobile="40000000", employee_id="7"))
+    counted = Counted(database, monkeypatch)
+    created = world.scim("POST", "/Users", USER)
+    creation, counted.begun = counted.begun, 0
+    changed = world.scim("PATCH", f"/Users/{created.json()['id']}", patch("title", "Formann"))
+
+    assert (created.status_code, changed.status_code) == (201, 200)
+    assert world.employee("1042").work_title == "Formann"
+    assert (creation, counted.begun) == MOST_TRANSACTIONS

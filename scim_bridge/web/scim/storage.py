@@ -132,8 +132,7 @@ class BridgeStorage(ScimStorage):
     def prepare(self, resource_type: ResourceType, resource: Resource[Any]) -> None:
         """Make the row of what will be created, while nobody waits for SQLite's one lock."""
         if self._database.is_sqlite and resource_type.name != CERTIFICATE:
-            with self._database.read() as connection:
-                moment = self._database.now(connection)
+            moment = self._database.now_alone()
             self._prepared = self._rows.made(resource_type, resource, self._new_id(), moment)
 
     def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
