@@ -113,8 +113,7 @@ class Auth(Section):
         if workload["workload_issuer"] and self.workload_keys() is None:
             needed.append("workload_jwks_url")
         return [
-            f"{both((*start, 'auth', name))} is not set, and assertions can't be checked without it"
-            for name in needed
+            f"{both((*start, 'auth', name))} is not set, and assertions can't be checked without it" for name in needed
         ]
 
     def unpinned(self, start: Path = ()) -> str | None:
