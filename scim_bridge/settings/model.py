@@ -164,11 +164,11 @@ class Delivery(Section):
 
     on_refused: Literal["report", "park"] = "report"
     """What happens when Ditio refuses a change while Entra's request waits: `report` undoes the write and answers 400
-    or 409 with Ditio's words, `park` keeps the write and answers 2xx. A leave is never undone."""
+    or 409 with Ditio's words, `park` keeps the write and answers 2xx. A person's leaving is never undone."""
 
     adopt: Literal["verify", "always", "never"] = "verify"
-    """What happens when Ditio already has an employee with the number. `verify`: link them if phone, e-mail, or birth
-    date and last name agree. `always`: link them in any case. `never`: do not link them."""
+    """What happens when Ditio already has an employee with the number. `verify`: take them over if phone, e-mail, or
+    birth date and last name agree. `always`: take them over even if it is another person. `never`: do not."""
 
     offboarding: OffboardingSteps = Field(
         default=("end-employment", "disable"),
