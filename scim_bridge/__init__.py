@@ -1,10 +1,10 @@
-"""A SCIM 2.0 server that Microsoft Entra ID provisions into, delivering each person to Ditio."""
+"""A SCIM 2.0 server that Microsoft Entra ID provisions into. It delivers each person to Ditio."""
 
 from importlib.metadata import PackageNotFoundError, version
 
 
 def installed_version(package: str = "scim-bridge") -> str:
-    """The version of a package as it is installed; 0 of one that is not: the bridge may run from its source."""
+    """Return the installed version of a package, or 0 if it is not installed: the bridge may run from its source."""
     try:
         return version(package)
     except PackageNotFoundError:

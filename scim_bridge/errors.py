@@ -7,26 +7,26 @@
   x WrongUsage             the caller: these options do not go together
   x WrongDecisions         the operator: correct the lines named, nothing was linked
   x UntrustedRoster        the operator: Ditio shows too few employees to be believed
-  x LeaseLost              nobody: another delivery took the person over, and goes on
+  x LeaseLost              no one: another process has taken this person over, and continues
   x DeliveryError          (status, request_id, seconds)
-    + TransientError       nobody: the worker tries again; ``ambiguous`` when Ditio may have applied the write
-      - Unreached          nobody: no connection could be made, so nothing was sent, and nobody else gets through
-      - NotYet             nobody: Ditio is well, and it is too early to tell what became of something
+    + TransientError       no one: the worker retries; ``ambiguous`` when Ditio may have applied the write
+      - Unreached          no one: no connection could be made, so nothing was sent, and other calls fail as well
+      - NotYet             no one: Ditio works, and it is too early to know the outcome of an earlier call
       - RateLimited        carries retry_after_seconds
-      - BudgetSpent        nobody: too little of the request's time was left to start a call
-      - Paused             the operator paused deliveries while a person was in hand
-    + PermanentError       a human: the person is parked, with Ditio's words
+      - BudgetSpent        no one: too little of the request's time was left to start a call
+      - Paused             the operator paused deliveries while this person was being delivered
+    + PermanentError       the operator: the person is parked, with Ditio's words
     + OperationMissing     the operator: Ditio does not know this operation; see the setting named
     + CredentialsRefused   the operator: Ditio refuses this API client as a whole
 """
 
 
 class BridgeError(Exception):
-    """The root of everything that the bridge raises on purpose. Its text is written for a person."""
+    """The base of every error that the bridge raises on purpose. Its text is written for operators."""
 
 
 class SettingsError(BridgeError):
-    """A setting is missing or wrong; the message names it and says what to write instead."""
+    """A setting is missing or invalid. The message names it and says what to write instead."""
 
 
 class SchemaOutdated(BridgeError):
@@ -34,30 +34,30 @@ class SchemaOutdated(BridgeError):
 
 
 class NotFound(BridgeError):
-    """Something that was asked for by name does not exist."""
+    """A person, token or file that was asked for by name does not exist."""
 
 
 class WrongUsage(BridgeError):
-    """Options that do not go together."""
+    """The options of a command do not go together."""
 
 
 class WrongDecisions(BridgeError):
-    """Lines of a file of decisions that can't be followed; each is named with the cure, and none was followed."""
+    """A file of decisions has lines that can't be applied. Each is named with its cure; no line was applied."""
 
 
 class UntrustedRoster(BridgeError):
-    """Ditio shows so few employees that nothing is concluded from it (rule Q4)."""
+    """Ditio shows too few employees for its answer to be believed (rule Q4)."""
 
 
 class LeaseLost(BridgeError):
-    """The lease ran out, or somebody else holds it now: whoever finds out stops at once (rule D1)."""
+    """The lease ran out, or another process holds it now: the delivery that finds out stops at once (rule D1)."""
 
 
 class DeliveryError(BridgeError):
     """A call to Ditio did not succeed.
 
-    :param status: HTTP status, or None where no answer came.
-    :param request_id: The id that Ditio gave to the call, for its support; None where it gave none.
+    :param status: The HTTP status, or None if no answer came.
+    :param request_id: The id that Ditio gave to the call, for Ditio's support; None if it gave none.
     :param seconds: How long the call took.
     """
 
@@ -71,11 +71,11 @@ class DeliveryError(BridgeError):
 
 
 class TransientError(DeliveryError):
-    """Trying again later may help.
+    """A later retry may succeed.
 
     :param ambiguous: Ditio may have applied the write although no answer, or a 5xx, came back (rule R4).
-    :param cut_short: The call had so little time that its end says nothing about Ditio.
-    :param retry_after_seconds: What Ditio asked for, or None.
+    :param cut_short: The call had so little time that its timeout says nothing about Ditio.
+    :param retry_after_seconds: How long Ditio asked to wait, or None.
     """
 
     def __init__(
@@ -96,15 +96,15 @@ class TransientError(DeliveryError):
 
 
 class Unreached(TransientError):
-    """No connection could be made, and nothing was sent (rule R3)."""
+    """No connection could be made, so nothing was sent (rule R3)."""
 
 
 class NotYet(TransientError):
-    """It is too early to tell what became of an earlier call: no fault of Ditio's (rule R4)."""
+    """It is too early to know the outcome of an earlier call. Ditio is not at fault (rule R4)."""
 
 
 class RateLimited(TransientError):
-    """Ditio answered 429; ``retry_after_seconds`` is what it asked for, or None."""
+    """Ditio answered 429. ``retry_after_seconds`` is how long it asked to wait, or None."""
 
     def __init__(self, message: str, *, retry_after_seconds: float | None, request_id: str | None = None) -> None:
         super().__init__(message, status=429, request_id=request_id, retry_after_seconds=retry_after_seconds)
@@ -119,10 +119,10 @@ class Paused(TransientError):
 
 
 class PermanentError(DeliveryError):
-    """Ditio said no (400, 409, 422 and other 4xx), in its own words.
+    """Ditio refused the call (400, 409, 422 and other 4xx), in its own words.
 
-    :param words: Ditio's message, bounded in length.
-    :param field: The field that Ditio named, by Ditio's name (``phone``), or None.
+    :param words: Ditio's message, limited in length.
+    :param field: The field that Ditio named, in Ditio's spelling (``phone``), or None.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class PermanentError(DeliveryError):
 
 
 class OperationMissing(DeliveryError):
-    """404 or 405 on an operation, or the operation is switched off (rule R1, ``no-operation``).
+    """Ditio answered 404 or 405 to an operation, or a setting turns it off (rule R1, ``no-operation``).
 
     :param operation: The operation's name, as in the setting ``DITIO__OPERATIONS__…``.
     """
@@ -154,4 +154,4 @@ class OperationMissing(DeliveryError):
 
 
 class CredentialsRefused(DeliveryError):
-    """A second 401, a 403, or no token: the API client itself is at fault, not the person (rule R2)."""
+    """Ditio answered a second 401 or a 403, or gave no token: the API client is at fault, not the person (rule R2)."""

@@ -1,7 +1,7 @@
-"""The log: one form for our own events and for the libraries' lines, without personal data or secrets.
+"""The log: one format for our own events and for the libraries' lines, without personal data or secrets.
 
-Every line goes through standard logging to one handler on the root logger. Ours are a constant event with
-keywords; `request_id`, bound with `bound`, is added to whatever is logged while the request is served.
+Every line goes through standard logging to one handler on the root logger. Our lines are a constant event with
+keywords. `request_id`, bound with `bound`, is added to every line that is logged while the request is served.
 """
 
 import sys
@@ -27,26 +27,27 @@ _SENSITIVE_ENDINGS = ("token", "secret", "password")
 _OF_SEVERAL_LINES = ("exception", "stack")
 
 _QUIET = ("urllib3", "requests", "authlib", "sqlalchemy.engine", "sqlalchemy.pool", "alembic.runtime.migration")
-"""Libraries whose lines show addresses with phone numbers, tokens or rows, or say the same at every `/readyz`."""
+"""Libraries whose lines show URLs with phone numbers, tokens or rows, or repeat the same at every `/readyz`."""
 
 AUDIT = "scim_bridge.storage.audit"
-"""Whose lines are written whatever the level: who did what is not a matter of taste."""
+"""The logger of the audit trail. Its lines are written at every log level, because they say who did what."""
 
 bound = bound_contextvars
-"""A context in which every line carries the given keywords: `with bound(request_id=…):`."""
+"""A context that adds the given keywords to every line: `with bound(request_id=…):`."""
 
 
 def configure(level: str = "info", format: Format = "console", stream: TextIO | None = None) -> None:
-    """Send all lines of this process to one stream, standard error unless told otherwise.
+    """Send all lines of this process to one stream.
 
     :param level: debug, info, warning, error or critical.
+    :param stream: The default is standard error.
     """
     logging_config.dictConfig(standard_config(level, format, stream))
 
 
 @contextmanager
 def rehearsal() -> Iterator[None]:
-    """Nothing is really done meanwhile: lines of the audit trail would be untrue, so none are written."""
+    """Write no lines of the audit trail in this block, because nothing in it is really done."""
     audit = getLogger(AUDIT)
     audit.disabled = True
     try:
@@ -56,7 +57,7 @@ def rehearsal() -> Iterator[None]:
 
 
 def standard_config(level: str, format: Format, stream: TextIO | None = None) -> dict[str, object]:
-    """What `configure` gives to `logging.config.dictConfig`; gunicorn takes it as `logconfig_dict`."""
+    """Return the argument of `logging.config.dictConfig`, which gunicorn takes as `logconfig_dict` too."""
     target = sys.stderr if stream is None else stream
     return {
         "version": 1,
@@ -71,7 +72,7 @@ def standard_config(level: str, format: Format, stream: TextIO | None = None) ->
         "handlers": {"one": {"class": "logging.StreamHandler", "formatter": "one", "stream": target}},
         "root": {"level": level.upper(), "handlers": ["one"]},
         "loggers": {
-            # gunicorn's loggers come with handlers of their own; an empty list takes them away.
+            # gunicorn's loggers have handlers of their own; an empty list removes them.
             **{name: {"handlers": [], "propagate": True} for name in ("gunicorn.error", "gunicorn.access")},
             **{name: {"level": "WARNING"} for name in _QUIET},
             AUDIT: {"level": "INFO"},
@@ -80,17 +81,17 @@ def standard_config(level: str, format: Format, stream: TextIO | None = None) ->
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """The logger of one module; call it with `__name__`."""
+    """Return the logger of one module; call it with `__name__`."""
     return structlog.stdlib.get_logger(name)
 
 
 def remove_sensitive(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Take out what must not be logged, wherever it is nested."""
+    """Replace sensitive values by `REMOVED`, however deeply they are nested."""
     return {key: _without_sensitive(key, value) for key, value in event.items()}
 
 
 def escape_unprintable(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Write what no line may have as its code point: a terminal would obey ESC, a reader take U+2028 for a new line."""
+    """Escape unprintable characters: a terminal obeys ESC, and a log reader takes U+2028 for a new line."""
     return {key: _escaped(value, keep="\n" if key in _OF_SEVERAL_LINES else "") for key, value in event.items()}
 
 
@@ -129,7 +130,7 @@ def _is_sensitive(key: object) -> bool:
 
 def _rendering(format: Format, *, colors: bool) -> list[Processor]:
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    # A traceback as text has no local variables, where personal data would be.
+    # A traceback as text has no local variables, which may hold personal data.
     ready: list[Processor] = [remove_meta, structlog.processors.format_exc_info, escape_unprintable]
     if format == "json":
         return [*ready, structlog.processors.JSONRenderer(ensure_ascii=False)]
@@ -146,8 +147,8 @@ _SHARED: Iterable[Processor] = (
     remove_sensitive,
 )
 
-# Done at import, once: a line that is logged before `configure` goes to standard logging too, never to
-# standard output, where it would spoil the JSON of a command.
+# Configured once, at import: a line that is logged before `configure` goes to standard logging too.
+# On standard output it would break the JSON that a command prints.
 structlog.configure(
     processors=[
         structlog.stdlib.filter_by_level,

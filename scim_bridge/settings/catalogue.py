@@ -1,4 +1,4 @@
-"""All settings: listed, explained, shown without secrets, and as an example file."""
+"""All settings: their list, their errors in plain words, their values without secrets, and the example file."""
 
 import json
 import re
@@ -26,13 +26,13 @@ from scim_bridge.settings.types import (
 
 
 def section_of(field: FieldInfo) -> type[BaseModel] | None:
-    """The class of a field that is a section, None for a setting."""
+    """Return the class of a field that is a section, or None for a setting."""
     annotation = field.annotation
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def sections() -> Iterator[tuple[Path, type[BaseModel]]]:
-    """All sections in their order, each before the sections inside it."""
+    """Yield all sections in their order, each before the sections inside it."""
     yield from _sections((), Settings)
 
 
@@ -45,7 +45,7 @@ def _sections(path: Path, model: type[BaseModel]) -> Iterator[tuple[Path, type[B
 
 
 def settings_of(path: Path, section: type[BaseModel]) -> dict[Path, FieldInfo]:
-    """The settings of one section, without those of the sections inside it."""
+    """Return the settings of one section, without those of the sections inside it."""
     return {(*path, name): field for name, field in section.model_fields.items() if section_of(field) is None}
 
 
@@ -60,7 +60,7 @@ MASK = "********"
 NOT_SHOWN = "(not shown)"
 
 _PASSWORD_IN_URL = re.compile(r"(?<=:)([^:@]*):.*@")
-"""Also where the address is none, because a slash was forgotten."""
+"""It also finds the password in text that is no valid URL, because a slash is missing."""
 
 _PASSWORD_IN_QUERY = re.compile(r"(?i)(password=)[^&\s]*")
 
@@ -69,7 +69,7 @@ _AFTER_PATH = re.compile(r"[?#].*", re.DOTALL)
 
 
 def effective(settings: Settings) -> dict[str, object]:
-    """Every setting by section, as JSON can carry it."""
+    """Return every setting by section, as values for JSON, with secrets masked."""
     document = settings.model_dump(mode="json", by_alias=True)
     return {name: _masked((name,), value) for name, value in document.items()}
 
@@ -83,22 +83,22 @@ def _masked(path: Path, value: object) -> object:
 
 
 def is_secret(path: Path) -> bool:
-    """Whether a setting's value may not be shown at all."""
+    """Return whether a setting's value must not be shown."""
     annotation = CATALOGUE[path].annotation if path in CATALOGUE else None
     return SecretStr in (annotation, *get_args(annotation))
 
 
 def shown(value: object) -> object:
-    """A value without the password that a URL may carry."""
+    """Return a value without the password that a URL may carry."""
     if not isinstance(value, str):
         return value
     return _PASSWORD_IN_QUERY.sub(rf"\1{MASK}", _PASSWORD_IN_URL.sub(rf"\1:{MASK}@", value))
 
 
 def refused(value: object) -> str:
-    """A value that can't be used, for a message: somebody may have put a secret in the wrong place.
+    """Return an invalid value for a message, without anything that may be a secret in the wrong place.
 
-    Nothing of a table is shown, whose names may be the secret, and of an address neither user nor query.
+    Tables are not shown, because their names may be the secret. URLs are shown without user and query.
     """
     value = shown(value)
     if isinstance(value, str):
@@ -108,24 +108,26 @@ def refused(value: object) -> str:
 
 
 _HEAD = """\
-# The settings of scim-bridge. Read from the file named by --config or SCIM_BRIDGE_CONFIG, or else from
-# scim-bridge.toml in the working directory.
+# The settings of scim-bridge. They are read from the file named by --config or SCIM_BRIDGE_CONFIG. The default
+# is scim-bridge.toml in the working directory.
 #
 # A line that begins with "#" and no space is a setting with its default, or with an example where it says
-# so: remove the "#" to set it. The variable named above a setting sets it too and comes first; its value may
-# be kept in a file instead, named by the variable with _FILE added. In the environment lists and tables are
-# JSON, and an empty variable counts as not set.
+# so: remove the "#" to set it. The environment variable named above a setting sets it too, and has priority.
+# The value may also be in a file: the variable with _FILE added then names that file. In the environment,
+# lists and tables are JSON, and an empty variable means not set.
 """
 
 _TENANTS = """\
-Several companies in one bridge. What stands above is for the company that has no name: it is served at /scim/v2, and
-at /tenants/{default}/scim/v2. [tenants.NAME.SECTION] is for another one, served at /tenants/NAME/scim/v2: what is set
-there counts for it alone and comes first, and it has all else as above. Only these it has from nobody else, or one
-company would let in those of another, or write into its payroll: {own}. Shared by all, and only set above: {shared}.
+Several companies in one bridge. The settings above are for the company without a name. It is served at /scim/v2, and
+at /tenants/{default}/scim/v2. [tenants.NAME.SECTION] is for another company, served at /tenants/NAME/scim/v2. A setting
+there is for that company alone and replaces the one above; all other settings are inherited from above. Only these are
+never inherited, or one company would let in clients of another, or write into its payroll: {own}. These are shared by
+all companies and can only be set above: {shared}.
 
-Where there are names, and nothing above says whom it is for by one of those, there is no company without a name.
-A name has small letters and digits, with single hyphens or underscores between them, {most} at most. A variable has
-it in capitals, with `_` for a hyphen of a name that this file has; {all} sets all companies at once, as JSON.
+If companies are named here, and none of the settings that are never inherited is set above, there is no company without
+a name. A name has lower-case letters and digits, with single hyphens or underscores between them, at most {most}
+characters. A variable has the name in capitals, with `_` for a hyphen of a name that this file has. {all} sets all
+companies at once, as JSON.
 """
 
 _OF_TENANT: dict[Path, str] = {
@@ -133,13 +135,13 @@ _OF_TENANT: dict[Path, str] = {
     ("ditio", "client_secret"): "the secret of that API client",
     ("delivery", "on_incomplete"): "refuse",
 }
-"""What the example says of one company."""
+"""The settings of one company in the example."""
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def example() -> str:
-    """A complete TOML file in which every setting is commented out."""
+    """Return a complete TOML file in which every setting is commented out."""
     return _HEAD + "".join(_lines()) + "".join(_tenant_lines("nord-bygg"))
 
 
@@ -212,11 +214,11 @@ _WORDS = {
     "float_parsing": "write a number",
     "float_type": "write a number",
 }
-"""The library's errors that a person who sets things would not understand."""
+"""Plain words for errors of the library that an operator would not understand."""
 
 
 def explained(error: ValidationError, values: Mapping[Path, object], start: Path) -> dict[Path, str]:
-    """One line for each setting at fault. :param start: What stands before the names, of a company's settings."""
+    """Return one line for each invalid setting. :param start: The path of a company's settings; empty for all."""
     allowed: dict[Path, list[str]] = {}
     for detail in error.errors(include_url=False, include_input=False):
         path = _setting_at(tuple(str(part) for part in detail["loc"]))
@@ -230,7 +232,7 @@ def explained(error: ValidationError, values: Mapping[Path, object], start: Path
 
 
 def _setting_at(location: Path) -> Path:
-    """The setting that a place inside its value belongs to."""
+    """Return the path of the setting whose value contains this location."""
     lengths = range(len(location), 0, -1)
     return next((location[:n] for n in lengths if location[:n] in CATALOGUE), location)
 

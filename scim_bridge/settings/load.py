@@ -25,36 +25,36 @@ from scim_bridge.settings.types import DEFAULT_TENANT, TENANTS, Path, alike, as_
 
 
 def unservable(settings: Settings) -> list[str]:
-    """What keeps the companies from being served: a sentence for each setting at fault."""
+    """Return why the companies can't be served: a sentence for each setting at fault."""
     missing = [sentence for own in settings.tenants.values() for sentence in own.missing()]
     return [*missing, *shared_logins(settings)]
 
 
 def shared_logins(settings: Settings) -> Iterator[str]:
-    """Each two companies that would let the same one in: the setting, and what to do after a colon."""
+    """Yield each pair of companies that accept the same sign-in: the setting, and after a colon what to do."""
     for (name, one), (other, another) in combinations(settings.tenants.items(), 2):
         setting, cure = _same(one.auth, another.auth)
         if setting:
             yield (
-                f"{both((*another.start, 'auth', setting))} is the same for {name} and {other}, and nothing would tell "
-                f"whom a sign-in is for: {cure}"
+                f"{both((*another.start, 'auth', setting))} is the same for {name} and {other}, so a sign-in does not "
+                f"show which company it is for: {cure}"
             )
 
 
 def _same(one: Auth, other: Auth) -> tuple[str, str]:
-    """The setting that lets the same JWT in at both, and what to do instead; empty where none does."""
+    """Return the setting that lets the same JWT in at both, and what to do instead; both empty if none does."""
     if one.entra_tenant_id and other.entra_tenant_id and set(one.entra_audiences) & set(other.entra_audiences):
         tenant_ids = one.entra_tenant_id.lower(), other.entra_tenant_id.lower()
         if tenant_ids[0] == tenant_ids[1] and one.entra_issued_by() == other.entra_issued_by():
-            return "entra_tenant_id", "let Entra use a token of `token issue` or a client of `client issue` for each"
+            return "entra_tenant_id", "give each company a token of `token issue` or a client of `client issue` instead"
     workloads = [(each.workload_issuer, each.workload_subject, each.workload_audience) for each in (one, other)]
     if workloads[0] == workloads[1] and workloads[0][0]:
-        return "workload_subject", "give each company an application of its own in Entra, or another audience"
+        return "workload_subject", "give each company its own application in Entra, or its own audience"
     return "", ""
 
 
 DEFAULT_FILE = "scim-bridge.toml"
-"""Read from the working directory where no other file is named."""
+"""The file that is read from the working directory if no other is named."""
 
 
 def load(config: FilePath | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -83,19 +83,19 @@ def _file(config: FilePath | None, environ: Mapping[str, str]) -> SourceValues:
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """What is said of one setting."""
+    """The value that a source gives to one setting."""
 
     value: object
     origin: str
     is_text: bool
-    """Whether it comes from a variable, and still has to be read."""
+    """Whether it comes from an environment variable, and still has to be parsed."""
 
 
 _Said = Mapping[Path, _Value]
 
 
 class _Loading:
-    """Joins the sources, and collects what is wrong."""
+    """Joins the sources, and collects their problems."""
 
     def __init__(self, environment: SourceValues, file: SourceValues) -> None:
         tables = [file]
@@ -116,7 +116,7 @@ class _Loading:
         }
 
     def settings(self) -> Settings | None:
-        """The settings, with those of each company; None where something is wrong."""
+        """Return the settings, with those of each company; None if something is wrong."""
         common = {path: value for path, value in self._said.items() if path[0] != TENANTS}
         settings = self._made(common, (), common)
         self.problems += alike(self._tenants)
@@ -131,7 +131,7 @@ class _Loading:
         start = (TENANTS, name)
         own = {path[2:]: value for path, value in self._said.items() if path[:2] == start}
         if name == DEFAULT_TENANT:
-            # The settings without a name are this company's own.
+            # The settings without a company's name are this company's own, so it inherits all of them.
             return self._made({**common, **own}, (), own)
         return self._made({path: value for path, value in common.items() if not is_own(path)} | own, start, own)
 
@@ -146,7 +146,7 @@ class _Loading:
             settings = Settings(_build_sources=(sources, {}))
         except ValidationError as exc:
             lines = explained(exc, values | texts, start)
-            # What is wrong in the settings of all was told already, and is only handed down.
+            # A problem in the common settings was reported already; this company has only inherited it.
             self.problems += [line for path, line in lines.items() if path in own or path not in self._wrong]
             self._wrong |= set(lines)
             return None
@@ -169,13 +169,16 @@ def _nested(values: Mapping[Path, object]) -> dict[str, object]:
 
 
 def of_web_process(settings: Settings, *, with_worker: bool = True) -> Settings:
-    """The settings of one web process. :param with_worker: Whether `serve` has a delivery worker, too."""
+    """Return the settings of one web process. :param with_worker: Whether `serve` has a delivery worker, too."""
     processes = settings.server.workers + (1 if with_worker else 0)
     return settings.each(lambda own: _limited(own, max(1, own.ditio.max_concurrency // processes), processes))
 
 
 def of_worker(settings: Settings) -> Settings:
-    """The settings of the delivery worker: what the web processes leave, all where none of them delivers."""
+    """Return the settings of the delivery worker.
+
+    Its calls at a time are those that the web processes leave; all of them if no web process delivers.
+    """
     return settings.each(_of_worker)
 
 

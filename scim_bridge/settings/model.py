@@ -1,4 +1,4 @@
-"""What can be set: a class for each section. The docstring under a setting is its documentation."""
+"""The settings: a class for each section. The docstring under a setting is its user documentation."""
 
 from collections.abc import Callable
 from typing import Literal, Self
@@ -25,11 +25,11 @@ from scim_bridge.settings.types import (
 )
 
 DEFAULT = "default"
-"""Where a setting was set that was not."""
+"""The origin of a setting that no source sets."""
 
 
 class MultiTenantSettings(BaseSettings):
-    """What settings know beside their values: whose they are, where each was set, and the other companies'."""
+    """Settings that also know their company, the origin of each value, and the other companies' settings."""
 
     _origins: dict[Path, str] = PrivateAttr(default_factory=dict)
     _start: Path = PrivateAttr(default=())
@@ -37,101 +37,101 @@ class MultiTenantSettings(BaseSettings):
 
     @property
     def start(self) -> Path:
-        """What stands before the names of these settings: `tenants` and the name of a company, or nothing."""
+        """The path before the names of these settings: `tenants` and the name of a company, or nothing."""
         return self._start
 
     @property
     def whose(self) -> str:
-        """What a message about these settings begins with: the company's name, where they are of one."""
+        """The beginning of a message about these settings: the company's name and a colon, or nothing."""
         return f"{self._start[-1]}: " if self._start else ""
 
     @property
     def tenants(self) -> dict[str, Self]:
-        """The settings of each company that is served, by its name; without a name it is `default`."""
+        """The settings of each company that is served, by its name. A company without a name is `default`."""
         return self._tenants or {DEFAULT_TENANT: self}
 
     def origin(self, path: Path) -> str:
-        """Where a setting was set: the variable's name, the file's, or `DEFAULT`."""
+        """Return where a setting was set: the name of the variable or of the file, or `DEFAULT`."""
         return self._origins.get(path, DEFAULT)
 
     def named(self, start: Path, origins: dict[Path, str]) -> Self:
-        """The same, with where each was set. :param start: See `start`."""
+        """Return the same settings with the origin of each. :param start: See `start`."""
         named = self.model_copy()
         named._start, named._origins = start, dict(origins)
         return named
 
     def serving(self, tenants: dict[str, Self]) -> Self:
-        """The same, with those of each company."""
+        """Return the same settings, with those of each company."""
         serving = self.model_copy()
         serving._tenants = dict(tenants)
         return serving
 
     def only(self, tenant: str) -> Self:
-        """The settings of one company that is served, as if there were no other."""
+        """Return the settings of one company that is served, without the other companies."""
         own = self.tenants[tenant]
         return own.serving({tenant: own})
 
     def each(self, change: Callable[[Self], Self]) -> Self:
-        """The same after a change, which is made to the settings of every company."""
+        """Return the same settings after a change to the settings of every company."""
         return change(self).serving({name: change(own) for name, own in self._tenants.items()})
 
 
 class Database(Section):
-    """Where everything is kept."""
+    """The database, which stores everything."""
 
     url: DatabaseUrl = Field(default="sqlite:///scim_bridge.db", repr=False)
     """SQLite (`sqlite:///FILE`, on a local disk), or PostgreSQL (`postgresql://USER:PASSWORD@HOST/NAME`)
-    where one machine is not enough."""
+    if one machine is not enough."""
 
 
 class Server(Section):
     """The web server."""
 
     base_url: BaseUrl | None = Field(default=None, examples=["https://scim.example.com"])
-    """The address under which Entra reaches the bridge, without a slash at the end. Links in answers are
-    made from it, never from the request's Host header. Not set: `http://` and the address of `bind`."""
+    """The URL at which Entra reaches the bridge, without a slash at the end. Links in answers are built from it,
+    never from the request's Host header. Not set: `http://` and the address of `bind`."""
 
     bind: HostAndPort = "127.0.0.1:8080"
-    """Address and port to listen on. Beyond loopback, put something that speaks TLS in front."""
+    """Address and port to listen on. On any address but loopback, put a proxy with TLS in front."""
 
     workers: int = Field(default=2, ge=1)
     """Processes that answer requests."""
 
     threads: int = Field(default=8, ge=2)
-    """Threads in each process. At most half of them wait for Ditio at a time; of several companies, half of those
-    for the same one."""
+    """Threads in each process. At most half of them wait for Ditio at a time. With several companies, at most half
+    of those wait for the same company."""
 
     trusted_proxies: tuple[Network, ...] = Field(
         default=(), json_schema_extra=allowed("write a list of addresses or networks, as 10.0.0.7 or 10.0.0.0/24")
     )
-    """Addresses or networks of the proxies in front, whose `X-Forwarded-For` is believed: it decides whose failures
-    are counted, and which address the log has. These may have any number of connections, another address 100 to each
-    process. Not set: no address is believed."""
+    """Addresses or networks of the proxies in front whose `X-Forwarded-For` is trusted. That header then gives the
+    client's address, for the log and for counting failed sign-ins. A trusted proxy may open any number of connections,
+    any other address 100 to each process. Not set: no proxy is trusted."""
 
     client_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
-    """How long a client may take to send a request, header and body, and then to take the answer, in seconds. The
-    first byte and the header have five of them at most."""
+    """How long a client may take to send a request, header and body, and then to read the answer, in seconds. The
+    first byte and the header must arrive within five seconds at most."""
 
     metrics_token: HeaderSecret = Field(default=None, min_length=16, examples=["a long random text"])
-    """Set: `/metrics` and the figures of `/readyz` are for requests with this bearer token, from any machine, and for
-    no others. Not set: for requests from this machine that came through no proxy."""
+    """Set: only requests with this bearer token may read `/metrics` and the figures of `/readyz`, from any machine.
+    Not set: only requests from this machine that came through no proxy may."""
 
 
 class Log(Section):
     """The log, written to standard error."""
 
     level: LogLevel = "info"
-    """The least important lines that are written: debug, info, warning, error or critical."""
+    """The lowest level that is written: debug, info, warning, error or critical."""
 
     format: Literal["console", "json"] = "console"
     """`console` for people, `json` for machines: one object a line."""
 
 
 class Scim(Section):
-    """What Entra may send, and how it is answered."""
+    """What Entra may send, and how the bridge answers."""
 
     patch_status: PatchStatus = 200
-    """The status of a PATCH that succeeded: 200 with the resource, a group without its members, or 204 without any."""
+    """The status of a successful PATCH: 200 with the resource (a group without its members), or 204 without a body."""
 
     max_body_bytes: int = Field(default=1_048_576, ge=1)
     """The largest request body, in bytes."""
@@ -140,96 +140,99 @@ class Scim(Section):
     """The longest text in a request body, in characters: each value, and each name of an attribute."""
 
     max_page_size: int = Field(default=200, ge=1)
-    """The most resources in one page of a list. Large resources make a page shorter: it holds 2 MiB of them."""
+    """The most resources in one page of a list. With large resources a page is shorter: it holds at most 2 MiB."""
 
     max_filter_length: int = Field(default=2000, ge=1)
-    """The longest filter, in characters; also the longest path of a PATCH, in which there may be one."""
+    """The longest filter, in characters; also the longest path of a PATCH, because a path may contain a filter."""
 
     max_patch_operations: int = Field(default=1000, ge=1)
-    """The most operations in one PATCH; one without a path counts once for each attribute in its value."""
+    """The most operations in one PATCH. An operation without a path counts once for each attribute in its value."""
 
     max_bulk_operations: int = Field(default=100, ge=1)
     """The most operations in one bulk request. Each one is a transaction of its own."""
 
 
 class Delivery(Section):
-    """When and how a person is brought to Ditio."""
+    """When and how a person is delivered to Ditio."""
 
     inline_seconds: float = Field(default=5.0, ge=0, le=9.5)
-    """How long a request of Entra's may wait for Ditio, in seconds; 0 delivers everything afterwards."""
+    """How long a request from Entra may wait for Ditio, in seconds. 0: everything is delivered afterwards."""
 
     on_incomplete: Literal["hold", "refuse"] = "hold"
-    """A new person without a required value: `hold` accepts and waits for it, `refuse` answers 400."""
+    """What happens to a new person without a required value: `hold` accepts them and waits for the value, `refuse`
+    answers 400."""
 
     on_refused: Literal["report", "park"] = "report"
-    """What Ditio refuses while Entra's request waits: `report` undoes the write and answers 400 or 409 with
-    Ditio's words, `park` keeps it and answers 2xx. Somebody's leaving is never undone."""
+    """What happens when Ditio refuses a change while Entra's request waits: `report` undoes the write and answers 400
+    or 409 with Ditio's words, `park` keeps the write and answers 2xx. A person's leaving is never undone."""
 
     adopt: Literal["verify", "always", "never"] = "verify"
-    """An employee who has the number already: taken over if phone, e-mail, or birth date and last name
-    agree (`verify`), in any case (`always`), or not at all (`never`)."""
+    """What happens when Ditio already has an employee with the number. `verify`: take them over if phone, e-mail, or
+    birth date and last name agree. `always`: take them over even if it is another person. `never`: do not."""
 
     offboarding: OffboardingSteps = Field(
         default=("end-employment", "disable"),
         json_schema_extra=allowed('write a list of "end-employment" and "disable", each once at most'),
     )
-    """What is done when somebody leaves, in this order; of end-employment and disable."""
+    """The steps when a person leaves, in this order. Choose from end-employment and disable."""
 
     rehiring: RehiringSteps = Field(
         default=("enable", "create-employment"),
         json_schema_extra=allowed('write a list of "enable" and "create-employment", each once at most'),
     )
-    """What is done when somebody returns, in this order; of enable and create-employment."""
+    """The steps when a person returns, in this order. Choose from enable and create-employment."""
 
     end_employment: Literal["after-last-day", "at-once"] = "after-last-day"
-    """When the employment of a person who leaves is ended: `after-last-day`, when their last day is over, so that a
-    person who is back that day leaves no trace in payroll; or `at-once`. The login is disabled at once in any case."""
+    """When the employment of a person who leaves is ended: `after-last-day` or `at-once`. With `after-last-day` it is
+    ended when their last day is over, so a person who is back that same day leaves no trace in payroll. The login is
+    disabled at once in both cases."""
 
     max_ended_per_hour: int = Field(default=5, ge=0)
-    """How many people may be ended within an hour before the next one is held, where they are also more than
-    `max_ended_fraction`: a scope or a group that was emptied by mistake ends nobody. `outbox release` sends what is
-    held, `outbox drop` withdraws it. Changes of phone, and of employee number, are counted the same way, each apart.
-    With fewer than 15 people at work it is a third of them, at least one, if that is less. An ending on a leave date
-    that was stored at least a day before it passes is not counted."""
+    """The guard limits how many employments may end within an hour. The next one is held if there are more than this
+    number and also more than `max_ended_fraction`: a scope or group emptied by mistake does not end everyone.
+    `outbox release` sends what is held, `outbox drop` withdraws it. Changes of phone and changes of employee number
+    have the same limit, each counted separately. With fewer than 15 people at work, the limit is a third of them, at
+    least one, if that is less. An ending is not counted if its leave date was stored at least a day before that date
+    passes."""
 
     max_ended_fraction: float = Field(default=0.05, ge=0, le=1)
-    """The share of the people at work that may be ended within an hour, whatever `max_ended_per_hour` says."""
+    """The share of the people at work whose employment may end within an hour, whatever `max_ended_per_hour` is."""
 
     max_created_per_hour: int = Field(default=0, ge=0)
-    """How many employees may be created within an hour before the next one is held; 0 = any number. Set it once the
-    first cycle is over: who was created by mistake can't be deleted again."""
+    """How many employees may be created within an hour before the next one is held; 0 = any number. Set it when the
+    first cycle is over: an employee created by mistake can't be deleted in Ditio."""
 
     paused: bool = False
-    """Whether deliveries are paused: everything is accepted and nothing is sent to Ditio. `outbox pause` and
-    `outbox resume` do it without a restart; `resume` fails as long as this is true."""
+    """Whether deliveries are paused: the bridge accepts everything and sends nothing to Ditio. `outbox pause` and
+    `outbox resume` do the same without a restart. `outbox resume` fails as long as this is true."""
 
 
 class Reconcile(Section):
-    """The comparison of everybody with Ditio: `scim-bridge reconcile`."""
+    """The comparison of all people with Ditio: `scim-bridge reconcile`."""
 
     every: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    """How often everybody is compared, in seconds from start to start; 0 = never. `serve` and `worker` see to
-    it; of several processes on one database one does it."""
+    """How often all people are compared, in seconds from start to start; 0 = never. `serve` and `worker` run it. If
+    several processes use one database, one of them runs it."""
 
     apply: bool = False
-    """Whether those runs repair what they may. Otherwise they only report."""
+    """Whether these scheduled runs repair the differences that they may repair. If false, they only report."""
 
     source: Literal["employees", "reporting"] = "employees"
-    """Where everybody is read from: Ditio's list of employees, or its reporting API (DITIO__REPORTING_URL)."""
+    """Where all employees are read from: Ditio's list of employees, or its reporting API (DITIO__REPORTING_URL)."""
 
     max_ended_fraction: float = Field(default=0.1, ge=0, le=1)
-    """The largest share of the people at work that one run may end; more stops it. Under 20 people it does
-    not count."""
+    """The largest share of the people at work whose employment one run may end; more stops the run. It does not apply
+    to fewer than 20 people."""
 
     max_changes: int = Field(default=500, ge=0)
-    """The most differences that one run may repair; more stops it."""
+    """The most differences that one run may repair; more stops the run."""
 
     keep_days: int = Field(default=30, ge=1)
-    """For how many days the rows of stored plans are kept. Of each run one line is kept for longer."""
+    """For how many days the rows of stored plans are kept. One line for each run is kept for longer."""
 
 
 class Mapping(Section):
-    """How the fields of an employee are made from what Entra sends."""
+    """How the fields of an employee are derived from what Entra sends."""
 
     phone_region: str = Field(
         default="NO",
@@ -239,7 +242,7 @@ class Mapping(Section):
     """The country of phone numbers that are written without a country code."""
 
     payroll: Payroll = 1
-    """`payroll` of a new employment where Entra sends none: 1 (enabled), 0 (disabled), 2 (variable), or
+    """`payroll` of a new employment if Entra sends none: 1 (enabled), 0 (disabled), 2 (variable), or
     "omit" to leave it out."""
 
     fields: dict[str, dict[str, object]] = Field(
@@ -247,21 +250,21 @@ class Mapping(Section):
         examples=[{"email": {"from": ['emails[type eq "work"].value', "userName"], "owner": "entra"}}],
         json_schema_extra=allowed("write a table of Ditio's names, each with a table: from, owner"),
     )
-    """Rules that replace the default ones, by Ditio's name of the field. `from`: SCIM attributes, of which
-    the first that is present counts. `owner`: `entra` (sent whenever it differs), `seed` (sent once, then
-    Ditio's) or `ditio` (never sent). Either may be left out and keeps its default."""
+    """Rules that replace the default ones, by Ditio's name of the field. `from`: SCIM attributes; the first one that
+    is present is used. `owner`: `entra` (sent whenever it differs), `seed` (sent once, then owned by Ditio) or
+    `ditio` (never sent). If one of the two is left out, it keeps its default."""
 
 
 class Retention(Section):
-    """How long things are kept."""
+    """How long history and the audit trail are kept."""
 
     days: int = Field(default=365, ge=1)
-    """Days that history and the audit trail are kept: what was done for whom, how Ditio answered, and who asked.
-    The line of each run of `reconcile` is kept as long."""
+    """For how many days history and the audit trail are kept: what was done for which person, how Ditio answered, and
+    who asked for it. The line of each run of `reconcile` is kept as long."""
 
 
 class Settings(MultiTenantSettings):
-    """All settings. Without arguments these are the defaults; `load` reads the sources."""
+    """All settings. Without arguments they have their defaults; `load` reads the sources."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -278,7 +281,7 @@ class Settings(MultiTenantSettings):
     retention: Retention = Retention()
 
     def missing(self) -> list[str]:
-        """What a company can't be served without: each a sentence with both spellings."""
+        """Return which required settings are missing: a sentence for each, with both spellings."""
         ditio = [f"{name} is not set, and Ditio can't be called without it" for name in self.ditio.missing(self.start)]
         return [*self.auth.missing(self.start), *ditio]
 
@@ -291,5 +294,5 @@ class Settings(MultiTenantSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only the arguments: a `Settings()` in a test doesn't depend on the machine's environment."""
+        """Read only the arguments, so that a `Settings()` in a test does not depend on the machine's environment."""
         return (init_settings,)

@@ -1,4 +1,4 @@
-"""Where settings come from: environment variables, secret files, and the TOML file; typos are named."""
+"""The sources of settings: environment variables, secret files, and the TOML file. Typos are reported."""
 
 import json
 import re
@@ -29,7 +29,7 @@ from scim_bridge.settings.types import (
 
 @dataclass(slots=True)
 class SourceValues:
-    """What one source says: values by setting, where each was found, and what is wrong with the source.
+    """The values of one source by setting, the origin of each, and what is wrong with the source.
 
     The paths of a company's own settings begin with `tenants` and its name.
     """
@@ -38,15 +38,15 @@ class SourceValues:
     origins: dict[Path, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     tenants: dict[str, None] = field(default_factory=dict)
-    """The companies that are named, in their order; also those of which nothing else is said."""
+    """The companies that are named, in their order; also those without any setting."""
 
     def add(self, path: Path, value: object, origin: str) -> None:
-        """Keep a value, and where it was found."""
+        """Store a value and its origin."""
         self.values[path] = value
         self.origins[path] = origin
 
     def add_of_tenant(self, name: str, path: Path, value: object, origin: str) -> None:
-        """Keep what a company has for itself, if that is something that it can have."""
+        """Store a company's own value, or report why the company can't have one."""
         if not self.may_be_called(name, origin):
             return
         full = (TENANTS, name, *path)
@@ -57,9 +57,9 @@ class SourceValues:
             self.add(full, value, origin)
 
     def may_be_called(self, name: str, origin: str, which: str = "") -> bool:
-        """Note that there is such a company, if it may be called that.
+        """Store the company's name and return True if it is valid; otherwise report it and return False.
 
-        :param which: Says where it stands, if `origin` does not: what is no name may be a secret.
+        :param which: Says which company it is, if `origin` does not. An invalid name is not shown: it may be a secret.
         """
         if is_name(name):
             self.tenants[name] = None
@@ -70,34 +70,34 @@ class SourceValues:
         return False
 
     def without_tenants(self) -> "SourceValues":
-        """The same without what is said of single companies."""
+        """Return the same values without those of single companies."""
         kept = {path: value for path, value in self.values.items() if path[0] != TENANTS}
         origins = {path: origin for path, origin in self.origins.items() if path in kept}
         return SourceValues(kept, origins, self.problems)
 
 
 LONGEST_SHOWN = 32
-"""Letters of a name that nobody knows, and that is shown: longer than any that there is in a table."""
+"""The longest unknown name that is shown, in characters: longer than any setting's name in a table."""
 
 _LIKE_A_SETTING = re.compile(r"[a-z]+(_[a-z]+)*")
 
 
 def unknown(where: Path, name: str, known: Collection[str]) -> str:
-    """What is said of a name in a table that is no setting: a typo is repeated, what may be a secret is not.
+    """Return the message about a name in a table that is not a setting. A typo is shown, a possible secret is not.
 
-    :param where: The table, from the top.
+    :param where: The path of the table.
     """
     names = {each.rpartition(".")[2] for each in known}
     is_like_one = _LIKE_A_SETTING.fullmatch(name) is not None and len(name) <= LONGEST_SHOWN
     if is_like_one or get_close_matches(name, names, n=1, cutoff=0.75):
         return f"{dotted((*where, name))}: unknown setting{closest(dotted((*where, name)), known)}"
     table = f"[{dotted(where)}]" if where else "the top"
-    return f"{table} has a name (not shown) that is no setting: `scim-bridge settings example` has them all"
+    return f"{table} has a name (not shown) that is not a setting: `scim-bridge settings example` lists all settings"
 
 
 def closest(name: str, known: Iterable[str]) -> str:
-    """A hint at the name that may have been meant; empty where none comes close."""
-    # Compared without what all names share, which would make any two of them alike.
+    """Return a hint at the name that was probably meant, or an empty text if no name is similar."""
+    # Compared without the prefix that all names share, which would make any two of them similar.
     by_core = {_core(other): other for other in sorted(known)}
     longer = [core for core in by_core if core.startswith(_core(name) + "_")]
     close = longer or get_close_matches(_core(name), by_core, n=1, cutoff=0.75)
@@ -118,13 +118,13 @@ _OF_TENANT = TENANTS_VARIABLE + DELIMITER
 
 _VARIABLES = {variable(path): path for path in (*CATALOGUE, (TENANTS,))}
 
-# Kubernetes describes every Service to every container: one that is called scim-bridge, by these variables.
+# Kubernetes sets such variables in every container for a Service that is called scim-bridge.
 _KUBERNETES = re.compile(r"(_|^)(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_\d+_[A-Z]+(_(PROTO|PORT|ADDR))?)$")
 _KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
 
 
 class EnvironmentSource(EnvSettingsSource):
-    """The library's reading of variables (nesting, JSON, bare words), from the ones that were given."""
+    """The library's parser of variables (nesting, JSON, plain words), for the given values only."""
 
     def __init__(self, settings_cls: type[BaseSettings], values: Mapping[Path, object]) -> None:
         self._given = {variable(path).lower(): str(value) for path, value in values.items()}
@@ -134,7 +134,7 @@ class EnvironmentSource(EnvSettingsSource):
         return self._given
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        """Leave what is no JSON as it is: validation then names the variable and what is allowed."""
+        """Leave invalid JSON as it is: validation then names the variable and what is allowed."""
         try:
             return json.loads(value)
         except ValueError:
@@ -144,8 +144,8 @@ class EnvironmentSource(EnvSettingsSource):
 def read_environment(environ: Mapping[str, str]) -> SourceValues:
     """Find the variables that are settings, and read the files that `…_FILE` variables name.
 
-    An empty variable counts as not set: that is what `${NAME:-}` in a compose file makes of a missing one. All
-    companies at once are the value of `("tenants",)`, unread.
+    An empty variable means not set: `${NAME:-}` in a compose file makes a missing variable empty. The JSON of all
+    companies is stored unparsed as the value of `("tenants",)`.
     """
     given = SourceValues()
     for name, text in sorted(environ.items()):
@@ -164,7 +164,7 @@ def read_environment(environ: Mapping[str, str]) -> SourceValues:
 
 
 def _path_of(name: str) -> Path | None:
-    """The setting that a variable is for; None where there is none."""
+    """Return the path of the setting that a variable sets, or None if there is none."""
     if not name.startswith(_OF_TENANT):
         return _VARIABLES.get(name)
     tenant, _, rest = name.removeprefix(_OF_TENANT).partition(DELIMITER)
@@ -184,11 +184,11 @@ def _contents(given: SourceValues, name: str, file: str) -> str | None:
         contents = FilePath(file).read_text(encoding="utf-8")
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8 text"
-        # Somebody may have put the secret itself there: then it is no file, and is not repeated in a log.
+        # The variable may hold the secret itself instead of a file's name, so its value is not shown.
         given.problems.append(f"{name}: the file that it names (not shown) can't be read: {reason}")
         return None
     if not contents.strip():
-        given.problems.append(f"{name}: {file} is empty: write the value into it, or take the variable away")
+        given.problems.append(f"{name}: {file} is empty: write the value into it, or unset the variable")
         return None
     return contents.removesuffix("\n").removesuffix("\r")
 
@@ -232,12 +232,12 @@ def read_file(file: FilePath) -> SourceValues:
 
 
 def read_tenants(text: str, origin: str) -> SourceValues:
-    """Read all companies from JSON. :param origin: The variable that it stands in, or that names the file."""
+    """Read all companies from JSON. :param origin: The variable that holds the JSON or names its file."""
     given = SourceValues()
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
-        # Not its own words: they may quote a secret.
+        # The error's own text is not shown: it may quote a secret.
         given.problems.append(f'{origin} is not valid JSON: write {{"NAME":{{"SECTION":{{"SETTING":…}}}}}}')
     else:
         _add_tenants(given, document, origin)
@@ -260,7 +260,7 @@ def _add_tenants(given: SourceValues, tenants: object, origin: str) -> None:
 
 
 class _Tables:
-    """Walks through tables. :param tenant: The company that they are of; None for the settings of all."""
+    """Reads tables of settings. :param tenant: The company they belong to; None for the settings of all."""
 
     def __init__(self, given: SourceValues, origin: str, tenant: str | None = None) -> None:
         self._given = given
@@ -269,7 +269,7 @@ class _Tables:
         self._start: Path = () if tenant is None else (TENANTS, tenant)
 
     def add(self, start: Path, table: Mapping[str, object]) -> None:
-        """Keep all settings in a table."""
+        """Store all settings of a table, and those of the tables inside it."""
         for name, value in table.items():
             path = (*start, name)
             if path in CATALOGUE:

@@ -1,4 +1,4 @@
-"""Kinds of values, the two spellings of a setting, and what a company inherits."""
+"""Types of values, the two spellings of a setting, and what a company inherits."""
 
 import re
 from collections.abc import Collection
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Sec
 from pydantic.config import JsonDict
 
 Operation = dict[str, object] | str | None
-"""How an operation is called: a table, a bare word, or the default."""
+"""How an operation is called: a table, one word, or None for the default."""
 
 OPERATION_TABLE = "a table with method (PATCH, POST), path (starting with /) and body"
 
@@ -82,7 +82,7 @@ def _network(text: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or address of a URL is this machine itself."""
+    """Return whether a URL's host name or address is this machine itself."""
     if host == "localhost":
         return True
     try:
@@ -95,8 +95,8 @@ def _sendable(token: SecretStr | None) -> SecretStr | None:
     text = token.get_secret_value() if token is not None else ""
     if not text.isascii() or not text.isprintable() or text != text.strip():
         raise ValueError(
-            "it is sent in a header, which carries letters without accents, digits and signs, and no space at either "
-            "end: make another, as with openssl rand -hex 32"
+            "it is sent in a header, which allows only ASCII letters, digits and signs, and no space at either "
+            "end: make another one, for example with `openssl rand -hex 32`"
         )
     return token
 
@@ -114,7 +114,7 @@ def _login_operation(value: Operation) -> Operation:
 
 
 def _change_operation(value: Operation) -> Operation:
-    """Only the shape: the client that makes the call knows what path and body may hold."""
+    """Check the shape only: the client that makes the call checks path and body."""
     table = isinstance(value, dict) and {"method", "path"} <= set(value) <= {"method", "path", "body"}
     if value is not None and value != "off" and not table:
         raise ValueError(OPERATION_TABLE)
@@ -122,7 +122,7 @@ def _change_operation(value: Operation) -> Operation:
 
 
 def _number(value: object) -> object:
-    """The environment has only text: digits there stand for the number."""
+    """Return digits as a number, because the environment has only text."""
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
 
 
@@ -154,24 +154,24 @@ LogLevel = Annotated[Literal["debug", "info", "warning", "error", "critical"], B
 
 
 Path = tuple[str, ...]
-"""A setting's name, part by part: section, perhaps a table in it, name."""
+"""The parts of a setting's name: section, optionally a table inside it, name."""
 
 PREFIX = "SCIM_BRIDGE_"
 DELIMITER = "__"
 
 
 def dotted(path: Path) -> str:
-    """The spelling of the TOML file."""
+    """Return a setting's spelling in the TOML file."""
     return ".".join(path)
 
 
 def variable(path: Path) -> str:
-    """The spelling of the environment, where a company's name can have no hyphen."""
+    """Return a setting's spelling in the environment, where a company's name can't have a hyphen."""
     return PREFIX + DELIMITER.join(path).upper().replace("-", "_")
 
 
 def both(path: Path) -> str:
-    """Both spellings, for a message."""
+    """Return both spellings, for a message."""
     return f"{dotted(path)} ({variable(path)})"
 
 
@@ -182,12 +182,12 @@ class Section(BaseModel):
 
 
 def allowed(words: str) -> JsonDict:
-    """What to tell somebody whose value is refused, where the library would say it badly."""
+    """Return metadata with the message for an invalid value, if the library's own message is not plain enough."""
     return {"allowed": words}
 
 
 DEFAULT_TENANT = "default"
-"""The company whose settings have no name before them. It is served at `/scim/v2`, too."""
+"""The company whose settings have no company's name before them. It is also served at `/scim/v2`."""
 
 TENANTS = "tenants"
 
@@ -196,15 +196,15 @@ MOST_LETTERS = 63
 _NAME = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
 
 NAME_WORDS = (
-    f"a company's name is a part of its address: write 1 to {MOST_LETTERS} small letters and digits, "
+    f"a company's name is part of its URL: write 1 to {MOST_LETTERS} lower-case letters and digits, "
     "with single hyphens or underscores between them, as nord-bygg"
 )
 
 SHARED_SECTIONS = frozenset({"database", "server", "log"})
-"""What all companies have together, because it is about the processes and not about whom they serve."""
+"""The sections that all companies share, because they are about the processes and not about one company."""
 
 SHARED_SETTINGS: frozenset[Path] = frozenset(
-    # Failures count by address, whoever's address they are sent to; keys are fetched once for all.
+    # Failures are counted for each client address across all companies; keys are fetched once for all of them.
     {("auth", "max_failures_per_minute"), ("auth", "jwks_min_refetch_seconds")}
 )
 
@@ -212,45 +212,45 @@ _CREDENTIALS: frozenset[Path] = frozenset({("ditio", "client_id"), ("ditio", "cl
 
 
 def is_name(text: str) -> bool:
-    """Whether a company may be called that."""
+    """Return whether this is a valid name of a company."""
     return len(text) <= MOST_LETTERS and _NAME.fullmatch(text) is not None
 
 
 def is_shared(path: Path) -> bool:
-    """Whether a setting is one for all companies, so that none can have its own."""
+    """Return whether all companies share a setting, so that none can have its own value."""
     return path[0] in SHARED_SECTIONS or path in SHARED_SETTINGS
 
 
 def is_own(path: Path) -> bool:
-    """Whether a company has this setting from nobody but itself.
+    """Return whether a company never inherits this setting.
 
-    Who is let in: the Entra of one company would open every other. Who calls Ditio, and for which company there: a
-    company that forgot to say it would write into the payroll of another. The addresses of Ditio are no secret and
-    nobody's own.
+    If sign-in settings were inherited, the Entra of one company could write to every other company. If Ditio's
+    credentials and company id were inherited, a company without its own would write into another company's payroll.
+    The URLs of Ditio are not secret, and are inherited.
     """
     return path in _CREDENTIALS or (path[0] == "auth" and path[-1].startswith(("entra_", "workload_")))
 
 
 def as_written(name: str, known: Collection[str]) -> str:
-    """A company's name as the file has it: a variable can have no hyphen, so there `_` stands for it."""
+    """Return a company's name as the file spells it: in a variable, `_` may stand for a hyphen."""
     return next((each for each in known if each.replace("-", "_") == name.replace("-", "_")), name)
 
 
 def alike(names: Collection[str]) -> list[str]:
-    """What is wrong with names that only a hyphen tells apart: a variable would mean both."""
+    """Return a problem for names that differ only in hyphens: one variable would mean several companies."""
     by_variable: dict[str, list[str]] = {}
     for name in names:
         by_variable.setdefault(name.replace("-", "_"), []).append(name)
     return [
-        f"the companies {' and '.join(same)} have names that are one in a variable: call one of them otherwise"
+        f"the companies {' and '.join(same)} have the same name in environment variables: rename one of them"
         for same in by_variable.values()
         if len(same) > 1
     ]
 
 
 def has_default(common: Collection[Path]) -> bool:
-    """Whether there is a company `default` beside others: not where nothing says who it would be.
+    """Return whether there is a company `default` beside others: only if a setting that is never inherited says so.
 
-    :param common: What the settings without a company's name set.
+    :param common: The settings that are set without a company's name.
     """
     return any(is_own(path) for path in common)

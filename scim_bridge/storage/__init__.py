@@ -1,1 +1,1 @@
-"""The database: SQLAlchemy Core on SQLite and PostgreSQL. All SQL of the bridge is in here."""
+"""The database: SQLAlchemy Core on SQLite and PostgreSQL. All SQL of the bridge is in this package."""

@@ -1,4 +1,4 @@
-"""What Ditio acknowledged, field by field (rule D5), and how it took what was sent (rule C2)."""
+"""What Ditio acknowledged, field by field (rule D5), and how the sent values read back (rule C2)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ from scim_bridge.storage.tables import acknowledged, from_stored, to_stored
 
 UNCERTAIN = "uncertain"
 
-_NO_TAKING: dict[str, object] = {
+_NOTHING_SENT: dict[str, object] = {
     "taken_at": None,
     "before": None,
     "shown": None,
@@ -23,7 +23,7 @@ _NO_TAKING: dict[str, object] = {
 }
 
 
-# Built once: every delivery reads it twice.
+# Built once, because every delivery reads it twice.
 _OF_PEOPLE = select(acknowledged).where(
     acknowledged.c.tenant == bindparam("tenant"), acknowledged.c.person_id.in_(bindparam("person_ids", expanding=True))
 )
@@ -37,18 +37,18 @@ class Acknowledgements:
         self._tenant = tenant
 
     def of(self, person_id: PersonId) -> Acknowledged:
-        """What is acknowledged for a person."""
+        """Return what is acknowledged for a person."""
         return self.of_many([person_id])[person_id]
 
     def of_many(self, person_ids: Iterable[PersonId]) -> dict[PersonId, Acknowledged]:
-        """What is acknowledged for some people, each of whom is in the answer."""
+        """Return what is acknowledged for some people; every one of them is in the answer."""
         found: dict[PersonId, dict[str, Row[Any]]] = {person_id: {} for person_id in person_ids}
         for row in self._connection.execute(_OF_PEOPLE, {"tenant": self._tenant, "person_ids": list(found)}):
             found[row.person_id][row.field] = row
         return {person_id: _acknowledged(rows) for person_id, rows in found.items()}
 
     def moments_of(self, person_id: PersonId) -> dict[str, tuple[datetime, int]]:
-        """When each field, or login or employment, was acknowledged, and in which revision of the person."""
+        """Return when each field, login and employment was acknowledged, and in which revision of the person."""
         query = select(acknowledged.c.field, acknowledged.c.acknowledged_at, acknowledged.c.revision).where(
             acknowledged.c.tenant == self._tenant, acknowledged.c.person_id == person_id
         )
@@ -67,15 +67,16 @@ class Acknowledgements:
         revision: int,
         now: datetime,
     ) -> None:
-        """Note what Ditio took with a 2xx, or was read to equal the wish.
+        """Store what Ditio accepted with a 2xx, or was read to agree with the desired employee.
 
-        :param sent_values: How the values were taken that were sent.
+        :param sources: The SCIM attribute from which each field comes.
+        :param sent_values: How each value that was sent reads back.
         :param is_written: Whether login and employment were changed just now, and not only read.
         """
-        served, taken = sources or {}, sent_values or {}
-        changed = {**_NO_TAKING, "source": None, "taken_at": now if is_written else None}
+        served, sent = sources or {}, sent_values or {}
+        changed = {**_NOTHING_SENT, "source": None, "taken_at": now if is_written else None}
         rows = [
-            _row(name.value, value, {**_columns(taken.get(name)), "source": served.get(name)})
+            _row(name.value, value, {**_columns(sent.get(name)), "source": served.get(name)})
             for name, value in values.items()
         ]
         if login is not None:
@@ -85,8 +86,8 @@ class Acknowledgements:
         self._store(person_id, rows, revision=revision, now=now)
 
     def learn(self, person_id: PersonId, sent_values: Mapping[Field, SentValue]) -> None:
-        """Note what a read told of values that Ditio took earlier; they stay acknowledged as they are."""
-        for name, taking in sent_values.items():
+        """Store how values that Ditio accepted earlier read back; they stay acknowledged as they are."""
+        for name, sent in sent_values.items():
             self._connection.execute(
                 update(acknowledged)
                 .where(
@@ -94,25 +95,25 @@ class Acknowledgements:
                     acknowledged.c.person_id == person_id,
                     acknowledged.c.field == name.value,
                 )
-                .values(**_columns(taking))
+                .values(**_columns(sent))
             )
 
     def doubt(self, person_id: PersonId, lifecycle: Lifecycle, *, revision: int, now: datetime) -> None:
-        """Note that login or employment is about to be changed: until that is acknowledged, neither is believed."""
-        row = _row(lifecycle.value, UNCERTAIN, {**_NO_TAKING, "source": None})
+        """Mark login or employment as uncertain before it is changed, until the change is acknowledged."""
+        row = _row(lifecycle.value, UNCERTAIN, {**_NOTHING_SENT, "source": None})
         self._store(person_id, [row], revision=revision, now=now)
 
     def forget(self, person_id: PersonId, *fields: Field) -> None:
-        """Forget some acknowledged fields of a person, or all of them."""
+        """Remove some acknowledged fields of a person, or all of them."""
         condition = [acknowledged.c.tenant == self._tenant, acknowledged.c.person_id == person_id]
         if fields:
             condition.append(acknowledged.c.field.in_([name.value for name in fields]))
         self._connection.execute(delete(acknowledged).where(*condition))
 
     def forgive(self, person_ids: Select[Any]) -> None:
-        """Give what Ditio kept changing another try: the rounds so far do not count any more (rule C2).
+        """Reset the rounds of values that Ditio kept changing, so that they are sent again (rule C2).
 
-        :param person_ids: Selects whose.
+        :param person_ids: Selects the ids of the people.
         """
         self._connection.execute(
             update(acknowledged)
@@ -144,7 +145,7 @@ def _acknowledged(rows: dict[str, Row[Any]]) -> Acknowledged:
         login=_is_open(stored[Lifecycle.login]),
         employed=_is_open(stored[Lifecycle.employment]),
         uncertain=frozenset(name for name, value in stored.items() if value == UNCERTAIN),
-        sent_values={Field(name): _taking(row) for name, row in rows.items() if row.taken_at},
+        sent_values={Field(name): _sent_value(row) for name, row in rows.items() if row.taken_at},
         changed_at={name: row.taken_at for name, row in lifecycle.items() if row and row.taken_at},
     )
 
@@ -153,7 +154,7 @@ def _is_open(stored: Value | None) -> bool | None:
     return None if stored in (None, UNCERTAIN) else stored == "open"
 
 
-def _taking(row: Row[Any]) -> SentValue:
+def _sent_value(row: Row[Any]) -> SentValue:
     return SentValue(
         at=row.taken_at,
         before=from_stored(row.before),
@@ -164,14 +165,14 @@ def _taking(row: Row[Any]) -> SentValue:
     )
 
 
-def _columns(taking: SentValue | None) -> dict[str, object]:
-    if taking is None:
-        return dict(_NO_TAKING)
+def _columns(sent: SentValue | None) -> dict[str, object]:
+    if sent is None:
+        return dict(_NOTHING_SENT)
     return {
-        "taken_at": taking.at,
-        "before": to_stored(taking.before),
-        "shown": to_stored(taking.shown),
-        "form": to_stored(taking.form),
-        "is_confirmed": taking.is_confirmed,
-        "rounds": taking.rounds,
+        "taken_at": sent.at,
+        "before": to_stored(sent.before),
+        "shown": to_stored(sent.shown),
+        "form": to_stored(sent.form),
+        "is_confirmed": sent.is_confirmed,
+        "rounds": sent.rounds,
     }

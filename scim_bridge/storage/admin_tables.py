@@ -26,7 +26,7 @@ secrets = Table(
     metadata,
     Column("tenant", exact_text(), primary_key=True),
     Column("name", exact_text(), primary_key=True),
-    # Random, made once, the same for all processes; it never leaves the server.
+    # Random, made once, and the same for all processes; it never leaves the server.
     Column("value", exact_text(), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
 )
@@ -50,7 +50,7 @@ client_secrets = Table(
     Column("client_id", exact_text(), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
-    # Tells which of several Entra has: a rotation ends only those before it.
+    # Shows which of several secrets Entra uses: a rotation ends only the older ones.
     Column("last_used_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
 )
@@ -61,7 +61,7 @@ access_tokens = Table(
     metadata,
     Column("tenant", exact_text(), primary_key=True),
     Column("secret_hash", exact_text(), primary_key=True),
-    # A client's id, or whom an assertion was about.
+    # A client's id, or the subject of an assertion.
     Column("client_id", exact_text(), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
@@ -87,9 +87,9 @@ adoption_pairs = Table(
     Column("employee_number", exact_text(), primary_key=True),
     Column("user_name", Text, nullable=False),
     Column("revision", Integer, nullable=False),
-    # What they have in common; `skip` where an operator said that they are not one person.
+    # What user and employee have in common; `skip` if an operator said that they are not the same person.
     Column("by", exact_text(), nullable=False),
-    # Why somebody has to decide; empty for an exact pair.
+    # Why an operator has to decide; empty for an exact pair.
     Column("why", Text),
     Column("contends", Boolean, nullable=False),
 )
@@ -105,7 +105,7 @@ audit = Table(
     "audit",
     metadata,
     Column("tenant", exact_text(), primary_key=True),
-    # Begins with the instant, so the key alone sorts, finds and ages the rows: one index for a write to keep.
+    # Begins with the instant, so the key alone sorts, finds and ages the rows: each write updates one index only.
     Column("id", exact_text(), primary_key=True),
     Column("at", UtcDateTime, nullable=False),
     Column("actor", exact_text(), nullable=False),
@@ -114,7 +114,7 @@ audit = Table(
     Column("resource_type", exact_text(), nullable=False),
     Column("resource_id", exact_text()),
     Column("person_id", exact_text()),
-    # Names, never values.
+    # Names of attributes, never values.
     Column("attributes", json_column()),
     Column("detail", exact_text()),
     Column("request_id", exact_text()),
@@ -126,16 +126,16 @@ reconcile_runs = Table(
     metadata,
     Column("tenant", exact_text(), primary_key=True),
     Column("id", exact_text(), primary_key=True),
-    # The plan that was made or applied; a run that makes one gives it its own id.
+    # The plan that the run made or applied. A plan has the id of the run that made it.
     Column("plan_id", exact_text(), nullable=False),
     Column("started_at", UtcDateTime, nullable=False),
-    # Empty for a run that goes on, or died.
+    # Empty for a run that is still running, or crashed.
     Column("finished_at", UtcDateTime),
     Column("exit", Integer),
-    # Employees that Ditio showed; what the next read is measured by where this one was complete and believed (Q4).
+    # Employees that Ditio showed. If this read was complete and believed, the next one is compared with it (rule Q4).
     Column("shown", Integer),
     Column("is_believed", Boolean, nullable=False, server_default=text("false")),
-    # Whether it was about everybody and every kind.
+    # Whether it was about all people and every kind.
     Column("is_whole", Boolean, nullable=False, server_default=text("false")),
     Column("linked", Integer, nullable=False, server_default=text("0")),
     Column("at_work", Integer, nullable=False, server_default=text("0")),
@@ -144,7 +144,7 @@ reconcile_runs = Table(
     Column("by_kind", json_column()),
     Column("new", Integer, nullable=False, server_default=text("0")),
     Column("applied", Integer, nullable=False, server_default=text("0")),
-    # Why a guard stopped it: figure and limit.
+    # Why a guard stopped the run: figure and limit.
     Column("stopped", Text),
 )
 Index("ix_reconcile_runs_started", reconcile_runs.c.tenant, reconcile_runs.c.started_at)
@@ -179,7 +179,7 @@ plan_outcomes = Table(
     Column("plan_id", exact_text(), primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("at", UtcDateTime, nullable=False),
-    # Why the row was skipped, in words without values; empty where it was repaired.
+    # Why the row was skipped, in words without values; empty if it was repaired.
     Column("skipped", Text),
 )
 
@@ -194,7 +194,7 @@ snapshot = Table(
     Column("phone_key", exact_text()),
     Column("email_key", exact_text()),
     Column("company", exact_text()),
-    # Which fields the fingerprint is about, and the fingerprint.
+    # The fields that the fingerprint covers, and the fingerprint.
     Column("shown", exact_text(), nullable=False),
     Column("digest", exact_text(), nullable=False),
     Column("found", Text, nullable=False),
@@ -202,17 +202,17 @@ snapshot = Table(
 for _column in ("number_key", "phone_key", "email_key"):
     Index(f"ix_snapshot_{_column}", snapshot.c.tenant, snapshot.c.run_id, snapshot.c[_column])
 
-# Who was found exactly as wanted by the last comparison, and by what one sees that nothing has moved since.
+# The people that the last comparison found in sync, and what shows that nothing has changed since.
 in_sync = Table(
     "in_sync",
     metadata,
     Column("tenant", exact_text(), primary_key=True),
     Column("person_id", exact_text(), primary_key=True),
-    # The person as he was: whatever Entra says, and whatever is delivered, changes one of these.
+    # The person at that time. Every write from Entra and every delivery changes one of these columns.
     Column("employee_number", exact_text(), nullable=False),
     Column("revision", Integer, nullable=False),
     Column("state_since", UtcDateTime, nullable=False),
-    # The employee as he was shown; and the settings and the version that he was compared under.
+    # The fingerprint of the employee as shown; and the settings and the version of the comparison.
     Column("digest", exact_text(), nullable=False),
     Column("basis", exact_text(), nullable=False),
     Column("is_at_work", Boolean, nullable=False),
@@ -224,7 +224,7 @@ schedules = Table(
     Column("tenant", exact_text(), primary_key=True),
     Column("task", exact_text(), primary_key=True),
     Column("started_at", UtcDateTime),
-    # While somebody does it: until when he is believed to be alive, and who he is.
+    # While a process runs the task: until when it counts as alive, and which process it is.
     Column("alive_until", UtcDateTime),
     Column("holder", exact_text()),
 )

@@ -13,7 +13,7 @@ from scim_bridge.storage.engine import insert_if_absent, within
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import breakers, people
 
-# Built once: every delivery reads it several times.
+# Built once, because every delivery reads it several times.
 _OF_TENANT = select(breakers).where(breakers.c.tenant == bindparam("tenant"))
 _LOCKED = _OF_TENANT.with_for_update()
 
@@ -21,7 +21,8 @@ _LOCKED = _OF_TENANT.with_for_update()
 class Breakers:
     """The breaker of one tenant, within one transaction. `now` is the database's clock.
 
-    Whoever changes it locks its row first, and people after it; nobody who has locked a person waits for it.
+    A transaction that changes the breaker locks its row first, and people afterwards. A transaction that has locked a
+    person never waits for the breaker's row.
     """
 
     def __init__(self, connection: Connection, tenant: str, now: datetime) -> None:
@@ -30,11 +31,11 @@ class Breakers:
         self._now = now
 
     def get(self) -> Breaker:
-        """How it stands; without a row it is closed."""
+        """Return the breaker; without a row it is closed."""
         return self._read(_OF_TENANT) or Breaker()
 
     def locked(self) -> Breaker:
-        """How it stands; nobody else changes it before this transaction ends."""
+        """Return the breaker, locked: no other transaction changes it before this one ends."""
         found = self._read(_LOCKED)
         if found is not None:
             return found
@@ -42,26 +43,26 @@ class Breakers:
         return self._read(_LOCKED) or Breaker()
 
     def suspect(self, suspects: tuple[PersonId, ...]) -> None:
-        """Remember who has met a fault."""
+        """Store the people whose deliveries met a fault."""
         self._update(suspects=list(suspects))
 
     def open(self, why: str, suspects: tuple[PersonId, ...] = ()) -> None:
-        """Open it.
+        """Open the breaker.
 
-        :param suspects: The people whose faults did it; none where one connection that could not be made is enough.
+        :param suspects: The people whose faults opened it; none if a single failed connection was enough.
         """
         next_probe_at = self._now + timedelta(seconds=gap_seconds(0))
         self.suspect(suspects)
         self._update(opened_at=self._now, why=why, next_probe_at=next_probe_at, probes=0, on_trial=False)
 
     def stay_open(self, why: str) -> None:
-        """A probe failed: what it met is the news."""
+        """Keep the breaker open after a failed probe. :param why: What the probe met."""
         self._update(why=why)
 
     def close(self, *, on_trial: bool = False) -> None:
-        """Close it, and forget the back-off of the people who are due, but of those who fail alone (rule R3).
+        """Close the breaker, and reset the back-off of the people who are due, except those who fail alone (rule R3).
 
-        :param on_trial: The operator did: the next fault opens it again.
+        :param on_trial: An operator closed it: the next fault opens it again.
         """
         self._update(
             opened_at=None,
@@ -73,7 +74,7 @@ class Breakers:
             on_trial=on_trial,
             quiet_until=None,
         )
-        # Who was not tried yet stays first: it may be somebody in particular whom Ditio fails on.
+        # People who were not tried yet stay first: Ditio may fail only for one particular person.
         soon = case((people.c.due_at > self._now, self._now), else_=people.c.due_at)
         self._connection.execute(
             update(people)
@@ -83,14 +84,14 @@ class Breakers:
         )
 
     def close_by_operator(self) -> None:
-        """`outbox retry`: closed until the next fault, and no request of Ditio's to wait is remembered."""
+        """Close the breaker for `outbox retry`, until the next fault, and forget that Ditio asked to wait."""
         breaker = self.get()
         if breaker.is_open or breaker.is_quiet(self._now):
             self.close(on_trial=breaker.is_open)
             self.suspect(())
 
     def go_well(self, person_id: PersonId) -> None:
-        """A delivery went well: the people who failed since the one before it have trouble of their own.
+        """Note a successful delivery, and mark the suspects as failing alone: Ditio is not at fault for them.
 
         :param person_id: The person who was delivered.
         """
@@ -101,16 +102,16 @@ class Breakers:
         self._update(suspects=[], on_trial=False)
 
     def fails_alone(self, person_id: PersonId) -> bool:
-        """Whether this person failed before, and another's delivery went well since (rule R3)."""
+        """Return whether this person's delivery failed, and another person's succeeded since (rule R3)."""
         query = select(people.c.fails_alone).where(people.c.tenant == self._tenant, people.c.id == person_id)
         return bool(self._connection.execute(query).scalar_one_or_none())
 
     def keep_quiet(self, seconds: float) -> None:
-        """Ditio asked for a pause."""
+        """Store for how long Ditio asked not to be called."""
         self._update(quiet_until=self._now + timedelta(seconds=seconds))
 
     def is_probed(self) -> bool:
-        """Whether a probe is under way: the person's own lease says so, also when its process has died."""
+        """Return whether a probe is running. The person's lease shows it, and ends if the process crashes."""
         tried = exists().where(
             people.c.tenant == breakers.c.tenant,
             people.c.id == breakers.c.probe_person_id,
@@ -120,7 +121,7 @@ class Breakers:
         return self._connection.execute(select(breakers.c.tenant).where(self._is(), tried)).first() is not None
 
     def begin_probe(self, person_id: PersonId, lease: str, probes: int) -> None:
-        """Note who is tried now, and when the next one may be."""
+        """Store which person is tried now, and when the next probe may begin."""
         self._update(
             probe_person_id=person_id,
             probe_lease=lease,
@@ -151,18 +152,18 @@ class Breakers:
         return breakers.c.tenant == self._tenant
 
 
-PAUSED = "deliveries are paused; delivered once they are resumed"
-"""What is said of everybody who is to be delivered meanwhile."""
+PAUSED = "deliveries are paused; they continue once an operator resumes them"
+"""The detail of each person who would be delivered during a pause."""
 
 
 BATCH = 2000
-"""People who are made due in one transaction: other writers get their turn in between."""
+"""People who are made due in one transaction, so that other writers get their turn in between."""
 
 
 class Pauses:
     """The pause of one tenant, within one transaction. `now` is the database's clock.
 
-    It stands in the breaker's row, which is read before every delivery anyway: so it counts at once, everywhere.
+    It is stored in the breaker's row, which every delivery reads first, so it takes effect at once in all processes.
     """
 
     def __init__(self, connection: Connection, tenant: str, now: datetime) -> None:
@@ -171,32 +172,32 @@ class Pauses:
         self._now = now
 
     def pause(self) -> int:
-        """Pause, and hold whoever is due. How many. Whoever is in hand stops before his next write."""
+        """Pause, and hold the people who are due. Return how many. Running deliveries stop before their next write."""
         if Breakers(self._connection, self._tenant, self._now).locked().paused_at is None:
             self._set(self._now)
         return self.hold_due()
 
     def resume(self) -> int:
-        """End the pause, and make the first people due who were held for it. How many; see `take_up_all`."""
+        """End the pause, and make the first people due who were held for it. Return how many; see `take_up_all`."""
         Breakers(self._connection, self._tenant, self._now).locked()
         self._set(None)
         return self.take_up()
 
     def finds_anybody_due(self) -> bool:
-        """Whether anybody is due, back-off included."""
+        """Return whether any person is due, including those in back-off."""
         query = select(people.c.id).where(people.c.tenant == self._tenant, people.c.state == State.due).limit(1)
         return self._connection.execute(query).first() is not None
 
     def hold_due(self) -> int:
-        """Hold whoever is due. How many."""
+        """Hold the people who are due. Return how many."""
         return self._hold(people.c.state == State.due)
 
     def hold(self, person_id: PersonId) -> None:
-        """Hold a person of whom Entra has said something."""
+        """Hold a person after a change from Entra."""
         self._hold(people.c.id == person_id)
 
     def take_up(self) -> int:
-        """Make people due who were held for a pause, at most `BATCH`. How many."""
+        """Make people due who were held for a pause, at most `BATCH`. Return how many."""
         query = select(people.c.id).where(self._is_held()).order_by(people.c.state_since, people.c.id).limit(BATCH)
         held = self._connection.execute(query.with_for_update(skip_locked=True)).scalars().all()
         outbox = Outbox(self._connection, self._tenant, self._now)
@@ -211,7 +212,7 @@ class Pauses:
                 reason=Reason.paused,
                 detail=PAUSED,
                 state_since=case((people.c.reason == Reason.paused, people.c.state_since), else_=self._now),
-                # Only who was delivered when it began may be settled unread by a later write (rule A5).
+                # Only a person who was delivered when the pause began may be settled unread by a later write (rule A5).
                 due_since=case(
                     (people.c.state == State.delivered, None),
                     (people.c.reason == Reason.paused, people.c.due_since),
@@ -219,7 +220,7 @@ class Pauses:
                 ),
                 due_at=None,
                 attempts=0,
-                # Whoever delivers him at this moment sees it, and stops.
+                # A process that delivers the person at this moment sees the new revision, and stops.
                 revision=people.c.revision + 1,
             )
         )
@@ -234,7 +235,10 @@ class Pauses:
 
 
 def take_up_all(database: Database, tenant: str) -> int:
-    """Make everybody due who was held for a pause that has ended. How many. A worker does the same, more slowly."""
+    """Make all people due who were held for a pause that has ended, and return how many.
+
+    A worker does the same, more slowly.
+    """
 
     def some() -> int:
         with database.write() as connection:

@@ -1,4 +1,4 @@
-"""People beside what Ditio showed of them in one run, and who is in sync since an earlier one."""
+"""People together with what Ditio showed of them in one run, and the people in sync since an earlier run."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -19,21 +19,22 @@ from scim_bridge.storage.tables import people, resources
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One person."""
+    """One person, their user, and the fingerprint of their employee."""
 
     record: PersonRecord
     document: JsonObject | None
-    """What Entra said; None once the user is deleted."""
+    """The SCIM user as Entra sent it; None once the user is deleted."""
 
     modified_at: datetime | None
     shown: str | None
-    """The fields and the fingerprint of the linked employee; None where the roster does not show him."""
+    """The fields that the fingerprint of the linked employee covers; None if the roster does not show the employee."""
 
     digest: str | None
+    """The fingerprint."""
 
 
 def candidates(connection: Connection, tenant: str, run_id: str, person_ids: Sequence[PersonId]) -> list[Candidate]:
-    """These people, in the order of their ids."""
+    """Return these people, in the order of their ids."""
     query = (
         select(people, resources.c.document, resources.c.last_modified_at, snapshot.c.shown, snapshot.c.digest)
         .join(resources, and_(resources.c.tenant == people.c.tenant, resources.c.id == people.c.user_id), isouter=True)
@@ -64,9 +65,9 @@ def candidates(connection: Connection, tenant: str, run_id: str, person_ids: Seq
 
 
 def unlinked(connection: Connection, tenant: str, *, after: str, limit: int) -> list[Candidate]:
-    """The next users whom no employee is linked to, in the order of their people's ids: rows that `adopt` goes through.
+    """Return the next users without a linked employee, for `adopt`, in the order of their people's ids.
 
-    :param after: The id of the last person that was told.
+    :param after: The id of the last person that was returned before.
     """
     query = (
         select(people, resources.c.document, resources.c.last_modified_at)
@@ -83,11 +84,11 @@ def unlinked(connection: Connection, tenant: str, *, after: str, limit: int) -> 
 
 @dataclass(frozen=True, slots=True)
 class SyncState:
-    """What the database alone tells of one person."""
+    """What the database alone shows about one person."""
 
     person_id: PersonId
     is_at_work: bool | None
-    """Of one who is in sync as he was, whether he is at work; None of everybody who has to be compared."""
+    """Whether the person is at work, if they are still in sync; None if they have to be compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +104,14 @@ class Found:
 
 
 class InSync:
-    """The people of one tenant who have not moved, within one transaction.
+    """The people of one tenant who are in sync, within one transaction.
 
-    Neither has what Entra said, as each word of hers and each delivery changes `revision` or `state_since`; nor has
-    what Ditio shows, as its fingerprint is the same; nor the mapping and the settings, which `basis` stands for. No day
-    of theirs has come, and Ditio has acknowledged their certificates.
+    For such a person nothing has changed since the last comparison. Every write from Entra and every delivery changes
+    `revision` or `state_since`. The fingerprint shows that Ditio shows the same; `basis` stands for mapping and
+    settings. None of the person's days has come, and Ditio has acknowledged their certificates.
 
-    Whether somebody is to be at work is asked of his days themselves, beside the day on which he is to be woken: should
-    that one have been missed, nothing but a comparison would find it.
+    Whether a person should be at work is derived from their days, and not only from the day on which they become due.
+    If that day was missed, only a comparison would find it.
     """
 
     def __init__(self, connection: Connection, tenant: str, basis: str) -> None:
@@ -121,9 +122,9 @@ class InSync:
     def scan(
         self, run_id: str, today: date, searches: CertificateSearches, *, after: str, limit: int
     ) -> list[SyncState]:
-        """The next people, moved or not, in the order of their ids.
+        """Return the next people, in sync or not, in the order of their ids.
 
-        :param after: The id of the last one that was told.
+        :param after: The id of the last person that was returned before.
         """
         is_shown = select(snapshot.c.employee_number).where(
             snapshot.c.tenant == self._tenant,
@@ -135,8 +136,8 @@ class InSync:
             people.c.active,
             or_(people.c.leave_date.is_(None), people.c.leave_is_stale, people.c.leave_date >= today),
         )
-        is_his = and_(in_sync.c.tenant == people.c.tenant, in_sync.c.person_id == people.c.id)
-        is_unmoved = and_(
+        is_same_person = and_(in_sync.c.tenant == people.c.tenant, in_sync.c.person_id == people.c.id)
+        is_in_sync = and_(
             in_sync.c.employee_number == people.c.employee_number,
             in_sync.c.revision == people.c.revision,
             in_sync.c.state_since == people.c.state_since,
@@ -149,11 +150,11 @@ class InSync:
                 and_(in_sync.c.is_at_work.is_(False), ~wants_employment),
             ),
         )
-        # What is asked of other tables is asked of each person in turn, by their keys: as a part of the join a planner
-        # might go through all of a table for each page.
+        # Other tables are looked up by key for each person. As part of the join, a planner might read all of a table
+        # for each page.
         query = (
-            select(people.c.id, case((is_unmoved, in_sync.c.is_at_work)).label("is_at_work"))
-            .select_from(people.join(in_sync, is_his, isouter=True))
+            select(people.c.id, case((is_in_sync, in_sync.c.is_at_work)).label("is_at_work"))
+            .select_from(people.join(in_sync, is_same_person, isouter=True))
             .where(people.c.tenant == self._tenant, people.c.id > after)
             .order_by(people.c.id)
             .limit(limit)
@@ -161,7 +162,7 @@ class InSync:
         return [SyncState(PersonId(row.id), row.is_at_work) for row in self._connection.execute(query)]
 
     def note(self, found: Iterable[Found]) -> None:
-        """Remember who was found in sync."""
+        """Store the people who were found in sync."""
         rows = [
             {
                 "tenant": self._tenant,

@@ -1,4 +1,4 @@
-"""Questions about the ledger: what is outstanding, what a CSV file said before, a client's own ids (rules K2, K3)."""
+"""Queries on the ledger: outstanding certificates, entries of earlier CSV files, a client's own ids (rules K2, K3)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -20,9 +20,9 @@ from scim_bridge.storage.tables import claims, people
 def with_external_id(
     connection: Connection, tenant: str, entry: Entry, external_id: str | None, *, version: int, now: datetime
 ) -> Entry:
-    """Keep a client's id of an entry that was just written.
+    """Store a client's own id of an entry that was just written.
 
-    :param version: The one that the entry has now; another than before, if the id alone changes.
+    :param version: The entry's version from now on. It is a new one if only the id changes.
     """
     values: dict[str, object] = {"external_id": external_id, "version": version}
     if version != entry.version:
@@ -41,7 +41,7 @@ Pair = tuple[EmployeeNumber, CertificateType]
 
 
 def said_in_files(connection: Connection, tenant: str, pairs: Iterable[Pair]) -> dict[Pair, Entry]:
-    """What files have said under some numbers of some types."""
+    """Return the entries of CSV files for pairs of an employee number and a type."""
     query = select(entries).where(
         entries.c.tenant == tenant,
         entries.c.source == Source.csv,
@@ -60,23 +60,23 @@ _WINNER = and_(
     entries.c.type == ledger.c.type,
     entries.c.wins,
 )
-_HIS = and_(people.c.tenant == ledger.c.tenant, people.c.id == ledger.c.holder)
+_OF_HOLDER = and_(people.c.tenant == ledger.c.tenant, people.c.id == ledger.c.holder)
 
 
 class CertificateSearches:
-    """Searches in one tenant's ledger, within one transaction. What is found is looked at again by `plan`."""
+    """Searches in one tenant's ledger, within one transaction. `plan` checks again what they find."""
 
     def __init__(self, connection: Connection, tenant: str, missing_expiry: date | None = None) -> None:
-        """:param missing_expiry: The day that stands for an end that is not said."""
+        """:param missing_expiry: The day that stands for a missing expiry date."""
         self._connection = connection
         self._tenant = tenant
         self._far = missing_expiry
 
     def outstanding_of(self, person_ids: Sequence[PersonId]) -> list[Key]:
-        """Lines of linked people that Ditio has not acknowledged as they are."""
+        """Return the lines of linked people that Ditio has not acknowledged as they are."""
         query = (
             select(ledger.c.holder_kind, ledger.c.holder, ledger.c.type)
-            .join(people, _HIS)
+            .join(people, _OF_HOLDER)
             .join(entries, _WINNER, isouter=True)
             .where(
                 ledger.c.tenant == self._tenant,
@@ -89,7 +89,7 @@ class CertificateSearches:
         return self._keys(query)
 
     def may_owe(self) -> ColumnElement[bool]:
-        """Whether a linked person, a row of `people` in the query at hand, has such a line."""
+        """Return a condition on rows of `people`: whether a linked person has such a line."""
         line = (
             select(literal(1))
             .select_from(ledger.join(entries, _WINNER, isouter=True))
@@ -103,10 +103,10 @@ class CertificateSearches:
         return line.correlate(people).exists()
 
     def unclaimed(self, after: tuple[str, str], limit: int, *, untried: bool = False) -> list[Key]:
-        """The next such lines of numbers that no person is linked to.
+        """Return the next such lines of employee numbers that no person is linked to.
 
-        :param after: Number and type of the last one that was told.
-        :param untried: Without those that Ditio refused.
+        :param after: Number and type of the last line that was returned before.
+        :param untried: Leave out the lines that Ditio refused.
         """
         query = (
             select(ledger.c.holder_kind, ledger.c.holder, ledger.c.type)
@@ -127,9 +127,10 @@ class CertificateSearches:
     def acknowledged_before(
         self, moment: datetime, after: tuple[str, str, str], limit: int, *, only: PersonId | None = None
     ) -> list[Key]:
-        """The next lines that Ditio acknowledged so long ago, of people who are at rest, and of bare numbers.
+        """Return the next lines that Ditio acknowledged before a moment, of delivered people and of unlinked numbers.
 
-        :param after: Kind of holder, holder and type of the last one that was told.
+        :param after: Kind of holder, holder and type of the last line that was returned before.
+        :param only: Only the lines of this person.
         """
         place = (ledger.c.holder_kind, ledger.c.holder, ledger.c.type)
         at_rest = and_(people.c.state == State.delivered, people.c.active)
@@ -137,7 +138,7 @@ class CertificateSearches:
         which = or_(is_number, at_rest) if only is None else and_(at_rest, people.c.id == only)
         query = (
             select(*place)
-            .join(people, _HIS, isouter=True)
+            .join(people, _OF_HOLDER, isouter=True)
             .where(
                 ledger.c.tenant == self._tenant,
                 ledger.c.acknowledged_at <= moment,
@@ -151,7 +152,7 @@ class CertificateSearches:
         return self._keys(query)
 
     def stranded(self, limit: int, today: date) -> list[PersonId]:
-        """Linked people at work under whose number something was said that is not theirs yet (compare rule K2)."""
+        """Return linked people at work whose number has lines that are not assigned to them yet (compare rule K2)."""
         has_left = and_(people.c.leave_date < today, people.c.leave_is_stale.is_(False))
         query = (
             select(people.c.id)
@@ -168,7 +169,7 @@ class CertificateSearches:
         return [PersonId(row.id) for row in self._connection.execute(query)]
 
     def _is_claimed(self) -> ColumnElement[bool]:
-        """Whether somebody has the number, or is to have it: then its certificates wait for him."""
+        """Return whether a person has claimed the number: then its certificates wait for that person."""
         claimed = select(claims.c.person_id).where(
             claims.c.tenant == ledger.c.tenant,
             claims.c.kind == ClaimKind.employee_number,

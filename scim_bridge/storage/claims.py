@@ -1,4 +1,4 @@
-"""Claims: one person at a time may have an employee number or a phone number (rule P3)."""
+"""Claims: only one person at a time may have an employee number or a phone number (rule P3)."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -22,11 +22,11 @@ from scim_bridge.domain.person import Claim, ClaimKind, PersonId
 from scim_bridge.storage.engine import insert_if_absent
 from scim_bridge.storage.tables import claim_waiters, claims, people
 
-# Built once: every delivery reads both.
+# Built once, because every delivery reads both.
 _HELD = select(claims.c.kind, claims.c.value).where(
     claims.c.tenant == bindparam("tenant"), claims.c.person_id == bindparam("person_id")
 )
-_STANDING = union_all(
+_HELD_OR_AWAITED = union_all(
     *(
         select(table.c.kind, table.c.value, literal(is_held).label("is_held")).where(
             table.c.tenant == bindparam("tenant"), table.c.person_id == bindparam("person_id")
@@ -44,15 +44,15 @@ class Claims:
         self._tenant = tenant
 
     def take(self, person_id: PersonId, claim: Claim, *, waits: bool = True) -> bool:
-        """Claim a value. Whether the person has it now; if not, he waits for it.
+        """Claim a value. Return whether the person has it now; if not, they wait for it.
 
-        :param waits: Whether he may be waiting for it already.
+        :param waits: Whether they may be waiting for it already.
         """
         row = {"tenant": self._tenant, "kind": claim.kind, "value": claim.value, "person_id": person_id}
         while not insert_if_absent(self._connection, claims, row):
             insert_if_absent(self._connection, claim_waiters, row)
             waits = True
-            # Locked, so that whoever gives it up sees this waiter; given up just now, it is tried once more.
+            # Locked, so that a holder who releases it sees this waiter. If it was just released, the loop tries again.
             holder = self.holder(claim, lock=True)
             if holder == person_id:
                 break
@@ -63,7 +63,7 @@ class Claims:
         return True
 
     def take_if_unwanted(self, person_id: PersonId, claim: Claim) -> bool:
-        """Claim a value for a leaver: only if nobody has it and nobody waits for it (rule L7)."""
+        """Claim a value for a leaver: only if no other person has it or waits for it (rule L7)."""
         waiting = select(claim_waiters.c.person_id).where(
             claim_waiters.c.tenant == self._tenant,
             claim_waiters.c.kind == claim.kind,
@@ -76,7 +76,7 @@ class Claims:
         return insert_if_absent(self._connection, claims, row) or self.holder(claim) == person_id
 
     def holder(self, claim: Claim, *, lock: bool = False) -> PersonId | None:
-        """Who has a value."""
+        """Return the person who has a value, or None."""
         query = select(claims.c.person_id).where(
             claims.c.tenant == self._tenant, claims.c.kind == claim.kind, claims.c.value == claim.value
         )
@@ -84,18 +84,18 @@ class Claims:
         return PersonId(found) if found is not None else None
 
     def standing_of(self, person_id: PersonId) -> tuple[frozenset[Claim], frozenset[Claim]]:
-        """What a person has, and what he waits for. Lock the person first: then nobody else changes either."""
-        rows = self._connection.execute(_STANDING, {"tenant": self._tenant, "person_id": person_id}).all()
+        """Return the claims that a person has, and those they wait for. Lock the person first to keep both stable."""
+        rows = self._connection.execute(_HELD_OR_AWAITED, {"tenant": self._tenant, "person_id": person_id}).all()
         held = frozenset(Claim(ClaimKind(row.kind), row.value) for row in rows if row.is_held)
         return held, frozenset(Claim(ClaimKind(row.kind), row.value) for row in rows if not row.is_held)
 
     def held_by(self, person_id: PersonId) -> frozenset[Claim]:
-        """What a person has."""
+        """Return the claims that a person has."""
         rows = self._connection.execute(_HELD, {"tenant": self._tenant, "person_id": person_id})
         return frozenset(Claim(ClaimKind(row.kind), row.value) for row in rows)
 
     def awaited_by(self, person_id: PersonId) -> dict[Claim, PersonId | None]:
-        """What a person waits for, and who has it; None where it has become free."""
+        """Return the claims that a person waits for, each with its holder; None if it has become free."""
         query = select(claim_waiters.c.kind, claim_waiters.c.value).where(
             claim_waiters.c.tenant == self._tenant, claim_waiters.c.person_id == person_id
         )
@@ -103,7 +103,7 @@ class Claims:
         return {claim: self.holder(claim) for claim in awaited}
 
     def waiters_of(self, person_id: PersonId) -> dict[Claim, frozenset[PersonId]]:
-        """Who waits for what this person has; nothing for what nobody waits for."""
+        """Return who waits for each claim of this person; claims without waiters are left out."""
         query = (
             select(claims.c.kind, claims.c.value, claim_waiters.c.person_id)
             .join(
@@ -123,12 +123,12 @@ class Claims:
         return found
 
     def waiters_for(self, person_id: PersonId, kind: ClaimKind) -> frozenset[PersonId]:
-        """Who waits for a value of this kind that this person has."""
+        """Return the people who wait for a value of this kind that this person has."""
         found = self.waiters_of(person_id)
         return frozenset().union(*(waiters for claim, waiters in found.items() if claim.kind is kind))
 
     def keep_only(self, person_id: PersonId, kept: Iterable[Claim]) -> frozenset[PersonId]:
-        """Give up every claim but these. Returns who waited for what became free: mark them due at once."""
+        """Release every claim except these. Return the people who waited for them: mark them due at once."""
         released = self.held_by(person_id) - frozenset(kept)
         woken: set[PersonId] = set()
         for claim in released:
@@ -143,7 +143,7 @@ class Claims:
         return frozenset(woken - {person_id})
 
     def wait_only_for(self, person_id: PersonId, wanted: Iterable[Claim]) -> None:
-        """Stop waiting for values that are not wanted any more."""
+        """Stop waiting for all values except these."""
         still = [and_(claim_waiters.c.kind == c.kind, claim_waiters.c.value == c.value) for c in wanted]
         condition = [claim_waiters.c.tenant == self._tenant, claim_waiters.c.person_id == person_id]
         if still:
@@ -151,7 +151,7 @@ class Claims:
         self._connection.execute(delete(claim_waiters).where(*condition))
 
     def ask_for_a_look(self, person_ids: Select[Any]) -> None:
-        """Have the holders of what these people wait for looked at in Ditio before the next try (rule P3)."""
+        """Request a holder check for these people: the holders are read in Ditio before the next attempt (rule P3)."""
         self._connection.execute(
             update(claim_waiters)
             .where(claim_waiters.c.tenant == self._tenant, claim_waiters.c.person_id.in_(person_ids))
@@ -159,7 +159,7 @@ class Claims:
         )
 
     def to_look_at(self, person_id: PersonId) -> frozenset[Claim]:
-        """What a person waits for and whose holder is to be looked at first."""
+        """Return the claims that a person waits for and whose holder has to be checked first."""
         query = select(claim_waiters.c.kind, claim_waiters.c.value).where(
             claim_waiters.c.tenant == self._tenant,
             claim_waiters.c.person_id == person_id,
@@ -168,11 +168,11 @@ class Claims:
         return frozenset(Claim(ClaimKind(row.kind), row.value) for row in self._connection.execute(query))
 
     def looked_at(self, person_id: PersonId, claim: Claim) -> None:
-        """The holder was looked at."""
+        """Note that the holder was checked."""
         self._connection.execute(update(claim_waiters).where(self._waits(person_id, claim)).values(reads_holder=False))
 
     def untold(self, person_ids: Iterable[PersonId], text: str) -> list[PersonId]:
-        """Those who are held for a claim and whose detail does not say this; who is busy just now is left out."""
+        """Return those who are held for a claim and whose detail lacks this text; locked people are left out."""
         query = (
             select(people.c.id)
             .where(people.c.tenant == self._tenant, people.c.id.in_(list(person_ids)))
@@ -183,7 +183,7 @@ class Claims:
         return [PersonId(row.id) for row in self._connection.execute(query)]
 
     def in_hand(self, person_ids: Iterable[PersonId]) -> list[PersonId]:
-        """Those of these who are being delivered just now: they may be told by what was true a moment ago."""
+        """Return those of these people who are being delivered now: their delivery may use facts of a moment ago."""
         query = select(people.c.id).where(
             people.c.tenant == self._tenant,
             people.c.id.in_(list(person_ids)),

@@ -33,7 +33,7 @@ from scim_bridge.domain.values import Key, comparable_key
 from scim_bridge.storage.tables import UtcDateTime
 
 Path = tuple[str, ...]
-"""Names from the outside in; they come from schemas, never from a client."""
+"""Names of JSON keys, outermost first. They come from schemas, never from a client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,36 +42,36 @@ class Entries:
 
     rows: FromClause
     entry: ColumnElement[Any]
-    """One entry, to look into."""
+    """The JSON of one entry."""
 
     position: ColumnElement[Any]
-    """Orders the entries as the array has them."""
+    """Sorts the entries in the order of the array."""
 
 
 class JsonSql(Protocol):
-    """What filters ask of JSON. All of it is NULL, or has no rows, where there is nothing at the path."""
+    """The JSON operations that filters use. Where nothing is at the path, they give NULL or no rows."""
 
     def text(self, source: ColumnElement[Any], path: Path) -> ColumnElement[str]:
-        """The text at a path, compared byte by byte. An empty path is an entry that is text itself."""
+        """Return the text at a path, compared byte by byte. An empty path means an entry that is text itself."""
 
     def number(self, source: ColumnElement[Any], path: Path) -> ColumnElement[float]:
-        """The number at a path."""
+        """Return the number at a path."""
 
     def node(self, source: ColumnElement[Any], path: Path) -> ColumnElement[Any]:
-        """The object or array at a path."""
+        """Return the object or array at a path."""
 
     def entries(self, source: ColumnElement[Any], path: Path) -> Entries:
-        """The entries of the array at a path."""
+        """Return the entries of the array at a path."""
 
     def contains(self, text: ColumnElement[str], part: str) -> ColumnElement[bool]:
-        """Whether text has a part; no character has a special meaning."""
+        """Return whether text contains a part; no character has a special meaning."""
 
     def has_member(self, source: ColumnElement[Any], user_id: str) -> ColumnElement[bool]:
-        """Whether the keys of a group list a member, whose id is an id of ours."""
+        """Return whether the keys of a group list a member. :param user_id: An id that the bridge has made."""
 
 
 class SqliteJson:
-    """JSON kept as text."""
+    """JSON stored as text."""
 
     def text(self, source: ColumnElement[Any], path: Path) -> ColumnElement[str]:
         return func.json_extract(source, _sqlite_path(path), type_=Text) if path else source
@@ -92,7 +92,7 @@ class SqliteJson:
     def has_member(self, source: ColumnElement[Any], user_id: str) -> ColumnElement[bool]:
         members = self.entries(source, ("members",))
         is_listed = exists(select(1).select_from(members.rows).where(self.text(members.entry, ("value",)) == user_id))
-        # Looked for in the text first, which is a hundred times as quick for a large group.
+        # The text is searched first, which is a hundred times faster for a large group.
         return and_(func.instr(type_coerce(source, Text), user_id) > 0, is_listed)
 
 
@@ -124,7 +124,7 @@ class PostgresJson:
 
 
 def json_sql(dialect: str) -> JsonSql:
-    """The words of a database, by SQLAlchemy's name of it."""
+    """Return the JSON operations of a database, by SQLAlchemy's name of its dialect."""
     return PostgresJson() if dialect == "postgresql" else SqliteJson()
 
 
@@ -141,19 +141,19 @@ _ORDERS: dict[CompareOperator, Callable[[Any, Any], ColumnElement[bool]]] = {
 
 
 def is_complex(binding: AttributeBinding) -> bool:
-    """Whether the attribute that is compared has parts of its own."""
+    """Return whether the attribute that is compared has sub-attributes."""
     return isclass(binding.target_type) and issubclass(binding.target_type, BaseModel)
 
 
 def is_number(binding: AttributeBinding) -> bool:
-    """Whether the attribute's keys are numbers; all others are text."""
+    """Return whether the attribute's keys are numbers; all other keys are text."""
     return binding.target_type in (int, float)
 
 
 def operand_of(binding: AttributeBinding, value: Any, op: CompareOperator) -> Any:
-    """What an attribute is compared with, in the attribute's type and folded as its keys are.
+    """Return the value to compare an attribute with, in the attribute's type and folded like its keys.
 
-    :raises InvalidFilterException: when the value isn't one of the attribute's type, or can't be stored.
+    :raises InvalidFilterException: when the value does not have the attribute's type, or can't be stored.
     """
     operand = binding.comparable(coerce_value(binding, value, op))
     if isinstance(operand, str):
@@ -162,7 +162,7 @@ def operand_of(binding: AttributeBinding, value: Any, op: CompareOperator) -> An
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """An instant in UTC; in the first or last hours that a calendar can hold, its zone may lead out of it."""
+    """Return an instant in UTC, or the first or last one there is, if its time zone leads outside the calendar."""
     try:
         return moment.astimezone(UTC)
     except OverflowError:
@@ -170,13 +170,13 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 def refuse_unstorable(text: str) -> None:
-    """Refuse what no database keeps as text: NUL, and half a surrogate pair.
+    """Refuse characters that no database stores as text: NUL, and half a surrogate pair.
 
     :raises InvalidFilterException: rule A7.
     """
     if "\x00" in text or any("\ud800" <= each <= "\udfff" for each in text):
         raise InvalidFilterException(
-            detail="the filter compares with text that has a NUL or another character that can't be stored: "
+            detail="the filter compares with text that contains NUL or another character that can't be stored: "
             "send the text without it"
         )
 
@@ -184,7 +184,7 @@ def refuse_unstorable(text: str) -> None:
 def compare(
     sql: JsonSql, actual: ColumnElement[Any], op: CompareOperator, operand: Any, binding: AttributeBinding
 ) -> ColumnElement[bool]:
-    """Compare one value with an operand of `operand_of`."""
+    """Return the condition that compares one value with an operand of `operand_of`."""
     if operand is None:
         return _compare_null(actual, op)
     if is_complex(binding):
@@ -205,12 +205,12 @@ def compare(
 
 
 def null_matches(op: CompareOperator, operand: Any) -> bool:
-    """What a comparison says of a value that isn't there."""
+    """Return the result of a comparison with a missing value."""
     return operand is None if op == CompareOperator.eq else op == CompareOperator.ne and operand is not None
 
 
 def is_filled(actual: ColumnElement[Any], binding: AttributeBinding) -> ColumnElement[bool]:
-    """Whether a simple value satisfies `pr`: empty text doesn't."""
+    """Return whether a simple value satisfies `pr`: empty text does not."""
     if isclass(binding.target_type) and issubclass(binding.target_type, str | bytes):
         return and_(actual.is_not(None), actual != "")
     return actual.is_not(None)
@@ -223,7 +223,7 @@ def _compare_null(actual: ColumnElement[Any], op: CompareOperator) -> ColumnElem
 
 
 def _compare_day(actual: ColumnElement[Any], op: CompareOperator, operand: datetime) -> ColumnElement[bool]:
-    """A day stands for midnight UTC, at which it begins. `operand` is an instant in UTC."""
+    """Compare a day, which stands for midnight UTC at its beginning. :param operand: An instant in UTC."""
     day, is_midnight = operand.date(), operand.time() == time()
     match op:
         case CompareOperator.eq:
@@ -231,7 +231,7 @@ def _compare_day(actual: ColumnElement[Any], op: CompareOperator, operand: datet
         case CompareOperator.ne:
             return or_(actual.is_(None), actual != day) if is_midnight else true()
         case CompareOperator.lt | CompareOperator.ge:
-            # The day of a later instant has begun before it.
+            # The day of an instant after midnight began before that instant.
             is_before = actual < day if is_midnight else actual <= day
             found = is_before if op == CompareOperator.lt else not_(is_before)
         case _:
@@ -242,7 +242,7 @@ def _compare_day(actual: ColumnElement[Any], op: CompareOperator, operand: datet
 def _compare_part(
     sql: JsonSql, actual: ColumnElement[Any], op: CompareOperator, operand: Any, binding: AttributeBinding
 ) -> ColumnElement[bool]:
-    """`co`, `sw`, `ew`: without LIKE, so that no character of the operand is a wildcard."""
+    """Compare with `co`, `sw` or `ew`, without LIKE, so that no character of the operand is a wildcard."""
     is_text = isclass(binding.target_type) and issubclass(binding.target_type, str)
     if not is_text or not isinstance(operand, str):
         return false()
@@ -253,7 +253,7 @@ def _compare_part(
     elif op == CompareOperator.sw:
         found = func.substr(actual, 1, len(operand)) == operand
     else:
-        # Text that is shorter than the operand is compared as a whole, and differs.
+        # Without the length check, text shorter than the operand would be compared as a whole.
         start = func.length(actual) - len(operand) + 1
         found = and_(func.length(actual) >= len(operand), func.substr(actual, start) == operand)
     return and_(actual.is_not(None), found)

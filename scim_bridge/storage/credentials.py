@@ -1,4 +1,4 @@
-"""What signs in: tokens, clients and their access tokens, and the secrets that all processes share; stored hashed."""
+"""Credentials, stored hashed: tokens, clients, their access tokens; and the secrets that all processes share."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -16,13 +16,13 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.engine import insert_if_absent
 
 TOKEN = "scimb_"  # nosec B105 # a prefix
-"""The secret tokens that are pasted into Entra."""
+"""Begins the secret tokens that operators paste into Entra."""
 
 CLIENT_SECRET = "scimbcs_"  # nosec B105 # a prefix
-"""The secrets of clients of the token endpoint."""
+"""Begins the secrets of clients of the token endpoint."""
 
 ACCESS_TOKEN = "scimbat_"  # nosec B105 # a prefix
-"""What the token endpoint gives out, for an hour."""
+"""Begins the access tokens that the token endpoint issues."""
 
 RANDOM_BYTES = 32
 RANDOM_LETTERS = 43
@@ -30,20 +30,20 @@ CHECKSUM_LETTERS = 8
 
 
 def new_secret(prefix: str) -> str:
-    """A secret that nobody has. Its checksum tells a program that looks for leaked secrets that it is no chance."""
+    """Return a new random secret. By its checksum, a scanner for leaked secrets recognises it with certainty."""
     start = prefix + token_urlsafe(RANDOM_BYTES)
     return start + _checksum(start)
 
 
 def hashed(secret: str) -> str:
-    """The form in which a secret is stored. 256 random bits need no slow hash."""
+    """Return the hash of a secret, as it is stored. 256 random bits need no slow hash."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def is_mutilated(secret: str) -> bool:
-    """Whether this was one of ours before a letter was lost or changed on the way: for words alone, never a proof.
+    """Return whether this is one of our secrets with a lost or changed character. Use it for messages, never as proof.
 
-    Tokens of earlier versions have no checksum, and are not called so.
+    Tokens of earlier versions have no checksum; for them it is False.
     """
     prefix = next((each for each in (CLIENT_SECRET, ACCESS_TOKEN, TOKEN) if secret.startswith(each)), None)
     if prefix is None or len(secret) == len(prefix) + RANDOM_LETTERS:
@@ -57,7 +57,7 @@ def _checksum(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """An access token that counts."""
+    """A valid access token."""
 
     client_id: str
     tenant: str
@@ -67,8 +67,8 @@ class AccessToken:
 class AccessTokens:
     """The access tokens of one tenant, within one transaction.
 
-    :param workload: What stands for the workload of the settings in `client_id`; None where there is none. What was
-        given to another workload ends when the settings change.
+    :param workload: The value of `client_id` for the workload in the settings; None if there is none. Access tokens of
+        another workload are no longer valid once the settings change.
     """
 
     def __init__(self, connection: Connection, tenant: str, workload: str | None) -> None:
@@ -77,7 +77,7 @@ class AccessTokens:
         self._workload = workload
 
     def add(self, client_id: str, secret: str, *, now: datetime, expires_at: datetime) -> None:
-        """Store a new one, and forget those that have ended."""
+        """Store a new access token, and remove the expired ones."""
         self._connection.execute(
             delete(access_tokens).where(access_tokens.c.tenant == self._tenant, access_tokens.c.expires_at <= now)
         )
@@ -85,7 +85,7 @@ class AccessTokens:
         self._connection.execute(insert(access_tokens).values({**row, "created_at": now, "expires_at": expires_at}))
 
     def valid(self, secret: str, *, now: datetime) -> AccessToken | None:
-        """The token with this secret, if it counts now, and its client too."""
+        """Return the access token with this secret, if it and its client are valid now."""
         owner = and_(clients.c.tenant == access_tokens.c.tenant, clients.c.id == access_tokens.c.client_id)
         is_alive = and_(clients.c.id.is_not(None), clients.c.revoked_at.is_(None))
         if self._workload is not None:
@@ -105,23 +105,23 @@ class AccessTokens:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A client without its secrets, which nobody can read again."""
+    """A client without its secrets, which can't be read again."""
 
     id: str
     name: str
     created_at: datetime
     expires_at: datetime | None
-    """When the last of its secrets ends; None where one never ends, and where none counts."""
+    """When the last of its secrets expires; None if one never expires, or none is valid."""
 
     last_used_at: datetime | None
     revoked_at: datetime | None
     secrets: int
-    """How many of its secrets count now."""
+    """How many of its secrets are valid now."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientSecret:
-    """One secret of a client, without itself."""
+    """One secret of a client, without the secret text."""
 
     tenant: str
     expires_at: datetime | None
@@ -130,18 +130,18 @@ class ClientSecret:
 def secret_of_client(
     connection: Connection, tenants: Iterable[str], client_id: str, secret: str, *, now: datetime
 ) -> ClientSecret | None:
-    """The secret, and whose client has it now; None where nobody's has, or (nobody can bring that about) several do.
+    """Return a client's valid secret, with its tenant; None if no tenant has it, or several do (which can't happen).
 
-    The look-up is by hash, so its time tells nothing. Nothing is changed.
+    The look-up is by hash, so its duration reveals nothing. Nothing is changed.
 
-    :param tenants: Those that are served.
+    :param tenants: The tenants that are served.
     """
     found = connection.execute(
         select(client_secrets.c.tenant, client_secrets.c.expires_at).where(
             client_secrets.c.tenant.in_(sorted(tenants)),
             client_secrets.c.secret_hash == hashed(secret),
             client_secrets.c.client_id == client_id,
-            *_counts(now),
+            *_is_valid(now),
         )
     ).all()
     return ClientSecret(found[0].tenant, found[0].expires_at) if len(found) == 1 else None
@@ -149,28 +149,28 @@ def secret_of_client(
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose client it is that was refused."""
+    """The tenant of a client that was refused."""
 
     tenant: str
     had_secret: bool
-    """Whether what it presents was its secret once."""
+    """Whether the client once had the secret that it presents."""
 
 
 def owner_of_refused(connection: Connection, tenants: Iterable[str], client_id: str, secret: str) -> Owner | None:
-    """Whose client is refused: for the operator's eyes alone, as it is no proof of anything.
+    """Return the tenant of a refused client. It proves nothing: show it only to the operator.
 
-    None where nobody has a client with this id, or where several do and the secret was none of theirs.
+    None if no tenant has a client with this id, or if several have one and the secret belonged to none of them.
 
-    :param tenants: Those that are served.
+    :param tenants: The tenants that are served.
     """
-    was_his = and_(
+    was_its_secret = and_(
         client_secrets.c.tenant == clients.c.tenant,
         client_secrets.c.client_id == clients.c.id,
         client_secrets.c.secret_hash == hashed(secret),
     )
     rows = connection.execute(
         select(clients.c.tenant, client_secrets.c.secret_hash.is_not(None).label("had_secret"))
-        .outerjoin(client_secrets, was_his)
+        .outerjoin(client_secrets, was_its_secret)
         .where(clients.c.tenant.in_(sorted(tenants)), clients.c.id == client_id)
     ).all()
     found = [row for row in rows if row.had_secret] or rows
@@ -191,14 +191,14 @@ class Clients:
         self._add_secret(client_id, secret, now=now, expires_at=expires_at)
 
     def rotate(self, client_id: str, secret: str, *, now: datetime, expires_at: datetime | None) -> int:
-        """Give it another secret. What is older than the secret that was used last ends; that one goes on.
+        """Add a secret to a client. Secrets older than the one that was used last end; that one stays valid.
 
-        :returns: How many secrets count now.
+        :returns: How many secrets are valid now.
         :raises NotFound: there is no such client, or it was revoked.
         """
         used = self._connection.execute(
             select(client_secrets.c.created_at)
-            .where(*self._counting(client_id, now), client_secrets.c.last_used_at.is_not(None))
+            .where(*self._valid_of(client_id, now), client_secrets.c.last_used_at.is_not(None))
             .order_by(client_secrets.c.last_used_at.desc(), client_secrets.c.created_at.desc())
             .limit(1)
         ).scalar_one_or_none()
@@ -210,18 +210,18 @@ class Clients:
         if used is not None:
             self._connection.execute(
                 update(client_secrets)
-                .where(*self._counting(client_id, now), client_secrets.c.created_at < used)
+                .where(*self._valid_of(client_id, now), client_secrets.c.created_at < used)
                 .values(revoked_at=now)
             )
         self._add_secret(client_id, secret, now=now, expires_at=expires_at)
         return int(
             self._connection.execute(
-                select(func.count()).select_from(client_secrets).where(*self._counting(client_id, now))
+                select(func.count()).select_from(client_secrets).where(*self._valid_of(client_id, now))
             ).scalar_one()
         )
 
     def list(self, now: datetime) -> list[Client]:
-        """All clients, the revoked ones too, oldest first."""
+        """Return all clients, the revoked ones too, oldest first."""
         own = and_(client_secrets.c.tenant == clients.c.tenant, client_secrets.c.client_id == clients.c.id)
         rows = self._connection.execute(
             select(
@@ -230,7 +230,7 @@ class Clients:
                 func.count(client_secrets.c.expires_at).label("ending"),
                 func.max(client_secrets.c.expires_at).label("last_end"),
             )
-            .outerjoin(client_secrets, and_(own, *_counts(now)))
+            .outerjoin(client_secrets, and_(own, *_is_valid(now)))
             .where(clients.c.tenant == self._tenant)
             .group_by(*clients.c)
             .order_by(clients.c.created_at, clients.c.id)
@@ -238,7 +238,7 @@ class Clients:
         return [_client(row) for row in rows]
 
     def revoke(self, client_id: str, *, now: datetime) -> bool:
-        """End a client, its secrets and its access tokens at once. Whether it had not been: again is no error.
+        """Revoke a client, its secrets and its access tokens at once. Return False if it was already revoked.
 
         :raises NotFound: there is no such client.
         """
@@ -249,22 +249,22 @@ class Clients:
             if self._connection.execute(select(clients.c.id).where(*self._at(client_id))).first() is None:
                 raise self._unknown(client_id)
             return False
-        self._connection.execute(update(client_secrets).where(*self._counting(client_id, now)).values(revoked_at=now))
+        self._connection.execute(update(client_secrets).where(*self._valid_of(client_id, now)).values(revoked_at=now))
         self._connection.execute(
             delete(access_tokens).where(access_tokens.c.tenant == self._tenant, access_tokens.c.client_id == client_id)
         )
         return True
 
     def signs_in(self, client_id: str, secret: str, *, now: datetime) -> bool:
-        """Whether a client has this secret now; then its use is noted. The look-up is by hash."""
+        """Return whether a client has this valid secret, and store its use. The look-up is by hash."""
         secret_hash = hashed(secret)
-        # One statement: a client that is revoked meanwhile is not let in.
+        # Locked, so that a client that is revoked at the same time can't sign in.
         is_alive = select(clients.c.id).where(*self._at(client_id), clients.c.revoked_at.is_(None)).with_for_update()
         if self._connection.execute(is_alive).first() is None:
             return False
         found = self._connection.execute(
             update(client_secrets)
-            .where(*self._counting(client_id, now), client_secrets.c.secret_hash == secret_hash)
+            .where(*self._valid_of(client_id, now), client_secrets.c.secret_hash == secret_hash)
             .values(last_used_at=now)
         )
         if found.rowcount == 0:
@@ -279,15 +279,15 @@ class Clients:
     def _at(self, client_id: str) -> tuple[ColumnElement[bool], ...]:
         return clients.c.tenant == self._tenant, clients.c.id == client_id
 
-    def _counting(self, client_id: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
-        return client_secrets.c.tenant == self._tenant, client_secrets.c.client_id == client_id, *_counts(now)
+    def _valid_of(self, client_id: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
+        return client_secrets.c.tenant == self._tenant, client_secrets.c.client_id == client_id, *_is_valid(now)
 
     @staticmethod
     def _unknown(client_id: str) -> NotFound:
-        return NotFound(f"there is no client {client_id!r} that counts: `scim-bridge client list` shows the ids")
+        return NotFound(f"there is no active client {client_id!r}: `scim-bridge client list` shows the ids")
 
 
-def _counts(now: datetime) -> tuple[ColumnElement[bool], ...]:
+def _is_valid(now: datetime) -> tuple[ColumnElement[bool], ...]:
     ends = client_secrets.c.expires_at
     return client_secrets.c.revoked_at.is_(None), or_(ends.is_(None), ends > now)
 
@@ -305,13 +305,13 @@ def _client(row: Row[Any]) -> Client:
 
 
 CURSORS = "cursors"
-"""Seals the cursors of searches: a tenant's cursor is worthless at another, and nobody can make one up."""
+"""The secret that seals the cursors of searches: a cursor can't be forged, or used at another tenant."""
 
 
 class Secrets:
-    """The secrets, each read once and then remembered: none ever changes.
+    """The secrets that all processes share. Each is read once and then cached, because it never changes.
 
-    :param new_secret: Makes one; at least 256 random bits.
+    :param new_secret: Returns a new secret of at least 256 random bits.
     """
 
     def __init__(self, database: Database, new_secret: Callable[[], str] = lambda: token_urlsafe(32)) -> None:
@@ -320,7 +320,7 @@ class Secrets:
         self._known: dict[tuple[str, str], str] = {}
 
     def of(self, tenant: str, name: str) -> str:
-        """A secret of a tenant, made at the first call. Opens transactions of its own."""
+        """Return a secret of a tenant; the first call makes it. Opens transactions of its own."""
         known = self._known.get((tenant, name))
         if known is None:
             known = self._known[tenant, name] = self._stored(tenant, name) or self._made(tenant, name)
@@ -334,7 +334,7 @@ class Secrets:
         row = {"tenant": tenant, "name": name, "value": self._new_secret()}
         with self._database.write() as connection:
             insert_if_absent(connection, secrets, {**row, "created_at": self._database.now(connection)})
-            # Not what was made here: another process may have been first, and whoever was first is right.
+            # Read again: another process may have stored its secret first, and the first one is used.
             value = _read(connection, tenant, name)
         assert value is not None
         return value
@@ -346,12 +346,12 @@ def _read(connection: Connection, tenant: str, name: str) -> str | None:
 
 
 LAST_USED_EVERY = timedelta(minutes=5)
-"""How exact `last_used_at` is: a write for every request would cost more than it tells."""
+"""How exact `last_used_at` is: a write for every request would cost too much."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token without its secret, which nobody can read again."""
+    """A token without its secret, which can't be read again."""
 
     id: str
     tenant: str
@@ -383,12 +383,12 @@ class Tokens:
         )
 
     def list(self) -> list[Token]:
-        """All tokens, the revoked and expired ones too, oldest first."""
+        """Return all tokens, the revoked and expired ones too, oldest first."""
         query = select(tokens).where(tokens.c.tenant == self._tenant).order_by(tokens.c.created_at, tokens.c.id)
         return [_token(row) for row in self._connection.execute(query)]
 
     def revoke(self, token_id: str, *, now: datetime) -> bool:
-        """End a token at once. Whether it had not been: again is no error. :raises NotFound: there is no such token."""
+        """Revoke a token; return False if it was already revoked. :raises NotFound: there is no such token."""
         this = (tokens.c.tenant == self._tenant, tokens.c.id == token_id)
         found = self._connection.execute(
             update(tokens).where(*this, tokens.c.revoked_at.is_(None)).values(revoked_at=now)
@@ -398,7 +398,7 @@ class Tokens:
         return found.rowcount > 0
 
     def valid(self, secret: str, *, now: datetime) -> Token | None:
-        """The token with this secret, if it counts now. The look-up is by hash, so its time tells nothing."""
+        """Return the valid token with this secret. The look-up is by hash, so its duration reveals nothing."""
         row = self._connection.execute(
             select(tokens).where(
                 tokens.c.tenant == self._tenant,
@@ -410,21 +410,21 @@ class Tokens:
         return _token(row) if row is not None else None
 
     def with_secret(self, secret: str) -> Token | None:
-        """The token with this secret, whether it counts or not: to tell why it does not."""
+        """Return the token with this secret, valid or not, to explain why it is not."""
         row = self._connection.execute(
             select(tokens).where(tokens.c.tenant == self._tenant, tokens.c.secret_hash == hashed(secret))
         ).first()
         return _token(row) if row is not None else None
 
     def used(self, token: Token, *, now: datetime) -> None:
-        """Note that a token was used."""
+        """Store that a token was used now."""
         self._connection.execute(
             update(tokens).where(tokens.c.tenant == self._tenant, tokens.c.id == token.id).values(last_used_at=now)
         )
 
 
 def tenants_with_credentials(connection: Connection) -> list[str]:
-    """Every tenant that a token or a client counts for, whether it is served or not, by name."""
+    """Return every tenant that has a token or client that was not revoked, served or not, by name."""
     found = union(
         select(tokens.c.tenant).where(tokens.c.revoked_at.is_(None)),
         select(clients.c.tenant).where(clients.c.revoked_at.is_(None)),
@@ -433,7 +433,7 @@ def tenants_with_credentials(connection: Connection) -> list[str]:
 
 
 def use_is_stale(token: Token, now: datetime) -> bool:
-    """Whether `last_used_at` is old enough to be written again."""
+    """Return whether `last_used_at` is old enough to be written again."""
     return token.last_used_at is None or now - token.last_used_at >= LAST_USED_EVERY
 
 

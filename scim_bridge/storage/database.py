@@ -1,4 +1,4 @@
-"""The engine: one way to begin a reading and one to begin a writing transaction, and the database's clock."""
+"""The database: its reading and writing transactions, its clock, and its errors."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,14 +16,14 @@ from scim_bridge.storage.sqlite_file import WriteTurns, watched_file
 T = TypeVar("T")
 
 UNUSABLE = ("25006", "25P03")
-"""PostgreSQL's codes for a server that only reads: a standby, while it takes over; and for a transaction that stood
-still for too long, which the server has ended."""
+"""PostgreSQL's codes for a read-only server, such as a standby while it takes over; and for a transaction that was idle
+for too long, so that the server ended it."""
 
 CONTENTION = ("40001", "40P01")
-"""PostgreSQL's codes for two transactions in each other's way: the one that gave way may be repeated."""
+"""PostgreSQL's codes for a conflict of two transactions: the one that was rolled back may be repeated."""
 
 CONTENTION_TRIES = 3
-"""How often a transaction is tried that another was in the way of."""
+"""How often a transaction is tried in all when it conflicts with another."""
 
 
 _NOW = select(func.clock_timestamp())
@@ -32,9 +32,9 @@ _NOW = select(func.clock_timestamp())
 class Database:
     """SQLite or PostgreSQL, opened by URL.
 
-    :param clock: Stands in for the database's clock; for tests, which choose the time.
-    :param pool_size: How many connections are kept open: as many as threads use it at a time.
-    :param patience: How long PostgreSQL may take before it is out of reach.
+    :param clock: Replaces the database's clock, for tests that choose the time.
+    :param pool_size: How many connections are kept open: as many as there are threads that use it at a time.
+    :param patience: How long PostgreSQL may take before it counts as out of reach.
     """
 
     def __init__(
@@ -55,20 +55,20 @@ class Database:
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether this is the embedded database."""
+        """Whether this is SQLite, the embedded database."""
         return self.engine.dialect.name == "sqlite"
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads."""
+        """Open a transaction that only reads."""
         with self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def write(self, tenant: str = "") -> Iterator[Connection]:
-        """A transaction that writes: committed at the end of the block, rolled back on an exception.
+        """Open a transaction that writes. It is committed at the end of the block, and rolled back on an exception.
 
-        :param tenant: Whose write it is, where companies take turns; those that nobody is named for are one more.
+        :param tenant: The company that writes, because companies take turns. Writes without a company share one turn.
         """
         to_tell: list[Callable[[], None]] = []
         with (
@@ -80,14 +80,14 @@ class Database:
             tell()
 
     def missing_file(self) -> Path | None:
-        """The file of an embedded database that does not exist, and never did while this process ran."""
+        """Return the file of an embedded database if it does not exist, and this process has never opened it."""
         file = self._file
         return None if file is None or file.was_opened or file.path.exists() else file.path
 
     def can_write(self, connection: Connection) -> bool:
-        """Whether writes are taken: a PostgreSQL standby and a file without permission take none.
+        """Return whether the database accepts writes: a PostgreSQL standby and a read-only file do not.
 
-        :raises OperationalError: from SQLite, which says it that way.
+        :raises OperationalError: from SQLite, if it does not.
         """
         if self.is_sqlite:
             connection.execute(text("DELETE FROM alembic_version WHERE 1 = 0"))
@@ -95,12 +95,12 @@ class Database:
         return bool(connection.execute(text("SELECT current_setting('transaction_read_only') = 'off'")).scalar_one())
 
     def now(self, connection: Connection) -> datetime:
-        """What time it is by the one clock that all processes share: the database's (rule D1)."""
+        """Return the time by the one clock that all processes share: the database's (rule D1)."""
         moment: datetime = self._own_now() or connection.execute(_NOW).scalar_one()
         return moment.astimezone(UTC)
 
     def now_alone(self) -> datetime:
-        """The same outside of a transaction; only PostgreSQL has to be asked for it."""
+        """Return the same outside of a transaction; only PostgreSQL has to be asked for it."""
         if (moment := self._own_now()) is not None:
             return moment
         with self.read() as connection:
@@ -109,33 +109,33 @@ class Database:
     def _own_now(self) -> datetime | None:
         if self._clock is not None:
             return self._clock()
-        # An embedded database has the clock of its machine.
+        # The clock of an embedded database is the machine's.
         return datetime.now(UTC) if self.is_sqlite else None
 
     def close(self) -> None:
-        """Give all connections back; call it before a fork."""
+        """Close all connections; call it before a fork."""
         self.engine.dispose()
 
 
 def after_commit(connection: Connection, tell: Callable[[], None]) -> None:
-    """Do something once the writing transaction is committed, and nothing if it never is: say it, for one."""
+    """Call a function once the writing transaction is committed, for example to log it; never if it is rolled back."""
     connection.get_execution_options()["after_commit"].append(tell)
 
 
 def is_out_of_reach(error: BaseException) -> bool:
-    """Whether the database can't be used just now; anything else is the fault of what was asked of it."""
+    """Return whether an error means that the database can't be used now; other errors come from the statement."""
     if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
         return True
     return isinstance(error, DBAPIError) and (error.connection_invalidated or _code(error) in UNUSABLE)
 
 
 def is_contention(error: BaseException) -> bool:
-    """Whether two transactions were in each other's way, so that repeating this one may help."""
+    """Return whether two transactions were in conflict, so that repeating this one may help."""
     return isinstance(error, DBAPIError) and _code(error) in CONTENTION
 
 
 def repeated(work: Callable[[], T]) -> T:
-    """Do something in a transaction, once more where another transaction was in its way."""
+    """Run a transaction, and repeat it if it was in conflict with another."""
     for _ in range(CONTENTION_TRIES - 1):
         try:
             return work()
@@ -146,9 +146,9 @@ def repeated(work: Callable[[], T]) -> T:
 
 
 def loggable(error: BaseException) -> BaseException | None:
-    """What a log may have the text and the traceback of: None where a database speaks in it, which may quote a row.
+    """Return the error if a log may show its text and traceback; None if a database error is among its causes.
 
-    Such an error is logged by its kind alone; a text that it was the cause of would bring its own along.
+    A database error may quote a row, and a traceback shows the causes too. Log only the kind of such an error.
     """
     seen: set[int] = set()
     cause: BaseException | None = error

@@ -1,4 +1,4 @@
-"""Engines and statements that differ between SQLite and PostgreSQL, with a limit on every wait (rules A3, D7)."""
+"""The engines, and statements that differ between SQLite and PostgreSQL. Every wait has a limit (rules A3, D7)."""
 
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -19,36 +19,36 @@ from scim_bridge.errors import BridgeError
 from scim_bridge.storage.tables import people
 
 SQLITE_BUSY_SECONDS = 30
-"""How long a SQLite write waits for another process to finish its own."""
+"""How long a SQLite write waits until another process has finished its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long PostgreSQL may take before it is out of reach (rule A3)."""
+    """How long PostgreSQL may take before it counts as out of reach (rule A3)."""
 
     statement: float
-    """Seconds for one statement. The server ends it then; a second later the connection is given up."""
+    """Seconds for one statement. Then the server ends it; a second later the bridge closes the connection."""
 
     lock: float
     """Seconds that a statement waits for a lock."""
 
     idle: float
-    """Seconds that a transaction may stand still. The server then ends it, and frees its locks."""
+    """Seconds that a transaction may be idle. Then the server ends it, and frees its locks."""
 
 
 REQUESTS = Patience(statement=5.0, lock=4.0, idle=30.0)
-"""A request is answered within ten seconds: six for a silent connection from the pool, and three for a new one."""
+"""A request is answered within ten seconds: six for a connection that does not answer, and three for a new one."""
 
 DELIVERIES = Patience(statement=30.0, lock=10.0, idle=30.0)
 """A worker changes many people in one statement, and no client waits for it."""
 
 COMMANDS = Patience(statement=3600.0, lock=30.0, idle=3600.0)
-"""A migration rewrites tables, `reconcile` loads everybody, and an operator reads a list page by page."""
+"""A migration rewrites tables, `reconcile` loads all people, and an operator reads a list page by page."""
 
 CONNECT_SECONDS = 3
 ANSWER_MARGIN_SECONDS = 1.0
 
-# A machine that is lost is noticed by the other side within half a minute, whatever a transaction may take.
+# Each side notices within half a minute that the other machine is lost, however long a transaction may take.
 _CLIENT_TCP = {
     "keepalives": 1,
     "keepalives_idle": 10,
@@ -65,7 +65,7 @@ _SERVER_TCP = {
 
 
 def engine_of(url: str, pool_size: int, patience: Patience) -> Engine:
-    """The engine for a URL. :raises BridgeError: the URL can't be used."""
+    """Return the engine for a URL. :raises BridgeError: the URL can't be used."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as exc:
@@ -73,7 +73,7 @@ def engine_of(url: str, pool_size: int, patience: Patience) -> Engine:
             "DATABASE__URL can't be read: write sqlite:///scim_bridge.db or postgresql://user:password@host/name"
         ) from exc
     if "@" in (parsed.host or ""):
-        # The end of a password, which the driver would quote as the name of a machine that is not known.
+        # This is the end of a password. The driver would show it in its error as the name of an unknown machine.
         raise BridgeError("DATABASE__URL has one @ too many: write each @ of the password as %40")
     if parsed.drivername in {"postgresql", "postgres"}:
         parsed = parsed.set(drivername="postgresql+psycopg")
@@ -86,7 +86,7 @@ def engine_of(url: str, pool_size: int, patience: Patience) -> Engine:
 
 def _postgresql_engine(url: URL, pool_size: int, patience: Patience) -> Engine:
     ours = {"connect_timeout": CONNECT_SECONDS, **_CLIENT_TCP}
-    # Lost connections are noticed when they are taken from the pool, not in the middle of a request.
+    # The pool checks each connection before a request gets it, so a lost one does not fail the request.
     try:
         engine = create_engine(
             url,
@@ -95,12 +95,12 @@ def _postgresql_engine(url: URL, pool_size: int, patience: Patience) -> Engine:
             max_overflow=pool_size,
             pool_pre_ping=True,
             pool_timeout=5,
-            # What the operator's own URL says of them counts.
+            # Options in the operator's URL have priority.
             connect_args={name: value for name, value in ours.items() if name not in url.query},
         )
     except ModuleNotFoundError as exc:
         raise BridgeError(
-            "DATABASE__URL names PostgreSQL, whose driver is not installed: pip install 'scim-bridge[postgres]'"
+            "DATABASE__URL names PostgreSQL, and its driver is not installed: run `pip install 'scim-bridge[postgres]'`"
         ) from exc
     asked = {
         "statement_timeout": f"{patience.statement * 1000:.0f}",
@@ -112,7 +112,7 @@ def _postgresql_engine(url: URL, pool_size: int, patience: Patience) -> Engine:
 
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         _give_up_after(connection, patience.statement + ANSWER_MARGIN_SECONDS, engine.dialect)
-        # Not in the startup packet: a pooler in front would refuse it.
+        # Not sent in the startup packet, because a connection pooler would refuse it.
         connection.autocommit = True
         connection.cursor().execute(statement)
         connection.autocommit = False
@@ -122,10 +122,10 @@ def _postgresql_engine(url: URL, pool_size: int, patience: Patience) -> Engine:
 
 
 def _give_up_after(connection: Any, seconds: float, dialect: Dialect) -> None:
-    """Close a connection whose server does not answer in time.
+    """Close a connection if its server does not answer in time.
 
-    The server's own limits are of no use where its answers are lost, and the kernel's where a machine
-    acknowledges packets but its PostgreSQL stands still.
+    The server's own limits do not help if its answers are lost. The kernel's limits do not help if the machine
+    acknowledges packets, but its PostgreSQL hangs.
     """
     wait: Callable[..., Any] = connection.wait
 
@@ -155,7 +155,7 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
     )
 
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        # The driver's own transaction handling begins too late; ours is explicit (see on_begin).
+        # The driver would begin transactions too late, so the bridge begins them itself (see on_begin).
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_SECONDS * 1000}")
@@ -164,7 +164,7 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
         cursor.close()
 
     def on_begin(connection: Connection) -> None:
-        # A transaction that will write takes the lock at once: upgrading later can fail without waiting.
+        # A transaction that will write takes the lock at once, because a later upgrade can fail without waiting.
         writes = connection.get_execution_options().get("write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -174,16 +174,16 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
 
 
 def within(moment: datetime | None, now: datetime, cap_seconds: float) -> datetime | None:
-    """Return a moment to wait for; None where it lies further ahead than anything is put off."""
+    """Return a moment to wait for; None if it is further ahead than the cap, which only a wrong clock can cause."""
     return None if moment is None or moment > now + timedelta(seconds=cap_seconds) else moment
 
 
 def bring_back(connection: Connection, tenant: str, now: datetime, lease_seconds: float) -> int:
-    """Bring the moments of people who are due back within their caps. How many people are due now for it.
+    """Move times of due people that are too far ahead back within their caps. Return how many people are due now.
 
-    The index of people who are due leads to them, and the question who is next stays as simple as it is.
+    It uses the index of due people, and keeps the query for the next person simple.
 
-    :param lease_seconds: For how long a lease is taken at most.
+    :param lease_seconds: The longest time for which a lease is taken.
     """
     is_due = (people.c.tenant == tenant) & (people.c.state == State.due)
     shorten_leases(connection, tenant, now, lease_seconds, is_due)
@@ -194,11 +194,11 @@ def bring_back(connection: Connection, tenant: str, now: datetime, lease_seconds
 def shorten_leases(
     connection: Connection, tenant: str, now: datetime, seconds: float, which: ColumnElement[bool] | None = None
 ) -> int:
-    """Let no lease last longer than one that is taken now. How many were shortened.
+    """Shorten leases that last longer than one that is taken now. Return how many were shortened.
 
-    It is not ended: whoever holds it may be alive, and renews it before the next call.
+    A lease is not ended: its holder may be alive, and renews it before the next call.
 
-    :param which: Of these people alone.
+    :param which: Only the leases of these people.
     """
     longest = now + timedelta(seconds=seconds)
     condition = [people.c.tenant == tenant, people.c.leased_until > longest, *([] if which is None else [which])]
@@ -206,23 +206,23 @@ def shorten_leases(
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
-    """Insert rows, or update those with the same primary keys; all rows name the same columns."""
+    """Insert rows, or update the rows with the same primary keys. All rows must name the same columns."""
     if not rows:
         return
     connection.execute(_upsert(connection.dialect.name, table, tuple(rows[0])), [dict(row) for row in rows])
 
 
 def insert_if_absent(connection: Connection, table: Table, row: Mapping[str, object]) -> bool:
-    """Insert a row unless one with its key is there. Whether it was inserted.
+    """Insert a row unless one with its key exists. Return whether it was inserted.
 
-    A unique violation that is caught ends a PostgreSQL transaction; this one never happens.
+    It never causes a unique violation, which would end a PostgreSQL transaction.
     """
     return connection.execute(_insert_if_absent(connection.dialect.name, table), dict(row)).first() is not None
 
 
 @cache
 def _upsert(dialect: str, table: Table, names: tuple[str, ...]) -> Executable:
-    """Built once for each table and its columns."""
+    """Return the statement, built once for each table and its columns."""
     statement = _insert(dialect, table)
     key = [column.name for column in table.primary_key]
     changed = {name: statement.excluded[name] for name in names if name not in key}
@@ -239,7 +239,7 @@ def _insert(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> int:
-    """Insert those rows whose keys are not there. How many these are."""
+    """Insert the rows whose keys do not exist yet. Return how many were inserted."""
     if not rows:
         return 0
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
@@ -249,6 +249,6 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str,
 
 
 def analyze(connection: Connection, *tables: Table) -> None:
-    """Have PostgreSQL look at tables that have just been filled: it would plan as if they were small for minutes."""
+    """Make PostgreSQL analyse tables that were just filled: for minutes, it would plan as if they were small."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"ANALYZE {', '.join(table.name for table in tables)}"))

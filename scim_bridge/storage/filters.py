@@ -35,27 +35,27 @@ from scim_bridge.storage.tables import resources
 
 
 def key_path(binding: AttributeBinding) -> Path:
-    """Where the keys hold the head attribute of a binding."""
+    """Return the path in the keys of a binding's head attribute."""
     name = binding.model._scim_name(binding.field_name)
     return (str(binding.model.__schema__), name) if issubclass(binding.model, Extension) else (name,)
 
 
 def part_path(binding: AttributeBinding) -> Path:
-    """Where the head attribute holds the part that is compared; empty if it is compared itself."""
+    """Return the path in the head attribute of the part that is compared; empty if the attribute itself is compared."""
     if binding.sub_field_name is None or binding.target_model is None:
         return ()
     return (binding.target_model._scim_name(binding.sub_field_name),)
 
 
 def value_at(sql: JsonSql, source: ColumnElement[Any], path: Path, binding: AttributeBinding) -> ColumnElement[Any]:
-    """The compared value, looked up in `source`."""
+    """Return the compared value, looked up in `source`."""
     if is_complex(binding):
         return sql.node(source, path) if path else source
     return sql.number(source, path) if is_number(binding) else sql.text(source, path)
 
 
 class Logic(FilterVisitor[ColumnElement[bool]]):
-    """`and`, `or`, `not`."""
+    """The operators `and`, `or` and `not`."""
 
     def visit_not(self, node: Not) -> ColumnElement[bool]:
         return not_(self.visit(node.expr))
@@ -103,7 +103,7 @@ class EntryFilter(Logic):
 class ScalarFilter(Logic):
     """The filter in brackets, on one entry of a list of plain values: `value` means the entry itself.
 
-    :param entry: Its value, to be compared.
+    :param entry: The value of the entry.
     """
 
     def __init__(self, binding: AttributeBinding, sql: JsonSql, entry: ColumnElement[Any]) -> None:
@@ -136,11 +136,11 @@ MAX_CONDITIONS = 200
 """How many conditions a filter may have."""
 
 MAX_COMPARISONS = 800
-"""How many comparisons they may come to in SQL; SQLite refuses expressions deeper than 1,000."""
+"""How many comparisons these may become in SQL; SQLite refuses expressions deeper than 1,000."""
 
 Model = type[Resource[Any]]
 Columns = Mapping[str, ColumnElement[Any]]
-"""Attributes that are kept in columns of other tables, by their URN."""
+"""Attributes that are stored in columns of other tables, by their URN."""
 
 _INDEXED: Columns = {
     "id": resources.c.id,
@@ -151,7 +151,7 @@ _INDEXED: Columns = {
 
 
 def condition(scim_filter: ScimFilter[Any], model: Model, sql: JsonSql, columns: Columns) -> ColumnElement[bool]:
-    """What a resource of one type must meet.
+    """Return the condition that a resource of one type must meet.
 
     :raises InvalidFilterException: when the filter has too many conditions, or a value of another type.
     """
@@ -160,7 +160,7 @@ def condition(scim_filter: ScimFilter[Any], model: Model, sql: JsonSql, columns:
 
 
 def bounded(scim_filter: ScimFilter[Any], model: Model) -> ScimFilter[Any]:
-    """A filter as it is about one type.
+    """Return a filter bound to one resource type, after checking its size.
 
     :raises InvalidFilterException: when it has too many conditions.
     """
@@ -173,7 +173,7 @@ def bounded(scim_filter: ScimFilter[Any], model: Model) -> ScimFilter[Any]:
     count = _count(bound.ast, lambda path: _parts(bound.resolve(path, strict=False)))
     if count > MAX_COMPARISONS:
         raise InvalidFilterException(
-            detail=f"the filter has {count} conditions, as pr looks at each part of an attribute with parts; "
+            detail=f"the filter has {count} conditions, because pr looks at each part of an attribute with parts; "
             f"{MAX_COMPARISONS} are allowed: send several requests"
         )
     return bound
@@ -226,7 +226,7 @@ class _ResourceFilter(Logic):
             if binding.urn in self._columns:
                 return is_filled(self._columns[binding.urn], binding)
             return is_filled(value_at(self._sql, source, path, binding), binding)
-        # "a non-empty node for complex attributes": one of its parts is filled.
+        # RFC 7644: "a non-empty node for complex attributes", so one of its parts has a value.
         model = binding.target_type
         assert model is not None
         assert issubclass(model, BaseModel)
@@ -259,7 +259,7 @@ class _ResourceFilter(Logic):
         address = _work_address(binding, node.val_filter)
         if address is None:
             return found
-        # The index narrows the search; the entries decide.
+        # The index only narrows the search; the entries decide.
         folded = operand_of(_value_of(self._filter, node.attr_path), address, CompareOperator.eq)
         return and_(resources.c.work_email_key.in_([indexed(folded), SEVERAL]), found)
 
@@ -278,7 +278,7 @@ class _ResourceFilter(Logic):
 
 
 def _count(node: FilterNode, weight: Callable[[AttrPath], int]) -> int:
-    """How many conditions there are. `weight` is how many one counts for that asks whether an attribute is there."""
+    """Return how many conditions there are. :param weight: How many conditions a `pr` on an attribute counts for."""
     match node:
         case Not(expr):
             return _count(expr, weight)
@@ -292,7 +292,7 @@ def _count(node: FilterNode, weight: Callable[[AttrPath], int]) -> int:
 
 
 def _parts(binding: AttributeBinding | None) -> int:
-    """How many comparisons it takes to know whether an attribute is there."""
+    """Return how many comparisons a `pr` on an attribute takes."""
     model: Any = binding.target_type if binding is not None and is_complex(binding) else None
     return len(model.model_fields) if model is not None else 1
 
@@ -316,7 +316,7 @@ def _value_of(scim_filter: ScimFilter[Any], attribute: AttrPath) -> AttributeBin
 
 
 def _work_address(binding: AttributeBinding, node: FilterNode) -> str | None:
-    """The address that `emails[type eq "work" and value eq "x"]` asks for; None for any other filter."""
+    """Return the address that `emails[type eq "work" and value eq "x"]` asks for; None for any other filter."""
     if binding.field_name != "emails" or issubclass(binding.model, Extension):
         return None
     if not isinstance(node, LogicalExpr) or node.op != LogicalOperator.and_:

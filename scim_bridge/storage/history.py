@@ -1,4 +1,4 @@
-"""The history of each person and the audit trail: rows are added, read and removed by age, never changed (rule D5)."""
+"""The history of each person, and the audit trail. Rows are added, read and removed by age, never changed (rule D5)."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ log = get_logger(AUDIT)
 
 
 PAGE = 1000
-"""Rows that are read in one transaction: an export keeps none open while its reader is slow."""
+"""Rows that are read in one transaction, so that an export with a slow reader keeps no transaction open."""
 
 _INSERT_AUDIT = insert(audit)
 
@@ -35,10 +35,10 @@ class AuditTrail:
         self._connection = connection
         self._tenant = tenant
 
-    def add(self, deed: AuditEvent, author: Author, *, now: datetime, is_one_of_many: bool = False) -> None:
-        """Append a row; once the transaction is committed, the log has it too.
+    def add(self, event: AuditEvent, author: Author, *, now: datetime, is_one_of_many: bool = False) -> None:
+        """Append a row. Once the transaction is committed, it is logged too.
 
-        :param is_one_of_many: One command has many such rows: the log is told of all together (`tell_of_many`).
+        :param is_one_of_many: One command adds many such rows; `tell_of_many` logs them together.
         """
         row = {
             "tenant": self._tenant,
@@ -46,27 +46,27 @@ class AuditTrail:
             "at": now,
             "actor": author.actor.kind,
             "actor_id": author.actor.id,
-            "action": deed.action,
-            "resource_type": deed.resource_type,
-            "resource_id": deed.resource_id,
-            "person_id": deed.person_id,
-            "attributes": list(deed.attributes) or None,
-            "detail": deed.detail,
+            "action": event.action,
+            "resource_type": event.resource_type,
+            "resource_id": event.resource_id,
+            "person_id": event.person_id,
+            "attributes": list(event.attributes) or None,
+            "detail": event.detail,
             "request_id": author.request_id,
         }
         self._connection.execute(_INSERT_AUDIT, row)
         if is_one_of_many:
             return
         told = {name: value for name, value in row.items() if value is not None and name not in ("id", "at", "action")}
-        after_commit(self._connection, lambda: log.info(f"audit.{deed.action}", **told))
+        after_commit(self._connection, lambda: log.info(f"audit.{event.action}", **told))
 
     def tell_of_many(self, action: Action, resource_type: str, author: Author, count: int) -> None:
-        """Tell the log how many rows a command has appended; each of them is in the table."""
+        """Log how many rows a command has appended; each of them is in the table."""
         who = {"actor": author.actor.kind, "actor_id": author.actor.id}
         log.info(f"audit.{action}", tenant=self._tenant, **who, resource_type=resource_type, count=count)
 
     def page(self, *, after: str = "", since: datetime | None, until: datetime | None) -> list[AuditRecord]:
-        """The next rows after an id, oldest first, at most `PAGE`. :param until: the first instant that is left out."""
+        """Return the next rows after an id, oldest first, at most `PAGE`. :param until: The first instant left out."""
         query = select(audit).where(audit.c.tenant == self._tenant, audit.c.id > after)
         if since is not None:
             query = query.where(audit.c.id >= _begins(since))
@@ -75,7 +75,7 @@ class AuditTrail:
         return [_audited(row) for row in self._connection.execute(query.order_by(audit.c.id).limit(PAGE))]
 
     def forget_before(self, moment: datetime, *, limit: int) -> int:
-        """Remove rows that are older, at most `limit` of them: a short transaction is in nobody's way. How many."""
+        """Remove older rows, at most `limit` to keep the transaction short. Return how many."""
         old = select(audit.c.id).where(audit.c.tenant == self._tenant, audit.c.id < _begins(moment)).limit(limit)
         return self._connection.execute(
             delete(audit).where(audit.c.tenant == self._tenant, audit.c.id.in_(old))
@@ -85,7 +85,7 @@ class AuditTrail:
 def audited(
     database: Database, tenant: str, *, since: datetime | None = None, until: datetime | None = None
 ) -> Iterator[AuditRecord]:
-    """All rows of a tenant, oldest first, however many: no more than a page of them is in memory."""
+    """Yield all rows of a tenant, oldest first, with no more than one page of them in memory."""
     after = ""
     while True:
         with database.read() as connection:
@@ -97,17 +97,17 @@ def audited(
 
 
 def tenants_that_acted(connection: Connection) -> list[str]:
-    """Every tenant that has rows, whether it is served or not, by name."""
+    """Return every tenant that has rows, served or not, by name."""
     return sorted(connection.execute(select(audit.c.tenant).distinct()).scalars())
 
 
 def _begins(moment: datetime) -> str:
-    """How the ids of an instant begin."""
+    """Return how the ids of an instant begin."""
     return f"{moment.astimezone(UTC):%Y%m%dT%H%M%S.%f}-"
 
 
 def _audited(row: Row[Any]) -> AuditRecord:
-    deed = AuditEvent(
+    event = AuditEvent(
         action=Action(row.action),
         resource_type=row.resource_type,
         resource_id=row.resource_id,
@@ -115,10 +115,7 @@ def _audited(row: Row[Any]) -> AuditRecord:
         attributes=tuple(row.attributes or ()),
         detail=row.detail,
     )
-    return AuditRecord(row.id, row.at, Author(Actor(ActorKind(row.actor), row.actor_id), row.request_id), deed)
-
-
-"""Orders what one transaction writes at one instant; never more than that."""
+    return AuditRecord(row.id, row.at, Author(Actor(ActorKind(row.actor), row.actor_id), row.request_id), event)
 
 
 _INSERT_HISTORY = insert(history)
@@ -126,7 +123,7 @@ _INSERT_HISTORY = insert(history)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that happened to a person."""
+    """One event in a person's history."""
 
     what: str
     """`user-created`, `delivery`, or the operation asked of Ditio (`end-employment`)."""
@@ -135,11 +132,11 @@ class Entry:
     """`accepted`, `done`, `delivered`, `refused`, `transient`, …"""
 
     cause: str | None = None
-    """What set it off: `request`, `worker`, `retry`."""
+    """What caused it: `request`, `worker`, `retry`."""
 
     status: int | None = None
     request_id: str | None = None
-    """The id of Entra's request, which joins it to our logs."""
+    """The id of Entra's request, by which the logs can be searched."""
 
     ditio_request_id: str | None = None
     seconds: float | None = None
@@ -155,12 +152,12 @@ class History:
         self._now = now
 
     def add_for_all(self, person_ids: Sequence[PersonId], entry: Entry) -> None:
-        """Append the same row for several people."""
+        """Append the same entry for several people."""
         if person_ids:
             self._connection.execute(_INSERT_HISTORY, [self._row(person_id, entry) for person_id in person_ids])
 
     def add(self, person_id: PersonId, *entries: Entry) -> None:
-        """Append rows."""
+        """Append entries for one person."""
         if entries:
             self._connection.execute(_INSERT_HISTORY, [self._row(person_id, entry) for entry in entries])
 
@@ -180,14 +177,14 @@ class History:
         }
 
     def forget_before(self, moment: datetime, *, limit: int) -> int:
-        """Remove rows that are older, at most `limit` of them: a short transaction is in nobody's way. How many."""
+        """Remove older rows, at most `limit` to keep the transaction short. Return how many."""
         old = select(history.c.id).where(history.c.tenant == self._tenant, history.c.at < moment).limit(limit)
         return self._connection.execute(
             delete(history).where(history.c.tenant == self._tenant, history.c.id.in_(old))
         ).rowcount
 
     def of(self, person_id: PersonId) -> list[Entry]:
-        """What happened to a person, oldest first."""
+        """Return the history of a person, oldest first."""
         rows = self._connection.execute(
             select(history)
             .where(history.c.tenant == self._tenant, history.c.person_id == person_id)
@@ -209,7 +206,7 @@ class History:
 
 
 def said_since(connection: Connection, tenant: str, person_id: PersonId, moment: datetime) -> bool:
-    """Whether Entra has written anything of a person since a moment, or at it."""
+    """Return whether Entra has written a person's user at a moment or since."""
     query = select(history.c.id).where(
         history.c.tenant == tenant,
         history.c.person_id == person_id,

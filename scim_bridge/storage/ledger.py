@@ -1,4 +1,4 @@
-"""The ledger: one line for each holder and certificate type, with what each source says (rules K1, K3)."""
+"""The ledger: one line for each holder and certificate type, with the entry of each source (rules K1, K3)."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -49,11 +49,11 @@ class CertificateDeliveries:
         self._tenant = tenant
 
     def begin(self, shipments: Sequence[CertificateToSend]) -> None:
-        """Note what is about to be sent: should the answer be lost, Ditio may have it (rule R4)."""
+        """Store what is about to be sent: if the answer is lost, Ditio may still have it (rule R4)."""
         self._update([(each.line, {"sending": each.certificate.issued}) for each in shipments])
 
     def acknowledge(self, shipments: Sequence[CertificateToSend], now: datetime) -> None:
-        """Note what Ditio took with a 2xx."""
+        """Store what Ditio accepted with a 2xx."""
         self._update(
             [
                 (
@@ -77,10 +77,10 @@ class CertificateDeliveries:
         )
 
     def refuse(self, shipments: Sequence[CertificateToSend], reason: Reason, detail: str, *, is_certain: bool) -> None:
-        """Note why certificates are held or parked.
+        """Store why certificates are held or parked.
 
-        :param is_certain: Whether Ditio has certainly not taken them; of several that were refused together it may
-            have taken some.
+        :param is_certain: Whether Ditio has certainly not accepted them. If it refused several together, it may have
+            accepted some.
         """
         held = {"reason": reason.value, "detail": detail}
         self._update(
@@ -88,7 +88,7 @@ class CertificateDeliveries:
         )
 
     def mark_stale(self, person_id: PersonId) -> None:
-        """All of a person's certificates are to be sent again: he comes back (rule K2)."""
+        """Mark all certificates of a person to be sent again, because the person returns (rule K2)."""
         self._connection.execute(
             update(ledger)
             .where(
@@ -101,7 +101,7 @@ class CertificateDeliveries:
         )
 
     def forgive_unclaimed(self) -> None:
-        """Try again what was refused of employees whom nobody is: there is nobody who could be made due."""
+        """Retry refused certificates of employee numbers without a person: no person can be made due for them."""
         self._connection.execute(
             update(ledger)
             .where(
@@ -113,7 +113,7 @@ class CertificateDeliveries:
         )
 
     def forget(self, person_id: PersonId) -> None:
-        """Remove the certificates of a person who is removed."""
+        """Remove the certificates of a person who is being removed."""
         for table in (entries, ledger):
             self._connection.execute(
                 delete(table).where(
@@ -141,7 +141,7 @@ def _key(holder: Holder) -> dict[str, object]:
 
 
 def entry_in(row: Row[Any]) -> Entry:
-    """The entry of a row of `certificate_entries`."""
+    """Return the entry of a row of `certificate_entries`."""
     return Entry(
         id=EntryId(row.id),
         holder=holder_in(row),
@@ -157,7 +157,7 @@ def entry_in(row: Row[Any]) -> Entry:
 
 
 def line_in(row: Row[Any], said: Iterable[Entry]) -> Line:
-    """The line of a row of `certificate_ledger`."""
+    """Return the line of a row of `certificate_ledger`."""
     return Line(
         holder=holder_in(row),
         type=CertificateType(row.type),
@@ -188,12 +188,12 @@ def _acknowledged(row: Row[Any]) -> AcknowledgedCertificate | None:
 
 
 def holder_in(row: Row[Any]) -> Holder:
-    """The holder of a row of either table."""
+    """Return the holder of a row of either table."""
     return Holder(HolderKind(row.holder_kind), row.holder)
 
 
 def values_of(entry: Entry) -> dict[str, object]:
-    """What of an entry may change, by the columns' names."""
+    """Return the values of an entry that may change, by the names of the columns."""
     certificate = entry.certificate
     return {
         "holder_kind": entry.holder.kind,
@@ -217,7 +217,8 @@ _ACKNOWLEDGED = tuple(column for column in ledger.c if column.name.startswith(("
 class Ledger:
     """The certificates of one tenant, within one transaction.
 
-    A person's lines belong to whoever has locked the person; those of a bare number are locked by `open`.
+    Lock the person before changing a person's lines. The lines of an employee number without a person are locked by
+    `open`.
     """
 
     def __init__(self, connection: Connection, tenant: str) -> None:
@@ -225,31 +226,31 @@ class Ledger:
         self._tenant = tenant
 
     def holder_of(self, number: EmployeeNumber, *, lock: bool = False) -> Holder:
-        """Whose certificates are said under a number: the linked person's, who is locked if asked, else nobody's."""
+        """Return the holder of a number's certificates: the linked person, locked if asked, or the number itself."""
         query = select(people.c.id).where(people.c.tenant == self._tenant, people.c.employee_number == number)
         found = self._connection.execute(query.with_for_update() if lock else query).scalar_one_or_none()
         return Holder.of_number(number) if found is None else Holder.of_person(PersonId(found))
 
     def lock(self, holder: Holder) -> None:
-        """Lock the person whose lines are looked at; the lines of a bare number are locked by `open`."""
+        """Lock the person who holds lines; the lines of a number without a person are locked by `open`."""
         if holder.person_id is not None:
-            is_he = and_(people.c.tenant == self._tenant, people.c.id == holder.value)
-            self._connection.execute(select(people.c.id).where(is_he).with_for_update())
+            is_holder = and_(people.c.tenant == self._tenant, people.c.id == holder.value)
+            self._connection.execute(select(people.c.id).where(is_holder).with_for_update())
 
     def open(self, holder: Holder, kind: CertificateType) -> Line:
-        """The line of a holder and a type, made if there is none, which nobody else changes until the end."""
+        """Return the line of a holder and a type, locked until the transaction ends, and new if there was none."""
         key = {"tenant": self._tenant, "holder_kind": holder.kind, "holder": holder.value, "type": kind}
         while True:
             if insert_if_absent(self._connection, ledger, key):
                 return Line(holder, kind)
-            # Somebody may have given it to a person just now: then it is made again.
+            # Another transaction may just have assigned the line to a person: then the loop makes it again.
             query = select(ledger).where(self._of(ledger, holder), ledger.c.type == kind).with_for_update()
             row = self._connection.execute(query).first()
             if row is not None:
                 return self._lines([row])[0]
 
     def close(self, holder: Holder, kind: CertificateType) -> None:
-        """Remove a line of which nobody says anything, and of which Ditio knows nothing."""
+        """Remove a line if no source has an entry for it, and Ditio knows nothing of it."""
         said = select(entries.c.id).where(self._of(entries, holder), entries.c.type == kind)
         self._connection.execute(
             delete(ledger).where(
@@ -262,42 +263,42 @@ class Ledger:
         )
 
     def lines(self, holder: Holder, *, lock: bool = False) -> list[Line]:
-        """All lines of a holder, by type."""
+        """Return all lines of a holder, by type."""
         query = select(ledger).where(self._of(ledger, holder)).order_by(ledger.c.type)
         return self._lines(self._connection.execute(query.with_for_update() if lock else query).all())
 
     def lines_under(self, *holders: Holder) -> list[Line]:
-        """All lines of several holders."""
+        """Return all lines of several holders, by type."""
         theirs = [(holder.kind.value, holder.value) for holder in holders]
         which = tuple_(ledger.c.holder_kind, ledger.c.holder).in_(theirs)
         query = select(ledger).where(ledger.c.tenant == self._tenant, which).order_by(ledger.c.type)
         return self._lines(self._connection.execute(query).all())
 
     def has_lines(self, holder: Holder) -> bool:
-        """Whether there is a line of a holder."""
+        """Return whether a holder has any line."""
         return (
             self._connection.execute(select(ledger.c.type).where(self._of(ledger, holder)).limit(1)).first() is not None
         )
 
     def lines_of(self, keys: Iterable[tuple[Holder, CertificateType]]) -> list[Line]:
-        """Some lines of many holders."""
+        """Return the lines with these holders and types."""
         wanted = [(holder.kind.value, holder.value, kind) for holder, kind in keys]
         which = tuple_(ledger.c.holder_kind, ledger.c.holder, ledger.c.type).in_(wanted)
         query = select(ledger).where(ledger.c.tenant == self._tenant, which)
         return self._lines(self._connection.execute(query).all())
 
     def entry(self, entry_id: EntryId) -> Entry | None:
-        """What one source says, by the id of the SCIM resource."""
+        """Return the entry of one source, by the id of the SCIM resource."""
         query = select(entries).where(self._is(entry_id))
         row = self._connection.execute(query).first()
         return entry_in(row) if row is not None else None
 
     def slots_of(self, person_id: PersonId) -> list[Entry]:
-        """What a person's own user says in slots."""
+        """Return the entries that a person's user has in slots."""
         return self.slots_of_many([person_id]).get(person_id, [])
 
     def slots_of_many(self, person_ids: Sequence[PersonId]) -> dict[PersonId, list[Entry]]:
-        """The same of several people."""
+        """Return the same for several people."""
         theirs = and_(entries.c.holder_kind == HolderKind.person, entries.c.holder.in_(person_ids))
         query = select(entries).where(entries.c.tenant == self._tenant, theirs, entries.c.source == Source.slot)
         found: dict[PersonId, list[Entry]] = defaultdict(list)
@@ -306,7 +307,7 @@ class Ledger:
         return found
 
     def rival(self, number: EmployeeNumber, kind: CertificateType) -> Entry | None:
-        """What counts for somebody who wants this number, and is not linked to an employee yet."""
+        """Return the winning entry of the person who claims this number and is not linked to an employee yet."""
         query = (
             select(entries)
             .join(claims, and_(claims.c.tenant == entries.c.tenant, claims.c.person_id == entries.c.holder))
@@ -323,37 +324,37 @@ class Ledger:
         return entry_in(row) if row is not None else None
 
     def add(self, entry: Entry) -> None:
-        """Store what a source says for the first time."""
+        """Store a new entry of a source."""
         self._connection.execute(
             insert(entries).values(tenant=self._tenant, id=entry.id, created_at=entry.created_at, **values_of(entry))
         )
 
     def replace(self, entry: Entry) -> None:
-        """Store what a source says now, under the same id."""
+        """Store the new state of an entry, under the same id."""
         self._connection.execute(update(entries).where(self._is(entry.id)).values(**values_of(entry)))
 
     def remove(self, entry_id: EntryId) -> None:
-        """A source says nothing any more."""
+        """Remove the entry of a source."""
         self._connection.execute(delete(entries).where(self._is(entry_id)))
 
     def set_winner(self, entry_id: EntryId, *, wins: bool) -> None:
-        """Say whether an entry is what Ditio is to have; the one before has to be dethroned first."""
+        """Store whether an entry is the one that Ditio should have. Unset the previous winner first."""
         self._connection.execute(update(entries).where(self._is(entry_id)).values(wins=wins))
 
     def clear(self, line: Line) -> None:
-        """What is held or parked of a line is to be tried again."""
+        """Clear the reason why a line is held or parked, so that it is retried."""
         if line.reason is not None:
             mine = and_(self._of(ledger, line.holder), ledger.c.type == line.type)
             self._connection.execute(update(ledger).where(mine).values(reason=None, detail=None))
 
     def renumber(self, person_id: PersonId, number: EmployeeNumber) -> None:
-        """A person has another number: what lists and filters show of his certificates."""
+        """Store a person's new number in their entries, for lists and filters."""
         mine = self._of(entries, Holder.of_person(person_id))
         is_other = or_(entries.c.employee_number.is_(None), entries.c.employee_number != number)
         self._connection.execute(update(entries).where(mine, is_other).values(employee_number=number))
 
     def inherit(self, line: Line, heir: Holder) -> None:
-        """Give what Ditio acknowledged of a bare number's line to its heir, who has none of his own, and remove it."""
+        """Move what Ditio acknowledged of a number's line to its heir, if that has nothing, and remove the line."""
         mine = and_(self._of(ledger, line.holder), ledger.c.type == line.type)
         row = self._connection.execute(select(*_ACKNOWLEDGED, ledger.c.sending).where(mine)).one()
         self._connection.execute(

@@ -1,4 +1,4 @@
-"""The outbox: who is due, who delivers whom, and how it ended; leases (rules D1, D3). No payload is queued."""
+"""The outbox: the people who are due, their leases, and how deliveries ended (rules D1, D3). No payload is queued."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from scim_bridge.storage.tables import people, resources
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """A person who is to be delivered now, by the holder of this lease and nobody else."""
+    """A person who is to be delivered now, by the process that holds this lease, and by no other."""
 
     tenant: str
     person_id: PersonId
@@ -32,7 +32,7 @@ class Status:
     held: int
     parked: int
     oldest_seconds: float | None
-    """The age of the oldest due intent, not of its next try; None where nobody is due."""
+    """For how long the oldest due person has been due, whatever the time of the next try; None if no one is due."""
 
 
 class Outbox:
@@ -52,23 +52,23 @@ class Outbox:
         lease_seconds: float = 0,
         detail: str | None = None,
     ) -> bool:
-        """Say that a person has to be delivered. Whether the lease asked for was granted.
+        """Mark a person due. Return whether the requested lease was granted.
 
-        A lease that somebody else holds is left alone: he sees the new revision and goes round again.
+        A lease that another process holds stays: that process sees the new revision and delivers again.
         """
         named = {"request_id": request_id} if request_id is not None else {}
         self.mark_all_due(people.c.id == person_id, detail=detail, **named)
         return lease is not None and self.lease(person_id, lease, lease_seconds)
 
     def mark_all_due(self, which: ColumnElement[bool], **values: object) -> int:
-        """Say of many people that they have to be delivered, in one statement. How many."""
+        """Mark many people due, in one statement. Return how many."""
         marked = self._connection.execute(
             update(people).where(people.c.tenant == self._tenant, which).values({**self._due(), **values})
         )
         return marked.rowcount
 
     def lease(self, person_id: PersonId, lease: str, seconds: float) -> bool:
-        """Take the lease on a person who is due. False where somebody else has it."""
+        """Take the lease on a person who is due. Return False if another process has it."""
         free = or_(people.c.leased_until.is_(None), people.c.leased_until <= self._now)
         taken = self._connection.execute(
             update(people)
@@ -78,10 +78,10 @@ class Outbox:
         return taken.rowcount == 1
 
     def lease_next(self, lease: str, seconds: float, *, is_probe: bool = False) -> Leased | None:
-        """Lease whoever has waited longest among those whose time has come; None where there is nobody.
+        """Lease the person who has waited longest among those whose time has come; None if there is none.
 
-        :param is_probe: No person's back-off counts: the breaker has one of its own (rule D2). People whose trouble
-            is their own come last (rule R3).
+        :param is_probe: Ignore each person's back-off, because the breaker has its own (rule D2). People who fail
+            alone come last (rule R3).
         """
         candidate = (
             select(people.c.id)
@@ -99,9 +99,9 @@ class Outbox:
         return Leased(self._tenant, PersonId(row.id), lease) if row is not None else None
 
     def renew(self, person_id: PersonId, lease: str, seconds: float) -> bool:
-        """Make a lease outlast the next call. False where it is lost (rule D1).
+        """Extend a lease beyond the next call. Return False if it is lost (rule D1).
 
-        One that ran out is still ours as long as nobody else took it: taking it writes another name.
+        A lease that ran out is still ours until another process takes it, which writes another name.
         """
         renewed = self._connection.execute(
             update(people)
@@ -125,7 +125,7 @@ class Outbox:
         detail: str | None,
         gives_back: bool = False,
     ) -> None:
-        """Note how a delivery ended, and perhaps give the lease back. The caller holds it, and knows the revision."""
+        """Store how a delivery ended, and give the lease back if asked. The caller holds it, and knows the revision."""
         self._connection.execute(
             update(people)
             .where(self._is(person_id))
@@ -141,9 +141,9 @@ class Outbox:
         )
 
     def try_again(self, person_id: PersonId, *, after_seconds: float, detail: str, failed: bool) -> None:
-        """Leave a person due, to be tried again later.
+        """Leave a person due, to be retried later.
 
-        :param failed: Whether this counts as a try that failed; running out of a request's time does not.
+        :param failed: Whether this counts as a failed attempt; running out of a request's time does not.
         """
         self._connection.execute(
             update(people)
@@ -156,7 +156,7 @@ class Outbox:
         )
 
     def wake(self, today: date, limit: int = 500) -> int:
-        """Mark those due whose day has come (rule L2); at most `limit` at once. How many."""
+        """Mark the people due whose day has come (rule L2), at most `limit` at once. Return how many."""
         rows = self._connection.execute(
             select(people.c.id)
             .where(people.c.tenant == self._tenant, people.c.wakes_on.is_not(None), people.c.wakes_on <= today)
@@ -168,9 +168,9 @@ class Outbox:
         return self.mark_all_due(people.c.id.in_(woken), wakes_on=None) if woken else 0
 
     def retry(self, person_id: PersonId | None = None) -> int:
-        """Make due whoever is due or parked, or held for a claim, an operation or data. How many.
+        """Mark people due now who are due, parked, or held for a claim, an operation or data. Return how many.
 
-        Whoever waits for a claim has its holder looked at in Ditio first (rule P3).
+        For a person who waits for a claim, the holder is checked in Ditio first (rule P3).
         """
         retried = or_(
             people.c.state.in_([State.due, State.parked]),
@@ -183,12 +183,12 @@ class Outbox:
         return self.mark_all_due(which)
 
     def has_work(self, *, is_probe: bool = False) -> bool:
-        """Whether anybody is due whose time has come and whom nobody delivers; see `lease_next`."""
+        """Return whether any person is due now and not leased; see `lease_next`."""
         query = select(people.c.id).where(self._has_come(is_probe=is_probe)).limit(1)
         return self._connection.execute(query).first() is not None
 
     def status(self) -> Status:
-        """Figures for `outbox status`."""
+        """Return the figures for `outbox status`."""
         rows = self._connection.execute(
             select(people.c.state, func.count(), func.min(people.c.due_since))
             .where(people.c.tenant == self._tenant, people.c.state != State.delivered)
@@ -204,9 +204,9 @@ class Outbox:
         )
 
     def waiting(self) -> list[Row[Any]]:
-        """Everybody who is due, held or parked, with what Entra said of him.
+        """Return all people who are due, held or parked, with their users as Entra sent them.
 
-        Leavers who are still active in Ditio come first (rule L6), then whoever has waited longest.
+        Leavers who are still active in Ditio come first (rule L6), then those who have waited longest.
         """
         is_still_active = func.coalesce(people.c.detail, "").startswith(SHOULD_BE_INACTIVE)
         query = (
@@ -222,7 +222,7 @@ class Outbox:
         return list(self._connection.execute(query))
 
     def _leased(self, lease: str, seconds: float) -> dict[str, Any]:
-        """The columns of a lease that is taken. The holder of one that ran out may have sent something (rule C5)."""
+        """Return the columns of a new lease. The holder of a lease that ran out may have sent a write (rule C5)."""
         ran_out = case((people.c.leased_until > self._now, self._now), else_=people.c.leased_until)
         return {
             "lease": lease,
@@ -240,7 +240,7 @@ class Outbox:
             "due_at": self._now,
             "attempts": 0,
             "revision": people.c.revision + 1,
-            "scope": None,  # A live change drops a drift mark's scope (rule Q3).
+            "scope": None,  # A live change removes the scope of a drift mark (rule Q3).
         }
 
     def _has_come(self, *, is_probe: bool) -> Any:
@@ -256,13 +256,13 @@ class Outbox:
 
 
 RETRIED = (Reason.claimed, Reason.no_operation, Reason.incomplete)
-"""What `outbox retry` makes due among those who are held (rule D3)."""
+"""The reasons for which people are held that `outbox retry` makes due (rule D3)."""
 
 
 class RestLeases:
-    """Leases on one tenant's people, within one transaction. `now` is the database's clock.
+    """Leases on one tenant's people who are not due, within one transaction. `now` is the database's clock.
 
-    Whoever comes to be due meanwhile stays so, and is delivered by a worker once the lease is given back.
+    A person who becomes due during such a lease stays due. A worker delivers them once the lease is given back.
     """
 
     def __init__(self, connection: Connection, tenant: str, now: datetime) -> None:
@@ -271,9 +271,9 @@ class RestLeases:
         self._now = now
 
     def take(self, person_ids: Sequence[PersonId], lease: str, seconds: float, today: date) -> list[PersonRecord]:
-        """Lease those who are not due, whom nobody delivers, and of whom hands are not off.
+        """Lease the people who are not due, not leased, and not hands-off.
 
-        Returned as they are, but without what is acknowledged of their fields.
+        They are returned without their acknowledged fields.
         """
         taken = self._connection.execute(
             update(people)
@@ -284,12 +284,12 @@ class RestLeases:
         return [record_of(row, Acknowledged()) for row in taken]
 
     def at_rest(self, person_ids: Sequence[PersonId], today: date) -> list[PersonRecord]:
-        """Those whom `take` would lease now."""
+        """Return the people that `take` would lease now."""
         rows = self._connection.execute(select(people).where(self._are(person_ids), self._at_rest(today)))
         return [record_of(row, Acknowledged()) for row in rows]
 
     def give_back(self, person_ids: Sequence[PersonId], lease: str) -> frozenset[PersonId]:
-        """Give the leases back that are still ours. Whose these are."""
+        """Give back the leases that are still ours. Return their people."""
         ours = self._connection.execute(
             update(people)
             .where(self._are(person_ids), people.c.lease == lease)
@@ -299,7 +299,7 @@ class RestLeases:
         return frozenset(PersonId(row.id) for row in ours)
 
     def park(self, person_id: PersonId, lease: str, detail: str) -> None:
-        """Park somebody for what Ditio refused, unless he waits for something else, or is due by now."""
+        """Park a person because Ditio refused something, unless they are held, or due by now."""
         self._connection.execute(
             update(people)
             .where(self._are([person_id]), people.c.lease == lease, people.c.state == State.delivered)
@@ -308,8 +308,8 @@ class RestLeases:
 
     def _at_rest(self, today: date) -> ColumnElement[bool]:
         is_free = or_(people.c.leased_until.is_(None), people.c.leased_until <= self._now)
-        hands_are_on = or_(people.c.hands_off.is_(False), people.c.hands_off_until < today)
-        return and_(people.c.state != State.due, is_free, hands_are_on)
+        is_not_hands_off = or_(people.c.hands_off.is_(False), people.c.hands_off_until < today)
+        return and_(people.c.state != State.due, is_free, is_not_hands_off)
 
     def _are(self, person_ids: Sequence[PersonId]) -> ColumnElement[bool]:
         return and_(people.c.tenant == self._tenant, people.c.id.in_(person_ids))

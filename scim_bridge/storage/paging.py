@@ -1,4 +1,4 @@
-"""Orders of a search and pages by cursor (RFC 9865, RFC 7644 §3.4.2.3)."""
+"""The order of a search, and pages by cursor (RFC 9865, RFC 7644 §3.4.2.3)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,14 +38,14 @@ _FORWARD, _BACKWARD = "next", "previous"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a page begins or ends: beside a resource, which is not on that page."""
+    """The place where a page begins or ends: next to a resource that is not on that page."""
 
     value: Value
-    """What orders the resource; None where it has no such value, or where nothing is sorted."""
+    """The sort value of that resource; None if it has none, or nothing is sorted."""
 
     id: str
     is_backward: bool = False
-    """Whether the page ends here, instead of beginning."""
+    """Whether the page ends here, instead of beginning here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +53,20 @@ class Order:
     """An order in which no two resources are equal."""
 
     value: ColumnElement[Any] | None
-    """What is ordered by first, missing ones last; None for nothing but the tie."""
+    """The first sort key, with missing values last; None to sort by the tie-breaker only."""
 
     tie: ColumnElement[Any]
-    """Orders what is equal: the id, never NULL."""
+    """The tie-breaker for equal values: the id, never NULL."""
 
     is_descending: bool = False
 
     def columns(self, *, from_behind: bool = False) -> list[ColumnElement[Any]]:
-        """What to order a statement by."""
+        """Return the columns to sort a statement by."""
         columns = [self.tie] if self.value is None else [self.value.is_(None), self.value, self.tie]
         return [each.desc() for each in columns] if self.is_descending != from_behind else columns
 
     def reaches(self, place: Place) -> ColumnElement[bool]:
-        """Whether a resource is on the far side of a place: after it, or before it on the way back. Never NULL."""
+        """Return a condition: whether a resource is after a place, or before it on the way back. It is never NULL."""
         return self._above(place) if self.is_descending == place.is_backward else self._below(place)
 
     def _above(self, place: Place) -> ColumnElement[bool]:
@@ -89,34 +89,34 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One page in an order: so many from a place on, or up to it; from the beginning without one."""
+    """One page in an order: `limit` resources after a place, or before it; without a place, the first ones."""
 
     order: Order
     place: Place | None
     limit: int | None
 
     def statement(self, matching: Select[Any], others: Select[Any], total: ColumnElement[int]) -> Select[Any]:
-        """The page, with what `turned` and the caller have to know beside the resources.
+        """Return the statement for the page, with the columns that `turned` and the caller need.
 
         :param matching: The resources that match, on all pages.
         :param others: The same, to look for one on the near side of the place.
-        :param total: How many they are; the column `total` of each row.
+        :param total: How many match; the column `total` of each row.
         """
         order, far = self.order, self._far()
         near = others.where(not_(far)).correlate(None).exists() if self.place is not None else false()
         sort_value = null() if order.value is None else order.value
         page = matching.where(far).order_by(*order.columns(from_behind=self._is_backward))
         if self.limit is not None:
-            # One more, which tells whether there is another page.
+            # One more row shows whether there is another page.
             page = page.limit(self.limit + 1)
         return page.add_columns(sort_value.label("sort_value"), near.label("has_near"), total.label("total"))
 
     def turned(
         self, rows: Sequence[Row[Any]], *, is_cut: bool = False
     ) -> tuple[list[Row[Any]], Place | None, Place | None]:
-        """The rows of the page in their order, where the next page begins, and where the previous one ends.
+        """Return the rows of the page in order, the place where the next page begins, and where the previous one ends.
 
-        :param is_cut: Whether there are more rows, which were too large for this page.
+        :param is_cut: Whether more rows follow that were too large for this page.
         """
         shown = list(rows[: self.limit])
         has_far, has_near = is_cut or len(rows) > len(shown), bool(rows[0].has_near)
@@ -138,7 +138,7 @@ class Window:
 
 
 def position_of(place: Place | None) -> list[str | float | None] | None:
-    """A place as JSON, short: it travels in a URL."""
+    """Return a place as JSON. It is short, because it is sent in a URL."""
     if place is None:
         return None
     value = place.value.isoformat() if isinstance(place.value, date) else place.value
@@ -146,9 +146,9 @@ def position_of(place: Place | None) -> list[str | float | None] | None:
 
 
 def place_at(position: object, order: Order) -> Place | None:
-    """The place of a position; None is the beginning.
+    """Return the place of a position; None is the beginning.
 
-    :raises InvalidCursorException: when it is no position in this order.
+    :raises InvalidCursorException: when it is not a position in this order.
     """
     match position:
         case None:
@@ -159,7 +159,7 @@ def place_at(position: object, order: Order) -> Place | None:
 
 
 def _value_of(value: object, order: Order) -> Value:
-    """The sort value of a position, in the type of the order."""
+    """Return the sort value of a position, in the type of the order."""
     kind: TypeEngine[Any] | None = None if order.value is None else order.value.type
     match value:
         case None:
@@ -193,18 +193,18 @@ def _day(text: str) -> date:
 
 
 def _can_be_asked(text: str) -> bool:
-    """Whether a database takes the text: NUL and half a surrogate pair are refused by both."""
+    """Return whether both databases accept the text: they refuse NUL and half a surrogate pair."""
     return "\x00" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 MAX_SORTED_CHARACTERS = 100
-"""How much of a text orders it. At worst, all of it characters beyond U+FFFF, a cursor has 1,900 characters then."""
+"""How many characters of a text are sorted by. With only characters beyond U+FFFF, a cursor has 1,900 characters."""
 
 
 def order_of(search_request: SearchRequest[Any], models: dict[str, Model], sql: JsonSql, columns: Columns) -> Order:
-    """The order of a search over resource types, whose models are given by name."""
-    # An index on the id would be walked to its end for a filter that finds little: where there is a filter,
-    # the database is to find first and sort then.
+    """Return the order of a search over resource types. :param models: The models of the types, by name."""
+    # With a filter, the database has to find first and sort afterwards: it would read all of the index on the id
+    # for a filter that finds little.
     tie: ColumnElement[Any] = resources.c.id if search_request.filter is None else resources.c.id + ""
     if search_request.sort_by is None:
         return Order(None, tie)
@@ -220,19 +220,19 @@ def order_of(search_request: SearchRequest[Any], models: dict[str, Model], sql: 
 
 
 def _sort_value(binding: AttributeBinding, sql: JsonSql, columns: Columns) -> ColumnElement[Any]:
-    """The value that orders a resource, as text, number or instant."""
+    """Return the sort value of a resource, as text, number or instant."""
     value = columns[binding.urn] if binding.urn in columns else _value(binding, sql)
     if isinstance(value.type, UtcDateTime):
         return value
     if is_number(binding):
-        # SQLite would give whole numbers, and PostgreSQL never does.
+        # SQLite may give whole numbers, and PostgreSQL never does.
         return cast(value, Float)
-    # Characters, not bytes: half a character is no text. Compared byte by byte, as Python orders text.
+    # Cut by characters, because half a character is not valid text. Compared byte by byte, as Python sorts text.
     return cast(func.substr(value, 1, MAX_SORTED_CHARACTERS), exact_text())
 
 
 def _value(binding: AttributeBinding, sql: JsonSql) -> ColumnElement[Any]:
-    """The value in the keys: of several, the primary one's, else the first one's."""
+    """Return the value in the keys; of several entries, that of the primary one, or else of the first."""
     path, part = key_path(binding), part_path(binding)
     if not binding.is_multivalued:
         return value_at(sql, resources.c["keys"], path + part, binding)

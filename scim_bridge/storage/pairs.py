@@ -1,4 +1,4 @@
-"""The pairs that one run of `adopt` has found, in the database: memory does not grow with the company."""
+"""The pairs that one run of `adopt` has found. They are in the database, so memory does not grow with the company."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from scim_bridge.storage.admin_tables import adoption_runs as runs
 from scim_bridge.storage.engine import upsert
 
 SKIP = "skip"
-"""Stands where an operator said that they are not one person."""
+"""Marks a pair of which an operator said that they are not the same person."""
 
 _AT_ONCE = 500
 """Rows that are held in memory at a time."""
@@ -30,20 +30,20 @@ class Pairs:
         self._run_id = run_id
 
     def begin(self, *, now: datetime) -> None:
-        """A run begins."""
+        """Store that the run begins."""
         self._connection.execute(insert(runs).values(tenant=self._tenant, id=self._run_id, started_at=now))
 
     def end(self) -> None:
-        """Forget all of it."""
+        """Remove the run and its pairs."""
         self._connection.execute(delete(pairs).where(self._mine()))
         self._connection.execute(delete(runs).where(runs.c.tenant == self._tenant, runs.c.id == self._run_id))
 
     def add(self, found: Sequence[Pair]) -> None:
-        """Store pairs; one that is there already is replaced."""
+        """Store pairs; a pair that exists is replaced."""
         upsert(self._connection, pairs, [self._row(pair) for pair in found])
 
     def dispute_contended(self, why: str) -> None:
-        """Whoever is asked for by several users is linked to none of them unasked."""
+        """Dispute the pairs of employees that several users ask for, so that an operator decides."""
         asked_for = (
             select(pairs.c.employee_number)
             .where(self._mine(), pairs.c.contends)
@@ -53,61 +53,61 @@ class Pairs:
         self._dispute(pairs.c.employee_number.in_(asked_for), why)
 
     def dispute(self, pair: Pair, why: str) -> None:
-        """This pair was not linked."""
+        """Dispute one pair, because it was not linked. :param why: Why."""
         self._dispute(self._is(pair), why)
 
     def decide(self, pair: Pair, *, why_not_others: str) -> None:
-        """An operator said that they are one person: the user is nobody else, and nobody else is this employee."""
+        """Store an operator's decision that they are the same person: other pairs of both are removed or disputed."""
         others = and_(pairs.c.person_id == pair.person_id, pairs.c.by.not_in([SKIP]))
         self._connection.execute(delete(pairs).where(self._mine(), others))
         self._dispute(pairs.c.employee_number == pair.employee_number, why_not_others)
         self.add([pair])
 
     def skip(self, pair: Pair) -> None:
-        """An operator said that they are not one person."""
+        """Store an operator's decision that they are not the same person."""
         self.add([pair])
         self._connection.execute(update(pairs).where(self._mine(), self._is(pair)).values(by=SKIP, contends=False))
 
     def is_skipped(self, person_id: PersonId, number: str) -> bool:
-        """Whether an operator said that they are not one person."""
+        """Return whether an operator decided that they are not the same person."""
         query = select(pairs.c.by).where(
             self._mine(), pairs.c.person_id == person_id, pairs.c.employee_number == number, pairs.c.by == SKIP
         )
         return self._connection.execute(query).first() is not None
 
     def of_person(self, person_id: PersonId) -> list[Pair]:
-        """What a user may be, or was decided to be."""
+        """Return the pairs of a user, possible or decided."""
         return list(self._pairs(select(pairs).where(self._told(), pairs.c.person_id == person_id)))
 
     def decided_for(self, number: str) -> Pair | None:
-        """Whom an employee was decided to be."""
+        """Return the pair that an operator decided for an employee, or None."""
         query = select(pairs).where(
             self._told(), pairs.c.employee_number == number, pairs.c.by == By.decision, pairs.c.why.is_(None)
         )
         return next(self._pairs(query.limit(1)), None)
 
     def exact_after(self, after: str, limit: int) -> list[Pair]:
-        """The next exact pairs, in the order of their people's ids."""
+        """Return the next exact pairs, in the order of their people's ids."""
         query = select(pairs).where(self._told(), pairs.c.why.is_(None), pairs.c.person_id > after)
         return list(self._pairs(query.order_by(pairs.c.person_id).limit(limit)))
 
     def count_exact(self) -> int:
-        """How many pairs are exact."""
+        """Return how many pairs are exact."""
         query = select(func.count()).select_from(pairs).where(self._told(), pairs.c.why.is_(None))
         return self._connection.execute(query).scalar_one()
 
     def exact(self) -> Iterator[Pair]:
-        """Every exact pair, by employee number; read as it is asked for."""
+        """Yield every exact pair, by employee number."""
         query = select(pairs).where(self._told(), pairs.c.why.is_(None))
         yield from self._pairs(query.order_by(pairs.c.employee_number, pairs.c.person_id))
 
     def disputed(self) -> Iterator[Pair]:
-        """Every other pair, the pairs of a user together; read as it is asked for."""
+        """Yield every disputed pair, with the pairs of one user together."""
         query = select(pairs).where(self._told(), pairs.c.why.is_not(None))
         yield from self._pairs(query.order_by(pairs.c.user_name, pairs.c.person_id, pairs.c.employee_number))
 
     def is_any_disputed(self) -> bool:
-        """Whether somebody has to decide anything."""
+        """Return whether an operator has to decide anything."""
         query = select(pairs.c.person_id).where(self._told(), pairs.c.why.is_not(None)).limit(1)
         return self._connection.execute(query).first() is not None
 
@@ -145,7 +145,7 @@ class Pairs:
 
 
 def forget_abandoned(connection: Connection, tenant: str, before: datetime) -> None:
-    """Forget what runs left behind that died: those that began before this moment."""
+    """Remove what crashed runs left behind: runs that began before this moment."""
     old = select(runs.c.id).where(runs.c.tenant == tenant, runs.c.started_at < before)
     connection.execute(delete(pairs).where(pairs.c.tenant == tenant, pairs.c.run_id.in_(old)))
     connection.execute(delete(runs).where(runs.c.tenant == tenant, runs.c.started_at < before))

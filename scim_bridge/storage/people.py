@@ -20,14 +20,14 @@ from scim_bridge.storage.tables import claim_waiters, claims, from_stored, peopl
 
 
 class PutAside:
-    """Who is put aside in one tenant, within one transaction."""
+    """The hands-off marks of one tenant, within one transaction: deliveries to these people are stopped."""
 
     def __init__(self, connection: Connection, tenant: str) -> None:
         self._connection = connection
         self._tenant = tenant
 
     def set(self, person_id: PersonId, hands_off: HandsOff | None) -> None:
-        """Put a person aside, or take him up again; the caller marks him due."""
+        """Stop deliveries to a person, or with None resume them. The caller marks the person due."""
         self._connection.execute(
             update(people)
             .where(people.c.tenant == self._tenant, people.c.id == person_id)
@@ -35,7 +35,7 @@ class PutAside:
         )
 
     def end(self, today: date, limit: int = 500) -> list[PersonId]:
-        """Take up those whose last day is over, at most `limit` at once. The caller marks them due."""
+        """Resume deliveries to people whose hands-off has ended, at most `limit` at once. The caller marks them due."""
         rows = self._connection.execute(
             select(people.c.id)
             .where(people.c.tenant == self._tenant, people.c.hands_off_until < today)
@@ -50,18 +50,18 @@ class PutAside:
 
 
 DAYS = 30
-"""How long a permission lasts: Entra tries again within hours, or within weeks where its job was quarantined."""
+"""How long a permission lasts: Entra retries within hours, or within weeks if its job was quarantined."""
 
 
 class Permissions:
-    """The permissions of one tenant, within one transaction."""
+    """The permissions to adopt of one tenant, within one transaction."""
 
     def __init__(self, connection: Connection, tenant: str) -> None:
         self._connection = connection
         self._tenant = tenant
 
     def grant(self, number: EmployeeNumber, user_name: str, *, now: datetime) -> datetime:
-        """Allow this user to take this employee, once. Until when; what has run out is removed on the way."""
+        """Allow this user to be linked to this employee, once. Return until when. Expired permissions are removed."""
         expires_at = now + timedelta(days=DAYS)
         self._connection.execute(
             delete(permissions).where(permissions.c.tenant == self._tenant, permissions.c.expires_at <= now)
@@ -71,14 +71,14 @@ class Permissions:
         return expires_at
 
     def allows(self, number: EmployeeNumber, user_name: str, *, now: datetime) -> bool:
-        """Whether this user may take this employee."""
+        """Return whether this user may be linked to this employee."""
         query = select(permissions.c.expires_at).where(
             self._about(number), permissions.c.user_name_key == user_name_key(user_name), permissions.c.expires_at > now
         )
         return self._connection.execute(query).first() is not None
 
     def consume(self, number: EmployeeNumber) -> None:
-        """Somebody is linked to this employee now: no permission for it counts any more."""
+        """Remove all permissions for an employee, because a person is linked to it now."""
         self._connection.execute(delete(permissions).where(self._about(number)))
 
     def _about(self, number: EmployeeNumber) -> Any:
@@ -87,7 +87,7 @@ class Permissions:
 
 @dataclass(frozen=True, slots=True)
 class PersonRecord:
-    """A person together with how far his delivery has come."""
+    """A person, and the state of their delivery."""
 
     person: Person
     state: State
@@ -104,11 +104,11 @@ class PersonRecord:
     leased_until: datetime | None
     external_id: str | None
     scope: dict[str, Any] | None = None
-    """What a drift mark is about (rule Q3), as `storage/scopes.py` keeps it; None for whoever is due as a whole."""
+    """The scope of a drift mark (rule Q3), as `Scopes` stores it; None for a person who is due as a whole."""
 
 
 def record_of(row: Row[Any], acknowledged: Acknowledged) -> PersonRecord:
-    """A row of `people` as values."""
+    """Return a row of `people` as values."""
     return PersonRecord(
         person=Person(
             id=PersonId(row.id),
@@ -167,7 +167,7 @@ def _creating(stored: Any) -> Creating | None:
 
 
 NOT_DUE: dict[str, object] = {"due_since": None, "due_at": None, "attempts": 0, "fails_alone": False}
-"""The columns of the due mark, for a person whose delivery has come to its end."""
+"""The columns of the due mark, for a person whose delivery has ended."""
 
 
 def days_columns(days: Days) -> dict[str, object]:
@@ -181,7 +181,7 @@ def days_columns(days: Days) -> dict[str, object]:
 
 
 def occasion_columns(occasions: RequestedAt) -> dict[str, object]:
-    """Occasions as columns."""
+    """Return when changes were requested, as columns."""
     return {
         "ending_said_at": occasions.ending,
         "ending_is_announced": occasions.is_announced,
@@ -191,7 +191,7 @@ def occasion_columns(occasions: RequestedAt) -> dict[str, object]:
     }
 
 
-# Built once: every delivery reads it twice.
+# Built once, because every delivery reads it twice.
 _BY_ID = select(people).where(people.c.tenant == bindparam("tenant"), people.c.id == bindparam("person_id"))
 _LOCKED = _BY_ID.with_for_update()
 
@@ -222,27 +222,27 @@ class People:
         )
 
     def get(self, person_id: PersonId, *, lock: bool = False) -> PersonRecord | None:
-        """A person by id."""
+        """Return a person by id."""
         found = self._connection.execute(_LOCKED if lock else _BY_ID, {"tenant": self._tenant, "person_id": person_id})
         return self._record(found.first())
 
     def of_user(self, user_id: UserId, *, lock: bool = False) -> PersonRecord | None:
-        """The person of a SCIM user; None also for a user whose person another user took over (rule P2)."""
+        """Return the person of a SCIM user; None also if another user took the person over (rule P2)."""
         return self._one(people.c.user_id == user_id, lock)
 
     def of_user_name(self, name: str) -> PersonRecord | None:
-        """The person of the user with this name, spelled in whatever case (rule A8)."""
+        """Return the person of the user with this name, in any case (rule A8)."""
         named = resources.c.user_name_key == user_name_key(name)
         return self._one(people.c.user_id.in_(self._users(named)), lock=False)
 
     def linked_to(self, number: EmployeeNumber) -> PersonRecord | None:
-        """The person linked to an employee."""
+        """Return the person who is linked to an employee."""
         return self._one(people.c.employee_number == number, lock=False)
 
     def find(self, name: str) -> PersonRecord | None:
-        """A person as somebody at a keyboard would name him: by employee number, else by user name.
+        """Return a person as an operator names them: by employee number, or else by user name or an id.
 
-        The number of a person not yet linked is the one that he claims, or waits for.
+        The number of a person who is not linked yet is the one that they claim, or wait for.
         """
         name = name.strip()
         named = or_(resources.c.user_name_key == user_name_key(name), resources.c.id == name)
@@ -251,30 +251,30 @@ class People:
             or self._one(people.c.id.in_(self._wanting(claims, name)), lock=False)
             or self._one(people.c.user_id.in_(self._users(named)), lock=False)
             or self._one(people.c.id.in_(self._wanting(claim_waiters, name)), lock=False)
-            or self.get(PersonId(name))  # As the log names him.
+            or self.get(PersonId(name))  # The log names a person by id.
         )
 
     def set_user(self, person_id: PersonId, user_id: UserId | None, *, external_id: str | None, now: datetime) -> None:
-        """Give a person a user, or take it away: then the person is a tombstone."""
+        """Give a person a user, or with None remove it: then the person is a tombstone."""
         changes: dict[str, object] = {"user_id": user_id, "deleted_at": None if user_id else now}
         if user_id is not None:
             changes["external_id"] = external_id
         self._update(person_id, changes)
 
     def set_external_id(self, person_id: PersonId, external_id: str | None) -> None:
-        """Remember the `externalId` that Entra says now."""
+        """Store the `externalId` that Entra sends now."""
         self._update(person_id, {"external_id": external_id})
 
     def set_days(self, person_id: PersonId, days: Days, occasions: RequestedAt, *, wakes_on: date | None) -> None:
-        """Store the days that intake decided, and when what they ask for was said (rules L1, L8)."""
+        """Store the days that intake decided, and when their changes were requested (rules L1, L8)."""
         self._update(person_id, {**days_columns(days), **occasion_columns(occasions), "wakes_on": wakes_on})
 
     def wake_on(self, person_id: PersonId, day: date) -> None:
-        """Make a person due on a day, once that has come."""
+        """Store the day on which a person becomes due."""
         self._update(person_id, {"wakes_on": day})
 
     def set_creating(self, person_id: PersonId, creating: Creating | None) -> None:
-        """Store what is about to be POSTed, or forget it (rule P6)."""
+        """Store what is about to be POSTed, or with None remove it (rule P6)."""
         stored = creating and {
             "employeeNumber": creating.employee_number,
             "phone": creating.phone,
@@ -284,7 +284,7 @@ class People:
         self._update(person_id, {"creating": stored})
 
     def set_renumbering(self, person_id: PersonId, number: EmployeeNumber | None) -> None:
-        """Store the number that is about to be given, or forget it (rule P6)."""
+        """Store the number that the employee is about to get, or with None remove it (rule P6)."""
         self._update(person_id, {"renumbering": number})
 
     def link(
@@ -296,10 +296,10 @@ class People:
         linked_as: Mapping[Field, Value] | None = None,
         now: datetime,
     ) -> None:
-        """Join a person to an employee; an employee is linked to one person at most (a unique index).
+        """Link a person to an employee. An employee is linked to one person at most (a unique index).
 
-        :param profile_id: The employee's `companyProfileId`; None keeps what is known: the number changed, no more.
-        :param linked_as: What told who they were, where nothing agreed; None where that is as it was.
+        :param profile_id: The employee's `companyProfileId`; None keeps the known one, because only the number changed.
+        :param linked_as: The employee's values that identify them, if none agreed with the user; None changes nothing.
         """
         unknown = {"creating": None, "renumbering": None, "creation_said_at": None}
         known: dict[str, object] = {} if profile_id is None else {"company_profile_id": profile_id}
@@ -310,26 +310,26 @@ class People:
         Ledger(self._connection, self._tenant).renumber(person_id, number)
 
     def recognise(self, person_id: PersonId, profile_id: str) -> None:
-        """Store the `companyProfileId` of a linked employee, shown for the first time (rule P5)."""
+        """Store the `companyProfileId` of a linked employee, which Ditio shows for the first time (rule P5)."""
         self._update(person_id, {"company_profile_id": profile_id})
 
     def doubt(self, person_id: PersonId, at: datetime | None) -> None:
-        """Store since when the outcome of a write is not known; None once it is (rule C5)."""
+        """Store since when the outcome of a write is unknown, or None once it is known (rule C5)."""
         self._update(person_id, {"doubted_at": at})
 
     def part(self, person_id: PersonId) -> None:
-        """Take the link away for a moment, so that another may have it: the caller gives a new one at once."""
+        """Remove the link for a moment, so that another person may get it. The caller sets a new one at once."""
         self._update(person_id, {"employee_number": None})
 
     def unlink(self, person_id: PersonId) -> None:
-        """Give the link up: a tombstone makes room for a newcomer (rule P2)."""
+        """Remove the link of a tombstone, so that a new person may have the employee (rule P2)."""
         known = {"company_profile_id": None, "linked_as": None}
         self._update(person_id, {"employee_number": None, "linked_at": None, **known})
         Acknowledgements(self._connection, self._tenant).forget(person_id)
         CertificateDeliveries(self._connection, self._tenant).mark_stale(person_id)
 
     def forget(self, person_id: PersonId) -> None:
-        """Remove a person whose user is gone and who never became an employee: Ditio knows nothing of him."""
+        """Remove a person without a user who never became an employee, so that Ditio knows nothing of them."""
         removed = self._connection.execute(
             delete(people).where(
                 people.c.tenant == self._tenant,
@@ -346,7 +346,7 @@ class People:
             )
 
     def count(self, *, linked: bool | None = None) -> int:
-        """How many people there are; with `linked` only those who have an employee, or none."""
+        """Return how many people there are; with `linked` only those with an employee, or only those without."""
         query = select(func.count()).select_from(people).where(people.c.tenant == self._tenant)
         if linked is not None:
             query = query.where(people.c.employee_number.is_not(None) if linked else people.c.employee_number.is_(None))
@@ -367,7 +367,7 @@ class People:
         return select(resources.c.id).where(is_user, condition)
 
     def _wanting(self, table: Table, number: str) -> Select[Any]:
-        """Who claims an employee number, or waits for it."""
+        """Select the people who claim an employee number, or wait for it."""
         wanted = and_(table.c.kind == ClaimKind.employee_number, table.c.value == number)
         return select(table.c.person_id).where(table.c.tenant == self._tenant, wanted)
 
@@ -378,7 +378,7 @@ class People:
 
 
 def user_names(connection: Connection, tenant: str, user_ids: Iterable[UserId]) -> dict[UserId, str]:
-    """The (folded) user names of some users, for listings that people read."""
+    """Return the (folded) user names of some users, for listings."""
     query = select(resources.c.id, resources.c.user_name_key).where(
         resources.c.tenant == tenant, resources.c.resource_type == "User", resources.c.id.in_(list(user_ids))
     )

@@ -1,4 +1,4 @@
-"""The rows of stored plans, what became of each, and people who are due for some of them (rules Q3, Q5)."""
+"""The rows of stored plans, the outcome of each, and people who are due for some of them (rules Q3, Q5)."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _AT_ONCE = 500
 
 
 class PlanItems:
-    """The rows of one plan, within one transaction. Only erasure blanks them, and age removes them."""
+    """The rows of one plan, within one transaction. They change only by erasure, which blanks them, and by age."""
 
     def __init__(self, connection: Connection, tenant: str, plan_id: str) -> None:
         self._connection = connection
@@ -32,14 +32,14 @@ class PlanItems:
         self._plan_id = plan_id
 
     def add(self, items: Sequence[Drift], first: int) -> None:
-        """Append rows. :param first: The position of the first of them."""
+        """Append rows. :param first: The position of the first row."""
         if items:
             self._connection.execute(
                 insert(plan_items), [self._row(item, first + place) for place, item in enumerate(items)]
             )
 
     def all(self) -> Iterator[Drift]:
-        """Every row, grouped by person, leavers who are still active first; read as it is asked for."""
+        """Yield every row, grouped by person, with leavers who are still active first."""
         who = func.coalesce(plan_items.c.person_id, plan_items.c.employee_number)
         rank = case({kind.value: place for kind, place in ORDER.items()}, value=plan_items.c.kind, else_=len(ORDER))
         first = func.min(rank).over(partition_by=who)
@@ -51,20 +51,20 @@ class PlanItems:
         yield from self._drifts(query)
 
     def of(self, positions: Iterable[int]) -> list[Drift]:
-        """Some rows; blanked ones are left out."""
+        """Return the rows at these positions, without the blanked ones."""
         query = select(plan_items).where(
             self._mine(), plan_items.c.position.in_(list(positions)), plan_items.c.is_blank.is_(False)
         )
         return list(self._drifts(query.order_by(plan_items.c.position)))
 
     def by_kind(self) -> dict[str, int]:
-        """How many rows there are of each kind, in the order of telling."""
+        """Return how many rows there are of each kind, in the order in which kinds are reported."""
         query = select(plan_items.c.kind, func.count()).where(self._mine()).group_by(plan_items.c.kind)
         counts = {row[0]: row[1] for row in self._connection.execute(query)}
         return {kind.value: counts[kind.value] for kind in Kind if kind.value in counts}
 
     def settle(self, outcomes: Iterable[tuple[int, str | None]], now: datetime) -> None:
-        """Note what became of rows: None for one that was repaired, else why it was skipped.
+        """Store the outcomes of rows: None for a repaired row, or else why it was skipped.
 
         A row that another run of the same plan has repaired stays repaired.
         """
@@ -75,14 +75,14 @@ class PlanItems:
         upsert(self._connection, plan_outcomes, rows)
 
     def outcomes(self) -> dict[int, str | None]:
-        """What became of the rows that were to be repaired."""
+        """Return the outcomes of all rows that have one."""
         query = select(plan_outcomes.c.position, plan_outcomes.c.skipped).where(
             plan_outcomes.c.tenant == self._tenant, plan_outcomes.c.plan_id == self._plan_id
         )
         return {row.position: row.skipped for row in self._connection.execute(query)}
 
     def outcomes_of(self, positions: Sequence[int]) -> dict[int, str | None]:
-        """What became of some rows; nothing of those of which nothing was noted."""
+        """Return the outcomes of some rows; rows without an outcome are left out."""
         query = select(plan_outcomes.c.position, plan_outcomes.c.skipped).where(
             plan_outcomes.c.tenant == self._tenant,
             plan_outcomes.c.plan_id == self._plan_id,
@@ -91,11 +91,11 @@ class PlanItems:
         return {row.position: row.skipped for row in self._connection.execute(query)}
 
     def has_rows(self) -> bool:
-        """Return whether there is any row."""
+        """Return whether the plan has any row."""
         return self._connection.execute(select(plan_items.c.position).where(self._mine()).limit(1)).first() is not None
 
     def forget(self, *, limit: int) -> int:
-        """Remove rows and what became of them, at most `limit` of each. How many."""
+        """Remove rows and their outcomes, at most `limit` of each. Return how many."""
         return sum(self._forget(table, limit) for table in _ROWS)
 
     def _forget(self, table: Table, limit: int) -> int:
@@ -131,7 +131,7 @@ class PlanItems:
 
 
 def with_rows() -> ColumnElement[bool]:
-    """Whether a run is a plan that has rows."""
+    """Return a condition: whether a run is a plan that has rows."""
     runs = reconcile_runs.c
     return or_(*(exists().where(each.c.tenant == runs.tenant, each.c.plan_id == runs.id) for each in _ROWS))
 
@@ -176,15 +176,15 @@ def _drift(row: Row[Any]) -> Drift:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a drift mark is about."""
+    """The scope of a drift mark: the rows that a person is due for."""
 
     plan_id: str
     items: tuple[Drift, ...]
-    """The rows as the plan saw them; those that were blanked since are missing."""
+    """The rows as the plan stored them, without those that were blanked since."""
 
     positions: tuple[int, ...]
     state: State
-    """The state before the mark: what else is held or parked stays so."""
+    """The state before the mark: a person who was held or parked stays so."""
 
     reason: Reason | None
     detail: str | None
@@ -199,9 +199,9 @@ class Scopes:
         self._now = now
 
     def mark(self, record: PersonRecord, plan_id: str, items: Sequence[Drift], lease: str, seconds: float) -> bool:
-        """Make a person due for these rows only, leased to the caller. Whether it was possible.
+        """Make a person due for these rows only, leased to the caller. Return whether it was possible.
 
-        Somebody who is due already, or whom Entra changed since, is never given a scope.
+        A person who is due already, or was changed by Entra since, never gets a scope.
         """
         free = or_(people.c.leased_until.is_(None), people.c.leased_until <= self._now)
         scope = {
@@ -240,7 +240,7 @@ class Scopes:
     def settle(
         self, person_id: PersonId, *, state: State, reason: Reason | None, detail: str | None, gives_back: bool
     ) -> None:
-        """Take the mark away, say how far the person is now, and perhaps give the lease back."""
+        """Remove the mark, store the person's state, and give the lease back if asked."""
         self._connection.execute(
             update(people)
             .where(people.c.tenant == self._tenant, people.c.id == person_id)
@@ -257,7 +257,7 @@ class Scopes:
 
 
 def scope_of(connection: Connection, tenant: str, stored: Mapping[str, Any]) -> Scope:
-    """A stored scope, with the rows of its plan."""
+    """Return a stored scope, with the rows of its plan."""
     positions = tuple(int(place) for place in stored["rows"])
     return Scope(
         plan_id=stored["plan"],

@@ -1,4 +1,4 @@
-"""Read-only reports: figures to watch, certificates that are about to end, and an excerpt to try out elsewhere."""
+"""Read-only reports: figures for monitoring, certificates that expire soon, and an excerpt to try out elsewhere."""
 
 import json
 from collections import Counter
@@ -34,35 +34,35 @@ from scim_bridge.storage.tables import certificate_entries as entries
 from scim_bridge.storage.tables import certificate_ledger as ledger
 
 MOST_TYPES = 50
-"""How many types are counted apart, those that most people have: their names are the client's, and without end."""
+"""How many types are counted separately, the most frequent ones: clients name the types, so there may be any number."""
 
 OTHERS = "(others)"
-"""Stands for all other types."""
+"""The name for all other types."""
 
 WINDOWS: Mapping[str, int] = {"30 days": 30, "90 days": 90}
-"""What ends within so many days, and in no shorter window; the shortest first."""
+"""Windows in days, the shortest first. A certificate is counted in the shortest window in which it expires."""
 
 EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """A certificate of somebody that ends, or one that he lacks."""
+    """A certificate that expires, or one that a person lacks."""
 
     employee_number: EmployeeNumber | None
     type: CertificateType
     number: str | None = None
     valid_until: date | None = None
-    """The last day; None where there is no certificate."""
+    """The last day; None if there is no certificate."""
 
     user_name: str | None = None
-    """As Entra sent it; None where no SCIM user has the employee number."""
+    """As Entra sent it; None if no SCIM user has the employee number."""
 
 
 class Expiries:
-    """The certificates of one tenant that count, by their last day.
+    """The winning certificates of one tenant, by their last day.
 
-    :param missing_expiry: The last day of a certificate without an end; None where none is known, and nothing ends.
+    :param missing_expiry: The last day of certificates without an expiry date; None if these never expire.
     """
 
     def __init__(self, connection: Connection, tenant: str, missing_expiry: date | None = None) -> None:
@@ -73,8 +73,8 @@ class Expiries:
             self._end = func.coalesce(entries.c.valid_until, missing_expiry)
 
     def until(self, last: date, *, today: date) -> Iterator[Expiry]:
-        """What has ended or ends by a day, the earliest first, of everybody who is not known to have left."""
-        # Another name for the same table: whether somebody is at work is asked of it, too.
+        """Yield certificates that expire by a day, the earliest first, except those of people known to have left."""
+        # An alias, because the condition about people at work reads the same table.
         holder = people.alias("holder")
         is_holder = and_(holder.c.tenant == entries.c.tenant, holder.c.id == entries.c.holder)
         is_user = and_(resources.c.tenant == holder.c.tenant, resources.c.id == holder.c.user_id)
@@ -89,9 +89,9 @@ class Expiries:
             yield Expiry(row.employee_number, row.type, row.number, row.end, _user_name(row.document))
 
     def lacking(self, on: date, required: Sequence[CertificateType]) -> Iterator[Expiry]:
-        """Each linked person at work on a day, with each required type of which he has no valid certificate then.
+        """Yield each linked person at work on a day with each required type that they have no valid certificate of.
 
-        One that begins later is not there yet.
+        A certificate that is issued later is not valid yet.
         """
         types = list(dict.fromkeys(required))
         known = (
@@ -101,7 +101,7 @@ class Expiries:
             .where(*self._at_work(on), self._of_people, entries.c.type.in_(types), entries.c.issued <= on)
         )
         held: dict[tuple[str, str], Any] = {(row.id, row.type): row for row in self._connection.execute(known)}
-        for person in self._connection.execute(self._everybody(on)):
+        for person in self._connection.execute(self._people_at_work(on)):
             start = from_stored(person.start)
             if isinstance(start, date) and start > on:
                 continue
@@ -114,13 +114,13 @@ class Expiries:
                     yield Expiry(person.employee_number, kind, row.number, row.end, user_name)
 
     def unknown(self, required: Sequence[CertificateType]) -> list[CertificateType]:
-        """The types of which nobody has a certificate: misspelled, perhaps."""
+        """Return the types that no certificate has: they may be misspelled."""
         query = select(entries.c.type).where(counting(self._tenant), entries.c.type.in_(list(required))).distinct()
         known = set(self._connection.execute(query).scalars())
         return [kind for kind in dict.fromkeys(required) if kind not in known]
 
     def counted(self, today: date) -> dict[tuple[str, str], int]:
-        """How many certificates there are by type and window; types that few have are counted together."""
+        """Return how many certificates there are by type and window; rare types are counted together."""
         last = max(WINDOWS.values())
         window = case(
             (self._end < today, EXPIRED),
@@ -135,8 +135,8 @@ class Expiries:
         rows = self._connection.execute(query).all()
         return _bounded([(row.type, row.window, row.certificates) for row in rows])
 
-    def _everybody(self, on: date) -> Select[Any]:
-        """Linked people who want employment on a day, each with the start that Ditio was last seen to have."""
+    def _people_at_work(self, on: date) -> Select[Any]:
+        """Select linked people at work on a day, each with the start day that Ditio acknowledged last."""
         start = and_(
             acknowledged.c.tenant == people.c.tenant,
             acknowledged.c.person_id == people.c.id,
@@ -155,20 +155,20 @@ class Expiries:
         return and_(entries.c.wins, entries.c.holder_kind == HolderKind.person)
 
     def _certificates(self, today: date) -> Select[Any]:
-        """The certificates that count of linked people at work, and of numbers that nobody is linked to."""
+        """Select the winning certificates of linked people at work, and of numbers without a linked person."""
         at_work = select(literal(1)).where(people.c.id == entries.c.holder, *self._at_work(today)).exists()
         return select(entries.c.employee_number, entries.c.type, entries.c.number, self._end.label("end")).where(
             counting(self._tenant), or_(entries.c.holder_kind == HolderKind.number, at_work)
         )
 
     def _at_work(self, on: date) -> tuple[ColumnElement[bool], ...]:
-        """As `Days.wants_employment` says, of people whom Ditio has."""
+        """Return the conditions for linked people at work on a day, the same as `Days.wants_employment`."""
         stays = or_(people.c.leave_date.is_(None), people.c.leave_is_stale, people.c.leave_date >= on)
         return people.c.tenant == self._tenant, people.c.employee_number.is_not(None), people.c.active, stays
 
 
 def _user_name(document: str | None) -> str | None:
-    """Of a SCIM user as it is stored."""
+    """Return the user name of a SCIM user as it is stored."""
     return str(json.loads(document)["userName"]) if document is not None else None
 
 
@@ -189,14 +189,14 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """Rows by their table's name."""
+    """Rows about one user, by the name of their table."""
 
     rows: Mapping[str, Rows]
     user_id: UserId | None
-    """The user whom it is about; None where nobody is stored under that id or name."""
+    """The user; None if no user is stored under that id or name."""
 
     def put_into(self, connection: Connection) -> None:
-        """Copy it into a database that knows nobody."""
+        """Copy the rows into an empty database."""
         for name, rows in self.rows.items():
             if rows:
                 connection.execute(insert(metadata.tables[name]), list(rows))
@@ -205,7 +205,10 @@ class Excerpt:
 def excerpt_of(
     connection: Connection, tenant: str, *, user_id: str | None, user_name: str, wanted: Sequence[Claim]
 ) -> Excerpt:
-    """The user with this id or name, and whoever has, or waits for, what is wanted for him."""
+    """Return the rows of the user with this id or name, and of people who have claimed, or wait for, their claims.
+
+    :param wanted: The claims of the user.
+    """
     user = _user(connection, tenant, user_id, user_name)
     concerned = _concerned(connection, tenant, user, wanted)
     found = _rows(connection, tenant, "people", people.c.id.in_(concerned))
@@ -228,7 +231,7 @@ def excerpt_of(
 
 
 def _at_rest(row: Mapping[str, Any], user: UserId | None) -> Mapping[str, Any]:
-    """A person whom nobody delivers just now; of those who are due only the one whom it is about stays so."""
+    """Return a person's row without a lease. Only the person of the user stays due."""
     still = {**row, "lease": None, "leased_until": None}
     if row["user_id"] == user:
         return {**still, "due_at": row["due_since"]}
@@ -264,23 +267,23 @@ def _rows(connection: Connection, tenant: str, name: str, condition: ColumnEleme
 
 
 RECENT_SECONDS = 300
-"""Over which time calls to Ditio are looked at."""
+"""The time for which calls to Ditio are reported."""
 
 MOST_CALLS = 5000
-"""How many calls are looked at, at most; the newest ones."""
+"""How many calls are reported at most, the newest ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """How Ditio answered one kind of call lately."""
+    """How Ditio recently answered one kind of call."""
 
     count: int
     failed: int
     seconds: Sequence[float]
-    """How long each took, the shortest first."""
+    """How long each call took, the shortest first."""
 
     def quantile(self, fraction: float) -> float:
-        """The time within which this fraction of the calls was answered, in seconds."""
+        """Return the time within which this fraction of the calls was answered, in seconds."""
         return self.seconds[min(len(self.seconds) - 1, int(fraction * len(self.seconds)))]
 
 
@@ -290,39 +293,40 @@ class Figures:
 
     status: Status
     held: Mapping[str, int] = field(default_factory=dict)
-    """People by reason; a reason that nobody has is missing."""
+    """The number of people by reason, without reasons that no person has."""
 
     parked: Mapping[str, int] = field(default_factory=dict)
     calls: Mapping[str, Calls] = field(default_factory=dict)
-    """By the operation asked of Ditio; reads are not kept, and so not here."""
+    """By Ditio's operation. Reads are not stored, so they are missing here."""
 
     is_open: bool = False
-    """Whether the breaker is: Ditio is called for nobody but one person now and then."""
+    """Whether the breaker is open: Ditio is only called for one person now and then."""
 
     is_paused: bool = False
-    """Whether `outbox pause` has nobody delivered; a setting that does is each process's own."""
+    """Whether `outbox pause` stops deliveries. The setting that does so belongs to each process and is not included."""
 
     certificates: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """Certificates of people at work that have ended or end soon, by type and window; few types are told apart."""
+    """Certificates of people at work that have expired or expire soon, by type and window, for a limited number of
+    types."""
 
     token_seconds: float | None = None
-    """Until the last of the tokens that count ends; None where one never does, or there is none."""
+    """Seconds until the last valid token expires; None if one never expires, or there is none."""
 
     client_seconds: float | None = None
-    """Likewise of the secrets of clients."""
+    """The same for the secrets of clients."""
 
     reconciled: Run | None = None
-    """The last run of `reconcile` about everybody that was no error; None before there was one."""
+    """The last run of `reconcile` about all people without an error; None before there was one."""
 
     reconciled_seconds: float | None = None
-    """How long ago it began."""
+    """How many seconds ago that run began."""
 
     reconcile_exit: int | None = None
-    """How the last one ended, errors included."""
+    """The exit code of the last run, with or without an error."""
 
 
 def figures_of(connection: Connection, tenant: str, now: datetime) -> Figures:
-    """Look at the tables; read only."""
+    """Return the figures of one tenant; only reads."""
     by_reason: dict[State, dict[str, int]] = {State.held: {}, State.parked: {}}
     query = (
         select(people.c.state, people.c.reason, func.count())
@@ -340,7 +344,7 @@ def figures_of(connection: Connection, tenant: str, now: datetime) -> Figures:
         calls=_calls(connection, tenant, now),
         is_open=breaker.is_open,
         is_paused=breaker.is_paused,
-        # The day of UTC: what a dashboard shows may be hours late.
+        # The day in UTC: figures on a dashboard may be hours late.
         certificates=Expiries(connection, tenant).counted(now.date()),
         token_seconds=_seconds_left(connection, tokens, tenant, now),
         client_seconds=_seconds_left(connection, client_secrets, tenant, now),
@@ -366,13 +370,13 @@ def _calls(connection: Connection, tenant: str, now: datetime) -> dict[str, Call
 
 
 def _seconds_left(connection: Connection, kept: Table, tenant: str, now: datetime) -> float | None:
-    """Until the last of the secrets in a table that count ends; None where one never does, or there is none."""
-    counting = connection.execute(
+    """Return seconds until the last valid secret of a table expires; None if one never does, or there is none."""
+    valid = connection.execute(
         select(kept.c.expires_at).where(
             kept.c.tenant == tenant,
             kept.c.revoked_at.is_(None),
             or_(kept.c.expires_at.is_(None), kept.c.expires_at > now),
         )
     ).scalars()
-    ends = list(counting)
+    ends = list(valid)
     return None if not ends or None in ends else (max(ends) - now).total_seconds()

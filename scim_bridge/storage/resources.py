@@ -1,4 +1,4 @@
-"""SCIM resources: the documents as Entra sent them, with their keys; quirks counted (rules A6-A8)."""
+"""SCIM resources: the documents as Entra sent them, with their keys; and the counts of quirks (rules A6-A8)."""
 
 import json
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ _OF_USER = select(resources.c.document).where(
 
 
 def document_of(connection: Connection, tenant: str, user_id: UserId) -> JsonObject | None:
-    """What Entra said about a user; None where there is no such user."""
+    """Return a user as Entra sent it, or None if there is no such user."""
     text = connection.execute(_OF_USER, {"tenant": tenant, "user_id": user_id}).scalar_one_or_none()
     if text is None:
         return None
@@ -34,37 +34,37 @@ def document_of(connection: Connection, tenant: str, user_id: UserId) -> JsonObj
 
 
 MOST_NAMES = 1000
-"""How many names of a tenant are told apart; a client that makes names up must not fill the database."""
+"""How many names of a tenant are counted separately, so that a client that invents names can't fill the database."""
 
 OTHERS = "(others)"
-"""The one name, of each kind, under which the rest is counted."""
+"""The name under which all other names of a kind are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One kind of departure, of one attribute."""
+    """The count of one quirk: its kind, and the name of the attribute."""
 
     kind: str
     name: str
     count: int
-    """In how many writes that were committed."""
+    """How many committed writes had it."""
 
     first_seen: datetime
     last_seen: datetime
 
 
 class Quirks:
-    """The counts of one tenant, within one transaction."""
+    """The counts of one tenant's quirks, within one transaction."""
 
     def __init__(self, connection: Connection, tenant: str) -> None:
         self._connection = connection
         self._tenant = tenant
 
     def count(self, found: Iterable[tuple[str, str]], *, now: datetime) -> None:
-        """Count kinds and names once each; to be called last in a transaction, which then ends.
+        """Count each kind and name once. Call it last in a transaction.
 
-        The rows are busy ones: every write of Entra's may touch the same. So they are locked at the end, and in
-        one order, or two transactions could wait for each other.
+        Every write from Entra may update the same rows. So they are locked only at the end, and in one order:
+        otherwise two transactions could wait for each other.
         """
         rows = sorted(self._bounded(set(found)))
         if not rows:
@@ -75,7 +75,7 @@ class Quirks:
             index_elements=["tenant", "kind", "name"],
             set_={"count": quirks.c.count + 1, "last_seen": statement.excluded.last_seen},
         )
-        # The rows are parameters, not part of the statement, so that it is compiled once.
+        # The rows are parameters and not part of the statement, so that it is compiled once.
         self._connection.execute(
             statement,
             [
@@ -85,7 +85,7 @@ class Quirks:
         )
 
     def list(self) -> list[Counted]:
-        """All counts, the most frequent first."""
+        """Return all counts, the most frequent first."""
         query = (
             select(quirks)
             .where(quirks.c.tenant == self._tenant)
@@ -94,7 +94,7 @@ class Quirks:
         return [_counted(row) for row in self._connection.execute(query)]
 
     def _bounded(self, found: set[tuple[str, str]]) -> set[tuple[str, str]]:
-        """What is to be counted: a new name only while there is room, which several at once may overstep a little."""
+        """Return what to count: new names only up to the limit, which parallel writes may exceed a little."""
         if not found:
             return found
         mine = quirks.c.tenant == self._tenant
@@ -110,7 +110,7 @@ class Quirks:
 
 
 def _counted(row: Row[Any]) -> Counted:
-    found = row._mapping  # A row's own `count` is the method of a tuple.
+    found = row._mapping  # `row.count` would be the method of a tuple.
     return Counted(found["kind"], found["name"], found["count"], found["first_seen"], found["last_seen"])
 
 
@@ -121,7 +121,7 @@ MEMBERS = "members"
 
 
 class Taken(Exception):
-    """Another resource of the type has this value of a unique attribute.
+    """Another resource of the type already has this value of a unique attribute.
 
     :param attribute: The attribute's SCIM name.
     """
@@ -143,14 +143,14 @@ class StoredResource:
     created_at: datetime
     last_modified_at: datetime
     keys: JsonObject = field(default_factory=dict)
-    """The folded values; of a row that was read without being locked there are none."""
+    """The folded values; empty if the row was read without a lock."""
 
     delivery: DeliveryView | None = None
-    """How far its delivery has come, where it was asked for and there is a person."""
+    """The state of its delivery, if it was read and there is a person."""
 
 
 def delivery_columns(urn: str) -> Columns:
-    """The delivery attributes of an extension, which are kept with the person."""
+    """Return the columns of the delivery attributes of an extension, which are stored with the person."""
     return {
         f"{urn}:deliveryState": people.c.state,
         f"{urn}:deliveryDetail": people.c.detail,
@@ -159,7 +159,7 @@ def delivery_columns(urn: str) -> Columns:
 
 
 def moment_columns(urns: Iterable[str]) -> Columns:
-    """When resources were made and changed, as an instant, by the schemas of their types."""
+    """Return the columns of the times when resources were created and changed, by the schemas of their types."""
     columns = {"meta.created": resources.c.created_at, "meta.lastModified": resources.c.last_modified_at}
     return {f"{urn}:{name}": column for urn in urns for name, column in columns.items()}
 
@@ -174,7 +174,7 @@ class Resources:
     def add(self, resource: StoredResource) -> None:
         """Store a new resource.
 
-        :raises Taken: when its `userName` belongs to another; the transaction goes on.
+        :raises Taken: when another resource has its `userName`; the transaction can continue.
         """
         row = {**self._key(resource), **_values(resource), "created_at": resource.created_at}
         if not insert_if_absent(self._connection, resources, row):
@@ -183,11 +183,11 @@ class Resources:
     def replace(self, resource: StoredResource) -> None:
         """Store the new state of a resource that exists.
 
-        :raises Taken: when its `userName` belongs to another; the transaction goes on.
+        :raises Taken: when another resource has its `userName`; the transaction can continue.
         """
         statement = update(resources).where(self._is(resource.resource_type, resource.id))
         try:
-            # A violation that isn't inside a savepoint ends a PostgreSQL transaction.
+            # Without the savepoint, a violation would end a PostgreSQL transaction.
             with self._connection.begin_nested():
                 self._connection.execute(statement.values(**_values(resource)))
         except IntegrityError as exc:
@@ -198,7 +198,7 @@ class Resources:
         self._connection.execute(delete(resources).where(self._is(resource_type, resource_id)))
 
     def without_member(self, user_id: str, now: datetime) -> list[StoredResource]:
-        """Take a user out of the groups that list them. Return these groups as they are now."""
+        """Remove a user from the groups that list them. Return these groups as they are now."""
         lists = json_sql(self._connection.dialect.name).has_member(resources.c["keys"], user_id)
         listed = select(*_READ, resources.c["keys"]).where(
             resources.c.tenant == self._tenant, resources.c.resource_type == GROUP, lists
@@ -219,18 +219,18 @@ class Resources:
         return changed
 
     def get(self, resource_type: str, resource_id: str) -> StoredResource | None:
-        """A resource, with its delivery."""
+        """Return a resource with the state of its delivery."""
         row = self._connection.execute(with_delivery().where(self._is(resource_type, resource_id))).first()
         return stored_in(row) if row else None
 
     def lock(self, resource_type: str, resource_id: str) -> StoredResource | None:
-        """A resource that nobody else changes until the transaction ends."""
+        """Return a resource, locked until the transaction ends."""
         query = select(*_READ, resources.c["keys"]).where(self._is(resource_type, resource_id)).with_for_update()
         row = self._connection.execute(query).first()
         return stored_in(row) if row else None
 
     def delivery_views(self, user_ids: Iterable[str]) -> dict[str, DeliveryView]:
-        """How far the delivery of users has come; of a user without a person there is nothing."""
+        """Return the state of delivery of users; a user without a person is left out."""
         query = select(people.c.user_id, *_DELIVERY).where(
             people.c.tenant == self._tenant, people.c.user_id.in_(list(user_ids))
         )
@@ -260,15 +260,15 @@ _DELIVERY = (people.c.state, people.c.detail, people.c.delivered_at, people.c.st
 
 
 def with_delivery(*, one_by_one: bool = False) -> Select[Any]:
-    """Resources with the delivery of their people, as `stored_in` reads them; see `joined`."""
+    """Select resources with the delivery of their people, for `stored_in`; see `joined`."""
     return select(*_READ, *_DELIVERY).select_from(joined(one_by_one=one_by_one))
 
 
 def joined(*, one_by_one: bool = False) -> Join:
-    """Resources beside their people; only users have one.
+    """Join resources with their people; only users have one.
 
-    :param one_by_one: Look each person up. PostgreSQL would rather go through both tables side by side, and so
-        through all people who come before the page.
+    :param one_by_one: Look up each person. Otherwise PostgreSQL may merge both tables, and read all people who come
+        before the page.
     """
     user_id = resources.c.id + "" if one_by_one else resources.c.id
     return resources.outerjoin(people, and_(people.c.tenant == resources.c.tenant, people.c.user_id == user_id))
@@ -285,7 +285,7 @@ def _values(resource: StoredResource) -> dict[str, object]:
 
 
 def stored_in(row: Any) -> StoredResource:
-    """The resource of a row."""
+    """Return the resource of a row."""
     return StoredResource(
         id=row.id,
         resource_type=row.resource_type,
@@ -298,15 +298,15 @@ def stored_in(row: Any) -> StoredResource:
     )
 
 
-def _without(holder: JsonObject, user_id: str) -> JsonObject:
-    members = holder.get(MEMBERS)
+def _without(group: JsonObject, user_id: str) -> JsonObject:
+    members = group.get(MEMBERS)
     left = [each for each in members if each.get("value") != user_id] if isinstance(members, list) else []
-    rest = {name: value for name, value in holder.items() if name != MEMBERS}
+    rest = {name: value for name, value in group.items() if name != MEMBERS}
     return {**rest, MEMBERS: left} if left else rest
 
 
 def _view(row: Any) -> DeliveryView:
-    # A retry moves the next try, and the detail with it, but not the state.
+    # A retry changes the time of the next try, and the detail, but not the state.
     moved_at = max(row.state_since, row.due_at or row.state_since)
     return DeliveryView(State(row.state), row.detail, row.delivered_at, moved_at)
 

@@ -1,4 +1,4 @@
-"""The runs of `reconcile`, and whose turn it is to start the next (rules Q4, Q5)."""
+"""The runs of `reconcile`, and which process starts the next one (rules Q4, Q5)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from scim_bridge.storage.plans import with_rows
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run."""
+    """One run of `reconcile`."""
 
     id: str
     plan_id: str
@@ -31,21 +31,21 @@ class Run:
     stopped: str | None
     is_whole: bool
     is_complete: bool
-    """Whether its plan was made to the end: of half a plan no guard can tell how much it would change."""
+    """Whether its plan was completed: no guard can judge how much an incomplete plan would change."""
 
     applied: int = 0
     """How many rows were repaired."""
 
 
 class Runs:
-    """The runs of one tenant, within one transaction. No run locks another out."""
+    """The runs of one tenant, within one transaction. Runs do not exclude each other."""
 
     def __init__(self, connection: Connection, tenant: str) -> None:
         self._connection = connection
         self._tenant = tenant
 
     def begin(self, run_id: str, plan_id: str, *, now: datetime, is_whole: bool) -> None:
-        """A run begins. :param is_whole: Whether it is about everybody and every kind."""
+        """Store that a run begins. :param is_whole: Whether it is about all people and every kind."""
         self._connection.execute(
             insert(reconcile_runs).values(
                 tenant=self._tenant, id=run_id, plan_id=plan_id, started_at=now, is_whole=is_whole
@@ -53,7 +53,7 @@ class Runs:
         )
 
     def note(self, run_id: str, **figures: object) -> None:
-        """Note what is known of a run by now, by the names of the columns."""
+        """Store figures of a run, by the names of the columns."""
         self._connection.execute(
             update(reconcile_runs)
             .where(reconcile_runs.c.tenant == self._tenant, reconcile_runs.c.id == run_id)
@@ -61,18 +61,18 @@ class Runs:
         )
 
     def finish(self, run_id: str, *, now: datetime, exit: int) -> None:
-        """A run ends."""
+        """Store that a run ends."""
         self.note(run_id, finished_at=now, exit=exit)
 
     def get(self, run_id: str) -> Run | None:
-        """One run. The run that made a plan has the plan's id."""
+        """Return one run. The run that made a plan has the plan's id."""
         row = self._connection.execute(
             select(reconcile_runs).where(reconcile_runs.c.tenant == self._tenant, reconcile_runs.c.id == run_id)
         ).first()
         return None if row is None else _run(row)
 
     def list(self) -> list[Run]:
-        """Every run, oldest first."""
+        """Return every run, oldest first."""
         query = (
             select(reconcile_runs)
             .where(reconcile_runs.c.tenant == self._tenant)
@@ -81,7 +81,7 @@ class Runs:
         return [_run(row) for row in self._connection.execute(query)]
 
     def last(self, *, compared: bool = False) -> Run | None:
-        """The last run about the whole company that has ended; with `compared` the last that was no error."""
+        """Return the last ended run about the whole company; with `compared`, the last one without an error."""
         query = select(reconcile_runs).where(
             reconcile_runs.c.tenant == self._tenant,
             reconcile_runs.c.is_whole,
@@ -93,7 +93,7 @@ class Runs:
         return None if row is None else _run(row)
 
     def shown_before(self) -> int | None:
-        """How many employees the last read showed that was complete and believed."""
+        """Return how many employees the last complete and believed read showed."""
         query = (
             select(reconcile_runs.c.shown)
             .where(reconcile_runs.c.tenant == self._tenant, reconcile_runs.c.is_believed)
@@ -103,9 +103,9 @@ class Runs:
         return self._connection.execute(query).scalar_one_or_none()
 
     def forget_before(self, moment: datetime, *, limit: int) -> int:
-        """Remove runs that began earlier and have no rows, at most `limit`. How many.
+        """Remove runs that began earlier and have no rows, at most `limit`. Return how many.
 
-        The last run that was compared stays, and the last that was believed: the next one is measured by them.
+        The last run without an error and the last believed one stay: the next run is compared with them.
         """
         of_us = reconcile_runs.c.tenant == self._tenant
         needed = [
@@ -120,7 +120,7 @@ class Runs:
         return self._connection.execute(delete(reconcile_runs).where(of_us, reconcile_runs.c.id.in_(some))).rowcount
 
     def count_new(self, plan_id: str) -> int:
-        """How many rows of a plan the plan of the whole company before it did not have."""
+        """Return how many rows of a plan are new since the previous plan of the whole company."""
         before = (
             select(reconcile_runs.c.id)
             .where(
@@ -143,7 +143,7 @@ class Runs:
             old.c.employee_number == plan_items.c.employee_number,
             func.coalesce(old.c.field, "") == func.coalesce(plan_items.c.field, ""),
         )
-        # Whoever waits for his employee number has none to be known by.
+        # A person who waits for an employee number has none yet, so their rows are compared by person.
         known_person = exists().where(
             old.c.tenant == self._tenant,
             old.c.plan_id == (previous or ""),
@@ -193,12 +193,12 @@ class Schedules:
         self._now = now
 
     def take(self, task: str, holder: str, *, every_seconds: float, alive_seconds: float) -> bool:
-        """Become the one who does it now, if its time has come and nobody else does it. Whether that succeeded.
+        """Take over a task if its time has come and no other process runs it. Return whether that succeeded.
 
-        Whoever began and gave no sign of life for `alive_seconds` is replaced at once.
+        A process that began it and gave no sign of life for `alive_seconds` is replaced at once.
         """
         insert_if_absent(self._connection, schedules, {"tenant": self._tenant, "task": task})
-        # A clock that was ahead left it behind: whoever lives says so again before it is over.
+        # A clock that was ahead may have stored a time too late; a process that is alive renews it before it ends.
         longest = self._now + timedelta(seconds=alive_seconds)
         self._connection.execute(
             update(schedules).where(self._is(task), schedules.c.alive_until > longest).values(alive_until=longest)
@@ -218,7 +218,7 @@ class Schedules:
         return taken.rowcount == 1
 
     def stay_alive(self, task: str, holder: str, alive_seconds: float) -> bool:
-        """Say that it goes on. False where somebody else does it by now."""
+        """Store that the task is still running. Return False if another process runs it by now."""
         renewed = self._connection.execute(
             update(schedules)
             .where(self._is(task), schedules.c.holder == holder)
@@ -227,7 +227,7 @@ class Schedules:
         return renewed.rowcount == 1
 
     def done(self, task: str, holder: str) -> None:
-        """Say that it is done; the next time is counted from its beginning."""
+        """Store that the task is done. The next start is counted from its beginning."""
         self._connection.execute(
             update(schedules).where(self._is(task), schedules.c.holder == holder).values(alive_until=None, holder=None)
         )

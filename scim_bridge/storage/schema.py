@@ -1,4 +1,4 @@
-"""Migrating: only `serve` and `db upgrade` do it, one process at a time (rule D7)."""
+"""Migrations: only `serve` and `db upgrade` run them, one process at a time (rule D7)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,23 +14,22 @@ from scim_bridge.errors import SchemaOutdated
 from scim_bridge.storage.database import Database
 
 LOCK = 5_249_072_011
-"""The advisory lock on PostgreSQL; any number, as long as every version of the bridge uses the same."""
+"""The advisory lock on PostgreSQL. Every version of the bridge must use the same number."""
 
 
 def upgrade(database: Database) -> None:
-    """Bring the schema up to this version; nothing happens where it is already."""
+    """Migrate the schema to this version; a schema that is current stays as it is."""
     with _alone(database) as connection:
         _refuse_newer(MigrationContext.configure(connection).get_current_revision())
         command.upgrade(_config(connection), "head")
 
 
 def require_current(database: Database) -> None:
-    """:raises SchemaOutdated: the database is not at this version's schema."""
+    """Check that the schema is this version's. :raises SchemaOutdated: it is not."""
     if (path := database.missing_file()) is not None:
-        # Looking must not make an empty one.
+        # Opening a missing SQLite file would create an empty one.
         raise SchemaOutdated(
-            f"there is no database at {path}: is this the right folder, and the right --config? "
-            "`scim-bridge db upgrade` makes a new one"
+            f"there is no database at {path}: check the folder and --config; `scim-bridge db upgrade` creates a new one"
         )
     with database.read() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
@@ -42,15 +41,15 @@ def require_current(database: Database) -> None:
 def _refuse_newer(found: str | None) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if found is not None and found not in known:
-        raise SchemaOutdated("the database was made by a newer scim-bridge: install that version, or a newer one")
+        raise SchemaOutdated("the database was migrated by a newer scim-bridge: install that version, or a newer one")
 
 
 @contextmanager
 def _alone(database: Database) -> Iterator[Connection]:
-    # On SQLite the write transaction itself shuts everybody else out.
+    # On SQLite the write transaction itself excludes all other writers.
     with database.write() as connection:
         if not database.is_sqlite:
-            # Another process may migrate for as long as it takes.
+            # Wait without a limit: another process may take long to migrate.
             connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         yield connection

@@ -52,11 +52,11 @@ _COLUMNS: Columns = {
     "meta.location": _NOTHING,
     "meta.version": cast(literal('W/"') + cast(entries.c.version, Text) + '"', exact_text()),
 }
-"""Where each attribute is kept, by its path."""
+"""The column of each attribute, by the attribute's path."""
 
 
 def certificate_condition(scim_filter: ScimFilter[Any], model: Model, sql: JsonSql) -> ColumnElement[bool]:
-    """What an entry of the ledger must meet.
+    """Return the condition that an entry of the ledger must meet.
 
     :raises InvalidFilterException: when the filter has too many conditions, or a value of another type.
     """
@@ -65,8 +65,8 @@ def certificate_condition(scim_filter: ScimFilter[Any], model: Model, sql: JsonS
 
 
 def certificate_order(search_request: SearchRequest[Any], model: Model) -> Order:
-    """The order of a search; see `sorting.order_of`."""
-    # An index on the id would be walked to its end for a filter that finds little.
+    """Return the order of a search; see `paging.order_of`."""
+    # With a filter that finds little, the database would read all of the index on the id.
     tie: ColumnElement[Any] = entries.c.id if search_request.filter is None else entries.c.id + ""
     binding = search_request.sort_binding(model) if search_request.sort_by is not None else None
     is_descending = search_request.sort_order == SearchRequest.SortOrder.descending
@@ -91,7 +91,7 @@ def _column(binding: AttributeBinding) -> ColumnElement[Any]:
 
 
 class _EntryFilter(Logic):
-    """A filter on entries of the ledger; the only attribute with several values is `schemas`, which has one."""
+    """A filter on entries of the ledger. The only multi-valued attribute is `schemas`, which has one value."""
 
     def __init__(self, scim_filter: ScimFilter[Any], sql: JsonSql) -> None:
         self._filter = scim_filter
@@ -103,7 +103,7 @@ class _EntryFilter(Logic):
             return false()
         operand = operand_of(binding, node.value, node.op)
         if is_complex(binding):
-            # `meta`, which every certificate has.
+            # The only complex attribute is `meta`, which every certificate has.
             return true() if node.op == CompareOperator.ne else false()
         actual = _schema(binding) if binding.is_multivalued else _column(binding)
         return compare(self._sql, actual, node.op, operand, binding)
@@ -130,10 +130,10 @@ def _schema(binding: AttributeBinding) -> ColumnElement[Any]:
 Found = TypeVar("Found")
 
 MAX_PAGE_SIZE = 2 * 1024 * 1024
-"""How large the documents of one page may be together, in characters as they are stored; the first is always there."""
+"""The total size of the documents of one page, in stored characters. The first document is always included."""
 
 _FEW_AT_A_TIME = 8
-"""How many rows of a page a database sends ahead, of which no more may be wanted."""
+"""How many rows the database sends ahead; the page may end before them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +146,14 @@ class Page(Generic[Found]):
     found: list[Found]
 
     next: Place | None = None
-    """Where the page after this one begins; None on the last page, and where it was asked for by number."""
+    """Where the next page begins; None on the last page, and for a page requested by number."""
 
     previous: Place | None = None
-    """Where the page before this one ends; None on the first page, and where it was asked for by number."""
+    """Where the previous page ends; None on the first page, and for a page requested by number."""
 
 
 class Search(ABC, Generic[Found]):
-    """What one tenant has that meets a condition, in an order."""
+    """A search in one tenant's data, by a condition and in an order."""
 
     def __init__(self, connection: Connection, order: Order) -> None:
         self._connection = connection
@@ -161,22 +161,22 @@ class Search(ABC, Generic[Found]):
 
     @abstractmethod
     def _matching(self, *, one_by_one: bool = False) -> Select[Any]:
-        """What matches, on all pages, as `_read` reads it. :param one_by_one: Each is looked at, a page is needed."""
+        """Select all matches, for `_read`. :param one_by_one: Only a page is needed: see `joined`."""
 
     @abstractmethod
     def _others(self) -> Select[Any]:
-        """The same, of which nothing is read."""
+        """Select all matches, without any columns to read."""
 
     @abstractmethod
     def _count(self) -> Select[Any]:
-        """How many match."""
+        """Select how many match."""
 
     @abstractmethod
     def _read(self, rows: Sequence[Row[Any]]) -> list[Found]:
-        """What some rows are."""
+        """Return the resources of some rows."""
 
     def by_number(self, offset: int, limit: int | None) -> Page[Found]:
-        """The page after the first `offset` that match."""
+        """Return the page after the first `offset` matches."""
         if limit == 0:
             return Page(self._total(), [])
         page = self._matching().order_by(*self._order.columns()).offset(offset).limit(limit)
@@ -187,9 +187,9 @@ class Search(ABC, Generic[Found]):
         return Page(self._total(), found)
 
     def from_place(self, place: Place | None, limit: int | None) -> Page[Found]:
-        """The page from a place on, or up to it; the first page without one.
+        """Return the page after a place, or before it; the first page without a place.
 
-        One statement tells the page, whether there is more on both sides, and how many there are.
+        One statement reads the page, whether there are more on both sides, and the total.
         """
         if limit == 0:
             return Page(self._total(), [])
@@ -198,14 +198,14 @@ class Search(ABC, Generic[Found]):
         page = window.statement(self._matching(one_by_one=True), self._others(), total)
         rows, is_cut = self._fitting(page)
         if not rows:
-            # Nobody is left there, and no row to tell the total: the client has come to the end.
+            # Nothing is left there, so no row has the total: the client has reached the end.
             return Page(self._total() if place is not None else 0, [])
         shown, following, preceding = window.turned(rows, is_cut=is_cut)
         return Page(rows[0].total, self._read(shown), following, preceding)
 
     def _fitting(self, page: Select[Any]) -> tuple[list[Row[Any]], bool]:
-        """The rows of a page that are small enough together, and whether there are more of it (rule A9)."""
-        # Not all at once: a page of large documents would be in memory before anybody could tell.
+        """Return the rows that fit in a page by size, and whether that leaves some out (rule A9)."""
+        # Read in small steps, because a page of large documents must not be in memory as a whole.
         few = page.execution_options(stream_results=True, max_row_buffer=_FEW_AT_A_TIME)
         with self._connection.execute(few) as rows:
             return fitting((row, len(row._mapping.get("document", ""))) for row in rows)
@@ -215,7 +215,7 @@ class Search(ABC, Generic[Found]):
 
 
 def fitting(sized: Iterable[tuple[Row[Any], int]]) -> tuple[list[Row[Any]], bool]:
-    """The first of some rows, as many as are small enough together, and whether that leaves some out."""
+    """Return the first rows that fit in a page by size, and whether that leaves some out."""
     taken: list[Row[Any]] = []
     together = 0
     for row, size in sized:
@@ -227,7 +227,7 @@ def fitting(sized: Iterable[tuple[Row[Any], int]]) -> tuple[list[Row[Any]], bool
 
 
 class ResourceSearch(Search[StoredResource]):
-    """The resources of some types that are kept as documents."""
+    """A search over resources of some types that are stored as documents."""
 
     def __init__(
         self,
@@ -248,24 +248,24 @@ class ResourceSearch(Search[StoredResource]):
         return select(literal(1)).select_from(joined()).where(self._where)
 
     def _count(self) -> Select[Any]:
-        """How many match. Joined only where it matters: an index alone can count what isn't looked at."""
+        """Select how many match. People are joined only if needed, because an index alone can count the rest."""
         return select(func.count()).select_from(joined() if self._asks_people() else resources).where(self._where)
 
     def _read(self, rows: Sequence[Row[Any]]) -> list[StoredResource]:
         return [stored_in(row) for row in rows]
 
     def _asks_people(self) -> bool:
-        """Whether the condition looks at the delivery."""
+        """Return whether the condition is about the delivery."""
         return any(getattr(each, "table", None) is people for each in visitors.iterate(self._where))
 
 
 def counting(tenant: str) -> ColumnElement[bool]:
-    """The entries of a tenant whose word counts."""
+    """Return the condition for the winning entries of a tenant."""
     return and_(entries.c.tenant == tenant, entries.c.wins)
 
 
 class CertificateSearch(Search[Entry]):
-    """The certificates of one tenant that meet a condition, in an order."""
+    """A search over the certificates of one tenant."""
 
     def __init__(self, connection: Connection, tenant: str, condition: ColumnElement[bool], order: Order) -> None:
         super().__init__(connection, order)
@@ -286,14 +286,14 @@ class CertificateSearch(Search[Entry]):
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """What is asked of one of the two tables."""
+    """The condition and the order for one of the two tables."""
 
     condition: ColumnElement[bool]
     order: Order
 
 
 class RootSearch(Search[StoredResource | Entry]):
-    """The resources of some types, and the certificates, of one tenant."""
+    """A search over resources of some types and certificates of one tenant together."""
 
     def __init__(
         self,
@@ -321,7 +321,7 @@ class RootSearch(Search[StoredResource | Entry]):
 
     @property
     def order(self) -> Order:
-        """The order of both."""
+        """The order of both together."""
         return self._order
 
     def _matching(self, *, one_by_one: bool = False) -> Select[Any]:
@@ -349,7 +349,7 @@ class RootSearch(Search[StoredResource | Entry]):
             read[row.resource_type, row.id] = stored_in(row)
         for row in self._connection.execute(said):
             read[CERTIFICATE, row.id] = entry_in(row)
-        # One that was deleted meanwhile is left out.
+        # A resource that was deleted in the meantime is left out.
         return [read[key] for row in rows if (key := (row.resource_type, row.id)) in read]
 
 

@@ -1,4 +1,4 @@
-"""What Ditio showed in one run, kept in the database: memory does not grow with the company."""
+"""The snapshot: the employees that Ditio showed in one run. It is in the database, so memory does not grow with it."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from scim_bridge.storage.tables import from_stored, people, to_stored
 
 
 def stored(found: ActualEmployee) -> str:
-    """An employee in JSON, without his number."""
+    """Return an employee as JSON, without the number."""
     employments = found.employments
     parts = {
         "values": {field.value: to_stored(value) for field, value in found.values.items()},
@@ -28,7 +28,7 @@ def stored(found: ActualEmployee) -> str:
 
 
 def found_in(number: str, text: str) -> ActualEmployee:
-    """The same employee again."""
+    """Return the employee of a number and its stored JSON."""
     parts = json.loads(text)
     employments = parts["employments"]
     return ActualEmployee(
@@ -51,19 +51,22 @@ def _day(text: str | None) -> date | None:
 
 
 MOST_ALIKE = 10
-"""Employees who share a phone or an e-mail address are told up to here: hundreds may have the switchboard's."""
+"""How many employees with the same phone or e-mail address are returned: hundreds may share the switchboard's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One employee as he was shown."""
+    """One employee as Ditio showed them."""
 
     found: ActualEmployee
     company: str | None
-    """The company that the row named, if it named one."""
+    """The company that Ditio's row named, or None."""
 
     shown: str
+    """The fields that the fingerprint covers."""
+
     digest: str
+    """The fingerprint."""
 
 
 class Snapshot:
@@ -75,24 +78,24 @@ class Snapshot:
         self._run_id = run_id
 
     def add(self, rows: Iterable[Seen]) -> None:
-        """Store employees; one who is there already is replaced."""
+        """Store employees; an employee that exists is replaced."""
         upsert(self._connection, snapshot, [self._row(row) for row in rows])
 
     def add_new(self, rows: Sequence[Seen]) -> bool:
-        """Store those who are not there yet. Whether that was everybody."""
+        """Store the employees that do not exist yet. Return whether none of them existed."""
         return insert_new(self._connection, snapshot, [self._row(row) for row in rows]) == len(rows)
 
     def is_complete(self) -> None:
-        """Everybody is there: the database is to plan by what it has now."""
+        """Update the database's statistics once all employees are stored."""
         analyze(self._connection, snapshot, in_sync)
 
     def count(self) -> int:
-        """How many employees were shown."""
+        """Return how many employees were shown."""
         query = select(func.count()).select_from(snapshot).where(self._mine())
         return self._connection.execute(query).scalar_one()
 
     def of(self, numbers: Iterable[str]) -> dict[str, ActualEmployee]:
-        """Employees by number."""
+        """Return employees by number."""
         query = select(snapshot.c.employee_number, snapshot.c.found).where(
             self._mine(), snapshot.c.employee_number.in_(list(numbers))
         )
@@ -101,21 +104,21 @@ class Snapshot:
         }
 
     def companies_of(self, numbers: Iterable[str]) -> dict[str, str | None]:
-        """Which of these are stored already, with the company that each row named."""
+        """Return which of these numbers are stored, with the company that each row named."""
         query = select(snapshot.c.employee_number, snapshot.c.company).where(
             self._mine(), snapshot.c.employee_number.in_(list(numbers))
         )
         return {row.employee_number: row.company for row in self._connection.execute(query)}
 
     def similar_number(self, number: str) -> str | None:
-        """An employee number that differs from this one only in case or in leading zeros (rule P4)."""
+        """Return an employee number that differs from this one only in case or in leading zeros (rule P4)."""
         query = select(snapshot.c.employee_number).where(
             self._mine(), snapshot.c.number_key == number_key(number), snapshot.c.employee_number != number
         )
         return self._connection.execute(query.limit(1)).scalar_one_or_none()
 
     def similar_numbers(self, numbers: Iterable[str]) -> dict[str, list[str]]:
-        """The same for several numbers; one that no other is similar to is missing."""
+        """Return all similar numbers for several numbers; a number without a similar one is left out."""
         wanted: dict[str, list[str]] = {}
         for number in numbers:
             wanted.setdefault(number_key(number), []).append(number)
@@ -130,18 +133,18 @@ class Snapshot:
         return similar
 
     def linked_among(self, numbers: Iterable[str]) -> frozenset[str]:
-        """Those of these employees whom a person is linked to."""
+        """Return the numbers of those employees that have a linked person."""
         query = select(people.c.employee_number).where(
             people.c.tenant == self._tenant, people.c.employee_number.in_(list(numbers))
         )
         return frozenset(row.employee_number for row in self._connection.execute(query))
 
     def unlinked_with(self, phone: str | None, email: str | None, *, but: str | None) -> list[ActualEmployee]:
-        """Employees whom no person is linked to, with this phone or e-mail address, under another number."""
+        """Return unlinked employees with this phone or e-mail address. :param but: Leave out this number."""
         return self._with(phone, email, snapshot.c.employee_number != (but or ""), ~self._is_linked())
 
     def look_alikes(self, phone: str | None, email: str | None) -> list[ActualEmployee]:
-        """Employees with this phone or e-mail address, linked or not."""
+        """Return employees with this phone or e-mail address, linked or not."""
         return self._with(phone, email)
 
     def _with(self, phone: str | None, email: str | None, *which: ColumnElement[bool]) -> list[ActualEmployee]:
@@ -164,7 +167,10 @@ class Snapshot:
         return [found_in(row.employee_number, row.found) for row in self._connection.execute(query)]
 
     def shared(self, field: Field, after: str, limit: int) -> list[str]:
-        """Keys of phone, e-mail or number (regardless of case and zeros) that several employees have; in order."""
+        """Return the next keys of phone, e-mail or number (without case and leading zeros) that several employees have.
+
+        :param after: The last key that was returned before.
+        """
         key = _KEYS[field]
         query = (
             select(key)
@@ -177,7 +183,7 @@ class Snapshot:
         return list(self._connection.execute(query).scalars())
 
     def doubles(self, field: Field, keys: Sequence[str]) -> list[tuple[str, str]]:
-        """Each linked employee with one of these keys, beside each unlinked one with the same."""
+        """Return pairs of a linked and an unlinked employee with the same key, for these keys."""
         key = _KEYS[field]
         query = (
             select(key.label("key"), snapshot.c.employee_number, self._is_linked().label("is_linked"))
@@ -191,7 +197,10 @@ class Snapshot:
         return [(one, other) for key, ones in linked.items() for one in ones for other in others.get(key, ())]
 
     def unmanaged(self, plan_id: str, after: str, limit: int) -> list[str]:
-        """Numbers of employees whom no person is linked to, and whom no row of the plan names; in order."""
+        """Return the next numbers of unlinked employees that no row of the plan names.
+
+        :param after: The last number that was returned before.
+        """
         named = select(plan_items.c.position).where(
             plan_items.c.tenant == self._tenant,
             plan_items.c.plan_id == plan_id,
@@ -207,11 +216,11 @@ class Snapshot:
         return [row.employee_number for row in self._connection.execute(query)]
 
     def drop(self) -> None:
-        """Forget this run's employees."""
+        """Remove this run's employees."""
         self._connection.execute(delete(snapshot).where(self._mine()))
 
     def drop_abandoned(self, before: datetime) -> None:
-        """Forget what runs left behind that died, or that began before this moment."""
+        """Remove what was left behind by runs that have ended, or that began before this moment and crashed."""
         alive = select(reconcile_runs.c.id).where(
             reconcile_runs.c.tenant == self._tenant,
             reconcile_runs.c.finished_at.is_(None),
@@ -257,5 +266,5 @@ _KEYS = {
 
 
 def number_key(number: str) -> str:
-    """An employee number regardless of case and leading zeros."""
+    """Return an employee number without case and leading zeros, for comparison."""
     return number.strip().casefold().lstrip("0") or "0"

@@ -1,4 +1,4 @@
-"""The file of SQLite: it is still the one that was opened, and companies take turns to write to it (rules A9, D7)."""
+"""The file of SQLite: a check that it was not replaced, and turns of companies that write (rules A9, D7)."""
 
 import fcntl
 import os
@@ -21,18 +21,18 @@ log = get_logger(__name__)
 
 
 class FileLost(OperationalError):
-    """The file is not the one any more that this process opened; the database is out of reach (rule A3)."""
+    """The file is no longer the one that this process opened, so the database is out of reach (rule A3)."""
 
     def __init__(self, path: Path) -> None:
         self.words = (
             f"{path} was removed or replaced after the bridge had opened it, so nothing is written to it. "
-            "Stop every bridge process, put the right file back, and start them again"
+            "Stop every bridge process, restore the right file, and start them again"
         )
         super().__init__("", None, sqlite3.OperationalError(self.words))
 
 
 class WatchedFile:
-    """The file of one engine, recognised by device and inode."""
+    """The database file of one engine, recognised by device and inode."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -41,20 +41,20 @@ class WatchedFile:
 
     @property
     def was_opened(self) -> bool:
-        """Whether this process has had it open."""
+        """Whether this process has opened it before."""
         return self._opened is not None
 
     def make(self) -> None:
-        """Make the file for its owner alone, whatever the umask: people are in it.
+        """Create the file for its owner only, whatever the umask, because it holds personal data.
 
         SQLite gives the files beside it, -wal and -shm, the same mode. A file that exists keeps its mode.
         """
-        # Whatever keeps us from it keeps SQLite from it too, which says so in its own words.
+        # If this fails, SQLite fails for the same reason, and reports it.
         with suppress(OSError):
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
     def check(self) -> None:
-        """Refuse another file than the one that was opened. :raises FileLost: it is not there any more."""
+        """Check that the file is still the one that was opened. :raises FileLost: it is not."""
         found = self._identity()
         if self._opened is None:
             self._opened = found
@@ -77,7 +77,7 @@ class WatchedFile:
 
 
 def watched_file(engine: Engine) -> WatchedFile | None:
-    """Make every connection and every writing transaction of an engine see that its file is the one it opened."""
+    """Make every connection and every writing transaction of an engine check its file. Return the file, if any."""
     name = engine.url.database
     if engine.dialect.name != "sqlite" or not name or name == ":memory:" or name.startswith("file:"):
         return None
@@ -85,7 +85,7 @@ def watched_file(engine: Engine) -> WatchedFile | None:
 
     def on_opening(*_: Any) -> None:
         if file.was_opened:
-            # Opening would make an empty file in the place of the lost one.
+            # Opening would create an empty file in place of the lost one.
             file.check()
         else:
             file.make()
@@ -101,16 +101,16 @@ def watched_file(engine: Engine) -> WatchedFile | None:
 
 
 _TURN, _NEXT = 0, 1
-"""Bytes of the file: the process that has the first one writes, the one that has the second writes after it."""
+"""Bytes of the lock file: the process that has locked the first one writes, that of the second one is next."""
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.0005, 0.01
 
 
 class WriteTurns:
-    """The turns of one process; safe to share between threads.
+    """The turns in which one process writes; safe to share between threads.
 
-    :param beside: The file of the database, of which other processes have turns too; None for one in memory.
-    :param seconds: How long a turn is waited for.
+    :param beside: The file of the database, which other processes write too; None for a database in memory.
+    :param seconds: How long a thread waits for its turn.
     """
 
     def __init__(self, beside: Path | None, seconds: float) -> None:
@@ -123,10 +123,10 @@ class WriteTurns:
 
     @contextmanager
     def taken(self, who: str) -> Generator[None]:
-        """The turn, for this block.
+        """Take the turn for this block.
 
-        :param who: A company; those who wait for the same one are served in the order in which they came.
-        :raises PoolTimeout: it was not free in time.
+        :param who: A company. Threads that wait for the same company are served in the order in which they came.
+        :raises PoolTimeout: the turn was not free in time.
         """
         deadline = time.monotonic() + self._seconds
         self._await_turn(who, deadline)
@@ -150,7 +150,7 @@ class WriteTurns:
             self._leave(who, mine)
 
     def _leave(self, who: str, mine: object) -> None:
-        """Wait no more. The company's next comes after those of all others."""
+        """Leave the queue. The company's next thread comes after those of all other companies."""
         queue = self._waiting.pop(who)
         queue.remove(mine)
         if queue:
@@ -165,7 +165,7 @@ class WriteTurns:
             return
         _await_byte(file, _NEXT, deadline)
         try:
-            # The process that has just written can't be first again: this one is.
+            # This process is next, so the one that has just written can't be first again.
             _await_byte(file, _TURN, deadline)
         finally:
             with suppress(OSError):
@@ -184,11 +184,11 @@ class WriteTurns:
 
 
 def _await_byte(file: int, byte: int, deadline: float) -> None:
-    """Lock a byte of the file; go without it where the file system knows no locks.
+    """Lock a byte of the file, or do without if the file system has no locks.
 
-    Asked now and then, for a process that stands still with its turn must not hold this thread for ever.
+    The lock is tried again and again, because a process that hangs in its turn must not block this thread forever.
 
-    :raises PoolTimeout: it was not free in time.
+    :raises PoolTimeout: the byte was not free in time.
     """
     pause = _FIRST_PAUSE_SECONDS
     while True:

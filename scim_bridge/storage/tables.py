@@ -1,4 +1,4 @@
-"""The tables of people, documents and certificates, and their column types. All carry the tenant, indexes too."""
+"""The tables of people, documents and certificates, and their column types. All have the tenant, indexes too."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -20,13 +20,13 @@ metadata = MetaData(
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware instant in UTC. SQLite returns naive ones, which this makes aware again."""
+    """An instant with the time zone UTC. SQLite returns instants without one, and this adds it again."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse naive instants, and store UTC."""
+        """Refuse instants without a time zone, and store UTC."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -34,19 +34,19 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Read UTC, whatever the driver thinks of time zones."""
+        """Return UTC, with whatever time zone the driver returns it."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def json_column() -> TypeEngine[Any]:
-    """JSON that can be searched: JSONB on PostgreSQL, JSON text on SQLite."""
+    """Return the type of searchable JSON: JSONB on PostgreSQL, JSON text on SQLite."""
     return JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
 def exact_text() -> TypeEngine[str]:
-    """Text compared byte by byte, so that both databases order and compare like Python does."""
+    """Return the type of text that is compared byte by byte, so that both databases sort and compare like Python."""
     return Text().with_variant(Text(collation="C"), "postgresql")
 
 
@@ -56,18 +56,18 @@ breakers = Table(
     # One row for each tenant, shared by all processes (rule D2).
     Column("tenant", exact_text(), primary_key=True),
     Column("opened_at", UtcDateTime),
-    # For the operator; ids, no personal data.
+    # For the operator: ids, no personal data.
     Column("why", Text),
-    # The one person who is tried while it is open: his lease is the probe's.
+    # The probe: the one person who is tried while the breaker is open, and their lease.
     Column("next_probe_at", UtcDateTime),
     Column("probes", Integer, nullable=False, server_default=text("0")),
     Column("probe_person_id", exact_text()),
     Column("probe_lease", exact_text()),
-    # Who has met a fault since a delivery last went well (rule R3).
+    # The people whose deliveries met a fault since the last successful delivery (rule R3).
     Column("suspects", json_column()),
     Column("on_trial", Boolean, nullable=False, server_default=text("false")),
     Column("quiet_until", UtcDateTime),
-    # Since when the operator has nobody delivered (rule D4): read wherever the breaker is.
+    # Since when deliveries are paused by the operator (rule D4). It is read together with the breaker.
     Column("paused_at", UtcDateTime),
 )
 
@@ -76,26 +76,26 @@ certificate_entries = Table(
     "certificate_entries",
     metadata,
     Column("tenant", exact_text(), primary_key=True),
-    # The id of the SCIM resource, whatever the way in.
+    # The id of the SCIM resource, for every source.
     Column("id", exact_text(), primary_key=True),
-    # `person` and his id, or `employee-number` and a number that nobody is linked to.
+    # `person` and the person's id, or `employee-number` and a number without a linked person.
     Column("holder_kind", exact_text(), nullable=False),
     Column("holder", exact_text(), nullable=False),
     Column("type", exact_text(), nullable=False),
     Column("source", exact_text(), nullable=False),
-    # The number that the holder has, as far as it is known: what lists and filters show.
+    # The holder's number, if it is known, for lists and filters.
     Column("employee_number", exact_text()),
     Column("number", Text),
     Column("issued", Date, nullable=False),
-    # Empty where no end was said.
+    # Empty if there is no expiry date.
     Column("valid_until", Date),
     Column("notes", Text),
-    # Whether this is what Ditio is to have.
+    # Whether this is the entry that Ditio should have.
     Column("wins", Boolean, nullable=False),
     Column("version", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("last_modified_at", UtcDateTime, nullable=False),
-    # The client's own id of it: `/Certificates` alone has one (RFC 7643 §3.1).
+    # The client's own id of the entry; only entries of `/Certificates` have one (RFC 7643 §3.1).
     Column("external_id", exact_text()),
 )
 _line = (certificate_entries.c.tenant, certificate_entries.c.holder_kind, certificate_entries.c.holder)
@@ -114,12 +114,12 @@ Index("ix_certificate_entries_valid_until", certificate_entries.c.tenant, certif
 certificate_ledger = Table(
     "certificate_ledger",
     metadata,
-    # One line for each holder and type; there as long as a source says something, or Ditio has it.
+    # One line for each holder and type. It exists as long as a source has an entry, or Ditio has the certificate.
     Column("tenant", exact_text(), primary_key=True),
     Column("holder_kind", exact_text(), primary_key=True),
     Column("holder", exact_text(), primary_key=True),
     Column("type", exact_text(), primary_key=True),
-    # What Ditio took with a 2xx, when, and under which employee number; empty before that.
+    # What Ditio accepted with a 2xx, when, and under which employee number; empty before that.
     Column("acknowledged_at", UtcDateTime),
     Column("acknowledged_under", exact_text()),
     Column("acknowledged_number", Text),
@@ -129,9 +129,9 @@ certificate_ledger = Table(
     # Whether that was a withdrawal (rule K5), and whether all of it has to be sent again (rule K2).
     Column("is_withdrawn", Boolean, nullable=False, server_default=text("false")),
     Column("is_stale", Boolean, nullable=False, server_default=text("false")),
-    # When the certificate was issued that was about to be POSTed, until its outcome is known (rule R4).
+    # The issue date of a certificate that is being POSTed, until the outcome is known (rule R4).
     Column("sending", Date),
-    # Held or parked, with Ditio's words.
+    # Why it is held or parked, with Ditio's words.
     Column("reason", exact_text()),
     Column("detail", Text),
 )
@@ -144,10 +144,10 @@ guarded = Table(
     Column("tenant", exact_text(), primary_key=True),
     Column("kind", exact_text(), primary_key=True),
     Column("person_id", exact_text(), primary_key=True),
-    # The occasion, and the moment by which it counts. It is the person's present one where `people` says the same.
+    # When the change was requested, by which it is counted. It is the present change if `people` has the same time.
     Column("said_at", UtcDateTime, primary_key=True),
     Column("verdict", exact_text(), nullable=False),
-    # Figures and settings, for the operator; of what is held.
+    # Why it is held, for the operator: figures and settings.
     Column("why", Text),
     Column("decided_at", UtcDateTime, nullable=False),
 )
@@ -162,9 +162,9 @@ resources = Table(
     Column("tenant", exact_text(), primary_key=True),
     Column("id", exact_text(), primary_key=True),
     Column("resource_type", exact_text(), nullable=False),
-    # What the client sent, after the patches, values unchanged: the JSON text that is served again.
+    # What the client sent, after all patches, with unchanged values: the JSON text that is returned to clients.
     Column("document", Text, nullable=False),
-    # The same values folded for comparison (rule A8), in the form that filters look into.
+    # The same values, folded for comparison (rule A8), in the form that filters use.
     Column("keys", json_column(), nullable=False),
     Column("user_name_key", exact_text()),
     Column("external_id_key", exact_text()),
@@ -193,16 +193,16 @@ people = Table(
     Column("tenant", exact_text(), primary_key=True),
     Column("id", exact_text(), primary_key=True),
     Column("user_id", exact_text()),
-    # Kept for a tombstone, so that whoever is created again can be recognised (rule P2).
+    # Kept for a tombstone, so that a user who is created again can be recognised (rule P2).
     Column("external_id", exact_text()),
     # The link (rule P1): the employee's number as acknowledged.
     Column("employee_number", exact_text()),
     Column("linked_at", UtcDateTime),
-    # Ditio's id of that employee's profile, where it shows one: it tells a stranger who got the number (rule P5).
+    # Ditio's id of that employee's profile, if shown. It reveals another person who got the number (rule P5).
     Column("company_profile_id", exact_text()),
-    # What told who they were, where nothing agreed with the user and an operator linked them all the same.
+    # The values that identify the employee, if none agreed with the user, and an operator linked them anyway.
     Column("linked_as", json_column()),
-    # What was about to be created or renumbered, stored before the call (rule P6).
+    # The creation or change of number that is about to be sent, stored before the call (rule P6).
     Column("creating", json_column()),
     Column("renumbering", exact_text()),
     # The days that intake decided (rule L1).
@@ -213,10 +213,10 @@ people = Table(
     Column("leave_is_stale", Boolean, nullable=False, server_default=text("false")),
     Column("provisioned_on", Date),
     Column("wakes_on", Date),
-    # Put aside by the operator, and until which day; no day means until it is cleared (rule D6).
+    # Hands-off: the operator stopped deliveries. No day means until the operator clears it (rule D6).
     Column("hands_off", Boolean, nullable=False, server_default=text("false")),
     Column("hands_off_until", Date),
-    # When what is still to be sent was said: which hour it counts in, and which change it is (rule L8).
+    # When each change that is still to be sent was requested: it identifies the change, and its hour (rule L8).
     Column("ending_said_at", UtcDateTime),
     Column("ending_is_announced", Boolean, nullable=False, server_default=text("false")),
     Column("creation_said_at", UtcDateTime),
@@ -231,16 +231,16 @@ people = Table(
     Column("due_since", UtcDateTime),
     Column("due_at", UtcDateTime),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
-    # Failed, and another's delivery went well since: no witness against Ditio (rule R3).
+    # Failed, while another person's delivery succeeded since: it does not count against Ditio (rule R3).
     Column("fails_alone", Boolean, nullable=False, server_default=text("false")),
-    # Counts what Entra said: whoever delivers an older revision goes round again.
+    # Counts the changes from Entra: a process that delivers an older revision delivers again.
     Column("revision", Integer, nullable=False, server_default=text("1")),
     Column("request_id", exact_text()),
     Column("lease", exact_text()),
     Column("leased_until", UtcDateTime),
-    # When a write was sent whose outcome is not known: no read is believed before that is over (rule C5).
+    # When a write was sent whose outcome is unknown: no read is believed until the read lag is over (rule C5).
     Column("doubted_at", UtcDateTime),
-    # A drift mark's scope (rule Q3): plan, rows, and the state before. Empty for whoever is due as a whole.
+    # A drift mark's scope (rule Q3): plan, rows, and the state before. Empty for a person who is due as a whole.
     Column("scope", json_column()),
     Column("created_at", UtcDateTime, nullable=False),
     Column("deleted_at", UtcDateTime),
@@ -280,11 +280,11 @@ acknowledged = Table(
     Column("field", exact_text(), primary_key=True),
     Column("value", json_column()),
     Column("acknowledged_at", UtcDateTime, nullable=False),
-    # The person's revision whose wish it was: tells a changed document from a changed mapping (rule Q1).
+    # The person's revision that was delivered: it distinguishes a changed user from a changed mapping (rule Q1).
     Column("revision", Integer, nullable=False),
-    # Which SCIM attribute served: its changes are followed, and no other takes over unnoticed (rule C3).
+    # The SCIM attribute that the value came from: its changes are sent, and no other replaces it unnoticed (rule C3).
     Column("source", exact_text()),
-    # When Ditio last took the value from us, and what it made of it (rules C2, C5); empty for what was only read.
+    # When Ditio last accepted the value from us, and how it reads back (rules C2, C5); empty if it was only read.
     Column("taken_at", UtcDateTime),
     Column("before", json_column()),
     Column("shown", json_column()),
@@ -310,7 +310,7 @@ claim_waiters = Table(
     Column("kind", exact_text(), primary_key=True),
     Column("value", exact_text(), primary_key=True),
     Column("person_id", exact_text(), primary_key=True),
-    # Whether the holder is to be looked at in Ditio before the next try: `outbox retry` asked for it (rule P3).
+    # Whether `outbox retry` asked to check the holder in Ditio before the next attempt (rule P3).
     Column("reads_holder", Boolean, nullable=False, server_default=text("false")),
 )
 Index("ix_claim_waiters_person", claim_waiters.c.tenant, claim_waiters.c.person_id)
@@ -318,7 +318,7 @@ Index("ix_claim_waiters_person", claim_waiters.c.tenant, claim_waiters.c.person_
 adoption_permissions = Table(
     "adoption_permissions",
     metadata,
-    # One-time: an operator said that this employee is this user (rule H1).
+    # Used once: an operator said that this employee is this user (rule H1).
     Column("tenant", exact_text(), primary_key=True),
     Column("employee_number", exact_text(), primary_key=True),
     Column("user_name_key", exact_text(), primary_key=True),
@@ -337,23 +337,23 @@ history = Table(
     Column("cause", exact_text()),
     Column("outcome", exact_text(), nullable=False),
     Column("status", Integer),
-    # Joins Entra's request, our delivery and Ditio's call.
+    # Connects Entra's request, our delivery and Ditio's call.
     Column("request_id", exact_text()),
     Column("ditio_request_id", exact_text()),
     Column("duration_ms", Integer),
 )
 Index("ix_history_person", history.c.tenant, history.c.person_id, history.c.at)
-# By which age is removed, and the latest looked at.
+# For removing old rows, and for reading the latest ones.
 Index("ix_history_at", history.c.tenant, history.c.at)
 
 quirks = Table(
     "quirks",
     metadata,
     Column("tenant", exact_text(), primary_key=True),
-    # What kind of departure from the RFCs it was, and the name of the attribute; never a value (rule A7).
+    # The kind of departure from the RFCs, and the name of the attribute; never a value (rule A7).
     Column("kind", exact_text(), primary_key=True),
     Column("name", exact_text(), primary_key=True),
-    # In how many writes that were committed.
+    # How many committed writes had it.
     Column("count", Integer, nullable=False),
     Column("first_seen", UtcDateTime, nullable=False),
     Column("last_seen", UtcDateTime, nullable=False),
@@ -364,10 +364,10 @@ Stored = str | int | dict[str, str] | None
 
 
 def to_stored(value: Value | None) -> Stored:
-    """A value as JSON; a day as ``{"day": "2026-03-01"}``."""
+    """Return a value as JSON; a day as ``{"day": "2026-03-01"}``."""
     return {"day": value.isoformat()} if isinstance(value, date) else value
 
 
 def from_stored(stored: Stored) -> Value | None:
-    """The value again."""
+    """Return the value of its stored form."""
     return date.fromisoformat(stored["day"]) if isinstance(stored, dict) else stored

@@ -166,7 +166,7 @@ def test_an_empty_file_says_what_to_do(contents: str):
     with pytest.raises(SettingsError) as found:
         loaded(DITIO__CLIENT_SECRET_FILE="secret")
     name = "SCIM_BRIDGE_DITIO__CLIENT_SECRET_FILE"
-    assert str(found.value) == f"{name}: secret is empty: write the value into it, or take the variable away"
+    assert str(found.value).startswith(f"{name}: secret is empty: write the value")
 
 
 def test_any_setting_is_read_from_a_file():
@@ -217,11 +217,7 @@ def test_what_is_wrong_in_the_environment_is_named_with_the_cure(environ: dict[s
     [
         ("[ditio]\ntimeout = 3", "given.toml: ditio.timeout: unknown setting; did you mean ditio.timeout_seconds?"),
         ("[delivry]\n", "given.toml: delivry: unknown setting; did you mean delivery?"),
-        (
-            "[consoles]\noidc_issuer = 'x'\n[ditio]\nS3CR3T-key = 1",
-            "given.toml: consoles: unknown setting\ngiven.toml: [ditio] has a name (not shown) that is no setting: "
-            "`scim-bridge settings example` has them all",
-        ),
+        ("[consoles]\noidc_issuer = 'x'\n", "given.toml: consoles: unknown setting"),
         ('ditio = "x"', "given.toml: ditio is a section: write [ditio], settings below"),
         (
             "[ditio]\ncompany_id = 123456",
@@ -231,7 +227,17 @@ def test_what_is_wrong_in_the_environment_is_named_with_the_cure(environ: dict[s
 )
 def test_what_is_wrong_in_the_file_is_named_with_the_cure(toml: str, line: str):
     """Conventions, *Errors*: the message is written for its reader."""
-    assert problems(toml) == line.splitlines()
+    assert problems(toml) == [line]
+
+
+def test_a_name_that_may_be_a_secret_is_not_shown():
+    """What is unknown beside it is named all the same, and the cure is a command."""
+    unknown, hidden = problems("[consoles]\noidc_issuer = 'x'\n[ditio]\nS3CR3T-key = 1")
+
+    assert unknown == "given.toml: consoles: unknown setting"
+    assert hidden.startswith("given.toml: [ditio] has a name (not shown)")
+    assert "`scim-bridge settings example`" in hidden
+    assert "S3CR3T" not in hidden
 
 
 @pytest.mark.parametrize(
