@@ -28,7 +28,7 @@ from scim_bridge.tenant import Tenant
 
 MOVED = "this user changed while `adopt` ran: run it again"
 IN_DELIVERY = "another process now delivers this person: run `adopt` again"
-CREATING = "Ditio may have created this employee already: the person's own delivery finds out"
+CREATING = "Ditio may have created this employee already: run `adopt` again once the person's own delivery has ended"
 CLAIMED = "another user has the claim to this employee number: see `outbox list`"
 
 

@@ -92,7 +92,7 @@ class DriftApplying:
             budget=Budget(self.convergence.monotonic),
             cause="reconcile",
         )
-        self._look_after(person_id, rows)
+        self._settle_rows_left(person_id, rows)
 
     def _mark(self, connection: Connection, record: PersonRecord | None, rows: list[Drift], lease: str) -> str | None:
         """Make a person due for these rows, with a lease for this process; or return why not."""
@@ -120,7 +120,7 @@ class DriftApplying:
             else IN_DELIVERY
         )
 
-    def _look_after(self, person_id: PersonId, rows: list[Drift]) -> None:
+    def _settle_rows_left(self, person_id: PersonId, rows: list[Drift]) -> None:
         """Store the outcome of rows that have none yet: of a whole delivery, or of one that did not settle."""
         with self._database.write() as connection:
             items = PlanItems(connection, self._tenant, self.plan_id)
