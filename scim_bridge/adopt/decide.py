@@ -1,4 +1,4 @@
-"""What an operator decided of disputed pairs: checked line by line, and followed only if every line fits."""
+"""An operator's decisions about disputed pairs: checked line by line, and followed only if every line fits."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ BATCH = 200
 """Lines that are in memory, and in one transaction, at a time."""
 
 MOST_TOLD = 50
-"""Misfits that are told; the rest are counted."""
+"""Misfits that are named; the rest are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deciding:
-    """Takes the decisions of one run."""
+    """Check and store the decisions of one run."""
 
     database: Database
     tenant: Tenant
@@ -37,7 +37,7 @@ class Deciding:
     now: datetime
 
     def take(self, lines: Iterable[Decision | Misfit]) -> None:
-        """Note every decision; what is linked later follows them.
+        """Store every decision; linking follows them later.
 
         :raises WrongDecisions: a line does not fit. Nothing has been linked then.
         """
@@ -52,14 +52,14 @@ class Deciding:
                         misfits += [misfit] if count <= MOST_TOLD else []
         if misfits:
             more = [f"… and {count - MOST_TOLD} more"] if count > MOST_TOLD else []
-            told = "\n".join([*map(str, misfits), *more])
-            raise WrongDecisions(f"The decisions do not fit, so none was followed and nothing was linked:\n{told}")
+            named = "\n".join([*map(str, misfits), *more])
+            raise WrongDecisions(f"The decisions do not fit, so none was followed and nothing was linked:\n{named}")
 
     def _take(self, connection: Connection, decision: Decision) -> Misfit | None:
         record = People(connection, self.tenant.name).of_user_name(decision.user_name)
         why = self._why_not(connection, decision, record)
         if why is not None or record is None:
-            return Misfit(decision.line, why or "nobody has this user name")
+            return Misfit(decision.line, why or "no user has this user name")
         if record.person.employee_number is None:
             self._note(connection, decision, record)
         return None
@@ -73,7 +73,7 @@ class Deciding:
             return _unknown(number, snapshot.similar_number(number))
         holder = People(connection, self.tenant.name).linked_to(number)
         if holder is not None and holder.person.id == record.person.id:
-            # The line was followed by an earlier run.
+            # An earlier run has followed this line.
             return None if decision.is_link else f'employee {number} is "{name}" already: take this line out'
         if not decision.is_link:
             return self._contradiction(connection, decision, record)
@@ -83,7 +83,7 @@ class Deciding:
             who = _name(connection, self.tenant.name, holder)
             return f"employee {number} is {who} already: take this line out, or write skip"
         if record.person.creating is not None:
-            return f'"{name}" is just being created in Ditio: let his delivery end first, then see `people show`'
+            return f'"{name}" is being created in Ditio now: wait for that delivery to end, then see `people show`'
         if (claimant := self._claimant(connection, number, record)) is not None:
             return f"Entra gives the number {number} to {claimant}: correct it there first"
         return self._contradiction(connection, decision, record) or self._another(connection, snapshot, number, record)
@@ -107,7 +107,7 @@ class Deciding:
     def _another(
         self, connection: Connection, snapshot: Snapshot, number: EmployeeNumber, record: PersonRecord
     ) -> str | None:
-        """Whether the number, or Entra, means another employee than the line says."""
+        """Return why the line may name the wrong employee: for its number, or for the one that Entra gives."""
         proposed = {pair.employee_number for pair in self._pairs(connection).of_person(record.person.id)}
         meant = next((each for each in proposed if number_key(each) == number_key(number)), None)
         if number not in proposed and meant is not None:
@@ -124,7 +124,7 @@ class Deciding:
         return None
 
     def _claimant(self, connection: Connection, number: EmployeeNumber, record: PersonRecord) -> str | None:
-        """Another user to whom Entra gives the number (rule P3)."""
+        """Return the name of another user that has the number from Entra; None if there is none (rule P3)."""
         holder = Claims(connection, self.tenant.name).holder(Claim(ClaimKind.employee_number, number))
         if holder is None or holder == record.person.id:
             return None

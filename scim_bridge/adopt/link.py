@@ -1,4 +1,4 @@
-"""A user and an employee who were there before each other's time become one person (rules P1-P3, H5)."""
+"""Link a user and an employee that existed before the bridge: they become one person (rules P1-P3, H5)."""
 
 from dataclasses import replace
 from datetime import date, datetime
@@ -26,14 +26,14 @@ from scim_bridge.storage.people import People, PersonRecord
 from scim_bridge.storage.resources import document_of
 from scim_bridge.tenant import Tenant
 
-MOVED = "Entra said something of this user just now: run it again"
-IN_DELIVERY = "he is being delivered just now: run it again"
-CREATING = "a creation of his may have reached Ditio already: his own delivery finds out"
+MOVED = "this user changed while `adopt` ran: run it again"
+IN_DELIVERY = "another process now delivers this person: run `adopt` again"
+CREATING = "Ditio may have created this employee already: run `adopt` again once the person's own delivery has ended"
 CLAIMED = "another user has the claim to this employee number: see `outbox list`"
 
 
 def link(connection: Connection, tenant: Tenant, pair: Pair, found: ActualEmployee | None, now: datetime) -> str | None:
-    """Link them, if nothing has come between. Why that could not be; None once it is done.
+    """Link a pair, unless something changed meanwhile. Return why it could not be linked; None once it is.
 
     Nothing is sent, now or later: the person is settled, and what differs is left to `reconcile` (rule H5).
     """
@@ -53,7 +53,7 @@ def link(connection: Connection, tenant: Tenant, pair: Pair, found: ActualEmploy
     desired = tenant.desired(document, linked, today)
     profile_id, linked_as = found.company_profile_id, known_by(desired, found)
     people.link(record.person.id, found.employee_number, profile_id=profile_id, linked_as=linked_as, now=now)
-    # At once, or a worker would deliver the person for them, and with them all that differs.
+    # In the same transaction: later, a worker would deliver the person because of them, and send all that differs.
     give_to(connection, tenant.name, record.person.id, found.employee_number)
     linked = _acknowledge(connection, tenant, linked, desired, found, record.revision, now)
     certificates = _about_certificates(connection, tenant, linked, document, today)
@@ -76,7 +76,7 @@ def _claim(connection: Connection, tenant: Tenant, person: Person, number: Emplo
         return CLAIMED
     if not claims.take(person.id, claim):
         return CLAIMED
-    # The claim was free, or his: nobody can be linked meanwhile.
+    # The claim was free, or this person's already: no other person can be linked meanwhile.
     return None if People(connection, tenant.name).linked_to(number) is None else LINKED
 
 
@@ -89,9 +89,9 @@ def _acknowledge(
     revision: int,
     now: datetime,
 ) -> Person:
-    """The fields in which both sides agree, and login and employment as Entra wants them: the rest is drift (H5).
+    """Acknowledge the fields that agree, and login and employment as Entra wants them; the rest is drift (H5).
 
-    Of a person in doubt Entra's next word decides: nothing is known to be wanted (rule L3).
+    For a person in doubt Entra's next write decides: what it wants is not known yet (rule L3).
     """
     today = tenant.today(now)
     agreed = agreeing_on_the_first_day(person, desired, found, tenant.policy, today)
@@ -108,7 +108,7 @@ def _acknowledge(
 
 
 def _claim_phone(connection: Connection, tenant: Tenant, person: Person, agreed: dict[Field, Value | None]) -> None:
-    """What Ditio shows is claimed for a leaver too, if nobody has it or waits for it (rules P3, L7)."""
+    """Claim the phone that Ditio shows, for a leaver too, if no one else has it or waits for it (rules P3, L7)."""
     phone = agreed.get(Field.phone)
     if isinstance(phone, str):
         Claims(connection, tenant.name).take_if_unwanted(person.id, Claim(ClaimKind.phone, phone))
@@ -117,7 +117,7 @@ def _claim_phone(connection: Connection, tenant: Tenant, person: Person, agreed:
 def _about_certificates(
     connection: Connection, tenant: Tenant, person: Person, document: JsonObject, today: date
 ) -> list[Note]:
-    """What keeps certificates from being sent, as a delivery would tell it (rule K1)."""
+    """Return the notes that a delivery would make about certificates that can't be sent (rule K1)."""
     number = person.employee_number
     if number is None or not person.days.wants_employment(today):
         return []
@@ -141,10 +141,10 @@ def _settle(
     History(connection, tenant.name, now).add(person.id, Entry("adopted", "done", cause="operator"))
     outbox = Outbox(connection, tenant.name, now)
     if record.lease is not None:
-        # It ran out, and is taken away for good: whoever had it finds it lost (rule D1).
+        # The lease has expired. It is removed, so that the process that had it finds it lost (rule D1).
         outbox.release(person.id, record.lease)
     if person.hands_off is not None and person.hands_off.lasts(today):
-        return  # He stays put aside (rule D6).
+        return  # Deliveries to this person stay stopped (rule D6).
     last_day = awaited_last_day(person, tenant.policy, today)
     settled = Settled((*notes, *remarks(person, desired, last_day=last_day)))
     outbox.settle(person.id, state=settled.state, reason=settled.reason, detail=settled.detail)

@@ -35,12 +35,12 @@ log = get_logger(__name__)
 
 
 PAIR_BATCH = 500
-"""Users who are in memory at a time."""
+"""Users that are in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """Finds the pairs of one run, and stores them. Nothing is linked."""
+    """Find the pairs of one run, and store them. Link nothing."""
 
     database: Database
     tenant: Tenant
@@ -48,7 +48,7 @@ class Pairing:
     now: datetime
 
     def pair(self, progress: Callable[[int], None]) -> None:
-        """Look at everybody. :param progress: Told how many users have been looked at."""
+        """Pair every user that is not linked. :param progress: Called with the number of users done."""
         after, done = "", 0
         while batch := self._next(after):
             after, done = batch[-1].record.person.id, done + len(batch)
@@ -65,8 +65,8 @@ class Pairing:
             return unlinked(connection, self.tenant.name, after=after, limit=PAIR_BATCH)
 
     def _found(self, connection: Connection, batch: Sequence[Candidate]) -> list[list[Pair]]:
-        # A creation that may have reached Ditio is found out by that person's own delivery (rule P6).
-        users = [(each, self._wish(each)) for each in batch if each.record.person.creating is None]
+        # A creation may have reached Ditio: that person's own delivery finds out (rule P6).
+        users = [(each, self._desired(each)) for each in batch if each.record.person.creating is None]
         numbers = [desired.employee_number for _, desired in users if desired.employee_number is not None]
         snapshot = Snapshot(connection, self.tenant.name, self.run_id)
         shown, similar = snapshot.of(numbers), snapshot.similar_numbers(numbers)
@@ -106,7 +106,7 @@ class Pairing:
     def _is_permitted(self, connection: Connection, number: EmployeeNumber, user_name: str) -> bool:
         return Permissions(connection, self.tenant.name).allows(number, user_name, now=self.now)
 
-    def _wish(self, candidate: Candidate) -> DesiredEmployee:
+    def _desired(self, candidate: Candidate) -> DesiredEmployee:
         return self.tenant.desired(candidate.document or {}, candidate.record.person, self.tenant.today(self.now))
 
     def _pairs(self, connection: Connection) -> Pairs:
@@ -124,15 +124,15 @@ SIDES_AT_ONCE = 200
 """Disputed pairs whose two sides are in memory at a time."""
 
 ABANDONED_AFTER = timedelta(days=1)
-"""What a run has loaded is thrown away after this."""
+"""Age at which the rows that an unfinished run loaded are removed."""
 
 Progress = Callable[[str, int, int | None], None]
-"""Told what is done now, how many are done, and of how many, where that is known."""
+"""Called with what is done now, how many are done, and of how many; None if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """A disputed pair with both sides, for whoever decides."""
+    """A disputed pair with both sides, for the operator who decides."""
 
     pair: Pair
     desired: DesiredEmployee
@@ -141,36 +141,36 @@ class Dispute:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a run has found. It is read from the database as it is needed, and forgotten with the run."""
+    """What a run has found. It is read from the database as it is needed, and removed when the run ends."""
 
     database: Database
     tenant: Tenant
     run_id: str
     now: datetime
     shown: int
-    """Employees that Ditio showed."""
+    """How many employees Ditio showed."""
 
     linked: int
-    """People whom this run has linked."""
+    """How many people this run has linked."""
 
     @property
     def is_disputed(self) -> bool:
-        """Whether somebody has to decide anything."""
+        """Whether an operator has to decide anything."""
         with self.database.read() as connection:
             return Pairs(connection, self.tenant.name, self.run_id).is_any_disputed()
 
     def pairs(self) -> Iterator[Pair]:
-        """The exact pairs: linked, or to be linked."""
+        """Yield the exact pairs: linked, or to be linked."""
         with self.database.read() as connection:
             yield from Pairs(connection, self.tenant.name, self.run_id).exact()
 
     def disputed(self) -> Iterator[Pair]:
-        """All others, the pairs of a user together."""
+        """Yield all other pairs, the pairs of one user together."""
         with self.database.read() as connection:
             yield from Pairs(connection, self.tenant.name, self.run_id).disputed()
 
     def disputes(self) -> Iterator[Dispute]:
-        """The same with both sides."""
+        """Yield the disputed pairs with both sides."""
         disputed = self.disputed()
         while batch := list(islice(disputed, SIDES_AT_ONCE)):
             yield from self._with_sides(batch)
@@ -189,7 +189,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """Pairs the users of one tenant with employees. Nobody is created, changed or ended in Ditio."""
+    """Pair the users of one tenant with employees. Create, change and end nothing in Ditio."""
 
     database: Database
     tenant: Tenant
@@ -204,9 +204,9 @@ class Adoption:
         decisions: Iterable[Decision | Misfit] = (),
         progress: Progress = lambda stage, done, total: None,
     ) -> Iterator[Found]:
-        """Pair everybody who is linked to nobody, follow the decisions, and link if asked.
+        """Pair every user that is not linked, follow the decisions, and link if asked.
 
-        :param apply_for: On whose word the exact pairs are linked; None: they are not.
+        :param apply_for: The operator who has the exact pairs linked; None: they are not.
         :raises WrongDecisions: a decision does not fit; nothing was linked.
         :raises UntrustedRoster: Ditio shows too few employees to be believed; nothing was linked.
         :raises DeliveryError: Ditio can't be read; nothing was linked.
@@ -235,17 +235,19 @@ class Adoption:
             log.info("adopt.finished", run=run_id, linked=linked)
 
     def _refuse_too_few(self, shown: int) -> None:
-        """Of half a company somebody may look like the only one who has a phone or an e-mail address."""
+        """Refuse a roster that is too short: a shared phone or e-mail address may look like one employee's alone."""
         with self.database.read() as connection:
             linked = People(connection, self.tenant.name).count(linked=True)
             before = Runs(connection, self.tenant.name).shown_before()
         if (doubt := roster_doubt(CompanySize(shown, linked, 0, before))) is not None:
-            raise UntrustedRoster(f"{doubt}: nothing was linked. See in Ditio what became of them, then run it again")
+            raise UntrustedRoster(
+                f"{doubt}: nothing was linked. See in Ditio what became of them, then run `adopt` again"
+            )
 
     def _pair(self, run_id: str, now: datetime, progress: Progress) -> None:
         with self.database.read() as connection:
-            everybody = People(connection, self.tenant.name).count(linked=False)
-        Pairing(self.database, self.tenant, run_id, now).pair(lambda done: progress("comparing", done, everybody))
+            total = People(connection, self.tenant.name).count(linked=False)
+        Pairing(self.database, self.tenant, run_id, now).pair(lambda done: progress("comparing", done, total))
 
     def _link(self, run_id: str, author: Author, progress: Progress) -> int:
         with self.database.read() as connection:
@@ -265,7 +267,7 @@ class Adoption:
             return Pairs(connection, self.tenant.name, run_id).exact_after(after, BATCH)
 
     def _link_batch(self, run_id: str, batch: Sequence[Pair], author: Author) -> int:
-        """How many of these were linked; the others are disputed from now on."""
+        """Link these pairs. Return how many were linked; the others are disputed from now on."""
         linked = 0
         with self.database.write() as connection:
             now = self.database.now(connection)
@@ -276,6 +278,6 @@ class Adoption:
                     Pairs(connection, self.tenant.name, run_id).dispute(pair, why)
                     continue
                 linked += 1
-                deed = AuditEvent(Action.linked, "employee", pair.employee_number, pair.person_id)
-                AuditTrail(connection, self.tenant.name).add(deed, author, now=now, is_one_of_many=True)
+                event = AuditEvent(Action.linked, "employee", pair.employee_number, pair.person_id)
+                AuditTrail(connection, self.tenant.name).add(event, author, now=now, is_one_of_many=True)
         return linked

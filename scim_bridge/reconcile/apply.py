@@ -27,18 +27,18 @@ from scim_bridge.tenant import Budget, Tenant
 log = get_logger(__name__)
 
 
-ENTRA_MOVED = "Entra moved: it said something since the plan was made"
-CREATED = "it is as wanted already: the employee was created or linked since the plan was made"
-DELIVERED = "he was delivered since the plan was made: the next run tells what differs still"
-TRIED = "he was tried since the plan was made: `outbox list` says what keeps it"
+ENTRA_MOVED = "Entra sent something for this person since the plan was made: run `reconcile` again"
+CREATED = "nothing to do: the employee was created or linked since the plan was made"
+DELIVERED = "this person was delivered since the plan was made: run `reconcile` again to see what still differs"
+TRIED = "a delivery was tried since the plan was made, but something stops it: `outbox list` says what"
 
 
 def what_happened(
     connection: Connection, tenant: str, plan_id: str, record: PersonRecord, rows: Iterable[Drift]
 ) -> str:
-    """What is told of rows whose person was due since the plan was made.
+    """Return why rows are skipped whose person was due since the plan was made.
 
-    By a write of Entra's, or by the end of a pause, a retry, a day that came.
+    Entra wrote, a pause ended, an operator retried, or a day came.
     """
     person = record.person
     was_never_there = all(row.kind is Kind.missing and row.acknowledged is None for row in rows)
@@ -50,26 +50,26 @@ def what_happened(
     return DELIVERED if record.state is State.delivered else TRIED
 
 
-DUE_ALREADY = "he is due already: his own delivery brings it, or says what keeps it"
-IN_DELIVERY = "he is being delivered just now"
-HANDS_ARE_OFF = "hands are off this person"
-GONE = "the bridge does not know this person any more"
-NOT_SETTLED = "it did not settle: `outbox list` says why; a worker goes on"
+DUE_ALREADY = "this person already waits for delivery: see `outbox list`"
+IN_DELIVERY = "another process now delivers this person: run `reconcile` again"
+HANDS_ARE_OFF = "an operator stopped deliveries to this person: `people hands-off NUMBER --clear` resumes them"
+GONE = "the bridge no longer knows this person: run `reconcile` again"
+NOT_SETTLED = "it did not settle: `outbox list` says why; a worker continues"
 
 
 @dataclass(frozen=True, slots=True)
 class DriftApplying:
-    """Repairs the rows of one stored plan in this process."""
+    """Repair the rows of one stored plan in this process."""
 
     convergence: Convergence
     plan_id: str
     new_id: Callable[[], str]
 
     def apply(self, items: Iterable[Drift], progress: Callable[[int], None]) -> None:
-        """Repair these rows; what became of each is stored beside the plan.
+        """Repair these rows, and store the outcome of each beside the plan.
 
         :param items: Grouped by person.
-        :param progress: Told how many rows are done.
+        :param progress: Called with the number of rows done.
         """
         done = 0
         for person_id, rows in _by_person(items):
@@ -92,15 +92,15 @@ class DriftApplying:
             budget=Budget(self.convergence.monotonic),
             cause="reconcile",
         )
-        self._look_after(person_id, rows)
+        self._settle_rows_left(person_id, rows)
 
     def _mark(self, connection: Connection, record: PersonRecord | None, rows: list[Drift], lease: str) -> str | None:
-        """Make a person due for these rows, leased to us; or say why not."""
+        """Make a person due for these rows, with a lease for this process; or return why not."""
         if record is None:
             return GONE
         now = self._database.now(connection)
         if is_paused(connection, self.convergence.tenant, now):
-            return PAUSED  # A mark would only make him due with the rest, and forget the plan (rule D4).
+            return PAUSED  # A mark would only make the whole person due, and lose the plan (rule D4).
         hands_off = record.person.hands_off
         if hands_off is not None and hands_off.lasts(self.convergence.tenant.today(now)):
             return HANDS_ARE_OFF
@@ -108,7 +108,7 @@ class DriftApplying:
             is_stuck = any(row.kind is Kind.stuck_delivery for row in rows)
             if not is_stuck:
                 return DUE_ALREADY
-            # He is due as a whole: all that was wanting is another try, now.
+            # The whole person is due already: all that is missing is another attempt, now.
             outbox = Outbox(connection, self._tenant, now)
             return None if outbox.lease(record.person.id, lease, self.convergence.tenant.lease_seconds) else IN_DELIVERY
         if any(row.revision != record.revision for row in rows):
@@ -120,8 +120,8 @@ class DriftApplying:
             else IN_DELIVERY
         )
 
-    def _look_after(self, person_id: PersonId, rows: list[Drift]) -> None:
-        """Rows of which nothing was noted: those of a whole delivery, and those that did not settle."""
+    def _settle_rows_left(self, person_id: PersonId, rows: list[Drift]) -> None:
+        """Store the outcome of rows that have none yet: of a whole delivery, or of one that did not settle."""
         with self._database.write() as connection:
             items = PlanItems(connection, self._tenant, self.plan_id)
             known = items.outcomes_of(_places(rows))
@@ -131,7 +131,7 @@ class DriftApplying:
             is_settled = is_whole and (record is None or record.state is State.delivered)
             now = self._database.now(connection)
             for row in left:
-                # What was edited in Ditio is no part of a live delivery (rule C4): the next run finds it again.
+                # A live delivery leaves alone what was edited in Ditio (rule C4): the next run finds it again.
                 is_done = is_settled and row.cause is not Cause.edited_in_ditio
                 items.settle([(row.position or 0, None if is_done else NOT_SETTLED)], now)
 
@@ -159,12 +159,12 @@ def _places(rows: Iterable[Drift]) -> list[int]:
 
 
 BATCH = 500
-"""Rows whose outcomes are in one transaction."""
+"""Rows whose outcomes are stored in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanRepairing:
-    """Repairs one plan, in one run."""
+    """Repair one plan, in one run."""
 
     convergence: Convergence
     run_id: str
@@ -172,7 +172,7 @@ class PlanRepairing:
     new_id: Callable[[], str]
 
     def repair(self, request: Request, person_id: PersonId | None, progress: Progress, *, reviewed: bool) -> Report:
-        """Repair what may be repaired.
+        """Repair the rows that may be repaired. Return the report.
 
         :param person_id: The only person that the request is about.
         :param reviewed: Whether an operator has read the plan, so that employees may be created and logins opened.
@@ -212,7 +212,7 @@ class PlanRepairing:
             return is_paused(connection, self._tenant, self._database.now(connection))
 
     def _skip_paused(self, chosen: list[Drift]) -> None:
-        """Nothing can be sent (rule D4), so nothing is begun, and nobody has had anything repaired."""
+        """Skip the rows: nothing can be sent (rule D4), so no repair begins and the audit trail has none."""
         for first in range(0, len(chosen), BATCH):
             with self._database.write() as connection:
                 skipped = [(item.position or 0, PAUSED) for item in chosen[first : first + BATCH]]
@@ -220,17 +220,17 @@ class PlanRepairing:
                 PlanItems(connection, self._tenant.name, self.plan.id).settle(skipped, now)
 
     def _without(self, earlier: frozenset[int]) -> Run:
-        """The plan as it is told, without the rows that earlier runs repaired."""
+        """Return the plan for the report, without the rows that earlier runs repaired."""
         if not earlier:
             return self.plan
         counts = Counter(item.kind for item in self._items() if item.position not in earlier)
         return replace(self.plan, by_kind={kind.value: counts[kind] for kind in Kind if kind in counts}, new=0)
 
     def _note_applied(self, author: Author) -> None:
-        """Before anything is sent: whatever becomes of this process, nothing was repaired that nobody asked for."""
+        """Store who asked for the repair before anything is sent: the audit trail has it even if this process dies."""
         with self._database.write() as connection:
-            deed = AuditEvent(Action.applied, "plan", self.plan.id)
-            AuditTrail(connection, self._tenant.name).add(deed, author, now=self._database.now(connection))
+            event = AuditEvent(Action.applied, "plan", self.plan.id)
+            AuditTrail(connection, self._tenant.name).add(event, author, now=self._database.now(connection))
 
     def _report(self, plan: Run, chosen: set[int | None], earlier: frozenset[int]) -> Report:
         outcomes = {place: why for place, why in self._outcomes().items() if place in chosen}
@@ -241,7 +241,7 @@ class PlanRepairing:
         return Report(plan, DRIFT if is_left else IN_SYNC, applied, None, outcomes, earlier)
 
     def _left(self) -> Iterator[Drift]:
-        """The rows that were never repaired, by this run or by an earlier one."""
+        """Return the rows that neither this run nor an earlier one repaired."""
         done = self._outcomes()
         return (item for item in self._items() if done.get(item.position or 0, "") is not None)
 

@@ -35,13 +35,13 @@ from scim_bridge.storage.people import People
 from scim_bridge.storage.plans import PlanItems
 from scim_bridge.tenant import Tenant
 
-HANDS_OFF = "hands are off this person: `people hands-off NUMBER --clear`"
+HANDS_OFF = "an operator stopped deliveries to this person: `people hands-off NUMBER --clear` resumes them"
 HELD = "held: {why}"
 PARKED = "parked, refused: see `outbox list`"
 
 
 def packed(certificate: Certificate | None) -> str | None:
-    """A certificate in one text, as a packed slot has it: ``number;issued;validUntil;notes``."""
+    """Return a certificate in one text, as a packed slot has it: ``number;issued;validUntil;notes``."""
     if certificate is None:
         return None
     end = certificate.valid_until.isoformat() if certificate.valid_until else ""
@@ -49,20 +49,20 @@ def packed(certificate: Certificate | None) -> str | None:
 
 
 def wanted_by(shipment: CertificateToSend) -> str | None:
-    """What a row says is wanted; None for a withdrawal."""
+    """Return the text of the certificate that is desired; None for a withdrawal."""
     return None if shipment.is_withdrawal else packed(shipment.certificate)
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateDrift:
-    """Compares the ledger with what was acknowledged, within one transaction that only reads."""
+    """Compare the ledger with what Ditio acknowledged, in one transaction that only reads."""
 
     connection: Connection
     tenant: Tenant
     today: date
 
     def of_people(self, batch: Sequence[Candidate]) -> dict[PersonId, list[Drift]]:
-        """The rows of those who have any: linked, shown by Ditio and at work."""
+        """Return the rows of people who are linked, shown by Ditio and at work; people without rows are left out."""
         at_work = {
             candidate.record.person.id: candidate
             for candidate in batch
@@ -78,7 +78,7 @@ class CertificateDrift:
         return found
 
     def unclaimed(self, size: int) -> Iterator[list[Drift]]:
-        """The rows of numbers that no person is linked to, where those are delivered."""
+        """Yield the rows of numbers that no person is linked to, if the settings deliver those."""
         after = ("", "")
         while self.tenant.certificates.delivers_unclaimed:
             keys = self._searches.unclaimed(after, size)
@@ -132,9 +132,9 @@ class CertificateDrift:
 def keep_slots_of(
     database: Database, tenant: Tenant, batch: Sequence[Candidate], new_id: Callable[[], str]
 ) -> frozenset[PersonId]:
-    """Enter slots that were configured otherwise when their users were last looked at.
+    """Store slots again that were configured differently when their users were last read.
 
-    Whose slots can't be read today is returned: another day they may be.
+    Return the people who have a slot that can't be read today: another day it may be readable.
     """
     if not tenant.slots:
         return frozenset()
@@ -163,7 +163,7 @@ def _keep_slots(database: Database, tenant: Tenant, person_id: PersonId, new_id:
 
 
 def _cause(owed: CertificateToSend | Unsendable) -> Cause:
-    """Rule Q1: where nobody said anything since it was acknowledged, a setting changed."""
+    """Return the cause: a setting changed if no source said anything since the acknowledgement (rule Q1)."""
     known, winner = owed.line.acknowledged, owed.line.winner
     is_as_before = (
         isinstance(owed, CertificateToSend)
@@ -178,16 +178,16 @@ def _cause(owed: CertificateToSend | Unsendable) -> Cause:
 
 @dataclass(frozen=True, slots=True)
 class CertificateApplying:
-    """Sends certificates of one tenant in this process."""
+    """Send certificates of one tenant in this process."""
 
     convergence: Convergence
     run_id: str | None = None
     """The run of `reconcile` that sends them, if one does."""
 
     def apply(self, plan_id: str, items: Iterable[Drift], progress: Callable[[int], None]) -> None:
-        """Send what rows of a plan are about, as far as the same is wanted still; what became of each is stored.
+        """Send the certificates of these rows if they are still desired, and store the outcome of each row.
 
-        :param progress: Told how many rows are done.
+        :param progress: Called with the number of rows done.
         """
         done = 0
         for some in _batches(iter(items)):
@@ -196,9 +196,9 @@ class CertificateApplying:
             progress(done)
 
     def assert_again(self, person_id: PersonId | None = None) -> int:
-        """Send again what was acknowledged too long ago to be believed: nobody can look. How many certificates.
+        """Send certificates again that Ditio acknowledged long ago: they can't be read back. Return how many.
 
-        :param person_id: Of this person alone.
+        :param person_id: Only those of this person.
         """
         database, tenant = self.convergence.database, self.convergence.tenant
         with database.read() as connection:

@@ -28,24 +28,24 @@ from scim_bridge.storage.snapshot import Snapshot
 from scim_bridge.tenant import Tenant, desired_of_candidate
 
 BATCH = 500
-"""Employees who are in memory at a time."""
+"""Employees, or people with their documents, that are in memory at a time."""
 
 UNMANAGED = "no SCIM user claims this employee: left alone"
 
 
 @dataclass(frozen=True, slots=True)
 class UnlinkedPlanning:
-    """Plans them for one run. Nothing is asked of Ditio, and nothing sent."""
+    """Plan the employees that no person is linked to, for one run. Read nothing from Ditio, and send nothing."""
 
     database: Database
     tenant: Tenant
     run_id: str
     read_at: datetime
-    told: set[str]
-    """Those who are named by a person's row; whoever is told as a double is added."""
+    named: set[str]
+    """Numbers of employees that a person's row names already. Duplicates that are found here are added."""
 
     def rows(self) -> Iterator[list[Drift]]:
-        """Doubles of linked employees, then everybody else, then certificates of numbers that nobody is linked to."""
+        """Yield duplicates of linked employees, then all other employees, then certificates of unlinked numbers."""
         yield from self._doubles()
         yield from self._unmanaged()
         yield from self._unclaimed()
@@ -65,12 +65,12 @@ class UnlinkedPlanning:
                 yield rows
 
     def _double(self, connection: Connection, field: Field, number: str, other: str) -> Drift | None:
-        """An unlinked employee who looks like a linked one; told once."""
+        """Return the row of an unlinked employee that looks like a linked one; None if a row names it already."""
         record = People(connection, self.tenant.name).linked_to(EmployeeNumber(number))
-        if record is None or other in self.told:
+        if record is None or other in self.named:
             return None
         (candidate,) = candidates(connection, self.tenant.name, self.run_id, [record.person.id])
-        self.told.add(other)
+        self.named.add(other)
         facts = facts_of(connection, self.tenant, candidate, DesiredEmployee({}), self._today)
         return duplicate(record.person, facts, number, field.value, other)
 
@@ -86,7 +86,7 @@ class UnlinkedPlanning:
             yield [
                 Drift(Kind.unmanaged, Cause.created_outside, number, listed=UNMANAGED)
                 for number in numbers
-                if number not in self.told
+                if number not in self.named
             ]
 
     def _unclaimed(self) -> Iterator[list[Drift]]:
@@ -99,15 +99,14 @@ class UnlinkedPlanning:
 
 
 PAGE = 5000
-"""People whom the database tells apart at a time: those who have moved, and those who have not."""
+"""People whose sync state the database reads at a time: in sync, or to be compared."""
 
 FOUND_AGAIN = "the employee is found again: the person is due now, and their own delivery sends it"
-"""People whose documents are in memory at a time."""
 
 
 @dataclass(slots=True)
 class Figures:
-    """What a plan comes to."""
+    """The figures of a plan."""
 
     people: int = 0
     in_sync: int = 0
@@ -118,32 +117,32 @@ class Figures:
 
 @dataclass(slots=True)
 class DriftPlanning:
-    """Makes the plan of one run. Nothing is asked of Ditio, and nothing sent."""
+    """Make the plan of one run. Read nothing from Ditio, and send nothing."""
 
     database: Database
     tenant: Tenant
     run_id: str
     read_at: datetime
-    """When Ditio began to be read: what was delivered since is newer than what was shown."""
+    """When the run began to read Ditio: what was delivered since then is newer than the snapshot."""
 
     new_id: Callable[[], str]
     only: Kind | None = None
     figures: Figures = field(default_factory=Figures)
-    _told: set[str] = field(default_factory=set)
-    """Unlinked employees who are named by another row."""
+    _named: set[str] = field(default_factory=set)
+    """Numbers of unlinked employees that another row names."""
 
     _agreements: list[Agreement] = field(default_factory=list)
     _recognised: dict[PersonId, str] = field(default_factory=dict)
-    """The `companyProfileId` of people of whom none was known."""
+    """The `companyProfileId` of people whose id was not known before."""
 
     _found_again: list[PersonId] = field(default_factory=list)
-    """People who were parked because their employee was not there, and is again."""
+    """People who were parked because their employee was missing, and who have an employee again."""
 
     _certificates: dict[PersonId, list[Drift]] = field(default_factory=dict)
-    """The certificates of the people in hand that Ditio has not acknowledged as they are."""
+    """Certificates of the current batch of people that Ditio has not acknowledged as they are now."""
 
     def plan_people(self, person_id: PersonId | None, progress: Callable[[int], None]) -> None:
-        """Plan everybody, or one person, who is looked at closely whether or not he has moved."""
+        """Plan all people, or one person, who is compared even if they were in sync before."""
         basis = basis_of(self.tenant)
         if person_id is not None:
             self._plan(self._candidates([person_id]), basis)
@@ -159,23 +158,23 @@ class DriftPlanning:
                 progress(self.figures.people)
 
     def plan_others(self) -> None:
-        """Plan employees whom no person is linked to: doubles of linked ones, and everybody else."""
-        for batch in UnlinkedPlanning(self.database, self.tenant, self.run_id, self.read_at, self._told).rows():
+        """Plan employees that no person is linked to: duplicates of linked ones, then all others."""
+        for batch in UnlinkedPlanning(self.database, self.tenant, self.run_id, self.read_at, self._named).rows():
             self._store(batch)
 
     def _next(self, after: str, basis: str) -> list[SyncState]:
         today = self.tenant.today(self.read_at)
         with self.database.read() as connection:
             searches = CertificateSearches(connection, self.tenant.name, self.tenant.certificates.missing_expiry)
-            unmoved = InSync(connection, self.tenant.name, basis)
-            return unmoved.scan(self.run_id, today, searches, after=after, limit=PAGE)
+            in_sync = InSync(connection, self.tenant.name, basis)
+            return in_sync.scan(self.run_id, today, searches, after=after, limit=PAGE)
 
-    def _count(self, unmoved: Sequence[bool]) -> None:
-        """Count those who are as they were. :param unmoved: Of each, whether he is at work."""
-        self.figures.people += len(unmoved)
-        self.figures.linked += len(unmoved)
-        self.figures.in_sync += len(unmoved)
-        self.figures.at_work += sum(unmoved)
+    def _count(self, at_work: Sequence[bool]) -> None:
+        """Count people who are in sync already. :param at_work: For each of them, whether they are at work."""
+        self.figures.people += len(at_work)
+        self.figures.linked += len(at_work)
+        self.figures.in_sync += len(at_work)
+        self.figures.at_work += sum(at_work)
 
     def _candidates(self, person_ids: Sequence[PersonId]) -> list[Candidate]:
         with self.database.read() as connection:
@@ -213,7 +212,7 @@ class DriftPlanning:
                 InSync(connection, self.tenant.name, basis).note(found)
 
     def _is_in_sync(self, candidate: Candidate, desired: DesiredEmployee, today: date) -> bool:
-        """The short cut: nothing but the fingerprints is looked at."""
+        """Return whether the fingerprints alone show that nothing differs: the short cut."""
         record = candidate.record
         if candidate.shown is None or candidate.digest is None or record.due_since is not None:
             return False
@@ -250,7 +249,7 @@ class DriftPlanning:
     ) -> list[Drift]:
         record, policy = candidate.record, self.tenant.policy
         self._note_identity(record, found)
-        # A moment more than the lag, so that what was taken at its very end is still believed to be shown.
+        # A moment more than the lag: what Ditio acknowledged at its very end may not be shown yet, either.
         lag, moment = self.tenant.read_lag_seconds + 1e-6, self.read_at + timedelta(microseconds=2)
         found = believed(found, record.person.acknowledged, moment, lag)
         facts = facts_of(connection, self.tenant, candidate, desired, today)
@@ -272,7 +271,7 @@ class DriftPlanning:
         )
 
     def _note_identity(self, record: PersonRecord, found: ActualEmployee) -> None:
-        """Whose employee it is, where Ditio shows it for the first time; who is found again is due (rule P5)."""
+        """Note a `companyProfileId` that Ditio shows for the first time, and a person who is found again (rule P5)."""
         person, profile_id = record.person, found.company_profile_id
         if person.company_profile_id is None and profile_id is not None:
             self._recognised[person.id] = profile_id
@@ -282,7 +281,7 @@ class DriftPlanning:
     def _stranger(
         self, connection: Connection, snapshot: Snapshot, candidate: Candidate, desired: DesiredEmployee, today: date
     ) -> list[Drift]:
-        """Another person has the number now; not so where a read may be older than our own change."""
+        """Return the row of a number that another person has now; none if the read may be older than our own change."""
         person = candidate.record.person
         settled_by = self.read_at - timedelta(seconds=self.tenant.read_lag_seconds)
         if candidate.record.due_since is not None or (person.linked_at is not None and person.linked_at > settled_by):
@@ -290,7 +289,7 @@ class DriftPlanning:
         facts = facts_of(connection, self.tenant, candidate, desired, today)
         row = stranger(person, desired, facts, around(connection, self.tenant, snapshot, person, desired))
         if row.found is not None:
-            self._told.add(str(row.found))
+            self._named.add(str(row.found))
         return [row]
 
     def _absent(
@@ -300,7 +299,7 @@ class DriftPlanning:
         person = record.person
         settled_by = self.read_at - timedelta(seconds=self.tenant.read_lag_seconds)
         if person.employee_number is not None and person.linked_at is not None and person.linked_at > settled_by:
-            return []  # Delivered while Ditio was read, or just before: it proves nothing that he is not shown.
+            return []  # Linked while Ditio was read, or just before: that the employee is not shown proves nothing.
         shown = around(connection, self.tenant, snapshot, person, desired)
         if _is_found_again(record, shown):
             self._found_again.append(person.id)
@@ -314,7 +313,7 @@ class DriftPlanning:
             now=self.read_at,
             today=today,
         )
-        self._told |= {str(row.found) for row in rows if row.kind in (Kind.renumbered, Kind.duplicate_identity)}
+        self._named |= {str(row.found) for row in rows if row.kind in (Kind.renumbered, Kind.duplicate_identity)}
         return rows
 
     def _acknowledge(self) -> None:
@@ -346,7 +345,7 @@ def _found(candidate: Candidate, is_at_work: bool) -> Found:
     record = candidate.record
     number = record.person.employee_number
     if number is None or candidate.digest is None:
-        raise AssertionError("nobody is in sync whom Ditio does not show")
+        raise AssertionError("Ditio shows the employee of every person in sync")
     return Found(
         person_id=record.person.id,
         employee_number=number,
@@ -358,7 +357,7 @@ def _found(candidate: Candidate, is_at_work: bool) -> Found:
 
 
 def _is_found_again(record: PersonRecord, shown: RosterMatches) -> bool:
-    """Whether the employee of a lost creation, who had another number, has the number again that was sent (rule P5)."""
+    """Return whether a lost creation's employee, once renumbered, has the number again that was sent (rule P5)."""
     creating, same = record.person.creating, shown.same_number
     return (
         record.reason in NOT_THERE and creating is not None and same is not None and is_what_we_created(creating, same)

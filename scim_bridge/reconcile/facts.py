@@ -1,4 +1,4 @@
-"""What is known of a person in a comparison; what agrees on both sides is acknowledged."""
+"""The facts of a person for a comparison; what agrees on both sides is acknowledged."""
 
 import hashlib
 from collections.abc import Mapping
@@ -28,12 +28,12 @@ from scim_bridge.storage.snapshot import Snapshot
 from scim_bridge.tenant import NOTHING_DESIRED, Tenant, wanted_claims
 
 BETWEEN_NOTES = "; "
-"""What `deliveryDetail` has between two notes."""
+"""Separates two notes in `deliveryDetail`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What was found as wanted, and is not acknowledged that way (rule Q1)."""
+    """What Ditio has as desired, and the bridge has not stored as acknowledged yet (rule Q1)."""
 
     record: PersonRecord
     values: Mapping[Field, Value | None]
@@ -41,11 +41,11 @@ class Agreement:
     login: bool | None
     employed: bool | None
     settled: tuple[tuple[GuardedChange, datetime], ...] = ()
-    """Which changes have come to their end with it, and when they were said."""
+    """The guarded changes that this completes, and when Entra requested them."""
 
 
 def find_agreement(record: PersonRecord, desired: DesiredEmployee, seen: AlreadyDone) -> Agreement | None:
-    """What of that which is as wanted has to be acknowledged; None where all of it is."""
+    """Return what is as desired but not acknowledged yet; None if there is nothing, or the person is due."""
     known = record.person.acknowledged
     login = seen.login if seen.login is not known.login else None
     employed = seen.employed if seen.employed is not known.employed else None
@@ -59,7 +59,7 @@ def find_agreement(record: PersonRecord, desired: DesiredEmployee, seen: Already
 
 
 def acknowledge_agreement(connection: Connection, tenant: Tenant, agreement: Agreement, read_at: datetime) -> None:
-    """Acknowledge it, unless the person is on his way, or was since Ditio was read."""
+    """Acknowledge an agreement, unless the person is due, leased, uncertain, or changed since Ditio was read."""
     record = agreement.record
     person_id = record.person.id
     present = People(connection, tenant.name).get(person_id, lock=True)
@@ -96,7 +96,7 @@ def acknowledge_agreement(connection: Connection, tenant: Tenant, agreement: Agr
     person = replace(present.person, acknowledged=after)
     _settle_the_guard(connection, tenant, agreement, replace(present, person=person), read_at)
     if person.is_tombstone:
-        # One whose ending is delivered makes room for whoever waits for the number (rule P2).
+        # The ending of a deleted user is delivered: another user who waits for the number gets it (rule P2).
         settle_claims(connection, tenant, person, NOTHING_DESIRED, tenant.today(read_at), read_at, keep_all=False)
         People(connection, tenant.name).forget(person_id)
 
@@ -104,9 +104,9 @@ def acknowledge_agreement(connection: Connection, tenant: Tenant, agreement: Agr
 def _settle_the_guard(
     connection: Connection, tenant: Tenant, agreement: Agreement, record: PersonRecord, now: datetime
 ) -> None:
-    """What Ditio has by now is neither held nor withdrawn any more, and his state says so."""
+    """Stop holding or dropping what Ditio has by now, and update the person's state."""
     person, guard = record.person, Guard(connection, tenant.name, now)
-    before = _told_of(guard, person, held_or_dropped(connection, tenant.name, person.id))
+    before = _notes_by_change(guard, person, held_or_dropped(connection, tenant.name, person.id))
     login, employed = agreement.login, agreement.employed
     settle_guarded(guard, person, tenant.policy, agreement.settled, login=login, employed=employed)
     left = held_or_dropped(connection, tenant.name, person.id)
@@ -114,7 +114,7 @@ def _settle_the_guard(
         return
     outbox, notes = Outbox(connection, tenant.name, now), _notes(record)
     if not set(notes) <= set(before.values()):
-        outbox.mark_due(person.id)  # What else is said of him, only his own delivery can say anew.
+        outbox.mark_due(person.id)  # Only the person's own delivery can write the other notes again.
         return
     is_held = Verdict.held in left.values()
     detail = BETWEEN_NOTES.join(note for note in notes if note in [before[kind] for kind in left])
@@ -125,14 +125,14 @@ def _settle_the_guard(
     History(connection, tenant.name, now).add(person.id, Entry("delivery", reason or state, cause="reconcile"))
 
 
-def _told_of(guard: Guard, person: Person, kept: Mapping[GuardedChange, Verdict]) -> dict[GuardedChange, str]:
-    """What is said of everything that is held or withdrawn."""
-    told: dict[GuardedChange, str] = {}
+def _notes_by_change(guard: Guard, person: Person, kept: Mapping[GuardedChange, Verdict]) -> dict[GuardedChange, str]:
+    """Return the note about each change that is held or dropped."""
+    notes: dict[GuardedChange, str] = {}
     for kind, verdict in kept.items():
-        said_at = person.occasions.of(kind)
-        decided = guard.decided(kind, person.id, said_at) if said_at is not None else None
-        told[kind] = printable(_why(decided)) if verdict is Verdict.held else KEPT
-    return told
+        requested_at = person.occasions.of(kind)
+        decided = guard.decided(kind, person.id, requested_at) if requested_at is not None else None
+        notes[kind] = printable(_why(decided)) if verdict is Verdict.held else KEPT
+    return notes
 
 
 def _why(decided: GuardDecision | None) -> str:
@@ -140,14 +140,14 @@ def _why(decided: GuardDecision | None) -> str:
 
 
 def _notes(record: PersonRecord) -> list[str]:
-    """What is said of a person, note by note."""
+    """Return the notes in the detail of a person."""
     detail = record.detail or ""
     return detail.removeprefix(f"{SHOULD_BE_INACTIVE}: ").split(BETWEEN_NOTES)
 
 
 def basis_of(tenant: Tenant) -> str:
-    """A digest that differs wherever the same user and the same employee might be judged otherwise."""
-    # Another release of the library may take a phone number for a wrong one, or for a right one.
+    """Return a digest that changes whenever the same user and the same employee may compare differently."""
+    # Another release of the library may find a phone number valid, or invalid, that it judged differently before.
     parts = (
         installed_version(),
         installed_version("phonenumbers"),
@@ -165,7 +165,7 @@ _CLAIMED = {ClaimKind.phone: Field.phone, ClaimKind.employee_number: Field.emplo
 def facts_of(
     connection: Connection, tenant: Tenant, candidate: Candidate, desired: DesiredEmployee, today: date
 ) -> Facts:
-    """What is known of a person's delivery."""
+    """Return what the database knows of the delivery of a person."""
     record = candidate.record
     moments = Acknowledgements(connection, tenant.name).moments_of(record.person.id)
     claims = Claims(connection, tenant.name)
@@ -197,7 +197,7 @@ def _reason(record: PersonRecord, today: date) -> str | None:
 def around(
     connection: Connection, tenant: Tenant, snapshot: Snapshot, person: Person, desired: DesiredEmployee
 ) -> RosterMatches:
-    """What Ditio shows that may have to do with somebody who is not found under his number."""
+    """Return employees that may belong to a person whose number Ditio does not show."""
     creating, known = person.creating, person.acknowledged
     number = person.employee_number or desired.employee_number or (creating.employee_number if creating else None)
     email = known.values.get(Field.email)

@@ -20,12 +20,12 @@ from scim_bridge.storage.snapshot import Seen, Snapshot
 from scim_bridge.tenant import NOTHING_DESIRED, Tenant
 
 BATCH = 500
-"""Rows that are in memory, and in one transaction, at a time."""
+"""Rows that are in memory, and stored in one transaction, at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class RosterLoading:
-    """Loads one run's snapshot."""
+    """Load the snapshot of one run."""
 
     database: Database
     tenant: Tenant
@@ -33,11 +33,11 @@ class RosterLoading:
     today: date
 
     def load(self, rows: Iterable[JsonObject], progress: Callable[[int], None]) -> int:
-        """Store everybody. How many employees there are.
+        """Store all employees. Return how many there are.
 
-        :param progress: Told how many rows have come.
+        :param progress: Called with the number of rows read so far.
         :raises DeliveryError: the roster can't be read as a whole.
-        :raises BridgeError: it mixes companies.
+        :raises BridgeError: the roster mixes companies.
         """
         come = 0
         for batch in _batches(iter(rows)):
@@ -58,7 +58,7 @@ class RosterLoading:
         with self.database.write() as connection:
             snapshot = Snapshot(connection, self.tenant.name, self.run_id)
             if not snapshot.add_new([self._seen(*each) for each in shown.values()]):
-                # Several rows for one person, or a page that was read again; whoever is new is merged with himself.
+                # Ditio listed an employee twice, or a page was read again. A new employee is merged with itself.
                 known, companies = snapshot.of(shown), snapshot.companies_of(shown)
                 pairs = [((known[number], companies.get(number)), each) for number, each in shown.items()]
                 snapshot.add(self._seen(*self._merged(*pair)) for pair in pairs)
@@ -84,7 +84,7 @@ class RosterLoading:
         if one is not None and other is not None and one.lstrip("0") != other.lstrip("0"):
             raise BridgeError(
                 f"Ditio shows employees of several companies, and employee number {number} in two of them: set "
-                "DITIO__COMPANY_ID to the company that is meant"
+                "DITIO__COMPANY_ID to the id of your company"
             )
 
 
@@ -94,7 +94,7 @@ def _batches(rows: Iterator[JsonObject]) -> Iterator[list[JsonObject]]:
 
 
 def rows_about(database: Database, tenant: Tenant, person_id: PersonId) -> Iterator[JsonObject]:
-    """The employee under the linked number; else under the wanted one, and whoever looks like him (rule P5).
+    """Yield the employee with the linked number, else with the desired number, else those that look alike (rule P5).
 
     :raises DeliveryError: Ditio can't be read.
     """
@@ -108,7 +108,7 @@ def rows_about(database: Database, tenant: Tenant, person_id: PersonId) -> Itera
         yield row
         return
     for text in _texts(person, desired):
-        # Not exact, but only those with the same phone or address are looked at afterwards.
+        # The search is not exact: the comparison picks those with the same phone or address.
         yield from tenant.ditio.search(text)
 
 
@@ -117,7 +117,7 @@ def _known(
 ) -> tuple[Person, DesiredEmployee]:
     record = People(connection, tenant.name).get(person_id)
     if record is None:
-        raise AssertionError("somebody who was found a moment ago is there")
+        raise AssertionError("a person who was found a moment ago is there")
     person = record.person
     document = document_of(connection, tenant.name, person.user_id) if person.user_id is not None else None
     if document is None:

@@ -11,19 +11,19 @@ from scim_bridge.errors import WrongUsage
 from scim_bridge.storage.runs import Run
 
 IN_SYNC, FAILED, DRIFT, STOPPED = 0, 1, 2, 3
-"""How a run ends (design, section 5)."""
+"""The exit codes of a run (design, section 5)."""
 
 Progress = Callable[[str, int, int | None], None]
-"""Told what is done now, how many are done, and of how many, where that is known."""
+"""Called with what is done now, how many are done, and of how many; None if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a run is asked for."""
+    """What a run is asked to do."""
 
     apply: bool = False
     plan_id: str | None = None
-    """A plan that somebody has read: it is repaired as it is, and nothing is read."""
+    """A plan that an operator has read. It is repaired as it is, and the roster is not read."""
 
     force: bool = False
     only: Kind | None = None
@@ -34,13 +34,16 @@ class Request:
     """Who asks, for the audit trail."""
 
     def check(self) -> None:
-        """:raises WrongUsage: the options do not go together."""
+        """Check that the options go together.
+
+        :raises WrongUsage: they do not.
+        """
         if self.plan_id is not None and not self.apply:
-            raise WrongUsage("--plan names a plan to repair: write --apply with it")
+            raise WrongUsage("`--plan` names a plan to repair: add `--apply`")
         if self.force and self.plan_id is None:
-            raise WrongUsage("--force is for a plan that you have read: write --plan ID with it")
+            raise WrongUsage("`--force` is for a plan that you have read: add `--plan ID`")
         if self.plan_id is not None and (self.only is not None or self.person is not None):
-            raise WrongUsage("a plan is repaired as it is: leave out --only and --person")
+            raise WrongUsage("`--plan` repairs a plan as it is: leave out `--only` and `--person`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +59,18 @@ class Report:
     """Why a guard stopped it: figure and limit."""
 
     outcomes: dict[int, str | None] = field(default_factory=dict)
-    """What became of the rows that were to be repaired."""
+    """By position, why a row that was to be repaired was skipped; None: it was repaired."""
 
     earlier: frozenset[int] = frozenset()
-    """Rows of the plan that an earlier run repaired: they are no news, and the run's figures are without them."""
+    """Positions of rows that an earlier run repaired: the report and its figures leave them out."""
 
     def tells(self, item: Drift) -> bool:
-        """Whether a row of the plan belongs into this report."""
+        """Return whether a row of the plan belongs in this report."""
         return item.position not in self.earlier
 
 
 MOST_UNMANAGED = 20
-"""Employees whom nobody claims are named up to here; there may be thousands."""
+"""How many employees that no user claims are listed; there may be thousands."""
 
 MARKS: Mapping[Kind, str] = {
     Kind.should_be_inactive: "-",
@@ -76,7 +79,7 @@ MARKS: Mapping[Kind, str] = {
     Kind.field: "~",
     Kind.certificate: "~",
 }
-"""What stands before a row; a dot before what nobody repairs."""
+"""The mark before a row; a row that is only listed has a dot."""
 
 CAUSES = {
     "edited-in-ditio": "edited in Ditio",
@@ -90,16 +93,16 @@ CAUSES = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line, and its mark; none for a heading."""
+    """One line with its mark; a heading has none."""
 
     text: str
     mark: str | None = None
 
 
 def lines(items: Iterable[Drift], outcomes: Mapping[int, str | None] | None = None) -> Iterator[Line]:
-    """The rows of a plan, in their order.
+    """Yield the rows of a plan as lines, in their order.
 
-    :param outcomes: What became of rows that were to be repaired.
+    :param outcomes: By position, why a row was skipped; None: it was repaired.
     """
     outcomes = outcomes or {}
     unmanaged = 0
@@ -113,16 +116,17 @@ def lines(items: Iterable[Drift], outcomes: Mapping[int, str | None] | None = No
         for row in rows:
             yield Line(f"{what(row)}  ({_why(row, outcomes)})", mark_of(row))
     if unmanaged > MOST_UNMANAGED:
-        yield Line(f"… and {unmanaged - MOST_UNMANAGED} more employees whom no SCIM user claims (--format csv has all)")
+        more = unmanaged - MOST_UNMANAGED
+        yield Line(f"… and {more} more employees that no SCIM user claims (`--format csv` lists all)")
 
 
 def mark_of(row: Drift) -> str:
-    """What stands before a row."""
+    """Return the mark of a row."""
     return "·" if row.listed is not None else MARKS.get(row.kind, "!")
 
 
 def what(row: Drift) -> str:
-    """One difference in words."""
+    """Return one difference in words."""
     match row.kind:
         case Kind.should_be_inactive if row.field == LOGIN:
             return "the login is open and should be closed"
@@ -133,9 +137,9 @@ def what(row: Drift) -> str:
         case Kind.should_be_active:
             return f"no employment runs; a new one should start on {shown(row.wanted)}"
         case Kind.missing if row.acknowledged is not None:
-            return "the employee was delivered and is not there any more"
+            return "the employee was delivered earlier and is no longer in Ditio"
         case Kind.missing:
-            return "the employee is not there yet"
+            return "the employee is not in Ditio yet"
         case Kind.stuck_delivery:
             return "the delivery is stuck"
         case Kind.renumbered:
@@ -145,26 +149,26 @@ def what(row: Drift) -> str:
         case Kind.duplicate_identity:
             return f"employee {shown(row.found)} has the same {row.field}"
         case Kind.certificate if row.wanted is None:
-            return f"certificate {row.field} is withdrawn, and Ditio has {shown(row.acknowledged)}"
+            return f"certificate {row.field} is withdrawn, but Ditio has {shown(row.acknowledged)}"
         case Kind.certificate:
-            return f"certificate {row.field}: wanted {shown(row.wanted)}, Ditio took {shown(row.acknowledged)} last"
+            return f"certificate {row.field}: wanted {shown(row.wanted)}, Ditio last accepted {shown(row.acknowledged)}"
         case Kind.unmanaged:
             return "no person is linked to this employee"
     return f"{row.field} is {shown(row.found)}, wanted {shown(row.wanted)}"
 
 
 def summary(people: int, in_sync: int, by_kind: Mapping[str, int], new: int) -> str:
-    """The figures in one sentence."""
+    """Return the figures in one sentence."""
     noun = "person" if people == 1 else "people"
     if not by_kind:
-        # Who is not in sync differs in a kind that was not asked for (`--only`).
+        # People who are not in sync differ in a kind that `--only` left out.
         return f"{in_sync} of {people} {noun} in sync; nothing {'' if in_sync == people else 'of this kind '}differs."
     kinds = ", ".join(f"{count} {kind}" for kind, count in by_kind.items())
     return f"{in_sync} of {people} {noun} in sync; {kinds}; {new} new since the last run."
 
 
 def repaired_earlier(count: int, *, is_all: bool) -> str:
-    """What is told in place of the rows of a plan that earlier runs have repaired."""
+    """Return the sentence that replaces the rows of a plan that earlier runs have repaired."""
     rows = f"{count} row" if count == 1 else f"{count} rows"
     if is_all:
         return f"All that this plan shows was repaired by earlier runs: {rows}."
@@ -173,7 +177,7 @@ def repaired_earlier(count: int, *, is_all: bool) -> str:
 
 
 def shown(value: Value | None) -> str:
-    """A value, bounded; nothing for None."""
+    """Return a value as text, at most 80 characters of it; "nothing" for None."""
     if value is None:
         return "nothing"
     text = str(value)
@@ -182,12 +186,12 @@ def shown(value: Value | None) -> str:
 
 
 def who(row: Drift) -> str:
-    """Whom a row is about: rows of one person follow each other."""
+    """Return a key of the person or employee that a row is about: rows of one person follow each other."""
     return row.person_id or f"employee {row.employee_number}"
 
 
 def heading(row: Drift) -> str:
-    """Who that is, for a heading."""
+    """Return the heading of the rows of one person or employee."""
     if row.user_name is not None:
         return f"{row.user_name}, employee {row.employee_number}" if row.employee_number else row.user_name
     who = "a deleted user, " if row.person_id is not None else ""

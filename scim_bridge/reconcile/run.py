@@ -30,12 +30,12 @@ log = get_logger(__name__)
 
 
 ABANDONED_AFTER = timedelta(days=1)
-"""What a run has loaded is thrown away after this, whether or not it says that it goes on."""
+"""Age at which the rows that an unfinished run loaded are removed, even if that run still goes on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """Reconciles one tenant."""
+    """The reconciliation of one tenant."""
 
     convergence: Convergence
     roster: Callable[[], Iterator[JsonObject]]
@@ -43,7 +43,7 @@ class Reconciliation:
     new_id: Callable[[], str]
 
     def run(self, request: Request, progress: Progress = lambda stage, done, total: None) -> Report:
-        """Compare, or repair a stored plan.
+        """Compare both sides, or repair a stored plan.
 
         :raises WrongUsage: the options do not go together.
         :raises NotFound: there is no such plan, or no such person.
@@ -74,7 +74,7 @@ class Reconciliation:
             self._finish(run_id, exit)
 
     def items(self, plan_id: str) -> Iterator[Drift]:
-        """The rows of a plan, grouped by person, leavers who are still active first."""
+        """Yield the rows of a plan, grouped by person; leavers who are still active come first."""
         with self._database.read() as connection:
             yield from PlanItems(connection, self._tenant.name, plan_id).all()
 
@@ -86,8 +86,8 @@ class Reconciliation:
         shown = loading.load(rows, lambda done: progress("reading Ditio", done, None))
         planning = DriftPlanning(self._database, self._tenant, run_id, now, self.convergence.new_id, request.only)
         with self._database.read() as connection:
-            everybody = People(connection, self._tenant.name).count()
-        planning.plan_people(person_id, lambda done: progress("comparing", done, everybody))
+            total = People(connection, self._tenant.name).count()
+        planning.plan_people(person_id, lambda done: progress("comparing", done, total))
         if person_id is None:
             planning.plan_others()
         figures = planning.figures
@@ -95,7 +95,7 @@ class Reconciliation:
             runs = Runs(connection, self._tenant.name)
             linked = People(connection, self._tenant.name).count(linked=True)
             company = CompanySize(shown, linked, figures.at_work, runs.shown_before())
-            # Of one person who is read alone nothing is concluded about the company.
+            # One person who is read alone says nothing about the whole company.
             doubt = roster_doubt(company) if person_id is None else None
             runs.note(
                 run_id,
@@ -112,7 +112,7 @@ class Reconciliation:
         return self._plan(run_id)
 
     def _note_plan(self, run_id: str, plan: Run) -> None:
-        """The run is about what its plan found; none of that is new."""
+        """Copy the figures of the plan to this run; none of them is new."""
         with self._database.write() as connection:
             Runs(connection, self._tenant.name).note(
                 run_id, people=plan.people, in_sync=plan.in_sync, by_kind=dict(plan.by_kind)
@@ -130,10 +130,10 @@ class Reconciliation:
         return repairing.repair(request, person_id, progress, reviewed=reviewed)
 
     def _why_stopped(self, run_id: str, plan: Run, request: Request, reviewed: bool) -> str | None:
-        """Rule Q4: figure and limit, whether or not anything is to be sent."""
+        """Return the figure and the limit that stop the run, whether or not it would send anything (rule Q4)."""
         if request.force:
             with self._database.write() as connection:
-                # Somebody has read the plan and vouches for what Ditio showed: later reads are measured by it.
+                # An operator has read the plan and confirms what Ditio showed: later runs are measured by it.
                 Runs(connection, self._tenant.name).note(plan.id, is_believed=plan.shown is not None)
             return None
         company = CompanySize(plan.shown or 0, plan.linked, plan.at_work)
@@ -150,16 +150,18 @@ class Reconciliation:
         if run is None or run.plan_id != run.id:
             raise NotFound(f"there is no plan {plan_id!r}: `scim-bridge reconcile runs` shows the ids")
         if not run.is_complete:
-            raise NotFound(f"plan {plan_id!r} was never finished, as its run died or failed: make another")
+            raise NotFound(f"plan {plan_id!r} was never finished because its run failed: make another with `reconcile`")
         if run.by_kind and not has_rows:
-            raise NotFound(f"the rows of plan {plan_id!r} were removed after RECONCILE__KEEP_DAYS: make another")
+            raise NotFound(
+                f"the rows of plan {plan_id!r} were removed after RECONCILE__KEEP_DAYS: make another with `reconcile`"
+            )
         return run
 
     def _person(self, name: str) -> PersonId:
         with self._database.read() as connection:
             record = People(connection, self._tenant.name).find(name)
         if record is None:
-            raise NotFound(f"nobody has the employee number or user name {name!r}")
+            raise NotFound(f"no user has the employee number or user name {name!r}: check the spelling")
         return record.person.id
 
     def _finish(self, run_id: str, exit: int) -> None:
@@ -179,19 +181,19 @@ class Reconciliation:
 
 
 ALIVE_SECONDS = 20.0
-"""Without a sign of life for so long a leader is dead; looked for every few seconds, he is replaced within 30."""
+"""A leader without a sign of life for this long is dead. Processes look every few seconds: within 30 it is replaced."""
 
 LOOKS_EVERY_SECONDS = 5.0
 
 ENDED_WELL = (IN_SYNC, DRIFT, STOPPED)
-"""The exit codes of runs that have compared, and said so themselves."""
+"""Exit codes of runs that compared, and stored their own end."""
 
 
 class Process(Protocol):
-    """A run that goes on by itself."""
+    """A run in a process of its own."""
 
     def poll(self) -> int | None:
-        """Its exit code; None while it runs."""
+        """Return its exit code, or None while it runs."""
 
     def terminate(self) -> None:
         """Ask it to stop."""
@@ -199,13 +201,13 @@ class Process(Protocol):
 
 @dataclass(slots=True)
 class Scheduler:
-    """Starts runs of one tenant when their time has come. Call `look` every few seconds."""
+    """Start the runs of one tenant when they are due. Call `look` every few seconds."""
 
     database: Database
     tenant: str
     every_seconds: float
     start: Callable[[], Process]
-    """Begins a run in a process of its own, so that deliveries never wait for it."""
+    """Start a run in a process of its own, so that deliveries never wait for it."""
 
     new_id: Callable[[], str]
     _run: Process | None = field(default=None)
@@ -213,16 +215,16 @@ class Scheduler:
 
     @property
     def pause_seconds(self) -> float:
-        """How long to wait before looking again."""
+        """Seconds to wait before the next `look`."""
         return min(LOOKS_EVERY_SECONDS, max(0.2, self.every_seconds / 4))
 
     @property
     def is_running(self) -> bool:
-        """Whether a run goes on that this process has begun."""
+        """Whether a run goes on that this process has started."""
         return self._run is not None
 
     def look(self) -> None:
-        """Begin a run if its time has come, or look after the one that goes on."""
+        """Start a run if one is due, or check on the one that goes on."""
         if self._run is None:
             if self._take():
                 self._begin()
@@ -238,7 +240,7 @@ class Scheduler:
                 self._schedules(connection).stay_alive(RECONCILE, self._holder, ALIVE_SECONDS)
 
     def stop(self) -> None:
-        """End: a run that goes on is ended too, and another process may begin one at once."""
+        """Stop, and terminate the run that goes on. Another process may start one at once."""
         if self._run is not None:
             self._run.terminate()
             with self.database.write() as connection:
@@ -249,15 +251,15 @@ class Scheduler:
         try:
             self._run = self.start()
         except Exception:
-            # Its place is taken again in `ALIVE_SECONDS`, by this process or another.
+            # After `ALIVE_SECONDS` this process, or another, tries again.
             self._note_failure()
             raise
         log.info("scheduler.started", tenant=self.tenant)
 
     def _note_failure(self) -> None:
-        """Have a run among the others that could not begin, or died before it could say so: it ended with an error.
+        """Store a run that could not start, or died before it stored its own end, as one that ended with an error.
 
-        So `/readyz`, the metrics and `reconcile runs` show it. One line for each time that a run is due is enough.
+        So `/readyz`, the metrics and `reconcile runs` show it. One such run for each interval is enough.
         """
         with self.database.write() as connection:
             now, runs = self.database.now(connection), Runs(connection, self.tenant)

@@ -292,10 +292,10 @@ def test_ditio_out_of_reach_is_exit_1(run: Run, world: World, ditio: dict[str, s
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--plan", "x"], "write --apply with it"),
-        (["--force"], "write --plan ID with it"),
-        (["--apply", "--force"], "write --plan ID with it"),
-        (["--apply", "--plan", "x", "--only", "field"], "leave out --only and --person"),
+        (["--plan", "x"], "`--apply`"),
+        (["--force"], "`--plan ID`"),
+        (["--apply", "--force"], "`--plan ID`"),
+        (["--apply", "--plan", "x", "--only", "field"], "`--only` and `--person`"),
         (["--only", "nothing"], "Invalid value for '--only'"),
         (["--format", "xml"], "Invalid value for '--format'"),
         (["--no-such-option"], "No such option"),

@@ -9,11 +9,13 @@ import pytest
 from sqlalchemy import func, select, update
 
 from scim_bridge.adopt import run
+from scim_bridge.adopt.link import IN_DELIVERY, MOVED
 from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditRecord, Author
 from scim_bridge.domain.drift import Decision, Misfit
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.errors import CredentialsRefused, UntrustedRoster, WrongDecisions
+from scim_bridge.reconcile.apply import CREATED
 from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
@@ -167,9 +169,7 @@ def test_the_first_day(paused: World):
     report = reconciliation.run(Request(apply=True, plan_id=plan.id))
     assert report.applied == 6
     # What did happen: nobody at Entra's end has said anything since.
-    assert [why for why in report.outcomes.values() if why] == [
-        "it is as wanted already: the employee was created or linked since the plan was made"
-    ]
+    assert [why for why in report.outcomes.values() if why] == [CREATED]
     assert paused.employee("1001").work_title == "Maskinfører"
     assert (paused.employee("1002").disabled, paused.employee("1003").disabled) == (True, False)
     assert paused.employee("1002").employment.end == date(2026, 3, 2)
@@ -484,7 +484,7 @@ def test_whoever_is_being_delivered_is_left_to_the_next_run(paused: World):
     with paused.database.write() as connection:
         connection.execute(update(people).values(lease="a worker", leased_until=moment))
 
-    assert adopt(paused) == Adopted([], {"person1000": ["1000"]}, ["he is being delivered just now: run it again"], 0)
+    assert adopt(paused) == Adopted([], {"person1000": ["1000"]}, [IN_DELIVERY], 0)
     paused.clock.passes(minutes=1)
     assert adopt(paused).linked == 1
     with paused.database.write() as connection:
@@ -508,7 +508,7 @@ def test_whom_entra_changes_meanwhile_is_left_to_the_next_run(paused: World):
     with adoption.run(apply_for=OPERATOR, progress=progress) as found:
         assert (found.linked, [pair.proposal.why for pair in found.disputed()]) == (
             0,
-            ["Entra said something of this user just now: run it again"],
+            [MOVED],
         )
     assert linked(paused) == {}
 
