@@ -142,7 +142,7 @@ class DitioClient:
         return Answer(received.status, employee, received.request_id, received.seconds)
 
     def search(self, text: str, *, within: float | None = None) -> list[JsonObject]:
-        """Return employees of this company in whom Ditio finds a text, in any field and not exactly (rule P4).
+        """Return employees of this company where Ditio finds a text, in any field and not exactly (rule P4).
 
         :param within: Seconds left for all of it; None leaves each HTTP call its configured time-out.
         :raises DeliveryError: see `errors.py`.

@@ -367,7 +367,7 @@ class Permits:
         while not turn.wait(max(0.0, min(left, EVERY_SECONDS))):
             left -= EVERY_SECONDS
             if left <= 0:
-                raise BudgetSpent("all permitted calls to Ditio were busy until the time for this one ran out")
+                raise BudgetSpent("all permitted calls to Ditio are under way, and the time for this one ran out")
             if meanwhile is not None:
                 meanwhile()
 

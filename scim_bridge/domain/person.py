@@ -188,7 +188,7 @@ class Acknowledged:
             employed=self.employed if employed is None else employed,
             uncertain=self.uncertain - settled,
             sent_values={
-                name: taking for name, taking in {**self.sent_values, **sent_values}.items() if taking is not None
+                name: sent for name, sent in {**self.sent_values, **sent_values}.items() if sent is not None
             },
             changed_at={
                 **{name: at for name, at in self.changed_at.items() if name not in settled},
@@ -254,7 +254,7 @@ class Person:
     """Ditio's id of the linked employee's profile; None where it has shown none yet (rule P5)."""
 
     linked_as: Mapping[Field, Value] = field(default_factory=dict)
-    """Phone, e-mail, birth date and last name of an employee whom an operator linked although none agreed (H1)."""
+    """Phone, e-mail, birth date and last name of an employee that an operator linked although none agreed (H1)."""
 
     creating: Creating | None = None
     renumbering: EmployeeNumber | None = None

@@ -18,7 +18,7 @@ class RosterMatches:
     """What the roster shows that may concern a person who is not found under their number."""
 
     same_number: ActualEmployee | None = None
-    """An employee with the wanted number, to whom no person is linked."""
+    """An employee with the wanted number; no person is linked to them."""
 
     similar_number: str | None = None
     """A number that differs from the wanted one only in case or in leading zeros."""

@@ -240,7 +240,7 @@ class CompanySize:
     """People who have an employee."""
 
     at_work: int
-    """Linked people whom Ditio shows as employed, or with an open login."""
+    """Linked people that Ditio shows as employed, or with an open login."""
 
     shown_before: int | None = None
     """Employees in the last complete read that was believed; None before there was one."""

@@ -61,7 +61,7 @@ def is_still_ours(
 
 
 def known_by(desired: DesiredEmployee, found: ActualEmployee) -> dict[Field, Value]:
-    """Return what identifies an employee whom an operator linked although nothing agrees (rule H1)."""
+    """Return what identifies an employee that an operator linked although nothing agrees (rule H1)."""
     if is_same_person(desired, found):
         return {}
     shown = {name: found.values.get(name) for name in IDENTITY}
@@ -133,7 +133,7 @@ def agreeing_fields(desired: DesiredEmployee, found: ActualEmployee) -> dict[Fie
 def agreeing_on_the_first_day(
     person: Person, desired: DesiredEmployee, found: ActualEmployee, policy: Policy, today: date
 ) -> dict[Field, Value | None]:
-    """Return the same for a person whom `adopt` links, with the last day of an ended employment (rule L6)."""
+    """Return the same for a person that `adopt` links, with the last day of an ended employment (rule L6)."""
     seen = plan_person(person, desired, found, policy, today=today).seen
     return {**agreeing_fields(desired, found), **seen.values}
 

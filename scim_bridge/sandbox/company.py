@@ -258,7 +258,7 @@ class Company:
             self.employees[number] = employee
 
     def note(self, what: str, before: SandboxEmployee | None, employee: SandboxEmployee) -> None:
-        """Record the employee to whom an API call wrote."""
+        """Record the employee that an API call wrote to."""
         self.written.append(Written(what, employee.id, before, copy.deepcopy(employee), self._now()))
         if what != "certificates":
             self.on_write(before, employee)
