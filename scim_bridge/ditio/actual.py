@@ -233,7 +233,7 @@ def _disabled(shown: Mapping[str, object]) -> bool | None:
 
 
 def _text(raw: object) -> str | None:
-    """Text or a number as trimmed text; None for null, empty text and anything else."""
+    """Return text or a number as trimmed text; None for null, empty text and anything else."""
     if isinstance(raw, bool) or not isinstance(raw, (str, int)):
         return None
     return str(raw).strip() or None

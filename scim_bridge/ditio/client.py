@@ -154,13 +154,13 @@ class DitioClient:
 
         :raises DeliveryError: it can't be read as a whole.
         """
-        return self._everybody(employees_source())
+        return self._all_employees(employees_source())
 
     def reporting_roster(self) -> Iterator[JsonObject]:
         """Yield the same from the reporting API, of which this client then has the address and the scope."""
-        return self._everybody(reporting_source(self._config.company_id))
+        return self._all_employees(reporting_source(self._config.company_id))
 
-    def _everybody(self, source: Source) -> Iterator[JsonObject]:
+    def _all_employees(self, source: Source) -> Iterator[JsonObject]:
         roster = Roster(
             self._session,
             source,

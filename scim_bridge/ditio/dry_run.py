@@ -44,7 +44,7 @@ class DryRun:
     def session(self) -> requests.Session:
         """Return a session of the kind that `DitioClient` asks its factory for."""
         made = requests.Session()
-        adapter = _KeepsBack(self, self.reads() if self.reads else None)
+        adapter = _RecordingAdapter(self, self.reads() if self.reads else None)
         made.mount("https://", adapter)
         made.mount("http://", adapter)
         return made
@@ -54,7 +54,7 @@ class DryRun:
         return method == "POST" and url == joined(self.identity_url, "/connect/token")
 
 
-class _KeepsBack(BaseAdapter):
+class _RecordingAdapter(BaseAdapter):
     """Stands in for a connection."""
 
     def __init__(self, rehearsal: DryRun, through: requests.Session | None) -> None:

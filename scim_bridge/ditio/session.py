@@ -210,14 +210,14 @@ class DitioSession:
         unusable = "the setting with Ditio's address is not valid"
         self._wait_for_turn(call)
         began, seconds = self._monotonic(), self._time_for(call)
-        with self._told(call, began, seconds, unusable):
+        with self._translated_errors(call, began, seconds, unusable):
             return self._send(call, token, seconds)
 
     def _exchange(self, call: _Outgoing, token: str) -> Received:
         self._wait_for_turn(call)
         began, seconds = self._monotonic(), self._time_for(call)
         unusable = "DITIO__API_URL is not a valid address"
-        with self._told(call, began, seconds, unusable), self._send(call, token, seconds) as response:
+        with self._translated_errors(call, began, seconds, unusable), self._send(call, token, seconds) as response:
             body = read_body(response, until=began + seconds, monotonic=self._monotonic)
         request_id = _request_id(response.headers) or call.request_id
         return Received(response.status_code, response.headers, body, request_id, self._monotonic() - began)
@@ -239,7 +239,7 @@ class DitioSession:
         )
 
     @contextmanager
-    def _told(self, call: _Outgoing, began: float, seconds: float, unusable: str) -> Iterator[None]:
+    def _translated_errors(self, call: _Outgoing, began: float, seconds: float, unusable: str) -> Iterator[None]:
         """Turn errors within the block into the bridge's own. :param unusable: The words for an invalid address."""
         try:
             yield

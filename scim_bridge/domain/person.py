@@ -187,9 +187,7 @@ class Acknowledged:
             login=self.login if login is None else login,
             employed=self.employed if employed is None else employed,
             uncertain=self.uncertain - settled,
-            sent_values={
-                name: sent for name, sent in {**self.sent_values, **sent_values}.items() if sent is not None
-            },
+            sent_values={name: sent for name, sent in {**self.sent_values, **sent_values}.items() if sent is not None},
             changed_at={
                 **{name: at for name, at in self.changed_at.items() if name not in settled},
                 **({} if changed_at is None else dict.fromkeys(settled, changed_at)),

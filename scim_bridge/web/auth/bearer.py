@@ -42,17 +42,17 @@ class Endings:
     """The endings that this process has logged, by the ids of tokens and clients, which are few."""
 
     def __init__(self) -> None:
-        self._told: dict[tuple[str, str], datetime] = {}
+        self._logged: dict[tuple[str, str], datetime] = {}
 
     def tell(self, event: str, credential_id: str, expires_at: datetime | None, *, tenant: str, now: datetime) -> None:
         """Log that a credential, which has just been used, will expire."""
         if expires_at is None or expires_at - now > WARNED_AHEAD:
             return
         key = (tenant, credential_id)
-        told = self._told.get(key)
-        if told is not None and now - told < WARNED_EVERY:
+        logged = self._logged.get(key)
+        if logged is not None and now - logged < WARNED_EVERY:
             return
-        self._told[key] = now
+        self._logged[key] = now
         left = expires_at - now
         write = log.error if left <= URGENT_AHEAD else log.warning
         write(event, id=credential_id, tenant=tenant, days=left.days)
@@ -126,7 +126,7 @@ class Bearer:
             return self._signed(secret, tenant, now)
         if tenant not in self.entra:
             # The token belongs to a company that is no longer served.
-            raise _useless("unknown-tenant")
+            raise _wrong_bearer("unknown-tenant")
         if isinstance(found, Token):
             self.endings.tell("auth.token_ends", found.id, found.expires_at, tenant=tenant, now=now)
             if use_is_stale(found, now):
@@ -141,7 +141,7 @@ class Bearer:
                 refuse(text)
             claims = entra.examine(text, now=now)
         except InvalidJwt as wrong:
-            self._examine_as_others_would(text, now)
+            self._examine_like_the_named_company(text, now)
             raise Refused(
                 reason.format(wrong.reason),
                 f"The JWT that Entra sends while Secret Token is empty is refused: {wrong}. Check that "
@@ -151,7 +151,7 @@ class Bearer:
             ) from wrong
         return EntraItself(tenant, (application_of(claims) or "")[:LONGEST_NAME].replace("\0", ""))
 
-    def _examine_as_others_would(self, text: str, now: datetime) -> None:
+    def _examine_like_the_named_company(self, text: str, now: datetime) -> None:
         """Check a JWT at an unknown company as at the company that it names, while the deciding keys are missing.
 
         Otherwise a 503 or its delay would reveal to a stranger which companies exist.
@@ -198,10 +198,10 @@ def _wrong_token(connection: Connection, tenant: str, secret: str, now: datetime
         reason, about = ("mutilated" if is_mutilated(secret) else "unknown-token"), {}
     else:
         reason, about = ("revoked" if known.revoked_at is not None else "expired"), {"token_id": known.id}
-    return _useless(reason, **about)
+    return _wrong_bearer(reason, **about)
 
 
-def _useless(reason: str, **about: str) -> Refused:
+def _wrong_bearer(reason: str, **about: str) -> Refused:
     told = "the token has expired" if reason == "expired" else "the token is wrong or revoked"
     return Refused(reason, f"The bearer token is wrong, expired or revoked: {PASTE}", told, **about)
 

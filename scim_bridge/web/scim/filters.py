@@ -201,10 +201,10 @@ def parsed_filter(text: str) -> ScimFilter[Any]:
     try:
         return ScimFilter(text)
     except InvalidFilterException as exc:
-        raise InvalidFilterException(detail=_said(text, exc)) from exc
+        raise InvalidFilterException(detail=_syntax_error(text, exc)) from exc
 
 
-def _said(text: str, exc: InvalidFilterException) -> str:
+def _syntax_error(text: str, exc: InvalidFilterException) -> str:
     cause: Any = exc.__cause__
     start = getattr(cause, "pos_in_stream", None)
     if start is None:

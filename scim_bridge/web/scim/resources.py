@@ -119,7 +119,7 @@ def _entries(document: JsonObject) -> list[JsonObject]:
 
 
 def identity_of(stored: StoredResource) -> Identity:
-    """What the bridge says of a stored resource."""
+    """Return what the bridge says of a stored resource."""
     return Identity(stored.id, stored.resource_type, stored.version, stored.created_at, stored.last_modified_at)
 
 
@@ -132,7 +132,7 @@ def check_version(stored: StoredResource, expected_version: str | None) -> None:
 
 
 def refuse_another_version(identity: Identity, expected_version: str | None) -> None:
-    """The same, of anything that has a version.
+    """Refuse the same for anything that has a version.
 
     :raises PreconditionFailedException: when the version is another.
     """
