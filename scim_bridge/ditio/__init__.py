@@ -1,1 +1,1 @@
-"""Ditio over HTTP: tokens, one authenticated session, and the employees v5 calls."""
+"""Ditio over HTTP: tokens, an authenticated session, and the employees v5 calls."""

@@ -1,4 +1,4 @@
-"""An employee out of Ditio's answers: of a read, and of a row of the roster."""
+"""The actual employee from Ditio's answers: from a read, or from a row of the roster."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,10 +12,10 @@ from scim_bridge.domain.values import LATEST_YEAR, NORWAY, OSLO, JsonObject, nfc
 _CURRENT = "employment"
 _LISTS = ("employments", "employmenthistory")
 _FLAT = (("employmentstartdate", "employmentenddate"), ("startdate", "enddate"))
-"""v4 users and reporting rows: the current employment's days beside the names."""
+"""Keys of v4 users and reporting rows: the current employment's days stand beside the names."""
 
 _NO_DATE = "0001-01-01"
-"""How .NET writes a date that is not set."""
+"""The date that .NET writes for one that is not set."""
 
 _YEAR = re.compile(r"\d{4}(?=-\d\d-\d\d)", re.ASCII)
 
@@ -29,7 +29,7 @@ class ShownEmployment:
 
     @property
     def shows_start(self) -> bool:
-        """Whether the answer says when it began, be it with an empty value."""
+        """Return whether the answer shows a start, even an empty one."""
         return "startdate" in self.details
 
 
@@ -42,31 +42,31 @@ class ShownEmployments:
 
     @property
     def all(self) -> tuple[Employment, ...] | None:
-        """The employments alone."""
+        """Return only the employments."""
         return None if self.entries is None else tuple(entry.employment for entry in self.entries)
 
     @property
     def open(self) -> ShownEmployment | None:
-        """The one without an end; of several the one that started last."""
+        """Return the one without an end; of several the one that started last."""
         return max((e for e in self.entries or () if e.employment.end is None), key=_start, default=None)
 
     @property
     def current(self) -> ShownEmployment | None:
-        """The open one, else the one that ended last."""
+        """Return the open one, else the one that ended last."""
         ended = (e for e in self.entries or () if e.employment.end is not None)
         return self.open or max(ended, key=lambda e: e.employment.end or date.min, default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class DayRead:
-    """A day as shown: known or not, and if known perhaps none."""
+    """A day as shown: whether it is known, and its value, which may be empty."""
 
     value: date | None
     is_known: bool = True
 
 
 def day_of(raw: object, zone: ZoneInfo) -> DayRead:
-    """A day from a text of Ditio's; null, empty text, .NET's earliest date and a year nobody will see are no day."""
+    """Return a day from a text of Ditio's. Null, empty text, .NET's earliest date and an absurd year are no day."""
     if raw is None or (isinstance(raw, str) and _is_no_day(raw.strip())):
         return DayRead(None)
     day = read_day(raw, zone) if isinstance(raw, str) else None
@@ -79,7 +79,7 @@ def _is_no_day(text: str) -> bool:
 
 
 def shown_employments(shown: Mapping[str, object], zone: ZoneInfo) -> ShownEmployments:
-    """All employments of an answer; forms that say the same are joined.
+    """Return all employments of an answer; forms that show the same one are joined.
 
     :param shown: The answer, by lower-case key.
     """
@@ -89,7 +89,7 @@ def shown_employments(shown: Mapping[str, object], zone: ZoneInfo) -> ShownEmplo
     for details in _details(shown):
         entry = _entry(details, zone)
         if entry is None:
-            # Taken for one without an end, it would be at work whoever has left (rule C2).
+            # An unreadable end is no missing end: a leaver must not count as employed (rule C2).
             return ShownEmployments(None)
         _add(entries, entry)
     return ShownEmployments(tuple(entries))
@@ -106,7 +106,7 @@ def _is_list_of_objects(value: object) -> bool:
 
 
 def _details(shown: Mapping[str, object]) -> Iterator[dict[str, object]]:
-    """What each form shows of each employment, the lists first: they show the most."""
+    """Yield what each form shows of each employment; the lists come first, because they show the most."""
     for key in _LISTS:
         listed = shown.get(key)
         yield from filter(None, map(_lowered, listed if isinstance(listed, list) else ()))
@@ -123,7 +123,7 @@ def _lowered(item: object) -> dict[str, object]:
 
 
 def _entry(details: dict[str, object], zone: ZoneInfo) -> ShownEmployment | None:
-    """The employment; None where nobody can tell when it ends."""
+    """Return the employment; None where its end can't be read."""
     start, end = (day_of(details.get(key), zone) for key in ("startdate", "enddate"))
     if not end.is_known:
         return None
@@ -160,16 +160,16 @@ Shown = dict[Field, Value | None]
 
 
 def employee_from_ditio(body: JsonObject, *, region: str = NORWAY, zone: ZoneInfo = OSLO) -> ActualEmployee:
-    """The employee that an answer shows, out of its envelope.
+    """Return the employee that an answer shows, without the envelope.
 
     :param region: The country of phone numbers that name none, by its two letters.
-    :param zone: The company's time zone, for days that are shown as instants.
+    :param zone: The company's time zone, for days that are shown as times.
     :raises ValueError: when no employee number is shown.
     """
     shown = {key.lower(): value for key, value in body.items()}
     number = _text(shown.get("employeenumber"))
     if number is None:
-        raise ValueError("Ditio's answer shows no employeeNumber, so it is no employee")
+        raise ValueError("Ditio's answer shows no employeeNumber, so it is not an employee")
     employments = shown_employments(shown, zone)
     return ActualEmployee(
         employee_number=EmployeeNumber(number),
@@ -197,7 +197,7 @@ def _birth_date(shown: Mapping[str, object], zone: ZoneInfo) -> Shown:
     if "birthdate" not in shown:
         return {}
     day = day_of(shown["birthdate"], zone)
-    # A text that can't be read is unknown: taken for empty, it would be overwritten.
+    # A text that can't be read is unknown: if it counted as empty, it would be overwritten.
     return {Field.birth_date: day.value} if day.is_known else {}
 
 
@@ -219,7 +219,7 @@ def _employment_values(shown: Mapping[str, object], employments: ShownEmployment
 def _payroll(raw: object) -> Shown:
     if raw is None or raw == "":
         return {Field.payroll: None}
-    # v4 shows whether payroll is enabled, not which kind it is.
+        # v4 shows whether payroll is enabled, not which kind it is.
     payroll = int(raw) if isinstance(raw, bool) else payroll_of(raw)
     return {} if payroll is None else {Field.payroll: payroll}
 
@@ -233,14 +233,14 @@ def _disabled(shown: Mapping[str, object]) -> bool | None:
 
 
 def _text(raw: object) -> str | None:
-    """Text or a number as trimmed text; None for null, empty text and anything else."""
+    """Return text or a number as trimmed text; None for null, empty text and anything else."""
     if isinstance(raw, bool) or not isinstance(raw, (str, int)):
         return None
     return str(raw).strip() or None
 
 
 def employee_from_row(row: JsonObject, *, region: str, zone: ZoneInfo, today: date) -> ActualEmployee | None:
-    """The employee that a row shows; None for one without a number, or marked as deleted."""
+    """Return the employee that a row shows; None for one without a number, or marked as deleted."""
     shown = {key.lower(): value for key, value in row.items()}
     if shown.get("isdeleted") is True:
         return None
@@ -255,7 +255,7 @@ def employee_from_row(row: JsonObject, *, region: str, zone: ZoneInfo, today: da
 
 
 def merged(known: ActualEmployee, new: ActualEmployee, today: date) -> ActualEmployee:
-    """One employee out of two rows about him: of two employments, or the same row read twice."""
+    """Return one employee from two rows about them: of two employments, or the same row read twice."""
     if known == new:
         return known
     first, second = (new, known) if _rank(new, today) > _rank(known, today) else (known, new)
@@ -270,7 +270,7 @@ def merged(known: ActualEmployee, new: ActualEmployee, today: date) -> ActualEmp
 
 
 def _reported(employments: tuple[Employment, ...], is_active: bool, today: date) -> tuple[Employment, ...] | None:
-    """A reporting row shows the days of one employment, and no date as 0001-01-01."""
+    """Return a reporting row's employments: it shows the days of one, and 0001-01-01 for no date."""
     dated = tuple(each for each in employments if each.start is not None or each.end is not None)
     if not dated:
         # No day at all: never employed, or the days are not shown.
@@ -284,7 +284,7 @@ def _with(found: ActualEmployee, employments: tuple[Employment, ...] | None) -> 
 
 
 def _rank(found: ActualEmployee, today: date) -> tuple[bool, date, bool]:
-    """Which of two rows is the present one: an employment that runs, the later start, an open login."""
+    """Return a rank by which the present one of two rows wins: running employment, later start, open login."""
     running = running_employment(found.employments or (), today)
     starts = [each.start for each in found.employments or () if each.start is not None]
     return running is not None, max(starts, default=date.min), found.disabled is False

@@ -1,4 +1,4 @@
-"""What an answer of Ditio's means: an employee, a list, a refusal or trouble."""
+"""What an answer of Ditio's means: an employee, a list, a refusal or a failure."""
 
 import html
 import json
@@ -24,7 +24,7 @@ from scim_bridge.errors import (
 
 _ONE = ("data", "item", "employee", "result")
 MANY = ("data", "items", "employees", "results")
-"""Under which keys a list is looked for."""
+"""The keys under which a list is looked for."""
 
 DEPTH = 3
 """How many envelopes are opened, as in {"data": {"items": […]}}."""
@@ -40,11 +40,11 @@ _EMPLOYEE_KEYS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """An answer, of whatever status."""
+    """An answer, of any status."""
 
     status: int
     headers: Mapping[str, str]
-    """Its keys are looked up without regard to case."""
+    """Its keys are looked up regardless of case."""
 
     body: bytes
     request_id: str
@@ -59,12 +59,12 @@ class Received:
 
     @property
     def is_page(self) -> bool:
-        """Whether it is a web page, as gateways and proxies answer where they should pass Ditio's answer on."""
+        """Whether it is a web page: gateways and proxies send one where they should pass on Ditio's answer."""
         kind = self.headers.get("Content-Type", "")
         return "html" in kind.lower() or self.body.lstrip()[:1] == b"<"
 
     def document(self) -> object:
-        """The body as JSON; None for a 204.
+        """Return the body as JSON; None for a 204.
 
         :raises ValueError: when it is not JSON.
         """
@@ -78,7 +78,7 @@ class Received:
 
 
 def employee_of(body: Any, *, depth: int = DEPTH) -> JsonObject | None:
-    """The employee in an answer: bare, in an envelope, or alone in a list; None where there is none."""
+    """Return the employee in an answer: bare, in an envelope, or alone in a list; None where there is none."""
     match body:
         case dict() if _is_employee(body):
             return body
@@ -92,7 +92,7 @@ def employee_of(body: Any, *, depth: int = DEPTH) -> JsonObject | None:
 
 
 def rows_of(body: Any, *, depth: int = DEPTH) -> list[JsonObject] | None:
-    """The employees in an answer; None where it has no list, which is not the same as an empty one."""
+    """Return the employees in an answer; None where it has no list, which is not the same as an empty one."""
     match body:
         case None:
             return []
@@ -108,7 +108,7 @@ def rows_of(body: Any, *, depth: int = DEPTH) -> list[JsonObject] | None:
 
 
 def value_of(employee: JsonObject, name: str) -> str | None:
-    """An id in an answer, as text; v4 spells its keys in camelCase or PascalCase."""
+    """Return an id in an answer, as text; v4 spells its keys in camelCase or PascalCase."""
     for key, value in employee.items():
         if key.lower() == name.lower() and isinstance(value, str | int) and str(value):
             return str(value)
@@ -116,13 +116,13 @@ def value_of(employee: JsonObject, name: str) -> str | None:
 
 
 def is_of_company(employee: JsonObject, company_id: str | None) -> bool:
-    """Whether a row may be ours: it names no company, or this one. The id may have lost its leading zeros."""
+    """Return whether a row may be ours: it names no company, or this one. The id may lack its leading zeros."""
     shown = value_of(employee, "companyId")
     return company_id is None or shown is None or shown.lstrip("0") == company_id.lstrip("0")
 
 
 def _present(body: JsonObject, keys: tuple[str, ...]) -> list[str]:
-    """The envelope's own spellings of those of `keys` that it has."""
+    """Return the envelope's own spellings of those of `keys` that it has."""
     return [key for wanted in keys for key in body if key.lower() == wanted]
 
 
@@ -147,11 +147,11 @@ class Complaint:
 
     words: str
     field: str | None = None
-    """By Ditio's camelCase name (`startDate`)."""
+    """Ditio's camelCase name of the field (`startDate`)."""
 
 
 def words_of(body: bytes, content_type: str) -> Complaint:
-    """What a refusal says: all messages joined, and the first field that is named.
+    """Return the words of a refusal: all messages joined, and the first field that is named.
 
     Forms: v5 `errors`, `error` and `message`, RFC 9457 `title`, `detail` and `errors`, plain text (often
     Norwegian), HTML, or nothing. The markup of a page is never passed on.
@@ -164,14 +164,14 @@ def words_of(body: bytes, content_type: str) -> Complaint:
     except (ValueError, RecursionError):
         document = text
     complaints = [c for c in _complaints(document) if c.words]
-    # Said once is enough, and in the order in which Ditio says it.
+    # Each message once, in the order in which Ditio gives them.
     words = "; ".join(dict.fromkeys(c.words for c in complaints))
     field = next((c.field for c in complaints if c.field), None)
     return Complaint(_bounded(words) or "no reason was given", field)
 
 
 def has_errors(body: bytes) -> bool:
-    """Whether an answer lists errors in a form of Ditio's: `errors` that are not empty, beside or inside an item."""
+    """Return whether an answer lists errors in a form of Ditio's: non-empty `errors`, beside or inside an item."""
     try:
         document: object = json.loads(body)
     except (ValueError, RecursionError):
@@ -181,7 +181,7 @@ def has_errors(body: bytes) -> bool:
 
 
 def camel_case(name: str) -> str | None:
-    """A field as the create body spells it: `Employment.StartDate` and `$.startDate` are `startDate`."""
+    """Return a field as the create body spells it: `Employment.StartDate` and `$.startDate` are `startDate`."""
     last = re.sub(r"\[\d*\]", "", name).split(".")[-1].strip(" $")
     return last[0].lower() + last[1:] if last else None
 
@@ -194,7 +194,7 @@ def _complaints(document: object, depth: int = 4) -> list[Complaint]:
             return [complaint for item in document[:_MOST] for complaint in _complaints(item, depth - 1)]
         case dict():
             inner = [complaint for complaint in _inner(document.get("errors"), depth) if complaint.words]
-            # What an error says about itself beside its list is a heading: "Validation failed".
+            # Words of an error beside its list are only a heading: "Validation failed".
             return inner or [Complaint(_message(document), _field(document.get("field")))]
         case _:
             return []
@@ -240,7 +240,7 @@ def _decoded(body: bytes) -> str:
 
 
 def _clean(text: str) -> str:
-    """On one line, without control and format characters."""
+    """Return text on one line, without control and format characters."""
     visible = "".join(" " if unicodedata.category(c).startswith("C") else c for c in text[: 20 * LONGEST])
     return _BEARER.sub("Bearer …", " ".join(visible.split()))
 
@@ -250,7 +250,7 @@ def _bounded(text: str) -> str:
 
 
 _FIVE_CAUSES = (
-    "Ditio refuses a valid token for five causes, and none is cured by a new token. "
+    "Ditio refuses a valid token for five causes; a new token cures none of them. "
     "In Ditio, check that the API client (1) was not deleted, (2) is not disabled, "
     "(3) is not past its ValidUntil, (4) has scopes, among them the one in DITIO__SCOPE, "
     "and (5) has an emulation user that exists, is enabled, is an administrator and belongs to the company. "
@@ -261,9 +261,9 @@ _FIVE_CAUSES = (
 def error_of(
     received: Received, what: str, *, now: datetime, write: bool, operation: OperationName | None = None
 ) -> DeliveryError:
-    """The error that an answer other than 2xx stands for.
+    """Return the error for an answer other than 2xx.
 
-    :param what: What was being done, as the beginning of a sentence; it names nobody but by employee number.
+    :param what: What was being done, as the beginning of a sentence; it names a person only by employee number.
     :param now: For a `Retry-After` that is a date.
     :param write: Whether Ditio may have applied something before it failed.
     :param operation: The operation that was called; its 404 or 405 is then a missing operation (rule R1).
@@ -274,7 +274,7 @@ def error_of(
 
 
 def unreadable(received: Received, what: str, why: str) -> TransientError:
-    """The error for a 2xx to a read that does not hold what was asked for."""
+    """Return the error for a 2xx to a read that does not hold what was asked for."""
     return TransientError(
         f"{what}: Ditio's answer {why} ({received.status}, request {received.request_id}). "
         "If this lasts, check DITIO__API_URL",
@@ -285,10 +285,10 @@ def unreadable(received: Received, what: str, why: str) -> TransientError:
 
 
 def not_ditios(received: Received, what: str) -> TransientError:
-    """The error for a 404 that came as a web page: a gateway's word, from which nothing follows (rule P5)."""
+    """Return the error for a 404 with a web page: it comes from a gateway, and proves nothing (rule P5)."""
     return TransientError(
-        f"{what}: a web page came with the {received.status} (request {received.request_id}), so the answer is a "
-        "gateway's and not Ditio's. If this lasts, check DITIO__API_URL",
+        f"{what}: a web page came with the {received.status} (request {received.request_id}), so a gateway answered "
+        "and not Ditio. If this lasts, check DITIO__API_URL",
         ambiguous=True,
         status=received.status,
         request_id=received.request_id,
@@ -297,7 +297,7 @@ def not_ditios(received: Received, what: str) -> TransientError:
 
 
 def retry_after_seconds(value: str | None, now: datetime) -> float | None:
-    """How long a `Retry-After` asks to wait (RFC 9110 §10.2.3: seconds, or a date); None if unreadable."""
+    """Return how long a `Retry-After` asks to wait (RFC 9110 §10.2.3: seconds, or a date); None if unreadable."""
     text = (value or "").strip()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
         return float(text)
@@ -336,9 +336,9 @@ def _error(received: Received, what: str, now: datetime, write: bool, operation:
 def missing(
     operation: OperationName, said: str, *, status: int | None = None, request_id: str | None = None
 ) -> OperationMissing:
-    """The error for an operation that Ditio does not know, naming the setting that says how it is called."""
+    """Return the error for an operation that Ditio does not know, naming the setting for its call."""
     setting = setting_name(operation) if operation in DEFAULT_OPERATIONS else "DITIO__API_URL"
-    # Of whoever is to be created there is nothing to read: other employees tell whether the address is right.
+    # A new employee can't be read yet: reading other employees shows whether the address is right.
     shown = "other employees" if operation is OperationName.create else "the employee"
     return OperationMissing(
         f"{said}. If {shown} can be read, check {setting}",
@@ -349,7 +349,7 @@ def missing(
 
 
 def refusal_of(received: Received, what: str) -> PermanentError:
-    """The error for what Ditio refuses, in its own words."""
+    """Return the error for what Ditio refuses, in its own words."""
     complaint = words_of(received.body, received.headers.get("Content-Type", ""))
     about = f" because of {complaint.field}" if complaint.field else ""
     return PermanentError(

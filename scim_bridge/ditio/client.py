@@ -54,7 +54,7 @@ class Certificates:
             )
         if not received.ok:
             raise error_of(received, WHAT, now=self._now(), write=True)
-        # No answer is documented ([U]): a 2xx says that all of it was taken, unless it names errors as Ditio does.
+        # No answer is documented ([U]): a 2xx means that Ditio accepted all, unless it names errors as Ditio does.
         if has_errors(received.body):
             raise refusal_of(received, WHAT)
         return Answer(received.status, None, received.request_id, received.seconds)
@@ -82,12 +82,12 @@ class DitioClient:
         now: Callable[[], datetime] = _now,
         new_id: Callable[[], str] = _new_id,
     ) -> None:
-        """Nothing is sent yet.
+        """Prepare the client; nothing is sent yet.
 
         :param permits: Those of another client of the same company; None for as many as the settings say.
         :param session_factory: Makes a session for each thread; by default they share a pool of connections.
         :param now: Reads the dates of `Retry-After`.
-        :param new_id: Makes the ids that Ditio's support can find a call by.
+        :param new_id: Makes the ids by which Ditio's support can find a call.
         """
         sessions = PerThread(session_factory or pooled_sessions(config.max_concurrency))
         pace = Pace(config.requests_per_second, monotonic=monotonic, sleep=sleep)
@@ -112,14 +112,14 @@ class DitioClient:
     def permit(
         self, *, within: float | None = None, meanwhile: Callable[[], object] | None = None
     ) -> AbstractContextManager[None]:
-        """The right to call, for this thread and for a block; every call takes one by itself where there is none.
+        """Return the right to call, for this thread and for a block; a call without one takes it by itself.
 
-        Whoever has to look at something between the wait and the call takes it first: see `Permits.one`.
+        Code that has to check something between the wait and the call takes it first: see `Permits.one`.
         """
         return self.permits.one(within=within, meanwhile=meanwhile)
 
     def get(self, number: EmployeeNumber, *, within: float | None = None) -> Answer | None:
-        """One employee with all employments; None where Ditio shows none in this company.
+        """Return one employee with all employments; None where Ditio shows none in this company.
 
         :param within: Seconds left for all of it; None leaves each HTTP call its configured time-out.
         :raises ValueError: when the number can't be a segment of a URL (rule P7); nothing was sent.
@@ -142,7 +142,7 @@ class DitioClient:
         return Answer(received.status, employee, received.request_id, received.seconds)
 
     def search(self, text: str, *, within: float | None = None) -> list[JsonObject]:
-        """Employees of this company in whom Ditio finds a text, in any field and not exactly (rule P4).
+        """Return employees of this company where Ditio finds a text, in any field and not exactly (rule P4).
 
         :param within: Seconds left for all of it; None leaves each HTTP call its configured time-out.
         :raises DeliveryError: see `errors.py`.
@@ -150,17 +150,17 @@ class DitioClient:
         return self._search(text, within=within, renews=True)
 
     def roster(self) -> Iterator[JsonObject]:
-        """Everybody of this company, as a stream; somebody may come more than once.
+        """Yield all employees of this company, as a stream; an employee may come more than once.
 
         :raises DeliveryError: it can't be read as a whole.
         """
-        return self._everybody(employees_source())
+        return self._all_employees(employees_source())
 
     def reporting_roster(self) -> Iterator[JsonObject]:
-        """The same from the reporting API, of which this client then has the address and the scope."""
-        return self._everybody(reporting_source(self._config.company_id))
+        """Yield the same from the reporting API, of which this client then has the address and the scope."""
+        return self._all_employees(reporting_source(self._config.company_id))
 
-    def _everybody(self, source: Source) -> Iterator[JsonObject]:
+    def _all_employees(self, source: Source) -> Iterator[JsonObject]:
         roster = Roster(
             self._session,
             source,
@@ -172,7 +172,7 @@ class DitioClient:
         return roster.rows()
 
     def send(self, call: Call, *, within: float | None = None) -> Answer:
-        """Carry out one operation. A 2xx without a readable body is an answer all the same: read back.
+        """Send one operation. A 2xx without a readable body is also an answer: read back.
 
         :param within: Seconds left for all of it; None leaves each HTTP call its configured time-out.
         :raises ValueError: when an employee number, old or new, can't be used (rule P7); nothing was sent.
@@ -182,30 +182,30 @@ class DitioClient:
         return self._operations.send(call, within=within)
 
     def is_off(self, name: OperationName) -> bool:
-        """Whether an operation is switched off (`DITIO__OPERATIONS__…` = `off`)."""
+        """Return whether an operation is switched off (`DITIO__OPERATIONS__…` = `off`)."""
         return self._config.is_off(name)
 
     def post_certificates(self, items: Sequence[JsonObject], *, within: float | None = None) -> Answer:
-        """Upsert certificates, by employee number and type: safe to repeat. All of them are taken, or it is raised.
+        """Upsert certificates by employee number and type: safe to repeat. Return only if Ditio accepted all.
 
         :param within: Seconds left for all of it; None leaves each HTTP call its configured time-out.
-        :raises PermanentError: one of them, or the whole, is refused; some of them may have been taken all the same.
+        :raises PermanentError: one of them, or the whole, is refused; Ditio may still have accepted some of them.
         :raises DeliveryError: see `errors.py`.
         """
         return self._certificates.post(items, within=within)
 
     def sign_in(self, *, within: float) -> None:
-        """Get a token, unless a good one is at hand; the API itself is not called.
+        """Get a token, unless a valid one is in memory; the API itself is not called.
 
-        :raises DeliveryError: when there is none to be had.
+        :raises DeliveryError: when no token can be obtained.
         """
         with self.permits.one(within=within):
             self._tokens.current(within=within)
 
     def check(self, *, within: float | None = None, renews: bool = True) -> None:
-        """Get a token, unless a good one is at hand, and read something cheap that concerns nobody (rule R2).
+        """Get a token, unless a valid one is in memory, and read something cheap that concerns no person (rule R2).
 
-        :param renews: Whether a 401 renews the token once; not after a 401, when that has just been in vain.
+        :param renews: Whether a 401 renews the token once; not after a 401 that came just after a renewal.
         :raises DeliveryError: when Ditio can't be reached, or does not accept the API client.
         """
         self._search("scim-bridge-check", within=within, renews=renews)
@@ -215,7 +215,7 @@ class DitioClient:
         path = f"{EMPLOYEES}/search"
         received = self._session.request("GET", path, what=what, query={"query": text}, within=within, renews=renews)
         if received.status in (404, 405):
-            # An empty answer here would hide a duplicate, and the search is documented: the address is wrong.
+            # An empty result here would hide a duplicate, and the search is documented: the address is wrong.
             raise CredentialsRefused(
                 f"{what}: Ditio answered {received.status} (request {received.request_id}). "
                 "DITIO__API_URL seems wrong; the base may need a path, such as /core",

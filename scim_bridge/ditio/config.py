@@ -26,10 +26,10 @@ class OperationCall:
 
 
 OperationSetting = OperationCall | Literal["v4", "off"]
-"""`v4` stands for the documented pair of v4 users calls, `off` for "never call it"."""
+"""`v4` means the documented pair of v4 users calls, `off` means "never call it"."""
 
 DEFAULT_OPERATIONS: Mapping[OperationName, OperationSetting] = {
-    # Ditio's documentation names these four and shows neither URL nor body: guesses, hence settings.
+    # Ditio's documentation names these four and shows neither URL nor body: guesses, so they are settings.
     OperationName.disable: OperationCall("PATCH", "/{employeeNumber}/disable"),
     OperationName.enable: OperationCall("PATCH", "/{employeeNumber}/enable"),
     OperationName.change_phone_number: OperationCall(
@@ -50,7 +50,7 @@ _UNSAFE_IN_PATH = re.compile(r"[?#\\%\s\x00-\x1f\x7f]|//|/\.{1,2}(/|$)")
 
 
 def setting_name(name: OperationName) -> str:
-    """The setting that says how an operation is called."""
+    """Return the setting that says how an operation is called."""
     return f"DITIO__OPERATIONS__{name.name.upper()}"
 
 
@@ -58,7 +58,7 @@ def operation_setting(name: OperationName, raw: str | JsonObject | None) -> Oper
     """Read the setting of one operation; None means the default.
 
     :param raw: `v4`, `off`, or `{"method": …, "path": …, "body": …}`, parsed or as JSON text.
-    :raises ValueError: when it can't be used; the message names the setting and the cure.
+    :raises ValueError: when it can't be used; the message names the setting and what to write.
     """
     if raw is None:
         return DEFAULT_OPERATIONS[name]
@@ -154,14 +154,14 @@ class DitioConfig:
     """What the client has to know. Nothing here is read from the environment."""
 
     api_url: str
-    """Base of the integration API; it may carry a path, such as `/core`."""
+    """Base URL of the integration API; it may carry a path, such as `/core`."""
 
     identity_url: str
     client_id: str
     client_secret: str = field(repr=False)
     scope: str = "ditioapiv3"
     company_id: str | None = None
-    """The company's six-digit id, as text. Rows that name another company are not seen."""
+    """The company's six-digit id, as text. Rows that name another company are ignored."""
 
     send_company_id: bool = False
     """Whether a creation carries `companyId`; Ditio's documents disagree on that."""
@@ -170,10 +170,10 @@ class DitioConfig:
     """How long one HTTP call may take, in seconds."""
 
     max_concurrency: int = 8
-    """How many connections to Ditio are kept open for reuse, all threads together."""
+    """How many connections to Ditio stay open for reuse, all threads together."""
 
     requests_per_second: float | None = None
-    """How many calls may start in a second, all threads together; None for as many as there are."""
+    """How many calls may start in a second, all threads together; None for no limit."""
 
     operations: Mapping[OperationName, OperationSetting] = field(default_factory=dict)
     """Only what differs from `DEFAULT_OPERATIONS`."""
@@ -183,9 +183,9 @@ class DitioConfig:
             raise ValueError("DITIO__SEND_COMPANY_ID is on, so DITIO__COMPANY_ID has to name the company")
 
     def operation(self, name: OperationName) -> OperationSetting:
-        """How a configurable operation is called."""
+        """Return how a configurable operation is called."""
         return self.operations.get(name, DEFAULT_OPERATIONS[name])
 
     def is_off(self, name: OperationName) -> bool:
-        """Whether an operation is never called; a documented one always is."""
+        """Return whether an operation is never called; a documented one always is."""
         return self.operations.get(name) == "off"

@@ -1,4 +1,4 @@
-"""Ditio with its writes kept back: what would be sent is recorded."""
+"""Ditio without writes: a write is recorded instead of sent."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -19,11 +19,11 @@ _TOKEN = {"access_token": "rehearsal", "token_type": "Bearer", "expires_in": 360
 
 @dataclass(frozen=True, slots=True)
 class WouldBeSent:
-    """A call that was kept back."""
+    """A call that was recorded and not sent."""
 
     method: str
     path: str
-    """As it goes over the wire: with the path of `DITIO__API_URL`, percent-encoded."""
+    """The path as it would be sent: with the path of `DITIO__API_URL`, percent-encoded."""
 
     body: JsonObject | list[JsonObject] | None
 
@@ -32,8 +32,8 @@ class WouldBeSent:
 class DryRun:
     """Makes sessions for a `DitioClient` that change nothing.
 
-    :param reads: Makes the sessions on which reads and token requests go out. None: nothing goes out at all, and
-        Ditio knows nobody.
+    :param reads: Makes the sessions that send reads and token requests. None: nothing is sent at all, and Ditio
+        seems to have no employees.
     """
 
     api_url: str
@@ -42,20 +42,20 @@ class DryRun:
     held_or_dropped: list[WouldBeSent] = field(default_factory=list)
 
     def session(self) -> requests.Session:
-        """A session of the kind that `DitioClient` asks its factory for."""
+        """Return a session of the kind that `DitioClient` asks its factory for."""
         made = requests.Session()
-        adapter = _KeepsBack(self, self.reads() if self.reads else None)
+        adapter = _RecordingAdapter(self, self.reads() if self.reads else None)
         made.mount("https://", adapter)
         made.mount("http://", adapter)
         return made
 
     def is_token(self, method: str, url: str) -> bool:
-        """Whether a request asks for a token, which changes nothing in Ditio."""
+        """Return whether a request asks for a token, which changes nothing in Ditio."""
         return method == "POST" and url == joined(self.identity_url, "/connect/token")
 
 
-class _KeepsBack(BaseAdapter):
-    """Where a connection would be."""
+class _RecordingAdapter(BaseAdapter):
+    """Stands in for a connection."""
 
     def __init__(self, rehearsal: DryRun, through: requests.Session | None) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class _KeepsBack(BaseAdapter):
         cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """Note a write and say that it was done; let anything else through, or answer as an empty Ditio."""
+        """Record a write and answer that it was done; send anything else, or answer as an empty Ditio."""
         method, url = request.method or "", request.url or ""
         is_token = self._rehearsal.is_token(method, url)
         if method != "GET" and not is_token:
@@ -88,7 +88,7 @@ class _KeepsBack(BaseAdapter):
         return self._answer(request, 404, None)
 
     def close(self) -> None:
-        """Close what reads went out on."""
+        """Close the session that sent reads."""
         if self._through is not None:
             self._through.close()
 

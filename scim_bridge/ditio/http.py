@@ -33,11 +33,11 @@ class Unfinished(Exception):
 
 
 class TooSlow(Unfinished):
-    """The time was up before the answer was complete."""
+    """The time ran out before the answer was complete."""
 
 
 Failure = requests.RequestException | HTTPError | Unfinished
-"""What an exchange may raise. urllib3's own errors come out of a body that is read piece by piece."""
+"""What an exchange may raise. urllib3 raises its own errors while a body is read piece by piece."""
 
 FAILURES = (requests.RequestException, HTTPError, Unfinished)
 
@@ -46,11 +46,11 @@ UNUSABLE_URL = (
     requests.exceptions.InvalidSchema,
     requests.exceptions.MissingSchema,
 )
-"""Raised before anything is sent, for an address that is none. They are `FAILURES` too: catch them first."""
+"""Raised before anything is sent, for an invalid address. They belong to `FAILURES` too: catch them first."""
 
 
 def pooled_sessions(connections: int) -> Callable[[], requests.Session]:
-    """A factory of sessions that share one pool of connections; make it after the process has forked."""
+    """Return a factory of sessions that share one pool of connections; make it after the process has forked."""
     adapter = _TotalTimeAdapter(pool_connections=4, pool_maxsize=connections)
 
     def session() -> requests.Session:
@@ -65,7 +65,7 @@ def pooled_sessions(connections: int) -> Callable[[], requests.Session]:
 class _Session(requests.Session):
     """Reads the environment once for each server: proxies, exceptions from them, the bundle of certificates.
 
-    Plain requests goes through all of it on every call, which takes a fifth of the time that a call needs.
+    Plain requests reads all of it on every call, which takes a fifth of the time that a call needs.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class _Session(requests.Session):
     def merge_environment_settings(  # Its types are private to requests.
         self, url: str | bytes | None, proxies: Any, stream: bool | None, verify: Any, cert: Any
     ) -> Any:
-        """What environment and session say of a request; anew where the caller says something of it himself."""
+        """Return the environment's and session's options; read them anew where the caller gives options."""
         if proxies or verify is not None or cert is not None:
             return super().merge_environment_settings(url, proxies, stream, verify, cert)
         parts = urlsplit(str(url))
@@ -93,7 +93,7 @@ class PerThread:
         self._local = threading.local()
 
     def __call__(self) -> requests.Session:
-        """This thread's session."""
+        """Return this thread's session."""
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = self._factory()
@@ -101,14 +101,14 @@ class PerThread:
 
 
 class _InTime(HTTPConnection):
-    """Counts the look-up of a name against the time-out of connecting: the system's resolver knows none."""
+    """Counts a name look-up against the time-out of connecting: the system's resolver has none."""
 
     def _new_conn(self) -> socket.socket:
         connect = super()._new_conn
         if not isinstance(self.timeout, int | float):
             return connect()
         made: Future[socket.socket] = Future()
-        # A look-up can't be called off: its thread ends when the resolver gives up, and is in nobody's way until then.
+        # A look-up can't be cancelled: its thread ends when the resolver gives up, and disturbs nothing until then.
         threading.Thread(target=_connect, args=(connect, made), daemon=True).start()
         if not wait([made], self.timeout).done and made.cancel():
             raise ConnectTimeoutError(self, f"no connection to {self.host} within {self.timeout:g} s")
@@ -175,7 +175,7 @@ _POOLS = {"http": _Pool, "https": _PoolOverTls}
 def read_body(response: requests.Response, *, until: float, monotonic: Callable[[], float]) -> bytes:
     """Read the whole body, in pieces as they come.
 
-    A time-out of requests counts for each piece, so a slow trickle would never end.
+    A time-out of requests counts for each piece, so a slow server would never hit it.
 
     :param until: When to give up, by `monotonic`.
     :raises Unfinished: when the body is too slow, or larger than `MAX_BYTES`.
@@ -193,10 +193,10 @@ def read_body(response: requests.Response, *, until: float, monotonic: Callable[
 def transient(
     exc: Failure, what: str, *, write: bool, request_id: str | None, seconds: float, allowed: float
 ) -> TransientError:
-    """The error for an exchange that failed on the way.
+    """Return the error for an exchange that failed on the way.
 
-    It is ambiguous for a write unless it is certain that nothing was sent (rule R4): then no connection could be
-    made, which is nobody's fault in particular, while one that was made and broke is the person's (rule R3).
+    It is ambiguous for a write unless it is certain that nothing was sent (rule R4). If no connection could be made,
+    the fault concerns no person in particular. If a connection broke, it is the person's (rule R3).
 
     :param what: What was being done, as the beginning of a sentence.
     :param allowed: Seconds that it might have taken.
@@ -223,7 +223,7 @@ def _never_sent(exc: BaseException) -> bool:
 
 
 def _causes(exc: BaseException) -> Iterator[BaseException]:
-    """The errors that requests and urllib3 wrap into one another, outermost first."""
+    """Yield the errors that requests and urllib3 wrap into one another, outermost first."""
     yield exc
     wrapped = [*exc.args, getattr(exc, "reason", None)]
     for inner in wrapped:
@@ -248,7 +248,7 @@ def _is_late(exc: Failure) -> bool:
 class Pace:
     """Lets calls start at even distances.
 
-    :param per_second: How many in a second; None for as many as there are.
+    :param per_second: How many in a second; None for no limit.
     """
 
     def __init__(
@@ -267,8 +267,8 @@ class Pace:
     def keep(self, *, until: float | None) -> None:
         """Wait until the next call may start.
 
-        :param until: When it must have started, on the monotonic clock; None for whenever that is.
-        :raises BudgetSpent: it would be later; no place in the row is taken.
+        :param until: When it must have started, on the monotonic clock; None for any time.
+        :raises BudgetSpent: it would be later; no place in the row is used.
         """
         if not self._distance:
             return
@@ -276,7 +276,7 @@ class Pace:
             now = self._monotonic()
             starts = max(now, self._next)
             if until is not None and starts > until:
-                raise BudgetSpent(f"calls to Ditio are limited, and the next may start in {starts - now:.1f} s only")
+                raise BudgetSpent(f"calls to Ditio are limited: the next one may start in {starts - now:.1f} s")
             self._next = starts + self._distance
         if starts > now:
             self._sleep(starts - now)
@@ -288,12 +288,12 @@ LONGEST_NUMBER = 64
 
 
 def joined(base: str, path: str) -> str:
-    """A path under a base URL that may itself carry a path and end in a slash."""
+    """Return a path under a base URL that may itself carry a path and end in a slash."""
     return f"{base.rstrip('/')}/{path.lstrip('/')}"
 
 
 def segment(number: str) -> str:
-    """An employee number, percent-encoded as one segment of a path.
+    """Return an employee number, percent-encoded as one segment of a path.
 
     :raises ValueError: for a number that can't be one segment. HTTP clients resolve `.` and `..` even when
         they are encoded, and `search` is a route of its own; routes are not case-sensitive in ASP.NET.
@@ -310,14 +310,14 @@ def segment(number: str) -> str:
 
 
 EVERY_SECONDS = 1.0
-"""How long a thread waits at a time before it looks after what grows old meanwhile."""
+"""How long a waiting thread waits before it does its other duties, such as renewing a lease."""
 
 
 class Permits:
-    """Lets so many threads call at a time, whoever came first before the others.
+    """Lets a limited number of threads call at a time, first come, first served.
 
-    A permit is a thread's: while it has one, whatever else it asks for needs no other. So nobody who has one ever waits
-    for one, and the request for a token, which others wait for, is never held up by them.
+    A permit belongs to a thread: while it has one, its further calls need no other. So a thread that has one never
+    waits for one. The request for a token, which other threads wait for, is never held up by them.
 
     :param count: How many there are.
     """
@@ -327,14 +327,14 @@ class Permits:
         self._waiting: deque[threading.Event] = deque()
         self._lock = threading.Lock()
         self._holders: set[int] = set()
-        """Threads by their ids: what a thread has begun, another may end, such as the reading of a list."""
+        """Threads by their ids: one thread may end what another began, such as the reading of a list."""
 
     @contextmanager
     def one(self, *, within: float | None = None, meanwhile: Callable[[], object] | None = None) -> Iterator[None]:
-        """A permit for the block.
+        """Yield a permit for the block.
 
         :param within: How many seconds to wait at most; None for as long as it takes, which others' time-outs bound.
-        :param meanwhile: Done every second of the wait: renews a lease, for one. What it raises ends the wait.
+        :param meanwhile: Done every second of the wait, such as renewing a lease. An error in it ends the wait.
         :raises BudgetSpent: none became free in time.
         """
         me = threading.get_ident()
@@ -351,14 +351,14 @@ class Permits:
 
     def _take(self, within: float | None, meanwhile: Callable[[], object] | None) -> None:
         with self._lock:
-            if self._free:  # Nobody waits then: one that is given back goes to whoever waits first.
+            if self._free:  # No thread waits then: a permit that is given back goes to the first waiting thread.
                 self._free -= 1
                 return
             turn = threading.Event()
             self._waiting.append(turn)
         try:
             self._wait(turn, within, meanwhile)
-        except BaseException:  # Whatever ends the wait, an interrupt too: the place in the row must not stay taken.
+        except BaseException:  # Any end of the wait, an interrupt too: the place in the row must not stay taken.
             self._leave(turn)
             raise
 
@@ -367,7 +367,7 @@ class Permits:
         while not turn.wait(max(0.0, min(left, EVERY_SECONDS))):
             left -= EVERY_SECONDS
             if left <= 0:
-                raise BudgetSpent("as many calls to Ditio as may be are under way, and the time for this one is up")
+                raise BudgetSpent("all permitted calls to Ditio are under way, and the time for this one ran out")
             if meanwhile is not None:
                 meanwhile()
 

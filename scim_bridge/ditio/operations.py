@@ -29,7 +29,7 @@ _DOCUMENTED: Mapping[OperationName, tuple[str, str]] = {
 
 
 class Operations:
-    """Turns a `Call` into HTTP; the URL of what Ditio does not document is a setting."""
+    """Turns a `Call` into HTTP; URLs that Ditio does not document are settings."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Operations:
         self._now = now
 
     def send(self, call: Call, *, within: float | None) -> Answer:
-        """Carry out one operation; see `DitioClient.send`."""
+        """Send one operation; see `DitioClient.send`."""
         number = segment(call.employee_number)
         if call.name is OperationName.change_employee_number:
             segment(str(call.body.get("employeeNumber", "")))
@@ -65,7 +65,7 @@ class Operations:
                 return self._write(call, how.method, path, _filled(how.body, call), within)
 
     def _send_v4(self, call: Call, number: str, within: float | None) -> Answer:
-        """The documented pair: look the company profile up, then switch its login."""
+        """Send the documented pair: look up the company profile, then switch its login."""
         began = self._monotonic()
         path = f"{USERS_V4}/by-employee-number/{number}"
         user = self._request(call, "GET", path, None, within)
@@ -77,7 +77,7 @@ class Operations:
         return self._write(call, "PATCH", f"{USERS_V4}/{call.name}/{segment(profile)}", None, left)
 
     def _company_profile_id(self, call: Call, user: Received) -> str | None:
-        """Ditio's id of the profile in this company; None where the answer shows none."""
+        """Return Ditio's id of the profile in this company; None where the answer shows none."""
         try:
             employee = employee_of(user.document())
         except ValueError as exc:
@@ -96,9 +96,9 @@ class Operations:
         if received.ok:
             return received
         if call.name is OperationName.create and received.status == 404 and received.is_page:
-            raise not_ditios(received, what)  # There is no employee yet who could be read to tell (rule R1).
+            raise not_ditios(received, what)  # No employee exists yet, so none can be read to tell (rule R1).
         if received.status in (404, 405):
-            # Whoever corrects the setting has to see what it led to.
+            # The operator who corrects the setting has to see which call it caused.
             what = f"{what} by {method} {path}"
         raise error_of(received, what, now=self._now(), write=method != "GET", operation=call.name)
 
@@ -111,7 +111,7 @@ def _what(call: Call) -> str:
 
 
 def _employee(received: Received) -> JsonObject | None:
-    """The employee in an answer, or None: no body is documented, so an unreadable one is as good as none."""
+    """Return the employee in an answer, or None: no body is documented, so an unreadable one counts as none."""
     try:
         return employee_of(received.document())
     except ValueError:

@@ -1,4 +1,4 @@
-"""The pages of a list, whatever form Ditio gives them."""
+"""The pages of a list, in any form that Ditio gives them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from scim_bridge.ditio.answers import DEPTH, MANY
 from scim_bridge.domain.values import JsonObject
 
 LISTS = (*MANY, "value")
-"""Under which keys the list of a page is looked for: OData calls it `value`."""
+"""The keys under which the list of a page is looked for: OData calls it `value`."""
 
 MOST_NOTES = 200
 """How many values of the envelope are kept."""
@@ -28,11 +28,11 @@ class Readable(Protocol):
     """Where the bytes come from."""
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes, none at the end."""
+        """Return the next bytes, none at the end."""
 
 
 class PageReader:
-    """Reads one page. `notes` and `has_list` are complete once all rows were taken."""
+    """Reads one page. `notes` and `has_list` are complete once all rows were read."""
 
     def __init__(self, source: Readable) -> None:
         self._source = source
@@ -46,7 +46,7 @@ class PageReader:
         """Whether there was nothing, not even an empty list: the body of a 204."""
 
     def rows(self) -> Iterator[JsonObject]:
-        """The rows, in their order; what is no object is left out.
+        """Yield the rows, in their order; items that are no objects are left out.
 
         :raises ValueError: it is not JSON, or it breaks off.
         """
@@ -77,7 +77,7 @@ class PageReader:
                 self.notes[(*(each.key for each in opened[1:]), key)] = value
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes of the answer, for the parser."""
+        """Return the next bytes of the answer, for the parser."""
         piece = self._source.read(size)
         self.is_empty = self.is_empty and not piece.strip()
         return piece
@@ -94,14 +94,14 @@ class PageReader:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """An object or array that is open, and the key it is under."""
+    """An object or array that is open, and its key."""
 
     key: str
     is_array: bool
 
 
 def _is_list(opened: Sequence[_Opened]) -> bool:
-    """Whether the innermost of these is a list of employees."""
+    """Return whether the innermost of these is a list of employees."""
     if not opened or not opened[-1].is_array or any(each.is_array for each in opened[:-1]):
         return False
     return len(opened) <= DEPTH + 1 and all(each.key.lower() in LISTS for each in opened[1:])
@@ -114,7 +114,7 @@ _TOKENS = {
     "nextpagetoken": "pageToken",
     "nextcursor": "cursor",
 }
-"""Under which keys a token is found, and the parameter that takes it; None: the key's own name."""
+"""The keys of a token, and the parameter that sends it back; None: the key's own name."""
 
 _TOKEN_HEADERS = ("x-continuation-token", "x-ms-continuation")
 _PAGES = ("page", "pagenumber", "currentpage", "pageindex")
@@ -130,15 +130,15 @@ Query = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A page, once it has been read to its end."""
+    """A page that has been read to its end."""
 
     notes: Mapping[tuple[str, ...], Scalar]
     headers: Mapping[str, str]
     rows: int
-    """How many this page has."""
+    """How many rows this page has."""
 
     rows_so_far: int
-    """How many all pages have, this one included."""
+    """How many rows all pages have, this one included."""
 
     first_page: int | None
     """The number that the first page gave itself; None where it gave none."""
@@ -146,16 +146,16 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Unsaid:
-    """The page does not say how it goes on."""
+    """The page does not say how to get the next one."""
 
     is_more: bool = False
-    """Whether it says that there is more, though."""
+    """Whether it says that there are more."""
 
 
 def following(shown: Shown, base: Query) -> Query | Unsaid | None:
-    """The query of the next page; None where this was the last one.
+    """Return the query of the next page; None where this was the last one.
 
-    :param base: What every page is asked with.
+    :param base: The query of every page.
     """
     if (link := _link(shown)) is not None:
         return {**base, **link}
@@ -175,13 +175,13 @@ def following(shown: Shown, base: Query) -> Query | Unsaid | None:
 
 
 def page_number_of(shown_notes: Mapping[tuple[str, ...], Scalar]) -> int | None:
-    """The number that a page gives itself."""
+    """Return the number that a page gives itself."""
     page = _number(shown_notes, _PAGES)
     return page[1] if page is not None else None
 
 
 def total_of(shown: Shown) -> int | None:
-    """How many employees there are altogether, as the page or its headers say."""
+    """Return how many employees there are altogether, as the page or its headers say."""
     found = _number(shown.notes, _TOTALS)
     if found is not None:
         return found[1]
@@ -190,7 +190,7 @@ def total_of(shown: Shown) -> int | None:
 
 
 def _link(shown: Shown) -> Query | None:
-    """The query of a link to the next page. Only that is taken: where Ditio is, the settings say."""
+    """Return the query of a link to the next page. Its host is ignored: the settings say where Ditio is."""
     links = [str(value) for path, value in shown.notes.items() if _is_link(path) and isinstance(value, str) and value]
     links += [
         link["url"] for link in parse_header_links(shown.headers.get("Link", "")) if link.get("rel", "") == "next"
@@ -214,7 +214,7 @@ def _token(shown: Shown) -> Query | None:
 
 
 def _says_token(shown: Shown) -> bool:
-    """Whether it has a place for a link or a token, which is empty on the last page."""
+    """Return whether it has a place for a link or a token, which is empty on the last page."""
     return any(_is_link(path) or path[-1].lower() in _TOKENS for path in shown.notes)
 
 
@@ -234,7 +234,7 @@ def _by_number(shown: Shown, base: Query, page: tuple[str, int], is_more: bool) 
     elif size is not None and total_of(shown) is None:
         is_more = is_more or shown.rows >= size[1]
     elif size is None:
-        is_more = True  # Nothing says where it ends: an empty page will.
+        is_more = True  # Nothing says where the list ends: an empty page will.
     if not is_more:
         return None
     name = "page" if page[0].lower() == "currentpage" else page[0]
@@ -247,7 +247,7 @@ def _one(notes: Mapping[tuple[str, ...], Scalar], names: Sequence[str]) -> tuple
 
 
 def _number(notes: Mapping[tuple[str, ...], Scalar], names: Sequence[str]) -> tuple[str, int] | None:
-    """A count that the envelope shows, with the name that it has there."""
+    """Return a count that the envelope shows, with the name that it has there."""
     found = _one(notes, names)
     if found is None or isinstance(found[1], bool):
         return None

@@ -1,4 +1,4 @@
-"""The roster: everybody whom Ditio shows, as a stream, in whatever envelope and pages the list comes."""
+"""The roster: all employees that Ditio shows, as a stream, in any envelope and paging."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import CredentialsRefused, PermanentError, RateLimited, TransientError
 
 PAGE_SIZE = 1000
-"""How many employees a page is asked for. A longer answer has no pages."""
+"""How many employees a page is asked for. A longer answer is not paged."""
 
 BEGINS_WITHIN_SECONDS = 18.0
-"""How long a page may take to begin: whoever runs `reconcile` learns within 30 s that Ditio is out of reach."""
+"""How long a page may take to begin: `reconcile` reports within 30 s that Ditio is out of reach."""
 
 PATIENCE_SECONDS = 8.0
-"""For how long a page that fails is tried again; a wait that Ditio asks for included."""
+"""How long a page that fails is retried, waits that Ditio asks for included."""
 
 MAX_PAGES = 20_000
 
@@ -36,27 +36,27 @@ class Source:
 
     path: str
     query: Query
-    """What every page is asked with."""
+    """The query of every page."""
 
     setting: str
-    """The setting that says where it is."""
+    """The setting with the list's address."""
 
     may_try: bool
-    """Whether to look for more pages where the list does not say whether there are any."""
+    """Whether to try for more pages where the list does not say whether there are any."""
 
     plainer: tuple[Query, ...] = ()
-    """What is asked instead where Ditio refuses the query, one after the other."""
+    """Simpler queries to try in turn where Ditio refuses the query."""
 
 
 def employees_source() -> Source:
-    """The list of employees, v5, with all employments. It is not documented what it may be asked ([U])."""
+    """Return the list of employees, v5, with all employments. Its query parameters are not documented ([U])."""
     including = {"include": "employment-history"}
     sized = {**including, "pageSize": str(PAGE_SIZE)}
     return Source(EMPLOYEES, sized, "DITIO__API_URL", may_try=True, plainer=(including, {}))
 
 
 def reporting_source(company_id: str | None) -> Source:
-    """The users of the reporting API, whose paging is documented."""
+    """Return the users of the reporting API, whose paging is documented."""
     query = {"ChunkLimit": "2500"} | ({"CompanyId": company_id} if company_id else {})
     return Source("/v1/user", query, "DITIO__REPORTING_URL", may_try=False)
 
@@ -86,9 +86,9 @@ class Roster:
         self._so_far = 0
 
     def rows(self) -> Iterator[JsonObject]:
-        """Everybody of this company, in Ditio's words.
+        """Yield all employees of this company, as Ditio shows them.
 
-        :raises DeliveryError: it can't be read, or not be understood, as a whole: half a roster is none.
+        :raises DeliveryError: the list can't be read or understood as a whole: half a roster is no roster.
         """
         query: Query | None = None
         known = _Known()
@@ -113,14 +113,14 @@ class Roster:
             raise self._not_understood(f"says that there are {self._total} employees, and shows {self._so_far}")
 
     def _opening(self, page: _Page, known: _Known) -> Iterator[JsonObject]:
-        """The first page, asked for as plainly as Ditio wants to be asked; the others are asked for the same way."""
+        """Read the first page with the fullest query that Ditio accepts; the others use the same query."""
         for plainer in (*self._source.plainer, None):
             try:
                 yield from self._page(self._query, page, known)
                 return
             except PermanentError as refusal:
                 if plainer is None or refusal.status is None:
-                    raise  # However it is asked; or answered, and not understood.
+                    raise  # No simpler query is left; or there was an answer, and it was not understood.
                 self._query = plainer
 
     def _shown(self, page: _Page) -> Shown:
@@ -132,7 +132,7 @@ class Roster:
         return shown
 
     def _try_pages(self, page: _Page, said: Unsaid, known: _Known) -> Iterator[JsonObject]:
-        """The list does not say how it goes on. Ask for numbered pages, counted from 0 or from 1, and see."""
+        """Ask for numbered pages, counted from 0 or from 1, where the list does not say how it goes on."""
         if not self._source.may_try or page.rows == 0 or (page.rows > PAGE_SIZE and not said.is_more):
             return
         is_paged = False
@@ -151,13 +151,13 @@ class Roster:
                 continue  # Pages are counted from 1: that was the first one again.
             if is_repeated or tried.rows == 0:
                 if said.is_more and not is_paged:
-                    raise self._not_understood("says that there are more employees, and not how to ask for them")
+                    raise self._not_understood("says that there are more employees, but not how to read them")
                 return
             is_paged = True
         raise self._not_understood(f"has more than {MAX_PAGES} pages")
 
     def _page(self, query: Query, page: _Page, known: _Known) -> Iterator[JsonObject]:
-        """The rows of one page, with patience for what passes."""
+        """Read the rows of one page; retry failures that may pass."""
         began = self._monotonic()
         tries = 0
         while True:
@@ -204,7 +204,7 @@ class Roster:
 
     def _not_understood(self, why: str) -> PermanentError:
         return PermanentError(
-            f"{_WHAT}: Ditio's answer {why}, so nobody can be compared with it. Check {self._source.setting}, and "
+            f"{_WHAT}: Ditio's answer {why}, so no employee can be compared. Check {self._source.setting}, and "
             "ask Ditio how its list of employees is paged",
             words=why,
         )
@@ -220,7 +220,7 @@ class _Page:
 
 
 class _Known:
-    """Who was on the first page and on the one before: a page that begins with one of them is a repetition."""
+    """The employees on the first page and on the one before: a page that begins with one of them is a repetition."""
 
     def __init__(self) -> None:
         self.first: set[str] = set()
@@ -229,16 +229,16 @@ class _Known:
         self._now: set[str] = set()
 
     def has(self, key: str | None) -> bool:
-        """Whether somebody was on one of these pages."""
+        """Return whether an employee was on one of these pages."""
         return key is not None and (key in self.first or key in self._before)
 
     def add(self, key: str | None) -> None:
-        """Somebody is on the page at hand. Of a page that is a whole company only the beginning is kept."""
+        """Add an employee on the current page. Of a page with a whole company only the beginning is kept."""
         if key is not None and len(self._now) <= PAGE_SIZE:
             self._now.add(key)
 
     def turn(self) -> None:
-        """The page at hand was read to its end."""
+        """End the current page, which was read to its end."""
         self.first = self.first or self._now
         self._before, self._now = self._now, set()
 

@@ -29,7 +29,7 @@ LONGEST_SECONDS = 900.0
 """How long one such answer may take altogether."""
 
 MAX_BYTES = 4 * 1024 * 1024 * 1024
-"""More than a million employees take; what is larger than this is no list of employees."""
+"""More than a million employees need; a larger answer is no list of employees."""
 
 _ERROR_SECONDS = 5.0
 """How long the body of a refusal may take."""
@@ -56,7 +56,7 @@ class Streamed:
         return 200 <= self.status <= 299
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes, none at the end.
+        """Return the next bytes, none at the end.
 
         :raises TransientError: the connection broke, or the answer is too slow or too large.
         """
@@ -74,7 +74,7 @@ class Streamed:
         return piece
 
     def received(self) -> Received:
-        """The whole answer, for one that is a refusal. :raises TransientError: see `read`."""
+        """Return the whole answer, for one that is a refusal. :raises TransientError: see `read`."""
         try:
             body = read_body(self._response, until=self._monotonic() + _ERROR_SECONDS, monotonic=self._monotonic)
         except FAILURES as exc:
@@ -93,7 +93,7 @@ class Streamed:
 
 
 LEAST_SECONDS_FOR_A_WRITE = 0.5
-"""A write that starts with less would likely be cut short, and be ambiguous (rule A4)."""
+"""A write that starts with less time would likely be cut short, and its outcome be unknown (rule A4)."""
 
 LEAST_SECONDS_FOR_A_READ = 0.05
 
@@ -102,7 +102,7 @@ _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id")
 
 @dataclass(frozen=True, slots=True)
 class _Outgoing:
-    """One request, whatever token it carries."""
+    """One request, before it gets a token."""
 
     method: str
     url: str
@@ -111,7 +111,7 @@ class _Outgoing:
     query: Mapping[str, str] | None
     body: JsonObject | list[JsonObject] | None
     until: float | None
-    """When the time for it is up, by the monotonic clock; None leaves each exchange its time-out."""
+    """When its time is over, by the monotonic clock; None leaves each exchange its time-out."""
 
     @property
     def is_write(self) -> bool:
@@ -119,7 +119,7 @@ class _Outgoing:
 
     @property
     def least_seconds(self) -> float:
-        """With less time than this it does not start."""
+        """With less time than this the request does not start."""
         return LEAST_SECONDS_FOR_A_WRITE if self.is_write else LEAST_SECONDS_FOR_A_READ
 
 
@@ -162,11 +162,11 @@ class DitioSession:
         :param path: Percent-encoded, under the API's base URL.
         :param what: What this is for, as the beginning of an error's sentence.
         :param within: Seconds left for all of it; None leaves the configured time-out of each call.
-        :param renews: Whether a 401 is asked about once more; not where the token has just been renewed in vain.
-        :returns: The answer, of whatever status; a 401 is the second one.
+        :param renews: Whether a 401 leads to a second try; not after the token has just been renewed without success.
+        :returns: The answer, of any status; a 401 is the second one.
         :raises BudgetSpent: when too little time is left to start a call.
         :raises TransientError: when no complete answer came, or no token.
-        :raises CredentialsRefused: when no token is to be had.
+        :raises CredentialsRefused: when the identity server refuses a token.
         """
         until = None if within is None else self._monotonic() + within
         url = joined(self._config.api_url, path)
@@ -185,10 +185,10 @@ class DitioSession:
     ) -> Iterator[Streamed]:
         """Read something large piece by piece; a 401 renews the token once and repeats the request once.
 
-        It is a call under way until it is left (rule D2).
+        Until the block is left it counts as a running call (rule D2).
 
         :param within: Seconds until the answer has begun; its body may take longer.
-        :returns: The answer, of whatever status.
+        :returns: The answer, of any status.
         :raises DeliveryError: as `request` does; reading the body raises it too.
         """
         until = self._monotonic() + within
@@ -207,17 +207,17 @@ class DitioSession:
                 answer.close()
 
     def _begin(self, call: _Outgoing, token: str) -> requests.Response:
-        unusable = "the setting with Ditio's address is not a usable one"
+        unusable = "the setting with Ditio's address is not valid"
         self._wait_for_turn(call)
         began, seconds = self._monotonic(), self._time_for(call)
-        with self._told(call, began, seconds, unusable):
+        with self._translated_errors(call, began, seconds, unusable):
             return self._send(call, token, seconds)
 
     def _exchange(self, call: _Outgoing, token: str) -> Received:
         self._wait_for_turn(call)
         began, seconds = self._monotonic(), self._time_for(call)
-        unusable = "DITIO__API_URL is not a usable address"
-        with self._told(call, began, seconds, unusable), self._send(call, token, seconds) as response:
+        unusable = "DITIO__API_URL is not a valid address"
+        with self._translated_errors(call, began, seconds, unusable), self._send(call, token, seconds) as response:
             body = read_body(response, until=began + seconds, monotonic=self._monotonic)
         request_id = _request_id(response.headers) or call.request_id
         return Received(response.status_code, response.headers, body, request_id, self._monotonic() - began)
@@ -239,8 +239,8 @@ class DitioSession:
         )
 
     @contextmanager
-    def _told(self, call: _Outgoing, began: float, seconds: float, unusable: str) -> Iterator[None]:
-        """What goes wrong within, as the bridge's own errors. :param unusable: What is said of a wrong address."""
+    def _translated_errors(self, call: _Outgoing, began: float, seconds: float, unusable: str) -> Iterator[None]:
+        """Turn errors within the block into the bridge's own. :param unusable: The words for an invalid address."""
         try:
             yield
         except UNUSABLE_URL as exc:
@@ -252,7 +252,7 @@ class DitioSession:
             ) from exc
 
     def _time_for(self, call: _Outgoing) -> float:
-        """Seconds that the next exchange may take."""
+        """Return how many seconds the next exchange may take."""
         if call.until is None:
             return self._config.timeout_seconds
         left = call.until - self._monotonic()
@@ -265,7 +265,7 @@ class DitioSession:
 
 
 class _Bearer(AuthBase):
-    """Sets the header late: requests would replace one of ours by what a netrc file says for the host."""
+    """Sets the header late: requests would replace an earlier one by what a netrc file says for the host."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -276,6 +276,6 @@ class _Bearer(AuthBase):
 
 
 def _request_id(headers: Mapping[str, str]) -> str | None:
-    """Ditio's own id of the call, as far as it can be shown."""
+    """Return Ditio's own id of the call, as far as it can be shown."""
     values = (headers.get(name, "") for name in _REQUEST_ID_HEADERS)
     return next((value[:100] for value in values if value and value.isprintable()), None)

@@ -1,4 +1,4 @@
-"""Ditio's access token: fetched, kept and renewed."""
+"""Ditio's access token: fetched, stored in memory and renewed."""
 
 import io
 import threading
@@ -18,12 +18,12 @@ from scim_bridge.errors import CredentialsRefused, DeliveryError, RateLimited, T
 _WHAT = "Asking Ditio's identity server for a token"
 _CHECK_URL = "if this lasts, check DITIO__IDENTITY_URL"
 _UNKNOWN_LIFE_SECONDS = 300.0
-"""How long a token is trusted whose answer does not say it; Ditio documents about half an hour."""
+"""How long a token without a stated lifetime is trusted; Ditio documents about half an hour."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token, and how long it lives."""
+    """An access token and its lifetime."""
 
     text: str = field(repr=False)
     life_seconds: float
@@ -58,7 +58,7 @@ def fetch_token(
     except OAuthError as exc:
         raise _refused(200) from exc
     except UNUSABLE_URL as exc:
-        raise CredentialsRefused(f"{_WHAT}: DITIO__IDENTITY_URL is not a usable address") from exc
+        raise CredentialsRefused(f"{_WHAT}: DITIO__IDENTITY_URL is not a valid address") from exc
     except FAILURES as exc:
         took = monotonic() - began
         raise transient(exc, _WHAT, write=False, request_id=None, seconds=took, allowed=within) from exc
@@ -85,7 +85,7 @@ def _oauth_session(config: DitioConfig, session: requests.Session) -> OAuth2Sess
 
 
 def _raise_for(response: requests.Response, now: datetime) -> None:
-    # authlib reads a JSON error of any status, and takes one without "error" for a token.
+    # authlib reads a JSON error of any status, and mistakes one without "error" for a token.
     status = response.status_code
     if status == 429:
         seconds = retry_after_seconds(response.headers.get("Retry-After"), now)
@@ -110,7 +110,7 @@ def _refused(status: int) -> CredentialsRefused:
 
 
 def _complete(response: requests.Response, body: bytes) -> requests.Response:
-    """The same answer with its body read, in the form that authlib parses."""
+    """Return the same answer with its body read, in the form that authlib parses."""
     complete = requests.Response()
     complete.status_code, complete.headers = response.status_code, response.headers
     complete.raw = io.BytesIO(body)
@@ -119,7 +119,7 @@ def _complete(response: requests.Response, body: bytes) -> requests.Response:
 
 def _token_of(answer: object) -> Token:
     text = answer.get("access_token") if isinstance(answer, dict) else None
-    # Whatever is not visible ASCII would break the header, in an error that shows the token.
+    # Other characters than visible ASCII would break the header, in an error that shows the token.
     if not isinstance(text, str) or not text.isascii() or not text.isprintable() or not text or " " in text:
         raise TransientError(f"{_WHAT}: the answer has no usable access_token; {_CHECK_URL}")
     life = answer.get("expires_in") if isinstance(answer, dict) else None
@@ -164,7 +164,7 @@ class Tokens:
         self._refusal: DeliveryError | None = None
 
     def current(self, *, within: float) -> str:
-        """A token that has some of its life left.
+        """Return a token that is still valid for a while.
 
         :param within: Seconds that this may take, waiting for another thread's fetch included.
         :raises CredentialsRefused: when the identity server refuses the client.
@@ -173,7 +173,7 @@ class Tokens:
         return self._obtain(None, within)
 
     def renew(self, *, after: str, within: float) -> str:
-        """Another token than the one that got 401: fetched, unless another thread has done so meanwhile."""
+        """Return another token than the one that got 401: fetched, unless another thread has done so meanwhile."""
         return self._obtain(after, within)
 
     def _obtain(self, rejected: str | None, within: float) -> str:
@@ -182,12 +182,12 @@ class Tokens:
         fetches_ended = self._fetches_ended
         until = self._monotonic() + within
         if not self._lock.acquire(timeout=max(0.0, within)):
-            message = "another thread is still asking for Ditio's token, and this call's time is up"
+            message = "another thread is still asking for Ditio's token, and the time for this call ran out"
             raise TransientError(message, cut_short=within < TELLING_SECONDS)
         try:
             if (text := self._usable(rejected)) is not None:
                 return text
-            # Whoever waited for a fetch that was refused would only be refused once more.
+            # A thread that waited for a refused fetch would only be refused once more.
             if self._refusal is not None and self._fetches_ended > fetches_ended:
                 raise self._refusal
             return self._fetch(until - self._monotonic())
@@ -202,7 +202,7 @@ class Tokens:
 
     def _fetch(self, within: float) -> str:
         if within <= 0:
-            message = "the time for this call was spent on waiting for Ditio's token"
+            message = "the time for this call ran out while it waited for Ditio's token"
             raise TransientError(message, cut_short=True)
         began = self._monotonic()
         self._pace.keep(until=began + within)
@@ -216,7 +216,7 @@ class Tokens:
             raise
         finally:
             self._fetches_ended += 1
-        # The life is counted from before the request, so that it is never overestimated.
+        # The lifetime counts from before the request, so that it is never overestimated.
         early = min(EARLY_SECONDS, EARLY_FRACTION * token.life_seconds)
         self._held = _Held(token, renew_at=began + token.life_seconds - early)
         return token.text

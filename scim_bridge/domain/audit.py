@@ -1,4 +1,4 @@
-"""Who did what to whom: ids, constants and the names of attributes; never a name, an address or a value (rule G1)."""
+"""Who did what, and to which resource: ids, constants and attribute names; no name, address or value (rule G1)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,28 +9,28 @@ from scim_bridge.domain.person import PersonId
 
 
 class ActorKind(StrEnum):
-    """What kind of somebody acts."""
+    """What kind of actor acts."""
 
     token = "token"  # nosec B105 # a kind
     """Entra, by a token of `token issue`: its id."""
 
     client = "client"
-    """Entra, by an access token that a client of `client issue` was given: the client's id."""
+    """Entra, by an access token issued to a client of `client issue`: the client's id."""
 
     workload = "workload"
-    """Entra, by an access token for an assertion: what stands for the workload of the settings."""
+    """Entra, by an access token issued for an assertion: the id of the workload in the settings."""
 
     entra = "entra"
     """Entra, by its own JWT: the application (`appid`, `azp`), or else the subject."""
 
     operator = "operator"
-    """Somebody at the command line: the number of the user of the operating system, since a name may be a person's."""
+    """An operator at the command line: their user id (a number) in the operating system; its name may be personal."""
 
     bridge = "bridge"
-    """The bridge by itself: `undo` or `schedule`."""
+    """The bridge itself: `undo` or `schedule`."""
 
     stranger = "stranger"
-    """Somebody whose credential is nobody's; there is no id."""
+    """A caller whose credential is unknown; there is no id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,14 @@ class Author:
 
 
 BY_UNDO = Author(Actor(ActorKind.bridge, "undo"))
-"""A write that Ditio refused is taken back (rule R1)."""
+"""The bridge undoes a write that Ditio refused (rule R1)."""
 
 BY_SCHEDULE = Author(Actor(ActorKind.bridge, "schedule"))
-"""`RECONCILE__EVERY`."""
+"""A scheduled run: `RECONCILE__EVERY`."""
 
 
 class Action(StrEnum):
-    """What is done. The log's event is `audit.` and this."""
+    """What is done. The log event is `audit.` followed by this."""
 
     created = "created"
     changed = "changed"
@@ -82,29 +82,29 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """One thing that is done."""
+    """One action on one resource."""
 
     action: Action
     resource_type: str
     """A SCIM resource type, or `token`, `client`, `outbox`, `person`, `employee`, `plan`, `sign-in`."""
 
     resource_id: str | None = None
-    """None for all that there are."""
+    """None means all resources of the type."""
 
     person_id: PersonId | None = None
     attributes: tuple[str, ...] = ()
     """The names of the attributes that changed."""
 
     detail: str | None = None
-    """A constant, as the reason of a refusal."""
+    """A constant, such as the reason of a refusal."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """A deed with who and when."""
+    """An audit event with its author and time."""
 
     id: str
-    """Larger than that of whatever happened earlier."""
+    """Larger than the id of every earlier record."""
 
     at: datetime
     author: Author
@@ -112,7 +112,7 @@ class AuditRecord:
 
 
 def changed_names(before: Mapping[str, object], after: Mapping[str, object]) -> tuple[str, ...]:
-    """The attributes in which two documents of one schema differ: those of an extension each by itself."""
+    """Return the attributes in which two resources of one schema differ; attributes of an extension one by one."""
     names: list[str] = []
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)

@@ -1,4 +1,4 @@
-"""Certificates: their ledger lines, the slots of a user, and what Ditio still has to be sent (rules K1-K3)."""
+"""Certificates: their ledger lines, the slots of a user, and what still has to be sent to Ditio (rules K1-K3)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,27 +16,27 @@ from scim_bridge.domain.values import (
 )
 
 CertificateType = NewType("CertificateType", str)
-"""The name of a kind of certificate, trimmed and in NFC, and otherwise exact: made by `type_of`."""
+"""The name of a certificate type: trimmed, in NFC, otherwise exact. Made by `type_of`."""
 
 EntryId = NewType("EntryId", str)
-"""The ``id`` of what one source says of one certificate: that of the SCIM resource."""
+"""The ``id`` of one source's entry for one certificate: the ``id`` of the SCIM resource."""
 
 
 class Source(StrEnum):
-    """A way in."""
+    """Where an entry comes from."""
 
     certificates = "certificates"
-    """The SCIM resource type `/Certificates`: a competence system."""
+    """The SCIM resource type `/Certificates`, written by a competence system."""
 
     csv = "csv"
     """`certificates import`."""
 
     slot = "slot"
-    """Attributes of a SCIM user: Entra."""
+    """Attributes of a SCIM user, written by Entra."""
 
 
 class HolderKind(StrEnum):
-    """Whose a certificate is."""
+    """What kind of holder a certificate has."""
 
     person = "person"
     """A person who is linked to an employee, or whose own user carries the slot."""
@@ -47,35 +47,35 @@ class HolderKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whose a certificate is: a person, or an employee number that is nobody's yet."""
+    """The holder of a certificate: a person, or an employee number that no person is linked to."""
 
     kind: HolderKind
     value: str
 
     @classmethod
     def of_person(cls, person_id: PersonId) -> "Holder":
-        """A person."""
+        """Return the holder for a person."""
         return cls(HolderKind.person, person_id)
 
     @classmethod
     def of_number(cls, number: EmployeeNumber) -> "Holder":
-        """An employee number that no person is linked to."""
+        """Return the holder for an employee number that no person is linked to."""
         return cls(HolderKind.number, number)
 
     @property
     def person_id(self) -> PersonId | None:
-        """The person; None for a bare number."""
+        """The person; None for an employee number."""
         return PersonId(self.value) if self.kind is HolderKind.person else None
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """One certificate of somebody, in days of the company's time zone."""
+    """One certificate of one holder; days are in the company's time zone."""
 
     type: CertificateType
     issued: date
     valid_until: date | None = None
-    """The last day; None where none is said (`CERTIFICATES__MISSING_EXPIRY`)."""
+    """The last day; None where the source gives none (`CERTIFICATES__MISSING_EXPIRY`)."""
 
     number: str | None = None
     notes: str | None = None
@@ -95,32 +95,32 @@ class Entry:
     source: Source
     certificate: Certificate
     wins: bool
-    """Whether this is what Ditio is to have, of all that the sources say of the holder's certificate of this type."""
+    """Whether this entry is the one for Ditio, among all entries for the holder and type."""
 
     employee_number: EmployeeNumber | None
-    """The holder's number as far as it is known: of a linked person the present one."""
+    """The holder's employee number, if known; for a linked person the present one."""
 
     version: int
     created_at: datetime
     last_modified_at: datetime
     external_id: str | None = None
-    """The client's own id of it: `/Certificates` alone has one (RFC 7643 §3.1)."""
+    """The client's own id of the entry: only `/Certificates` has one (RFC 7643 §3.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcknowledgedCertificate:
-    """What Ditio took with a 2xx."""
+    """What Ditio accepted with a 2xx."""
 
     certificate: Certificate
     employee_number: EmployeeNumber
-    """Under which number it was sent."""
+    """The employee number under which it was sent."""
 
     at: datetime
     is_withdrawn: bool = False
     """Whether it was sent as expired, one second after it was issued (rule K5)."""
 
     is_stale: bool = False
-    """Whether it has to be sent again all the same: its person left and came back (rule K2)."""
+    """Whether it has to be sent again although accepted: its person left and came back (rule K2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,29 +132,29 @@ class Line:
     entries: tuple[Entry, ...] = ()
     acknowledged: AcknowledgedCertificate | None = None
     sending: date | None = None
-    """When the certificate was issued that was about to be POSTed, until it is known what became of it (rule R4)."""
+    """The `issued` day of the certificate that was about to be POSTed, until the outcome is known (rule R4)."""
 
     reason: str | None = None
-    """Why it is held or parked, by the name of a `Reason`; None where it is not."""
+    """Why it is held or parked, by the name of a `Reason`; None otherwise."""
 
     detail: str | None = None
-    """Ditio's words, or ours."""
+    """The explanation, in Ditio's words or the bridge's."""
 
     @property
     def winner(self) -> Entry | None:
-        """What Ditio is to have; None where no source says anything any more."""
+        """The entry for Ditio; None where no source has an entry any more."""
         return next((entry for entry in self.entries if entry.wins), None)
 
 
 def type_of(text: str) -> CertificateType:
-    """The type that a text means: ``"Kranførerbevis"`` is one, however its ø was typed (rule K1)."""
+    """Return the type that a text means: ``"Kranførerbevis"`` is one type, however its ø was typed (rule K1)."""
     return CertificateType(nfc(text).strip())
 
 
 def winner_of(entries: Iterable[Entry]) -> Entry | None:
-    """Whose word counts: the newest, then the longest valid, then who has it already (rule K1).
+    """Return the entry that wins: the newest, then the longest valid, then the present winner (rule K1).
 
-    Where none of them has it, the one that was there first.
+    If none of these is the present winner, the entry that came first wins.
     """
     known = list(entries)
     if not known:
@@ -165,7 +165,7 @@ def winner_of(entries: Iterable[Entry]) -> Entry | None:
 
 
 def beats(newcomer: Certificate, present: Certificate) -> bool:
-    """Whether a source's first word counts more than another's: on equal dates what is there stays (rule K1)."""
+    """Return whether a source's first entry outranks another's: on equal dates the present one stays (rule K1)."""
     return newcomer.rank > present.rank
 
 
@@ -176,7 +176,7 @@ class CertificateToSend:
     line: Line
     employee_number: EmployeeNumber
     certificate: Certificate
-    """As it is to be sent, with an end; of a withdrawal the day of issue counts."""
+    """The certificate as sent, with an end; for a withdrawal only `issued` matters."""
 
     is_withdrawal: bool = False
 
@@ -191,20 +191,20 @@ class Unsendable:
 
 @dataclass(frozen=True, slots=True)
 class PackedSlot:
-    """One attribute: ``number;issued;validUntil;notes``."""
+    """One attribute for all parts: ``number;issued;validUntil;notes``."""
 
     type: CertificateType
     packed: str
 
     @property
     def attributes(self) -> Mapping[str, str]:
-        """The attribute, and what it is."""
+        """Return the attribute and its description."""
         return {self.packed: f"Certificate {self.type}: number;issued;validUntil;notes, the days as yyyy-MM-dd"}
 
 
 @dataclass(frozen=True, slots=True)
 class SpreadSlot:
-    """An attribute for each part; number and notes may have none."""
+    """One attribute for each part; number and notes may have none."""
 
     type: CertificateType
     issued: str
@@ -214,7 +214,7 @@ class SpreadSlot:
 
     @property
     def attributes(self) -> Mapping[str, str]:
-        """The attributes, and what each is."""
+        """Return the attributes and their descriptions."""
         named = {
             self.number: "the number",
             self.issued: "the day it was issued, as yyyy-MM-dd",
@@ -228,7 +228,7 @@ Slot = PackedSlot | SpreadSlot
 
 
 def body_of(shipment: CertificateToSend) -> JsonObject:
-    """One certificate. A day goes out as that day, unshifted; `null` clears what was acknowledged before."""
+    """Return the body for one certificate. A day is sent as that day, unshifted; `null` clears an earlier value."""
     certificate, known = shipment.certificate, shipment.line.acknowledged
     before = known.certificate if known is not None else None
     body: JsonObject = {
@@ -246,7 +246,7 @@ def body_of(shipment: CertificateToSend) -> JsonObject:
 
 def _end(shipment: CertificateToSend) -> str:
     if shipment.is_withdrawal:
-        # Nothing can be removed: valid for one second is as good as withdrawn (rule K5).
+        # Ditio can't remove a certificate: one that was valid for a second counts as withdrawn (rule K5).
         return _moment(shipment.certificate.issued, second=1)
     if shipment.certificate.valid_until is None:
         raise AssertionError("a certificate is sent with an end")
@@ -259,29 +259,29 @@ def _moment(day: date, second: int = 0) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CertificatePolicy:
-    """What the settings say of certificates."""
+    """What the settings say about certificates."""
 
     missing_expiry: date | None = None
-    """The day that is sent where no end is said; None sends no such certificate."""
+    """The day that is sent for a certificate without an end; None sends no such certificate."""
 
     expires_withdrawn: bool = True
-    """Whether a certificate that nobody says any more is sent again as expired."""
+    """Whether a certificate that no source has any more is sent again as expired."""
 
     delivers_unclaimed: bool = False
-    """Whether certificates of employees are delivered whom no SCIM user is."""
+    """Whether certificates are delivered for employees who are no SCIM user."""
 
     reassert_every: timedelta = timedelta(days=30)
-    """After how long a certificate is sent again that was acknowledged."""
+    """How long after it was acknowledged a certificate is sent again."""
 
     max_per_request: int = 500
-    """How many are sent in one request."""
+    """How many certificates one request carries."""
 
 
 NO_END = "it has no end, and CERTIFICATES__MISSING_EXPIRY refuses that"
 
 
 def wanted_of(line: Line, number: EmployeeNumber, policy: CertificatePolicy) -> CertificateToSend | Unsendable | None:
-    """What has to be sent for Ditio to have what the ledger says, whether or not it has it; None for nothing."""
+    """Return what Ditio should have by the ledger, whether or not it has it already; None for nothing."""
     winner = line.winner
     if winner is None:
         return _withdrawal(line, number) if policy.expires_withdrawn else None
@@ -294,12 +294,12 @@ def wanted_of(line: Line, number: EmployeeNumber, policy: CertificatePolicy) -> 
 
 
 def is_acknowledged(shipment: CertificateToSend) -> bool:
-    """Whether Ditio has taken exactly this, under this number, and nothing else since."""
+    """Return whether Ditio accepted exactly this under this number, and nothing newer since."""
     known = shipment.line.acknowledged
     if known is None or shipment.line.sending is not None or known.is_withdrawn is not shipment.is_withdrawal:
         return False
     if shipment.is_withdrawal:
-        return True  # Nothing valid is there any more: neither a return nor another number brings it back.
+        return True  # No valid certificate is left there: a return or another number does not bring one back.
     is_same = known.certificate == shipment.certificate and known.employee_number == shipment.employee_number
     return is_same and not known.is_stale
 
@@ -307,7 +307,7 @@ def is_acknowledged(shipment: CertificateToSend) -> bool:
 def outstanding(
     lines: Iterable[Line], number: EmployeeNumber, policy: CertificatePolicy
 ) -> list[CertificateToSend | Unsendable]:
-    """What Ditio has not acknowledged yet of one holder's certificates, in the order of the types."""
+    """Return what Ditio has not acknowledged yet of one holder's certificates, in the order of the types."""
     wanted = [wanted_of(line, number, policy) for line in lines]
     return [
         each
@@ -320,13 +320,13 @@ def _withdrawal(line: Line, number: EmployeeNumber) -> CertificateToSend | None:
     known = line.acknowledged
     issued = line.sending or (known.certificate.issued if known is not None else None)
     if issued is None:
-        return None  # Ditio never heard of it.
+        return None  # Ditio never received it.
     last = known.certificate if known is not None else Certificate(line.type, issued)
     return CertificateToSend(line, number, replace(last, issued=issued, valid_until=None), is_withdrawal=True)
 
 
 class Part(StrEnum):
-    """A part of a certificate, by the name that `/Certificates`, the CSV and Ditio give it."""
+    """A part of a certificate, by its name in `/Certificates`, the CSV file and Ditio."""
 
     employee_number = "employeeNumber"
     type = "certificateType"
@@ -338,19 +338,19 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CertificateRules:
-    """What decides whether a certificate can be used."""
+    """The rules that decide whether a certificate is valid."""
 
     zone: ZoneInfo
     today: date
     missing_expiry: date | None = None
-    """The day that stands for an end that is not said; None refuses a certificate without one (rule K5)."""
+    """The end of a certificate that gives none; None refuses a certificate without an end (rule K5)."""
 
     cure: str = CURE
     """What to do about a date that can't be read."""
 
     names: Mapping[Part, str] = field(default_factory=dict)
-    """What the parts are called where they come from; those that are not named have their own names."""
+    """What the source calls the parts; a part that is missing here keeps its own name."""
 
     def name(self, part: Part) -> str:
-        """What a part is called."""
+        """Return the source's name of a part."""
         return self.names.get(part, part.value)

@@ -7,11 +7,11 @@ from scim_bridge.domain.employee import EmployeeNumber, Value
 from scim_bridge.domain.person import PersonId
 
 LOGIN = "disabled"
-"""The name that a difference of the login has; its values are whether it is disabled."""
+"""The field name of a difference in the login; its values say whether the login is disabled."""
 
 
 class Kind(StrEnum):
-    """What differs, in the order in which it is told: a leaver who is still active first."""
+    """What differs, in the order of the report: a leaver who is still active comes first."""
 
     should_be_inactive = "should-be-inactive"
     should_be_active = "should-be-active"
@@ -27,19 +27,19 @@ class Kind(StrEnum):
 ORDER = {kind: place for place, kind in enumerate(Kind)}
 
 REPAIRED = frozenset({Kind.field, Kind.certificate, Kind.should_be_inactive, Kind.stuck_delivery})
-"""What `--apply` repairs (rule Q2)."""
+"""The kinds that `--apply` repairs (rule Q2)."""
 
 REPAIRED_ON_REVIEW = frozenset({Kind.missing, Kind.should_be_active})
-"""What it repairs only from a reviewed plan, or if it was asked for by `--only`.
+"""The kinds that `--apply` repairs only from a reviewed plan, or if `--only` names them.
 
-An employee who is missing may have been removed for a reason, and a login may have been closed by hand for one."""
+An employee may have been removed, or a login closed by hand, for a reason."""
 
 LOUD = frozenset({Kind.should_be_inactive, Kind.stuck_delivery})
-"""What is drift (exit 2) even where it is only listed."""
+"""The kinds that count as drift (exit 2) even where they are only listed."""
 
 
 class Cause(StrEnum):
-    """Why it differs, as far as what is wanted, found and acknowledged can tell (rule Q1)."""
+    """Why it differs, as far as desired, actual and acknowledged values tell (rule Q1)."""
 
     edited_in_ditio = "edited-in-ditio"
     never_delivered = "never-delivered"
@@ -62,30 +62,30 @@ class Drift:
     """As Entra sent it; None where there is no user."""
 
     field: str | None = None
-    """By Ditio's name, or the type of a certificate; None where the whole employee is meant."""
+    """Ditio's name of the field, or the certificate type; None where the whole employee is meant."""
 
     wanted: Value | None = None
     found: Value | None = None
     acknowledged: Value | None = None
     person_id: PersonId | None = None
     revision: int | None = None
-    """The person's revision that was looked at: a later one means that Entra moved."""
+    """The revision of the person that was compared: a later one means that Entra changed the user since."""
 
     listed: str | None = None
     """Why it is only listed, in words; None for what may be repaired."""
 
     position: int | None = None
-    """Its place in the stored plan."""
+    """Its position in the stored plan."""
 
     @property
     def is_drift(self) -> bool:
-        """Whether it counts for the exit code: not what is only listed, but for the loud kinds (rule Q2)."""
+        """Return whether it counts for the exit code. What is only listed does not, except the loud kinds (Q2)."""
         return self.listed is None or self.kind in LOUD
 
     def may_be_repaired(self, *, reviewed: bool) -> bool:
-        """Whether `--apply` takes it. :param reviewed: A plan that somebody has read, or a kind asked for by name."""
+        """Return whether `--apply` repairs it. :param reviewed: An operator read the plan, or named the kind."""
         if self.listed is not None or (self.person_id is None and self.kind is not Kind.certificate):
-            return False  # Only a certificate may be of an employee whom nobody is (rule K2).
+            return False  # Only a certificate may belong to an employee who is no user (rule K2).
         return self.kind in REPAIRED or (reviewed and self.kind in REPAIRED_ON_REVIEW)
 
 
@@ -96,7 +96,7 @@ class By(StrEnum):
     email = "email"
     phone = "phone"
     decision = "decision"
-    """An operator said so."""
+    """An operator decided it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,29 +106,29 @@ class Proposal:
     employee_number: EmployeeNumber
     by: By
     why: str | None = None
-    """Why a person has to decide; None for an exact pair."""
+    """Why an operator has to decide; None for an exact pair."""
 
     contends: bool = True
-    """Whether the user asks for this employee, so that nobody else may be linked to him unasked.
+    """Whether the user asks for this employee, so that no other user may be linked to them without a decision.
 
-    Somebody with a number of his own who only shares a phone or an e-mail address does not.
+    A user with an employee number of their own who only shares a phone or an e-mail address does not.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The same, with the user named."""
+    """A proposal together with its user."""
 
     person_id: PersonId
     user_name: str
     revision: int
-    """The person's revision that was looked at: a later one means that Entra has said something since."""
+    """The revision of the person that was compared: a later one means that Entra changed the user since."""
 
     proposal: Proposal
 
     @property
     def employee_number(self) -> EmployeeNumber:
-        """The employee's number, as Ditio shows it."""
+        """Return the employee's number, as Ditio shows it."""
         return self.proposal.employee_number
 
 
@@ -140,16 +140,16 @@ class Decision:
     employee_number: EmployeeNumber
     user_name: str
     is_link: bool
-    """Whether they are one person (`link`), or are not (`skip`)."""
+    """Whether user and employee are one person (`link`) or not (`skip`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """A line that can't be followed: what is wrong, and the cure."""
+    """A line of the file that can't be followed: what is wrong, and what to do."""
 
     line: int
     text: str
 
     def __str__(self) -> str:
-        """As the operator reads it."""
+        """Return the line as the operator reads it."""
         return f"line {self.line}: {self.text}"

@@ -21,69 +21,69 @@ class Employment:
     """Last working day, included; None while no end is known."""
 
     def is_active(self, on: date) -> bool:
-        """Whether `on` is a working day of this employment."""
+        """Return whether `on` is a day of this employment."""
         return (self.start is None or self.start <= on) and (self.end is None or on <= self.end)
 
 
 def open_employment(employments: Iterable[Employment]) -> Employment | None:
-    """The employment that has no end yet; of several the one that started last."""
+    """Return the employment without an end; of several the one that started last."""
     return max((e for e in employments if e.end is None), key=lambda e: e.start or date.min, default=None)
 
 
 def running_employment(employments: Iterable[Employment], today: date) -> Employment | None:
-    """The open employment, else one whose end is known but lies ahead (a fixed term)."""
+    """Return the open employment, else one whose end lies ahead (a fixed term)."""
     running = [e for e in employments if e.end is None or e.end > today]
     return open_employment(running) or max(running, key=lambda e: e.end or date.max, default=None)
 
 
 def last_end(employments: Iterable[Employment]) -> date | None:
-    """The last working day of the employment that ended last, or None where none has ended."""
+    """Return the last working day of the employment that ended last; None where none has ended."""
     return max((e.end for e in employments if e.end is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """The days that intake decided and stored with a person (rule L1). All in the company's time zone."""
+    """The days that intake decided and stored with a person (rule L1), in the company's time zone."""
 
     active: bool
-    """What Entra says in `active`; a DELETE makes it false."""
+    """The value of `active` in Entra; a DELETE makes it false."""
 
     active_since: date | None = None
-    """The day on which Entra last began to want this person employed; None before Entra has clearly said so."""
+    """The day on which Entra last began to ask for employment; None before Entra has clearly done so."""
 
     inactive_since: date | None = None
     """The day on which `active` became false; None while it is true."""
 
     leave: date | None = None
-    """The leave date as Entra says it now (`employmentEndDate`)."""
+    """The leave date that Entra sends now (`employmentEndDate`)."""
 
     leave_is_stale: bool = False
-    """Whether that date is left over from an earlier employment, and ignored (rule L3)."""
+    """Whether that date is left over from an earlier employment, and so ignored (rule L3)."""
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether the person was first seen active with a leave date that had passed, and nothing clearer came since.
+        """Return whether the user was first seen active with a past leave date, and Entra sent nothing clearer since.
 
-        They may have left, or be back with an old date that Entra did not clear: neither is acted on (rule L3).
+        The person may have left, or be back with an old date in Entra. The bridge acts on neither (rule L3).
         """
         return self.active and self.active_since is None and self.leave is not None and not self.leave_is_stale
 
     def effective_leave(self) -> date | None:
-        """The leave date that counts."""
+        """Return the leave date that counts."""
         return None if self.leave_is_stale else self.leave
 
     def wants_employment(self, today: date) -> bool:
-        """Whether Entra wants an open employment: active, and no leave date that is over (rule L2)."""
+        """Return whether Entra asks for an open employment: active, and no leave date that is over (rule L2)."""
         leave = self.effective_leave()
         return self.active and (leave is None or leave >= today)
 
     def wakes_on(self, today: date) -> date | None:
-        """The day on which a leave date that lies ahead has to be acted on: the day after it."""
+        """Return the day after a leave date that lies ahead, when the bridge has to act on it."""
         leave = self.effective_leave()
         return leave + timedelta(days=1) if self.active and leave is not None and leave >= today else None
 
     def last_day(self, open_start: date | None) -> date | None:
-        """On which day an open employment is to end (rule L2); call it only when it is to end.
+        """Return the last day of an open employment that is to end (rule L2); call it only then.
 
         :param open_start: First day of the open employment; no employment ends before it began.
         """
@@ -97,7 +97,7 @@ class Days:
 
 
 def first_days(*, active: bool, leave: date | None, start: date | None, today: date) -> Days:
-    """The days of a person whom Entra has just created.
+    """Return the days of a person whose user Entra has just created.
 
     :param start: `employmentStartDate`, where Entra sends one.
     """
@@ -120,17 +120,17 @@ def next_days(
     open_start: date | None,
     ended_on: date | None,
 ) -> Days:
-    """The days after Entra has said something again (rules L1-L4).
+    """Return the days after Entra has written the user again (rules L1-L4).
 
     :param start: `employmentStartDate`, where Entra sends one.
-    :param open_start: Start of the employment that Ditio was last seen to have open, if known.
+    :param open_start: Start of the employment that Ditio last showed as open, if known.
     :param ended_on: Last day of the employment that ended last, as acknowledged, if any did.
     """
     returns = active and (not before.active or _leave_was_lifted(before, leave, start, today))
     after = replace(before, active=active, leave=leave)
     begins = open_start
     if returns and open_start is None:
-        # The employment that is about to open is the one that the leave date would end.
+        # The leave date would end the employment that is about to open.
         begins = return_start(start=start, active_since=today, ended_on=ended_on, today=today)
     elif active and ended_on is None and start is not None and min(start, open_start or start) > today:
         begins = start  # A start that lies ahead follows Entra (rule H5).
@@ -144,9 +144,9 @@ def next_days(
 
 
 def _leave_was_lifted(before: Days, leave: date | None, start: date | None, today: date) -> bool:
-    """Whether a leave date that was acted on has been cleared or moved ahead: a return (rule L2).
+    """Return whether a leave date that was acted on is now cleared or lies ahead: a return (rule L2).
 
-    One that nobody could act on is lifted by a start after it, too (rule L3).
+    A leave date in doubt, never acted on, is also lifted by a start after it (rule L3).
     """
     if not before.active or before.wants_employment(today):
         return False
@@ -166,7 +166,7 @@ def _is_stale(
     if leave is None:
         return False
     if before.active and not before.wants_employment(today) and not returns:
-        # He has left by his leave date: another past date does not hire him again.
+        # The person left on their leave date: another past date does not rehire them.
         return False
     if ended_on is not None and leave <= ended_on:
         return True
@@ -174,7 +174,7 @@ def _is_stale(
 
 
 def return_start(*, start: date | None, active_since: date | None, ended_on: date | None, today: date) -> date:
-    """On which day a new employment starts when somebody comes back (rule L4).
+    """Return the day on which a new employment starts when a person comes back (rule L4).
 
     :param start: `employmentStartDate`, where Entra sends one; one that is not after the last end is stale.
     :param ended_on: Last day of the employment before; a new one starts the day after it at the earliest.
@@ -209,36 +209,36 @@ class Field(StrEnum):
 
 
 REQUIRED = (Field.employee_number, Field.first_name, Field.last_name, Field.phone)
-"""What an employee can't be created without and Entra has to send ([I] in the facts about Ditio)."""
+"""The fields without which Ditio creates no employee, and which Entra has to send ([I] in the facts about Ditio)."""
 
 NEEDED = (*REQUIRED, Field.birth_date, Field.start_date, Field.end_date)
-"""What somebody not yet linked is held for: the required fields, and any day that was sent and can't be read."""
+"""What a person who is not yet linked is held for: the required fields, and any day that can't be read."""
 
 PROFILE_FIELDS = (Field.first_name, Field.last_name, Field.email, Field.work_title, Field.birth_date)
-"""What the profile PATCH carries; every other field has an operation of its own."""
+"""The fields of the profile PATCH; every other field has an operation of its own."""
 
 EMPLOYMENT_FIELDS = (Field.start_date, Field.department, Field.payroll)
-"""What belongs to the employment."""
+"""The fields of the employment."""
 
 CLEARABLE = frozenset({Field.email, Field.work_title, Field.birth_date, Field.department})
-"""What may be empty in Ditio, so that `null` may be sent for it."""
+"""The fields that may be empty in Ditio, so that `null` may be sent for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a value of Entra's can't be used, written for the administrator who reads it."""
+    """Why a value from Entra can't be used, in words for the administrator."""
 
     field: Field
     attribute: str
     """The SCIM attribute at fault, as it is written in Entra's mapping."""
 
     message: str
-    """What is wrong, with the value and the cure."""
+    """What is wrong, with the value and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class DesiredEmployee:
-    """The employee that a SCIM document asks for. A field that is not in `values` is not a wish."""
+    """The employee that a SCIM user asks for. Entra asks for nothing in a field that is not in `values`."""
 
     values: Mapping[Field, Value]
     sources: Mapping[Field, str] = field(default_factory=dict)
@@ -250,12 +250,12 @@ class DesiredEmployee:
     problems: tuple[Problem, ...] = ()
 
     def text(self, name: Field) -> str | None:
-        """A text field's value, or None."""
+        """Return a text field's value, or None."""
         value = self.values.get(name)
         return value if isinstance(value, str) else None
 
     def day(self, name: Field) -> date | None:
-        """A day's value, or None."""
+        """Return a day's value, or None."""
         value = self.values.get(name)
         return value if isinstance(value, date) else None
 
@@ -266,7 +266,7 @@ class DesiredEmployee:
         return EmployeeNumber(number) if number else None
 
     def missing(self) -> tuple[Problem, ...]:
-        """What keeps this employee from being created: required values, and days that can't be read (rule T1)."""
+        """What prevents the creation of this employee: missing required values, unreadable days (rule T1)."""
         return tuple(p for p in self.problems if p.field in NEEDED and p.field not in self.values)
 
 
@@ -276,7 +276,7 @@ class ActualEmployee:
 
     employee_number: EmployeeNumber
     values: Mapping[Field, Value | None]
-    """What was shown; None where it was shown as empty."""
+    """The values that Ditio showed; None where Ditio showed the field as empty."""
 
     disabled: bool | None = None
     """Whether the login is disabled; None where Ditio did not show it."""
@@ -288,7 +288,7 @@ class ActualEmployee:
 
 
 class Owner(StrEnum):
-    """Whose word counts for one field."""
+    """Which side decides about one field."""
 
     entra = "entra"
     """Sent whenever it differs."""

@@ -1,4 +1,4 @@
-"""The operations of Ditio, and the bodies that they send."""
+"""The operations of Ditio, and their request bodies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from scim_bridge.domain.values import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class CreateEmployee:
-    """Profile and first employment together."""
+    """Create profile and first employment together."""
 
     employee_number: EmployeeNumber
     fields: Mapping[Field, Value]
@@ -19,42 +19,42 @@ class CreateEmployee:
 
 @dataclass(frozen=True, slots=True)
 class ChangeEmployeeNumber:
-    """A new employee number."""
+    """Give a new employee number."""
 
     employee_number: EmployeeNumber
 
 
 @dataclass(frozen=True, slots=True)
 class ChangePhoneNumber:
-    """A new phone number: the login name of the person in every company."""
+    """Give a new phone number: the person's login name in every company."""
 
     phone: str
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateEmployment:
-    """A change of the open employment. An absent key is unchanged, None clears."""
+    """Change the open employment. An absent key is unchanged, None clears."""
 
     fields: Mapping[Field, Value | None]
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateEmployee:
-    """A change of the profile. An absent key is unchanged, None clears."""
+    """Change the profile. An absent key is unchanged, None clears."""
 
     fields: Mapping[Field, Value | None]
 
 
 @dataclass(frozen=True, slots=True)
 class EndEmployment:
-    """Offboarding: `last_day` is the last working day."""
+    """End the employment; `last_day` is the last working day."""
 
     last_day: date
 
 
 @dataclass(frozen=True, slots=True)
 class CreateEmployment:
-    """Rehiring."""
+    """Rehire: create a new employment."""
 
     start: date
     payroll: int | None
@@ -84,7 +84,7 @@ Operation = (
 
 
 class OperationName(StrEnum):
-    """An operation by the name that Ditio's documentation gives it."""
+    """An operation, by the name in Ditio's documentation."""
 
     create = "create"
     patch = "patch"
@@ -99,7 +99,7 @@ class OperationName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One operation on one employee, with its body, before anybody knows a URL."""
+    """One operation on one employee, with its body, before a URL is chosen."""
 
     name: OperationName
     employee_number: EmployeeNumber
@@ -108,11 +108,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What Ditio answered to a call that succeeded."""
+    """What Ditio answered to a successful call."""
 
     status: int
     body: JsonObject | None
-    """The employee, out of whatever envelope it came in; None where the answer had none."""
+    """The employee, without the envelope around it; None where the answer had none."""
 
     request_id: str | None = None
     seconds: float = 0.0
@@ -130,7 +130,7 @@ _PROFILE = (
 
 
 def call_for(operation: Operation, number: EmployeeNumber) -> Call:
-    """The call that asks Ditio for an operation.
+    """Return the call that asks Ditio for an operation.
 
     :param number: The employee's number as Ditio knows it now; for a create, the one it will have.
     """
@@ -139,7 +139,7 @@ def call_for(operation: Operation, number: EmployeeNumber) -> Call:
 
 
 def name_of(operation: Operation) -> OperationName:
-    """By which name an operation is asked for."""
+    """Return the name of an operation."""
     return _name_and_body(operation)[0]
 
 
@@ -148,7 +148,7 @@ def _name_and_body(operation: Operation) -> tuple[OperationName, JsonObject]:
         case CreateEmployee():
             return OperationName.create, _create_body(operation)
         case ChangeEmployeeNumber(new_number):
-            # [I] The shapes of both change operations are inferred, and settings can replace them.
+            # [I] The bodies of both change operations are inferred, and settings can replace them.
             return OperationName.change_employee_number, {"employeeNumber": new_number}
         case ChangePhoneNumber(phone):
             return OperationName.change_phone_number, {"phone": phone}
@@ -183,5 +183,5 @@ def _employment(start: date, payroll: int | None) -> dict[Field, Value]:
 
 
 def _json(fields: Mapping[Field, Value | None]) -> JsonObject:
-    """Fields by Ditio's names; None stays, and clears (JSON's null)."""
+    """Return fields by Ditio's names; None stays, and clears (JSON's null)."""
     return {field.value: value.isoformat() if isinstance(value, date) else value for field, value in fields.items()}

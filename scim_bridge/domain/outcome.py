@@ -20,21 +20,21 @@ from scim_bridge.errors import (
 
 
 class State(StrEnum):
-    """What `deliveryState` of the Ditio extension says."""
+    """The delivery state, as `deliveryState` of the Ditio extension shows it."""
 
     delivered = "delivered"
     due = "due"
-    """To be delivered now, back-off included."""
+    """To be delivered now, or after a delay between two attempts."""
 
     held = "held"
     """Waits for data, a claim or the operator."""
 
     parked = "parked"
-    """Was refused by Ditio, or can't go on."""
+    """Refused by Ditio, or unable to go on."""
 
 
 class Reason(StrEnum):
-    """Why somebody is held or parked."""
+    """Why a person is held or parked."""
 
     incomplete = "incomplete"
     claimed = "claimed"
@@ -50,13 +50,13 @@ class Reason(StrEnum):
 
 
 SHOULD_BE_INACTIVE = "should-be-inactive"
-"""What the detail of a leaver begins with who is still active in Ditio; he is shown before anybody else (rule L6)."""
+"""First words of the detail of a leaver who is still active in Ditio: listings show such people first (rule L6)."""
 
 STUCK_AFTER = timedelta(hours=24)
-"""Who is due for longer than this is listed as `stuck-delivery`; never dropped (rule R3)."""
+"""A person due for longer than this is listed as `stuck-delivery`; they are never dropped (rule R3)."""
 
 SAME_WRITE = timedelta(milliseconds=50)
-"""How far apart the clock may be read for the document and for the due mark of one write."""
+"""How far apart one write may read the clock for the user and for the due mark."""
 
 HELD = frozenset(
     {Reason.incomplete, Reason.claimed, Reason.guard, Reason.no_operation, Reason.hands_off, Reason.paused}
@@ -64,11 +64,11 @@ HELD = frozenset(
 
 
 NOT_THERE = frozenset({Reason.gone, Reason.stranger})
-"""Nothing is known of the employee of such a person, until one is found again who is this person (rule P5)."""
+"""With these reasons the employee is unknown, until one is found that is this person (rule P5)."""
 
 
 def state_of(reason: Reason) -> State:
-    """The state that goes with a reason."""
+    """Return the state that goes with a reason."""
     return State.held if reason in HELD else State.parked
 
 
@@ -80,12 +80,12 @@ class DeliveryView:
     detail: str | None = None
     delivered_at: datetime | None = None
     moved_at: datetime | None = field(default=None, compare=False)
-    """When this may last have become what it is; None where it was not looked up."""
+    """When the state may last have changed; None where it was not looked up."""
 
     def may_differ_since(self, written_at: datetime) -> bool:
-        """Return whether a client that has read the document written then may have been shown another state.
+        """Return whether a client that read the user as written then may have seen another state.
 
-        A write makes its person due by the same transaction, and whatever comes of that comes later.
+        A write makes its person due in the same transaction; every later state comes after it.
         """
         if self.moved_at is None:
             return True
@@ -96,16 +96,16 @@ class DeliveryView:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Words for the operator who asks why somebody is not there."""
+    """Words for the operator who asks why a person is missing in Ditio."""
 
     meaning: str
     cure: str
-    """What to do about it; commands are named without `scim-bridge` before them."""
+    """What to do about it; commands are written without `scim-bridge` before them."""
 
 
 DUE = Explanation(
-    meaning="to be delivered; where it lasts, Ditio is slow or out of reach, and the detail says so",
-    cure="none: a worker goes on by itself; `doctor` says what is wrong with Ditio",
+    meaning="waiting for delivery; if this lasts, Ditio is slow or out of reach, and the detail says so",
+    cure="nothing to do: a worker delivers; `doctor` says what is wrong with Ditio",
 )
 
 BY_REASON: Mapping[str, Explanation] = {
@@ -114,29 +114,30 @@ BY_REASON: Mapping[str, Explanation] = {
         cure="correct the value in Entra: its next cycle sends it, and the person is delivered then",
     ),
     "claimed": Explanation(
-        meaning="another user has the employee number or the phone number; the detail names him, "
-        "or says who swap theirs",
+        meaning="another user already has this employee number or phone; the detail names that user, "
+        "or the users who swap theirs",
         cure="correct one of the two, in Entra, or in Ditio if the other has left or they swap; then `outbox retry`, "
-        "which looks there first",
+        "which checks Ditio first",
     ),
     "guard": Explanation(
-        meaning="more people would be ended, changed or created within an hour than the settings in the detail allow",
+        meaning="more employments would end, or more people be created or changed, within an hour than the settings "
+        "in the detail allow",
         cure="`outbox release` sends what is held, `outbox drop` withdraws it",
     ),
     "hands-off": Explanation(
-        meaning="somebody put this person aside: nothing is sent for him, endings included",
-        cure="`people hands-off NUMBER --clear`, or the end of the day that was set",
+        meaning="an operator stopped deliveries to this person, the end of employment included",
+        cure="`people hands-off NUMBER --clear`, or wait until the day that was set is over",
     ),
     "paused": Explanation(
         meaning="deliveries are paused",
-        cure="`outbox resume`; where the setting `DELIVERY__PAUSED` pauses them, take that out first",
+        cure="`outbox resume`; if the setting `DELIVERY__PAUSED` pauses them, remove it first",
     ),
     "no-operation": Explanation(
         meaning="Ditio does not know the operation, or it is switched off",
         cure="correct the setting that the detail names, or do it by hand in Ditio; then `outbox retry`",
     ),
     "refused": Explanation(
-        meaning="Ditio said no, in the words of the detail, or a stranger there has this number, phone or e-mail",
+        meaning="Ditio refused, in the words of the detail, or another person there has this number, phone or e-mail",
         cure="correct it in Entra or in Ditio; then `outbox retry`; if the employee there is this user, "
         "`adopt --accept EMPLOYEE_NUMBER USER_NAME`",
     ),
@@ -146,25 +147,25 @@ BY_REASON: Mapping[str, Explanation] = {
         "itself",
     ),
     "stranger": Explanation(
-        meaning="the employee number of this person belongs to another person in Ditio now; nothing is written",
+        meaning="the employee number of this person now belongs to another person in Ditio; nothing is sent",
         cure="correct the number in Ditio or in Entra, then `outbox retry`; if the employee is this user after all, "
         "`adopt --accept EMPLOYEE_NUMBER USER_NAME`",
     ),
     "not-converging": Explanation(
         meaning="Ditio keeps changing a value that was sent; the detail names the field",
-        cure="write it in Entra as Ditio shows it, or leave the field to Ditio (`MAPPING__FIELDS`, owner `ditio`); "
+        cure="enter it in Entra as Ditio shows it, or leave the field to Ditio (`MAPPING__FIELDS`, owner `ditio`); "
         "then `outbox retry`",
     ),
     "out-of-reach": Explanation(
-        meaning="Ditio refuses the bridge's API client for this employee, and for nobody else",
-        cure="see in Ditio that the emulation user of the API client may change this employee; then `outbox retry`",
+        meaning="Ditio refuses the bridge's API client for this employee only",
+        cure="check in Ditio that the emulation user of the API client may change this employee; then `outbox retry`",
     ),
 }
-"""Every reason of rule D3, by its name, whether or not this version can hold or park somebody for it."""
+"""Every reason of rule D3 by its name, whether or not this version can hold or park a person for it."""
 
 
 def explained(state: State, reason: Reason | None) -> Explanation | None:
-    """What a person's state means; None for somebody who is delivered."""
+    """Return what a person's state means; None for a delivered person."""
     if reason is not None:
         return BY_REASON[reason.value]
     return DUE if state is State.due else None
@@ -173,18 +174,18 @@ def explained(state: State, reason: Reason | None) -> Explanation | None:
 CAP_SECONDS = 3600.0
 
 
-"""The longest that a person waits for another try, and a tenant for Ditio's pause."""
+"""The longest that a person waits for the next attempt, and that a company waits because Ditio asked for it."""
 
 
 BASE_SECONDS = 2.0
 LEAST_SECONDS = 0.25
 
 LONGEST_QUIET_SECONDS = 30.0
-"""How long nobody is delivered after a 429 that does not say how long to wait."""
+"""How long deliveries stop after a 429 that does not say how long to wait."""
 
 
 class Fault(StrEnum):
-    """What a failure tells of Ditio as a whole."""
+    """What a failure tells about Ditio as a whole."""
 
     none = ""
     """Nothing."""
@@ -193,29 +194,31 @@ class Fault(StrEnum):
     """Perhaps something: the breaker opens when it happens to different people."""
 
     of_all = "of-all"
-    """Nobody gets through: the breaker opens."""
+    """Every call fails: the breaker opens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """What follows from a try that did not come to its end."""
+    """What follows from an attempt that did not finish."""
 
     after_seconds: float
-    """When this person is tried again."""
+    """When the next attempt for this person may begin."""
 
     fault: Fault = Fault.none
     is_failure: bool = True
-    """Whether it counts as a try that failed; running out of a request's time does not."""
+    """Whether this counts as a failed attempt; running out of a request's time does not."""
 
     quiet_seconds: float = 0.0
-    """For how long nobody is delivered, because Ditio asked for it; that is obeyed, and no fault."""
+    """How long all deliveries stop because Ditio asked for it. The bridge obeys; it is no fault."""
 
 
 def decide(error: DeliveryError, attempts: int, jitter: float) -> Retry:
-    """What to do after a failure that may pass. A refused client was tested before (rule R2): it is everybody's.
+    """Return what to do after a failure that may pass.
 
-    :param attempts: How many tries have failed before this one.
-    :param jitter: A random number, 0.0-1.0: full jitter, so that a crowd does not come back at once.
+    A refused API client was tested before (rule R2), so its failure concerns all people.
+
+    :param attempts: How many attempts have failed before this one.
+    :param jitter: A random number, 0.0-1.0: full jitter, so that many people are not retried at the same time.
     """
     delay = delay_seconds(error, attempts, jitter)
     match error:
@@ -228,7 +231,7 @@ def decide(error: DeliveryError, attempts: int, jitter: float) -> Retry:
         case CredentialsRefused() | Unreached():
             return Retry(delay, Fault.of_all)
         case NotYet(retry_after_seconds=float()):
-            return Retry(delay, is_failure=False)  # It is known for how long there is nothing to try.
+            return Retry(delay, is_failure=False)  # It is known how long there is nothing to try.
         case NotYet() | TransientError(cut_short=True):
             return Retry(delay)
         case TransientError():
@@ -238,19 +241,19 @@ def decide(error: DeliveryError, attempts: int, jitter: float) -> Retry:
 
 
 def delay_seconds(error: DeliveryError, attempts: int, jitter: float) -> float:
-    """Seconds until the next try of the same person; `decide` explains the parameters."""
+    """Return the seconds until the next attempt for the same person; `decide` explains the parameters."""
     if isinstance(error, BudgetSpent | Paused):
-        return 0.0  # Nothing failed: the request ran out of time, or nobody is delivered; a worker goes on at once.
+        return 0.0  # Nothing failed: the request ran out of time, or deliveries are paused; a worker continues at once.
     if isinstance(error, TransientError) and error.retry_after_seconds is not None:
         wanted = error.retry_after_seconds + jitter * min(error.retry_after_seconds + 1.0, BASE_SECONDS)
     else:
         wanted = jitter * BASE_SECONDS * 2.0 ** min(attempts, 30)
-    # One person's endless trouble is tried once an hour, and never dropped (rule R3).
+    # A person whose attempts keep failing is retried once an hour, and never dropped (rule R3).
     return min(CAP_SECONDS, max(LEAST_SECONDS, wanted))
 
 
 MAX_DETAIL = 1000
-"""Characters of `deliveryDetail`; what Ditio says is bounded before it gets here."""
+"""Longest `deliveryDetail` in characters; Ditio's own words are shortened before."""
 
 WEIGHT = (
     Reason.paused,
@@ -265,17 +268,17 @@ WEIGHT = (
     Reason.no_operation,
     Reason.incomplete,
 )
-"""Of several reasons the first of these is the person's; all of them are told."""
+"""Of several reasons the first in this order is the person's; the detail lists all of them."""
 
 
 def printable(text: str) -> str:
-    """A text that any database can hold and any terminal show: bounded, without control characters."""
+    """Return a text that any database can store and any terminal can show: shortened, without control characters."""
     return "".join(char if char.isprintable() else " " for char in text[:MAX_DETAIL])
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What was refused, in words for Entra's provisioning log: read once the write is taken back (rule R1)."""
+    """What was refused, in words for Entra's provisioning log; used once the write is undone (rule R1)."""
 
     text: str
     """What was refused, and why."""
@@ -284,10 +287,10 @@ class Refusal:
     """What to do about it."""
 
     fields: tuple[Field, ...] = ()
-    """Which fields are at fault, or may be; none where nothing names any."""
+    """Which fields are, or may be, at fault; empty where nothing names any."""
 
     is_duplicate: bool = False
-    """Whether somebody else has the value: 409 towards Entra, 400 for all the rest."""
+    """Whether another person already has the value: 409 towards Entra; every other refusal is 400."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,31 +300,31 @@ class Note:
     text: str
     reason: Reason | None = None
     refusal: Refusal | None = None
-    """What Entra is told instead, where the write that caused it is taken back."""
+    """The answer to Entra instead, where the write that caused it is undone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Everything that could be done is done."""
+    """All that could be done is done."""
 
     notes: tuple[Note, ...] = ()
     should_be_inactive: bool = False
-    """Whether a leaver is still active in Ditio (rule L6): said before anything else."""
+    """Whether a leaver is still active in Ditio (rule L6): the detail begins with it."""
 
     @property
     def reason(self) -> Reason | None:
-        """The weightiest reason why something is not delivered, if anything is not."""
+        """Return the weightiest reason why something is not delivered; None if all is delivered."""
         reasons = {note.reason for note in self.notes}
         return next((reason for reason in WEIGHT if reason in reasons), None)
 
     @property
     def state(self) -> State:
-        """What the person's state is now."""
+        """Return the person's state now."""
         return state_of(self.reason) if self.reason else State.delivered
 
     @property
     def detail(self) -> str | None:
-        """All notes as one text, the weightiest first."""
+        """Return all notes as one text, the weightiest first."""
         ordered = sorted(self.notes, key=lambda note: WEIGHT.index(note.reason) if note.reason else len(WEIGHT))
         text = "; ".join(dict.fromkeys(note.text for note in ordered))
         is_shown_first = self.should_be_inactive and self.reason not in (None, Reason.gone)
@@ -341,20 +344,22 @@ Outcome = Settled | TryAgain
 
 
 def remarks(person: Person, desired: DesiredEmployee, *, last_day: date | None) -> list[Note]:
-    """Values that were not used, for a linked person whose user exists; for any person a leave date that leaves doubt.
+    """Return notes on values that were not used, for a linked person who has a user.
 
-    :param last_day: The day that has to be over before the employment is ended, where an ending waits (rule L5).
+    For any person a leave date that leaves doubt is noted.
+
+    :param last_day: The day that has to be over before the employment ends, where an ending waits (rule L5).
     """
     if person.days.is_doubtful:
         return [_doubtful(person)]
     if person.employee_number is None or person.is_tombstone:
         return []
     awaited = [] if last_day is None else [Note(f"the employment ends when {last_day}, its last day, is over")]
-    return [*awaited, *(_told(problem) for problem in desired.problems), *_left_over(person, desired)]
+    return [*awaited, *(_unusable(problem) for problem in desired.problems), *_left_over(person, desired)]
 
 
 def _doubtful(person: Person) -> Note:
-    """A leave date that had passed when the user was first seen (rule L3)."""
+    """Return the note on a leave date that had already passed when the user was first seen (rule L3)."""
     return Note(
         f"employmentEndDate {person.days.leave} has passed, the user is active, and no employmentStartDate is after "
         "it. Nothing is created, enabled or ended in Ditio. Correct the dates in Entra, or block the user there",
@@ -362,21 +367,21 @@ def _doubtful(person: Person) -> Note:
     )
 
 
-def _told(problem: Problem) -> Note:
-    """A day that can't be read is waited for: somebody's leaving may hang on it (rule T1)."""
+def _unusable(problem: Problem) -> Note:
+    """Return the note on an unusable value. An unreadable day holds the person: an ending may depend on it (T1)."""
     is_day = problem.field in (Field.end_date, Field.start_date, Field.birth_date)
     return Note(problem.message, Reason.incomplete if is_day else None)
 
 
 def _left_over(person: Person, desired: DesiredEmployee) -> list[Note]:
-    """Entra does not send cleared values, so dates of an earlier employment stay (rule L3)."""
+    """Return notes on dates left over from an earlier employment: Entra does not send cleared values (rule L3)."""
     notes: list[Note] = []
     ended_on, start, leave = person.acknowledged.ended_on, desired.day(Field.start_date), person.days.leave
     if person.days.leave_is_stale and leave is not None:
         notes.append(Note(f"employmentEndDate {leave} is left over from an earlier employment: ignored"))
     is_leave_late = leave is not None and ended_on is not None and leave < ended_on
     if is_leave_late and not person.days.leave_is_stale and person.acknowledged.employed is False:
-        notes.append(Note(f"employmentEndDate {leave} was said after the ending on {ended_on}: ignored"))
+        notes.append(Note(f"employmentEndDate {leave} was sent after the ending on {ended_on}: ignored"))
     is_start_old = start is not None and ended_on is not None and start <= ended_on
     if (
         person.days.active

@@ -10,11 +10,11 @@ from scim_bridge.domain.employee import Days, EmployeeNumber, Field, Value
 from scim_bridge.domain.values import UserId
 
 HOUR = timedelta(hours=1)
-"""Over which changes are counted."""
+"""The time over which the guard counts changes."""
 
 
 class GuardedChange(StrEnum):
-    """A kind of change of which only so many pass within an hour, each kind counted apart."""
+    """A kind of change that the guard limits within an hour; each kind is counted apart."""
 
     ending = "ending"
     creation = "creation"
@@ -23,10 +23,10 @@ class GuardedChange(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What became of one change that met the guard."""
+    """What the guard or the operator decided about one change."""
 
     counted = "counted"
-    """It may be sent, and counts: also one that the operator released."""
+    """It may be sent, and counts; so does one that the operator released."""
 
     held = "held"
     dropped = "dropped"
@@ -35,28 +35,28 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RequestedAt:
-    """When a person's changes were said that are still to come: which hour they count in, and which change it is.
+    """When each change that is still to come was requested: in which hour it counts, and which change it is.
 
-    All are aware instants in UTC: the commit of the write, or the end of the day that a leave date names. None where
-    there is nothing of the kind, or nobody noted when.
+    All are aware times in UTC: the commit of the write, or the end of the day that a leave date names. None where
+    there is no such change, or no time was stored.
     """
 
     ending: datetime | None = None
-    """From when the person is not at work any more; it lies ahead where a leave date does, and stays afterwards."""
+    """From when the person is no longer at work. It lies ahead where a leave date does, and stays afterwards."""
 
     is_announced: bool = False
-    """Whether the ending comes on a leave date that was stored at least a day before it passes: no surprise."""
+    """Whether the leave date of the ending was stored at least a day before it passes: no surprise."""
 
     creation: datetime | None = None
-    """Since when a person without an employee may be hired."""
+    """Since when a person without an employee may be created."""
 
     phone: datetime | None = None
-    """Since when another phone is wanted than Ditio acknowledged; likewise the number."""
+    """Since when Entra wants a phone other than the acknowledged one; `employee_number` likewise."""
 
     employee_number: datetime | None = None
 
     def with_time(self, kind: GuardedChange, said_at: datetime) -> "RequestedAt":
-        """The same, with the occasion of one kind."""
+        """Return the same with the time of one kind."""
         match kind:
             case GuardedChange.ending:
                 return replace(self, ending=said_at)
@@ -68,14 +68,14 @@ class RequestedAt:
                 return replace(self, employee_number=said_at)
 
     def of(self, kind: GuardedChange) -> datetime | None:
-        """That of one kind."""
+        """Return the time of one kind."""
         match kind:
             case GuardedChange.ending:
                 return self.ending
             case GuardedChange.creation:
                 return self.creation
             case GuardedChange.phone:
-                # What is found to differ when somebody is adopted was said by the write that hired him.
+                # A difference found at adoption was requested by the write that created the user.
                 return self.phone or self.creation
             case GuardedChange.employee_number:
                 return self.employee_number or self.creation
@@ -85,7 +85,7 @@ PersonId = NewType("PersonId", str)
 
 
 class ClaimKind(StrEnum):
-    """What one person at a time may have (rule P3)."""
+    """What only one person at a time may have (rule P3)."""
 
     employee_number = "employee-number"
     phone = "phone"
@@ -101,7 +101,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Creating:
-    """What was about to be POSTed, stored before it was (rule P6)."""
+    """What was about to be POSTed, stored before the POST (rule P6)."""
 
     employee_number: EmployeeNumber
     phone: str
@@ -111,7 +111,7 @@ class Creating:
 
 
 class Lifecycle(StrEnum):
-    """What Entra's `active` and dates decide, apart from the fields (rule C4)."""
+    """Login and employment: what Entra's `active` and dates decide, apart from the fields (rule C4)."""
 
     login = "login"
     employment = "employment"
@@ -119,30 +119,30 @@ class Lifecycle(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SentValue:
-    """How Ditio took a value that was sent to it with a 2xx (rule C2). Whatever is empty is None."""
+    """A value that Ditio accepted with a 2xx, and how it reads back (rule C2). None marks what is unknown."""
 
     at: datetime
-    """When it was taken last: for a while after that a read may still show what was before (rule C5)."""
+    """When Ditio last accepted it: for a while after that a read may still show the old value (rule C5)."""
 
     before: Value | None = None
-    """What was shown before this value was sent for the first time."""
+    """What Ditio showed before this value was sent for the first time."""
 
     shown: Value | None = None
-    """What was shown instead of the value when it was looked at last."""
+    """What Ditio showed instead of the value at the last read."""
 
     form: Value | None = None
-    """Ditio's form of the value, once reads have told it; the value itself where Ditio shows it as it was sent."""
+    """Ditio's form of the value, once reads have shown it; the value itself where Ditio shows it as sent."""
 
     is_confirmed: bool = False
-    """Whether a read has shown the value or its form since it was taken."""
+    """Whether a read has shown the value or its form since Ditio accepted it."""
 
     rounds: int = 0
-    """How often Ditio took the value, and showed neither it nor a form of it."""
+    """How often Ditio accepted the value, and showed neither it nor a form of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """Field by field, what Ditio took with a 2xx or was read to equal the wish."""
+    """Field by field, what Ditio accepted with a 2xx, or what a read showed to be as desired."""
 
     values: Mapping[Field, Value | None] = field(default_factory=dict)
     login: bool | None = None
@@ -155,13 +155,13 @@ class Acknowledged:
     """Whether an employment is open, as last acknowledged; None before that."""
 
     uncertain: frozenset[Lifecycle] = frozenset()
-    """What was about to be changed, until the outcome is known: then it is None above, and neither is believed."""
+    """What was about to change, until the outcome is known. Until then the value above is None."""
 
     sent_values: Mapping[Field, SentValue] = field(default_factory=dict)
-    """How Ditio took the values that were sent; nothing for a value that was only read to agree."""
+    """The values that were sent, and how they read back; a value that was only read to agree is not here."""
 
     changed_at: Mapping[Lifecycle, datetime] = field(default_factory=dict)
-    """When Ditio last took a change of login or employment from us (rule C5)."""
+    """When Ditio last accepted a change of login or employment from the bridge (rule C5)."""
 
     def after(
         self,
@@ -173,11 +173,11 @@ class Acknowledged:
         employed: bool | None,
         changed_at: datetime | None,
     ) -> "Acknowledged":
-        """The same, and what is acknowledged now.
+        """Return the same with what is acknowledged now.
 
-        :param sent_values: How Ditio took values; None forgets what was known of one.
-        :param login: None where nothing is said of the login; likewise `employed`.
-        :param changed_at: When Ditio took it from us; None where it was only read.
+        :param sent_values: How values read back; None removes what was known of a field.
+        :param login: None leaves the login as it was; likewise `employed`.
+        :param changed_at: When Ditio accepted it from the bridge; None where it was only read.
         """
         said = {Lifecycle.login: login, Lifecycle.employment: employed}
         settled = {lifecycle for lifecycle, value in said.items() if value is not None}
@@ -187,9 +187,7 @@ class Acknowledged:
             login=self.login if login is None else login,
             employed=self.employed if employed is None else employed,
             uncertain=self.uncertain - settled,
-            sent_values={
-                name: taking for name, taking in {**self.sent_values, **sent_values}.items() if taking is not None
-            },
+            sent_values={name: sent for name, sent in {**self.sent_values, **sent_values}.items() if sent is not None},
             changed_at={
                 **{name: at for name, at in self.changed_at.items() if name not in settled},
                 **({} if changed_at is None else dict.fromkeys(settled, changed_at)),
@@ -197,7 +195,7 @@ class Acknowledged:
         )
 
     def uncertain_about(self, lifecycle: Lifecycle) -> "Acknowledged":
-        """The same before a change of login or employment, whose outcome is not known yet."""
+        """Return the same before a change of login or employment, whose outcome is not known yet."""
         is_login = lifecycle is Lifecycle.login
         return replace(
             self,
@@ -207,7 +205,7 @@ class Acknowledged:
         )
 
     def day(self, name: Field) -> date | None:
-        """A day's value, or None."""
+        """Return a day's value, or None."""
         value = self.values.get(name)
         return value if isinstance(value, date) else None
 
@@ -225,13 +223,13 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class HandsOff:
-    """Somebody put this person aside: nothing is sent for him, and he is not read (rule D6)."""
+    """An operator stopped deliveries to this person: the bridge neither writes nor reads them (rule D6)."""
 
     until: date | None = None
-    """The last day of it, in the company's time zone; None until it is cleared."""
+    """The last day of it, in the company's time zone; None until an operator clears it."""
 
     def lasts(self, today: date) -> bool:
-        """Whether it is in force on this day."""
+        """Return whether it is in force on this day."""
         return self.until is None or today <= self.until
 
 
@@ -241,27 +239,27 @@ class Person:
 
     id: PersonId
     user_id: UserId | None
-    """None once Entra has deleted the user: the person stays, a tombstone."""
+    """None once Entra has deleted the user: the person stays as a tombstone."""
 
     days: Days
     employee_number: EmployeeNumber | None = None
     """The link: the employee's number as acknowledged. None before there is one."""
 
     linked_at: datetime | None = None
-    """When the link was made: reads soon after it may lag (rules C5, R4)."""
+    """When the person was linked: reads soon after it may lag (rules C5, R4)."""
 
     company_profile_id: str | None = None
     """Ditio's id of the linked employee's profile; None where it has shown none yet (rule P5)."""
 
     linked_as: Mapping[Field, Value] = field(default_factory=dict)
-    """Phone, e-mail, birth date and last name of an employee whom an operator linked although none agreed (H1)."""
+    """Phone, e-mail, birth date and last name of an employee that an operator linked although none agreed (H1)."""
 
     creating: Creating | None = None
     renumbering: EmployeeNumber | None = None
     """The number that a change-employee-number was about to give, until its outcome is known (rule P6)."""
 
     doubted_at: datetime | None = None
-    """When a write was last sent whose outcome is not known; None once a later read has told it (rule C5)."""
+    """When a write of unknown outcome was last sent; None once a later read has shown the outcome (rule C5)."""
 
     acknowledged: Acknowledged = field(default_factory=Acknowledged)
     provisioned_on: date | None = None
@@ -269,7 +267,7 @@ class Person:
 
     hands_off: HandsOff | None = None
     occasions: RequestedAt = field(default_factory=RequestedAt)
-    """When what is still to be sent for him was said (rule L8)."""
+    """When the changes that are still to be sent were requested (rule L8)."""
 
     @property
     def is_tombstone(self) -> bool:

@@ -1,4 +1,4 @@
-"""One value: read, normalised, compared, and as a key for searches (rules C2, T1)."""
+"""One value: reading, normalising, comparing it, and its key for searches (rules C2, T1)."""
 
 import base64
 import hashlib
@@ -16,25 +16,25 @@ from phonenumbers import NumberParseException, PhoneNumberFormat
 from scim_bridge.domain.employee import Field, Value
 
 NORWAY = "NO"
-"""The country of phone numbers that name none, unless a setting says otherwise."""
+"""The country of phone numbers that name none, unless a setting names another."""
 
 OSLO = ZoneInfo("Europe/Oslo")
-"""The time zone of a company, unless a setting says otherwise."""
+"""The time zone of a company, unless a setting names another."""
 
 _NUMBERS = {"true": 1, "false": 0}
 """Ditio's v4 form of `payroll`: enabled or not."""
 
 
 def same(field: Field, wanted: Value | None, found: Value | None) -> bool:
-    """Whether both values say the same of a field; None and empty text are the same."""
+    """Return whether two values of a field mean the same; None and empty text are the same."""
     return canonical(field, wanted) == canonical(field, found)
 
 
 def canonical(field: Field, value: Value | None) -> Value | None:
-    """The form in which a field's values are compared.
+    """Return the form in which a field's values are compared.
 
-    E-mail addresses regardless of case, phone numbers by their digits, days as days, `payroll` as a number,
-    employee numbers trimmed and otherwise exact (rule P4), other text trimmed and in NFC.
+    E-mail addresses are compared regardless of case, phone numbers by their digits, and days as days. `payroll` is a
+    number. Employee numbers are trimmed and otherwise exact (rule P4); other text is trimmed and in NFC.
     """
     if value is None or value == "":
         return None
@@ -53,7 +53,7 @@ def canonical(field: Field, value: Value | None) -> Value | None:
 
 
 def nfc(text: str) -> str:
-    """Text in Unicode's composed form: Å as one character, however it was typed."""
+    """Return text in Unicode's composed form: Å is one character, however it was typed."""
     return unicodedata.normalize("NFC", text)
 
 
@@ -76,10 +76,10 @@ Key = str | int | float
 
 
 def comparable_key(value: object) -> Key | None:
-    """A value in the form in which keys are stored and looked up; text is taken as it is.
+    """Return a value in the form in which keys are stored and searched; text is unchanged.
 
-    A boolean becomes `true` or `false`; an instant ISO text in UTC of fixed width, so that the order of the
-    text is the order of time; bytes become base64.
+    A boolean becomes `true` or `false`. A time becomes ISO text in UTC of fixed width, so that text order is time
+    order. Bytes become base64.
 
     :raises TypeError: when the value is not a simple one.
     """
@@ -100,29 +100,29 @@ def comparable_key(value: object) -> Key | None:
 
 
 JsonObject = dict[str, object]
-"""A JSON object as parsed; what is inside is checked by whoever reads it."""
+"""A parsed JSON object; its reader checks what is inside."""
 
 UserId = NewType("UserId", str)
 """The ``id`` of a SCIM User (RFC 7643 §3.1), made by the bridge."""
 
 CERTIFICATE = "Certificate"
-"""The resource type of `/Certificates`, whose resources are entries of the ledger and no documents."""
+"""The resource type of `/Certificates`, whose resources are ledger entries and not stored documents."""
 
 CERTIFICATE_URN = "urn:ietf:params:scim:schemas:ditio:2.0:Certificate"
 
 
 EARLIEST_YEAR, LATEST_YEAR = 1900, 2200
-"""A day outside these years is a placeholder or a slip of the pen."""
+"""A day outside these years is a placeholder or a typing error."""
 
 CURE = 'send FormatDateTime(…, "yyyy-MM-dd") in Entra\'s attribute mapping'
 WRITE_IT = "write it as yyyy-MM-dd"
-"""The cure where no attribute mapping of Entra's stands in between."""
+"""What to do about a date that does not come through Entra's attribute mapping."""
 
 _NEVER = "9223372036854775807"
-"""A directory's *never*, in the unit that it counts in: it has not been turned into a day."""
+"""A directory's *never* as its raw number: the mapping has not turned it into a day."""
 
 _NO_ENDS = frozenset({date(1601, 1, 1), date.max})
-"""The days that a directory makes of it."""
+"""The days that a directory writes for *never*."""
 
 _NORWEGIAN = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
 _DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
@@ -135,19 +135,19 @@ _INSTANT = re.compile(
 
 
 def read_day(raw: str, zone: ZoneInfo, cure: str = CURE) -> date | str:
-    """The day that a text means, or what is wrong with it, cure included.
+    """Return the day that a text means, or what is wrong with it and what to do.
 
-    A plain day (``2026-08-31``, ``31.08.2026``), midnight UTC and 23:59 UTC with any seconds are that day;
-    any other instant is the day it falls on in `zone`. An instant without an offset is its calendar day.
+    A plain day (``2026-08-31``, ``31.08.2026``), midnight UTC and 23:59 UTC with any seconds are that day. Any other
+    time is the day on which it falls in `zone`. A time without an offset is its calendar day.
     """
     day = _any_day(raw.strip(), zone, cure)
     return day if isinstance(day, str) else _plausible(day, cure)
 
 
 def read_end(raw: str, zone: ZoneInfo, today: date) -> date | str | None:
-    """The last day that a text means, or what is wrong with it; None where it means that there is no end.
+    """Return the last day that a text means, or what is wrong with it; None where it means that there is no end.
 
-    No end is a directory's own *never*, and a day more than 50 years after `today`.
+    A directory's own *never*, and a day more than 50 years after `today`, mean no end.
     """
     if raw.strip() == _NEVER:
         return None
@@ -177,7 +177,7 @@ def _any_day(text: str, zone: ZoneInfo, cure: str) -> date | str:
 
 
 def _day(text: str, zone: ZoneInfo) -> date | None:
-    """The day that a text means, None where its form is unknown."""
+    """Return the day that a text means; None where its form is unknown."""
     if plain := _DAY.fullmatch(text):
         return date(*(int(part) for part in plain.groups()))
     if norwegian := _NORWEGIAN.fullmatch(text):
@@ -192,7 +192,7 @@ def _day_of_instant(instant: re.Match[str], zone: ZoneInfo) -> date:
     clock = time(int(instant["hour"]), int(instant["minute"]), int(instant["second"] or 0))
     written = datetime.combine(date.fromisoformat(instant["day"]), clock, _offset(instant))
     if written.tzinfo is None or written.date() == date.max:
-        return written.date()  # The last day that there is has none after it, in whatever zone.
+        return written.date()  # The very last calendar day has no day after it, in any zone.
     utc = written.astimezone(UTC)
     is_midnight = utc.time() == time() and not (instant["fraction"] or "").strip(".0")
     # Entra writes leave dates as 2022-09-30T23:59:59Z, whatever the company's time zone.
@@ -215,7 +215,7 @@ _LONGEST_E164 = 16
 
 
 def to_e164(raw: str, region: str) -> str | None:
-    """A phone number in E.164 (``+4798765432``), or None where it is no valid number.
+    """Return a phone number in E.164 (``+4798765432``), or None where it is not a valid number.
 
     :param region: The country of a number that names none, by its two letters: ``NO``.
     """
@@ -223,15 +223,15 @@ def to_e164(raw: str, region: str) -> str | None:
     # RFC 7643 §4.1.2 writes phone numbers as RFC 3966 does.
     if text[:4].lower() == "tel:":
         text = text[4:]
-    # The library reads letters as keys of a phone, and drops extensions and everything after a slash: none of
-    # these may decide who signs in.
+    # The library reads letters as keys of a phone, and drops extensions and everything after a slash. A login name
+    # must not depend on such guesses.
     if any(c.isalpha() for c in text) or "/" in text:
         return None
     try:
         number = phonenumbers.parse(text, region)
     except NumberParseException:
         return None
-    # Parsing alone lets "123" pass.
+    # The parser alone accepts "123".
     if number.extension or not phonenumbers.is_valid_number(number):
         return None
     formatted = phonenumbers.format_number(number, PhoneNumberFormat.E164)
@@ -239,7 +239,7 @@ def to_e164(raw: str, region: str) -> str | None:
 
 
 LONGEST = {Field.employee_number: 64, Field.email: 320}
-"""Characters; every other text may have `LONGEST_TEXT`."""
+"""Longest values, in characters; every other text may have `LONGEST_TEXT`."""
 
 LONGEST_TEXT = 256
 
@@ -252,7 +252,7 @@ class Unusable:
     """Why a value that is present can't be used."""
 
     why: str
-    """What is wrong and the cure, to stand after the value: ``it is no …: correct it in Entra``."""
+    """What is wrong and what to do, in words that follow the value: ``it is no …: correct it in Entra``."""
 
 
 _NO_PAYROLL = Unusable("it is not one of 0 (disabled), 1 (enabled), 2 (variable): correct it in Entra")
@@ -261,7 +261,7 @@ _NO_PHONE = Unusable("it is not a valid phone number: correct it in Entra, with 
 
 
 def value_of(field: Field, raw: object, region: str, zone: ZoneInfo) -> Value | Unusable:
-    """What `raw`, as Entra sent it, means for a field of Ditio's."""
+    """Return what `raw`, as Entra sent it, means for a field of Ditio."""
     if field is Field.payroll:
         payroll = payroll_of(raw)
         return _NO_PAYROLL if payroll is None else payroll
@@ -275,7 +275,7 @@ def value_of(field: Field, raw: object, region: str, zone: ZoneInfo) -> Value | 
 
 
 def end_of(raw: object, zone: ZoneInfo, today: date) -> date | Unusable | None:
-    """The leave date that `raw` means; None where it says that there is none (rule T1)."""
+    """Return the leave date that `raw` means; None where it says that there is none (rule T1)."""
     text = text_of(raw)
     if isinstance(text, Unusable):
         return text
@@ -298,24 +298,24 @@ def _from_text(field: Field, text: str, region: str, zone: ZoneInfo) -> Value | 
 
 
 def text_of(raw: object) -> str | Unusable:
-    """Text, trimmed. A number is taken for its digits: ``employeeNumber: 1042`` happens."""
+    """Return text, trimmed. A number becomes its digits: some clients send ``employeeNumber: 1042``."""
     if isinstance(raw, float) and raw.is_integer():
         raw = int(raw)
     if isinstance(raw, bool) or not isinstance(raw, (str, int)):
         return Unusable("it is not text: map a single text attribute to it in Entra's attribute mapping")
     text = str(raw).strip()
     if any(unicodedata.category(c) == "Cs" for c in text):
-        return Unusable("it has broken characters: type it anew in Entra")
+        return Unusable("it has broken characters: enter it again in Entra")
     return text
 
 
 def is_address(text: str) -> bool:
-    """Whether text looks like an e-mail address: one @, something on both sides, no space."""
+    """Return whether text looks like an e-mail address: one @, something on both sides, no space."""
     return _ADDRESS.fullmatch(text.strip()) is not None
 
 
 def payroll_of(raw: object) -> int | None:
-    """`payroll` as Ditio's number, from a number or a word; None where it is neither."""
+    """Return `payroll` as Ditio's number, from a number or a word; None where it is neither."""
     if isinstance(raw, bool):
         return None
     if isinstance(raw, (int, float)):
@@ -324,39 +324,39 @@ def payroll_of(raw: object) -> int | None:
 
 
 def _employee_number(text: str) -> str | Unusable:
-    """Rule P7: the number becomes a segment of a URL, and must not be read as anything else there."""
+    """Return a number that is safe as a segment of a URL, or what is wrong with it (rule P7)."""
     if text.casefold() in (".", "..", "search"):
-        return Unusable("Ditio can't have an employee under it: give another number in Entra")
+        return Unusable("Ditio can't have an employee with this number: enter another number in Entra")
     if any(unicodedata.category(c) == "Cc" for c in text):
-        return Unusable("it has control characters: type it anew in Entra")
+        return Unusable("it has control characters: enter it again in Entra")
     return text
 
 
 MAX_INDEXED_BYTES = 1000
-"""PostgreSQL refuses entries of an index beyond 2,704 bytes; longer text is indexed by its hash."""
+"""PostgreSQL refuses index entries beyond 2,704 bytes; longer text is indexed by its hash."""
 
 _HASHED = "sha256:"
 
 SEVERAL = "*several*"
-"""Stands in `work_email_key` for more than one work address: the search looks into the entries then."""
+"""The value of `work_email_key` for several work addresses: the search then reads the entries themselves."""
 
 
 def indexed(key: str) -> str:
-    """The form of a folded text in an indexed column."""
+    """Return the form of a folded text in an indexed column."""
     encoded = key.encode()
-    # A text that looks like a hash is hashed too: else it would be equal to the text that has this hash.
+    # A text that looks like a hash is hashed too, so that it never equals another text's hash.
     if len(encoded) <= MAX_INDEXED_BYTES and not key.startswith(_HASHED):
         return key
     return _HASHED + hashlib.sha256(encoded).hexdigest()
 
 
 def user_name_key(name: str) -> str:
-    """The form of a user name in its indexed column (rule A8)."""
+    """Return the form of a user name in its indexed column (rule A8)."""
     return indexed(nfc(nfc(name).lower()))
 
 
 def indexed_columns(keys: JsonObject) -> Mapping[str, str | None]:
-    """The indexed columns of a resource with these keys."""
+    """Return the indexed columns of a resource with these keys."""
     return {
         "user_name_key": _indexed_text(keys.get("userName")),
         "external_id_key": _indexed_text(keys.get("externalId")),
@@ -381,11 +381,11 @@ def _work_email(entries: object) -> str | None:
 FURTHEST_YEARS = 50
 
 
-"""A day that is sent in further away than this is a placeholder or a slip of the pen (rule K1)."""
+"""A day further away than this is a placeholder or a typing error (rule K1)."""
 
 
 def is_far_off(day: date, today: date) -> bool:
-    """Whether a day that is sent in is more than 50 years off (rule K1)."""
+    """Return whether a day is more than 50 years away (rule K1)."""
     return day < _years_from(today, -FURTHEST_YEARS) or day > _years_from(today, FURTHEST_YEARS)
 
 

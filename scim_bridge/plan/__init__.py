@@ -1,1 +1,1 @@
-"""What has to change, who is the same, and in which steps. Pure."""
+"""What has to change, which employee is the person, and in which steps the change is made. Pure functions."""

@@ -15,13 +15,13 @@ from scim_bridge.plan.steps import Policy, owes_ending
 
 @dataclass(frozen=True, slots=True)
 class RosterMatches:
-    """What the roster shows that may have to do with somebody who is not found under his number."""
+    """What the roster shows that may concern a person who is not found under their number."""
 
     same_number: ActualEmployee | None = None
-    """An employee with the wanted number, whom no person is linked to."""
+    """An employee with the wanted number; no person is linked to them."""
 
     similar_number: str | None = None
-    """One whose number differs from it only in case or in leading zeros."""
+    """A number that differs from the wanted one only in case or in leading zeros."""
 
     look_alikes: Sequence[ActualEmployee] = ()
     """Unlinked employees with the same phone or e-mail address under another number."""
@@ -38,9 +38,9 @@ def absent(
     now: datetime,
     today: date,
 ) -> list[Drift]:
-    """The differences of a person who has no employee, or whose employee is not shown.
+    """Return the differences of a person who has no employee, or whose employee is not shown.
 
-    :param due_since: Since when the person is due, if he is.
+    :param due_since: Since when the person is due; None if they are not.
     """
     is_wanted = not person.is_tombstone and person.days.wants_employment(today)
     if person.employee_number is not None:
@@ -54,15 +54,15 @@ def absent(
 
 
 def stranger(person: Person, desired: DesiredEmployee, facts: Facts, around: RosterMatches) -> Drift:
-    """The row of a person under whose number Ditio shows another person now (rule P5): only listed."""
+    """Return the row of a person whose number another person has in Ditio now (rule P5): only listed."""
     other = next((each for each in around.look_alikes if is_ours(person, desired, each)), None)
-    where = f"the person is employee {other.employee_number} now" if other is not None else "the person is not found"
-    why = f"another person has this number in Ditio, and {where}: correct it there, or in Entra"
+    where = f"this person is employee {other.employee_number} now" if other is not None else "this person is not found"
+    why = f"another person has this number in Ditio, and {where}: correct the number in Ditio or in Entra"
     return _renumbered(person, facts, other, why)
 
 
 def _renumbered(person: Person, facts: Facts, other: ActualEmployee | None, why: str) -> Drift:
-    """Only listed. :param other: The employee who the person is now, if one is found."""
+    """Return a row that is only listed. :param other: The employee who the person is now, if one is found."""
     number = person.employee_number
     return _row(
         Kind.renumbered,
@@ -81,8 +81,8 @@ def _renumbered(person: Person, facts: Facts, other: ActualEmployee | None, why:
 def stuck(
     person: Person, facts: Facts, *, due_since: datetime | None, now: datetime, number: str | None
 ) -> list[Drift]:
-    """A delivery that has been due for a day, or one that is parked although there is no employee (rules Q2, R3)."""
-    hands_off = "hands are off this person" if facts.reason == HANDS_OFF else None
+    """Return a delivery that is due for a day, or one that is parked although there is no employee (rules Q2, R3)."""
+    hands_off = "deliveries to this person are stopped (`people hands-off`)" if facts.reason == HANDS_OFF else None
     if facts.state is State.due and due_since is not None and now - due_since >= STUCK_AFTER:
         return [_row(Kind.stuck_delivery, Cause.never_delivered, person, facts, number, listed=hands_off)]
     if facts.state is State.parked and person.employee_number is None:
@@ -94,14 +94,14 @@ def stuck(
 def _gone(
     person: Person, desired: DesiredEmployee, facts: Facts, around: RosterMatches, policy: Policy, is_wanted: bool
 ) -> Iterator[Drift]:
-    """Delivered earlier, and not found any more."""
+    """Return the rows of a person who was delivered earlier, and is no longer found."""
     number = person.employee_number
     for other in around.look_alikes:
         if is_ours(person, desired, other):
-            why = "this employee got another number in Ditio by hand: correct it there, or in Entra"
+            why = "someone changed this employee's number in Ditio: correct the number in Ditio or in Entra"
             yield _renumbered(person, facts, other, why)
             return
-    hands_off = "hands are off this person" if facts.reason == HANDS_OFF else None
+    hands_off = "deliveries to this person are stopped (`people hands-off`)" if facts.reason == HANDS_OFF else None
     if is_wanted:
         yield _row(
             Kind.missing,
@@ -115,7 +115,7 @@ def _gone(
             listed=hands_off,
         )
     elif owes_ending(person, policy) and facts.reason == Reason.gone:
-        why = "his ending is owed, and the employee is not found: look in Ditio under another number"
+        why = "this person's employment still has to end, and the employee is not found: look under another number"
         yield _row(Kind.stuck_delivery, Cause.edited_in_ditio, person, facts, number, listed=hands_off or why)
 
 
@@ -124,7 +124,7 @@ def _never_there(
 ) -> Iterator[Drift]:
     number = _number(person, desired)
     if around.same_number is not None:
-        why = "no person is linked to this employee yet: `outbox list` says what keeps the user from him"
+        why = "no person is linked to this employee yet: `outbox list` says why the user is not"
         yield _row(Kind.unmanaged, Cause.created_outside, person, facts, number, listed=why)
         return
     other = around.similar_number or next((str(each.employee_number) for each in around.look_alikes), None)
@@ -136,7 +136,7 @@ def _never_there(
         yield duplicate(person, facts, number, field.value, other)
         return
     if not is_wanted or facts.state is State.parked:
-        return  # Told as a stuck delivery, if anything.
+        return  # `stuck` reports it, if anything has to be reported.
     listed = None
     if facts.state is State.held and facts.reason != "paused":
         listed = f"held, {facts.reason}: see `outbox list`"
@@ -154,12 +154,12 @@ def _never_there(
 
 
 def duplicate(person: Person, facts: Facts, number: str | None, field: str, other: str) -> Drift:
-    """Two employees who may be one person, or two: never joined by themselves (rule P4)."""
+    """Return the row of two employees who may be one person. They are never joined automatically (rule P4)."""
     is_number = field == Field.employee_number
     why = (
         "two people, or one whose number is spelled in two ways: if they are one, correct it in Entra or in Ditio"
         if is_number
-        else f"one person twice, or two with one {field}: correct it in Ditio"
+        else f"one person twice, or two people with the same {field}: correct it in Ditio"
     )
     return _row(
         Kind.duplicate_identity,
@@ -175,7 +175,7 @@ def duplicate(person: Person, facts: Facts, number: str | None, field: str, othe
 
 
 def _is_told(found: Sequence[Drift], waits_long: Sequence[Drift]) -> bool:
-    """Whether a stuck delivery says nothing new."""
+    """Return whether a stuck delivery adds nothing to the rows that were found."""
     return not waits_long or any(item.kind is Kind.stuck_delivery for item in found)
 
 

@@ -1,4 +1,4 @@
-"""Which fields differ between the desired and the actual employee; a fingerprint tells quickly that none does."""
+"""Which fields differ between the desired and the actual employee; a fingerprint quickly tells when none does."""
 
 import dataclasses
 import hashlib
@@ -37,28 +37,28 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Readback:
-    """What a read tells of values that Ditio took from us earlier (rule C2)."""
+    """What a read tells of values that Ditio accepted from the bridge earlier (rule C2)."""
 
     learned: Mapping[Field, SentValue] = dataclasses.field(default_factory=dict)
-    """To be remembered: a value or its form was shown, or it is not sent any more."""
+    """To be stored: a read showed the value or a form of it, or the value is not sent any more."""
 
     repeated: Mapping[Field, SentValue] = dataclasses.field(default_factory=dict)
-    """To be sent again, and remembered once Ditio has taken it."""
+    """To be sent again, and stored once Ditio has accepted it."""
 
     stuck: tuple[Change, ...] = ()
-    """What Ditio keeps changing."""
+    """Values that Ditio keeps changing."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlreadyDone:
-    """What needs no operation, because Ditio shows it as wanted already: to be acknowledged (rule L6)."""
+    """What Ditio already shows as desired: it needs no operation, and is to be acknowledged (rule L6)."""
 
     login: bool | None = None
     employed: bool | None = None
     values: Mapping[Field, Value | None] = dataclasses.field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        """Whether there is anything to acknowledge."""
+        """Return whether there is anything to acknowledge."""
         return self.login is not None or self.employed is not None or bool(self.values)
 
 
@@ -77,7 +77,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """The fields that differ and are ours to change (rules C2, H5), the employee number left out."""
+    """The fields that differ and that the bridge may change (rules C2, H5), without the employee number."""
 
     changes: list[Change]
     """To be sent."""
@@ -86,21 +86,21 @@ class Differences:
 
 
 def differences(comparison: Comparison) -> Differences:
-    """Compare field by field, and judge how Ditio took what it was sent before."""
+    """Compare field by field, and judge how earlier sent values read back."""
     fields = (Field.phone, *PROFILE_FIELDS, *(EMPLOYMENT_FIELDS if comparison.in_employment else ()))
     changes: list[Change] = []
     stuck: list[Change] = []
     learned: dict[Field, SentValue] = {}
     repeated: dict[Field, SentValue] = {}
     for field in fields:
-        change, taking = next(_change(comparison, field), None), _taking(comparison, field)
-        if taking is None:
+        change, sent = next(_change(comparison, field), None), _sent_value(comparison, field)
+        if sent is None:
             changes += [change] if change is not None else []
         elif change is None:
-            if _is_shown_as_taken(comparison, field):
-                learned[field] = confirmed(taking, comparison.acknowledged.values.get(field))
+            if _is_shown_as_acknowledged(comparison, field):
+                learned[field] = confirmed(sent, comparison.acknowledged.values.get(field))
         else:
-            after = judged(field, taking, change.found)
+            after = judged(field, sent, change.found)
             if after.is_confirmed or is_stuck(after):
                 learned[field] = after
                 stuck += [change] if is_stuck(after) else []
@@ -111,14 +111,14 @@ def differences(comparison: Comparison) -> Differences:
     return Differences(changes, Readback(news, repeated, tuple(stuck)))
 
 
-def _taking(c: Comparison, field: Field) -> SentValue | None:
-    """How Ditio took the very value that is wanted now; None where it was not sent, or another wish is new."""
-    taking = c.acknowledged.sent_values.get(field)
-    is_same_wish = same(field, c.desired.values.get(field), c.acknowledged.values.get(field))
-    return taking if taking is not None and is_same_wish else None
+def _sent_value(c: Comparison, field: Field) -> SentValue | None:
+    """Return how the value that is wanted now reads back; None where it was not sent, or another value is new."""
+    sent = c.acknowledged.sent_values.get(field)
+    is_same_value = same(field, c.desired.values.get(field), c.acknowledged.values.get(field))
+    return sent if sent is not None and is_same_value else None
 
 
-def _is_shown_as_taken(c: Comparison, field: Field) -> bool:
+def _is_shown_as_acknowledged(c: Comparison, field: Field) -> bool:
     return field in c.found.values and same(field, c.found.values[field], c.acknowledged.values.get(field))
 
 
@@ -138,13 +138,16 @@ def _change(c: Comparison, field: Field) -> Iterator[Change]:
             yield Change(field, wanted, None)
         return
     if not known and field not in c.acknowledged.values and field is Field.phone:
-        return  # A login that is not shown is unknown, not different, and is not changed on a guess (rule C2).
+        return  # A login that is not shown is unknown, not different: the bridge does not change it on a guess (C2).
     if not same(field, wanted, found):
         yield Change(field, wanted, found)
 
 
 def _belongs_to_ditio_now(c: Comparison, field: Field) -> bool:
-    """A start date is Entra's only while the acknowledged one lies ahead, and never after an ending (rule H5)."""
+    """Return whether Ditio owns the start date now.
+
+    Entra owns it only while the acknowledged start lies ahead, and never after an ending (rule H5).
+    """
     if field is not Field.start_date:
         return False
     start = c.acknowledged.day(Field.start_date)
@@ -152,16 +155,16 @@ def _belongs_to_ditio_now(c: Comparison, field: Field) -> bool:
 
 
 def _is_cleared(c: Comparison, field: Field, owner: Owner) -> bool:
-    """`null` is sent only where a value was acknowledged, the field may be empty, and Entra's is gone, not unusable.
+    """Return whether `null` is to be sent: a value was acknowledged, the field may be empty, and Entra has no value.
 
-    Once it was taken, what somebody enters in Ditio stays: Entra wishes nothing there. But what was to be cleared
-    must not be there still (rule C2).
+    A value in Entra that can't be used clears nothing. Once Ditio has cleared the field, what is entered there later
+    stays. But the value that was to be cleared must not still be there (rule C2).
     """
     if owner is not Owner.entra or field not in CLEARABLE or any(p.field is field for p in c.desired.problems):
         return False
-    taking, found = c.acknowledged.sent_values.get(field), c.found.values.get(field)
+    sent, found = c.acknowledged.sent_values.get(field), c.found.values.get(field)
     is_still_there = (
-        taking is not None and not taking.is_confirmed and found is not None and same(field, found, taking.before)
+        sent is not None and not sent.is_confirmed and found is not None and same(field, found, sent.before)
     )
     return c.acknowledged.values.get(field) is not None or is_still_there
 
@@ -169,9 +172,10 @@ def _is_cleared(c: Comparison, field: Field, owner: Owner) -> bool:
 def is_covered(
     desired: DesiredEmployee, acknowledged: Acknowledged, owners: Mapping[Field, Owner], *, employed: bool
 ) -> bool:
-    """Whether every wish has been acknowledged in some form, so that comparing with that tells all (rule A5).
+    """Return whether every desired value has been acknowledged in some form (rule A5).
 
-    What Ditio keeps changing is not, and neither is a value that another source serves now (rule C3).
+    Then comparing with what is acknowledged finds every difference. A value that Ditio keeps changing is not
+    covered, and neither is a value that another source supplies now (rule C3).
     """
     fields = (Field.phone, *PROFILE_FIELDS, *((Field.department, Field.payroll) if employed else ()))
     ours = [field for field in fields if owners.get(field) is not Owner.ditio]
@@ -185,7 +189,7 @@ def is_covered(
 
 
 def newly_agreed(comparison: Comparison) -> dict[Field, Value | None]:
-    """What was read to equal the wish, or to be empty as wished, and is not acknowledged that way yet."""
+    """Return what a read showed to be as desired, or empty as desired, and is not acknowledged that way yet."""
     desired, found, acknowledged = comparison.desired.values, comparison.found.values, comparison.acknowledged
     known = acknowledged.values
     agreed: dict[Field, Value | None] = {
@@ -202,14 +206,14 @@ def newly_agreed(comparison: Comparison) -> dict[Field, Value | None]:
 
 
 def _is_served_anew(field: Field, desired: DesiredEmployee, acknowledged: Acknowledged) -> bool:
-    """Whether another source says the value that is acknowledged: from now on its changes are followed (rule C3)."""
+    """Return whether another source supplies the acknowledged value: from now on its changes count (rule C3)."""
     value, known = desired.values.get(field), acknowledged.values.get(field)
     is_same_value = value is not None and known is not None and same(field, value, known)
     return is_same_value and desired.sources.get(field) != acknowledged.sources.get(field)
 
 
 def as_found(number: EmployeeNumber, acknowledged: Acknowledged) -> ActualEmployee:
-    """What Ditio acknowledged, as if it had been read just now (rule A5)."""
+    """Return what Ditio acknowledged, as if it had been read just now (rule A5)."""
     employments: tuple[Employment, ...] | None = None
     if acknowledged.employed is True:
         employments = (Employment(acknowledged.day(Field.start_date)),)
@@ -233,13 +237,13 @@ class Fingerprint:
     """What an employee shows, in short."""
 
     shown: str
-    """Which fields it is about, so that the same ones can be asked of what is wanted."""
+    """The fields it covers, so that the same ones can be looked up in the desired employee."""
 
     digest: str
 
 
 def fingerprint_of(found: ActualEmployee, owners: Mapping[Field, Owner], today: date) -> Fingerprint:
-    """The fingerprint of what Ditio shows."""
+    """Return the fingerprint of what Ditio shows."""
     parts: list[tuple[str, object]] = []
     if found.company_profile_id is not None:
         parts.append((_PROFILE, found.company_profile_id))
@@ -253,20 +257,20 @@ def fingerprint_of(found: ActualEmployee, owners: Mapping[Field, Owner], today: 
     if found.disabled is not None:
         parts.append((_LOGIN, not found.disabled))
     if found.employments is not None:
-        parts.append((_EMPLOYMENT, _standing(found, today)))
+        parts.append((_EMPLOYMENT, _lifecycle(found, today)))
     return Fingerprint(",".join(name for name, _ in parts), _digest(parts))
 
 
 def is_as_wanted(
     shown: str, digest: str, person: Person, desired: DesiredEmployee, owners: Mapping[Field, Owner], today: date
 ) -> bool:
-    """Whether what is shown, wanted and acknowledged is all the same, so that there is nothing to plan or note."""
+    """Return whether actual, desired and acknowledged are the same, so that there is nothing to plan or store."""
     known = person.acknowledged
     if person.is_tombstone or desired.employee_number != person.employee_number or known.uncertain:
         return False
     start = known.day(Field.start_date)
     if start is not None and start > today:
-        return False  # A start that lies ahead is Entra's still (rule H5).
+        return False  # Entra still owns a start that lies ahead (rule H5).
     parts = list(_wanted(shown, person, desired, today))
     if any(value is ... for _, value in parts) or _digest(parts) != digest:
         return False
@@ -274,7 +278,7 @@ def is_as_wanted(
 
 
 def _wanted(shown: str, person: Person, desired: DesiredEmployee, today: date) -> Iterator[tuple[str, object]]:
-    """What the same fields show once everything is as wanted; an ellipsis where that can't be said in short."""
+    """Yield what the same fields show once all is as desired; an ellipsis where a short form can't say it."""
     is_wanted = person.days.wants_employment(today)
     for name in filter(None, shown.split(",")):
         if name in (_LOGIN, _EMPLOYMENT):
@@ -299,14 +303,14 @@ def _is_acknowledged(
         value, acknowledged = desired.values.get(field), known.values.get(field)
         if value is None:
             if acknowledged is not None:
-                return False  # It is to be cleared, whether it is shown or not.
+                return False  # It has to be cleared, whether it is shown or not.
             continue
         if acknowledged != value if field in names else not same(field, value, acknowledged):
             return False
     return known.login is is_wanted and known.employed is is_wanted
 
 
-def _standing(found: ActualEmployee, today: date) -> bool | str:
+def _lifecycle(found: ActualEmployee, today: date) -> bool | str:
     employments = found.employments or ()
     if open_employment(employments) is not None:
         return True

@@ -26,49 +26,49 @@ from scim_bridge.plan.steps import AlreadyDone, Plan, Policy, plan_person
 HANDS_OFF = Reason.hands_off.value
 
 _ONE_VALUE_WAITS = (Reason.paused, Reason.claimed, Reason.incomplete)
-"""Of a linked person who is held for these, nothing that differs waits but a value that another has, named above."""
+"""A linked person held for one of these waits only with a value that another person has; the rest is repaired."""
 
 NOT_CONVERGING = "Ditio keeps changing it: see `outbox list`"
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of one person's delivery, beside the person: it decides on causes, and on what is only listed."""
+    """What is known of one person's delivery, beside the person. It decides on causes, and on what is only listed."""
 
     state: State
     reason: str | None
     revision: int
     user_name: str | None
     modified_at: datetime | None
-    """When the document was last changed; None where there is none."""
+    """When the user was last changed; None where there is no user."""
 
     delivered_at: datetime | None = None
     acknowledged_at: Mapping[str, datetime] = field(default_factory=dict)
     """When each field, or login or employment, was acknowledged."""
 
     acknowledged_in: Mapping[str, int] = field(default_factory=dict)
-    """The person's revision in which it was."""
+    """The person's revision at that time."""
 
     claimed_by_others: frozenset[Field] = frozenset()
     """Which of phone and employee number another person has."""
 
     held_or_dropped: Mapping[GuardedChange, Verdict] = field(default_factory=dict)
-    """What the guard on the live stream holds, or the operator withdrew (rule L8)."""
+    """What the hourly guard holds, or the operator withdrew (rule L8)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PersonDrift:
-    """What one linked person needs, apart from what is on its way already."""
+    """What one linked person needs, apart from what is already being delivered."""
 
     items: tuple[Drift, ...]
     plan: Plan
-    """The operations that make all of it good."""
+    """The operations that repair all of it."""
 
 
 def drift_of(
     person: Person, desired: DesiredEmployee, found: ActualEmployee, policy: Policy, facts: Facts, *, today: date
 ) -> PersonDrift:
-    """Compare one person with his employee, what was edited in Ditio included."""
+    """Compare one person with their employee, edits in Ditio included."""
     plan = plan_person(as_shown(person, found), desired, found, policy, today=today)
     items = [
         replace(
@@ -85,9 +85,9 @@ def drift_of(
 
 
 def as_shown(person: Person, found: ActualEmployee) -> Person:
-    """The person without what was acknowledged of login and employment, where Ditio shows it.
+    """Return the person without what was acknowledged of login and employment, where Ditio shows it.
 
-    Live, both follow Entra's edges only (rule C4); here whatever differs counts.
+    Delivery changes both only when Entra's value changes (rule C4); here every difference counts.
     """
     known = person.acknowledged
     shown = {Lifecycle.login} if found.disabled is not None else set()
@@ -105,7 +105,7 @@ def as_shown(person: Person, found: ActualEmployee) -> Person:
 
 def _items(plan: Plan, person: Person, found: ActualEmployee, facts: Facts) -> Iterator[Drift]:
     for operation in plan.lifecycle:
-        yield _standing(operation, person, found)
+        yield _lifecycle_row(operation, person, found)
     is_new = any(isinstance(operation, CreateEmployment) for operation in plan.lifecycle)
     for operation in plan.changes:
         for name, wanted in fields_of(operation).items():
@@ -115,7 +115,7 @@ def _items(plan: Plan, person: Person, found: ActualEmployee, facts: Facts) -> I
         yield replace(_field(change, person, facts), listed=NOT_CONVERGING)
 
 
-def _standing(operation: Operation, person: Person, found: ActualEmployee) -> Drift:
+def _lifecycle_row(operation: Operation, person: Person, found: ActualEmployee) -> Drift:
     known = person.acknowledged
     match operation:
         case Disable() | Enable():
@@ -144,8 +144,8 @@ def _field(change: Change, person: Person, facts: Facts) -> Drift:
     name, known = change.field, person.acknowledged
     acknowledged = person.employee_number if name is Field.employee_number else known.values.get(name)
     cause = Cause.edited_in_ditio
-    taking = known.sent_values.get(name)
-    is_form = taking is not None and taking.form is not None and same(name, taking.form, change.found)
+    sent = known.sent_values.get(name)
+    is_form = sent is not None and sent.form is not None and same(name, sent.form, change.found)
     if acknowledged is None and name not in known.values:
         cause = Cause.never_delivered
     elif is_form or same(name, change.found, acknowledged):
@@ -154,7 +154,7 @@ def _field(change: Change, person: Person, facts: Facts) -> Drift:
 
 
 def _document_changed(name: Field, facts: Facts) -> bool:
-    """Whether Entra said something since the field was acknowledged, or since all of it was delivered."""
+    """Return whether Entra changed the user since the field was acknowledged, or since all of it was delivered."""
     at = facts.acknowledged_at.get(name.value)
     known = [moment for moment in (at, facts.delivered_at) if moment is not None]
     if facts.modified_at is None or not known or facts.modified_at > max(known):
@@ -163,9 +163,12 @@ def _document_changed(name: Field, facts: Facts) -> bool:
 
 
 def _why_only_listed(item: Drift, facts: Facts) -> str | None:
-    """Rule Q2: what is itself held, dropped or parked, or belongs to a person of whom all hands are off."""
+    """Return why a row is only listed (rule Q2).
+
+    Reasons are: the row itself is held, dropped or parked, or deliveries to the whole person are stopped.
+    """
     if facts.reason == HANDS_OFF:
-        return "hands are off this person: `people hands-off NUMBER --clear`"
+        return "deliveries to this person are stopped: `people hands-off NUMBER --clear`"
     if any(item.field == name.value for name in facts.claimed_by_others):
         return "another person has this value: see `outbox list`"
     if (why := why_kept_back(_guarded(item), facts)) is not None:
@@ -177,7 +180,7 @@ def _why_only_listed(item: Drift, facts: Facts) -> str | None:
 
 
 def why_kept_back(kind: GuardedChange | None, facts: Facts) -> str | None:
-    """Why a difference of this kind is not repaired, where the guard holds it or the operator withdrew it."""
+    """Return why a difference of this kind is not repaired, where the guard holds it or the operator withdrew it."""
     match facts.held_or_dropped.get(kind) if kind is not None else None:
         case Verdict.held:
             return "held, guard: `outbox release` sends it, `outbox drop` withdraws it"
@@ -187,7 +190,7 @@ def why_kept_back(kind: GuardedChange | None, facts: Facts) -> str | None:
 
 
 def _guarded(item: Drift) -> GuardedChange | None:
-    """As what the guard counts a difference, if it does."""
+    """Return the kind of change as which the guard counts a difference; None if it does not."""
     if item.kind is Kind.should_be_inactive:
         return GuardedChange.ending
     by_field = {Field.phone.value: GuardedChange.phone, Field.employee_number.value: GuardedChange.employee_number}
@@ -201,7 +204,7 @@ def _found(name: Field, person: Person, found: ActualEmployee) -> Value | None:
 
 
 def fields_of(operation: Operation) -> Mapping[Field, Value | None]:
-    """The fields that an operation changes, and what to; nothing for a step of leaving or returning."""
+    """Return the fields that an operation changes, and their new values; nothing for a lifecycle step."""
     match operation:
         case ChangeEmployeeNumber(employee_number=number):
             return {Field.employee_number: number}
@@ -213,9 +216,9 @@ def fields_of(operation: Operation) -> Mapping[Field, Value | None]:
 
 
 def only_rows(plan: Plan, items: tuple[Drift, ...]) -> Plan:
-    """The plan with the operations that make these differences good, and no others.
+    """Return the plan with only the operations that repair these differences.
 
-    A new employment brings its department along: it has nothing of the one before (rule L4).
+    A new employment includes its department: it has nothing of the employment before (rule L4).
     """
     kinds = {(item.kind, item.field) for item in items}
     lifecycle = tuple(operation for operation in plan.lifecycle if _key(operation) in kinds)
@@ -223,7 +226,7 @@ def only_rows(plan: Plan, items: tuple[Drift, ...]) -> Plan:
     if any(isinstance(operation, CreateEmployment) for operation in lifecycle):
         fields |= {name.value for name in EMPLOYMENT_FIELDS}
     changes = tuple(kept for operation in plan.changes if (kept := _only(operation, fields)) is not None)
-    repeated = {name: taking for name, taking in plan.rounds.repeated.items() if name.value in fields}
+    repeated = {name: sent for name, sent in plan.rounds.repeated.items() if name.value in fields}
     return Plan(lifecycle, changes, AlreadyDone(), Readback(repeated=repeated))
 
 

@@ -11,7 +11,7 @@ from scim_bridge.domain.employee import Days, DesiredEmployee, Field, Value
 from scim_bridge.domain.person import HOUR, GuardedChange, Person, RequestedAt
 
 SMALL = 15
-"""With fewer people at work than this the first number is a third of them (rule L8)."""
+"""With fewer people at work than this, a third of them is the first limit (rule L8)."""
 
 _WORDS = {
     GuardedChange.ending: "the ending",
@@ -39,11 +39,11 @@ class HourlyLimits:
     """0: creations are not guarded."""
 
     def guards(self, kind: GuardedChange) -> bool:
-        """Whether changes of this kind are counted at all."""
+        """Return whether changes of this kind are limited at all."""
         return kind is not GuardedChange.creation or self.max_created_per_hour > 0
 
     def least(self, kind: GuardedChange, at_work: int) -> int:
-        """How many pass within an hour whatever their share of the people at work is.
+        """Return how many pass within an hour, regardless of their share of the people at work.
 
         :param at_work: As in `of`; more than `SMALL` need not be counted.
         """
@@ -52,18 +52,18 @@ class HourlyLimits:
         return min(self.max_ended_per_hour, max(1, at_work // 3)) if at_work < SMALL else self.max_ended_per_hour
 
     def of(self, kind: GuardedChange, at_work: int) -> int:
-        """How many pass within an hour: both limits have to be exceeded before one is held.
+        """Return how many pass within an hour: a change is held only if it exceeds both limits.
 
         :param at_work: People linked and active when the hour began, or now with those ended in it.
         """
         least = self.least(kind, at_work)
         if kind is GuardedChange.creation:
             return least
-        # Exact: 0.29 of 100 people are 29, and not a little less.
+        # Exact decimal arithmetic: 0.29 of 100 people is 29, and not a little less.
         return max(least, int(Decimal(str(self.max_ended_fraction)) * at_work))
 
     def why_held(self, kind: GuardedChange, count: int, at_work: int) -> str:
-        """What is said of one that is held: settings, count and limit, and the cure.
+        """Return the words for a held change: settings, count and limit, and what to do.
 
         :param count: How many there would be within the hour, this one included.
         """
@@ -81,10 +81,10 @@ class HourlyLimits:
 
 
 def busiest_hour(moments: Iterable[datetime], at: datetime) -> int:
-    """How many there would be, with one more at `at`, in the busiest hour that this one falls into.
+    """Return how many changes the busiest hour around `at` would have, with one more at `at`.
 
-    Changes are not delivered in the order in which they were said: one that comes late must not make an hour too
-    full that has been counted already. Two that are exactly an hour apart are not in one hour.
+    Changes are not delivered in the order in which they were requested. A late one must not overfill an hour that
+    has been counted already. Two that are exactly an hour apart are not in one hour.
     """
     near = sorted([*(moment for moment in moments if at - HOUR < moment < at + HOUR), at])
     most, first = 0, 0
@@ -98,16 +98,16 @@ def busiest_hour(moments: Iterable[datetime], at: datetime) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When a write is taken in."""
+    """The time at which a write arrives, and the company's zone."""
 
     now: datetime
     today: date
     zone: ZoneInfo
-    """The company's."""
+    """The company's time zone."""
 
 
 def first_occasions(days: Days, desired: DesiredEmployee, moment: Moment) -> RequestedAt:
-    """Those of a person whom Entra has just created."""
+    """Return when changes were requested, for a person whose user Entra has just created."""
     return RequestedAt(
         ending=ending_said(None, days, None, moment),
         is_announced=_is_announced(None, days, said=False, moment=moment),
@@ -118,11 +118,11 @@ def first_occasions(days: Days, desired: DesiredEmployee, moment: Moment) -> Req
 def next_occasions(
     person: Person, days: Days, desired: DesiredEmployee, moment: Moment, before: Callable[[], DesiredEmployee | None]
 ) -> RequestedAt:
-    """Those of a person of whom Entra has said something again.
+    """Return when changes were requested, for a person whose user Entra has written again.
 
-    :param person: As he was before the write.
-    :param days: After it, as is the wish.
-    :param before: Makes the wish before the write, if it is needed; None where there is none to compare with.
+    :param person: The person before the write.
+    :param days: The days after the write; `desired` is after it too.
+    :param before: Makes the desired employee before the write, if needed; None where there is none to compare with.
     """
     said = person.occasions
     ending = ending_said(person.days, days, said.ending, moment)
@@ -142,13 +142,13 @@ def next_occasions(
 
 
 def ending_said(before: Days | None, days: Days, said: datetime | None, moment: Moment) -> datetime | None:
-    """From when the person is not at work any more; a leave date counts from the end of its day.
+    """Return from when the person is no longer at work; a leave date counts from the end of its day.
 
-    :param before: His days before the write; None for somebody new.
-    :param said: What was noted before.
+    :param before: The person's days before the write; None for a new person.
+    :param said: The time that was stored before.
     """
     if days.is_doubtful:
-        return None  # Nothing is ended before Entra has said something clearer (rule L3).
+        return None  # Nothing ends before Entra has sent something clearer (rule L3).
     if days.wants_employment(moment.today):
         leave = days.effective_leave()
         return None if leave is None else _end_of(leave, moment.zone)
@@ -157,14 +157,14 @@ def ending_said(before: Days | None, days: Days, said: datetime | None, moment: 
 
 
 def _is_announced(before: Days | None, days: Days, *, said: bool, moment: Moment) -> bool:
-    """Whether the ending comes on its leave date, and that was stored at least a day before it passes (rule L8).
+    """Return whether the ending comes on its leave date, stored at least a day before it passes (rule L8).
 
     :param before: The days before the write; None for a new person.
-    :param said: What was noted before.
+    :param said: What was stored before.
     """
     leave = days.effective_leave()
     if leave is None or (days.inactive_since is not None and days.inactive_since < leave):
-        return False  # Who is blocked before the leave date ends before it.
+        return False  # A person who is blocked before the leave date ends before it.
     is_known = said and before is not None and before.effective_leave() == leave
     return is_known or _end_of(leave, moment.zone) - moment.now >= timedelta(days=1)
 
@@ -172,9 +172,9 @@ def _is_announced(before: Days | None, days: Days, *, said: bool, moment: Moment
 def settled_occasions(
     person: Person, desired: DesiredEmployee, values: Mapping[Field, Value | None]
 ) -> tuple[tuple[GuardedChange, datetime], ...]:
-    """Which changes have come to their end, and when they were said: Ditio has what is wanted.
+    """Return which changes are done, and when they were requested: Ditio has the desired value.
 
-    :param values: What Ditio took, or was seen to have.
+    :param values: What Ditio accepted, or was seen to have.
     """
     said = person.occasions
     pending = (
@@ -193,7 +193,7 @@ def _end_of(day: date, zone: ZoneInfo) -> datetime:
 
 
 def _creation(said: datetime | None, days: Days, desired: DesiredEmployee, moment: Moment) -> datetime | None:
-    """Since when he may be hired: incomplete ones count from the write that completed them."""
+    """Return since when the person may be created; an incomplete one counts from the write that completed it."""
     if not days.wants_employment(moment.today) or desired.missing():
         return None
     return said or moment.now
@@ -207,7 +207,7 @@ def _change(
     moment: Moment,
     before: Callable[[], DesiredEmployee | None],
 ) -> datetime | None:
-    """Since when another value is wanted than Ditio acknowledged; said anew with every other value."""
+    """Return since when a value other than the acknowledged one is wanted; each new value starts anew."""
     wanted = desired.text(field)
     if wanted is None or wanted == acknowledged:
         return None
@@ -218,7 +218,7 @@ def _change(
 
 
 FEW = 20
-"""With fewer people at work than this a share says nothing."""
+"""With fewer people at work than this, a share of them says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,14 +240,14 @@ class CompanySize:
     """People who have an employee."""
 
     at_work: int
-    """Linked people whom Ditio shows as employed, or with an open login."""
+    """Linked people that Ditio shows as employed, or with an open login."""
 
     shown_before: int | None = None
-    """Employees in the last read that was complete and believed; None before there was one."""
+    """Employees in the last complete read that was believed; None before there was one."""
 
 
 def roster_doubt(company: CompanySize) -> str | None:
-    """Why what Ditio showed is not believed, as figure and limit; None where it is."""
+    """Return why the roster is not believed, with figure and limit; None if it is."""
     if company.shown == 0 and company.linked > 0:
         return f"Ditio shows no employee at all, and {company.linked} people are linked to one"
     before = company.linked if company.shown_before is None else company.shown_before
@@ -258,9 +258,9 @@ def roster_doubt(company: CompanySize) -> str | None:
 
 
 def limit_exceeded(items: Iterable[Drift], company: CompanySize, limits: Limits, *, reviewed: bool) -> str | None:
-    """Why a plan would change too much, as figure and limit; None where it would not.
+    """Return why a plan would change too much, with figure and limit; None if it would not.
 
-    :param reviewed: Whether what only a reviewed plan does is counted too.
+    :param reviewed: Whether kinds that only a reviewed plan repairs count too.
     """
     changes = 0
     ended: set[str] = set()
@@ -273,10 +273,10 @@ def limit_exceeded(items: Iterable[Drift], company: CompanySize, limits: Limits,
 
 
 def excess_of(changes: int, ended: int, company: CompanySize, limits: Limits) -> str | None:
-    """The same by figures.
+    """Return the same from figures.
 
     :param changes: Differences that would be repaired.
-    :param ended: People who would be ended.
+    :param ended: People whose employment would end.
     """
     if company.at_work >= FEW and ended > limits.max_ended_fraction * company.at_work:
         return (

@@ -48,7 +48,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the configuration says about steps and owners."""
+    """What the settings say about steps and owners."""
 
     owners: Mapping[Field, Owner]
     offboarding: Sequence[Step] = (Step.end_employment, Step.disable)
@@ -59,16 +59,16 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """What somebody who leaves needs now."""
+    """What a leaver needs now."""
 
     operations: tuple[Operation, ...] = ()
     seen: AlreadyDone = field(default_factory=AlreadyDone)
     last_day: date | None = None
-    """The day that has to be over before the employment is ended (rule L5); None where nothing waits for a day."""
+    """The day that has to be over before the employment ends (rule L5); None where nothing waits for a day."""
 
 
 def leaving(person: Person, found: ActualEmployee, policy: Policy, today: date) -> Leaving:
-    """The offboarding steps that are not acknowledged yet, in their configured order."""
+    """Return the offboarding steps that are not acknowledged yet, in their configured order."""
     operations: list[Operation] = []
     login = employed = awaited = None
     values: dict[Field, Value | None] = {}
@@ -77,7 +77,7 @@ def leaving(person: Person, found: ActualEmployee, policy: Policy, today: date) 
             running = running_employment(found.employments or (), today)
             ending = _ending(person, running)
             if found.employments is not None and (running is None or _ends_as_wanted(running, ending)):
-                # Found ended, on whatever day: that counts, and that day is acknowledged (rule L6).
+                # It has ended already, on any day: that is enough, and that day is acknowledged (rule L6).
                 employed = False
                 if ended_on := last_end(found.employments):
                     values[Field.end_date] = ended_on
@@ -94,14 +94,14 @@ def leaving(person: Person, found: ActualEmployee, policy: Policy, today: date) 
 
 
 def owes_ending(person: Person, policy: Policy) -> bool:
-    """Whether any offboarding step is not acknowledged yet."""
+    """Return whether any offboarding step is not acknowledged yet."""
     return _owes_end(person, policy) or _owes_disabling(person, policy)
 
 
 def is_still_active(person: Person, policy: Policy, today: date, *, awaits_last_day: bool) -> bool:
-    """Whether a linked leaver is still active in Ditio, although he ought not to be (rule L6).
+    """Return whether a linked leaver is still active in Ditio although they should not be (rule L6).
 
-    :param awaits_last_day: Whether his employment is ended later, as it should be (rule L5).
+    :param awaits_last_day: Whether their employment ends later, as it should (rule L5).
     """
     if person.employee_number is None or person.days.is_doubtful:
         return False
@@ -111,7 +111,7 @@ def is_still_active(person: Person, policy: Policy, today: date, *, awaits_last_
 
 
 def awaited_last_day(person: Person, policy: Policy, today: date) -> date | None:
-    """The day that has to be over before the employment of a leaver is ended, as far as is known without Ditio."""
+    """Return the day that has to be over before a leaver's employment ends, as far as is known without Ditio."""
     if not policy.after_last_day or not _owes_end(person, policy):
         return None
     if person.employee_number is None and person.creating is None:
@@ -123,7 +123,7 @@ def awaited_last_day(person: Person, policy: Policy, today: date) -> date | None
 
 
 def wakes_on(person: Person, policy: Policy, today: date) -> date | None:
-    """The day on which a person is due by himself: the day after a leave date, or after a last day (rules L2, L5)."""
+    """Return the day that makes a person due: the day after a leave date or a last day (rules L2, L5)."""
     last_day = awaited_last_day(person, policy, today)
     return person.days.wakes_on(today) if last_day is None else last_day + timedelta(days=1)
 
@@ -137,7 +137,7 @@ def _owes_disabling(person: Person, policy: Policy) -> bool:
 
 
 def _ends_as_wanted(running: Employment, ending: EndEmployment | None) -> bool:
-    """Whether an employment that runs has its end already, on the wanted day or before it."""
+    """Return whether a running employment already ends on the wanted day or before it."""
     return running.end is not None and ending is not None and running.end <= ending.last_day
 
 
@@ -149,7 +149,7 @@ def _ending(person: Person, current: Employment | None) -> EndEmployment | None:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one linked person needs. The endings come first and are each tried (rule L6)."""
+    """What one linked person needs. The endings come first, and each is tried (rule L6)."""
 
     lifecycle: tuple[Operation, ...] = ()
     """Offboarding or rehiring steps."""
@@ -160,23 +160,23 @@ class Plan:
     seen: AlreadyDone = field(default_factory=AlreadyDone)
     rounds: Readback = field(default_factory=Readback)
     last_day: date | None = None
-    """The day that has to be over before the employment is ended (rule L5); None where nothing waits for a day."""
+    """The day that has to be over before the employment ends (rule L5); None where nothing waits for a day."""
 
     @property
     def operations(self) -> tuple[Operation, ...]:
-        """All of it, in the order of sending."""
+        """All operations, in the order of sending."""
         return self.lifecycle + self.changes
 
 
 def plan_person(
     person: Person, desired: DesiredEmployee, found: ActualEmployee, policy: Policy, *, today: date
 ) -> Plan:
-    """What makes this employee equal to what Entra says, each by the operation made for it."""
+    """Return what makes this employee equal to the desired one, each difference by the operation made for it."""
     if not person.is_tombstone and person.days.wants_employment(today):
         return _plan_employed(person, desired, found, policy, today)
     leaves = Leaving() if person.days.is_doubtful else leaving(person, found, policy, today)
     if person.is_tombstone:
-        # Of a deleted user only the offboarding is owed (rule L7).
+        # For a deleted user only the offboarding is owed (rule L7).
         return Plan(leaves.operations, (), leaves.seen, last_day=leaves.last_day)
     comparison = Comparison(desired, found, person.acknowledged, policy.owners, today, in_employment=False)
     found_out = differences(comparison)
@@ -191,7 +191,7 @@ def _plan_employed(
     lifecycle, seen = _rehiring(person, desired, found, policy, today)
     is_new = any(isinstance(operation, CreateEmployment) for operation in lifecycle)
     if is_new:
-        # A new employment has none of the old one's fields: department follows as update-employment (rule L4).
+        # A new employment has no field of the old one: department follows as update-employment (rule L4).
         shown = {**found.values, Field.department: None}
         shown.pop(Field.start_date, None)
         found = replace(found, values=shown)
@@ -238,7 +238,7 @@ def _rehiring(
             if current is not None:
                 employed = True
                 if _may_be_shut(person, Lifecycle.employment):
-                    # A new employment that was only found: it has none of the old one's values (rule L4).
+                    # The bridge only found this new employment: it has no value of the old one (rule L4).
                     values[Field.start_date] = current.start
                     values[Field.department] = found.values.get(Field.department)
             elif found.employments is not None or _may_be_shut(person, Lifecycle.employment):
@@ -247,16 +247,19 @@ def _rehiring(
 
 
 def _present_employment(person: Person, found: ActualEmployee, today: date) -> Employment | None:
-    """The employment that needs none beside it. Whoever returns needs an open one; a fixed term is Ditio's own."""
+    """Return the employment that makes another one unnecessary.
+
+    A person who returns needs an open one; a fixed term belongs to Ditio.
+    """
     if _may_be_shut(person, Lifecycle.employment):
         return open_employment(found.employments or ())
     running = running_employment(found.employments or (), today)
-    # One that has its end before it has begun is somebody who left before his start.
+    # An employment that ends before it begins belongs to a person who left before their start.
     return running if running is not None and (running.end is None or running.is_active(today)) else None
 
 
 def _may_be_shut(person: Person, lifecycle: Lifecycle) -> bool:
-    """Whether it was acknowledged as closed or ended, or may be: a change whose outcome nobody learned."""
+    """Return whether it was acknowledged as closed or ended, or may be, after a change of unknown outcome."""
     acknowledged = person.acknowledged
     known = acknowledged.login if lifecycle is Lifecycle.login else acknowledged.employed
     return known is False or lifecycle in acknowledged.uncertain

@@ -1,5 +1,5 @@
-"""A simulated Ditio and a simulated Entra: real doubles, for the demo, for trying out and for the tests.
+"""A simulated Ditio and a simulated Entra: real doubles, for the demo, for experiments and for the tests.
 
 Both are written from the public documentation, not from the bridge, and import nothing of it.
-Whatever the documentation leaves open is a parameter of `style.Style`.
+Behaviour that the documentation leaves open is a parameter of `style.Style`.
 """

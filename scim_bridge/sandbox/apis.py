@@ -24,7 +24,7 @@ Ledger = dict[tuple[str, str], dict[str, object]]
 
 
 class CertificatesApi:
-    """Keeps a ledger by employee number and certificate type; nothing is ever read back or deleted."""
+    """Stores certificates by employee number and type; a client can neither read nor delete them."""
 
     def __init__(self, company: Company, style: Callable[[], Style]) -> None:
         self.ledger: Ledger = {}
@@ -108,7 +108,7 @@ class _Token:
 
 
 class Identity:
-    """Issues tokens and judges them.
+    """Issues tokens and checks them.
 
     :param scope: Scopes of the integration API that may be asked for, divided by spaces.
     """
@@ -142,12 +142,12 @@ class Identity:
             self._revoked.update(self._tokens)
 
     def token_id(self, authorization: str) -> str | None:
-        """Return the id of a token of ours, valid or not."""
+        """Return the id of a token that the sandbox issued, valid or not."""
         token = self._tokens.get(_bearer(authorization))
         return token.id if token else None
 
     def refusal(self, authorization: str, scope: str) -> int | None:
-        """Return the status that refuses a call needing `scope`; None when the token is good."""
+        """Return the status that refuses a call needing `scope`; None when the token is valid."""
         text = _bearer(authorization)
         token = self._tokens.get(text)
         if token is None or text in self._revoked or token.expires_at <= self._now():
@@ -197,7 +197,7 @@ REPORTING = "/reporting/v1/user"
 
 
 class ReportingApi:
-    """Answers with one row for each company profile; `0001-01-01` means no date, whatever the style."""
+    """Answers with one row for each company profile; `0001-01-01` means no date, in every style."""
 
     def __init__(self, company: Company, style: Callable[[], Style]) -> None:
         self._company = company

@@ -30,7 +30,7 @@ class SandboxEmployment:
     """0 disabled, 1 enabled, 2 variable."""
 
     def lasts_until(self, day: date) -> bool:
-        """Whether the employment has not ended before `day`."""
+        """Return whether the employment has not ended before `day`."""
         return self.end is None or self.end >= day
 
 
@@ -56,7 +56,7 @@ class SandboxEmployee:
     """The company profile's id."""
 
     created_count: int = 0
-    """How many POSTs created it: 0 for a planted one; above 1 would be a duplicate."""
+    """How many POSTs created it: 0 for a planted one; above 1 is a duplicate."""
 
     modified_at: datetime | None = None
 
@@ -75,7 +75,7 @@ class SandboxEmployee:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One write that an API call made: who it was about at that moment, whatever their number was or became."""
+    """One write of an API call, with the employee as they were then, whatever their number became."""
 
     what: str
     """What was done, for example `change_phone`."""
@@ -84,7 +84,7 @@ class Written:
     """The company profile's id."""
 
     before: SandboxEmployee | None
-    """The employee before the write, as a copy; None of a creation."""
+    """The employee before the write, as a copy; None for a creation."""
 
     after: SandboxEmployee
     """The employee after the write, as a copy."""
@@ -93,7 +93,7 @@ class Written:
 
 
 class Refused(Exception):
-    """Ditio does not do as it is told.
+    """Ditio refuses a call.
 
     :param status: HTTP status of the answer.
     :param field: The field at fault, in PascalCase as Ditio's v5 API writes it; empty when none is.
@@ -118,7 +118,7 @@ COMPANY_ID = "012345"
 
 
 class Company:
-    """All employees of one company, and what may be done to them.
+    """All employees of one company, and the operations on them.
 
     Every operation raises `Refused` and changes nothing when it is not allowed.
 
@@ -147,7 +147,7 @@ class Company:
         return employee
 
     def find(self, number: str) -> SandboxEmployee | None:
-        """Return the employee whom this number means, in the style's way to compare numbers."""
+        """Return the employee with this number, compared in the style's way."""
         if self._style().numbers == "exact" or number in self.employees:
             return self.employees.get(number)
         return next((each for key, each in self.employees.items() if _folded(key) == _folded(number)), None)
@@ -160,7 +160,7 @@ class Company:
         raise not_found(profile_id)
 
     def put(self, employee: SandboxEmployee) -> SandboxEmployee:
-        """Store an employee as it is, no rule asked; one with the same number is replaced."""
+        """Store an employee as it is, without checking rules; one with the same number is replaced."""
         with self.lock:
             self._last_id += 1
             employee.id = employee.id or f"{self._last_id:024x}"
@@ -170,7 +170,7 @@ class Company:
             return employee
 
     def create(self, candidate: SandboxEmployee) -> SandboxEmployee:
-        """Create profile and first employment; what a taken number gets is `Style.duplicates`."""
+        """Create profile and first employment; `Style.duplicates` decides about a number that is in use."""
         with self.lock:
             self._refuse_locked("StartDate", candidate.employments[0].start)
             if (same_number := self.find(candidate.employee_number)) is not None:
@@ -189,7 +189,7 @@ class Company:
             return employee
 
     def change_phone(self, number: str, phone: str) -> SandboxEmployee:
-        """Give the login another phone number; a taken one is refused."""
+        """Give the login another phone number; one that is in use is refused."""
         with self._writing("change_phone", number) as employee:
             if self._style().duplicates != "update-all" and self._holder_of(phone) not in (None, employee):
                 raise self._duplicate("Phone", phone)
@@ -197,7 +197,7 @@ class Company:
             return employee
 
     def change_number(self, number: str, new_number: str) -> SandboxEmployee:
-        """Give the employee another number; a taken one is refused."""
+        """Give the employee another number; one that is in use is refused."""
         with self._writing("change_number", number) as employee:
             if self.find(new_number) not in (None, employee):
                 raise self._duplicate("EmployeeNumber", new_number)
@@ -251,14 +251,14 @@ class Company:
             return employee
 
     def move(self, employee: SandboxEmployee, number: str) -> None:
-        """Put an employee under another number, no rule asked."""
+        """Put an employee under another number, without checking rules."""
         with self.lock:
             del self.employees[employee.employee_number]
             employee.employee_number = number
             self.employees[number] = employee
 
     def note(self, what: str, before: SandboxEmployee | None, employee: SandboxEmployee) -> None:
-        """Record whom an API call wrote to."""
+        """Record the employee that an API call wrote to."""
         self.written.append(Written(what, employee.id, before, copy.deepcopy(employee), self._now()))
         if what != "certificates":
             self.on_write(before, employee)
@@ -320,9 +320,9 @@ def _set(target: object, fields: Mapping[str, object]) -> None:
 
 
 class ByHand:
-    """Changes employees as an administrator of Ditio may; nothing of it counts as a write of the API's caller.
+    """Changes employees as an administrator of Ditio may; none of it counts as a write of the API's caller.
 
-    :param finish: Applies what Ditio has in hand; a write never reaches another employee than it was sent to.
+    :param finish: Applies the writes that wait, so that a write never reaches another employee than intended.
     """
 
     def __init__(self, company: Company, finish: Callable[[], object]) -> None:
@@ -348,9 +348,9 @@ class ByHand:
     def reuses(self, number: str, stranger: SandboxEmployee, *, moves_to: str | None = None) -> SandboxEmployee:
         """Give a number to a stranger.
 
-        :param moves_to: The number that its holder gets instead; None deletes the holder.
+        :param moves_to: The number that the previous employee gets instead; None deletes that employee.
         :raises KeyError: no employee has the number.
-        :raises ValueError: another employee has the number that the holder is to get.
+        :raises ValueError: another employee has the number for the previous one.
         """
         self._finish()
         with self._company.lock:

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 
 @dataclass(slots=True)
 class EntraUser:
-    """A user of the directory, and whether the bridge's enterprise application concerns them."""
+    """A user of the directory, and whether they are assigned to the bridge's enterprise application."""
 
     object_id: str
     user_principal_name: str
@@ -33,10 +33,10 @@ class EntraUser:
     """False: sign-in is blocked."""
 
     soft_deleted: bool = False
-    """In the recycle bin, from which it may be restored for 30 days."""
+    """In the recycle bin, from which they may be restored for 30 days."""
 
     assigned: bool = True
-    """Assigned to the application, which is to say in scope."""
+    """Assigned to the application, and so in scope."""
 
     birth_date: str | None = None
     """As the mapping sends it: a custom attribute is text."""
@@ -52,12 +52,12 @@ class EntraUser:
 
     @property
     def in_scope(self) -> bool:
-        """Whether Entra looks at this user's attributes at all."""
+        """Return whether Entra reads this user's attributes at all."""
         return self.assigned and not self.soft_deleted
 
     @property
     def active(self) -> bool:
-        """What the default mapping (`Switch([IsSoftDeleted] …)`) sends as `active`."""
+        """Return what the default mapping (`Switch([IsSoftDeleted] …)`) sends as `active`."""
         return self.in_scope and self.account_enabled
 
 
@@ -78,7 +78,7 @@ class Directory:
         self.users: dict[str, EntraUser] = {}
         self.groups: dict[str, EntraGroup] = {}
         self.purged: dict[str, EntraUser | EntraGroup] = {}
-        """What was deleted for good, as it was then."""
+        """The users and groups that were deleted for good, as they were then."""
 
     def add(self, user: EntraUser) -> EntraUser:
         """Add a user, or replace the one with its object id."""

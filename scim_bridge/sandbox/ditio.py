@@ -22,7 +22,7 @@ __all__ = ["Recorded", "SandboxDitio"]
 
 
 class AdminApi:
-    """Shows and changes what no API of Ditio's would; needs no token and is never recorded."""
+    """Shows and changes what Ditio's own APIs would not; it needs no token and is never recorded."""
 
     def __init__(self, company: Company, faults: Faults, calls: Callable[[], list[Recorded]]) -> None:
         self._company = company
@@ -75,7 +75,7 @@ class AdminApi:
 
 
 def planted(body: documents.Body) -> SandboxEmployee:
-    """Return the employee to plant; only its number is required, and no rule of Ditio's is asked."""
+    """Return the employee to plant; only its number is required, and Ditio's rules are not checked."""
     start = documents.day_or_none({"startDate": "2024-01-01", **body}, "startDate")
     end = documents.day_or_none(body, "endDate")
     department = documents.text_or_none(body, "department")
@@ -126,7 +126,7 @@ class SandboxDitio:
     :param now: Returns the time, aware; its date is the company's today.
     :param scope: Scopes of the integration API, the first of which its calls need.
     :param base_path: Path before `/api/…`; may be empty.
-    :param random: Source of tokens and of the faults' luck; seeded with 0 when None.
+    :param random: Source of tokens and of the faults' chances; seeded with 0 when None.
     """
 
     def __init__(
@@ -174,11 +174,11 @@ class SandboxDitio:
 
     @property
     def certificates(self) -> Ledger:
-        """What was posted last, by employee number and certificate type."""
+        """The certificates that were posted last, by employee number and type."""
         return self._certificates.ledger
 
     def employee(self, number: str) -> SandboxEmployee:
-        """Return the employee as it truly is now.
+        """Return the employee's true present state.
 
         :raises KeyError: there is none with this number.
         """
@@ -205,7 +205,7 @@ class SandboxDitio:
         end: date | None = None,
         company_id: str = COMPANY_ID,
     ) -> SandboxEmployee:
-        """Put an employee there without any call or rule; `start` None means never employed."""
+        """Store an employee without any call or rule; `start` None means never employed."""
         employments = [SandboxEmployment(start, end, department, payroll)] if start else []
         employee = SandboxEmployee(
             number,
@@ -230,11 +230,11 @@ class SandboxDitio:
         return [call for call in self.calls() if call.method in _WRITES and call.path != "/connect/token"]
 
     def apply_late(self, *, all: bool = False) -> int:
-        """Apply the late writes whose moment has come, as the next call would, or `all` of them. How many."""
+        """Apply the late writes that are due, as the next call would, or `all` of them. Return how many."""
         return self._gateway.late.apply(all=all)
 
     def forget_requests(self) -> None:
-        """Start recording anew."""
+        """Clear the recorded calls."""
         self.requests.clear()
         self.company.written.clear()
 
@@ -262,7 +262,7 @@ class SandboxDitio:
         return app
 
     def _gatekeeper(self) -> Response | None:
-        """Refuse a call without a good token, before anything else is looked at."""
+        """Refuse a call without a valid token, before any other check."""
         if request.path.startswith((ADMIN, "/connect/")) or ACCEPTED in request.environ:
             return None
         scope = REPORTING_SCOPE if request.path.startswith(REPORTING) else self._scope

@@ -298,19 +298,19 @@ _NAMES = {
     "department": "department",
     "startDate": "start",
 }
-"""What a field is called on `SandboxEmployee` and `SandboxEmployment`."""
+"""The names of these fields on `SandboxEmployee` and `SandboxEmployment`."""
 
 _OPTIONAL = ("birth_date", "email", "work_title")
 
 
 def kept(changes: Mapping[str, object], forms: Mapping[str, str]) -> dict[str, object]:
-    """Return the changes that are carried out, by the names of `SandboxEmployee`: not those of an ignored field."""
+    """Return the changes that take effect, by the names of `SandboxEmployee`: without ignored fields."""
     ignored = {_NAMES[field] for field, form in forms.items() if form == "ignored"}
     return {name: value for name, value in changes.items() if name not in ignored}
 
 
 def created(employee: SandboxEmployee, forms: Mapping[str, str]) -> SandboxEmployee:
-    """Return what a creation makes of the employee: without the ignored fields that may be empty."""
+    """Return the employee as a creation stores it: without the ignored fields that may be empty."""
     ignored = {_NAMES[field] for field, form in forms.items() if form == "ignored"}
     for name in ignored & {*_OPTIONAL}:
         setattr(employee, name, None)
@@ -326,7 +326,7 @@ def in_own_form(
     """Return the document as this Ditio shows it, its employments included.
 
     :param turn: Counts how often the employee was shown, for `alternating`.
-    :param answers_write: Whether this is the answer to a write, and no read.
+    :param answers_write: Whether this is the answer to a write, and not a read.
     """
     shown: dict[str, object] = {}
     for key, value in document.items():
@@ -365,7 +365,7 @@ Document = dict[str, object]
 def page_of(
     documents: list[Document], args: Mapping[str, str], path: str, style: Style
 ) -> tuple[object, dict[str, str]]:
-    """Return the body and the headers of the page that is asked for.
+    """Return the body and the headers of the requested page.
 
     :param args: The query of the request.
     :param path: Where the list is, for links.
@@ -387,7 +387,7 @@ def page_of(
 def _notes(
     style: Style, number: int, size: int, total: int, token: str | None, path: str
 ) -> tuple[Document, dict[str, str]]:
-    """Return what is said of the next page: in an envelope, and in headers where there is none."""
+    """Return what the page says about the next one: in an envelope, or else in headers."""
     if style.paging == "link":
         link = f"{path}?{urlencode({'pageSize': size, 'continuationToken': token})}" if token else None
         return {"links": {"next": link}}, {"Link": f'<{link}>; rel="next"'} if link else {}

@@ -16,7 +16,7 @@ from scim_bridge.sandbox.style import Style
 
 @dataclass(slots=True)
 class _Stale:
-    """An employee as it was, still shown for so many reads; None before it existed."""
+    """An employee's earlier state, still shown for some reads; None before the employee existed."""
 
     shown: SandboxEmployee | None
     reads_left: int
@@ -32,7 +32,7 @@ class Reading:
         company.on_write = self._note
 
     def one(self, number: str) -> SandboxEmployee:
-        """Return the employee that is seen under this number, or refuse (404)."""
+        """Return the employee that a read sees under this number, or refuse (404)."""
         for employee in self._named(number):
             seen = self._seen(employee)
             if seen is not None and self._is_meant(seen, number) and self._in_reach(number):
@@ -40,7 +40,7 @@ class Reading:
         raise not_found(number)
 
     def all(self, *, company_id: str | None) -> list[SandboxEmployee]:
-        """Return all that are seen, of one company or of all (None)."""
+        """Return all employees that a read sees, of one company or of all (None)."""
         seen = [self._seen(employee) for employee in self._company.employees.values()]
         return [
             employee

@@ -18,12 +18,12 @@ __all__ = ["Cycle", "Directory", "EntraGroup", "EntraUser", "SandboxEntra", "Ste
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """One provisioning cycle. A user or group for whom there was nothing to do has no step."""
+    """One provisioning cycle. A user or group that needed nothing has no step."""
 
     steps: list[Step]
 
     quarantined: bool
-    """The cycle stopped at its last step, and Entra would now come once a day only."""
+    """Whether the cycle stopped at its last step; Entra would now run only once a day."""
 
     @property
     def failed(self) -> list[Step]:
@@ -32,7 +32,7 @@ class Cycle:
 
 
 class Quarantined(Exception):
-    """The bridge answered what stops the whole job."""
+    """The bridge gave an answer that stops the whole job."""
 
     def __init__(self, step: Step) -> None:
         super().__init__(step.detail or f"{step.method} {step.path} was answered {step.status}")
@@ -49,7 +49,7 @@ def checked(answer: Answer, object_id: str, *, matching: bool = False) -> Answer
     return answer
 
 
-# Entra adds the second URN of its own.
+# Entra adds the second URN by itself.
 SCHEMAS = [
     "urn:ietf:params:scim:schemas:core:2.0:Group",
     "http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/Group",
@@ -151,7 +151,7 @@ EXTENSION = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
 
 @dataclass(slots=True)
 class _Link:
-    """What Entra remembers of a user that it found or created."""
+    """What Entra stores of a user that it found or created."""
 
     scim_id: str
     known: JsonObject
@@ -199,7 +199,7 @@ class SandboxEntra:
         return self._calls.fetch(matching_query("/Groups", "displayName", probe)) if users.ok else users
 
     def cycle(self) -> Cycle:
-        """Run one provisioning cycle: everybody in scope at first, later only what changed."""
+        """Run one provisioning cycle: all users in scope at first, later only what changed."""
         steps: list[Step] = []
         try:
             steps.extend(self._steps())
@@ -208,7 +208,7 @@ class SandboxEntra:
         return Cycle(steps, quarantined=False)
 
     def provision(self, user: EntraUser) -> Step:
-        """Provision one user on demand: look at the user as it is over there, and send what differs."""
+        """Provision one user on demand: read the user from the bridge, and send what differs."""
         self.directory.users.setdefault(user.object_id, user)
         try:
             if user.in_scope:
@@ -218,7 +218,7 @@ class SandboxEntra:
             return exc.step
 
     def clears(self, user: EntraUser, attribute: str) -> Step:
-        """Empty an attribute here and there, now, as an expression mapping to "" or an operator may.
+        """Clear an attribute in the directory and in the bridge, now, as a mapping to "" or an operator may.
 
         :param attribute: Entra's name (`jobTitle`), or a PATCH path.
         :raises KeyError: the user has not been provisioned.
@@ -319,7 +319,7 @@ class SandboxEntra:
 
     def _delete(self, user: EntraUser) -> Step | None:
         link = self._links.get(user.object_id)
-        # Nothing tells the target about a user who was unassigned before being deleted.
+        # Entra does not report a user who was unassigned before being deleted.
         if link is None or not user.assigned:
             self._links.pop(user.object_id, None)
             return None

@@ -1,4 +1,4 @@
-"""What stands before the simulated Ditio: it records calls, fails as planned, and applies writes late."""
+"""The gateway before the simulated Ditio: it records calls, fails as planned, and applies writes late."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong, for the calls that it names.
+    """One planned failure, for the calls that it names.
 
     `-after` means that the write is applied and then its answer lost; `-before` that it is not applied;
     `-late` that it is applied some time after the caller gave up.
@@ -58,7 +58,7 @@ class Fault:
     """Only calls whose decoded path contains this text."""
 
     times: int | None = 1
-    """How often it strikes; None means until it is cleared."""
+    """How many calls it affects; None means until it is cleared."""
 
     retry_after: str | None = None
     """Value of the `Retry-After` header of `status` and `html`."""
@@ -70,17 +70,17 @@ class Fault:
     """How long after it arrived a `timeout-late` write is applied, on the sandbox's clock."""
 
     lasts_seconds: float | None = None
-    """How long after it was planned it strikes at most, on the sandbox's clock; None means for ever."""
+    """How long after it was planned it may affect calls, on the sandbox's clock; None means for ever."""
 
     probability: float = 1.0
-    """Chance to strike a call that it names, 0.0 to 1.0, drawn from the sandbox's own random."""
+    """Chance that it affects a call that it names, 0.0 to 1.0, drawn from the sandbox's own random."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"unknown kind of fault {self.kind!r}; known are {', '.join(KINDS)}")
 
     def names(self, method: str, path: str) -> bool:
-        """Whether this fault is meant for such a call."""
+        """Return whether this fault applies to such a call."""
         return self.method in (None, method) and self.path in path
 
 
@@ -97,17 +97,17 @@ class Faults:
         self._planned: list[_Planned] = []
 
     def plan(self, *faults: Fault) -> None:
-        """Add faults; the first planned one that fits a call strikes it."""
+        """Add faults; a call is affected by the first planned one that fits it."""
         with self._lock:
             self._planned.extend(_Planned(fault, fault.times, self._end_of(fault)) for fault in faults)
 
     def clear(self) -> None:
-        """Forget all planned faults."""
+        """Remove all planned faults."""
         with self._lock:
             self._planned.clear()
 
     def take(self, method: str, path: str) -> Fault | None:
-        """Return the fault that strikes this call, and count it; None when the call goes well."""
+        """Return the fault that affects this call, and count it; None when the call succeeds."""
         with self._lock:
             now = self._now()
             self._planned = [each for each in self._planned if each.ends_at is None or now < each.ends_at]
@@ -133,7 +133,7 @@ class Faults:
 
 @dataclass(slots=True)
 class _Planned:
-    """A fault that may still strike, so often and until then."""
+    """A planned fault, with the number of calls and the time that it has left."""
 
     fault: Fault
     left: int | None
@@ -141,7 +141,7 @@ class _Planned:
 
 
 ACCEPTED = "sandbox.accepted"
-"""Environ key of a call that was let in when it arrived: its token is not looked at again."""
+"""Environ key of a call that was accepted when it arrived: its token is not checked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +151,10 @@ class _Late:
 
 
 class LateWrites:
-    """The writes that wait, applied in the order of their moments; safe to share between threads.
+    """The writes that wait, applied in the order of their times; safe to share between threads.
 
-    Nothing runs by itself: they are applied before the next call after their moment, which is the first that could
-    tell the difference.
+    Nothing runs by itself: a write is applied before the next call after its time, the first that could tell the
+    difference.
     """
 
     def __init__(self, app: WSGIApplication, now: Callable[[], datetime]) -> None:
@@ -167,14 +167,14 @@ class LateWrites:
         return len(self._waiting)
 
     def add(self, environ: WSGIEnvironment, sent: bytes, seconds: float) -> None:
-        """Keep a call, to be applied so many seconds from now."""
+        """Store a call, to be applied so many seconds from now."""
         kept = {**environ, "wsgi.input": BytesIO(sent), ACCEPTED: True}
         with self._lock:
             self._waiting.append(_Late(self._now() + timedelta(seconds=seconds), kept))
             self._waiting.sort(key=lambda late: late.due_at)
 
     def apply(self, *, all: bool = False) -> int:
-        """Apply those whose moment has come, or `all` of them now. How many."""
+        """Apply the writes that are due, or `all` of them now. Return how many."""
         if not self._waiting:
             return 0
         with self._lock:
@@ -190,11 +190,11 @@ class SegmentConverter(BaseConverter):
     """One whole path segment, decoded: `<segment:number>`."""
 
     def to_python(self, value: str) -> str:
-        """Return what the segment means."""
+        """Return the decoded segment."""
         return value.replace("%2F", "/").replace("%25", "%")
 
     def to_url(self, value: str) -> str:
-        """Return the segment for a path whose own slashes divide."""
+        """Return the segment encoded for a path, so that its own slashes do not divide."""
         return super().to_url(value)
 
 
@@ -233,13 +233,13 @@ class Recorded:
 
     query: dict[str, str]
     body: object
-    """The parsed JSON; None without one. A token request's secret is not kept."""
+    """The parsed JSON; None without one. A token request's secret is not stored."""
 
     status: int
-    """What was answered, or would have been had the answer not been lost; 0 when the call was lost first, or late."""
+    """The status of the answer, even if the answer was lost; 0 when the call was lost first, or late."""
 
     token_id: str | None
-    """Which token was used, `token-1` and so on; None without one of ours."""
+    """Which token was used, `token-1` and so on; None without a token that the sandbox issued."""
 
     at: datetime
 
@@ -326,7 +326,7 @@ class Gateway:
 
 
 def _lose(environ: WSGIEnvironment, in_process: Exception) -> Exception:
-    """Return what to raise for a broken connection; a real one is made to end in a reset."""
+    """Return what to raise for a broken connection; a real one ends in a reset."""
     connection = environ.get("werkzeug.socket")
     if connection is None:
         return in_process

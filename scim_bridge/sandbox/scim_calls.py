@@ -22,10 +22,10 @@ class Dialect:
     name: str
 
     user_patch: Callable[[Mapping[str, object], Mapping[str, object]], JsonObject]
-    """Body that takes a user from the known values (first) to the changed ones (second), by path."""
+    """Body that changes a user from the known values (first) to the changed ones (second), by path."""
 
     clearing: Callable[[str], JsonObject]
-    """Body that empties the attribute at a path."""
+    """Body that clears the attribute at a path."""
 
     members_added: Callable[[Sequence[str]], JsonObject]
     """Body that adds members, by SCIM id."""
@@ -53,7 +53,7 @@ def patch(*operations: Mapping[str, object]) -> JsonObject:
 
 
 def _default_patch(known: Mapping[str, object], changed: Mapping[str, object]) -> JsonObject:
-    """One capitalised operation for each attribute; a boolean is a string."""
+    """Return one capitalised operation for each attribute; a boolean is a string."""
     return patch(
         *(
             {"op": "Replace" if path in known else "Add", "path": path, "value": _as_text(value)}
@@ -63,7 +63,7 @@ def _default_patch(known: Mapping[str, object], changed: Mapping[str, object]) -
 
 
 def _flagged_patch(known: Mapping[str, object], changed: Mapping[str, object]) -> JsonObject:
-    """One path-less replace; filtered paths, the manager and a lone `active` have operations of their own."""
+    """Return one path-less replace; filtered paths, the manager and a lone `active` have operations of their own."""
     alone = {path for path in changed if "[" in path or path == MANAGER or list(changed) == ["active"]}
     together = {path: value for path, value in changed.items() if path not in alone}
     operations: list[JsonObject] = [
@@ -126,11 +126,11 @@ class Step:
     detail: str | None = None
 
     body: JsonObject | None = None
-    """What was sent."""
+    """The request body that was sent."""
 
     @property
     def ok(self) -> bool:
-        """Whether Entra counts it as done; deleting what is gone already is."""
+        """Return whether Entra counts it as done; deleting what does not exist counts too."""
         return 200 <= self.status < 300 or (self.action.endswith("delete") and self.status == 404)
 
 
@@ -160,7 +160,7 @@ class Answer:
 
     @property
     def found(self) -> list[JsonObject]:
-        """The resources of a ListResponse."""
+        """Return the resources of a ListResponse."""
         resources = self.document.get("Resources")
         return [each for each in resources if isinstance(each, dict)] if isinstance(resources, list) else []
 

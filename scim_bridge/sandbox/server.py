@@ -93,7 +93,7 @@ class _Handler(WSGIRequestHandler):
             self.wfile.write(body)
 
     def log(self, type: str, message: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def _is_reset(connection: socket.socket) -> bool:
@@ -104,7 +104,7 @@ def _is_reset(connection: socket.socket) -> bool:
 
 
 TIMEOUT_SECONDS = "sandbox.timeout_seconds"
-"""Environ key: how many seconds the client waits for an answer, for an application that plays slow."""
+"""Environ key: how many seconds the client waits for an answer, for a planned slow answer."""
 
 
 class AnswerLost(Exception):
@@ -116,7 +116,7 @@ class AnswerLate(Exception):
 
 
 class ConnectionNotMade(Exception):
-    """Nobody listens."""
+    """No server listens at the address."""
 
 
 class WsgiTransport(BaseAdapter):
@@ -152,7 +152,7 @@ class WsgiTransport(BaseAdapter):
         return response
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Close nothing: no connection is held open."""
 
 
 def environ_from_request(request: requests.PreparedRequest) -> WSGIEnvironment:
@@ -187,7 +187,7 @@ def environ_from_request(request: requests.PreparedRequest) -> WSGIEnvironment:
 
 
 class _Discarded:
-    """A stream for `wsgi.errors` that keeps nothing."""
+    """A stream for `wsgi.errors` that stores nothing."""
 
     def write(self, text: str) -> int:
         return len(text)

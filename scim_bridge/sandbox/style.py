@@ -25,16 +25,16 @@ class Style:
     employment: str = "employment"
     """The key of the employment, one of `ALL_EMPLOYMENTS`.
 
-    `employment` shows the open or else the last one, always, and adds `employmentHistory` when it is
-    included; the other two show a list, and only when `include` names `employment-history`.
+    `employment` always shows the open or else the last one, and adds `employmentHistory` when it is included. The
+    other two show a list, and only when `include` names `employment-history`.
     """
 
     paging: str = "none"
     """How the list of all employees is paged, one of `ALL_PAGINGS`.
 
-    `none` shows everybody at once. `link` has `links.next` (a bare array the header `Link`), `token` a
+    `none` shows all employees at once. `link` has `links.next` (a bare array the header `Link`), `token` a
     `continuationToken` (a bare array the header `X-Continuation-Token`), `page` has `page`, `pageSize` and
-    `totalCount` (a bare array only the header `X-Total-Count`). `silent` takes `page` and says nothing.
+    `totalCount` (a bare array only the header `X-Total-Count`). `silent` accepts `page` and says nothing.
     """
 
     page_size: int = 100
@@ -50,7 +50,7 @@ class Style:
     """Leave out a key without a value; otherwise it is null."""
 
     no_date: str | None = None
-    """Shown for a date that is not there, for example `0001-01-01`; None shows null."""
+    """Shown for a missing date, for example `0001-01-01`; None shows null."""
 
     date_form: str = "day"
     """`day` (2026-03-01) or `datetime` (2026-03-01T00:00:00)."""
@@ -62,20 +62,20 @@ class Style:
     """The key of the company profile's id in a v5 answer: `id` or `companyProfileId`."""
 
     duplicates: str = "409"
-    """What a taken number gets: `400`, `409`, `update` or `update-all`.
+    """The answer for a number that is in use: `400`, `409`, `update` or `update-all`.
 
-    With `update` a POST with a known employee number silently updates that employee, while a taken phone
-    number is still refused. With `update-all` a POST with a taken phone number updates whoever holds it.
+    With `update` a POST with a known employee number silently updates that employee; a phone number in use is still
+    refused. With `update-all` a POST with a phone number in use updates the employee who has it.
     """
 
     ending_disables: bool = False
-    """An employment that ends today or has ended also disables the login."""
+    """Whether an employment that ends today or has ended also disables the login."""
 
     enabling_needs_employment: bool = False
-    """Enabling is refused (409) without an employment that is open or ends later."""
+    """Whether enabling is refused (409) without an employment that is open or ends later."""
 
     already: str = "accept"
-    """What an operation gets that changes nothing: `accept`, or `refuse` (409)."""
+    """The answer to an operation that changes nothing: `accept`, or `refuse` (409)."""
 
     read_lag: int = 0
     """How many reads after a write still show the employee as before that write."""
@@ -84,25 +84,25 @@ class Style:
     """Body of a refusal: `v5`, `simple`, `text` (Norwegian, text/plain) or `problem` (RFC 9457)."""
 
     operations_method: str = "PATCH"
-    """Method of the operations without documentation; any other is answered 405."""
+    """Method of the operations without documentation; any other gets 405."""
 
     missing_operations: frozenset[str] = frozenset()
     """Operations that this Ditio does not know (404), for example `disable`."""
 
     birth_date_required: bool = False
-    """Refuse a creation without `birthDate`, and clearing it."""
+    """Whether to refuse a creation without `birthDate`, and clearing it."""
 
     require_company_id: bool = False
-    """Refuse a creation without `companyId`."""
+    """Whether to refuse a creation without `companyId`."""
 
     payroll_locked_until: date | None = None
     """Start and end dates on or before this day are refused (400)."""
 
     out_of_reach: frozenset[str] = frozenset()
-    """Numbers of employees that exist, yet are answered 404 and not listed."""
+    """Numbers of employees that exist, but get 404 and are not listed."""
 
     token_seconds: int = 1800
-    """How long an access token lives, in seconds."""
+    """The lifetime of an access token, in seconds."""
 
     wrong_scope: int = 403
     """Status for a token without the scope that the call needs: 401 or 403, each documented somewhere."""
@@ -111,19 +111,19 @@ class Style:
     """Keys of the v4 answers: `camel` or `pascal`."""
 
     certificates_partial: bool = False
-    """A certificate array with a bad item is answered 400; True stores its good items all the same."""
+    """A certificate array with a bad item gets 400; True still stores its good items."""
 
     forms: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """Ditio's name of a field (`workTitle`) → what is made of a value that is sent; any other field stays as it is.
+    """Ditio's name of a field (`workTitle`) → what it makes of a sent value; any other field stays as sent.
 
     `upper` shows it in capitals, `cut` its first characters, `spaced` (a phone number) in groups. `echoed` shows
-    it in capitals, yet as it was sent in the answer to the write. `alternating` shows one of two forms in turn.
-    `ignored` takes the call and leaves the field alone; where it may be empty, a creation leaves it empty.
+    it in capitals, but as sent in the answer to the write. `alternating` shows one of two forms in turn. `ignored`
+    accepts the call and leaves the field alone; where it may be empty, a creation leaves it empty.
     """
 
     @property
     def name(self) -> str:
-        """What differs from the default style, short enough for a test's id."""
+        """Return what differs from the default style, short enough for a test's id."""
         names = [each.name for each in fields(self) if _differs(self, each.name)]
         return "-".join(_shown(self, name) for name in names) or "default"
 

@@ -1,1 +1,1 @@
-"""SCIM: the models that the bridge serves, what only Entra sends, and how a stored document is read. Pure."""
+"""SCIM: the models that the bridge serves, the forms that only Entra sends, and reading a stored user. Pure."""

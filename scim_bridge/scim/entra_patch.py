@@ -1,7 +1,7 @@
 """PATCH bodies as Entra sends them, rewritten into operations that each write one attribute.
 
-Source: RFC 7644 §3.5.2, and what Entra makes of it: values without a path whose keys are paths, `""` and
-null to clear, `manager` as a bare id, a remove that carries what it removes.
+Source: RFC 7644 §3.5.2, and Entra's own forms: values without a path whose keys are paths, `""` and null to
+clear, `manager` as a bare id, a remove that carries what it removes.
 """
 
 import json
@@ -17,7 +17,7 @@ from scim_bridge.scim.schema import AttributePath, ResourceSchema
 from scim_bridge.scim.values import EMPTY, UNUSABLE, conform_entry
 
 NOTHING = {"op": "add", "value": {}}
-"""An operation that changes nothing: a PATCH needs one, also where all that it named was ignored."""
+"""An operation that changes nothing: a PATCH needs one, even if everything in it was ignored."""
 
 PATCH_URN = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
@@ -29,7 +29,7 @@ Operation = dict[str, Any]
 
 
 def rewrite_patch(shape: ResourceSchema, body: Any) -> Rewritten:
-    """The body of a PATCH."""
+    """Return the rewritten body of a PATCH."""
     key = next((key for key in body if key.lower() == "operations"), None) if isinstance(body, dict) else None
     if key is None or not isinstance(body[key], list):
         return Rewritten(body)
@@ -49,7 +49,7 @@ def rewrite_patch(shape: ResourceSchema, body: Any) -> Rewritten:
 
 
 def entries_to_make(current: Resource[Any], patch_op: "PatchOp[Any]") -> tuple[Quirk, ...]:
-    """The filters in paths that no entry of a resource meets yet, so that the patch will make one."""
+    """Return the filters in paths that no entry of a resource meets yet, so that the patch creates one."""
     tolerated = Tolerated()
     for operation in patch_op.operations or []:
         path = operation.path
@@ -90,7 +90,7 @@ def _rewritten(shape: ResourceSchema, operation: Operation, tolerated: Tolerated
         if shape.separator(path) == ".":
             tolerated.add(QuirkKind.dotted_urn, place.path)
         if place.selection is not None and _QUOTED_BOOLEAN.search(place.selection):
-            # Whoever applies the patch understands `roles[primary eq "True"]` too, but doesn't say that it had to.
+            # The library understands `roles[primary eq "True"]` too, but doesn't report that it had to.
             described(place, tolerated)
         return _at(place, operation, tolerated)
     if _is_path(path):
@@ -100,7 +100,7 @@ def _rewritten(shape: ResourceSchema, operation: Operation, tolerated: Tolerated
 
 
 def _by_key(shape: ResourceSchema, operation: Operation, urn: str | None, tolerated: Tolerated) -> list[Operation]:
-    """An operation for each key of a value that has no path, or an extension's URN as its path."""
+    """Return one operation for each key of a value whose path is missing, or is an extension's URN."""
     value = operation.get("value")
     if urn is not None and (value in EMPTY or _op(operation) == "remove"):
         return [{"op": "remove", "path": urn}]
@@ -129,9 +129,9 @@ def _by_key(shape: ResourceSchema, operation: Operation, urn: str | None, tolera
 
 
 def _at(place: AttributePath, operation: Operation, tolerated: Tolerated) -> list[Operation]:
-    """The operation with its value in the type that the attribute at its path declares.
+    """Return the operation with its value in the type that the attribute at its path declares.
 
-    :raises InvalidValueException: when it empties what a resource can't be without.
+    :raises InvalidValueException: when it clears an attribute that a resource must have.
     """
     if place.is_delivery:
         tolerated.add(QuirkKind.read_only, place.path)
@@ -147,7 +147,7 @@ def _at(place: AttributePath, operation: Operation, tolerated: Tolerated) -> lis
     if value is UNUSABLE:
         return []
     if value in EMPTY and place.target.required and place.part is None:
-        # At once, as a remove is: a later operation that fills it again makes no difference (RFC 7644 §3.5.2).
+        # Refused at once, like a remove: a later operation that sets it again does not help (RFC 7644 §3.5.2).
         raise InvalidValueException(
             detail=f"{place.path} is empty: send a value, or take the attribute out of the request"
         )
@@ -158,18 +158,18 @@ def _at(place: AttributePath, operation: Operation, tolerated: Tolerated) -> lis
     if value in EMPTY or value == []:
         return [{"op": "remove", "path": _cleared(place)}]
     if isinstance(value, dict) and place.shape.stands_for_value and not place.shape.multi_valued:
-        # A new manager doesn't keep the reference to the earlier one.
+        # A new manager doesn't keep the reference to the previous one.
         value.setdefault("$ref", None)
     return [{**operation, "path": place.path, "value": value}]
 
 
 def _once(entries: list[Any]) -> list[Any]:
-    """Each entry once: what is there already isn't added (RFC 7644 §3.5.2.1), be it from the same value."""
+    """Return each entry once: an entry that is present isn't added again (RFC 7644 §3.5.2.1)."""
     return list({json.dumps(entry, sort_keys=True): entry for entry in entries}.values())
 
 
 def _removal(place: AttributePath, operation: Operation, tolerated: Tolerated) -> Operation:
-    """A remove; its value matters only where it lists entries of a multi-valued attribute."""
+    """Return a remove; its value matters only where it lists entries of a multi-valued attribute."""
     value = operation.get("value")
     if value not in EMPTY:
         tolerated.add(QuirkKind.value_with_remove, place.path)
@@ -182,12 +182,12 @@ def _removal(place: AttributePath, operation: Operation, tolerated: Tolerated) -
 
 
 def _cleared(place: AttributePath) -> str:
-    """The path to remove."""
+    """Return the path to remove."""
     return AttributePath(place.urn, place.shape).path if place.stands_for_whole else place.path
 
 
 def _selecting(place: AttributePath, entry: Any, tolerated: Tolerated) -> Any:
-    """What of a listed entry tells which entry is meant: Entra sends `"$ref": null` along."""
+    """Return the part of a listed entry that tells which entry is meant: Entra also sends `"$ref": null`."""
     entry = conform_entry(place.shape, entry, tolerated, place.path)
     return {name: item for name, item in entry.items() if item not in EMPTY} if isinstance(entry, dict) else entry
 
@@ -197,7 +197,7 @@ def _op(operation: Operation) -> str:
 
 
 def _is_path(text: str) -> bool:
-    """Whether it is a path. :raises InvalidPathException: when it is a filter, which the library also reads."""
+    """Return whether it is a path. :raises InvalidPathException: for a filter, which the library also reads."""
     try:
         node = Path[Any](text).ast
     except InvalidPathException:

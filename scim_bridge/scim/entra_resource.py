@@ -1,7 +1,7 @@
-"""Shapes that only Entra sends, rewritten into the RFC's: JSON in, JSON out.
+"""Forms that only Entra sends, rewritten into the RFC's: JSON in, JSON out.
 
-What the library's policy tolerates by itself (`provider.POLICY`) is not repeated here. Every key is looked up
-in what the resource type declares; whatever isn't declared is left out, and its name reported (rule A7).
+What the library's policy tolerates by itself (`provider.POLICY`) is not repaired here. Every key is looked up in what
+the resource type declares. A key that isn't declared is left out, and its name reported (rule A7).
 Sources: Microsoft's provisioning documentation, and reports of real traffic.
 """
 
@@ -19,15 +19,15 @@ from scim_bridge.scim.values import EMPTY, UNUSABLE, conform, conform_entry, dem
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """A body in the RFC's shape."""
+    """A body in the RFC's form."""
 
     body: Any
     tolerated: tuple[Quirk, ...] = ()
-    """What departed from it, by kind and name: also all that was left out."""
+    """Its quirks, by kind and name, including all that was left out."""
 
 
 def rewrite_resource(shape: ResourceSchema, body: Any) -> Rewritten:
-    """The body of a POST or PUT."""
+    """Return the rewritten body of a POST or PUT."""
     if not isinstance(body, dict):
         return Rewritten(body)
     tolerated = Tolerated()
@@ -44,7 +44,7 @@ def rewrite_resource(shape: ResourceSchema, body: Any) -> Rewritten:
 def _collect(
     shape: ResourceSchema, body: Mapping[str, Any], urn: str | None, found: dict[str, Any], tolerated: Tolerated
 ) -> None:
-    """Put what `body` says into `found`. `urn` is the extension that the keys belong to."""
+    """Write the content of `body` into `found`. `urn` is the extension to which the keys belong."""
     for key, value in body.items():
         schema = shape.schema_at(key)
         if urn is None and key.lower() == "schemas":
@@ -66,13 +66,13 @@ def _collect(
 
 
 def note_unknown(key: str, value: Any, tolerated: Tolerated) -> None:
-    """Remember a key that isn't declared, and is left out."""
+    """Note a key that isn't declared, and is left out."""
     is_schema = isinstance(value, dict) and key.lower().startswith("urn:")
     tolerated.add(QuirkKind.unknown_schema if is_schema else QuirkKind.unknown_attribute, key)
 
 
 def note_key(shape: ResourceSchema, key: str, place: AttributePath, tolerated: Tolerated) -> None:
-    """Remember a key that is a path, where the RFC has the attribute's name alone."""
+    """Note a key that is a path, where the RFC has only the attribute's name."""
     separator = shape.separator(key)
     if place.is_short:
         tolerated.add(QuirkKind.short_name, place.path)
@@ -94,10 +94,10 @@ def _note_unlisted(shape: ResourceSchema, listed: Any, found: Mapping[str, Any],
 
 
 def _put(place: AttributePath, value: Any, found: dict[str, Any], tolerated: Tolerated) -> None:
-    """Write one value where its key points, beside what other keys said of the same attribute."""
+    """Write one value where its key points, beside what other keys wrote into the same attribute."""
     holder = found if place.urn is None else found.setdefault(place.urn, {})
     if not isinstance(holder, dict):
-        # The extension itself was sent as something that it can't be: that is what gets refused.
+        # The extension itself has an impossible type: it is refused later.
         return
     if place.selection is None and place.part is None:
         _put_whole(place, value, holder, tolerated)
@@ -142,7 +142,7 @@ def _put_inside(place: AttributePath, value: Any, holder: dict[str, Any], tolera
 
 
 def conform_at(place: AttributePath, value: Any, tolerated: Tolerated) -> Any:
-    """A value in the type that is declared at its place: a list for a whole multi-valued attribute only."""
+    """Return a value in the type declared at its path: a list only for a whole multi-valued attribute."""
     if place.is_list or place.part is not None or not place.shape.multi_valued:
         return conform(place.target, value, tolerated, place.path)
     if isinstance(value, list) and len(value) == 1:
@@ -152,7 +152,7 @@ def conform_at(place: AttributePath, value: Any, tolerated: Tolerated) -> Any:
 
 
 def _selected_entry(place: AttributePath, holder: dict[str, Any], tolerated: Tolerated) -> dict[str, Any] | None:
-    """The entry that a filter in brackets describes, made where there is none."""
+    """Return the entry that a filter in brackets describes; create it if there is none."""
     sought = {} if place.selection is None else described(place, tolerated)
     if sought is None:
         return None
@@ -171,7 +171,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def described(place: AttributePath, tolerated: Tolerated) -> dict[str, Any] | None:
-    """What the filter `type eq "work" and primary eq true` says of an entry; None for any other filter."""
+    """Return what the filter `type eq "work" and primary eq true` says of an entry; None for any other filter."""
     try:
         node: FilterNode = ScimFilter(str(place.selection)).ast
     except SCIMException:
@@ -190,7 +190,7 @@ def described(place: AttributePath, tolerated: Tolerated) -> dict[str, Any] | No
 
 
 def known_schemas(shape: ResourceSchema, value: Any, tolerated: Tolerated) -> Any:
-    """The schemas of a body without unknown ones, and with the resource's own, which some clients forget."""
+    """Return a body's schemas without unknown ones, and with the resource's own, which some clients forget."""
     if isinstance(value, str):
         tolerated.add(QuirkKind.single_for_list, "schemas")
     named = [value] if isinstance(value, str) else value

@@ -10,7 +10,7 @@ from scim_bridge.domain.values import NORWAY, OSLO, JsonObject, Unusable, end_of
 from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN, SourcePath, read
 
 LONGEST_SHOWN = 60
-"""Characters of a value that a message quotes."""
+"""How many characters of a value a message quotes."""
 
 _IN_ENTRA = {
     f"{ENTERPRISE_URN}:employeeNumber": "employeeId",
@@ -24,11 +24,11 @@ _IN_ENTRA = {
     'phoneNumbers[type eq "mobile"].value': "mobile",
     'phoneNumbers[type eq "work"].value': "telephoneNumber",
 }
-"""SCIM attribute → the attribute that Entra's default attribute mapping maps to it."""
+"""SCIM attribute → the Entra attribute that the default attribute mapping maps to it."""
 
 
 def missing(field: Field, source: SourcePath) -> Problem:
-    """A required field that no source has.
+    """Return the problem of a required field that no source has.
 
     :param source: The attribute to send it in.
     """
@@ -38,12 +38,12 @@ def missing(field: Field, source: SourcePath) -> Problem:
 
 
 def unusable(field: Field, source: SourcePath, raw: object, unusable: Unusable) -> Problem:
-    """A value that is there and can't be used."""
+    """Return the problem of a value that is present but can't be used."""
     return Problem(field, source.text, f"{source.text} is {shown(raw)}: {unusable.why}")
 
 
 def shown(raw: object) -> str:
-    """A value for a message: in quotes if it is text, on one line, bounded in length."""
+    """Return a value for a message: in quotes if it is text, on one line, bounded in length."""
     if isinstance(raw, (list, dict)):
         return "a list" if isinstance(raw, list) else "an object"
     text = str(raw)
@@ -58,11 +58,11 @@ SETTING = "MAPPING__FIELDS"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Where one field comes from."""
+    """Which sources one field has, and which side owns it."""
 
     field: Field
     sources: tuple[SourcePath, ...]
-    """The first that is present serves."""
+    """The first source with a value is used."""
 
     owner: Owner
 
@@ -79,10 +79,10 @@ class Rules:
     """`payroll` where Entra sends none: 0 disabled, 1 enabled, 2 variable; None leaves it out (rule H4)."""
 
     zone: ZoneInfo = OSLO
-    """The company's time zone, in which an instant becomes a day."""
+    """The company's time zone, in which a time becomes a day."""
 
     def owners(self) -> dict[Field, Owner]:
-        """Who decides what each field holds."""
+        """Return the owner of each field."""
         return {rule.field: rule.owner for rule in self.by_field.values()}
 
 
@@ -110,7 +110,7 @@ _DEFAULTS = (
 )
 
 DEFAULT_RULES = Rules({rule.field: rule for rule in _DEFAULTS})
-"""The mapping of a bridge without a setting (design, section 6; owners from rule H5)."""
+"""The mapping without a setting (design, section 6; owners from rule H5)."""
 
 
 def rules_from(
@@ -120,7 +120,7 @@ def rules_from(
     payroll: int | None = DEFAULT_RULES.payroll,
     zone: ZoneInfo = DEFAULT_RULES.zone,
 ) -> Rules:
-    """The default rules with the setting ``MAPPING__FIELDS`` merged over them.
+    """Return the default rules with the setting ``MAPPING__FIELDS`` merged over them.
 
     :param setting: Ditio's name of a field → ``from`` (source paths, in order) and ``owner``; either may be
         left out.
@@ -136,7 +136,7 @@ def rules_from(
 def _merged(rule: Rule, entry: Mapping[str, object]) -> Rule:
     where = f"{SETTING}.{rule.field}"
     if not isinstance(entry, Mapping):
-        raise ValueError(f'{where} is no table: write one with "from" and "owner"')
+        raise ValueError(f'{where} is not a table: write one with "from" and "owner"')
     for place, key in enumerate(entry, start=1):
         _one_of(f"{where}, name {place}", key, ("from", "owner"))
     sources = _sources(f"{where}.from", entry["from"]) if "from" in entry else rule.sources
@@ -146,7 +146,7 @@ def _merged(rule: Rule, entry: Mapping[str, object]) -> Rule:
 
 def _sources(where: str, found: object) -> tuple[SourcePath, ...]:
     if not isinstance(found, (list, tuple)) or not found or not all(isinstance(item, str) for item in found):
-        raise ValueError(f'{where} is no list of texts: write a list of SCIM attribute paths, as in ["userName"]')
+        raise ValueError(f'{where} is not a list of texts: write a list of SCIM attribute paths, as in ["userName"]')
     try:
         return tuple(SourcePath.parse(item) for item in found)
     except ValueError as exc:
@@ -156,13 +156,13 @@ def _sources(where: str, found: object) -> tuple[SourcePath, ...]:
 def _one_of(where: str, found: object, allowed: Iterable[str]) -> str:
     names = [str(name) for name in allowed]
     if not isinstance(found, str) or found not in names:
-        # Not quoted: a secret that was put in the wrong place would be in the log.
+        # The value is not quoted: a secret in the wrong place would end up in the log.
         raise ValueError(f"{where} is not known here: write one of {', '.join(names)}")
     return found
 
 
 IDENTITY = frozenset({Field.employee_number, Field.phone})
-"""Where the next source does not replace an unusable value: it would be another employee or login."""
+"""Fields whose unusable value is not replaced by the next source: that would be another employee or login."""
 
 
 def desired_from_user(
@@ -173,18 +173,18 @@ def desired_from_user(
     provisioned_on: date | None = None,
     served: Mapping[Field, str] | None = None,
 ) -> DesiredEmployee:
-    """The wished employee; what can't be used is left out of its values and named in its problems.
+    """Return the desired employee; a value that can't be used is left out and named in the problems.
 
     :param today: The day that intake decided (rule L1).
     :param provisioned_on: The start of an employment for which Entra sends none (rule H4); None: `today`.
-    :param served: For a linked person, the sources that served last. A required value is then read from that
-        source or from one earlier in the list, never from a later one (rule C3).
+    :param served: For a linked person, the sources used last. A required value is then read from that source or
+        from one earlier in the list, never from a later one (rule C3).
     """
     served = served or {}
     readings = {
         field: _reading(document, rule, rules, served.get(field), today)
         for field, rule in rules.by_field.items()
-        # An end of Ditio's own is no wish: a leave date of Entra's would end an employment (rule H5).
+        # Where Ditio owns the end, Entra's leave date is not desired: it would end an employment (rule H5).
         if not (field is Field.end_date and rule.owner is Owner.ditio)
     }
     defaults = _defaults(readings, rules, provisioned_on or today)
@@ -198,7 +198,7 @@ def desired_from_user(
 
 
 def is_sent(document: JsonObject, field: Field, rules: Rules) -> bool:
-    """Whether Entra sends anything for a field, be it a value that can't be used."""
+    """Return whether Entra sends anything for a field, even a value that can't be used."""
     return any(read(document, source) is not None for source in rules.by_field[field].sources)
 
 
@@ -219,7 +219,7 @@ def _reading(document: JsonObject, rule: Rule, rules: Rules, served: str | None,
             continue
         value = _value(rule.field, source, raw, rules, today)
         if value is None:
-            return _Reading(problems=tuple(found))  # The source says that there is none: no other is asked.
+            return _Reading(problems=tuple(found))  # The source says that there is none: no other source is read.
         if not isinstance(value, Unusable):
             return _Reading(value, source.text, tuple(found))
         found.append(unusable(rule.field, source, raw, value))
@@ -239,7 +239,7 @@ def _values_of(rule: Rule, served: str | None) -> tuple[SourcePath, ...]:
 
 
 def _is_name_only(field: Field, source: SourcePath, raw: object) -> bool:
-    """A user name that is no address is not a faulty e-mail address: it was never meant as one."""
+    """Return whether this is a user name that is no address. It was never an e-mail address, so it is not faulty."""
     return field is Field.email and _is(source, "userName") and not (isinstance(raw, str) and is_address(raw))
 
 
@@ -265,7 +265,7 @@ def _is(source: SourcePath, attribute: str) -> bool:
 
 
 def _defaults(readings: Mapping[Field, _Reading], rules: Rules, start: date) -> dict[Field, Value]:
-    """What the bridge supplies where Entra sends nothing (rule H4); an unusable value is not replaced."""
+    """Return what the bridge supplies where Entra sends nothing (rule H4); it replaces no unusable value."""
     supplied: dict[Field, Value | None] = {Field.start_date: start, Field.payroll: rules.payroll}
     return {
         field: value

@@ -42,12 +42,12 @@ Kind = Attribute.Type
 
 
 def as_sent(published: Schema) -> type[Resource[Any]]:
-    """The model of a schema that reads and writes references to elsewhere, and binary values, as plain text."""
+    """Return the model of a schema, with external references and binary values read and written as plain text."""
     read = published.model_copy(deep=True)
     _plain(read.attributes)
 
     class AsSent(Resource[AnyExtension]):
-        """What the model is built on: the schema that it tells others is the published one."""
+        """The base of the model: the schema that it shows to clients is the published one."""
 
         @classmethod
         def to_schema(cls) -> Schema:
@@ -69,7 +69,7 @@ _WRITTEN = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:.*)?", re.ASCII)
 
 
 def _read(sent: object) -> object:
-    """A date in one of the forms of rule T1, for the library to go on with; any other is refused."""
+    """Return a date in one of the forms of rule T1, for the library to read; any other is refused."""
     if sent is None or isinstance(sent, datetime):
         return sent
     text = sent.strip() if isinstance(sent, str) else ""
@@ -77,7 +77,7 @@ def _read(sent: object) -> object:
         day, month, year = norwegian.groups()
         text = f"{year}-{month:0>2}-{day:0>2}"
     if not _WRITTEN.fullmatch(text):
-        # A text of digits would be read as seconds since 1970.
+        # The library would read a text of digits as seconds since 1970.
         raise PydanticCustomError("datetime_form", "not a date with a time")
     return text if ":" in text else f"{text}T00:00:00Z"
 
@@ -86,7 +86,7 @@ Instant = Annotated[datetime | None, BeforeValidator(_read)]
 
 
 def certificate_model(*, requires_end: bool) -> type[Resource[Any]]:
-    """The model of `/Certificates`.
+    """Return the model of `/Certificates`.
 
     :param requires_end: Whether a certificate without an end is refused (`CERTIFICATES__MISSING_EXPIRY`).
     """
@@ -126,13 +126,13 @@ NAME = "DitioUser"
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
 DELIVERY_ATTRIBUTES = ("deliveryState", "deliveryDetail", "deliveredAt")
-"""Read-only, made by the bridge: never stored with the document, and ignored when sent (rule A6)."""
+"""Read-only, made by the bridge: never stored with the user, and ignored when sent (rule A6)."""
 
 
 def ditio_extension(slots: Mapping[str, str] = EMPTY) -> type[Extension]:
     """Build the extension from its schema, as `/Schemas` publishes it.
 
-    :param slots: The attributes that carry certificates, and what each is; their names are not looked at here.
+    :param slots: The attributes that carry certificates, and their descriptions; their names are not checked here.
     """
     schema = {
         "id": DITIO_URN,
@@ -151,7 +151,7 @@ def ditio_extension(slots: Mapping[str, str] = EMPTY) -> type[Extension]:
                 "How far the delivery of this user to Ditio has come",
                 canonicalValues=["delivered", "due", "held", "parked"],
             ),
-            # Its words are Ditio's and ours: compared exactly, so that both databases agree.
+            # Its words are Ditio's and the bridge's: compared exactly, so that both databases agree.
             _made("deliveryDetail", "string", "Why, in words for the administrator", caseExact=True),
             _made("deliveredAt", "dateTime", "When Ditio last took this user"),
         ],
@@ -181,10 +181,10 @@ POLICY = ScimPolicy(
     remove_value_as_filter=ScimPolicy.RemoveValue.apply,
     unmatched_path_filter=ScimPolicy.UnmatchedPathFilter.create,
 )
-"""What Entra may depart from the RFCs in, as far as the library can say it; the rest is in `entra.py`."""
+"""Entra's quirks that the library itself can tolerate; the others are in `entra_patch.py` and `entra_resource.py`."""
 
 
-@cache  # Two of the same are alike, and rebuilding the models from their schemas takes long.
+@cache  # Equal arguments give equal providers, and rebuilding the models from their schemas takes long.
 def build_provider(
     *,
     max_page_size: int,
@@ -193,12 +193,12 @@ def build_provider(
     slots: tuple[tuple[str, str], ...] = (),
     certificates_end: bool = True,
 ) -> ScimProvider:
-    """Describe the service.
+    """Return the description of the service.
 
     :param max_page_size: The most resources that one answer lists; a larger `count` is cut to it.
     :param max_bulk_operations: The most operations in one bulk request.
     :param max_body_bytes: The largest body, that of a bulk request included.
-    :param slots: The attributes of the Ditio extension that carry certificates, and what each is.
+    :param slots: The attributes of the Ditio extension that carry certificates, and their descriptions.
     :param certificates_end: Whether a certificate without an end is refused.
     """
     user, group, certificate = _user_model(), _group_model(), certificate_model(requires_end=certificates_end)
@@ -213,10 +213,10 @@ def build_provider(
 
 
 def _user_model() -> type[Resource[Any]]:
-    """The RFC's User, rebuilt from its schema: the shipped class lower-cases and refuses e-mail addresses.
+    """Return the RFC's User, rebuilt from its schema: the shipped class lower-cases and refuses e-mail addresses.
 
-    It has no password, which the bridge has no use for and never stores (rule A7): sent all the same, it
-    is ignored like any attribute that isn't declared.
+    It has no password, which the bridge has no use for and never stores (rule A7). A password that is sent is ignored
+    like any attribute that isn't declared.
     """
     schema = User.to_schema()
     schema.attributes = [each for each in schema.attributes or [] if each.name != "password"]
@@ -228,7 +228,7 @@ def _group_model() -> type[Resource[Any]]:
 
 
 def _enterprise_model() -> type[Extension]:
-    """The RFC's enterprise extension, in which a manager needs no `$ref`: Entra sends none."""
+    """Return the RFC's enterprise extension, in which a manager needs no `$ref`: Entra sends none."""
     schema = EnterpriseUser.to_schema()
     schema["manager"]["$ref"].required = Required.false
     return Extension.from_schema(schema)
@@ -243,7 +243,7 @@ def _config(max_page_size: int, max_bulk_operations: int, max_body_bytes: int) -
         sort=Sort(supported=True),
         etag=ETag(supported=True),
         pagination=Pagination(
-            # Without a cursorTimeout: a cursor holds a place and nothing of the server's, so none expires.
+            # Without a cursorTimeout: a cursor holds only a position and nothing on the server, so none expires.
             cursor=True,
             index=True,
             default_pagination_method=Pagination.DefaultPaginationMethod.index,

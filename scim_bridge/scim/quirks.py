@@ -1,23 +1,23 @@
-"""What a client did that departs from the RFCs, and was tolerated: kinds and names, never values (rule A7)."""
+"""Quirks: tolerated departures of a client from the RFCs, by kind and name, never with values (rule A7)."""
 
 import re
 from enum import StrEnum
 from typing import NamedTuple
 
 LONGEST_NAME = 200
-"""How much of a name is kept, in characters: an attribute's URN and its own name fit."""
+"""How many characters of a name are kept: an attribute's URN and its own name fit."""
 
 MOST_NAMES = 200
-"""How many different ones of one request are told apart; nobody sends as many by mistake, some may on purpose."""
+"""How many different quirks of one request are counted apart; a request with more is not a mistake but an attack."""
 
 OTHERS = "(others)"
 """The one name under which the rest is counted."""
 
 
 class QuirkKind(StrEnum):
-    """Kinds of departures from RFC 7643 and RFC 7644 that are tolerated."""
+    """Kinds of tolerated departures from RFC 7643 and RFC 7644."""
 
-    # Left out: nothing of it is kept.
+    # Left out: no part of it is stored.
     unknown_attribute = "unknown-attribute"
     """An attribute that no schema here declares."""
     unknown_path = "unknown-path"
@@ -41,7 +41,7 @@ class QuirkKind(StrEnum):
     text_for_binary = "text-for-binary"
     """A text that is no base64 where binary is declared."""
 
-    # Another shape than the declared one.
+    # Another form than the declared one.
     bare_value = "bare-value"
     """A value alone where `{"value": …}` is declared: a manager above all."""
     list_for_single = "list-for-single"
@@ -87,20 +87,20 @@ class QuirkKind(StrEnum):
 
 
 class Quirk(NamedTuple):
-    """One departure: what kind, and the name of the attribute, path or schema."""
+    """One departure: its kind, and the name of the attribute, path or schema."""
 
     kind: QuirkKind
     name: str
 
 
 class Tolerated:
-    """Collects what is tolerated of one request, each kind and name once."""
+    """Collects the quirks of one request, each kind and name once."""
 
     def __init__(self) -> None:
         self._found: dict[Quirk, None] = {}
 
     def add(self, kind: QuirkKind, name: str) -> None:
-        """Remember a departure. `name` may be a path: what could be a value in it is cut off."""
+        """Note a quirk. `name` may be a path: a part that could be a value is cut off."""
         toleration = Quirk(kind, _without_values(name))
         if len(self._found) >= MOST_NAMES and toleration not in self._found:
             toleration = Quirk(kind, OTHERS)
@@ -108,16 +108,16 @@ class Tolerated:
 
     @property
     def found(self) -> tuple[Quirk, ...]:
-        """All that was tolerated, in the order in which it came."""
+        """Return all quirks, in the order in which they came."""
         return tuple(self._found)
 
 
 def _without_values(name: str) -> str:
-    """A name that a log line and a listing can show.
+    """Return a name that a log line and a listing can show.
 
-    A filter in brackets, and whatever follows a space or a quotation mark, may be a value: personal data.
+    A filter in brackets, and any text after a space or a quotation mark, may be a value: personal data.
     """
-    # Not by a regular expression: of many brackets that nothing closes it would look at the rest for each.
+    # Not by a regular expression: for each of many unclosed brackets it would search the whole rest.
     bare, bracket, rest = name.strip().partition("[")
     if bracket and "]" in rest:
         bare += "[]" + rest.rpartition("]")[2]

@@ -1,4 +1,4 @@
-"""Reading values out of a stored SCIM User document.
+"""Reading values out of a stored SCIM user.
 
 A *source path* is a SCIM attribute path (RFC 7644 §3.5.2) as it stands in Entra's attribute mapping:
 ``name.givenName``, ``emails[type eq "work"].value``,
@@ -29,7 +29,7 @@ DITIO_URN = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What an element of a multi-valued attribute must hold to be read: ``type eq "work"``."""
+    """What an element of a multi-valued attribute has to contain to be read: ``type eq "work"``."""
 
     attribute: str
     value: str | bool | int | float
@@ -48,7 +48,7 @@ class SourcePath:
     attribute: str
     sub_attribute: str | None = None
     conditions: tuple[Condition, ...] = ()
-    """All of them must hold."""
+    """An element has to meet all of them."""
 
     @classmethod
     def parse(cls, text: str) -> "SourcePath":
@@ -90,10 +90,10 @@ def _conditions(text: str, node: FilterNode) -> Iterator[Condition]:
 
 
 def read(document: JsonObject, source: SourcePath) -> object | None:
-    """The value at `source`, or None where there is none.
+    """Return the value at `source`, or None where there is none.
 
-    Null, blank text, and empty lists and objects count as absent (RFC 7643 §2.5). Of several elements that
-    meet the conditions, the first with a value is read.
+    Null, blank text, and empty lists and objects count as absent (RFC 7643 §2.5). If several elements meet the
+    conditions, the first with a value is read.
     """
     holder: object = document if source.urn is None else _member(document, source.urn)
     found = _member(holder, source.attribute)
@@ -106,7 +106,7 @@ def read(document: JsonObject, source: SourcePath) -> object | None:
 
 
 def active_of(document: JsonObject, *, otherwise: bool = True) -> bool:
-    """What ``active`` says. Entra also sends it as text: ``"False"``.
+    """Return the value of ``active``. Entra also sends it as text: ``"False"``.
 
     :param otherwise: What an absent or cleared one means: true in a POST (rule H5), as before in a PUT or PATCH.
     """
@@ -120,7 +120,7 @@ def _holds(element: object, condition: Condition) -> bool:
 
 
 def _folded(value: object) -> str:
-    """A value for comparing: ``True``, ``"True"`` and ``"true"`` are the same, as Entra mixes them."""
+    """Return a value for comparing: ``True``, ``"True"`` and ``"true"`` are the same, as Entra mixes them."""
     return str(value).strip().casefold()
 
 

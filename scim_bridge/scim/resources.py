@@ -42,7 +42,7 @@ class Identity:
     id: str
     resource_type: str
     version: int
-    """Counts the writes; never goes back."""
+    """Counts the writes; it never decreases."""
 
     created_at: datetime
     last_modified_at: datetime
@@ -54,7 +54,7 @@ class Identity:
 
 
 def document_of(resource: Resource[Any]) -> JsonObject:
-    """What is kept of a resource: all that the client sent, values unchanged, and nothing of the bridge's own."""
+    """Return what is stored of a resource: all that the client sent, unchanged, and none of the bridge's values."""
     document: JsonObject = resource.model_dump(scim_ctx=Context.DEFAULT)
     for name in ("id", "meta", "password"):
         document.pop(name, None)
@@ -71,7 +71,7 @@ def document_of(resource: Resource[Any]) -> JsonObject:
 def resource_of(
     model: type[Resource[Any]], provider: ScimProvider, document: JsonObject, identity: Identity
 ) -> Resource[Any]:
-    """The resource that a stored document is of, with its `id` and `meta`."""
+    """Return the resource of a stored document, with its `id` and `meta`."""
     resource = model.model_validate(document, scim_provider=provider)
     resource.id = identity.id
     resource.meta = Meta(
@@ -84,7 +84,7 @@ def resource_of(
 
 
 def keys_of(resource: Resource[Any]) -> JsonObject:
-    """The folded values of a stored resource, `id` and `meta` included, under their SCIM names.
+    """Return the folded values of a stored resource, `id` and `meta` included, under their SCIM names.
 
     Unassigned values, empty lists and empty complex values are left out (RFC 7643 §2.5).
     """
@@ -92,12 +92,12 @@ def keys_of(resource: Resource[Any]) -> JsonObject:
 
 
 def keys_of_entry(model: type[Resource[Any]], attribute: str, entry: Any) -> JsonObject:
-    """The folded values of one entry of a multi-valued complex attribute of a resource model."""
+    """Return the folded values of one entry of a multi-valued complex attribute of a resource model."""
     return _keys_of_model(entry, f"{attribute}.", model)
 
 
 def folded(model: type[Resource[Any]], path: str, text: str) -> str:
-    """A text in the form in which the attribute at a path keeps its key."""
+    """Return a text in the form in which the attribute at a path stores its key."""
     return str(comparable_key(_binding(model, path).comparable(text)))
 
 
@@ -137,14 +137,14 @@ MEMBERS = "members"
 """The attribute of a Group (RFC 7643 §4.2)."""
 
 CHUNK = 50
-"""How many members of one operation the library is shown at once."""
+"""How many members of one operation the library gets at once."""
 
 _BY_ENTRY = ("add", "remove")
-"""The operations that mean each listed entry by itself; `replace` means the list as a whole."""
+"""The operations that act on each listed entry; `replace` acts on the list as a whole."""
 
 
 class Membership:
-    """The members of a stored group: how the client sent them, and their keys. Each is there once.
+    """The members of a stored group: as the client sent them, and their keys. Each is listed once.
 
     :param members: The entries of the stored document.
     :param keys: The same entries folded, as `keys_of` gives them for the whole resource.
@@ -162,7 +162,7 @@ class Membership:
         self._model = model
         self._members = dict(enumerate(members))
         if len(keys) != len(members):
-            # An entry without a single value has no key: then they are made again.
+            # An entry without a single value has no key: then all keys are made again.
             keys = [self._keys(self._resource_entry(each)) for each in members]
         self._folded = dict(enumerate(keys))
         self._next = len(members)
@@ -170,30 +170,30 @@ class Membership:
         self._places: dict[str, list[int]] = {}
         for place, key in list(self._folded.items()):
             if key.get("value") is not None and str(key["value"]) in self._places:
-                # A group that was stored while a member could be listed twice.
+                # An old stored group may list a member twice.
                 del self._members[place], self._folded[place]
                 continue
             self._places.setdefault(str(key.get("value")), []).append(place)
 
     @property
     def members(self) -> list[JsonObject]:
-        """The entries as they are now, in the order in which they came."""
+        """Return the entries as they are now, in the order in which they came."""
         return list(self._members.values())
 
     @property
     def keys(self) -> list[JsonObject]:
-        """Their folded values, as the whole resource would give them."""
+        """Return their folded values, as the whole resource would give them."""
         return [key for key in self._folded.values() if key]
 
     @property
     def is_named(self) -> bool:
-        """Whether the operations named every member that there is: telling them costs no more than reading them did."""
+        """Whether the operations named every member: then answering with all costs no more than reading them did."""
         return self._members.keys() <= self._named
 
     def apply(self, resource: Resource[Any], patch_op: "PatchOp[Any]") -> bool:
-        """Apply operations to a group that is shown without its members. Whether anything changed.
+        """Apply operations to a group that is given without its members. Return whether anything changed.
 
-        :raises SCIMException: as the library does; the group and these members are of no use then.
+        :raises SCIMException: as the library does; then the group and these members must not be used.
         """
         changed = False
         for operation in patch_op.operations or []:
@@ -217,13 +217,13 @@ class Membership:
             for place in gone:
                 self._forget(place)
             kept = [self._keep(before.get(id(entry)), entry) for entry in left]
-            # To the library it is a change if a member is added that is there already, and described in another way.
+            # For the library, adding a member that is present with another description is a change.
             changed = (patch_op.operations or [])[0].op != PatchOperation.Op.add or bool(gone) or any(kept)
         resource[MEMBERS] = None
         return changed
 
     def _keep(self, place: int | None, entry: Any) -> bool:
-        """Keep an entry as it is now. Whether it is another than before; a member that is there already is not."""
+        """Keep an entry as it is now. Return whether it has changed; adding a member again is no change."""
         member: JsonObject = entry.model_dump(scim_ctx=Context.DEFAULT)
         if place is not None and self._members[place] == member:
             return False
@@ -247,7 +247,7 @@ class Membership:
         del self._members[place]
 
     def _shown(self, path: Any, operation: Any) -> list[int]:
-        """The places of the members that an operation is about, all of them where it doesn't name any."""
+        """Return the positions of the members that an operation names; all of them where it names none."""
         named = None
         if isinstance(path, ValuePath):
             named = _named(path.val_filter)
@@ -282,7 +282,7 @@ def _is_about_members(path: Any) -> bool:
 
 
 def _parts(operation: Any, chunk: int) -> Iterator[Any]:
-    """An operation that lists many members as several that list a few."""
+    """Yield an operation that lists many members as several operations that list a few."""
     values = operation.value
     if operation.op not in _BY_ENTRY or _listed(values) is None or len(values) <= chunk:
         yield operation
@@ -292,7 +292,7 @@ def _parts(operation: Any, chunk: int) -> Iterator[Any]:
 
 
 def _named(node: FilterNode) -> set[str] | None:
-    """The ids that a filter in brackets can select; None where it may select any."""
+    """Return the ids that a filter in brackets can select; None where it may select any."""
     match node:
         case Comparison(AttrPath(attribute, None, None), CompareOperator.eq, str(value)) if (
             attribute.lower() == "value"
@@ -307,7 +307,7 @@ def _named(node: FilterNode) -> set[str] | None:
 
 
 def _listed(values: Any) -> set[str] | None:
-    """The ids of listed members; None where one has none."""
+    """Return the ids of listed members; None where one has none."""
     if not isinstance(values, list):
         return None
     found = set()
@@ -321,7 +321,7 @@ def _listed(values: Any) -> set[str] | None:
 
 
 def unasked(model: type[Resource[Any]], parameters: ResponseParameters[Any] | None) -> frozenset[str]:
-    """The multi-valued attributes, such as a group's `members`, that the answer leaves out as a whole.
+    """Return the multi-valued attributes, such as a group's `members`, that the answer leaves out as a whole.
 
     Entra asks for groups with `excludedAttributes=members`.
     """
@@ -344,7 +344,7 @@ def _places(model: type[Resource[Any]], paths: list[Any]) -> list[AttributePath]
 
 
 def certificate_resource(model: type[Resource[Any]], provider: ScimProvider, entry: Entry) -> Resource[Any]:
-    """The resource that an entry of the ledger is; a slot of somebody without a number has none."""
+    """Return the SCIM resource of a ledger entry; it has no resource if the person has no employee number."""
     said = entry.certificate
     values = {
         "externalId": entry.external_id,
@@ -360,10 +360,10 @@ def certificate_resource(model: type[Resource[Any]], provider: ScimProvider, ent
 
 
 def identity_of_entry(entry: Entry) -> Identity:
-    """What the bridge says of a certificate."""
+    """Return what the bridge says of a certificate."""
     return Identity(entry.id, CERTIFICATE, entry.version, entry.created_at, entry.last_modified_at)
 
 
 def midnight(day: date) -> datetime:
-    """A day as it goes out: that day, unshifted, in UTC (rule K6)."""
+    """Return a day as it is sent: that day, unshifted, in UTC (rule K6)."""
     return datetime.combine(day, time(), UTC)

@@ -1,4 +1,4 @@
-"""What a resource type declares, in the form in which the shapes that Entra sends are looked up.
+"""What a resource type declares, in a form in which Entra's keys and paths are looked up.
 
 A key or a path is one of `userName`, `name.givenName`, `emails[type eq "work"].value`, or one of these after
 a schema URN and a colon; Entra also writes a dot after the URN. Names compare regardless of case.
@@ -21,7 +21,7 @@ _NEEDED = {
     CORE_URN: frozenset({"userName", "active", "name", "displayName", "title", "emails", "phoneNumbers"}),
     ENTERPRISE_URN: frozenset({"employeeNumber", "department"}),
 }
-"""The attributes of a user from which the employee is made (design, section 6); of other schemas all are needed."""
+"""The user attributes that make the employee (design, section 6); of schemas not listed here all are needed."""
 
 COMMON = ("id", "externalId", "meta")
 """The attributes that every resource has, whatever its schema (RFC 7643 §3.1)."""
@@ -43,17 +43,17 @@ class AttributeSchema:
     read_only: bool = False
     required: bool = False
     is_uri: bool = False
-    """Whether its values are URIs, and not references to a resource here."""
+    """Whether its values are URIs, and not references to a resource of the bridge."""
 
     is_needed: bool = True
-    """Whether an employee depends on it: then a value of another type is refused, else it is left out."""
+    """Whether the employee depends on it: then a value of another type is refused, otherwise left out."""
 
     parts: Mapping[str, "AttributeSchema"] | None = None
     """The sub-attributes of a complex attribute by lower-case name; None for any other."""
 
     @property
     def stands_for_value(self) -> bool:
-        """Whether a bare value means the `value` part: RFC 7643 §2.4, and `manager` as Entra sends it."""
+        """Return whether a bare value means the `value` part: RFC 7643 §2.4, and `manager` as Entra sends it."""
         return self.parts is not None and "value" in self.parts
 
 
@@ -74,7 +74,7 @@ class AttributePath:
 
     @property
     def path(self) -> str:
-        """The path in its canonical spelling (RFC 7644 §3.10)."""
+        """Return the path in its canonical spelling (RFC 7644 §3.10)."""
         urn = f"{self.urn}:" if self.urn else ""
         selection = f"[{self.selection}]" if self.selection is not None else ""
         part = f".{self.part.name}" if self.part else ""
@@ -87,7 +87,7 @@ class AttributePath:
 
     @property
     def is_list(self) -> bool:
-        """Whether the path stands for all entries of a multi-valued attribute."""
+        """Whether the path means all entries of a multi-valued attribute."""
         return self.shape.multi_valued and self.part is None and self.selection is None
 
     @property
@@ -116,11 +116,11 @@ class ResourceSchema:
     extensions: Mapping[str, Mapping[str, AttributeSchema]]
 
     def schema_at(self, key: str) -> str | None:
-        """The URN that a key is, in its canonical spelling, or None for any other key."""
+        """Return the URN that a key is, in its canonical spelling; None for any other key."""
         return next((urn for urn in (self.urn, *self.extensions) if urn.lower() == key.lower()), None)
 
     def place(self, key: str) -> AttributePath | None:
-        """What a key or a path points at; None for what isn't declared, or isn't a path."""
+        """Return what a key or a path points at; None for what isn't declared, or isn't a path."""
         urn, rest = self._split(key.strip())
         match = _PATH.fullmatch(rest)
         if match is None:
@@ -137,12 +137,12 @@ class ResourceSchema:
         return AttributePath(urn, shape, part, match["selection"], alone is not None) if part else None
 
     def separator(self, key: str) -> str | None:
-        """What stands between a schema's URN and the rest of a key: a colon, or Entra's dot; None without a URN."""
+        """Return the character between a schema's URN and the rest of a key: a colon, or Entra's dot; else None."""
         urn = self._urn_before(key.strip())
         return key.strip()[len(urn)] if urn is not None else None
 
     def _split(self, key: str) -> tuple[str | None, str]:
-        """The extension's URN, if any, and the rest of a key."""
+        """Return the extension's URN, if any, and the rest of a key."""
         urn = self._urn_before(key)
         if urn is None:
             return None, key
@@ -171,7 +171,7 @@ def qualified(path: str, shapes: Sequence[ResourceSchema]) -> str:
 
 @cache
 def shape_of(model: type[Resource[Any]]) -> ResourceSchema:
-    """The shape of a resource model, its extensions included."""
+    """Return the schema of a resource model, its extensions included."""
     common = {
         "id": AttributeSchema("id", Kind.string, read_only=True),
         "externalid": AttributeSchema("externalId", Kind.string),

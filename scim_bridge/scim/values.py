@@ -1,7 +1,7 @@
 """Values as Entra writes them, turned into the type that their attribute declares.
 
-A value that can't be placed is refused under the attribute's SCIM name; dates, numbers and references are left to the
-library. Where no employee depends on the attribute it is left out instead, so that a person is not refused for a photo.
+A value of a wrong type is refused under the attribute's SCIM name; the library checks dates, numbers and references.
+Where no employee depends on the attribute it is left out instead, so that a user is not refused because of a photo.
 """
 
 import base64
@@ -17,22 +17,22 @@ from scim_bridge.scim.resources import MEMBERS, once_each
 from scim_bridge.scim.schema import AttributeSchema, Kind
 
 EMPTY = (None, "")
-"""What Entra, and Microsoft's validators, clear an attribute with; an empty list does the same."""
+"""The values with which Entra and Microsoft's validators clear an attribute; an empty list does the same."""
 
 UNUSABLE: Final = object()
-"""Stands for a value that is left out, which isn't the same as an attribute that is cleared."""
+"""Marks a value that is left out, which isn't the same as an attribute that is cleared."""
 
 _TEXTS = frozenset({Kind.string, Kind.reference, Kind.binary})
 """Types whose values are JSON texts that come back as they were sent (rule A6)."""
 
 _NO_EMPTY_TEXT = frozenset({Kind.boolean, Kind.integer, Kind.decimal, Kind.date_time, Kind.reference, Kind.binary})
-"""Types of which the empty text is no value."""
+"""Types for which the empty text is not a value."""
 
 _BOOLEANS = {
     **dict.fromkeys(("true", "1", "yes", "y", "on", "t"), True),
     **dict.fromkeys(("false", "0", "no", "n", "off", "f"), False),
 }
-"""Texts that mean a boolean: what pydantic, behind the library, takes for one."""
+"""Texts that mean a boolean, as pydantic, behind the library, reads them."""
 
 
 _EXPECTED = {
@@ -42,11 +42,11 @@ _EXPECTED = {
 _TEXT = ("a text", 'send a text such as "x"')
 
 MAX_SHOWN = 100
-"""How much of a value a message shows, in characters."""
+"""How many characters of a value a message shows."""
 
 
 def shown(value: Any) -> str:
-    """A value as it was sent, cut to a length that a message can hold."""
+    """Return a value as it was sent, cut to a length that fits into a message."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
 
@@ -63,7 +63,7 @@ class UnfitValue(InvalidValueException):
         self._path, self._shape, self._value = path, shape, value
 
     def of_entry(self, path: str, entry: Any, index: int) -> "UnfitValue":
-        """Return the same, of an entry of the list at `path`: its type tells which, as a filter does, or its place."""
+        """Return the same for an entry of the list at `path`, named by its type, as a filter does, or its position."""
         parts = entry.items() if isinstance(entry, dict) else ()
         kind = next((item for key, item in parts if key.lower() == "type"), None)
         which = f"type eq {shown(kind)}" if isinstance(kind, str) else index
@@ -71,9 +71,9 @@ class UnfitValue(InvalidValueException):
 
 
 def conform(shape: AttributeSchema, value: Any, tolerated: Tolerated, path: str) -> Any:
-    """The value of a whole attribute; None where nothing is left of it, or `UNUSABLE`.
+    """Return the value of a whole attribute; None where nothing is left of it, or `UNUSABLE`.
 
-    :param path: How the attribute is called when something about it is tolerated.
+    :param path: The attribute's name when a quirk is noted.
     :raises UnfitValue: when it is of another type, and an employee depends on it.
     """
     if not shape.multi_valued:
@@ -101,7 +101,7 @@ def _listed(shape: AttributeSchema, entry: Any, index: int, tolerated: Tolerated
 
 
 def conform_entry(shape: AttributeSchema, value: Any, tolerated: Tolerated, path: str) -> Any:
-    """One value: the only one of a single-valued attribute, or one entry of a multi-valued one."""
+    """Return one value: the only one of a single-valued attribute, or one entry of a multi-valued one."""
     conformed = _complex(shape, value, tolerated, path) if shape.parts is not None else None
     if shape.parts is None:
         conformed = _simple(shape, value, tolerated, path)
@@ -114,7 +114,7 @@ def conform_entry(shape: AttributeSchema, value: Any, tolerated: Tolerated, path
 
 
 def demote_primary(entries: list[Any], tolerated: Tolerated, path: str) -> None:
-    """Leave only the first primary entry as it is: two of them are no reason to refuse a person (RFC 7643 §2.4)."""
+    """Keep only the first primary entry primary: a user with two is not refused (RFC 7643 §2.4)."""
     primary = [entry for entry in entries if isinstance(entry, dict) and entry.get("primary") is True]
     for entry in primary[1:]:
         entry["primary"] = False
@@ -175,7 +175,7 @@ def _complex(shape: AttributeSchema, value: Any, tolerated: Tolerated, path: str
 
 
 def _unlisted(shape: AttributeSchema, value: Any, tolerated: Tolerated, path: str) -> Any:
-    """A single value out of the list of one, or the `{"value": …}`, that older Entra jobs put around it."""
+    """Return a single value without the list of one, or the `{"value": …}`, that older Entra jobs put around it."""
     if isinstance(value, list) and len(value) <= 1:
         tolerated.add(QuirkKind.list_for_single, path)
         value = value[0] if value else None
@@ -200,7 +200,7 @@ def _is_of_type(shape: AttributeSchema, value: Any) -> bool:
 
 
 def _is_uri(text: str) -> bool:
-    """Whether it is a URI, or one relative to the server, as the library would take it."""
+    """Return whether it is a URI, or one relative to the server, as the library reads it."""
     try:
         return text.startswith("/") or bool(Url(text))
     except ValidationError:
@@ -208,7 +208,7 @@ def _is_uri(text: str) -> bool:
 
 
 def _is_base64(text: str) -> bool:
-    """Whether it is base64 (RFC 4648 §4) on one line."""
+    """Return whether it is base64 (RFC 4648 §4) on one line."""
     try:
         return base64.b64encode(base64.b64decode(text, validate=True)).decode() == text
     except (binascii.Error, ValueError):

@@ -1,1 +1,1 @@
-"""The web server: a thin Flask layer over the protocol and over intake."""
+"""The web server: a thin Flask layer over the protocol and intake."""

@@ -1,4 +1,4 @@
-"""The Flask application: every route joined from the parts, the ways to sign in, and an id for each request."""
+"""The Flask application: all routes, the ways to sign in, and an id for each request."""
 
 from dataclasses import dataclass
 
@@ -20,14 +20,14 @@ from scim_bridge.web.scim.routes import ScimOptions, ScimParts, scim_blueprint
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """The SCIM endpoints' door, and the token endpoint. Both count failures together."""
+    """Sign-in for the SCIM endpoints and the token endpoint. Both count failures together."""
 
     bearer: Bearer
     token_endpoint: TokenEndpoint
 
     @classmethod
     def of(cls, parts: Parts) -> "Entrance":
-        """The ways that the settings open. What Entra signs is bound to the company whose settings name it."""
+        """Return the ways to sign in from the settings. Entra's own JWTs open only the company that names them."""
         auth = parts.settings.auth
         addresses = Addresses.behind(parts.settings.server.trusted_proxies)
         noted = AuditedRefusals(parts.database, parts.tenants, parts.monotonic)
@@ -53,7 +53,7 @@ class Entrance:
 
 
 def create_app(parts: Parts) -> Flask:
-    """The application, ready for any WSGI server. It reads neither environment nor clock."""
+    """Return the application, ready for any WSGI server. It reads neither environment nor clock."""
     app = Flask("scim_bridge", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask types the interface, not its default.
     failures.install(app, monotonic=parts.monotonic)
@@ -96,9 +96,9 @@ def _offer(scim: Scim, provider: ScimProvider) -> ScimOptions:
 
 
 def _plain_error(error: HTTPException) -> tuple[Response, int]:
-    """Outside SCIM, errors are short JSON too."""
+    """Return an error outside SCIM as short JSON."""
     response = jsonify(status=error.code, detail=error.description)
     if isinstance(error, MethodNotAllowed):
-        # RFC 9110 §15.5.6: a 405 says which methods there are.
+        # RFC 9110 §15.5.6: a 405 lists the allowed methods.
         response.allow.update(error.valid_methods or ())
     return response, error.code or 500

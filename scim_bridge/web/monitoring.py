@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and `/metrics`, and who is shown details (rule D7)."""
+"""`/healthz`, `/readyz` and `/metrics`, and which callers see details (rule D7)."""
 
 import ipaddress
 import secrets
@@ -33,16 +33,16 @@ log = get_logger(__name__)
 
 
 FORWARDED = ("Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "X-Original-For", "True-Client-Ip", "Cf-Connecting-Ip")
-"""What a proxy on this machine says of whom it asks for: then loopback is the proxy, and not who asks. So it is with
-all that begins as `X-Forwarded-For` does."""
+"""Headers that a proxy on this machine adds: then loopback is the proxy, not the client. The same holds for every
+header that begins with `X-Forwarded-For`."""
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def is_insider(request: Request, token: str | None) -> bool:
-    """Whether the request carries the token as bearer; where there is none, whether it comes from loopback itself.
+    """Return whether the request may see details: it carries the token, or no token is set and it is from loopback.
 
-    :param token: `SERVER__METRICS_TOKEN`; None where there is none.
+    :param token: `SERVER__METRICS_TOKEN`, sent as bearer; None where it is not set.
     """
     if token is not None:
         scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
@@ -51,7 +51,7 @@ def is_insider(request: Request, token: str | None) -> bool:
 
 
 def _came_through_proxy(request: Request) -> bool:
-    """Whether there is any sign of one: what it adds, the public name that it was asked for, or nginx's HTTP/1.0."""
+    """Return whether there is any sign of a proxy: a header of one, a public host name, or nginx's HTTP/1.0."""
     names = {name.title() for name, _ in request.headers}
     adds = any(name.startswith("X-Forwarded") for name in names) or not names.isdisjoint(FORWARDED)
     return adds or _host(request) not in LOCAL_NAMES or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
@@ -74,9 +74,9 @@ def _is_loopback(address: str | None) -> bool:
 def health_blueprint(
     database: Database, tenants: list[str], token: str | None, paused: frozenset[str] = frozenset()
 ) -> Blueprint:
-    """The two routes, which need no credential; only insiders see figures.
+    """Return the two routes. They need no credential, and only insiders see figures.
 
-    :param token: `SERVER__METRICS_TOKEN`, for whoever asks from another machine.
+    :param token: `SERVER__METRICS_TOKEN`, for callers on another machine.
     :param paused: The tenants that the setting pauses.
     """
     blueprint = Blueprint("health", __name__)
@@ -92,8 +92,8 @@ def health_blueprint(
             require_current(database)
             with database.write() as connection:
                 if not database.can_write(connection):
-                    return _answer("not ready", "the database only reads: it is a standby", 503, insider=insider)
-                # Nobody else is told the figures: a stranger keeps the lock for no longer than it takes to see that.
+                    return _answer("not ready", "the database is read-only: it is a standby", 503, insider=insider)
+                # Only insiders see the figures: other callers hold the lock just long enough for this test.
                 figures = _figures(connection, database.now(connection), tenants, paused) if insider else {}
         except SchemaOutdated as error:
             return _answer("not ready", str(error), 503, insider=insider)
@@ -118,7 +118,7 @@ def _answer(status: str, detail: str, code: int, *, insider: bool) -> tuple[Resp
 def _figures(
     connection: Connection, now: datetime, tenants: list[str], paused: frozenset[str]
 ) -> dict[str, dict[str, object]]:
-    """What there is to tell of each tenant, by subject."""
+    """Return the figures of each tenant, by subject."""
     known = {name: Breakers(connection, name, now).get() for name in tenants}
     return {
         "outbox": {
@@ -134,7 +134,7 @@ def _figures(
 
 
 def _breaker(breaker: Breaker) -> dict[str, object]:
-    """Whether Ditio is called; if not, since when, why, and when it is tried next (rules R2, D7)."""
+    """Return whether Ditio is called; if not, since when, why, and when the next test is (rules R2, D7)."""
     return {
         "open": breaker.is_open,
         "since": _shown(breaker.opened_at),
@@ -145,7 +145,7 @@ def _breaker(breaker: Breaker) -> dict[str, object]:
 
 
 def _run(run: Run | None, now: datetime) -> dict[str, object] | None:
-    """The last run of `reconcile` about everybody; None before there was one."""
+    """Return the last run of `reconcile` over all people; None before the first."""
     if run is None:
         return None
     return {
@@ -173,16 +173,16 @@ QUANTILES = (0.5, 0.95, 0.99)
 def metrics_blueprint(
     database: Database, tenants: Iterable[str], token: str | None, paused: frozenset[str] = frozenset()
 ) -> Blueprint:
-    """The route. Counts and times alone: no names, no numbers of people.
+    """Return the route. It shows only counts and times: no names, no employee numbers.
 
-    :param token: `SERVER__METRICS_TOKEN`; where it is set, nobody is told anything without it.
+    :param token: `SERVER__METRICS_TOKEN`; where it is set, a caller without it sees nothing.
     :param paused: The tenants that the setting pauses.
     """
     blueprint, names = Blueprint("metrics", __name__), list(tenants)
 
     @blueprint.before_app_request
     def refuse_strangers() -> None:
-        # Like any path that there isn't, by whichever method: Flask itself would answer OPTIONS, and 405 to others.
+        # A stranger gets the answer of an unknown path, for any method: Flask would answer OPTIONS, and 405 to others.
         if request.path == PATH and not is_insider(request, token):
             abort(404)
 
@@ -196,7 +196,7 @@ def metrics_blueprint(
 
 
 def _sampled(database: Database, tenants: list[str]) -> dict[str, Figures] | None:
-    """The figures of each tenant; None while the database is out of reach, which is itself worth an answer."""
+    """Return the figures of each tenant; None while the database is out of reach, which is itself worth reporting."""
     try:
         with database.read() as connection:
             now = database.now(connection)
@@ -217,13 +217,13 @@ class _Collector(Collector):
         of = self._figures or {}
         yield _gauge(
             "due",
-            "People to be delivered now, those who wait in back-off included.",
+            "People due for delivery now, those waiting for a retry included.",
             ["tenant"],
             [((name,), figures.status.due) for name, figures in of.items()],
         )
         yield _gauge(
             "oldest_due_seconds",
-            "How long the oldest of them has been due; 0 where nobody is.",
+            "How long the oldest of them has been due; 0 if there are none.",
             ["tenant"],
             [((name,), figures.status.oldest_seconds or 0) for name, figures in of.items()],
         )
@@ -240,7 +240,7 @@ class _Collector(Collector):
             )
         yield _gauge(
             "breaker_open",
-            "1 while Ditio is called for nobody but one person now and then, because of trouble with it.",
+            "1 while Ditio is not called because of trouble with it, except for a test now and then.",
             ["tenant"],
             [((name,), int(figures.is_open)) for name, figures in of.items()],
         )
@@ -253,7 +253,7 @@ class _Collector(Collector):
         yield from _of_calls(of)
         yield _gauge(
             "certificates_ending",
-            "Certificates of people at work that have ended (expired), or end within so many days and no fewer.",
+            "Certificates of people at work by when they end: already (expired), or within so many days and no fewer.",
             ["tenant", "type", "window"],
             [
                 ((name, kind, window), count)
@@ -277,7 +277,7 @@ def _of_calls(of: Mapping[str, Figures]) -> Iterator[Metric]:
     calls = [(name, what, each) for name, figures in of.items() for what, each in sorted(figures.calls.items())]
     yield _gauge(
         "ditio_calls",
-        f"Calls that changed, or were to change, something in Ditio in the last {RECENT_SECONDS} seconds.",
+        f"Calls that changed, or should have changed, something in Ditio in the last {RECENT_SECONDS} seconds.",
         ["tenant", "operation"],
         [((name, what), each.count) for name, what, each in calls],
     )
@@ -296,11 +296,11 @@ def _of_calls(of: Mapping[str, Figures]) -> Iterator[Metric]:
 
 
 def _of_runs(of: Mapping[str, Figures]) -> Iterator[Metric]:
-    """`reconcile`: its last run about everybody. Before there was one, the figures are missing."""
+    """Yield the figures of the last run of `reconcile` over all people; before the first they are missing."""
     runs = [(name, figures.reconciled) for name, figures in of.items()]
     yield _gauge(
         "reconcile_age_seconds",
-        "How long ago the last run of reconcile began that compared everybody.",
+        "How long ago the last run of reconcile over all people began.",
         ["tenant"],
         [((n,), f.reconciled_seconds) for n, f in of.items() if f.reconciled_seconds is not None],
     )
@@ -312,13 +312,13 @@ def _of_runs(of: Mapping[str, Figures]) -> Iterator[Metric]:
     )
     yield _gauge(
         "reconcile_found",
-        "Differences that it found, by kind; what it repaired of them is among them.",
+        "Differences that it found, by kind, the repaired ones included.",
         ["tenant", "kind"],
         [((n, kind.value), run.by_kind.get(kind.value, 0)) for n, run in runs if run is not None for kind in Kind],
     )
     for what, text in (
-        ("people", "People whom it compared."),
-        ("in_sync", "Those of them of whom nothing differed."),
+        ("people", "People that it compared."),
+        ("in_sync", "Those of them without a difference."),
         ("applied", "Differences that it repaired."),
     ):
         yield _gauge(

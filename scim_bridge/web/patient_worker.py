@@ -22,18 +22,18 @@ from scim_bridge.web.auth.failures import whole_network
 Waiting = TypeVar("Waiting")
 
 LARGE_BYTES = 8 * 1024
-"""Longer requests than this are large: they take the processor, and one of a company's runs at a time. A user as Entra
-sends them has half as much."""
+"""A request longer than this is large: it uses the processor, and one per company runs at a time. A user as Entra
+sends it is half as long."""
 
 OPEN, OTHERS = "/open", "/others"
-"""The lanes of what is nobody's: whether the process lives, and all the rest. No company is called like this."""
+"""The lanes of requests that belong to no company: the health check, and all others. No company has such a name."""
 
 _OPEN = re.compile(rb"\S+ /(?:healthz|readyz|metrics)[ ?]")
 _TENANT = re.compile(rb"\S+ /+(?:tenants/+([^/ ]{1,100})/+)?scim/")
 
 
 def lane_of(request: bytes, tenants: Collection[str]) -> str:
-    """Whose requests a request is among, from how it begins; whose it truly is, is told by its credential."""
+    """Return a request's lane, judged by how it begins; only its credential proves the company."""
     found = _TENANT.match(request)
     if found is None:
         return OPEN if _OPEN.match(request) else OTHERS
@@ -50,9 +50,9 @@ class _Lane(Generic[Waiting]):
 
 
 class Lanes(Generic[Waiting]):
-    """The requests of one process that wait for a thread, and how many of each company have one.
+    """The requests of one process that wait for a thread, and how many threads each company has.
 
-    :param companies: How many there are: where there is one, all threads but one are for it.
+    :param companies: How many there are; with only one, it may use all threads but one.
     """
 
     def __init__(self, threads: int, companies: int) -> None:
@@ -61,12 +61,12 @@ class Lanes(Generic[Waiting]):
         self._lanes: OrderedDict[str, _Lane[Waiting]] = OrderedDict()
 
     def add(self, name: str, waiting: Waiting, *, is_large: bool) -> None:
-        """A request is here."""
+        """Add a request that has arrived."""
         lane = self._lanes.setdefault(name, _Lane())
         (lane.large if is_large else lane.small).append(waiting)
 
     def next(self) -> Waiting | None:
-        """The request that has the next free thread; None if there is no such thread, or nobody for it."""
+        """Return the request that gets the next free thread; None if no thread is free, or no request may have it."""
         if self._free <= 0:
             return None
         for name, lane in self._lanes.items():
@@ -83,7 +83,7 @@ class Lanes(Generic[Waiting]):
         return None
 
     def done(self, name: str, *, was_large: bool) -> None:
-        """A request has given its thread back."""
+        """Note that a request has given its thread back."""
         lane = self._lanes[name]
         lane.running -= 1
         self._free += 1
@@ -92,10 +92,10 @@ class Lanes(Generic[Waiting]):
 
 
 HEADER_SECONDS = 5.0
-"""How long a client may take for the first byte, and for the header from then on."""
+"""How long a client may take for the first byte, and then for the header."""
 
 BEFOREHAND = 64 * 1024
-"""How much of a request is collected before a thread is given to it, in bytes; a whole user has a few thousand."""
+"""How many bytes of a request are collected before it gets a thread; a whole user has a few thousand."""
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
 _EXPECTS = re.compile(rb"\r\nexpect:", re.IGNORECASE)
@@ -103,10 +103,10 @@ _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 
 
 class RequestDeadline:
-    """A connection's socket as the parser reads it, header and body: until a deadline for the whole request.
+    """A connection's socket as the parser reads it, with one deadline for a whole request, header and body.
 
-    Without it a client that sends a letter now and then is waited for without end, since each one resets the time-out
-    of a socket. Past the deadline it is as if the client had gone: the server closes the connection.
+    A socket's own time-out starts anew with each byte, so a slow client could hold a thread without end. Past the
+    deadline the client counts as gone: the server closes the connection.
     """
 
     def __init__(self, connection: socket.socket, seconds: float) -> None:
@@ -116,39 +116,39 @@ class RequestDeadline:
         self._header_deadline = 0.0
         self._collected = b""
         self.is_over = False
-        """Whether the time of a request was not enough."""
+        """Whether the time of a request ran out."""
 
         self.has_ended = False
         """Whether the client sends no more."""
 
     @property
     def beginning(self) -> bytes:
-        """What is here of the request."""
+        """Return what has arrived of the request."""
         return self._collected
 
     @property
     def is_large(self) -> bool:
-        """Whether the request is one that takes the processor."""
+        """Return whether the request is one that uses the processor."""
         length = _LENGTH.search(self._collected.partition(b"\r\n\r\n")[0] + b"\r\n")
         return max(len(self._collected), int(length[1]) if length else 0) > LARGE_BYTES
 
     def resume(self) -> None:
-        """The request has a thread: waiting for one was no fault of the client's."""
+        """Continue once the request has a thread: the client is not charged for waiting for one."""
         self._deadline = time.monotonic() + self._seconds
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was collected."""
+        """Return whether nothing was collected."""
         return not self._collected
 
     def begin(self) -> None:
-        """A request may begin; its time runs."""
+        """Begin a request; its time runs."""
         if self._deadline is None:
             now = time.monotonic()
             self._deadline, self._header_deadline = now + self._seconds, now + min(self._seconds, HEADER_SECONDS)
 
     def collect(self) -> bool:
-        """Take what is there of a request, without waiting. Whether a thread is worth it: it is whole, or too long."""
+        """Read what has arrived, without waiting. Return whether it needs a thread: it is whole, or too long."""
         self.begin()
         self._connection.setblocking(False)
         with suppress(BlockingIOError):
@@ -160,29 +160,29 @@ class RequestDeadline:
 
     @property
     def deadline(self) -> float:
-        """When the part of the request that is awaited has to be here."""
+        """Return when the awaited part of the request has to be here."""
         assert self._deadline is not None
         return self._deadline if b"\r\n\r\n" in self._collected else self._header_deadline
 
     def hurry(self, seconds: float) -> None:
-        """What is left of this request is waited for no longer than this."""
+        """Wait for the rest of this request no longer than this."""
         assert self._deadline is not None
         self._deadline = min(self._deadline, time.monotonic() + seconds)
 
     def end(self) -> bytes:
-        """The request is answered: the next one has a time of its own. What was collected of it already."""
+        """End a request that is answered; the next has a time of its own. Return what was collected of it already."""
         self._deadline = None
         left, self._collected = self._collected, b""
         return left
 
     def recv(self, size: int) -> bytes:
-        """Up to so many bytes. :raises NoMoreData: the time for this request is over."""
-        # For the answer, which may be long: a client that does not take it is not waited for either.
+        """Return up to so many bytes. :raises NoMoreData: the time for this request is over."""
+        # For the answer, which may be long: the server does not wait for a client that does not read it.
         self._connection.settimeout(self._seconds)
         if self._collected:
             given, self._collected = self._collected[:size], self._collected[size:]
             return given
-        # The parser has the header by now, or reads on after what was too long to be collected.
+        # The parser has the header by now, or reads on after a part that was too long to collect.
         assert self._deadline is not None
         left = self._deadline - time.monotonic()
         if left <= 0:
@@ -199,12 +199,12 @@ class RequestDeadline:
 
 
 def _is_whole(received: bytes) -> bool:
-    """Whether a header is complete, and its body with it, so that nobody has to be waited for."""
+    """Return whether header and body are complete, so that the thread waits for no client."""
     header, end, body = received.partition(b"\r\n\r\n")
     if not end:
         return False
     if _EXPECTS.search(header + end):
-        # The client sends no body before it is told to go on.
+        # The client sends no body before the server answers 100 Continue.
         return True
     if _CHUNKED.search(header + end):
         return body.endswith(b"0\r\n\r\n")
@@ -213,32 +213,32 @@ def _is_whole(received: bytes) -> bool:
 
 
 DRAIN_SECONDS = 0.5
-"""How long the rest of a body that nobody wants is read, so that the connection can be used again."""
+"""How long the rest of an unread body is read, so that the connection can be used again."""
 
 MOST_CONNECTIONS = 100
-"""How many connections one address may have to one process; a proxy that the settings trust may have any number."""
+"""How many connections one address may have to one process; a trusted proxy may have any number."""
 
 SWITCH_SECONDS = 0.0005
 """How long a thread computes before another one may."""
 
 LOOK_SECONDS = 0.5
-"""How often those are looked for whose time is over."""
+"""How often the worker looks for connections whose time is over."""
 
 
 class _Connection(TConn):  # type: ignore[misc]  # gunicorn has no types.
-    """A connection that is counted for its address as long as it is open."""
+    """A connection that counts for its address as long as it is open."""
 
     def __init__(self, worker: "PatientWorker", sock: socket.socket, client: Any, server: Any, address: str) -> None:
         super().__init__(worker.cfg, sock, client, server)
         self.patient = RequestDeadline(sock, worker.app.client_seconds)
-        # gunicorn's own wait for the first byte would be one of a thread.
+        # Otherwise gunicorn would wait for the first byte in a thread.
         self.data_ready = True
         self.lane, self.is_large = OTHERS, False
         self._open, self._address = worker.open_connections, address
         self._open[address] += 1
 
     def close(self, graceful: bool = False) -> None:
-        """Close it."""
+        """Close the connection."""
         self._open[self._address] -= 1
         if self._open[self._address] <= 0:
             del self._open[self._address]
@@ -246,9 +246,9 @@ class _Connection(TConn):  # type: ignore[misc]  # gunicorn has no types.
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types.
-    """gunicorn's threaded worker, whose main loop collects a request before a thread is given to it.
+    """gunicorn's threaded worker, whose main loop collects a request before the request gets a thread.
 
-    The application says how long a request may take (`client_seconds`), which addresses are proxies' (`is_trusted`),
+    The application says how long a request may take (`client_seconds`), which addresses are proxies (`is_trusted`),
     and which companies there are (`tenants`).
     """
 
@@ -259,7 +259,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self._looked_at = 0.0
 
     def accept(self, listener: socket.socket) -> None:
-        """Accept a connection, unless its address has so many."""
+        """Accept a connection, unless its address has too many."""
         try:
             sock, client = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
@@ -272,13 +272,13 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self._collect(_Connection(self, sock, client, listener.getsockname(), address))
 
     def on_pending_socket_readable(self, conn: _Connection, client: socket.socket) -> None:
-        """More of a request is here."""
+        """Collect more of a request."""
         self.poller.unregister(client)
         self.pending_conns.remove(conn)
         self._collect(conn)
 
     def on_client_socket_readable(self, conn: _Connection, client: socket.socket) -> None:
-        """The next request of a connection begins."""
+        """Begin the next request of a connection."""
         self.poller.unregister(client)
         self.keepalived_conns.remove(conn)
         self._collect(conn)
@@ -311,7 +311,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self._dispatch()
 
     def finish_request(self, conn: _Connection, fs: Any) -> None:
-        """A request is answered: another one has its thread."""
+        """Finish an answered request: another one gets its thread."""
         self._lanes.done(conn.lane, was_large=conn.is_large)
         super().finish_request(conn, fs)
         self._dispatch()
@@ -322,12 +322,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
 
     def init_process(self) -> None:
         """Begin to serve."""
-        # A thread that comes back from the database waits for those that compute, this long for each.
+        # A thread that comes back from the database waits this long for each thread that computes.
         sys.setswitchinterval(SWITCH_SECONDS)
         super().init_process()
 
     def murder_pending(self) -> None:
-        """Close connections whose request has not come in time."""
+        """Close connections whose request has not arrived in time."""
         now = time.monotonic()
         if now - self._looked_at < LOOK_SECONDS:
             return
@@ -346,11 +346,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         patient.resume()
         kept = super().handle(conn)
         if patient.is_over:
-            # The main loop would read on for two seconds before it closes, and serve nobody meanwhile.
+            # The main loop would read for two more seconds before it closes, and serve no other client meanwhile.
             with suppress(OSError):
                 conn.sock.shutdown(socket.SHUT_RDWR)
             return False
-        # gunicorn goes on at once with what it finds there of the next request.
+        # gunicorn continues at once with what it finds there of the next request.
         buffer = conn.parser.unreader.buf
         buffer.seek(0, SEEK_END)
         buffer.write(patient.end())

@@ -25,13 +25,13 @@ log = get_logger(__name__)
 
 
 GRACEFUL_SECONDS = 15
-"""How long requests in flight, and the people in hand of the delivery worker, have on SIGTERM."""
+"""How long running requests and deliveries may take to finish after SIGTERM."""
 
 KEEPALIVE_SECONDS = 75
-"""How long an idle connection stays open: longer than proxies keep theirs, or their next request would be lost."""
+"""How long an idle connection stays open: longer than a proxy keeps its own, so that no request is lost."""
 
 RESTART_SECONDS = 2.0
-"""A delivery worker that ends by itself is started again, but not more often than this."""
+"""The least time between two starts of a delivery worker that ends by itself."""
 
 ERROR_URN = "urn:ietf:params:scim:api:messages:2.0:Error"
 
@@ -42,16 +42,16 @@ _TOO_LONG = {
 
 
 INVALID = "Invalid request from ip="
-"""How a line begins by which gunicorn quotes what it could not read: a secret, where a body is taken for a header."""
+"""First words of gunicorn's line on a request that it could not read. The line may quote a secret from a body."""
 
 MOST_INVALID = 60
-"""So many of these lines an address may cause in a minute."""
+"""How many of these lines one address may cause in a minute."""
 
 
 class ServerLog(Logger):  # type: ignore[misc]  # gunicorn has no types.
     """gunicorn's log, without what a client sent.
 
-    There is no line for each request: the addresses that Entra asks for have user names in them.
+    There is no line for each request: the URLs that Entra requests contain user names.
     """
 
     def __init__(self, cfg: Any) -> None:
@@ -62,7 +62,7 @@ class ServerLog(Logger):  # type: ignore[misc]  # gunicorn has no types.
         """Write nothing."""
 
     def warning(self, msg: str, *args: object, **kwargs: Any) -> None:
-        """Of a request that can't be read, tell its kind and whose it was."""
+        """Log the kind and the address of a request that can't be read."""
         if not msg.startswith(INVALID):
             super().warning(msg, *args, **kwargs)
             return
@@ -74,7 +74,7 @@ class ServerLog(Logger):  # type: ignore[misc]  # gunicorn has no types.
             log.warning("serve.invalid_requests", address=address, requests=count - 1)
 
     def exception(self, msg: str, *args: object, **kwargs: Any) -> None:
-        """A fault of the server's own, without the address that was asked for."""
+        """Log a fault of the server's own, without the requested URL."""
         if not msg.startswith("Error handling request"):
             super().exception(msg, *args, **kwargs)
             return
@@ -83,7 +83,7 @@ class ServerLog(Logger):  # type: ignore[misc]  # gunicorn has no types.
 
 
 class WebWorker(PatientWorker):
-    """gunicorn's threaded worker, which gives up the address at once when its arbiter was killed."""
+    """gunicorn's threaded worker, which frees the server's address at once when its arbiter was killed."""
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Answer a request whose first line or header is too long as SCIM does, instead of with gunicorn's page."""
@@ -96,7 +96,7 @@ class WebWorker(PatientWorker):
             client.sendall(_refusal(status))
 
     def is_parent_alive(self) -> bool:
-        """Whether the arbiter lives. If not, a new server must get the address before the last request is answered."""
+        """Return whether the arbiter lives. If not, free the address for a new server before the last answer."""
         is_alive = bool(super().is_parent_alive())
         if not is_alive:
             self.set_accept_enabled(False)
@@ -106,8 +106,8 @@ class WebWorker(PatientWorker):
 
 
 def _refusal(status: HTTPStatus) -> bytes:
-    """A SCIM Error (RFC 7644 §3.12) as it is sent where no application was asked; the connection ends."""
-    detail = "the URL, or a header, is too long: send less, a long search with POST to .search"
+    """Return a SCIM Error (RFC 7644 §3.12) for a request that reaches no application; the connection ends."""
+    detail = "the URL or a header is too long: send less, and a long search as POST to .search"
     error = {"schemas": [ERROR_URN], "status": str(int(status)), "detail": detail}
     body = json.dumps(error).encode()
     head = (
@@ -118,7 +118,7 @@ def _refusal(status: HTTPStatus) -> bytes:
 
 
 class DeliveryWorker:
-    """The delivery worker beside the web server: a process of its own, started again when it ends.
+    """The delivery worker beside the web server: a process of its own, restarted when it ends.
 
     :param command: What to run; it has to end by itself when its parent is gone.
     """
@@ -141,16 +141,16 @@ class DeliveryWorker:
         try:
             self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)  # nosec B603 # our own command, no shell
         except OSError as error:
-            # A machine without memory or processes to spare: the server goes on, and tries again.
+            # The machine has no memory or process to spare: the server continues, and tries again.
             log.error("serve.worker_not_started", error=type(error).__name__, retry_in_seconds=RESTART_SECONDS)
 
     def ask_to_stop(self) -> None:
-        """Let it deliver the people in hand, and end."""
+        """Let it finish the deliveries in progress, and end."""
         if self._process is not None:
             self._process.terminate()
 
     def wait(self, seconds: float) -> None:
-        """Wait for its end, and then end it: a lease runs out by itself."""
+        """Wait for its end, and then kill it: its leases expire by themselves."""
         if self._process is None:
             return
         try:
@@ -162,14 +162,14 @@ class DeliveryWorker:
 
 
 class Supervisor(Arbiter):  # type: ignore[misc]  # gunicorn has no types.
-    """gunicorn's arbiter, which looks after a delivery worker too."""
+    """gunicorn's arbiter, which also looks after a delivery worker."""
 
     def __init__(self, app: "Server", delivery: DeliveryWorker | None) -> None:
         super().__init__(app)
         self._delivery = delivery
 
     def manage_workers(self) -> None:
-        """Called once a second, and whenever a process has ended."""
+        """Look after all processes; called once a second, and whenever a process has ended."""
         super().manage_workers()
         if self._delivery is not None:
             self._delivery.keep_running()
@@ -185,11 +185,11 @@ class Supervisor(Arbiter):  # type: ignore[misc]  # gunicorn has no types.
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
-    """The application as gunicorn wants it; each web process makes its own after the fork.
+    """The application as gunicorn needs it; each web process makes its own after the fork.
 
-    :param listener: The file descriptor of a socket that listens; it is given away.
-    :param tenants: The companies, among whom threads are shared out.
-    :param is_trusted: Whether an address is a proxy's, which may have any number of connections.
+    :param listener: The file descriptor of a listening socket; the server takes it over.
+    :param tenants: The companies that share the threads.
+    :param is_trusted: Returns whether an address is a proxy, which may have any number of connections.
     """
 
     def __init__(
@@ -221,12 +221,12 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
             "loglevel": log_level,
             "logconfig_dict": log_config,
             "proc_name": "scim-bridge",
-            # A filter is long once it is percent-encoded; this is the most that gunicorn takes.
+            # A filter is long once it is percent-encoded; this is the most that gunicorn allows.
             "limit_request_line": 8190,
-            # A JWT of Entra's own has some 2,000 letters; who sends more than this is no client of ours.
+            # Entra's own JWT has some 2,000 characters; no client of ours sends a longer header than this.
             "limit_request_field_size": 8190,
             "limit_request_fields": 100,
-            # Nobody is believed about who the client is or how it came.
+            # gunicorn must not trust any client's word about its address or scheme.
             "forwarded_allow_ips": "",
             "control_socket_disable": True,
             "when_ready": lambda _: when_ready(),
@@ -234,12 +234,12 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
         super().__init__()
 
     def load_config(self) -> None:
-        """Nothing but our own settings: no file, no environment, no command line of gunicorn's."""
+        """Load only our own settings: no file, no environment, no command line of gunicorn's."""
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """The WSGI application of one web process."""
+        """Return the WSGI application of one web process."""
         return self._make_app()
 
     def run_with(self, delivery: DeliveryWorker | None) -> None:

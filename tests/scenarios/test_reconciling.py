@@ -799,7 +799,7 @@ def test_a_person_put_aside_is_listed_and_left_alone(world: World, kari: EntraUs
     found = reconcile(world, apply=True)
 
     assert found.told == [("field", "1001", "workTitle", "edited-in-ditio")]
-    assert "hands are off" in (found.items[0].listed or "")
+    assert "`people hands-off" in (found.items[0].listed or "")
     assert (found.exit, world.sent()) == (0, [])
 
 

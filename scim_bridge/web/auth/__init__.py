@@ -1,1 +1,1 @@
-"""Who calls, and for which company."""
+"""Which client calls, and for which company."""

@@ -1,4 +1,4 @@
-"""Bearer tokens (RFC 6750): the secret token that is pasted into Entra, an access token, or a JWT of Entra's own."""
+"""Bearer tokens (RFC 6750): the secret token pasted into Entra, an access token, or Entra's own JWT."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -30,29 +30,29 @@ log = get_logger(__name__)
 
 
 WARNED_AHEAD = timedelta(days=30)
-"""How long before its end it is told."""
+"""How long before its end a credential is logged as a warning."""
 
 URGENT_AHEAD = timedelta(days=7)
-"""From then on as an error."""
+"""How long before its end a credential is logged as an error."""
 
 WARNED_EVERY = timedelta(days=1)
 
 
 class Endings:
-    """What this process has told, by the ids of tokens and clients, which are few."""
+    """The endings that this process has logged, by the ids of tokens and clients, which are few."""
 
     def __init__(self) -> None:
-        self._told: dict[tuple[str, str], datetime] = {}
+        self._logged: dict[tuple[str, str], datetime] = {}
 
     def tell(self, event: str, credential_id: str, expires_at: datetime | None, *, tenant: str, now: datetime) -> None:
-        """Tell that a credential, which has just been used, will end."""
+        """Log that a credential, which has just been used, will expire."""
         if expires_at is None or expires_at - now > WARNED_AHEAD:
             return
         key = (tenant, credential_id)
-        told = self._told.get(key)
-        if told is not None and now - told < WARNED_EVERY:
+        logged = self._logged.get(key)
+        if logged is not None and now - logged < WARNED_EVERY:
             return
-        self._told[key] = now
+        self._logged[key] = now
         left = expires_at - now
         write = log.error if left <= URGENT_AHEAD else log.warning
         write(event, id=credential_id, tenant=tenant, days=left.days)
@@ -63,11 +63,11 @@ PASTE = "issue another with `scim-bridge token issue` and paste it as Secret Tok
 
 @dataclass(frozen=True, slots=True)
 class EntraItself:
-    """Who signs in with Entra's own JWT."""
+    """A caller that signs in with Entra's own JWT."""
 
     tenant: str
     application: str
-    """The id of the application that the JWT was given to."""
+    """The id of the application to which Entra issued the JWT."""
 
 
 Caller = Token | AccessToken | EntraItself
@@ -75,10 +75,10 @@ Caller = Token | AccessToken | EntraItself
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Examines credentials. One that is wrong, expired, revoked or another company's is 401 (rule A3).
+    """Check credentials. One that is wrong, expired, revoked or another company's is 401 (rule A3).
 
-    :param entra: The companies that are served, and what a JWT of Entra's own has to be; None where none is let in.
-    :param workloads: What stands for the workload in access tokens, for each company that has one.
+    :param entra: The companies that are served, and the rules for Entra's own JWT; None where none is accepted.
+    :param workloads: The ids of workloads in access tokens, for each company that has one.
     """
 
     database: Database
@@ -88,16 +88,16 @@ class Bearer:
     endings: Endings = field(default_factory=Endings)
 
     def authenticate(self, request: Request, tenant: str) -> Caller:
-        """Who a request comes from.
+        """Return the caller of a request.
 
         :raises Refused: with what to do, and no secret.
         :raises TooManyRequests: wrong, and not the first wrong one from that address.
-        :raises ServiceUnavailable: the keys that decide can't be had.
+        :raises ServiceUnavailable: the keys that decide are not available.
         """
         try:
             return self._examined(_secret_of(request, tenant), tenant)
         except Refused as refused:
-            # Only the log tells whether there is such a company.
+            # Only the log shows whether such a company exists.
             reason = refused.reason if tenant in self.entra else "unknown-tenant"
             wait = self.doorkeeper.refuses(request, tenant, reason, **refused.about)
             if wait is not None:
@@ -122,11 +122,11 @@ class Bearer:
                 if found is None:
                     raise _wrong_token(connection, tenant, secret, now)
         if found is None:
-            # Keys may have to be fetched: no transaction is open meanwhile.
+            # Keys may have to be fetched: no transaction stays open meanwhile.
             return self._signed(secret, tenant, now)
         if tenant not in self.entra:
-            # It is right for a company that was served once.
-            raise _useless("unknown-tenant")
+            # The token belongs to a company that is no longer served.
+            raise _wrong_bearer("unknown-tenant")
         if isinstance(found, Token):
             self.endings.tell("auth.token_ends", found.id, found.expires_at, tenant=tenant, now=now)
             if use_is_stale(found, now):
@@ -141,20 +141,20 @@ class Bearer:
                 refuse(text)
             claims = entra.examine(text, now=now)
         except InvalidJwt as wrong:
-            self._examine_as_others_would(text, now)
+            self._examine_like_the_named_company(text, now)
             raise Refused(
                 reason.format(wrong.reason),
-                f"The JWT of Entra's own, which Entra sends while Secret Token is empty, is refused: {wrong}. See that "
+                f"The JWT that Entra sends while Secret Token is empty is refused: {wrong}. Check that "
                 "AUTH__ENTRA_TENANT_ID is set and right, or paste a token from `scim-bridge token issue` there",
                 f"the JWT is refused: {wrong}",
                 **{name: value[:LONGEST_NAME] for name, value in wrong.about.items()},
             ) from wrong
         return EntraItself(tenant, (application_of(claims) or "")[:LONGEST_NAME].replace("\0", ""))
 
-    def _examine_as_others_would(self, text: str, now: datetime) -> None:
-        """Answer a JWT here as at the company that it names, while the keys that decide can't be had.
+    def _examine_like_the_named_company(self, text: str, now: datetime) -> None:
+        """Check a JWT at an unknown company as at the company that it names, while the deciding keys are missing.
 
-        Otherwise the 503 there, and the time that it takes, would tell a stranger that there is such a company.
+        Otherwise a 503 or its delay would reveal to a stranger which companies exist.
 
         :raises KeysUnavailable: as there.
         """
@@ -164,7 +164,7 @@ class Bearer:
                     entra.examine(text, now=now)
 
     def _note_use(self, token: Token, tenant: str, now: datetime) -> None:
-        """Note the time; a good credential is good, whether that can be written or not (rule A3)."""
+        """Store the time of use; a valid credential is accepted even if that fails (rule A3)."""
         try:
             with self.database.write() as connection:
                 Tokens(connection, tenant).used(token, now=now)
@@ -198,16 +198,16 @@ def _wrong_token(connection: Connection, tenant: str, secret: str, now: datetime
         reason, about = ("mutilated" if is_mutilated(secret) else "unknown-token"), {}
     else:
         reason, about = ("revoked" if known.revoked_at is not None else "expired"), {"token_id": known.id}
-    return _useless(reason, **about)
+    return _wrong_bearer(reason, **about)
 
 
-def _useless(reason: str, **about: str) -> Refused:
+def _wrong_bearer(reason: str, **about: str) -> Refused:
     told = "the token has expired" if reason == "expired" else "the token is wrong or revoked"
     return Refused(reason, f"The bearer token is wrong, expired or revoked: {PASTE}", told, **about)
 
 
 def actor_of(caller: Caller) -> Actor:
-    """Who acts, by whichever of the four ways."""
+    """Return the actor for any of the four kinds of caller."""
     match caller:
         case Token():
             return Actor(ActorKind.token, caller.id)

@@ -1,4 +1,4 @@
-"""Wrong credentials: which request it is, 401 with a reason, slowed down, audited in few rows (rule A3)."""
+"""Wrong credentials: the request's id, 401 with a reason, a limit by address, few audit rows (rule A3)."""
 
 import re
 from collections import OrderedDict
@@ -23,21 +23,21 @@ log = get_logger(__name__)
 
 HEADER = "X-Request-Id"
 ACCEPTED = re.compile(r"[A-Za-z0-9._-]{8,64}")
-"""What a proxy in front may send as the id; anything else is replaced."""
+"""The form of an id that a proxy in front may send; any other id is replaced."""
 
 
 def current() -> str:
-    """The id of the request at hand."""
+    """Return the id of the current request."""
     return str(g.request_id)
 
 
 def began() -> float:
-    """When the request at hand began, on the monotonic clock."""
+    """Return when the current request began, on the monotonic clock."""
     return float(g.began)
 
 
 def install(app: Flask, *, monotonic: Callable[[], float], new_id: Callable[[], str] = lambda: uuid4().hex) -> None:
-    """Give every request its id, and every log line of it; and note when it began."""
+    """Give every request and its log lines an id, and store when it began."""
 
     @app.before_request
     def begin() -> None:
@@ -65,19 +65,19 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Finds the client's address. :param trusted: The proxies of `SERVER__TRUSTED_PROXIES`."""
+    """Find the client's address. :param trusted: The proxies of `SERVER__TRUSTED_PROXIES`."""
 
     trusted: tuple[IPv4Network | IPv6Network, ...]
 
     @classmethod
     def behind(cls, proxies: Iterable[str]) -> "Addresses":
-        """With the proxies as the settings name them."""
+        """Return the addresses for the proxies as the settings name them."""
         return cls(tuple(ip_network(each) for each in proxies))
 
     def of(self, request: Request) -> str:
-        """The address of whoever asks: the last one in `X-Forwarded-For` that is no proxy of ours.
+        """Return the client's address: the last one in `X-Forwarded-For` that is not a trusted proxy.
 
-        Proxies add to the end, so what stands before it is the client's own claim.
+        Proxies append, so what comes before it is only the client's claim.
         """
         address = _parsed(request.remote_addr or "")
         if address is None:
@@ -91,7 +91,7 @@ class Addresses:
         return str(address)
 
     def is_trusted(self, address: str) -> bool:
-        """Whether a connection comes from a proxy of ours."""
+        """Return whether a connection comes from a trusted proxy."""
         parsed = _parsed(address)
         return parsed is not None and self._is_trusted(parsed)
 
@@ -100,7 +100,7 @@ class Addresses:
 
 
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:
-    """An address, without the port that some proxies add."""
+    """Return an address without the port that some proxies add."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
@@ -114,14 +114,14 @@ def _parsed(text: str) -> IPv4Address | IPv6Address | None:
 
 
 EVERY_SECONDS = 3600.0
-"""Of each company, reason and known credential one row in this time, in each process; the log has each refusal."""
+"""Each process stores one row per company, reason and known credential in this time; the log has every refusal."""
 
 NOTHING_SENT = frozenset({"no-bearer-token", "no-client", "body-broken", "body-too-large", "body-unreadable"})
-"""Reasons of requests without a credential: whoever scans the internet is no news."""
+"""Reasons of requests without a credential: scanners on the internet are no news."""
 
 
 class AuditedRefusals:
-    """What this process has noted lately. Reasons are constants and ids known ones, so that stays small."""
+    """The refusals that this process has lately stored. Reasons are constants and ids known, so the memory is small."""
 
     def __init__(self, database: Database, tenants: Collection[str], monotonic: Callable[[], float]) -> None:
         self._database = database
@@ -130,16 +130,16 @@ class AuditedRefusals:
         self._noted: dict[tuple[str, str, Actor], float] = {}
 
     def note(self, tenant: str, reason: str, actor: Actor, request_id: str) -> None:
-        """Note a refusal, unless the like of it was noted within the hour, or there is no such company.
+        """Store a refusal, unless a similar one was stored within the hour, or the company does not exist.
 
-        :param actor: A token or a client that is known, and counts no more; else a stranger.
+        :param actor: A known token or client that is no longer valid; else a stranger.
         """
         key, now = (tenant, reason, actor), self._monotonic()
         if tenant not in self._tenants or reason in NOTHING_SENT:
             return
         if now - self._noted.get(key, float("-inf")) < EVERY_SECONDS:
             return
-        self._noted[key] = now  # First: whoever comes next does not wait for the database too.
+        self._noted[key] = now  # First: the next request then does not wait for the database too.
         try:
             with self._database.write() as connection:
                 AuditTrail(connection, tenant).add(
@@ -148,14 +148,14 @@ class AuditedRefusals:
                     now=self._database.now(connection),
                 )
         except SQLAlchemyError as error:
-            # Wrong is wrong, whether that can be written or not (rule A3).
+            # The refusal stands, whether or not it can be stored (rule A3).
             log.warning("auth.refusal_not_noted", error=type(error).__name__)
 
 
 WINDOW_SECONDS = 60.0
 
 MOST_ADDRESSES = 10_000
-"""What is remembered at a time: beyond it the address whose failures began first is forgotten."""
+"""How many addresses are remembered; beyond that the one whose failures began first is forgotten."""
 
 
 class Failures:
@@ -173,7 +173,7 @@ class Failures:
     def add(self, address: str) -> tuple[int, float | None]:
         """Count a failure.
 
-        :returns: Which of its window's it is, and the seconds to wait if it is one too many.
+        :returns: Its number within its minute, and the seconds to wait if it is one too many.
         """
         who, now = whole_network(address), self._monotonic()
         with self._lock:
@@ -188,12 +188,12 @@ class Failures:
         return count, (began + WINDOW_SECONDS - now if count > self._limit else None)
 
     def is_first_too_many(self, count: int) -> bool:
-        """Whether this one is worth a line in the log: those after it are not."""
+        """Return whether this is the failure that gets a line in the log; later ones do not."""
         return count == self._limit + 1
 
 
 def whole_network(address: str) -> str:
-    """Of IPv6 one customer has 2^64 addresses: they count as one."""
+    """Return the network of an IPv6 address: one customer has 2^64 addresses, which count as one."""
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -207,9 +207,9 @@ LONGEST_NAME = 64
 class Refused(UnauthorizedException):
     """401 (rule A3).
 
-    :param reason: A constant for the log, as `expired`.
-    :param detail: For whoever reads Entra's provisioning log: what is wrong, and what to do. No secret.
-    :param told: The `error_description` of the challenge (RFC 6750 §3); None where no credential was sent, and RFC
+    :param reason: A constant for the log, such as `expired`.
+    :param detail: For Entra's provisioning log: what is wrong, and what to do. No secret.
+    :param told: The `error_description` of the challenge (RFC 6750 §3). None where no credential was sent: then RFC
         6750 §3.1 wants no error code.
     :param about: Ids for the log.
     """
@@ -222,13 +222,13 @@ class Refused(UnauthorizedException):
 
     @property
     def challenge(self) -> str:
-        """The value of `WWW-Authenticate` for a bearer token."""
+        """Return the value of `WWW-Authenticate` for a bearer token."""
         realm = 'Bearer realm="scim"'
         return realm if self.told is None else f'{realm}, error="invalid_token", error_description="{self.told}"'
 
 
 class FailedSignIns:
-    """Counts and logs refusals, by the client's address, and has some of them in the audit trail."""
+    """Counts and logs refusals by the client's address, and stores some of them in the audit trail."""
 
     def __init__(self, failures: Failures, address: Callable[[Request], str], noted: AuditedRefusals) -> None:
         self._failures = failures
@@ -248,7 +248,7 @@ class FailedSignIns:
 
 
 def _known(about: Mapping[str, str]) -> Actor:
-    """Whose credential it is, if it was one once."""
+    """Return the actor of a credential that was valid once; else a stranger."""
     if "token_id" in about:
         return Actor(ActorKind.token, about["token_id"])
     return Actor(ActorKind.client, about["client_id"]) if "client_id" in about else Actor(ActorKind.stranger)

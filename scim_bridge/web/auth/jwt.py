@@ -16,13 +16,13 @@ from scim_bridge.settings import Auth
 from scim_bridge.web.auth.keys import Keys
 
 ALGORITHMS = ("RS256", "RS384", "RS512")
-"""What Entra signs with. Neither `none` nor an HMAC under a public key is among them."""
+"""The algorithms that Entra signs with. Neither `none` nor an HMAC under a public key is among them."""
 
 LEEWAY_SECONDS = 60.0
-"""How far two clocks may be apart."""
+"""How far two clocks may differ."""
 
 LAST_SECOND = 1e15
-"""Beyond it nothing is a time, in seconds since 1970."""
+"""Numbers beyond this are no time, in seconds since 1970."""
 
 
 REASONS = (
@@ -43,38 +43,38 @@ REASONS = (
     "caller",
     "ambiguous",
 )
-"""What may be wrong, in the order in which it is looked at."""
+"""What may be wrong, in the order of the checks."""
 
 
 ASK_THE_LOG = "the bridge's log says why (auth.refused)"
-"""To whoever presents a JWT that is none of an issuer's whom the settings name, or is not proven to be one.
+"""The answer to a JWT that no configured issuer is proven to have signed.
 
-Issuer, audience and tenant are no secret, so anybody can write them down: what else is wrong would tell a stranger that
-there is such a company here.
+Issuer, audience and tenant are no secret, so a stranger can write them. A more detailed answer would reveal which
+companies exist here.
 """
 
 OF_TIME = {
-    "expired": "it has expired: compare the clocks (scim-bridge doctor)",
-    "not-yet": "it does not count yet: compare the clocks (scim-bridge doctor)",
+    "expired": "it has expired: compare the clocks (`scim-bridge doctor`)",
+    "not-yet": "it is not valid yet: compare the clocks (`scim-bridge doctor`)",
 }
-"""To whoever presents a JWT that is right but for its time, and that a key of the issuer's at hand has signed.
+"""The answer to a JWT that is right except for its time, and that a stored key of the issuer has signed.
 
-He is proven to be of that very directory or workload, which knows of this company.
+The signature proves that it comes from that directory or workload, which already knows of this company.
 """
 
 
 NOT_PINNED = "its application is not one of AUTH__ENTRA_CALLER_IDS; the bridge's log names it (auth.refused)"
-"""To an application of the company's own Entra, proven by its signature."""
+"""The answer to another application of the company's own Entra, proven by its signature."""
 
 ABOUT_A_USER = ("scp", "upn", "unique_name", "preferred_username")
-"""Claims of a JWT that a user signed in for; Entra gives an application that acts for itself none of them."""
+"""Claims of a JWT that Entra issued for a signed-in user; an application that acts for itself has none of them."""
 
 
 class InvalidJwt(Exception):
-    """The JWT is wrong.
+    """The JWT is not valid.
 
     :param reason: One of `REASONS`, for the log.
-    :param words: For whoever sent it, where they depend on no company's settings; they quote nothing of the JWT.
+    :param words: For the client, where they depend on no company's settings; they quote nothing of the JWT.
     :param about: Ids for the log, from a JWT whose signature is right.
     """
 
@@ -83,25 +83,25 @@ class InvalidJwt(Exception):
         self.reason = reason
         self.about = about
         self.rank = REASONS.index(reason)
-        """How far it came: of several refusals the highest tells most."""
+        """How many checks it passed: of several refusals the highest rank tells most."""
 
     @property
     def is_addressed(self) -> bool:
-        """Whether it says whose it is, rightly: issuer, audience and subject are the configured ones."""
+        """Whether issuer, audience and subject are the configured ones."""
         return self.rank > REASONS.index("subject")
 
 
 def looks_signed(secret: str) -> bool:
-    """Whether this may be a JWT: no secret of the bridge's own has a dot."""
+    """Return whether this may be a JWT: the bridge's own secrets have no dot."""
     return secret.count(".") == 2
 
 
 @dataclass(frozen=True, slots=True)
 class JwtRules:
-    """What a JWT has to be to let somebody in.
+    """The rules that a JWT has to meet to sign in.
 
-    :param tenant_id: Whose Entra (`tid`); None where the issuer alone tells that.
-    :param subject: Who (`sub`); None for anybody of that issuer.
+    :param tenant_id: The Entra tenant (`tid`); None where the issuer alone identifies it.
+    :param subject: The subject (`sub`); None for any subject of that issuer.
     :param callers: The applications that may call, by application id or object id in lower case; empty for any
         application. None where it need not be an application.
     """
@@ -114,17 +114,17 @@ class JwtRules:
     callers: frozenset[str] | None = None
 
     def examine(self, text: str, *, now: datetime) -> Mapping[str, object]:
-        """What it says, if all is right.
+        """Return the claims of a valid JWT.
 
-        :raises Unacceptable: it is not.
-        :raises KeysUnavailable: nobody can tell, because the issuer's keys can't be had.
+        :raises InvalidJwt: it is not valid.
+        :raises KeysUnavailable: it can't be checked, because the issuer's keys are not available.
         """
         header, claims = _opened(text)
         kid = header.get("kid")
         try:
             self._check(claims, now.timestamp())
         except InvalidJwt as wrong:
-            # A key that is not at hand is not fetched for one that is refused in any case.
+            # No key is fetched for a JWT that is refused in any case.
             at_hand = self.keys.kept(kid) if wrong.reason in OF_TIME and isinstance(kid, str) else None
             if at_hand is not None and _is_signed(text, at_hand):
                 raise InvalidJwt(wrong.reason, OF_TIME[wrong.reason]) from wrong
@@ -137,7 +137,7 @@ class JwtRules:
         if not _is_signed(text, key):
             raise InvalidJwt("signature")
         if self.callers and self.callers.isdisjoint(each.lower() for each in _ids_of(claims)):
-            # Told after the signature: an operator may pin what the log names.
+            # Checked after the signature: an operator may add the id that the log names to the settings.
             raise InvalidJwt("caller", NOT_PINNED, caller=application_of(claims) or "")
         return claims
 
@@ -167,24 +167,24 @@ class JwtRules:
 
 
 def refuse(text: str) -> NoReturn:
-    """Refuse a JWT where none is let in, in the same words as one that somebody made up for a company that there is.
+    """Refuse a JWT where none is accepted, in the words for a forged one at an existing company.
 
-    So whoever has no credential does not learn where JWTs are let in, nor whether there is such a company.
+    So a stranger does not learn where JWTs are accepted, nor which companies exist.
 
-    :raises Unacceptable: always.
+    :raises InvalidJwt: always.
     """
     _opened(text)
     raise InvalidJwt("issuer")
 
 
 def application_of(claims: Mapping[str, object]) -> str | None:
-    """The id of the application that a JWT was given to: `appid` in Entra's older JWTs, `azp` in the newer."""
+    """Return the id of the application that a JWT was issued to: `appid` in Entra's older JWTs, `azp` in newer ones."""
     named = (claims.get(name) for name in ("appid", "azp"))
     return next((each for each in named if isinstance(each, str) and each), None)
 
 
 def _refuse_unless_application(claims: Mapping[str, object]) -> None:
-    """Refuse what Entra gave for a user: an app's user, or a guest, would write with it."""
+    """Refuse a JWT issued for a user: with it an app's user, or a guest, could write."""
     if claims.get("idtyp", "app") != "app" or any(name in claims for name in ABOUT_A_USER):
         raise InvalidJwt("delegated")
     if application_of(claims) is None:
@@ -210,40 +210,40 @@ def _opened(text: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
         opened = extract_compact(text.encode())
         header, claims = opened.headers(), json.loads(opened.payload)
     except (JoseError, ValueError, TypeError, RecursionError) as error:
-        raise InvalidJwt("malformed", "it is no whole JWT") from error
+        raise InvalidJwt("malformed", "it is not a complete JWT") from error
     if not isinstance(header, dict) or not isinstance(claims, dict):
-        raise InvalidJwt("malformed", "it is no whole JWT")
+        raise InvalidJwt("malformed", "it is not a complete JWT")
     if header.get("alg") not in ALGORITHMS:
         raise InvalidJwt("algorithm", "its algorithm is not one of RS256, RS384 and RS512")
     return header, claims
 
 
 def _is_instant(value: object) -> TypeGuard[int | float]:
-    # A whole number in JSON may be larger than any float; infinity, and what is no number, are within no bounds.
+    # A whole number in JSON may be larger than any float; infinity and NaN are within no bounds.
     return isinstance(value, int | float) and not isinstance(value, bool) and -LAST_SECOND < value < LAST_SECOND
 
 
 PREFIX = "workload:"
-"""How the ids of workloads begin; no client's id does."""
+"""How the ids of workloads begin; no client's id begins so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """The one workload that a company's settings let in.
+    """The one workload that a company's settings accept.
 
-    An assertion may be presented again until it expires: Entra sends no `jti`, and repeats a request whose answer
+    The same assertion may be used again until it expires: Entra sends no `jti`, and repeats a request whose answer
     was lost.
     """
 
     assertion: JwtRules
     id: str
-    """Stands for it in the access tokens that it is given: other settings, another id."""
+    """The workload's id in access tokens issued to it; other settings give another id."""
 
 
 def workload_of(auth: Auth, keys_at: Callable[[str], Keys]) -> Workload | None:
-    """The workload of a company's settings; None where there is none.
+    """Return the workload of a company's settings; None where there is none.
 
-    :param keys_at: The keys at an address.
+    :param keys_at: Returns the keys at a URL.
     """
     url = auth.workload_keys()
     if auth.workload_issuer is None or auth.workload_subject is None or auth.workload_audience is None or url is None:
@@ -258,7 +258,7 @@ def workload_of(auth: Auth, keys_at: Callable[[str], Keys]) -> Workload | None:
 
 
 def entra_of(auth: Auth, keys_at: Callable[[str], Keys]) -> JwtRules | None:
-    """What a JWT of Entra's own has to be for a company; None where none is let in."""
+    """Return the rules for Entra's own JWT at a company; None where none is accepted."""
     if auth.entra_tenant_id is None:
         return None
     keys = keys_at(auth.entra_keys())
@@ -267,7 +267,7 @@ def entra_of(auth: Auth, keys_at: Callable[[str], Keys]) -> JwtRules | None:
 
 
 class Refused(Exception):
-    """No company's. :param tenant: The one that it names, by issuer, audience and subject; None where none is."""
+    """An assertion of no company. :param tenant: The company that its claims name; None where they name none."""
 
     def __init__(self, wrong: InvalidJwt, tenant: str | None = None) -> None:
         super().__init__(str(wrong))
@@ -276,11 +276,11 @@ class Refused(Exception):
 
 
 def company_of(workloads: Mapping[str, Workload], text: str, *, now: datetime) -> str:
-    """Whose workload an assertion is about: the one company whose settings name its issuer, subject and audience.
+    """Return the one company whose settings name an assertion's issuer, subject and audience.
 
     :param workloads: Those of the companies that have one, at least one.
-    :raises Refused: nobody's, or more than one's: an assertion may be meant for several audiences.
-    :raises KeysUnavailable: nobody can tell, because the issuer's keys can't be had.
+    :raises Refused: no company, or more than one: an assertion may have several audiences.
+    :raises KeysUnavailable: it can't be checked, because the issuer's keys are not available.
     """
     found: list[str] = []
     refusals: dict[str, InvalidJwt] = {}

@@ -1,7 +1,7 @@
-"""The keys that an issuer signs with (RFC 7517): fetched once, kept, and fetched again when it is time.
+"""The keys that an issuer signs with (RFC 7517): fetched once, stored in memory, and fetched again when they are old.
 
-Nobody who names unknown keys can make the bridge ask for them all day, and an issuer that can't be reached takes
-nobody's known key away.
+A client that names unknown keys can't make the bridge fetch them all day. If an issuer can't be reached, its known
+keys stay valid.
 """
 
 import json
@@ -20,33 +20,33 @@ log = get_logger(__name__)
 
 
 FETCH_SECONDS = 5.0
-"""How long a fetch may take, with all that belongs to it."""
+"""How long a whole fetch may take."""
 
 KNOWN_SECONDS = 0.5
-"""How long a request with a known key, which is old, waits for the issuer to show the keys anew."""
+"""How long a request with a known but old key waits for the issuer's current keys."""
 
 MOST_RUNNING = 3
-"""How many fetches of one issuer's keys may be left running that have taken too long."""
+"""How many overdue fetches of one issuer's keys may still run."""
 
 MOST_BYTES = 512 * 1024
 OLD_AFTER_SECONDS = 6 * 3600.0
-"""A withdrawn key is forgotten after this, and a new one known before it is used: Microsoft shows it days ahead."""
+"""Age at which keys are fetched again. It drops withdrawn keys and finds new ones, which Microsoft shows days ahead."""
 
 
 class KeysUnavailable(Exception):
-    """Nobody can say now whether there is such a key (rule A3: 503). :param retry_after_seconds: When to ask again."""
+    """It is unknown now whether such a key exists (rule A3: 503). :param retry_after_seconds: When to ask again."""
 
     def __init__(self, retry_after_seconds: float) -> None:
-        super().__init__("the issuer's keys can't be had")
+        super().__init__("the issuer's keys are not available")
         self.retry_after_seconds = retry_after_seconds
 
 
 class FetchFailed(Exception):
-    """The address gave no keys; the text says why."""
+    """The URL gave no keys; the text says why."""
 
 
 def fetched(url: str) -> Mapping[str, RSAKey]:
-    """The RSA keys for signatures at an address, by their ids. :raises FetchFailed: it gave none."""
+    """Return the RSA signature keys at a URL, by their ids. :raises FetchFailed: it gave none."""
     deadline = time.monotonic() + FETCH_SECONDS
     try:
         with (
@@ -74,7 +74,7 @@ def _read(body: bytes) -> dict[str, RSAKey]:
         listed = json.loads(body)["keys"]
         rows = [row for row in listed if isinstance(row, dict)]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise FetchFailed("its answer is no set of keys") from error
+        raise FetchFailed("its answer is not a set of keys") from error
     keys: dict[str, RSAKey] = {}
     for row in rows:
         kid = row.get("kid")
@@ -114,15 +114,15 @@ class Keys:
         self._running: list[threading.Thread] = []
 
     def get(self, kid: str) -> RSAKey | None:
-        """The key with this id; None if the issuer has none.
+        """Return the key with this id; None if the issuer has none.
 
-        :raises KeysUnavailable: it is not known, and the issuer could not be asked.
+        :raises KeysUnavailable: the key is not known, and the issuer could not be asked.
         """
         if kid in self._keys:
             if self._is_old():
                 fetch, is_ours = self._fetching()
                 if fetch is not None and is_ours:
-                    # Who has a known key waits for no slow issuer, and the others who have one do not wait at all.
+                    # The request that began the fetch waits briefly; others with a known key do not wait at all.
                     fetch.over.wait(KNOWN_SECONDS)
             return self._keys.get(kid)
         fetch, _ = self._fetching()
@@ -134,14 +134,14 @@ class Keys:
         return found
 
     def kept(self, kid: str) -> RSAKey | None:
-        """The key with this id, if it is here already: nobody is asked."""
+        """Return the key with this id if it is in memory; the issuer is not asked."""
         return self._keys.get(kid)
 
     def _is_old(self) -> bool:
         return self._fetched_at is not None and self._monotonic() - self._fetched_at >= OLD_AFTER_SECONDS
 
     def _fetching(self) -> "tuple[_Fetch | None, bool]":
-        """The fetch that goes on, and whether it was begun by this call; None if it is too early for one."""
+        """Return the running fetch, and whether this call began it; None if it is too early for one."""
         with self._lock:
             if self._current is not None and self._current.left() > 0:
                 return self._current, False
@@ -152,7 +152,7 @@ class Keys:
             self._running = [each for each in self._running if each.is_alive()]
             if now < self._not_before or self._current is not None or len(self._running) >= MOST_RUNNING:
                 return None, False
-            # The first keys are no answer to somebody who names an unknown one: he may be right, just after it.
+            # The first fetch sets no such limit: a key that is unknown just after it may be a new, valid one.
             if self._fetched_at is not None:
                 self._not_before = now + self._min_refetch_seconds
             self._current = fetch = _Fetch(now)
@@ -169,7 +169,7 @@ class Keys:
             return
         with self._lock:
             if self._current is not fetch:
-                # It was given up; what it found is older than what was found since.
+                # This fetch was given up: its result is older than what was fetched since.
                 return
             self._keys, self._fetched_at, self._last_failed = keys, fetch.at, False
             self._current = None
@@ -188,7 +188,7 @@ class Keys:
 
 
 class _Fetch:
-    """A fetch that goes on, in a thread of its own: a server that sends a letter now and then can't be timed out.
+    """A running fetch in a thread of its own: a socket's time-out does not stop a server that sends slowly.
 
     :param at: When it began, on the clock of `Keys`.
     """
@@ -199,12 +199,12 @@ class _Fetch:
         self._deadline = time.monotonic() + FETCH_SECONDS
 
     def left(self) -> float:
-        """Seconds that it has."""
+        """Return the seconds that it has left."""
         return self._deadline - time.monotonic()
 
 
 class KeysByUrl:
-    """The keys of all issuers: companies whose keys are at the same address share what was fetched there."""
+    """The keys of all issuers: companies whose keys are at the same URL share one fetch."""
 
     def __init__(self, min_refetch_seconds: float, monotonic: Callable[[], float]) -> None:
         self._min_refetch_seconds = min_refetch_seconds
@@ -212,7 +212,7 @@ class KeysByUrl:
         self._keys: dict[str, Keys] = {}
 
     def at(self, url: str) -> Keys:
-        """The keys at an address; nothing is fetched before one of them is asked for."""
+        """Return the keys at a URL; nothing is fetched before a key is asked for."""
         if url not in self._keys:
             self._keys[url] = Keys(url, min_refetch_seconds=self._min_refetch_seconds, monotonic=self._monotonic)
         return self._keys[url]

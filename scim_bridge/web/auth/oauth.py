@@ -37,8 +37,8 @@ FORM = "application/x-www-form-urlencoded"
 class Wrong(Exception):
     """An error of RFC 6749 §5.2.
 
-    :param reason: For the log, of a client that is not who it says.
-    :param tenant: Whose client it would be; None where nobody can tell.
+    :param reason: For the log, where the client is not authenticated.
+    :param tenant: The company of the client; None where it is unknown.
     :param about: Ids for the log.
     """
 
@@ -61,12 +61,12 @@ class Wrong(Exception):
 
 
 def stranger(reason: str, description: str, tenant: str | None = None, **about: str) -> Wrong:
-    """A client that is not who it says. :param reason: See `Wrong`."""
+    """Return the error for a client that is not authenticated. :param reason: See `Wrong`."""
     return Wrong("invalid_client", description, status=401, reason=reason, tenant=tenant, **about)
 
 
 def form_of(request: Request) -> dict[str, str]:
-    """The parameters of the body; those of the query don't count: addresses end up in logs.
+    """Return the parameters of the body. Those of the query don't count, because URLs end up in logs.
 
     :raises Wrong: they can't be read.
     """
@@ -74,7 +74,7 @@ def form_of(request: Request) -> dict[str, str]:
         raise Wrong("invalid_request", f"send the parameters in the body, as {FORM}")
     try:
         body = request.stream.read(MOST_BYTES + 1)
-    except Exception as error:  # Whatever the server in front calls it: a chunk was cut short or malformed.
+    except Exception as error:  # Servers raise different errors when a chunk was cut short or malformed.
         raise Wrong("invalid_request", "the body could not be read to its end", reason="body-broken") from error
     if len(body) > MOST_BYTES:
         raise Wrong("invalid_request", "the body is too large", status=413, reason="body-too-large")
@@ -89,7 +89,7 @@ def form_of(request: Request) -> dict[str, str]:
 
 
 def refuse_several_methods(request: Request, form: dict[str, str]) -> None:
-    """RFC 6749 §2.3: a client "MUST NOT use more than one authentication method in each request"."""
+    """Refuse a second way to authenticate: a client "MUST NOT use more than one" (RFC 6749 §2.3)."""
     ways = {
         "HTTP Basic": request.headers.get("Authorization", "").partition(" ")[0].lower() == "basic",
         "client_secret in the body": "client_secret" in form,
@@ -97,11 +97,11 @@ def refuse_several_methods(request: Request, form: dict[str, str]) -> None:
     }
     used = [way for way, is_used in ways.items() if is_used]
     if len(used) > 1:
-        raise Wrong("invalid_request", f"the client authenticates by {' and by '.join(used)}: send one of them alone")
+        raise Wrong("invalid_request", f"the client authenticates by {' and by '.join(used)}: send only one of them")
 
 
 def client_of(request: Request, form: dict[str, str]) -> tuple[str, str]:
-    """Id and secret by HTTP Basic, or else in the body (RFC 6749 §2.3.1).
+    """Return id and secret from HTTP Basic, or else from the body (RFC 6749 §2.3.1).
 
     :raises Wrong: there are none.
     """
@@ -126,7 +126,7 @@ RETRY_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class _Granted:
-    """An access token, and the company whose endpoints it opens."""
+    """An access token, and its company."""
 
     tenant: str
     secret: str
@@ -134,20 +134,20 @@ class _Granted:
 
 @dataclass(frozen=True, slots=True)
 class TokenEndpoint:
-    """Gives out access tokens, each for the company whose client or workload presents itself."""
+    """Issues access tokens, each for the company of the client or workload."""
 
     database: Database
     doorkeeper: FailedSignIns
     workloads: Mapping[str, Workload]
-    """Of each company that has one."""
+    """For each company that has one."""
 
     lifetime_seconds: Mapping[str, int]
-    """Of each company that is served."""
+    """For each company that is served."""
 
     endings: Endings = field(default_factory=Endings)
 
     def answer(self, request: Request) -> Response:
-        """An access token, or why there is none."""
+        """Return the answer: an access token, or why there is none."""
         try:
             granted = self._granted(request, form_of(request))
             response = jsonify(
@@ -187,7 +187,7 @@ class TokenEndpoint:
         with self.database.read() as connection:
             now = self.database.now(connection)
         try:
-            # Keys may have to be fetched: no transaction is open meanwhile.
+            # Keys may have to be fetched: no transaction stays open meanwhile.
             tenant = company_of(self.workloads, form.get("client_assertion", ""), now=now)
         except Refused as wrong:
             why = f"the assertion is refused: {wrong}"
@@ -198,7 +198,7 @@ class TokenEndpoint:
         if "\0" in client_id:
             raise _wrong_client("client")
         with self.database.read() as connection:
-            # Looked at first: a stranger's guesses never wait for the lock of a writer.
+            # A first check by reading: a stranger's guesses never wait for the lock of a writer.
             now = self.database.now(connection)
             found = secret_of_client(connection, self.lifetime_seconds, client_id, secret, now=now)
             if found is None:
@@ -213,7 +213,7 @@ class TokenEndpoint:
         return issued
 
     def _refused_client(self, connection: Connection, client_id: str, secret: str) -> Wrong:
-        """The answer is the same whatever is wrong; the log and the audit trail tell what, and whose client it is."""
+        """Return the same error whatever is wrong; the log and the audit trail have the cause and the company."""
         owner = owner_of_refused(connection, self.lifetime_seconds, client_id, secret)
         if owner is not None and owner.had_secret:
             return _wrong_client("client-secret-ended", owner.tenant, client_id=client_id)
@@ -232,7 +232,7 @@ class TokenEndpoint:
         return _Granted(tenant, secret)
 
     def _refusal(self, request: Request, wrong: Wrong) -> Response:
-        # Of several companies nobody can tell whose a client was to be that none of them has.
+        # With several companies, an unknown client can't be attributed to one of them.
         only = next(iter(self.lifetime_seconds)) if len(self.lifetime_seconds) == 1 else ""
         wait = (
             self.doorkeeper.refuses(request, wrong.tenant or only, wrong.reason, **wrong.about)
@@ -254,7 +254,7 @@ class TokenEndpoint:
 
 
 def oauth_blueprint(endpoint: TokenEndpoint) -> Blueprint:
-    """The route."""
+    """Return the route."""
     blueprint = Blueprint("oauth", __name__)
 
     @blueprint.post("/oauth/token")

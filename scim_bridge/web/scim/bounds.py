@@ -1,4 +1,4 @@
-"""Bounds of a request: JSON of text that can be stored, and how much one write may bring (rule A7)."""
+"""Bounds of a request: JSON whose text can be stored, and how much one write may carry (rule A7)."""
 
 import json
 import re
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 
 
 MAX_NESTING = 32
-"""How deep a body may nest; SCIM itself needs six levels."""
+"""How many levels a body may nest; SCIM itself needs six."""
 
 
 MAX_ITEMS = 50_000
-"""How many values one body may have in all, the members of a group included."""
+"""How many values one body may have, the members of a group included."""
 
 MAX_NAME_SHOWN = 100
-"""How much of an attribute's name a message shows, in characters."""
+"""How many characters of an attribute's name a message shows."""
 
 MAX_MARKS = 30
-"""How many combining marks may follow each other: the stream-safe limit of Unicode's UAX #15. Normalisation takes the
-square of their number, and no language writes more than a few."""
+"""How many combining marks may follow each other: the stream-safe limit of Unicode's UAX #15. The cost of normalisation
+grows with the square of their number, and no language writes more than a few."""
 
 _MARKS = re.compile(
-    # A few that are no marks themselves are taken apart into nothing else.
+    # A few characters are no marks themselves, but decompose into nothing else.
     f"[{''.join(each for each in map(chr, range(0x300, 0x20000)) if combining(normalize('NFD', each)[0]))}]+"
 )
 
 
 def decoded(body: bytes, max_length: int) -> Any:
-    """The JSON of a body.
+    """Return the JSON of a body.
 
     :param max_length: The longest text in it, in characters (rule A9).
 
-    :raises InvalidSyntaxException: when it isn't JSON, with the place where it breaks off.
+    :raises InvalidSyntaxException: when it isn't JSON, with the place of the error.
     :raises InvalidValueException: when text in it is too long, or can't be stored.
     """
     value = _parsed(body)
@@ -56,9 +56,9 @@ def decoded(body: bytes, max_length: int) -> Any:
 
 
 def decoded_object(body: bytes, max_length: int) -> dict[str, Any]:
-    """The JSON object of a body.
+    """Return the JSON object of a body.
 
-    :raises InvalidSyntaxException: also when it is JSON but no object.
+    :raises InvalidSyntaxException: also when it is JSON but not an object.
     """
     value = decoded(body, max_length)
     if not isinstance(value, dict):
@@ -67,9 +67,9 @@ def decoded_object(body: bytes, max_length: int) -> dict[str, Any]:
 
 
 def parsed_object(body: bytes) -> dict[str, Any]:
-    """The JSON object of a body whose parts are still to be checked, each by itself, with `refuse_unreadable`.
+    """Return the JSON object of a body whose parts are still to be checked one by one, with `refuse_unreadable`.
 
-    :raises InvalidSyntaxException: when it isn't JSON, or no object.
+    :raises InvalidSyntaxException: when it isn't JSON, or not an object.
     """
     value = _parsed(body)
     if not isinstance(value, dict):
@@ -93,11 +93,11 @@ def _parsed(body: bytes) -> Any:
 
 
 def refuse_unreadable(value: Any, max_length: int) -> None:
-    """Refuse what a client sent, wherever it is nested, before anything else looks at it (rule A9).
+    """Refuse unusable input, however deeply nested, before any other check (rule A9).
 
-    :raises InvalidValueException: text that is too long, or has too many marks in a row; also what no database keeps.
+    :raises InvalidValueException: text that is too long, has too many marks in a row, or that no database can store.
     :raises InvalidSyntaxException: nested too deep.
-    :raises PayloadTooLargeException: so many values that looking at them takes its time.
+    :raises PayloadTooLargeException: so many values that checking them takes too long.
     """
 
     def refuse(text: str, where: str) -> None:
@@ -116,7 +116,7 @@ def refuse_unreadable(value: Any, max_length: int) -> None:
 
 
 def refuse_unstorable(value: Any) -> None:
-    """Refuse what no database keeps, wherever it is nested (rule A7).
+    """Refuse what no database can store, however deeply nested (rule A7).
 
     :raises InvalidValueException: a NUL character, half a surrogate pair, or an infinite number.
     :raises InvalidSyntaxException: nested too deep.
@@ -148,13 +148,13 @@ def _refuse(value: Any, refuse_text: Callable[[str, str], None], max_items: floa
                 refuse_text(key, "the name of an attribute")
             path = item.get("path")
             for key, each in item.items():
-                # The value of an operation is called by its path.
+                # A message names the value of an operation by its path.
                 called_by = path if key == "value" and isinstance(path, str) and path else key
                 waiting.append((each, depth + 1, str(called_by)[:MAX_NAME_SHOWN]))
 
 
 def refuse_unstorable_text(text: str, where: str) -> None:
-    """Refuse one text. :param where: How the message calls it. :raises InvalidValueException: see above."""
+    """Refuse one text. :param where: Its name in the message. :raises InvalidValueException: see above."""
     if "\x00" in text:
         raise InvalidValueException(detail=f"{where} has a NUL character (U+0000): send the text without it")
     if not text.isascii() and any("\ud800" <= each <= "\udfff" for each in text):
@@ -176,7 +176,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def called(value: Any) -> str:
-    """What a value of JSON is, for a message that doesn't show it."""
+    """Return what kind of JSON value this is, for a message that doesn't show the value."""
     match value:
         case list():
             return "a list"
@@ -190,37 +190,37 @@ def called(value: Any) -> str:
 
 
 MAX_PATH_LENGTH = 1000
-"""The longest path or key with a filter, in characters, where a filter may be longer: a PATCH has many of them."""
+"""The longest path, or key with a filter, in characters. A filter may be longer: a PATCH has many paths."""
 
 MAX_PATHS_LENGTH = 60_000
-"""How long all paths and keys with a filter in one body may be together, in characters: room for a thousand of
+"""How many characters all paths and keys with a filter in one body may have: room for a thousand of
 `members[value eq "a GUID"]`."""
 
 MAX_VALUES = 2000
 """How many values a body may have, objects and lists included; a whole user has about a hundred. The members of a
-group don't count: these are many, and have a bound of their own."""
+group don't count: they are many, and have a limit of their own."""
 
 MAX_MEMBERS = 5000
-"""How many members of a group one body may list. A group may have more, which came by several PATCHes."""
+"""How many members of a group one body may list. A group may get more through several PATCHes."""
 
 MAX_BULK_VALUES = 20_000
-"""The same of a bulk request as a whole."""
+"""The same limit for a whole bulk request."""
 
 MAX_ENTRIES = 1000
-"""How many entries an attribute may come to have by a PATCH, the members of a group excepted."""
+"""How many entries an attribute may have after a PATCH, except the members of a group."""
 
 MAX_COMPARISONS = 10_000
-"""How many comparisons one PATCH may take: each of its operations, and each comparison of the filter in its path, with
+"""How many comparisons one PATCH may take: each operation, and each comparison of the filter in its path, with
 each entry of the attribute."""
 
 MAX_COMPARED = 1_000_000
-"""How long the texts may be together that these comparisons look at, in characters."""
+"""How many characters these comparisons may read in all."""
 
 MEMBERS = "members"
 
 
 def refuse_large_resource(body: Mapping[str, Any], *, max_filter_length: int, max_filters: int) -> None:
-    """Refuse a POST or PUT with too many values, or filtered paths among its keys that are too many or too long.
+    """Refuse a POST or PUT with too many values, or with keys with filters that are too many or too long.
 
     :raises InvalidPathException: a key is too long.
     :raises PayloadTooLargeException: there are too many.
@@ -231,10 +231,10 @@ def refuse_large_resource(body: Mapping[str, Any], *, max_filter_length: int, ma
 
 
 def refuse_large_patch(body: Mapping[str, Any], *, max_filter_length: int, max_operations: int) -> None:
-    """Refuse a PATCH with too many operations, as they were sent, or with paths that are too long.
+    """Refuse a PATCH with too many operations, as sent, or with paths that are too long.
 
     :raises InvalidPathException: a path is too long.
-    :raises PayloadTooLargeException: there are too many operations, or too many filtered paths among the keys.
+    :raises PayloadTooLargeException: there are too many operations, or too many keys with filters.
     """
     refuse_many_operations(body, max_operations)
     fields = [
@@ -251,7 +251,7 @@ def refuse_large_patch(body: Mapping[str, Any], *, max_filter_length: int, max_o
 
 
 def refuse_many_values(body: Any, allowed: int = MAX_VALUES) -> None:
-    """Refuse what has more values than anything real.
+    """Refuse a body with more values than any real one has.
 
     :raises PayloadTooLargeException: naming the limit.
     """
@@ -275,7 +275,7 @@ def _refuse_many_members(count: int) -> None:
 
 
 def _listed_members(item: Mapping[str, Any]) -> int:
-    """How many members a resource or an operation of a PATCH lists, under whichever spelling."""
+    """Return how many members a resource, or an operation of a PATCH, lists in any spelling of the attribute."""
     names = {name.lower(): value for name, value in item.items()}
     inside = names.get("value")
     lists = [names.get(MEMBERS), inside]
@@ -285,7 +285,7 @@ def _listed_members(item: Mapping[str, Any]) -> int:
 
 
 def _children(item: Any) -> list[Any]:
-    """What is inside an object or a list, the members of a group excepted."""
+    """Return what is inside an object or a list, except the members of a group."""
     if not isinstance(item, dict):
         return list(item) if isinstance(item, list) else []
     names = {name.lower(): value for name, value in item.items()}
@@ -295,11 +295,11 @@ def _children(item: Any) -> list[Any]:
 
 
 def refuse_long_work(current: Resource[Any], patch_op: "PatchOp[Any]") -> None:
-    """Refuse a PATCH that would be compared with too many entries. `current` is what it is applied to.
+    """Refuse a PATCH that would take too many comparisons with entries. `current` is the resource to change.
 
     :raises PayloadTooLargeException: naming the limit.
     """
-    # The members of a group are looked up by their ids, not compared one by one.
+    # The members of a group are found by their ids, not compared one by one.
     many = {shape.name.lower() for shape in _many_valued(current)}
     operations = [
         (each.path.ast, each.value)
@@ -307,7 +307,7 @@ def refuse_long_work(current: Resource[Any], patch_op: "PatchOp[Any]") -> None:
         if each.path is not None and _attribute(each.path.ast) in many
     ]
     conditions = sum(_conditions(path) for path, _ in operations)
-    # Each of them may add entries.
+    # Each operation may add entries.
     added = sum(len(value) if isinstance(value, list) else 1 for _, value in operations)
     entries = max((count for _, count in _entries(current)), default=0) + added
     if conditions * entries > MAX_COMPARISONS:
@@ -320,13 +320,13 @@ def refuse_long_work(current: Resource[Any], patch_op: "PatchOp[Any]") -> None:
     length = sum(len(str(current[shape.name])) for shape in _many_valued(current))
     if conditions * (length + sum(len(str(value)) for _, value in operations)) > MAX_COMPARED:
         raise PayloadTooLargeException(
-            detail=f"the PATCH would compare more than {MAX_COMPARED} characters, as the entries that the resource has "
+            detail=f"the PATCH would compare more than {MAX_COMPARED} characters, because the entries of the resource "
             "are long: send several requests, or replace the attribute as a whole"
         )
 
 
 def refuse_many_entries(resource: Resource[Any]) -> None:
-    """Refuse to let a resource grow without end.
+    """Refuse to let a resource grow without limit.
 
     :raises PayloadTooLargeException: naming attribute, count and limit.
     """
@@ -338,7 +338,7 @@ def refuse_many_entries(resource: Resource[Any]) -> None:
 
 
 def _entries(resource: Resource[Any]) -> Iterator[tuple[str, int]]:
-    """How many entries each attribute has, the members of a group excepted."""
+    """Yield how many entries each attribute has, except the members of a group."""
     for shape in _many_valued(resource):
         yield shape.name, len(resource[shape.name] or ())
 
@@ -349,7 +349,7 @@ def _many_valued(resource: Resource[Any]) -> list[AttributeSchema]:
 
 
 def _attribute(path: Any) -> str:
-    """The name of the attribute that a path begins with, in lower case; nothing for an empty path."""
+    """Return the attribute's name at the start of a path, in lower case; empty for an empty path."""
     attribute = path.attr_path if isinstance(path, ValuePath) else path
     return str(getattr(attribute, "attr", "")).lower()
 
@@ -366,9 +366,9 @@ def _conditions(node: Any) -> int:
 
 
 def refuse_many_operations(body: Any, allowed: int) -> None:
-    """Refuse a PATCH with too many operations, as they were sent or after those without a path are taken apart.
+    """Refuse a PATCH with too many operations, as sent or after those without a path are split.
 
-    :raises PayloadTooLargeException: RFC 7644 §3.12 has no status but 413 for "too much".
+    :raises PayloadTooLargeException: RFC 7644 §3.12 has no other status than 413 for "too much".
     """
     count = len(_operations(body))
     if count > allowed:
@@ -379,13 +379,13 @@ def refuse_many_operations(body: Any, allowed: int) -> None:
 
 
 def _operations(body: Any) -> list[Any]:
-    """The operations of a PATCH; none where it has no list of them, which the library refuses."""
+    """Return the operations of a PATCH; none where it has no list of them, which the library refuses."""
     found = next((item for name, item in body.items() if name.lower() == "operations"), None)
     return found if isinstance(found, list) else []
 
 
 def _keys(body: Mapping[str, Any]) -> Iterator[str]:
-    """The names of attributes and of those one level below, where the attributes of extensions are."""
+    """Yield the names of attributes and of those one level below, where the attributes of extensions are."""
     for key, value in body.items():
         yield key
         if isinstance(value, dict):

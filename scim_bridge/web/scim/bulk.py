@@ -1,7 +1,7 @@
-"""Bulk requests (RFC 7644 §3.7): operations that succeed or fail each by itself, and their results.
+"""Bulk requests (RFC 7644 §3.7): operations that succeed or fail one by one, and their results.
 
-The order of the operations, and what `bulkId:` refers to, are the library's (`BulkPlan`). Here an operation's data
-stays as it was sent until its turn comes: then its references are known, and it is read as a single request is.
+The library (`BulkPlan`) decides the order of the operations, and what `bulkId:` refers to. Here an operation's data
+stays as sent until its turn. Then its references are known, and it is read as a single request is.
 """
 
 from collections.abc import Mapping
@@ -42,16 +42,16 @@ from scim_bridge.web.scim.resources import refuse_unusable_condition
 
 Operation = BulkOperation[Resource[Any]]
 _Envelope: Any = BulkOperation[User[Any]]
-"""The library makes no operation without a resource type; which one is nobody's business, as data isn't validated."""
+"""The library needs a resource type for an operation; any type will do, as the data isn't validated here."""
 
 METHODS = " or ".join(BulkOperation.Method)
 
 
 class BridgePlan(BulkPlan):
-    """The order of the operations, with the library's refusals in words."""
+    """The order of the operations, with the library's refusals in plain words."""
 
     def resolve(self, step: BulkStep) -> Operation:
-        """An operation with the ids of what the others have created.
+        """Return an operation with the ids of what the others have created.
 
         :raises ConflictException: something that it refers to was not created.
         """
@@ -84,14 +84,14 @@ class BulkService(PlainService):
     """
 
     def __init__(self, provider: ScimProvider, max_value_length: int) -> None:
-        # The library wants the secret of the cursors now, for every request; see `LateCursors`.
+        # The library asks for the cursors' secret now, for every request; see `LateCursors`.
         super().__init__(provider, secret=b"")
         self.max_value_length = max_value_length
 
     def read_bulk(self, body: bytes, content_type: str | None) -> BridgePlan:
-        """The operations of a bulk request, in the order in which they are to run.
+        """Return the operations of a bulk request, in the order in which they run.
 
-        :raises SCIMException: for a fault of the request as a whole; that of an operation waits for its turn.
+        :raises SCIMException: for a fault of the whole request; a fault of one operation waits for its turn.
         """
         self.ensure_json(content_type)
         sent = {name.lower(): value for name, value in parsed_object(body).items()}
@@ -117,16 +117,16 @@ class BulkService(PlainService):
 
     @staticmethod
     def bulk_outcome(base_url: str, operation: Operation) -> dict[str, Any]:
-        """The beginning of an operation's result."""
+        """Return the beginning of an operation's result."""
         outcome: dict[str, Any] = {"method": operation.method, "bulk_id": operation.bulk_id}
         if operation.method != BulkOperation.Method.post:
-            # The path as it was sent, as long as nobody knows what it means.
+            # The path as sent: it is not interpreted yet.
             path = quote((operation.path or "").lstrip("/"), safe="/:", errors="replace")
             outcome["location"] = f"{base_url.rstrip('/')}/{path}"
         return outcome
 
     def route_bulk_operation(self, operation: Operation) -> ResourceType:
-        """The resource type that an operation acts on.
+        """Return the resource type that an operation acts on.
 
         :raises SCIMException: as for a single request with this method and path.
         """
@@ -143,7 +143,7 @@ class BulkService(PlainService):
     def bulk_success(
         self, base_url: str, operation: Operation, outcome: dict[str, Any], resource: Resource[Any] | None
     ) -> dict[str, Any]:
-        """The result of an operation that has succeeded: where the resource is, and its version."""
+        """Return the result of a successful operation: where the resource is, and its version."""
         assert operation.method is not None
         outcome["status"] = BULK_SUCCESS_STATUS[operation.method]
         if resource is not None and resource.meta is not None:
@@ -153,7 +153,7 @@ class BulkService(PlainService):
         return outcome
 
     def bulk_response(self, plan: BulkPlan) -> ScimResponse:
-        """The results of the operations that ran, in the order in which they were sent."""
+        """Return the results of the operations that ran, in the order in which they were sent."""
         return ScimResponse(
             HTTPStatus.OK,
             {"schemas": [str(BulkResponse.__schema__)], "Operations": [_result(each) for each in plan.outcomes()]},
@@ -161,7 +161,7 @@ class BulkService(PlainService):
 
 
 def has_changed_anything(plan: BulkPlan) -> bool:
-    """Whether an operation has succeeded so far."""
+    """Return whether an operation has succeeded so far."""
     return any(result["status"] < HTTPStatus.BAD_REQUEST for result in plan.results.values())
 
 
@@ -187,7 +187,7 @@ def _fail_on_errors(value: Any) -> int | None:
 
 
 def _operation(sent: Any, max_value_length: int) -> Operation:
-    """One operation; what is wrong with it stands in its `response`, so that it fails when its turn comes."""
+    """Return one operation; a fault is stored in its `response`, so that it fails when its turn comes."""
     fields = {name.lower(): value for name, value in sent.items()} if isinstance(sent, dict) else {}
     try:
         if not isinstance(sent, dict):
@@ -196,7 +196,7 @@ def _operation(sent: Any, max_value_length: int) -> Operation:
         return _read(fields)
     except SCIMException as exc:
         path = fields.get("path")
-        # Without the data: nobody looks for references in what can't be used.
+        # Without the data: references in an unusable operation don't count.
         failed: Operation = _Envelope.model_construct(
             method=_method(fields.get("method")),
             bulk_id=_storable(fields.get("bulkid")),
@@ -209,7 +209,7 @@ def _operation(sent: Any, max_value_length: int) -> Operation:
 
 
 def _read(fields: Mapping[str, Any]) -> Operation:
-    """An operation whose envelope is complete. :raises InvalidValueException: naming what is missing or wrong."""
+    """Return an operation with a complete envelope. :raises InvalidValueException: naming what is missing or wrong."""
     method, path, data = _method(fields.get("method")), fields.get("path"), fields.get("data")
     bulk_id, version = fields.get("bulkid"), fields.get("version")
     if method is None:
@@ -223,7 +223,7 @@ def _read(fields: Mapping[str, Any]) -> Operation:
         raise InvalidValueException(detail="bulkId is missing: give each POST a text that no other operation has")
     refuse_unusable_condition(version, "version")
     if method == BulkOperation.Method.patch and isinstance(data, list):
-        # The operations alone, as in the RFC's own example (§3.7.3).
+        # Only the list of operations, as in the RFC's own example (§3.7.3).
         data = {"schemas": [PATCH_URN], "Operations": data}
     if method != BulkOperation.Method.delete and not isinstance(data, dict):
         raise InvalidValueException(
@@ -249,7 +249,7 @@ def _method(value: Any) -> BulkOperation.Method | None:
 
 
 def _storable(value: Any) -> str | None:
-    """A text that can be answered as it was sent."""
+    """Return a text that can be sent back as it was received; else None."""
     try:
         refuse_unstorable(value)
     except SCIMException:

@@ -1,4 +1,4 @@
-"""`/Certificates` over the ledger: what is written is entered there, and what is listed is what counts (rule K1)."""
+"""`/Certificates` over the ledger: writes store entries there, and lists show the entries that count (rule K1)."""
 
 from datetime import datetime
 from typing import Any, NoReturn, cast
@@ -43,7 +43,7 @@ log = get_logger(__name__)
 class Certificates:
     """The certificates of one tenant, for one request; each method is called within its transaction.
 
-    :param transaction: Has every write in the audit trail, and delivers people once that is committed.
+    :param transaction: Writes the audit trail, and delivers people once it is committed.
     """
 
     def __init__(self, tenant: str, provider: ScimProvider, intake: Intake, transaction: Transaction) -> None:
@@ -54,21 +54,21 @@ class Certificates:
         self._transaction = transaction
 
     def resource(self, resource_type: ResourceType, entry: Entry) -> Resource[Any]:
-        """The resource that an entry is."""
+        """Return the SCIM resource of an entry."""
         model = cast(Model, self._provider.model_for(resource_type))
         return certificate_resource(model, self._provider, entry)
 
     def get(self, connection: Connection, resource_type: ResourceType, resource_id: str) -> Resource[Any]:
-        """A certificate, whether its source's word counts or not."""
+        """Return a certificate, whether or not its entry is the one that counts."""
         entry = Ledger(connection, self._tenant).entry(EntryId(resource_id))
         if entry is None:
             raise not_found(resource_type, resource_id)
         return self.resource(resource_type, entry)
 
     def lock(self, connection: Connection, resource_type: ResourceType, resource_id: str) -> Resource[Any]:
-        """A certificate that is about to be written.
+        """Return a certificate that is about to be written.
 
-        :raises ConflictException: it is another source's.
+        :raises ConflictException: it belongs to another source.
         """
         entry = self._certifying.lock(connection, EntryId(resource_id))
         if entry is None:
@@ -80,7 +80,7 @@ class Certificates:
     def create(
         self, connection: Connection, resource_type: ResourceType, resource: Resource[Any], now: datetime
     ) -> Resource[Any]:
-        """Enter a new certificate.
+        """Store a new certificate.
 
         :raises SCIMException: 400 or 409; nothing was stored.
         """
@@ -98,7 +98,7 @@ class Certificates:
         expected_version: str | None,
         now: datetime,
     ) -> Resource[Any]:
-        """Enter the new state of a certificate.
+        """Store the new state of a certificate.
 
         :raises SCIMException: 400, 404, 409 or 412; nothing was stored.
         """
@@ -122,7 +122,7 @@ class Certificates:
         expected_version: str | None,
         now: datetime,
     ) -> None:
-        """Withdraw a certificate: what another source still says takes its place.
+        """Withdraw a certificate: another source's entry takes its place, if there is one.
 
         :raises SCIMException: 404, 409 or 412; nothing was changed.
         """
@@ -140,7 +140,7 @@ class Certificates:
         self._transaction.note(AuditEvent(action, CERTIFICATE, entry.id, entry.holder.person_id, names), now)
 
     def repeat(self, connection: Connection, resource_id: str) -> None:
-        """A write changed nothing: what Ditio refused is tried again."""
+        """Try again what Ditio refused, after a write that changed nothing."""
         for ticket in self._certifying.repeat(connection, EntryId(resource_id)):
             self._transaction.collect(ticket)
 
@@ -165,7 +165,7 @@ class Certificates:
         if not isinstance(outcome, Stored):
             _refuse(outcome)
         if outcome.beaten_by is not None:
-            # A source may always correct its own entry, so this is no refusal; the list shows the one that counts.
+            # A source may always correct its own entry, so this is not refused; the list shows the one that counts.
             log.info("certificates.beaten", tenant=self._tenant, entry_id=outcome.entry.id, by=outcome.beaten_by.source)
         for ticket in outcome.tickets:
             self._transaction.collect(ticket)
@@ -178,7 +178,7 @@ class Certificates:
         known = before.external_id if before is not None else None
         if external_id is None and known is None:
             return entry
-        # Written also where it is the same: an entry that moved to another line was made anew, without it.
+        # Written even if it is the same: an entry that moved to another line was created anew, without it.
         changes_alone = external_id != known and before is not None and before.version == entry.version
         version = entry.version + changes_alone
         return with_external_id(connection, self._tenant, entry, external_id, version=version, now=now)
@@ -189,7 +189,7 @@ def _text(value: object) -> object:
 
 
 def _refuse(outcome: Outranked | Exists | OtherSource) -> NoReturn:
-    """The 409 of a write that stored nothing."""
+    """Raise the 409 for a write that stored nothing."""
     match outcome:
         case Outranked(winner):
             raise UniquenessException(attribute=Part.type, value=winner.certificate.type, detail=lost_to(winner))

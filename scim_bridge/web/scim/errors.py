@@ -39,7 +39,7 @@ DATABASE_RETRY_SECONDS = 30
 
 
 class ServiceUnavailable(SCIMException):
-    """503: the bridge can't say now whether the request is right (rule A3).
+    """503: the bridge can't tell now whether the request is valid (rule A3).
 
     :param retry_after_seconds: When to ask again.
     """
@@ -53,13 +53,13 @@ class ServiceUnavailable(SCIMException):
 
 
 class BulkTooLong(ServiceUnavailable):
-    """503: an operation of a bulk request whose time was over before it was its turn."""
+    """503: the time of a bulk request ran out before this operation's turn."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(
             1.0,
-            detail=f"the bulk request has taken {seconds:g} seconds, which is all that there are for one: "
-            "send this operation again, in a request with fewer",
+            detail=f"the bulk request used up its {seconds:g} seconds before this operation: "
+            "send this operation again, in a request with fewer operations",
         )
 
 
@@ -89,26 +89,26 @@ class BodyTooLarge(SCIMException):
 
 
 def refused_by_ditio(undone: Undone) -> SCIMException:
-    """The error of a write that Ditio refused, and that was taken back (rule R1)."""
+    """Return the error for a write that Ditio refused, and that was undone (rule R1)."""
     if undone.is_duplicate:
         return UniquenessException(attribute=undone.attribute, value=undone.value, detail=undone.detail)
     return InvalidValueException(detail=undone.detail)
 
 
 class _Errors(ScimService):
-    """The library's way to answer errors, with the bridge's challenge."""
+    """The library's error answers, with the bridge's own challenge."""
 
     def www_authenticate(self, exception: SCIMException) -> str | None:
         return str(getattr(exception, "challenge", 'Bearer realm="scim"'))
 
 
 def answer_of(exc: Exception, provider: ScimProvider, *, request_id: str) -> ScimResponse:
-    """The answer to a request that failed.
+    """Return the answer to a request that failed.
 
     :param request_id: Joins the log's line and the answer that hides the cause.
     """
     answered = scim_exception(exc, request_id)
-    # Errors carry no cursor, so there is nothing to seal with the secret that the library insists on.
+    # Errors carry no cursor, so the secret that the library insists on seals nothing.
     response = _Errors(provider, secret=b"").error_response(answered)
     if response.body is not None:
         response.body["detail"] = error_of(answered).detail
@@ -118,7 +118,7 @@ def answer_of(exc: Exception, provider: ScimProvider, *, request_id: str) -> Sci
 
 
 def error_of(exc: SCIMException) -> Error:
-    """The error of a request, or of one operation of a bulk request, in words with a cure; a refusal is logged."""
+    """Return the error of a request, or of one bulk operation, with words on what to do; a refusal is logged."""
     error = exc.to_error()
     error.detail = reworded(exc.detail)
     if exc.status < HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -127,7 +127,7 @@ def error_of(exc: SCIMException) -> Error:
 
 
 def scim_exception(exc: Exception, request_id: str) -> SCIMException:
-    """What a failure is towards the client; one of our own is logged, and hidden."""
+    """Return a failure as the client sees it; a failure of the bridge is logged, and its cause hidden."""
     if isinstance(exc, SCIMException):
         return exc
     if isinstance(exc, IncompleteRefused):
@@ -135,7 +135,7 @@ def scim_exception(exc: Exception, request_id: str) -> SCIMException:
     if isinstance(exc, UndoUncertain):
         log.error("scim.undo_uncertain", request_id=request_id)
         return ServiceUnavailable(
-            DATABASE_RETRY_SECONDS, detail="the bridge lost its database while it took a refused write back: try again"
+            DATABASE_RETRY_SECONDS, detail="the bridge lost its database while it undid a refused write: try again"
         )
     if is_out_of_reach(exc):
         log.error("scim.database_out_of_reach", error=type(exc).__name__)
@@ -153,18 +153,18 @@ _NOT_A_TYPE = RESERVED_NAMES | {_SEARCH}
 
 
 def find_target(method: str, path: str, resource_types: Sequence[ResourceType]) -> Target:
-    """The operation that a request, or an operation of a bulk request, asks for.
+    """Return the operation that a request, or an operation of a bulk request, asks for.
 
     :raises NotFoundException: nothing is served there, whatever the method.
     :raises MethodNotAllowedException: something is, but not by this method.
     """
     first, *rest = path.strip("/").split("/")
     if first and first not in _NOT_A_TYPE and first.casefold() not in _endpoints(resource_types):
-        # The library answers 405 to a method that no resource type has, be there such a type or not.
+        # The library answers 405 to a method that no resource type has, even where the type does not exist.
         raise _nothing_there(path, resource_types)
     try:
         if rest == [_SEARCH] and method.upper() != "POST":
-            # To the library it is the id of a resource.
+            # The library takes it for the id of a resource.
             raise MethodNotAllowedException(allowed=["POST"])
         return match(method.upper(), path)
     except MethodNotAllowedException as exc:
@@ -177,7 +177,7 @@ def find_target(method: str, path: str, resource_types: Sequence[ResourceType]) 
 
 
 def _endpoints(resource_types: Sequence[ResourceType]) -> dict[str, str]:
-    """The endpoints of the types as their schema spells them, by how they are compared."""
+    """Return the endpoints of the types as their schema spells them, by their case-folded names."""
     names = [str(each.endpoint).strip("/") for each in resource_types]
     return {name.casefold(): name for name in names}
 
@@ -195,14 +195,14 @@ def _nothing_there(path: str, resource_types: Sequence[ResourceType]) -> NotFoun
 
 
 class PlainService(ScimService):
-    """The protocol, with refusals that name what is wrong and the cure."""
+    """The protocol, with refusals that name what is wrong and what to do."""
 
     def match(self, request: ScimRequest) -> Target:  # type: ignore[override]  # The library's asks no resource types.
-        """The operation that a request asks for."""
+        """Return the operation that a request asks for."""
         return find_target(request.method, request.path, self.provider.resource_types)
 
     def me_target(self, request: ScimRequest) -> tuple[ResourceType, str]:
-        """Nobody: a token stands for a client.
+        """Refuse `/Me`: a token belongs to a client, not to a user.
 
         :raises NotImplementedException: always.
         """
@@ -211,7 +211,7 @@ class PlainService(ScimService):
         )
 
     def me_creation_type(self, request: ScimRequest) -> ResourceType:
-        """None, as nobody registers himself.
+        """Refuse `POST /Me`: users do not register themselves.
 
         :raises NotImplementedException: always.
         """
@@ -221,7 +221,7 @@ class PlainService(ScimService):
 
     @staticmethod
     def ensure_json(content_type: str | None) -> None:
-        """Accept any JSON, and a body of which nothing is said (RFC 7644 §3.8)."""
+        """Accept any JSON, and a body without a content type (RFC 7644 §3.8)."""
         if content_type and not is_json_media_type(content_type):
             raise UnsupportedMediaTypeException(
                 detail=f"the body is sent as {shown(content_type)}: send JSON as application/scim+json or "
@@ -229,13 +229,13 @@ class PlainService(ScimService):
             )
 
     def read_conditions(self, request: ScimRequest) -> Conditions:  # type: ignore[override]  # A static method there.
-        """`If-Match` and `If-None-Match`, if they can be of use."""
+        """Return `If-Match` and `If-None-Match`, if they are usable."""
         for name in ("If-Match", "If-None-Match"):
             refuse_unusable_condition(request.header(name), f"the header {name}")
         return super().read_conditions(request)
 
     def check_preconditions(self, resource: Resource[Any], method: str, conditions: Conditions) -> bool:
-        """Whether the resource has the version that was asked for; False for a GET of one that is known."""
+        """Return whether the resource has the requested version; False for a GET of a version the client has."""
         try:
             return super().check_preconditions(resource, method, conditions)
         except PreconditionFailedException as exc:
@@ -247,7 +247,7 @@ class PlainService(ScimService):
 
     @staticmethod
     def forbid_filter(query: Mapping[str, str]) -> None:
-        """Refuse a filter on what the service says of itself (RFC 7644 §4)."""
+        """Refuse a filter on the service's own description (RFC 7644 §4)."""
         if "filter" in query:
             raise ForbiddenException(
                 detail="what the service says of itself can't be filtered: take the parameter filter out of the "
@@ -255,14 +255,14 @@ class PlainService(ScimService):
             )
 
     def resource_type(self, location: str, resource_type_id: str, query: Mapping[str, str]) -> ScimResponse:
-        """One resource type."""
+        """Return one resource type."""
         try:
             return super().resource_type(location, resource_type_id, query)
         except NotFoundException as exc:
             raise _none_of("resource type", resource_type_id, "/ResourceTypes") from exc
 
     def schema(self, location: str, schema_id: str, query: Mapping[str, str]) -> ScimResponse:
-        """One schema."""
+        """Return one schema."""
         try:
             return super().schema(location, schema_id, query)
         except NotFoundException as exc:
@@ -270,4 +270,4 @@ class PlainService(ScimService):
 
 
 def _none_of(kind: str, name: str, place: str) -> NotFoundException:
-    return NotFoundException(detail=f"there is no {kind} {shown(name)}: {place} lists those that are")
+    return NotFoundException(detail=f"there is no {kind} {shown(name)}: see {place} for the existing ones")

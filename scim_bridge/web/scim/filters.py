@@ -1,4 +1,4 @@
-"""Filters and names in a search: what cannot be read or could never match is 400, never "0 results" (rule A7)."""
+"""Filters and names in a search: one that can't be read or could never match is 400, never "0 results" (rule A7)."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -35,21 +35,21 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\dT", re.IGNORECASE)
 _EQUALITY = (CompareOperator.eq, CompareOperator.ne)
 _NOT_KEPT = {
     "meta.location": "it is made for each answer: ask for the id",
-    "groups": "it is not kept with a user: ask for the group, as in /Groups?filter=members.value eq the user's id",
+    "groups": "it is not stored with a user: ask for the group, as in /Groups?filter=members.value eq the user's id",
 }
-"""Attributes that no stored resource has, and what to ask instead."""
+"""Attributes that no stored resource has, and what to ask for instead."""
 
 
 def refuse_meaningless(scim_filter: ScimFilter[Any], models: Sequence[Model]) -> None:
-    """Refuse a filter of which a condition can't be true of any resource of these types.
+    """Refuse a filter with a condition that no resource of these types can meet.
 
-    :raises InvalidFilterException: naming the attribute and the cure.
+    :raises InvalidFilterException: naming the attribute and what to do.
     """
     _Meaning(scim_filter, models).visit(scim_filter.ast)
 
 
 class _Meaning(FilterVisitor[None]):
-    """Looks at each condition. `within` is the attribute before the brackets that it stands in."""
+    """Checks each condition. `within` is the attribute before the brackets around it."""
 
     def __init__(self, scim_filter: ScimFilter[Any], models: Sequence[Model], within: AttrPath | None = None) -> None:
         self._filter = scim_filter
@@ -76,7 +76,7 @@ class _Meaning(FilterVisitor[None]):
         _Meaning(self._filter, self._models, node.attr_path).visit(node.val_filter)
 
     def _check(self, path: AttrPath, objects: Objection, *, for_comparison: bool) -> None:
-        """An objection counts where it is raised for every type that has the attribute."""
+        """Raise an objection if every type that has the attribute gives one."""
         bindings = [each for each in self._bindings(path, for_comparison=for_comparison) if each is not None]
         if not bindings:
             raise InvalidFilterException(detail=_unknown(path, self._models, self._within))
@@ -124,12 +124,12 @@ def _objection_to_a_date(binding: AttributeBinding, node: Comparison) -> str | N
     name = _name(binding)
     if node.op in STRING_OPERATORS:
         return f'the filter uses "{node.op}" on {name}, which is a date with a time: use gt, ge, lt, le, eq or ne'
-    # A text of digits would be read as seconds since 1970.
+    # The library would read a text of digits as seconds since 1970.
     is_date = isinstance(node.value, str) and _DATE.match(node.value)
     instant = coerce_value(binding, node.value, node.op) if is_date else None
     if not isinstance(instant, datetime) or instant.tzinfo is None:
         return (
-            f"the filter compares {name} with {shown(node.value)}, which is no instant: "
+            f"the filter compares {name} with {shown(node.value)}, which is not a full date and time: "
             'write date, time and zone, as in "2026-03-01T08:00:00Z"'
         )
     return None
@@ -146,21 +146,21 @@ def _is_complex(binding: AttributeBinding) -> bool:
 
 
 def _first_part(binding: AttributeBinding) -> str:
-    """The part to compare instead: the one that stands for the whole, else the first."""
+    """Return the part to compare instead: the one that stands for the whole, else the first."""
     model: Any = binding.target_type
     names = [model._scim_name(field) for field in model.model_fields]
     return str(next((each for each in ("value", "givenName", "resourceType") if each in names), names[0]))
 
 
 def _name(binding: AttributeBinding) -> str:
-    """How a filter calls an attribute: with its URN only where it needs it."""
+    """Return an attribute's name in a filter: with its URN only where it is needed."""
     schema = getattr(binding.model, "__schema__", None)
     is_extension = not issubclass(binding.model, Resource)
     return binding.urn if is_extension or not schema else binding.urn.removeprefix(f"{schema}:")
 
 
 def _unknown(path: AttrPath, models: Sequence[Model], within: AttrPath | None) -> str:
-    """What is wrong with a name that no type has."""
+    """Return what is wrong with a name that no type has."""
     shapes = [shape_of(each) for each in models]
     named = f'the filter names "{path}", which is no attribute here'
     if within is not None:
@@ -185,14 +185,14 @@ def _unknown(path: AttrPath, models: Sequence[Model], within: AttrPath | None) -
 
 EXAMPLE = 'userName eq "x"'
 MAX_WORD = 40
-"""How much of what was found a message shows, in characters."""
+"""How many characters of the wrong word a message shows."""
 
 _SINGLE_QUOTES = "'‘’‚“”„`´"
 _VALUE, _OPERATOR, _NAME = "STRING", "COMPARE_OP", "ATTR_PATH"
 
 
 def parsed_filter(text: str) -> ScimFilter[Any]:
-    """A filter, whatever the attributes are that it names.
+    """Return the parsed filter, whatever attributes it names.
 
     :raises InvalidFilterException: when it can't be read; the detail says where, why and what to write.
     """
@@ -201,14 +201,14 @@ def parsed_filter(text: str) -> ScimFilter[Any]:
     try:
         return ScimFilter(text)
     except InvalidFilterException as exc:
-        raise InvalidFilterException(detail=_said(text, exc)) from exc
+        raise InvalidFilterException(detail=_syntax_error(text, exc)) from exc
 
 
-def _said(text: str, exc: InvalidFilterException) -> str:
+def _syntax_error(text: str, exc: InvalidFilterException) -> str:
     cause: Any = exc.__cause__
     start = getattr(cause, "pos_in_stream", None)
     if start is None:
-        # Not the syntax: nested too deep, or a number that is too large.
+        # This is no syntax error: the filter nests too deep, or has a number that is too large.
         return reworded(exc.detail)
     expected = set(getattr(cause, "expected", None) or getattr(cause, "allowed", None) or ())
     if getattr(getattr(cause, "token", None), "type", None) == "$END":
@@ -262,7 +262,7 @@ def _about_the_value(rest: str, word: str) -> str:
 
 
 def _open_bracket(text: str) -> str:
-    """The innermost bracket that stays open."""
+    """Return the innermost bracket that stays open."""
     left: list[str] = []
     for each in re.sub(r'"(?:[^"\\]|\\.)*"', "", text):
         if each in "([":
@@ -296,9 +296,9 @@ def canonical_parameters(sent: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def with_schemas(payload: Any, models: Sequence[Model]) -> Any:
-    """Return what a search says, its attributes named with their schemas. `models` are searched.
+    """Return the parameters of a search with the schema before each attribute's name. `models` are searched.
 
-    What can't be read stays as it is: the refusal follows.
+    What can't be read stays as it is: it is refused later.
 
     :raises InvalidValueException: see `canonical_parameters`.
     """
@@ -354,7 +354,7 @@ def _named(node: FilterNode, shapes: Sequence[ResourceSchema]) -> FilterNode:
             return LogicalExpr(operator, tuple(_named(term, shapes) for term in terms))
         case Comparison(path, _, value):
             found = _path(path, shapes)
-            # Whether there is a manager at all is asked of the whole.
+            # Whether there is a manager at all is a question about the whole attribute.
             return replace(node, attr_path=found if value is None else _compared(found, shapes))
         case Present(path) | ValuePath(path):
             return replace(node, attr_path=_path(path, shapes))
@@ -367,7 +367,7 @@ def _path(path: AttrPath, shapes: Sequence[ResourceSchema]) -> AttrPath:
 
 
 def _compared(path: AttrPath, shapes: Sequence[ResourceSchema]) -> AttrPath:
-    """Return the part that stands for a single complex attribute; of a list the protocol server knows it."""
+    """Return the part that stands for a single complex attribute; for a list the protocol server knows it."""
     place = next((found for each in shapes if (found := each.place(str(path))) is not None), None)
     is_whole = place is not None and place.part is None and not place.shape.multi_valued
     if place is None or not is_whole or not place.shape.stands_for_value:

@@ -51,7 +51,7 @@ class Rows:
         self._provider = provider
 
     def model(self, resource_type: ResourceType) -> Model:
-        """The model of a type, its extensions included."""
+        """Return the model of a type, its extensions included."""
         return cast(Model, self._provider.model_for(resource_type))
 
     def resource(
@@ -60,7 +60,7 @@ class Rows:
         stored: StoredResource,
         response_parameters: ResponseParameters[Any] | None = None,
     ) -> Resource[Any]:
-        """The resource that a row is of, as far as the answer needs it."""
+        """Return the resource of a row, as far as the answer needs it."""
         model, document = self.model(resource_type), stored.document
         left_out = unasked(model, response_parameters) & document.keys()
         if left_out:
@@ -68,7 +68,7 @@ class Rows:
         return resource_of(model, self._provider, document, identity_of(stored))
 
     def parted(self, resource_type: ResourceType, stored: StoredResource) -> tuple[Resource[Any], Membership | None]:
-        """The resource that a row is of; a group's members apart, so that a PATCH need not read them all."""
+        """Return the resource of a row, and a group's members apart, so that a PATCH need not read them all."""
         model = self.model(resource_type)
         if MEMBERS not in shape_of(model).attributes:
             return self.resource(resource_type, stored), None
@@ -79,7 +79,7 @@ class Rows:
     def made(
         self, resource_type: ResourceType, resource: Resource[Any], resource_id: str, now: datetime
     ) -> tuple[Resource[Any], StoredResource]:
-        """A new resource, and its row; see `prepared`."""
+        """Return a new resource, and its row; see `prepared`."""
         return self.prepared(resource_type, resource, Identity(resource_id, str(resource_type.name), 1, now, now))
 
     def prepared(
@@ -89,10 +89,10 @@ class Rows:
         identity: Identity,
         membership: Membership | None = None,
     ) -> tuple[Resource[Any], StoredResource]:
-        """A resource as it will be read, and its row.
+        """Return a resource as it will be read, and its row.
 
         :param membership: The members of a group that was given without them.
-        :raises InvalidValueException: when it holds text that no database keeps.
+        :raises InvalidValueException: when it holds text that no database can store.
         """
         document = document_of(resource)
         refuse_unstorable(document)
@@ -100,7 +100,7 @@ class Rows:
         with self._provider:
             keys = keys_of(read)
         if membership is not None and membership.members:
-            # Each was looked at when it came.
+            # Each member was checked when it arrived.
             document |= {MEMBERS: membership.members}
             keys |= {MEMBERS: membership.keys} if membership.keys else {}
         return read, StoredResource(
@@ -119,7 +119,7 @@ def _entries(document: JsonObject) -> list[JsonObject]:
 
 
 def identity_of(stored: StoredResource) -> Identity:
-    """What the bridge says of a stored resource."""
+    """Return what the bridge says of a stored resource."""
     return Identity(stored.id, stored.resource_type, stored.version, stored.created_at, stored.last_modified_at)
 
 
@@ -132,7 +132,7 @@ def check_version(stored: StoredResource, expected_version: str | None) -> None:
 
 
 def refuse_another_version(identity: Identity, expected_version: str | None) -> None:
-    """The same, of anything that has a version.
+    """Refuse the same for anything that has a version.
 
     :raises PreconditionFailedException: when the version is another.
     """
@@ -143,12 +143,12 @@ def refuse_another_version(identity: Identity, expected_version: str | None) -> 
 
 
 def not_found(resource_type: ResourceType, resource_id: str) -> NotFoundException:
-    """The 404 of an id that nobody has."""
+    """Return the 404 for an id that no resource has."""
     return NotFoundException(detail=f'there is no {resource_type.name} with the id "{resource_id[:200]}"')
 
 
 def uniqueness(resource_type: ResourceType, taken: Taken) -> UniquenessException:
-    """The 409 of a value that somebody else has; Entra shows its words to the administrator."""
+    """Return the 409 for a value that another resource has; Entra shows its words to the administrator."""
     kind = str(resource_type.name).lower()
     return UniquenessException(
         attribute=taken.attribute,
@@ -172,14 +172,14 @@ LAST_INDEX = 2**53 - 1
 
 
 def _asked_of(payload: Any) -> dict[str, Any]:
-    """What the query or the body of a search says, by lower-case name."""
+    """Return the parameters in the query or the body of a search, by lower-case name."""
     return {str(name).lower(): value for name, value in payload.items()} if isinstance(payload, Mapping) else {}
 
 
 def refuse_unanswerable(payload: Any, models: Sequence[type[Resource[Any]]]) -> None:
     """Refuse a search whose filter can't be read or means nothing. `models` are searched.
 
-    :raises SCIMException: 400; the detail names what, where and the cure.
+    :raises SCIMException: 400; the detail says what is wrong, where, and what to do.
     """
     text = _asked_of(payload).get("filter")
     if isinstance(text, str):
@@ -187,9 +187,9 @@ def refuse_unanswerable(payload: Any, models: Sequence[type[Resource[Any]]]) -> 
 
 
 def refuse_large_search(payload: Any, max_filter_length: int) -> None:
-    """Refuse a search whose parts are too long. `payload` is what its query or body says.
+    """Refuse a search whose parts are too long. `payload` is its query or body.
 
-    :raises InvalidFilterException: the filter is.
+    :raises InvalidFilterException: the filter is too long.
     :raises InvalidPathException: another part is.
     """
     asked = _asked_of(payload)
@@ -222,7 +222,7 @@ def _refuse_many_names(name: str, value: Any) -> None:
 
 
 def refuse_unusable_condition(text: str | None, where: str) -> None:
-    """Refuse a version to compare with that no resource can have. `where` is how the message calls it.
+    """Refuse a version to compare with that no resource can have. `where` is its name in the message.
 
     :raises InvalidValueException: it is too long, or has a NUL character.
     """
@@ -245,7 +245,7 @@ Found = StoredResource | Entry
 class Searching:
     """The searches of one tenant.
 
-    :param resource: The resource that something found is, as far as the answer needs it.
+    :param resource: Returns the resource of a row that was found, as far as the answer needs it.
     """
 
     def __init__(
@@ -263,7 +263,7 @@ class Searching:
     def page(
         self, connection: Connection, resource_types: Sequence[ResourceType], asked: Request, position: Any
     ) -> tuple[SearchPage, list[StoredResource]]:
-        """One page by index or by cursor, and those of it that are documents."""
+        """Return one page by index or by cursor, and those of its rows that are documents."""
         types = {str(each.name): each for each in resource_types}
         search, order = self._search(connection, types, asked)
         page: Page[Any]
@@ -290,7 +290,7 @@ class Searching:
             return CertificateSearch(
                 connection, self._tenant, certificates.condition, certificates.order
             ), certificates.order
-        # In both tables a moment is an instant then, and not a text in the one.
+        # Both tables then give times as a timestamp, and neither as text.
         moments = moment_columns(str(each.__schema__) for each in models.values())
         documents = self._documents(models, asked, {**_COLUMNS, **moments})
         both = RootSearch(connection, self._tenant, list(models), documents, certificates)

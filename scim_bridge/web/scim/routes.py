@@ -1,4 +1,4 @@
-"""The URLs of SCIM: a Flask request in, the protocol's steps in order, the answer out."""
+"""The URLs of SCIM: read a Flask request, run the protocol's steps in order, return the answer."""
 
 import json
 import re
@@ -50,7 +50,7 @@ BULK_SECONDS = 10.0
 
 
 class BridgeHandler(ScimHandler):
-    """Calls the steps, and tells the storage of writes that change nothing (rule A5)."""
+    """Runs the steps, and tells the storage of writes that change nothing (rule A5)."""
 
     service: BridgeService
     storage: BridgeStorage
@@ -67,10 +67,10 @@ class BridgeHandler(ScimHandler):
     def run_bulk_step(
         self, request: ScimRequest, plan: BulkPlan, step: BulkStep
     ) -> tuple[dict[str, Any], Resource[Any] | None]:
-        """Carry out one operation of a bulk request, in a transaction of its own; its result, and its resource.
+        """Run one operation of a bulk request in a transaction of its own. Return its result and its resource.
 
-        :raises ServiceUnavailable: the database is out of reach, and no operation has changed anything: then the
-            whole request can be sent again. Once one has, those that follow fail by themselves, without a try.
+        :raises ServiceUnavailable: the database is out of reach, and no operation has changed anything. Then the
+            whole request can be sent again. After a change, the operations that follow fail one by one, untried.
         """
         operation = plan.operation(step)
         outcome = self.service.bulk_outcome(request.base_url, operation)
@@ -94,7 +94,7 @@ class BridgeHandler(ScimHandler):
             return {**outcome, "status": failure.status, "response": error_of(failure)}, None
 
     def _apply(self, resource_type: ResourceType, sent: Operation) -> Resource[Any] | None:
-        """One operation of a bulk request, read and carried out in a transaction of its own."""
+        """Read one operation of a bulk request, and run it in a transaction of its own."""
         operation = self.service.read_bulk_data(resource_type, sent)
         if operation.method == BulkOperation.Method.post:
             self.storage.prepare(resource_type, cast(Resource[Any], operation.data))
@@ -160,7 +160,7 @@ class BridgeHandler(ScimHandler):
         replacement: Resource[Any],
         conditions: Conditions,
     ) -> Resource[Any]:
-        """Put a whole new state in a stored resource's place."""
+        """Replace a stored resource by a whole new state."""
         version = current.meta.version if current.meta else None
         replaced = self.service.apply_replacement(current, replacement, conditions)
         if replaced is None:
@@ -173,7 +173,7 @@ class MakesIntake(Protocol):
     """Makes the intake of one request."""
 
     def __call__(self, tenant: str, request_id: str, *, queues_only: bool) -> Intake:
-        """The intake of a tenant's request. :param queues_only: Nobody is delivered while it waits (rule A4)."""
+        """Return the intake of a tenant's request. :param queues_only: It waits for no delivery (rule A4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ class ScimOptions:
 
     provider: ScimProvider
     patch_status: int
-    """What a PATCH is answered with: 200 and the resource, or 204."""
+    """The status of a successful PATCH: 200 with the resource, or 204."""
 
     max_body_bytes: int
     max_value_length: int
@@ -196,16 +196,16 @@ class ScimParts:
 
     database: Database
     provider: ScimProvider
-    """Answers errors, also those of whoever is of no tenant."""
+    """Answers errors, also for callers of no tenant."""
 
     offer: Callable[[str], ScimOptions]
-    """Of a tenant that is served."""
+    """Returns the options of a tenant that is served."""
 
     server_base_url: str
-    """The public address of this server, without a path of ours: all absolute URLs start with it (rule A6)."""
+    """The public URL of this server, without a path of ours: all absolute URLs start with it (rule A6)."""
 
     authenticate: Callable[[flask.Request, str], Actor]
-    """Who calls, for a tenant, as the audit trail names him.
+    """Returns the caller for a tenant, as the audit trail names them.
 
     Raises `UnauthorizedException` for a credential that is wrong, `TooManyRequests` or `ServiceUnavailable`.
     """
@@ -213,16 +213,16 @@ class ScimParts:
     intake: MakesIntake
 
     deliver: Callable[[str, Ticket], Undone | None]
-    """Tries a delivery of a tenant within the request's budget, and says what was taken back (rule R1)."""
+    """Tries a delivery of a tenant within the request's time, and returns what was undone (rule R1)."""
 
     request_id: Callable[[], str]
-    """The id of the request that is being served."""
+    """Returns the id of the current request."""
 
     monotonic: Callable[[], float] = time.monotonic
 
     @cached_property
     def secrets(self) -> Secrets:
-        """What all processes share and nobody else knows; remembered for the life of this one."""
+        """Secrets that only the bridge's processes share; this process keeps them in memory."""
         return Secrets(self.database)
 
 
@@ -231,13 +231,13 @@ BULK = "Bulk"
 
 
 class _AnyPath(PathConverter):
-    """A path of any characters: to Flask's own a line feed ends it, and the answer would be Flask's page."""
+    """A path of any characters: Flask's own converter stops at a line feed, and Flask's page would be the answer."""
 
     regex = r"[^/][\s\S]*?"
 
 
 def scim_blueprint(world: ScimParts) -> flask.Blueprint:
-    """The SCIM endpoints of all tenants."""
+    """Return the SCIM endpoints of all tenants."""
     blueprint = flask.Blueprint("scim", __name__)
 
     def of_default(path: str = "") -> flask.Response:
@@ -254,8 +254,8 @@ def scim_blueprint(world: ScimParts) -> flask.Blueprint:
             endpoint = f"{blueprint.name}.{view.__name__}"
             app.view_functions[endpoint] = view
             for rule in (prefix, f"{prefix}/", f"{prefix}/<any_path:path>"):
-                # Flask's own way to add a rule wants its methods. Without any, one that SCIM doesn't know gets
-                # here too, and a SCIM Error instead of Flask's page.
+                # Flask's own way to add a rule wants its methods. Without any, an unknown method also gets here, and
+                # a SCIM Error instead of Flask's page.
                 app.url_map.add(app.url_rule_class(rule, endpoint=endpoint, strict_slashes=False))
         # Flask answers a doubled slash with a redirect, which a POST doesn't follow (rule A6).
         app.wsgi_app = _single_slashes(app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to add middleware.
@@ -264,7 +264,7 @@ def scim_blueprint(world: ScimParts) -> flask.Blueprint:
 
 
 def _answer(world: ScimParts, request: flask.Request, tenant: str, prefix: str, path: str) -> flask.Response:
-    # Whoever has no credential may call himself anything.
+    # A caller without a credential may send any tenant name.
     with bound(tenant=tenant[:MOST_LETTERS]):
         return _response(_answered(world, request, tenant, prefix, path))
 
@@ -272,7 +272,7 @@ def _answer(world: ScimParts, request: flask.Request, tenant: str, prefix: str, 
 def _answered(world: ScimParts, request: flask.Request, tenant: str, prefix: str, path: str) -> ScimResponse:
     request_id = world.request_id()
     try:
-        # First of all: whoever has no credential learns nothing, not even whether there is such a tenant.
+        # Sign-in comes first: a caller without a credential learns nothing, not even which tenants exist.
         subject = world.authenticate(request, tenant)
         asked = ScimRequest(
             method="GET" if request.method == "HEAD" else request.method,
@@ -283,20 +283,20 @@ def _answered(world: ScimParts, request: flask.Request, tenant: str, prefix: str
             body=_body(request, world.offer(tenant).max_body_bytes),
             subject=subject,
         )
-        # Who gave way to another transaction has changed nothing, and starts over with parts of his own.
+        # A request that gave way to another transaction has changed nothing, and starts again with new parts.
         return repeated(lambda: _handler(world, tenant, request_id, asked).handle(asked))
     except Exception as exc:
         return answer_of(exc, world.provider, request_id=request_id)
 
 
 def _handler(world: ScimParts, tenant: str, request_id: str, asked: ScimRequest) -> BridgeHandler:
-    """The handler of one request: cheap to make, and nothing ambient is needed."""
+    """Return the handler of one request; it is cheap to make, and uses no global state."""
     offer = world.offer(tenant)
     storage = BridgeStorage(
         world.database,
         tenant,
         offer.provider,
-        # A bulk request only queues: its people would spend the one budget that the request has (rule A4).
+        # A bulk request only queues: its people would use up the time of the one request (rule A4).
         world.intake(tenant, request_id, queues_only=asked.path.strip("/") == BULK),
         lambda ticket: world.deliver(tenant, ticket),
         Author(asked.subject, request_id),
@@ -335,7 +335,7 @@ def _readable(text: str, where: str) -> str:
 
 
 def _body(request: flask.Request, limit: int) -> bytes:
-    """The body, of which no more is read than is allowed.
+    """Return the body; no more is read than is allowed.
 
     :raises BodyTooLarge: when there is more.
     """
@@ -343,7 +343,7 @@ def _body(request: flask.Request, limit: int) -> bytes:
         raise BodyTooLarge(limit)
     try:
         body: bytes = request.stream.read(limit + 1)
-    except Exception as exc:  # Whatever the server in front calls it: a chunk of the body was cut short or malformed.
+    except Exception as exc:  # Servers raise different errors when a chunk of the body was cut short or malformed.
         raise InvalidSyntaxException(detail="the body could not be read to its end: send it again whole") from exc
     if len(body) > limit:
         raise BodyTooLarge(limit)

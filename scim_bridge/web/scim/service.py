@@ -1,4 +1,4 @@
-"""The protocol server with the bridge's own ways: Entra's shapes, delivery state, cursors."""
+"""The protocol server with the bridge's own behaviour: Entra's forms, delivery state, cursors."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -52,9 +52,9 @@ class AnsweringService(BulkService):
     """The steps that answer.
 
     :param max_value_length: The longest text in a body, in characters.
-    :param patch_status: What a PATCH is answered with: 200 and the resource, or 204.
-    :param views: How far the delivery of users has come, by their ids.
-    :param whole: A patched resource as far as its answer shows it.
+    :param patch_status: The status of a successful PATCH: 200 with the resource, or 204.
+    :param views: Returns the delivery states of users, by their ids.
+    :param whole: Returns a patched resource as far as its answer shows it.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class AnsweringService(BulkService):
         self._whole = whole
 
     def publish(self, base_url: str, resource: Resource[Any]) -> Resource[Any]:
-        """The resource as it is answered: a user with how far his delivery has come."""
+        """Return the resource for the answer: a user with their delivery state."""
         published = super().publish(base_url, resource)
         extension = type(resource).get_extension_model(NAME)
         view = self._views([str(resource.id)]).get(str(resource.id)) if extension else None
@@ -93,10 +93,10 @@ class AnsweringService(BulkService):
         response_parameters: ResponseParameters[Any],
         conditions: Conditions,
     ) -> ScimResponse:
-        """The answer to a GET: 304 only where nothing that is shown has changed, the delivery included.
+        """Return the answer to a GET: 304 only if nothing in it has changed, the delivery state included.
 
-        The version belongs to the document alone (rule A6), so it can't tell that a delivery went on. `*` names no
-        version: it asks whether there is a user at all.
+        The version covers only the user itself (rule A6), so it can't show that a delivery went on. `*` names no
+        version: it asks whether the user exists at all.
         """
         view = self._views([str(resource.id)]).get(str(resource.id))
         written_at = resource.meta.last_modified if resource.meta else None
@@ -112,7 +112,7 @@ class AnsweringService(BulkService):
     def creation_response(
         self, base_url: str, created: Resource[Any], response_parameters: ResponseParameters[Any] | None = None
     ) -> ScimResponse:
-        """The answer to a POST, with the location of the resource."""
+        """Return the answer to a POST, with the location of the resource."""
         published = self.publish(base_url, created)
         response = self.resource_response(
             published, Context.RESOURCE_CREATION_RESPONSE, response_parameters, HTTPStatus.CREATED
@@ -127,18 +127,18 @@ class AnsweringService(BulkService):
         page: SearchPage,
         search_request: SearchRequest[Any],
     ) -> ScimResponse:
-        """A page of a search."""
-        # All at once, instead of one by one in `publish`.
+        """Return a page of a search."""
+        # All views at once, instead of one by one in `publish`.
         self._views([str(resource.id) for resource in page.resources])
         return super().search_response(base_url, resource_types, page, search_request)
 
     def patch_response(
         self, base_url: str, resource: Resource[Any], response_parameters: ResponseParameters[Any]
     ) -> ScimResponse:
-        """The answer to a PATCH: the resource, or nothing, as it is set up.
+        """Return the answer to a PATCH: the resource, or nothing, as configured.
 
-        A group comes without its members, as if the request had excluded them, unless it asks for them or named all of
-        them itself: one change to a large group would cost every member.
+        A group comes without its members, as if the request had excluded them: one change to a large group would cost
+        every member. They come if the request asks for them, or named all of them itself.
         """
         asks = response_parameters.attributes or response_parameters.excluded_attributes
         if self._patch_status == HTTPStatus.OK or asks:
@@ -153,7 +153,7 @@ class AnsweringService(BulkService):
 class LateCursors(Cursors):
     """Seals and opens the cursors of one tenant.
 
-    :param fetch: The secret that is the tenant's.
+    :param fetch: Returns the tenant's secret.
     """
 
     def __init__(self, fetch: Callable[[], str]) -> None:
@@ -161,12 +161,12 @@ class LateCursors(Cursors):
         self._fetch = fetch
 
     def seal(self, query: str, count: int | None, position: Any) -> str:
-        """The cursor of a position."""
+        """Return the cursor of a position."""
         self.secret = self._fetch().encode()
         return super().seal(query, count, position)
 
     def open(self, cursor: str, query: str, count: int | None, timeout: int | None) -> Any:
-        """The position of a cursor.
+        """Return the position of a cursor.
 
         :raises InvalidCursorException: as the library's own.
         """
@@ -177,8 +177,8 @@ class LateCursors(Cursors):
 class BridgeService(AnsweringService):
     """The steps of the protocol, for one request; `AnsweringService` names the other parameters.
 
-    :param tolerated: Told how a body departs from the RFCs, by kind and name (rule A7).
-    :param cursor_secret: What the tenant's cursors are sealed with; called for requests with a cursor alone.
+    :param tolerated: Gets the quirks of a body, by kind and name (rule A7).
+    :param cursor_secret: Returns the secret of the tenant's cursors; called only for requests with a cursor.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class BridgeService(AnsweringService):
         super().__init__(
             provider, max_value_length=max_value_length, patch_status=patch_status, views=views, whole=whole
         )
-        # Fetching the secret would cost all those without a cursor.
+        # Requests without a cursor must not pay for fetching the secret.
         self._cursors = LateCursors(cursor_secret)
         self._max_filter_length = max_filter_length
         self._max_patch_operations = max_patch_operations
@@ -206,25 +206,25 @@ class BridgeService(AnsweringService):
     # -- Reading requests -----------------------------------------------
 
     def read_creation(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> Resource[Any]:
-        """The resource of a POST."""
+        """Return the resource of a POST."""
         self.ensure_json(content_type)
         sent = decoded_object(body, self.max_value_length)
         return self._resource(resource_type, sent, Context.RESOURCE_CREATION_REQUEST)
 
     def read_replacement(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> Resource[Any]:
-        """The resource of a PUT."""
+        """Return the resource of a PUT."""
         self.ensure_json(content_type)
         sent = decoded_object(body, self.max_value_length)
         return self._resource(resource_type, sent, Context.RESOURCE_REPLACEMENT_REQUEST)
 
     def read_patch(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> "PatchOp[Any]":
-        """The operations of a PATCH."""
+        """Return the operations of a PATCH."""
         self.ensure_patch_supported()
         self.ensure_json(content_type)
         return self._patch_op(resource_type, decoded_object(body, self.max_value_length))
 
     def read_bulk_data(self, resource_type: ResourceType, operation: Operation) -> Operation:
-        """An operation of a bulk request, its data read as the body of a single request is."""
+        """Return an operation of a bulk request, with its data read as the body of a single request is."""
         sent: Any = operation.data
         match operation.method:
             case BulkOperation.Method.post:
@@ -244,7 +244,7 @@ class BridgeService(AnsweringService):
         conditions: Conditions,
         membership: Membership | None = None,
     ) -> Resource[Any] | None:
-        """The state after a PATCH, or None where it changes nothing.
+        """Return the state after a PATCH, or None where it changes nothing.
 
         :param membership: The members of a group that is given without them; they are changed in place.
         """
@@ -263,12 +263,12 @@ class BridgeService(AnsweringService):
         return patched
 
     def decode_body(self, body: bytes, content_type: str | None) -> Any:
-        """The JSON of a search's body."""
+        """Return the JSON of a search's body."""
         self.ensure_json(content_type)
         return decoded(body, max(self.max_value_length, self._max_filter_length))
 
     def read_search(self, resource_types: list[ResourceType], payload: Any) -> tuple[SearchRequest[Any], Any]:
-        """The search that a query or a body asks for."""
+        """Return the search that a query or a body asks for."""
         models = self.search_models(resource_types)
         refuse_large_search(payload, self._max_filter_length)
         payload = with_schemas(payload, models)
@@ -284,7 +284,7 @@ class BridgeService(AnsweringService):
     def read_response_parameters(
         self, resource_type: ResourceType, query: Mapping[str, str]
     ) -> ResponseParameters[Any]:
-        """The attributes that the answer is to have."""
+        """Return the attributes that the answer should have."""
         refuse_large_search(query, self._max_filter_length)
         try:
             return super().read_response_parameters(resource_type, with_schemas(query, [self.get_model(resource_type)]))

@@ -1,4 +1,4 @@
-"""The storage behind the protocol server: documents and certificates in, people due, in one transaction (rule A1)."""
+"""The storage behind the protocol server: store resources and mark people due, in one transaction (rule A1)."""
 
 import uuid
 from collections.abc import Callable, Generator, Iterable
@@ -29,13 +29,13 @@ from scim_bridge.web.scim.transaction import Transaction
 log = get_logger(__name__)
 
 USER = "User"
-"""The name of the resource type whose writes reach Ditio; groups are kept, and go nowhere."""
+"""The resource type whose writes reach Ditio; groups are stored, but never sent."""
 
 
 class BridgeStorage(ScimStorage):
     """The resources of one tenant, for one request.
 
-    :param author, deliver: As `Transaction` says.
+    :param author, deliver: See `Transaction`.
     :param writes: Whether the request may write: then its transaction takes the write lock at once.
     """
 
@@ -70,7 +70,7 @@ class BridgeStorage(ScimStorage):
 
     @contextmanager
     def operation(self) -> Generator[None]:
-        """One transaction for all that happens inside; delivery follows when it is committed."""
+        """Open one transaction for all that happens inside; delivery follows when it is committed."""
         with self._transaction.open(writes=self._writes):
             yield
 
@@ -81,7 +81,7 @@ class BridgeStorage(ScimStorage):
         *,
         response_parameters: ResponseParameters[Any] | None = None,
     ) -> Resource[Any]:
-        """A resource; locked where it is read in order to be written, which has no response parameters."""
+        """Return a resource; lock it if it is read in order to be written, which has no response parameters."""
         is_locking = response_parameters is None and self._writes
         with self._transaction.open(writes=is_locking) as connection:
             if resource_type.name == CERTIFICATE:
@@ -96,7 +96,7 @@ class BridgeStorage(ScimStorage):
             return self._rows.resource(resource_type, stored, response_parameters)
 
     def parted(self, resource_type: ResourceType, resource_id: str) -> tuple[Resource[Any], Membership | None]:
-        """A resource to be patched, locked; a group without its members, which stand beside it."""
+        """Return a resource to be patched, locked; a group's members are apart."""
         with self._transaction.open(writes=True) as connection:
             if resource_type.name == CERTIFICATE:
                 return self._certificates.lock(connection, resource_type, resource_id), None
@@ -107,7 +107,7 @@ class BridgeStorage(ScimStorage):
         return resource, membership
 
     def whole(self, resource: Resource[Any], asked: ResponseParameters[Any]) -> Resource[Any]:
-        """A patched resource; a group with its members where the answer is asked for them, or the patch named all."""
+        """Return a patched resource; a group has its members if the answer asks for them or the patch named all."""
         stored, membership = self._parted.get(str(resource.id), (None, None))
         if stored is None or not (
             asked.attributes or asked.excluded_attributes or (membership and membership.is_named)
@@ -123,14 +123,14 @@ class BridgeStorage(ScimStorage):
         *,
         position: Any = None,
     ) -> SearchPage:
-        """One page by index or by cursor, filtered and sorted by the database."""
+        """Return one page by index or by cursor, filtered and sorted by the database."""
         with self._transaction.open(writes=False) as connection:
             page, found = self._searching.page(connection, resource_types, search_request, position)
         self._views |= {each.id: each.delivery for each in found}
         return page
 
     def prepare(self, resource_type: ResourceType, resource: Resource[Any]) -> None:
-        """Make the row of what will be created, while nobody waits for SQLite's one lock."""
+        """Make the row of a new resource before SQLite's one lock is taken, so that no other request waits."""
         if self._database.is_sqlite and resource_type.name != CERTIFICATE:
             moment = self._database.now_alone()
             self._prepared = self._rows.made(resource_type, resource, self._new_id(), moment)
@@ -161,9 +161,9 @@ class BridgeStorage(ScimStorage):
         expected_version: str | None = None,
         membership: Membership | None = None,
     ) -> Resource[Any]:
-        """Store the new state of a resource; a changed user makes his person due.
+        """Store the new state of a resource; a changed user makes their person due.
 
-        :param membership: The new members of a group that was parted from them.
+        :param membership: The new members of a group that was read without them.
         """
         with self._transaction.open(writes=True) as connection:
             now = self._database.now(connection)
@@ -189,7 +189,7 @@ class BridgeStorage(ScimStorage):
         return updated
 
     def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
-        """Remove a resource; a user who is gone is no member, and leaves a person whose ending is due (rule P1)."""
+        """Remove a resource; a deleted user leaves all groups, and a person whose ending is due (rule P1)."""
         with self._transaction.open(writes=True) as connection:
             ticket, now = None, self._database.now(connection)
             if resource_type.name == CERTIFICATE:
@@ -206,7 +206,7 @@ class BridgeStorage(ScimStorage):
             self._transaction.wrote(Action.deleted, before, ticket, now)
 
     def repeated(self, resource_type: ResourceType, resource_id: str) -> None:
-        """A write changed nothing: a held or parked person, or certificate, becomes due again (rule A5)."""
+        """Make a held or parked person or certificate due again after a write that changed nothing (rule A5)."""
         if resource_type.name == CERTIFICATE:
             with self._transaction.open(writes=True) as connection:
                 self._certificates.repeat(connection, resource_id)
@@ -215,7 +215,7 @@ class BridgeStorage(ScimStorage):
                 self._transaction.collect(self._intake.user_repeated(connection, UserId(resource_id)))
 
     def delivery_views(self, user_ids: Iterable[str]) -> dict[str, DeliveryView]:
-        """How far the delivery of users has come: as read with them, or after the delivery of this request."""
+        """Return the delivery states of users: as read with them, or after the delivery of this request."""
         wanted = set(user_ids)
         unread = wanted - self._views.keys()
         try:
@@ -225,7 +225,7 @@ class BridgeStorage(ScimStorage):
         except SQLAlchemyError as exc:
             if not self._transaction.has_written:
                 raise
-            # The write stays, so it is answered 2xx, be it without its delivery (rule A2).
+            # The write stays, so the answer is 2xx, even without the delivery state (rule A2).
             log.warning("scim.delivery_unread", tenant=self._tenant, error=type(exc).__name__)
         return {user_id: view for user_id in wanted if (view := self._views.get(user_id)) is not None}
 

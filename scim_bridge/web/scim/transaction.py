@@ -19,15 +19,15 @@ from scim_bridge.web.scim.errors import refused_by_ditio
 log = get_logger(__name__)
 
 MAX_NAMED = 50
-"""How many departures from the RFCs one line of the log names."""
+"""How many quirks one line of the log names."""
 
 
 class Transaction:
-    """One transaction at a time; what is opened inside one that is open belongs to it.
+    """One transaction at a time; one that is opened inside another belongs to it.
 
-    :param deliver: Tries a delivery; called once the transaction is committed and none is open. What it says was
-        taken back becomes the request's error (rule R1).
-    :param author: Who calls, for the audit trail.
+    :param deliver: Tries a delivery; called once the transaction is committed and none is open. If it undoes the
+        write, that becomes the request's error (rule R1).
+    :param author: The caller, for the audit trail.
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class Transaction:
         self._tickets: list[Ticket] = []
         self._tolerated: set[Quirk] = set()
         self.locked: dict[str, StoredResource] = {}
-        """The rows, by id, that nobody else changes until it ends."""
+        """The rows, by id, that no other transaction changes until this one ends."""
 
         self.has_written = False
         """Whether a transaction that may have written was committed."""
 
     @contextmanager
     def open(self, *, writes: bool) -> Generator[Connection]:
-        """The transaction that is open, or one for this block."""
+        """Yield the transaction that is open, or a new one for this block."""
         if self._connection is not None:
             yield self._connection
             return
@@ -58,7 +58,7 @@ class Transaction:
             try:
                 yield connection
                 if writes and self._tolerated:
-                    # Last of all: the rows are busy ones, and locked until the commit.
+                    # Last of all: many requests update these rows, and they stay locked until the commit.
                     Quirks(connection, self._tenant).count(self._tolerated, now=self._database.now(connection))
             finally:
                 self._connection = None
@@ -76,7 +76,7 @@ class Transaction:
     def wrote(
         self, action: Action, stored: StoredResource, ticket: Ticket | None, now: datetime, names: tuple[str, ...] = ()
     ) -> None:
-        """Have a write in the audit trail, in this transaction, and its person delivered after it.
+        """Store a write in the audit trail, in this transaction, and deliver its person after it.
 
         :param names: The attributes that changed.
         """
@@ -85,17 +85,17 @@ class Transaction:
         self.collect(ticket)
 
     def note(self, deed: AuditEvent, now: datetime) -> None:
-        """Have a deed in the audit trail, in this transaction."""
+        """Store an event in the audit trail, in this transaction."""
         assert self._connection is not None
         AuditTrail(self._connection, self._tenant).add(deed, self._author, now=now)
 
     def tolerate(self, found: tuple[Quirk, ...]) -> None:
-        """Count how the next write departs from the RFCs, within its own transaction: what is refused isn't counted."""
+        """Count the quirks of the next write, within its own transaction: a refused write isn't counted."""
         log.info("scim.tolerated", tenant=self._tenant, quirks=[" ".join(each) for each in found[:MAX_NAMED]])
         self._tolerated.update(found)
 
     def _try_delivery(self, ticket: Ticket) -> None:
-        """Whatever goes wrong but a refusal leaves the write accepted (rule A2)."""
+        """Try a delivery. Any failure other than a refusal leaves the write accepted (rule A2)."""
         undone = None
         try:
             undone = self._deliver(ticket)

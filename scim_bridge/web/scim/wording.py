@@ -1,6 +1,6 @@
 """What is wrong with a request, in words for the administrator who reads Entra's provisioning log.
 
-The library's texts name neither value nor cure, and pydantic's speak of Python: both are rewritten here.
+The library's texts name neither value nor remedy, and pydantic's use Python's terms: both are rewritten here.
 """
 
 import re
@@ -13,10 +13,10 @@ from scim2_models import Error, SCIMException
 from scim_bridge.scim.values import MAX_SHOWN, shown
 
 _PARAMETERS = ("attributes", "excludedAttributes", "sortBy")
-"""Parameters of a search that hold names; what is wrong with one of them is told of the name alone."""
+"""Parameters of a search that hold names; a message on one of them names only the parameter."""
 
 _WRITTEN_BY_ENTRA = ("User", "Group")
-"""How the names of the models begin that Entra's provisioning writes."""
+"""First words of the names of the models that Entra's provisioning writes."""
 
 _KINDS = {
     "bool": ("a boolean", "send true or false"),
@@ -35,7 +35,7 @@ _KINDS = {
 _NO_TARGET = re.compile(r"no value of '(.+)' matches the path filter")
 
 _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern), text)  # A compiled one stays itself.
+    (re.compile(pattern), text)  # A compiled pattern stays itself.
     for pattern, text in (
         (
             r"Field not found: (.+)",
@@ -117,7 +117,7 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (
             _NO_TARGET,
-            "no entry of {0} meets the filter in the path, and only filters of eq and and make a new one: "
+            "no entry of {0} meets the filter in the path, and only a filter of eq and and can make a new one: "
             'write the path as in {0}[type eq "work"].value',
         ),
         (r"operations attribute is required", "Operations is missing: send at least one operation"),
@@ -149,7 +149,7 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 
 
 def explained(exc: ValidationError) -> SCIMException:
-    """The error of a request that doesn't fit its schema."""
+    """Return the error for a request that doesn't fit its schema."""
     first: Mapping[str, Any] = exc.errors(include_url=False)[0]
     error = Error.from_validation_error(first)
     if first["type"].startswith("scim_"):
@@ -160,14 +160,14 @@ def explained(exc: ValidationError) -> SCIMException:
         where = _scim_name(error.detail.rpartition(": ")[2]) if error.detail and first["loc"] else ""
         detail = _detail(first, where)
         if first["type"] == "required_error" and exc.title.startswith(_WRITTEN_BY_ENTRA):
-            # Of a certificate it would send the competence system that wrote it to somebody else's console.
+            # Only for types that Entra writes: a competence system, not Entra, writes certificates.
             detail = f"{detail}; in Entra, check the attribute mapping to {first['ctx']['field_name']}"
     error.detail = detail
     return SCIMException.from_error(error)
 
 
 def reworded(text: str) -> str:
-    """One of the library's own texts, with the cure."""
+    """Return one of the library's own texts in plain words, with what to do."""
     for pattern, rewrite in _REWRITES:
         match = pattern.search(text)
         if match is not None:
@@ -178,7 +178,7 @@ def reworded(text: str) -> str:
 
 
 def _scim_name(text: str) -> str:
-    """A path as SCIM writes it, of one that the library took from its Python models."""
+    """Return a path as SCIM writes it, from one of the library's Python models."""
     return re.sub(r"(?<=[A-Za-z0-9])_([a-z0-9])", lambda found: found[1].upper(), text)
 
 
