@@ -1,14 +1,11 @@
 """What Ditio acknowledged, and how it took what was sent: kept field by field."""
 
 from datetime import date
-from pathlib import Path
 
-from alembic import command
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from scim_bridge.domain.employee import Field
 from scim_bridge.domain.person import Acknowledged, Lifecycle, PersonId, SentValue
-from scim_bridge.storage import schema
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import people
@@ -71,20 +68,3 @@ def test_what_a_read_tells_changes_nothing_else(database: Database, clock: Clock
         others = select(people.c.id).where(people.c.id == "somebody else")
         Acknowledgements(connection, "default").forgive(others)
     assert stored(database).sent_values[Field.work_title].rounds == 2
-
-
-def test_yesterdays_database_opens_today(tmp_path: Path, clock: Clock):
-    """D7: what was acknowledged before anybody counted rounds is acknowledged."""
-    database = Database(f"sqlite:///{tmp_path / 'old.db'}", clock=clock)
-    with database.write() as connection:
-        command.upgrade(schema._config(connection), "0003")
-        connection.execute(
-            text(
-                "INSERT INTO acknowledged (tenant, person_id, field, value, acknowledged_at, revision)"
-                " VALUES ('default', 'p', 'workTitle', '\"Formann\"', '2026-03-01 08:00:00', 1)"
-            )
-        )
-    schema.upgrade(database)
-
-    assert stored(database) == Acknowledged({Field.work_title: "Formann"})
-    database.close()
