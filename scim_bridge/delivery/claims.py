@@ -35,8 +35,7 @@ def swap_note(connection: Connection, tenant: Tenant, person_id: PersonId, claim
     names = [called(connection, tenant, each) for each in ring[:MOST_NAMED]]
     more = [f"{len(ring) - MOST_NAMED} more"] if len(ring) > MOST_NAMED else []
     who = _listed([*names, *more])
-    what = f"these users swap {_WORDS[claim.kind]}: {who}"
-    return Note(f"{what}. Change one of them in Ditio, then `outbox retry`", Reason.claimed)
+    return Note(f"these swap {_WORDS[claim.kind]}, {who}: change one in Ditio, then `outbox retry`", Reason.claimed)
 
 
 def tell_the_rest(connection: Connection, tenant: Tenant, person_id: PersonId, now: datetime) -> None:

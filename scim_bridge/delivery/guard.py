@@ -29,7 +29,7 @@ from scim_bridge.storage.people import People, PersonRecord, PutAside
 
 
 def aside_note(hands_off: HandsOff) -> Note:
-    """Return the note for a person to whom an operator stopped deliveries (rule D6)."""
+    """Return the note for a person whose deliveries an operator stopped (rule D6)."""
     until = f"the end of {hands_off.until}" if hands_off.until else "`people hands-off NUMBER --clear`"
     why = f"an operator stopped deliveries to this person until {until}"
     return Note(f"{why}: nothing is sent, the end of employment included", Reason.hands_off)
@@ -79,7 +79,7 @@ def _locked(connection: Connection, tenant: str, name: str) -> PersonRecord:
     return record
 
 
-KEPT = "kept by the operator (`outbox drop`), until Entra changes it"
+KEPT = "kept by the operator"
 """The note for a person with a change that is not sent because an operator withdrew it."""
 
 

@@ -348,11 +348,11 @@ def test_drop_withdraws_until_entra_changes_it(company: Company):
     """L8: the person is `delivered`, "kept by the operator", whatever else Entra changes; then it meets the guard."""
     company.ends(0, 1)
     assert company.decides(guard.drop) == 1
-    assert company.state(1) == ("delivered", guard.KEPT)
+    assert company.state(1) == ("delivered", "kept by the operator")
     company.world.clock.passes(hours=2)
     company.world.changes(company.staff[1], job_title="Formann")
     assert company.world.employee("101").work_title == "Formann"
-    assert company.state(1) == ("delivered", guard.KEPT)
+    assert company.state(1) == ("delivered", "kept by the operator")
     assert company.ended() == [0]
 
     company.world.changes(company.staff[1], account_enabled=True)
@@ -417,7 +417,7 @@ def test_a_dropped_phone_is_said_anew_by_another(company: Company):
     company.decides(guard.drop)
     company.world.clock.passes(hours=2)
     company.world.changes(company.staff[1], job_title="Formann")
-    assert company.state(1) == ("delivered", guard.KEPT)
+    assert company.state(1) == ("delivered", "kept by the operator")
     assert company.world.employee("101").phone.endswith("98765001")
 
     company.world.changes(company.staff[1], mobile="+4740000900")
@@ -527,10 +527,10 @@ def test_creations_are_guarded_where_that_is_set(database: Database, clock: Cloc
     assert set(company.world.ditio.company.employees) == {"100", "102"}
 
     assert company.decides(guard.drop) == 1
-    assert company.state(1) == ("delivered", guard.KEPT)
+    assert company.state(1) == ("delivered", "kept by the operator")
     company.world.clock.passes(hours=2)
     company.world.changes(company.staff[1], job_title="Formann")
-    assert company.state(1) == ("delivered", guard.KEPT)
+    assert company.state(1) == ("delivered", "kept by the operator")
     company.ends(1)
     company.world.changes(company.staff[1], account_enabled=True)
     assert company.world.employee("101").created_count == 1
@@ -583,7 +583,7 @@ def test_an_ending_of_which_a_step_is_switched_off_counts_by_the_other(
     assert company.world.employee("101").employment.end is None
     assert company.decides(guard.drop) == 1
 
-    assert company.state(1) == ("delivered", guard.KEPT)
+    assert company.state(1) == ("delivered", "kept by the operator")
 
 
 def test_a_login_alone_that_is_switched_off_counts_for_nothing(database: Database, clock: Clock):
@@ -700,7 +700,7 @@ def test_a_write_that_is_undone_leaves_what_was_held_as_it_was(company: Company)
     step = company.world.changes(company.staff[1], surname="Refused", mobile="+4741111111")
 
     assert step.status == 400
-    assert company.state(1) == ("delivered", guard.KEPT)
+    assert company.state(1) == ("delivered", "kept by the operator")
 
 
 def test_a_leaver_who_is_held_gives_nothing_away(company: Company):

@@ -72,8 +72,8 @@ def test_a_swap_is_held_and_told_to_each_of_the_ring(world: World, count: int, a
         state, detail = world.state(user)
         assert state == "held"
         what = "phone numbers" if attribute == "mobile" else "employee numbers"
-        assert f"swap {what}" in str(detail)
-        assert str(detail).endswith("in Ditio, then `outbox retry`")
+        assert str(detail).startswith(f"these swap {what}, ")
+        assert str(detail).endswith(": change one in Ditio, then `outbox retry`")
         for n, name in enumerate(NAMES[:count]):
             assert f"{name}@contractor.example (employee {1000 + n})" in str(detail)
 
@@ -185,7 +185,7 @@ def test_without_a_change_in_ditio_a_retry_changes_nothing(world: World):
     retry(world)
 
     assert world.sent() == []
-    assert all("swap phone numbers" in str(world.state(user)[1]) for user in users)
+    assert all("these swap" in str(world.state(user)[1]) for user in users)
 
 
 def test_only_a_retry_looks_at_the_holder(world: World):
