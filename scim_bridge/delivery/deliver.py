@@ -140,7 +140,7 @@ class Waiter:
     def is_someone_who_left(self, connection: Connection, today: date) -> bool:
         """Return whether this person now continues a leaver, or a leaver has given up the number for them.
 
-        Someone is then due for it, so this attempt ends.
+        That has made a person due, so this attempt ends.
         """
         hands_off = self.record.person.hands_off
         if hands_off is not None and hands_off.lasts(today):

@@ -194,7 +194,7 @@ class Intake:
     def waiter_looked_at(self, connection: Connection, record: PersonRecord) -> bool:
         """Let a waiter take over the leaver that they continue, if the leaver has what they wait for (rule P2).
 
-        Return whether that happened, or the leaver gave up the number: someone is due then, and this attempt is over.
+        Return whether that happened, or the leaver gave up the number: that makes a person due, and ends this attempt.
 
         :param record: The waiter, locked and not linked yet.
         """
