@@ -19,7 +19,7 @@ from scim_bridge.storage.people import People, PersonRecord, user_names
 from scim_bridge.tenant import Tenant, acknowledged_claims, wanted_claims
 
 LONGEST_RING = 100
-"""How many people a ring has at most; a longer one is not searched."""
+"""How many people a ring has at most; a longer one is not found."""
 
 MOST_NAMED = 4
 """How many people of a ring a note names: its text has to fit into the detail."""
@@ -119,7 +119,7 @@ def settle_claims(
 ) -> None:
     """Keep the claims that are desired or acknowledged, release the others, and mark people due who waited for them.
 
-    Claims change hands only here, when a delivery settles.
+    Claims change hands when a delivery settles.
 
     :param keep_all: Entra has sent a newer change meanwhile, with claims of its own: release nothing yet.
     """
@@ -142,7 +142,10 @@ def settle_claims(
 
 
 def forget_person(connection: Connection, tenant: Tenant, person_id: PersonId, now: datetime) -> None:
-    """Remove a person who has no employee in Ditio. Release their claims, and mark people due who waited for them."""
+    """Remove a person who has no employee in Ditio, with what they wait for.
+
+    Release their claims, and mark people due who waited for them.
+    """
     claims, people = Claims(connection, tenant.name), People(connection, tenant.name)
     people.set_user(person_id, None, external_id=None, now=now)
     claims.wait_only_for(person_id, ())

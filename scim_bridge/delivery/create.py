@@ -30,7 +30,7 @@ NEEDED_AT_FIRST = (*REQUIRED, Field.start_date)
 
 
 def create_employee(attempt: Attempt) -> ActualEmployee | None:
-    """Find or create the employee of a person who is to be employed, and whose earlier POST made none that we know.
+    """Find or create the employee of a person who is to be employed, if no earlier POST is known to have created one.
 
     Return the employee that was found and linked, to be updated. Return None if there is nothing to compare: the
     employee was just created, or the person is held or parked, as the attempt's notes then say.
@@ -127,7 +127,7 @@ def _search_for_created(attempt: Attempt, creating: Creating) -> list[EmployeeNu
 
 
 def _has_moved(attempt: Attempt) -> bool:
-    """Return whether the employee of an earlier POST seems to have got another number by hand (P6); note that.
+    """Return whether the employee of an earlier POST seems to have got another number by hand. A note says so (P6).
 
     :raises NotYet: it is too early to tell.
     """

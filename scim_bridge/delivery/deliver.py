@@ -40,7 +40,7 @@ log = get_logger(__name__)
 
 
 def bring_about(attempt: Attempt, undo: Undo | None = None) -> Outcome:
-    """Bring one person in Ditio as far as possible, and return how the attempt ended. Delivery errors are not raised.
+    """Deliver one person as far as Ditio permits, and return how the attempt ended. No delivery error is raised.
 
     :param undo: Takes back the write that caused this delivery, if Ditio refuses it.
     """
