@@ -39,7 +39,7 @@ def swap_note(connection: Connection, tenant: Tenant, person_id: PersonId, claim
 
 
 def tell_the_rest(connection: Connection, tenant: Tenant, person_id: PersonId, now: datetime) -> None:
-    """Mark the other people of a ring due if their detail does not name the ring yet, so their next attempt says it.
+    """Mark the other people of a ring due if their detail does not name the ring yet.
 
     Skip people who are being delivered: two deliveries that mark each other due must not wait for each other.
     """
@@ -201,18 +201,18 @@ def _held_by(connection: Connection, tenant: Tenant, claim: Claim, today: date) 
 
 def _why_not_free(ending: Verdict | None, holder: Person) -> str:
     """Return why a deleted user's number is not free while their ending is owed, and what to do (rules L8, P2)."""
-    are_one = "If both are one person, correct phone or e-mail in Entra, so that one of them is what employee"
+    are_one = f"If both are one person, correct phone or e-mail in Entra to that of employee {holder.employee_number}"
     match ending:
         case Verdict.held:
             return (
                 "who has left, and whose ending is held by the guard: it becomes free once the ending is delivered "
-                f"(`outbox release`). {are_one} {holder.employee_number} has"
+                f"(`outbox release`). {are_one}"
             )
         case Verdict.dropped:
             return (
-                f"who has left, and whose ending an operator withdrew (`outbox drop`). {are_one} "
-                f"{holder.employee_number} has; if not, correct the number in Entra, or end employee "
-                f"{holder.employee_number} in Ditio, then `outbox retry`"
+                f"who has left, and whose ending an operator withdrew (`outbox drop`). {are_one}; "
+                f"if not, correct the number in Entra, or end employee {holder.employee_number} in Ditio, "
+                "then `outbox retry`"
             )
     return "who has left: it becomes free once the ending is delivered"
 

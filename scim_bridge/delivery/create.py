@@ -30,8 +30,9 @@ NEEDED_AT_FIRST = (*REQUIRED, Field.start_date)
 
 
 def create_employee(attempt: Attempt) -> ActualEmployee | None:
-    """Find or create the employee of a person who is to be employed, if no earlier POST is known to have created one.
+    """Find or create the employee of a person who is to be employed.
 
+    No earlier POST is known to have created one (see `find_created`).
     Return the employee that was found and linked, to be updated. Return None if there is nothing to compare: the
     employee was just created, or the person is held or parked, as the attempt's notes then say.
     """
@@ -136,8 +137,8 @@ def _has_moved(attempt: Attempt) -> bool:
     if creating is None or not moved:
         return False
     text = (
-        f"employee {creating.employee_number} was created, and the answer was lost; Ditio shows the phone that was "
-        f"sent with employee {' and '.join(moved)} now. If they are one person, correct the number there or in Entra; "
+        f"the answer to creating employee {creating.employee_number} was lost, and Ditio now shows the same phone "
+        f"with employee {' and '.join(moved)}. If they are one person, correct the number there or in Entra; "
         "if not, correct the phone. The person may still be active in Ditio"
     )
     attempt.notes.append(Note(f"{text}. Then run `scim-bridge outbox retry`.", Reason.gone))

@@ -238,7 +238,7 @@ def _mark_leaver_due(attempt: Attempt, leaver: Person) -> None:
 def _wait_for_lag(attempt: Attempt, person: Person) -> None:
     """Conclude nothing from a read that may be older than the link (rule R4). :raises TransientError: it may be."""
     if person.linked_at is not None and is_recent(person.linked_at, attempt.now(), attempt.tenant.read_lag_seconds):
-        raise TransientError(f"employee {person.employee_number} was linked just now, and may not be shown yet")
+        raise TransientError(f"employee {person.employee_number} was linked just now, and Ditio may not show it yet")
 
 
 def _elsewhere(attempt: Attempt, person: Person, number: EmployeeNumber) -> list[ActualEmployee]:
