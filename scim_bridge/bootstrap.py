@@ -1,4 +1,4 @@
-"""Builds the concrete parts from the settings: the only place that picks them, and reads the clock."""
+"""Build the concrete parts from the settings: the only module that chooses them, and the clock."""
 
 import random
 import time
@@ -39,40 +39,49 @@ from scim_bridge.tenant import Ditio, Tenant
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything that a process needs, joined."""
+    """All parts that a process needs."""
 
     settings: Settings
     database: Database
-    # Made when it is asked for: only a web server needs it.
+    # Built only on demand: only a web server needs it.
     providers: Mapping[str, Callable[[], ScimProvider]]
     tenants: Mapping[str, Tenant]
     inline: Mapping[str, Inline]
     convergences: Mapping[str, Convergence]
     reconciliations: Mapping[str, Reconciliation]
     base_url: str
-    """Where Entra reaches the bridge; no slash at the end."""
+    """The URL at which Entra reaches the bridge, without a slash at the end."""
 
     new_id: Callable[[], str]
     monotonic: Callable[[], float]
 
     def intake(self, tenant: str, request_id: str, *, queues_only: bool = False) -> Intake:
-        """The intake of one request. :param queues_only: Nobody is delivered while it waits (rule A4: `/Bulk`)."""
+        """Return the intake of one request.
+
+        :param queues_only: Whether only the worker delivers; the request does not wait for it (rule A4: `/Bulk`).
+        """
         return Intake(self.database, self.tenants[tenant], request_id, self.new_id, queues_only=queues_only)
 
     def adoption(self, tenant: str) -> Adoption:
-        """What `adopt` does; it reads Ditio as `reconcile` does."""
+        """Return the adoption of a tenant; it reads Ditio as `reconcile` does."""
         return Adoption(self.database, self.tenants[tenant], self.reconciliations[tenant].roster, self.new_id)
 
     def worker(self, *, places: int | None = None) -> Worker:
-        """A worker for all tenants. :param places: How many it delivers at a time; None as the settings say."""
+        """Return a worker for all tenants.
+
+        :param places: How many people it delivers at a time; None for what the settings say.
+        """
         return Worker(list(self.convergences.values()), self.new_id, places)
 
 
 def open_database(settings: Settings, *, patience: Patience = REQUESTS) -> Database:
-    """The database of the settings. :param patience: How long PostgreSQL may take before it is out of reach."""
+    """Open the database of the settings.
+
+    :param patience: How long PostgreSQL may take to answer before it counts as out of reach.
+    """
     ditios = [own.ditio for own in settings.tenants.values()]
     of_worker = threads_for([places_for(each.max_concurrency, each.requests_per_second) for each in ditios])
-    # Beside the threads there are the one that gives out the places, and the scheduler.
+    # Two more connections: for the thread that gives out the places, and for the scheduler.
     return Database(settings.database.url, pool_size=max(settings.server.threads, of_worker) + 2, patience=patience)
 
 
@@ -85,11 +94,11 @@ def build(
     jitter: Callable[[], float] = random.random,
     bind: str | None = None,
 ) -> Parts:
-    """Join the parts.
+    """Build all parts from the settings.
 
-    :param session_factory: Makes the sessions that calls to Ditio go out on; tests hang the simulated Ditio on them.
-    :param bind: The address that is listened on, where the settings' own is overridden.
-    :raises SettingsError: something that delivery can't do without is missing or wrong.
+    :param session_factory: Makes the sessions for calls to Ditio; tests connect them to the simulated Ditio.
+    :param bind: The address that the server listens on, if it overrides the setting.
+    :raises SettingsError: something that delivery needs is missing or wrong.
     """
     if problems := unservable(settings):
         raise SettingsError("\n".join(problems))
@@ -138,14 +147,14 @@ def build_client(
     session_factory: Callable[[], requests.Session] | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> DitioClient:
-    """The client of a company's Ditio. :raises SettingsError: something that it needs is missing or wrong."""
+    """Build the client of a company's Ditio. :raises SettingsError: something that it needs is missing or wrong."""
     if missing := settings.ditio.missing(settings.start):
         raise SettingsError("\n".join(f"{name} is not set, and Ditio can't be called without it" for name in missing))
     return DitioClient(_ditio_config(settings), session_factory=session_factory, monotonic=monotonic)
 
 
 def build_rules(settings: Settings) -> Rules:
-    """The mapping of the settings. :raises SettingsError: it can't be used."""
+    """Build the mapping from the settings. :raises SettingsError: the mapping can't be used."""
     mapping = settings.mapping
     try:
         return rules_from(

@@ -1,4 +1,4 @@
-"""One company: its mapping, its rules of delivery, its Ditio, and how much time a request has left for it."""
+"""One company (tenant): its mapping, delivery rules and Ditio; and the time budget of a request."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -18,7 +18,7 @@ from scim_bridge.scim.mapping import Rules, desired_from_user
 from scim_bridge.storage.candidates import Candidate
 
 WRITE_NEEDS_SECONDS = 0.5
-"""With less than this left no write to Ditio starts: it would be cut short, and ambiguous."""
+"""With less time than this left, no write to Ditio starts: it could be cut short, and its outcome unknown."""
 
 LEASE_MARGIN_SECONDS = 10.0
 """How much longer than a call's time-out, or a request's budget, a lease lasts (rules A4, D1)."""
@@ -26,61 +26,63 @@ LEASE_MARGIN_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A deadline on the monotonic clock; without one only the client's own time-outs count (the worker)."""
+    """A deadline on the monotonic clock; without one (in the worker) only the time-outs of Ditio's client apply."""
 
     monotonic: Callable[[], float]
     deadline: float | None = None
 
     def left(self) -> float | None:
-        """Seconds left, never negative; None where there is no deadline."""
+        """Return the seconds left, never negative; None if there is no deadline."""
         return None if self.deadline is None else max(0.0, self.deadline - self.monotonic())
 
     def allows_write(self) -> bool:
-        """Whether a write may still start."""
+        """Return whether a write may still start."""
         left = self.left()
         return left is None or left >= WRITE_NEEDS_SECONDS
 
 
 class Ditio(Protocol):
-    """What delivery asks of Ditio. Every method raises the `DeliveryError` that says what went wrong.
+    """The calls to Ditio that delivery needs. Every method raises the `DeliveryError` that says what went wrong.
 
-    `within` is how many seconds are left for the call; None means that only the client's own time-out counts.
+    `within` is how many seconds are left for the call; None means that only the client's own time-out applies.
     """
 
     def permit(
         self, *, within: float | None = None, meanwhile: Callable[[], object] | None = None
     ) -> AbstractContextManager[None]:
-        """The right to call in this block: a process has as many at a time as the settings say (rule D2).
+        """Return the right to call in a block. The settings limit how many a process has at a time (rule D2).
 
-        `within` is how many seconds to wait for it at most, and `meanwhile` is done every second of the wait. Each call
-        takes it by itself; first takes it whoever has to look at something when the wait is over.
+        Each call takes the right by itself. Take it earlier if something has to be checked after the wait.
+
+        :param within: How many seconds to wait for it at most.
+        :param meanwhile: Called every second of the wait.
         """
 
     def get(self, number: EmployeeNumber, *, within: float | None = None) -> Answer | None:
-        """The employee with exactly this number, or None."""
+        """Return Ditio's answer for this employee number, or None if there is no such employee."""
 
     def search(self, text: str, *, within: float | None = None) -> list[JsonObject]:
-        """Employees found by free text; not exact, so filter what comes back."""
+        """Find employees by free text. The search is not exact, so filter its result."""
 
     def check(self, *, within: float | None = None, renews: bool = True) -> None:
-        """Read something cheap that concerns nobody: whether Ditio accepts this API client at all (rule R2).
+        """Read something cheap that concerns no person, to see if Ditio accepts this API client at all (rule R2).
 
-        `renews` says whether a 401 has the token renewed.
+        :param renews: Whether to renew the token after a 401.
         """
 
     def send(self, call: Call, *, within: float | None = None) -> Answer:
-        """Do something to an employee."""
+        """Send one operation for an employee."""
 
     def is_off(self, name: OperationName) -> bool:
-        """Whether an operation is switched off by a setting, so that nothing is ever sent for it."""
+        """Return whether a setting switches an operation off, so that it is never sent."""
 
     def post_certificates(self, items: Sequence[JsonObject], *, within: float | None = None) -> Answer:
-        """Upsert certificates of any employees; where it raises, some may have been taken all the same."""
+        """Upsert certificates of any employees. If this raises, Ditio may still have accepted some of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """Everything that differs between companies, read from the settings once."""
+    """The settings of one company, and its Ditio."""
 
     name: str
     rules: Rules
@@ -89,23 +91,23 @@ class Tenant:
     adopt: Adopt = Adopt.verify
     refuse_incomplete: bool = False
     report_refused: bool = True
-    """Whether Entra is told what Ditio refuses while its request waits, and the write is taken back (rule R1)."""
+    """Whether to answer Entra with Ditio's refusal, and take the write back, while the request waits (rule R1)."""
 
     inline_seconds: float = 5.0
     read_lag_seconds: float = 5.0
-    """For how long a read may still show what was before a write (rule R4)."""
+    """For how many seconds after a write a read may still show the old values (rule R4)."""
 
     call_seconds: float = 20.0
-    """The longest that one call to Ditio may take, its wait for the pace included; a lease outlasts it (rule D1)."""
+    """The longest that one call to Ditio may take, including its wait for the pace; a lease lasts longer (D1)."""
 
     is_paused: bool = False
-    """Whether the setting has nobody delivered (rule D4); the command is in the database."""
+    """Whether the setting pauses all deliveries (rule D4); a pause by the command is in the database."""
 
     places: int = 8
-    """How many people one worker process has in hand at a time; fewer of them call Ditio (rule D2)."""
+    """How many people one worker process delivers at a time; fewer of them call Ditio at once (rule D2)."""
 
     limits: HourlyLimits = field(default_factory=HourlyLimits)
-    """How much may pass within an hour on the live stream (rule L8)."""
+    """How many endings, creations and key changes may pass the guard within an hour (rule L8)."""
 
     retention_days: int = 365
     """For how many days history is kept."""
@@ -114,58 +116,61 @@ class Tenant:
     """For how many days the rows of a run of `reconcile` are kept (rule Q5)."""
 
     slots: tuple[Slot, ...] = ()
-    """The attributes in which Entra carries certificates."""
+    """The attributes in which Entra sends certificates."""
 
     certificates: CertificatePolicy = field(default_factory=CertificatePolicy)
 
     @property
     def lease_seconds(self) -> float:
-        """For how long a lease is taken: it outlasts a call, and what is written before and after it (rule D1)."""
+        """Return how long a lease is: longer than a call, and what is written before and after it (rule D1)."""
         return self.call_seconds + LEASE_MARGIN_SECONDS
 
     @property
     def longest_lease_seconds(self) -> float:
-        """No lease lasts longer, a request's and that of a process with somewhat longer time-outs included."""
+        """Return the longest that any lease lasts, even a request's, or one of a process with longer time-outs."""
         return 2 * self.lease_seconds + self.inline_seconds
 
     def certificate_terms(self, today: date, *, cure: str = CURE) -> CertificateRules:
-        """What decides whether a certificate that is sent in can be used.
+        """Return the rules that decide whether a certificate that is sent in can be used.
 
-        :param cure: What to do about a date that can't be read; `WRITE_IT` where it does not come from Entra.
+        :param cure: What to do about a date that can't be read; `WRITE_IT` if it does not come from Entra.
         """
         return CertificateRules(self.rules.zone, today, self.certificates.missing_expiry, cure)
 
     def today(self, now: datetime) -> date:
-        """The calendar day in the company's time zone."""
+        """Return the calendar day in the company's time zone."""
         return now.astimezone(self.rules.zone).date()
 
     def desired(self, document: JsonObject, person: Person | None, today: date) -> DesiredEmployee:
-        """The employee that a SCIM document asks for."""
+        """Return the employee that a SCIM document asks for."""
         return wish_of(document, self.rules, person, today)
 
 
 def wish_of(document: JsonObject, rules: Rules, person: Person | None, today: date) -> DesiredEmployee:
-    """The employee that a SCIM document asks for, with what is known of its person; None for somebody new."""
+    """Return the employee that a SCIM document asks for.
+
+    :param person: The person of the document; None for a new one.
+    """
     if person is None:
         return desired_from_user(document, rules, today=today)
     served = person.acknowledged.sources if person.employee_number is not None else None
-    # Somebody who was inactive at first is provisioned on the day on which he is to be hired (rules H2, H4).
+    # A person who was inactive at first counts as provisioned on the day of hiring (rules H2, H4).
     first_day = person.days.active_since or person.provisioned_on
     return desired_from_user(document, rules, today=today, provisioned_on=first_day, served=served)
 
 
 NOTHING_DESIRED = DesiredEmployee(values={})
-"""What a deleted user wishes."""
+"""The desired employee of a deleted user."""
 
 
 def wanted_claims(desired: DesiredEmployee) -> frozenset[Claim]:
-    """The claims of a person who is to be employed (rule P3)."""
+    """Return the claims of a person who is to be employed (rule P3)."""
     values = ((ClaimKind.employee_number, desired.employee_number), (ClaimKind.phone, desired.text(Field.phone)))
     return frozenset(Claim(kind, value) for kind, value in values if value)
 
 
 def acknowledged_claims(person: Person) -> frozenset[Claim]:
-    """The claims to what Ditio has, or may have taken without our knowing: nobody else may get these."""
+    """Return claims to what Ditio has, or may have accepted without our knowing: no other person may get them."""
     return frozenset(_acknowledged(person))
 
 
@@ -184,7 +189,7 @@ def _acknowledged(person: Person) -> list[Claim]:
 
 
 def desired_of_candidate(candidate: Candidate, tenant: Tenant, today: date) -> DesiredEmployee:
-    """The employee that Entra wants; an empty one of a deleted user."""
+    """Return the desired employee of a candidate; an empty one for a deleted user."""
     if candidate.document is None:
         return NOTHING_DESIRED
     return tenant.desired(candidate.document, candidate.record.person, today)

@@ -1,4 +1,4 @@
-"""What a user's slots, or another source, say of a certificate is entered in the ledger, or taken out (rule K1)."""
+"""Entries: put into the ledger what a user's slots or another source say of a certificate, or remove it (rule K1)."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -29,26 +29,26 @@ from scim_bridge.tenant import Tenant
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """What a source says is in the ledger."""
+    """An entry was put into the ledger."""
 
     entry: Entry
     beaten_by: Entry | None = None
-    """Whose word counts instead; None where this one does."""
+    """The entry that outranks this one; None if this one wins."""
 
     is_owed: bool = False
-    """Whether Ditio is to have something else than before."""
+    """Whether the certificate that Ditio should have has changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outranked:
-    """Another source's word counts: nothing was stored, and the loser is to be told."""
+    """Another source's entry outranks this one: nothing was stored, and the answer has to name the winner."""
 
     winner: Entry
 
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """The ledger as one write sees it."""
+    """Puts entries into the ledger and removes them, in the caller's transaction."""
 
     connection: Connection
     tenant: str
@@ -65,10 +65,11 @@ class Entries:
         former: Entry | None = None,
         stores_losers: bool = False,
     ) -> Entered | Outranked:
-        """Enter what a source says. A source may always correct what it said itself.
+        """Put an entry of a source into the ledger. A source may always correct its own entry.
 
-        :param former: What this is a correction of, that stood on another line and is taken out: its id stays.
-        :param stores_losers: Whether a first word that loses is kept: a slot's, whose document stays.
+        :param former: The entry that this one corrects, if it was on another line and is removed; the new one keeps
+            its id.
+        :param stores_losers: Whether to store a new entry that is outranked. True for slots, whose document stays.
         """
         line = self._ledger.open(holder, certificate.type)
         own = next((entry for entry in line.entries if entry.source is source), None)
@@ -88,7 +89,7 @@ class Entries:
             created_at=own.created_at if own else former.created_at if former else self.now,
             last_modified_at=self.now,
         )
-        winner = _crowned(self._ledger, line, (*(each for each in line.entries if each is not own), entry))
+        winner = _elect(self._ledger, line, (*(each for each in line.entries if each is not own), entry))
         is_owed = line.winner is None or winner.certificate != line.winner.certificate
         entry = replace(entry, wins=winner.id == entry.id)
         if own is None:
@@ -100,16 +101,16 @@ class Entries:
         return Entered(entry, None if entry.wins else winner, is_owed)
 
     def loses(self, holder: Holder, certificate: Certificate) -> Outranked | None:
-        """To whom a first word would lose."""
+        """Return the entry that would outrank a new one, if there is one."""
         line = self._ledger.open(holder, certificate.type)
         winner = self._stronger(line, certificate)
         self._ledger.close(holder, certificate.type)
         return Outranked(winner) if winner is not None else None
 
     def remove_entry(self, entry: Entry) -> bool:
-        """A source says nothing any more of a certificate: what another still says takes its place.
+        """Remove an entry of a source. The entry of another source takes its place, if there is one.
 
-        Whether Ditio is to have something else than before.
+        Return whether the certificate that Ditio should have has changed.
         """
         line = self._ledger.open(entry.holder, entry.certificate.type)
         self._ledger.remove(entry.id)
@@ -118,15 +119,15 @@ class Entries:
             self._ledger.clear(line)
             self._ledger.close(entry.holder, entry.certificate.type)
             return before is not None
-        winner = _crowned(self._ledger, line, others)
+        winner = _elect(self._ledger, line, others)
         self._ledger.set_winner(winner.id, wins=True)
         return before is not None and winner.certificate != before.certificate
 
     def _stronger(self, line: Line, certificate: Certificate) -> Entry | None:
-        """Whose word counts more than this first one."""
+        """Return the entry that outranks this new certificate, if there is one."""
         rivals = [line.winner]
         if line.holder.person_id is None:
-            # Somebody who is to have the number, and is not in Ditio yet, says it himself.
+            # Include entries of a person who is to have the number but is not in Ditio yet.
             rivals.append(self._ledger.rival(EmployeeNumber(line.holder.value), line.type))
         known = [entry for entry in rivals if entry is not None]
         strongest = winner_of(known)
@@ -138,33 +139,36 @@ class Entries:
 
 
 def give_to(connection: Connection, tenant: str, person_id: PersonId, number: EmployeeNumber) -> bool:
-    """What was said under a number that nobody had becomes the linked person's. Whether there was anything."""
+    """Assign the unclaimed entries of a number to the person who is now linked. Return whether there were any."""
     ledger, heir = Ledger(connection, tenant), Holder.of_person(person_id)
     found = ledger.lines(Holder.of_number(number), lock=True)
     for line in found:
-        his = ledger.open(heir, line.type)
+        own = ledger.open(heir, line.type)
         ledger.inherit(line, heir)
-        ledger.clear(his)
-        kept = {entry.source: entry for entry in his.entries}
+        ledger.clear(own)
+        kept = {entry.source: entry for entry in own.entries}
         for entry in line.entries:
-            # Of two words of one source the later counts.
+            # Of two entries of one source, keep the later.
             other = kept.get(entry.source)
             if other is not None and entry.last_modified_at <= other.last_modified_at:
                 ledger.remove(entry.id)
                 continue
             if other is not None:
                 ledger.remove(other.id)
-            # Two lines had a winner each: the new one is crowned when all are there.
+            # Both lines had a winner: choose the new one when all entries are moved.
             kept[entry.source] = replace(entry, holder=heir, employee_number=number, wins=False)
             ledger.replace(kept[entry.source])
         if kept:
-            winner = _crowned(ledger, his, tuple(kept.values()))
+            winner = _elect(ledger, own, tuple(kept.values()))
             ledger.set_winner(winner.id, wins=True)
     return bool(found)
 
 
 def give_up(connection: Connection, tenant: Tenant, person: Person, now: datetime) -> None:
-    """A leaver gives his number up for a newcomer: what was said under it since he left was never said of him."""
+    """Make entries unclaimed that a leaver got after leaving, because they give up their number for a newcomer.
+
+    Those entries were never about the leaver.
+    """
     number, left_on = person.employee_number, person.days.inactive_since
     if number is None or left_on is None:
         return
@@ -178,8 +182,8 @@ def give_up(connection: Connection, tenant: Tenant, person: Person, now: datetim
                 )
 
 
-def _crowned(ledger: Ledger, line: Line, said: tuple[Entry, ...]) -> Entry:
-    """Whose word counts of these, with all others dethroned; what was held or parked before is tried again."""
+def _elect(ledger: Ledger, line: Line, said: tuple[Entry, ...]) -> Entry:
+    """Return the winner of these entries, and unset an earlier winner. What was held or parked is tried again."""
     winner = winner_of(said)
     if winner is None:
         raise AssertionError("of several entries one wins")
@@ -191,7 +195,7 @@ def _crowned(ledger: Ledger, line: Line, said: tuple[Entry, ...]) -> Entry:
 
 @dataclass(frozen=True, slots=True)
 class SlotEntries:
-    """A user's certificates as intake sees them, within one transaction in which the person is locked."""
+    """Puts the certificates of a user's slots into the ledger, in a transaction that has locked the person."""
 
     connection: Connection
     tenant: Tenant
@@ -199,11 +203,12 @@ class SlotEntries:
     new_id: Callable[[], str]
 
     def keep(self, person: Person, document: JsonObject, wanted: EmployeeNumber | None) -> list[Note]:
-        """Enter what the document says now, and take out what it says no more; a note for each slot that is held.
+        """Put the document's slots into the ledger. Return a note for each slot that is held.
 
-        A slot that can't be read says nothing new: what it said before stays (compare rule C3).
+        An empty slot removes its entry. A slot that can't be read changes nothing: its earlier entry stays (compare
+        rule C3).
 
-        :param wanted: The employee number that the document asks for, of somebody who is not linked yet.
+        :param wanted: The employee number that the document asks for, for a person who is not linked yet.
         """
         if not self.tenant.slots:
             return []
@@ -226,28 +231,28 @@ class SlotEntries:
         return held(readings) if person.days.wants_employment(terms.today) else []
 
     def keep_stored(self, person: Person, wanted: EmployeeNumber | None) -> list[Note]:
-        """The same from the stored document: other slots may be configured since intake."""
+        """Do what `keep` does with the stored document: other slots may be configured since intake."""
         if not self.tenant.slots or person.user_id is None:
             return []
         document = document_of(self.connection, self.tenant.name, person.user_id)
         return self.keep(person, document, wanted) if document is not None else []
 
     def assert_again(self, person: Person) -> None:
-        """Have all of a person's certificates sent again: he comes back (rule K2)."""
+        """Mark all certificates of a person who returns to be sent again (rule K2)."""
         CertificateDeliveries(self.connection, self.tenant.name).mark_stale(person.id)
 
     def owes(self, person: Person) -> bool:
-        """Whether there is a certificate of a linked person that Ditio has not acknowledged."""
+        """Return whether a linked person has a certificate that Ditio has not acknowledged."""
         number = person.employee_number
         if number is None or not person.days.wants_employment(self.tenant.today(self.now)):
             return False
-        ledger, his = Ledger(self.connection, self.tenant.name), Holder.of_person(person.id)
+        ledger, own = Ledger(self.connection, self.tenant.name), Holder.of_person(person.id)
         return ledger.has_lines(Holder.of_number(number)) or bool(
-            outstanding(ledger.lines(his), number, self.tenant.certificates)
+            outstanding(ledger.lines(own), number, self.tenant.certificates)
         )
 
     def outranked(self, person: Person) -> list[Note]:
-        """A note for each slot of a person in whose place another source's word counts."""
+        """Return a note for each slot of a person that another source's entry outranks."""
         return outranked(Ledger(self.connection, self.tenant.name).lines(Holder.of_person(person.id)))
 
     def _enter(
@@ -256,12 +261,12 @@ class SlotEntries:
         holder = Holder.of_person(person.id)
         entered = entries.put(holder, Source.slot, certificate, number, stores_losers=True)
         if not isinstance(entered, Entered):
-            raise AssertionError("a slot that loses is stored all the same")
+            raise AssertionError("the entry of a slot is always stored, even if outranked")
         return entered
 
 
 def outranked(lines: Iterable[Line]) -> list[Note]:
-    """The loser is told: a note for each slot in whose place another source's word counts (rule K1)."""
+    """Return a note for each slot that another source's entry outranks (rule K1)."""
     return [
         Note(f"certificate {line.type}: {_told(line.winner)}, so the slot does not count")
         for line in lines
@@ -277,7 +282,7 @@ def _told(winner: Entry) -> str:
 
 
 def held(readings: list[SlotReading]) -> list[Note]:
-    """A note for each slot that can't be used: it is held, and the rest of the person flows on (rule K1)."""
+    """Return a note for each slot that can't be used: it is held, and everything else is delivered (rule K1)."""
     return [
         Note(f"certificate {reading.type}: {reading.said.text}", Reason.incomplete)
         for reading in readings

@@ -37,60 +37,60 @@ WAYS_IN = {
     Source.csv: "a CSV file (certificates import)",
     Source.slot: "Entra (a slot of the user)",
 }
-"""How a message calls a source."""
+"""How messages name a source."""
 
-_ORDER = "the newest issuedDateTime counts, then the later validUntilDateTime, and on equal dates what is there stays"
+_ORDER = "The newest issuedDateTime wins, then the later validUntilDateTime; on equal dates the stored one stays"
 
 
 def called(entry: Entry) -> str:
-    """A certificate, for a message about it."""
-    number = entry.employee_number or "somebody without a number"
-    return f'the certificate "{entry.certificate.type}" of employee {number}'
+    """Name a certificate in a message."""
+    employee = f"employee {entry.employee_number}" if entry.employee_number else "a person without an employee number"
+    return f'the certificate "{entry.certificate.type}" of {employee}'
 
 
 def lost_to(winner: Entry) -> str:
-    """Another source's word counts: nothing was stored."""
+    """Return the message when another source's entry wins."""
     return (
-        f"{called(winner)} comes from {WAYS_IN[winner.source]}: {described(winner.certificate)}; "
-        f"{_ORDER}: send a newer one, or correct it there"
+        f"{called(winner)} comes from {WAYS_IN[winner.source]}: {described(winner.certificate)}. "
+        f"{_ORDER}. Send a newer one, or correct it there"
     )
 
 
 def held_already(entry: Entry) -> str:
-    """`/Certificates` itself holds that type already."""
+    """Return the message when `/Certificates` already has that type."""
     return (
-        f"{called(entry)} is in /Certificates already, with the id {entry.id}: {described(entry.certificate)}; "
-        "replace or patch that one"
+        f"{called(entry)} is already in /Certificates, with the id {entry.id}: {described(entry.certificate)}. "
+        "Replace or patch that one"
     )
 
 
 def belongs_to(entry: Entry) -> str:
-    """What another source says is changed by that source alone."""
+    """Return the message when a client tries to change an entry of another source."""
     return (
-        f"{called(entry)} comes from {WAYS_IN[entry.source]}: {described(entry.certificate)}; "
-        "change it there, or POST a newer one of your own"
+        f"{called(entry)} comes from {WAYS_IN[entry.source]}: {described(entry.certificate)}. "
+        "Change it there, or POST a newer one of your own"
     )
 
 
 def withdrawn_elsewhere(entry: Entry) -> str:
-    """What came in another way than by a file is not withdrawn by a command."""
-    where = "clear the slot there" if entry.source is Source.slot else f"delete it there, id {entry.id}"
-    return f"{called(entry)} comes from {WAYS_IN[entry.source]}: {described(entry.certificate)}; {where}"
+    """Return the message when a command tries to withdraw an entry that is not from a file."""
+    where = "Clear the slot there" if entry.source is Source.slot else f"Delete it there, id {entry.id}"
+    return f"{called(entry)} comes from {WAYS_IN[entry.source]}: {described(entry.certificate)}. {where}"
 
 
 def described(certificate: Certificate) -> str:
-    """The number and the days."""
+    """Describe a certificate by its number and days."""
     number = f"number {certificate.number}" if certificate.number else "without a number"
     return f"{number}, issued {certificate.issued}, {ending(certificate)}"
 
 
 def ending(certificate: Certificate) -> str:
-    """Until when it is valid."""
+    """Describe until when a certificate is valid."""
     return f"valid until {certificate.valid_until}" if certificate.valid_until else "without an end"
 
 
 LONGEST_TYPE = 200
-"""Characters: a type is part of a key, which no database lets grow without end."""
+"""Characters of a certificate's type. It is part of a key, and databases limit the length of keys."""
 
 LONGEST_TEXT = 4000
 """Characters of a certificate's number, or of its notes."""
@@ -98,7 +98,7 @@ LONGEST_TEXT = 4000
 
 @dataclass(frozen=True, slots=True)
 class InvalidCertificate:
-    """Why a certificate can't be used, for whoever sent it."""
+    """Why a certificate can't be used, for its sender."""
 
     part: Part
     text: str
@@ -106,9 +106,9 @@ class InvalidCertificate:
 
 
 def certificate_from(said: Mapping[Part, object], terms: CertificateRules) -> Certificate | InvalidCertificate:
-    """The certificate that some texts are; a part that is absent, null or blank is not said.
+    """Return the certificate that some texts describe. A part that is absent, null or blank counts as missing.
 
-    Both days are days: an instant is converted as rule T1 says.
+    Both dates are days: an instant is converted as rule T1 says.
     """
     texts: dict[Part, str | None] = {}
     for part in (Part.type, Part.issued, Part.valid_until, Part.number, Part.notes):
@@ -120,9 +120,7 @@ def certificate_from(said: Mapping[Part, object], terms: CertificateRules) -> Ce
     if kind is None:
         return InvalidCertificate(Part.type, f"{terms.name(Part.type)} is missing")
     if issued_text is None:
-        return InvalidCertificate(
-            Part.issued, f"{terms.name(Part.issued)} is missing: a certificate can't do without it"
-        )
+        return InvalidCertificate(Part.issued, f"{terms.name(Part.issued)} is missing: every certificate needs it")
     if end_text is None and terms.missing_expiry is None:
         why = "a certificate without an end is refused, unless CERTIFICATES__MISSING_EXPIRY has a date"
         return InvalidCertificate(Part.valid_until, f"{terms.name(Part.valid_until)} is missing: {why}")
@@ -140,7 +138,7 @@ def certificate_from(said: Mapping[Part, object], terms: CertificateRules) -> Ce
 
 
 def number_from(raw: object) -> EmployeeNumber | InvalidCertificate:
-    """The employee number that a certificate is said under: trimmed, and otherwise exact (rule P4)."""
+    """Return the employee number of a certificate: trimmed, and otherwise exact (rule P4)."""
     text = _text(raw, LONGEST[EmployeeField.employee_number])
     if text is None:
         return InvalidCertificate(Part.employee_number, f"{Part.employee_number} is missing")
@@ -167,7 +165,7 @@ def _text(raw: object, longest: int) -> str | Unusable | None:
     if len(text) > longest:
         return Unusable(f"it is longer than {longest} characters: shorten it")
     if any(unicodedata.category(c) == "Cc" and c not in "\t\n\r" for c in text):
-        return Unusable("it has control characters: type it anew")
+        return Unusable("it has control characters: type it again")
     return nfc(text) or None
 
 
@@ -180,7 +178,7 @@ def _flaw(part: Part, raw: object, why: str, terms: CertificateRules) -> Invalid
 
 
 def changed_parts(before: Entry | None, after: Entry) -> tuple[str, ...]:
-    """The names of what is said differently now; nothing where nobody knows what was said before."""
+    """Return the names of the parts that changed; empty if the entry before is unknown."""
     if before is None:
         return ()
     said = [_parts(entry) for entry in (before, after)]
@@ -207,15 +205,15 @@ _CALLED = {Part.number: "number", Part.issued: "issued", Part.valid_until: "vali
 
 @dataclass(frozen=True, slots=True)
 class SlotReading:
-    """What one slot of a user says."""
+    """The content of one slot of a user."""
 
     type: CertificateType
     said: Certificate | InvalidCertificate | None
-    """The certificate, why it can't be used, or None where the slot is empty: then there is none."""
+    """The certificate, or why it can't be used; None if the slot is empty."""
 
 
 def slots_from(raw: Sequence[Mapping[str, str]]) -> tuple[Slot, ...]:
-    """The slots of the settings, which have looked at them already."""
+    """Return the slots of the settings, which have validated them already."""
     return tuple(
         PackedSlot(type_of(slot["type"]), slot["packed"])
         if "packed" in slot
@@ -227,7 +225,7 @@ def slots_from(raw: Sequence[Mapping[str, str]]) -> tuple[Slot, ...]:
 
 
 def slots_of(document: JsonObject, slots: Sequence[Slot], terms: CertificateRules) -> list[SlotReading]:
-    """What all slots of a user say. An attribute that a PATCH leaves out is still in the document."""
+    """Read all slots of a user. An attribute that a PATCH leaves out is still in the document."""
     return [SlotReading(slot.type, _said(document, slot, terms)) for slot in slots]
 
 
@@ -244,7 +242,7 @@ def _spread(document: JsonObject, slot: SpreadSlot) -> Iterator[tuple[Part, obje
 
 
 def _unpacked(document: JsonObject, slot: PackedSlot) -> Iterator[tuple[Part, object]]:
-    """Entra's `Join(";", …)` leaves the separators of what is empty, so ``;;;`` is an empty slot."""
+    """Yield the parts of a packed slot. Entra's `Join(";", …)` keeps all separators, so ``;;;`` is an empty slot."""
     value = _value(document, slot.packed)
     text = "" if value is None else str(value)
     yield from zip(_IN_ORDER, text.split(";", len(_IN_ORDER) - 1), strict=False)

@@ -22,35 +22,35 @@ from scim_bridge.tenant import Tenant
 T = TypeVar("T")
 
 BISECTED = frozenset({400, 409, 422})
-"""What may be the fault of one item; any other refusal is about the whole."""
+"""Refusals that one item may cause; any other refusal is about the whole batch."""
 
 LEVELS = 3
-"""How many levels in a row both halves have to fail for their whole to be given up: it is the whole that is wrong."""
+"""After how many levels in a row with two failed halves to stop: then the fault is not in single items."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused(Generic[T]):
-    """Items that Ditio refuses together, and that were not narrowed down any further."""
+    """Items that Ditio refuses together, and that were not split any further."""
 
     items: Sequence[T]
     error: PermanentError
 
     @property
     def why(self) -> str:
-        """What Ditio said; of several, what else it may be."""
+        """Return what Ditio said; for several items, also another possible cause."""
         said = f"{self.error}: {self.error.words}"
         count = len(self.items)
-        # How many Ditio takes at a time is not documented ([U]).
+        # How many items Ditio accepts at a time is not documented ([U]).
         too_many = f". {count} were sent together: if that is too many, lower CERTIFICATES__MAX_PER_REQUEST"
         return said if count == 1 else said.rstrip(".") + too_many
 
 
 def send_narrowing(post: Callable[[Sequence[T]], None], items: Sequence[T], most: int) -> list[Refused[T]]:
-    """Post items in as few requests as it takes to have every good one taken. What is refused.
+    """Post items in as few requests as it takes for Ditio to accept every good one. Return the refused ones.
 
-    :param post: Posts some of them; all of them are taken, or it raises `PermanentError`.
-    :param most: How many may be in one request.
-    :raises DeliveryError: anything else that `post` raises; what was taken before is taken.
+    :param post: Posts some items. Ditio accepts all of them, or it raises `PermanentError`.
+    :param most: How many items one request may have.
+    :raises DeliveryError: any other error of `post`; what Ditio accepted before stays accepted.
     """
     batches = (items[start : start + most] for start in range(0, len(items), most))
     return [refused for batch in batches for refused in _sent(post, batch)]
@@ -77,7 +77,7 @@ def _narrowed(
 
 
 def _may_be_of_one(error: PermanentError) -> bool:
-    """Errors within a 2xx are about items too: the others of it were taken, and are the same when sent again."""
+    """Return whether one item may cause an error. Errors within a 2xx do: the other items can safely be sent again."""
     status = error.status or 0
     return status in BISECTED or 200 <= status <= 299
 
@@ -90,13 +90,13 @@ def _posted(post: Callable[[Sequence[T]], None], items: Sequence[T]) -> Permanen
     return None
 
 
-NOT_AT_REST = "he is due, is being delivered, or hands are off: his own delivery brings it"
-HAS_LEFT = "he has left: certificates wait for his return"
+NOT_AT_REST = "this person waits for delivery, is being delivered, or is hands-off: their own delivery sends it"
+HAS_LEFT = "this person has left: certificates wait until they return"
 NOT_THEIRS = "Ditio shows no employee, or another one, under this person's number: see `outbox list`"
 ELSEWHERE = "another process sends it just now"
 
 UNCLAIMED = "unclaimed-certificates"
-"""The task of which one process at a time takes care."""
+"""The name of the task that one process at a time does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,31 +107,31 @@ class NotSent:
 
 
 class Hold(Protocol):
-    """What keeps others away from some holders, for one request."""
+    """The exclusive right to send certificates of some holders, for one request."""
 
     def look(
         self, connection: Connection, now: datetime, keys: Sequence[Key]
     ) -> Mapping[Key, EmployeeNumber | NotSent]:
-        """The number that each would be sent under now, or why it is not sent; others are not kept away yet."""
+        """Return the number that each would be sent under now, or why it is not sent. This leases nothing."""
 
     def take(
         self, connection: Connection, now: datetime, keys: Sequence[Key]
     ) -> Mapping[Key, EmployeeNumber | NotSent]:
-        """Keep others away. The number that each is to be sent under, or why it is not sent."""
+        """Lease the holders. Return the number that each is to be sent under, or why it is not sent."""
 
     def note(self, connection: Connection, now: datetime, shipments: Sequence[CertificateToSend], entry: Entry) -> None:
-        """Put a call into the history of whomever it was about (rule D5)."""
+        """Put a call into the history of the people that it was about (rule D5)."""
 
     def park(self, connection: Connection, now: datetime, refused: Refused[CertificateToSend]) -> None:
-        """Show those who are held up by a refusal."""
+        """Park the people whose certificates Ditio refused."""
 
     def give_back(self, connection: Connection, now: datetime, holders: Collection[Holder]) -> Collection[Holder]:
-        """Let others in again. From which of the holders they were kept away until now."""
+        """Give the leases back. Return the holders that were still leased until now."""
 
 
 @dataclass(frozen=True, slots=True)
 class PersonLeases:
-    """A lease on each of some people, who are at rest."""
+    """A lease on each of some people who are at rest: not due, not being delivered, not hands-off."""
 
     tenant: Tenant
     lease: str
@@ -139,7 +139,7 @@ class PersonLeases:
     def look(
         self, connection: Connection, now: datetime, keys: Sequence[Key]
     ) -> Mapping[Key, EmployeeNumber | NotSent]:
-        """Whoever is at rest."""
+        """Return the numbers of people who are at rest, and why the others are not sent."""
         today = self.tenant.today(now)
         at_rest = RestLeases(connection, self.tenant.name, now).at_rest(_people({key[0] for key in keys}), today)
         return _numbers(keys, at_rest, today)
@@ -147,36 +147,36 @@ class PersonLeases:
     def take(
         self, connection: Connection, now: datetime, keys: Sequence[Key]
     ) -> Mapping[Key, EmployeeNumber | NotSent]:
-        """Lease whoever is at rest."""
+        """Lease the people who are at rest. Return their numbers, and why the others are not sent."""
         asked, today = _people({key[0] for key in keys}), self.tenant.today(now)
         leases = RestLeases(connection, self.tenant.name, now)
         return _numbers(keys, leases.take(asked, self.lease, self.tenant.lease_seconds, today), today)
 
     def note(self, connection: Connection, now: datetime, shipments: Sequence[CertificateToSend], entry: Entry) -> None:
-        """A row for each person."""
+        """Add a row to the history of each person."""
         whose = _people({each.line.holder for each in shipments})
         History(connection, self.tenant.name, now).add_for_all(whose, entry)
 
     def park(self, connection: Connection, now: datetime, refused: Refused[CertificateToSend]) -> None:
-        """Park each person, with the types of his certificates and Ditio's words."""
+        """Park each person, with the types of their certificates and Ditio's words."""
         types: dict[PersonId, list[str]] = {}
         for each in refused.items:
             if (person_id := each.line.holder.person_id) is not None:
                 types.setdefault(person_id, []).append(each.line.type)
         leases = RestLeases(connection, self.tenant.name, now)
-        for person_id, his in types.items():
-            detail = f"certificate {', '.join(his)}: {refused.why}"
+        for person_id, refused_types in types.items():
+            detail = f"certificate {', '.join(refused_types)}: {refused.why}"
             leases.park(person_id, self.lease, printable(detail))
 
     def give_back(self, connection: Connection, now: datetime, holders: Collection[Holder]) -> Collection[Holder]:
-        """Give the leases back that are ours."""
+        """Give our leases back. Return the holders whose lease was still ours."""
         ours = RestLeases(connection, self.tenant.name, now).give_back(_people(holders), self.lease)
         return {Holder.of_person(person_id) for person_id in ours}
 
 
 @dataclass(frozen=True, slots=True)
 class UnclaimedHold:
-    """One lease on all numbers that no person is linked to: there is nobody to lease."""
+    """One lease on all numbers that no person is linked to, as there is no person to lease."""
 
     tenant: Tenant
     lease: str
@@ -184,26 +184,26 @@ class UnclaimedHold:
     def look(
         self, connection: Connection, now: datetime, keys: Sequence[Key]
     ) -> Mapping[Key, EmployeeNumber | NotSent]:
-        """All of them."""
+        """Return the number of each."""
         return {key: EmployeeNumber(key[0].value) for key in keys}
 
     def take(
         self, connection: Connection, now: datetime, keys: Sequence[Key]
     ) -> Mapping[Key, EmployeeNumber | NotSent]:
-        """Become the one who sends them."""
+        """Lease the task of sending them. Return the number of each, or that another process sends them."""
         schedules = Schedules(connection, self.tenant.name, now)
         if not schedules.take(UNCLAIMED, self.lease, every_seconds=0, alive_seconds=self.tenant.lease_seconds):
             return {key: NotSent(ELSEWHERE) for key in keys}
         return {key: EmployeeNumber(key[0].value) for key in keys}
 
     def note(self, connection: Connection, now: datetime, shipments: Sequence[CertificateToSend], entry: Entry) -> None:
-        """There is nobody whose history it is; the ledger has what was acknowledged."""
+        """Do nothing: there is no person with a history. The ledger has what was acknowledged."""
 
     def park(self, connection: Connection, now: datetime, refused: Refused[CertificateToSend]) -> None:
-        """There is nobody to park; the ledger has why."""
+        """Do nothing: there is no person to park. The ledger has the refusal."""
 
     def give_back(self, connection: Connection, now: datetime, holders: Collection[Holder]) -> Collection[Holder]:
-        """Let another process do it."""
+        """Give the task back, so that another process may do it."""
         Schedules(connection, self.tenant.name, now).done(UNCLAIMED, self.lease)
         return holders
 

@@ -1,4 +1,4 @@
-"""What Ditio accepted is stored at once, and before a call what a lost answer could not tell (rules C4, C5, D1, P6)."""
+"""Acknowledgements: store at once what Ditio accepted, and before a call what a lost answer hides (C4, C5, D1, P6)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -39,11 +39,12 @@ def acknowledge(
     write: Write | None = None,
     learned: Mapping[Field, SentValue] | None = None,
 ) -> None:
-    """Keep what Ditio took, or was seen to have, and with `link` whose employee it is. Committed at once.
+    """Store what Ditio accepted or showed, and with `link` whose employee it is. Commit it at once.
 
-    :param employee: With `link`, the employee as it was shown, if it was: what tells who it is (rule P5).
-    :param write: What is known of the write that Ditio took; None for what was only read.
-    :param learned: What a read tells of values that Ditio took earlier (rule C2).
+    :param link: The employee number to link the person to.
+    :param employee: With `link`, the employee as Ditio showed it, if it did: it identifies the person (rule P5).
+    :param write: What is known of the accepted write; None for what was only read.
+    :param learned: What a read shows of values that Ditio accepted earlier (rule C2).
     """
     known, learned = attempt.person.acknowledged, learned or {}
     values = values or {}
@@ -97,7 +98,7 @@ def acknowledge(
     attempt.person = attempt.write(keep)
 
 
-_STANDING: Mapping[str, Lifecycle] = {
+_LIFECYCLE_OF: Mapping[str, Lifecycle] = {
     OperationName.disable: Lifecycle.login,
     OperationName.enable: Lifecycle.login,
     OperationName.end_employment: Lifecycle.employment,
@@ -106,7 +107,7 @@ _STANDING: Mapping[str, Lifecycle] = {
 
 
 def expect(attempt: Attempt, operation: Operation) -> None:
-    """Store what can't be told from what is shown, should the answer be lost."""
+    """Store before an operation what no later read could show if its answer is lost."""
     match operation:
         case ChangeEmployeeNumber(employee_number=number):
             store_renumbering(attempt, number)
@@ -130,7 +131,7 @@ def begin_creating(attempt: Attempt, creating: Creating) -> Callable[[Connection
 
 
 def store_creating(attempt: Attempt, creating: Creating | None) -> None:
-    """Store an earlier POST again, whose answer is not known still; None forgets it."""
+    """Store an earlier POST again, whose answer is still not known; None forgets it."""
     attempt.write(
         lambda connection, _: People(connection, attempt.tenant.name).set_creating(attempt.person.id, creating)
     )
@@ -138,7 +139,7 @@ def store_creating(attempt: Attempt, creating: Creating | None) -> None:
 
 
 def store_renumbering(attempt: Attempt, number: EmployeeNumber | None) -> None:
-    """Store the number that is about to be given, before it is (rule P6); None forgets it."""
+    """Store the new number before the renumbering is sent (rule P6); None forgets it."""
     attempt.write(
         lambda connection, _: People(connection, attempt.tenant.name).set_renumbering(attempt.person.id, number)
     )
@@ -146,10 +147,10 @@ def store_renumbering(attempt: Attempt, number: EmployeeNumber | None) -> None:
 
 
 def leave_in_doubt(connection: Connection, attempt: Attempt, now: datetime) -> None:
-    """Store that nothing is known of what this delivery sent: its lease is lost, or the database was (rules C5, D1).
+    """Store that the outcome of this delivery's writes is unknown: its lease or the database was lost (rules C5, D1).
 
-    The person of a creation stays: where the row is gone meanwhile it is put back, as a deleted user's, so that the
-    employee whom the creation may have made is found, linked and offboarded (rule P6).
+    Keep the person of a creation. If the row was removed meanwhile, put it back as a deleted user's. So the employee
+    that the creation may have made is found, linked and offboarded (rule P6).
     """
     person, people = attempt.person, People(connection, attempt.tenant.name)
     record = people.get(person.id, lock=True)
@@ -166,15 +167,16 @@ def leave_in_doubt(connection: Connection, attempt: Attempt, now: datetime) -> N
         people.set_renumbering(person.id, person.renumbering)
     people.doubt(person.id, now)
     stored = Acknowledgements(connection, attempt.tenant.name)
-    for lifecycle in {_STANDING[what] for what in attempt.unsettled if what in _STANDING}:
+    for lifecycle in {_LIFECYCLE_OF[what] for what in attempt.unsettled if what in _LIFECYCLE_OF}:
         stored.doubt(person.id, lifecycle, revision=attempt.revision, now=now)
     if CERTIFICATES in attempt.unsettled:
         CertificateDeliveries(connection, attempt.tenant.name).mark_stale(person.id)
 
 
 def _doubt(attempt: Attempt, lifecycle: Lifecycle) -> None:
-    """Note that login or employment is about to be changed. If the answer is lost, what Entra wants then is
-    compared with what Ditio shows, not with what was acknowledged before (rules C4, R4).
+    """Note that login or employment is about to change.
+
+    If the answer is lost, the next comparison uses what Ditio shows, not what was acknowledged before (rules C4, R4).
     """
 
     def doubt(connection: Connection, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""One attempt to deliver one person: calls to Ditio under a lease, within the time budget, kept for the history."""
+"""One attempt to deliver one person: calls Ditio under a lease, within the time budget, and records the history."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -33,20 +33,20 @@ from scim_bridge.storage.plans import Scope
 from scim_bridge.tenant import Budget, Tenant
 
 CERTIFICATES = "certificates"
-"""What sending certificates is called where operations have their names."""
+"""The name for sending certificates, beside the names of the operations."""
 
 T = TypeVar("T")
 
 REREADS = 3
-"""How often something is read that an answer which was lost may have changed: reads may lag (rule R4)."""
+"""How often to read what a write may have changed whose answer was lost: reads may lag (rule R4)."""
 
 
 @dataclass(slots=True)
 class Attempt:
-    """One attempt to deliver one person: what is known, and the only way to call Ditio for him.
+    """One attempt to deliver one person: what is known, and the only way to call Ditio for them.
 
-    `person` is kept up to date as calls are acknowledged; every acknowledgement is committed at once, so that a
-    crash between two steps loses nothing.
+    `person` is kept up to date as calls are acknowledged. Every acknowledgement is committed at once, so a crash
+    between two steps loses nothing.
     """
 
     database: Database
@@ -66,7 +66,7 @@ class Attempt:
     attempts: int = 0
     jitter: float = 0.0
     is_probe: bool = False
-    """Whether the breaker is open, and this is the one who is tried (rule D2)."""
+    """Whether the breaker is open, and this person is the probe (rule D2)."""
 
     has_called: bool = False
     is_at_peace: bool = False
@@ -74,48 +74,48 @@ class Attempt:
 
     notes: list[Note] = field(default_factory=list)
     last_day: date | None = None
-    """The day that has to be over before the employment is ended (rule L5); None where nothing waits for a day."""
+    """The day that has to be over before the employment is ended (rule L5); None if nothing waits for a day."""
 
     scope: Scope | None = None
-    """The rows of a plan that this is about, and nothing else (rule Q3); None for the person as a whole."""
+    """The only rows of a plan that this attempt delivers (rule Q3); None for the person as a whole."""
 
     verdicts: dict[GuardedChange, Verdict] = field(default_factory=dict)
-    """What the guard on the live stream said of this attempt's changes (rule L8)."""
+    """What the guard decided about this attempt's changes (rule L8)."""
 
     outcomes: dict[int, str | None] = field(default_factory=dict)
-    """What became of those rows: None for one that is as wanted now, else why it was skipped."""
+    """What became of the rows of `scope`: None for a row that is repaired, else why it was skipped."""
 
     unsettled: list[str] = field(default_factory=list)
-    """The writes that were sent, in their order, and of which it is not stored yet what Ditio made of them (C5)."""
+    """The writes that were sent, in order, and whose outcome is not stored yet (rule C5)."""
 
     posted: Creating | None = None
-    """What such a write may have created."""
+    """The employee that an unsettled write may have created."""
 
     answered: ActualEmployee | None = None
-    """The person's employee as Ditio showed it last, in an answer or to a read (rule P5)."""
+    """The person's employee as Ditio last showed it, in the answer to a write or to a read (rule P5)."""
 
     unwritten: list[Entry] = field(default_factory=list)
-    """History that goes into the next transaction."""
+    """Rows of the history that the next transaction writes."""
 
     @property
     def waits_for_claim(self) -> bool:
-        """Whether another has something that is wanted for this person (rule P3)."""
+        """Whether another person has a claim that this person needs (rule P3)."""
         return any(note.reason is Reason.claimed for note in self.notes)
 
     def get(self, number: EmployeeNumber) -> ActualEmployee | None:
-        """Read an employee by exact number. :raises PermanentError: Ditio spells it otherwise (rule P4)."""
+        """Read an employee by exact number. :raises PermanentError: Ditio spells the number differently (rule P4)."""
         found = self.look_up(number)
         if found is not None and found.employee_number != number:
             raise PermanentError(
-                f"Ditio answers to employee number {number} with employee {found.employee_number}",
-                words="numbers that differ in case or leading zeros are never taken for one: "
-                "write it in Entra as Ditio does",
+                f"Ditio returns employee {found.employee_number} for employee number {number}",
+                words="numbers that differ in case or leading zeros are different numbers: "
+                "write it in Entra exactly as Ditio does",
                 field=Field.employee_number.value,
             )
         return found
 
     def look_up(self, number: EmployeeNumber) -> ActualEmployee | None:
-        """Read the employee whom Ditio shows for a number, however it spells that number itself."""
+        """Read the employee that Ditio returns for a number, even if Ditio spells the number differently."""
         with self.permit():
             answer = self.tenant.ditio.get(number, within=self._keep_lease())
         return None if answer is None or answer.body is None else self._read(answer.body)
@@ -127,7 +127,7 @@ class Attempt:
         return [self._read(row) for row in rows if _has_number(row)]
 
     def check(self, *, renews: bool = True) -> None:
-        """Read something that concerns nobody. :raises DeliveryError: what is wrong with Ditio as a whole (rule R2)."""
+        """Read something that concerns no person. :raises DeliveryError: Ditio as a whole has a problem (rule R2)."""
         with self.permit():
             self.tenant.ditio.check(within=self._keep_lease(), renews=renews)
 
@@ -138,15 +138,16 @@ class Attempt:
         *,
         store: Callable[[Connection, datetime], None] | None = None,
     ) -> Mapping[Field, Value | None]:
-        """Do something to an employee. What is acknowledged afterwards is committed together with the history.
+        """Send one operation for an employee, and return the employee's values from the answer; empty without a body.
 
-        :param store: Renews the lease, and keeps what has to be known should the answer be lost; done at the very end.
-        Returns what the answer shows of the employee afterwards; nothing where it has no body.
+        The caller's acknowledgement is committed together with the history.
 
-        :raises LeaseLost: somebody else delivers this person now.
+        :param store: Renews the lease, and stores what has to be known if the answer is lost. It runs last before the
+            call.
+        :raises LeaseLost: another process now delivers this person.
         :raises BudgetSpent: too little time is left; nothing was sent.
         :raises Paused: deliveries were paused since the attempt began; nothing was sent.
-        :raises DeliveryError: Ditio's answer.
+        :raises DeliveryError: Ditio refused the operation, or the call failed.
         """
         call = call_for(operation, number)
         answer = self.ask(call.name, lambda within: self.tenant.ditio.send(call, within=within), store=store)
@@ -158,38 +159,38 @@ class Attempt:
     def ask(
         self, what: str, ask: Callable[[float], Answer], *, store: Callable[[Connection, datetime], None] | None = None
     ) -> Answer:
-        """Have Ditio change something, and remember how it answered; raises what `send` does.
+        """Ask Ditio to change something, and remember the answer for the history. Raises the same errors as `send`.
 
-        :param ask: Makes the call, which may take so many seconds.
+        :param ask: Makes the call; its argument is how many seconds the call may take.
         """
         with self.permit():
             if not self.budget.allows_write():
-                raise BudgetSpent("the request's time was spent before this step; a worker goes on")
+                raise BudgetSpent("the request's time ran out before this step; the worker continues")
             if store is None:
                 with self.database.read() as connection:
                     self._stop_if_paused(connection, self.database.now(connection))
                 within = self._keep_lease()
             else:
                 self.write(lambda connection, now: self._store(connection, now, store))
-                within = self._time_left()  # Of this very lease: what is stored counts from its beginning.
+                within = self._time_left()  # The lease was just renewed: the stored time is its beginning.
             self.unsettled.append(what)
             try:
                 answer = ask(within)
             except DeliveryError as error:
                 if not (isinstance(error, TransientError) and error.ambiguous):
-                    self.unsettled.pop()  # Certainly not applied.
+                    self.unsettled.pop()  # Ditio certainly did not apply it.
                 self._remember(what, type(error).__name__, error.status, error.request_id, error.seconds)
                 raise
         self._remember(what, "done", answer.status, answer.request_id, answer.seconds)
         return answer
 
     def is_settled(self) -> None:
-        """What became of the write that was answered last is stored."""
+        """Note that the outcome of the last answered write is stored."""
         self.unsettled.pop()
         self.posted = None
 
     def now(self) -> datetime:
-        """What time it is by the database's clock."""
+        """Return the time by the database's clock."""
         return self.database.now_alone()
 
     def _read(self, body: dict[str, object]) -> ActualEmployee:
@@ -200,23 +201,25 @@ class Attempt:
         store(connection, now)
 
     def _stop_if_paused(self, connection: Connection, now: datetime) -> None:
-        """:raises Paused: deliveries are paused, which also stops a delivery that has begun at its next write (D4)."""
+        """Stop before a write, even in the middle of an attempt (rule D4). :raises Paused: deliveries are paused."""
         if Breakers(connection, self.tenant.name, now).get().is_paused:
-            raise Paused("deliveries were paused before this step")
+            raise Paused("deliveries were paused before this step: `outbox resume` continues them")
 
     def permit(self) -> AbstractContextManager[None]:
-        """The right to call Ditio. Others' calls may have to end first; the lease is looked after meanwhile.
+        """Return the right to call Ditio, as a context. Entering may wait for other calls, and renews the lease then.
 
-        Each call takes it by itself; first takes it whose last word before the call must not grow old in the wait.
+        Each call takes the right by itself. Take it earlier if a check before the call must still be true after the
+        wait.
         """
         return self.tenant.ditio.permit(within=self.budget.left(), meanwhile=self._keep_lease)
 
     def _keep_lease(self) -> float:
-        """See that the lease outlasts the next call. Seconds that this may take with all that belongs to it.
+        """Renew the lease if it may end during the next call. Return how many seconds that call may take.
 
-        Its token, and its repetition with another one, belong to it: it ends before somebody else may take the person.
+        Getting a token, and repeating the call with a new token, count as part of the call. So the call ends before
+        another process may take the person.
 
-        :raises LeaseLost: somebody else has it.
+        :raises LeaseLost: another process has the lease.
         """
         self.has_called = True
         left = self.budget.left()
@@ -226,18 +229,18 @@ class Attempt:
         return self._time_left()
 
     def _time_left(self) -> float:
-        """Seconds until the lease or the budget ends, whichever is first."""
+        """Return the seconds until the lease or the budget ends, whichever is first."""
         left = self.budget.left()
         return self._leased_for() if left is None else min(left, self._leased_for())
 
     def _leased_for(self) -> float:
-        """Seconds until the lease ends, all but one: a call that is cut off takes a moment to end."""
+        """Return the seconds until the lease ends, less one: a call that is cut off takes a moment to end."""
         return self.leased_until - self.budget.monotonic() - 1
 
     def write(self, work: Callable[[Connection, datetime], T]) -> T:
-        """Do something in one transaction, which renews the lease; once more where another was in its way.
+        """Do something in one transaction, which renews the lease. Repeat it if another transaction was in its way.
 
-        :param work: Given the connection and what time it is; it changes nothing but the database.
+        :param work: Gets the connection and the time; it may change only the database, as it may run twice.
         :raises LeaseLost: another process has the lease.
         """
         return repeated(lambda: self._write(work))
@@ -249,14 +252,14 @@ class Attempt:
                 raise LeaseLost(f"another process now delivers person {self.person.id}")
             History(connection, self.tenant.name, now).add(self.person.id, *self.unwritten)
             done = work(connection, now)
-        self.leased_until = began + seconds  # Another transaction may have had the row since.
+        self.leased_until = began + seconds  # From before the transaction, which may have waited for the row.
         self.unwritten.clear()
         return done
 
     def _remember(
         self, what: str, outcome: str, status: int | None, ditio_request_id: str | None, seconds: float
     ) -> None:
-        """Put a call into the history, with the next transaction (rule D5)."""
+        """Keep a call for the history, which the next transaction writes (rule D5)."""
         entry = Entry(
             what=what,
             outcome=outcome,
@@ -278,23 +281,23 @@ def _has_number(row: dict[str, object]) -> bool:
 
 
 def refusal(error: PermanentError, operation: Operation | None = None) -> Note:
-    """Ditio's words. About a field that was not sent they mean missing data, not a refusal (rule H3).
+    """Return the note for Ditio's refusal. A refusal about a field that was not sent means missing data (rule H3).
 
-    :param operation: What was refused; None for a read.
+    :param operation: The operation that Ditio refused; None for a read.
     """
     is_missing = error.field is not None and operation is not None and error.field not in _sent(operation)
     text = f"{error}: {error.words}"
     cure = (
         "Fill it in for this user in Entra"
         if is_missing
-        else "Correct the value in Entra, or what stands in its way in Ditio"
+        else "Correct the value in Entra, or what conflicts with it in Ditio"
     )
     told = Refusal(text, cure, _at_fault(error, operation), is_duplicate=error.status == HTTPStatus.CONFLICT)
     return Note(text, Reason.incomplete if is_missing else Reason.refused, told)
 
 
 def _at_fault(error: PermanentError, operation: Operation | None) -> tuple[Field, ...]:
-    """The field that Ditio named, else those that it may mean; never guessed from its words."""
+    """Return the field that Ditio named, else those that it may mean; never guess from the text of the answer."""
     if error.field in set(Field):
         return (Field(error.field),)
     match operation:
@@ -305,7 +308,7 @@ def _at_fault(error: PermanentError, operation: Operation | None) -> tuple[Field
         case UpdateEmployment(fields=fields) | UpdateEmployee(fields=fields):
             return tuple(fields)
         case CreateEmployee(fields=fields) if error.status == HTTPStatus.CONFLICT:
-            # What no two employees may share.
+            # No two employees may share these.
             return tuple(name for name in (Field.employee_number, Field.phone, Field.email) if name in fields)
         case _:
             return ()

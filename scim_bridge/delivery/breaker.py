@@ -1,4 +1,4 @@
-"""The breaker at work: who may be delivered, and what each delivery tells of Ditio (rules R2, R3, D2)."""
+"""The breaker at work: who may be delivered, and what each delivery shows about Ditio (rules R2, R3, D2)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,13 +19,13 @@ log = get_logger(__name__)
 
 
 def is_paused(connection: Connection, tenant: Tenant, now: datetime) -> bool:
-    """Whether the setting or the command has nobody delivered (rule D4)."""
+    """Return whether the setting or the command pauses all deliveries (rule D4)."""
     return tenant.is_paused or Breakers(connection, tenant.name, now).get().is_paused
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One tenant's breaker, as the deliveries of one process meet it. All processes share its row."""
+    """The breaker of one tenant, as one process uses it. All processes share its row in the database."""
 
     database: Database
     tenant: str
@@ -33,9 +33,9 @@ class Gate:
     """Whether the setting pauses the tenant (rule D4)."""
 
     def lease_next(self, lease: str, seconds: float) -> Leased | None:
-        """Lease who is to be delivered next: while the breaker is open one person at a time, and seldom."""
+        """Lease the next person to deliver. While the breaker is open: one person at a time, and seldom."""
         with self.database.read() as connection:
-            # Looking takes no lock: an idle worker is in nobody's way.
+            # This look takes no lock, so an idle worker blocks no other.
             now = self.database.now(connection)
             breaker = Breakers(connection, self.tenant, now).get()
             outbox = Outbox(connection, self.tenant, now)
@@ -50,7 +50,7 @@ class Gate:
         return repeated(lambda: self._lease_probe(lease, seconds) if breaker.is_open else self._lease(lease, seconds))
 
     def _hold_due(self) -> None:
-        """Whoever came to be due while deliveries are paused, or before the setting paused them (rule D4)."""
+        """Hold people who became due while deliveries are paused, or before the setting paused them (rule D4)."""
         with self.database.write() as connection:
             now = self.database.now(connection)
             if self.is_paused or Breakers(connection, self.tenant, now).locked().is_paused:
@@ -73,25 +73,25 @@ class Gate:
             return leased
 
     def report(self, attempt: Attempt, outcome: Outcome) -> None:
-        """Let everybody know what a delivery tells of Ditio."""
+        """Record in the shared breaker what a delivery shows about Ditio."""
         if isinstance(outcome, TryAgain) and (outcome.retry.fault or outcome.retry.quiet_seconds):
             if outcome.retry.fault is not Fault.of_person or not self._fails_alone(attempt):
                 repeated(lambda: self._failed(attempt, outcome.retry, outcome.error))
             elif attempt.is_probe:
-                self._probe_otherwise(attempt)
+                self._probe_ditio(attempt)
         elif isinstance(outcome, Settled) and attempt.has_called:
             if not attempt.is_at_peace:
                 repeated(lambda: self._went_well(attempt))
         elif attempt.is_probe:
-            # Nothing was asked of Ditio, or it is too early to tell: the probe still has to tell something.
-            self._probe_otherwise(attempt)
+            # This probe called nothing, or it is too early to tell: it still has to show whether Ditio works.
+            self._probe_ditio(attempt)
 
     def _fails_alone(self, attempt: Attempt) -> bool:
         with self.database.read() as connection:
             breakers = Breakers(connection, self.tenant, self.database.now(connection))
             return breakers.fails_alone(attempt.person.id)
 
-    def _probe_otherwise(self, attempt: Attempt) -> None:
+    def _probe_ditio(self, attempt: Attempt) -> None:
         try:
             attempt.check()
         except DeliveryError as error:
@@ -132,7 +132,7 @@ class Gate:
             breakers = Breakers(connection, self.tenant, now)
             breaker = breakers.locked()
             if breaker.is_open and breaker.probe_lease != attempt.lease:
-                return  # It began before the breaker opened, and proves nothing.
+                return  # This delivery began before the breaker opened, and proves nothing.
             if breaker.is_open:
                 breakers.close()
             breakers.go_well(attempt.person.id)
@@ -141,14 +141,14 @@ class Gate:
         _log_closed(self.tenant, breaker)
 
     def report_many(self, error: DeliveryError, ditio: Ditio, jitter: float) -> None:
-        """Let everybody know what a request tells of Ditio that was about many people."""
+        """Record in the shared breaker what a failed request about many people shows about Ditio."""
         if isinstance(error, CredentialsRefused):
             try:
                 ditio.check(renews=error.status != 401)
             except DeliveryError as cause:
                 error = cause
             else:
-                return  # Ditio accepts the API client otherwise (rule R2).
+                return  # Ditio accepts the API client for other calls (rule R2).
         failure, retry = error, decide(error, 0, jitter)
         repeated(lambda: self._failed_for_many(failure, retry))
 
@@ -165,14 +165,14 @@ class Gate:
 
 
 def try_again(attempt: Attempt, error: DeliveryError) -> TryAgain:
-    """What follows from a failure that may pass."""
+    """Return the outcome of a failure that may pass: when to retry."""
     return TryAgain(error, decide(error, attempt.attempts, attempt.jitter), tuple(attempt.notes))
 
 
 def check_client(attempt: Attempt, error: CredentialsRefused) -> Outcome:
-    """Whether Ditio refuses the API client as a whole, or only for this person (rule R2).
+    """Find out whether Ditio refuses the API client as a whole, or only for this person (rule R2).
 
-    :param error: A second 401, a 403, or another answer that no person can be the reason of.
+    :param error: A second 401, a 403, or another answer that no single person can cause.
     """
     try:
         attempt.check(renews=error.status != 401)
@@ -186,8 +186,8 @@ def check_client(attempt: Attempt, error: CredentialsRefused) -> Outcome:
     said = str(error).partition(". ")[0]
     attempt.notes.append(
         Note(
-            f"{said}. Ditio accepts the bridge's API client otherwise, so this employee is out of its reach: "
-            "see that its emulation user may read and change him, then run `scim-bridge outbox retry`.",
+            f"{said}. Ditio accepts the bridge's API client for other calls, so this employee is out of its reach: "
+            "in Ditio, let its emulation user read and change this employee, then run `scim-bridge outbox retry`.",
             Reason.out_of_reach,
         )
     )

@@ -1,4 +1,4 @@
-"""Certificates of many people in one request, sent to those who have their number in Ditio (rules K2-K4, P5)."""
+"""Certificate batches: certificates of many people in one request, if Ditio shows their numbers (K2-K4, P5)."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,26 +30,26 @@ from scim_bridge.storage.snapshot import Snapshot
 from scim_bridge.tenant import desired_of_candidate
 
 FRESH = timedelta(minutes=15)
-"""For how long after a run began the employees that it has read are believed to have their numbers still."""
+"""For how long after a run began its snapshot shows which employee has which number."""
 
 STRANGER = "employee number {number} belongs to another person in Ditio now: nothing was sent, see `outbox list`"
-NOT_SHOWN = "employee {number} is not found in Ditio now: nothing was sent, see `outbox list`"
+NOT_SHOWN = "employee {number} is not in Ditio now: nothing was sent, see `outbox list`"
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateIdentity:
-    """Asks who has some employee numbers: the employees that a run has read, and Ditio where those do not settle it.
+    """Checks which employees have some numbers: first in the snapshot of a run, then in Ditio if that is not enough.
 
-    :param run_id: The run that has read them; None where no run did.
+    :param run_id: The run that has read the employees; None if no run did.
     """
 
     convergence: Convergence
     run_id: str | None
 
     def strangers(self, shipments: Iterable[CertificateToSend]) -> dict[Holder, str]:
-        """Return people who do not have their number in Ditio now, and why; their own deliveries say what is wrong.
+        """Return people who do not have their number in Ditio now, and why. Their own deliveries say what is wrong.
 
-        What the run has read costs no call. Everybody else costs one.
+        A person in the run's snapshot costs no call. Every other person costs one.
 
         :raises DeliveryError: Ditio can't be read.
         """
@@ -70,7 +70,7 @@ class CertificateIdentity:
         return {Holder.of_person(person_id): why for person_id, why in found.items()}
 
     def _unsettled(self, numbers: Mapping[PersonId, EmployeeNumber]) -> list[tuple[Person, DesiredEmployee]]:
-        """Those whom the run has not read under their numbers, or has not recognised there."""
+        """Return people that the run has not read under their numbers, or has not recognised there."""
         tenant, run_id = self.convergence.tenant, self.run_id
         with self.convergence.database.read() as connection:
             now = self.convergence.database.now(connection)
@@ -101,7 +101,7 @@ class CertificateIdentity:
         except CredentialsRefused as error:
             if error.status != 403:
                 raise
-            return str(error)  # Of this employee alone, perhaps: the person's own delivery finds that out (rule R2).
+            return str(error)  # Perhaps only for this employee: the person's own delivery finds that out (rule R2).
         if answer is None or answer.body is None:
             return NOT_SHOWN.format(number=number)
         rules = self.convergence.tenant.rules
@@ -117,39 +117,39 @@ class CertificateIdentity:
 
 
 BATCH = 500
-"""How many certificates are looked up at a time; one request has no more of them than the setting says."""
+"""How many certificates to look up at a time; a setting limits how many one request has."""
 
 NOT_WANTED = "it is as wanted already, or something else is wanted now"
 NOT_CALLED = "Ditio is not called just now"
-LATE = "another process delivered this person meanwhile: their own delivery sends it again"
+LATE = "another process delivered this person meanwhile: that delivery sends the certificate again"
 
 
 @dataclass(slots=True)
 class Batches:
-    """Sends certificates in large batches, as long as Ditio takes any."""
+    """Sends certificates in large batches, as long as Ditio accepts any."""
 
     convergence: Convergence
     choose: Callable[[Line, EmployeeNumber], CertificateToSend | None]
-    """What is to be sent of a line under a number, if anything."""
+    """Return the certificate to send for a line under a number, if there is one."""
 
     run_id: str | None = None
-    """The run that has read who has which number, if one has."""
+    """The run that has read which employee has which number, if there is one."""
 
     outcomes: dict[Key, str | None] = field(default_factory=dict)
-    """What became of each: None for one that Ditio took, else why not."""
+    """The outcome of each: None if Ditio accepted it, else why not."""
 
     halted: str | None = None
-    """Why nothing more is sent."""
+    """Why nothing more is sent; None while sending goes on."""
 
     _begun: set[Key] = field(default_factory=set)
-    """What was about to be sent at least once; it stays so in the ledger until it is settled."""
+    """Certificates that the ledger marks as being sent; they stay marked until they are settled."""
 
     def send_of_people(self, keys: Sequence[Key]) -> None:
-        """Send what is to be sent of some lines of people."""
+        """Send the certificates of some lines of people."""
         self._send(keys, PersonLeases(self.convergence.tenant, self.convergence.new_id()))
 
     def send_unclaimed(self, keys: Sequence[Key]) -> None:
-        """The same of numbers that no person is linked to."""
+        """Send the certificates of some lines under numbers that no person is linked to."""
         self._send(keys, UnclaimedHold(self.convergence.tenant, self.convergence.new_id()))
 
     def _send(self, keys: Sequence[Key], hold: Hold) -> None:
@@ -186,18 +186,18 @@ class Batches:
         return shipments
 
     def _without_strangers(self, shipments: Sequence[CertificateToSend]) -> list[CertificateToSend]:
-        """Those under whose numbers Ditio shows no stranger (rule P5)."""
+        """Return the certificates under whose numbers Ditio shows no other person (rule P5)."""
         strangers = CertificateIdentity(self.convergence, self.run_id).strangers(shipments)
         self.outcomes |= {_key(each): why for each in shipments if (why := strangers.get(each.line.holder))}
         return [each for each in shipments if each.line.holder not in strangers]
 
     def _post(self, batch: Sequence[CertificateToSend], hold: Hold) -> None:
-        """One request. What Ditio took is committed at once.
+        """Send one request, and commit at once what Ditio accepted.
 
-        Others are kept away from these holders for this request alone: a person's ending never waits for the rest.
+        The lease on these holders lasts for this request only, so a person's ending never waits for the other requests.
 
-        :raises DeliveryError: Ditio's answer.
-        :raises Paused: deliveries were paused since the batch was begun; nothing was sent.
+        :raises DeliveryError: Ditio refused it, or the call failed.
+        :raises Paused: deliveries were paused since the batch began; nothing was sent.
         """
         ditio, monotonic = self.convergence.tenant.ditio, self.convergence.monotonic
         ready: list[CertificateToSend] = []
@@ -213,22 +213,22 @@ class Batches:
                 repeated(lambda: self._end(batch, ready, hold, answer))
 
     def _begin(self, batch: Sequence[CertificateToSend], hold: Hold) -> list[CertificateToSend]:
-        """Keep others away from the holders, and note what is about to be sent: what is wanted as it was chosen."""
+        """Lease the holders, and mark as being sent what is still wanted as it was chosen. Return that."""
         with self._database.write() as connection:
             now = self._database.now(connection)
             if Breakers(connection, self._name, now).get().is_paused:
                 raise Paused(PAUSED)
-            ready = self._taken(connection, now, batch, hold)
+            ready = self._leased(connection, now, batch, hold)
             CertificateDeliveries(connection, self._name).begin(ready)
             if not ready:
                 hold.give_back(connection, now, _holders(batch))
         self._begun.update(map(_key, ready))
         return ready
 
-    def _taken(
+    def _leased(
         self, connection: Connection, now: datetime, batch: Sequence[CertificateToSend], hold: Hold
     ) -> list[CertificateToSend]:
-        """Keep others away from the holders. What is ours to send, and wanted still."""
+        """Lease the holders. Return what this process may send and what is still wanted."""
         numbers = hold.take(connection, now, list(map(_key, batch)))
         lines, ready = self._lines(connection, numbers), list[CertificateToSend]()
         for each in batch:
@@ -242,7 +242,7 @@ class Batches:
         return ready
 
     def _is_wanted(self, shipment: CertificateToSend, line: Line, number: EmployeeNumber) -> bool:
-        """Whether a certificate is to be sent as it was chosen; a delivery of its own may have brought it meanwhile."""
+        """Return whether a certificate is still wanted as chosen; the person's delivery may have sent it already."""
         if _key(shipment) in self._begun and line.sending is None:
             return False
         wanted = wanted_of(line, number, self.convergence.tenant.certificates)
@@ -251,16 +251,16 @@ class Batches:
     def _end(
         self, batch: Sequence[CertificateToSend], sent: Sequence[CertificateToSend], hold: Hold, answer: Answer | None
     ) -> None:
-        """Let others in again, and keep what Ditio took.
+        """Give the leases back, and store what Ditio accepted.
 
-        :param answer: None where Ditio did not take what was sent, or where that is not known.
+        :param answer: None if Ditio did not accept what was sent, or if that is unknown.
         """
         with self._database.write() as connection:
             now, deliveries = self._database.now(connection), CertificateDeliveries(connection, self._name)
             ours = hold.give_back(connection, now, _holders(batch))
             kept = [each for each in sent if each.line.holder in ours]
             late = [each for each in sent if each.line.holder not in ours]
-            # Who finds the lease lost marks the person due again: what was sent may have come too late (rule D1).
+            # If the lease was lost, mark the person due again: the certificate may have come too late (rule D1).
             deliveries.begin(late)
             for person_id in {each.line.holder.person_id for each in late}:
                 if person_id is not None:
@@ -281,11 +281,11 @@ class Batches:
             self.outcomes[_key(each)] = refused.why
 
     def _note_refused(self, refused: Refused[CertificateToSend], hold: Hold, entry: Entry) -> list[CertificateToSend]:
-        """Note a refusal of what is wanted still. Whoever is due by now hears of it from the own delivery."""
+        """Note a refusal of what is still wanted. For people who are due by now, their own delivery notes it."""
         is_certain = len(refused.items) == 1 and refused.items[0].line.sending is None
         with self._database.write() as connection:
             now = self._database.now(connection)
-            items = self._taken(connection, now, refused.items, hold)
+            items = self._leased(connection, now, refused.items, hold)
             CertificateDeliveries(connection, self._name).refuse(
                 items, Reason.refused, printable(refused.why), is_certain=is_certain
             )
@@ -298,7 +298,7 @@ class Batches:
         return {(line.holder, line.type): line for line in Ledger(connection, self._name).lines_of(keys)}
 
     def _halt(self, shipments: Sequence[CertificateToSend], error: DeliveryError) -> None:
-        """Nothing more is sent; what was about to be sent is outstanding, and the next run finds it."""
+        """Stop sending. What was about to be sent is outstanding, and the next run finds it."""
         self.halted = f"it did not settle: {error}"
         self.outcomes |= {_key(each): self.halted for each in shipments if _key(each) not in self.outcomes}
         Gate(self._database, self._name).report_many(error, self.convergence.tenant.ditio, self.convergence.random())
@@ -338,12 +338,12 @@ def _entry_of(answer: Answer) -> Entry:
 
 
 def send_all_unclaimed(convergence: Convergence) -> None:
-    """Send what is outstanding under numbers that no person is linked to."""
+    """Send the outstanding certificates under numbers that no person is linked to."""
     database, tenant = convergence.database, convergence.tenant
 
     def choose(line: Line, number: EmployeeNumber) -> CertificateToSend | None:
         owed = outstanding([line], number, tenant.certificates)
-        # What was refused is tried again when somebody says something new of it.
+        # A refused certificate is tried again when a source changes it.
         return next((each for each in owed if isinstance(each, CertificateToSend) and line.reason is None), None)
 
     batches, after = Batches(convergence, choose), ("", "")

@@ -1,4 +1,4 @@
-"""The lines of a CSV file go into the ledger, batch by batch, each line by itself (rule K1)."""
+"""Certificate import: put the lines of a file into the ledger in batches, each line by itself (rule K1)."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +20,12 @@ from scim_bridge.storage.database import repeated
 from scim_bridge.storage.history import AuditTrail
 
 BATCH = 100
-"""Lines in one transaction: other writers wait for no longer than these take."""
+"""How many lines one transaction has: few, so that other writers wait only briefly."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileLine:
-    """A line of the file: what it says, or why it can't be read."""
+    """A line of the file: its values, or why it can't be read."""
 
     number: int
     said: Mapping[Part, str] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class FileLine:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What there is to tell of one line."""
+    """A remark about one line of the file."""
 
     line: int
     employee_number: str | None
@@ -44,24 +44,24 @@ class Remark:
 
 @dataclass(slots=True)
 class Report:
-    """What became of the lines."""
+    """The result of an import."""
 
     lines: int = 0
     new: int = 0
     changed: int = 0
     unchanged: int = 0
     unclaimed: int = 0
-    """Those of them, the rejected ones aside, whose employee number no SCIM user has."""
+    """How many of the accepted lines have an employee number that no SCIM user has."""
 
     rejected: list[Remark] = field(default_factory=list)
     outranked: list[Remark] = field(default_factory=list)
-    """Taken, but another source's word counts."""
+    """Lines that were stored, but outranked by another source's entry."""
 
     due: set[PersonId] = field(default_factory=set)
-    """Whose certificates are to be delivered now."""
+    """The people whose certificates are due now."""
 
     def add(self, other: "Report") -> None:
-        """Add what became of a batch."""
+        """Add the result of a batch."""
         self.new += other.new
         self.changed += other.changed
         self.unchanged += other.unchanged
@@ -82,17 +82,17 @@ class _Wanted:
         return self.number, self.certificate.type
 
 
-class _OnlyLooked(Exception):
-    """Ends a transaction of which nothing is to stay."""
+class _DryRun(Exception):
+    """Rolls back the transaction of a dry run."""
 
 
 class CertificateImport:
-    """One run over a file. What it says no more is not withdrawn: a file need not have everybody in it.
+    """Imports one file. Certificates missing from the file are not withdrawn: a file need not have all people in it.
 
-    :param intake: One that only queues: nobody is delivered while the file is read.
-    :param author: On whose word it is done.
-    :param applies: Whether anything stays; else all is done in transactions that are rolled back.
-    :param told: Told how many lines are done.
+    :param intake: An intake that only queues: no person is delivered while the file is read.
+    :param author: The author of the changes, for the audit trail.
+    :param applies: Whether to store the lines; if not, all transactions are rolled back (a dry run).
+    :param told: Gets the number of lines done so far.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class CertificateImport:
         self._report = Report()
 
     def run(self, lines: Iterable[FileLine]) -> Report:
-        """Take the lines in, and say what became of them."""
+        """Import the lines, and return the result."""
         remaining = iter(lines)
         while batch := list(islice(remaining, BATCH)):
             self._take(batch)
@@ -121,12 +121,12 @@ class CertificateImport:
         wanted = list(self._read(batch))
         if not wanted:
             return
-        # In the order of the numbers: two files that are read at once then wait for each other in one direction.
+        # In the order of the numbers: so two imports at once can't block each other for ever.
         wanted.sort(key=lambda each: each.pair)
         self._report.add(repeated(lambda: self._written(wanted)))
 
     def _read(self, batch: Sequence[FileLine]) -> Iterator[_Wanted]:
-        """The lines that can be used; the others are rejected."""
+        """Yield the lines that can be used, and reject the others."""
         database, tenant = self._intake.database, self._intake.tenant
         with database.read() as connection:
             today = tenant.today(database.now(connection))
@@ -142,7 +142,7 @@ class CertificateImport:
                 continue
             first = self._seen.setdefault((number, certificate.type), line.number)
             if first != line.number:
-                self._reject(line, f"line {first} has this employee and type already, and counts: keep one of the two")
+                self._reject(line, f"duplicate of line {first}, which has this employee and type: keep one of the two")
                 continue
             yield _Wanted(line, number, certificate)
 
@@ -166,14 +166,14 @@ class CertificateImport:
                 for each in wanted:
                     self._write(connection, each, before.get(each.pair), report)
                 if not self._applies:
-                    raise _OnlyLooked
-        except _OnlyLooked:
+                    raise _DryRun
+        except _DryRun:
             pass
         return report
 
     def _write(self, connection: Connection, wanted: _Wanted, before: Entry | None, report: Report) -> None:
         if before is not None and before.wins and before.certificate == wanted.certificate:
-            # Most lines of most files: said before, and it counts.
+            # Like most lines of most files: already stored, and not outranked.
             report.unchanged += 1
             report.unclaimed += before.holder.kind is HolderKind.number
             return
@@ -181,7 +181,7 @@ class CertificateImport:
         if isinstance(outcome, Outranked):
             report.rejected.append(_remark(wanted.line, lost_to(outcome.winner)))
             return
-        assert isinstance(outcome, Stored), "only a POST finds its own in the way"
+        assert isinstance(outcome, Stored), "only a POST fails on an entry of the same source"
         if outcome.entry.version == 1:
             report.new += 1
             self._note(connection, Action.created, outcome.entry)

@@ -1,4 +1,4 @@
-"""`/Certificates` or a CSV file says something of a certificate: it is in the ledger, and its person due (rule K1)."""
+"""Certificate sources: store what `/Certificates` or a CSV file says in the ledger; its person is then due (K1)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,40 +24,40 @@ from scim_bridge.storage.people import People
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """It is stored."""
+    """An entry was stored."""
 
     entry: Entry
     beaten_by: Entry | None = None
-    """Whose word counts all the same, after a source corrected its own; None where this one does."""
+    """The entry that still outranks this one, after its source corrected it; None if this one wins."""
 
     tickets: tuple[Ticket, ...] = ()
-    """Whom to deliver once the transaction is committed."""
+    """The people to deliver once the transaction is committed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exists:
-    """The source holds a certificate of this type for this holder already: nothing was stored."""
+    """The source already has a certificate of this type for this holder: nothing was stored."""
 
     entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
 class OtherSource:
-    """It is what another source says: nothing was stored, and that source has to change it."""
+    """The entry belongs to another source, which has to change it: nothing was stored."""
 
     entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """The source says nothing any more of this certificate."""
+    """The source's entry was withdrawn."""
 
     tickets: tuple[Ticket, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateSources:
-    """Takes certificates in, within the caller's transaction. Cheap to make: one for each request or file."""
+    """Stores and withdraws entries, in the caller's transaction. It is cheap: make one for each request or file."""
 
     intake: Intake
 
@@ -70,45 +70,45 @@ class CertificateSources:
         *,
         is_new: bool = False,
     ) -> Stored | Outranked | Exists:
-        """A source says something of a certificate; one that it said itself before is corrected.
+        """Store what a source says about a certificate. An earlier entry of the same source is corrected.
 
-        :param is_new: Whether one that it said itself is in the way (a POST).
+        :param is_new: Whether to store nothing if the source already has such an entry (a POST).
         """
-        entries, holder = self._book(connection), self._holder(connection, number)
+        entries, holder = self._entries(connection), self._holder(connection, number)
         if is_new and (own := self._own(connection, holder, source, certificate)) is not None:
             return Exists(own)
         entered = entries.put(holder, source, certificate, number)
         if isinstance(entered, Outranked):
             return entered
-        return self._kept(connection, entered, "certificate-put")
+        return self._stored(connection, entered, "certificate-put")
 
     def change(
         self, connection: Connection, entry_id: EntryId, number: EmployeeNumber, certificate: Certificate
     ) -> Stored | Outranked | Exists | OtherSource | None:
-        """A resource of `/Certificates` is replaced or patched; None where there is none with this id.
+        """Change a resource of `/Certificates` (PUT or PATCH). Return None if no entry has this id.
 
-        It may be given another type, or be another employee's from now on.
+        The type and the employee may change too.
         """
         entry = self.lock(connection, entry_id)
         if entry is None:
             return None
         if entry.source is not Source.certificates:
             return OtherSource(entry)
-        entries, holder = self._book(connection), self._holder(connection, number)
+        entries, holder = self._entries(connection), self._holder(connection, number)
         if (holder, certificate.type) == (entry.holder, entry.certificate.type):
             entered = entries.put(holder, entry.source, certificate, number)
             was_owed = False
         else:
             if (own := self._own(connection, holder, entry.source, certificate)) is not None:
                 return Exists(own)
-            # Asked before anything is taken out: who loses finds everything as it was.
+            # Check this before anything is removed: an outranked change must leave everything as it was.
             if (lost := entries.loses(holder, certificate)) is not None:
                 return lost
             was_owed = entries.remove_entry(entry)
             entered = entries.put(holder, entry.source, certificate, number, former=entry)
         if isinstance(entered, Outranked):
             return entered
-        kept = self._kept(connection, entered, "certificate-changed")
+        kept = self._stored(connection, entered, "certificate-changed")
         moved = was_owed and entry.holder != holder
         tickets = self._due(connection, entry.holder, "certificate-withdrawn") if moved else ()
         return Stored(kept.entry, kept.beaten_by, (*kept.tickets, *tickets))
@@ -116,20 +116,20 @@ class CertificateSources:
     def withdraw(
         self, connection: Connection, entry_id: EntryId, source: Source = Source.certificates
     ) -> Withdrawn | OtherSource | None:
-        """A source withdraws what it said: a resource of `/Certificates` is deleted, for one.
+        """Withdraw the entry of a source, for example when a resource of `/Certificates` is deleted.
 
-        None where there is nothing with this id.
+        Return None if no entry has this id.
         """
         entry = self.lock(connection, entry_id)
         if entry is None:
             return None
         if entry.source is not source:
             return OtherSource(entry)
-        is_owed = self._book(connection).remove_entry(entry)
+        is_owed = self._entries(connection).remove_entry(entry)
         return Withdrawn(self._due(connection, entry.holder, "certificate-withdrawn") if is_owed else ())
 
     def repeat(self, connection: Connection, entry_id: EntryId) -> tuple[Ticket, ...]:
-        """A source says again what it has said: what Ditio refused of it is tried again (rule A5)."""
+        """Retry what Ditio refused of an entry, because its source has sent it again unchanged (rule A5)."""
         entry, ledger = self.lock(connection, entry_id), Ledger(connection, self.intake.tenant.name)
         lines = ledger.lines_of([(entry.holder, entry.certificate.type)]) if entry is not None else []
         refused = [line for line in lines if line.reason is not None]
@@ -140,7 +140,7 @@ class CertificateSources:
         )
 
     def lock(self, connection: Connection, entry_id: EntryId) -> Entry | None:
-        """A resource of `/Certificates`, which nobody else changes until the transaction ends."""
+        """Return an entry, locked: no other transaction changes it before this one ends."""
         ledger = Ledger(connection, self.intake.tenant.name)
         entry = ledger.entry(entry_id)
         while entry is not None:
@@ -149,25 +149,25 @@ class CertificateSources:
             again = ledger.entry(entry_id)
             if again is None or again.holder == entry.holder:
                 return again
-            entry = again  # It was given to a person meanwhile.
+            entry = again  # It was assigned to a person meanwhile.
         return None
 
     def _holder(self, connection: Connection, number: EmployeeNumber) -> Holder:
-        """Whose certificates are said under a number, with all that was said of them before he was known."""
+        """Return the holder of certificates under a number. A person gets what was stored as unclaimed before."""
         holder = Ledger(connection, self.intake.tenant.name).holder_of(number, lock=True)
         name, person_id = self.intake.tenant.name, holder.person_id
         if person_id is not None and give_to(connection, name, person_id, number):
-            # Whatever becomes of what is said now: a worker sends it.
+            # A worker sends the assigned entries, even if the present one is not stored.
             Outbox(connection, name, self.intake.database.now(connection)).mark_due(person_id)
         return holder
 
     def _own(self, connection: Connection, holder: Holder, source: Source, certificate: Certificate) -> Entry | None:
-        """What the source holds of this type already; nobody else enters it from now on."""
+        """Return the source's own entry of this type, if any. The line is locked until the transaction ends."""
         ledger = Ledger(connection, self.intake.tenant.name)
         line = ledger.open(holder, certificate.type)
         return next((entry for entry in line.entries if entry.source is source), None)
 
-    def _kept(self, connection: Connection, entered: Entered, what: str) -> Stored:
+    def _stored(self, connection: Connection, entered: Entered, what: str) -> Stored:
         tickets = self._due(connection, entered.entry.holder, what) if entered.is_owed else ()
         return Stored(entered.entry, entered.beaten_by, tickets)
 
@@ -177,29 +177,29 @@ class CertificateSources:
         ticket = self.intake.certificate_said(connection, holder.person_id, what)
         return (ticket,) if ticket is not None else ()
 
-    def _book(self, connection: Connection) -> Entries:
+    def _entries(self, connection: Connection) -> Entries:
         intake = self.intake
         return Entries(connection, intake.tenant.name, intake.database.now(connection), intake.new_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """A certificate that no file says any more."""
+    """An entry from a file that was withdrawn."""
 
     entry: Entry
     successor: Entry | None
-    """What another source says of the same certificate; None where no source does."""
+    """The entry of another source for the same certificate; None if there is none."""
 
     is_due: bool
-    """Whether its person is to be delivered for it."""
+    """Whether its person is due because of it."""
 
 
 def withdraw_from_files(intake: Intake, author: Author, name: str, kind: CertificateType) -> list[Withdrawal]:
-    """Withdraw what files said of a person's certificate of a type.
+    """Withdraw the entries from files for a person's certificate of one type.
 
-    :param intake: One that only queues.
+    :param intake: An intake that only queues.
     :param name: An employee number or a user name.
-    :raises NotFound: no file said such a certificate; nothing was changed.
+    :raises NotFound: no file had such a certificate; nothing was changed.
     """
     return repeated(lambda: _withdraw(intake, author, name.strip(), kind))
 
@@ -216,7 +216,7 @@ def _withdraw(intake: Intake, author: Author, name: str, kind: CertificateType) 
 
 
 def _lines(connection: Connection, tenant: str, name: str) -> list[Line]:
-    """All that is said of a person, or under an employee number that no user has.
+    """Return the lines of a person, or those under an employee number that no user has.
 
     :raises NotFound: there is no such person or number.
     """
@@ -225,7 +225,7 @@ def _lines(connection: Connection, tenant: str, name: str) -> list[Line]:
     if record is not None:
         holders.insert(0, Holder.of_person(record.person.id))
         claims = Claims(connection, tenant).held_by(record.person.id)
-        # What was said before the person was linked stands under the number that is wanted for the person.
+        # Entries from before the person was linked are stored under the desired number.
         holders += [
             Holder.of_number(EmployeeNumber(claim.value)) for claim in claims if claim.kind is ClaimKind.employee_number
         ]
@@ -239,15 +239,15 @@ def _why_none(lines: Sequence[Line], entries: Sequence[Entry], name: str, kind: 
     if entries:
         return "; ".join(map(withdrawn_elsewhere, entries))
     known = dict.fromkeys(line.type for line in lines for entry in line.entries if entry.source is Source.csv)
-    files = f"files said {', '.join(known)}" if known else "files said none"
-    return f'{name} has no certificate of the type "{kind}": {files}'
+    files = f"files have the types {', '.join(known)}" if known else "files have none for this person"
+    return f'{name} has no certificate of the type "{kind}" from a file: {files}'
 
 
 def _take_back(connection: Connection, intake: Intake, author: Author, entry: Entry) -> Withdrawal:
-    tenant, certifying = intake.tenant.name, CertificateSources(intake)
-    outcome = certifying.withdraw(connection, entry.id, Source.csv)
+    tenant, sources = intake.tenant.name, CertificateSources(intake)
+    outcome = sources.withdraw(connection, entry.id, Source.csv)
     if not isinstance(outcome, Withdrawn):
-        raise NotFound(f'the certificate "{entry.certificate.type}" was withdrawn by another just now')
+        raise NotFound(f'another process has just withdrawn the certificate "{entry.certificate.type}"')
     deed = AuditEvent(Action.deleted, CERTIFICATE, entry.id, entry.holder.person_id)
     AuditTrail(connection, tenant).add(deed, author, now=intake.database.now(connection))
     left = Ledger(connection, tenant).lines_of([(entry.holder, entry.certificate.type)])

@@ -1,4 +1,4 @@
-"""A person's certificates follow them to Ditio, in one batch (rules K1-K5)."""
+"""Deliver a person's certificates to Ditio, in one batch (rules K1-K5)."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,11 +17,11 @@ from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
 
 
 def deliver_certificates(attempt: Attempt) -> None:
-    """Send what Ditio has not acknowledged. What can't be sent is noted, and the rest flows on.
+    """Send what Ditio has not acknowledged. What can't be sent is noted, and the rest is still sent.
 
-    Nothing is sent for somebody without an employee, or who has left (rule K2).
+    Nothing is sent for a person without an employee, or for one who has left (rule K2).
 
-    :raises DeliveryError: to be tried again; what was taken so far is acknowledged.
+    :raises DeliveryError: to be tried again; what Ditio accepted so far is acknowledged.
     """
     person, number = attempt.person, attempt.person.employee_number
     is_not_theirs = any(note.reason in (Reason.gone, Reason.stranger) for note in attempt.notes)
@@ -36,16 +36,16 @@ def deliver_certificates(attempt: Attempt) -> None:
 
 
 def _lines(attempt: Attempt, number: EmployeeNumber) -> list[Line]:
-    """His lines of the ledger, with what was said under his number before he was known."""
-    name, his = attempt.tenant.name, Holder.of_person(attempt.person.id)
+    """Return the person's lines of the ledger. First assign to them what is under their number as unclaimed."""
+    name, own = attempt.tenant.name, Holder.of_person(attempt.person.id)
     with attempt.database.read() as connection:
-        found = Ledger(connection, name).lines_under(his, Holder.of_number(number))
-    if all(line.holder == his for line in found):
+        found = Ledger(connection, name).lines_under(own, Holder.of_number(number))
+    if all(line.holder == own for line in found):
         return found
 
     def take_over(connection: Connection, _: datetime) -> list[Line]:
         give_to(connection, name, attempt.person.id, number)
-        return Ledger(connection, name).lines(his)
+        return Ledger(connection, name).lines(own)
 
     return attempt.write(take_over)
 
@@ -53,7 +53,7 @@ def _lines(attempt: Attempt, number: EmployeeNumber) -> list[Line]:
 def _send(attempt: Attempt, number: EmployeeNumber, shipments: list[CertificateToSend]) -> None:
     _begin(attempt, shipments)
     try:
-        # What was refused before does not make what is new be narrowed down with it.
+        # Send earlier refused certificates apart, so they don't make Ditio refuse the batch of new ones.
         known = [each for each in shipments if each.line.reason is not None]
         fresh = [each for each in shipments if each.line.reason is None]
         batches = [batch for batch in (fresh, known) if batch]
@@ -62,25 +62,25 @@ def _send(attempt: Attempt, number: EmployeeNumber, shipments: list[CertificateT
     except OperationMissing as error:
         # A 404 means a missing operation only while the employee can be read (rule R1).
         if attempt.get(number) is None:
-            raise NotYet(f"employee {number} can't be read just now", status=error.status) from error
+            raise NotYet(f"Ditio does not show employee {number} just now", status=error.status) from error
         attempt.notes.append(Note(f"{error}; certificates are not delivered", Reason.no_operation))
         return
     if refused and _is_new(attempt):
-        raise NotYet(f"employee {number} was created just now, and may not be known to the certificates yet")
+        raise NotYet(f"employee {number} was created just now, and Ditio may not accept certificates for them yet")
     for each in refused:
         _park(attempt, each)
 
 
 def _begin(attempt: Attempt, shipments: Sequence[CertificateToSend]) -> None:
     if not attempt.budget.allows_write():
-        raise BudgetSpent("the request's time was spent before the certificates; a worker goes on")
+        raise BudgetSpent("the request's time ran out before the certificates; the worker continues")
     attempt.write(lambda connection, _: CertificateDeliveries(connection, attempt.tenant.name).begin(shipments))
 
 
 def _post(attempt: Attempt, batch: Sequence[CertificateToSend]) -> None:
-    """One request. What Ditio took is committed at once.
+    """Send one request, and commit at once what Ditio accepted.
 
-    :raises DeliveryError: Ditio's answer.
+    :raises DeliveryError: Ditio refused it, or the call failed.
     """
     items, name = [body_of(each) for each in batch], attempt.tenant.name
     attempt.ask(CERTIFICATES, lambda within: attempt.tenant.ditio.post_certificates(items, within=within))
@@ -89,7 +89,7 @@ def _post(attempt: Attempt, batch: Sequence[CertificateToSend]) -> None:
 
 
 def _is_new(attempt: Attempt) -> bool:
-    """Whether the employee is so new that Ditio may not know him everywhere: its writes span several stores."""
+    """Return whether the employee is so new that not all of Ditio's stores may have them yet."""
     linked_at = attempt.person.linked_at
     return linked_at is not None and is_recent(linked_at, attempt.now(), attempt.tenant.read_lag_seconds)
 
@@ -108,7 +108,7 @@ def _park(attempt: Attempt, refused: Refused[CertificateToSend]) -> None:
 
 
 def held_up(owed: Sequence[CertificateToSend | Unsendable]) -> list[Note]:
-    """A note for each certificate that can't be sent as it is (rule K1)."""
+    """Return a note for each certificate that can't be sent as it is (rule K1)."""
     return [
         Note(f"certificate {each.line.type}: {each.why}", Reason.incomplete)
         for each in owed

@@ -1,4 +1,4 @@
-"""Who may have which number and phone: claims, waiting people, swaps, continuing a previous person (rules P2, P3)."""
+"""Claims to numbers and phones: who has them, who waits, swaps, continuing a previous person (rules P2, P3)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,16 +19,16 @@ from scim_bridge.storage.people import People, PersonRecord, user_names
 from scim_bridge.tenant import Tenant, acknowledged_claims, wanted_claims
 
 LONGEST_RING = 100
-"""How far it is looked for a ring."""
+"""How many people a ring has at most; a longer one is not found."""
 
 MOST_NAMED = 4
-"""How many of a ring are named: its text has to fit into the detail."""
+"""How many people of a ring a note names: its text has to fit into the detail."""
 
 LONGEST_NAME = 60
 
 
 def swap_note(connection: Connection, tenant: Tenant, person_id: PersonId, claim: Claim) -> Note | None:
-    """What those are told who wait in a ring for each other's value; None for somebody who waits in none."""
+    """Return the note for people who wait in a ring for each other's value; None if this person waits in no ring."""
     ring = ring_of(Claims(connection, tenant.name), person_id, claim)
     if not ring:
         return None
@@ -39,9 +39,9 @@ def swap_note(connection: Connection, tenant: Tenant, person_id: PersonId, claim
 
 
 def tell_the_rest(connection: Connection, tenant: Tenant, person_id: PersonId, now: datetime) -> None:
-    """Whoever of a ring was told something else goes round again, to be told that it is one.
+    """Mark the other people of a ring due if their detail does not name the ring yet.
 
-    Only those who have settled and whom nobody has in hand: two who tell each other must not wait for each other.
+    Skip people who are being delivered: two deliveries that mark each other due must not wait for each other.
     """
     claims, outbox = Claims(connection, tenant.name), Outbox(connection, tenant.name, now)
     for claim in claims.awaited_by(person_id):
@@ -54,7 +54,10 @@ def tell_the_rest(connection: Connection, tenant: Tenant, person_id: PersonId, n
 
 
 def ring_of(claims: Claims, person_id: PersonId, claim: Claim) -> Sequence[PersonId]:
-    """Those who wait in a ring for each other's value of one kind, in one order for all; empty where it is none."""
+    """Return the people who wait in a ring for each other's value of one kind; empty if there is no ring.
+
+    The order is the same for all of them.
+    """
     ring = [person_id]
     holder = claims.holder(claim)
     while holder is not None and holder not in ring and len(ring) < LONGEST_RING:
@@ -64,15 +67,15 @@ def ring_of(claims: Claims, person_id: PersonId, claim: Claim) -> Sequence[Perso
 
 
 def called(connection: Connection, tenant: Tenant, person_id: PersonId) -> str:
-    """How somebody is named to others: his user name, and his employee."""
+    """Return how notes name a person by id: their user name and their employee."""
     record = People(connection, tenant.name).get(person_id)
-    return named(connection, tenant, record.person) if record is not None else "somebody"
+    return named(connection, tenant, record.person) if record is not None else "an unknown user"
 
 
 def named(connection: Connection, tenant: Tenant, person: Person) -> str:
-    """The same, of somebody who is known."""
+    """Return how notes name a person: their user name and their employee."""
     names = user_names(connection, tenant.name, [person.user_id]) if person.user_id else {}
-    name = names.get(person.user_id, "somebody") if person.user_id else "a deleted user"
+    name = names.get(person.user_id, "an unknown user") if person.user_id else "a deleted user"
     short = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
     return f"{short} (employee {person.employee_number})" if person.employee_number else short
 
@@ -91,9 +94,9 @@ WORDS = {ClaimKind.employee_number: "employee number", ClaimKind.phone: "phone"}
 def claim_wanted(
     connection: Connection, tenant: Tenant, person: Person, desired: DesiredEmployee, today: date
 ) -> list[Note]:
-    """Claim what Entra wants for a person who is to be employed; a note for each value that another has."""
+    """Claim the desired values of a person who is to be employed. Return a note for each that another person has."""
     claims = Claims(connection, tenant.name)
-    wanted = wanted_claims(desired) if _claims_wishes(person, today) else frozenset()
+    wanted = wanted_claims(desired) if _claims_desired(person, today) else frozenset()
     held, awaited = claims.standing_of(person.id)
     if awaited - (wanted - held):
         claims.wait_only_for(person.id, wanted - held)
@@ -114,9 +117,11 @@ def settle_claims(
     *,
     keep_all: bool,
 ) -> None:
-    """Claims change hands when a delivery settles: keep what is wanted or acknowledged, wake who waited.
+    """Keep the claims that are desired or acknowledged, release the others, and mark people due who waited for them.
 
-    :param keep_all: Entra has said something newer meanwhile, and claimed for it: give up nothing yet.
+    Claims change hands when a delivery settles.
+
+    :param keep_all: Entra has sent a newer change meanwhile, with claims of its own: release nothing yet.
     """
     claims = Claims(connection, tenant.name)
     kept = acknowledged_claims(person)
@@ -126,18 +131,21 @@ def settle_claims(
         kept = frozenset()
     elif keep_all:
         kept |= claims.held_by(person.id)
-    elif _claims_wishes(person, today):
+    elif _claims_desired(person, today):
         kept |= wanted_claims(desired)
     outbox = Outbox(connection, tenant.name, now)
     for waiter in claims.keep_only(person.id, kept):
         outbox.mark_due(waiter)
-    if not keep_all and not _claims_wishes(person, today):
-        for waiter in _told_otherwise(connection, tenant, claims, person.id, today):
+    if not keep_all and not _claims_desired(person, today):
+        for waiter in _waiters_to_update(connection, tenant, claims, person.id, today):
             outbox.mark_due(waiter)
 
 
 def forget_person(connection: Connection, tenant: Tenant, person_id: PersonId, now: datetime) -> None:
-    """Remove a person whom Ditio knows nothing of, and give up what he claims and waits for; who waited is woken."""
+    """Remove a person who has no employee in Ditio, with what they wait for.
+
+    Release their claims, and mark people due who waited for them.
+    """
     claims, people = Claims(connection, tenant.name), People(connection, tenant.name)
     people.set_user(person_id, None, external_id=None, now=now)
     claims.wait_only_for(person_id, ())
@@ -146,22 +154,22 @@ def forget_person(connection: Connection, tenant: Tenant, person_id: PersonId, n
     people.forget(person_id)
 
 
-def _claims_wishes(person: Person, today: date) -> bool:
-    """An inactive person claims only what Ditio was last seen to show, not what Entra still says."""
+def _claims_desired(person: Person, today: date) -> bool:
+    """Return whether the person claims desired values; inactive people claim only what Ditio last acknowledged."""
     return not person.is_tombstone and person.days.wants_employment(today)
 
 
 def _makes_room(claims: Claims, tenant: Tenant, person: Person) -> bool:
-    """A deleted user whose ending is delivered gives way to a newcomer who waits for his number (rule P2)."""
+    """Return whether a deleted user, whose ending is delivered, gives up their number for a newcomer (rule P2)."""
     if not person.is_tombstone or person.employee_number is None or owes_ending(person, tenant.policy):
         return False
     return bool(claims.waiters_for(person.id, ClaimKind.employee_number))
 
 
-def _told_otherwise(
+def _waiters_to_update(
     connection: Connection, tenant: Tenant, claims: Claims, leaver: PersonId, today: date
 ) -> set[PersonId]:
-    """Who waits for something of a leaver's, and does not know how that stands by now: he may be the same human."""
+    """Return people who wait for a leaver's claim, and whose detail may be outdated: they may be the same human."""
     found: set[PersonId] = set()
     for claim, waiters in claims.waiters_of(leaver).items():
         found.update(claims.untold(waiters, printable(_held_by(connection, tenant, claim, today))))
@@ -170,7 +178,7 @@ def _told_otherwise(
 
 
 def _waiting_for(connection: Connection, tenant: Tenant, person: Person, claim: Claim, today: date) -> Note:
-    """Who has a value, and what to do, for whoever waits for it."""
+    """Return the note for a person who waits for a value: who has it, and what to do."""
     note = swap_note(connection, tenant, person.id, claim)
     return note or Note(_held_by(connection, tenant, claim, today), Reason.claimed)
 
@@ -180,10 +188,10 @@ def _held_by(connection: Connection, tenant: Tenant, claim: Claim, today: date) 
     record = People(connection, tenant.name).get(holder_id) if holder_id is not None else None
     what = f"{WORDS[claim.kind]} {claim.value}"
     if record is None:
-        return f"{what} is just becoming free"
+        return f"{what} is becoming free just now: `outbox retry` if this person is still held later"
     holder = record.person
     who = named(connection, tenant, holder)
-    if _claims_wishes(holder, today):
+    if _claims_desired(holder, today):
         return f"{what} belongs to {who}: correct one of the two in Entra"
     if holder.is_tombstone and claim.kind is ClaimKind.employee_number and owes_ending(holder, tenant.policy):
         ending = held_or_dropped(connection, tenant.name, holder.id).get(GuardedChange.ending)
@@ -192,40 +200,41 @@ def _held_by(connection: Connection, tenant: Tenant, claim: Claim, today: date) 
 
 
 def _why_not_free(ending: Verdict | None, holder: Person) -> str:
-    """Why the number of a deleted user whose ending is owed is not free, and what to do (rules L8, P2)."""
-    are_one = "If both are one person, correct phone or e-mail in Entra, so that one of them is what employee"
+    """Return why a deleted user's number is not free while their ending is owed, and what to do (rules L8, P2)."""
+    are_one = f"If both are one person, correct phone or e-mail in Entra to that of employee {holder.employee_number}"
     match ending:
         case Verdict.held:
             return (
                 "who has left, and whose ending is held by the guard: it becomes free once the ending is delivered "
-                f"(`outbox release`). {are_one} {holder.employee_number} has"
+                f"(`outbox release`). {are_one}"
             )
         case Verdict.dropped:
             return (
-                f"who has left, and whose ending an operator withdrew (`outbox drop`). {are_one} "
-                f"{holder.employee_number} has; if not, correct the number in Entra, or end employee "
-                f"{holder.employee_number} in Ditio, then `outbox retry`"
+                f"who has left, and whose ending an operator withdrew (`outbox drop`). {are_one}; "
+                f"if not, correct the number in Entra, or end employee {holder.employee_number} in Ditio, "
+                "then `outbox retry`"
             )
     return "who has left: it becomes free once the ending is delivered"
 
 
 @dataclass(frozen=True, slots=True)
 class PreviousPerson:
-    """Who had the employee number before."""
+    """The person who had the employee number before."""
 
     record: PersonRecord | None = None
-    """Whom the user continues; None for a newcomer."""
+    """The person that the user continues; None for a newcomer."""
 
     has_made_room: bool = False
-    """Whether somebody else gave number and link up for the newcomer: that is never taken back."""
+    """Whether another person gave up number and link for the newcomer: that is never taken back."""
 
 
 def person_to_take_over(
     connection: Connection, tenant: Tenant, desired: DesiredEmployee, external_id: str | None, now: datetime
 ) -> PreviousPerson:
-    """The former person whom a newly created user continues, if there is one.
+    """Return the previous person that a newly created user continues, if there is one.
 
-    A deleted stranger with the same number, whose ending is delivered, gives number and link up here.
+    A different person with the same number, who is deleted and whose ending is delivered, gives up number and link
+    here.
     """
     number = desired.employee_number
     if number is None:
@@ -235,7 +244,7 @@ def person_to_take_over(
     holder = people.get(holder_id) if holder_id is not None else None
     if holder_id is None or holder is None or holder.person.days.active:
         return PreviousPerson()
-    # Only somebody who has left is locked: two at work who want each other's number would wait for each other.
+    # Lock only people who have left: two people at work who want each other's number would wait for each other.
     holder = people.get(holder_id, lock=True)
     if holder is None or holder.person.days.active:
         return PreviousPerson()
@@ -253,9 +262,10 @@ def person_to_take_over(
 def continue_previous(
     connection: Connection, tenant: Tenant, record: PersonRecord, document: JsonObject, now: datetime, today: date
 ) -> tuple[PersonRecord, bool]:
-    """The former person whom somebody turns out to continue, now that the number is said, or that one has left.
+    """Return the previous person that this person continues, now that the number is known or the other has left.
 
-    And whether the write may still be undone: nothing that somebody else gave up for it is given back.
+    Without one, return this person. Return also whether the write may still be undone: what another person gave up
+    for it is never given back.
     """
     person = record.person
     if person.user_id is None or person.employee_number is not None or person.creating is not None:
@@ -271,7 +281,7 @@ def continue_previous(
 
 
 def external_id_of(document: JsonObject) -> str | None:
-    """The `externalId` that Entra says, if any."""
+    """Return the `externalId` of a document, if it has one."""
     value = document.get("externalId")
     return value if isinstance(value, str) and value else None
 

@@ -26,36 +26,37 @@ from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.people import People
 
 NEEDED_AT_FIRST = (*REQUIRED, Field.start_date)
-"""What no employee can be created without ([I] in the facts about Ditio)."""
+"""The fields that every new employee needs ([I] in the facts about Ditio)."""
 
 
 def create_employee(attempt: Attempt) -> ActualEmployee | None:
-    """Find or create the employee of somebody who is to be employed, and whom no earlier POST is known to have made.
+    """Find or create the employee of a person who is to be employed.
 
-    Returns the employee that was found and linked, to be brought into line; None when there is nothing to compare
-    any more: just created, or held or parked, as the errand's notes then say.
+    No earlier POST is known to have created one (see `find_created`).
+    Return the employee that was found and linked, to be updated. Return None if there is nothing to compare: the
+    employee was just created, or the person is held or parked, as the attempt's notes then say.
     """
     desired = attempt.desired
     if missing := desired.missing():
         attempt.notes += [Note(problem.message, Reason.incomplete) for problem in missing]
         return None
     if (number := desired.employee_number) is None:
-        raise AssertionError("a complete wish has an employee number")
+        raise AssertionError("a complete desired employee has an employee number")
     _wait_for_certainty(attempt, number)
     found = attempt.get(number)
     if found is not None:
         return _adopt(attempt, found)
-    if _is_somebody_else(attempt, number):
+    if _is_another_employee(attempt, number):
         return None
     creating = attempt.person.creating
-    # Ditio refuses the same phone twice; with another one this would make the person twice.
+    # Ditio refuses a second employee with the same phone. With another phone it would create the person twice.
     if creating is not None and creating.phone != desired.text(Field.phone) and _has_moved(attempt):
         return None
     return _create(attempt, number)
 
 
 def _wait_for_certainty(attempt: Attempt, number: EmployeeNumber) -> None:
-    """Create nobody under another number while an earlier POST may still turn out to have been applied.
+    """Stop a creation under another number while Ditio may still have applied an earlier POST.
 
     :raises TransientError: it is too early to tell.
     """
@@ -66,7 +67,7 @@ def _wait_for_certainty(attempt: Attempt, number: EmployeeNumber) -> None:
 
 
 def find_created(attempt: Attempt) -> ActualEmployee | None:
-    """The employee whom an earlier POST made, whose outcome we never learned: ours, whatever changed since."""
+    """Return the employee that an earlier POST created whose answer was lost: ours, even if changed since."""
     creating = attempt.person.creating
     if creating is None:
         return None
@@ -75,7 +76,7 @@ def find_created(attempt: Attempt) -> ActualEmployee | None:
         if found is None or not is_what_we_created(creating, found):
             continue
         if not has_claim(attempt, Claim(ClaimKind.employee_number, number)):
-            continue  # An employee is linked to one person at most (rule P2), and another has the right to this one.
+            continue  # An employee is linked to at most one person (rule P2), and another has the claim to this one.
         values = _created_values(attempt.desired, creating, found)
         acknowledge(attempt, values, login=True, employed=True, link=number, employee=found)
         return found
@@ -83,7 +84,7 @@ def find_created(attempt: Attempt) -> ActualEmployee | None:
 
 
 def _numbers(attempt: Attempt, creating: Creating) -> list[EmployeeNumber]:
-    """The stored number, and every one that was wanted since: of a deleted user only his claims tell (rule H2)."""
+    """Return the stored number, and every number desired since. For a deleted user only claims show them (H2)."""
     with attempt.database.read() as connection:
         claims, desired = Claims(connection, attempt.tenant.name), attempt.desired.employee_number
         claimed = {claim for claim in claims.held_by(attempt.person.id) if claim.kind is ClaimKind.employee_number}
@@ -94,9 +95,9 @@ def _numbers(attempt: Attempt, creating: Creating) -> list[EmployeeNumber]:
 
 
 def settle_absence(attempt: Attempt) -> None:
-    """Somebody who is not to be employed, and whom no earlier POST made: nothing to do (rule H2).
+    """Settle a person who is not to be employed, and whose earlier POST made no employee: nothing to do (rule H2).
 
-    :raises TransientError: a POST was sent so recently that reading nobody proves nothing.
+    :raises TransientError: a POST was sent so recently that finding no employee proves nothing.
     """
     creating = attempt.person.creating
     if creating is not None:
@@ -104,21 +105,21 @@ def settle_absence(attempt: Attempt) -> None:
             return
         store_creating(attempt, None)
     if not attempt.person.is_tombstone:
-        why = "inactive in Entra" if not attempt.person.days.active else "the leave date is over"
-        attempt.notes.append(Note(f"{why}: nothing is created in Ditio"))
+        why = "inactive in Entra" if not attempt.person.days.active else "the leave date has passed"
+        attempt.notes.append(Note(f"{why}: no employee is created in Ditio"))
 
 
 def _search_for_created(attempt: Attempt, creating: Creating) -> list[EmployeeNumber]:
-    """The second witness of an earlier POST whose employee no read showed: the search for its phone (rule P5).
+    """Search by phone for the employee of an earlier POST, as a second witness after no read showed it (rule P5).
 
-    Returns the numbers of employees who seem to be the one that it made, and have another number now.
+    Return the numbers of employees who seem to be the one that it created, and who now have another number.
 
     :raises NotYet: it is too early, or the search shows what the reads did not.
     """
     numbers = _numbers(attempt, creating)
     found = attempt.search(creating.phone) if _is_certain(attempt, creating) else None
     if found is None or any(each.employee_number in numbers and is_what_we_created(creating, each) for each in found):
-        raise NotYet("it is not certain yet whether an earlier creation took effect")
+        raise NotYet("it is not certain yet whether Ditio applied an earlier creation")
     return [
         each.employee_number
         for each in found
@@ -127,7 +128,7 @@ def _search_for_created(attempt: Attempt, creating: Creating) -> list[EmployeeNu
 
 
 def _has_moved(attempt: Attempt) -> bool:
-    """Whether the employee of an earlier POST seems to have got another number by hand: then it is waited for (P6).
+    """Return whether the employee of an earlier POST seems to have got another number by hand. A note says so (P6).
 
     :raises NotYet: it is too early to tell.
     """
@@ -136,8 +137,8 @@ def _has_moved(attempt: Attempt) -> bool:
     if creating is None or not moved:
         return False
     text = (
-        f"employee {creating.employee_number} was created, and the answer was lost; Ditio shows the phone that was "
-        f"sent with employee {' and '.join(moved)} now. If they are one person, correct the number there or in Entra; "
+        f"the answer to creating employee {creating.employee_number} was lost, and Ditio now shows the same phone "
+        f"with employee {' and '.join(moved)}. If they are one person, correct the number there or in Entra; "
         "if not, correct the phone. The person may still be active in Ditio"
     )
     attempt.notes.append(Note(f"{text}. Then run `scim-bridge outbox retry`.", Reason.gone))
@@ -145,13 +146,13 @@ def _has_moved(attempt: Attempt) -> bool:
 
 
 def _is_linked(attempt: Attempt, number: EmployeeNumber) -> bool:
-    """Whether an employee is known to be another person of ours."""
+    """Return whether an employee is linked to a person already."""
     with attempt.database.read() as connection:
         return People(connection, attempt.tenant.name).linked_to(number) is not None
 
 
 def _is_certain(attempt: Attempt, creating: Creating) -> bool:
-    """Whether a POST is so long ago that it shows: it ended before its lease did, and the lag of reads is over."""
+    """Return whether reads must show a POST by now: its lease has ended, and the lag of reads is over."""
     if creating.at is None:
         return True
     age = (attempt.now() - creating.at).total_seconds()
@@ -159,7 +160,7 @@ def _is_certain(attempt: Attempt, creating: Creating) -> bool:
 
 
 def _created_values(desired: DesiredEmployee, creating: Creating, found: ActualEmployee) -> dict[Field, Value | None]:
-    """What that POST certainly gave: what agrees now, and what was stored before it (so that it can be cleared)."""
+    """Return what that POST certainly set: what agrees now, and what was stored before it (so it can be cleared)."""
     stored: dict[Field, Value | None] = {Field.phone: creating.phone, Field.email: creating.email}
     given = {field: value for field, value in stored.items() if value and same(field, value, found.values.get(field))}
     current = open_employment(found.employments or ())
@@ -177,18 +178,18 @@ def _adopt(attempt: Attempt, found: ActualEmployee) -> ActualEmployee | None:
 
 
 def _stranger(attempt: Attempt, found: ActualEmployee) -> Note:
-    """A refusal like Ditio's own, that names both sides and the cure (rule H1)."""
+    """Return the note of a refused adoption, which names both sides and the cure, like a refusal by Ditio (H1)."""
     why, name = why_not(attempt.desired, found, attempt.user_name), attempt.user_name
-    stored = how_to_adopt(found, name, then="the person is delivered then")
+    stored = how_to_adopt(found, name, then="the bridge then delivers the person")
     undone = how_to_adopt(found, name, then="Entra's next try uses it")
     told = Refusal(why, undone, (Field.employee_number,), is_duplicate=True)
     return Note(f"{why}. {stored}", Reason.refused, told)
 
 
-def _is_somebody_else(attempt: Attempt, number: EmployeeNumber) -> bool:
-    """Whether phone or e-mail belong to an employee with another number: never a create (rule P4).
+def _is_another_employee(attempt: Attempt, number: EmployeeNumber) -> bool:
+    """Return whether phone or e-mail belong to an employee with another number: then create no employee (rule P4).
 
-    :raises NotYet: the search shows the very number that the read did not: one of the two is wrong (rule P5).
+    :raises NotYet: the search shows the number that the read did not show: one of the two is wrong (rule P5).
     """
     for field in (Field.phone, Field.email):
         value = attempt.desired.text(field)
@@ -196,7 +197,7 @@ def _is_somebody_else(attempt: Attempt, number: EmployeeNumber) -> bool:
             continue
         for holder in holders_of(field, value, attempt.search(value)):
             if holder.employee_number == number:
-                raise NotYet(f"Ditio shows no employee {number}, and finds that number when it is searched")
+                raise NotYet(f"Ditio contradicts itself: a read shows no employee {number}, but a search does")
             wait_where_given_up_just_now(attempt, field, holder, value)
             attempt.notes.append(_taken(field, value, holder, number))
             return True
@@ -217,13 +218,13 @@ def _create(attempt: Attempt, number: EmployeeNumber) -> ActualEmployee | None:
     desired, earlier = attempt.desired, attempt.person.creating
     phone = desired.text(Field.phone)
     if phone is None:
-        raise AssertionError("a complete wish has a phone number")
+        raise AssertionError("a complete desired employee has a phone number")
     fields = _given(attempt)
     operation = CreateEmployee(number, fields)
     if not passes_guard(attempt, operation):
         return None
     try:
-        # From then on it is counted for how long the POST may still turn out to have been applied.
+        # The stored time starts the wait in which Ditio may still apply the POST.
         creating = Creating(number, phone, desired.text(Field.email))
         attempt.posted = creating
         after = attempt.send(operation, number, store=begin_creating(attempt, creating))
@@ -233,9 +234,9 @@ def _create(attempt: Attempt, number: EmployeeNumber) -> ActualEmployee | None:
     except DeliveryError as error:
         if not (isinstance(error, TransientError) and error.ambiguous):
             attempt.posted = None
-            store_creating(attempt, earlier)  # Certainly not applied: no new doubt.
+            store_creating(attempt, earlier)  # Ditio certainly did not apply it: no new doubt.
         if isinstance(error, OperationMissing) and (earlier is None or _is_certain(attempt, earlier)):
-            # Nothing passes that only a setting can cure; there is no employee yet who could be read (rule R1).
+            # Only a setting can cure this, so waiting does not help. No employee exists yet to be read (rule R1).
             attempt.notes.append(Note(str(error), Reason.no_operation))
             return None
         raise
@@ -246,7 +247,7 @@ def _create(attempt: Attempt, number: EmployeeNumber) -> ActualEmployee | None:
 
 
 def _given(attempt: Attempt) -> dict[Field, Value]:
-    """What a new employee is given: no field of Ditio's own (rule H5), but for those that none can do without."""
+    """Return the fields of a new employee: Ditio's own fields only if every employee needs them (rule H5)."""
     owners = attempt.tenant.policy.owners
     return {
         field: value
@@ -258,9 +259,9 @@ def _given(attempt: Attempt) -> dict[Field, Value]:
 def _refused(
     attempt: Attempt, error: PermanentError, operation: CreateEmployee, earlier: Creating | None
 ) -> ActualEmployee | None:
-    """A POST refused as a duplicate is read again before it is believed: it may be our own, applied late (rule R4).
+    """Read again before a refused POST is believed: the duplicate may be our own, applied late (rule R4).
 
-    :param earlier: A POST before this one that was never answered; until it would show, no refusal is believed.
+    :param earlier: A POST before this one that was never answered. No refusal is believed until reads must show it.
     """
     created = find_created(attempt)
     if created is not None:
@@ -268,6 +269,6 @@ def _refused(
     is_believed = earlier is None or _is_certain(attempt, earlier)
     store_creating(attempt, None if is_believed else earlier)
     if not is_believed:
-        raise NotYet(f"an earlier creation was never answered, and this one was refused ({error.words})")
+        raise NotYet(f"Ditio never answered an earlier creation, and refused this one ({error.words})")
     attempt.notes.append(refusal(error, operation))
     return None

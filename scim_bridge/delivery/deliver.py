@@ -40,13 +40,13 @@ log = get_logger(__name__)
 
 
 def bring_about(attempt: Attempt, undo: Undo | None = None) -> Outcome:
-    """Bring one person about as far as Ditio lets us; how it ended. Nothing of it is raised.
+    """Deliver one person as far as Ditio permits, and return how the attempt ended. No delivery error is raised.
 
-    :param undo: Takes the causing write back where Ditio refuses it.
+    :param undo: Takes back the write that caused this delivery, if Ditio refuses it.
     """
     try:
         _take_steps(attempt, undo)
-    except PermanentError as error:  # A read that Ditio refuses; a refused write is noted where it is sent.
+    except PermanentError as error:  # Ditio refused a read. A refused write is noted where it is sent.
         attempt.notes.append(refusal(error))
     except CredentialsRefused as error:
         return check_client(attempt, error)
@@ -69,7 +69,7 @@ def _take_steps(attempt: Attempt, undo: Undo | None) -> None:
         return
     checked = check_holders(attempt)
     if checked.has_changed:
-        return  # He was marked due, and goes round again with what is known now.
+        return  # This person was marked due: the next attempt uses what is known now.
     if person.employee_number is not None:
         update_employee(attempt)
     elif (created := find_created(attempt)) is not None:
@@ -77,7 +77,7 @@ def _take_steps(attempt: Attempt, undo: Undo | None) -> None:
     elif person.is_tombstone or not person.days.wants_employment(attempt.today):
         settle_absence(attempt)
     elif not attempt.waits_for_claim:
-        # Somebody not yet linked waits as a whole for a claim (rule P3).
+        # A person who is not linked yet waits as a whole for a claim (rule P3).
         found = create_employee(attempt)
         if found is not None:
             update_employee(attempt, found)
@@ -89,9 +89,9 @@ def _take_steps(attempt: Attempt, undo: Undo | None) -> None:
 
 
 def _wait_for_doubt(attempt: Attempt) -> None:
-    """Neither read nor write while an earlier write may still be applied: no read would prove anything (rule C5).
+    """Stop this attempt while Ditio may still apply an earlier write: a read proves nothing until then (rule C5).
 
-    :raises NotYet: it is too early.
+    :raises NotYet: it is too early to read or write.
     """
     doubted_at = attempt.person.doubted_at
     if doubted_at is None:
@@ -99,11 +99,11 @@ def _wait_for_doubt(attempt: Attempt) -> None:
     now, lag = attempt.now(), attempt.tenant.read_lag_seconds
     left = lag - (now - doubted_at).total_seconds()
     if left > 0 and is_recent(doubted_at, now, lag):
-        raise NotYet("an earlier write may still be applied: its answer was lost", retry_after_seconds=left)
+        raise NotYet("the answer to an earlier write was lost, so Ditio may still apply it", retry_after_seconds=left)
 
 
 def entry_of(attempt: Attempt, outcome: Outcome) -> Entry:
-    """The row of the history."""
+    """Return the row of the history for one attempt."""
     if isinstance(outcome, TryAgain):
         return Entry(
             "delivery",
@@ -117,7 +117,7 @@ def entry_of(attempt: Attempt, outcome: Outcome) -> Entry:
 
 
 def log_retry(attempt: Attempt, outcome: TryAgain) -> None:
-    """The line of an attempt that is made again."""
+    """Log an attempt that will be retried."""
     log.warning(
         "delivery.retry",
         person_id=attempt.person.id,
@@ -129,16 +129,19 @@ def log_retry(attempt: Attempt, outcome: TryAgain) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Waiter:
-    """A person who is being delivered, and waits for a number or phone."""
+    """A person who is being delivered, and who has just claimed a number or phone or waits for one."""
 
     database: Database
     tenant: Tenant
     new_id: Callable[[], str]
     record: PersonRecord
-    """Locked."""
+    """The person's record, locked."""
 
     def is_someone_who_left(self, connection: Connection, today: date) -> bool:
-        """Whether he continues the leaver now, or the leaver has made room for him: then somebody is due for it."""
+        """Return whether this person now continues a leaver, or a leaver has given up the number for them.
+
+        That has made a person due, so this attempt ends.
+        """
         hands_off = self.record.person.hands_off
         if hands_off is not None and hands_off.lasts(today):
             return False
@@ -147,25 +150,25 @@ class Waiter:
 
 
 class After(Enum):
-    """What is left to do when an attempt has come to its end."""
+    """What is left to do after an attempt."""
 
     nothing = auto()
     another_is_due = auto()
-    """The person changed meanwhile, and there is time to go round again."""
+    """The person changed meanwhile, and there is time for another attempt."""
 
     given_back = auto()
-    """Nothing, and the lease was given back with it: a commit less."""
+    """Nothing. The lease was given back in the same transaction, which saves a commit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Convergence:
-    """Delivers people of one tenant, in whatever process it runs."""
+    """Delivers people of one tenant, in any process."""
 
     database: Database
     tenant: Tenant
     monotonic: Callable[[], float]
     random: Callable[[], float]
-    """0.0-1.0, for the jitter of the back-off."""
+    """Return a number from 0.0 to 1.0, for the jitter of the back-off."""
 
     new_id: Callable[[], str]
 
@@ -179,10 +182,11 @@ class Convergence:
         cause: str,
         undo: Undo | None = None,
     ) -> None:
-        """Deliver a person whose lease is ours, until nothing newer is due, and give the lease back.
+        """Deliver a person under our lease until nothing newer is due, then give the lease back.
 
-        :param lease_seconds: How long the lease was taken for.
-        :param undo: Takes the causing write back where Ditio refuses it; it says afterwards whether it did (rule R1).
+        :param lease_seconds: For how long the lease was taken.
+        :param undo: Takes back the write that caused this delivery, if Ditio refuses it. Ask it afterwards whether it
+            did (rule R1).
         """
         leased_until, after = self.monotonic() + lease_seconds, After.another_is_due
         attempt: Attempt | None = None
@@ -192,22 +196,22 @@ class Convergence:
                 if attempt is None:
                     after = After.nothing
                     return
-                after = self._go_round(attempt, undo)
+                after = self._attempt_once(attempt, undo)
                 leased_until = self.monotonic() + self.tenant.call_seconds
         except LeaseLost:
             repeated(lambda: self._hand_over(person_id, attempt))
         except Exception as error:
             if is_out_of_reach(error) and not is_contention(error):
                 raise
-            # One person whom the bridge fails on must stop nobody else, and must not be lost: they are tried again.
+            # If the bridge fails on one person, it still delivers the others, and retries this one later.
             log.error("delivery.failed", person_id=person_id, error=type(error).__name__, exc_info=loggable(error))
             self._back_off(person_id, lease)
         finally:
             if after is not After.given_back:
                 self._release(person_id, lease, attempt)
 
-    def _go_round(self, attempt: Attempt, undo: Undo | None) -> After:
-        """One attempt, and what is left to do."""
+    def _attempt_once(self, attempt: Attempt, undo: Undo | None) -> After:
+        """Make one attempt, and return what is left to do."""
         outcome = bring_about(attempt, undo)
         after = repeated(lambda: self._settle(attempt, outcome, undo))
         attempt.unsettled.clear()
@@ -217,7 +221,7 @@ class Convergence:
     def _begin(
         self, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str
     ) -> Attempt | None:
-        """Load what is known, and claim what is wanted."""
+        """Load what is known, and claim the desired number and phone."""
         return repeated(lambda: self._load(person_id, lease, leased_until, budget, cause))
 
     def _load(self, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str) -> Attempt | None:
@@ -229,10 +233,10 @@ class Convergence:
             breaker = Breakers(connection, self.tenant.name, now).get()
             is_probe = breaker.is_open and breaker.probe_lease == lease
             if self.tenant.is_paused or breaker.is_paused:
-                return None  # Whoever is due is held by the gate (rule D4).
+                return None  # The gate holds people who are due (rule D4).
             if not is_probe and not breaker.lets_through(now):
-                return None  # It opened after the lease was taken.
-            attempt = self._errand(connection, record, now, lease, leased_until, budget, cause)
+                return None  # The breaker opened after the lease was taken.
+            attempt = self._new_attempt(connection, record, now, lease, leased_until, budget, cause)
             attempt.is_probe = is_probe
             claimed = claim_wanted(connection, self.tenant, attempt.person, attempt.desired, attempt.today)
             if claimed and record.scope is None:
@@ -248,7 +252,7 @@ class Convergence:
                 tell_the_rest(connection, self.tenant, person_id, now)
         return attempt
 
-    def _errand(
+    def _new_attempt(
         self,
         connection: Connection,
         record: PersonRecord,
@@ -278,7 +282,7 @@ class Convergence:
         )
 
     def _settle(self, attempt: Attempt, outcome: Outcome, undo: Undo | None) -> After:
-        """Note how it ended, and say what is left to do."""
+        """Store how the attempt ended, and return what is left to do."""
         name = self.tenant.name
         with self.database.write() as connection:
             now = self.database.now(connection)
@@ -291,7 +295,7 @@ class Convergence:
             self._note_doubt(connection, attempt, outcome, now)
             if isinstance(outcome, TryAgain):
                 if not moved_on:
-                    # What may still be applied is waited for: the next read has to tell it (rule C5).
+                    # Wait out the lag of a write in doubt: the next read has to show its outcome (rule C5).
                     lag = self.tenant.read_lag_seconds if attempt.unsettled else 0.0
                     Outbox(connection, name, now).try_again(
                         attempt.person.id,
@@ -303,7 +307,7 @@ class Convergence:
                 return After.nothing
             attempt.is_at_peace = Breakers(connection, name, now).get().is_at_peace
             if undo and told and not moved_on and undo.take_back(connection, attempt, record, told, now):
-                moved_on = True  # He is due with what was before.
+                moved_on = True  # The person is due again, with the values from before the write.
             else:
                 settle_claims(
                     connection, self.tenant, record.person, attempt.desired, attempt.today, now, keep_all=moved_on
@@ -316,14 +320,14 @@ class Convergence:
                         state=outcome.state,
                         reason=outcome.reason,
                         detail=outcome.detail,
-                        # The lease of a probe says that it is under way until the breaker has learned of it.
+                        # A probe keeps its lease until the breaker knows its result.
                         gives_back=not attempt.is_probe,
                     )
                     if attempt.last_day is not None:
                         People(connection, name).wake_on(attempt.person.id, attempt.last_day + timedelta(days=1))
                     People(connection, name).forget(attempt.person.id)
                     if undo is not None and undo.was_to_come and undo.undone is None:
-                        self._make_up_for(connection, record, now)
+                        self._mark_due_for_omitted(connection, record, now)
         if undo is not None:
             undo.confirm()
         log.info("delivery.settled", person_id=attempt.person.id, state=outcome.state, reason=outcome.reason)
@@ -331,15 +335,15 @@ class Convergence:
             return After.another_is_due if attempt.budget.allows_write() else After.nothing
         return After.nothing if attempt.is_probe else After.given_back
 
-    def _make_up_for(self, connection: Connection, record: PersonRecord, now: datetime) -> None:
-        """A write that was about to be taken back stays after all: what was left out because of that is due."""
+    def _mark_due_for_omitted(self, connection: Connection, record: PersonRecord, now: datetime) -> None:
+        """Mark the person due for what was left out, because a write that was to be taken back stays after all."""
         if SlotEntries(connection, self.tenant, now, self.new_id).owes(record.person):
             Outbox(connection, self.tenant.name, now).mark_due(record.person.id)
 
     def _note_doubt(self, connection: Connection, attempt: Attempt, outcome: Outcome, now: datetime) -> None:
-        """Store that the outcome of a write is not known, or that a later read has told it; and whose employee it is.
+        """Store that the outcome of a write is unknown, or that a later read has shown it. Store the profile id too.
 
-        An attempt begins only when an earlier doubt is over (see `bring_about`), so what it settles is told by a read.
+        An attempt begins only when an earlier doubt is over (see `bring_about`). So a settled attempt ends the doubt.
         """
         person, people = attempt.person, People(connection, self.tenant.name)
         if attempt.unsettled:
@@ -355,14 +359,14 @@ class Convergence:
             name = self.tenant.name
             record = People(connection, name).get(person_id, lock=True)
             if record is not None and record.lease == lease:
-                failure = TransientError("the bridge itself failed on this person: its log says where")
+                failure = TransientError("the bridge failed on this person: see `delivery.failed` in its log")
                 delay = delay_seconds(failure, record.attempts, self.random())
                 Outbox(connection, name, self.database.now(connection)).try_again(
                     person_id, after_seconds=delay, detail=str(failure), failed=True
                 )
 
     def _hand_over(self, person_id: PersonId, attempt: Attempt | None) -> None:
-        """Who finds the lease lost marks the person due again: the other may have read too early (rules D1, C5)."""
+        """Mark the person due again after the lease was lost: the other process may have read too early (D1, C5)."""
         with self.database.write() as connection:
             now = self.database.now(connection)
             if attempt is not None and attempt.unsettled:
@@ -373,7 +377,7 @@ class Convergence:
         log.warning("delivery.lease_lost", person_id=person_id)
 
     def _release(self, person_id: PersonId, lease: str, attempt: Attempt | None) -> None:
-        """Give the lease back. What was sent, and never settled because the database was lost, is in doubt."""
+        """Give the lease back. Writes that were sent but not settled, as the database was lost, are in doubt."""
         with self.database.write() as connection:
             now = self.database.now(connection)
             if attempt is not None and attempt.unsettled:

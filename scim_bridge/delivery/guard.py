@@ -1,4 +1,4 @@
-"""The hourly guard and hands-off: changes that are kept from Ditio until an operator decides (rules D6, L8)."""
+"""The hourly guard and hands-off: changes that are not sent until an operator decides (rules D6, L8)."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -29,32 +29,38 @@ from scim_bridge.storage.people import People, PersonRecord, PutAside
 
 
 def aside_note(hands_off: HandsOff) -> Note:
-    """What is said of somebody whom an operator put aside (rule D6)."""
-    until = f"until the end of {hands_off.until}" if hands_off.until else "until somebody clears it"
-    return Note(f"put aside {until}: nothing is sent for this person, endings included", Reason.hands_off)
+    """Return the note for a person whose deliveries an operator stopped (rule D6)."""
+    until = f"the end of {hands_off.until}" if hands_off.until else "`people hands-off NUMBER --clear`"
+    why = f"an operator stopped deliveries to this person until {until}"
+    return Note(f"{why}: nothing is sent, the end of employment included", Reason.hands_off)
 
 
 def set_hands_off(
     connection: Connection, tenant: str, name: str, hands_off: HandsOff, now: datetime
 ) -> tuple[PersonId, str]:
-    """Put a person aside, named by employee number or user name. Who it is, and what is said of it.
+    """Stop deliveries to a person. Return the person's id, and the note about it.
 
-    :raises NotFound: there is nobody of that name.
+    :param name: An employee number or a user name.
+    :raises NotFound: no user has that name.
     """
     record = _locked(connection, tenant, name)
     person_id, note, outbox = record.person.id, aside_note(hands_off), Outbox(connection, tenant, now)
     PutAside(connection, tenant).set(person_id, hands_off)
     History(connection, tenant, now).add(person_id, Entry("hands-off", "done", cause="operator"))
-    # Whoever delivers him at this moment sees that he has changed, goes round again, and sends nothing more then.
+    # A process that delivers the person now sees the change, makes another attempt, and then sends nothing more.
     outbox.mark_due(person_id)
     if record.leased_until is not None and record.leased_until > now:
-        return person_id, f"{note.text}; what is being sent at this moment is sent still"
+        return person_id, f"{note.text}; only the call that is under way now still ends"
     outbox.settle(person_id, state=state_of(Reason.hands_off), reason=Reason.hands_off, detail=note.text)
     return person_id, note.text
 
 
 def clear_hands_off(connection: Connection, tenant: str, name: str, now: datetime) -> PersonId | None:
-    """Make a person due who was put aside. Who it is; None if he was not. :raises NotFound: nobody has that name."""
+    """Resume deliveries to a person, who is due at once. Return the person's id; None if they were not stopped.
+
+    :param name: An employee number or a user name.
+    :raises NotFound: no user has that name.
+    """
     record = _locked(connection, tenant, name)
     if record.person.hands_off is None:
         return None
@@ -69,16 +75,16 @@ def _locked(connection: Connection, tenant: str, name: str) -> PersonRecord:
     found = people.find(name)
     record = people.get(found.person.id, lock=True) if found is not None else None
     if record is None:
-        raise NotFound(f"nobody has the employee number or user name {name!r}")
+        raise NotFound(f"no user has the employee number or user name {name!r}: check the spelling")
     return record
 
 
 KEPT = "kept by the operator"
-"""What is said of somebody for whom something is not sent because the operator withdrew it."""
+"""The note for a person with a change that is not sent because an operator withdrew it."""
 
 
 def guarded_by(operation: Operation) -> GuardedChange | None:
-    """As what an operation is counted, if it is."""
+    """Return the kind of guarded change that an operation counts as; None if the guard does not count it."""
     match operation:
         case EndEmployment() | Disable():
             return GuardedChange.ending
@@ -93,9 +99,9 @@ def guarded_by(operation: Operation) -> GuardedChange | None:
 
 
 def passes_guard(attempt: Attempt, operation: Operation) -> bool:
-    """Whether an operation that is about to be sent passes the guard; what does not is noted.
+    """Return whether an operation that is about to be sent passes the guard; note it if not.
 
-    Ask it last: what passes counts. The rows of a plan answer to the guards of `reconcile` alone (rule Q4).
+    Ask last before sending: what passes is counted. Rows of a plan meet only the guards of `reconcile` (rule Q4).
     """
     kind = guarded_by(operation)
     if kind is None or attempt.scope is not None or not attempt.tenant.limits.guards(kind):
@@ -103,14 +109,14 @@ def passes_guard(attempt: Attempt, operation: Operation) -> bool:
     if kind is GuardedChange.ending and attempt.person.occasions.is_announced:
         return True
     if (verdict := attempt.verdicts.get(kind)) is None:
-        # Where the operation is switched off, nothing is sent that could count; what was decided before stays so.
+        # An operation that is switched off sends nothing to count. An earlier decision stays.
         counts = not attempt.tenant.ditio.is_off(name_of(operation))
         decided = _decide(attempt, kind, counts=counts)
         if decided is None:
             return True
         verdict = attempt.verdicts[kind] = decided.verdict
         if kind is GuardedChange.ending and verdict is not Verdict.counted:
-            attempt.last_day = None  # No employment ends by itself then, and there is no day to wait for.
+            attempt.last_day = None  # This ending is not sent on a day, so there is no day to wait for.
         if verdict is Verdict.held:
             attempt.notes.append(Note(decided.why or "", Reason.guard))
         elif verdict is Verdict.dropped:
@@ -119,16 +125,16 @@ def passes_guard(attempt: Attempt, operation: Operation) -> bool:
 
 
 def uncount_undone(connection: Connection, attempt: Attempt, now: datetime) -> None:
-    """What Ditio refused is no part of an hour once the write is taken back: Entra's next try says it anew."""
+    """Stop counting what Ditio refused, once the write is taken back: Entra's next try requests it anew."""
     guard = Guard(connection, attempt.tenant.name, now)
     for kind, verdict in attempt.verdicts.items():
         said_at = attempt.person.occasions.of(kind)
-        if verdict is Verdict.counted and said_at is not None and not _came_about(attempt, kind):
+        if verdict is Verdict.counted and said_at is not None and not _is_accepted(attempt, kind):
             guard.uncount(kind, attempt.person.id, said_at)
 
 
-def _came_about(attempt: Attempt, kind: GuardedChange) -> bool:
-    """Whether Ditio took what was counted. An ending is never undone."""
+def _is_accepted(attempt: Attempt, kind: GuardedChange) -> bool:
+    """Return whether Ditio accepted what was counted. An ending is never undone."""
     person, desired = attempt.person, attempt.desired
     match kind:
         case GuardedChange.creation:
@@ -150,11 +156,11 @@ def settle_guarded(
     login: bool | None,
     employed: bool | None,
 ) -> None:
-    """What Ditio has by now is neither held nor withdrawn nor waited for any more.
+    """Forget the guard's decisions about changes that Ditio has by now: they are not held or withdrawn any more.
 
-    :param person: With what is acknowledged by now.
-    :param settled: Which changes have come to their end, and when they were said.
-    :param login: What was just acknowledged of it, as of `employed`.
+    :param person: The person, with what is acknowledged by now.
+    :param settled: The changes that are settled, and when they were requested.
+    :param login: The login that was just acknowledged; likewise `employed`.
     """
     for kind, said_at in settled:
         guard.settle_occasion(kind, person.id, said_at)
@@ -163,9 +169,9 @@ def settle_guarded(
 
 
 def _decide(attempt: Attempt, kind: GuardedChange, *, counts: bool) -> GuardDecision | None:
-    """What becomes of a change: as before, if it met the guard before; else it is counted, or held.
+    """Return the decision about a change: the earlier one, or a new one that counts or holds it.
 
-    :param counts: Whether it is judged if it never met the guard; if not, nothing becomes of it.
+    :param counts: Whether to decide about a change that never met the guard; if not, return None for it.
     """
     person_id = attempt.person.id
 
@@ -176,7 +182,7 @@ def _decide(attempt: Attempt, kind: GuardedChange, *, counts: bool) -> GuardDeci
         guard.serialise()
         decided = guard.decided(kind, person_id, said_at)
         if decided is None and counts:
-            decided = _judged(guard, attempt.tenant.limits, kind, said_at)
+            decided = _first_decision(guard, attempt.tenant.limits, kind, said_at)
             guard.decide(kind, person_id, said_at, decided)
         return decided, said_at
 
@@ -185,8 +191,8 @@ def _decide(attempt: Attempt, kind: GuardedChange, *, counts: bool) -> GuardDeci
     return decided
 
 
-def _judged(guard: Guard, limits: HourlyLimits, kind: GuardedChange, said_at: datetime) -> GuardDecision:
-    """One that meets the guard for the first time. Most hours are so quiet that few people need be counted."""
+def _first_decision(guard: Guard, limits: HourlyLimits, kind: GuardedChange, said_at: datetime) -> GuardDecision:
+    """Decide about a change that meets the guard for the first time. In a quiet hour, few people need be counted."""
     around = guard.how_many_around(kind, said_at) + 1
     if around <= limits.least(kind, guard.at_work(said_at - HOUR, most=SMALL)):
         return GuardDecision(Verdict.counted)
@@ -199,19 +205,22 @@ def _judged(guard: Guard, limits: HourlyLimits, kind: GuardedChange, said_at: da
 
 
 def release(connection: Connection, tenant: str, person_id: PersonId | None, now: datetime) -> int:
-    """Have it sent, of everybody or of one person; it counts in the hour in which it was said. How many people."""
+    """Release held changes, of all people or of one. Return how many people.
+
+    Released changes count in the hour in which they were requested.
+    """
     released = Guard(connection, tenant, now).release(person_id)
-    return _go_round(connection, tenant, released, "guard-released", now)
+    return _mark_all_due(connection, tenant, released, "guard-released", now)
 
 
 def drop(connection: Connection, tenant: str, person_id: PersonId | None, now: datetime) -> int:
-    """Withdraw it: it is not sent until Entra changes it. How many people."""
+    """Withdraw held changes: each is not sent until Entra changes it. Return how many people."""
     dropped = Guard(connection, tenant, now).drop(person_id)
-    return _go_round(connection, tenant, dropped, "guard-dropped", now)
+    return _mark_all_due(connection, tenant, dropped, "guard-dropped", now)
 
 
-def _go_round(connection: Connection, tenant: str, whose: list[PersonId], what: str, now: datetime) -> int:
-    """All of them are delivered again: what else waits for them, only their delivery can tell."""
+def _mark_all_due(connection: Connection, tenant: str, whose: list[PersonId], what: str, now: datetime) -> int:
+    """Mark people due again, as only their delivery can tell what else waits for them. Return how many."""
     outbox, history = Outbox(connection, tenant, now), History(connection, tenant, now)
     for person_id in whose:
         history.add(person_id, Entry(what, "done", cause="operator"))

@@ -1,4 +1,4 @@
-"""Delivery while the request waits: after the commit, in its budget, fairly between companies (rules A1, A4, D2)."""
+"""Inline delivery: after the commit, while the request waits, fairly between companies (rules A1, A4, D2)."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -16,13 +16,13 @@ log = get_logger(__name__)
 
 
 class InlineSlots:
-    """The places of one web process; safe to share between threads.
+    """The slots for inline deliveries in one web process; safe to share between threads.
 
-    A company that has one gets another only if one stays free for whoever has none, and half of them at most: what its
-    Ditio keeps waiting is its own. A write that finds no place is a worker's.
+    A company that has a slot gets another only if one stays free for companies that have none. It gets at most half of
+    them, so a slow Ditio delays only its own company. A worker delivers a write that gets no slot.
 
-    :param limits: For each company, the most that it may have at a time.
-    :param count: How many there are.
+    :param limits: For each company, the most slots that it may have at a time.
+    :param count: How many slots there are.
     """
 
     def __init__(self, limits: Mapping[str, int], count: int) -> None:
@@ -34,7 +34,7 @@ class InlineSlots:
         self._lock = threading.Lock()
 
     def take(self, tenant: str) -> bool:
-        """Take a place, if there is one for this company. Never waits."""
+        """Take a slot and return True, if there is one for this company. This never waits."""
         with self._lock:
             taken = self._taken[tenant]
             if taken >= self._limits[tenant] or self._free <= (self._keeps_free if taken else 0):
@@ -44,7 +44,7 @@ class InlineSlots:
             return True
 
     def give_back(self, tenant: str) -> None:
-        """The place is free again."""
+        """Give a slot back."""
         with self._lock:
             self._taken[tenant] -= 1
             self._free += 1
@@ -52,21 +52,21 @@ class InlineSlots:
 
 @dataclass(frozen=True, slots=True)
 class Inline:
-    """Delivers what a request has just committed; never raises for Ditio's sake (rule A2)."""
+    """Delivers what a request has just committed. Never raises an error of Ditio (rule A2)."""
 
     convergence: Convergence
     places: InlineSlots
-    """At most half of a server's threads wait for Ditio; a write that finds no place free stays due."""
+    """At most half of a server's threads wait for Ditio. A write that gets no slot stays due."""
 
     monotonic: Callable[[], float]
 
     def deliver(self, ticket: Ticket, *, began: float) -> Undone | None:
-        """Try to deliver at once; whatever is left is a worker's.
+        """Try to deliver at once; a worker delivers the rest.
 
-        Returns what the client is to be told of a write that Ditio refused, and that was taken back (rule R1).
+        Return what to answer the client about a write that Ditio refused and that was taken back (rule R1).
 
         :param began: When the request began, on the monotonic clock: the budget is the request's, not the delivery's.
-        :raises UndoUncertain: nobody knows whether it was taken back; the client has to ask again.
+        :raises UndoUncertain: it is unknown whether the write was taken back; the client has to ask again.
         """
         if ticket.lease is None:
             return None
@@ -78,12 +78,12 @@ class Inline:
         if ticket.undoable is not None:
             undo = Undo(convergence.tenant, ticket.undoable, convergence.new_id)
         try:
-            self._converge(ticket, ticket.lease, began, undo)
+            self._deliver(ticket, ticket.lease, began, undo)
         finally:
             self.places.give_back(tenant)
         return undo.undone if undo is not None else None
 
-    def _converge(self, ticket: Ticket, lease: str, began: float, undo: Undo | None) -> None:
+    def _deliver(self, ticket: Ticket, lease: str, began: float, undo: Undo | None) -> None:
         try:
             budget = Budget(self.monotonic, began + self.convergence.tenant.inline_seconds)
             # The lease was taken after the request began, so it lasts at least this long.
@@ -96,7 +96,7 @@ class Inline:
                 raise UndoUncertain("whether the write was taken back is not known") from exc
             if undo is None or undo.undone is None:
                 raise
-            # It was taken back, and that is what counts; the lease runs out, and a worker goes on.
+            # The write was taken back, so the client gets that answer. The lease expires, and a worker continues.
             log.error("delivery.failed", person_id=ticket.person_id, error=type(exc).__name__, exc_info=loggable(exc))
 
     def _leave_to_worker(self, ticket: Ticket, lease: str) -> None:

@@ -1,4 +1,4 @@
-"""Intake: what a SCIM write means for its person, in the transaction that saves the document (rules A1, A5, L8)."""
+"""Intake: turns a SCIM write into a person who is due, in the transaction that saves the user (rules A1, A5, L8)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -43,10 +43,10 @@ def occasions_after(
     earlier: JsonObject | None,
     now: datetime,
 ) -> RequestedAt:
-    """Those of a person of whom Entra has said something again.
+    """Return when Entra requested each guarded change, after another write for a known person.
 
-    :param person: As he was before the write; days and wish are those after it.
-    :param earlier: The document before it; None where there is none of this person's.
+    :param person: The person before the write; `days` and `desired` are those after it.
+    :param earlier: The document before the write; None if this person had none.
     """
     moment = Moment(now, tenant.today(now), tenant.rules.zone)
 
@@ -54,23 +54,23 @@ def occasions_after(
         return None if earlier is None else tenant.desired(earlier, person, moment.today)
 
     after = next_occasions(person, days, desired, moment, before)
-    is_said_anew = person.days.active and not days.active
-    return _said_anew(connection, tenant, person, after, now) if is_said_anew else after
+    is_requested_anew = person.days.active and not days.active
+    return _requested_anew(connection, tenant, person, after, now) if is_requested_anew else after
 
 
 def occasions_of_deleted(
     connection: Connection, tenant: Tenant, person: Person, days: Days, now: datetime
 ) -> RequestedAt:
-    """Those of a person whose user was deleted: of him only the ending is owed (rule L7)."""
+    """Return when Entra requested each guarded change of a deleted user: only the ending is owed (rule L7)."""
     moment = Moment(now, tenant.today(now), tenant.rules.zone)
     after = next_occasions(person, days, NOTHING_DESIRED, moment, lambda: None)
-    return _said_anew(connection, tenant, person, after, now)
+    return _requested_anew(connection, tenant, person, after, now)
 
 
-def _said_anew(
+def _requested_anew(
     connection: Connection, tenant: Tenant, person: Person, after: RequestedAt, now: datetime
 ) -> RequestedAt:
-    """An ending that the operator withdrew meets the guard anew once Entra changes `active`, or deletes the user."""
+    """Request a withdrawn ending anew: it meets the guard again once Entra changes `active`, or deletes the user."""
     said = after.ending
     if said is None or said != person.occasions.ending:
         return after
@@ -82,9 +82,9 @@ def _said_anew(
 def is_settled(
     tenant: Tenant, record: PersonRecord, person: Person, desired: DesiredEmployee, notes: Sequence[Note], today: date
 ) -> bool:
-    """Whether what Entra wants now equals what Ditio last acknowledged, so that nobody need ask (rule A5)."""
+    """Return whether Ditio has already acknowledged what Entra wants now, so no delivery is needed (rule A5)."""
     if person.doubted_at is not None:
-        return False  # What Ditio has is known only once it was read again (rule C5).
+        return False  # Only another read shows what Ditio has (rule C5).
     if record.due_since is not None or record.lease is not None or notes or record.reason in NOT_THERE:
         return False
     if person.employee_number is None or person.acknowledged.login is None:
@@ -100,18 +100,22 @@ def is_settled(
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What to deliver once the transaction is committed."""
+    """The person to deliver once the transaction is committed."""
 
     person_id: PersonId
     lease: str | None
-    """This request's own lease on the due mark; None when there is nothing to deliver while it waits."""
+    """The lease that this request has on the person; None if there is nothing to deliver while it waits."""
 
     lease_seconds: float = 0.0
     undoable: Undoable | None = None
-    """What may be taken back if Ditio refuses it while the request waits; None for what never is (rule R1)."""
+    """What to take back if Ditio refuses it while the request waits; None if it is never taken back (rule R1)."""
 
     def over(self, before: StoredResource, version: int) -> "Ticket":
-        """The same, of a write that replaced a document, which has this version now."""
+        """Return this ticket for a write that replaced a document.
+
+        :param before: The document before the write.
+        :param version: The document's version after the write.
+        """
         if self.undoable is None:
             return self
         return replace(self, undoable=replace(self.undoable, document=before, version=version))
@@ -127,17 +131,17 @@ class IncompleteRefused(BridgeError):
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """Turns the writes of one request into people who are due. Cheap to make: one for each request."""
+    """Turns the writes of one request into people who are due. It is cheap: make one for each request."""
 
     database: Database
     tenant: Tenant
     request_id: str
     new_id: Callable[[], str]
     queues_only: bool = False
-    """Whether a worker delivers in any case: the request takes no lease, so nobody has to wait for its end (A4)."""
+    """Whether a worker delivers in any case: the request takes no lease, so nothing waits for its end (rule A4)."""
 
     def user_created(self, connection: Connection, user_id: UserId, document: JsonObject) -> Ticket:
-        """A user was created. :raises IncompleteRefused: rule H3."""
+        """Take in a new user. :raises IncompleteRefused: required values are missing or unusable (rule H3)."""
         now, today = self._moment(connection)
         desired = self.tenant.desired(document, None, today)
         people = People(connection, self.tenant.name)
@@ -146,7 +150,7 @@ class Intake:
         if (known := former.record) is not None:
             people.set_user(known.person.id, user_id, external_id=external_id, now=now)
             record = replace(known, person=replace(known.person, user_id=user_id))
-            return replace(self._said(connection, record, document, None, now, "user-created"), undoable=None)
+            return replace(self._take_change(connection, record, document, None, now, "user-created"), undoable=None)
         days = first_days(
             active=active_of(document),
             leave=desired.day(Field.end_date),
@@ -171,16 +175,16 @@ class Intake:
     def user_changed(
         self, connection: Connection, user_id: UserId, document: JsonObject, before: JsonObject
     ) -> Ticket | None:
-        """A user was patched or replaced. :raises IncompleteRefused: rule H3."""
+        """Take in a change of a user. :raises IncompleteRefused: required values are missing or unusable (rule H3)."""
         record = People(connection, self.tenant.name).of_user(user_id, lock=True)
         if record is None:
-            # Another user took this one's person over (rule P2): one who is still inactive asks for nothing.
+            # Another user took over this user's person (rule P2). A user who is still inactive needs nothing.
             return self.user_created(connection, user_id, document) if active_of(document) else None
         now, _ = self._moment(connection)
-        return self._said(connection, record, document, before, now, "user-changed")
+        return self._take_change(connection, record, document, before, now, "user-changed")
 
     def user_repeated(self, connection: Connection, user_id: UserId) -> Ticket | None:
-        """A write that changed nothing: makes a held or parked person due again (rule A5)."""
+        """Make a held or parked person due again, after a write that changed nothing (rule A5)."""
         record = People(connection, self.tenant.name).of_user(user_id, lock=True)
         if record is None or record.reason is None:
             return None
@@ -188,11 +192,11 @@ class Intake:
         return self._due(connection, record.person.id, now, "user-repeated")
 
     def waiter_looked_at(self, connection: Connection, record: PersonRecord) -> bool:
-        """Somebody waits for what another has: if that is a leaver whom he continues, he takes him over (rule P2).
+        """Let a waiter take over the leaver that they continue, if the leaver has what they wait for (rule P2).
 
-        Whether that is so, or the leaver has made room: somebody is due then, and this delivery is over.
+        Return whether that happened, or the leaver gave up the number: that makes a person due, and ends this attempt.
 
-        :param record: The waiter, locked, and not linked yet.
+        :param record: The waiter, locked and not linked yet.
         """
         user_id = record.person.user_id
         document = document_of(connection, self.tenant.name, user_id) if user_id is not None else None
@@ -202,15 +206,18 @@ class Intake:
         former, may_undo = continue_previous(connection, self.tenant, record, document, now, today)
         if former is record:
             return not may_undo
-        self._said(connection, former, document, None, now, "user-continued")
+        self._take_change(connection, former, document, None, now, "user-continued")
         return True
 
     def user_deleted(self, connection: Connection, user_id: UserId, before: JsonObject) -> Ticket | None:
-        """A user was deleted: an ending (rule L7). `before` is the document that is gone now."""
+        """Take in the deletion of a user, which is an ending (rule L7).
+
+        :param before: The document that was deleted.
+        """
         people = People(connection, self.tenant.name)
         record = people.of_user(user_id, lock=True)
         if record is None:
-            return None  # His person belongs to another user now: this DELETE ends nobody (rule P2).
+            return None  # The person belongs to another user now: this DELETE ends no employment (rule P2).
         now, today = self._moment(connection)
         days = self._days_after(record.person, active=False, leave=record.person.days.leave, today=today)
         occasions = occasions_of_deleted(connection, self.tenant, record.person, days, now)
@@ -219,14 +226,14 @@ class Intake:
         return self._due(connection, record.person.id, now, "user-deleted")
 
     def certificate_said(self, connection: Connection, person_id: PersonId, what: str) -> Ticket | None:
-        """A certificate changed: it is delivered with its person, once he is at work and has an employee (rule K2)."""
+        """Take in a changed certificate. It is delivered with its person, if they work and have an employee (K2)."""
         record = People(connection, self.tenant.name).get(person_id, lock=True)
         now, today = self._moment(connection)
         if record is None or record.person.employee_number is None or not record.person.days.wants_employment(today):
             return None
         return self._due(connection, person_id, now, what)
 
-    def _said(
+    def _take_change(
         self,
         connection: Connection,
         record: PersonRecord,
@@ -235,15 +242,15 @@ class Intake:
         now: datetime,
         what: str,
     ) -> Ticket:
-        """Entra has said something about a person who is known.
+        """Take in a write for a known person.
 
-        :param earlier: The document before it; None where there is none of this person's.
+        :param earlier: The document before the write; None if this person had none.
         """
         known, today = record, self.tenant.today(now)
         record, may_undo = continue_previous(connection, self.tenant, known, document, now, today)
         desired = self.tenant.desired(document, record.person, today)
         before = record.person.days
-        # A leave date that can't be read is not cleared: the one that was understood last counts.
+        # An unreadable leave date does not clear the earlier one: the last valid leave date stays.
         is_unreadable = any(problem.field is Field.end_date for problem in desired.problems)
         days = self._days_after(
             record.person,
@@ -265,7 +272,7 @@ class Intake:
             certificates.assert_again(person)
         if is_settled(self.tenant, record, person, desired, notes, today) and not certificates.owes(person):
             return self._settle(connection, person, desired, now, today, what, record.state)
-        # An ending is never undone (rule L6), and nothing that was said of somebody who has left.
+        # An ending is never undone (rule L6), nor is a write for a person who has left.
         may_undo = may_undo and days.wants_employment(today)
         undoable = Undoable(person.user_id, known) if may_undo and person.user_id is not None else None
         return self._due(connection, person.id, now, what, undoable)
@@ -303,7 +310,7 @@ class Intake:
         )
         self._remember(connection, person.id, now, what)
         if settled.state is not was:
-            # No delivery will say it, and the history is to end with how it stands (rule D5).
+            # No delivery follows, and the history has to end with the current state (rule D5).
             entry = Entry("delivery", settled.reason or settled.state, cause="request", request_id=self.request_id)
             History(connection, self.tenant.name, now).add(person.id, entry)
         return Ticket(person.id, None)
@@ -316,7 +323,7 @@ class Intake:
             Pauses(connection, self.tenant.name, now).hold(person_id)
             self._remember(connection, person_id, now, what)
             return Ticket(person_id, None)
-        # While Ditio is not to be called, nobody waits for it (rule D2).
+        # While Ditio must not be called, no request waits for it (rule D2).
         is_inline = self.tenant.inline_seconds > 0 and not self.queues_only and breaker.lets_through(now)
         lease = self.new_id() if is_inline else None
         seconds = self.tenant.inline_seconds + LEASE_MARGIN_SECONDS

@@ -22,9 +22,9 @@ from scim_bridge.storage.plans import PlanItems, Scope, Scopes
 
 BLANKED = "its values were blanked: make a new plan"
 STRANGER = "Ditio moved: the employee number belongs to another person now"
-GONE = "Ditio moved: the employee is not found any more"
-FOUND_ELSEWHERE = "Ditio moved: the person is there under another number"
-FOUND_AGAIN = "Ditio moved: the employee is there again"
+GONE = "Ditio moved: the employee is no longer in Ditio"
+FOUND_ELSEWHERE = "Ditio moved: the employee has another number now"
+FOUND_AGAIN = "Ditio moved: the employee is in Ditio again"
 DITIO_MOVED = "Ditio moved: it shows something else now"
 WANTED_ELSE = "something else is wanted now, by the settings or because a day has come: make a new plan"
 ALREADY = "it is as wanted already"
@@ -32,9 +32,9 @@ NOT_TAKEN = "it did not settle: `outbox list` says why"
 
 
 def bring_about_rows(attempt: Attempt, scope: Scope) -> None:
-    """Send what these rows are about, as far as they still hold, and note what became of each.
+    """Repair these rows, as far as they still hold, and note the outcome of each.
 
-    :raises DeliveryError: as any delivery does; the rows are tried again then.
+    :raises DeliveryError: as in any delivery; the rows are then tried again.
     """
     there = {item.position for item in scope.items}
     attempt.outcomes = {position: BLANKED for position in scope.positions if position not in there}
@@ -49,9 +49,9 @@ def bring_about_rows(attempt: Attempt, scope: Scope) -> None:
 def settle_rows(
     connection: Connection, attempt: Attempt, scope: Scope, outcome: Settled, now: datetime, *, moved_on: bool
 ) -> None:
-    """Note what became of the rows. What else was held or parked before is so again.
+    """Store the outcomes of the rows, and restore the state that the person had before them.
 
-    :param moved_on: Whether Entra said something meanwhile; the person is then due as a whole.
+    :param moved_on: Whether Entra sent a change meanwhile; the person is then due as a whole.
     """
     name = attempt.tenant.name
     PlanItems(connection, name, scope.plan_id).settle(attempt.outcomes.items(), now)
@@ -60,7 +60,7 @@ def settle_rows(
     state, reason, detail = scope.state, scope.reason, scope.detail
     if outcome.reason is not None or _is_created(attempt, scope):
         state, reason, detail = outcome.state, outcome.reason, outcome.detail
-    # The lease of a probe says that it is under way until the breaker has learned of it.
+    # A probe keeps its lease until the breaker knows its result.
     gives_back = not attempt.is_probe
     Scopes(connection, name, now).settle(
         attempt.person.id, state=state, reason=reason, detail=detail, gives_back=gives_back
@@ -105,7 +105,7 @@ def _why_moved(item: Drift, now: Drift | None, found: ActualEmployee) -> str | N
 
 
 def _is_settled(item: Drift, known: Acknowledged, number: str | None) -> bool:
-    """Whether Ditio took what the row wants."""
+    """Return whether Ditio accepted what the row wants."""
     if item.kind is Kind.field:
         acknowledged = number if item.field == Field.employee_number else known.values.get(Field(item.field or ""))
         return _same(item.field, item.wanted, acknowledged)
@@ -114,14 +114,14 @@ def _is_settled(item: Drift, known: Acknowledged, number: str | None) -> bool:
 
 
 def _create_again(attempt: Attempt) -> str | None:
-    """Create an employee who was delivered and is gone, or was never there. None once it is done."""
+    """Create an employee who is gone, or was never there. Return why it was skipped; None once it is done."""
     number = attempt.person.employee_number
     if number is not None:
         if attempt.get(number) is not None:
             return FOUND_AGAIN
         if confirm_absence(attempt, number):
             return FOUND_ELSEWHERE
-        # Nobody else may have the number meanwhile: the claims stay.
+        # Keep the claims, so that no other person gets the number meanwhile.
         with attempt.database.write() as connection:
             People(connection, attempt.tenant.name).unlink(attempt.person.id)
         attempt.person = replace(attempt.person, employee_number=None, linked_at=None, acknowledged=Acknowledged())
@@ -138,7 +138,10 @@ def _is_created(attempt: Attempt, scope: Scope) -> bool:
 
 
 def _facts(attempt: Attempt) -> Facts:
-    """Enough to compare; causes were decided by the plan. What was held or withdrawn since is not sent (rule L8)."""
+    """Return the facts for a comparison; the plan has decided the causes.
+
+    Changes that were held or withdrawn since are not sent (rule L8).
+    """
     with attempt.database.read() as connection:
         since = held_or_dropped(connection, attempt.tenant.name, attempt.person.id)
     return Facts(State.delivered, None, attempt.revision, None, None, held_or_dropped=since)

@@ -1,4 +1,4 @@
-"""A claim is released when Ditio no longer shows its value with the holder (rule P3)."""
+"""Stale claims: release a claim when Ditio no longer shows its value with the holder (rule P3)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from scim_bridge.tenant import NOTHING_DESIRED, acknowledged_claims, wanted_clai
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has a value that is waited for, and what Entra wants for him."""
+    """The person who has a claim that another waits for, and the desired employee of that person."""
 
     record: PersonRecord
     desired: DesiredEmployee
@@ -32,7 +32,7 @@ class Holder:
 
     @property
     def person(self) -> Person:
-        """The person."""
+        """The person of the record."""
         return self.record.person
 
 
@@ -44,10 +44,15 @@ def release_claim(
     exchanged: bool = False,
     unlink: bool = False,
 ) -> bool:
-    """The acknowledged value is forgotten, the claim released and the waiter due, all at once.
+    """Forget the acknowledged value, release the claim and mark the waiter due, in one transaction.
 
-    :raises TransientError: somebody delivers the holder just now, or he has changed since he was read: claims change
-        hands when a delivery settles, never between its calls.
+    Return False if another person has the number that the holder moved to.
+
+    :param moved_to: The number under which the holder was found: the holder's link moves there.
+    :param exchanged: Whether holder and waiter exchanged numbers by hand: the waiter's link moves too.
+    :param unlink: Whether the holder gives up the link and all claims.
+    :raises TransientError: another process delivers the holder now, or the holder has changed since the read. Claims
+        change hands when a delivery settles, never between its calls.
     """
     name, person, claim = attempt.tenant.name, holder.person, holder.claim
     with attempt.database.write() as connection:
@@ -58,7 +63,7 @@ def release_claim(
         is_busy = record is not None and not is_self and record.leased_until is not None and record.leased_until > now
         has_moved_on = record is not None and (record.person, record.revision) != (person, holder.record.revision)
         if record is None or is_busy or has_moved_on:
-            raise TransientError("the holder of what is waited for is being delivered just now")
+            raise TransientError("the person who has the number or phone is being delivered just now")
         if moved_to is not None:
             claimed_by = claims.holder(Claim(ClaimKind.employee_number, moved_to))
             if claimed_by not in (None, person.id, attempt.person.id if exchanged else None):
@@ -68,7 +73,7 @@ def release_claim(
                 held = claims.held_by(attempt.person.id)
                 claims.keep_only(attempt.person.id, held - {Claim(ClaimKind.employee_number, moved_to)})
             if not claims.take(person.id, Claim(ClaimKind.employee_number, moved_to)):
-                raise TransientError("somebody claimed the number just now under which the holder is found")
+                raise TransientError("another person has just claimed the number under which Ditio shows the holder")
             people.link(person.id, moved_to, now=now)
             stored.add(person.id, {Field.employee_number: moved_to}, revision=record.revision, now=now)
         if exchanged:
@@ -93,25 +98,25 @@ def release_claim(
 
 @dataclass(frozen=True, slots=True)
 class HolderCheck:
-    """What came of looking at the holders."""
+    """The result of reading the holders."""
 
     has_changed: bool = False
-    """Whether something was given up: the waiter was marked due with it."""
+    """Whether a claim was released, and the waiter marked due with it."""
 
     trouble: DeliveryError | None = None
-    """Why somebody could not be read; it is tried again, and must stop nothing else."""
+    """Why a holder could not be read. It is tried again, and must not stop anything else."""
 
 
 def check_holders(attempt: Attempt) -> HolderCheck:
-    """Read the holders of what the person waits for, if `outbox retry` asked for it."""
+    """Read the holders of the claims that this person waits for, if `outbox retry` asked for it."""
     if not attempt.waits_for_claim:
         return HolderCheck()
     has_changed, trouble = False, None
     for claim in sorted(_asked_for(attempt), key=lambda each: each.kind):
         try:
-            has_changed |= _look(attempt, claim)
+            has_changed |= _check(attempt, claim)
         except PermanentError:
-            pass  # Ditio shows nothing of him to this client: the value stays his.
+            pass  # Ditio does not show the holder to this API client: the holder keeps the claim.
         except DeliveryError as error:
             trouble = trouble or error
             continue
@@ -121,7 +126,7 @@ def check_holders(attempt: Attempt) -> HolderCheck:
 
 
 def is_theirs(attempt: Attempt, found: ActualEmployee) -> bool:
-    """Whether the employee who was just read under the person's number is this person still (rule P5)."""
+    """Return whether the employee just read under the person's number is still this person (rule P5)."""
 
     def has_phone_of_another() -> bool:
         with attempt.database.read() as connection:
@@ -131,7 +136,7 @@ def is_theirs(attempt: Attempt, found: ActualEmployee) -> bool:
 
 
 def belongs_to_another(connection: Connection, tenant: str, person: Person, found: ActualEmployee) -> bool:
-    """Whether the phone of an employee is that of another person whom we know: renumbered by hand (rule P5)."""
+    """Return whether an employee's phone is acknowledged for another person: renumbered by hand (rule P5)."""
     phone = found.values.get(Field.phone)
     if not isinstance(phone, str):
         return False
@@ -141,7 +146,7 @@ def belongs_to_another(connection: Connection, tenant: str, person: Person, foun
 
 
 def wait_where_given_up_just_now(attempt: Attempt, field: Field, shown_by: ActualEmployee, value: str) -> None:
-    """Believe no read that still shows a value with an employee who was given another a moment ago (rules C5, R4).
+    """Reject a read that still shows a value with an employee whose value was changed a moment ago (rules C5, R4).
 
     :raises TransientError: it is too early to tell.
     """
@@ -149,11 +154,11 @@ def wait_where_given_up_just_now(attempt: Attempt, field: Field, shown_by: Actua
         record = People(connection, attempt.tenant.name).linked_to(shown_by.employee_number)
         now = attempt.database.now(connection)
     known = record.person.acknowledged if record is not None else None
-    taking = known.sent_values.get(field) if known is not None else None
-    if known is None or taking is None or same(field, known.values.get(field), value):
+    sent = known.sent_values.get(field) if known is not None else None
+    if known is None or sent is None or same(field, known.values.get(field), value):
         return
-    if is_recent(taking.at, now, attempt.tenant.read_lag_seconds):
-        raise TransientError(f"employee {shown_by.employee_number} was given another {field} just now")
+    if is_recent(sent.at, now, attempt.tenant.read_lag_seconds):
+        raise TransientError(f"the {field} of employee {shown_by.employee_number} was changed just now")
 
 
 def _asked_for(attempt: Attempt) -> frozenset[Claim]:
@@ -161,15 +166,15 @@ def _asked_for(attempt: Attempt) -> frozenset[Claim]:
         return Claims(connection, attempt.tenant.name).to_look_at(attempt.person.id)
 
 
-def _look(attempt: Attempt, claim: Claim) -> bool:
-    """Look at who has the value, and at the waiter himself: others may wait for what he has of that kind."""
+def _check(attempt: Attempt, claim: Claim) -> bool:
+    """Read the holder, and also the waiter: others may wait for the waiter's own claim of that kind."""
     with attempt.database.read() as connection:
         holders = list(_holders(attempt, connection, claim))
-    return any(_gives_up(attempt, holder) for holder in holders)
+    return any(_is_released(attempt, holder) for holder in holders)
 
 
 def _holders(attempt: Attempt, connection: Connection, claim: Claim) -> Iterator[Holder]:
-    """Those who have a value and do not want it: what an active holder wants stays his (rule P3)."""
+    """Yield the holders who do not need their claim: an active holder keeps what Entra wants (rule P3)."""
     claims, people = Claims(connection, attempt.tenant.name), People(connection, attempt.tenant.name)
     holder_id = claims.holder(claim)
     looked_at = [(holder_id, claim)] if holder_id is not None else []
@@ -178,30 +183,30 @@ def _holders(attempt: Attempt, connection: Connection, claim: Claim) -> Iterator
         looked_at += [(attempt.person.id, each) for each in held if each.kind is claim.kind]
     for person_id, held_claim in looked_at:
         record = people.get(person_id)
-        if record is None or not _can_be_looked_at(record.person):
+        if record is None or not _is_certain(record.person):
             continue
-        holder = Holder(record, _wish(attempt, connection, record.person), held_claim)
+        holder = Holder(record, _desired(attempt, connection, record.person), held_claim)
         if held_claim not in _wanted(attempt, holder):
             yield holder
 
 
-def _can_be_looked_at(person: Person) -> bool:
-    """Whether it is certain where he is: no creation and no renumbering of his is without an answer."""
+def _is_certain(person: Person) -> bool:
+    """Return whether the person's number in Ditio is certain: no creation or renumbering is without an answer."""
     return person.employee_number is not None and person.creating is None and person.renumbering is None
 
 
-def _wish(attempt: Attempt, connection: Connection, person: Person) -> DesiredEmployee:
+def _desired(attempt: Attempt, connection: Connection, person: Person) -> DesiredEmployee:
     document = document_of(connection, attempt.tenant.name, person.user_id) if person.user_id else None
     return attempt.tenant.desired(document, person, attempt.today) if document is not None else NOTHING_DESIRED
 
 
 def _wanted(attempt: Attempt, holder: Holder) -> frozenset[Claim]:
-    """What Entra wants for him; of somebody inactive it does not count."""
+    """Return the claims that Entra wants for the holder; none if the holder is inactive."""
     return wanted_claims(holder.desired) if holder.person.days.wants_employment(attempt.today) else frozenset()
 
 
-def _gives_up(attempt: Attempt, holder: Holder) -> bool:
-    """Whether the holder gave the value up. :raises DeliveryError: that can't be told now."""
+def _is_released(attempt: Attempt, holder: Holder) -> bool:
+    """Return whether the holder's claim was released. :raises DeliveryError: that can't be told now."""
     person, number = holder.person, holder.person.employee_number
     if number is None or holder.claim not in acknowledged_claims(person):
         return False
@@ -214,18 +219,18 @@ def _gives_up(attempt: Attempt, holder: Holder) -> bool:
                 return _is_moved(attempt, holder, elsewhere[0])
             return found is not None and _is_exchanged(attempt, holder, found)
         if elsewhere:
-            return False  # Several could be he: an administrator has to say.
+            return False  # Several employees could be this person: an administrator has to decide.
     if found is None:
         return _is_absent(attempt, holder)
     if holder.claim.kind is ClaimKind.phone:
         return not _shows_phone(attempt, holder, found) and release_claim(attempt, holder)
     if person.is_tombstone and leaving(person, found, attempt.tenant.policy, attempt.today).seen:
-        _have_it_settled(attempt, person)
+        _mark_leaver_due(attempt, person)
     return False
 
 
-def _have_it_settled(attempt: Attempt, leaver: Person) -> None:
-    """He was ended by hand: his own delivery acknowledges that, and makes room for the waiter (rules L6, P2)."""
+def _mark_leaver_due(attempt: Attempt, leaver: Person) -> None:
+    """Mark a leaver due who was ended by hand: their delivery acknowledges that and gives up the number (L6, P2)."""
     with attempt.database.write() as connection:
         Outbox(connection, attempt.tenant.name, attempt.database.now(connection)).mark_due(leaver.id)
 
@@ -233,11 +238,14 @@ def _have_it_settled(attempt: Attempt, leaver: Person) -> None:
 def _wait_for_lag(attempt: Attempt, person: Person) -> None:
     """Conclude nothing from a read that may be older than the link (rule R4). :raises TransientError: it may be."""
     if person.linked_at is not None and is_recent(person.linked_at, attempt.now(), attempt.tenant.read_lag_seconds):
-        raise TransientError(f"employee {person.employee_number} was linked just now, and may not be shown yet")
+        raise TransientError(f"employee {person.employee_number} was linked just now, and Ditio may not show it yet")
 
 
 def _elsewhere(attempt: Attempt, person: Person, number: EmployeeNumber) -> list[ActualEmployee]:
-    """Employees under other numbers, nobody's or the waiter's, with the phone or e-mail acknowledged for him."""
+    """Return employees under other numbers with the phone or e-mail acknowledged for the person.
+
+    Leave out those that are linked to a third person.
+    """
     found: dict[EmployeeNumber, ActualEmployee] = {}
     for name in (Field.phone, Field.email):
         value = person.acknowledged.values.get(name)
@@ -255,13 +263,13 @@ def _elsewhere(attempt: Attempt, person: Person, number: EmployeeNumber) -> list
 
 
 def _is_moved(attempt: Attempt, holder: Holder, found: ActualEmployee) -> bool:
-    """He was renumbered by hand: the link moves, and with it he gives the old number up (rule P5)."""
+    """Return whether a holder who was renumbered by hand released the claim: the link moves to the new number (P5)."""
     is_lost = holder.claim.kind is ClaimKind.employee_number or not _shows_phone(attempt, holder, found)
     return is_lost and release_claim(attempt, holder, moved_to=found.employee_number)
 
 
 def _is_exchanged(attempt: Attempt, holder: Holder, found: ActualEmployee) -> bool:
-    """The two were exchanged by hand: each is under the other's number now, and both links move at once."""
+    """Return whether both links moved: holder and waiter were exchanged by hand, each has the other's number now."""
     mine, waiter = attempt.person.employee_number, attempt.person
     is_number = holder.claim.kind is ClaimKind.employee_number
     if mine is None or not is_number or not is_ours(waiter, attempt.desired, found):
@@ -270,7 +278,10 @@ def _is_exchanged(attempt: Attempt, holder: Holder, found: ActualEmployee) -> bo
 
 
 def _is_absent(attempt: Attempt, holder: Holder) -> bool:
-    """He is nowhere in Ditio. One for whom nothing is owed any more gives up; anybody else is for `gone` to tell."""
+    """Return whether a holder who is nowhere in Ditio released the claim: only if they owe no employment or ending.
+
+    The deliveries of other holders report `gone`.
+    """
     person = holder.person
     if person.days.wants_employment(attempt.today) and not person.is_tombstone:
         return False
@@ -280,9 +291,9 @@ def _is_absent(attempt: Attempt, holder: Holder) -> bool:
 
 
 def _shows_phone(attempt: Attempt, holder: Holder, found: ActualEmployee) -> bool:
-    """Whether Ditio shows the value still, in whatever form; what is not shown at all is unknown (rules C2, C5)."""
+    """Return whether Ditio still shows the phone, in any form; no phone at all proves nothing (rules C2, C5)."""
     known = holder.person.acknowledged
     shown = believed(found, known, attempt.now(), attempt.tenant.read_lag_seconds).values.get(Field.phone)
-    taking = known.sent_values.get(Field.phone)
-    forms = (holder.claim.value, taking.form if taking else None)
+    sent = known.sent_values.get(Field.phone)
+    forms = (holder.claim.value, sent.form if sent else None)
     return shown is None or any(form is not None and same(Field.phone, form, shown) for form in forms)

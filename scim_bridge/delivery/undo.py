@@ -1,4 +1,4 @@
-"""A write that Ditio refuses is taken back while its request still waits, whole or not at all (rule R1)."""
+"""Undo: take back a write that Ditio refuses while its request still waits, as a whole or not at all (rule R1)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,27 +24,27 @@ from scim_bridge.storage.resources import Resources, StoredResource, Taken
 from scim_bridge.tenant import Tenant
 
 LONGEST_WHY = 600
-"""Characters of what was refused; attribute and cure come after it, and must not be cut off."""
+"""Characters of what was refused. Attribute and cure follow it, and must not be cut off."""
 
 LONGEST_VALUE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """A write that was taken back, in words for Entra's provisioning log."""
+    """A write that was taken back, described for Entra's provisioning log."""
 
     detail: str
     """What was refused, the attribute, and the cure."""
 
     is_duplicate: bool
     attribute: str
-    """The SCIM attribute at fault; empty where none is known."""
+    """The SCIM attribute at fault; empty if none is known."""
 
     value: str
 
 
 def undone_of(refusals: list[Refusal], attempt: Attempt, *, is_creation: bool) -> Undone:
-    """What was refused, the attribute and the cure, in one text that fits."""
+    """Describe what was refused, the attribute and the cure, in one text that fits into the answer."""
     fields = tuple(dict.fromkeys(name for each in refusals for name in each.fields))
     why = "; ".join(dict.fromkeys(each.text for each in refusals))
     cures = "; ".join(dict.fromkeys(each.cure for each in refusals))
@@ -68,7 +68,7 @@ def _at_fault(attempt: Attempt, fields: tuple[Field, ...]) -> str:
 
 
 def _attribute(attempt: Attempt, name: Field) -> str:
-    """The SCIM attribute that the value came from, else the first that it could come from."""
+    """Return the SCIM attribute that the value came from, else the first that it could come from."""
     rule = attempt.tenant.rules.by_field[name]
     return attempt.desired.sources.get(name) or rule.sources[0].text
 
@@ -91,23 +91,23 @@ class Undoable:
 
     user_id: UserId
     person: PersonRecord | None = None
-    """The person as he was before; None for one whom the write made."""
+    """The person before the write; None if the write created them."""
 
     document: StoredResource | None = None
-    """The document as it was before; None for one that the write created."""
+    """The document before the write; None if the write created it."""
 
     version: int = 1
-    """The version that the document got from the write: as long as it has this one, nobody has written since."""
+    """The version that the write gave the document. While it is unchanged, there was no later write."""
 
 
 class UndoUncertain(BridgeError):
-    """The database was lost while a write was being taken back: whether it stays is not known."""
+    """The database was lost while a write was being taken back: it is unknown whether the write stays."""
 
 
 class Undo:
     """Takes one write back, at most once, in the transaction in which its delivery would settle.
 
-    So claims don't change hands in between: what the write gave up is still its person's.
+    So no claim changes hands in between: the person still has what the write gave up.
     """
 
     def __init__(self, tenant: Tenant, write: Undoable, new_id: Callable[[], str]) -> None:
@@ -116,24 +116,24 @@ class Undo:
         self._write = write
         self._attempted: Undone | None = None
         self.undone: Undone | None = None
-        """Set once it is committed."""
+        """What was taken back; set after the commit."""
 
         self.was_to_come = False
         """Whether the delivery left something out because the write was about to be taken back."""
 
     @property
     def is_uncertain(self) -> bool:
-        """Whether the write was being taken back, and the commit never came to an end."""
+        """Return whether the write was being taken back, and the result of the commit is unknown."""
         return self._attempted is not None and self.undone is None
 
     def is_to_come(self, attempt: Attempt) -> bool:
-        """Whether the write is about to be taken back, as far as can be told while it is delivered.
+        """Return whether the write will probably be taken back, as far as its delivery shows so far.
 
-        Then nothing more is begun for it: it would be sent, and brought back, each time that Entra tries again.
+        Nothing more is then sent for it, as each of Entra's retries would send it and bring it back again.
         """
         self.was_to_come = False
         if self._write.document is None or self.undone is not None or attempt.budget.left() == 0:
-            return False  # Of somebody whom the write made nothing is sent before he is in Ditio.
+            return False  # The write created the person: nothing is sent for them before they are in Ditio.
         if not self._of_this_write(attempt, Settled(tuple(attempt.notes))):
             return False
         with attempt.database.read() as connection:
@@ -142,9 +142,9 @@ class Undo:
         return self.was_to_come
 
     def begin(self, connection: Connection, attempt: Attempt, outcome: Outcome) -> Undone | None:
-        """What Entra is to be told, if this outcome is to be reported and the document is still the write's own.
+        """Return what to answer Entra, if this outcome is to be reported and no later write changed the document.
 
-        Call it before the person is locked: intake locks the document first too.
+        Call this before the person is locked: intake also locks the document first.
         """
         self._attempted = None
         if self.undone is not None or not isinstance(outcome, Settled) or attempt.budget.left() == 0:
@@ -160,9 +160,9 @@ class Undo:
     def take_back(
         self, connection: Connection, attempt: Attempt, record: PersonRecord, undone: Undone, now: datetime
     ) -> bool:
-        """Put back what was before. False where that can't be: then the delivery settles as it is.
+        """Put back the state before the write. Return False if that can't be: the delivery then settles as it is.
 
-        :param record: The person as he is now, locked.
+        :param record: The person now, locked.
         """
         write, name = self._write, self._tenant.name
         if write.person is None and (record.person.employee_number is not None or record.person.creating is not None):
@@ -185,17 +185,17 @@ class Undo:
         return True
 
     def confirm(self) -> None:
-        """The transaction is committed."""
+        """Note that the transaction is committed."""
         if self._attempted is not None:
             self.undone = self._attempted
 
     def _put_back(self, connection: Connection, before: StoredResource, now: datetime) -> bool:
-        """The version goes on: whoever has read the refused document must not take this one for it."""
+        """Put the document back with a new version: a client that read the refused one must see that it changed."""
         again = replace(before, version=self._write.version + 1, last_modified_at=now)
         try:
             Resources(connection, self._tenant.name).replace(again)
         except Taken:
-            return False  # Somebody else has the user name by now.
+            return False  # Another user has the user name by now.
         return True
 
     def _restore(
@@ -207,7 +207,7 @@ class Undo:
         document: StoredResource,
         now: datetime,
     ) -> None:
-        """Days and claims as they were, and due: what Ditio took already is brought back like any difference."""
+        """Put back days and claims, and mark the person due: delivery then reverts what Ditio already accepted."""
         tenant, days, today = self._tenant, before.person.days, attempt.today
         person = replace(record.person, days=days)
         people = People(connection, tenant.name)
@@ -228,22 +228,19 @@ class Undo:
         wanted = attempt.desired.values
         changed = {name for name in was.keys() | wanted.keys() if was.get(name) != wanted.get(name)}
         if before.person.days != attempt.person.days:
-            changed |= {
-                Field.start_date,
-                Field.end_date,
-                Field.payroll,
-            }  # What a return sends, although nobody changed it.
+            # A return sends these, although Entra did not change them.
+            changed |= {Field.start_date, Field.end_date, Field.payroll}
         return [each for each in told if _is_new(each, changed, before)]
 
     def _is_reported(self, note: Note, attempt: Attempt) -> bool:
         if note.reason is Reason.incomplete:
-            # Missing data, not a refusal: only of somebody who is not in Ditio yet (rule H3).
+            # Missing data is not a refusal: report it only for a person who is not in Ditio yet (rule H3).
             return self._tenant.refuse_incomplete and attempt.person.employee_number is None
         return self._tenant.report_refused
 
 
 def _is_new(refusal: Refusal, changed: set[Field], before: PersonRecord) -> bool:
-    """Whether a change caused it, and not what was refused before: that is no reason to refuse every later change."""
+    """Return whether this change caused the refusal. An earlier refusal must not make every later change fail."""
     if changed.intersection(refusal.fields):
         return True
     if before.person.employee_number is not None and refusal.fields:

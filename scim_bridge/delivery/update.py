@@ -1,4 +1,4 @@
-"""Bring a linked employee into line with what Entra says, step by step (rules C1-C5, L2-L7, P3-P6)."""
+"""Update a linked employee to what Entra says, step by step (rules C1-C5, L2-L7, P3-P6)."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -33,7 +33,7 @@ from scim_bridge.plan.steps import Plan, owes_ending, plan_person
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.people import Permissions
 
-_STANDING: Mapping[type[Operation], Lifecycle] = {
+_LIFECYCLE_OF: Mapping[type[Operation], Lifecycle] = {
     Disable: Lifecycle.login,
     Enable: Lifecycle.login,
     EndEmployment: Lifecycle.employment,
@@ -42,11 +42,11 @@ _STANDING: Mapping[type[Operation], Lifecycle] = {
 
 
 def is_so_already(attempt: Attempt, operation: Operation, number: EmployeeNumber) -> bool:
-    """Whether a refused step has been taken already: ending an employment may have closed the login, for one.
+    """Return whether a refused step is already done; for example, ending an employment may have closed the login.
 
-    Only what Ditio shows proves it, and not while a read may still show the time before our last write (rule C5).
+    Only a read proves it, and only once reads must show our last write (rule C5).
     """
-    lifecycle = _STANDING.get(type(operation))
+    lifecycle = _LIFECYCLE_OF.get(type(operation))
     if lifecycle is None:
         return False
     changed_at = attempt.person.acknowledged.changed_at.get(lifecycle)
@@ -63,7 +63,10 @@ def is_so_already(attempt: Attempt, operation: Operation, number: EmployeeNumber
 
 
 def may_send(attempt: Attempt, operation: Operation, number: EmployeeNumber) -> bool:
-    """A new number or phone needs its claim, and a phone nobody else in Ditio may have it (rules P3, P4)."""
+    """Return whether the claims permit an operation: a new number or phone needs its claim (rule P3).
+
+    A new phone must also be free in Ditio (rule P4).
+    """
     match operation:
         case ChangeEmployeeNumber(employee_number=wanted):
             return has_claim(attempt, Claim(ClaimKind.employee_number, wanted))
@@ -76,8 +79,8 @@ def may_send(attempt: Attempt, operation: Operation, number: EmployeeNumber) -> 
 def has_claim(attempt: Attempt, claim: Claim) -> bool:
     """Return whether the person has this claim.
 
-    A leaver takes it only now, and only if no other person wants it (rule L7); so does a person whose renumbering
-    was sent, and took effect after Entra had named a third number (rule P6).
+    A leaver takes it only now, and only if no other person wants it (rule L7). The same is true of a person whose
+    renumbering was sent, and took effect after Entra had named a third number (rule P6).
     """
     is_to_work = attempt.person.days.wants_employment(attempt.today)
     may_take = not is_to_work or claim.value == attempt.person.renumbering
@@ -91,14 +94,14 @@ def has_claim(attempt: Attempt, claim: Claim) -> bool:
     if attempt.write(take):
         return True
     if is_to_work:
-        return False  # The note that names the holder was written when the claim was asked for.
-    text = f"{claim.kind} {claim.value} is another's, or wanted by another: a leaver keeps the old one"
+        return False  # The note that names the holder was written when the claim was requested.
+    text = f"another person has {claim.kind} {claim.value}, or waits for it: a leaver keeps the old one"
     attempt.notes.append(Note(text))
     return False
 
 
 def is_permitted(attempt: Attempt, number: EmployeeNumber) -> bool:
-    """Whether an operator said that this employee is this user (`adopt --accept`); linking uses that up."""
+    """Return whether an operator permitted this link with `adopt --accept`. A permission is valid for one link."""
     with attempt.database.read() as connection:
         now = attempt.database.now(connection)
         return Permissions(connection, attempt.tenant.name).allows(number, attempt.user_name, now=now)
@@ -121,7 +124,7 @@ LONGEST_SHOWN = 60
 
 
 def believed_now(attempt: Attempt, found: ActualEmployee) -> ActualEmployee:
-    """What was just read; what Ditio took a moment ago stands in for it (rule C5)."""
+    """Return the employee as just read, with what Ditio accepted a moment ago in place of older values (rule C5)."""
     known = attempt.person.acknowledged
     if not (known.sent_values or known.changed_at):
         return found
@@ -129,19 +132,19 @@ def believed_now(attempt: Attempt, found: ActualEmployee) -> ActualEmployee:
 
 
 def before_writing(attempt: Attempt, found: ActualEmployee, plan: Plan) -> dict[Field, Value | None]:
-    """What was there before what is about to be sent; a new employment has nothing of the one before."""
+    """Return the values before a plan is sent; without those of the employment if the plan begins a new one."""
     values = {**attempt.person.acknowledged.values, **found.values}
     is_new = any(isinstance(operation, CreateEmployment) for operation in plan.lifecycle)
     return {name: value for name, value in values.items() if not (is_new and name in EMPLOYMENT_FIELDS)}
 
 
 def read_back(attempt: Attempt, number: EmployeeNumber, before: Mapping[Field, SentValue]) -> None:
-    """Look at values that had to be sent again, so that the next edit by hand is not taken for Ditio's form.
+    """Read back values that had to be sent again, so the next edit by hand is not mistaken for Ditio's own form.
 
-    Only here a write is read back: a value that is sent for the first time is looked at by the next delivery. A read
-    that fails changes nothing: the next one tells the same.
+    Writes are read back only here; the next delivery reads a value that was sent for the first time. A failed read
+    changes nothing: the next one shows the same.
 
-    :param before: How these values were taken before they were sent again.
+    :param before: The sent values as they were known before they were sent again.
     """
     known = attempt.person.acknowledged
     again = {
@@ -160,11 +163,11 @@ def read_back(attempt: Attempt, number: EmployeeNumber, before: Mapping[Field, S
 
 
 def stuck_note(change: Change) -> Note:
-    """A field that Ditio changes each time, for the administrator who has to decide whose value counts."""
+    """Return the note for a field that Ditio keeps changing: an administrator has to decide whose value is right."""
     return Note(
-        f"Ditio keeps changing {change.field}: it took {_shown(change.wanted)} {readback.MAX_ROUNDS} times and shows "
-        f"{_shown(change.found)}. Write it in Entra as Ditio shows it, or leave the field to Ditio (MAPPING__FIELDS, "
-        f'owner "ditio"), then run `scim-bridge outbox retry`.',
+        f"Ditio keeps changing {change.field}: it accepted {_shown(change.wanted)} {readback.MAX_ROUNDS} times and "
+        f"shows {_shown(change.found)}. Write it in Entra as Ditio shows it, or leave the field to Ditio "
+        f'(MAPPING__FIELDS, owner "ditio"), then run `scim-bridge outbox retry`.',
         Reason.not_converging,
     )
 
@@ -177,14 +180,14 @@ def _shown(value: Value | None) -> str:
 
 
 def update_employee(attempt: Attempt, found: ActualEmployee | None = None) -> None:
-    """Send what differs. What can't be sent is noted, and the rest flows on.
+    """Send what differs. What can't be sent is noted, and the rest is still sent.
 
-    :param found: What was just read, if it was.
+    :param found: The employee, if just read.
     :raises TransientError, CredentialsRefused: to be tried again; what was done so far is acknowledged.
     """
     is_over = attempt.person.is_tombstone and not owes_ending(attempt.person, attempt.tenant.policy)
     if is_over and attempt.person.renumbering is None:
-        return  # The ending is acknowledged already: a DELETE sends nothing, and reads nothing (rule L7).
+        return  # The ending is already acknowledged: nothing is sent or read for a deleted user (rule L7).
     found = found or find_linked(attempt)
     if found is None:
         return
@@ -195,27 +198,27 @@ def update_employee(attempt: Attempt, found: ActualEmployee | None = None) -> No
 
 
 def carry_out(attempt: Attempt, found: ActualEmployee, plan: Plan) -> None:
-    """Send the operations of a plan, and keep what it learned.
+    """Send the operations of a plan, and store what its comparison learned.
 
     :raises TransientError, CredentialsRefused: see `update_employee`.
     """
-    taken = attempt.person.acknowledged.sent_values
+    sent_before = attempt.person.acknowledged.sent_values
     if plan.seen or plan.rounds.learned:
         seen, learned = plan.seen, plan.rounds.learned
         acknowledge(attempt, seen.values, login=seen.login, employed=seen.employed, learned=learned)
     attempt.notes += [stuck_note(change) for change in plan.rounds.stuck]
     write = Write(before=before_writing(attempt, found, plan), earlier=plan.rounds.repeated)
-    _send_standing(attempt, plan.lifecycle, write)
+    _send_lifecycle(attempt, plan.lifecycle, write)
     for operation in plan.changes:
         _send(attempt, operation, write)
     if attempt.person.employee_number is not None:
-        read_back(attempt, attempt.person.employee_number, {name: taken[name] for name in plan.rounds.repeated})
+        read_back(attempt, attempt.person.employee_number, {name: sent_before[name] for name in plan.rounds.repeated})
 
 
 def find_linked(attempt: Attempt) -> ActualEmployee | None:
-    """The employee who is this person, under the acknowledged number or under one that was, or is to be, given.
+    """Return this person's employee: under the acknowledged number, or a number that was sent or is desired.
 
-    None where there is none to whom anything may be written (rule P5); a note says why.
+    Return None if there is no employee that may be written to (rule P5); a note then says why.
 
     :raises TransientError: it is too early to tell, or Ditio contradicts itself.
     """
@@ -237,18 +240,18 @@ def find_linked(attempt: Attempt) -> ActualEmployee | None:
     if shown is None:
         _note_absence(attempt, number)
         return None
-    return _spelled_otherwise(attempt, shown) if is_same else _stranger(attempt, number, shown)
+    return _spelled_differently(attempt, shown) if is_same else _stranger(attempt, number, shown)
 
 
 def _find_renumbered(attempt: Attempt, old: EmployeeNumber, new: EmployeeNumber) -> ActualEmployee | None:
-    """After a renumbering whose answer was lost both numbers are read, and only who matches is ours (rule P6)."""
+    """Read both numbers after a renumbering whose answer was lost; only a matching employee is ours (rule P6)."""
     for _ in range(REREADS):  # Reads may lag (rule R4).
         found = _find_under(attempt, new)
         if found is not None:
             return found
         found = attempt.get(old)
         if found is not None and is_theirs(attempt, found):
-            # It was not applied. Where it is sent again it is stored again.
+            # Ditio did not apply it. If it is sent again, it is stored again.
             if attempt.desired.employee_number != new or not attempt.person.days.wants_employment(attempt.today):
                 store_renumbering(attempt, None)
             return found
@@ -256,7 +259,7 @@ def _find_renumbered(attempt: Attempt, old: EmployeeNumber, new: EmployeeNumber)
 
 
 def _find_under(attempt: Attempt, number: EmployeeNumber | None) -> ActualEmployee | None:
-    """Our employee under another number, to which the link moves; it needs the claim, so nobody else has it."""
+    """Return our employee under another number, and move the link there. The claim is needed: others can't have it."""
     if number is None or number == attempt.person.employee_number:
         return None
     found = attempt.get(number)
@@ -269,7 +272,7 @@ def _find_under(attempt: Attempt, number: EmployeeNumber | None) -> ActualEmploy
 
 
 def _note_absence(attempt: Attempt, number: EmployeeNumber) -> None:
-    _wait_for_lag(attempt, f"employee {number} was created or changed just now, and is not shown yet")
+    _wait_for_lag(attempt, f"employee {number} was created or changed just now, and Ditio may not show it yet")
     where = "deleted, renumbered, or out of this API client's reach"
     if elsewhere := confirm_absence(attempt, number):
         where = f"Ditio has the person as employee {' and '.join(elsewhere)} now: correct the number in Entra or there"
@@ -278,9 +281,9 @@ def _note_absence(attempt: Attempt, number: EmployeeNumber) -> None:
 
 
 def confirm_absence(attempt: Attempt, number: EmployeeNumber) -> list[EmployeeNumber]:
-    """Have a second witness that a linked employee is not there: a search that works and shows no such number (P5).
+    """Confirm by a second witness that a linked employee is absent: a search that works and shows no such number (P5).
 
-    Returns the numbers under which the search shows this person.
+    Return the other numbers under which the search shows this person.
 
     :raises NotYet: the search shows what the read did not.
     :raises DeliveryError: the search does not work, so the 404 proves nothing.
@@ -289,23 +292,26 @@ def confirm_absence(attempt: Attempt, number: EmployeeNumber) -> list[EmployeeNu
     found = attempt.search(person.acknowledged.phone or attempt.desired.text(Field.phone) or number)
     elsewhere = [each.employee_number for each in found if is_ours(person, attempt.desired, each)]
     if number in elsewhere or person.renumbering in elsewhere:
-        raise NotYet(f"Ditio shows no employee {number}, and finds the person when it is searched")
+        raise NotYet(f"Ditio contradicts itself: a read shows no employee {number}, but a search finds the person")
     return elsewhere
 
 
 def _wait_for_lag(attempt: Attempt, why: str) -> None:
-    """A read soon after a link, or a change of what tells who somebody is, may be older (rules C5, R4)."""
+    """Conclude nothing from a read that may be older than the link, or than a change of an identifying field (C5, R4).
+
+    :raises NotYet: the read may be older.
+    """
     person = attempt.person
     sent_values = [person.acknowledged.sent_values.get(name) for name in IDENTITY]
-    moments = [person.linked_at, *(taking.at for taking in sent_values if taking is not None)]
+    moments = [person.linked_at, *(sent.at for sent in sent_values if sent is not None)]
     now, lag = attempt.now(), attempt.tenant.read_lag_seconds
     if any(moment is not None and is_recent(moment, now, lag) for moment in moments):
         raise NotYet(why)
 
 
 def _stranger(attempt: Attempt, number: EmployeeNumber, shown: ActualEmployee) -> ActualEmployee | None:
-    """Another person has the number in Ditio now: nothing is written, unless an operator said who they are (P5)."""
-    _wait_for_lag(attempt, f"employee {number} was linked or changed just now, and may not be shown as it is")
+    """Write nothing to another person who has the number now, unless an operator permitted the link (rule P5)."""
+    _wait_for_lag(attempt, f"employee {number} was linked or changed just now, and Ditio may still show the old values")
     if is_permitted(attempt, number):
         agreed = agreeing_fields(attempt.desired, shown)
         acknowledge(attempt, agreed, link=number, employee=shown)
@@ -314,18 +320,18 @@ def _stranger(attempt: Attempt, number: EmployeeNumber, shown: ActualEmployee) -
     return None
 
 
-def _spelled_otherwise(attempt: Attempt, shown: ActualEmployee) -> ActualEmployee:
-    """Ditio spells the number of this very employee in its own way; Entra has to do the same (rule P4)."""
+def _spelled_differently(attempt: Attempt, shown: ActualEmployee) -> ActualEmployee:
+    """Note that Ditio spells this employee's number differently, so Entra has to spell it the same (rule P4)."""
     why = (
         f"Ditio spells employee number {attempt.person.employee_number} as {shown.employee_number}: write "
-        f"{shown.employee_number} in Entra, exactly so"
+        f"exactly {shown.employee_number} in Entra"
     )
     attempt.notes.append(Note(why, Reason.refused))
     return shown
 
 
-def _send_standing(attempt: Attempt, operations: tuple[Operation, ...], write: Write) -> None:
-    """Each offboarding step is tried whatever became of the others (rule L6)."""
+def _send_lifecycle(attempt: Attempt, operations: tuple[Operation, ...], write: Write) -> None:
+    """Send the lifecycle steps. Each offboarding step is tried even if another one failed (rule L6)."""
     trouble: DeliveryError | None = None
     for operation in operations:
         try:
@@ -341,7 +347,7 @@ def _send_standing(attempt: Attempt, operations: tuple[Operation, ...], write: W
 def _send(attempt: Attempt, operation: Operation, write: Write) -> None:
     number = attempt.person.employee_number
     if number is None:
-        raise AssertionError("only linked people are brought into line")
+        raise AssertionError("only linked people are updated")
     if not may_send(attempt, operation, number) or not passes_guard(attempt, operation):
         return
     expect(attempt, operation)
@@ -361,7 +367,7 @@ def _note_refusal(
     if isinstance(error, OperationMissing):
         # A 404 means a missing operation only while the employee can be read (rule R1).
         if error.status is not None and attempt.get(number) is None:
-            raise NotYet(f"employee {number} can't be read just now", status=error.status) from error
+            raise NotYet(f"Ditio does not show employee {number} just now", status=error.status) from error
         attempt.notes.append(Note(str(error), Reason.no_operation))
     else:
         attempt.notes.append(refusal(error, operation))
@@ -380,7 +386,7 @@ def _acknowledge(attempt: Attempt, operation: Operation, write: Write) -> None:
         case EndEmployment(last_day=last_day):
             acknowledge(attempt, {Field.end_date: last_day}, employed=False, write=write)
         case CreateEmployment(start=start, payroll=payroll):
-            # Of the employment before it has nothing, and is not one more try of it.
+            # A new employment has no values of the one before, and does not repeat a write to it.
             acknowledge(attempt, _new_employment(start, payroll), employed=True, write=replace(write, earlier={}))
         case Disable():
             acknowledge(attempt, login=False, write=write)

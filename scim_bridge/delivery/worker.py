@@ -30,22 +30,22 @@ log = get_logger(__name__)
 
 
 BATCH = 1000
-"""Rows removed in one transaction: nobody has to wait long for it."""
+"""How many rows one transaction removes: few, so that other writers wait only briefly."""
 
 MOST_BATCHES = 100
-"""In one go, of each kind; the rest comes with the next, so that a worker gets back to its people."""
+"""How many batches of each kind to remove in one go; then the worker delivers again. The next go removes the rest."""
 
 Forgets = Callable[[Connection, datetime, datetime], int]
-"""Removes at most `BATCH` rows that are older than an instant, the second; the first is now. How many."""
+"""Remove at most `BATCH` rows that are older than the second instant; the first one is now. Return how many."""
 
 
 def forget_old(database: Database, tenant: str, days: int, plan_days: int = 30) -> int:
-    """Remove what is old enough of history, audit trail, the guard's decisions and `reconcile`. How many rows.
+    """Remove old rows of history, audit trail, the guard's decisions and `reconcile`. Return how many rows.
 
-    Any number of processes may do it at once.
+    Any number of processes may do this at once.
 
-    :param days: How long everything is kept, one line for each run of `reconcile` included.
-    :param plan_days: How long the rows of a run are kept (rule Q5).
+    :param days: How many days everything is kept, including one line for each run of `reconcile`.
+    :param plan_days: How many days the rows of a run are kept (rule Q5).
     """
 
     def history(connection: Connection, now: datetime, moment: datetime) -> int:
@@ -65,7 +65,7 @@ def forget_old(database: Database, tenant: str, days: int, plan_days: int = 30) 
 
 
 def _forget_plans(database: Database, tenant: str, days: int) -> int:
-    """Remove the rows of old plans. They are looked for in a transaction that only reads: there may be many runs."""
+    """Remove the rows of old plans. A transaction that only reads finds the plans, as there may be many runs."""
     with database.read() as connection:
         moment = database.now(connection) - timedelta(days=days)
         plans = plans_before(connection, tenant, moment, limit=MOST_BATCHES)
@@ -102,38 +102,44 @@ def _forget_some(database: Database, days: int, forgets: Forgets) -> int:
 
 
 REST_SECONDS = 0.5
-"""How long a tenant that had nobody due is looked at after all others."""
+"""For how long a tenant without due people comes after all other tenants."""
 
 
 MAX_PLACES = 64
-"""How many threads one process has at most, unless it delivers for more tenants."""
+"""How many threads one process has at most; more only if it delivers for more tenants than this."""
 
 
 def places_for(calls: int, per_second: float | None) -> int:
-    """How many of a tenant's people a worker has in hand: half as many again as it may make calls at a time.
+    """Return how many of a tenant's people a worker delivers at once: 1.5 times the calls that it may make at once.
 
-    So Ditio does not idle while the others commit. No more than the pace lets through before a lease grows old, though.
+    So Ditio is not idle while other deliveries commit. The pace limits the number: no lease may grow old in the wait.
     """
     most = calls + max(1, calls // 2)
     return most if per_second is None else max(1, min(most, int(per_second * LEASE_MARGIN_SECONDS / 2)))
 
 
 def pace_seconds(places: int, per_second: float | None) -> float:
-    """How long a call waits for its turn at most: behind one of everybody in hand, and of a list that is being read."""
+    """Return how many seconds a call waits for its turn at most.
+
+    It may wait for one call of each other person being delivered, and one of a list that is being read.
+    """
     return 0.0 if per_second is None else (places + 1) / per_second
 
 
 def threads_for(limits: Collection[int]) -> int:
-    """How many threads a worker has. :param limits: For each tenant, how many of its people may be in hand."""
-    # One for each tenant at least, or the slow ones could keep all of them.
+    """Return how many threads a worker has.
+
+    :param limits: For each tenant, how many of its people may be delivered at once.
+    """
+    # At least one for each tenant, or slow tenants could keep all threads.
     return min(max(MAX_PLACES, len(limits)), sum(limits))
 
 
 class FairShare:
-    """Gives out the places of one worker process; safe to share between threads.
+    """Gives out the places of one worker process; safe to share between threads. A place is for one delivery.
 
     :param limits: For each tenant, the most places that it may have at a time.
-    :param places: How many there are.
+    :param places: How many places there are.
     """
 
     def __init__(self, limits: Mapping[str, int], places: int) -> None:
@@ -141,36 +147,36 @@ class FairShare:
         self._places = places
         self._taken = dict.fromkeys(limits, 0)
         self._order = list(limits)
-        self._in_vain = dict.fromkeys(limits, float("-inf"))
+        self._nothing_due_at = dict.fromkeys(limits, float("-inf"))
         self._lock = threading.Lock()
 
     def candidates(self, now: float) -> list[str]:
-        """Who may take a place now, in turn: whoever was served last comes last.
+        """Return the tenants that may take a place now, in turn: the one served last comes last.
 
-        A second place is only for a tenant that leaves one for every other that has none: a slow company may have
-        to wait for its Ditio, and nobody else with it. Tenants that had nobody due a moment ago come after the others:
-        many idle companies cost a busy one nothing.
+        A tenant gets a second place only if one stays free for each tenant that has none. So a company with a slow
+        Ditio delays no other company. Tenants that had no due people a moment ago come last, so many idle companies
+        cost a busy one nothing.
 
-        :param now: On the monotonic clock.
+        :param now: The time on the monotonic clock.
         """
         with self._lock:
             may = [name for name in self._order if self._may(name)]
-            return sorted(may, key=lambda name: now - self._in_vain[name] < REST_SECONDS)
+            return sorted(may, key=lambda name: now - self._nothing_due_at[name] < REST_SECONDS)
 
     def nothing_due(self, name: str, now: float) -> None:
-        """A tenant was looked at in vain."""
+        """Note that a tenant had no due people."""
         with self._lock:
-            self._in_vain[name] = now
+            self._nothing_due_at[name] = now
 
     def take(self, name: str) -> None:
-        """A tenant got a place; its turn is over."""
+        """Give a tenant a place; its turn is over."""
         with self._lock:
             self._taken[name] += 1
             self._order.remove(name)
             self._order.append(name)
 
     def give_back(self, name: str) -> None:
-        """The place is free again."""
+        """Free a place of a tenant."""
         with self._lock:
             self._taken[name] -= 1
 
@@ -190,38 +196,38 @@ WAKE_EVERY_SECONDS = 30.0
 FORGET_EVERY_SECONDS = 3600.0
 """How often a worker removes what is old enough (`RETENTION__DAYS`)."""
 
-GLANCE_SECONDS = 0.5
-"""How long a worker waits at most for a delivery to end before it looks again, and asks whether it is to stop."""
+LOOK_SECONDS = 0.5
+"""How long a worker waits at most for a delivery to end, before it looks again and asks whether to stop."""
 
 
 class _InPlace(Executor):
-    """A pool of the one thread that asks: a database in memory is each thread's own."""
+    """A pool without threads of its own: each thread would have a different database in memory."""
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Do it at once."""
+        """Run the work at once, in the calling thread."""
         future: Future[T] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # Raised by whoever asks the future, as with a thread.
+        except Exception as error:  # Raised when the future is asked, as with a thread.
             future.set_exception(error)
         return future
 
 
 @dataclass(slots=True)
-class _Crew:
-    """The deliveries under way, each in a thread of its own where there are several places."""
+class _Deliveries:
+    """The deliveries under way; with several places, each has a thread of its own."""
 
     pool: Executor
-    turns: FairShare
+    fair_share: FairShare
     running: set[Future[None]] = field(default_factory=set)
 
     def send(self, tenant: str, work: Callable[[], None]) -> None:
         """Start a delivery in a free place."""
-        self.turns.take(tenant)
+        self.fair_share.take(tenant)
         self.running.add(self.pool.submit(self._do, tenant, work))
 
     def settle(self, seconds: float | None) -> None:
-        """Wait until one of them is over, if any is under way, and raise what it raised.
+        """Wait until one delivery ends, if any is under way, and raise what it raised.
 
         :param seconds: How long to wait; None for as long as it takes.
         """
@@ -233,14 +239,14 @@ class _Crew:
         try:
             work()
         finally:
-            self.turns.give_back(tenant)
+            self.fair_share.give_back(tenant)
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Takes due people under a lease each and delivers them, for all tenants in turn.
+    """Leases due people and delivers them, for all tenants in turn.
 
-    :param places: How many are delivered at a time; None for what the tenants' settings allow together.
+    :param places: How many people to deliver at a time; None for what the tenants' settings allow together.
     """
 
     convergences: Sequence[Convergence]
@@ -248,69 +254,72 @@ class Worker:
     places: int | None = None
 
     def run_until_idle(self) -> int:
-        """Deliver until nothing is due, or all that is due waits in back-off. How many deliveries were made."""
+        """Deliver until no person is due, or all due people wait for a retry. Return how many deliveries were made."""
         self.wake()
         self.forget()
         delivered = 0
         with self._pool() as pool:
-            crew = _Crew(pool, self._turns())
-            self._send_unclaimed(crew)
+            deliveries = _Deliveries(pool, self._fair_share())
+            self._send_unclaimed(deliveries)
             while True:
-                if self._serve_next(crew):
+                if self._serve_next(deliveries):
                     delivered += 1
-                elif crew.running:
-                    crew.settle(None)  # Whoever is delivered now may be due again then.
+                elif deliveries.running:
+                    deliveries.settle(None)  # A person being delivered may be due again afterwards.
                 else:
                     return delivered
 
     def run(self, stop: Callable[[], bool], pause: Callable[[], None]) -> None:
-        """Deliver until `stop` says so, and whoever is in hand to the end.
+        """Deliver until `stop` returns True, then finish the deliveries under way.
 
-        :param pause: Waits a moment; called when nobody is due.
-        :raises SQLAlchemyError: the database is out of reach; whoever is in hand has come to an end.
+        :param pause: Waits a moment; called when no person is due.
+        :raises SQLAlchemyError: the database is out of reach; all deliveries under way have ended.
         """
         woke_at = forgot_at = float("-inf")
         with self._pool() as pool:
-            crew = _Crew(pool, self._turns())
+            deliveries = _Deliveries(pool, self._fair_share())
             while not stop():
                 now = self.convergences[0].monotonic()
                 if now - woke_at >= WAKE_EVERY_SECONDS:
-                    self._tend(self._wake)
-                    self._send_unclaimed(crew)
+                    self._keep_up(self._wake)
+                    self._send_unclaimed(deliveries)
                     woke_at = now
                 if now - forgot_at >= FORGET_EVERY_SECONDS:
-                    self._tend(self._forget)
+                    self._keep_up(self._forget)
                     forgot_at = now
-                if self._serve_next(crew):
-                    crew.settle(0)
-                elif crew.running:
-                    # Whoever comes back makes a place free, and may be due again.
-                    crew.settle(GLANCE_SECONDS)
+                if self._serve_next(deliveries):
+                    deliveries.settle(0)
+                elif deliveries.running:
+                    # A delivery that ends frees a place, and its person may be due again.
+                    deliveries.settle(LOOK_SECONDS)
                 else:
                     pause()
-        crew.settle(0)
+        deliveries.settle(0)
 
     def wake(self) -> int:
-        """Mark those due whose leave date is over (L2), who are no longer put aside (D6) or paused (D4). How many."""
+        """Mark people due whose leave date has passed (L2), or whose hands-off (D6) or pause (D4) ended.
+
+        Return how many.
+        """
         return sum(self._wake(convergence) for convergence in self.convergences)
 
     def forget(self) -> int:
-        """Remove what each tenant keeps no longer. How many rows."""
+        """Remove rows that each tenant no longer keeps. Return how many."""
         return sum(self._forget(each) for each in self.convergences)
 
-    def _serve_next(self, crew: _Crew) -> bool:
-        """Start to deliver somebody of the first tenant in turn who has anybody. Whether there was one."""
+    def _serve_next(self, deliveries: _Deliveries) -> bool:
+        """Start one delivery for the first tenant in turn that has a due person. Return whether there was one."""
         tenants = {convergence.tenant.name: convergence for convergence in self.convergences}
         monotonic = self.convergences[0].monotonic
-        for name in crew.turns.candidates(monotonic()):
+        for name in deliveries.fair_share.candidates(monotonic()):
             leased = self._lease(tenants[name])
             if leased is not None:
-                self._start(crew, tenants[name], leased)
+                self._start(deliveries, tenants[name], leased)
                 return True
-            crew.turns.nothing_due(name, monotonic())
+            deliveries.fair_share.nothing_due(name, monotonic())
         return False
 
-    def _start(self, crew: _Crew, convergence: Convergence, leased: Leased) -> None:
+    def _start(self, deliveries: _Deliveries, convergence: Convergence, leased: Leased) -> None:
         began = convergence.monotonic()
         seconds = convergence.tenant.lease_seconds
 
@@ -324,13 +333,13 @@ class Worker:
                     cause="worker",
                 )
 
-        crew.send(convergence.tenant.name, deliver)
+        deliveries.send(convergence.tenant.name, deliver)
 
-    def _send_unclaimed(self, crew: _Crew) -> None:
-        """Certificates of employees whom no SCIM user is: nobody is due for them (rule K2)."""
+    def _send_unclaimed(self, deliveries: _Deliveries) -> None:
+        """Send certificates of employees without a SCIM user: no person is due for them (rule K2)."""
         for each in self.convergences:
             if each.tenant.certificates.delivers_unclaimed:
-                crew.send(each.tenant.name, partial(send_all_unclaimed, each))
+                deliveries.send(each.tenant.name, partial(send_all_unclaimed, each))
 
     def _lease(self, convergence: Convergence) -> Leased | None:
         gate = Gate(convergence.database, convergence.tenant.name, convergence.tenant.is_paused)
@@ -342,15 +351,15 @@ class Worker:
     def _places(self) -> int:
         return self.places or threads_for(self._limits().values())
 
-    def _turns(self) -> FairShare:
+    def _fair_share(self) -> FairShare:
         return FairShare(self._limits(), self._places())
 
     def _pool(self) -> Executor:
         places = self._places()
         return _InPlace() if places == 1 else ThreadPoolExecutor(places, thread_name_prefix="delivery")
 
-    def _tend(self, work: Callable[[Convergence], int]) -> None:
-        """Do something for each tenant that can wait: where it goes wrong, people are delivered nevertheless."""
+    def _keep_up(self, work: Callable[[Convergence], int]) -> None:
+        """Do some upkeep for each tenant. If it fails, the worker logs that and goes on delivering."""
         for each in self.convergences:
             try:
                 work(each)
@@ -361,7 +370,7 @@ class Worker:
     def _forget(self, convergence: Convergence) -> int:
         database, tenant = convergence.database, convergence.tenant
         with database.write() as connection:
-            # Of people at rest too: no index leads to them, so this is done seldom.
+            # This includes people at rest. No index leads to them, so it is done seldom.
             shorten_leases(connection, tenant.name, database.now(connection), tenant.longest_lease_seconds)
         return forget_old(database, tenant.name, tenant.retention_days, tenant.plan_days)
 
@@ -376,11 +385,11 @@ class Worker:
         with database.write() as connection:
             now = database.now(connection)
             today, outbox = tenant.today(now), Outbox(connection, tenant.name, now)
-            taken_up = PutAside(connection, tenant.name).end(today)
-            # Certificates that were said under a number while its person was being linked: his delivery takes them.
-            taken_up += CertificateSearches(connection, tenant.name).stranded(500, today)
-            for person_id in taken_up:
+            marked = PutAside(connection, tenant.name).end(today)
+            # Certificates that arrived under a number while its person was being linked: their delivery sends them.
+            marked += CertificateSearches(connection, tenant.name).stranded(500, today)
+            for person_id in marked:
                 outbox.mark_due(person_id)
             resumed = 0 if is_paused(connection, tenant, now) else Pauses(connection, tenant.name, now).take_up()
             brought_back = bring_back(connection, tenant.name, now, tenant.longest_lease_seconds)
-            return len(taken_up) + resumed + outbox.wake(today) + brought_back
+            return len(marked) + resumed + outbox.wake(today) + brought_back

@@ -239,7 +239,7 @@ def test_whose_employee_is_not_found_is_sent_nothing(world: World):
     applied = reconcile(world, apply=True, plan_id=plan)
 
     assert world.ditio.certificates.keys() == {("1001", "Byggekort")}
-    assert [("not found" in why) for _, why in applied.skipped] == [True]
+    assert [("employee 1002 is not" in why) for _, why in applied.skipped] == [True]
 
 
 @pytest.mark.parametrize("reason", ["gone", "stranger"])

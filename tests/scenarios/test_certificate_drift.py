@@ -286,7 +286,7 @@ def test_who_left_since_the_plan_was_made_is_sent_nothing(world: World):
     world.forget()
     applied = reconcile(world, apply=True, plan_id=plan)
 
-    assert [why for _, why in applied.skipped] == ["he has left: certificates wait for his return"]
+    assert ["has left" in why for _, why in applied.skipped] == [True]
     assert [[body["employeeNumber"] for body in batch] for batch in posts(world)] == [["1002"]]
 
 

@@ -18,7 +18,7 @@ from scim_bridge.storage.tables import metadata, people
 from tests.conftest import Clock
 from tests.world import World, a_user
 
-DELIVERIES = 5
+DELIVERIES = 8
 """Enough for two rounds, for a form to be told, and for one delivery that has nothing to do."""
 
 TEXTS = st.sampled_from(["Formann", "formann", "LEDER", "Ås-Ødegård", "Grunnarbeider og rørlegger"])

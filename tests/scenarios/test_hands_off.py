@@ -28,7 +28,7 @@ def test_nothing_is_sent_and_nothing_is_read_endings_included(world: World):
     world.provisions(kari)
     aside(world)
     assert world.state(kari)[0] == "held"
-    assert "put aside until somebody clears it" in str(world.state(kari)[1])
+    assert "`people hands-off NUMBER --clear`" in str(world.state(kari)[1])
     world.ditio.forget_requests()
 
     world.changes(kari, job_title="Formann")

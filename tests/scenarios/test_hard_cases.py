@@ -286,7 +286,7 @@ def test_a_number_that_ditio_writes_otherwise_is_not_taken_for_the_same(
 
     assert world.sent() == []
     assert step.status == 400
-    assert f"with employee {shown}" in str(step.detail)
+    assert f"employee {shown}" in str(step.detail)
 
 
 def test_gone_is_not_forgotten_when_the_wish_returns(world: World):
