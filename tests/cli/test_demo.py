@@ -132,10 +132,10 @@ def test_a_phone_number_is_compared_however_it_is_written(written: str):
 def test_the_parts_are_given_to_different_people(count: int):
     company = cast(count)
     parts = [company.adopted, company.namesake, company.unnumbered, company.newcomer]
-    numbers = [each.employee_id for each in (*company.everybody, company.newcomer) if each.employee_id]
+    numbers = [each.employee_id for each in (*company.users, company.newcomer) if each.employee_id]
 
     assert len({each.object_id for each in parts}) == len(parts)
-    assert len(company.everybody) == count
+    assert len(company.users) == count
     assert len({*numbers, company.own_number, company.free_number}) == count + 2
     assert 2 <= len(company.leavers()) <= 10
 
