@@ -54,8 +54,8 @@ def print_report(report: Report, read: CertificateFile, *, is_applied: bool, for
         print_paragraph(f"the column {heading} is unknown, and was ignored")
     told = ", ".join(f"{name} {count}" for name, count in counts.items() if name not in ("unclaimed", "due"))
     print_paragraph(f"{told} ({read.encoding}, separated by {_SEPARATORS[read.separator]})")
-    if report.unclaimed:
-        some = "1 is for an employee number" if report.unclaimed == 1 else f"{report.unclaimed} are for numbers"
+    if count := report.unclaimed:
+        some = "1 is for an employee number" if count == 1 else f"{count} are for employee numbers"
         print_paragraph(f"{some} without a SCIM user: CERTIFICATES__UNCLAIMED says whether they wait or are delivered")
     if not is_applied:
         print_paragraph("nothing was changed: this was a dry run; --apply imports the lines")

