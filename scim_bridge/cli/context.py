@@ -116,7 +116,7 @@ class Options:
         return load(self.config)
 
     def of(self, tenant: str) -> Settings:
-        """Return the settings of one company in the settings, as if there were no other."""
+        """Return the settings of one served company, as if there were no other."""
         return self.settings.only(tenant)
 
     @contextmanager

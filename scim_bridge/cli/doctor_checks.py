@@ -69,7 +69,10 @@ def parted(check: str, message: str, cure: str, *, at: str) -> Finding:
 
 
 def is_open_to_others(file: Path) -> bool:
-    """Return whether other users may read or change a file. A file of another user is read through its group."""
+    """Return whether other users may read or change a file.
+
+    The group counts only for our own file: the bridge reads a file of another user through its group.
+    """
     try:
         found = file.stat()
     except OSError:

@@ -263,7 +263,7 @@ def test_certificates_are_told(run: Run, database: Database, clock: Clock):
         ["Truckførerbevis", "2026-01-15", "2028-01-14", "csv", "not yet"],
     ]
     assert "A certificate came from /Certificates or from a file" in told
-    assert "Ditio was asked to take certificates: done" in told
+    assert "Ditio was asked to accept certificates: done" in told
 
 
 def test_the_history_ends_with_how_it_stands(run: Run, world: World):

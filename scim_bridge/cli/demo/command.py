@@ -55,7 +55,7 @@ def show_around(stage: Stage, bridge: Bridge, ditio_url: str, cast: Cast) -> Non
 
 
 def environment_file(bridge: Bridge, ditio_url: str, environ: Mapping[str, str]) -> str:
-    """Return lines for a shell: set the settings of this bridge, and unset all others."""
+    """Return lines for a shell that set the settings of this bridge, and unset any others."""
     others = sorted(name for name in environ if name.startswith("SCIM_BRIDGE_") and name not in bridge.settings)
     variables = {**bridge.settings, "BRIDGE": bridge.tenant_url, "TOKEN": bridge.token, "DITIO": ditio_url}
     exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
