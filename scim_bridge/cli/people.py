@@ -123,7 +123,7 @@ def show(options: Options, person: str, tenant: str, format: Format) -> None:
     "--until",
     metavar="DATE",
     type=Day(),
-    help="Stop them up to and including this day, in the company's time zone.  [default: until --clear]",
+    help="Stop deliveries up to and including this day, in the company's time zone.  [default: until --clear]",
 )
 @click.option("--clear", is_flag=True, help="Resume deliveries to this person now.")
 @tenant_option

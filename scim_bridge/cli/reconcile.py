@@ -62,7 +62,7 @@ class Reconcile(click.Group):
 @click.option(
     "--only",
     type=click.Choice([kind.value for kind in Kind]),
-    help="Report only differences of this kind.  [default: all]",
+    help="Report and repair only differences of this kind.  [default: all]",
 )
 @click.option(
     "--person",

@@ -70,8 +70,8 @@ def settings_group() -> None:
 def check(options: Options, is_all: bool, format: Format) -> None:
     """Show what is wrong or missing, then each setting and where it is set.
 
-    For a company with a name, only its own settings are shown; the others are as above. The exit code is 1 if a setting is wrong, or
-    if a setting is missing that Ditio needs. Secrets are not shown.
+    For a company with a name, only its own settings are shown; the others are as above. The exit code is 1 if a
+    setting is wrong, or if a setting needed to call Ditio is missing. Secrets are not shown.
 
     \b
     Examples:
