@@ -235,8 +235,8 @@ def test_the_demo_runs_by_itself_and_everything_agrees(tmp_path: Path):
     assert re.search(r"- the login is open and should be closed  \(edited in Ditio\)", result.stdout)
     assert re.search(r"~ workTitle is \"Direktør\", wanted \".+\"  \(edited in Ditio\)", result.stdout)
     assert "1 should-be-inactive, 1 field, 3 unmanaged. 2 repaired" in result.stdout
-    assert "Run again: 7 of 7 people in sync." in result.stdout
-    assert "not one DELETE or PUT" in result.stdout
+    assert ": 7 of 7 people are in sync." in result.stdout
+    assert "no DELETE and no PUT" in result.stdout
     assert result.stdout.endswith("Everything agrees.\n")
     assert [each.name for each in tmp_path.iterdir()] == ["scim-bridge.toml"]
 
