@@ -1,4 +1,4 @@
-"""`scim-bridge adopt`: on the first day, employees that Ditio already has become the people of Entra."""
+"""`scim-bridge adopt`: on the first day, link employees that are already in Ditio to users."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -36,7 +36,7 @@ BY = {By.number: "by number", By.email: "by e-mail", By.phone: "by phone", By.de
 
 
 def json_pieces(found: Found) -> Iterator[str]:
-    """The answer for machines, piece by piece."""
+    """Yield the answer as JSON, piece by piece."""
     yield '{"pairs": ['
     comma = "\n"
     for pair in found.pairs():
@@ -53,9 +53,9 @@ def json_pieces(found: Found) -> Iterator[str]:
 
 
 def text_pieces(found: Found, company: str, *, apply: bool, output: Path | None) -> Iterator[str]:
-    """The same for people, and what to do next.
+    """Yield the answer as text, and what to do next.
 
-    :param company: What the commands that are named are followed by, to be about this company.
+    :param company: What follows each command in the text, so that it concerns this company.
     """
     exact = disputed = 0
     for pair in found.pairs():
@@ -76,16 +76,16 @@ def _next_steps(
     found: Found, company: str, exact: int, disputed: int, apply: bool, output: Path | None
 ) -> Iterator[str]:
     if found.shown == 0:
-        yield "Ditio shows no employee at all. If there ought to be some, see `scim-bridge doctor`."
+        yield "Ditio shows no employees. If there should be some, run `scim-bridge doctor`."
     if exact and not apply:
         yield f"To link these pairs: scim-bridge adopt --apply{company}"
     if disputed:
         file = "FILE.csv" if output is None else str(output)
         if output is None:
-            yield f"To see both sides of what is disputed: scim-bridge adopt --output FILE.csv{company}"
+            yield f"To see both sides of the disputed pairs: scim-bridge adopt --output FILE.csv{company}"
         yield f"Write link or skip in its column decision, then: scim-bridge adopt --apply --decisions {file}{company}"
     elif apply:
-        yield f"What differs is shown by: scim-bridge reconcile{company}"
+        yield f"To see what differs: scim-bridge reconcile{company}"
 
 
 def _by_user(found: Found) -> Iterator[tuple[str, list[Pair]]]:
@@ -101,16 +101,16 @@ WHAT_TO_WRITE = (
 
 
 class WrongUsage(click.UsageError):
-    """Wrong usage, with the exit code that it has here."""
+    """Wrong usage, with the exit code of this command."""
 
     exit_code = 1
 
 
 class WrongUsageFails(click.Command):
-    """A command whose wrong usage is exit code 1, whoever finds it out."""
+    """A command that exits with 1 on wrong usage, found by click or by the command itself."""
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
-        """Read the words of the command line."""
+        """Parse the command line."""
         try:
             return super().make_context(info_name, args, *rest, **extra)
         except click.UsageError as error:
@@ -118,20 +118,20 @@ class WrongUsageFails(click.Command):
 
 
 def wrong(message: str, ctx: click.Context | None = None) -> NoReturn:
-    """Say what to write instead. :raises WrongUsage: always."""
+    """Reject wrong usage, and say what to write instead. :raises WrongUsage: always."""
     raise WrongUsage(f"{message.rstrip('.')}: {WHAT_TO_WRITE}", ctx or click.get_current_context(silent=True))
 
 
 def accept_employee(
     options: Options, database: Database, tenant: str, rules: Rules, number: str, user_name: str
 ) -> str:
-    """Record a one-time permission, and make a stored person due. What became of it, in words.
+    """Record a one-time permission, and make a stored person due. Return the result as text.
 
-    :raises BridgeError: it would be of no use; nothing was recorded.
+    :raises BridgeError: the permission would have no effect; nothing was recorded.
     """
     usable, name = _number(number, rules), user_name.strip()
     if not name:
-        wrong("an empty user name")
+        wrong("the user name is empty")
 
     def work() -> str:
         with database.write() as connection:
@@ -147,25 +147,30 @@ def _number(text: str, rules: Rules) -> EmployeeNumber:
     value = value_of(Field.employee_number, text, rules.phone_region, rules.zone)
     if isinstance(value, Unusable) or not value:
         why = value.why if isinstance(value, Unusable) else "it is empty"
-        wrong(f"the employee number can't be used: {why}")
+        wrong(f"the employee number is not valid: {why}")
     return EmployeeNumber(str(value))
 
 
 def _accept(
     connection: Connection, tenant: str, number: EmployeeNumber, user_name: str, rules: Rules, now: datetime
 ) -> tuple[PersonId | None, str]:
-    """Record it. Whose person it is, where there is one, and what is said of it. :raises BridgeError: of no use."""
+    """Record the permission. Return the person, if one is stored, and the result as text.
+
+    :raises BridgeError: the permission would have no effect.
+    """
     people = People(connection, tenant)
     record = people.of_user_name(user_name)
     linked = people.linked_to(number)
     if linked is not None and (record is None or linked.person.id != record.person.id):
-        raise BridgeError(f"employee {number} is {_name(connection, tenant, linked)} already: nothing was recorded")
+        raise BridgeError(
+            f"employee {number} is already linked to {_name(connection, tenant, linked)}: nothing was recorded"
+        )
     if record is not None and (why := _why_not(connection, tenant, record, number, rules, now)):
         raise BridgeError(f"{user_name} {why}: nothing was recorded")
     until = Permissions(connection, tenant).grant(number, user_name, now=now)
     said = f"recorded: {user_name} may take employee {number}, once, until {until:%Y-%m-%d}"
     if record is None:
-        return None, f"{said}; no user of that name is stored now: Entra's next try to create him uses it"
+        return None, f"{said}; no user with that name is stored now: Entra's next try to create this user applies it"
     Outbox(connection, tenant, now).mark_due(record.person.id)
     History(connection, tenant, now).add(record.person.id, Entry("adopt-accepted", "done", cause="operator"))
     return record.person.id, f"{said}; the person is due"
@@ -174,12 +179,12 @@ def _accept(
 def _why_not(
     connection: Connection, tenant: str, record: PersonRecord, number: EmployeeNumber, rules: Rules, now: datetime
 ) -> str | None:
-    """Why a permission would be of no use to a user who is stored."""
+    """Return why a permission would have no effect for a stored user, or None."""
     person = record.person
     if person.employee_number == number and record.reason is Reason.stranger:
-        return None  # The one case in which a linked person has to be told apart again (rule P5).
+        return None  # Only here must a linked person be identified again (rule P5).
     if person.employee_number is not None:
-        return f"is employee {person.employee_number} already"
+        return f"is already linked to employee {person.employee_number}"
     document = document_of(connection, tenant, person.user_id) if person.user_id else None
     if document is None:
         return None
@@ -196,30 +201,30 @@ def _name(connection: Connection, tenant: str, record: PersonRecord) -> str:
 
 
 DISPUTED = 2
-"""The exit code where somebody has to decide something."""
+"""The exit code if disputed pairs wait for a decision."""
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command(cls=WrongUsageFails)
-@click.option("--apply", is_flag=True, help="Link the exact pairs, and those that were decided.")
+@click.option("--apply", is_flag=True, help="Link the exact pairs, and those decided with `link`.")
 @click.option(
     "--decisions",
     metavar="FILE.csv",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What you decided of disputed pairs: employee_number,user_name,decision (link or skip).",
+    help="Read your decisions on disputed pairs: employee_number,user_name,decision (link or skip).",
 )
 @click.option(
     "--output",
     metavar="FILE.csv",
     type=FILE,
-    help="Write the disputed pairs here, to be decided; a file that is there is never written over.",
+    help="Write the disputed pairs to this new file, for your decisions; an existing file is never overwritten.",
 )
 @click.option(
     "--accept",
     nargs=2,
     metavar="EMPLOYEE_NUMBER USER_NAME",
-    help="Allow this user to take this employee, once: although phone, e-mail, birth date and name do not agree.",
+    help="Allow this user, once, to be linked to this employee although phone, e-mail, birth date and name differ.",
 )
 @format_option
 @tenant_option
@@ -233,18 +238,18 @@ def adopt(
     format: Format,
     tenant: str,
 ) -> None:
-    """Say which employees of Ditio's are which users, before the first delivery.
+    """Link employees in Ditio to users, before the first delivery.
 
-    A user is paired by employee number, and exactly only if phone, e-mail, or birth date and last name agree; one to
-    whom Entra gives no number by e-mail, then by phone. --apply links the exact pairs. Every other pair is disputed:
-    --output writes both sides to a file, which you edit and give back with --decisions. One line in it that does not
-    fit, and none is followed. Nobody is created, changed or ended in Ditio, now or by `outbox resume`: what differs is
-    shown and repaired by `reconcile`. Run it as often as you like; who is linked stays linked.
+    A user is paired by employee number. The pair is exact only if phone, e-mail, or birth date and last name agree. A
+    user without a number in Entra is paired by e-mail, then by phone. --apply links the exact pairs. Every other pair
+    is disputed: --output writes both sides to a file. Edit it and pass it to --decisions; if one line is wrong,
+    nothing is linked. Linked users count as delivered: this command and `outbox resume` do not create, change or end
+    them in Ditio. `reconcile` shows and repairs what differs. Run it as often as you like: linked people stay linked.
 
-    --accept alone records a permission for one user: a stored one is due at once, one whom Entra could not create is
-    linked at its next try. It ends when it is used, or after 30 days.
+    --accept alone records a permission for one user. A stored user becomes due now. A user that Entra could not create
+    is linked at Entra's next try. The permission ends when it is used, or after 30 days.
 
-    Exit codes: 0 nothing is disputed, 2 something is, 1 error or wrong usage.
+    Exit codes: 0 no pair is disputed, 2 pairs are disputed, 1 error or wrong usage.
 
     \b
     Examples:
@@ -254,10 +259,10 @@ def adopt(
     """
     options: Options = ctx.obj
     if output is not None and output.exists():
-        raise BridgeError(f"{output} is there already, and may hold decisions: name another file, or remove it")
+        raise BridgeError(f"{output} exists already, and may hold decisions: name another file, or remove it")
     with options.database() as database:
         if accept is not None:
-            # Nothing of it is printed on standard output, which is for the pairs.
+            # Standard output is only for the pairs.
             rules = build_rules(options.of(tenant))
             click.echo(accept_employee(options, database, tenant, rules, *accept), err=True)
             if not apply and decisions is None and output is None:

@@ -1,4 +1,4 @@
-"""`scim-bridge certificates`: import them from a file, withdraw them, and list those that are about to end."""
+"""`scim-bridge certificates`: import them from a file, withdraw them, and list those that expire soon."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -30,7 +30,7 @@ from scim_bridge.storage.reports import Expiries, Expiry
 
 
 def print_report(report: Report, read: CertificateFile, *, is_applied: bool, format: Format) -> None:
-    """Print the summary."""
+    """Print the result of an import."""
     counts = {
         "lines": report.lines,
         "new": report.new,
@@ -49,23 +49,23 @@ def print_report(report: Report, read: CertificateFile, *, is_applied: bool, for
         print_json({"applied": is_applied, **counts, **lists})
         return
     _tell("rejected", report.rejected)
-    _tell("taken, but it does not count", report.outranked)
+    _tell("imported, but does not count", report.outranked)
     for heading in read.ignored:
-        print_paragraph(f"the column {heading} means nothing here, and was left out")
+        print_paragraph(f"the column {heading} is unknown, and was ignored")
     told = ", ".join(f"{name} {count}" for name, count in counts.items() if name not in ("unclaimed", "due"))
     print_paragraph(f"{told} ({read.encoding}, separated by {_SEPARATORS[read.separator]})")
-    if report.unclaimed:
-        some = "1 is of an employee number" if report.unclaimed == 1 else f"{report.unclaimed} are of employee numbers"
-        print_paragraph(f"{some} that no SCIM user has: CERTIFICATES__UNCLAIMED says whether that waits")
+    if count := report.unclaimed:
+        some = "1 is for an employee number" if count == 1 else f"{count} are for employee numbers"
+        print_paragraph(f"{some} without a SCIM user: CERTIFICATES__UNCLAIMED says whether they wait or are delivered")
     if not is_applied:
-        print_paragraph("nothing was changed: this was a trial, --apply takes the lines in")
+        print_paragraph("nothing was changed: this was a dry run; --apply imports the lines")
     elif report.due:
         who = "1 person is" if len(report.due) == 1 else f"{len(report.due)} people are"
-        print_paragraph(f"{who} due: `serve` or `worker` delivers")
+        print_paragraph(f"{who} due: `serve` or `worker` delivers them")
 
 
 def print_withdrawn(withdrawn: Sequence[Withdrawal], *, expires: bool) -> None:
-    """Print what was withdrawn, and what Ditio hears of it.
+    """Print what was withdrawn, and what Ditio gets instead.
 
     :param expires: Whether Ditio gets a withdrawn certificate as expired.
     """
@@ -73,11 +73,11 @@ def print_withdrawn(withdrawn: Sequence[Withdrawal], *, expires: bool) -> None:
         print_paragraph(f"withdrawn: {called(each.entry)}, {described(each.entry.certificate)}")
         if each.successor is not None:
             where = WAYS_IN[each.successor.source]
-            print_paragraph(f"{where} has it too, and counts: {described(each.successor.certificate)}")
+            print_paragraph(f"{where} has it too, and counts now: {described(each.successor.certificate)}")
         elif not expires:
-            print_paragraph("Ditio keeps it as it is: CERTIFICATES__WITHDRAWAL is `keep`")
+            print_paragraph("it stays unchanged in Ditio: CERTIFICATES__WITHDRAWAL is `keep`")
     if any(each.is_due for each in withdrawn):
-        print_paragraph("1 person is due: `serve` or `worker` delivers")
+        print_paragraph("1 person is due: `serve` or `worker` delivers them")
 
 
 _SEPARATORS = {";": "semicolons", ",": "commas", "\t": "tabs"}
@@ -102,12 +102,12 @@ COLUMNS = {
 }
 
 CSV_COLUMNS = (*(key for key in COLUMNS if key != "user_name"), "user_name")
-"""The name comes last: whoever reads the others by their place still finds them there."""
+"""The user name comes last, so that scripts that read columns by position still work."""
 
 
 @click.group()
 def certificates() -> None:
-    """Import certificates from a file, withdraw one, and see which are about to end.
+    """Import certificates from a file, withdraw one, or list those that expire soon.
 
     \b
     Examples:
@@ -121,20 +121,20 @@ def certificates() -> None:
 
 @certificates.command("import")
 @click.argument("file", metavar="FILE.csv", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--apply", is_flag=True, help="Take the lines in; without it nothing is changed.")
+@click.option("--apply", is_flag=True, help="Import the lines.  [default: a dry run that changes nothing]")
 @tenant_option
 @format_option
 @click.pass_context
 def import_command(ctx: click.Context, file: Path, apply: bool, tenant: str, format: Format) -> None:
-    """Take in the certificates of a file, or say what that would do.
+    """Import the certificates in a file, or show what the import would do.
 
     The first line names the columns, in any order: employeeNumber, certificateType, certificateNumber,
-    issuedDateTime, validUntilDateTime, notes. Days are written as 2026-12-31 or 31.12.2026. The separator may be ; or ,
-    or a tab, the encoding UTF-8, Windows-1252 or UTF-16, as Excel saves it.
+    issuedDateTime, validUntilDateTime, notes. Write days as 2026-12-31 or 31.12.2026. The separator may be ; or , or a
+    tab; the encoding UTF-8, Windows-1252 or UTF-16, as Excel saves it.
 
-    Each line stands by itself: one that can't be used is rejected with its number and the reason, and all others are
-    taken. The same file again changes nothing. A certificate that is in no later file is not withdrawn: it stays as it
-    was said last (see `certificates withdraw`). Exit codes: 0, or 1 when a line was rejected.
+    A line that is not valid is rejected with its number and the reason; all other lines are imported. The same file
+    again changes nothing. A certificate that is missing in a later file is not withdrawn: it stays as it was (see
+    `certificates withdraw`). Exit codes: 0, or 1 if a line was rejected.
 
     \b
     Examples:
@@ -151,7 +151,7 @@ def import_command(ctx: click.Context, file: Path, apply: bool, tenant: str, for
     ):
         parts = build(settings, database=database)
         intake = parts.intake(tenant, parts.new_id(), queues_only=True)
-        stage = "Taking lines in" if apply else "Looking at lines"
+        stage = "Importing lines" if apply else "Checking lines"
         run = CertificateImport(
             intake, operator(), applies=apply, told=lambda done: progress(stage, done, read.line_breaks)
         )
@@ -166,12 +166,12 @@ def import_command(ctx: click.Context, file: Path, apply: bool, tenant: str, for
 @tenant_option
 @click.pass_obj
 def withdraw(options: Options, number: str, type: str, tenant: str) -> None:
-    """Withdraw a certificate that came by a file.
+    """Withdraw a certificate that came from a file.
 
-    NUMBER is an employee number or a user name, TYPE the certificate's type as the file spelled it. Where another
-    source has the same certificate, that one counts from now on. Otherwise Ditio gets it as expired, or keeps it
-    (CERTIFICATES__WITHDRAWAL). A certificate from Entra or from /Certificates is withdrawn there. Take the line out of
-    the file too: a later import brings it back. Exit codes: 0, or 1 when no file said such a certificate.
+    NUMBER is an employee number or a user name, TYPE the certificate's type as the file spelled it. If another source
+    has the same certificate, that one counts from now on. Otherwise it is sent to Ditio as expired, or stays there
+    (CERTIFICATES__WITHDRAWAL). Withdraw a certificate from Entra or from /Certificates there. Delete the line from the
+    file too: a later import restores it. Exit codes: 0, or 1 if no file had this certificate.
 
     \b
     Examples:
@@ -192,15 +192,17 @@ def withdraw(options: Options, number: str, type: str, tenant: str) -> None:
     "--within-days",
     metavar="N",
     type=click.IntRange(0, 36500),
-    help=f"What has ended, and what ends within so many days.  [default: {DEFAULT_DAYS}]",
+    help=f"List what has expired, and what expires within N days.  [default: {DEFAULT_DAYS}]",
 )
 @click.option(
     "--on",
     metavar="DATE",
     type=Day(),
-    help="Who may not work on this day; needs --required.  [default: today]",
+    help="List people who may not work on this day; needs --required.  [default: today]",
 )
-@click.option("--required", metavar="TYPE", multiple=True, help="A certificate that everybody has to have that day.")
+@click.option(
+    "--required", metavar="TYPE", multiple=True, help="A certificate type that every person at work needs on that day."
+)
 @click.argument("more", metavar="[TYPE]...", nargs=-1)
 @click.option(
     "--format",
@@ -220,12 +222,12 @@ def expiring(
     format: ListFormat,
     tenant: str,
 ) -> None:
-    """Show whose certificates have ended or are about to, the earliest first; or who may not work on a day.
+    """List certificates that have expired or expire soon, the earliest first; or who may not work on a day.
 
-    Listed are the certificates of people at work, and of employee numbers that no SCIM user has, but not of those who
-    have left. With --required, each person at work on that day is listed with each required certificate that he lacks
-    or that has ended by then; where there is none, number and end are empty. Employees whom no SCIM user is are not
-    known, and not listed then.
+    The list has the certificates of people at work, and of employee numbers without a SCIM user, but not of leavers.
+    With --required, it has each person at work on that day with each required certificate that is missing or has
+    expired by then; if it is missing, number and end are empty. Employees without a SCIM user are not known, and are
+    not listed then.
 
     \b
     Examples:
@@ -247,21 +249,21 @@ def expiring(
         else:
             last = today + timedelta(days=DEFAULT_DAYS if within_days is None else within_days)
             listed = [_row(each, today) for each in found.until(last, today=today)]
-    _print(listed, format, "nobody lacks any of them" if required else "none has ended, or is about to")
+    _print(listed, format, "no person lacks any of them" if required else "no certificate has expired or expires soon")
 
 
 def _refuse_wrong_usage(within_days: int | None, on: date | None, required: Sequence[str], more: Sequence[str]) -> None:
     if (on is not None or more) and not required:
-        raise click.UsageError("say which certificates are required: --required TYPE, once for each")
+        raise click.UsageError("name the required certificates: --required TYPE, once for each")
     if required and within_days is not None:
-        raise click.UsageError("--within-days asks what ends, --required who may not work on a day: ask one of them")
+        raise click.UsageError("--within-days lists what expires, --required who may not work: use one of them")
     if any(not each.strip() for each in (*required, *more)):
-        raise click.UsageError("a required type is empty: write the name of a certificate")
+        raise click.UsageError("a required type is empty: write the type of a certificate")
 
 
 def _tell_unknown(types: Iterable[CertificateType]) -> None:
     for kind in types:
-        click.echo(f'nobody has a certificate of the type "{kind}": is it spelled as the source spells it?', err=True)
+        click.echo(f'no certificate has the type "{kind}": check how the source spells it', err=True)
 
 
 def _row(each: Expiry, day: date) -> dict[str, object]:

@@ -30,24 +30,24 @@ from scim_bridge.storage.history import AuditTrail, tenants_that_acted
 from scim_bridge.storage.schema import require_current
 
 PATIENCE_SECONDS = 5.0
-"""How long to wait for an address: the processes of a server that was killed need a moment to give it up."""
+"""How long to wait for an address: the processes of a killed server need a moment to release it."""
 
 BACKLOG = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen."""
+    """An address to listen on."""
 
     host: str
     port: int
 
     @classmethod
     def parse(cls, text: str) -> "Address":
-        """Read HOST:PORT. :raises ValueError: it is none."""
+        """Parse HOST:PORT. :raises ValueError: it is not an address."""
         host, _, port = text.rpartition(":")
         if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-            raise ValueError(f"{text!r} is no address: write HOST:PORT, as 127.0.0.1:8080 or [::1]:8080")
+            raise ValueError(f"{text!r} is not an address: write HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080")
         return cls(host.removeprefix("[").removesuffix("]"), int(port))
 
     def __str__(self) -> str:
@@ -74,7 +74,7 @@ def _address(_: click.Context, __: click.Parameter, text: str | None) -> Address
 
 
 def listen(address: Address, *, patience_seconds: float = PATIENCE_SECONDS) -> socket.socket:
-    """A socket that listens. :raises BridgeError: the address is taken, or is none of this machine's."""
+    """Return a listening socket. :raises BridgeError: the address is in use, or not on this machine."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     deadline = time.monotonic() + patience_seconds
     while True:
@@ -85,13 +85,13 @@ def listen(address: Address, *, patience_seconds: float = PATIENCE_SECONDS) -> s
                 raise BridgeError(f"can't listen on {address}: {_reason(exc)}") from exc
             if time.monotonic() >= deadline:
                 raise BridgeError(
-                    f"can't listen on {address}: another program does already; stop it, or choose another with --bind"
+                    f"can't listen on {address}: another program uses it; stop it, or choose another with --bind"
                 ) from exc
         time.sleep(0.1)
 
 
 def address_of(listener: socket.socket) -> Address:
-    """Where a socket listens; tells which port 0 became."""
+    """Return the address of a listening socket, with the real port in place of 0."""
     host, port = listener.getsockname()[:2]
     return Address(str(host), int(port))
 
@@ -105,25 +105,25 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Options:
-    """The options of the group, and what follows from them."""
+    """The options of the group, with the settings and the database that they lead to."""
 
     config: Path | None = None
     """The file of `--config`."""
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings. :raises SettingsError: with every problem."""
+        """Load the settings. :raises SettingsError: with every problem."""
         return load(self.config)
 
     def of(self, tenant: str) -> Settings:
-        """The settings of one company that is served, as if there were no other."""
+        """Return the settings of one served company, as if there were no other."""
         return self.settings.only(tenant)
 
     @contextmanager
     def database(self, *, any_schema: bool = False) -> Iterator[Database]:
-        """The database, closed at the end.
+        """Open the database, and close it at the end.
 
-        :param any_schema: Only for whoever migrates: the schema may be an older one.
+        :param any_schema: Accept an older schema; only for a command that migrates.
         :raises SchemaOutdated: see `require_current` (rule D7).
         :raises BridgeError: the database is out of reach.
         """
@@ -142,9 +142,9 @@ class Options:
             database.close()
 
     def write(self, work: Callable[[Connection, datetime], T]) -> T:
-        """Do something in a writing transaction, once more where another transaction was in its way.
+        """Run `work` in a write transaction, and repeat it if another transaction was in the way.
 
-        :param work: Given the transaction and the database's clock.
+        :param work: Gets the transaction and the time of the database's clock.
         """
         with self.database() as database:
 
@@ -156,35 +156,35 @@ class Options:
 
 
 def operator() -> Author:
-    """Who runs this command: the number of his user; behind `sudo`, of whoever called it."""
+    """Return the user who runs this command, by number; with `sudo`, the user who called it."""
     uid = os.getuid()
     behind = os.environ.get("SUDO_UID", "")
     return Author(Actor(ActorKind.operator, behind if uid == 0 and behind.isdecimal() else str(uid)))
 
 
-def note(options: Options, connection: Connection, tenant: str, deed: AuditEvent, *, now: datetime) -> None:
-    """Have an operator's deed in the audit trail."""
+def note(options: Options, connection: Connection, tenant: str, event: AuditEvent, *, now: datetime) -> None:
+    """Record an operator's action in the audit trail."""
     logs.configure(options.settings.log.level, options.settings.log.format)
-    AuditTrail(connection, tenant).add(deed, operator(), now=now)
+    AuditTrail(connection, tenant).add(event, operator(), now=now)
 
 
 _NAMED = re.compile(r"`((?:scim-bridge )?(?:adopt|client|outbox|people|reconcile|token)\b[^`]*)`")
-"""A command about one company, as messages name it."""
+"""A command that concerns one company, as messages name it."""
 
 
 def of_tenant(tenant: str) -> str:
-    """What a command is followed by to be about a company: nothing, for the one without a name."""
+    """Return the option that makes a command concern a company; empty for the company without a name."""
     return "" if tenant == DEFAULT_TENANT else f" --tenant {tenant}"
 
 
 def about_tenant(tenant: str, text: str) -> str:
-    """A message whose commands, each between backticks, are about a company."""
+    """Return a message whose commands, each in backticks, concern a company."""
     return text if tenant == DEFAULT_TENANT else _NAMED.sub(rf"`\1{of_tenant(tenant)}`", text)
 
 
 def stored_tenant_option(command: Command) -> Command:
-    """Add `--tenant NAME`: a company that the settings have, or one of which the database still knows."""
-    what = "The company that the command is about, also one that is served no more."
+    """Add `--tenant NAME`: a company in the settings, or one that only the database still has."""
+    what = "Use this company, also one that is no longer in the settings."
     return tenant_option_with(_stored_tenant, what)(command)
 
 
@@ -192,7 +192,7 @@ def _stored_tenant(ctx: click.Context, _: click.Parameter, name: str) -> str:
     options: Options = ctx.find_root().obj
     if name in options.settings.tenants:
         return name
-    # Without a database there is nobody else.
+    # Without a database there is no other company.
     with suppress(BridgeError), options.database() as database, database.read() as connection:
         if name in (*tenants_with_credentials(connection), *tenants_that_acted(connection)):
             return name

@@ -1,4 +1,4 @@
-"""`scim-bridge token` and `scim-bridge client`: what Entra signs in with."""
+"""`scim-bridge token` and `scim-bridge client`: the credentials that Entra signs in with."""
 
 import math
 from collections.abc import Callable
@@ -24,7 +24,7 @@ _NEVER = f"{__name__}.no_expiry"
 
 def name_option(command: Command) -> Command:
     """Add `--name`, which reaches the command as `name`."""
-    words = "What it is for, as people will read it."
+    words = "Show this name in lists, such as what it is for."
     return click.option("--name", required=True, callback=_name, help=words)(command)
 
 
@@ -35,31 +35,31 @@ def expiry_option(command: Command) -> Command:
         metavar="D",
         type=float,
         callback=_days,
-        help=f"How many days it is valid; 0.5 is 12 hours.  [default: {DEFAULT_DAYS}]",
+        help=f"Let it expire after D days; 0.5 is 12 hours.  [default: {DEFAULT_DAYS}]",
     )
-    # Eager: it is read before `_days` decides.
+    # Eager: click must read it before `_days` runs.
     never = click.option(
-        "--no-expiry", is_flag=True, is_eager=True, expose_value=False, callback=_never, help="It stays valid for ever."
+        "--no-expiry", is_flag=True, is_eager=True, expose_value=False, callback=_never, help="Let it never expire."
     )
     return days(never(command))
 
 
 def end_of(now: datetime, days: float | None) -> datetime | None:
-    """When a secret ends that counts for so many days from now; None for one that never ends."""
+    """Return when a secret expires that is valid for `days` from now; None if it never expires."""
     return None if days is None else now + timedelta(days=days)
 
 
 def tell_expiry(what: str, expires_at: datetime | None, revoke: str) -> None:
-    """Say on standard error how long a secret is valid, and warn of one that never expires.
+    """Print on standard error how long a secret is valid; warn if it never expires.
 
-    :param what: The secret, as a sentence begins with it.
-    :param revoke: The command that ends it.
+    :param what: The secret, as the beginning of a sentence.
+    :param revoke: The command that revokes it.
     """
     if expires_at is not None:
         click.echo(f"{what} is valid until {expires_at:%Y-%m-%d %H:%M} UTC.", err=True)
         return
     click.echo(f"WARNING: {what} never expires (--no-expiry).", err=True)
-    click.echo(f"A copy that is stolen works until you run `scim-bridge {revoke}`.", err=True)
+    click.echo(f"A stolen copy works until you run `scim-bridge {revoke}`.", err=True)
 
 
 def _never(ctx: click.Context, _: click.Parameter, is_set: bool) -> None:
@@ -69,7 +69,7 @@ def _never(ctx: click.Context, _: click.Parameter, is_set: bool) -> None:
 def _days(ctx: click.Context, _: click.Parameter, days: float | None) -> float | None:
     if ctx.meta[_NEVER]:
         if days is not None:
-            raise click.UsageError("--no-expiry and --expires-in-days exclude each other: leave one of them out")
+            raise click.UsageError("--no-expiry and --expires-in-days exclude each other: use only one of them")
         return None
     if days is None:
         return DEFAULT_DAYS
@@ -80,7 +80,7 @@ def _days(ctx: click.Context, _: click.Parameter, days: float | None) -> float |
 
 def _name(_: click.Context, __: click.Parameter, name: str) -> str:
     if not name.strip():
-        raise click.BadParameter("write a name by which it is known in the list")
+        raise click.BadParameter("the name is empty: write a name to show in the list")
     return name.strip()
 
 
@@ -113,9 +113,9 @@ def client() -> None:
 @tenant_option
 @click.pass_obj
 def issue_client(options: Options, name: str, expires_in_days: float | None, tenant: str) -> None:
-    """Make a client and print its id and secret, once.
+    """Issue a client, and print its id and secret once.
 
-    Standard output has them as JSON and nothing else. Only a hash of the secret is stored.
+    Standard output has both as JSON and nothing else. The database stores only a hash of the secret.
 
     \b
     Examples:
@@ -140,10 +140,10 @@ def issue_client(options: Options, name: str, expires_in_days: float | None, ten
 @tenant_option
 @click.pass_obj
 def rotate(options: Options, client_id: str, expires_in_days: float | None, tenant: str) -> None:
-    """Give a client another secret, beside the one that is in use.
+    """Issue another secret for a client, beside the one in use.
 
-    Secrets that are older than the one used last end; that one counts on, until the client is rotated again
-    after Entra has used the new one.
+    Secrets older than the one used last are revoked. The one used last stays valid until you rotate again, after
+    Entra has used the new one.
 
     \b
     Examples:
@@ -165,7 +165,7 @@ def rotate(options: Options, client_id: str, expires_in_days: float | None, tena
 @format_option
 @click.pass_obj
 def list_clients(options: Options, tenant: str, format: Format) -> None:
-    """Show all clients, the revoked ones too, without their secrets.
+    """List all clients, the revoked ones too, without their secrets.
 
     \b
     Examples:
@@ -183,7 +183,7 @@ def list_clients(options: Options, tenant: str, format: Format) -> None:
 @stored_tenant_option
 @click.pass_obj
 def revoke_client(options: Options, client_id: str, tenant: str) -> None:
-    """End a client, its secrets and its access tokens at once.
+    """Revoke a client, its secrets and its access tokens at once.
 
     \b
     Examples:
@@ -230,9 +230,9 @@ def token() -> None:
 @tenant_option
 @click.pass_obj
 def issue_token(options: Options, name: str, expires_in_days: float | None, tenant: str) -> None:
-    """Make a token and print its secret, once.
+    """Issue a token, and print its secret once.
 
-    Standard output has the secret and nothing else. Only a hash of it is stored.
+    Standard output has the secret and nothing else. The database stores only a hash of it.
 
     \b
     Examples:
@@ -256,7 +256,7 @@ def issue_token(options: Options, name: str, expires_in_days: float | None, tena
 @format_option
 @click.pass_obj
 def list_tokens(options: Options, tenant: str, format: Format) -> None:
-    """Show all tokens, the revoked and expired ones too, without their secrets.
+    """List all tokens, the revoked and expired ones too, without their secrets.
 
     \b
     Examples:
@@ -274,7 +274,7 @@ def list_tokens(options: Options, tenant: str, format: Format) -> None:
 @stored_tenant_option
 @click.pass_obj
 def revoke_token(options: Options, token_id: str, tenant: str) -> None:
-    """End a token at once.
+    """Revoke a token at once.
 
     \b
     Examples:

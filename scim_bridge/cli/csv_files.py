@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 FORMULA_SIGNS = "=+-@\N{MINUS SIGN}"
 AS_TEXT = "'"
-"""Stands before what a spreadsheet would take for a formula."""
+"""The mark before a value that a spreadsheet would read as a formula."""
 
 BURIED = re.compile(r"([;\t\r\n]\s*)(?=[=+@-])")
-"""A formula behind a sign at which a spreadsheet may divide a cell: Norwegian Excel divides lines at semicolons."""
+"""A formula after a character at which a spreadsheet may split a cell: Norwegian Excel splits at semicolons."""
 
 
 def csv_cell(value: object) -> str:
-    """A value in a CSV file; what a spreadsheet would take for a formula is marked as text."""
+    """Return a value for a CSV file; mark as text what a spreadsheet would read as a formula."""
     text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     lead = len(text) - len(text.lstrip())
     safe = text[:lead] + BURIED.sub(rf"\1{AS_TEXT}", text[lead:])
@@ -41,10 +41,10 @@ def csv_cell(value: object) -> str:
 
 
 def is_formula(text: str) -> bool:
-    """Whether a spreadsheet may evaluate a cell.
+    """Return whether a spreadsheet may evaluate a cell.
 
-    Spreadsheets skip spaces, line feeds and invisible characters in front, and may read full-width signs as plain ones.
-    A phone number or a whole number with a sign is no formula.
+    Spreadsheets skip leading spaces, line feeds and invisible characters, and may read full-width signs as plain ones.
+    A phone number, or a whole number with a sign, is not a formula.
     """
     if text[:1] in ("+", "-") and text[1:].isascii() and text[1:].isdigit():
         return False
@@ -54,7 +54,7 @@ def is_formula(text: str) -> bool:
 
 
 def csv_line(cells: Iterable[str], separator: str = ",") -> str:
-    """One line."""
+    """Return one line of a CSV file."""
     buffer = StringIO()
     csv.writer(buffer, delimiter=separator, lineterminator="\n").writerow(cells)
     return buffer.getvalue()
@@ -63,21 +63,21 @@ def csv_line(cells: Iterable[str], separator: str = ",") -> str:
 _PIECE = 1 << 16
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _UTF8_LETTER = re.compile(rb"\xc3[\x80-\xbf]")
-"""A letter such as æ, ø or å in UTF-8; in Windows-1252 it would be Ã and a sign."""
+"""A letter such as æ, ø or å in UTF-8; read as Windows-1252 it is Ã and a sign."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """What the bytes of a file are."""
+    """The encoding of a file, and its number of line breaks."""
 
     encoding: str
     line_breaks: int
-    """How many there are: about as many as lines."""
+    """About the number of lines."""
 
 
 @dataclass(slots=True)
 class _Look:
-    """What a first look at all bytes has shown."""
+    """The result of the first pass over all bytes."""
 
     start: bytes = b""
     line_breaks: int = 0
@@ -86,9 +86,9 @@ class _Look:
 
 
 def encoding_of(path: Path) -> Encoded:
-    """Look through a file, piece by piece.
+    """Find the encoding of a file, piece by piece.
 
-    :raises BridgeError: it can't be read, or is half in one encoding and half in another.
+    :raises BridgeError: the file can't be read, or mixes two encodings.
     """
     try:
         look = _looked_through(path)
@@ -102,7 +102,7 @@ def encoding_of(path: Path) -> Encoded:
             return Encoded("utf-8", look.line_breaks)
         if look.has_utf8_letters:
             raise BridgeError(
-                f"{path} is UTF-8, but not in line {_first_line_that_is_not_utf8(path)}, and names would be garbled: "
+                f"{path} is UTF-8, but not in line {_first_line_that_is_not_utf8(path)}, which would garble names: "
                 'save it again, in Excel as "CSV UTF-8"'
             )
     except OSError as exc:
@@ -146,9 +146,9 @@ LINK, SKIP = "link", "skip"
 
 
 def decisions_in(file: Path) -> Iterator[Decision | Misfit]:
-    """Every line that decides something, one by one; a line without a decision leaves the pair disputed.
+    """Yield each line that has a decision; a pair whose line has none stays disputed.
 
-    :raises BridgeError: it can't be read, or is no such file.
+    :raises BridgeError: the file can't be read, or is not a file of decisions.
     """
     encoding = _encoding(file)
     try:
@@ -185,7 +185,7 @@ def _decisions(lines: "_Lines", file: Path) -> Iterator[Decision | Misfit]:
 
 
 class _Lines:
-    """The lines of a file, counted."""
+    """The lines of a file, with a count of those read."""
 
     def __init__(self, text: Iterator[str]) -> None:
         self._text = text
@@ -202,17 +202,17 @@ class _Lines:
 
 
 def _header(lines: _Lines, file: Path) -> Mapping[str, int]:
-    """Where each column is. Columns beside the three are not read."""
+    """Return the position of each column. Other columns than the three are ignored."""
     first = next(lines, "")
     if first.lower().startswith("sep="):
-        first = next(lines, "")  # A line that tells a spreadsheet which character divides the cells.
+        first = next(lines, "")  # This line tells a spreadsheet the separator.
     lines.delimiter = max(",;\t", key=first.count)
     names = [name.strip().lower() for name in next(csv.reader([first], delimiter=lines.delimiter), [])]
     missing = [name for name in COLUMNS if name not in names]
     if missing:
         raise BridgeError(
-            f"{file}, line {lines.read or 1}: there is no column {' and no '.join(missing)}. The first line has to be "
-            f"{','.join(COLUMNS)}, in any order, others beside them; nothing was linked"
+            f"{file}, line {lines.read or 1}: there is no column {' and no '.join(missing)}. The first line must have "
+            f"{','.join(COLUMNS)}, in any order, and may have others; nothing was linked"
         )
     return {name: names.index(name) for name in COLUMNS}
 
@@ -244,13 +244,13 @@ SIDES = (
     Field.birth_date,
     Field.work_title,
 )
-"""What is shown of both sides; none of it is read back."""
+"""The fields shown of both sides; they are never read back."""
 
 HEADER = (*COLUMNS, "why", *(f"{field} in {side}" for field in SIDES for side in ("Entra", "Ditio")))
 
 
 def write_sheet(disputes: Iterable[Dispute], file: Path) -> None:
-    """Write them, in UTF-8 with a mark, by which spreadsheets know it. :raises BridgeError: it can't be written."""
+    """Write disputed pairs, in UTF-8 with a mark for spreadsheets. :raises BridgeError: the file can't be written."""
     with private_file(file, encoding="utf-8-sig") as text:
         text.write(csv_line(HEADER))
         text.writelines(csv_line(_cells(dispute)) for dispute in disputes)
@@ -267,20 +267,20 @@ def _cells(dispute: Dispute) -> Iterator[str]:
 SEPARATORS = (";", ",", "\t")
 
 _SEP = re.compile(r"sep=(.)\s*", re.IGNORECASE)
-"""The first line with which Excel is told the separator."""
+"""The first line that tells Excel the separator."""
 
 _LONGEST_HEADING = 100
-"""Characters of a heading that are shown."""
+"""How many characters of a heading are shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateFile:
-    """A file that is open."""
+    """An open file with certificates."""
 
     encoding: str
     separator: str
     ignored: tuple[str, ...]
-    """The headings of columns that mean nothing here."""
+    """The headings of unknown columns."""
 
     line_breaks: int
     lines: Iterator[FileLine]
@@ -290,8 +290,8 @@ class CertificateFile:
 def opened(path: Path, *, needs_end: bool) -> Iterator[CertificateFile]:
     """Open a file and read its headings.
 
-    :param needs_end: Whether a certificate without an end is refused.
-    :raises BridgeError: it can't be read, or lacks a column.
+    :param needs_end: Whether a certificate without an end date is refused.
+    :raises BridgeError: the file can't be read, or lacks a column.
     """
     encoded = encoding_of(path)
     with path.open(encoding=encoded.encoding, newline="", errors="strict") as file:
@@ -310,14 +310,14 @@ def opened(path: Path, *, needs_end: bool) -> Iterator[CertificateFile]:
 
 
 def _first_lines(file: Iterator[str]) -> tuple[str | None, str]:
-    """The separator that the first line names, if it does, and the line with the headings."""
+    """Return the separator named in the first line, or None, and the line with the headings."""
     first = next(file, "")
     named = _SEP.fullmatch(first)
     return (named[1], next(file, "")) if named else (None, first)
 
 
 def _separator(headings: str) -> str:
-    """The separator that makes most names of the headings."""
+    """Return the separator that gives the most known headings."""
 
     def known(separator: str) -> int:
         return sum(_folded(each) in _PARTS for each in next(csv.reader([headings], delimiter=separator), []))
@@ -333,7 +333,7 @@ def _folded(heading: str) -> str:
 
 
 def _parts(path: Path, columns: Sequence[str], *, needs_end: bool) -> tuple[dict[int, Part], tuple[str, ...]]:
-    """Which part each column is, and the headings of the others."""
+    """Return the part of each known column, and the headings of the others."""
     parts = {place: _PARTS[_folded(each)] for place, each in enumerate(columns) if _folded(each) in _PARTS}
     named = list(parts.values())
     needed = [Part.employee_number, Part.type, Part.issued, *([Part.valid_until] if needs_end else [])]
@@ -349,7 +349,7 @@ def _parts(path: Path, columns: Sequence[str], *, needs_end: bool) -> tuple[dict
 
 
 def _lines(rows: "_csv.Reader", parts: Mapping[int, Part], width: int, skipped: int) -> Iterator[FileLine]:
-    """The lines after the headings; empty ones are left out."""
+    """Yield the lines after the headings; skip empty ones."""
     while True:
         number = rows.line_num + skipped + 1
         try:
@@ -369,11 +369,13 @@ def _lines(rows: "_csv.Reader", parts: Mapping[int, Part], width: int, skipped: 
 def _line(number: int, last: int, cells: Sequence[str], parts: Mapping[int, Part], width: int) -> FileLine:
     said = {part: cells[place] for place, part in parts.items() if place < len(cells)}
     if any(cell.strip() for cell in chain(cells[width:])):
-        why = f"it has {len(cells)} cells and the first line {width}: put a text that has the separator in quotes"
+        why = f"it has {len(cells)} cells and the first line {width}: quote texts that contain the separator"
         return FileLine(number, said, why)
     return FileLine(number, said)
 
 
 def _unreadable(first: int, last: int, reason: str) -> str:
-    where = f"lines {first} to {last} were read as one, as a quote opens in line {first}" if last > first else reason
-    return f"it can't be read: {where}; write a quote inside a quoted text twice, and close each"
+    where = (
+        f"lines {first} to {last} were read as one, because a quote opens in line {first}" if last > first else reason
+    )
+    return f"it can't be read: {where}; double each quote inside a quoted text, and close each quoted text"

@@ -41,17 +41,17 @@ from scim_bridge.settings.types import dotted, is_shared
 from scim_bridge.web.auth.keys import FetchFailed, fetched
 
 CALL_SECONDS = 8.0
-"""How long the token, and then the read, may take."""
+"""How long the token may take; and the read after it."""
 
 IMPATIENT_SECONDS = CALL_SECONDS / 2
-"""How long one that only asks for the time may take."""
+"""How long a request may take that only asks for the time."""
 
 ENVIRONMENTS = {".ditio.app": "production", ".ditio.no": "production", ".ditio.dev": "test"}
 """Ditio's documented addresses."""
 
 
 def examine_ditio(settings: Settings) -> Iterator[Finding]:
-    """The way to Ditio, as far as it can be gone without touching anybody."""
+    """Check the way to Ditio, as far as possible without changing an employee."""
     try:
         client = build_client(settings)
     except SettingsError as error:
@@ -65,7 +65,7 @@ def examine_ditio(settings: Settings) -> Iterator[Finding]:
     except DeliveryError as error:
         yield _failed("Ditio token", error, "DITIO__IDENTITY_URL")
         return
-    yield ok("Ditio token", f"given out by {settings.ditio.identity_url}")
+    yield ok("Ditio token", f"issued by {settings.ditio.identity_url}")
     try:
         client.check(within=CALL_SECONDS)
     except DeliveryError as error:
@@ -77,21 +77,21 @@ def examine_ditio(settings: Settings) -> Iterator[Finding]:
 
 def _failed(check: str, error: DeliveryError, setting: str) -> Finding:
     if isinstance(error, CredentialsRefused):
-        # Its message goes on with what to look at, the five causes of a 401 or 403 among it (rule R2).
-        return parted(check, str(error), f"see that {setting} is right", at=". ")
-    cure = f"see that {setting} is right, and that this machine may reach it (name server, firewall, proxy)"
-    return fails(check, str(error), f"{cure}; if Ditio itself is down, wait: nothing is lost meanwhile")
+        # The message already says what to check, with the five causes of a 401 or 403 (rule R2).
+        return parted(check, str(error), f"check that {setting} is right", at=". ")
+    cure = f"check that {setting} is right, and that this machine can reach it (name server, firewall, proxy)"
+    return fails(check, str(error), f"{cure}; if Ditio itself is down, wait: nothing is lost")
 
 
 def _mixed(settings: Settings) -> Finding | None:
-    """Identity of one environment with the API of the other."""
+    """Return a finding if identity and API are of different environments."""
     identity, api = (_environment(url) for url in (settings.ditio.identity_url, settings.ditio.api_url))
     if identity is None or api is None or identity == api:
         return None
     return fails(
         "Ditio settings",
-        f"DITIO__IDENTITY_URL is of Ditio's {identity} environment, DITIO__API_URL of its {api} environment",
-        "take both, and the API client's id and secret, from the same environment",
+        f"DITIO__IDENTITY_URL is in Ditio's {identity} environment, DITIO__API_URL in its {api} environment",
+        "use both, and the API client's id and secret, from the same environment",
     )
 
 
@@ -101,7 +101,7 @@ def _environment(url: str | None) -> str | None:
 
 
 def _clock(url: str) -> Iterator[Finding]:
-    """Ditio's clock, as far as its server tells the time."""
+    """Compare Ditio's clock with this machine's, if its server sends the time."""
     try:
         with requests.get(url, timeout=IMPATIENT_SECONDS, allow_redirects=False, stream=True) as response:
             theirs = parsedate_to_datetime(response.headers["Date"])
@@ -111,10 +111,10 @@ def _clock(url: str) -> Iterator[Finding]:
 
 
 def examine_keys(settings: Settings) -> Iterator[Finding]:
-    """Nothing where no JWT is let in; else whether each address gives keys."""
+    """Check that each address of keys answers; yield nothing if no JWT is accepted."""
     auth = settings.auth
     for sentence in auth.missing(settings.start):
-        yield fails("sign-in keys", sentence, "set it, or take the other AUTH__WORKLOAD_ settings away")
+        yield fails("sign-in keys", sentence, "set it, or remove the other AUTH__WORKLOAD_ settings")
     urls = {"AUTH__ENTRA_JWKS_URL": auth.entra_keys() if auth.entra_tenant_id else None}
     urls["AUTH__WORKLOAD_JWKS_URL"] = auth.workload_keys()
     for name, url in urls.items():
@@ -123,7 +123,7 @@ def examine_keys(settings: Settings) -> Iterator[Finding]:
         try:
             count = len(fetched(url))
         except FetchFailed as error:
-            cure = f"see that this machine reaches it (name server, firewall, proxy), and that {name} is right"
+            cure = f"check that this machine can reach it (name server, firewall, proxy), and that {name} is right"
             yield fails("sign-in keys", f"{url} gives no keys: {error}", cure)
         else:
             yield ok("sign-in keys", f"{count} at {url}")
@@ -133,41 +133,41 @@ REACH_SECONDS = 5.0
 
 
 def examine_public_url(settings: Settings) -> Iterator[Finding]:
-    """`SERVER__BASE_URL`: Entra comes from outside, over https."""
+    """Check `SERVER__BASE_URL`: Entra calls from outside, over https."""
     check, url = "public URL", settings.server.base_url
-    cure = "set SERVER__BASE_URL to the https address under which Entra reaches the bridge"
+    cure = "set SERVER__BASE_URL to the https address at which Entra reaches the bridge"
     if url is None:
-        yield fails(check, "SERVER__BASE_URL is not set, so links in answers lead to this machine alone", cure)
+        yield fails(check, "SERVER__BASE_URL is not set, so links in answers work only on this machine", cure)
         return
     parts = urlsplit(url)
     host = parts.hostname or ""
     if is_local(host):
-        yield fails(check, f"{url} is this machine itself: Entra comes from outside", cure)
+        yield fails(check, f"{url} is this machine itself: Entra calls from outside", cure)
     elif parts.scheme != "https":
         yield fails(check, f"{url} is not https: Entra calls over https only", cure)
     elif is_private(host):
-        yield hint(check, f"{url} is an address within a network: Entra comes from outside", cure)
+        yield hint(check, f"{url} is an address within a network: Entra calls from outside", cure)
     else:
         yield _reached(url)
 
 
 def _reached(url: str) -> Finding:
-    """Whether it answers from here, which proves little: Entra takes another way."""
+    """Check whether the URL answers here. This proves little: Entra calls from another network."""
     try:
         with requests.get(f"{url}/healthz", timeout=REACH_SECONDS, allow_redirects=False, stream=True) as response:
             if response.status_code == 200:
                 return ok("public URL", f"the bridge answers at {url}")
             why = f"{url}/healthz answers {response.status_code}"
     except requests.exceptions.SSLError:
-        why = f"the certificate of {url} is not trusted here"
+        why = f"this machine does not trust the certificate of {url}"
     except requests.RequestException:
-        why = f"{url} can't be reached from here"
-    cure = "see that `scim-bridge serve` runs, and that the proxy before it passes everything on; a firewall may also "
-    return hint("public URL", why, cure + "let Entra in, and not this machine")
+        why = f"{url} can't be reached from this machine"
+    cure = "check that `scim-bridge serve` runs, and that the proxy forwards all paths; a firewall may also admit "
+    return hint("public URL", why, cure + "Entra but not this machine")
 
 
 def is_local(host: str) -> bool:
-    """Whether a name or address is this machine itself."""
+    """Return whether a name or address is this machine itself."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -178,7 +178,7 @@ def is_local(host: str) -> bool:
 
 
 def is_private(host: str) -> bool:
-    """Whether a name or address has a meaning in one network only."""
+    """Return whether a name or address is valid only within one network."""
     try:
         return not ip_address(host).is_global
     except ValueError:
@@ -186,11 +186,11 @@ def is_private(host: str) -> bool:
 
 
 def examine_settings(settings: Settings, looked_at: Mapping[str, Settings]) -> Iterator[Finding]:
-    """What is set, and may not be meant so. :param looked_at: The companies to look at."""
+    """Check for settings that may be mistakes. :param looked_at: The companies to check."""
     found = [each for name, own in looked_at.items() for each in told_of(name, settings, _of_company(own))]
     found += [hint("settings", detail, cure) for detail, cure in _risks_of_server(settings)]
     found += examine_common(settings)
-    yield from found or [ok("settings", "nothing is set that needs a second look")]
+    yield from found or [ok("settings", "no setting needs attention")]
 
 
 def _of_company(settings: Settings) -> Iterator[Finding]:
@@ -206,20 +206,24 @@ def _of_company(settings: Settings) -> Iterator[Finding]:
 def _risks(settings: Settings) -> Iterator[tuple[str, str]]:
     delivery, ditio = settings.delivery, settings.ditio
     if delivery.adopt == "always":
-        cure = "set DELIVERY__ADOPT to verify once the first day is over"
-        yield "DELIVERY__ADOPT is always: whoever has the number in Ditio is overwritten, be it another person", cure
+        cure = "set DELIVERY__ADOPT to `verify` after the first day"
+        detail = (
+            "DELIVERY__ADOPT is `always`: an employee with the same number is taken over even if it is another person"
+        )
+        yield detail, cure
     for step in ("end-employment", "disable"):
         if step not in delivery.offboarding:
-            yield f"DELIVERY__OFFBOARDING has no {step}: leavers keep that in Ditio", f"add {step}, unless it is meant"
+            what = "their login" if step == "disable" else "their employment"
+            yield f"DELIVERY__OFFBOARDING has no {step}: leavers keep {what} in Ditio", f"add {step}, unless intended"
     for name, how in ditio.operations.model_dump().items():
         if how == "off":
-            cure = "set how it is called, once Ditio's support has said so; until then do it by hand in Ditio"
-            yield f"DITIO__OPERATIONS__{name.upper()} is off: whoever needs it is held", cure
+            cure = "set how to call it, as Ditio's support says; until then do it by hand in Ditio"
+            yield f"DITIO__OPERATIONS__{name.upper()} is off: people who need it are held", cure
     if (unpinned := settings.auth.unpinned(settings.start)) is not None:
         detail, _, cure = unpinned.partition(": ")
         yield detail, cure
     if is_local(urlsplit(ditio.api_url or "").hostname or ""):
-        yield "DITIO__API_URL is this machine: a simulated Ditio", "set Ditio's own address, unless this is a trial"
+        yield "DITIO__API_URL is this machine: a simulated Ditio", "set Ditio's real address, unless this is a test"
     for secret in CATALOGUE:
         if is_secret(secret) and not is_shared(secret):
             yield from _readable(settings, secret)
@@ -227,9 +231,9 @@ def _risks(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def _risks_of_server(settings: Settings) -> Iterator[tuple[str, str]]:
     bind = settings.server.bind
-    if not is_local(bind.rpartition(":")[0].strip("[]")) or bind.startswith("0.0.0.0"):  # nosec B104 # that is told here
-        cure = "let only the proxy that speaks TLS reach it, or bind to 127.0.0.1"
-        yield f"SERVER__BIND is {bind}: plain http, for every machine that gets there", cure
+    if not is_local(bind.rpartition(":")[0].strip("[]")) or bind.startswith("0.0.0.0"):  # nosec B104 # this reports it
+        cure = "allow only the TLS proxy to reach it, or bind to 127.0.0.1"
+        yield f"SERVER__BIND is {bind}: plain http, for every machine that can reach it", cure
     for secret in CATALOGUE:
         has_password = secret == ("database", "url") and shown(settings.database.url) != settings.database.url
         if has_password or (is_secret(secret) and is_shared(secret)):
@@ -237,28 +241,28 @@ def _risks_of_server(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _readable(settings: Settings, secret: Setting) -> Iterator[tuple[str, str]]:
-    """A secret in a file that others can read."""
+    """Yield a finding if a secret is in a file that others can read."""
     origin = settings.origin(secret)
     file = Path(os.environ.get(origin, "") if origin.endswith(FILE_SUFFIX) else origin)
     if is_open_to_others(file):
-        cure = f"chmod 600 {file}, or keep the secret in a file of its own, named by a variable with _FILE added"
+        cure = f"`chmod 600 {file}`, or keep the secret in its own file, named by a variable that ends in _FILE"
         yield f"{dotted((*settings.start, *secret))} is in {file}, which other users of this machine can read", cure
 
 
 SECONDS = 22.0
-"""How long all of it may take."""
+"""How long all checks together may take."""
 
 
 @click.command()
-@click.option("--tenant", metavar="NAME", help="Only this company.  [default: all]")
+@click.option("--tenant", metavar="NAME", help="Check only this company.  [default: all]")
 @format_option
 @click.pass_context
 def doctor(ctx: click.Context, tenant: str | None, format: Format) -> None:
-    """Look whether all is well: database, Ditio, clocks, public URL, tokens.
+    """Check the database, Ditio, clocks, public URL and tokens.
 
-    Where there are several companies, what is found begins with the name of the one that it is about. Nothing is
-    changed, and no secret is shown. A hint works, and may be meant so; a line that fails says the cure, and the
-    exit code is 1. It ends within half a minute, whatever does not answer.
+    With several companies, each finding begins with the name of its company. Nothing is changed, and no secret is
+    shown. A `hint` works, and may be intended. A line that `fails` says the cure, and the exit code is 1. The command
+    ends within half a minute, even if a server does not answer.
 
     \b
     Examples:
@@ -287,24 +291,25 @@ def _findings(options: Options, tenant: str | None) -> list[Finding]:
         looked_at = {tenant: looked_at[known_tenant(settings, tenant)]}
     database_is_late = fails(
         "database",
-        f"it gave no answer within {SECONDS:.0f} s",
-        "see that it runs and can be reached; a SQLite file may be held by another process that writes for long",
+        f"it did not answer within {SECONDS:.0f} s",
+        "check that it runs and can be reached; another process may hold a SQLite file in a long write",
     )
     ditio_is_late = fails(
         "Ditio",
-        f"it gave no answer within {SECONDS:.0f} s",
-        "see that this machine reaches DITIO__IDENTITY_URL and DITIO__API_URL (name server, firewall, proxy)",
+        f"it did not answer within {SECONDS:.0f} s",
+        "check that this machine can reach DITIO__IDENTITY_URL and DITIO__API_URL (name server, firewall, proxy)",
     )
     url_is_late = Finding(
         "public URL",
         Status.hint,
-        f"SERVER__BASE_URL gave no answer within {SECONDS:.0f} s",
-        "see that its name is known to this machine's name server",
+        f"SERVER__BASE_URL did not answer within {SECONDS:.0f} s",
+        "check that this machine's name server knows its name",
     )
     keys_are_late = fails(
         "sign-in keys",
-        f"they gave no answer within {SECONDS:.0f} s",
-        "see that this machine reaches AUTH__ENTRA_JWKS_URL and AUTH__WORKLOAD_JWKS_URL (name server, firewall, proxy)",
+        f"they did not answer within {SECONDS:.0f} s",
+        "check that this machine can reach AUTH__ENTRA_JWKS_URL and AUTH__WORKLOAD_JWKS_URL (name server, firewall, "
+        "proxy)",
     )
     waiting = [
         Examination(lambda: examine_database(settings, list(looked_at)), database_is_late),

@@ -28,18 +28,18 @@ from scim_bridge.storage.schema import require_current
 
 
 class Status(StrEnum):
-    """How something is."""
+    """The result of a check."""
 
     ok = "ok"
     hint = "hint"
-    """Works, and may be meant so; worth a look."""
+    """Works, and may be intended; worth checking."""
 
     fails = "fails"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the examination. `detail` and `cure` hold no secret and no personal data."""
+    """One line of the report. `detail` and `cure` hold no secret and no personal data."""
 
     check: str
     status: Status
@@ -48,28 +48,31 @@ class Finding:
 
 
 def ok(check: str, detail: str) -> Finding:
-    """It is as it should be."""
+    """Return a finding that all is right."""
     return Finding(check, Status.ok, detail)
 
 
 def hint(check: str, detail: str, cure: str) -> Finding:
-    """It may be meant so."""
+    """Return a finding that may be intended."""
     return Finding(check, Status.hint, detail, cure)
 
 
 def fails(check: str, detail: str, cure: str) -> Finding:
-    """Somebody has to act."""
+    """Return a finding that needs an operator."""
     return Finding(check, Status.fails, detail, cure)
 
 
 def parted(check: str, message: str, cure: str, *, at: str) -> Finding:
-    """A failure whose message has its cure after the first `at`; one that has none gets `cure`."""
+    """Return a failure; split `message` at the first `at` into detail and cure, or use `cure` if it has none."""
     detail, _, told = message.partition(at)
     return fails(check, detail, told or cure)
 
 
 def is_open_to_others(file: Path) -> bool:
-    """Whether other users may read or change a file. Of a file that is not ours, the group is our way to read it."""
+    """Return whether other users may read or change a file.
+
+    The group counts only for our own file: the bridge reads a file of another user through its group.
+    """
     try:
         found = file.stat()
     except OSError:
@@ -80,9 +83,9 @@ def is_open_to_others(file: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """Checks that follow one another, each of which may keep the next from being made.
+    """Checks in sequence; each may stop the following ones.
 
-    :param late: What it means if they don't come to an end.
+    :param late: The finding if they do not end in time.
     """
 
     checks: Callable[[], Iterator[Finding]]
@@ -90,9 +93,9 @@ class Examination:
 
 
 def examined(examinations: list[Examination], *, seconds: float) -> list[Finding]:
-    """Carry out all of them at the same time; whoever does not end in time is told as late.
+    """Run all examinations at the same time; report as late each that does not end in time.
 
-    Some waits, such as that for a name server, know no time-out: they are left behind in a thread of their own.
+    Some waits, such as for a name server, have no time-out: they stay behind in their own thread.
     """
     running = [_Running(each) for each in examinations]
     deadline = time.monotonic() + seconds
@@ -110,7 +113,7 @@ class _Running:
         self.thread.start()
 
     def told(self) -> list[Finding]:
-        """What was found; an error that nobody expected is raised here, in the command's own thread."""
+        """Return the findings; raise an unexpected error here, in the command's own thread."""
         if self._failed:
             raise self._failed[0]
         return [*self._found, *([self._examination.late] if self.thread.is_alive() else [])]
@@ -124,7 +127,7 @@ class _Running:
 
 
 def told_of(tenant: str, settings: Settings, findings: Iterator[Finding]) -> Iterator[Finding]:
-    """The findings about one company; where there are several, with its name."""
+    """Yield the findings about one company, with its name if there are several."""
     several = list(settings.tenants) != [DEFAULT_TENANT]
     for each in findings:
         cure = None if each.cure is None else about_tenant(tenant, each.cure)
@@ -137,7 +140,7 @@ def of_each(
     examine: Callable[[Settings], Iterator[Finding]],
     late: Finding,
 ) -> list[Examination]:
-    """One examination for each company, at the same time. :param late: See `Examination`."""
+    """Return one examination for each company, to run at the same time. :param late: See `Examination`."""
 
     def of(tenant: str, own: Settings) -> Examination:
         is_late = next(told_of(tenant, settings, iter([late])))
@@ -147,7 +150,7 @@ def of_each(
 
 
 def examine_common(settings: Settings) -> Iterator[Finding]:
-    """Companies that would let the same one in, or write to the same employees in Ditio."""
+    """Yield companies that accept the same Entra or workload, or write to the same employees in Ditio."""
     for sentence in shared_logins(settings):
         yield parted("companies", sentence, "", at=": ")
     for (name, one), (other, another) in combinations(settings.tenants.items(), 2):
@@ -157,13 +160,13 @@ def examine_common(settings: Settings) -> Iterator[Finding]:
             yield hint(
                 "companies",
                 f"{name} and {other} call Ditio as the same API client, so both may write to the same employees",
-                f"see that {both((*another.start, 'ditio', 'client_id'))} is that company's own, or set company_id "
+                f"check that {both((*another.start, 'ditio', 'client_id'))} is that company's own, or set company_id "
                 "and send_company_id for both",
             )
 
 
 SOON = timedelta(days=30)
-"""How long before its end a secret is told."""
+"""How long before its end a secret is reported."""
 
 ISSUE = "`scim-bridge token issue --name Entra`, and paste it as Secret Token in Entra"
 
@@ -171,19 +174,19 @@ ISSUE = "`scim-bridge token issue --name Entra`, and paste it as Secret Token in
 def examine_credentials(
     tokens: Sequence[Token], clients: Sequence[Client], now: datetime, *, signs_itself: bool
 ) -> Iterator[Finding]:
-    """The tokens and clients of a company: whether anybody can sign in, and for how long.
+    """Check the tokens and clients of a company: whether Entra can sign in, and for how long.
 
-    :param signs_itself: Whether the settings let in whom Entra itself vouches for: nobody needs a secret then.
+    :param signs_itself: Whether the settings accept JWTs that Entra itself signs: then no secret is needed.
     """
     tokens = [each for each in tokens if each.revoked_at is None]
     clients = [each for each in clients if each.revoked_at is None]
     if not tokens and not clients and not signs_itself:
-        yield fails("tokens", "no token was issued, and no client: nobody can sign in", ISSUE)
+        yield fails("tokens", "no token and no client was issued: Entra can't sign in", ISSUE)
     if tokens:
         ends = [(_called(each), each.expires_at) for each in tokens]
         yield _secrets("tokens", "token", ends, now, ISSUE, others=bool(clients) or signs_itself)
     if clients:
-        # A client without a secret that counts has no end any more: it is told as ended.
+        # A client without a valid secret has no end: report it as expired.
         ends = [(f"{each.id}, {each.name!r}", each.expires_at if each.secrets else now) for each in clients]
         cure = "`scim-bridge client rotate ID`, and paste the new secret as Client Secret in Entra"
         yield _secrets("clients", "client", ends, now, cure, others=bool(tokens) or signs_itself)
@@ -192,7 +195,7 @@ def examine_credentials(
 def _secrets(
     check: str, kind: str, ends: Sequence[tuple[str, datetime | None]], now: datetime, cure: str, *, others: bool
 ) -> Finding:
-    """Of one kind. :param others: Whether there is another way in: what has ended may be out of use."""
+    """Check the secrets of one kind. :param others: Whether there is another way in: expired ones may be unused."""
     complain = hint if others else fails
     valid = [(name, end) for name, end in ends if end is None or end > now]
     if not valid:
@@ -213,7 +216,7 @@ def _called(token: Token) -> str:
 
 
 LEAST_FREE_BYTES = 200 * 1024 * 1024
-"""With less than this on the disk the next busy day may fill it."""
+"""With less free space than this, the next busy day may fill the disk."""
 
 REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs", "afs", "vboxsf"})
 """Filesystems whose locks SQLite can't rely on, and whose memory two machines don't share (rule D7)."""
@@ -221,15 +224,15 @@ REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", 
 MOST_APART = timedelta(seconds=30)
 """How far two clocks may be apart."""
 
-PAUSED_BY_SETTING = "take it out and start the servers again, then `outbox resume`"
+PAUSED_BY_SETTING = "remove it and restart the servers, then `outbox resume`"
 
 MOUNTS = Path("/proc/self/mounts")
 
 
 def examine_database(settings: Settings, tenants: Sequence[str]) -> Iterator[Finding]:
-    """The database of `DATABASE__URL`, and what stands in it: tokens, clients, and whether anybody is delivered.
+    """Check the database of `DATABASE__URL`, and what it holds: tokens, clients, and whether deliveries run.
 
-    :param tenants: The companies to look at.
+    :param tenants: The companies to check.
     """
     url = settings.database.url
     place = str(shown(url))
@@ -251,7 +254,7 @@ def examine_database(settings: Settings, tenants: Sequence[str]) -> Iterator[Fin
 
 def _examined(database: Database, place: str, settings: Settings, tenants: Sequence[str]) -> Iterator[Finding]:
     if (path := database.missing_file()) is not None:
-        cure = "go to the right folder, or name the right --config; `scim-bridge db upgrade` makes a new one"
+        cure = "change to the right folder, or name the right --config; `scim-bridge db upgrade` creates a new one"
         yield fails("database", f"there is no database at {path}", cure)
         return
     with database.read() as connection:
@@ -265,10 +268,10 @@ def _examined(database: Database, place: str, settings: Settings, tenants: Seque
     with database.write() as connection:
         takes_writes = database.can_write(connection)
     if takes_writes:
-        yield ok("database", f"{place}, read and written")
+        yield ok("database", f"{place}, can be read and written")
     else:
-        yield fails("database", f"{place} only reads: it is a standby", "let DATABASE__URL name the primary")
-    yield ok("migrations", "the schema is this version's")
+        yield fails("database", f"{place} is read-only: it is a standby", "set DATABASE__URL to the primary")
+    yield ok("migrations", "the schema is up to date")
     if database.is_sqlite:
         file = Path(database.engine.url.database or "")
         yield from examine_disk(file)
@@ -281,14 +284,12 @@ def _examined(database: Database, place: str, settings: Settings, tenants: Seque
 
 
 def _examine_former(database: Database, settings: Settings) -> Iterator[Finding]:
-    """Companies that the settings name no more: their Entra is answered 401, and nobody is delivered."""
+    """Yield companies no longer in the settings: their Entra gets 401, and nothing is delivered."""
     with database.read() as connection:
         former = [name for name in tenants_with_credentials(connection) if name not in settings.tenants]
     for name in former:
-        cure = f"set [tenants.{name}.ditio] again, if it is to be served; otherwise revoke what was issued for it"
-        yield hint(
-            "companies", f"{name} has tokens or clients, and the settings do not name it: nobody is let in", cure
-        )
+        cure = f"set [tenants.{name}.ditio] again to serve it; otherwise revoke its tokens and clients"
+        yield hint("companies", f"{name} has tokens or clients, but is not in the settings: its Entra is refused", cure)
 
 
 def _examine_company(database: Database, tenant: str, own: Settings) -> Iterator[Finding]:
@@ -305,38 +306,36 @@ def _examine_company(database: Database, tenant: str, own: Settings) -> Iterator
 
 def _cure(database: Database) -> str:
     if database.is_sqlite:
-        return "see that DATABASE__URL names the bridge's own file, and that this user may write it and its folder"
-    return (
-        "see that PostgreSQL runs there and can be reached, and that name, user and password in DATABASE__URL are right"
-    )
+        return "check that DATABASE__URL names the bridge's own file, and that this user may write it and its folder"
+    return "check that PostgreSQL runs and can be reached, and that name, user and password in DATABASE__URL are right"
 
 
 def examine_disk(file: Path, mounts: Path = MOUNTS) -> Iterator[Finding]:
-    """What SQLite's file lies on (rule D7: a local disk)."""
+    """Check the disk of SQLite's file (rule D7: a local disk)."""
     folder = file.absolute().parent
     free = shutil.disk_usage(folder).free
     kind = _filesystem(folder, mounts)
     if kind in REMOTE:
         yield fails("disk", f"{folder} is on {kind}, a disk of another machine", "move the file to a local disk")
     elif not os.access(folder, os.W_OK):
-        cure = "let this user write the folder: SQLite keeps its journal beside the file"
+        cure = "allow this user to write the folder: SQLite keeps its journal beside the file"
         yield fails("disk", f"{folder} can't be written", cure)
     elif free < LEAST_FREE_BYTES:
-        yield fails("disk", f"{free // 1024**2} MiB are left on the disk of {folder}", "make room on it")
+        yield fails("disk", f"{free // 1024**2} MiB are left on the disk of {folder}", "free some space")
     else:
         yield ok("disk", f"{folder}, {free // 1024**3} GiB free")
 
 
 def _examine_rights(file: Path) -> Iterator[Finding]:
-    """Whether others read the people in it: SQLite's file, and those that it keeps beside it."""
+    """Check whether other users can read SQLite's file, and the files beside it."""
     beside = [file.with_name(file.name + ending) for ending in ("-wal", "-shm")]
     if found := [str(each) for each in (file, *beside) if is_open_to_others(each)]:
-        told = f"other users of this machine can read {', '.join(found)}: personal data is in it"
-        yield hint("database", told, f"chmod 600 {' '.join(found)}")
+        told = f"other users of this machine can read {', '.join(found)}, which holds personal data"
+        yield hint("database", told, f"`chmod 600 {' '.join(found)}`")
 
 
 def _filesystem(folder: Path, mounts: Path) -> str | None:
-    """The kind of filesystem that a folder is on; None where this machine does not say."""
+    """Return the filesystem of a folder; None if this machine does not say."""
     try:
         lines = [line.split() for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines()]
     except OSError:
@@ -347,24 +346,24 @@ def _filesystem(folder: Path, mounts: Path) -> str | None:
 
 
 def examine_breaker(breaker: Breaker, now: datetime) -> Iterator[Finding]:
-    """Whether deliveries stand still, and why (rules R2, R3)."""
+    """Check whether deliveries are stopped, and why (rules R2, R3)."""
     if breaker.is_paused:
         yield hint("deliveries", f"paused since {breaker.paused_at:%Y-%m-%d %H:%M:%S} UTC", "`outbox resume`")
     told = breaker.told(now)
     if breaker.is_open and told is not None:
-        cure = "see what is told about Ditio here; it is tried again by itself, and `outbox retry` does so at once"
+        cure = "see the lines about Ditio; the bridge tries again by itself, or at once with `outbox retry`"
         yield fails("deliveries", told, cure)
     elif told is not None:
-        yield hint("deliveries", told, "none: that is obeyed, and deliveries go on by themselves")
+        yield hint("deliveries", told, "none: the bridge waits, then deliveries continue by themselves")
 
 
 def clock_of(what: str, apart: timedelta) -> Finding:
-    """How far another clock is from this machine's."""
+    """Return a finding on how far another clock is from this machine's."""
     seconds = abs(apart.total_seconds())
     if abs(apart) <= MOST_APART:
         return ok("clock", f"this machine and {what} agree within {max(1, round(seconds))} s")
     return fails(
         "clock",
         f"this machine's clock is {seconds:.0f} s {'behind' if apart > timedelta() else 'ahead of'} that of {what}",
-        "set both by a time server (NTP): tokens, leases and the last day of an employment hang on it",
+        "set both by a time server (NTP): tokens, leases and the last day of an employment depend on it",
     )

@@ -1,4 +1,4 @@
-"""`scim-bridge`: the group of all commands. Each is imported only when it is asked for."""
+"""`scim-bridge`: the group of all commands. Each command is imported only when it is needed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,62 +14,62 @@ from scim_bridge.errors import BridgeError
 
 @dataclass(frozen=True, slots=True)
 class Lazy:
-    """A command that is not imported yet: the help of the whole must not load the web server."""
+    """A command that is not imported yet, so that `scim-bridge --help` does not load the web server."""
 
     module: str
     attribute: str
     short_help: str
-    """The first sentence of the command's own help; a test keeps the two alike."""
+    """The first sentence of the command's own help; a test compares them."""
 
 
 COMMANDS: Mapping[str, Lazy] = {
     "demo": Lazy(
         "demo.command",
         "demo",
-        "Watch a company being hired, changed and ended, from a simulated Entra to a simulated Ditio.",
+        "Run the bridge between a simulated Entra and a simulated Ditio, and show what it does.",
     ),
-    "serve": Lazy("serve", "serve", "Answer Entra, and deliver to Ditio."),
-    "worker": Lazy("worker", "worker", "Deliver what is due."),
+    "serve": Lazy("serve", "serve", "Run the web server for Entra, and a delivery worker."),
+    "worker": Lazy("worker", "worker", "Deliver the people who are due."),
     "preview": Lazy("preview", "preview", "Show the calls to Ditio that a SCIM user would cause, and send none."),
-    "outbox": Lazy("outbox", "outbox", "See who waits for Ditio, and try again."),
+    "outbox": Lazy("outbox", "outbox", "List people who wait for delivery; retry, pause or resume deliveries."),
     "reconcile": Lazy(
         "reconcile",
         "reconcile",
-        "Compare everybody with Ditio, say what differs and why, and repair it if asked.",
+        "Compare all people with Ditio, report what differs and why, and repair it with --apply.",
     ),
-    "people": Lazy("people", "people", "Look at one person from both sides, or put him aside."),
-    "adopt": Lazy("adopt", "adopt", "Say which employees of Ditio's are which users, before the first delivery."),
+    "people": Lazy("people", "people", "Show one person in Entra and in Ditio, or stop deliveries to them."),
+    "adopt": Lazy("adopt", "adopt", "Link employees in Ditio to users, before the first delivery."),
     "certificates": Lazy(
         "certificates",
         "certificates",
-        "Import certificates from a file, withdraw one, and see which are about to end.",
+        "Import certificates from a file, withdraw one, or list those that expire soon.",
     ),
     "quirks": Lazy(
         "records",
         "quirks",
-        "See what the client does that departs from the SCIM standard, and was tolerated.",
+        "List where the client departs from the SCIM standard and was tolerated.",
     ),
     "token": Lazy("credentials", "token", "Issue, list and revoke the tokens that Entra signs in with."),
     "client": Lazy(
         "credentials", "client", "Issue, rotate, list and revoke the clients that Entra fetches access tokens with."
     ),
-    "audit": Lazy("records", "audit", "See who did what to whom, and when."),
+    "audit": Lazy("records", "audit", "Export the audit trail: who did what, for which person, and when."),
     "settings": Lazy("setup", "settings_group", "Check the settings, or print an example file."),
-    "doctor": Lazy("doctor", "doctor", "Look whether all is well: database, Ditio, clocks, public URL, tokens."),
-    "db": Lazy("setup", "db", "Look after the database."),
-    "sandbox": Lazy("serve", "sandbox", "Run a simulated Ditio to try the bridge on."),
+    "doctor": Lazy("doctor", "doctor", "Check the database, Ditio, clocks, public URL and tokens."),
+    "db": Lazy("setup", "db", "Prepare the database."),
+    "sandbox": Lazy("serve", "sandbox", "Run a simulated Ditio, to try the bridge."),
 }
 
 
 class Commands(click.Group):
-    """Imports a command on demand, and turns what the bridge raises on purpose into a message."""
+    """The group of all commands: imports each on demand, and prints expected errors as messages."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order in which they are told."""
+        """Return the names, in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """A command by name."""
+        """Return a command by name."""
         lazy = COMMANDS.get(cmd_name)
         if lazy is None:
             return None
@@ -83,7 +83,7 @@ class Commands(click.Group):
             formatter.write_dl([(name, lazy.short_help) for name, lazy in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; an expected error is its message on standard error and exit code 1."""
+        """Run a command. An expected error prints its message on standard error; the exit code is 1."""
         try:
             return super().invoke(ctx)
         except BridgeError as error:
@@ -109,12 +109,14 @@ def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     "--config",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="The settings, a TOML file.  [default: $SCIM_BRIDGE_CONFIG, else scim-bridge.toml if it is there]",
+    help="Read this TOML file.  [default: $SCIM_BRIDGE_CONFIG, else scim-bridge.toml if it exists]",
 )
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show it.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
+)
 @click.pass_context
 def main(ctx: click.Context, config: Path | None) -> None:
-    """A SCIM server that Microsoft Entra ID provisions into, delivering each person to Ditio.
+    """Receive people from Microsoft Entra ID over SCIM, and deliver each of them to Ditio.
 
     \b
     Examples:

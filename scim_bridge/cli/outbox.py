@@ -1,4 +1,4 @@
-"""`scim-bridge outbox`: what waits for Ditio and why; retry, pause, resume, release and drop."""
+"""`scim-bridge outbox`: list who waits for delivery and why; retry, pause, resume, release and drop."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,9 +37,9 @@ from scim_bridge.storage.people import People
 @tenant_option
 @click.pass_obj
 def pause(options: Options, tenant: str) -> None:
-    """Send nothing to Ditio any more, on all running servers at once. Entra's writes are accepted and kept.
+    """Stop all deliveries to Ditio, on all running servers at once. Entra's writes are accepted and kept.
 
-    A call that is under way is finished; whoever is in hand stops before the next one.
+    A call that has begun is finished. People in delivery stop before their next call.
 
     \b
     Examples:
@@ -54,14 +54,14 @@ def pause(options: Options, tenant: str) -> None:
         return held
 
     held = options.write(work)
-    click.echo(f"deliveries are paused, {held} held; a call that is under way is finished, and no other begins")
+    click.echo(f"deliveries are paused, {held} held; a call that has begun is finished, and no other begins")
 
 
 @click.command()
 @tenant_option
 @click.pass_obj
 def resume(options: Options, tenant: str) -> None:
-    """Send to Ditio again: everybody who was held by the pause is due.
+    """Resume deliveries to Ditio: all people held by the pause become due.
 
     \b
     Examples:
@@ -71,7 +71,7 @@ def resume(options: Options, tenant: str) -> None:
     if settings.delivery.paused:
         raise BridgeError(
             f"the setting DELIVERY__PAUSED ({settings.origin(('delivery', 'paused'))}) pauses deliveries: "
-            "take it out, start the servers again, then run `scim-bridge outbox resume`"
+            "remove it, restart the servers, then run `scim-bridge outbox resume`"
         )
 
     def work(connection: Connection, now: datetime) -> int:
@@ -87,14 +87,16 @@ def resume(options: Options, tenant: str) -> None:
     click.echo(f"deliveries are resumed, {resumed} made due")
 
 
-person_option = click.option("--person", metavar="N", help="Only this one, by employee number or user name.")
+person_option = click.option(
+    "--person", metavar="N", help="Only this person, by employee number or user name.  [default: all]"
+)
 
 
 def person_named(connection: Connection, tenant: str, name: str) -> PersonId:
-    """A person by employee number or user name. :raises NotFound: there is none."""
+    """Return the id of a person, by employee number or user name. :raises NotFound: there is none."""
     record = People(connection, tenant).find(name)
     if record is None:
-        raise NotFound(f"nobody has the employee number or user name {name!r}")
+        raise NotFound(f"no user has the employee number or user name {name!r}: check the spelling")
     return record.person.id
 
 
@@ -108,10 +110,10 @@ Decide = Callable[[Connection, str, PersonId | None, datetime], int]
 @tenant_option
 @click.pass_obj
 def release(options: Options, person: str | None, tenant: str) -> None:
-    """Send what the guard holds: what was too much within an hour, and is right all the same.
+    """Send what the guard holds: more changes within an hour than the limits allow, but intended.
 
-    `outbox list` shows who is held (`guard`) and why: somebody's leaving, a new phone or employee number, a
-    creation. A worker then delivers them.
+    `outbox list` shows who is held (`guard`) and why: the end of an employment, a new phone or employee number, or
+    the creation of an employee. A worker then delivers them.
 
     \b
     Examples:
@@ -128,9 +130,9 @@ def release(options: Options, person: str | None, tenant: str) -> None:
 def drop(options: Options, person: str | None, tenant: str) -> None:
     """Withdraw what the guard holds: it is not sent until Entra changes it.
 
-    Somebody's leaving is said anew when Entra changes `active` or deletes the user, a phone or an employee number
-    when it becomes another. Until then `reconcile` lists it, and does not repair it. Of a user who is deleted Entra
-    says nothing any more: he stays active in Ditio until somebody ends him there.
+    An ending is sent again when Entra changes `active` or deletes the user; a phone or an employee number, when its
+    value changes. Until then `reconcile` lists the difference, and does not repair it. Entra never again sends a
+    deleted user: that person stays active in Ditio until an operator ends the employment there.
 
     \b
     Examples:
@@ -153,7 +155,7 @@ def _decided(options: Options, person: str | None, tenant: str, action: Action, 
 
     count, is_paused = options.write(work)
     if not count:
-        return "the guard holds nothing" + (f" of {person}" if person is not None else "")
+        return "the guard holds nothing" + (f" for {person}" if person is not None else "")
     told = f"{count} {WORDS[action]}"
     return f"{told}; deliveries are paused until `outbox resume`" if is_paused else told
 
@@ -163,10 +165,10 @@ def _decided(options: Options, person: str | None, tenant: str, action: Action, 
 @tenant_option
 @click.pass_obj
 def retry(options: Options, person: str | None, tenant: str) -> None:
-    """Try again at once: whoever is due or parked, or held for a claim, an operation or data.
+    """Retry people now who are due, parked, or held for a claim, an operation or data.
 
-    A worker then delivers them, also where Ditio was not called because of trouble with it: it is called
-    again until the next fault.
+    A worker then delivers them, even if Ditio was not called after failures: it is called again until the next
+    failure.
 
     \b
     Examples:
@@ -176,7 +178,7 @@ def retry(options: Options, person: str | None, tenant: str) -> None:
 
     def work(connection: Connection, now: datetime) -> tuple[int, bool]:
         person_id = person_named(connection, tenant, person) if person is not None else None
-        # Before anybody is locked: that is the order in which all of them do it.
+        # Before any person is locked: all transactions lock in this order.
         breakers = Breakers(connection, tenant, now)
         breakers.close_by_operator()
         retried = Outbox(connection, tenant, now).retry(person_id)
@@ -193,14 +195,14 @@ def retry(options: Options, person: str | None, tenant: str) -> None:
 
 
 MOST_NAMED = 5
-"""How many are named who wait for the same reason; in a pause it may be the whole company."""
+"""How many people with the same reason are named; during a pause the whole company may wait."""
 
 Waiting = Mapping[str, Any]
-"""A row as the JSON has it."""
+"""A row, as in the JSON."""
 
 
 def tell(rows: Sequence[Waiting], tenant: str, *, names_all: bool) -> None:
-    """Each in lines that fit into a mail; of many who wait for the same the first, and how many there are."""
+    """Print each person in lines that fit into a mail; of many with the same reason, the first and the number."""
     for number, group in enumerate(_groups(rows, names_all=names_all)):
         if number:
             click.echo("")
@@ -211,7 +213,7 @@ def tell(rows: Sequence[Waiting], tenant: str, *, names_all: bool) -> None:
 
 
 def _groups(rows: Sequence[Waiting], *, names_all: bool) -> Iterator[Sequence[Waiting]]:
-    """Those who wait for the same reason, where they are many; everybody else by himself. In the order of the rows."""
+    """Yield many people with the same reason as one group, all others alone, in the order of the rows."""
     by_reason: dict[object, list[Waiting]] = {}
     for row in rows:
         by_reason.setdefault(_reason(row), []).append(row)
@@ -226,7 +228,7 @@ def _groups(rows: Sequence[Waiting], *, names_all: bool) -> Iterator[Sequence[Wa
 
 
 def _reason(row: Waiting) -> object:
-    """Leavers who are still active in Ditio are a group of their own, before all others (rule L6)."""
+    """Return the key of a group. Leavers who are still active in Ditio are a separate group (rule L6)."""
     return row["state"], row["reason"], str(row["detail"]).startswith(SHOULD_BE_INACTIVE)
 
 
@@ -285,7 +287,7 @@ STATUS_COLUMNS = {
 
 
 HELD_BY_PAUSE = {"state": State.held, "reason": Reason.paused, "detail": PAUSED}
-"""How somebody is told who is due while nobody is delivered, before a worker has looked (rule D4)."""
+"""What is shown for a due person during a pause, before a worker has held them (rule D4)."""
 
 
 @click.command()
@@ -304,7 +306,7 @@ def status(options: Options, tenant: str, format: Format) -> None:
         now = database.now(connection)
         is_paused = options.of(tenant).delivery.paused or Breakers(connection, tenant, now).get().is_paused
         found = Outbox(connection, tenant, now).status()
-    if is_paused:  # Whoever is due and not yet held waits for the same.
+    if is_paused:  # People who are due and not yet held wait for the same.
         found = replace(found, due=0, held=found.held + found.due, oldest_seconds=None)
     figures = {**asdict(found), "paused": is_paused}
     if format == "json":
@@ -316,13 +318,13 @@ def status(options: Options, tenant: str, format: Format) -> None:
 @click.command("list")
 @tenant_option
 @format_option
-@click.option("--all", "names_all", is_flag=True, help="Name everybody, also where many wait for the same reason.")
+@click.option("--all", "names_all", is_flag=True, help="Name all people, even if many wait for the same reason.")
 @click.pass_obj
 def list_command(options: Options, tenant: str, format: Format, names_all: bool) -> None:
-    """Show everybody who is due, held or parked, and why; longest first.
+    """List all people who are due, held or parked, and why; longest wait first.
 
-    Of more than a few who wait for the same reason the first are named, and the rest are counted, unless --all is
-    given. JSON has everybody in any case.
+    If many wait for the same reason, only the first are named and the rest are counted; --all names all. JSON always
+    has all people.
 
     \b
     Examples:
@@ -342,20 +344,20 @@ def list_command(options: Options, tenant: str, format: Format, names_all: bool)
     if format == "json":
         print_json(rows)
     elif not rows:
-        click.echo("nobody waits")
+        click.echo("no deliveries are waiting")
     else:
         tell(rows, tenant, names_all=names_all)
 
 
 def _detail(found: Row[Any], breaker: Breaker, now: datetime) -> str | None:
-    """What stands in the way; for who is due also what stands in everybody's, and how long he has waited (rule R3)."""
+    """Return why a person waits; for a due person also why all wait, and for how long (rule R3)."""
     if found.state != State.due:
         return cast("str | None", found.detail)
     detail = breaker.told_to(found.detail, now)
     if found.due_since is None or now - found.due_since < STUCK_AFTER:
         return detail
     hours = int((now - found.due_since).total_seconds() // 3600)
-    return f"stuck-delivery, due for {hours} hours: {detail or 'nobody has tried yet; see that a worker runs'}"
+    return f"stuck-delivery, due for {hours} hours: {detail or 'no worker has tried yet; check that one runs'}"
 
 
 def _row(found: Row[Any], rules: Rules, today: date) -> dict[str, Any]:
@@ -374,7 +376,7 @@ def _row(found: Row[Any], rules: Rules, today: date) -> dict[str, Any]:
 
 @click.group()
 def outbox() -> None:
-    """See who waits for Ditio, and try again.
+    """List people who wait for delivery; retry, pause or resume deliveries.
 
     \b
     Examples:

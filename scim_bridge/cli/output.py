@@ -43,7 +43,7 @@ def print_rows(
     """Print a listing.
 
     :param columns: The keys to show, each with its heading; JSON has every key of a row.
-    :param empty: What people read where there are no rows; JSON is then an empty list.
+    :param empty: The text if there are no rows; JSON is then an empty list.
     """
     if format == "json":
         print_json(list(rows))
@@ -56,26 +56,26 @@ def print_rows(
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON: keys as they come, days as `yyyy-MM-dd`, instants in UTC."""
+    """Print a value as JSON: keys in their order, days as `yyyy-MM-dd`, instants in UTC."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=json_value))
 
 
 @contextmanager
 def private_file(path: Path, *, encoding: str = "utf-8") -> Iterator[TextIO]:
-    """Write a file that its owner alone can read (0600). It takes the path's place once it is whole.
+    """Write a file that only its owner can read (0600). It replaces the path once it is complete.
 
-    A file with wider rights, or a link, that stands there is replaced and never written through.
+    An existing file with wider rights, or a link, is replaced and never written through.
 
-    :raises BridgeError: it can't be written; what stood there stays.
+    :raises BridgeError: the file can't be written; an existing file stays.
     """
     try:
         if str(path.parent) in DEVICES:
-            # `/dev/stdout`, or a shell's `>(…)`: it keeps nothing, and must not be replaced.
+            # `/dev/stdout`, or a shell's `>(…)`: it stores nothing, and must not be replaced.
             with path.open("w", encoding=encoding, newline="") as file:
                 yield file
             return
         if path.exists() and not path.is_symlink() and not stat.S_ISREG(path.stat().st_mode):
-            raise BridgeError(f"{path} is there already, and is no file: name another one")
+            raise BridgeError(f"{path} exists, and is not a regular file: name another file")
         descriptor, unfinished = mkstemp(dir=path.parent, prefix=".scim-bridge-")
         try:
             with open(descriptor, "w", encoding=encoding, newline="") as file:
@@ -95,62 +95,62 @@ def format_option(command: Command) -> Command:
         type=click.Choice(["table", "json"]),
         default="table",
         show_default=True,
-        help="A table for people, or JSON for machines.",
+        help="Print a table for people, or JSON for machines.",
     )(command)
 
 
 class Day(click.DateTime):
-    """A day as a parameter, `yyyy-MM-dd`; what is none is answered with how to write it."""
+    """A day as a parameter, `yyyy-MM-dd`; an invalid value is answered with how to write it."""
 
     def __init__(self) -> None:
         super().__init__(["%Y-%m-%d"])
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """The day at midnight. :raises BadParameter: it is no day."""
+        """Return the day at midnight. :raises BadParameter: it is not a day."""
         try:
             day: datetime = super().convert(value, param, ctx)
         except click.BadParameter:
-            self.fail(f"{value!r} is no day: write it as yyyy-MM-dd, as in 2026-12-31", param, ctx)
+            self.fail(f"{value!r} is not a day: write it as yyyy-MM-dd, as in 2026-12-31", param, ctx)
         return day
 
 
 def tenant_option(command: Command) -> Command:
     """Add `--tenant NAME`, which reaches the command as `tenant`."""
-    return tenant_option_with(_known_tenant, "The company that the command is about.")(command)
+    return tenant_option_with(_known_tenant, "Use this company.")(command)
 
 
 def tenant_option_with(check: TenantCheck, what: str) -> Callable[[Command], Command]:
-    """`--tenant NAME` with a help of its own.
+    """Add `--tenant NAME` with its own help text.
 
-    :param check: Returns the name, or says that there is no such company.
+    :param check: Returns the name, or raises because there is no such company.
     """
     default = DEFAULT_TENANT
     return click.option("--tenant", metavar="NAME", default=default, show_default=True, callback=check, help=what)
 
 
 class HasSettings(Protocol):
-    """What the group hands down."""
+    """The object that the group of commands passes to each command."""
 
     @property
     def settings(self) -> Settings:
-        """The settings. :raises SettingsError: with every problem."""
+        """Return the settings. :raises SettingsError: with every problem."""
 
 
 def _known_tenant(ctx: click.Context, _: click.Parameter, name: str) -> str:
     if isinstance(ctx.command, click.Group):
-        # A command below it may be meant, which has an option of its own: the group asks by itself.
+        # The subcommand may have its own option; a group that runs by itself checks the name itself.
         return name
     options: HasSettings = ctx.find_root().obj
     return known_tenant(options.settings, name)
 
 
 def known_tenant(settings: Settings, name: str) -> str:
-    """The name of a company that is served. :raises BadParameter: there is no such company."""
+    """Return the name of a company in the settings. :raises BadParameter: there is no such company."""
     if name not in settings.tenants:
         known = ", ".join(settings.tenants)
         if name == DEFAULT_TENANT:
-            # The option's default: whoever reads this has most likely typed no tenant at all.
-            words = f"every company in the settings has a name: say which one is meant, of {known}"
+            # This is the option's default: most likely no --tenant was typed.
+            words = f"every company in the settings has a name: choose one of {known}"
             raise click.BadParameter(words, param_hint="'--tenant'")
         raise click.BadParameter(f"unknown tenant {name!r}: the settings have {known}", param_hint="'--tenant'")
     return name
@@ -159,7 +159,7 @@ def known_tenant(settings: Settings, name: str) -> str:
 def _print_table(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in columns.values():
-        # A cell that is too long goes on in the next line: half an id is no id.
+        # A long cell continues on the next line: half an id is useless.
         table.add_column(Text(heading), overflow="fold")
     for row in rows:
         table.add_row(*(Text(shown(row.get(key))) for key in columns))
@@ -175,7 +175,7 @@ def _print_aligned(rows: Sequence[Mapping[str, object]], columns: Mapping[str, s
 
 
 def shown(value: object) -> str:
-    """A value as people read it, on one line; what a terminal would obey is escaped."""
+    """Return a value as text on one line; escape what a terminal would obey."""
     match value:
         case None:
             text = ""
@@ -191,7 +191,7 @@ def shown(value: object) -> str:
 
 
 def json_value(value: object) -> object:
-    """What JSON has no form for, as JSON has it: for `json.dumps`."""
+    """Convert a value that JSON has no form for; the `default` of `json.dumps`."""
     match value:
         case datetime():
             return _instant(value)
@@ -204,26 +204,26 @@ def json_value(value: object) -> object:
 
 
 def _instant(value: datetime) -> str:
-    """RFC 3339 in UTC; a naive datetime would be read as local time, so it is refused."""
+    """Return RFC 3339 in UTC; reject a naive datetime, which would be read as local time."""
     if value.tzinfo is None:
         raise TypeError("an instant without a time zone can't be shown")
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 NARROW = 80
-"""Columns that every terminal has, and a mail or a ticket keeps."""
+"""The columns that every terminal has, and that mails and tickets keep."""
 
 
 def width() -> int:
-    """How many columns a line may have."""
+    """Return how many columns a line may have."""
     return max(NARROW, shutil.get_terminal_size((NARROW, 24)).columns) if sys.stdout.isatty() else NARROW
 
 
 def paragraph(text: str, *, first: str = "", indent: str = "") -> list[str]:
-    """A text in lines that fit; a long word, such as an id, is cut only if it has no place in a line of its own.
+    """Split a text into lines that fit; cut a long word, such as an id, only if it is longer than a line.
 
-    :param first: What stands before the first line.
-    :param indent: What stands before the others.
+    :param first: The text before the first line.
+    :param indent: The text before the other lines.
     """
     return textwrap.wrap(
         shown(text), width(), initial_indent=first, subsequent_indent=indent, break_on_hyphens=False
@@ -237,12 +237,12 @@ def print_paragraph(text: str, *, first: str = "", indent: str = "") -> None:
 
 
 def instant(moment: datetime) -> str:
-    """An instant as people read it: to the minute, in UTC."""
+    """Return an instant as text: to the minute, in UTC."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def print_folded(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> None:
-    """Print a table that fits: a cell that is too long goes on below itself, as half an id is no id."""
+    """Print a table that fits; a long cell continues on the next line, because half an id is useless."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in columns.values():
         table.add_column(Text(heading), overflow="fold")
@@ -257,7 +257,7 @@ def print_folded(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str
 
 @contextmanager
 def bars() -> Iterator[Told]:
-    """A bar for each stage, on standard error."""
+    """Show a progress bar for each stage, on standard error."""
     if not sys.stderr.isatty():
         yield lambda stage, done, total: None
         return

@@ -35,13 +35,13 @@ CERTIFICATE_COLUMNS = {
     "issued": "Issued",
     "valid_until": "Valid until",
     "source": "From",
-    "ditio": "Ditio took it",
+    "ditio": "Accepted by Ditio",
 }
-"""A source in brackets says something that does not count: another's word does."""
+"""A source in brackets does not count: another source outranks it."""
 
 
 def rows(lines: Iterable[Line]) -> Iterator[JsonObject]:
-    """A row for what each source says, and one for what is withdrawn, for people."""
+    """Yield a row for each source of a certificate, and one for each withdrawn certificate."""
     for line in lines:
         for entry in line.entries:
             yield {
@@ -78,7 +78,7 @@ FIELD_COLUMNS = {"field": "Field", "wanted": "Entra wants", "found": "Ditio has"
 
 @click.group()
 def people() -> None:
-    """Look at one person from both sides, or put him aside.
+    """Show one person in Entra and in Ditio, or stop deliveries to them.
 
     \b
     Examples:
@@ -93,9 +93,9 @@ def people() -> None:
 @format_option
 @click.pass_obj
 def show(options: Options, person: str, tenant: str, format: Format) -> None:
-    """Show what Entra said, what Ditio has, how far it has come and what was done.
+    """Show one person: the user in Entra, the employee in Ditio, the delivery state and the history.
 
-    Ditio is read now; where it can't be, the reason is on standard error and the rest is shown all the same.
+    Ditio is read now. If it can't be read, standard error has the reason, and the rest is still shown.
 
     \b
     Examples:
@@ -123,15 +123,16 @@ def show(options: Options, person: str, tenant: str, format: Format) -> None:
     "--until",
     metavar="DATE",
     type=Day(),
-    help="The last day of it, in the company's time zone.  [default: until it is cleared]",
+    help="Stop deliveries up to and including this day, in the company's time zone.  [default: until --clear]",
 )
-@click.option("--clear", is_flag=True, help="Take the person up again: he is due at once.")
+@click.option("--clear", is_flag=True, help="Resume deliveries to this person now.")
 @tenant_option
 @click.pass_obj
 def hands_off(options: Options, person: str, until: datetime | None, clear: bool, tenant: str) -> None:
-    """Send nothing for one person, endings included, and do not read him, until that is over.
+    """Stop deliveries to one person, the end of employment included; the person is not read in Ditio either.
 
-    What Entra says of him is taken in all the same, and delivered afterwards. NUMBER may be a user name too.
+    The bridge still accepts Entra's changes of the person, and delivers them afterwards. NUMBER may also be a user
+    name.
 
     \b
     Examples:
@@ -140,21 +141,23 @@ def hands_off(options: Options, person: str, until: datetime | None, clear: bool
       scim-bridge people hands-off kari.nordmann@contractor.example --clear
     """
     if clear and until is not None:
-        raise click.UsageError("--clear ends it at once, so --until says nothing: leave one of the two out")
+        raise click.UsageError("--clear and --until exclude each other: use only one of them")
     last_day = until.date() if until is not None else None
     zone = build_rules(options.of(tenant)).zone
 
     def work(connection: Connection, now: datetime) -> str:
         if last_day is not None and last_day < now.astimezone(zone).date():
-            raise click.BadParameter(f"{last_day} is over already", param_hint="'--until'")
+            raise click.BadParameter(
+                f"{last_day} has already passed: write today or a later day", param_hint="'--until'"
+            )
         if not clear:
-            aside, said = set_hands_off(connection, tenant, person, HandsOff(last_day), now)
-            note(options, connection, tenant, AuditEvent(Action.set_hands_off, "person", aside, aside), now=now)
+            stopped, said = set_hands_off(connection, tenant, person, HandsOff(last_day), now)
+            note(options, connection, tenant, AuditEvent(Action.set_hands_off, "person", stopped, stopped), now=now)
             return said
-        taken_up = clear_hands_off(connection, tenant, person, now)
-        if taken_up is None:
-            return "was not put aside: nothing to clear"
-        note(options, connection, tenant, AuditEvent(Action.taken_up, "person", taken_up, taken_up), now=now)
+        resumed = clear_hands_off(connection, tenant, person, now)
+        if resumed is None:
+            return "deliveries to this person were not stopped: nothing to clear"
+        note(options, connection, tenant, AuditEvent(Action.taken_up, "person", resumed, resumed), now=now)
         return "due again"
 
     click.echo(options.write(work))
@@ -206,7 +209,7 @@ def _fields(view: PersonView, ditio: dict[str, object] | None) -> Iterable[dict[
 
 
 def _employments(ditio: dict[str, object] | None) -> Iterable[dict[str, object]]:
-    """Every employment that Ditio shows, where there is more to tell than the days above."""
+    """Yield every employment in Ditio, if there are several."""
     shown = (ditio or {}).get("employments")
     known = [each for each in shown if isinstance(each, dict)] if isinstance(shown, list) else []
     if len(known) < 2:

@@ -1,4 +1,4 @@
-"""What is known of one person: the user, the mapped employee, Ditio's state, and the history in words."""
+"""One person in full: the user, the desired employee, the actual employee, and the history as text."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -34,7 +34,7 @@ from scim_bridge.tenant import wish_of
 
 @dataclass(frozen=True, slots=True)
 class PersonView:
-    """One person, without Ditio."""
+    """One person as the bridge stores them, without the employee in Ditio."""
 
     record: PersonRecord
     user: JsonObject | None
@@ -43,29 +43,29 @@ class PersonView:
     desired: DesiredEmployee
     entries: list[Entry]
     lines: list[Line]
-    """His certificates."""
+    """The person's certificates."""
 
     @property
     def number_in_ditio(self) -> EmployeeNumber | None:
-        """The number to look for in Ditio: the link, else what was about to be created, else the wish."""
+        """The number to look for in Ditio: the linked one, else the one being created, else the desired one."""
         person = self.record.person
         creating = person.creating.employee_number if person.creating else None
         return person.employee_number or creating or self.desired.employee_number
 
     def headline(self) -> str:
-        """Who it is, in one line."""
-        who = str(self.user.get("userName")) if self.user else "A user whom Entra has deleted"
+        """Return who the person is, in one line."""
+        who = str(self.user.get("userName")) if self.user else "A user that Entra has deleted"
         person = self.record.person
         if person.employee_number:
             return f"{who} is employee {person.employee_number}"
         return f"{who} is not linked to an employee" + (f" (wants {n})" if (n := self.number_in_ditio) else "")
 
     def history(self) -> list[dict[str, object]]:
-        """What happened, oldest first."""
+        """Return the history, oldest first."""
         return [{"at": entry.at, **asdict(entry)} for entry in self.entries]
 
     def document(self, ditio: JsonObject | None) -> JsonObject:
-        """All of it as JSON."""
+        """Return the whole view as JSON."""
         wanted = {field.value: self.desired.values.get(field) for field in Field} if self.user else None
         return {
             "user": self.user,
@@ -79,15 +79,15 @@ class PersonView:
 
 
 def view_of(database: Database, tenant: str, rules: Rules, name: str, *, is_paused: bool = False) -> PersonView:
-    """A person by employee number or user name. :raises NotFound: there is none.
+    """Return a person by employee number or user name. :raises NotFound: there is none.
 
-    :param is_paused: Whether the setting pauses deliveries: who is due is told as held then (rule D4).
+    :param is_paused: Whether the setting pauses deliveries: a due person is then shown as held (rule D4).
     """
     with database.read() as connection:
         now = database.now(connection)
         record = People(connection, tenant).find(name)
         if record is None:
-            raise NotFound(f"nobody has the employee number or user name {name!r}")
+            raise NotFound(f"no user has the employee number or user name {name!r}: check the spelling")
         person = record.person
         document = document_of(connection, tenant, person.user_id) if person.user_id else None
         entries = History(connection, tenant, now).of(person.id)
@@ -104,9 +104,9 @@ def view_of(database: Database, tenant: str, rules: Rules, name: str, *, is_paus
 def employee_in_ditio(
     settings: Settings, database: Database, number: EmployeeNumber, tenant: str
 ) -> JsonObject | str | None:
-    """What Ditio shows of an employee, None where it shows nobody, or a text that says why it can't be read.
+    """Return the employee as Ditio shows it, None if there is none, or a text that says why it can't be read.
 
-    :param settings: Those of the tenant, as if there were no other.
+    :param settings: The settings of this tenant, as if there were no other.
     """
     try:
         parts = build(settings, database=database)
@@ -120,9 +120,9 @@ def employee_in_ditio(
 
 
 def _shown(found: ActualEmployee) -> JsonObject:
-    """By Ditio's names of the fields; a field that was not shown is null like an empty one.
+    """Return the fields by Ditio's names; a field that Ditio does not show is null, like an empty one.
 
-    The days are those of the employment that is open, or else of the one that ended last.
+    The days are those of the open employment, or else of the one that ended last.
     """
     employments = found.employments
     current = latest_employment(employments or ())
@@ -135,13 +135,13 @@ def _shown(found: ActualEmployee) -> JsonObject:
 
 
 def latest_employment(employments: Iterable[Employment]) -> Employment | None:
-    """The open employment, else the one that ended last."""
+    """Return the open employment, else the one that ended last."""
     known = tuple(employments)
     return open_employment(known) or next((each for each in known if each.end == last_end(known)), None)
 
 
 def in_order(employments: Iterable[Employment]) -> list[Employment]:
-    """Employments, the oldest first."""
+    """Return the employments, oldest first."""
     return sorted(employments, key=lambda each: (each.start or date.min, each.end or date.max))
 
 
@@ -150,21 +150,21 @@ SAID: Mapping[str, str] = {
     "user-changed": "Entra changed the user",
     "user-repeated": "Entra sent the user again, unchanged",
     "user-deleted": "Entra deleted the user",
-    "user-continued": "Another user, who waited for the number, continues this person",
+    "user-continued": "Another user, who waited for the number, took this person over",
 }
 
 ALSO: Mapping[str, str] = {
-    "hands-off": "An operator put the person aside",
-    "hands-off-cleared": "An operator took the person up again",
-    "adopt-accepted": "An operator said that this is the employee in Ditio",
+    "hands-off": "An operator stopped deliveries to this person",
+    "hands-off-cleared": "An operator resumed deliveries to this person",
+    "adopt-accepted": "An operator confirmed that this is the employee in Ditio",
     "adopted": "Linked by adopt to the employee in Ditio",
     "guard-released": "An operator released what the guard held",
     "guard-dropped": "An operator withdrew what the guard held",
-    "claim": "Gave up a number or phone that Ditio no longer shows",
-    "certificate-put": "A certificate came by /Certificates or from a file",
+    "claim": "Released a number or phone that Ditio no longer shows",
+    "certificate-put": "A certificate came from /Certificates or from a file",
     "certificate-changed": "A certificate was changed in /Certificates",
     "certificate-withdrawn": "A certificate was withdrawn",
-    "certificate-repeated": "A certificate that Ditio had refused was sent by its source again",
+    "certificate-repeated": "The source sent a certificate again that Ditio had refused",
 }
 
 ASKED: Mapping[str, str] = {
@@ -177,7 +177,7 @@ ASKED: Mapping[str, str] = {
     OperationName.enable: "enable the login",
     OperationName.change_phone_number: "change the phone number",
     OperationName.change_employee_number: "change the employee number",
-    "certificates": "take certificates",
+    "certificates": "accept certificates",
 }
 
 ANSWERED: Mapping[str, str] = {
@@ -187,7 +187,7 @@ ANSWERED: Mapping[str, str] = {
     "OperationMissing": "Ditio does not know this operation, or it is switched off",
     "CredentialsRefused": "the API client was refused",
     "RateLimited": "Ditio asked to wait",
-    "BudgetSpent": "too little of the request's time was left; nothing was sent",
+    "BudgetSpent": "the request's time ran out; nothing was sent",
     "TransientError": "no usable answer",
 }
 
@@ -195,7 +195,7 @@ _INDENT = " " * 23
 
 
 def told(entries: Iterable[Entry]) -> Iterator[str]:
-    """The lines of a time line, indented; instants in UTC."""
+    """Yield the lines of a history, indented; instants in UTC."""
     for entry in entries:
         at = entry.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if entry.at else ""
         yield from paragraph(_sentence(entry), first=f"  {at:<19}  ", indent=_INDENT)
@@ -217,13 +217,13 @@ def _words(entry: Entry) -> str:
         by = {"worker": " by a worker", "reconcile": " by reconcile"}.get(entry.cause or "", "")
         return f"{_result(entry.outcome)}{by}"
     if entry.what == "undo":
-        return "What Entra said was undone, and Entra was told why"
+        return "Entra's change was undone, and Entra got the reason"
     return f"{entry.what}: {entry.outcome}"
 
 
 def _result(outcome: str) -> str:
     if outcome == "try-again":
-        return "Left to be tried again"
+        return "To be tried again"
     if outcome in set(Reason):
         return f"{state_of(Reason(outcome)).capitalize()}, {outcome}"
     return "Delivered" if outcome == State.delivered else outcome.capitalize()

@@ -1,4 +1,4 @@
-"""`scim-bridge preview`: the calls to Ditio that a SCIM user would cause, on a database that is thrown away."""
+"""`scim-bridge preview`: the calls to Ditio that a SCIM user would cause, in a temporary database."""
 
 import json
 import secrets
@@ -33,62 +33,62 @@ from scim_bridge.tenant import wanted_claims
 from scim_bridge.web.app import create_app
 
 NOWHERE = "https://ditio.invalid"
-"""Stands for Ditio's address where none is set; nothing is sent there."""
+"""The address of Ditio if none is set; nothing is sent there."""
 
 
 class Refused(BridgeError):
-    """The bridge does not take this user; the message has the status and what Entra would be told."""
+    """The bridge refuses this user; the message has the status and the detail that Entra would get."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsed:
-    """How it went."""
+class Preview:
+    """The result of a preview."""
 
     document: JsonObject
-    """The user, as the bridge would keep it."""
+    """The user, as the bridge would store it."""
 
     desired: DesiredEmployee
     record: PersonRecord
-    """The person afterwards, if everything that would be sent had been taken."""
+    """The person afterwards, if Ditio accepted every call."""
 
     calls: tuple[WouldBeSent, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsing:
-    """Rehearses what one request would cause.
+class PreviewRun:
+    """A dry run of one request.
 
-    :param settings: Those of the tenant, as if there were no other.
-    :param reads: Makes sessions on which Ditio is read; None where it is not to be.
+    :param settings: The settings of this tenant, as if there were no other.
+    :param reads: Makes the sessions that read Ditio; None if Ditio is not read.
     """
 
     settings: Settings
     tenant: str
     reads: Callable[[], requests.Session] | None = None
 
-    def user(self, body: bytes, known: Excerpt | None = None) -> Rehearsed:
-        """What a SCIM user would cause, sent as Entra would send it.
+    def user(self, body: bytes, known: Excerpt | None = None) -> Preview:
+        """Send a SCIM user as Entra would, and return what it would cause.
 
-        :param known: What the bridge knows of the people concerned; None: nobody.
+        :param known: What the bridge knows of the people concerned; None if it knows none.
         :raises Refused: the bridge would answer 4xx.
         :raises BridgeError: Ditio can't be read.
         """
         database = Database("sqlite://")
         try:
             schema.upgrade(database)
-            rehearsal = DryRun(
+            dry_run = DryRun(
                 self.settings.ditio.api_url or NOWHERE, self.settings.ditio.identity_url or NOWHERE, self.reads
             )
-            parts = build(self._settings(), database=database, session_factory=rehearsal.session)
+            parts = build(self._settings(), database=database, session_factory=dry_run.session)
             if known is not None:
                 with database.write() as connection:
                     known.put_into(connection)
             with logs.rehearsal():
-                return self._sent(parts, body, known.user_id if known else None, rehearsal)
+                return self._sent(parts, body, known.user_id if known else None, dry_run)
         finally:
             database.close()
 
-    def _sent(self, parts: Parts, body: bytes, known: UserId | None, rehearsal: DryRun) -> Rehearsed:
+    def _sent(self, parts: Parts, body: bytes, known: UserId | None, dry_run: DryRun) -> Preview:
         user_id = self._accepted(parts, body, known)
         with parts.database.read() as connection:
             document = document_of(connection, self.tenant, user_id) or {}
@@ -99,13 +99,13 @@ class Rehearsing:
         with parts.database.read() as connection:
             record = People(connection, self.tenant).of_user(user_id)
         if record is None:
-            raise NotFound("another user has taken this one's person over, and he is inactive: nothing is sent")
+            raise NotFound("another user has taken over this user's person, and is inactive: nothing is sent")
         if record.state is State.due:
-            raise BridgeError(record.detail or "the delivery did not come to an end")
-        return Rehearsed(document, desired, record, tuple(rehearsal.held_or_dropped))
+            raise BridgeError(record.detail or "the delivery did not end")
+        return Preview(document, desired, record, tuple(dry_run.held_or_dropped))
 
     def _accepted(self, parts: Parts, body: bytes, known: UserId | None) -> UserId:
-        """The id of the user, once the request is answered as Entra's would be."""
+        """Send the request as Entra would, and return the id of the user."""
         secret = secrets.token_urlsafe()
         with parts.database.write() as connection:
             now = parts.database.now(connection)
@@ -126,7 +126,7 @@ class Rehearsing:
         return UserId(document["id"])
 
     def _settings(self) -> Settings:
-        """The settings, but that everything is delivered afterwards, and by a worker: it has the time that it takes."""
+        """Return the settings with delivery by a worker only, which has no time limit."""
         return self.settings.each(self._delivering_afterwards)
 
     def _delivering_afterwards(self, settings: Settings) -> Settings:
@@ -149,7 +149,7 @@ SUPPLIED = {
     Field.start_date: "the day of provisioning, as no start date is sent",
     Field.payroll: "MAPPING__PAYROLL, as no payroll is sent",
 }
-"""Where a value comes from that the bridge supplies by itself (rule H4)."""
+"""The source of a value that the bridge supplies itself (rule H4)."""
 
 
 @click.command()
@@ -157,7 +157,7 @@ SUPPLIED = {
 @click.option(
     "--against-ditio",
     is_flag=True,
-    help="Read in Ditio, and in the database, what there is now; without it the person is taken as absent.",
+    help="Read Ditio and the database as they are now.  [default: take the person as absent]",
 )
 @tenant_option
 @format_option
@@ -173,28 +173,28 @@ def preview(options: Options, file: str, against_ditio: bool, tenant: str, forma
       scim-bridge preview kari.json --against-ditio --format json
     """
     settings = options.of(tenant)
-    # What goes wrong is said by this command itself.
+    # This command reports errors itself.
     logs.configure("critical", settings.log.format)
     body = _contents(file)
     sent = _user(file, body)
     try:
-        rehearsed = Rehearsing(settings, tenant).user(body)
+        result = PreviewRun(settings, tenant).user(body)
         if against_ditio:
-            known = _known(options, tenant, sent, rehearsed)
-            rehearsed = Rehearsing(settings, tenant, pooled_sessions(1)).user(body, known)
+            known = _known(options, tenant, sent, result)
+            result = PreviewRun(settings, tenant, pooled_sessions(1)).user(body, known)
     except Refused as error:
         raise BridgeError(f"{_named(file)}: {error}") from error
     if format == "json":
-        print_json(_document(rehearsed))
+        print_json(_document(result))
     else:
-        _tell(rehearsed, against_ditio)
+        _tell(result, against_ditio)
 
 
 def _contents(file: str) -> bytes:
     try:
         return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except (OSError, ValueError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "that is no name of a file"
+        reason = exc.strerror if isinstance(exc, OSError) else "this is not a file name"
         raise BridgeError(f"{file} can't be read: {reason}") from exc
 
 
@@ -203,48 +203,48 @@ def _named(file: str) -> str:
 
 
 def _user(file: str, body: bytes) -> JsonObject:
-    """The document as it was written, before the bridge itself judges it.
+    """Parse the document, before the bridge itself validates it.
 
-    :raises BridgeError: it is no JSON, or what is often at hand instead of a user.
+    :raises BridgeError: it is not JSON, or another SCIM message than a user.
     """
     try:
         document = json.loads(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as exc:
         raise BridgeError(f"{_named(file)} is not JSON: {str(exc).splitlines()[0]}") from exc
     if not isinstance(document, dict):
-        raise BridgeError(f"{_named(file)} is JSON, but no object: preview takes one SCIM user")
+        raise BridgeError(f"{_named(file)} is JSON, but not an object: preview takes one SCIM user")
     if isinstance(document.get("Resources"), list):
-        raise BridgeError(f"{_named(file)} is what a search answers: preview takes one user, an entry of Resources")
+        raise BridgeError(f"{_named(file)} is the answer to a search: preview takes one user, an entry of Resources")
     if isinstance(document.get("Operations"), list):
         raise BridgeError(f"{_named(file)} is a PATCH: preview takes the whole user, as GET /Users/{{id}} answers it")
     return document
 
 
-def _known(options: Options, tenant: str, sent: JsonObject, rehearsed: Rehearsed) -> Excerpt | None:
-    """What the database knows of the people concerned; nothing, with a word about it, where there is none yet."""
+def _known(options: Options, tenant: str, sent: JsonObject, result: Preview) -> Excerpt | None:
+    """Return what the database knows of the people concerned; None, with a message, if there is no database yet."""
     user_id = sent.get("id")
     with closing(open_database(options.settings)) as unopened:
         missing = unopened.missing_file()
     if missing is not None:
-        click.echo(f"The person is taken as unknown to the bridge: there is no database at {missing} yet.", err=True)
+        click.echo(f"The person is taken as new to the bridge: there is no database at {missing} yet.", err=True)
         return None
     with options.database() as database, database.read() as connection:
         return excerpt_of(
             connection,
             tenant,
             user_id=user_id if isinstance(user_id, str) else None,
-            user_name=str(rehearsed.document.get("userName")),
-            wanted=sorted(wanted_claims(rehearsed.desired), key=lambda claim: claim.kind),
+            user_name=str(result.document.get("userName")),
+            wanted=sorted(wanted_claims(result.desired), key=lambda claim: claim.kind),
         )
 
 
-def _document(rehearsed: Rehearsed) -> JsonObject:
-    desired = rehearsed.desired
+def _document(result: Preview) -> JsonObject:
+    desired = result.desired
     return {
         "employee": {field.value: desired.values.get(field) for field in Field},
         "rules": {field.value: _rule(desired, field) for field in Field},
-        "problems": _problems(rehearsed),
-        "calls": [{"method": call.method, "path": call.path, "body": call.body} for call in rehearsed.calls],
+        "problems": _problems(result),
+        "calls": [{"method": call.method, "path": call.path, "body": call.body} for call in result.calls],
     }
 
 
@@ -252,13 +252,13 @@ def _rule(desired: DesiredEmployee, field: Field) -> str | None:
     return SUPPLIED[field] if field in desired.defaulted else desired.sources.get(field)
 
 
-def _problems(rehearsed: Rehearsed) -> list[JsonObject]:
-    """Values that can't be used, and whatever else keeps the person, or a part of him, from Ditio."""
-    found = rehearsed.desired.problems
+def _problems(result: Preview) -> list[JsonObject]:
+    """Return values that are not valid, and other reasons why a person, or a part of them, is not delivered."""
+    found = result.desired.problems
     problems: list[JsonObject] = [
         {"field": each.field, "attribute": each.attribute, "message": each.message} for each in found
     ]
-    rest = rehearsed.record.detail or ""
+    rest = result.record.detail or ""
     for each in found:
         rest = rest.replace(each.message, "")
     if rest := rest.strip("; "):
@@ -266,8 +266,8 @@ def _problems(rehearsed: Rehearsed) -> list[JsonObject]:
     return problems
 
 
-def _tell(rehearsed: Rehearsed, against_ditio: bool) -> None:
-    desired, problems, calls = rehearsed.desired, _problems(rehearsed), rehearsed.calls
+def _tell(result: Preview, against_ditio: bool) -> None:
+    desired, problems, calls = result.desired, _problems(result), result.calls
     print_folded(
         [{"field": field, "value": desired.values.get(field), "rule": _rule(desired, field)} for field in Field],
         FIELD_COLUMNS,
@@ -277,18 +277,18 @@ def _tell(rehearsed: Rehearsed, against_ditio: bool) -> None:
     for problem in problems:
         print_paragraph(str(problem["message"]), first="  - ", indent="    ")
     click.echo("")
-    print_paragraph(_headline(rehearsed, against_ditio))
+    print_paragraph(_headline(result, against_ditio))
     for call in calls:
         click.echo(f"\n{call.method} {call.path}")
         if call.body is not None:
             click.echo(json.dumps(call.body, ensure_ascii=False, indent=2))
 
 
-def _headline(rehearsed: Rehearsed, against_ditio: bool) -> str:
-    number, count = rehearsed.record.person.employee_number, len(rehearsed.calls)
+def _headline(result: Preview, against_ditio: bool) -> str:
+    number, count = result.record.person.employee_number, len(result.calls)
     if not count:
-        is_in_sync = against_ditio and number is not None and rehearsed.record.reason is None
-        return f"Nothing would be sent: employee {number} is as wanted." if is_in_sync else "Nothing would be sent."
+        is_in_sync = against_ditio and number is not None and result.record.reason is None
+        return f"Nothing would be sent: employee {number} is as desired." if is_in_sync else "Nothing would be sent."
     what = "1 call" if count == 1 else f"{count} calls"
-    where = "as Ditio is now" if against_ditio else "if Ditio knows nobody with this number, phone or e-mail"
+    where = "as Ditio is now" if against_ditio else "if Ditio has no employee with this number, phone or e-mail"
     return f"{what} would be made, {where}:"

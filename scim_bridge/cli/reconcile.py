@@ -1,4 +1,4 @@
-"""`scim-bridge reconcile`: what differs between Entra and Ditio, why, and its repair."""
+"""`scim-bridge reconcile`: compare Entra and Ditio, report differences and causes, and repair them."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,23 +28,23 @@ RUN_COLUMNS = {
 
 
 class WrongCall(click.UsageError):
-    """Wrong usage, with the exit code that it has here."""
+    """Wrong usage, with the exit code of this command."""
 
     exit_code = 1
 
 
 class Reconcile(click.Group):
-    """Wrong usage is exit 1 here: 2 means that something differs."""
+    """A group that exits with 1 on wrong usage, because 2 means that something differs."""
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        """Read the options."""
+        """Parse the options."""
         try:
             return super().make_context(*args, **extra)
         except click.UsageError as error:
             raise WrongCall(error.format_message(), error.ctx) from error
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run."""
+        """Run the command."""
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
@@ -52,25 +52,38 @@ class Reconcile(click.Group):
 
 
 @click.group(cls=Reconcile, invoke_without_command=True)
-@click.option("--apply", is_flag=True, help="Repair what may be repaired, by the same delivery as everything else.")
-@click.option("--plan", "plan_id", metavar="ID", help="Repair this plan, which you have read, as it is.")
+@click.option(
+    "--apply", is_flag=True, help="Repair what may be repaired, with the usual delivery.  [default: only report]"
+)
+@click.option(
+    "--plan", "plan_id", metavar="ID", help="Repair this plan that you have read, unchanged.  [default: compare anew]"
+)
 @click.option("--force", is_flag=True, help="Repair that plan although a guard stopped it.")
-@click.option("--only", type=click.Choice([kind.value for kind in Kind]), help="Only differences of this kind.")
+@click.option(
+    "--only",
+    type=click.Choice([kind.value for kind in Kind]),
+    help="Report and repair only differences of this kind.  [default: all]",
+)
 @click.option(
     "--person",
     metavar="N",
-    help="Only this person, by number or user name. He is read alone: employees whom nobody claims, and doubles, are "
-    "found by a whole run only.",
+    help="Compare only this person, by number or user name. Unclaimed and duplicate employees are found only by a full "
+    "run.  [default: all people]",
 )
 @click.option(
     "--format",
     type=click.Choice(["text", "json", "html", "csv"]),
     default="text",
     show_default=True,
-    help="Text for people, JSON or CSV for machines, HTML to send to somebody.",
+    help="Print text for people, JSON or CSV for machines, or HTML to send by mail.",
 )
-@click.option("--output", metavar="F", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
-@click.option("--scheduled", is_flag=True, hidden=True, help="It is the scheduler that runs this, and no operator.")
+@click.option(
+    "--output",
+    metavar="F",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the report to this file.  [default: standard output]",
+)
+@click.option("--scheduled", is_flag=True, hidden=True, help="Mark a run by the scheduler, not an operator.")
 @tenant_option
 @click.pass_context
 def reconcile(
@@ -85,13 +98,13 @@ def reconcile(
     scheduled: bool,
     tenant: str,
 ) -> None:
-    """Compare everybody with Ditio, say what differs and why, and repair it if asked.
+    """Compare all people with Ditio, report what differs and why, and repair it with --apply.
 
-    Without --apply nothing is sent. Employees whom no SCIM user claims, and fields that are Ditio's, are never
-    touched. Missing employees are created, and closed logins opened, only from a plan that you have read (--plan), or
-    with --only for that kind. Exit codes: 0 in sync or repaired, 2 something differs or was skipped, 3 stopped by a
-    guard, 1 error or wrong usage. Differences that are only listed leave it at 0, but for a leaver who is still active
-    and a delivery that is stuck.
+    Without --apply nothing is sent. Employees without a SCIM user, and fields that Ditio owns, are never touched.
+    Missing employees are created, and closed logins opened, only from a plan that you have read (--plan), or with
+    --only for that kind. Exit codes: 0 in sync or repaired, 2 something differs or was skipped, 3 stopped by a guard, 1
+    error or wrong usage. Differences that are only listed do not change the exit code, except a leaver who is still
+    active and a stuck delivery.
 
     \b
     Examples:
@@ -125,9 +138,9 @@ def reconcile(
 @format_option
 @click.pass_obj
 def runs(options: Options, tenant: str, format: Format) -> None:
-    """Show every run, oldest first, and how many differences were new in it.
+    """List every run, oldest first, and how many differences were new in it.
 
-    A run is about everybody, about a part (--only, --person), or repairs the plan that it names (--plan).
+    A run compares all people or a part (--only, --person), or repairs the plan that it names (--plan).
 
     \b
     Examples:
@@ -141,7 +154,7 @@ def runs(options: Options, tenant: str, format: Format) -> None:
         rows = [
             {**row, "by_kind": _counted(each), "about": _about(each)} for row, each in zip(rows, found, strict=True)
         ]
-    print_rows(rows, {**RUN_COLUMNS, "about": "About"}, format, empty="there was no run yet")
+    print_rows(rows, {**RUN_COLUMNS, "about": "About"}, format, empty="no run yet")
 
 
 def _write(pieces: Iterable[str], output: Path | None) -> None:
@@ -156,8 +169,8 @@ def _write(pieces: Iterable[str], output: Path | None) -> None:
 def _tell_stopped(report: Report, tenant: str) -> None:
     plan = report.run.id
     click.echo(
-        f"Stopped, and nothing was sent: {report.stopped}. If this is right, read plan {plan} "
-        f"and run: scim-bridge reconcile --apply --plan {plan} --force{of_tenant(tenant)}",
+        f"Stopped, and nothing was sent: {report.stopped}. Read plan {plan}. If it is right, "
+        f"run: scim-bridge reconcile --apply --plan {plan} --force{of_tenant(tenant)}",
         err=True,
     )
 
@@ -177,7 +190,7 @@ def _run(run: Run) -> dict[str, object]:
 def _about(run: Run) -> str:
     if run.id != run.plan_id:
         return "the plan"
-    return "everybody" if run.is_whole else "a part"
+    return "all people" if run.is_whole else "a part"
 
 
 def _counted(run: Run) -> str:

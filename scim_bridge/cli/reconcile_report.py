@@ -38,7 +38,7 @@ MARKS: Mapping[str, tuple[str, str]] = {
     "!": ("stuck", "!"),
     "·": ("listed", "·"),
 }
-"""For each mark of a row its class, and how it is written."""
+"""The class of each mark of a row, and its sign."""
 
 STYLE = """
 :root{color-scheme:light dark;--text:#1b1b1b;--quiet:#595959;--line:#d4d4d4;--head:#f3f4f6;--ends:#b3261e;
@@ -79,7 +79,7 @@ tr{break-inside:avoid}tbody th{break-after:avoid}}
 
 
 def html_pieces(report: Report, items: Iterable[Drift], tenant: str) -> Iterator[str]:
-    """The page, piece by piece. :param items: Grouped by person."""
+    """Yield the page, piece by piece. :param items: Grouped by person."""
     yield from _head(report, tenant)
     if not report.run.by_kind:
         yield "</body></html>\n"
@@ -132,7 +132,9 @@ def _person(rows: list[Drift], report: Report) -> Iterator[str]:
     for row in rows:
         name, sign = MARKS[mark_of(row)]
         if row.is_drift:
-            name, _ = MARKS[KIND_MARKS.get(row.kind, "!")]  # A leaver who is still active is loud, repaired or not.
+            name, _ = MARKS[
+                KIND_MARKS.get(row.kind, "!")
+            ]  # A leaver who is still active is highlighted, repaired or not.
         cells = (f"{sign} {row.kind.value}", what(row), CAUSES[row.cause.value], _becomes(row, report))
         yield f'<tr class="{name}">{"".join(f"<td>{escape(shown(cell))}</td>" for cell in cells)}</tr>\n'
     yield "</tbody>\n"
@@ -156,14 +158,14 @@ _COLOURS: Mapping[str | None, str] = {"-": "red", "+": "green", "~": "yellow", "
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """A report that is about to be written."""
+    """A report in its written forms."""
 
     reconciliation: Reconciliation
     report: Report
     tenant: str
 
     def pieces(self, format: ReportFormat, *, coloured: bool) -> Iterator[str]:
-        """The text of the report, piece by piece."""
+        """Return the report in a format, piece by piece."""
         match format:
             case "json":
                 return self._json()
@@ -230,9 +232,9 @@ class Printed:
             yield f"{report.applied} repaired, {skipped} skipped."
         if is_left:
             if report.outcomes:
-                yield "The rest is repaired only from a plan that you have read:"
+                yield "To repair the rest, which needs a plan that you have read:"
             else:
-                yield "Nothing was sent. To repair all that this plan shows, once you have read it:"
+                yield "Nothing was sent. To repair everything in this plan, after you have read it:"
             yield f"  scim-bridge reconcile --apply --plan {plan}{of_tenant(self.tenant)}"
 
 
@@ -241,7 +243,7 @@ def _styled(text: str, line: Line) -> str:
 
 
 def is_coloured(output: str | None) -> bool:
-    """Whether a person looks at a terminal."""
+    """Return whether the output is a terminal."""
     return output is None and sys.stdout.isatty()
 
 

@@ -1,4 +1,4 @@
-"""`scim-bridge audit` and `scim-bridge quirks`: who did what, and how the client departs from the RFCs."""
+"""`scim-bridge audit` and `scim-bridge quirks`: who did what, and where the client departs from the RFCs."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from scim_bridge.storage.resources import Counted, Quirks
 
 @click.group()
 def audit() -> None:
-    """See who did what to whom, and when.
+    """Export the audit trail: who did what, for which person, and when.
 
     \b
     Examples:
@@ -26,16 +26,18 @@ def audit() -> None:
 
 
 @audit.command("export")
-@click.option("--since", metavar="DATE", type=Day(), help="The first day (UTC).")
-@click.option("--until", metavar="DATE", type=Day(), help="The last day (UTC).")
+@click.option("--since", metavar="DATE", type=Day(), help="Print rows from this day on (UTC).  [default: the oldest]")
+@click.option(
+    "--until", metavar="DATE", type=Day(), help="Print rows up to and including this day (UTC).  [default: the newest]"
+)
 @stored_tenant_option
 @click.pass_obj
 def export(options: Options, since: datetime | None, until: datetime | None, tenant: str) -> None:
-    """Print the audit trail as JSON, one object a line, oldest first: ids, no names.
+    """Print the audit trail as JSON, one object per line, oldest first, with ids and no names.
 
-    `actor` says what kind of id `actor_id` is: of a token, a client, a workload, Entra's application, the number
-    of an operator's user, or `undo` and `schedule` of the bridge. `resource_id` is the `id` of a SCIM resource, or
-    of a token, a client or a plan. Rows are kept for RETENTION__DAYS.
+    `actor` says what `actor_id` identifies: a token, a client, a workload, Entra's application, an operator (the
+    number of their user), or `undo` and `schedule` of the bridge itself. `resource_id` is the `id` of a SCIM resource,
+    a token, a client or a plan. Rows are kept for RETENTION__DAYS.
 
     \b
     Examples:
@@ -45,26 +47,26 @@ def export(options: Options, since: datetime | None, until: datetime | None, ten
     first = since.replace(tzinfo=UTC) if since is not None else None
     end = until.replace(tzinfo=UTC) + timedelta(days=1) if until is not None else None
     if first is not None and end is not None and end <= first:
-        raise click.BadParameter("the last day is before the first", param_hint="'--until'")
+        raise click.BadParameter("the last day is before the first: write a later one", param_hint="'--until'")
     with options.database() as database:
         for row in audited(database, tenant, since=first, until=end):
             click.echo(json.dumps(_audit_row(row, tenant), ensure_ascii=False, default=json_value))
 
 
 def _audit_row(row: AuditRecord, tenant: str) -> dict[str, object]:
-    deed, author = row.deed, row.author
+    event, author = row.deed, row.author
     return {
         "id": row.id,
         "at": row.at,
         "tenant": tenant,
         "actor": author.actor.kind,
         "actor_id": author.actor.id,
-        "action": deed.action,
-        "resource_type": deed.resource_type,
-        "resource_id": deed.resource_id,
-        "person_id": deed.person_id,
-        "attributes": deed.attributes,
-        "detail": deed.detail,
+        "action": event.action,
+        "resource_type": event.resource_type,
+        "resource_id": event.resource_id,
+        "person_id": event.person_id,
+        "attributes": event.attributes,
+        "detail": event.detail,
         "request_id": author.request_id,
     }
 
@@ -78,20 +80,20 @@ COLUMNS = {
     "meaning": "What it means, and what to do",
 }
 
-_NO_MAPPING = "left out, the person is served without it: remove the attribute mapping in Entra, or leave it"
-_TYPE = "read as it was meant, nothing to do"
+_NO_MAPPING = "left out, the person is delivered without it: remove the attribute mapping in Entra, or leave it"
+_TYPE = "understood, nothing to do"
 _FLAG = "understood; with ?aadOptscim062020 after the Tenant URL Entra follows the RFC here"
 
 MEANINGS: Mapping[str, str] = {
-    QuirkKind.unknown_attribute: f"an attribute that is declared nowhere; {_NO_MAPPING}",
-    QuirkKind.unknown_path: f"a PATCH of an attribute that is declared nowhere; {_NO_MAPPING}",
-    QuirkKind.unknown_schema: "a schema that isn't served here; left out: look for a slip in the URN of a mapping",
-    QuirkKind.unusable_filter: "a filter in brackets that doesn't say which entry is meant; left out: "
+    QuirkKind.unknown_attribute: f"an attribute that no schema declares; {_NO_MAPPING}",
+    QuirkKind.unknown_path: f"a PATCH of an attribute that no schema declares; {_NO_MAPPING}",
+    QuirkKind.unknown_schema: "a schema that the bridge doesn't have; left out: check the URN in the attribute mapping",
+    QuirkKind.unusable_filter: "a filter in brackets that doesn't select one entry; left out: "
     'write the target as emails[type eq "work"].value',
-    QuirkKind.unusable_value: "a value of another type than declared, which no employee depends on; "
+    QuirkKind.unusable_value: "a value of another type than declared, not needed for the employee; "
     "left out: correct the expression in the attribute mapping",
     QuirkKind.read_only: "only the bridge sets this attribute; ignored: remove the attribute mapping in Entra",
-    QuirkKind.text_for_boolean: f'"True" or "False" as a text; {_TYPE}: {_FLAG}',
+    QuirkKind.text_for_boolean: f'"True" or "False" as a text, nothing to do: {_FLAG}',
     QuirkKind.number_for_boolean: f"1 or 0 for true or false; {_TYPE}",
     QuirkKind.number_for_text: f"a number where a text is declared; kept as the text of its digits: {_TYPE}",
     QuirkKind.boolean_for_text: f"true or false where a text is declared; kept as a text: {_TYPE}",
@@ -110,19 +112,19 @@ MEANINGS: Mapping[str, str] = {
     QuirkKind.dotted_urn: "a dot between schema and attribute; read as a colon: write a colon in the attribute mapping",
     QuirkKind.short_name: "an attribute of an extension without its schema; understood, nothing to do",
     QuirkKind.schema_path: f"a PATCH of a whole schema; {_TYPE}",
-    QuirkKind.empty_path: f"an empty path in a PATCH; taken for none, {_TYPE}",
-    QuirkKind.unlisted_schema: f"schemas doesn't name it although it is used; {_TYPE}",
+    QuirkKind.empty_path: f"an empty path in a PATCH; treated as none: {_TYPE}",
+    QuirkKind.unlisted_schema: f"a schema that is used but not listed in schemas; {_TYPE}",
     QuirkKind.capital_operation: f"an operation with a capital letter; {_FLAG}",
     QuirkKind.no_operations: "a PATCH with an empty list of operations; nothing was changed, nothing to do",
     QuirkKind.value_with_remove: "a remove that lists what it removes; only that is removed, nothing to do",
-    QuirkKind.entry_created: "no entry met the filter in the path; one was made, nothing to do",
+    QuirkKind.entry_created: "no entry matched the filter in the path; one was created, nothing to do",
 }
-"""Each kind in words, for the administrator."""
+"""The meaning of each kind, for the administrator."""
 
 
 @click.group()
 def quirks() -> None:
-    """See what the client does that departs from the SCIM standard, and was tolerated.
+    """List where the client departs from the SCIM standard and was tolerated.
 
     \b
     Examples:
@@ -135,7 +137,7 @@ def quirks() -> None:
 @format_option
 @click.pass_obj
 def list_command(options: Options, tenant: str, format: Format) -> None:
-    """Show what was tolerated or left out, by name, in how many writes; most frequent first. Never a value.
+    """List what was tolerated or left out, by name, with the number of writes, most frequent first; never a value.
 
     \b
     Examples:
@@ -148,10 +150,10 @@ def list_command(options: Options, tenant: str, format: Format) -> None:
         [_quirk_row(each) for each in found],
         COLUMNS,
         format,
-        empty="nothing: the client has kept to the standard so far",
+        empty="nothing: so far the client has followed the standard",
     )
 
 
 def _quirk_row(found: Counted) -> dict[str, object]:
-    # Another version of the bridge may have counted what this one has no words for.
+    # Another version of the bridge may have counted a kind that this one does not know.
     return {**asdict(found), "meaning": MEANINGS.get(found.kind)}

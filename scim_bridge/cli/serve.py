@@ -27,12 +27,12 @@ CLIENT_SECRET = "sandbox-secret"  # nosec B105 # of the simulated Ditio
 
 
 @click.command()
-@bind_option("127.0.0.1:8090", help="Where to listen.")
+@bind_option("127.0.0.1:8090", help="Listen on this address.")
 @click.pass_obj
 def sandbox(options: Options, bind: Address) -> None:
-    """Run a simulated Ditio to try the bridge on.
+    """Run a simulated Ditio, to try the bridge.
 
-    It forgets everything when it ends, with Ctrl-C or SIGTERM. Printed are the settings that lead the bridge to it.
+    It prints the settings that the bridge needs to use it. It ends with Ctrl-C or SIGTERM, and stores nothing.
 
     \b
     Examples:
@@ -46,7 +46,7 @@ def sandbox(options: Options, bind: Address) -> None:
         client_secret=CLIENT_SECRET,
         random=random.SystemRandom(),
     )
-    listen(bind, patience_seconds=0).close()  # It says what is wrong better than the server does.
+    listen(bind, patience_seconds=0).close()  # Its error message is better than the server's.
     server = serve_application(ditio.app, bind.host, bind.port)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     _introduce(f"http://{address_of(server.socket)}")
@@ -54,7 +54,7 @@ def sandbox(options: Options, bind: Address) -> None:
 
 
 def _introduce(url: str) -> None:
-    click.echo(f"A simulated Ditio listens on {url}; what it knows: {url}/_sandbox/employees")
+    click.echo(f"A simulated Ditio listens on {url}; its employees: {url}/_sandbox/employees")
     click.echo("For the bridge, in another terminal:\n")
     for name, value in {
         "API_URL": f"{url}/core",
@@ -67,14 +67,18 @@ def _introduce(url: str) -> None:
 
 
 @click.command()
-@bind_option(help="Where to listen.  [default: the setting SERVER__BIND]")
-@click.option("--without-worker", is_flag=True, help="Only answer; `scim-bridge worker` delivers.")
+@bind_option(help="Listen on this address.  [default: the setting SERVER__BIND]")
+@click.option(
+    "--without-worker",
+    is_flag=True,
+    help="Run only the web server; `scim-bridge worker` delivers.  [default: run a worker too]",
+)
 @click.pass_obj
 def serve(options: Options, bind: Address | None, without_worker: bool) -> None:
-    """Answer Entra, and deliver to Ditio.
+    """Run the web server for Entra, and a delivery worker.
 
-    Brings the database to the schema of this version first. On SIGTERM the requests in flight are answered
-    and the people in hand are delivered; then it ends.
+    The command first migrates the database to this version. On SIGTERM it answers the running requests, finishes the
+    running deliveries, and ends.
 
     \b
     Examples:
@@ -85,7 +89,7 @@ def serve(options: Options, bind: Address | None, without_worker: bool) -> None:
     settings = options.settings
     logs.configure(settings.log.level, settings.log.format)
     with options.database(any_schema=True) as database:
-        # What is missing is said now, and not by a process that dies later; nothing that is open is forked.
+        # Report missing settings now, not in a process that ends later; fork nothing that is open.
         build(settings, database=database)
         upgrade(database)
     listener = listen(bind or Address.parse(settings.server.bind))
@@ -116,7 +120,7 @@ def serve(options: Options, bind: Address | None, without_worker: bool) -> None:
 
 
 def tenant_urls(settings: Settings, base_url: str) -> str:
-    """What is pasted into the Entra of each company."""
+    """Return the URL to paste into the Entra of each company."""
     paths = {name: "" if name == DEFAULT_TENANT else f"/tenants/{name}" for name in settings.tenants}
     if list(paths) == [DEFAULT_TENANT]:
         return f"Entra's Tenant URL is {base_url}/scim/v2"

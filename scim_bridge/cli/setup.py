@@ -22,7 +22,7 @@ from scim_bridge.storage.schema import upgrade
 
 @click.group()
 def db() -> None:
-    """Look after the database.
+    """Prepare the database.
 
     \b
     Examples:
@@ -33,9 +33,9 @@ def db() -> None:
 @db.command("upgrade")
 @click.pass_obj
 def upgrade_command(options: Options) -> None:
-    """Bring the database to the schema of this version; a new one is made.
+    """Migrate the database to this version; create it if there is none.
 
-    `serve` does the same when it starts. Nothing happens where it is done already.
+    `serve` does the same when it starts. If the database is up to date, nothing happens.
 
     \b
     Examples:
@@ -62,14 +62,16 @@ def settings_group() -> None:
 
 
 @settings_group.command()
-@click.option("--all", "is_all", is_flag=True, help="Show settings that have their default, too; JSON always has them.")
+@click.option(
+    "--all", "is_all", is_flag=True, help="Show settings with their default value, too; JSON always has them."
+)
 @format_option
 @click.pass_obj
 def check(options: Options, is_all: bool, format: Format) -> None:
-    """Show what is wrong or missing first, then what is set, and where.
+    """Show what is wrong or missing, then each setting and where it is set.
 
-    Of a company with a name, what it has for itself is shown; all else is as above. Ends with 1 if a setting is
-    wrong, or if something is missing that Ditio can't be called without. Secrets are not shown.
+    For a company with a name, only its own settings are shown; the others are as above. The exit code is 1 if a
+    setting is wrong, or if a setting needed to call Ditio is missing. Secrets are not shown.
 
     \b
     Examples:
@@ -85,7 +87,7 @@ def check(options: Options, is_all: bool, format: Format) -> None:
     faults = [*_faults(settings)]
     _tell([*faults, *(f"warning: {words}" for own in settings.tenants.values() for words in _warnings(own))])
     rows = [row for row in _rows(settings) if is_all or format == "json" or row["from"] != DEFAULT]
-    print_rows(rows, COLUMNS, format, empty="no setting is set: `--all` shows the defaults")
+    print_rows(rows, COLUMNS, format, empty="nothing is set: `--all` shows the defaults")
     if faults:
         sys.exit(1)
 
@@ -124,7 +126,7 @@ def _at(document: object, path: tuple[str, ...]) -> object:
 
 
 def _faults(settings: Settings) -> Iterator[str]:
-    """What keeps the bridge from being used as it is set: a sentence each."""
+    """Yield each fault in the settings, as a sentence."""
     url = settings.server.base_url or ""
     if url.startswith("http:") and not is_loopback(urlsplit(url).hostname or ""):
         yield f"{both(('server', 'base_url'))} is {url}: Entra calls over https only, so write https"
@@ -134,13 +136,13 @@ def _faults(settings: Settings) -> Iterator[str]:
 
 
 def _warnings(settings: Settings) -> Iterator[str]:
-    """What works, and lets in more than may be meant."""
+    """Yield settings that work, but may accept more clients than intended."""
     if (unpinned := settings.auth.unpinned(settings.start)) is not None:
         yield unpinned
 
 
 def _unusable(settings: Settings) -> Iterator[str]:
-    """What has the right form, and yet can't be used by the part that it is for."""
+    """Yield settings with the right form that their part of the bridge can't use."""
     try:
         rules_from(settings.mapping.fields)
     except ValueError as exc:

@@ -29,23 +29,23 @@ log = logs.get_logger(__name__)
 
 
 STOP_SECONDS = 10.0
-"""How long the thread may take to end."""
+"""How long the thread of the schedulers may take to end."""
 
 
 MOST_RUNS = 4
-"""How many runs one process has at a time: one is a process of its own, and companies may be many."""
+"""How many runs one process may have at a time: each is a process, and there may be many companies."""
 
 
 @contextmanager
 def scheduled(options: Options, stop: Callable[[], bool]) -> Iterator[None]:
-    """Run the schedulers of all companies for as long as the block lasts, where `RECONCILE__EVERY` asks for it."""
+    """Run the schedulers of all companies with `RECONCILE__EVERY` while the block runs."""
     tenants = [name for name, own in options.settings.tenants.items() if own.reconcile.every > 0]
     if not tenants:
         yield
         return
     ended = threading.Event()
     thread = threading.Thread(
-        target=_look_on, args=(options, tenants, lambda: ended.is_set() or stop(), ended), daemon=True
+        target=_run_schedulers, args=(options, tenants, lambda: ended.is_set() or stop(), ended), daemon=True
     )
     thread.start()
     try:
@@ -56,7 +56,7 @@ def scheduled(options: Options, stop: Callable[[], bool]) -> Iterator[None]:
 
 
 def reconcile_command(options: Options, tenant: str) -> list[str]:
-    """The command of one run."""
+    """Return the command of one run."""
     config = ["--config", str(options.config)] if options.config is not None else []
     apply = ["--apply"] if options.of(tenant).reconcile.apply else []
     of_tenant = [] if tenant == DEFAULT_TENANT else ["--tenant", tenant]
@@ -64,7 +64,7 @@ def reconcile_command(options: Options, tenant: str) -> list[str]:
     return [sys.executable, "-m", "scim_bridge", *config, *words]
 
 
-def _look_on(options: Options, tenants: list[str], stop: Callable[[], bool], ended: threading.Event) -> None:
+def _run_schedulers(options: Options, tenants: list[str], stop: Callable[[], bool], ended: threading.Event) -> None:
     database = open_database(options.settings, patience=DELIVERIES)
     schedulers = [_scheduler(options, database, tenant) for tenant in tenants]
     try:
@@ -72,7 +72,7 @@ def _look_on(options: Options, tenants: list[str], stop: Callable[[], bool], end
             look_at(schedulers)
             ended.wait(min(each.pause_seconds for each in schedulers))
         for each in schedulers:
-            _without_trouble(each.stop)
+            _logging_errors(each.stop)
     finally:
         database.close()
 
@@ -83,13 +83,13 @@ def _started(command: list[str]) -> subprocess.Popen[bytes]:
 
 
 def look_at(schedulers: Sequence[Scheduler], most: int = MOST_RUNS) -> None:
-    """Look after the runs, and begin those whose time has come while there are fewer than `most`.
+    """Check the runs, and start those that are due while fewer than `most` run.
 
-    Whoever's time has come and who has to wait is begun by the next look that finds room, or by another process.
+    A due run that must wait is started by a later call, or by another process.
     """
     for each in sorted(schedulers, key=lambda each: not each.is_running):
         if each.is_running or sum(other.is_running for other in schedulers) < most:
-            _without_trouble(each.look)
+            _logging_errors(each.look)
 
 
 def _scheduler(options: Options, database: Database, tenant: str) -> Scheduler:
@@ -102,8 +102,8 @@ def _scheduler(options: Options, database: Database, tenant: str) -> Scheduler:
     )
 
 
-def _without_trouble(look: Callable[[], None]) -> None:
-    """Whatever goes wrong passes, or is seen: the next look is not far, and the thread must live to have it."""
+def _logging_errors(look: Callable[[], None]) -> None:
+    """Run `look` and log any error: the thread must survive, and the next call comes soon."""
     try:
         look()
     except Exception as error:
@@ -112,25 +112,27 @@ def _without_trouble(look: Callable[[], None]) -> None:
 
 
 IDLE_SECONDS = 0.5
-"""How long to wait where nobody is due."""
+"""How long to wait if no person is due."""
 
 TROUBLE_SECONDS = 2.0
-"""How long to wait where the database can't be used."""
+"""How long to wait if the database can't be used."""
 
 
 @click.command()
 @click.option(
-    "--until-idle", is_flag=True, help="Stop when nothing is due, or all that is due waits to be tried again."
+    "--until-idle",
+    is_flag=True,
+    help="Stop when no person is due, or all who are due wait for a retry.  [default: run until stopped]",
 )
 @click.option(
-    "--parent", metavar="PID", type=int, hidden=True, help="`serve`: stop when it is not the parent any more."
+    "--parent", metavar="PID", type=int, hidden=True, help="Stop when this process, `serve`, is no longer the parent."
 )
 @click.pass_obj
 def worker(options: Options, until_idle: bool, parent: int | None) -> None:
-    """Deliver what is due.
+    """Deliver the people who are due.
 
-    `serve` runs one by itself. Any number may run, on any number of machines; each delivers several
-    people at a time, as DITIO__MAX_CONCURRENCY says. On SIGTERM it delivers those in hand, then stops.
+    `serve` runs a worker too. Any number may run, on any number of machines. Each delivers several people at a time,
+    up to DITIO__MAX_CONCURRENCY. On SIGTERM it finishes the running deliveries, then stops.
 
     \b
     Examples:
@@ -161,17 +163,17 @@ def worker(options: Options, until_idle: bool, parent: int | None) -> None:
 
 @dataclass
 class Stop:
-    """Whether it is time to stop: a signal asked for it, or the parent is gone."""
+    """The check whether to stop: after a signal, or when the parent has ended."""
 
     parent: int | None = None
     asked: bool = False
 
     def __call__(self) -> bool:
-        """Ask."""
+        """Return whether to stop."""
         return self.asked or (self.parent is not None and os.getppid() != self.parent)
 
     def on_signals(self) -> None:
-        """Let SIGTERM and SIGINT ask for it. Only a flag is set: a handler must not wait for a lock."""
+        """Stop on SIGTERM and SIGINT. The handler only sets a flag, because it must not wait for a lock."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask)
 
@@ -182,9 +184,9 @@ class Stop:
 def through_trouble(
     work: Callable[[], None], stop: Callable[[], bool], sleep: Callable[[float], None] = time.sleep
 ) -> None:
-    """Do something as often as it takes: whatever goes wrong must not end the deliveries.
+    """Repeat `work` until it ends without an error: no error may end the deliveries.
 
-    :raises SchemaOutdated: only an operator can help.
+    :raises SchemaOutdated: only an operator can fix it.
     """
     while not stop():
         try:

@@ -125,8 +125,8 @@ def test_another_number_in_entra_is_told(run: Run, stranger: World, database: Da
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        (KARI, "is employee 1042 already"),
-        ("ola@contractor.example", "employee 1042 is kari.nordmann@contractor.example already"),
+        (KARI, "already linked to employee 1042"),
+        ("ola@contractor.example", "employee 1042 is already linked to kari.nordmann@contractor.example"),
     ],
 )
 def test_an_employee_who_is_linked_is_not_given_away(run: Run, world: World, database: Database, name: str, told: str):

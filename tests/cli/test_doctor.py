@@ -307,7 +307,7 @@ def test_identity_of_one_environment_with_the_api_of_the_other():
     finding = next(examine_ditio(settings))
 
     assert finding.status is Status.fails
-    assert "of Ditio's test environment" in finding.detail
+    assert "Ditio's test environment" in finding.detail
 
 
 # -- The bridge's own side ------------------------------------------------

@@ -65,7 +65,7 @@ def test_the_table_says_what_it_means_and_what_to_do(run: Run):
 
 
 def test_where_nothing_was_tolerated_it_says_so(run: Run):
-    assert run("quirks", "list").stdout == "nothing: the client has kept to the standard so far\n"
+    assert run("quirks", "list").stdout.startswith("nothing: ")
     assert json.loads(run("quirks", "list", "--format", "json").stdout) == []
 
 

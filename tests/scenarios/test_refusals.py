@@ -220,7 +220,7 @@ def test_the_story_of_a_person_tells_of_the_undo(world: World):
         person = connection.execute(select(people.c.id)).scalar_one()
         entries = History(connection, "default", world.clock()).of(PersonId(person))
     lines = " ".join(" ".join(told(entries)).split())
-    assert "What Entra said was undone, and Entra was told why (status 400)" in lines
+    assert "undone, and Entra got the reason (status 400)" in lines
     assert lines.index("change the profile: refused") < lines.index("was undone") < lines.rindex("Delivered")
 
 

@@ -196,7 +196,7 @@ def test_what_fails_half_way_leaves_the_old_file(tmp_path: Path):
 def test_a_pipe_is_refused_and_a_device_is_written_to(tmp_path: Path):
     """Another user may read a pipe that stands there; `/dev/null` must stay what it is."""
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(BridgeError, match="is no file"):
+    with pytest.raises(BridgeError, match="not a regular file"):
         written(tmp_path / "pipe")
 
     written(Path("/dev/null"))

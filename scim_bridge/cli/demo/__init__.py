@@ -1,1 +1,1 @@
-"""`scim-bridge demo`: a company is hired, changed and ended before your eyes."""
+"""`scim-bridge demo`: the bridge between a simulated Entra and a simulated Ditio."""

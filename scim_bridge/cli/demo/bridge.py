@@ -1,4 +1,4 @@
-"""The bridge of the demo: a real `scim-bridge serve` on SQLite, in a process and a folder of its own."""
+"""The bridge of the demo: a real `scim-bridge serve` on SQLite, in its own process and folder."""
 
 import json
 import os
@@ -23,10 +23,10 @@ from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.schema import upgrade
 
 PATIENCE_SECONDS = 30.0
-"""How long the bridge may take to come up."""
+"""How long the bridge may take to start."""
 
 ENDING_SECONDS = 20.0
-"""How long it may take to end: a little more than `serve` gives the requests in flight."""
+"""How long it may take to end: a little longer than `serve` gives running requests."""
 
 EXTENSION = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
 _LISTENING = re.compile(r"Listening on (http://127\.0\.0\.1:\d+)\.")
@@ -35,7 +35,7 @@ _LAST_LINES = 15
 
 @dataclass(frozen=True)
 class Bridge:
-    """The bridge, running."""
+    """A running bridge."""
 
     url: str
     token: str
@@ -48,40 +48,40 @@ class Bridge:
 
     @property
     def tenant_url(self) -> str:
-        """What is pasted into Entra."""
+        """The URL to paste into Entra."""
         return f"{self.url}/scim/v2"
 
     @property
     def log(self) -> Path:
-        """What it has written."""
+        """The path of its log."""
         return log_in(self.folder)
 
     def due(self) -> int:
-        """How many people still have to be delivered."""
+        """Return how many people are due."""
         with self.database.read() as connection:
             return Outbox(connection, DEFAULT_TENANT, self.database.now(connection)).status().due
 
     def delivery_of(self, scim_id: str) -> tuple[str, str | None]:
-        """What the bridge tells Entra of a person: `deliveryState` and `deliveryDetail`."""
+        """Return what the bridge shows Entra of a person: `deliveryState` and `deliveryDetail`."""
         user = self.get(f"/Users/{scim_id}", self.token).json()[EXTENSION]
         return str(user["deliveryState"]), user.get("deliveryDetail")
 
     def get(self, path: str, token: str) -> requests.Response:
-        """One SCIM request beside those of the simulated Entra."""
+        """Send one SCIM request besides those of the simulated Entra."""
         with direct_session() as session:
             headers = {"Authorization": f"Bearer {token}"}
             return session.get(self.tenant_url + path, headers=headers, timeout=PATIENCE_SECONDS)
 
     def post(self, path: str, body: Mapping[str, object]) -> requests.Response:
-        """What another client than Entra writes."""
+        """Write as another client than Entra."""
         with direct_session() as session:
             headers = {"Authorization": f"Bearer {self.token}"}
             return session.post(self.tenant_url + path, json=body, headers=headers, timeout=PATIENCE_SECONDS)
 
     def command(self, *words: str) -> Any:
-        """Run a command of the bridge; the JSON that it prints.
+        """Run a command of the bridge, and return the JSON that it prints.
 
-        :raises BridgeError: it printed none.
+        :raises BridgeError: it printed no JSON.
         """
         ran = subprocess.run(  # nosec B603 # our own command, no shell
             [sys.executable, "-m", "scim_bridge", *words],
@@ -102,17 +102,17 @@ class Bridge:
 def running_bridge(folder: Path, ditio_url: str) -> Iterator[Bridge]:
     """Start the bridge in a folder, and end it with the context.
 
-    :raises BridgeError: it did not come up, or answers no more; with the last lines of its log.
+    :raises BridgeError: it did not start, or no longer answers; with the last lines of its log.
     """
     settings = {
-        "SCIM_BRIDGE_CONFIG": os.devnull,  # No scim-bridge.toml that happens to lie about.
+        "SCIM_BRIDGE_CONFIG": os.devnull,  # Ignore a scim-bridge.toml that happens to be there.
         "SCIM_BRIDGE_DATABASE__URL": f"sqlite:///{folder / 'bridge.db'}",
         "SCIM_BRIDGE_DITIO__API_URL": f"{ditio_url}/core",
         "SCIM_BRIDGE_DITIO__IDENTITY_URL": ditio_url,
         "SCIM_BRIDGE_DITIO__CLIENT_ID": CLIENT_ID,
         "SCIM_BRIDGE_DITIO__CLIENT_SECRET": CLIENT_SECRET,
         "SCIM_BRIDGE_CERTIFICATES__SLOTS": json.dumps([{"type": "Byggekort", "packed": "byggekort"}]),
-        # All acts are played within one day and one hour; the act "Leave" says that these are not the defaults.
+        # All acts happen within one day and one hour; the act "Leave" says that these are not the defaults.
         "SCIM_BRIDGE_DELIVERY__END_EMPLOYMENT": "at-once",
         "SCIM_BRIDGE_DELIVERY__MAX_ENDED_FRACTION": "1",
     }
@@ -122,30 +122,32 @@ def running_bridge(folder: Path, ditio_url: str) -> Iterator[Bridge]:
         with _process(folder, {**inherited(os.environ), **settings}) as process:
             yield Bridge(_wait(process, folder), token, folder, settings, database, process)
     except requests.RequestException as exc:
-        raise BridgeError(f"the bridge answers no more; the last lines of its log:\n\n{_tail(log_in(folder))}") from exc
+        raise BridgeError(
+            f"the bridge no longer answers; the last lines of its log:\n\n{_tail(log_in(folder))}"
+        ) from exc
     finally:
         database.close()
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
-    """What the bridge gets of this process's environment: no setting of another bridge, and no proxy."""
+    """Return this process's environment for the bridge, without settings of another bridge and without a proxy."""
     kept = {name: value for name, value in environ.items() if not name.startswith("SCIM_BRIDGE_")}
     source = Path(__file__).parents[2]
     if (source / "pyproject.toml").is_file():
-        # Run from its source: the bridge has another working directory, and must find itself there too.
+        # Run from source: the bridge has another working directory, and must find its code from there.
         kept["PYTHONPATH"] = os.pathsep.join(filter(None, [str(source), environ.get("PYTHONPATH")]))
     return {**kept, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 
 
 def direct_session() -> requests.Session:
-    """A session that asks no proxy: everything here is on this machine."""
+    """Return a session without a proxy: all servers are on this machine."""
     session = requests.Session()
     session.trust_env = False
     return session
 
 
 def log_in(folder: Path) -> Path:
-    """The bridge's log."""
+    """Return the path of the bridge's log."""
     return folder / "bridge.log"
 
 
@@ -161,7 +163,7 @@ def _issue_token(database: Database) -> str:
 def _process(folder: Path, environment: Mapping[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
     command = [sys.executable, "-m", "scim_bridge", "serve", "--bind", "127.0.0.1:0"]
     with log_in(folder).open("wb") as log:
-        # In a session of its own, or Ctrl-C would end it before the demo could say so.
+        # A session of its own, so that Ctrl-C reaches only the demo, which then ends the bridge.
         process = subprocess.Popen(  # nosec B603 # our own command, no shell
             command,
             cwd=folder,
@@ -182,7 +184,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     try:
         process.wait(ENDING_SECONDS)
     except BaseException as exc:
-        # Out of time, or out of patience (a second Ctrl-C): what it started ends by itself then.
+        # Out of time, or a second Ctrl-C: the processes it started then end by themselves.
         process.kill()
         process.wait()
         if not isinstance(exc, subprocess.TimeoutExpired):
@@ -190,7 +192,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _wait(process: "subprocess.Popen[bytes]", folder: Path) -> str:
-    """Wait until it answers; its URL."""
+    """Wait until the bridge answers, and return its URL."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     with direct_session() as session:
         while time.monotonic() < deadline and process.poll() is None:
@@ -198,7 +200,7 @@ def _wait(process: "subprocess.Popen[bytes]", folder: Path) -> str:
             if found and _is_ready(session, found[1]):
                 return found[1]
             time.sleep(0.05)
-    what = "ended at once" if process.poll() is not None else f"did not come up in {PATIENCE_SECONDS:.0f} seconds"
+    what = "ended at once" if process.poll() is not None else f"did not start within {PATIENCE_SECONDS:.0f} seconds"
     raise BridgeError(f"the bridge {what}; the last lines of its log:\n\n{_tail(log_in(folder))}")
 
 
@@ -211,4 +213,4 @@ def _is_ready(session: requests.Session, url: str) -> bool:
 
 def _tail(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()
-    return "\n".join(lines[-_LAST_LINES:]) or "(it has written nothing)"
+    return "\n".join(lines[-_LAST_LINES:]) or "(the log is empty)"

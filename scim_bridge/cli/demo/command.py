@@ -1,4 +1,4 @@
-"""`scim-bridge demo`: a simulated Entra, the real bridge and a simulated Ditio, to watch."""
+"""`scim-bridge demo`: a simulated Entra, the real bridge and a simulated Ditio."""
 
 import os
 import random
@@ -28,15 +28,15 @@ from scim_bridge.sandbox.ditio import SandboxDitio
 from scim_bridge.sandbox.server import running
 
 ENVIRONMENT = "demo.env"
-"""The file with what the commands need in another terminal."""
+"""The file with the variables that commands in another terminal need."""
 
 
 def show_around(stage: Stage, bridge: Bridge, ditio_url: str, cast: Cast) -> None:
-    """Say where everything is and what to try."""
+    """Show where everything is, and what to try."""
     file = bridge.folder / ENVIRONMENT
     with private_file(file) as text:
         text.write(environment_file(bridge, ditio_url, os.environ))
-    stage.heading("It all stays up until Ctrl-C")
+    stage.heading("Everything stays up until Ctrl-C")
     for name, value in {
         "Bridge": f"{bridge.tenant_url}  (Entra's Tenant URL)",
         "Token": f"{bridge.token}  (Entra's Secret Token)",
@@ -46,7 +46,7 @@ def show_around(stage: Stage, bridge: Bridge, ditio_url: str, cast: Cast) -> Non
     }.items():
         stage.line((f"    {name:<9} ", "bold"), (value, ""))
     stage.say()
-    stage.line(("    # in another terminal, first: what the commands below need", "dim"))
+    stage.line(("    # in another terminal, first: load what the commands below need", "dim"))
     stage.line((f"    . {file}", "cyan"))
     for command, what in _to_try(cast):
         stage.line((f"\n    # {what}", "dim"))
@@ -55,7 +55,7 @@ def show_around(stage: Stage, bridge: Bridge, ditio_url: str, cast: Cast) -> Non
 
 
 def environment_file(bridge: Bridge, ditio_url: str, environ: Mapping[str, str]) -> str:
-    """Lines for a shell: the settings of this bridge, and no others that happen to be set."""
+    """Return lines for a shell that set the settings of this bridge, and unset any others."""
     others = sorted(name for name in environ if name.startswith("SCIM_BRIDGE_") and name not in bridge.settings)
     variables = {**bridge.settings, "BRIDGE": bridge.tenant_url, "TOKEN": bridge.token, "DITIO": ditio_url}
     exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
@@ -63,10 +63,10 @@ def environment_file(bridge: Bridge, ditio_url: str, environ: Mapping[str, str])
 
 
 def command_name(environ_path: str | None, executable: str) -> str:
-    """How `scim-bridge` is called here: by name, by the path of the installed script, or as a module.
+    """Return how to call `scim-bridge` here: by name, by the path of the installed script, or as a module.
 
-    :param environ_path: Where the shell looks for commands.
-    :param executable: The Python that runs this.
+    :param environ_path: The folders where the shell looks for commands.
+    :param executable: The Python that runs this process.
     """
     script = Path(executable).parent / "scim-bridge"
     if shutil.which("scim-bridge", path=environ_path):
@@ -78,13 +78,16 @@ def _to_try(cast: Cast) -> Iterable[tuple[str, str]]:
     command = command_name(os.environ.get("PATH"), sys.executable)
     unavailable = '{"kind":"status","status":503,"times":null}'
     return [
-        (f"{command} people show {cast.adopted.employee_id}", "one person from both sides, with the history"),
-        (f"{command} outbox list", "who waits, and why: nobody now"),
-        (f"{command} reconcile", "everybody compared with Ditio: what differs, and why"),
-        (f"{command} token list", "who may provision"),
-        ('curl -s -H "Authorization: Bearer $TOKEN" "$BRIDGE/Users?count=1"', "a person, as Entra reads it"),
+        (
+            f"{command} people show {cast.adopted.employee_id}",
+            "show one person in Entra and in Ditio, with the history",
+        ),
+        (f"{command} outbox list", "list who waits, and why: no one now"),
+        (f"{command} reconcile", "compare all people with Ditio: what differs, and why"),
+        (f"{command} token list", "list the tokens that may provision"),
+        ('curl -s -H "Authorization: Bearer $TOKEN" "$BRIDGE/Users?count=1"', "read a person as Entra does"),
         (f"curl -s -d '{unavailable}' \"$DITIO/_sandbox/faults\"", "take Ditio down"),
-        ('curl -s -X DELETE "$DITIO/_sandbox/faults"', "and bring it back"),
+        ('curl -s -X DELETE "$DITIO/_sandbox/faults"', "bring it back"),
     ]
 
 
@@ -94,11 +97,11 @@ _QUIET = ("read", "search", "sign-in")
 
 
 def close(scene: Scene, played: Sequence[Played]) -> bool:
-    """Show the closing tables; whether everything agrees."""
+    """Show the closing tables, and return whether everything agrees."""
     stage = scene.stage
     stage.heading("What was asked, and what was sent")
     stage.table(["Act", "Entra asked", "Ditio was sent", "Outcome"], _rows(played), lines=True)
-    stage.heading("Everybody, Entra against Ditio")
+    stage.heading("All people, Entra compared with Ditio")
     found = scene.differences()
     checks = _final_checks(scene, found)
     for check in checks:
@@ -128,7 +131,7 @@ def _rows(played: Sequence[Played]) -> list[list[Text]]:
 
 
 def _outcome(played: Played) -> str:
-    """The first thing that is wrong, else what the act came to."""
+    """Return the first failed check, else the result of the act."""
     wrong = [check.text for check in played.checks if not check.ok]
     summary = next((check.text for check in played.checks if check.sums_up), played.checks[-1].text)
     return wrong[0] if wrong else summary
@@ -156,7 +159,7 @@ def _final_checks(scene: Scene, found: Sequence[Difference]) -> list[Check]:
     return [
         Check(
             differing == 0,
-            f"{len(people) - differing} of {len(people)} people are alike in every field: {', '.join(FIELDS)}.",
+            f"{len(people) - differing} of {len(people)} people agree in every field: {', '.join(FIELDS)}.",
         ),
         *proofs(
             scene.ditio.requests,
@@ -167,11 +170,11 @@ def _final_checks(scene: Scene, found: Sequence[Difference]) -> list[Check]:
         ),
         Check(
             untouched,
-            f"Whom Entra does not know was left alone in Ditio: {_listed([each.name for each in cast.strangers])}.",
+            f"Employees that Entra does not know are unchanged: {_listed([each.name for each in cast.strangers])}.",
         ),
         Check(
             all(status < 300 or status == 409 for status in scene.statuses),
-            f"Entra asked {sum(scene.statuses.values())} times and was answered "
+            f"Entra sent {sum(scene.statuses.values())} requests; the answers were "
             f"{', '.join(f'{count} × {status}' for status, count in sorted(scene.statuses.items()))}.",
         ),
     ]
@@ -201,26 +204,31 @@ ZONE = ZoneInfo("Europe/Oslo")
 
 INTRODUCTION = (
     "Entra ID is Microsoft's directory: it knows who works here. Ditio is where a construction company keeps hours, "
-    "machines and certificates, and needs to know the same people. scim-bridge stands between them: Entra speaks SCIM "
-    "to it, and it makes employees in Ditio of that. Entra and Ditio are simulated here; the bridge is the real one."
+    "machines and certificates, and needs the same people. scim-bridge is between them: Entra sends people over SCIM, "
+    "and the bridge creates and updates employees in Ditio. Here Entra and Ditio are simulated; the bridge is real."
 )
 
 
 def _enough(_: click.Context, __: click.Parameter, people: int) -> int:
     if people < FEWEST:
-        raise click.BadParameter(f"the demo needs at least {FEWEST} people to give out all parts")
+        raise click.BadParameter(f"the demo needs at least {FEWEST} people for all parts")
     return people
 
 
 @click.command()
 @click.option(
-    "--people", metavar="N", type=int, default=25, show_default=True, callback=_enough, help="How many are hired."
+    "--people", metavar="N", type=int, default=25, show_default=True, callback=_enough, help="Hire this many people."
 )
-@click.option("--once", is_flag=True, help="End after the tables: with 0 if everything agrees, else with 1.")
+@click.option(
+    "--once",
+    is_flag=True,
+    help="End after the tables, with exit code 0 if everything agrees, else 1.  [default: stay up]",
+)
 def demo(people: int, once: bool) -> None:
-    """Watch a company being hired, changed and ended, from a simulated Entra to a simulated Ditio.
+    """Run the bridge between a simulated Entra and a simulated Ditio, and show what it does.
 
-    Nothing has to be set up and nothing is left behind: it runs in a temporary folder, on free ports of this machine.
+    The people of a small company are hired, changed, ended and rehired. The demo needs no set-up and leaves nothing
+    behind: it runs in a temporary folder, on free ports of this machine.
 
     \b
     Examples:
@@ -257,7 +265,7 @@ def _ditio() -> SandboxDitio:
 
 @contextmanager
 def _ending_on_signals() -> Iterator[None]:
-    """Whatever ends the demo, its bridge ends with it: all signals are like Ctrl-C."""
+    """Treat all signals like Ctrl-C, so that the bridge ends with the demo."""
     before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
@@ -292,4 +300,4 @@ def _stay_up(bridge: Bridge, stage: Stage) -> None:
     except KeyboardInterrupt:
         stage.say("Ending …", "dim")
         return
-    raise BridgeError(f"the bridge has ended by itself, with exit code {code}")
+    raise BridgeError(f"the bridge ended by itself, with exit code {code}")

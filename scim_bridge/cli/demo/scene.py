@@ -1,4 +1,4 @@
-"""The simulated Entra, the bridge and the simulated Ditio together; the people of the invented company."""
+"""The simulated Entra, the bridge and the simulated Ditio together, and the people of an invented company."""
 
 import random
 import time
@@ -21,33 +21,33 @@ from scim_bridge.sandbox.ditio import SandboxDitio
 from scim_bridge.sandbox.entra import SandboxEntra, Step
 
 FEWEST = 5
-"""With fewer people there would be a part without anybody to play it."""
+"""With fewer people, a part of the demo would have no person."""
 
 SEED = 2026
-"""The same people every time, so that they can be talked about."""
+"""A fixed seed gives the same people in each run."""
 
 MOST_LEAVERS = 10
-"""Enough to show each way of leaving."""
+"""Enough people to show each way of leaving."""
 
 
 @dataclass(slots=True)
 class Cast:
     """The people in Entra, and their parts."""
 
-    everybody: list[EntraUser]
-    """Whom Entra has when the demo begins, in its order; later acts add to them."""
+    users: list[EntraUser]
+    """The users in Entra when the demo begins, in order; later acts add more."""
 
     adopted: EntraUser
-    """Is an employee in Ditio already, with the same phone."""
+    """A user who is already an employee in Ditio, with the same phone."""
 
     namesake: EntraUser
-    """Has a number that belongs to a stranger in Ditio."""
+    """A user whose number belongs to a stranger in Ditio."""
 
     unnumbered: EntraUser
-    """Has no employee number yet."""
+    """A user without an employee number at first."""
 
     newcomer: EntraUser
-    """Is hired while Ditio is in trouble."""
+    """A user who is hired while Ditio fails."""
 
     own_number: str
     """The employee number that `unnumbered` gets in the end."""
@@ -56,36 +56,36 @@ class Cast:
     """The employee number that `namesake` gets in the end."""
 
     free_phone: str
-    """A phone number that nobody has yet."""
+    """A phone number that no person has yet."""
 
     strangers: list[SandboxEmployee] = field(default_factory=list)
-    """Employees in Ditio whom Entra does not know, as they were at first."""
+    """Employees in Ditio that Entra does not know, as they were at first."""
 
     def settled(self) -> list[EntraUser]:
-        """Those for whom everything is simple after the first day."""
-        return [each for each in self.everybody if each not in (self.namesake, self.unnumbered, self.newcomer)]
+        """Return the users without special cases after the first day."""
+        return [each for each in self.users if each not in (self.namesake, self.unnumbered, self.newcomer)]
 
     def leavers(self) -> list[EntraUser]:
-        """Those who leave: about every fourth."""
+        """Return the users who leave: about every fourth."""
         settled = self.settled()
         return settled[-min(MOST_LEAVERS, max(2, (len(settled) + 3) // 4)) :]
 
     def comes_back_as_another(self, user: EntraUser) -> EntraUser:
-        """The new account of somebody whose old one was deleted for good: only the object id is another."""
+        """Return the new account of a permanently deleted user: only the object id differs."""
         again = replace(user, object_id=str(uuid.uuid5(uuid.NAMESPACE_OID, user.object_id)), soft_deleted=False)
-        self.everybody[self.everybody.index(user)] = again
+        self.users[self.users.index(user)] = again
         return again
 
 
 def cast(count: int) -> Cast:
-    """Give out the parts; at least `FEWEST` people are needed."""
-    *everybody, newcomer, spare, extra = people(count + 3, random.Random(SEED))  # nosec B311 # a cast of people
-    adopted, namesake, unnumbered = everybody[1:4]
+    """Assign the parts; `count` must be at least `FEWEST`."""
+    *users, newcomer, spare, extra = people(count + 3, random.Random(SEED))  # nosec B311 # a cast of people
+    adopted, namesake, unnumbered = users[1:4]
     own_number, unnumbered.employee_id = unnumbered.employee_id, None
     if own_number is None or spare.employee_id is None or extra.mobile is None:
-        raise AssertionError("invented people are complete")
+        raise AssertionError("invented people have all values")
     return Cast(
-        everybody=everybody,
+        users=users,
         adopted=adopted,
         namesake=namesake,
         unnumbered=unnumbered,
@@ -97,7 +97,7 @@ def cast(count: int) -> Cast:
 
 
 def plant(cast: Cast, ditio: SandboxDitio) -> None:
-    """Put those into Ditio who were there before the bridge came."""
+    """Create the employees in Ditio that existed before the bridge."""
     adopted = cast.adopted
     ditio.plant(
         adopted.employee_id or "",
@@ -115,13 +115,13 @@ def plant(cast: Cast, ditio: SandboxDitio) -> None:
 
 
 ARRIVING_SECONDS = 60.0
-"""How long nobody at all may arrive while people are due, before the demo says that they do not."""
+"""How long the demo waits without any delivery while people are due, before it reports a failure."""
 
 WAITING = {"held", "parked", "refused"}
 
 
 class Scene:
-    """Everything that the acts play with."""
+    """Everything that the acts use."""
 
     def __init__(self, stage: Stage, cast: Cast, ditio: SandboxDitio, bridge: Bridge) -> None:
         self.stage = stage
@@ -132,26 +132,26 @@ class Scene:
         session.hooks["response"].append(self._hear)
         self.entra = SandboxEntra(session, bridge.tenant_url, bridge.token)
         self.steps: list[Step] = []
-        """What Entra did so far about a user."""
+        """What Entra has done so far."""
 
         self.statuses: Counter[int] = Counter()
-        """How often Entra was answered what."""
+        """How often Entra got each HTTP status."""
 
         self.waiting: set[str] = set()
-        """The object ids of those who are not to be in Ditio yet."""
+        """The object ids of the users who should not be in Ditio yet."""
 
         self._written = 0
         self._advance: Callable[[int], None] = lambda done: None
 
     def known(self) -> list[EntraUser]:
-        """Whom Entra has sent so far; nobody before the first cycle."""
-        return self.cast.everybody if self.steps else []
+        """Return the users that Entra has sent so far; none before the first cycle."""
+        return self.cast.users if self.steps else []
 
     @contextmanager
     def sending(self, total: int) -> Iterator[None]:
-        """A bar while Entra sends its changes.
+        """Show a bar while Entra sends its changes.
 
-        :param total: How many there are.
+        :param total: The number of changes.
         """
         self._written = 0
         with self.stage.bar("Entra → bridge", total) as self._advance:
@@ -159,18 +159,18 @@ class Scene:
         self._advance = lambda done: None
 
     def cycle(self) -> list[Step]:
-        """One provisioning cycle of Entra's; its steps."""
+        """Run one provisioning cycle of Entra, and return its steps."""
         steps = self.entra.cycle().steps
         self.steps += steps
         return steps
 
     def sends(self, total: int) -> list[Step]:
-        """One provisioning cycle with a bar."""
+        """Run one provisioning cycle with a bar."""
         with self.sending(total):
             return self.cycle()
 
     def arrive(self) -> int:
-        """Wait until everybody who is due has been delivered; how many are not, when nobody arrives any more."""
+        """Wait until all due people are delivered; return how many are left when deliveries stop."""
         left = due = self.bridge.due()
         if due == 0:
             return 0
@@ -185,7 +185,7 @@ class Scene:
         return left
 
     def delivery_of(self, user: EntraUser) -> tuple[str, str | None]:
-        """How far somebody has come, and the bridge's words about it; `refused` is what Entra itself was told."""
+        """Return a user's delivery state and detail; `refused` if the bridge refused the user to Entra."""
         scim_id = self.entra.scim_id(user.object_id)
         if scim_id is not None:
             return self.bridge.delivery_of(scim_id)
@@ -193,11 +193,11 @@ class Scene:
         return "refused", told[-1].detail if told else None
 
     def employee(self, user: EntraUser) -> SandboxEmployee | None:
-        """Who has somebody's employee number in Ditio."""
+        """Return the employee in Ditio with the user's employee number."""
         return self.ditio.company.employees.get(user.employee_id or "")
 
     def differences(self) -> list[Difference]:
-        """Everybody whom Entra has sent, compared; without those who are not to be in Ditio yet."""
+        """Compare all users that Entra has sent, without those who should not be in Ditio yet."""
         users = [each for each in self.known() if each.object_id not in self.waiting]
         with self.ditio.company.lock:
             return differences(users, self.ditio.company.employees)
@@ -215,37 +215,37 @@ class Act:
 
     title: str
     why: str
-    """What happens and why it matters, in plain words."""
+    """What happens, and why it matters."""
 
     play: Callable[[Scene], Iterator[Check]]
-    """Does it, and tells one by one what was looked at; a comparison of everybody follows by itself."""
+    """Perform the act and yield its checks; a comparison of all people follows automatically."""
 
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What came of an act."""
+    """The result of an act."""
 
     title: str
     checks: Sequence[Check]
     asked: Counter[str] = field(default_factory=Counter)
-    """What Entra did, by action."""
+    """How often Entra did each action."""
 
     sent: Counter[str] = field(default_factory=Counter)
-    """What Ditio was asked, by kind."""
+    """How many calls Ditio got, by kind."""
 
     @property
     def ok(self) -> bool:
-        """Whether all was as it has to be."""
+        """Return whether all checks passed."""
         return all(check.ok for check in self.checks)
 
 
 def perform(scene: Scene, acts: Sequence[Act]) -> list[Played]:
-    """Play the acts."""
+    """Perform the acts, and return their results."""
     return [_perform(scene, act, number) for number, act in enumerate(acts, 1)]
 
 
 def accepted(scene: Scene, steps: Sequence[Step]) -> Check:
-    """Whether Entra was told that all went well; a refusal of somebody who is to wait is no surprise."""
+    """Check that all of Entra's changes were accepted; a refused user who should wait is expected."""
     refused = [step for step in steps if not step.ok and step.object_id not in scene.waiting]
     if refused:
         return Check(False, f"Entra was refused {numbered(len(refused), 'change')}; the first: {refused[0].detail}")
@@ -253,7 +253,7 @@ def accepted(scene: Scene, steps: Sequence[Step]) -> Check:
 
 
 def named(user: EntraUser) -> str:
-    """Somebody's name, and number if there is one."""
+    """Return a user's name, with the employee number if there is one."""
     return f"{user.display_name} ({user.employee_id})" if user.employee_id else str(user.display_name)
 
 
@@ -270,7 +270,7 @@ def _perform(scene: Scene, act: Act, number: int) -> Played:
 
 def _arrived(scene: Scene) -> Iterator[Check]:
     if left := scene.arrive():
-        yield Check(False, f"{left} are still not delivered.")
+        yield Check(False, f"{left} people are still not delivered.")
 
 
 def _compared(scene: Scene) -> Iterator[Check]:
@@ -279,9 +279,9 @@ def _compared(scene: Scene) -> Iterator[Check]:
     astray = [each for each in scene.known() if each.object_id in scene.waiting and not _waits(scene, each)]
     waiting = f", {len(scene.waiting)} waiting" if scene.waiting else ""
     if differing or astray:
-        yield Check(False, f"{len(differing)} of {compared} differ{waiting}")
+        yield Check(False, f"{len(differing)} of {compared} people differ{waiting}")
     elif compared:
-        yield Check(True, f"{compared} of {compared} alike{waiting}")
+        yield Check(True, f"{compared} of {compared} people agree{waiting}")
 
 
 def _waits(scene: Scene, user: EntraUser) -> bool:

@@ -1,4 +1,4 @@
-"""What the demo shows: acts, bars and tables; calls counted, and both sides compared."""
+"""The output of the demo: acts, bars and tables; counted calls, and the comparison of both sides."""
 
 import sys
 from collections import Counter
@@ -39,24 +39,24 @@ KINDS = (
     "sign-in",
     "failed",
 )
-"""The kinds of calls, in the order in which they are told."""
+"""The kinds of calls, in the order of the tables."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something that has to be so, as people read it, and whether it is."""
+    """A statement that must be true, and whether it is."""
 
     ok: bool
     text: str
     quote: str | None = None
-    """The bridge's own words about it."""
+    """What the bridge itself says about it."""
 
     sums_up: bool = False
-    """Whether it says what the act came to; else the last check of the act does."""
+    """Whether this check is the result of the act; by default the last check is."""
 
 
 def kind_of(call: Recorded) -> str:
-    """The kind of a call; what Ditio did not answer is `failed`, whatever it was."""
+    """Return the kind of a call; a call that Ditio did not answer is `failed`."""
     if call.status == 0 or call.status >= 500:
         return "failed"
     if call.path == TOKEN:
@@ -73,7 +73,7 @@ def kind_of(call: Recorded) -> str:
 
 
 def by_kind(calls: Iterable[Recorded]) -> Counter[str]:
-    """How many calls there were of each kind, in the order of `KINDS`; one that is not known comes last."""
+    """Return the number of calls of each kind, in the order of `KINDS`; unknown kinds come last."""
     counted = Counter(kind_of(call) for call in calls)
     known = [kind for kind in KINDS if kind in counted]
     return Counter({kind: counted[kind] for kind in (*known, *(each for each in counted if each not in KINDS))})
@@ -87,11 +87,11 @@ def proofs(
     people: int,
     strangers: int,
 ) -> list[Check]:
-    """What must be true at the end, whatever happened on the way.
+    """Return the checks that must be true at the end.
 
-    :param hired: How many people had to be created; the others were there already.
+    :param hired: How many people had to be created; the others already existed.
     :param people: How many people Entra knows.
-    :param strangers: How many employees Ditio has whom Entra does not know.
+    :param strangers: How many employees in Ditio Entra does not know.
     """
     created = [call for call in calls if kind_of(call) == "create employee" and 200 <= call.status < 300]
     twice = [each for each in employees.values() if each.created_count > 1]
@@ -101,37 +101,37 @@ def proofs(
     return [
         Check(
             once,
-            f"Nobody was hired twice: {numbered(len(created), 'creation')} for {numbered(hired, 'new colleague')}; "
+            f"No person was created twice: {numbered(len(created), 'creation')} for {numbered(hired, 'new employee')}; "
             f"{numbered(len(employees), 'employee')}, {numbered(len(phones), 'phone number')}.",
         ),
         Check(
             not forbidden,
-            f"Nothing was deleted or replaced: not one DELETE or PUT in {len(calls)} calls to Ditio."
+            f"Nothing was deleted or replaced: no DELETE and no PUT in {len(calls)} calls to Ditio."
             if not forbidden
-            else f"Ditio was sent {forbidden['DELETE']} DELETE and {forbidden['PUT']} PUT, and must never be.",
+            else f"Ditio got {forbidden['DELETE']} DELETE and {forbidden['PUT']} PUT, which is never allowed.",
         ),
     ]
 
 
 def numbered(count: int, noun: str) -> str:
-    """A number of things: `1 change`, `2 changes`."""
+    """Return a number with its noun: `1 change`, `2 changes`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 Facts = Mapping[str, str | None]
-"""What one side says of a person, by the words of the comparison."""
+"""The values of a person on one side, by the names in `FIELDS`."""
 
 FIELDS = ("name", "phone", "e-mail", "title", "department", "start", "employment", "login")
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing about one person on which the two sides do not agree."""
+    """One field of one person that differs between the two sides."""
 
     employee_number: str
     name: str
     field: str
-    """One of `FIELDS`, or `employee` where Ditio has nobody with this number."""
+    """One of `FIELDS`, or `employee` if Ditio has no employee with this number."""
 
     entra: str | None
     ditio: str | None
@@ -140,14 +140,14 @@ class Difference:
 def differences(users: Iterable[EntraUser], employees: Mapping[str, SandboxEmployee]) -> list[Difference]:
     """Compare every user with the employee of the same number, field by field.
 
-    :param users: Everybody who has ever been hired through Entra; who has left is still an employee, an ended one.
-    :param employees: What the simulated Ditio truly has, by employee number.
+    :param users: All users ever hired through Entra; a leaver is still an employee, with an ended employment.
+    :param employees: The employees in the simulated Ditio, by employee number.
     """
     return [each for user in users for each in _differences(user, employees.get(user.employee_id or ""))]
 
 
 def as_entra_knows(user: EntraUser) -> Facts:
-    """What Ditio should show of a user."""
+    """Return what Ditio should show of a user."""
     return {
         "name": f"{user.given_name} {user.surname}",
         "phone": _international(user.mobile or user.telephone_number),
@@ -161,7 +161,7 @@ def as_entra_knows(user: EntraUser) -> Facts:
 
 
 def as_ditio_shows(employee: SandboxEmployee) -> Facts:
-    """What Ditio shows of an employee."""
+    """Return what Ditio shows of an employee."""
     employment = employee.employment
     return {
         "name": employee.name,
@@ -188,7 +188,7 @@ def _differences(user: EntraUser, employee: SandboxEmployee | None) -> list[Diff
 
 
 def _international(phone: str | None) -> str | None:
-    """A phone number as Ditio keeps it: `+4798765432`. Eight digits alone are a Norwegian number."""
+    """Return a phone number as Ditio stores it: `+4798765432`. Eight digits alone are a Norwegian number."""
     if phone is None:
         return None
     digits = "".join(char for char in phone if char.isdigit())
@@ -198,16 +198,16 @@ def _international(phone: str | None) -> str | None:
 
 
 WIDTH = 100
-"""The widest line: longer ones are hard to read."""
+"""The longest line: longer ones are hard to read."""
 
 INDENT = 4
 
 
 class Stage:
-    """Standard output, prepared for people."""
+    """Standard output, formatted for people."""
 
     def __init__(self) -> None:
-        # An old terminal may not know every letter of a Norwegian name; that is no reason to end.
+        # An old terminal may lack letters of Norwegian names; replace them, and continue.
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")
         self.is_animated = sys.stdout.isatty()
@@ -215,11 +215,11 @@ class Stage:
         self._console.width = min(WIDTH, self._console.width) if self.is_animated else WIDTH
 
     def say(self, text: str = "", style: str = "") -> None:
-        """One paragraph."""
+        """Print one paragraph."""
         self._console.print(Text(text, style))
 
     def line(self, *parts: tuple[str, str]) -> None:
-        """One line of parts, each with a style; it is never broken, so that it can be copied."""
+        """Print one line of parts, each with a style; never wrap it, so that it can be copied."""
         self._console.print(Text.assemble(*parts), soft_wrap=True)
 
     def act(self, number: int, title: str, why: str) -> None:
@@ -230,7 +230,7 @@ class Stage:
 
     @contextmanager
     def busy(self, text: str) -> Iterator[None]:
-        """Something that takes a moment."""
+        """Show that something takes a moment."""
         if not self.is_animated:
             yield
             return
@@ -238,12 +238,12 @@ class Stage:
             yield
 
     def heading(self, title: str) -> None:
-        """Begin something that is no act."""
+        """Begin a section that is not an act."""
         self._console.print()
         self._console.print(Rule(Text(title, "bold cyan"), align="left", style="cyan dim"))
 
     def check(self, check: Check) -> None:
-        """One thing that was looked at."""
+        """Print one check."""
         line = Table.grid(padding=(0, 1, 0, 0))
         line.add_row(mark(check.ok), Text(check.text, "" if check.ok else "red"))
         self._console.print(Padding(line, (0, 0, 0, INDENT)))
@@ -251,7 +251,7 @@ class Stage:
             self._console.print(Padding(Text(f"“{check.quote}”", "dim italic"), (0, 0, 0, INDENT + 2)))
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[Text]], *, lines: bool = False) -> None:
-        """A table."""
+        """Print a table."""
         table = Table(box=SIMPLE_HEAD, pad_edge=False, show_lines=lines, header_style="bold")
         for heading in headings:
             table.add_column(heading, overflow="fold")
@@ -261,7 +261,7 @@ class Stage:
 
     @contextmanager
     def bar(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
-        """A bar that grows; yields what to call with how much is done."""
+        """Show a progress bar; yield the function to call with the number done."""
         if not self.is_animated:
             yield lambda done: None
             self._indented(Text(f"{label}: {total}"))
@@ -277,5 +277,5 @@ class Stage:
 
 
 def mark(ok: bool) -> Text:
-    """Whether something is as it has to be."""
+    """Return the sign of a passed or failed check."""
     return Text("✓", "bold green") if ok else Text("✗", "bold red")
