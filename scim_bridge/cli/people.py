@@ -157,7 +157,7 @@ def hands_off(options: Options, person: str, until: datetime | None, clear: bool
         resumed = clear_hands_off(connection, tenant, person, now)
         if resumed is None:
             return "deliveries to this person were not stopped: nothing to clear"
-        note(options, connection, tenant, AuditEvent(Action.taken_up, "person", resumed, resumed), now=now)
+        note(options, connection, tenant, AuditEvent(Action.hands_off_cleared, "person", resumed, resumed), now=now)
         return "due again"
 
     click.echo(options.write(work))

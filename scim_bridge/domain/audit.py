@@ -73,7 +73,7 @@ class Action(StrEnum):
     released = "released"
     dropped = "dropped"
     set_hands_off = "put_aside"
-    taken_up = "taken_up"
+    hands_off_cleared = "taken_up"
     accepted = "accepted"
     linked = "linked"
     applied = "applied"
