@@ -16,6 +16,7 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import metadata, people
 from tests.conftest import Clock
+from tests.thorough import either
 from tests.world import World, a_user
 
 DELIVERIES = 8
@@ -100,7 +101,7 @@ RESTLESS = {"ignored", "alternating"}
 
 @given(desired=DESIRED, actual=ACTUAL, style=STYLES, owners=OWNERS, lag=st.sampled_from([0, 5]))
 @settings(
-    max_examples=25,
+    max_examples=either(25, 10),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
