@@ -14,7 +14,7 @@ from scim2_models import ScimProvider
 
 from scim_bridge.adopt.run import Adoption
 from scim_bridge.certificates.reading import slots_from
-from scim_bridge.delivery.deliver import Convergence
+from scim_bridge.delivery.deliver import Deliverer
 from scim_bridge.delivery.inline import Inline, InlineSlots
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.delivery.worker import Worker, pace_seconds, places_for, threads_for
@@ -47,7 +47,7 @@ class Parts:
     providers: Mapping[str, Callable[[], ScimProvider]]
     tenants: Mapping[str, Tenant]
     inline: Mapping[str, Inline]
-    convergences: Mapping[str, Convergence]
+    deliverers: Mapping[str, Deliverer]
     reconciliations: Mapping[str, Reconciliation]
     base_url: str
     """The URL at which Entra reaches the bridge, without a slash at the end."""
@@ -71,7 +71,7 @@ class Parts:
 
         :param places: How many people it delivers at a time; None for what the settings say.
         """
-        return Worker(list(self.convergences.values()), self.new_id, places)
+        return Worker(list(self.deliverers.values()), self.new_id, places)
 
 
 def open_database(settings: Settings, *, patience: Patience = REQUESTS) -> Database:
@@ -107,7 +107,7 @@ def build(
         name: build_client(own, session_factory=session_factory, monotonic=monotonic) for name, own in companies.items()
     }
     tenants = {name: _tenant(name, own, clients[name]) for name, own in companies.items()}
-    convergences = {name: Convergence(database, tenant, monotonic, jitter, _new_id) for name, tenant in tenants.items()}
+    deliverers = {name: Deliverer(database, tenant, monotonic, jitter, _new_id) for name, tenant in tenants.items()}
     limits = {name: own.ditio.max_concurrency for name, own in companies.items()}
     places = InlineSlots(limits, max(1, settings.server.threads // 2))
     return Parts(
@@ -115,10 +115,10 @@ def build(
         database=database,
         providers={name: partial(_provider, own) for name, own in companies.items()},
         tenants=tenants,
-        inline={name: Inline(convergence, places, monotonic) for name, convergence in convergences.items()},
-        convergences=convergences,
+        inline={name: Inline(deliverer, places, monotonic) for name, deliverer in deliverers.items()},
+        deliverers=deliverers,
         reconciliations={
-            name: _reconciliation(own, convergences[name], clients[name], session_factory, monotonic)
+            name: _reconciliation(own, deliverers[name], clients[name], session_factory, monotonic)
             for name, own in companies.items()
         },
         base_url=settings.server.base_url or f"http://{bind or settings.server.bind}",
@@ -210,7 +210,7 @@ def _certificates(settings: Settings) -> CertificatePolicy:
 
 def _reconciliation(
     settings: Settings,
-    convergence: Convergence,
+    deliverer: Deliverer,
     client: DitioClient,
     session_factory: Callable[[], requests.Session] | None,
     monotonic: Callable[[], float],
@@ -226,7 +226,7 @@ def _reconciliation(
         reporting = DitioClient(config, permits=client.permits, session_factory=session_factory, monotonic=monotonic)
         roster = reporting.reporting_roster
     return Reconciliation(
-        convergence=convergence,
+        deliverer=deliverer,
         roster=roster,
         limits=Limits(section.max_ended_fraction, section.max_changes),
         new_id=_new_id,

@@ -143,10 +143,10 @@ class Tenant:
 
     def desired(self, document: JsonObject, person: Person | None, today: date) -> DesiredEmployee:
         """Return the employee that a SCIM document asks for."""
-        return wish_of(document, self.rules, person, today)
+        return desired_of(document, self.rules, person, today)
 
 
-def wish_of(document: JsonObject, rules: Rules, person: Person | None, today: date) -> DesiredEmployee:
+def desired_of(document: JsonObject, rules: Rules, person: Person | None, today: date) -> DesiredEmployee:
     """Return the employee that a SCIM document asks for.
 
     :param person: The person of the document; None for a new one.

@@ -1,1 +1,1 @@
-"""The first day: users and employees that exist already become people (design, section 9)."""
+"""The first day: users and employees that exist already become people."""

@@ -1,4 +1,4 @@
-"""One run of `adopt`: load the employees of Ditio, pair them with users, decide, and link (design, section 9)."""
+"""One run of `adopt`: load the employees of Ditio, pair them with users, decide, and link."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager

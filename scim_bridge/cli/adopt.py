@@ -30,7 +30,7 @@ from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People, Permissions, PersonRecord, user_names
 from scim_bridge.storage.resources import document_of
-from scim_bridge.tenant import wish_of
+from scim_bridge.tenant import desired_of
 
 BY = {By.number: "by number", By.email: "by e-mail", By.phone: "by phone", By.decision: "as decided"}
 
@@ -188,7 +188,7 @@ def _why_not(
     document = document_of(connection, tenant, person.user_id) if person.user_id else None
     if document is None:
         return None
-    wanted = wish_of(document, rules, person, now.astimezone(rules.zone).date()).employee_number
+    wanted = desired_of(document, rules, person, now.astimezone(rules.zone).date()).employee_number
     if wanted is not None and wanted != number:
         return f"has the employee number {wanted} in Entra, not {number}: correct one of the two first"
     return None

@@ -29,7 +29,7 @@ from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.ledger import Ledger
 from scim_bridge.storage.people import People, PersonRecord
 from scim_bridge.storage.resources import document_of
-from scim_bridge.tenant import wish_of
+from scim_bridge.tenant import desired_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def view_of(database: Database, tenant: str, rules: Rules, name: str, *, is_paus
         lines = Ledger(connection, tenant).lines(Holder.of_person(person.id))
     desired = DesiredEmployee({})
     if document is not None:
-        desired = wish_of(document, rules, person, now.astimezone(rules.zone).date())
+        desired = desired_of(document, rules, person, now.astimezone(rules.zone).date())
     user: JsonObject | None = None if document is None else {"id": person.user_id, **document}
     return PersonView(record, user, desired, entries, lines)
 

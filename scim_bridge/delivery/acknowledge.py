@@ -21,7 +21,7 @@ from scim_bridge.domain.operations import (
 from scim_bridge.domain.person import Creating, Lifecycle, Person, SentValue
 from scim_bridge.plan.limits import settled_occasions
 from scim_bridge.plan.matching import known_by
-from scim_bridge.plan.readback import Write, takings_of
+from scim_bridge.plan.readback import Write, sent_values_of
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.ledger import CertificateDeliveries
@@ -55,7 +55,7 @@ def acknowledge(
     linked_as = known_by(attempt.desired, employee) if employee is not None else None
 
     def keep(connection: Connection, now: datetime) -> Person:
-        sent_values = {**takings_of(known, values, write, now), **learned}
+        sent_values = {**sent_values_of(known, values, write, now), **learned}
         if link is not None:
             people = People(connection, attempt.tenant.name)
             people.link(attempt.person.id, link, profile_id=profile_id, linked_as=linked_as, now=now)

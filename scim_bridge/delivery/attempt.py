@@ -184,7 +184,7 @@ class Attempt:
         self._remember(what, "done", answer.status, answer.request_id, answer.seconds)
         return answer
 
-    def is_settled(self) -> None:
+    def mark_settled(self) -> None:
         """Note that the outcome of the last answered write is stored."""
         self.unsettled.pop()
         self.posted = None

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from scim_bridge.certificates.sending import Hold, NotSent, PersonLeases, Refused, UnclaimedHold, send_narrowing
 from scim_bridge.delivery.breaker import PAUSED, Gate
-from scim_bridge.delivery.deliver import Convergence
+from scim_bridge.delivery.deliver import Deliverer
 from scim_bridge.delivery.stale_claims import belongs_to_another
 from scim_bridge.ditio.actual import employee_from_ditio
 from scim_bridge.domain.certificate import CertificateToSend, Holder, Line, body_of, outstanding, wanted_of
@@ -43,7 +43,7 @@ class CertificateIdentity:
     :param run_id: The run that has read the employees; None if no run did.
     """
 
-    convergence: Convergence
+    deliverer: Deliverer
     run_id: str | None
 
     def strangers(self, shipments: Iterable[CertificateToSend]) -> dict[Holder, str]:
@@ -71,9 +71,9 @@ class CertificateIdentity:
 
     def _unsettled(self, numbers: Mapping[PersonId, EmployeeNumber]) -> list[tuple[Person, DesiredEmployee]]:
         """Return people that the run has not read under their numbers, or has not recognised there."""
-        tenant, run_id = self.convergence.tenant, self.run_id
-        with self.convergence.database.read() as connection:
-            now = self.convergence.database.now(connection)
+        tenant, run_id = self.deliverer.tenant, self.run_id
+        with self.deliverer.database.read() as connection:
+            now = self.deliverer.database.now(connection)
             known = candidates(connection, tenant.name, run_id or "", sorted(numbers))
             run = Runs(connection, tenant.name).get(run_id) if run_id is not None else None
             shown: dict[str, ActualEmployee] = {}
@@ -88,14 +88,14 @@ class CertificateIdentity:
 
     def _is_theirs(self, person: Person, desired: DesiredEmployee, found: ActualEmployee) -> bool:
         def has_phone_of_another() -> bool:
-            with self.convergence.database.read() as connection:
-                return belongs_to_another(connection, self.convergence.tenant.name, person, found)
+            with self.deliverer.database.read() as connection:
+                return belongs_to_another(connection, self.deliverer.tenant.name, person, found)
 
         return is_still_ours(person, desired, found, has_phone_of_another)
 
     def _why_not(self, person: Person, desired: DesiredEmployee, number: EmployeeNumber) -> str | None:
         try:
-            answer = self.convergence.tenant.ditio.get(number)
+            answer = self.deliverer.tenant.ditio.get(number)
         except PermanentError as error:
             return str(error)
         except CredentialsRefused as error:
@@ -104,14 +104,14 @@ class CertificateIdentity:
             return str(error)  # Perhaps only for this employee: the person's own delivery finds that out (rule R2).
         if answer is None or answer.body is None:
             return NOT_SHOWN.format(number=number)
-        rules = self.convergence.tenant.rules
+        rules = self.deliverer.tenant.rules
         shown = employee_from_ditio(answer.body, region=rules.phone_region, zone=rules.zone)
         is_theirs = shown.employee_number == number and self._is_theirs(person, desired, shown)
         return None if is_theirs else STRANGER.format(number=number)
 
     def _mark_due(self, person_ids: list[PersonId]) -> None:
-        with self.convergence.database.write() as connection:
-            outbox = Outbox(connection, self.convergence.tenant.name, self.convergence.database.now(connection))
+        with self.deliverer.database.write() as connection:
+            outbox = Outbox(connection, self.deliverer.tenant.name, self.deliverer.database.now(connection))
             for person_id in person_ids:
                 outbox.mark_due(person_id)
 
@@ -128,7 +128,7 @@ LATE = "another process delivered this person meanwhile: that delivery sends the
 class Batches:
     """Sends certificates in large batches, as long as Ditio accepts any."""
 
-    convergence: Convergence
+    deliverer: Deliverer
     choose: Callable[[Line, EmployeeNumber], CertificateToSend | None]
     """Return the certificate to send for a line under a number, if there is one."""
 
@@ -146,11 +146,11 @@ class Batches:
 
     def send_of_people(self, keys: Sequence[Key]) -> None:
         """Send the certificates of some lines of people."""
-        self._send(keys, PersonLeases(self.convergence.tenant, self.convergence.new_id()))
+        self._send(keys, PersonLeases(self.deliverer.tenant, self.deliverer.new_id()))
 
     def send_unclaimed(self, keys: Sequence[Key]) -> None:
         """Send the certificates of some lines under numbers that no person is linked to."""
-        self._send(keys, UnclaimedHold(self.convergence.tenant, self.convergence.new_id()))
+        self._send(keys, UnclaimedHold(self.deliverer.tenant, self.deliverer.new_id()))
 
     def _send(self, keys: Sequence[Key], hold: Hold) -> None:
         with self._database.read() as connection:
@@ -161,7 +161,7 @@ class Batches:
             shipments = self._chosen(connection, hold.look(connection, now, keys))
         try:
             shipments = self._without_strangers(shipments)
-            most = self.convergence.tenant.certificates.max_per_request
+            most = self.deliverer.tenant.certificates.max_per_request
             refused = send_narrowing(lambda batch: self._post(batch, hold), shipments, most)
         except DeliveryError as error:
             self._halt(shipments, error)
@@ -187,7 +187,7 @@ class Batches:
 
     def _without_strangers(self, shipments: Sequence[CertificateToSend]) -> list[CertificateToSend]:
         """Return the certificates under whose numbers Ditio shows no other person (rule P5)."""
-        strangers = CertificateIdentity(self.convergence, self.run_id).strangers(shipments)
+        strangers = CertificateIdentity(self.deliverer, self.run_id).strangers(shipments)
         self.outcomes |= {_key(each): why for each in shipments if (why := strangers.get(each.line.holder))}
         return [each for each in shipments if each.line.holder not in strangers]
 
@@ -199,12 +199,12 @@ class Batches:
         :raises DeliveryError: Ditio refused it, or the call failed.
         :raises Paused: deliveries were paused since the batch began; nothing was sent.
         """
-        ditio, monotonic = self.convergence.tenant.ditio, self.convergence.monotonic
+        ditio, monotonic = self.deliverer.tenant.ditio, self.deliverer.monotonic
         ready: list[CertificateToSend] = []
         answer: Answer | None = None
         try:
             with ditio.permit():
-                ends = monotonic() + self.convergence.tenant.lease_seconds - 1
+                ends = monotonic() + self.deliverer.tenant.lease_seconds - 1
                 ready = repeated(lambda: self._begin(batch, hold))
                 if ready:
                     answer = ditio.post_certificates([body_of(each) for each in ready], within=ends - monotonic())
@@ -245,7 +245,7 @@ class Batches:
         """Return whether a certificate is still wanted as chosen; the person's delivery may have sent it already."""
         if _key(shipment) in self._begun and line.sending is None:
             return False
-        wanted = wanted_of(line, number, self.convergence.tenant.certificates)
+        wanted = wanted_of(line, number, self.deliverer.tenant.certificates)
         return isinstance(wanted, CertificateToSend) and replace(wanted, line=shipment.line) == shipment
 
     def _end(
@@ -301,21 +301,21 @@ class Batches:
         """Stop sending. What was about to be sent is outstanding, and the next run finds it."""
         self.halted = f"it did not settle: {error}"
         self.outcomes |= {_key(each): self.halted for each in shipments if _key(each) not in self.outcomes}
-        Gate(self._database, self._name).report_many(error, self.convergence.tenant.ditio, self.convergence.random())
+        Gate(self._database, self._name).report_many(error, self.deliverer.tenant.ditio, self.deliverer.random())
 
     def _why_stopped(self, connection: Connection, now: datetime) -> str | None:
         breaker = Breakers(connection, self._name, now).get()
-        if self.convergence.tenant.is_paused or breaker.is_paused:
+        if self.deliverer.tenant.is_paused or breaker.is_paused:
             return PAUSED
         return self.halted or (None if breaker.lets_through(now) else NOT_CALLED)
 
     @property
     def _database(self) -> Database:
-        return self.convergence.database
+        return self.deliverer.database
 
     @property
     def _name(self) -> str:
-        return self.convergence.tenant.name
+        return self.deliverer.tenant.name
 
 
 def _key(shipment: CertificateToSend) -> Key:
@@ -337,16 +337,16 @@ def _entry_of(answer: Answer) -> Entry:
     )
 
 
-def send_all_unclaimed(convergence: Convergence) -> None:
+def send_all_unclaimed(deliverer: Deliverer) -> None:
     """Send the outstanding certificates under numbers that no person is linked to."""
-    database, tenant = convergence.database, convergence.tenant
+    database, tenant = deliverer.database, deliverer.tenant
 
     def choose(line: Line, number: EmployeeNumber) -> CertificateToSend | None:
         owed = outstanding([line], number, tenant.certificates)
         # A refused certificate is tried again when a source changes it.
         return next((each for each in owed if isinstance(each, CertificateToSend) and line.reason is None), None)
 
-    batches, after = Batches(convergence, choose), ("", "")
+    batches, after = Batches(deliverer, choose), ("", "")
     while tenant.certificates.delivers_unclaimed and batches.halted is None:
         with database.read() as connection:
             searches = CertificateSearches(connection, tenant.name, tenant.certificates.missing_expiry)

@@ -85,7 +85,7 @@ def _post(attempt: Attempt, batch: Sequence[CertificateToSend]) -> None:
     items, name = [body_of(each) for each in batch], attempt.tenant.name
     attempt.ask(CERTIFICATES, lambda within: attempt.tenant.ditio.post_certificates(items, within=within))
     attempt.write(lambda connection, now: CertificateDeliveries(connection, name).acknowledge(batch, now))
-    attempt.is_settled()
+    attempt.mark_settled()
 
 
 def _is_new(attempt: Attempt) -> bool:

@@ -228,7 +228,7 @@ class PreviousPerson:
     """Whether another person gave up number and link for the newcomer: that is never taken back."""
 
 
-def person_to_take_over(
+def find_or_make_room(
     connection: Connection, tenant: Tenant, desired: DesiredEmployee, external_id: str | None, now: datetime
 ) -> PreviousPerson:
     """Return the previous person that a newly created user continues, if there is one.
@@ -271,7 +271,7 @@ def continue_previous(
     if person.user_id is None or person.employee_number is not None or person.creating is not None:
         return record, True
     desired, external_id = tenant.desired(document, person, today), external_id_of(document)
-    former = person_to_take_over(connection, tenant, desired, external_id, now)
+    former = find_or_make_room(connection, tenant, desired, external_id, now)
     if former.record is None or former.record.person.id == person.id:
         return record, not former.has_made_room
     forget_person(connection, tenant, person.id, now)

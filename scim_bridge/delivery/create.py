@@ -2,9 +2,9 @@
 
 from scim_bridge.delivery.acknowledge import acknowledge, begin_creating, store_creating
 from scim_bridge.delivery.attempt import REREADS, Attempt, refusal
-from scim_bridge.delivery.guard import passes_guard
+from scim_bridge.delivery.guard import ask_guard
 from scim_bridge.delivery.stale_claims import wait_where_given_up_just_now
-from scim_bridge.delivery.update import has_claim, is_permitted
+from scim_bridge.delivery.update import ensure_claim, is_permitted
 from scim_bridge.domain.employee import (
     REQUIRED,
     ActualEmployee,
@@ -26,7 +26,7 @@ from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.people import People
 
 NEEDED_AT_FIRST = (*REQUIRED, Field.start_date)
-"""The fields that every new employee needs ([I] in the facts about Ditio)."""
+"""The fields that every new employee needs."""
 
 
 def create_employee(attempt: Attempt) -> ActualEmployee | None:
@@ -75,7 +75,7 @@ def find_created(attempt: Attempt) -> ActualEmployee | None:
         found = next(filter(None, (attempt.get(number) for _ in range(REREADS))), None)
         if found is None or not is_what_we_created(creating, found):
             continue
-        if not has_claim(attempt, Claim(ClaimKind.employee_number, number)):
+        if not ensure_claim(attempt, Claim(ClaimKind.employee_number, number)):
             continue  # An employee is linked to at most one person (rule P2), and another has the claim to this one.
         values = _created_values(attempt.desired, creating, found)
         acknowledge(attempt, values, login=True, employed=True, link=number, employee=found)
@@ -221,7 +221,7 @@ def _create(attempt: Attempt, number: EmployeeNumber) -> ActualEmployee | None:
         raise AssertionError("a complete desired employee has a phone number")
     fields = _given(attempt)
     operation = CreateEmployee(number, fields)
-    if not passes_guard(attempt, operation):
+    if not ask_guard(attempt, operation):
         return None
     try:
         # The stored time starts the wait in which Ditio may still apply the POST.
@@ -242,7 +242,7 @@ def _create(attempt: Attempt, number: EmployeeNumber) -> ActualEmployee | None:
         raise
     write = Write(after=after)
     acknowledge(attempt, fields, login=True, employed=True, link=number, employee=attempt.answered, write=write)
-    attempt.is_settled()
+    attempt.mark_settled()
     return None
 
 

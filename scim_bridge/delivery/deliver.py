@@ -14,9 +14,9 @@ from scim_bridge.delivery.breaker import Gate, check_client, try_again
 from scim_bridge.delivery.certificates import deliver_certificates
 from scim_bridge.delivery.claims import claim_wanted, settle_claims, tell_the_rest
 from scim_bridge.delivery.create import create_employee, find_created, settle_absence
-from scim_bridge.delivery.guard import aside_note
+from scim_bridge.delivery.guard import hands_off_note
 from scim_bridge.delivery.intake import Intake
-from scim_bridge.delivery.plan_rows import bring_about_rows, settle_rows
+from scim_bridge.delivery.plan_rows import deliver_rows, settle_rows
 from scim_bridge.delivery.stale_claims import check_holders
 from scim_bridge.delivery.undo import Undo
 from scim_bridge.delivery.update import update_employee
@@ -39,7 +39,7 @@ from scim_bridge.tenant import NOTHING_DESIRED, Budget, Tenant
 log = get_logger(__name__)
 
 
-def bring_about(attempt: Attempt, undo: Undo | None = None) -> Outcome:
+def attempt_delivery(attempt: Attempt, undo: Undo | None = None) -> Outcome:
     """Deliver one person as far as Ditio permits, and return how the attempt ended. No delivery error is raised.
 
     :param undo: Takes back the write that caused this delivery, if Ditio refuses it.
@@ -61,11 +61,11 @@ def bring_about(attempt: Attempt, undo: Undo | None = None) -> Outcome:
 def _take_steps(attempt: Attempt, undo: Undo | None) -> None:
     person = attempt.person
     if person.hands_off is not None and person.hands_off.lasts(attempt.today):
-        attempt.notes.append(aside_note(person.hands_off))
+        attempt.notes.append(hands_off_note(person.hands_off))
         return
     _wait_for_doubt(attempt)
     if attempt.scope is not None:
-        bring_about_rows(attempt, attempt.scope)
+        deliver_rows(attempt, attempt.scope)
         return
     checked = check_holders(attempt)
     if checked.has_changed:
@@ -137,7 +137,7 @@ class Waiter:
     record: PersonRecord
     """The person's record, locked."""
 
-    def is_someone_who_left(self, connection: Connection, today: date) -> bool:
+    def take_over_leaver(self, connection: Connection, today: date) -> bool:
         """Return whether this person now continues a leaver, or a leaver has given up the number for them.
 
         That has made a person due, so this attempt ends.
@@ -161,7 +161,7 @@ class After(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Convergence:
+class Deliverer:
     """Delivers people of one tenant, in any process."""
 
     database: Database
@@ -212,7 +212,7 @@ class Convergence:
 
     def _attempt_once(self, attempt: Attempt, undo: Undo | None) -> After:
         """Make one attempt, and return what is left to do."""
-        outcome = bring_about(attempt, undo)
+        outcome = attempt_delivery(attempt, undo)
         after = repeated(lambda: self._settle(attempt, outcome, undo))
         attempt.unsettled.clear()
         Gate(self.database, self.tenant.name).report(attempt, outcome)
@@ -241,7 +241,7 @@ class Convergence:
             claimed = claim_wanted(connection, self.tenant, attempt.person, attempt.desired, attempt.today)
             if claimed and record.scope is None:
                 waiter = Waiter(self.database, self.tenant, self.new_id, record)
-                if waiter.is_someone_who_left(connection, attempt.today):
+                if waiter.take_over_leaver(connection, attempt.today):
                     return None
             if record.scope is not None:
                 attempt.scope = scope_of(connection, self.tenant.name, record.scope)
@@ -343,7 +343,7 @@ class Convergence:
     def _note_doubt(self, connection: Connection, attempt: Attempt, outcome: Outcome, now: datetime) -> None:
         """Store that the outcome of a write is unknown, or that a later read has shown it. Store the profile id too.
 
-        An attempt begins only when an earlier doubt is over (see `bring_about`). So a settled attempt ends the doubt.
+        An attempt begins only when an earlier doubt is over. So a settled attempt ends the doubt.
         """
         person, people = attempt.person, People(connection, self.tenant.name)
         if attempt.unsettled:

@@ -25,10 +25,10 @@ from scim_bridge.plan.steps import Policy, owes_ending
 from scim_bridge.storage.guard import Guard, GuardDecision
 from scim_bridge.storage.history import Entry, History
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, PersonRecord, PutAside
+from scim_bridge.storage.people import HandsOffs, People, PersonRecord
 
 
-def aside_note(hands_off: HandsOff) -> Note:
+def hands_off_note(hands_off: HandsOff) -> Note:
     """Return the note for a person whose deliveries an operator stopped (rule D6)."""
     until = f"the end of {hands_off.until}" if hands_off.until else "`people hands-off NUMBER --clear`"
     why = f"an operator stopped deliveries to this person until {until}"
@@ -44,8 +44,8 @@ def set_hands_off(
     :raises NotFound: no user has that name.
     """
     record = _locked(connection, tenant, name)
-    person_id, note, outbox = record.person.id, aside_note(hands_off), Outbox(connection, tenant, now)
-    PutAside(connection, tenant).set(person_id, hands_off)
+    person_id, note, outbox = record.person.id, hands_off_note(hands_off), Outbox(connection, tenant, now)
+    HandsOffs(connection, tenant).set(person_id, hands_off)
     History(connection, tenant, now).add(person_id, Entry("hands-off", "done", cause="operator"))
     # A process that delivers the person now sees the change, makes another attempt, and then sends nothing more.
     outbox.mark_due(person_id)
@@ -64,7 +64,7 @@ def clear_hands_off(connection: Connection, tenant: str, name: str, now: datetim
     record = _locked(connection, tenant, name)
     if record.person.hands_off is None:
         return None
-    PutAside(connection, tenant).set(record.person.id, None)
+    HandsOffs(connection, tenant).set(record.person.id, None)
     History(connection, tenant, now).add(record.person.id, Entry("hands-off-cleared", "done", cause="operator"))
     Outbox(connection, tenant, now).mark_due(record.person.id)
     return record.person.id
@@ -98,7 +98,7 @@ def guarded_by(operation: Operation) -> GuardedChange | None:
             return None
 
 
-def passes_guard(attempt: Attempt, operation: Operation) -> bool:
+def ask_guard(attempt: Attempt, operation: Operation) -> bool:
     """Return whether an operation that is about to be sent passes the guard; note it if not.
 
     Ask last before sending: what passes is counted. Rows of a plan meet only the guards of `reconcile` (rule Q4).

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from scim_bridge.delivery.deliver import Convergence
+from scim_bridge.delivery.deliver import Deliverer
 from scim_bridge.delivery.intake import Ticket
 from scim_bridge.delivery.undo import Undo, Undone, UndoUncertain
 from scim_bridge.logs import get_logger
@@ -54,7 +54,7 @@ class InlineSlots:
 class Inline:
     """Delivers what a request has just committed. Never raises an error of Ditio (rule A2)."""
 
-    convergence: Convergence
+    deliverer: Deliverer
     places: InlineSlots
     """At most half of a server's threads wait for Ditio. A write that gets no slot stays due."""
 
@@ -70,13 +70,13 @@ class Inline:
         """
         if ticket.lease is None:
             return None
-        tenant = self.convergence.tenant.name
+        tenant = self.deliverer.tenant.name
         if not self.places.take(tenant):
             self._leave_to_worker(ticket, ticket.lease)
             return None
-        convergence, undo = self.convergence, None
+        deliverer, undo = self.deliverer, None
         if ticket.undoable is not None:
-            undo = Undo(convergence.tenant, ticket.undoable, convergence.new_id)
+            undo = Undo(deliverer.tenant, ticket.undoable, deliverer.new_id)
         try:
             self._deliver(ticket, ticket.lease, began, undo)
         finally:
@@ -85,10 +85,10 @@ class Inline:
 
     def _deliver(self, ticket: Ticket, lease: str, began: float, undo: Undo | None) -> None:
         try:
-            budget = Budget(self.monotonic, began + self.convergence.tenant.inline_seconds)
+            budget = Budget(self.monotonic, began + self.deliverer.tenant.inline_seconds)
             # The lease was taken after the request began, so it lasts at least this long.
             lasts = began + ticket.lease_seconds - self.monotonic()
-            self.convergence.deliver(
+            self.deliverer.deliver(
                 ticket.person_id, lease, lease_seconds=lasts, budget=budget, cause="request", undo=undo
             )
         except Exception as exc:
@@ -100,6 +100,6 @@ class Inline:
             log.error("delivery.failed", person_id=ticket.person_id, error=type(exc).__name__, exc_info=loggable(exc))
 
     def _leave_to_worker(self, ticket: Ticket, lease: str) -> None:
-        database, name = self.convergence.database, self.convergence.tenant.name
+        database, name = self.deliverer.database, self.deliverer.tenant.name
         with database.write() as connection:
             Outbox(connection, name, database.now(connection)).release(ticket.person_id, lease)

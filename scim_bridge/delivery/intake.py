@@ -11,7 +11,7 @@ from scim_bridge.delivery.claims import (
     claim_wanted,
     continue_previous,
     external_id_of,
-    person_to_take_over,
+    find_or_make_room,
     settle_claims,
 )
 from scim_bridge.delivery.undo import Undoable
@@ -146,7 +146,7 @@ class Intake:
         desired = self.tenant.desired(document, None, today)
         people = People(connection, self.tenant.name)
         external_id = external_id_of(document)
-        former = person_to_take_over(connection, self.tenant, desired, external_id, now)
+        former = find_or_make_room(connection, self.tenant, desired, external_id, now)
         if (known := former.record) is not None:
             people.set_user(known.person.id, user_id, external_id=external_id, now=now)
             record = replace(known, person=replace(known.person, user_id=user_id))

@@ -31,7 +31,7 @@ ALREADY = "it is as wanted already"
 NOT_TAKEN = "it did not settle: `outbox list` says why"
 
 
-def bring_about_rows(attempt: Attempt, scope: Scope) -> None:
+def deliver_rows(attempt: Attempt, scope: Scope) -> None:
     """Repair these rows, as far as they still hold, and note the outcome of each.
 
     :raises DeliveryError: as in any delivery; the rows are then tried again.

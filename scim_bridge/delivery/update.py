@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from scim_bridge.delivery.acknowledge import acknowledge, expect, store_renumbering
 from scim_bridge.delivery.attempt import REREADS, Attempt, refusal
-from scim_bridge.delivery.guard import passes_guard
+from scim_bridge.delivery.guard import ask_guard
 from scim_bridge.delivery.stale_claims import is_theirs, wait_where_given_up_just_now
 from scim_bridge.domain.employee import EMPLOYMENT_FIELDS, ActualEmployee, EmployeeNumber, Field, Value
 from scim_bridge.domain.operations import (
@@ -69,14 +69,14 @@ def may_send(attempt: Attempt, operation: Operation, number: EmployeeNumber) -> 
     """
     match operation:
         case ChangeEmployeeNumber(employee_number=wanted):
-            return has_claim(attempt, Claim(ClaimKind.employee_number, wanted))
+            return ensure_claim(attempt, Claim(ClaimKind.employee_number, wanted))
         case ChangePhoneNumber(phone=phone):
-            return has_claim(attempt, Claim(ClaimKind.phone, phone)) and _phone_is_free(attempt, phone, number)
+            return ensure_claim(attempt, Claim(ClaimKind.phone, phone)) and _phone_is_free(attempt, phone, number)
         case _:
             return True
 
 
-def has_claim(attempt: Attempt, claim: Claim) -> bool:
+def ensure_claim(attempt: Attempt, claim: Claim) -> bool:
     """Return whether the person has this claim.
 
     A leaver takes it only now, and only if no other person wants it (rule L7). The same is true of a person whose
@@ -265,7 +265,7 @@ def _find_under(attempt: Attempt, number: EmployeeNumber | None) -> ActualEmploy
     found = attempt.get(number)
     if found is None or not is_ours(attempt.person, attempt.desired, found):
         return None
-    if not has_claim(attempt, Claim(ClaimKind.employee_number, number)):
+    if not ensure_claim(attempt, Claim(ClaimKind.employee_number, number)):
         return None
     acknowledge(attempt, {Field.employee_number: number}, link=number, employee=found)
     return found
@@ -348,7 +348,7 @@ def _send(attempt: Attempt, operation: Operation, write: Write) -> None:
     number = attempt.person.employee_number
     if number is None:
         raise AssertionError("only linked people are updated")
-    if not may_send(attempt, operation, number) or not passes_guard(attempt, operation):
+    if not may_send(attempt, operation, number) or not ask_guard(attempt, operation):
         return
     expect(attempt, operation)
     try:
@@ -358,7 +358,7 @@ def _send(attempt: Attempt, operation: Operation, write: Write) -> None:
             _note_refusal(attempt, operation, number, error)
     else:
         _acknowledge(attempt, operation, replace(write, after=after))
-        attempt.is_settled()
+        attempt.mark_settled()
 
 
 def _note_refusal(

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from scim_bridge.delivery.breaker import Gate, is_paused
 from scim_bridge.delivery.certificate_batches import send_all_unclaimed
-from scim_bridge.delivery.deliver import Convergence
+from scim_bridge.delivery.deliver import Deliverer
 from scim_bridge.logs import bound, get_logger
 from scim_bridge.storage.breaker import Pauses
 from scim_bridge.storage.certificate_queries import CertificateSearches
@@ -21,7 +21,7 @@ from scim_bridge.storage.engine import bring_back, shorten_leases
 from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.history import AuditTrail, History
 from scim_bridge.storage.outbox import Leased, Outbox
-from scim_bridge.storage.people import PutAside
+from scim_bridge.storage.people import HandsOffs
 from scim_bridge.storage.plans import PlanItems, plans_before
 from scim_bridge.storage.runs import Runs
 from scim_bridge.tenant import LEASE_MARGIN_SECONDS, Budget
@@ -249,7 +249,7 @@ class Worker:
     :param places: How many people to deliver at a time; None for what the tenants' settings allow together.
     """
 
-    convergences: Sequence[Convergence]
+    deliverers: Sequence[Deliverer]
     new_id: Callable[[], str]
     places: int | None = None
 
@@ -279,7 +279,7 @@ class Worker:
         with self._pool() as pool:
             deliveries = _Deliveries(pool, self._fair_share())
             while not stop():
-                now = self.convergences[0].monotonic()
+                now = self.deliverers[0].monotonic()
                 if now - woke_at >= WAKE_EVERY_SECONDS:
                     self._keep_up(self._wake)
                     self._send_unclaimed(deliveries)
@@ -301,16 +301,16 @@ class Worker:
 
         Return how many.
         """
-        return sum(self._wake(convergence) for convergence in self.convergences)
+        return sum(self._wake(deliverer) for deliverer in self.deliverers)
 
     def forget(self) -> int:
         """Remove rows that each tenant no longer keeps. Return how many."""
-        return sum(self._forget(each) for each in self.convergences)
+        return sum(self._forget(each) for each in self.deliverers)
 
     def _serve_next(self, deliveries: _Deliveries) -> bool:
         """Start one delivery for the first tenant in turn that has a due person. Return whether there was one."""
-        tenants = {convergence.tenant.name: convergence for convergence in self.convergences}
-        monotonic = self.convergences[0].monotonic
+        tenants = {deliverer.tenant.name: deliverer for deliverer in self.deliverers}
+        monotonic = self.deliverers[0].monotonic
         for name in deliveries.fair_share.candidates(monotonic()):
             leased = self._lease(tenants[name])
             if leased is not None:
@@ -319,34 +319,34 @@ class Worker:
             deliveries.fair_share.nothing_due(name, monotonic())
         return False
 
-    def _start(self, deliveries: _Deliveries, convergence: Convergence, leased: Leased) -> None:
-        began = convergence.monotonic()
-        seconds = convergence.tenant.lease_seconds
+    def _start(self, deliveries: _Deliveries, deliverer: Deliverer, leased: Leased) -> None:
+        began = deliverer.monotonic()
+        seconds = deliverer.tenant.lease_seconds
 
         def deliver() -> None:
             with bound(tenant=leased.tenant):
-                convergence.deliver(
+                deliverer.deliver(
                     leased.person_id,
                     leased.lease,
-                    lease_seconds=seconds - (convergence.monotonic() - began),
-                    budget=Budget(convergence.monotonic),
+                    lease_seconds=seconds - (deliverer.monotonic() - began),
+                    budget=Budget(deliverer.monotonic),
                     cause="worker",
                 )
 
-        deliveries.send(convergence.tenant.name, deliver)
+        deliveries.send(deliverer.tenant.name, deliver)
 
     def _send_unclaimed(self, deliveries: _Deliveries) -> None:
         """Send certificates of employees without a SCIM user: no person is due for them (rule K2)."""
-        for each in self.convergences:
+        for each in self.deliverers:
             if each.tenant.certificates.delivers_unclaimed:
                 deliveries.send(each.tenant.name, partial(send_all_unclaimed, each))
 
-    def _lease(self, convergence: Convergence) -> Leased | None:
-        gate = Gate(convergence.database, convergence.tenant.name, convergence.tenant.is_paused)
-        return gate.lease_next(self.new_id(), convergence.tenant.lease_seconds)
+    def _lease(self, deliverer: Deliverer) -> Leased | None:
+        gate = Gate(deliverer.database, deliverer.tenant.name, deliverer.tenant.is_paused)
+        return gate.lease_next(self.new_id(), deliverer.tenant.lease_seconds)
 
     def _limits(self) -> dict[str, int]:
-        return {convergence.tenant.name: convergence.tenant.places for convergence in self.convergences}
+        return {deliverer.tenant.name: deliverer.tenant.places for deliverer in self.deliverers}
 
     def _places(self) -> int:
         return self.places or threads_for(self._limits().values())
@@ -358,34 +358,34 @@ class Worker:
         places = self._places()
         return _InPlace() if places == 1 else ThreadPoolExecutor(places, thread_name_prefix="delivery")
 
-    def _keep_up(self, work: Callable[[Convergence], int]) -> None:
+    def _keep_up(self, work: Callable[[Deliverer], int]) -> None:
         """Do some upkeep for each tenant. If it fails, the worker logs that and goes on delivering."""
-        for each in self.convergences:
+        for each in self.deliverers:
             try:
                 work(each)
             except Exception as error:
                 name = type(error).__name__
                 log.error("worker.failed", tenant=each.tenant.name, error=name, exc_info=loggable(error))
 
-    def _forget(self, convergence: Convergence) -> int:
-        database, tenant = convergence.database, convergence.tenant
+    def _forget(self, deliverer: Deliverer) -> int:
+        database, tenant = deliverer.database, deliverer.tenant
         with database.write() as connection:
             # This includes people at rest. No index leads to them, so it is done seldom.
             shorten_leases(connection, tenant.name, database.now(connection), tenant.longest_lease_seconds)
         return forget_old(database, tenant.name, tenant.retention_days, tenant.plan_days)
 
-    def _wake(self, convergence: Convergence) -> int:
+    def _wake(self, deliverer: Deliverer) -> int:
         woken = 0
-        while batch := repeated(lambda: self._wake_some(convergence)):
+        while batch := repeated(lambda: self._wake_some(deliverer)):
             woken += batch
         return woken
 
-    def _wake_some(self, convergence: Convergence) -> int:
-        database, tenant = convergence.database, convergence.tenant
+    def _wake_some(self, deliverer: Deliverer) -> int:
+        database, tenant = deliverer.database, deliverer.tenant
         with database.write() as connection:
             now = database.now(connection)
             today, outbox = tenant.today(now), Outbox(connection, tenant.name, now)
-            marked = PutAside(connection, tenant.name).end(today)
+            marked = HandsOffs(connection, tenant.name).end(today)
             # Certificates that arrived under a number while its person was being linked: their delivery sends them.
             marked += CertificateSearches(connection, tenant.name).stranded(500, today)
             for person_id in marked:

@@ -209,7 +209,7 @@ class Field(StrEnum):
 
 
 REQUIRED = (Field.employee_number, Field.first_name, Field.last_name, Field.phone)
-"""The fields without which Ditio creates no employee, and which Entra has to send ([I] in the facts about Ditio)."""
+"""The fields without which Ditio creates no employee, and which Entra has to send."""
 
 NEEDED = (*REQUIRED, Field.birth_date, Field.start_date, Field.end_date)
 """What a person who is not yet linked is held for: the required fields, and any day that can't be read."""

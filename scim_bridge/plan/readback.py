@@ -109,12 +109,12 @@ def judged(name: Field, sent: SentValue, found: Value | None) -> SentValue:
     return replace(sent, is_confirmed=False, shown=found, rounds=min(sent.rounds + is_round, MAX_ROUNDS))
 
 
-def without_takings(known: Acknowledged, *names: Field) -> Acknowledged:
+def without_sent_values(known: Acknowledged, *names: Field) -> Acknowledged:
     """Return what is known without how these values read back: the old employment tells nothing of a new one."""
     return replace(known, sent_values={name: sent for name, sent in known.sent_values.items() if name not in names})
 
 
-def takings_of(
+def sent_values_of(
     known: Acknowledged, values: Values, write: Write | None, now: datetime
 ) -> dict[Field, SentValue | None]:
     """Return sent values for what is about to be acknowledged; None for a value that was only read to agree.

@@ -32,7 +32,7 @@ from scim_bridge.domain.operations import (
 )
 from scim_bridge.domain.person import Lifecycle, Person
 from scim_bridge.plan.diff import AlreadyDone, Change, Comparison, Readback, differences, newly_agreed
-from scim_bridge.plan.readback import without_takings
+from scim_bridge.plan.readback import without_sent_values
 
 __all__ = ["AlreadyDone", "Plan", "Policy", "Step", "owes_ending", "plan_person"]
 
@@ -199,7 +199,7 @@ def _plan_employed(
         found = replace(found, values={Field.department: None, **found.values})
     in_employment = is_new or _is_employed(person, found, today)
     is_another = is_new or Field.department in seen.values
-    acknowledged = without_takings(person.acknowledged, *EMPLOYMENT_FIELDS) if is_another else person.acknowledged
+    acknowledged = without_sent_values(person.acknowledged, *EMPLOYMENT_FIELDS) if is_another else person.acknowledged
     comparison = Comparison(desired, found, acknowledged, policy.owners, today, in_employment=in_employment)
     found_out = differences(comparison)
     changes = [c for c in found_out.changes if not (is_new and c.field in _SENT_WITH_EMPLOYMENT)]

@@ -8,7 +8,7 @@ from itertools import groupby
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.breaker import PAUSED, is_paused
-from scim_bridge.delivery.deliver import Convergence
+from scim_bridge.delivery.deliver import Deliverer
 from scim_bridge.domain.audit import Action, AuditEvent, Author
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.outcome import State
@@ -61,7 +61,7 @@ NOT_SETTLED = "it did not settle: `outbox list` says why; a worker continues"
 class DriftApplying:
     """Repair the rows of one stored plan in this process."""
 
-    convergence: Convergence
+    deliverer: Deliverer
     plan_id: str
     new_id: Callable[[], str]
 
@@ -85,11 +85,11 @@ class DriftApplying:
             if refusal is not None:
                 self._skip(connection, rows, refusal)
                 return
-        self.convergence.deliver(
+        self.deliverer.deliver(
             person_id,
             lease,
-            lease_seconds=self.convergence.tenant.lease_seconds,
-            budget=Budget(self.convergence.monotonic),
+            lease_seconds=self.deliverer.tenant.lease_seconds,
+            budget=Budget(self.deliverer.monotonic),
             cause="reconcile",
         )
         self._settle_rows_left(person_id, rows)
@@ -99,10 +99,10 @@ class DriftApplying:
         if record is None:
             return GONE
         now = self._database.now(connection)
-        if is_paused(connection, self.convergence.tenant, now):
+        if is_paused(connection, self.deliverer.tenant, now):
             return PAUSED  # A mark would only make the whole person due, and lose the plan (rule D4).
         hands_off = record.person.hands_off
-        if hands_off is not None and hands_off.lasts(self.convergence.tenant.today(now)):
+        if hands_off is not None and hands_off.lasts(self.deliverer.tenant.today(now)):
             return HANDS_ARE_OFF
         if record.state is State.due:
             is_stuck = any(row.kind is Kind.stuck_delivery for row in rows)
@@ -110,14 +110,12 @@ class DriftApplying:
                 return DUE_ALREADY
             # The whole person is due already: all that is missing is another attempt, now.
             outbox = Outbox(connection, self._tenant, now)
-            return None if outbox.lease(record.person.id, lease, self.convergence.tenant.lease_seconds) else IN_DELIVERY
+            return None if outbox.lease(record.person.id, lease, self.deliverer.tenant.lease_seconds) else IN_DELIVERY
         if any(row.revision != record.revision for row in rows):
             return what_happened(connection, self._tenant, self.plan_id, record, rows)
         marks = Scopes(connection, self._tenant, now)
         return (
-            None
-            if marks.mark(record, self.plan_id, rows, lease, self.convergence.tenant.lease_seconds)
-            else IN_DELIVERY
+            None if marks.mark(record, self.plan_id, rows, lease, self.deliverer.tenant.lease_seconds) else IN_DELIVERY
         )
 
     def _settle_rows_left(self, person_id: PersonId, rows: list[Drift]) -> None:
@@ -141,11 +139,11 @@ class DriftApplying:
 
     @property
     def _database(self) -> Database:
-        return self.convergence.database
+        return self.deliverer.database
 
     @property
     def _tenant(self) -> str:
-        return self.convergence.tenant.name
+        return self.deliverer.tenant.name
 
 
 def _by_person(items: Iterable[Drift]) -> Iterator[tuple[PersonId, list[Drift]]]:
@@ -166,7 +164,7 @@ BATCH = 500
 class PlanRepairing:
     """Repair one plan, in one run."""
 
-    convergence: Convergence
+    deliverer: Deliverer
     run_id: str
     plan: Run
     new_id: Callable[[], str]
@@ -196,8 +194,8 @@ class PlanRepairing:
         certificates = [item for item in chosen if item.kind is Kind.certificate]
         others = [item for item in chosen if item.kind is not Kind.certificate]
         applying, in_batches = (
-            DriftApplying(self.convergence, self.plan.id, self.new_id),
-            CertificateApplying(self.convergence, self.run_id),
+            DriftApplying(self.deliverer, self.plan.id, self.new_id),
+            CertificateApplying(self.deliverer, self.run_id),
         )
         applying.apply(others, lambda count: progress("repairing", count, len(chosen)))
         in_batches.apply(
@@ -255,8 +253,8 @@ class PlanRepairing:
 
     @property
     def _database(self) -> Database:
-        return self.convergence.database
+        return self.deliverer.database
 
     @property
     def _tenant(self) -> Tenant:
-        return self.convergence.tenant
+        return self.deliverer.tenant

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from scim_bridge.certificates.entries import SlotEntries
 from scim_bridge.certificates.reading import InvalidCertificate, slots_of
 from scim_bridge.delivery.certificate_batches import BATCH, Batches
-from scim_bridge.delivery.deliver import Convergence
+from scim_bridge.delivery.deliver import Deliverer
 from scim_bridge.domain.certificate import (
     Certificate,
     CertificateToSend,
@@ -180,7 +180,7 @@ def _cause(owed: CertificateToSend | Unsendable) -> Cause:
 class CertificateApplying:
     """Send certificates of one tenant in this process."""
 
-    convergence: Convergence
+    deliverer: Deliverer
     run_id: str | None = None
     """The run of `reconcile` that sends them, if one does."""
 
@@ -200,7 +200,7 @@ class CertificateApplying:
 
         :param person_id: Only those of this person.
         """
-        database, tenant = self.convergence.database, self.convergence.tenant
+        database, tenant = self.deliverer.database, self.deliverer.tenant
         with database.read() as connection:
             moment = database.now(connection) - tenant.certificates.reassert_every
 
@@ -210,7 +210,7 @@ class CertificateApplying:
             is_there = isinstance(wanted, CertificateToSend) and not wanted.is_withdrawal and is_acknowledged(wanted)
             return wanted if isinstance(wanted, CertificateToSend) and is_old and is_there else None
 
-        batches, after = Batches(self.convergence, choose, self.run_id), ("", "", "")
+        batches, after = Batches(self.deliverer, choose, self.run_id), ("", "", "")
         while batches.halted is None:
             with database.read() as connection:
                 searches = CertificateSearches(connection, tenant.name, tenant.certificates.missing_expiry)
@@ -222,7 +222,7 @@ class CertificateApplying:
         return sum(why is None for why in batches.outcomes.values())
 
     def _apply(self, plan_id: str, items: dict[Key, Drift]) -> None:
-        tenant = self.convergence.tenant
+        tenant = self.deliverer.tenant
 
         def choose(line: Line, number: EmployeeNumber) -> CertificateToSend | None:
             item = items[line.holder, line.type]
@@ -230,15 +230,15 @@ class CertificateApplying:
             is_same = (each for each in owed if isinstance(each, CertificateToSend) and wanted_by(each) == item.wanted)
             return next(is_same, None)
 
-        batches = Batches(self.convergence, choose, self.run_id)
+        batches = Batches(self.deliverer, choose, self.run_id)
         _send(batches, list(items))
         outcomes = batches.outcomes
         repeated(lambda: self._settle(plan_id, [(items[key].position or 0, why) for key, why in outcomes.items()]))
 
     def _settle(self, plan_id: str, outcomes: Sequence[tuple[int, str | None]]) -> None:
-        database = self.convergence.database
+        database = self.deliverer.database
         with database.write() as connection:
-            PlanItems(connection, self.convergence.tenant.name, plan_id).settle(outcomes, database.now(connection))
+            PlanItems(connection, self.deliverer.tenant.name, plan_id).settle(outcomes, database.now(connection))
 
 
 def _send(batches: Batches, keys: list[Key]) -> None:

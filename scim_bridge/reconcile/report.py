@@ -11,7 +11,7 @@ from scim_bridge.errors import WrongUsage
 from scim_bridge.storage.runs import Run
 
 IN_SYNC, FAILED, DRIFT, STOPPED = 0, 1, 2, 3
-"""The exit codes of a run (design, section 5)."""
+"""The exit codes of a run."""
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is done now, how many are done, and of how many; None if that is not known."""

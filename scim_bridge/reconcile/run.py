@@ -7,7 +7,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from scim_bridge.delivery.deliver import Convergence
+from scim_bridge.delivery.deliver import Deliverer
 from scim_bridge.domain.drift import REPAIRED_ON_REVIEW, Drift
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import JsonObject
@@ -37,7 +37,7 @@ ABANDONED_AFTER = timedelta(days=1)
 class Reconciliation:
     """The reconciliation of one tenant."""
 
-    convergence: Convergence
+    deliverer: Deliverer
     roster: Callable[[], Iterator[JsonObject]]
     limits: Limits
     new_id: Callable[[], str]
@@ -84,7 +84,7 @@ class Reconciliation:
         loading = RosterLoading(self._database, self._tenant, run_id, self._tenant.today(now))
         rows = self.roster() if person_id is None else rows_about(self._database, self._tenant, person_id)
         shown = loading.load(rows, lambda done: progress("reading Ditio", done, None))
-        planning = DriftPlanning(self._database, self._tenant, run_id, now, self.convergence.new_id, request.only)
+        planning = DriftPlanning(self._database, self._tenant, run_id, now, self.deliverer.new_id, request.only)
         with self._database.read() as connection:
             total = People(connection, self._tenant.name).count()
         planning.plan_people(person_id, lambda done: progress("comparing", done, total))
@@ -126,7 +126,7 @@ class Reconciliation:
             is_drift = any(item.is_drift for item in self.items(plan.id))
             return Report(plan, DRIFT if is_drift else IN_SYNC, 0, None)
         person_id = self._person(request.person) if request.person is not None else None
-        repairing = PlanRepairing(self.convergence, run_id, plan, self.new_id)
+        repairing = PlanRepairing(self.deliverer, run_id, plan, self.new_id)
         return repairing.repair(request, person_id, progress, reviewed=reviewed)
 
     def _why_stopped(self, run_id: str, plan: Run, request: Request, reviewed: bool) -> str | None:
@@ -173,11 +173,11 @@ class Reconciliation:
 
     @property
     def _database(self) -> Database:
-        return self.convergence.database
+        return self.deliverer.database
 
     @property
     def _tenant(self) -> Tenant:
-        return self.convergence.tenant
+        return self.deliverer.tenant
 
 
 ALIVE_SECONDS = 20.0

@@ -110,7 +110,7 @@ _DEFAULTS = (
 )
 
 DEFAULT_RULES = Rules({rule.field: rule for rule in _DEFAULTS})
-"""The mapping without a setting (design, section 6; owners from rule H5)."""
+"""The mapping without a setting (owners: rule H5)."""
 
 
 def rules_from(

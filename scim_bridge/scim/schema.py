@@ -21,7 +21,7 @@ _NEEDED = {
     CORE_URN: frozenset({"userName", "active", "name", "displayName", "title", "emails", "phoneNumbers"}),
     ENTERPRISE_URN: frozenset({"employeeNumber", "department"}),
 }
-"""The user attributes that make the employee (design, section 6); of schemas not listed here all are needed."""
+"""The user attributes that make the employee; of schemas not listed here all are needed."""
 
 COMMON = ("id", "externalId", "meta")
 """The attributes that every resource has, whatever its schema (RFC 7643 §3.1)."""

@@ -19,7 +19,7 @@ from scim_bridge.storage.tables import adoption_permissions as permissions
 from scim_bridge.storage.tables import claim_waiters, claims, from_stored, people, resources, to_stored
 
 
-class PutAside:
+class HandsOffs:
     """The hands-off marks of one tenant, within one transaction: deliveries to these people are stopped."""
 
     def __init__(self, connection: Connection, tenant: str) -> None:

@@ -187,8 +187,8 @@ def test_a_lease_that_was_taken_before_it_opened_is_not_used(queued: World):
     queued.forget()
 
     budget = Budget(queued.clock.monotonic)
-    convergence = queued.parts.convergences["default"]
-    convergence.deliver(early.person_id, early.lease, lease_seconds=30, budget=budget, cause="worker")
+    deliverer = queued.parts.deliverers["default"]
+    deliverer.deliver(early.person_id, early.lease, lease_seconds=30, budget=budget, cause="worker")
 
     assert queued.ditio.requests == []
     assert len(due(queued)) == 3

@@ -76,13 +76,13 @@ def test_who_finds_the_lease_lost_marks_the_person_due_again(world: World):
     world.delivers_inline_with(lambda ticket: None)
     world.provisions(a_user())
     person = the_person(world)
-    convergence = world.parts.convergences["default"]
+    deliverer = world.parts.deliverers["default"]
     world.clock.passes(seconds=60)
     with world.database.write() as connection:
         outbox = Outbox(connection, "default", world.clock())
         assert outbox.lease_next("thief", 60) is not None
 
-    convergence.deliver(
+    deliverer.deliver(
         PersonId(person.id),
         person.lease,
         lease_seconds=0,
@@ -111,7 +111,7 @@ def test_a_lease_that_is_lost_between_two_calls_stops_the_delivery(world: World,
         return send(call, **options)
 
     monkeypatch.setattr(ditio, "send", send_and_lose)
-    world.parts.convergences["default"].deliver(
+    world.parts.deliverers["default"].deliver(
         PersonId(person.id), person.lease, lease_seconds=1, budget=Budget(world.clock.monotonic), cause="request"
     )
 
@@ -121,7 +121,7 @@ def test_a_lease_that_is_lost_between_two_calls_stops_the_delivery(world: World,
 
 
 def deliver(world: World, lease: str, *, lease_seconds: float) -> None:
-    world.parts.convergences["default"].deliver(
+    world.parts.deliverers["default"].deliver(
         PersonId(the_person(world).id),
         lease,
         lease_seconds=lease_seconds,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scim_bridge.domain.employee import Field, Value
 from scim_bridge.domain.person import Acknowledged, SentValue
-from scim_bridge.plan.readback import MAX_ROUNDS, Write, confirmed, is_stuck, judged, read_back, takings_of
+from scim_bridge.plan.readback import MAX_ROUNDS, Write, confirmed, is_stuck, judged, read_back, sent_values_of
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 TITLE = Field.work_title
@@ -20,7 +20,7 @@ TAKEN = SentValue(NOW, before=OLD)
 def sent_again(taking: SentValue) -> SentValue:
     """The same value is sent and taken once more."""
     known = Acknowledged({TITLE: WISH}, sent_values={TITLE: TAKEN})
-    after = takings_of(known, {TITLE: WISH}, Write(earlier={TITLE: taking}), NOW)[TITLE]
+    after = sent_values_of(known, {TITLE: WISH}, Write(earlier={TITLE: taking}), NOW)[TITLE]
     assert after is not None
     return after
 
@@ -55,7 +55,7 @@ def test_two_forms_in_turn_are_two_rounds():
 def test_an_answer_that_shows_the_form_is_the_first_look():
     known = Acknowledged({TITLE: OLD})
     write = Write(before={TITLE: OLD}, after={TITLE: FORM})
-    taking = takings_of(known, {TITLE: WISH}, write, NOW)[TITLE]
+    taking = sent_values_of(known, {TITLE: WISH}, write, NOW)[TITLE]
 
     assert taking == SentValue(NOW, before=OLD, shown=FORM)
     assert judged(TITLE, taking, FORM).form == FORM
@@ -65,7 +65,7 @@ def test_an_answer_that_shows_the_form_is_the_first_look():
 def test_an_answer_that_shows_nothing_new_tells_nothing(shown: str | None):
     write = Write(before={TITLE: OLD}, after={TITLE: shown})
 
-    assert takings_of(Acknowledged(), {TITLE: WISH}, write, NOW) == {TITLE: SentValue(NOW, before=OLD)}
+    assert sent_values_of(Acknowledged(), {TITLE: WISH}, write, NOW) == {TITLE: SentValue(NOW, before=OLD)}
 
 
 def test_a_value_that_was_shown_as_it_was_sent_has_no_other_form():
@@ -90,15 +90,17 @@ def test_what_is_stuck_is_judged_no_more_until_it_is_sent_again():
 def test_a_new_wish_starts_anew_and_the_same_goes_on():
     known = Acknowledged({TITLE: OLD}, sent_values={TITLE: replace(TAKEN, rounds=2)})
 
-    assert takings_of(known, {TITLE: WISH}, Write(before={TITLE: EDIT}), NOW) == {TITLE: SentValue(NOW, before=EDIT)}
+    assert sent_values_of(known, {TITLE: WISH}, Write(before={TITLE: EDIT}), NOW) == {
+        TITLE: SentValue(NOW, before=EDIT)
+    }
     assert sent_again(replace(TAKEN, rounds=1)).rounds == 1
 
 
 def test_what_was_only_read_has_no_taking():
     known = Acknowledged({TITLE: OLD}, sent_values={TITLE: TAKEN})
 
-    assert takings_of(known, {TITLE: WISH}, None, NOW) == {TITLE: None}
-    assert takings_of(known, {TITLE: OLD}, None, NOW) == {TITLE: TAKEN}
+    assert sent_values_of(known, {TITLE: WISH}, None, NOW) == {TITLE: None}
+    assert sent_values_of(known, {TITLE: OLD}, None, NOW) == {TITLE: TAKEN}
 
 
 def test_a_read_back_believes_what_is_there_and_nothing_else():

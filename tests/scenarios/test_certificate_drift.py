@@ -16,7 +16,7 @@ from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.ledger import CertificateDeliveries
 from scim_bridge.storage.outbox import RestLeases
-from scim_bridge.storage.people import PutAside
+from scim_bridge.storage.people import HandsOffs
 from scim_bridge.storage.runs import Schedules
 from scim_bridge.storage.tables import certificate_ledger, history, people
 from tests.conftest import Clock
@@ -195,7 +195,7 @@ def test_who_is_put_aside_is_only_listed(world: World):
     a_company(world, 1)
     with world.database.write() as connection:
         person_id = connection.execute(select(people.c.id)).scalar_one()
-        PutAside(connection, "default").set(PersonId(person_id), HandsOff())
+        HandsOffs(connection, "default").set(PersonId(person_id), HandsOff())
     found = reconcile(world, apply=True)
 
     (item,) = found.items

@@ -19,7 +19,7 @@ from scim_bridge.scim.reading import ENTERPRISE_URN
 from scim_bridge.storage.admin_tables import adoption_pairs, adoption_runs, snapshot
 from scim_bridge.storage.history import AuditTrail
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Permissions, PutAside
+from scim_bridge.storage.people import HandsOffs, People, Permissions
 from scim_bridge.storage.tables import people
 from tests.scenarios.test_first_day import (
     OPERATOR,
@@ -211,7 +211,7 @@ def test_whoever_was_put_aside_is_linked_and_stays_aside(paused: World):
     with paused.database.write() as connection:
         record = People(connection, "default").of_user_name(kari.user_principal_name)
         assert record is not None
-        PutAside(connection, "default").set(record.person.id, HandsOff())
+        HandsOffs(connection, "default").set(record.person.id, HandsOff())
 
     assert adopt(paused).linked == 1
     resumes(paused)

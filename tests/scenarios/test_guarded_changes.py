@@ -15,7 +15,7 @@ from scim_bridge.storage.breaker import Pauses
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import PutAside
+from scim_bridge.storage.people import HandsOffs
 from tests.conftest import Clock
 from tests.scenarios.test_guard import LIMITS, Company, a_company, counted
 from tests.scenarios.test_guard import company as company
@@ -194,11 +194,11 @@ def test_hands_off_keeps_what_is_held(company: Company):
     company.ends(0, 1)
     with company.world.database.write() as connection:
         person_id = company._person(connection, 1)
-        PutAside(connection, "default").set(person_id, HandsOff())
+        HandsOffs(connection, "default").set(person_id, HandsOff())
     assert company.decides(guard.release) == 1
     assert company.waiting() == [("held", "hands-off")]
     with company.world.database.write() as connection:
-        PutAside(connection, "default").set(person_id, None)
+        HandsOffs(connection, "default").set(person_id, None)
         Outbox(connection, "default", company.world.clock()).mark_due(person_id)
     company.world.worker.run_until_idle()
 

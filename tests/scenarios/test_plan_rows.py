@@ -15,7 +15,7 @@ from scim_bridge.storage.breaker import Pauses
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import audited
 from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, PutAside
+from scim_bridge.storage.people import HandsOffs, People
 from scim_bridge.storage.runs import Runs
 from tests.conftest import Clock
 from tests.scenarios.test_reconciling import Found, hires, person, reconcile
@@ -271,7 +271,7 @@ def test_a_person_put_aside_is_listed_and_left_alone(world: World, kari: EntraUs
     with world.database.write() as connection:
         record = People(connection, "default").linked_to(EmployeeNumber("1001"))
         assert record is not None
-        PutAside(connection, "default").set(record.person.id, HandsOff())
+        HandsOffs(connection, "default").set(record.person.id, HandsOff())
     world.employee("1001").work_title = "Sjef"
 
     found = reconcile(world, apply=True)

@@ -19,7 +19,7 @@ from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import Style, documented_styles
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.people import People, PutAside
+from scim_bridge.storage.people import HandsOffs, People
 from tests.conftest import Clock
 from tests.world import World, a_user
 
@@ -190,7 +190,7 @@ def test_what_is_only_listed_is_exit_0_but_for_a_leaver(
     with world.database.write() as connection:
         record = People(connection, "default").linked_to(EmployeeNumber("1001"))
         assert record is not None
-        PutAside(connection, "default").set(record.person.id, HandsOff())
+        HandsOffs(connection, "default").set(record.person.id, HandsOff())
     match wanted:
         case "unmanaged":
             world.ditio.plant("77", "Siv", "Dahl", "+4790000077")

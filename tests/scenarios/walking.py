@@ -19,7 +19,7 @@ from sqlalchemy import Connection, select
 
 from scim_bridge.bootstrap import build
 from scim_bridge.delivery.breaker import Gate
-from scim_bridge.delivery.deliver import Convergence
+from scim_bridge.delivery.deliver import Deliverer
 from scim_bridge.delivery.guard import clear_hands_off, release, set_hands_off
 from scim_bridge.delivery.inline import Inline
 from scim_bridge.delivery.intake import Ticket
@@ -270,12 +270,12 @@ class WalkedWorld(World):
 
     def begun(self, by: str, says: Callable[["WalkedWorld"], None]) -> Callable[[], None]:
         """Have something said, and return the delivery of it, which has its lease and has done nothing yet."""
-        convergence, clock = self.walked.convergences["default"], self.clock
+        deliverer, clock = self.walked.deliverers["default"], self.clock
         if by == WORKER:
             says(self)
             leased = self._lease_next("walked")
             assert leased is not None, "nobody is due"
-            return lambda: _deliver(convergence, leased)
+            return lambda: _deliver(deliverer, leased)
         tickets: list[Ticket] = []
         waits = cast(Inline, SimpleNamespace(deliver=lambda ticket, **_: tickets.append(ticket)))
         self.http.mount(BRIDGE, WsgiTransport(create_app(dataclasses.replace(self.walked, inline={"default": waits}))))
@@ -296,7 +296,7 @@ class WalkedWorld(World):
     def others_deliver(self) -> None:
         """Another process delivers whoever it may, as a worker does that has just looked whose day has come."""
         while (leased := self._lease_next(self.parts.new_id())) is not None:
-            _deliver(self.parts.convergences["default"], leased)
+            _deliver(self.parts.deliverers["default"], leased)
 
     def _lease_next(self, lease: str) -> Leased | None:
         return Gate(self.database, "default").lease_next(lease, self.parts.tenants["default"].lease_seconds)
@@ -377,12 +377,12 @@ class WalkedWorld(World):
         yield from (f"{what} is {there!r}, not {wanted!r}" for what, there, wanted in shown if there != wanted)
 
 
-def _deliver(convergence: Convergence, leased: Leased) -> None:
-    convergence.deliver(
+def _deliver(deliverer: Deliverer, leased: Leased) -> None:
+    deliverer.deliver(
         leased.person_id,
         leased.lease,
-        lease_seconds=convergence.tenant.lease_seconds,
-        budget=Budget(convergence.monotonic),
+        lease_seconds=deliverer.tenant.lease_seconds,
+        budget=Budget(deliverer.monotonic),
         cause="worker",
     )
 

@@ -32,7 +32,7 @@ def a_user(**changes: object) -> JsonObject:
     return {name: value for name, value in (user | changes).items() if value is not None}
 
 
-def wish_of(document: JsonObject, **options: Any) -> DesiredEmployee:
+def desired_of(document: JsonObject, **options: Any) -> DesiredEmployee:
     return desired_from_user(document, DEFAULT_RULES, today=TODAY, **options)
 
 
@@ -43,7 +43,7 @@ def only_problem(desired: DesiredEmployee) -> Problem:
 
 def test_a_complete_user_is_a_complete_employee() -> None:
     """Design, section 6: every field from its first source, which is recorded."""
-    desired = wish_of(a_user())
+    desired = desired_of(a_user())
 
     assert desired.values == {
         Field.employee_number: "1042",
@@ -65,26 +65,26 @@ def test_a_complete_user_is_a_complete_employee() -> None:
 
 def test_text_is_trimmed_and_composed() -> None:
     """C2: text trimmed and NFC."""
-    desired = wish_of(a_user(name={"givenName": " A\u030ase ", "familyName": "Nordmann\t"}))
+    desired = desired_of(a_user(name={"givenName": " A\u030ase ", "familyName": "Nordmann\t"}))
 
     assert (desired.text(Field.first_name), desired.text(Field.last_name)) == ("Åse", "Nordmann")
 
 
 def test_a_number_is_taken_for_its_digits() -> None:
     """Entra's mapping may send `employeeNumber` as a number."""
-    assert wish_of(a_user(**{ENTERPRISE_URN: {"employeeNumber": 1042}})).employee_number == "1042"
-    assert wish_of(a_user(**{ENTERPRISE_URN: {"employeeNumber": 1042.0}})).employee_number == "1042"
+    assert desired_of(a_user(**{ENTERPRISE_URN: {"employeeNumber": 1042}})).employee_number == "1042"
+    assert desired_of(a_user(**{ENTERPRISE_URN: {"employeeNumber": 1042.0}})).employee_number == "1042"
 
 
 def test_an_employee_number_is_otherwise_exact() -> None:
     """P4: trimmed, and not touched in any other way."""
-    assert wish_of(a_user(**{ENTERPRISE_URN: {"employeeNumber": " 00a-42 "}})).employee_number == "00a-42"
+    assert desired_of(a_user(**{ENTERPRISE_URN: {"employeeNumber": " 00a-42 "}})).employee_number == "00a-42"
 
 
 @pytest.mark.parametrize("number", [".", "..", "search", "SEARCH", "10\x0042", "10\n42", "9" * 65, "10\ud80042"])
 def test_an_employee_number_that_a_url_would_misread_is_unusable(number: str) -> None:
     """P7: `.`, `..`, `search`, control characters, longer than 64."""
-    desired = wish_of(a_user(**{ENTERPRISE_URN: {"employeeNumber": number}}))
+    desired = desired_of(a_user(**{ENTERPRISE_URN: {"employeeNumber": number}}))
 
     assert desired.employee_number is None
     assert only_problem(desired).attribute == f"{ENTERPRISE_URN}:employeeNumber"
@@ -94,12 +94,12 @@ def test_an_employee_number_that_a_url_would_misread_is_unusable(number: str) ->
 
 def test_an_employee_number_of_64_characters_is_used() -> None:
     """P7: longer than 64 is unusable, 64 is not."""
-    assert wish_of(a_user(**{ENTERPRISE_URN: {"employeeNumber": "9" * 64}})).employee_number == "9" * 64
+    assert desired_of(a_user(**{ENTERPRISE_URN: {"employeeNumber": "9" * 64}})).employee_number == "9" * 64
 
 
 def test_names_fall_back_on_the_display_name() -> None:
     """Design, section 6: `displayName` is split at the last space."""
-    desired = wish_of(a_user(name=None))
+    desired = desired_of(a_user(name=None))
 
     assert (desired.text(Field.first_name), desired.text(Field.last_name)) == ("Kari Anne", "Nordmann")
     assert desired.sources[Field.last_name] == "displayName"
@@ -107,7 +107,7 @@ def test_names_fall_back_on_the_display_name() -> None:
 
 def test_a_display_name_of_one_word_gives_no_names() -> None:
     """H3: the attribute is named."""
-    desired = wish_of(a_user(name={"givenName": "Kari"}, displayName="Kari"))
+    desired = desired_of(a_user(name={"givenName": "Kari"}, displayName="Kari"))
 
     assert desired.text(Field.first_name) == "Kari"
     assert only_problem(desired).field is Field.last_name
@@ -131,13 +131,13 @@ def test_a_display_name_of_one_word_gives_no_names() -> None:
 )
 def test_the_phone_is_mobile_then_work_then_primary(numbers: object, phone: str) -> None:
     """Design, section 6: the first source that is present."""
-    assert wish_of(a_user(phoneNumbers=numbers)).text(Field.phone) == phone
+    assert desired_of(a_user(phoneNumbers=numbers)).text(Field.phone) == phone
 
 
 def test_an_unusable_mobile_number_is_not_replaced_by_the_work_phone() -> None:
     """C3: the phone number is the login name: another number never takes over silently."""
     numbers = [{"type": "mobile", "value": "98765432 / 41234567"}, {"type": "work", "value": "22334455"}]
-    desired = wish_of(a_user(phoneNumbers=numbers))
+    desired = desired_of(a_user(phoneNumbers=numbers))
 
     assert Field.phone not in desired.values
     assert only_problem(desired).attribute == MOBILE
@@ -146,7 +146,7 @@ def test_an_unusable_mobile_number_is_not_replaced_by_the_work_phone() -> None:
 
 def test_another_unusable_value_is_named_and_the_next_source_taken() -> None:
     """C3: everything else flows on."""
-    desired = wish_of(a_user(emails=[{"type": "work", "value": "kari at firma"}]))
+    desired = desired_of(a_user(emails=[{"type": "work", "value": "kari at firma"}]))
 
     assert desired.text(Field.email) == "kari@firma.no"
     assert only_problem(desired).field is Field.email
@@ -157,25 +157,25 @@ def test_a_login_number_does_not_change_because_its_source_vanished() -> None:
     """C3: another source takes over only by appearing earlier in the list."""
     only_work = a_user(phoneNumbers=[{"type": "work", "value": "22334455"}])
 
-    kept = wish_of(only_work, served={Field.phone: MOBILE})
+    kept = desired_of(only_work, served={Field.phone: MOBILE})
     assert Field.phone not in kept.values
     assert only_problem(kept).attribute == MOBILE
-    assert wish_of(only_work, served={Field.phone: WORK_PHONE}).text(Field.phone) == "+4722334455"
-    assert wish_of(a_user(), served={Field.phone: WORK_PHONE}).text(Field.phone) == "+4798765432"
-    assert wish_of(only_work, served={Field.phone: "no longer mapped"}).text(Field.phone) == "+4722334455"
+    assert desired_of(only_work, served={Field.phone: WORK_PHONE}).text(Field.phone) == "+4722334455"
+    assert desired_of(a_user(), served={Field.phone: WORK_PHONE}).text(Field.phone) == "+4798765432"
+    assert desired_of(only_work, served={Field.phone: "no longer mapped"}).text(Field.phone) == "+4722334455"
 
 
 def test_the_source_that_served_last_binds_required_values_alone() -> None:
     """C3 is about required values: a cleared work address gives way to the user name."""
     served = {Field.email: 'emails[type eq "work"].value'}
 
-    assert wish_of(a_user(emails=None), served=served).text(Field.email) == "kari@firma.no"
+    assert desired_of(a_user(emails=None), served=served).text(Field.email) == "kari@firma.no"
 
 
 @pytest.mark.parametrize("name", ["kari", "FIRMA\\kari", "kari@a@b", "kari nordmann@firma.no", "@firma.no"])
 def test_a_user_name_that_is_no_address_is_no_faulty_address(name: str) -> None:
     """Design, section 6: `userName` if it is an address."""
-    desired = wish_of(a_user(emails=None, userName=name))
+    desired = desired_of(a_user(emails=None, userName=name))
 
     assert Field.email not in desired.values
     assert desired.problems == ()
@@ -203,7 +203,7 @@ def test_a_user_name_that_is_no_address_is_no_faulty_address(name: str) -> None:
 )
 def test_what_cannot_be_used_is_left_out_and_named(changes: JsonObject, field: Field | None) -> None:
     """H3, C3, T1: a problem names the attribute; the value is not sent."""
-    desired = wish_of(a_user(**changes))
+    desired = desired_of(a_user(**changes))
 
     assert [problem.field for problem in desired.problems] == ([field] if field else [])
     assert field not in desired.values
@@ -211,8 +211,8 @@ def test_what_cannot_be_used_is_left_out_and_named(changes: JsonObject, field: F
 
 def test_a_problem_names_attribute_value_and_cure() -> None:
     """H3: written for the administrator, the value bounded and on one line."""
-    slashes = only_problem(wish_of(a_user(**{DITIO_URN: {"birthDate": "05/15/1990"}})))
-    long = only_problem(wish_of(a_user(title="x\n" * 5000)))
+    slashes = only_problem(desired_of(a_user(**{DITIO_URN: {"birthDate": "05/15/1990"}})))
+    long = only_problem(desired_of(a_user(title="x\n" * 5000)))
 
     assert slashes.attribute == f"{DITIO_URN}:birthDate"
     assert slashes.message == (
@@ -225,7 +225,7 @@ def test_a_problem_names_attribute_value_and_cure() -> None:
 
 def test_each_missing_required_field_says_what_to_map() -> None:
     """H3: the attribute is named, and the cure."""
-    desired = wish_of({"userName": "kari"})
+    desired = desired_of({"userName": "kari"})
 
     assert {problem.field for problem in desired.missing()} == set(REQUIRED)
     assert [problem.message.split(" in Entra's")[0] for problem in desired.problems] == [
@@ -239,12 +239,12 @@ def test_each_missing_required_field_says_what_to_map() -> None:
 def test_start_and_payroll_are_supplied_and_marked() -> None:
     """H4: the start is the day of provisioning, payroll MAPPING__PAYROLL; a birth date is never invented."""
     bare = a_user(**{DITIO_URN: None})
-    desired = wish_of(bare)
+    desired = desired_of(bare)
 
     assert desired.defaulted == {Field.start_date, Field.payroll}
     assert (desired.day(Field.start_date), desired.values[Field.payroll]) == (TODAY, 1)
     assert Field.birth_date not in desired.values
-    assert wish_of(bare, provisioned_on=date(2026, 9, 1)).day(Field.start_date) == date(2026, 9, 1)
+    assert desired_of(bare, provisioned_on=date(2026, 9, 1)).day(Field.start_date) == date(2026, 9, 1)
 
 
 @pytest.mark.parametrize("payroll", [0, 2, None])
@@ -259,7 +259,7 @@ def test_the_supplied_payroll_is_a_setting(payroll: int | None) -> None:
 @pytest.mark.parametrize("extension", [{"employmentStartDate": "03/01/2026", "payroll": "some"}])
 def test_an_unusable_value_is_not_replaced_by_a_supplied_one(extension: JsonObject) -> None:
     """T1: dates with slashes are held, so they can't become today by themselves."""
-    desired = wish_of(a_user(**{DITIO_URN: extension}))
+    desired = desired_of(a_user(**{DITIO_URN: extension}))
 
     assert desired.defaulted == frozenset()
     assert {problem.field for problem in desired.problems} == {Field.start_date, Field.payroll}
@@ -281,7 +281,7 @@ def test_an_unusable_value_is_not_replaced_by_a_supplied_one(extension: JsonObje
 )
 def test_payroll_is_a_number_or_a_word(sent: object, payroll: int) -> None:
     """Ditio "Employees (v5)": 0 disabled, 1 enabled, 2 variable."""
-    desired = wish_of(a_user(**{DITIO_URN: {"payroll": sent}}))
+    desired = desired_of(a_user(**{DITIO_URN: {"payroll": sent}}))
 
     assert desired.values[Field.payroll] == payroll
     assert Field.payroll not in desired.defaulted
@@ -289,7 +289,7 @@ def test_payroll_is_a_number_or_a_word(sent: object, payroll: int) -> None:
 
 def test_a_leave_date_of_entras_is_its_day() -> None:
     """T1: 23:59:59 UTC is that day, not the next one in Oslo."""
-    assert wish_of(a_user(**{DITIO_URN: {"employmentEndDate": "2026-08-31T23:59:59Z"}})).day(Field.end_date) == date(
+    assert desired_of(a_user(**{DITIO_URN: {"employmentEndDate": "2026-08-31T23:59:59Z"}})).day(Field.end_date) == date(
         2026, 8, 31
     )
 
@@ -313,7 +313,7 @@ def test_a_leave_date_of_entras_is_its_day() -> None:
 )
 def test_an_end_that_never_comes_is_no_end(never: object) -> None:
     """T1: the directory's own "never", and an end more than 50 years ahead, are no end, and no problem either."""
-    desired = wish_of(a_user(**{DITIO_URN: {"employmentEndDate": never}}))
+    desired = desired_of(a_user(**{DITIO_URN: {"employmentEndDate": never}}))
 
     assert Field.end_date not in desired.values
     assert desired.problems == ()
@@ -322,7 +322,7 @@ def test_an_end_that_never_comes_is_no_end(never: object) -> None:
 def test_an_end_within_fifty_years_is_one() -> None:
     """T1."""
     last = TODAY.replace(year=TODAY.year + 50)
-    assert wish_of(a_user(**{DITIO_URN: {"employmentEndDate": last.isoformat()}})).day(Field.end_date) == last
+    assert desired_of(a_user(**{DITIO_URN: {"employmentEndDate": last.isoformat()}})).day(Field.end_date) == last
 
 
 def test_configured_sources_are_read_in_their_order() -> None:
@@ -361,7 +361,7 @@ DOCUMENTS = st.dictionaries(st.sampled_from(NAMES), JSON)
 @given(DOCUMENTS)
 def test_no_document_is_a_surprise(document: JsonObject) -> None:
     """H3: whatever Entra sends is mapped, or named by its attribute; a required field is one or the other."""
-    desired = wish_of(document)
+    desired = desired_of(document)
     attributes = {source.text for rule in DEFAULT_RULES.by_field.values() for source in rule.sources}
 
     assert all(problem.attribute in attributes for problem in desired.problems)

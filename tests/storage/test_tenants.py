@@ -42,7 +42,7 @@ from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
 from scim_bridge.storage.outbox import Outbox, RestLeases, Status
 from scim_bridge.storage.paging import Order
 from scim_bridge.storage.pairs import Pairs, forget_abandoned
-from scim_bridge.storage.people import People, Permissions, PutAside, user_names
+from scim_bridge.storage.people import HandsOffs, People, Permissions, user_names
 from scim_bridge.storage.plans import PlanItems
 from scim_bridge.storage.reports import Expiries, excerpt_of
 from scim_bridge.storage.resources import Quirks, Resources, StoredResource, document_of
@@ -103,7 +103,7 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
         assert claims.take(KARI, HERS)
         assert claims.take(KARI, HER_NUMBER)
         assert not claims.take(PER, HERS)
-        PutAside(connection, tenant).set(PER, HandsOff(TODAY - timedelta(days=1)))
+        HandsOffs(connection, tenant).set(PER, HandsOff(TODAY - timedelta(days=1)))
         Permissions(connection, tenant).grant(EmployeeNumber("7"), NAME, now=now)
         said = Entry("user-created", "accepted")
         History(connection, tenant, now).add(KARI, said, Entry("delivery", "delivered"))
@@ -226,8 +226,8 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "wait_only_for": lambda c, _: Claims(c, OURS).wait_only_for(PER, ()),
     "take": lambda c, _: (Claims(c, OURS).keep_only(KARI, ()), Claims(c, OURS).take(PER, HERS)),
     "ask_for_a_look": lambda c, _: Claims(c, OURS).ask_for_a_look(select(literal(PER))),
-    "put aside": lambda c, _: PutAside(c, OURS).set(KARI, HandsOff(TODAY)),
-    "end of hands-off": lambda c, _: PutAside(c, OURS).end(TODAY),
+    "put aside": lambda c, _: HandsOffs(c, OURS).set(KARI, HandsOff(TODAY)),
+    "end of hands-off": lambda c, _: HandsOffs(c, OURS).end(TODAY),
     "grant": lambda c, now: Permissions(c, OURS).grant(NUMBER, NAME, now=now + timedelta(days=99)),
     "consume": lambda c, _: Permissions(c, OURS).consume(EmployeeNumber("7")),
     "revoke": lambda c, now: Tokens(c, OURS).revoke("t", now=now),
@@ -344,7 +344,7 @@ def test_nobody_sees_what_is_only_the_others(database: Database, clock: Clock):
         assert claims.untold([KARI, PER], "x") == []
         assert claims.in_hand([KARI, PER]) == []
         assert not said_since(c, OURS, KARI, clock() - HOUR)
-        assert PutAside(c, OURS).end(TODAY) == []
+        assert HandsOffs(c, OURS).end(TODAY) == []
         guard = Guard(c, OURS, later)
         assert guard.decided(GuardedChange.ending, KARI, clock()) is None
         assert guard.how_many_around(GuardedChange.ending, clock()) == 0

@@ -1,4 +1,4 @@
-"""The first tables; the database refuses to change rows of the audit trail (design, section 10)."""
+"""The first tables; the database refuses to change rows of the audit trail."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""No row of the audit trail is replaced; PostgreSQL never empties the table as a whole (design, section 10)."""
+"""No row of the audit trail is replaced; PostgreSQL never empties the table as a whole."""
 
 from alembic import op
 
