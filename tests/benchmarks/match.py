@@ -21,10 +21,10 @@ ASKED = 2000
 PARTS = (
     Part("check the token", (("auth/bearer.py", "Bearer.authenticate"),)),
     Part("read the query, parse the filter", (("scim/service.py", "BridgeService.read_search"),)),
-    Part("row to resource: validate again", (("scim/rows.py", "Rows.resource"),)),
+    Part("row to resource: validate again", (("scim/resources.py", "Rows.resource"),)),
     Part("search: filter to SQL, read the row", (("scim/storage.py", "BridgeStorage.search"),)),
-    Part("publish: deep copy, references", (("scim/answers.py", "AnsweringService.publish"),)),
-    Part("dump, check and dump the list", (("scim/answers.py", "AnsweringService.search_response"),)),
+    Part("publish: deep copy, references", (("scim/service.py", "AnsweringService.publish"),)),
+    Part("dump, check and dump the list", (("scim/service.py", "AnsweringService.search_response"),)),
     Part(
         "begin and end the transaction",
         (("scim/transaction.py", "Transaction.open"), ("scim/storage.py", "BridgeStorage.operation")),
