@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 READ = [
     *sorted((ROOT / "scim_bridge").rglob("*.py")),
     *sorted(ROOT.glob("*.md")),
+    ROOT / "openapi.yaml",
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "deploy").glob("*.md")),
 ]
