@@ -134,7 +134,7 @@ def test_an_older_schema(tmp_path: Path):
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("postgresql://bridge:pa55word@127.0.0.1:1/bridge", "PostgreSQL runs there"),
+        ("postgresql://bridge:pa55word@127.0.0.1:1/bridge", "that PostgreSQL runs"),
         ("sqlite:////no/such/folder/x.db", "there is no database at /no/such/folder/x.db"),
         ("sqlite:///{tmp_path}/junk.db", "file is not a database"),
     ],

@@ -14,6 +14,7 @@ from scim_bridge.storage.tables import certificate_entries, people, resources
 from tests.contract import fuzzing
 from tests.contract.openapi import JSON, Contract
 from tests.protocol.judged import Judged
+from tests.thorough import short_on_sqlite
 from tests.world import TOKEN, World
 
 FORM = "application/x-www-form-urlencoded"
@@ -36,6 +37,7 @@ CHECKS = {
 PHASES = {"examples", "coverage", "fuzzing", "stateful"}
 
 
+@short_on_sqlite
 def test_whatever_is_sent_is_answered_as_documented(world: World, contract: Contract):
     """Every status, type, header and body is one that the document has; no credential is ignored; what is deleted
     is gone, and what is created is there.

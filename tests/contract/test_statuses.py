@@ -15,11 +15,13 @@ from tests.contract.broken import answered_by, with_a_fault, without_database
 from tests.contract.conftest import SETTINGS
 from tests.contract.openapi import Contract, Operation
 from tests.protocol.test_certificates import CRANE
+from tests.thorough import short_on_sqlite
 from tests.world import BRIDGE, World, day
 
 NUMBER = itertools.count()
 
 
+@short_on_sqlite
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_every_documented_status_is_answered_and_no_other(world: World, contract: Contract):
     """Nothing in the file is made up, and nothing is left out: each status is tried at each operation."""

@@ -17,6 +17,7 @@ import requests
 
 from tests.processes.conftest import Bridge
 from tests.processes.running import PATIENCE_SECONDS, ROOT, environment
+from tests.thorough import short_on_sqlite
 
 pytestmark = [
     pytest.mark.xdist_group("processes"),
@@ -157,6 +158,7 @@ def percentile(took: list[float], share: float) -> float:
     return took[min(len(took) - 1, int(len(took) * share))]
 
 
+@short_on_sqlite
 def test_the_worst_of_one_company_keeps_no_other_waiting(bridge: Bridge):
     """A9: 95 of 100 requests of the other are answered within a second, on both databases."""
     ditio = {name.rpartition("__")[2]: value for name, value in bridge.settings.items() if "_DITIO__" in name}

@@ -13,6 +13,7 @@ import requests
 
 from tests.processes.conftest import Bridge, Ditio
 from tests.processes.running import Running, command_of, eventually, is_alive
+from tests.thorough import short_on_sqlite
 
 pytestmark = [
     pytest.mark.xdist_group("processes"),
@@ -41,6 +42,7 @@ def deliverer_below(server: Running) -> int | None:
     return next((child for child in server.children() if "worker" in command_of(child)), None)
 
 
+@short_on_sqlite
 def test_a_killed_server_loses_nobody(bridge: Bridge, ditio: Ditio):
     """A1: 2xx once it is committed. Kill any process at any instant: nothing lost, nobody twice."""
     server = bridge.serves()

@@ -24,6 +24,7 @@ from scim_bridge.storage.database import Database
 from tests.conftest import Clock
 from tests.protocol.conftest import Scim
 from tests.protocol.judged import Judged
+from tests.thorough import short_on_sqlite
 from tests.world import TOKEN, World
 
 BASE = "http://localhost/scim/v2"
@@ -95,6 +96,7 @@ def a_company() -> ScimProvider:
     return ScimProvider.from_discovery(list(schemas.values()), published.resource_types, published.config)
 
 
+@short_on_sqlite
 @pytest.mark.parametrize("patch_status", [200, 204])
 def test_scim2_tester_objects_to_nothing(scim: Scim, patch_status: int):
     """RFC 7643 and 7644, as scim2-tester reads them; nothing is skipped."""
@@ -108,6 +110,7 @@ def test_scim2_tester_objects_to_nothing(scim: Scim, patch_status: int):
     assert judged.faults() == []
 
 
+@short_on_sqlite
 def test_scim2_tester_objects_only_to_the_delivery_of_a_whole_application(application: Judged):
     """A6: beside what was sent, the extension tells how far the delivery is, and this judge compares it as a whole.
 

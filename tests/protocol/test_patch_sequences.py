@@ -17,6 +17,7 @@ from tests.protocol import patch_model as model
 from tests.protocol.conftest import Scim
 from tests.protocol.patch_dialects import DIALECTS, Spelling, operations
 from tests.protocol.patch_model import CORE, DITIO, ENTERPRISE, GROUP, At, Change, Document
+from tests.thorough import either
 
 TEXTS = ["Kari", "kari", "KÅRE", "A\u030a", "å", " x ", "1042", "0042", 'say "no"\\', "😀", "True", "a,b", "work", "[]"]
 texts = st.sampled_from(TEXTS)
@@ -262,7 +263,7 @@ def whole(document: Document, kind: str) -> list[Change]:
 
 
 many = settings(
-    max_examples=20,
+    max_examples=either(20, 8),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )

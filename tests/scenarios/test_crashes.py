@@ -26,6 +26,7 @@ from scim_bridge.storage.people import People
 from scim_bridge.storage.tables import history, metadata, people
 from scim_bridge.web.app import create_app
 from tests.conftest import Clock
+from tests.thorough import short_on_sqlite
 from tests.world import BRIDGE, DITIO, World, a_user, day
 
 DELETED = "5d1f3c0e-0000-4000-8000-00000000dead"
@@ -317,6 +318,7 @@ def in_the_bridge(world: World) -> tuple[list[Any], set[str]]:
         return [(row.employee_number, row.state, row.reason, row.active) for row in rows], set(accepted)
 
 
+@short_on_sqlite
 @pytest.mark.parametrize("inline", [5, 0], ids=["request", "worker"])
 @pytest.mark.parametrize("name", LIVES)
 def test_a_crash_at_any_step_heals(database_url: str, sqlite_template: Path, tmp_path: Path, name: str, inline: int):
