@@ -17,7 +17,7 @@ from scim_bridge.storage.people import People
 from tests.processes.chaos import Chaos, chaos
 from tests.thorough import either
 
-SECONDS = float(os.environ.get("CHAOS_SECONDS", either(30, 10)))
+SECONDS = float(os.environ.get("CHAOS_SECONDS", either(30, 8)))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 SEEDS = range(SEED, SEED + int(os.environ.get("CHAOS_SEEDS", "1")))
 PEOPLE = int(os.environ.get("CHAOS_PEOPLE", either(150, 60)))
