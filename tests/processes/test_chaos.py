@@ -55,7 +55,7 @@ def test_nothing_is_lost_and_nobody_is_there_twice(database_url: str, tmp_path: 
         assert {call.method for call in run.ditio.requests} <= {"GET", "POST", "PATCH"}
         assert "@contractor.example" not in run.cluster.logged()
         assert_that_history_is_complete(run, database_url)
-        assert len(run.killed) > SECONDS / 6, run.killed
+        assert len(run.killed) >= max(1, SECONDS / 10), run.killed
 
 
 def assert_that_history_is_complete(run: Chaos, database_url: str) -> None:
