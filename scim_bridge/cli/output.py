@@ -81,7 +81,7 @@ def private_file(path: Path, *, encoding: str = "utf-8") -> Iterator[TextIO]:
             with open(descriptor, "w", encoding=encoding, newline="") as file:
                 yield file
             os.replace(unfinished, path)
-        except BaseException:
+        except BaseException:  # An interrupt too: no unfinished file stays.
             os.unlink(unfinished)
             raise
     except OSError as exc:

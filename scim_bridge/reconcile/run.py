@@ -250,7 +250,7 @@ class Scheduler:
     def _begin(self) -> None:
         try:
             self._run = self.start()
-        except Exception:
+        except Exception:  # Whatever kept the run from starting, operators see it as a run that failed.
             # After `ALIVE_SECONDS` this process, or another, tries again.
             self._note_failure()
             raise
