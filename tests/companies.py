@@ -13,7 +13,6 @@ from scim_bridge.sandbox.ditio import SandboxDitio
 from scim_bridge.sandbox.entra import EntraUser, SandboxEntra
 from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.settings import DEFAULT_TENANT, Settings, load
-from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import metadata
 from scim_bridge.web.app import create_app
@@ -78,9 +77,9 @@ class Companies:
         self.app = create_app(self.parts)
         self.http = requests.Session()
         self.http.mount(BRIDGE, WsgiTransport(self.app))
-        with database.write() as connection:
+        with database.write() as s:
             for name in self.names:
-                Tokens(connection, name).add(f"t-{name}", "Entra", token_of(name), now=clock(), expires_at=None)
+                s.of(name).tokens.add(f"t-{name}", "Entra", token_of(name), expires_at=None)
         self.entra = {
             name: SandboxEntra(self.http, self.url(name), token_of(name), random=random.Random(1))
             for name in self.names
@@ -107,10 +106,10 @@ class Companies:
 
     def rows(self, name: str) -> dict[str, list[tuple[Any, ...]]]:
         """Everything that the database has of a company."""
-        with self.database.read() as connection:
+        with self.database.read() as s:
             return {
                 table.name: sorted(
-                    (tuple(row) for row in connection.execute(select(table).where(table.c.tenant == name))), key=repr
+                    (tuple(row) for row in s.connection.execute(select(table).where(table.c.tenant == name))), key=repr
                 )
                 for table in metadata.tables.values()
                 if "tenant" in table.c

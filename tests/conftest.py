@@ -144,11 +144,11 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     url = request.getfixturevalue("postgresql_url")
     yield url
     emptied = Database(url)
-    with emptied.write() as connection:
-        WATCH.look_at_rows(connection)
+    with emptied.write() as s:
+        WATCH.look_at_rows(s)
         # Quicker than TRUNCATE, which makes new files for all tables, where there are a few rows.
         for table in reversed(metadata.sorted_tables):
-            connection.execute(table.delete())
+            s.connection.execute(table.delete())
     emptied.close()
 
 

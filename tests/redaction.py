@@ -17,10 +17,11 @@ import flask
 import pydantic
 import pytest
 import structlog
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from scim_bridge import logs
 from scim_bridge.storage import credentials, resources
+from scim_bridge.storage.database import Session
 from scim_bridge.storage.tables import metadata
 
 SHORTEST = 8
@@ -90,10 +91,10 @@ class Watch:
         if record.name.split(".")[0] not in FOREIGN:
             self.look(_FORMATTER.format(record), f"the log ({record.name})")
 
-    def look_at_rows(self, connection: Connection) -> None:
+    def look_at_rows(self, s: Session) -> None:
         """Look for secrets in every column of every table, in one question."""
         if self.secrets:
-            stored = "\n".join(connection.execute(EVERYTHING).scalars())
+            stored = "\n".join(s.connection.execute(EVERYTHING).scalars())
             self.seen += [f"the database has the secret {each!r}" for each in self.secrets if each in stored]
 
     def look_at_file(self, path: Path) -> None:

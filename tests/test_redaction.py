@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy import text
 
 from scim_bridge import logs
-from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock
 from tests.redaction import WATCH, forgiven, looked_through
@@ -89,15 +88,15 @@ def test_a_secret_in_the_database_is_seen(database: Database, database_url: str,
     def look() -> None:
         if database.is_sqlite:
             return WATCH.look_at_file(Path(database_url.removeprefix("sqlite:///")))
-        with database.read() as connection:
-            WATCH.look_at_rows(connection)
+        with database.read() as s:
+            WATCH.look_at_rows(s)
 
-    with database.write() as connection:
-        Tokens(connection, "default").add("t", "x", "a-very-secret-token", now=clock(), expires_at=None)
+    with database.write("default") as s:
+        s.tokens.add("t", "x", "a-very-secret-token", expires_at=None)
     look()
     assert WATCH.seen == []
-    with database.write() as connection:
-        connection.execute(text("UPDATE tokens SET name = 'a-very-secret-token'"))
+    with database.write() as s:
+        s.connection.execute(text("UPDATE tokens SET name = 'a-very-secret-token'"))
     with forgiven() as seen:
         look()
     assert "a-very-secret-token" in seen[0]

@@ -10,7 +10,7 @@ WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'L
 def until_another_waits(database: Database) -> None:
     """Return once a transaction waits for a lock."""
     for _ in range(100_000):
-        with database.read() as connection:
-            if connection.execute(WAITING).scalar_one():
+        with database.read() as s:
+            if s.connection.execute(WAITING).scalar_one():
                 return
     raise AssertionError("no transaction ever waited for a lock")

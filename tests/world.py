@@ -20,7 +20,6 @@ from scim_bridge.sandbox.entra import EntraUser, SandboxEntra, Step
 from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.sandbox.style import Style
 from scim_bridge.settings import Settings
-from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
 from scim_bridge.web.app import create_app
 from tests.conftest import Clock
@@ -81,8 +80,8 @@ class World:
         self._settings = settings or {}
         self.parts: Parts = self._build()
         self.app: Flask = create_app(self.parts)
-        with database.write() as connection:
-            Tokens(connection, "default").add("t", "tests", TOKEN, now=clock(), expires_at=None)
+        with database.write("default") as s:
+            s.tokens.add("t", "tests", TOKEN, expires_at=None)
         self.http = requests.Session()
         self.http.mount(BRIDGE, WsgiTransport(self.app))
         self.http.headers["Authorization"] = f"Bearer {TOKEN}"

@@ -5,17 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from sqlalchemy import Connection
-
 from scim_bridge.domain.drift import By, Decision, Misfit, Pair, Proposal
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import Claim, ClaimKind
 from scim_bridge.errors import WrongDecisions
 from scim_bridge.plan.matching import TAKEN
-from scim_bridge.storage.claims import Claims
-from scim_bridge.storage.database import Database
+from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.pairs import Pairs
-from scim_bridge.storage.people import People, PersonRecord, user_names
+from scim_bridge.storage.people import PersonRecord, user_names
 from scim_bridge.storage.resources import document_of
 from scim_bridge.storage.snapshot import Snapshot, number_key
 from scim_bridge.tenant import Tenant
@@ -44,9 +41,9 @@ class Deciding:
         misfits: list[Misfit] = []
         count = 0
         for batch in _batches(iter(lines)):
-            with self.database.write() as connection:
+            with self.database.write(self.tenant.name) as s:
                 for line in batch:
-                    misfit = line if isinstance(line, Misfit) else self._take(connection, line)
+                    misfit = line if isinstance(line, Misfit) else self._take(s, line)
                     if misfit is not None:
                         count += 1
                         misfits += [misfit] if count <= MOST_TOLD else []
@@ -55,41 +52,41 @@ class Deciding:
             named = "\n".join([*map(str, misfits), *more])
             raise WrongDecisions(f"The decisions do not fit, so none was followed and nothing was linked:\n{named}")
 
-    def _take(self, connection: Connection, decision: Decision) -> Misfit | None:
-        record = People(connection, self.tenant.name).of_user_name(decision.user_name)
-        why = self._why_not(connection, decision, record)
+    def _take(self, s: Session, decision: Decision) -> Misfit | None:
+        record = s.people.of_user_name(decision.user_name)
+        why = self._why_not(s, decision, record)
         if why is not None or record is None:
             return Misfit(decision.line, why or "no user has this user name")
         if record.person.employee_number is None:
-            self._note(connection, decision, record)
+            self._note(s, decision, record)
         return None
 
-    def _why_not(self, connection: Connection, decision: Decision, record: PersonRecord | None) -> str | None:
+    def _why_not(self, s: Session, decision: Decision, record: PersonRecord | None) -> str | None:
         number, name = decision.employee_number, decision.user_name
         if record is None:
             return f'no user is called "{name}": write the user name as Entra sends it'
-        snapshot = Snapshot(connection, self.tenant.name, self.run_id)
+        snapshot = s.snapshot(self.run_id)
         if number not in snapshot.of([number]):
             return _unknown(number, snapshot.similar_number(number))
-        holder = People(connection, self.tenant.name).linked_to(number)
+        holder = s.people.linked_to(number)
         if holder is not None and holder.person.id == record.person.id:
             # An earlier run has followed this line.
             return None if decision.is_link else f'employee {number} is "{name}" already: take this line out'
         if not decision.is_link:
-            return self._contradiction(connection, decision, record)
+            return self._contradiction(s, decision, record)
         if record.person.employee_number is not None:
             return f'"{name}" is employee {record.person.employee_number} already: take this line out, or write skip'
         if holder is not None:
-            who = _name(connection, self.tenant.name, holder)
+            who = _name(s, holder)
             return f"employee {number} is {who} already: take this line out, or write skip"
         if record.person.creating is not None:
             return f'"{name}" is being created in Ditio now: wait for that delivery to end, then see `people show`'
-        if (claimant := self._claimant(connection, number, record)) is not None:
+        if (claimant := self._claimant(s, number, record)) is not None:
             return f"Entra gives the number {number} to {claimant}: correct it there first"
-        return self._contradiction(connection, decision, record) or self._another(connection, snapshot, number, record)
+        return self._contradiction(s, decision, record) or self._another(s, snapshot, number, record)
 
-    def _contradiction(self, connection: Connection, decision: Decision, record: PersonRecord) -> str | None:
-        pairs, number, cure = self._pairs(connection), decision.employee_number, "write one of them as skip"
+    def _contradiction(self, s: Session, decision: Decision, record: PersonRecord) -> str | None:
+        pairs, number, cure = self._pairs(s), decision.employee_number, "write one of them as skip"
         decided = [each for each in pairs.of_person(record.person.id) if _is_decided(each)]
         if not decision.is_link:
             is_linked = any(each.employee_number == number for each in decided)
@@ -104,11 +101,9 @@ class Deciding:
             return f'another line links employee {number} to "{holder.user_name}": {cure}'
         return None
 
-    def _another(
-        self, connection: Connection, snapshot: Snapshot, number: EmployeeNumber, record: PersonRecord
-    ) -> str | None:
+    def _another(self, s: Session, snapshot: Snapshot, number: EmployeeNumber, record: PersonRecord) -> str | None:
         """Return why the line may name the wrong employee: for its number, or for the one that Entra gives."""
-        proposed = {pair.employee_number for pair in self._pairs(connection).of_person(record.person.id)}
+        proposed = {pair.employee_number for pair in self._pairs(s).of_person(record.person.id)}
         meant = next((each for each in proposed if number_key(each) == number_key(number)), None)
         if number not in proposed and meant is not None:
             return (
@@ -116,31 +111,31 @@ class Deciding:
                 "have it read the column as text"
             )
         user_id = record.person.user_id
-        document = document_of(connection, self.tenant.name, user_id) if user_id is not None else None
+        document = document_of(s, user_id) if user_id is not None else None
         desired = self.tenant.desired(document or {}, record.person, self.tenant.today(self.now))
         wanted = desired.employee_number
         if wanted is not None and wanted != number and wanted in snapshot.of([wanted]):
             return f"Entra gives this user the number {wanted}, which is another employee: correct one of the two first"
         return None
 
-    def _claimant(self, connection: Connection, number: EmployeeNumber, record: PersonRecord) -> str | None:
+    def _claimant(self, s: Session, number: EmployeeNumber, record: PersonRecord) -> str | None:
         """Return the name of another user that has the number from Entra; None if there is none (rule P3)."""
-        holder = Claims(connection, self.tenant.name).holder(Claim(ClaimKind.employee_number, number))
+        holder = s.claims.holder(Claim(ClaimKind.employee_number, number))
         if holder is None or holder == record.person.id:
             return None
-        other = People(connection, self.tenant.name).get(holder)
-        return _name(connection, self.tenant.name, other) if other is not None else None
+        other = s.people.get(holder)
+        return _name(s, other) if other is not None else None
 
-    def _note(self, connection: Connection, decision: Decision, record: PersonRecord) -> None:
+    def _note(self, s: Session, decision: Decision, record: PersonRecord) -> None:
         proposal = Proposal(decision.employee_number, By.decision, contends=decision.is_link)
         pair = Pair(record.person.id, decision.user_name, record.revision, proposal)
         if decision.is_link:
-            self._pairs(connection).decide(pair, why_not_others=TAKEN)
+            self._pairs(s).decide(pair, why_not_others=TAKEN)
         else:
-            self._pairs(connection).skip(pair)
+            self._pairs(s).skip(pair)
 
-    def _pairs(self, connection: Connection) -> Pairs:
-        return Pairs(connection, self.tenant.name, self.run_id)
+    def _pairs(self, s: Session) -> Pairs:
+        return s.pairs(self.run_id)
 
 
 def _is_decided(pair: Pair) -> bool:
@@ -156,9 +151,9 @@ def _unknown(number: str, similar: str | None) -> str:
     return f"Ditio shows no employee {number}: write the number as Ditio does"
 
 
-def _name(connection: Connection, tenant: str, record: PersonRecord) -> str:
+def _name(s: Session, record: PersonRecord) -> str:
     user_id = record.person.user_id
-    names = user_names(connection, tenant, [user_id]) if user_id else {}
+    names = user_names(s, [user_id]) if user_id else {}
     return f'"{names[user_id]}"' if user_id in names else "another user"
 
 

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from datetime import date, datetime
 
-from sqlalchemy import Connection
-
 from scim_bridge.certificates.entries import give_to, held, outranked
 from scim_bridge.certificates.reading import slots_of
 from scim_bridge.delivery.certificates import held_up
@@ -17,12 +15,9 @@ from scim_bridge.domain.person import Claim, ClaimKind, Person
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.plan.matching import LINKED, agreeing_on_the_first_day, known_by
 from scim_bridge.plan.steps import awaited_last_day
-from scim_bridge.storage.acknowledged import Acknowledgements
-from scim_bridge.storage.claims import Claims
-from scim_bridge.storage.history import Entry, History
-from scim_bridge.storage.ledger import Ledger
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, PersonRecord
+from scim_bridge.storage.database import Session
+from scim_bridge.storage.history import Entry
+from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.resources import document_of
 from scim_bridge.tenant import Tenant
 
@@ -32,32 +27,32 @@ CREATING = "Ditio may have created this employee already: run `adopt` again once
 CLAIMED = "another user has the claim to this employee number: see `outbox list`"
 
 
-def link(connection: Connection, tenant: Tenant, pair: Pair, found: ActualEmployee | None, now: datetime) -> str | None:
+def link(s: Session, tenant: Tenant, pair: Pair, found: ActualEmployee | None) -> str | None:
     """Link a pair, unless something changed meanwhile. Return why it could not be linked; None once it is.
 
     Nothing is sent, now or later: the person is settled, and what differs is left to `reconcile` (rule H5).
     """
-    people = People(connection, tenant.name)
+    people = s.people
     record = people.get(pair.person_id, lock=True)
-    if (why := _why_not(record, pair, now)) is not None:
+    if (why := _why_not(record, pair, s.now)) is not None:
         return why
     if record is None or record.person.user_id is None or found is None:
         return MOVED
-    document = document_of(connection, tenant.name, record.person.user_id)
+    document = document_of(s, record.person.user_id)
     if document is None:
         return MOVED
-    if (why := _claim(connection, tenant, record.person, found.employee_number)) is not None:
+    if (why := _claim(s, tenant, record.person, found.employee_number)) is not None:
         return why
-    today = tenant.today(now)
-    linked = replace(record.person, employee_number=found.employee_number, linked_at=now)
+    today = tenant.today(s.now)
+    linked = replace(record.person, employee_number=found.employee_number, linked_at=s.now)
     desired = tenant.desired(document, linked, today)
     profile_id, linked_as = found.company_profile_id, known_by(desired, found)
-    people.link(record.person.id, found.employee_number, profile_id=profile_id, linked_as=linked_as, now=now)
+    people.link(record.person.id, found.employee_number, profile_id=profile_id, linked_as=linked_as)
     # In the same transaction: later, a worker would deliver the person because of them, and send all that differs.
-    give_to(connection, tenant.name, record.person.id, found.employee_number)
-    linked = _acknowledge(connection, tenant, linked, desired, found, record.revision, now)
-    certificates = _about_certificates(connection, tenant, linked, document, today)
-    _settle(connection, tenant, record, linked, desired, today, now, certificates)
+    give_to(s, record.person.id, found.employee_number)
+    linked = _acknowledge(s, tenant, linked, desired, found, record.revision)
+    certificates = _about_certificates(s, tenant, linked, document, today)
+    _settle(s, tenant, record, linked, desired, today, certificates)
     return None
 
 
@@ -70,76 +65,65 @@ def _why_not(record: PersonRecord | None, pair: Pair, now: datetime) -> str | No
     return IN_DELIVERY if is_leased else None
 
 
-def _claim(connection: Connection, tenant: Tenant, person: Person, number: EmployeeNumber) -> str | None:
-    claims, claim = Claims(connection, tenant.name), Claim(ClaimKind.employee_number, number)
+def _claim(s: Session, tenant: Tenant, person: Person, number: EmployeeNumber) -> str | None:
+    claims, claim = s.claims, Claim(ClaimKind.employee_number, number)
     if claims.holder(claim) not in (None, person.id):
         return CLAIMED
     if not claims.take(person.id, claim):
         return CLAIMED
     # The claim was free, or this person's already: no other person can be linked meanwhile.
-    return None if People(connection, tenant.name).linked_to(number) is None else LINKED
+    return None if s.people.linked_to(number) is None else LINKED
 
 
 def _acknowledge(
-    connection: Connection,
-    tenant: Tenant,
-    person: Person,
-    desired: DesiredEmployee,
-    found: ActualEmployee,
-    revision: int,
-    now: datetime,
+    s: Session, tenant: Tenant, person: Person, desired: DesiredEmployee, found: ActualEmployee, revision: int
 ) -> Person:
     """Acknowledge the fields that agree, and login and employment as Entra wants them; the rest is drift (H5).
 
     For a person in doubt Entra's next write decides: what it wants is not known yet (rule L3).
     """
-    today = tenant.today(now)
+    today = tenant.today(s.now)
     agreed = agreeing_on_the_first_day(person, desired, found, tenant.policy, today)
     sources = {name: desired.sources[name] for name in agreed if name in desired.sources}
     is_wanted = None if person.days.is_doubtful else person.days.wants_employment(today)
-    Acknowledgements(connection, tenant.name).add(
-        person.id, agreed, sources=sources, login=is_wanted, employed=is_wanted, revision=revision, now=now
-    )
-    _claim_phone(connection, tenant, person, agreed)
+    s.acknowledged.add(person.id, agreed, sources=sources, login=is_wanted, employed=is_wanted, revision=revision)
+    _claim_phone(s, tenant, person, agreed)
     acknowledged = person.acknowledged.after(
         agreed, sources=sources, sent_values={}, login=is_wanted, employed=is_wanted, changed_at=None
     )
     return replace(person, acknowledged=acknowledged)
 
 
-def _claim_phone(connection: Connection, tenant: Tenant, person: Person, agreed: dict[Field, Value | None]) -> None:
+def _claim_phone(s: Session, tenant: Tenant, person: Person, agreed: dict[Field, Value | None]) -> None:
     """Claim the phone that Ditio shows, for a leaver too, if no one else has it or waits for it (rules P3, L7)."""
     phone = agreed.get(Field.phone)
     if isinstance(phone, str):
-        Claims(connection, tenant.name).take_if_unwanted(person.id, Claim(ClaimKind.phone, phone))
+        s.claims.take_if_unwanted(person.id, Claim(ClaimKind.phone, phone))
 
 
-def _about_certificates(
-    connection: Connection, tenant: Tenant, person: Person, document: JsonObject, today: date
-) -> list[Note]:
+def _about_certificates(s: Session, tenant: Tenant, person: Person, document: JsonObject, today: date) -> list[Note]:
     """Return the notes that a delivery would make about certificates that can't be sent (rule K1)."""
     number = person.employee_number
     if number is None or not person.days.wants_employment(today):
         return []
-    lines = Ledger(connection, tenant.name).lines(Holder.of_person(person.id))
+    lines = s.ledger.lines(Holder.of_person(person.id))
     readings = slots_of(document, tenant.slots, tenant.certificate_terms(today))
     return [*held(readings), *outranked(lines), *held_up(outstanding(lines, number, tenant.certificates))]
 
 
 def _settle(
-    connection: Connection,
+    s: Session,
     tenant: Tenant,
     record: PersonRecord,
     person: Person,
     desired: DesiredEmployee,
     today: date,
-    now: datetime,
     certificates: list[Note],
 ) -> None:
-    notes = [*claim_wanted(connection, tenant, person, desired, today), *certificates]
-    settle_claims(connection, tenant, person, desired, today, now, keep_all=False)
-    History(connection, tenant.name, now).add(person.id, Entry("adopted", "done", cause="operator"))
-    outbox = Outbox(connection, tenant.name, now)
+    notes = [*claim_wanted(s, tenant, person, desired, today), *certificates]
+    settle_claims(s, tenant, person, desired, today, keep_all=False)
+    s.history.add(person.id, Entry("adopted", "done", cause="operator"))
+    outbox = s.outbox
     if record.lease is not None:
         # The lease has expired. It is removed, so that the process that had it finds it lost (rule D1).
         outbox.release(person.id, record.lease)

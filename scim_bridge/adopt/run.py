@@ -7,8 +7,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 
-from sqlalchemy import Connection
-
 from scim_bridge.adopt.decide import Deciding
 from scim_bridge.adopt.link import link
 from scim_bridge.domain.audit import Action, AuditEvent, Author
@@ -22,12 +20,9 @@ from scim_bridge.plan.matching import CONTENDED, PossibleEmployees, is_doubtful,
 from scim_bridge.reconcile.load import RosterLoading
 from scim_bridge.scim.mapping import is_sent
 from scim_bridge.storage.candidates import Candidate, unlinked
-from scim_bridge.storage.database import Database, repeated
-from scim_bridge.storage.history import AuditTrail
+from scim_bridge.storage.database import Database, Session, repeated
 from scim_bridge.storage.pairs import Pairs, forget_abandoned
-from scim_bridge.storage.people import People, Permissions
 from scim_bridge.storage.resources import document_of
-from scim_bridge.storage.runs import Runs
 from scim_bridge.storage.snapshot import Snapshot
 from scim_bridge.tenant import Tenant
 
@@ -52,33 +47,30 @@ class Pairing:
         after, done = "", 0
         while batch := self._next(after):
             after, done = batch[-1].record.person.id, done + len(batch)
-            with self.database.read() as connection:
-                found = [pair for each in self._found(connection, batch) for pair in each]
-            with self.database.write() as connection:
-                self._pairs(connection).add(found)
+            with self.database.read(self.tenant.name) as s:
+                found = [pair for each in self._found(s, batch) for pair in each]
+            with self.database.write(self.tenant.name) as s:
+                self._pairs(s).add(found)
             progress(done)
-        with self.database.write() as connection:
-            self._pairs(connection).dispute_contended(CONTENDED)
+        with self.database.write(self.tenant.name) as s:
+            self._pairs(s).dispute_contended(CONTENDED)
 
     def _next(self, after: str) -> list[Candidate]:
-        with self.database.read() as connection:
-            return unlinked(connection, self.tenant.name, after=after, limit=PAIR_BATCH)
+        with self.database.read(self.tenant.name) as s:
+            return unlinked(s, after=after, limit=PAIR_BATCH)
 
-    def _found(self, connection: Connection, batch: Sequence[Candidate]) -> list[list[Pair]]:
+    def _found(self, s: Session, batch: Sequence[Candidate]) -> list[list[Pair]]:
         # A creation may have reached Ditio: that person's own delivery finds out (rule P6).
         users = [(each, self._desired(each)) for each in batch if each.record.person.creating is None]
         numbers = [desired.employee_number for _, desired in users if desired.employee_number is not None]
-        snapshot = Snapshot(connection, self.tenant.name, self.run_id)
+        snapshot = s.snapshot(self.run_id)
         shown, similar = snapshot.of(numbers), snapshot.similar_numbers(numbers)
         linked = snapshot.linked_among(shown)
-        return [
-            self._pairs_of(connection, snapshot, candidate, desired, shown, similar, linked)
-            for candidate, desired in users
-        ]
+        return [self._pairs_of(s, snapshot, candidate, desired, shown, similar, linked) for candidate, desired in users]
 
     def _pairs_of(
         self,
-        connection: Connection,
+        s: Session,
         snapshot: Snapshot,
         candidate: Candidate,
         desired: DesiredEmployee,
@@ -95,7 +87,7 @@ class Pairing:
                 look_alikes=alike, linked=snapshot.linked_among(each.employee_number for each in alike)
             )
         elif around.same_number is not None and is_doubtful(desired, around):
-            is_permitted = self._is_permitted(connection, around.same_number.employee_number, user_name)
+            is_permitted = self._is_permitted(s, around.same_number.employee_number, user_name)
         sends_number = is_sent(candidate.document or {}, Field.employee_number, self.tenant.rules)
         record = candidate.record
         return [
@@ -103,14 +95,14 @@ class Pairing:
             for proposal in proposals(desired, around, sends_number=sends_number, is_permitted=is_permitted)
         ]
 
-    def _is_permitted(self, connection: Connection, number: EmployeeNumber, user_name: str) -> bool:
-        return Permissions(connection, self.tenant.name).allows(number, user_name, now=self.now)
+    def _is_permitted(self, s: Session, number: EmployeeNumber, user_name: str) -> bool:
+        return s.permissions.allows(number, user_name)
 
     def _desired(self, candidate: Candidate) -> DesiredEmployee:
         return self.tenant.desired(candidate.document or {}, candidate.record.person, self.tenant.today(self.now))
 
-    def _pairs(self, connection: Connection) -> Pairs:
-        return Pairs(connection, self.tenant.name, self.run_id)
+    def _pairs(self, s: Session) -> Pairs:
+        return s.pairs(self.run_id)
 
 
 def _user_name(candidate: Candidate) -> str:
@@ -156,18 +148,18 @@ class Found:
     @property
     def is_disputed(self) -> bool:
         """Whether an operator has to decide anything."""
-        with self.database.read() as connection:
-            return Pairs(connection, self.tenant.name, self.run_id).is_any_disputed()
+        with self.database.read(self.tenant.name) as s:
+            return s.pairs(self.run_id).is_any_disputed()
 
     def pairs(self) -> Iterator[Pair]:
         """Yield the exact pairs: linked, or to be linked."""
-        with self.database.read() as connection:
-            yield from Pairs(connection, self.tenant.name, self.run_id).exact()
+        with self.database.read(self.tenant.name) as s:
+            yield from s.pairs(self.run_id).exact()
 
     def disputed(self) -> Iterator[Pair]:
         """Yield all other pairs, the pairs of one user together."""
-        with self.database.read() as connection:
-            yield from Pairs(connection, self.tenant.name, self.run_id).disputed()
+        with self.database.read(self.tenant.name) as s:
+            yield from s.pairs(self.run_id).disputed()
 
     def disputes(self) -> Iterator[Dispute]:
         """Yield the disputed pairs with both sides."""
@@ -177,12 +169,12 @@ class Found:
 
     def _with_sides(self, batch: Sequence[Pair]) -> Iterator[Dispute]:
         name, today = self.tenant.name, self.tenant.today(self.now)
-        with self.database.read() as connection:
-            found = Snapshot(connection, name, self.run_id).of(pair.employee_number for pair in batch)
+        with self.database.read(name) as s:
+            found = s.snapshot(self.run_id).of(pair.employee_number for pair in batch)
             for pair in batch:
-                record = People(connection, name).get(pair.person_id)
+                record = s.people.get(pair.person_id)
                 user_id = record.person.user_id if record is not None else None
-                document = document_of(connection, name, user_id) if user_id is not None else None
+                document = document_of(s, user_id) if user_id is not None else None
                 desired = self.tenant.desired(document or {}, record.person if record else None, today)
                 yield Dispute(pair, desired, found.get(pair.employee_number))
 
@@ -212,12 +204,12 @@ class Adoption:
         :raises DeliveryError: Ditio can't be read; nothing was linked.
         """
         run_id = self.new_id()
-        with self.database.write() as connection:
-            now = self.database.now(connection)
+        with self.database.write(self.tenant.name) as s:
+            now = s.now
             abandoned = now - ABANDONED_AFTER
-            forget_abandoned(connection, self.tenant.name, abandoned)
-            Pairs(connection, self.tenant.name, run_id).begin(now=now)
-            Snapshot(connection, self.tenant.name, run_id).drop_abandoned(abandoned)
+            forget_abandoned(s, abandoned)
+            s.pairs(run_id).begin()
+            s.snapshot(run_id).drop_abandoned(abandoned)
         log.info("adopt.started", run=run_id, apply=apply_for is not None)
         linked = 0
         try:
@@ -229,55 +221,54 @@ class Adoption:
             linked = self._link(run_id, apply_for, progress) if apply_for is not None else 0
             yield Found(self.database, self.tenant, run_id, now, shown, linked)
         finally:
-            with self.database.write() as connection:
-                Snapshot(connection, self.tenant.name, run_id).drop()
-                Pairs(connection, self.tenant.name, run_id).end()
+            with self.database.write(self.tenant.name) as s:
+                s.snapshot(run_id).drop()
+                s.pairs(run_id).end()
             log.info("adopt.finished", run=run_id, linked=linked)
 
     def _refuse_too_few(self, shown: int) -> None:
         """Refuse a roster that is too short: a shared phone or e-mail address may look like one employee's alone."""
-        with self.database.read() as connection:
-            linked = People(connection, self.tenant.name).count(linked=True)
-            before = Runs(connection, self.tenant.name).shown_before()
+        with self.database.read(self.tenant.name) as s:
+            linked = s.people.count(linked=True)
+            before = s.runs.shown_before()
         if (doubt := roster_doubt(CompanySize(shown, linked, 0, before))) is not None:
             raise UntrustedRoster(
                 f"{doubt}: nothing was linked. See in Ditio what became of them, then run `adopt` again"
             )
 
     def _pair(self, run_id: str, now: datetime, progress: Progress) -> None:
-        with self.database.read() as connection:
-            total = People(connection, self.tenant.name).count(linked=False)
+        with self.database.read(self.tenant.name) as s:
+            total = s.people.count(linked=False)
         Pairing(self.database, self.tenant, run_id, now).pair(lambda done: progress("comparing", done, total))
 
     def _link(self, run_id: str, author: Author, progress: Progress) -> int:
-        with self.database.read() as connection:
-            total = Pairs(connection, self.tenant.name, run_id).count_exact()
+        with self.database.read(self.tenant.name) as s:
+            total = s.pairs(run_id).count_exact()
         after, done, linked = "", 0, 0
         while batch := self._next(run_id, after):
             after, done = batch[-1].person_id, done + len(batch)
             linked += repeated(partial(self._link_batch, run_id, batch, author))
             progress("linking", done, total)
         if linked:
-            with self.database.read() as connection:
-                AuditTrail(connection, self.tenant.name).tell_of_many(Action.linked, "employee", author, linked)
+            with self.database.read(self.tenant.name) as s:
+                s.audit.tell_of_many(Action.linked, "employee", author, linked)
         return linked
 
     def _next(self, run_id: str, after: str) -> list[Pair]:
-        with self.database.read() as connection:
-            return Pairs(connection, self.tenant.name, run_id).exact_after(after, BATCH)
+        with self.database.read(self.tenant.name) as s:
+            return s.pairs(run_id).exact_after(after, BATCH)
 
     def _link_batch(self, run_id: str, batch: Sequence[Pair], author: Author) -> int:
         """Link these pairs. Return how many were linked; the others are disputed from now on."""
         linked = 0
-        with self.database.write() as connection:
-            now = self.database.now(connection)
-            shown = Snapshot(connection, self.tenant.name, run_id).of(pair.employee_number for pair in batch)
+        with self.database.write(self.tenant.name) as s:
+            shown = s.snapshot(run_id).of(pair.employee_number for pair in batch)
             for pair in batch:
-                why = link(connection, self.tenant, pair, shown.get(pair.employee_number), now)
+                why = link(s, self.tenant, pair, shown.get(pair.employee_number))
                 if why is not None:
-                    Pairs(connection, self.tenant.name, run_id).dispute(pair, why)
+                    s.pairs(run_id).dispute(pair, why)
                     continue
                 linked += 1
                 event = AuditEvent(Action.linked, "employee", pair.employee_number, pair.person_id)
-                AuditTrail(connection, self.tenant.name).add(event, author, now=now, is_one_of_many=True)
+                s.audit.add(event, author, is_one_of_many=True)
         return linked

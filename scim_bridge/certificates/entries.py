@@ -2,9 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
-
-from sqlalchemy import Connection
 
 from scim_bridge.certificates.reading import InvalidCertificate, SlotReading, ending, slots_of
 from scim_bridge.domain.certificate import (
@@ -22,7 +19,8 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.outcome import Note, Reason
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.domain.values import JsonObject
-from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
+from scim_bridge.storage.database import Session
+from scim_bridge.storage.ledger import Ledger
 from scim_bridge.storage.resources import document_of
 from scim_bridge.tenant import Tenant
 
@@ -50,9 +48,7 @@ class Outranked:
 class Entries:
     """Puts entries into the ledger and removes them, in the caller's transaction."""
 
-    connection: Connection
-    tenant: str
-    now: datetime
+    s: Session
     new_id: Callable[[], str]
 
     def put(
@@ -71,10 +67,10 @@ class Entries:
             its id.
         :param stores_losers: Whether to store a new entry that is outranked. True for slots, whose document stays.
         """
-        line = self._ledger.open(holder, certificate.type)
+        line = self.s.ledger.open(holder, certificate.type)
         own = next((entry for entry in line.entries if entry.source is source), None)
         if own is None and not stores_losers and (winner := self._stronger(line, certificate)) is not None:
-            self._ledger.close(holder, certificate.type)
+            self.s.ledger.close(holder, certificate.type)
             return Outranked(winner)
         if own is not None and own.certificate == certificate and own.employee_number == number:
             return Entered(own, None if own.wins else line.winner)
@@ -86,25 +82,25 @@ class Entries:
             wins=own is not None and own.wins,
             employee_number=number,
             version=1 + max((each.version for each in (own, former) if each is not None), default=0),
-            created_at=own.created_at if own else former.created_at if former else self.now,
-            last_modified_at=self.now,
+            created_at=own.created_at if own else former.created_at if former else self.s.now,
+            last_modified_at=self.s.now,
         )
-        winner = _elect(self._ledger, line, (*(each for each in line.entries if each is not own), entry))
+        winner = _elect(self.s.ledger, line, (*(each for each in line.entries if each is not own), entry))
         is_owed = line.winner is None or winner.certificate != line.winner.certificate
         entry = replace(entry, wins=winner.id == entry.id)
         if own is None:
-            self._ledger.add(entry)
+            self.s.ledger.add(entry)
         else:
-            self._ledger.replace(entry)
+            self.s.ledger.replace(entry)
         if not entry.wins and not winner.wins:
-            self._ledger.set_winner(winner.id, wins=True)
+            self.s.ledger.set_winner(winner.id, wins=True)
         return Entered(entry, None if entry.wins else winner, is_owed)
 
     def loses(self, holder: Holder, certificate: Certificate) -> Outranked | None:
         """Return the entry that would outrank a new one, if there is one."""
-        line = self._ledger.open(holder, certificate.type)
+        line = self.s.ledger.open(holder, certificate.type)
         winner = self._stronger(line, certificate)
-        self._ledger.close(holder, certificate.type)
+        self.s.ledger.close(holder, certificate.type)
         return Outranked(winner) if winner is not None else None
 
     def remove_entry(self, entry: Entry) -> bool:
@@ -112,15 +108,15 @@ class Entries:
 
         Return whether the certificate that Ditio should have has changed.
         """
-        line = self._ledger.open(entry.holder, entry.certificate.type)
-        self._ledger.remove(entry.id)
+        line = self.s.ledger.open(entry.holder, entry.certificate.type)
+        self.s.ledger.remove(entry.id)
         before, others = line.winner, tuple(each for each in line.entries if each.id != entry.id)
         if not others:
-            self._ledger.clear(line)
-            self._ledger.close(entry.holder, entry.certificate.type)
+            self.s.ledger.clear(line)
+            self.s.ledger.close(entry.holder, entry.certificate.type)
             return before is not None
-        winner = _elect(self._ledger, line, others)
-        self._ledger.set_winner(winner.id, wins=True)
+        winner = _elect(self.s.ledger, line, others)
+        self.s.ledger.set_winner(winner.id, wins=True)
         return before is not None and winner.certificate != before.certificate
 
     def _stronger(self, line: Line, certificate: Certificate) -> Entry | None:
@@ -128,19 +124,15 @@ class Entries:
         rivals = [line.winner]
         if line.holder.person_id is None:
             # Include entries of a person who is to have the number but is not in Ditio yet.
-            rivals.append(self._ledger.rival(EmployeeNumber(line.holder.value), line.type))
+            rivals.append(self.s.ledger.rival(EmployeeNumber(line.holder.value), line.type))
         known = [entry for entry in rivals if entry is not None]
         strongest = winner_of(known)
         return strongest if strongest is not None and not beats(certificate, strongest.certificate) else None
 
-    @property
-    def _ledger(self) -> Ledger:
-        return Ledger(self.connection, self.tenant)
 
-
-def give_to(connection: Connection, tenant: str, person_id: PersonId, number: EmployeeNumber) -> bool:
+def give_to(s: Session, person_id: PersonId, number: EmployeeNumber) -> bool:
     """Assign the unclaimed entries of a number to the person who is now linked. Return whether there were any."""
-    ledger, heir = Ledger(connection, tenant), Holder.of_person(person_id)
+    ledger, heir = s.ledger, Holder.of_person(person_id)
     found = ledger.lines(Holder.of_number(number), lock=True)
     for line in found:
         own = ledger.open(heir, line.type)
@@ -164,7 +156,7 @@ def give_to(connection: Connection, tenant: str, person_id: PersonId, number: Em
     return bool(found)
 
 
-def give_up(connection: Connection, tenant: Tenant, person: Person, now: datetime) -> None:
+def give_up(s: Session, tenant: Tenant, person: Person) -> None:
     """Make entries unclaimed that a leaver got after leaving, because they give up their number for a newcomer.
 
     Those entries were never about the leaver.
@@ -172,8 +164,8 @@ def give_up(connection: Connection, tenant: Tenant, person: Person, now: datetim
     number, left_on = person.employee_number, person.days.inactive_since
     if number is None or left_on is None:
         return
-    entries = Entries(connection, tenant.name, now, lambda: "")
-    for line in Ledger(connection, tenant.name).lines(Holder.of_person(person.id)):
+    entries = Entries(s, lambda: "")
+    for line in s.ledger.lines(Holder.of_person(person.id)):
         for entry in line.entries:
             if entry.source is not Source.slot and tenant.today(entry.last_modified_at) > left_on:
                 entries.remove_entry(entry)
@@ -197,9 +189,8 @@ def _elect(ledger: Ledger, line: Line, said: tuple[Entry, ...]) -> Entry:
 class SlotEntries:
     """Puts the certificates of a user's slots into the ledger, in a transaction that has locked the person."""
 
-    connection: Connection
+    s: Session
     tenant: Tenant
-    now: datetime
     new_id: Callable[[], str]
 
     def keep(self, person: Person, document: JsonObject, wanted: EmployeeNumber | None) -> list[Note]:
@@ -212,9 +203,9 @@ class SlotEntries:
         """
         if not self.tenant.slots:
             return []
-        terms = self.tenant.certificate_terms(self.tenant.today(self.now))
-        entries = Entries(self.connection, self.tenant.name, self.now, self.new_id)
-        before = {each.certificate.type: each for each in Ledger(self.connection, self.tenant.name).slots_of(person.id)}
+        terms = self.tenant.certificate_terms(self.tenant.today(self.s.now))
+        entries = Entries(self.s, self.new_id)
+        before = {each.certificate.type: each for each in self.s.ledger.slots_of(person.id)}
         number = person.employee_number or wanted
         readings = slots_of(document, self.tenant.slots, terms)
         for reading in readings:
@@ -234,26 +225,26 @@ class SlotEntries:
         """Do what `keep` does with the stored document: other slots may be configured since intake."""
         if not self.tenant.slots or person.user_id is None:
             return []
-        document = document_of(self.connection, self.tenant.name, person.user_id)
+        document = document_of(self.s, person.user_id)
         return self.keep(person, document, wanted) if document is not None else []
 
     def assert_again(self, person: Person) -> None:
         """Mark all certificates of a person who returns to be sent again (rule K2)."""
-        CertificateDeliveries(self.connection, self.tenant.name).mark_stale(person.id)
+        self.s.certificate_deliveries.mark_stale(person.id)
 
     def owes(self, person: Person) -> bool:
         """Return whether a linked person has a certificate that Ditio has not acknowledged."""
         number = person.employee_number
-        if number is None or not person.days.wants_employment(self.tenant.today(self.now)):
+        if number is None or not person.days.wants_employment(self.tenant.today(self.s.now)):
             return False
-        ledger, own = Ledger(self.connection, self.tenant.name), Holder.of_person(person.id)
+        ledger, own = self.s.ledger, Holder.of_person(person.id)
         return ledger.has_lines(Holder.of_number(number)) or bool(
             outstanding(ledger.lines(own), number, self.tenant.certificates)
         )
 
     def outranked(self, person: Person) -> list[Note]:
         """Return a note for each slot of a person that another source's entry outranks."""
-        return outranked(Ledger(self.connection, self.tenant.name).lines(Holder.of_person(person.id)))
+        return outranked(self.s.ledger.lines(Holder.of_person(person.id)))
 
     def _enter(
         self, entries: Entries, person: Person, certificate: Certificate, number: EmployeeNumber | None

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Generic, Protocol, TypeVar
-
-from sqlalchemy import Connection
 
 from scim_bridge.domain.certificate import CertificateToSend, Holder
 from scim_bridge.domain.employee import EmployeeNumber
@@ -13,10 +11,9 @@ from scim_bridge.domain.outcome import NOT_THERE, printable
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import PermanentError
 from scim_bridge.storage.certificate_queries import Key
-from scim_bridge.storage.history import Entry, History
-from scim_bridge.storage.outbox import RestLeases
+from scim_bridge.storage.database import Session
+from scim_bridge.storage.history import Entry
 from scim_bridge.storage.people import PersonRecord
-from scim_bridge.storage.runs import Schedules
 from scim_bridge.tenant import Tenant
 
 T = TypeVar("T")
@@ -109,23 +106,19 @@ class NotSent:
 class Hold(Protocol):
     """The exclusive right to send certificates of some holders, for one request."""
 
-    def look(
-        self, connection: Connection, now: datetime, keys: Sequence[Key]
-    ) -> Mapping[Key, EmployeeNumber | NotSent]:
+    def look(self, s: Session, keys: Sequence[Key]) -> Mapping[Key, EmployeeNumber | NotSent]:
         """Return the number that each would be sent under now, or why it is not sent. This leases nothing."""
 
-    def take(
-        self, connection: Connection, now: datetime, keys: Sequence[Key]
-    ) -> Mapping[Key, EmployeeNumber | NotSent]:
+    def take(self, s: Session, keys: Sequence[Key]) -> Mapping[Key, EmployeeNumber | NotSent]:
         """Lease the holders. Return the number that each is to be sent under, or why it is not sent."""
 
-    def note(self, connection: Connection, now: datetime, shipments: Sequence[CertificateToSend], entry: Entry) -> None:
+    def note(self, s: Session, shipments: Sequence[CertificateToSend], entry: Entry) -> None:
         """Put a call into the history of the people that it was about (rule D5)."""
 
-    def park(self, connection: Connection, now: datetime, refused: Refused[CertificateToSend]) -> None:
+    def park(self, s: Session, refused: Refused[CertificateToSend]) -> None:
         """Park the people whose certificates Ditio refused."""
 
-    def give_back(self, connection: Connection, now: datetime, holders: Collection[Holder]) -> Collection[Holder]:
+    def give_back(self, s: Session, holders: Collection[Holder]) -> Collection[Holder]:
         """Give the leases back. Return the holders that were still leased until now."""
 
 
@@ -136,41 +129,37 @@ class PersonLeases:
     tenant: Tenant
     lease: str
 
-    def look(
-        self, connection: Connection, now: datetime, keys: Sequence[Key]
-    ) -> Mapping[Key, EmployeeNumber | NotSent]:
+    def look(self, s: Session, keys: Sequence[Key]) -> Mapping[Key, EmployeeNumber | NotSent]:
         """Return the numbers of people who are at rest, and why the others are not sent."""
-        today = self.tenant.today(now)
-        at_rest = RestLeases(connection, self.tenant.name, now).at_rest(_people({key[0] for key in keys}), today)
+        today = self.tenant.today(s.now)
+        at_rest = s.rest_leases.at_rest(_people({key[0] for key in keys}), today)
         return _numbers(keys, at_rest, today)
 
-    def take(
-        self, connection: Connection, now: datetime, keys: Sequence[Key]
-    ) -> Mapping[Key, EmployeeNumber | NotSent]:
+    def take(self, s: Session, keys: Sequence[Key]) -> Mapping[Key, EmployeeNumber | NotSent]:
         """Lease the people who are at rest. Return their numbers, and why the others are not sent."""
-        asked, today = _people({key[0] for key in keys}), self.tenant.today(now)
-        leases = RestLeases(connection, self.tenant.name, now)
+        asked, today = _people({key[0] for key in keys}), self.tenant.today(s.now)
+        leases = s.rest_leases
         return _numbers(keys, leases.take(asked, self.lease, self.tenant.lease_seconds, today), today)
 
-    def note(self, connection: Connection, now: datetime, shipments: Sequence[CertificateToSend], entry: Entry) -> None:
+    def note(self, s: Session, shipments: Sequence[CertificateToSend], entry: Entry) -> None:
         """Add a row to the history of each person."""
         whose = _people({each.line.holder for each in shipments})
-        History(connection, self.tenant.name, now).add_for_all(whose, entry)
+        s.history.add_for_all(whose, entry)
 
-    def park(self, connection: Connection, now: datetime, refused: Refused[CertificateToSend]) -> None:
+    def park(self, s: Session, refused: Refused[CertificateToSend]) -> None:
         """Park each person, with the types of their certificates and Ditio's words."""
         types: dict[PersonId, list[str]] = {}
         for each in refused.items:
             if (person_id := each.line.holder.person_id) is not None:
                 types.setdefault(person_id, []).append(each.line.type)
-        leases = RestLeases(connection, self.tenant.name, now)
+        leases = s.rest_leases
         for person_id, refused_types in types.items():
             detail = f"certificate {', '.join(refused_types)}: {refused.why}"
             leases.park(person_id, self.lease, printable(detail))
 
-    def give_back(self, connection: Connection, now: datetime, holders: Collection[Holder]) -> Collection[Holder]:
+    def give_back(self, s: Session, holders: Collection[Holder]) -> Collection[Holder]:
         """Give our leases back. Return the holders whose lease was still ours."""
-        ours = RestLeases(connection, self.tenant.name, now).give_back(_people(holders), self.lease)
+        ours = s.rest_leases.give_back(_people(holders), self.lease)
         return {Holder.of_person(person_id) for person_id in ours}
 
 
@@ -181,30 +170,26 @@ class UnclaimedHold:
     tenant: Tenant
     lease: str
 
-    def look(
-        self, connection: Connection, now: datetime, keys: Sequence[Key]
-    ) -> Mapping[Key, EmployeeNumber | NotSent]:
+    def look(self, s: Session, keys: Sequence[Key]) -> Mapping[Key, EmployeeNumber | NotSent]:
         """Return the number of each."""
         return {key: EmployeeNumber(key[0].value) for key in keys}
 
-    def take(
-        self, connection: Connection, now: datetime, keys: Sequence[Key]
-    ) -> Mapping[Key, EmployeeNumber | NotSent]:
+    def take(self, s: Session, keys: Sequence[Key]) -> Mapping[Key, EmployeeNumber | NotSent]:
         """Lease the task of sending them. Return the number of each, or that another process sends them."""
-        schedules = Schedules(connection, self.tenant.name, now)
+        schedules = s.schedules
         if not schedules.take(UNCLAIMED, self.lease, every_seconds=0, alive_seconds=self.tenant.lease_seconds):
             return {key: NotSent(ELSEWHERE) for key in keys}
         return {key: EmployeeNumber(key[0].value) for key in keys}
 
-    def note(self, connection: Connection, now: datetime, shipments: Sequence[CertificateToSend], entry: Entry) -> None:
+    def note(self, s: Session, shipments: Sequence[CertificateToSend], entry: Entry) -> None:
         """Do nothing: there is no person with a history. The ledger has what was acknowledged."""
 
-    def park(self, connection: Connection, now: datetime, refused: Refused[CertificateToSend]) -> None:
+    def park(self, s: Session, refused: Refused[CertificateToSend]) -> None:
         """Do nothing: there is no person to park. The ledger has the refusal."""
 
-    def give_back(self, connection: Connection, now: datetime, holders: Collection[Holder]) -> Collection[Holder]:
+    def give_back(self, s: Session, holders: Collection[Holder]) -> Collection[Holder]:
         """Give the task back, so that another process may do it."""
-        Schedules(connection, self.tenant.name, now).done(UNCLAIMED, self.lease)
+        s.schedules.done(UNCLAIMED, self.lease)
         return holders
 
 

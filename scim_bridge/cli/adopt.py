@@ -3,13 +3,11 @@
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-from sqlalchemy import Connection
 
 from scim_bridge import logs
 from scim_bridge.adopt.run import Found
@@ -25,10 +23,9 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import Unusable, value_of
 from scim_bridge.errors import BridgeError
 from scim_bridge.scim.mapping import Rules
-from scim_bridge.storage.database import Database, repeated
-from scim_bridge.storage.history import Entry, History
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, Permissions, PersonRecord, user_names
+from scim_bridge.storage.database import Database, Session, repeated
+from scim_bridge.storage.history import Entry
+from scim_bridge.storage.people import PersonRecord, user_names
 from scim_bridge.storage.resources import document_of
 from scim_bridge.tenant import desired_of
 
@@ -134,10 +131,9 @@ def accept_employee(
         wrong("the user name is empty")
 
     def work() -> str:
-        with database.write() as connection:
-            now = database.now(connection)
-            person_id, said = _accept(connection, tenant, usable, name, rules, now)
-            note(options, connection, tenant, AuditEvent(Action.accepted, "employee", usable, person_id), now=now)
+        with database.write(tenant) as s:
+            person_id, said = _accept(s, usable, name, rules)
+            note(options, s, AuditEvent(Action.accepted, "employee", usable, person_id))
         return said
 
     return repeated(work)
@@ -151,52 +147,46 @@ def _number(text: str, rules: Rules) -> EmployeeNumber:
     return EmployeeNumber(str(value))
 
 
-def _accept(
-    connection: Connection, tenant: str, number: EmployeeNumber, user_name: str, rules: Rules, now: datetime
-) -> tuple[PersonId | None, str]:
+def _accept(s: Session, number: EmployeeNumber, user_name: str, rules: Rules) -> tuple[PersonId | None, str]:
     """Record the permission. Return the person, if one is stored, and the result as text.
 
     :raises BridgeError: the permission would have no effect.
     """
-    people = People(connection, tenant)
+    people = s.people
     record = people.of_user_name(user_name)
     linked = people.linked_to(number)
     if linked is not None and (record is None or linked.person.id != record.person.id):
-        raise BridgeError(
-            f"employee {number} is already linked to {_name(connection, tenant, linked)}: nothing was recorded"
-        )
-    if record is not None and (why := _why_not(connection, tenant, record, number, rules, now)):
+        raise BridgeError(f"employee {number} is already linked to {_name(s, linked)}: nothing was recorded")
+    if record is not None and (why := _why_not(s, record, number, rules)):
         raise BridgeError(f"{user_name} {why}: nothing was recorded")
-    until = Permissions(connection, tenant).grant(number, user_name, now=now)
+    until = s.permissions.grant(number, user_name)
     said = f"recorded: {user_name} may take employee {number}, once, until {until:%Y-%m-%d}"
     if record is None:
         return None, f"{said}; no user with that name is stored now: Entra's next try to create this user applies it"
-    Outbox(connection, tenant, now).mark_due(record.person.id)
-    History(connection, tenant, now).add(record.person.id, Entry("adopt-accepted", "done", cause="operator"))
+    s.outbox.mark_due(record.person.id)
+    s.history.add(record.person.id, Entry("adopt-accepted", "done", cause="operator"))
     return record.person.id, f"{said}; the person is due"
 
 
-def _why_not(
-    connection: Connection, tenant: str, record: PersonRecord, number: EmployeeNumber, rules: Rules, now: datetime
-) -> str | None:
+def _why_not(s: Session, record: PersonRecord, number: EmployeeNumber, rules: Rules) -> str | None:
     """Return why a permission would have no effect for a stored user, or None."""
     person = record.person
     if person.employee_number == number and record.reason is Reason.stranger:
         return None  # Only here must a linked person be identified again (rule P5).
     if person.employee_number is not None:
         return f"is already linked to employee {person.employee_number}"
-    document = document_of(connection, tenant, person.user_id) if person.user_id else None
+    document = document_of(s, person.user_id) if person.user_id else None
     if document is None:
         return None
-    wanted = desired_of(document, rules, person, now.astimezone(rules.zone).date()).employee_number
+    wanted = desired_of(document, rules, person, s.now.astimezone(rules.zone).date()).employee_number
     if wanted is not None and wanted != number:
         return f"has the employee number {wanted} in Entra, not {number}: correct one of the two first"
     return None
 
 
-def _name(connection: Connection, tenant: str, record: PersonRecord) -> str:
+def _name(s: Session, record: PersonRecord) -> str:
     user_id = record.person.user_id
-    names = user_names(connection, tenant, [user_id]) if user_id else {}
+    names = user_names(s, [user_id]) if user_id else {}
     return names.get(user_id, "another user") if user_id else "a deleted user"
 
 

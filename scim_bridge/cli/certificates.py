@@ -239,9 +239,9 @@ def expiring(
     _refuse_wrong_usage(within_days, on, required, more)
     settings = options.of(tenant)
     end, zone = settings.certificates.missing_expiry, build_rules(settings).zone
-    with options.database() as database, database.read() as connection:
-        today = database.now(connection).astimezone(zone).date()
-        found = Expiries(connection, tenant, None if end == "refuse" else end)
+    with options.database() as database, database.read(tenant) as s:
+        today = s.now.astimezone(zone).date()
+        found = Expiries(s, None if end == "refuse" else end)
         if required:
             day = date(on.year, on.month, on.day) if on is not None else today
             listed = [_row(each, day) for each in found.lacking(day, types)]

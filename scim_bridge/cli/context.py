@@ -8,13 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
 import click
-from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
 from scim_bridge import logs
@@ -24,9 +22,9 @@ from scim_bridge.errors import BridgeError
 from scim_bridge.settings import DEFAULT_TENANT, Settings, load
 from scim_bridge.settings.catalogue import shown
 from scim_bridge.storage.credentials import tenants_with_credentials
-from scim_bridge.storage.database import Database, repeated
+from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.engine import COMMANDS
-from scim_bridge.storage.history import AuditTrail, tenants_that_acted
+from scim_bridge.storage.history import tenants_that_acted
 from scim_bridge.storage.schema import require_current
 
 PATIENCE_SECONDS = 5.0
@@ -141,18 +139,10 @@ class Options:
         finally:
             database.close()
 
-    def write(self, work: Callable[[Connection, datetime], T]) -> T:
-        """Run `work` in a write transaction, and repeat it if another transaction was in the way.
-
-        :param work: Gets the transaction and the time of the database's clock.
-        """
+    def write(self, tenant: str, work: Callable[[Session], T]) -> T:
+        """Do some work in a writing transaction of a company. See `Database.transact`."""
         with self.database() as database:
-
-            def once() -> T:
-                with database.write() as connection:
-                    return work(connection, database.now(connection))
-
-            return repeated(once)
+            return database.transact(tenant, work)
 
 
 def operator() -> Author:
@@ -162,10 +152,10 @@ def operator() -> Author:
     return Author(Actor(ActorKind.operator, behind if uid == 0 and behind.isdecimal() else str(uid)))
 
 
-def note(options: Options, connection: Connection, tenant: str, event: AuditEvent, *, now: datetime) -> None:
+def note(options: Options, s: Session, event: AuditEvent) -> None:
     """Record an operator's action in the audit trail."""
     logs.configure(options.settings.log.level, options.settings.log.format)
-    AuditTrail(connection, tenant).add(event, operator(), now=now)
+    s.audit.add(event, operator())
 
 
 _NAMED = re.compile(r"`((?:scim-bridge )?(?:adopt|client|outbox|people|reconcile|token)\b[^`]*)`")
@@ -193,7 +183,7 @@ def _stored_tenant(ctx: click.Context, _: click.Parameter, name: str) -> str:
     if name in options.settings.tenants:
         return name
     # Without a database there is no other company.
-    with suppress(BridgeError), options.database() as database, database.read() as connection:
-        if name in (*tenants_with_credentials(connection), *tenants_that_acted(connection)):
+    with suppress(BridgeError), options.database() as database, database.read() as s:
+        if name in (*tenants_with_credentials(s.connection), *tenants_that_acted(s.connection)):
             return name
     return known_tenant(options.settings, name)

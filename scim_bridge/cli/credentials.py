@@ -12,7 +12,7 @@ import click
 from scim_bridge.cli.context import Options, note, stored_tenant_option
 from scim_bridge.cli.output import Format, format_option, print_json, print_rows, tenant_option
 from scim_bridge.domain.audit import Action, AuditEvent
-from scim_bridge.storage.credentials import CLIENT_SECRET, TOKEN, Client, Clients, Token, Tokens, new_secret
+from scim_bridge.storage.credentials import CLIENT_SECRET, TOKEN, Client, Token, new_secret
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -123,11 +123,11 @@ def issue_client(options: Options, name: str, expires_in_days: float | None, ten
       scim-bridge client issue --name entra --expires-in-days 90 > client.json
     """
     secret, client_id = new_secret(CLIENT_SECRET), uuid4().hex[:12]
-    with options.database() as database, database.write() as connection:
-        now = database.now(connection)
+    with options.database() as database, database.write(tenant) as s:
+        now = s.now
         expires_at = end_of(now, expires_in_days)
-        Clients(connection, tenant).add(client_id, name, secret, now=now, expires_at=expires_at)
-        note(options, connection, tenant, AuditEvent(Action.issued, "client", client_id), now=now)
+        s.clients.add(client_id, name, secret, expires_at=expires_at)
+        note(options, s, AuditEvent(Action.issued, "client", client_id))
     print_json({"client_id": client_id, "client_secret": secret})
     tell_expiry("The secret", expires_at, f"client revoke {client_id}")
     click.echo("Paste both into Entra now, with /oauth/token below the bridge's address as Token Endpoint:", err=True)
@@ -150,11 +150,11 @@ def rotate(options: Options, client_id: str, expires_in_days: float | None, tena
       scim-bridge client rotate 3fa94c01d2b7
     """
     secret = new_secret(CLIENT_SECRET)
-    with options.database() as database, database.write() as connection:
-        now = database.now(connection)
+    with options.database() as database, database.write(tenant) as s:
+        now = s.now
         expires_at = end_of(now, expires_in_days)
-        count = Clients(connection, tenant).rotate(client_id, secret, now=now, expires_at=expires_at)
-        note(options, connection, tenant, AuditEvent(Action.rotated, "client", client_id), now=now)
+        count = s.clients.rotate(client_id, secret, expires_at=expires_at)
+        note(options, s, AuditEvent(Action.rotated, "client", client_id))
     print_json({"client_id": client_id, "client_secret": secret})
     tell_expiry("The new secret", expires_at, f"client revoke {client_id}")
     click.echo(f"Valid secrets of the client now: {count}.", err=True)
@@ -172,8 +172,8 @@ def list_clients(options: Options, tenant: str, format: Format) -> None:
       scim-bridge client list
       scim-bridge client list --format json
     """
-    with options.database() as database, database.read() as connection:
-        found = Clients(connection, tenant).list(database.now(connection))
+    with options.database() as database, database.read(tenant) as s:
+        found = s.clients.list()
     rows = [{**asdict(each), "state": _state_of_client(each)} for each in found]
     print_rows(rows, CLIENT_COLUMNS, format, empty="no clients: `scim-bridge client issue`")
 
@@ -189,10 +189,9 @@ def revoke_client(options: Options, client_id: str, tenant: str) -> None:
     Examples:
       scim-bridge client revoke 3fa94c01d2b7
     """
-    with options.database() as database, database.write() as connection:
-        now = database.now(connection)
-        if Clients(connection, tenant).revoke(client_id, now=now):
-            note(options, connection, tenant, AuditEvent(Action.revoked, "client", client_id), now=now)
+    with options.database() as database, database.write(tenant) as s:
+        if s.clients.revoke(client_id):
+            note(options, s, AuditEvent(Action.revoked, "client", client_id))
     click.echo(f"Client {client_id} is revoked.")
 
 
@@ -241,11 +240,11 @@ def issue_token(options: Options, name: str, expires_in_days: float | None, tena
       scim-bridge token issue --name entra --no-expiry
     """
     secret, token_id = new_secret(TOKEN), uuid4().hex[:12]
-    with options.database() as database, database.write() as connection:
-        now = database.now(connection)
+    with options.database() as database, database.write(tenant) as s:
+        now = s.now
         expires_at = end_of(now, expires_in_days)
-        Tokens(connection, tenant).add(token_id, name, secret, now=now, expires_at=expires_at)
-        note(options, connection, tenant, AuditEvent(Action.issued, "token", token_id), now=now)
+        s.tokens.add(token_id, name, secret, expires_at=expires_at)
+        note(options, s, AuditEvent(Action.issued, "token", token_id))
     click.echo(secret)
     tell_expiry(f"Token {token_id}", expires_at, f"token revoke {token_id}")
     click.echo("Paste it into Entra as Secret Token now: it is not shown again.", err=True)
@@ -263,9 +262,9 @@ def list_tokens(options: Options, tenant: str, format: Format) -> None:
       scim-bridge token list
       scim-bridge token list --format json
     """
-    with options.database() as database, database.read() as connection:
-        now = database.now(connection)
-        found = Tokens(connection, tenant).list()
+    with options.database() as database, database.read(tenant) as s:
+        now = s.now
+        found = s.tokens.list()
     print_rows([_row(each, now) for each in found], TOKEN_COLUMNS, format, empty="no tokens: `scim-bridge token issue`")
 
 
@@ -280,10 +279,9 @@ def revoke_token(options: Options, token_id: str, tenant: str) -> None:
     Examples:
       scim-bridge token revoke 3fa94c01d2b7
     """
-    with options.database() as database, database.write() as connection:
-        now = database.now(connection)
-        if Tokens(connection, tenant).revoke(token_id, now=now):
-            note(options, connection, tenant, AuditEvent(Action.revoked, "token", token_id), now=now)
+    with options.database() as database, database.write(tenant) as s:
+        if s.tokens.revoke(token_id):
+            note(options, s, AuditEvent(Action.revoked, "token", token_id))
     click.echo(f"Token {token_id} is revoked.")
 
 

@@ -21,8 +21,7 @@ from scim_bridge.settings import DEFAULT_TENANT, Settings
 from scim_bridge.settings.catalogue import shown
 from scim_bridge.settings.load import shared_logins
 from scim_bridge.settings.types import both
-from scim_bridge.storage.breaker import Breakers
-from scim_bridge.storage.credentials import Client, Clients, Token, Tokens, tenants_with_credentials
+from scim_bridge.storage.credentials import Client, Token, tenants_with_credentials
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.schema import require_current
 
@@ -257,16 +256,16 @@ def _examined(database: Database, place: str, settings: Settings, tenants: Seque
         cure = "change to the right folder, or name the right --config; `scim-bridge db upgrade` creates a new one"
         yield fails("database", f"there is no database at {path}", cure)
         return
-    with database.read() as connection:
-        ours, its = datetime.now(UTC), database.now(connection)
+    with database.read() as s:
+        ours, its = datetime.now(UTC), s.now
     try:
         require_current(database)
     except SchemaOutdated as error:
         yield ok("database", place)
         yield parted("migrations", str(error), "run `scim-bridge db upgrade`", at=": ")
         return
-    with database.write() as connection:
-        takes_writes = database.can_write(connection)
+    with database.write() as s:
+        takes_writes = database.can_write(s.connection)
     if takes_writes:
         yield ok("database", f"{place}, can be read and written")
     else:
@@ -285,8 +284,8 @@ def _examined(database: Database, place: str, settings: Settings, tenants: Seque
 
 def _examine_former(database: Database, settings: Settings) -> Iterator[Finding]:
     """Yield companies no longer in the settings: their Entra gets 401, and nothing is delivered."""
-    with database.read() as connection:
-        former = [name for name in tenants_with_credentials(connection) if name not in settings.tenants]
+    with database.read() as s:
+        former = [name for name in tenants_with_credentials(s.connection) if name not in settings.tenants]
     for name in former:
         cure = f"set [tenants.{name}.ditio] again to serve it; otherwise revoke its tokens and clients"
         yield hint("companies", f"{name} has tokens or clients, but is not in the settings: its Entra is refused", cure)
@@ -294,10 +293,10 @@ def _examine_former(database: Database, settings: Settings) -> Iterator[Finding]
 
 def _examine_company(database: Database, tenant: str, own: Settings) -> Iterator[Finding]:
     signs_itself = own.auth.entra_tenant_id is not None or own.auth.workload_issuer is not None
-    with database.read() as connection:
-        now = database.now(connection)
-        tokens, clients = Tokens(connection, tenant).list(), Clients(connection, tenant).list(now)
-        breaker = Breakers(connection, tenant, now).get()
+    with database.read(tenant) as s:
+        now = s.now
+        tokens, clients = s.tokens.list(), s.clients.list()
+        breaker = s.breaker.get()
     yield from examine_credentials(tokens, clients, now, signs_itself=signs_itself)
     if own.delivery.paused:
         yield hint("deliveries", "paused by the setting DELIVERY__PAUSED", PAUSED_BY_SETTING)

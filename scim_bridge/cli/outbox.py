@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any, cast
 
 import click
-from sqlalchemy import Connection, Row
+from sqlalchemy import Row
 
 from scim_bridge.bootstrap import build_rules
 from scim_bridge.cli.context import Options, about_tenant, note
@@ -27,10 +27,8 @@ from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, STUCK_AFTER, Reason, 
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import BridgeError, NotFound
 from scim_bridge.scim.mapping import Rules, desired_from_user
-from scim_bridge.storage.breaker import PAUSED, Breakers, Pauses, take_up_all
-from scim_bridge.storage.ledger import CertificateDeliveries
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People
+from scim_bridge.storage.breaker import PAUSED
+from scim_bridge.storage.database import Session, take_up_all
 
 
 @click.command()
@@ -46,14 +44,14 @@ def pause(options: Options, tenant: str) -> None:
       scim-bridge outbox pause
     """
 
-    def work(connection: Connection, now: datetime) -> int:
-        was_paused = Breakers(connection, tenant, now).get().is_paused
-        held = Pauses(connection, tenant, now).pause()
+    def work(s: Session) -> int:
+        was_paused = s.breaker.get().is_paused
+        held = s.pauses.pause()
         if held or not was_paused:
-            note(options, connection, tenant, AuditEvent(Action.paused, "outbox"), now=now)
+            note(options, s, AuditEvent(Action.paused, "outbox"))
         return held
 
-    held = options.write(work)
+    held = options.write(tenant, work)
     click.echo(f"deliveries are paused, {held} held; a call that has begun is finished, and no other begins")
 
 
@@ -74,14 +72,14 @@ def resume(options: Options, tenant: str) -> None:
             "remove it, restart the servers, then run `scim-bridge outbox resume`"
         )
 
-    def work(connection: Connection, now: datetime) -> int:
-        was_paused = Breakers(connection, tenant, now).get().is_paused
-        resumed = Pauses(connection, tenant, now).resume()
+    def work(s: Session) -> int:
+        was_paused = s.breaker.get().is_paused
+        resumed = s.pauses.resume()
         if was_paused:
-            note(options, connection, tenant, AuditEvent(Action.resumed, "outbox"), now=now)
+            note(options, s, AuditEvent(Action.resumed, "outbox"))
         return resumed
 
-    resumed = options.write(work)
+    resumed = options.write(tenant, work)
     with options.database() as database:
         resumed += take_up_all(database, tenant)
     click.echo(f"deliveries are resumed, {resumed} made due")
@@ -92,9 +90,9 @@ person_option = click.option(
 )
 
 
-def person_named(connection: Connection, tenant: str, name: str) -> PersonId:
+def person_named(s: Session, name: str) -> PersonId:
     """Return the id of a person, by employee number or user name. :raises NotFound: there is none."""
-    record = People(connection, tenant).find(name)
+    record = s.people.find(name)
     if record is None:
         raise NotFound(f"no user has the employee number or user name {name!r}: check the spelling")
     return record.person.id
@@ -102,7 +100,7 @@ def person_named(connection: Connection, tenant: str, name: str) -> PersonId:
 
 WORDS = {Action.released: "released", Action.dropped: "withdrawn"}
 
-Decide = Callable[[Connection, str, PersonId | None, datetime], int]
+Decide = Callable[[Session, PersonId | None], int]
 
 
 @click.command()
@@ -143,17 +141,17 @@ def drop(options: Options, person: str | None, tenant: str) -> None:
 
 
 def _decided(options: Options, person: str | None, tenant: str, action: Action, decide: Decide) -> str:
-    def work(connection: Connection, now: datetime) -> tuple[int, bool]:
-        person_id = person_named(connection, tenant, person) if person is not None else None
-        count = decide(connection, tenant, person_id, now)
+    def work(s: Session) -> tuple[int, bool]:
+        person_id = person_named(s, person) if person is not None else None
+        count = decide(s, person_id)
         if count:
-            note(options, connection, tenant, AuditEvent(action, "outbox", person_id=person_id), now=now)
-        is_paused = options.of(tenant).delivery.paused or Breakers(connection, tenant, now).get().is_paused
+            note(options, s, AuditEvent(action, "outbox", person_id=person_id))
+        is_paused = options.of(tenant).delivery.paused or s.breaker.get().is_paused
         if is_paused:
-            Pauses(connection, tenant, now).hold_due()
+            s.pauses.hold_due()
         return count, is_paused
 
-    count, is_paused = options.write(work)
+    count, is_paused = options.write(tenant, work)
     if not count:
         return "the guard holds nothing" + (f" for {person}" if person is not None else "")
     told = f"{count} {WORDS[action]}"
@@ -176,21 +174,21 @@ def retry(options: Options, person: str | None, tenant: str) -> None:
       scim-bridge outbox retry --person kari.nordmann@contractor.example
     """
 
-    def work(connection: Connection, now: datetime) -> tuple[int, bool]:
-        person_id = person_named(connection, tenant, person) if person is not None else None
+    def work(s: Session) -> tuple[int, bool]:
+        person_id = person_named(s, person) if person is not None else None
         # Before any person is locked: all transactions lock in this order.
-        breakers = Breakers(connection, tenant, now)
+        breakers = s.breaker
         breakers.close_by_operator()
-        retried = Outbox(connection, tenant, now).retry(person_id)
+        retried = s.outbox.retry(person_id)
         if person_id is None:
-            CertificateDeliveries(connection, tenant).forgive_unclaimed()
-        note(options, connection, tenant, AuditEvent(Action.retried, "outbox", person_id=person_id), now=now)
+            s.certificate_deliveries.forgive_unclaimed()
+        note(options, s, AuditEvent(Action.retried, "outbox", person_id=person_id))
         is_paused = options.of(tenant).delivery.paused or breakers.get().is_paused
         if is_paused:
-            Pauses(connection, tenant, now).hold_due()
+            s.pauses.hold_due()
         return retried, is_paused
 
-    retried, is_paused = options.write(work)
+    retried, is_paused = options.write(tenant, work)
     click.echo(f"{retried} wait for `outbox resume`: deliveries are paused" if is_paused else f"{retried} made due")
 
 
@@ -302,10 +300,9 @@ def status(options: Options, tenant: str, format: Format) -> None:
       scim-bridge outbox status
       scim-bridge outbox status --format json
     """
-    with options.database() as database, database.read() as connection:
-        now = database.now(connection)
-        is_paused = options.of(tenant).delivery.paused or Breakers(connection, tenant, now).get().is_paused
-        found = Outbox(connection, tenant, now).status()
+    with options.database() as database, database.read(tenant) as s:
+        is_paused = options.of(tenant).delivery.paused or s.breaker.get().is_paused
+        found = s.outbox.status()
     if is_paused:  # People who are due and not yet held wait for the same.
         found = replace(found, due=0, held=found.held + found.due, oldest_seconds=None)
     figures = {**asdict(found), "paused": is_paused}
@@ -333,10 +330,10 @@ def list_command(options: Options, tenant: str, format: Format, names_all: bool)
       scim-bridge outbox list --format json
     """
     rules = build_rules(options.of(tenant))
-    with options.database() as database, database.read() as connection:
-        now = database.now(connection)
-        found = Outbox(connection, tenant, now).waiting()
-        breaker = Breakers(connection, tenant, now).get()
+    with options.database() as database, database.read(tenant) as s:
+        now = s.now
+        found = s.outbox.waiting()
+        breaker = s.breaker.get()
     today = now.astimezone(rules.zone).date()
     rows = [{**_row(each, rules, today), "detail": _detail(each, breaker, now)} for each in found]
     if options.of(tenant).delivery.paused or breaker.is_paused:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import click
-from sqlalchemy import Connection
 
 from scim_bridge import logs
 from scim_bridge.bootstrap import build_rules
@@ -27,6 +26,7 @@ from scim_bridge.domain.employee import Field
 from scim_bridge.domain.outcome import explained
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.domain.values import JsonObject
+from scim_bridge.storage.database import Session
 from scim_bridge.storage.people import PersonRecord
 
 CERTIFICATE_COLUMNS = {
@@ -145,22 +145,22 @@ def hands_off(options: Options, person: str, until: datetime | None, clear: bool
     last_day = until.date() if until is not None else None
     zone = build_rules(options.of(tenant)).zone
 
-    def work(connection: Connection, now: datetime) -> str:
-        if last_day is not None and last_day < now.astimezone(zone).date():
+    def work(s: Session) -> str:
+        if last_day is not None and last_day < s.now.astimezone(zone).date():
             raise click.BadParameter(
                 f"{last_day} has already passed: write today or a later day", param_hint="'--until'"
             )
         if not clear:
-            stopped, said = set_hands_off(connection, tenant, person, HandsOff(last_day), now)
-            note(options, connection, tenant, AuditEvent(Action.set_hands_off, "person", stopped, stopped), now=now)
+            stopped, said = set_hands_off(s, person, HandsOff(last_day))
+            note(options, s, AuditEvent(Action.set_hands_off, "person", stopped, stopped))
             return said
-        resumed = clear_hands_off(connection, tenant, person, now)
+        resumed = clear_hands_off(s, person)
         if resumed is None:
             return "deliveries to this person were not stopped: nothing to clear"
-        note(options, connection, tenant, AuditEvent(Action.hands_off_cleared, "person", resumed, resumed), now=now)
+        note(options, s, AuditEvent(Action.hands_off_cleared, "person", resumed, resumed))
         return "due again"
 
-    click.echo(options.write(work))
+    click.echo(options.write(tenant, work))
 
 
 def _tell(view: PersonView, ditio: dict[str, object] | None) -> None:

@@ -23,11 +23,10 @@ from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import DeliveryError, NotFound, SettingsError
 from scim_bridge.scim.mapping import Rules
 from scim_bridge.settings import Settings
-from scim_bridge.storage.breaker import PAUSED, Breakers
+from scim_bridge.storage.breaker import PAUSED
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.history import Entry, History
-from scim_bridge.storage.ledger import Ledger
-from scim_bridge.storage.people import People, PersonRecord
+from scim_bridge.storage.history import Entry
+from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.resources import document_of
 from scim_bridge.tenant import desired_of
 
@@ -83,17 +82,17 @@ def view_of(database: Database, tenant: str, rules: Rules, name: str, *, is_paus
 
     :param is_paused: Whether the setting pauses deliveries: a due person is then shown as held (rule D4).
     """
-    with database.read() as connection:
-        now = database.now(connection)
-        record = People(connection, tenant).find(name)
+    with database.read(tenant) as s:
+        now = s.now
+        record = s.people.find(name)
         if record is None:
             raise NotFound(f"no user has the employee number or user name {name!r}: check the spelling")
         person = record.person
-        document = document_of(connection, tenant, person.user_id) if person.user_id else None
-        entries = History(connection, tenant, now).of(person.id)
-        if record.state is State.due and (is_paused or Breakers(connection, tenant, now).get().is_paused):
+        document = document_of(s, person.user_id) if person.user_id else None
+        entries = s.history.of(person.id)
+        if record.state is State.due and (is_paused or s.breaker.get().is_paused):
             record = replace(record, state=State.held, reason=Reason.paused, detail=PAUSED)
-        lines = Ledger(connection, tenant).lines(Holder.of_person(person.id))
+        lines = s.ledger.lines(Holder.of_person(person.id))
     desired = DesiredEmployee({})
     if document is not None:
         desired = desired_of(document, rules, person, now.astimezone(rules.zone).date())

@@ -24,9 +24,8 @@ from scim_bridge.domain.values import JsonObject, UserId
 from scim_bridge.errors import BridgeError, NotFound
 from scim_bridge.settings import Settings
 from scim_bridge.storage import schema
-from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.people import People, PersonRecord
+from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.reports import Excerpt, excerpt_of
 from scim_bridge.storage.resources import document_of
 from scim_bridge.tenant import wanted_claims
@@ -81,8 +80,8 @@ class PreviewRun:
             )
             parts = build(self._settings(), database=database, session_factory=dry_run.session)
             if known is not None:
-                with database.write() as connection:
-                    known.put_into(connection)
+                with database.write(self.tenant) as s:
+                    known.put_into(s.connection)
             with logs.rehearsal():
                 return self._sent(parts, body, known.user_id if known else None, dry_run)
         finally:
@@ -90,14 +89,14 @@ class PreviewRun:
 
     def _sent(self, parts: Parts, body: bytes, known: UserId | None, dry_run: DryRun) -> Preview:
         user_id = self._accepted(parts, body, known)
-        with parts.database.read() as connection:
-            document = document_of(connection, self.tenant, user_id) or {}
-            before = People(connection, self.tenant).of_user(user_id)
+        with parts.database.read(self.tenant) as s:
+            document = document_of(s, user_id) or {}
+            before = s.people.of_user(user_id)
             tenant, person = parts.tenants[self.tenant], before.person if before else None
-            desired = tenant.desired(document, person, tenant.today(parts.database.now(connection)))
+            desired = tenant.desired(document, person, tenant.today(s.now))
         parts.worker(places=1).run_until_idle()
-        with parts.database.read() as connection:
-            record = People(connection, self.tenant).of_user(user_id)
+        with parts.database.read(self.tenant) as s:
+            record = s.people.of_user(user_id)
         if record is None:
             raise NotFound("another user has taken over this user's person, and is inactive: nothing is sent")
         if record.state is State.due:
@@ -107,9 +106,8 @@ class PreviewRun:
     def _accepted(self, parts: Parts, body: bytes, known: UserId | None) -> UserId:
         """Send the request as Entra would, and return the id of the user."""
         secret = secrets.token_urlsafe()
-        with parts.database.write() as connection:
-            now = parts.database.now(connection)
-            Tokens(connection, self.tenant).add("rehearsal", "rehearsal", secret, now=now, expires_at=None)
+        with parts.database.write(self.tenant) as s:
+            s.tokens.add("rehearsal", "rehearsal", secret, expires_at=None)
         answer = (
             create_app(parts)
             .test_client()
@@ -228,10 +226,9 @@ def _known(options: Options, tenant: str, sent: JsonObject, result: Preview) -> 
     if missing is not None:
         click.echo(f"The person is taken as new to the bridge: there is no database at {missing} yet.", err=True)
         return None
-    with options.database() as database, database.read() as connection:
+    with options.database() as database, database.read(tenant) as s:
         return excerpt_of(
-            connection,
-            tenant,
+            s,
             user_id=user_id if isinstance(user_id, str) else None,
             user_name=str(result.document.get("userName")),
             wanted=sorted(wanted_claims(result.desired), key=lambda claim: claim.kind),

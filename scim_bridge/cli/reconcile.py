@@ -14,7 +14,7 @@ from scim_bridge.cli.reconcile_report import Printed, ReportFormat, is_coloured
 from scim_bridge.domain.audit import BY_SCHEDULE
 from scim_bridge.domain.drift import Kind
 from scim_bridge.reconcile.report import STOPPED, Report, Request
-from scim_bridge.storage.runs import Run, Runs
+from scim_bridge.storage.runs import Run
 
 RUN_COLUMNS = {
     "plan": "Plan",
@@ -147,8 +147,8 @@ def runs(options: Options, tenant: str, format: Format) -> None:
       scim-bridge reconcile runs
       scim-bridge reconcile runs --format json
     """
-    with options.database() as database, database.read() as connection:
-        found = Runs(connection, tenant).list()
+    with options.database() as database, database.read(tenant) as s:
+        found = s.runs.list()
     rows = [_run(each) for each in found]
     if format == "table":
         rows = [

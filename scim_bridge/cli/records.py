@@ -11,8 +11,8 @@ from scim_bridge.cli.context import Options, stored_tenant_option
 from scim_bridge.cli.output import Day, Format, format_option, json_value, print_rows, tenant_option
 from scim_bridge.domain.audit import AuditRecord
 from scim_bridge.scim.quirks import QuirkKind
-from scim_bridge.storage.history import audited
-from scim_bridge.storage.resources import Counted, Quirks
+from scim_bridge.storage.database import audited
+from scim_bridge.storage.resources import Counted
 
 
 @click.group()
@@ -144,8 +144,8 @@ def list_command(options: Options, tenant: str, format: Format) -> None:
       scim-bridge quirks list
       scim-bridge quirks list --format json
     """
-    with options.database() as database, database.read() as connection:
-        found = Quirks(connection, tenant).list()
+    with options.database() as database, database.read(tenant) as s:
+        found = s.quirks.list()
     print_rows(
         [_quirk_row(each) for each in found],
         COLUMNS,

@@ -2,9 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
-
-from sqlalchemy import Connection
 
 from scim_bridge.delivery.attempt import CERTIFICATES, Attempt
 from scim_bridge.delivery.guard import settle_guarded
@@ -22,10 +19,7 @@ from scim_bridge.domain.person import Creating, Lifecycle, Person, SentValue
 from scim_bridge.plan.limits import settled_occasions
 from scim_bridge.plan.matching import known_by
 from scim_bridge.plan.readback import Write, sent_values_of
-from scim_bridge.storage.acknowledged import Acknowledgements
-from scim_bridge.storage.guard import Guard
-from scim_bridge.storage.ledger import CertificateDeliveries
-from scim_bridge.storage.people import People
+from scim_bridge.storage.database import Session
 
 
 def acknowledge(
@@ -54,12 +48,12 @@ def acknowledge(
     profile_id = employee.company_profile_id if employee is not None else None
     linked_as = known_by(attempt.desired, employee) if employee is not None else None
 
-    def keep(connection: Connection, now: datetime) -> Person:
-        sent_values = {**sent_values_of(known, values, write, now), **learned}
+    def keep(s: Session) -> Person:
+        sent_values = {**sent_values_of(known, values, write, s.now), **learned}
         if link is not None:
-            people = People(connection, attempt.tenant.name)
-            people.link(attempt.person.id, link, profile_id=profile_id, linked_as=linked_as, now=now)
-        stored = Acknowledgements(connection, attempt.tenant.name)
+            people = s.people
+            people.link(attempt.person.id, link, profile_id=profile_id, linked_as=linked_as)
+        stored = s.acknowledged
         stored.add(
             attempt.person.id,
             values,
@@ -69,7 +63,6 @@ def acknowledge(
             employed=employed,
             is_written=write is not None,
             revision=attempt.revision,
-            now=now,
         )
         stored.learn(attempt.person.id, learned)
         after = known.after(
@@ -78,20 +71,20 @@ def acknowledge(
             sent_values=sent_values,
             login=login,
             employed=employed,
-            changed_at=now if write is not None else None,
+            changed_at=s.now if write is not None else None,
         )
         person = replace(attempt.person, acknowledged=after)
         if link is not None:
             person = replace(
                 person,
                 employee_number=link,
-                linked_at=now,
+                linked_at=s.now,
                 company_profile_id=profile_id or person.company_profile_id,
                 linked_as=person.linked_as if linked_as is None else linked_as,
                 creating=None,
                 renumbering=None,
             )
-        guard = Guard(connection, attempt.tenant.name, now)
+        guard = s.guard
         settle_guarded(guard, person, attempt.tenant.policy, settled, login=login, employed=employed)
         return person
 
@@ -119,12 +112,12 @@ def expect(attempt: Attempt, operation: Operation) -> None:
             pass
 
 
-def begin_creating(attempt: Attempt, creating: Creating) -> Callable[[Connection, datetime], None]:
+def begin_creating(attempt: Attempt, creating: Creating) -> Callable[[Session], None]:
     """Return what stores, just before the POST, what is about to be POSTed, and when (rule P6)."""
 
-    def begin(connection: Connection, now: datetime) -> None:
-        begun = replace(creating, at=now)
-        People(connection, attempt.tenant.name).set_creating(attempt.person.id, begun)
+    def begin(s: Session) -> None:
+        begun = replace(creating, at=s.now)
+        s.people.set_creating(attempt.person.id, begun)
         attempt.person = replace(attempt.person, creating=begun)
 
     return begin
@@ -132,45 +125,41 @@ def begin_creating(attempt: Attempt, creating: Creating) -> Callable[[Connection
 
 def store_creating(attempt: Attempt, creating: Creating | None) -> None:
     """Store an earlier POST again, whose answer is still not known; None forgets it."""
-    attempt.write(
-        lambda connection, _: People(connection, attempt.tenant.name).set_creating(attempt.person.id, creating)
-    )
+    attempt.write(lambda s: s.people.set_creating(attempt.person.id, creating))
     attempt.person = replace(attempt.person, creating=creating)
 
 
 def store_renumbering(attempt: Attempt, number: EmployeeNumber | None) -> None:
     """Store the new number before the renumbering is sent (rule P6); None forgets it."""
-    attempt.write(
-        lambda connection, _: People(connection, attempt.tenant.name).set_renumbering(attempt.person.id, number)
-    )
+    attempt.write(lambda s: s.people.set_renumbering(attempt.person.id, number))
     attempt.person = replace(attempt.person, renumbering=number)
 
 
-def leave_in_doubt(connection: Connection, attempt: Attempt, now: datetime) -> None:
+def leave_in_doubt(s: Session, attempt: Attempt) -> None:
     """Store that the outcome of this delivery's writes is unknown: its lease or the database was lost (rules C5, D1).
 
     Keep the person of a creation. If the row was removed meanwhile, put it back as a deleted user's. So the employee
     that the creation may have made is found, linked and offboarded (rule P6).
     """
-    person, people = attempt.person, People(connection, attempt.tenant.name)
+    person, people = attempt.person, s.people
     record = people.get(person.id, lock=True)
     if record is None and attempt.posted is None:
         return
     if record is None:
         days = replace(person.days, active=False, inactive_since=person.days.inactive_since or attempt.today)
-        people.add(replace(person, user_id=None, days=days), external_id=None, wakes_on=None, now=now)
-        people.set_user(person.id, None, external_id=None, now=now)
+        people.add(replace(person, user_id=None, days=days), external_id=None, wakes_on=None)
+        people.set_user(person.id, None, external_id=None)
     if attempt.posted is not None and (record is None or record.person.employee_number is None):
-        people.set_creating(person.id, replace(attempt.posted, at=now))
+        people.set_creating(person.id, replace(attempt.posted, at=s.now))
     is_linked_alike = record is not None and record.person.employee_number == person.employee_number
     if OperationName.change_employee_number in attempt.unsettled and is_linked_alike:
         people.set_renumbering(person.id, person.renumbering)
-    people.doubt(person.id, now)
-    stored = Acknowledgements(connection, attempt.tenant.name)
+    people.doubt(person.id, s.now)
+    stored = s.acknowledged
     for lifecycle in {_LIFECYCLE_OF[what] for what in attempt.unsettled if what in _LIFECYCLE_OF}:
-        stored.doubt(person.id, lifecycle, revision=attempt.revision, now=now)
+        stored.doubt(person.id, lifecycle, revision=attempt.revision)
     if CERTIFICATES in attempt.unsettled:
-        CertificateDeliveries(connection, attempt.tenant.name).mark_stale(person.id)
+        s.certificate_deliveries.mark_stale(person.id)
 
 
 def _doubt(attempt: Attempt, lifecycle: Lifecycle) -> None:
@@ -179,9 +168,9 @@ def _doubt(attempt: Attempt, lifecycle: Lifecycle) -> None:
     If the answer is lost, the next comparison uses what Ditio shows, not what was acknowledged before (rules C4, R4).
     """
 
-    def doubt(connection: Connection, now: datetime) -> None:
-        stored = Acknowledgements(connection, attempt.tenant.name)
-        stored.doubt(attempt.person.id, lifecycle, revision=attempt.revision, now=now)
+    def doubt(s: Session) -> None:
+        stored = s.acknowledged
+        stored.doubt(attempt.person.id, lifecycle, revision=attempt.revision)
 
     attempt.write(doubt)
     attempt.person = replace(attempt.person, acknowledged=attempt.person.acknowledged.uncertain_about(lifecycle))

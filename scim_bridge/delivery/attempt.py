@@ -7,8 +7,6 @@ from datetime import date, datetime
 from http import HTTPStatus
 from typing import TypeVar
 
-from sqlalchemy import Connection
-
 from scim_bridge.ditio.actual import employee_from_ditio
 from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field, Value
 from scim_bridge.domain.operations import (
@@ -25,10 +23,8 @@ from scim_bridge.domain.outcome import Note, Reason, Refusal
 from scim_bridge.domain.person import Creating, GuardedChange, Person, Verdict
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost, Paused, PermanentError, TransientError
-from scim_bridge.storage.breaker import Breakers
-from scim_bridge.storage.database import Database, repeated
-from scim_bridge.storage.history import Entry, History
-from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.database import Database, Session
+from scim_bridge.storage.history import Entry
 from scim_bridge.storage.plans import Scope
 from scim_bridge.tenant import Budget, Tenant
 
@@ -136,7 +132,7 @@ class Attempt:
         operation: Operation,
         number: EmployeeNumber,
         *,
-        store: Callable[[Connection, datetime], None] | None = None,
+        store: Callable[[Session], None] | None = None,
     ) -> Mapping[Field, Value | None]:
         """Send one operation for an employee, and return the employee's values from the answer; empty without a body.
 
@@ -157,7 +153,7 @@ class Attempt:
         return self.answered.values
 
     def ask(
-        self, what: str, ask: Callable[[float], Answer], *, store: Callable[[Connection, datetime], None] | None = None
+        self, what: str, ask: Callable[[float], Answer], *, store: Callable[[Session], None] | None = None
     ) -> Answer:
         """Ask Ditio to change something, and remember the answer for the history. Raises the same errors as `send`.
 
@@ -167,11 +163,11 @@ class Attempt:
             if not self.budget.allows_write():
                 raise BudgetSpent("the request's time ran out before this step; the worker continues")
             if store is None:
-                with self.database.read() as connection:
-                    self._stop_if_paused(connection, self.database.now(connection))
+                with self.database.read(self.tenant.name) as s:
+                    self._stop_if_paused(s)
                 within = self._keep_lease()
             else:
-                self.write(lambda connection, now: self._store(connection, now, store))
+                self.write(lambda s: self._store(s, store))
                 within = self._time_left()  # The lease was just renewed: the stored time is its beginning.
             self.unsettled.append(what)
             try:
@@ -191,18 +187,18 @@ class Attempt:
 
     def now(self) -> datetime:
         """Return the time by the database's clock."""
-        return self.database.now_alone()
+        return self.database.now()
 
     def _read(self, body: dict[str, object]) -> ActualEmployee:
         return employee_from_ditio(body, region=self.tenant.rules.phone_region, zone=self.tenant.rules.zone)
 
-    def _store(self, connection: Connection, now: datetime, store: Callable[[Connection, datetime], None]) -> None:
-        self._stop_if_paused(connection, now)
-        store(connection, now)
+    def _store(self, s: Session, store: Callable[[Session], None]) -> None:
+        self._stop_if_paused(s)
+        store(s)
 
-    def _stop_if_paused(self, connection: Connection, now: datetime) -> None:
+    def _stop_if_paused(self, s: Session) -> None:
         """Stop before a write, even in the middle of an attempt (rule D4). :raises Paused: deliveries are paused."""
-        if Breakers(connection, self.tenant.name, now).get().is_paused:
+        if s.breaker.get().is_paused:
             raise Paused("deliveries were paused before this step: `outbox resume` continues them")
 
     def permit(self) -> AbstractContextManager[None]:
@@ -225,7 +221,7 @@ class Attempt:
         left = self.budget.left()
         longest = self.tenant.call_seconds if left is None else min(self.tenant.call_seconds, left)
         if self._leased_for() < longest:
-            self.write(lambda connection, now: None)
+            self.write(lambda s: None)
         return self._time_left()
 
     def _time_left(self) -> float:
@@ -237,22 +233,22 @@ class Attempt:
         """Return the seconds until the lease ends, less one: a call that is cut off takes a moment to end."""
         return self.leased_until - self.budget.monotonic() - 1
 
-    def write(self, work: Callable[[Connection, datetime], T]) -> T:
+    def write(self, work: Callable[[Session], T]) -> T:
         """Do something in one transaction, which renews the lease. Repeat it if another transaction was in its way.
 
-        :param work: Gets the connection and the time; it may change only the database, as it may run twice.
+        :param work: May change only the database, because it may run more than once.
         :raises LeaseLost: another process has the lease.
         """
-        return repeated(lambda: self._write(work))
 
-    def _write(self, work: Callable[[Connection, datetime], T]) -> T:
-        with self.database.write(self.tenant.name) as connection:
-            began, now, seconds = self.budget.monotonic(), self.database.now(connection), self.tenant.lease_seconds
-            if not Outbox(connection, self.tenant.name, now).renew(self.person.id, self.lease, seconds):
+        def once(s: Session) -> tuple[float, T]:
+            # From before the row's lock, for which the transaction may wait.
+            until = self.budget.monotonic() + self.tenant.lease_seconds
+            if not s.outbox.renew(self.person.id, self.lease, self.tenant.lease_seconds):
                 raise LeaseLost(f"another process now delivers person {self.person.id}")
-            History(connection, self.tenant.name, now).add(self.person.id, *self.unwritten)
-            done = work(connection, now)
-        self.leased_until = began + seconds  # From before the transaction, which may have waited for the row.
+            s.history.add(self.person.id, *self.unwritten)
+            return until, work(s)
+
+        self.leased_until, done = self.database.transact(self.tenant.name, once)
         self.unwritten.clear()
         return done
 

@@ -1,26 +1,22 @@
 """The breaker at work: who may be delivered, and what each delivery shows about Ditio (rules R2, R3, D2)."""
 
 from dataclasses import dataclass
-from datetime import datetime
-
-from sqlalchemy import Connection
 
 from scim_bridge.delivery.attempt import Attempt
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.outcome import Fault, Note, Outcome, Reason, Retry, Settled, TryAgain, decide, printable
 from scim_bridge.errors import BudgetSpent, CredentialsRefused, DeliveryError, RateLimited, TransientError
 from scim_bridge.logs import get_logger
-from scim_bridge.storage.breaker import Breakers, Pauses
-from scim_bridge.storage.database import Database, repeated
-from scim_bridge.storage.outbox import Leased, Outbox
+from scim_bridge.storage.database import Database, Session, repeated
+from scim_bridge.storage.outbox import Leased
 from scim_bridge.tenant import Ditio, Tenant
 
 log = get_logger(__name__)
 
 
-def is_paused(connection: Connection, tenant: Tenant, now: datetime) -> bool:
+def is_paused(s: Session, tenant: Tenant) -> bool:
     """Return whether the setting or the command pauses all deliveries (rule D4)."""
-    return tenant.is_paused or Breakers(connection, tenant.name, now).get().is_paused
+    return tenant.is_paused or s.breaker.get().is_paused
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +30,12 @@ class Gate:
 
     def lease_next(self, lease: str, seconds: float) -> Leased | None:
         """Lease the next person to deliver. While the breaker is open: one person at a time, and seldom."""
-        with self.database.read() as connection:
+        with self.database.read(self.tenant) as s:
             # This look takes no lock, so an idle worker blocks no other.
-            now = self.database.now(connection)
-            breaker = Breakers(connection, self.tenant, now).get()
-            outbox = Outbox(connection, self.tenant, now)
-            pauses = Pauses(connection, self.tenant, now)
+            now = s.now
+            breaker = s.breaker.get()
+            outbox = s.outbox
+            pauses = s.pauses
             is_paused = self.is_paused or breaker.is_paused
             is_time = breaker.wants_probe(now) or breaker.lets_through(now)
             if not (pauses.finds_anybody_due() if is_paused else is_time and outbox.has_work(is_probe=breaker.is_open)):
@@ -51,23 +47,22 @@ class Gate:
 
     def _hold_due(self) -> None:
         """Hold people who became due while deliveries are paused, or before the setting paused them (rule D4)."""
-        with self.database.write() as connection:
-            now = self.database.now(connection)
-            if self.is_paused or Breakers(connection, self.tenant, now).locked().is_paused:
-                Pauses(connection, self.tenant, now).hold_due()
+        with self.database.write(self.tenant) as s:
+            if self.is_paused or s.breaker.locked().is_paused:
+                s.pauses.hold_due()
 
     def _lease(self, lease: str, seconds: float) -> Leased | None:
-        with self.database.write() as connection:
-            return Outbox(connection, self.tenant, self.database.now(connection)).lease_next(lease, seconds)
+        with self.database.write(self.tenant) as s:
+            return s.outbox.lease_next(lease, seconds)
 
     def _lease_probe(self, lease: str, seconds: float) -> Leased | None:
-        with self.database.write() as connection:
-            now = self.database.now(connection)
-            breakers = Breakers(connection, self.tenant, now)
+        with self.database.write(self.tenant) as s:
+            now = s.now
+            breakers = s.breaker
             breaker = breakers.locked()
             if not breaker.wants_probe(now) or breakers.is_probed():
                 return None
-            leased = Outbox(connection, self.tenant, now).lease_next(lease, seconds, is_probe=True)
+            leased = s.outbox.lease_next(lease, seconds, is_probe=True)
             if leased is not None:
                 breakers.begin_probe(leased.person_id, lease, breaker.probes + 1)
             return leased
@@ -87,8 +82,8 @@ class Gate:
             self._probe_ditio(attempt)
 
     def _fails_alone(self, attempt: Attempt) -> bool:
-        with self.database.read() as connection:
-            breakers = Breakers(connection, self.tenant, self.database.now(connection))
+        with self.database.read(self.tenant) as s:
+            breakers = s.breaker
             return breakers.fails_alone(attempt.person.id)
 
     def _probe_ditio(self, attempt: Attempt) -> None:
@@ -102,8 +97,8 @@ class Gate:
 
     def _failed(self, attempt: Attempt, retry: Retry, error: DeliveryError) -> None:
         why = printable(str(error))
-        with self.database.write() as connection:
-            breakers = Breakers(connection, self.tenant, self.database.now(connection))
+        with self.database.write(self.tenant) as s:
+            breakers = s.breaker
             breaker = breakers.locked()
             if retry.quiet_seconds:
                 breakers.keep_quiet(retry.quiet_seconds)
@@ -125,9 +120,8 @@ class Gate:
 
     def _went_well(self, attempt: Attempt) -> None:
         """Let the breaker learn of it. Its callers have seen that it has something to learn."""
-        with self.database.write() as connection:
-            now = self.database.now(connection)
-            breakers = Breakers(connection, self.tenant, now)
+        with self.database.write(self.tenant) as s:
+            breakers = s.breaker
             breaker = breakers.locked()
             if breaker.is_open and breaker.probe_lease != attempt.lease:
                 return  # This delivery began before the breaker opened, and proves nothing.
@@ -152,8 +146,8 @@ class Gate:
 
     def _failed_for_many(self, error: DeliveryError, retry: Retry) -> None:
         why = printable(str(error))
-        with self.database.write() as connection:
-            breakers = Breakers(connection, self.tenant, self.database.now(connection))
+        with self.database.write(self.tenant) as s:
+            breakers = s.breaker
             breaker = breakers.locked()
             if isinstance(error, RateLimited):
                 breakers.keep_quiet(retry.quiet_seconds)

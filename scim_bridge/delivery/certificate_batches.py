@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-
-from sqlalchemy import Connection
+from datetime import timedelta
 
 from scim_bridge.certificates.sending import Hold, NotSent, PersonLeases, Refused, UnclaimedHold, send_narrowing
 from scim_bridge.delivery.breaker import PAUSED, Gate
@@ -18,15 +16,10 @@ from scim_bridge.domain.outcome import Reason, printable
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.errors import CredentialsRefused, DeliveryError, Paused, PermanentError
 from scim_bridge.plan.matching import is_still_ours
-from scim_bridge.storage.breaker import Breakers
 from scim_bridge.storage.candidates import candidates
-from scim_bridge.storage.certificate_queries import CertificateSearches, Key
-from scim_bridge.storage.database import Database, repeated
+from scim_bridge.storage.certificate_queries import Key
+from scim_bridge.storage.database import Database, Session, repeated
 from scim_bridge.storage.history import Entry
-from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.runs import Runs
-from scim_bridge.storage.snapshot import Snapshot
 from scim_bridge.tenant import desired_of_candidate
 
 FRESH = timedelta(minutes=15)
@@ -72,13 +65,13 @@ class CertificateIdentity:
     def _unsettled(self, numbers: Mapping[PersonId, EmployeeNumber]) -> list[tuple[Person, DesiredEmployee]]:
         """Return people that the run has not read under their numbers, or has not recognised there."""
         tenant, run_id = self.deliverer.tenant, self.run_id
-        with self.deliverer.database.read() as connection:
-            now = self.deliverer.database.now(connection)
-            known = candidates(connection, tenant.name, run_id or "", sorted(numbers))
-            run = Runs(connection, tenant.name).get(run_id) if run_id is not None else None
+        with self.deliverer.database.read(tenant.name) as s:
+            now = s.now
+            known = candidates(s, run_id or "", sorted(numbers))
+            run = s.runs.get(run_id) if run_id is not None else None
             shown: dict[str, ActualEmployee] = {}
             if run is not None and now - run.started_at <= FRESH:
-                shown = Snapshot(connection, tenant.name, run.id).of(numbers.values())
+                shown = s.snapshot(run.id).of(numbers.values())
         people = [(each.record.person, desired_of_candidate(each, tenant, tenant.today(now))) for each in known]
         return [
             (person, desired)
@@ -88,8 +81,8 @@ class CertificateIdentity:
 
     def _is_theirs(self, person: Person, desired: DesiredEmployee, found: ActualEmployee) -> bool:
         def has_phone_of_another() -> bool:
-            with self.deliverer.database.read() as connection:
-                return belongs_to_another(connection, self.deliverer.tenant.name, person, found)
+            with self.deliverer.database.read(self.deliverer.tenant.name) as s:
+                return belongs_to_another(s, person, found)
 
         return is_still_ours(person, desired, found, has_phone_of_another)
 
@@ -110,8 +103,8 @@ class CertificateIdentity:
         return None if is_theirs else STRANGER.format(number=number)
 
     def _mark_due(self, person_ids: list[PersonId]) -> None:
-        with self.deliverer.database.write() as connection:
-            outbox = Outbox(connection, self.deliverer.tenant.name, self.deliverer.database.now(connection))
+        with self.deliverer.database.write(self.deliverer.tenant.name) as s:
+            outbox = s.outbox
             for person_id in person_ids:
                 outbox.mark_due(person_id)
 
@@ -153,12 +146,11 @@ class Batches:
         self._send(keys, UnclaimedHold(self.deliverer.tenant, self.deliverer.new_id()))
 
     def _send(self, keys: Sequence[Key], hold: Hold) -> None:
-        with self._database.read() as connection:
-            now = self._database.now(connection)
-            if (stopped := self._why_stopped(connection, now)) is not None:
+        with self._database.read(self._name) as s:
+            if (stopped := self._why_stopped(s)) is not None:
                 self.outcomes |= dict.fromkeys(keys, stopped)
                 return
-            shipments = self._chosen(connection, hold.look(connection, now, keys))
+            shipments = self._chosen(s, hold.look(s, keys))
         try:
             shipments = self._without_strangers(shipments)
             most = self.deliverer.tenant.certificates.max_per_request
@@ -169,10 +161,8 @@ class Batches:
         for each in refused:
             self._refuse(each, hold)
 
-    def _chosen(
-        self, connection: Connection, numbers: Mapping[Key, EmployeeNumber | NotSent]
-    ) -> list[CertificateToSend]:
-        lines = self._lines(connection, numbers)
+    def _chosen(self, s: Session, numbers: Mapping[Key, EmployeeNumber | NotSent]) -> list[CertificateToSend]:
+        lines = self._lines(s, numbers)
         shipments: list[CertificateToSend] = []
         for key, number in numbers.items():
             line = lines.get(key)
@@ -214,23 +204,20 @@ class Batches:
 
     def _begin(self, batch: Sequence[CertificateToSend], hold: Hold) -> list[CertificateToSend]:
         """Lease the holders, and mark as being sent what is still wanted as it was chosen. Return that."""
-        with self._database.write() as connection:
-            now = self._database.now(connection)
-            if Breakers(connection, self._name, now).get().is_paused:
+        with self._database.write(self._name) as s:
+            if s.breaker.get().is_paused:
                 raise Paused(PAUSED)
-            ready = self._leased(connection, now, batch, hold)
-            CertificateDeliveries(connection, self._name).begin(ready)
+            ready = self._leased(s, batch, hold)
+            s.certificate_deliveries.begin(ready)
             if not ready:
-                hold.give_back(connection, now, _holders(batch))
+                hold.give_back(s, _holders(batch))
         self._begun.update(map(_key, ready))
         return ready
 
-    def _leased(
-        self, connection: Connection, now: datetime, batch: Sequence[CertificateToSend], hold: Hold
-    ) -> list[CertificateToSend]:
+    def _leased(self, s: Session, batch: Sequence[CertificateToSend], hold: Hold) -> list[CertificateToSend]:
         """Lease the holders. Return what this process may send and what is still wanted."""
-        numbers = hold.take(connection, now, list(map(_key, batch)))
-        lines, ready = self._lines(connection, numbers), list[CertificateToSend]()
+        numbers = hold.take(s, list(map(_key, batch)))
+        lines, ready = self._lines(s, numbers), list[CertificateToSend]()
         for each in batch:
             number, line = numbers[_key(each)], lines.get(_key(each))
             if isinstance(number, NotSent):
@@ -255,19 +242,19 @@ class Batches:
 
         :param answer: None if Ditio did not accept what was sent, or if that is unknown.
         """
-        with self._database.write() as connection:
-            now, deliveries = self._database.now(connection), CertificateDeliveries(connection, self._name)
-            ours = hold.give_back(connection, now, _holders(batch))
+        with self._database.write(self._name) as s:
+            _now, deliveries = s.now, s.certificate_deliveries
+            ours = hold.give_back(s, _holders(batch))
             kept = [each for each in sent if each.line.holder in ours]
             late = [each for each in sent if each.line.holder not in ours]
             # If the lease was lost, mark the person due again: the certificate may have come too late (rule D1).
             deliveries.begin(late)
             for person_id in {each.line.holder.person_id for each in late}:
                 if person_id is not None:
-                    Outbox(connection, self._name, now).mark_due(person_id)
+                    s.outbox.mark_due(person_id)
             if answer is not None:
-                deliveries.acknowledge(kept, now)
-                hold.note(connection, now, sent, _entry_of(answer))
+                deliveries.acknowledge(kept)
+                hold.note(s, sent, _entry_of(answer))
         self.outcomes |= {_key(each): LATE for each in late}
         if answer is not None:
             self.outcomes |= dict.fromkeys(map(_key, kept))
@@ -283,19 +270,16 @@ class Batches:
     def _note_refused(self, refused: Refused[CertificateToSend], hold: Hold, entry: Entry) -> list[CertificateToSend]:
         """Note a refusal of what is still wanted. For people who are due by now, their own delivery notes it."""
         is_certain = len(refused.items) == 1 and refused.items[0].line.sending is None
-        with self._database.write() as connection:
-            now = self._database.now(connection)
-            items = self._leased(connection, now, refused.items, hold)
-            CertificateDeliveries(connection, self._name).refuse(
-                items, Reason.refused, printable(refused.why), is_certain=is_certain
-            )
-            hold.note(connection, now, items, entry)
-            hold.park(connection, now, Refused(items, refused.error))
-            hold.give_back(connection, now, _holders(refused.items))
+        with self._database.write(self._name) as s:
+            items = self._leased(s, refused.items, hold)
+            s.certificate_deliveries.refuse(items, Reason.refused, printable(refused.why), is_certain=is_certain)
+            hold.note(s, items, entry)
+            hold.park(s, Refused(items, refused.error))
+            hold.give_back(s, _holders(refused.items))
         return items
 
-    def _lines(self, connection: Connection, keys: Iterable[Key]) -> dict[Key, Line]:
-        return {(line.holder, line.type): line for line in Ledger(connection, self._name).lines_of(keys)}
+    def _lines(self, s: Session, keys: Iterable[Key]) -> dict[Key, Line]:
+        return {(line.holder, line.type): line for line in s.ledger.lines_of(keys)}
 
     def _halt(self, shipments: Sequence[CertificateToSend], error: DeliveryError) -> None:
         """Stop sending. What was about to be sent is outstanding, and the next run finds it."""
@@ -303,11 +287,11 @@ class Batches:
         self.outcomes |= {_key(each): self.halted for each in shipments if _key(each) not in self.outcomes}
         Gate(self._database, self._name).report_many(error, self.deliverer.tenant.ditio, self.deliverer.random())
 
-    def _why_stopped(self, connection: Connection, now: datetime) -> str | None:
-        breaker = Breakers(connection, self._name, now).get()
+    def _why_stopped(self, s: Session) -> str | None:
+        breaker = s.breaker.get()
         if self.deliverer.tenant.is_paused or breaker.is_paused:
             return PAUSED
-        return self.halted or (None if breaker.lets_through(now) else NOT_CALLED)
+        return self.halted or (None if breaker.lets_through(s.now) else NOT_CALLED)
 
     @property
     def _database(self) -> Database:
@@ -348,8 +332,8 @@ def send_all_unclaimed(deliverer: Deliverer) -> None:
 
     batches, after = Batches(deliverer, choose), ("", "")
     while tenant.certificates.delivers_unclaimed and batches.halted is None:
-        with database.read() as connection:
-            searches = CertificateSearches(connection, tenant.name, tenant.certificates.missing_expiry)
+        with database.read(tenant.name) as s:
+            searches = s.certificate_searches(tenant.certificates.missing_expiry)
             keys = searches.unclaimed(after, BATCH, untried=True)
         if not keys:
             break

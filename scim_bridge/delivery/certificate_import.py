@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from sqlalchemy import Connection
-
 from scim_bridge.certificates.entries import Outranked
 from scim_bridge.certificates.reading import InvalidCertificate, certificate_from, changed_parts, lost_to, number_from
 from scim_bridge.delivery.certificate_sources import CertificateSources, Stored
@@ -16,8 +14,7 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import CERTIFICATE, WRITE_IT
 from scim_bridge.storage.certificate_queries import Pair, said_in_files
-from scim_bridge.storage.database import repeated
-from scim_bridge.storage.history import AuditTrail
+from scim_bridge.storage.database import Session, repeated
 
 BATCH = 100
 """How many lines one transaction has: few, so that other writers wait only briefly."""
@@ -128,8 +125,8 @@ class CertificateImport:
     def _read(self, batch: Sequence[FileLine]) -> Iterator[_Wanted]:
         """Yield the lines that can be used, and reject the others."""
         database, tenant = self._intake.database, self._intake.tenant
-        with database.read() as connection:
-            today = tenant.today(database.now(connection))
+        with database.read(self._intake.tenant.name) as s:
+            today = tenant.today(s.now)
         terms = tenant.certificate_terms(today, cure=WRITE_IT)
         for line in batch:
             if line.flaw is not None:
@@ -148,8 +145,8 @@ class CertificateImport:
 
     def _tell(self) -> None:
         said = {Action.created: self._report.new, Action.changed: self._report.changed}
-        with self._intake.database.read() as connection:
-            trail = AuditTrail(connection, self._intake.tenant.name)
+        with self._intake.database.read(self._intake.tenant.name) as s:
+            trail = s.audit
             for action, count in said.items():
                 if self._applies and count:
                     trail.tell_of_many(action, CERTIFICATE, self._author, count)
@@ -160,45 +157,43 @@ class CertificateImport:
     def _written(self, wanted: Sequence[_Wanted]) -> Report:
         report = Report()
         try:
-            with self._intake.database.write() as connection:
-                tenant = self._intake.tenant.name
-                before = said_in_files(connection, tenant, [each.pair for each in wanted])
+            with self._intake.database.write(self._intake.tenant.name) as s:
+                before = said_in_files(s, [each.pair for each in wanted])
                 for each in wanted:
-                    self._write(connection, each, before.get(each.pair), report)
+                    self._write(s, each, before.get(each.pair), report)
                 if not self._applies:
                     raise _DryRun
         except _DryRun:
             pass
         return report
 
-    def _write(self, connection: Connection, wanted: _Wanted, before: Entry | None, report: Report) -> None:
+    def _write(self, s: Session, wanted: _Wanted, before: Entry | None, report: Report) -> None:
         if before is not None and before.wins and before.certificate == wanted.certificate:
             # Like most lines of most files: already stored, and not outranked.
             report.unchanged += 1
             report.unclaimed += before.holder.kind is HolderKind.number
             return
-        outcome = CertificateSources(self._intake).put(connection, Source.csv, wanted.number, wanted.certificate)
+        outcome = CertificateSources(self._intake).put(s, Source.csv, wanted.number, wanted.certificate)
         if isinstance(outcome, Outranked):
             report.rejected.append(_remark(wanted.line, lost_to(outcome.winner)))
             return
         assert isinstance(outcome, Stored), "only a POST fails on an entry of the same source"
         if outcome.entry.version == 1:
             report.new += 1
-            self._note(connection, Action.created, outcome.entry)
+            self._note(s, Action.created, outcome.entry)
         elif before is not None and before.version == outcome.entry.version:
             report.unchanged += 1
         else:
             report.changed += 1
-            self._note(connection, Action.changed, outcome.entry, changed_parts(before, outcome.entry))
+            self._note(s, Action.changed, outcome.entry, changed_parts(before, outcome.entry))
         report.unclaimed += outcome.entry.holder.kind is HolderKind.number
         report.due |= {ticket.person_id for ticket in outcome.tickets}
         if outcome.beaten_by is not None:
             report.outranked.append(_remark(wanted.line, lost_to(outcome.beaten_by)))
 
-    def _note(self, connection: Connection, action: Action, entry: Entry, names: tuple[str, ...] = ()) -> None:
+    def _note(self, s: Session, action: Action, entry: Entry, names: tuple[str, ...] = ()) -> None:
         deed = AuditEvent(action, CERTIFICATE, entry.id, entry.holder.person_id, names)
-        now = self._intake.database.now(connection)
-        AuditTrail(connection, self._intake.tenant.name).add(deed, self._author, now=now, is_one_of_many=True)
+        s.audit.add(deed, self._author, is_one_of_many=True)
 
 
 def _remark(line: FileLine, text: str) -> Remark:

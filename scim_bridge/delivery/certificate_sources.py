@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from scim_bridge.certificates.entries import Entered, Entries, Outranked, give_to
 from scim_bridge.certificates.reading import withdrawn_elsewhere
 from scim_bridge.delivery.intake import Intake, Ticket
@@ -14,12 +12,7 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import ClaimKind
 from scim_bridge.domain.values import CERTIFICATE
 from scim_bridge.errors import NotFound
-from scim_bridge.storage.claims import Claims
-from scim_bridge.storage.database import repeated
-from scim_bridge.storage.history import AuditTrail
-from scim_bridge.storage.ledger import Ledger
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People
+from scim_bridge.storage.database import Session, repeated
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,44 +55,38 @@ class CertificateSources:
     intake: Intake
 
     def put(
-        self,
-        connection: Connection,
-        source: Source,
-        number: EmployeeNumber,
-        certificate: Certificate,
-        *,
-        is_new: bool = False,
+        self, s: Session, source: Source, number: EmployeeNumber, certificate: Certificate, *, is_new: bool = False
     ) -> Stored | Outranked | Exists:
         """Store what a source says about a certificate. An earlier entry of the same source is corrected.
 
         :param is_new: Whether to store nothing if the source already has such an entry (a POST).
         """
-        entries, holder = self._entries(connection), self._holder(connection, number)
-        if is_new and (own := self._own(connection, holder, source, certificate)) is not None:
+        entries, holder = self._entries(s), self._holder(s, number)
+        if is_new and (own := self._own(s, holder, source, certificate)) is not None:
             return Exists(own)
         entered = entries.put(holder, source, certificate, number)
         if isinstance(entered, Outranked):
             return entered
-        return self._stored(connection, entered, "certificate-put")
+        return self._stored(s, entered, "certificate-put")
 
     def change(
-        self, connection: Connection, entry_id: EntryId, number: EmployeeNumber, certificate: Certificate
+        self, s: Session, entry_id: EntryId, number: EmployeeNumber, certificate: Certificate
     ) -> Stored | Outranked | Exists | OtherSource | None:
         """Change a resource of `/Certificates` (PUT or PATCH). Return None if no entry has this id.
 
         The type and the employee may change too.
         """
-        entry = self.lock(connection, entry_id)
+        entry = self.lock(s, entry_id)
         if entry is None:
             return None
         if entry.source is not Source.certificates:
             return OtherSource(entry)
-        entries, holder = self._entries(connection), self._holder(connection, number)
+        entries, holder = self._entries(s), self._holder(s, number)
         if (holder, certificate.type) == (entry.holder, entry.certificate.type):
             entered = entries.put(holder, entry.source, certificate, number)
             was_owed = False
         else:
-            if (own := self._own(connection, holder, entry.source, certificate)) is not None:
+            if (own := self._own(s, holder, entry.source, certificate)) is not None:
                 return Exists(own)
             # Check this before anything is removed: an outranked change must leave everything as it was.
             if (lost := entries.loses(holder, certificate)) is not None:
@@ -108,40 +95,38 @@ class CertificateSources:
             entered = entries.put(holder, entry.source, certificate, number, former=entry)
         if isinstance(entered, Outranked):
             return entered
-        kept = self._stored(connection, entered, "certificate-changed")
+        kept = self._stored(s, entered, "certificate-changed")
         moved = was_owed and entry.holder != holder
-        tickets = self._due(connection, entry.holder, "certificate-withdrawn") if moved else ()
+        tickets = self._due(s, entry.holder, "certificate-withdrawn") if moved else ()
         return Stored(kept.entry, kept.beaten_by, (*kept.tickets, *tickets))
 
     def withdraw(
-        self, connection: Connection, entry_id: EntryId, source: Source = Source.certificates
+        self, s: Session, entry_id: EntryId, source: Source = Source.certificates
     ) -> Withdrawn | OtherSource | None:
         """Withdraw the entry of a source, for example when a resource of `/Certificates` is deleted.
 
         Return None if no entry has this id.
         """
-        entry = self.lock(connection, entry_id)
+        entry = self.lock(s, entry_id)
         if entry is None:
             return None
         if entry.source is not source:
             return OtherSource(entry)
-        is_owed = self._entries(connection).remove_entry(entry)
-        return Withdrawn(self._due(connection, entry.holder, "certificate-withdrawn") if is_owed else ())
+        is_owed = self._entries(s).remove_entry(entry)
+        return Withdrawn(self._due(s, entry.holder, "certificate-withdrawn") if is_owed else ())
 
-    def repeat(self, connection: Connection, entry_id: EntryId) -> tuple[Ticket, ...]:
+    def repeat(self, s: Session, entry_id: EntryId) -> tuple[Ticket, ...]:
         """Retry what Ditio refused of an entry, because its source has sent it again unchanged (rule A5)."""
-        entry, ledger = self.lock(connection, entry_id), Ledger(connection, self.intake.tenant.name)
+        entry, ledger = self.lock(s, entry_id), s.ledger
         lines = ledger.lines_of([(entry.holder, entry.certificate.type)]) if entry is not None else []
         refused = [line for line in lines if line.reason is not None]
         for line in refused:
             ledger.clear(line)
-        return tuple(
-            ticket for line in refused for ticket in self._due(connection, line.holder, "certificate-repeated")
-        )
+        return tuple(ticket for line in refused for ticket in self._due(s, line.holder, "certificate-repeated"))
 
-    def lock(self, connection: Connection, entry_id: EntryId) -> Entry | None:
+    def lock(self, s: Session, entry_id: EntryId) -> Entry | None:
         """Return an entry, locked: no other transaction changes it before this one ends."""
-        ledger = Ledger(connection, self.intake.tenant.name)
+        ledger = s.ledger
         entry = ledger.entry(entry_id)
         while entry is not None:
             ledger.lock(entry.holder)
@@ -152,34 +137,34 @@ class CertificateSources:
             entry = again  # It was assigned to a person meanwhile.
         return None
 
-    def _holder(self, connection: Connection, number: EmployeeNumber) -> Holder:
+    def _holder(self, s: Session, number: EmployeeNumber) -> Holder:
         """Return the holder of certificates under a number. A person gets what was stored as unclaimed before."""
-        holder = Ledger(connection, self.intake.tenant.name).holder_of(number, lock=True)
-        name, person_id = self.intake.tenant.name, holder.person_id
-        if person_id is not None and give_to(connection, name, person_id, number):
+        holder = s.ledger.holder_of(number, lock=True)
+        _name, person_id = self.intake.tenant.name, holder.person_id
+        if person_id is not None and give_to(s, person_id, number):
             # A worker sends the assigned entries, even if the present one is not stored.
-            Outbox(connection, name, self.intake.database.now(connection)).mark_due(person_id)
+            s.outbox.mark_due(person_id)
         return holder
 
-    def _own(self, connection: Connection, holder: Holder, source: Source, certificate: Certificate) -> Entry | None:
+    def _own(self, s: Session, holder: Holder, source: Source, certificate: Certificate) -> Entry | None:
         """Return the source's own entry of this type, if any. The line is locked until the transaction ends."""
-        ledger = Ledger(connection, self.intake.tenant.name)
+        ledger = s.ledger
         line = ledger.open(holder, certificate.type)
         return next((entry for entry in line.entries if entry.source is source), None)
 
-    def _stored(self, connection: Connection, entered: Entered, what: str) -> Stored:
-        tickets = self._due(connection, entered.entry.holder, what) if entered.is_owed else ()
+    def _stored(self, s: Session, entered: Entered, what: str) -> Stored:
+        tickets = self._due(s, entered.entry.holder, what) if entered.is_owed else ()
         return Stored(entered.entry, entered.beaten_by, tickets)
 
-    def _due(self, connection: Connection, holder: Holder, what: str) -> tuple[Ticket, ...]:
+    def _due(self, s: Session, holder: Holder, what: str) -> tuple[Ticket, ...]:
         if holder.person_id is None:
             return ()
-        ticket = self.intake.certificate_said(connection, holder.person_id, what)
+        ticket = self.intake.certificate_said(s, holder.person_id, what)
         return (ticket,) if ticket is not None else ()
 
-    def _entries(self, connection: Connection) -> Entries:
+    def _entries(self, s: Session) -> Entries:
         intake = self.intake
-        return Entries(connection, intake.tenant.name, intake.database.now(connection), intake.new_id)
+        return Entries(s, intake.new_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,30 +191,30 @@ def withdraw_from_files(intake: Intake, author: Author, name: str, kind: Certifi
 
 def _withdraw(intake: Intake, author: Author, name: str, kind: CertificateType) -> list[Withdrawal]:
     tenant = intake.tenant.name
-    with intake.database.write() as connection:
-        lines = _lines(connection, tenant, name)
+    with intake.database.write(tenant) as s:
+        lines = _lines(s, name)
         entries = [entry for line in lines if line.type == kind for entry in line.entries]
         from_files = [entry for entry in entries if entry.source is Source.csv]
         if not from_files:
             raise NotFound(_why_none(lines, entries, name, kind))
-        return [_take_back(connection, intake, author, entry) for entry in from_files]
+        return [_take_back(s, intake, author, entry) for entry in from_files]
 
 
-def _lines(connection: Connection, tenant: str, name: str) -> list[Line]:
+def _lines(s: Session, name: str) -> list[Line]:
     """Return the lines of a person, or those under an employee number that no user has.
 
     :raises NotFound: there is no such person or number.
     """
-    record = People(connection, tenant).find(name)
+    record = s.people.find(name)
     holders = [Holder.of_number(EmployeeNumber(name))]
     if record is not None:
         holders.insert(0, Holder.of_person(record.person.id))
-        claims = Claims(connection, tenant).held_by(record.person.id)
+        claims = s.claims.held_by(record.person.id)
         # Entries from before the person was linked are stored under the desired number.
         holders += [
             Holder.of_number(EmployeeNumber(claim.value)) for claim in claims if claim.kind is ClaimKind.employee_number
         ]
-    lines = Ledger(connection, tenant).lines_under(*dict.fromkeys(holders))
+    lines = s.ledger.lines_under(*dict.fromkeys(holders))
     if record is None and not lines:
         raise NotFound(f"no user or certificate has the employee number or user name {name!r}: check the spelling")
     return lines
@@ -243,12 +228,12 @@ def _why_none(lines: Sequence[Line], entries: Sequence[Entry], name: str, kind: 
     return f'{name} has no certificate of the type "{kind}" from a file: {files}'
 
 
-def _take_back(connection: Connection, intake: Intake, author: Author, entry: Entry) -> Withdrawal:
-    tenant, sources = intake.tenant.name, CertificateSources(intake)
-    outcome = sources.withdraw(connection, entry.id, Source.csv)
+def _take_back(s: Session, intake: Intake, author: Author, entry: Entry) -> Withdrawal:
+    _tenant, sources = intake.tenant.name, CertificateSources(intake)
+    outcome = sources.withdraw(s, entry.id, Source.csv)
     if not isinstance(outcome, Withdrawn):
         raise NotFound(f'another process has just withdrawn the certificate "{entry.certificate.type}"')
     deed = AuditEvent(Action.deleted, CERTIFICATE, entry.id, entry.holder.person_id)
-    AuditTrail(connection, tenant).add(deed, author, now=intake.database.now(connection))
-    left = Ledger(connection, tenant).lines_of([(entry.holder, entry.certificate.type)])
+    s.audit.add(deed, author)
+    left = s.ledger.lines_of([(entry.holder, entry.certificate.type)])
     return Withdrawal(entry, next((line.winner for line in left), None), bool(outcome.tickets))

@@ -1,9 +1,6 @@
 """Deliver a person's certificates to Ditio, in one batch (rules K1-K5)."""
 
 from collections.abc import Sequence
-from datetime import datetime
-
-from sqlalchemy import Connection
 
 from scim_bridge.certificates.entries import give_to, outranked
 from scim_bridge.certificates.sending import Refused, send_narrowing
@@ -13,7 +10,7 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.outcome import Note, Reason, printable
 from scim_bridge.errors import BudgetSpent, NotYet, OperationMissing
 from scim_bridge.plan.readback import is_recent
-from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
+from scim_bridge.storage.database import Session
 
 
 def deliver_certificates(attempt: Attempt) -> None:
@@ -38,14 +35,14 @@ def deliver_certificates(attempt: Attempt) -> None:
 def _lines(attempt: Attempt, number: EmployeeNumber) -> list[Line]:
     """Return the person's lines of the ledger. First assign to them what is under their number as unclaimed."""
     name, own = attempt.tenant.name, Holder.of_person(attempt.person.id)
-    with attempt.database.read() as connection:
-        found = Ledger(connection, name).lines_under(own, Holder.of_number(number))
+    with attempt.database.read(name) as s:
+        found = s.ledger.lines_under(own, Holder.of_number(number))
     if all(line.holder == own for line in found):
         return found
 
-    def take_over(connection: Connection, _: datetime) -> list[Line]:
-        give_to(connection, name, attempt.person.id, number)
-        return Ledger(connection, name).lines(own)
+    def take_over(s: Session) -> list[Line]:
+        give_to(s, attempt.person.id, number)
+        return s.ledger.lines(own)
 
     return attempt.write(take_over)
 
@@ -74,7 +71,7 @@ def _send(attempt: Attempt, number: EmployeeNumber, shipments: list[CertificateT
 def _begin(attempt: Attempt, shipments: Sequence[CertificateToSend]) -> None:
     if not attempt.budget.allows_write():
         raise BudgetSpent("the request's time ran out before the certificates; the worker continues")
-    attempt.write(lambda connection, _: CertificateDeliveries(connection, attempt.tenant.name).begin(shipments))
+    attempt.write(lambda s: s.certificate_deliveries.begin(shipments))
 
 
 def _post(attempt: Attempt, batch: Sequence[CertificateToSend]) -> None:
@@ -82,9 +79,9 @@ def _post(attempt: Attempt, batch: Sequence[CertificateToSend]) -> None:
 
     :raises DeliveryError: Ditio refused it, or the call failed.
     """
-    items, name = [body_of(each) for each in batch], attempt.tenant.name
+    items, _name = [body_of(each) for each in batch], attempt.tenant.name
     attempt.ask(CERTIFICATES, lambda within: attempt.tenant.ditio.post_certificates(items, within=within))
-    attempt.write(lambda connection, now: CertificateDeliveries(connection, name).acknowledge(batch, now))
+    attempt.write(lambda s: s.certificate_deliveries.acknowledge(batch))
     attempt.mark_settled()
 
 
@@ -98,8 +95,8 @@ def _park(attempt: Attempt, refused: Refused[CertificateToSend]) -> None:
     detail = printable(refused.why)
     is_certain = len(refused.items) == 1 and refused.items[0].line.sending is None
 
-    def refuse(connection: Connection, _: datetime) -> None:
-        stored = CertificateDeliveries(connection, attempt.tenant.name)
+    def refuse(s: Session) -> None:
+        stored = s.certificate_deliveries
         stored.refuse(refused.items, Reason.refused, detail, is_certain=is_certain)
 
     attempt.write(refuse)

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
-
-from sqlalchemy import Connection
+from datetime import date
 
 from scim_bridge.certificates.entries import give_up
 from scim_bridge.domain.employee import DesiredEmployee, Field
@@ -13,9 +11,9 @@ from scim_bridge.domain.person import Claim, ClaimKind, GuardedChange, Person, P
 from scim_bridge.domain.values import JsonObject, same
 from scim_bridge.plan.steps import owes_ending
 from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.database import Session
 from scim_bridge.storage.guard import held_or_dropped
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, PersonRecord, user_names
+from scim_bridge.storage.people import PersonRecord, user_names
 from scim_bridge.tenant import Tenant, acknowledged_claims, wanted_claims
 
 LONGEST_RING = 100
@@ -27,25 +25,25 @@ MOST_NAMED = 4
 LONGEST_NAME = 60
 
 
-def swap_note(connection: Connection, tenant: Tenant, person_id: PersonId, claim: Claim) -> Note | None:
+def swap_note(s: Session, tenant: Tenant, person_id: PersonId, claim: Claim) -> Note | None:
     """Return the note for people who wait in a ring for each other's value; None if this person waits in no ring."""
-    ring = ring_of(Claims(connection, tenant.name), person_id, claim)
+    ring = ring_of(s.claims, person_id, claim)
     if not ring:
         return None
-    names = [called(connection, tenant, each) for each in ring[:MOST_NAMED]]
+    names = [called(s, tenant, each) for each in ring[:MOST_NAMED]]
     more = [f"{len(ring) - MOST_NAMED} more"] if len(ring) > MOST_NAMED else []
     who = _listed([*names, *more])
     return Note(f"these swap {_WORDS[claim.kind]}, {who}: change one in Ditio, then `outbox retry`", Reason.claimed)
 
 
-def tell_the_rest(connection: Connection, tenant: Tenant, person_id: PersonId, now: datetime) -> None:
+def tell_the_rest(s: Session, tenant: Tenant, person_id: PersonId) -> None:
     """Mark the other people of a ring due if their detail does not name the ring yet.
 
     Skip people who are being delivered: two deliveries that mark each other due must not wait for each other.
     """
-    claims, outbox = Claims(connection, tenant.name), Outbox(connection, tenant.name, now)
+    claims, outbox = s.claims, s.outbox
     for claim in claims.awaited_by(person_id):
-        note = swap_note(connection, tenant, person_id, claim)
+        note = swap_note(s, tenant, person_id, claim)
         if note is None:
             continue
         others = [each for each in ring_of(claims, person_id, claim) if each != person_id]
@@ -66,15 +64,15 @@ def ring_of(claims: Claims, person_id: PersonId, claim: Claim) -> Sequence[Perso
     return sorted(ring) if holder == person_id and len(ring) > 1 else []
 
 
-def called(connection: Connection, tenant: Tenant, person_id: PersonId) -> str:
+def called(s: Session, tenant: Tenant, person_id: PersonId) -> str:
     """Return how notes name a person by id: their user name and their employee."""
-    record = People(connection, tenant.name).get(person_id)
-    return named(connection, tenant, record.person) if record is not None else "an unknown user"
+    record = s.people.get(person_id)
+    return named(s, tenant, record.person) if record is not None else "an unknown user"
 
 
-def named(connection: Connection, tenant: Tenant, person: Person) -> str:
+def named(s: Session, tenant: Tenant, person: Person) -> str:
     """Return how notes name a person: their user name and their employee."""
-    names = user_names(connection, tenant.name, [person.user_id]) if person.user_id else {}
+    names = user_names(s, [person.user_id]) if person.user_id else {}
     name = names.get(person.user_id, "an unknown user") if person.user_id else "a deleted user"
     short = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
     return f"{short} (employee {person.employee_number})" if person.employee_number else short
@@ -91,31 +89,22 @@ def _listed(names: Iterable[str]) -> str:
 WORDS = {ClaimKind.employee_number: "employee number", ClaimKind.phone: "phone"}
 
 
-def claim_wanted(
-    connection: Connection, tenant: Tenant, person: Person, desired: DesiredEmployee, today: date
-) -> list[Note]:
+def claim_wanted(s: Session, tenant: Tenant, person: Person, desired: DesiredEmployee, today: date) -> list[Note]:
     """Claim the desired values of a person who is to be employed. Return a note for each that another person has."""
-    claims = Claims(connection, tenant.name)
+    claims = s.claims
     wanted = wanted_claims(desired) if _claims_desired(person, today) else frozenset()
     held, awaited = claims.standing_of(person.id)
     if awaited - (wanted - held):
         claims.wait_only_for(person.id, wanted - held)
     return [
-        _waiting_for(connection, tenant, person, claim, today)
+        _waiting_for(s, tenant, person, claim, today)
         for claim in sorted(wanted - held, key=lambda c: c.kind)
         if not claims.take(person.id, claim, waits=claim in awaited)
     ]
 
 
 def settle_claims(
-    connection: Connection,
-    tenant: Tenant,
-    person: Person,
-    desired: DesiredEmployee,
-    today: date,
-    now: datetime,
-    *,
-    keep_all: bool,
+    s: Session, tenant: Tenant, person: Person, desired: DesiredEmployee, today: date, *, keep_all: bool
 ) -> None:
     """Keep the claims that are desired or acknowledged, release the others, and mark people due who waited for them.
 
@@ -123,34 +112,34 @@ def settle_claims(
 
     :param keep_all: Entra has sent a newer change meanwhile, with claims of its own: release nothing yet.
     """
-    claims = Claims(connection, tenant.name)
+    claims = s.claims
     kept = acknowledged_claims(person)
     if _makes_room(claims, tenant, person):
-        give_up(connection, tenant, person, now)
-        People(connection, tenant.name).unlink(person.id)
+        give_up(s, tenant, person)
+        s.people.unlink(person.id)
         kept = frozenset()
     elif keep_all:
         kept |= claims.held_by(person.id)
     elif _claims_desired(person, today):
         kept |= wanted_claims(desired)
-    outbox = Outbox(connection, tenant.name, now)
+    outbox = s.outbox
     for waiter in claims.keep_only(person.id, kept):
         outbox.mark_due(waiter)
     if not keep_all and not _claims_desired(person, today):
-        for waiter in _waiters_to_update(connection, tenant, claims, person.id, today):
+        for waiter in _waiters_to_update(s, tenant, claims, person.id, today):
             outbox.mark_due(waiter)
 
 
-def forget_person(connection: Connection, tenant: Tenant, person_id: PersonId, now: datetime) -> None:
+def forget_person(s: Session, tenant: Tenant, person_id: PersonId) -> None:
     """Remove a person who has no employee in Ditio, with what they wait for.
 
     Release their claims, and mark people due who waited for them.
     """
-    claims, people = Claims(connection, tenant.name), People(connection, tenant.name)
-    people.set_user(person_id, None, external_id=None, now=now)
+    claims, people = s.claims, s.people
+    people.set_user(person_id, None, external_id=None)
     claims.wait_only_for(person_id, ())
     for waiter in claims.keep_only(person_id, ()):
-        Outbox(connection, tenant.name, now).mark_due(waiter)
+        s.outbox.mark_due(waiter)
     people.forget(person_id)
 
 
@@ -166,35 +155,33 @@ def _makes_room(claims: Claims, tenant: Tenant, person: Person) -> bool:
     return bool(claims.waiters_for(person.id, ClaimKind.employee_number))
 
 
-def _waiters_to_update(
-    connection: Connection, tenant: Tenant, claims: Claims, leaver: PersonId, today: date
-) -> set[PersonId]:
+def _waiters_to_update(s: Session, tenant: Tenant, claims: Claims, leaver: PersonId, today: date) -> set[PersonId]:
     """Return people who wait for a leaver's claim, and whose detail may be outdated: they may be the same human."""
     found: set[PersonId] = set()
     for claim, waiters in claims.waiters_of(leaver).items():
-        found.update(claims.untold(waiters, printable(_held_by(connection, tenant, claim, today))))
+        found.update(claims.untold(waiters, printable(_held_by(s, tenant, claim, today))))
         found.update(claims.in_hand(waiters))
     return found
 
 
-def _waiting_for(connection: Connection, tenant: Tenant, person: Person, claim: Claim, today: date) -> Note:
+def _waiting_for(s: Session, tenant: Tenant, person: Person, claim: Claim, today: date) -> Note:
     """Return the note for a person who waits for a value: who has it, and what to do."""
-    note = swap_note(connection, tenant, person.id, claim)
-    return note or Note(_held_by(connection, tenant, claim, today), Reason.claimed)
+    note = swap_note(s, tenant, person.id, claim)
+    return note or Note(_held_by(s, tenant, claim, today), Reason.claimed)
 
 
-def _held_by(connection: Connection, tenant: Tenant, claim: Claim, today: date) -> str:
-    holder_id = Claims(connection, tenant.name).holder(claim)
-    record = People(connection, tenant.name).get(holder_id) if holder_id is not None else None
+def _held_by(s: Session, tenant: Tenant, claim: Claim, today: date) -> str:
+    holder_id = s.claims.holder(claim)
+    record = s.people.get(holder_id) if holder_id is not None else None
     what = f"{WORDS[claim.kind]} {claim.value}"
     if record is None:
         return f"{what} is becoming free just now: `outbox retry` if this person is still held later"
     holder = record.person
-    who = named(connection, tenant, holder)
+    who = named(s, tenant, holder)
     if _claims_desired(holder, today):
         return f"{what} belongs to {who}: correct one of the two in Entra"
     if holder.is_tombstone and claim.kind is ClaimKind.employee_number and owes_ending(holder, tenant.policy):
-        ending = held_or_dropped(connection, tenant.name, holder.id).get(GuardedChange.ending)
+        ending = held_or_dropped(s, holder.id).get(GuardedChange.ending)
         return f"{what} still belongs to {who}, {_why_not_free(ending, holder)}"
     return f"{what} still belongs to {who}, who has left: change it there in Ditio, then `outbox retry`"
 
@@ -228,9 +215,7 @@ class PreviousPerson:
     """Whether another person gave up number and link for the newcomer: that is never taken back."""
 
 
-def find_or_make_room(
-    connection: Connection, tenant: Tenant, desired: DesiredEmployee, external_id: str | None, now: datetime
-) -> PreviousPerson:
+def find_or_make_room(s: Session, tenant: Tenant, desired: DesiredEmployee, external_id: str | None) -> PreviousPerson:
     """Return the previous person that a newly created user continues, if there is one.
 
     A different person with the same number, who is deleted and whose ending is delivered, gives up number and link
@@ -239,7 +224,7 @@ def find_or_make_room(
     number = desired.employee_number
     if number is None:
         return PreviousPerson()
-    people, claims = People(connection, tenant.name), Claims(connection, tenant.name)
+    people, claims = s.people, s.claims
     holder_id = claims.holder(Claim(ClaimKind.employee_number, number))
     holder = people.get(holder_id) if holder_id is not None else None
     if holder_id is None or holder is None or holder.person.days.active:
@@ -251,16 +236,16 @@ def find_or_make_room(
     if _agrees(holder, desired, external_id):
         return PreviousPerson(holder)
     if holder.person.is_tombstone and not owes_ending(holder.person, tenant.policy):
-        give_up(connection, tenant, holder.person, now)
+        give_up(s, tenant, holder.person)
         people.unlink(holder.person.id)
         for waiter in claims.keep_only(holder.person.id, ()):
-            Outbox(connection, tenant.name, now).mark_due(waiter)
+            s.outbox.mark_due(waiter)
         return PreviousPerson(has_made_room=True)
     return PreviousPerson()
 
 
 def continue_previous(
-    connection: Connection, tenant: Tenant, record: PersonRecord, document: JsonObject, now: datetime, today: date
+    s: Session, tenant: Tenant, record: PersonRecord, document: JsonObject, today: date
 ) -> tuple[PersonRecord, bool]:
     """Return the previous person that this person continues, now that the number is known or the other has left.
 
@@ -271,12 +256,12 @@ def continue_previous(
     if person.user_id is None or person.employee_number is not None or person.creating is not None:
         return record, True
     desired, external_id = tenant.desired(document, person, today), external_id_of(document)
-    former = find_or_make_room(connection, tenant, desired, external_id, now)
+    former = find_or_make_room(s, tenant, desired, external_id)
     if former.record is None or former.record.person.id == person.id:
         return record, not former.has_made_room
-    forget_person(connection, tenant, person.id, now)
+    forget_person(s, tenant, person.id)
     known = former.record.person
-    People(connection, tenant.name).set_user(known.id, person.user_id, external_id=external_id, now=now)
+    s.people.set_user(known.id, person.user_id, external_id=external_id)
     return replace(former.record, person=replace(known, user_id=person.user_id)), False
 
 

@@ -22,8 +22,6 @@ from scim_bridge.domain.values import same
 from scim_bridge.errors import DeliveryError, NotYet, OperationMissing, PermanentError, TransientError
 from scim_bridge.plan.matching import agreeing_fields, holders_of, how_to_adopt, is_what_we_created, may_adopt, why_not
 from scim_bridge.plan.readback import Write
-from scim_bridge.storage.claims import Claims
-from scim_bridge.storage.people import People
 
 NEEDED_AT_FIRST = (*REQUIRED, Field.start_date)
 """The fields that every new employee needs."""
@@ -85,8 +83,8 @@ def find_created(attempt: Attempt) -> ActualEmployee | None:
 
 def _numbers(attempt: Attempt, creating: Creating) -> list[EmployeeNumber]:
     """Return the stored number, and every number desired since. For a deleted user only claims show them (H2)."""
-    with attempt.database.read() as connection:
-        claims, desired = Claims(connection, attempt.tenant.name), attempt.desired.employee_number
+    with attempt.database.read(attempt.tenant.name) as s:
+        claims, desired = s.claims, attempt.desired.employee_number
         claimed = {claim for claim in claims.held_by(attempt.person.id) if claim.kind is ClaimKind.employee_number}
         if desired is not None and claims.holder(Claim(ClaimKind.employee_number, desired)) is None:
             claimed.add(Claim(ClaimKind.employee_number, desired))
@@ -147,8 +145,8 @@ def _has_moved(attempt: Attempt) -> bool:
 
 def _is_linked(attempt: Attempt, number: EmployeeNumber) -> bool:
     """Return whether an employee is linked to a person already."""
-    with attempt.database.read() as connection:
-        return People(connection, attempt.tenant.name).linked_to(number) is not None
+    with attempt.database.read(attempt.tenant.name) as s:
+        return s.people.linked_to(number) is not None
 
 
 def _is_certain(attempt: Attempt, creating: Creating) -> bool:

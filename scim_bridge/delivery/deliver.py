@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from enum import Enum, auto
-
-from sqlalchemy import Connection
 
 from scim_bridge.certificates.entries import SlotEntries
 from scim_bridge.delivery.acknowledge import leave_in_doubt
@@ -27,11 +25,9 @@ from scim_bridge.errors import CredentialsRefused, DeliveryError, LeaseLost, Not
 from scim_bridge.logs import get_logger
 from scim_bridge.plan.readback import is_recent
 from scim_bridge.plan.steps import is_still_active
-from scim_bridge.storage.breaker import Breakers
-from scim_bridge.storage.database import Database, is_contention, is_out_of_reach, loggable, repeated
-from scim_bridge.storage.history import Entry, History
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, PersonRecord
+from scim_bridge.storage.database import Database, Session, is_contention, is_out_of_reach, loggable, repeated
+from scim_bridge.storage.history import Entry
+from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.plans import scope_of
 from scim_bridge.storage.resources import document_of
 from scim_bridge.tenant import NOTHING_DESIRED, Budget, Tenant
@@ -137,7 +133,7 @@ class Waiter:
     record: PersonRecord
     """The person's record, locked."""
 
-    def take_over_leaver(self, connection: Connection, today: date) -> bool:
+    def take_over_leaver(self, s: Session, today: date) -> bool:
         """Return whether this person now continues a leaver, or a leaver has given up the number for them.
 
         That has made a person due, so this attempt ends.
@@ -146,7 +142,7 @@ class Waiter:
         if hands_off is not None and hands_off.lasts(today):
             return False
         intake = Intake(self.database, self.tenant, self.record.request_id or "", self.new_id, queues_only=True)
-        return intake.waiter_looked_at(connection, self.record)
+        return intake.waiter_looked_at(s, self.record)
 
 
 class After(Enum):
@@ -225,45 +221,38 @@ class Deliverer:
         return repeated(lambda: self._load(person_id, lease, leased_until, budget, cause))
 
     def _load(self, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str) -> Attempt | None:
-        with self.database.write() as connection:
-            record = People(connection, self.tenant.name).get(person_id, lock=True)
+        with self.database.write(self.tenant.name) as s:
+            record = s.people.get(person_id, lock=True)
             if record is None or record.lease != lease:
                 return None
-            now = self.database.now(connection)
-            breaker = Breakers(connection, self.tenant.name, now).get()
+            now = s.now
+            breaker = s.breaker.get()
             is_probe = breaker.is_open and breaker.probe_lease == lease
             if self.tenant.is_paused or breaker.is_paused:
                 return None  # The gate holds people who are due (rule D4).
             if not is_probe and not breaker.lets_through(now):
                 return None  # The breaker opened after the lease was taken.
-            attempt = self._new_attempt(connection, record, now, lease, leased_until, budget, cause)
+            attempt = self._new_attempt(s, record, lease, leased_until, budget, cause)
             attempt.is_probe = is_probe
-            claimed = claim_wanted(connection, self.tenant, attempt.person, attempt.desired, attempt.today)
+            claimed = claim_wanted(s, self.tenant, attempt.person, attempt.desired, attempt.today)
             if claimed and record.scope is None:
                 waiter = Waiter(self.database, self.tenant, self.new_id, record)
-                if waiter.take_over_leaver(connection, attempt.today):
+                if waiter.take_over_leaver(s, attempt.today):
                     return None
             if record.scope is not None:
-                attempt.scope = scope_of(connection, self.tenant.name, record.scope)
+                attempt.scope = scope_of(s, record.scope)
             else:
-                slots = SlotEntries(connection, self.tenant, now, self.new_id)
+                slots = SlotEntries(s, self.tenant, self.new_id)
                 attempt.notes += [*claimed, *slots.keep_stored(record.person, attempt.desired.employee_number)]
             if attempt.waits_for_claim:
-                tell_the_rest(connection, self.tenant, person_id, now)
+                tell_the_rest(s, self.tenant, person_id)
         return attempt
 
     def _new_attempt(
-        self,
-        connection: Connection,
-        record: PersonRecord,
-        now: datetime,
-        lease: str,
-        leased_until: float,
-        budget: Budget,
-        cause: str,
+        self, s: Session, record: PersonRecord, lease: str, leased_until: float, budget: Budget, cause: str
     ) -> Attempt:
-        person, today = record.person, self.tenant.today(now)
-        document = document_of(connection, self.tenant.name, person.user_id) if person.user_id else None
+        person, today = record.person, self.tenant.today(s.now)
+        document = document_of(s, person.user_id) if person.user_id else None
         return Attempt(
             database=self.database,
             tenant=self.tenant,
@@ -283,21 +272,19 @@ class Deliverer:
 
     def _settle(self, attempt: Attempt, outcome: Outcome, undo: Undo | None) -> After:
         """Store how the attempt ended, and return what is left to do."""
-        name = self.tenant.name
-        with self.database.write() as connection:
-            now = self.database.now(connection)
-            told = undo.begin(connection, attempt, outcome) if undo is not None else None
-            record = People(connection, name).get(attempt.person.id, lock=True)
+        with self.database.write(self.tenant.name) as s:
+            told = undo.begin(s, attempt, outcome) if undo is not None else None
+            record = s.people.get(attempt.person.id, lock=True)
             if record is None or record.lease != attempt.lease:
                 raise LeaseLost(f"another process now delivers person {attempt.person.id}")
-            History(connection, name, now).add(attempt.person.id, *attempt.unwritten, entry_of(attempt, outcome))
+            s.history.add(attempt.person.id, *attempt.unwritten, entry_of(attempt, outcome))
             moved_on = record.revision != attempt.revision
-            self._note_doubt(connection, attempt, outcome, now)
+            self._note_doubt(s, attempt, outcome)
             if isinstance(outcome, TryAgain):
                 if not moved_on:
                     # Wait out the lag of a write in doubt: the next read has to show its outcome (rule C5).
                     lag = self.tenant.read_lag_seconds if attempt.unsettled else 0.0
-                    Outbox(connection, name, now).try_again(
+                    s.outbox.try_again(
                         attempt.person.id,
                         after_seconds=max(outcome.retry.after_seconds, lag),
                         detail=f"waits for Ditio: {outcome.error}"[:MAX_DETAIL],
@@ -305,17 +292,15 @@ class Deliverer:
                     )
                 log_retry(attempt, outcome)
                 return After.nothing
-            attempt.is_at_peace = Breakers(connection, name, now).get().is_at_peace
-            if undo and told and not moved_on and undo.take_back(connection, attempt, record, told, now):
+            attempt.is_at_peace = s.breaker.get().is_at_peace
+            if undo and told and not moved_on and undo.take_back(s, attempt, record, told):
                 moved_on = True  # The person is due again, with the values from before the write.
             else:
-                settle_claims(
-                    connection, self.tenant, record.person, attempt.desired, attempt.today, now, keep_all=moved_on
-                )
+                settle_claims(s, self.tenant, record.person, attempt.desired, attempt.today, keep_all=moved_on)
                 if attempt.scope is not None:
-                    settle_rows(connection, attempt, attempt.scope, outcome, now, moved_on=moved_on)
+                    settle_rows(s, attempt, attempt.scope, outcome, moved_on=moved_on)
                 elif not moved_on:
-                    Outbox(connection, name, now).settle(
+                    s.outbox.settle(
                         attempt.person.id,
                         state=outcome.state,
                         reason=outcome.reason,
@@ -324,10 +309,10 @@ class Deliverer:
                         gives_back=not attempt.is_probe,
                     )
                     if attempt.last_day is not None:
-                        People(connection, name).wake_on(attempt.person.id, attempt.last_day + timedelta(days=1))
-                    People(connection, name).forget(attempt.person.id)
+                        s.people.wake_on(attempt.person.id, attempt.last_day + timedelta(days=1))
+                    s.people.forget(attempt.person.id)
                     if undo is not None and undo.was_to_come and undo.undone is None:
-                        self._mark_due_for_omitted(connection, record, now)
+                        self._mark_due_for_omitted(s, record)
         if undo is not None:
             undo.confirm()
         log.info("delivery.settled", person_id=attempt.person.id, state=outcome.state, reason=outcome.reason)
@@ -335,19 +320,19 @@ class Deliverer:
             return After.another_is_due if attempt.budget.allows_write() else After.nothing
         return After.nothing if attempt.is_probe else After.given_back
 
-    def _mark_due_for_omitted(self, connection: Connection, record: PersonRecord, now: datetime) -> None:
+    def _mark_due_for_omitted(self, s: Session, record: PersonRecord) -> None:
         """Mark the person due for what was left out, because a write that was to be taken back stays after all."""
-        if SlotEntries(connection, self.tenant, now, self.new_id).owes(record.person):
-            Outbox(connection, self.tenant.name, now).mark_due(record.person.id)
+        if SlotEntries(s, self.tenant, self.new_id).owes(record.person):
+            s.outbox.mark_due(record.person.id)
 
-    def _note_doubt(self, connection: Connection, attempt: Attempt, outcome: Outcome, now: datetime) -> None:
+    def _note_doubt(self, s: Session, attempt: Attempt, outcome: Outcome) -> None:
         """Store that the outcome of a write is unknown, or that a later read has shown it. Store the profile id too.
 
         An attempt begins only when an earlier doubt is over. So a settled attempt ends the doubt.
         """
-        person, people = attempt.person, People(connection, self.tenant.name)
+        person, people = attempt.person, s.people
         if attempt.unsettled:
-            people.doubt(person.id, now)
+            people.doubt(person.id, s.now)
         elif person.doubted_at is not None and isinstance(outcome, Settled):
             people.doubt(person.id, None)
         profile_id = attempt.answered.company_profile_id if attempt.answered is not None else None
@@ -355,34 +340,29 @@ class Deliverer:
             people.recognise(person.id, profile_id)
 
     def _back_off(self, person_id: PersonId, lease: str) -> None:
-        with self.database.write() as connection:
-            name = self.tenant.name
-            record = People(connection, name).get(person_id, lock=True)
+        with self.database.write(self.tenant.name) as s:
+            record = s.people.get(person_id, lock=True)
             if record is not None and record.lease == lease:
                 failure = TransientError("the bridge failed on this person: see `delivery.failed` in its log")
                 delay = delay_seconds(failure, record.attempts, self.random())
-                Outbox(connection, name, self.database.now(connection)).try_again(
-                    person_id, after_seconds=delay, detail=str(failure), failed=True
-                )
+                s.outbox.try_again(person_id, after_seconds=delay, detail=str(failure), failed=True)
 
     def _hand_over(self, person_id: PersonId, attempt: Attempt | None) -> None:
         """Mark the person due again after the lease was lost: the other process may have read too early (D1, C5)."""
-        with self.database.write() as connection:
-            now = self.database.now(connection)
+        with self.database.write(self.tenant.name) as s:
             if attempt is not None and attempt.unsettled:
-                leave_in_doubt(connection, attempt, now)
-            Outbox(connection, self.tenant.name, now).mark_due(person_id)
+                leave_in_doubt(s, attempt)
+            s.outbox.mark_due(person_id)
         if attempt is not None:
             attempt.unsettled.clear()
         log.warning("delivery.lease_lost", person_id=person_id)
 
     def _release(self, person_id: PersonId, lease: str, attempt: Attempt | None) -> None:
         """Give the lease back. Writes that were sent but not settled, as the database was lost, are in doubt."""
-        with self.database.write() as connection:
-            now = self.database.now(connection)
+        with self.database.write(self.tenant.name) as s:
             if attempt is not None and attempt.unsettled:
-                leave_in_doubt(connection, attempt, now)
-            Outbox(connection, self.tenant.name, now).release(person_id, lease)
+                leave_in_doubt(s, attempt)
+            s.outbox.release(person_id, lease)
 
 
 def _user_name(document: JsonObject | None) -> str:

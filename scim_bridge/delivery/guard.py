@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection
-
 from scim_bridge.delivery.attempt import Attempt
 from scim_bridge.domain.employee import Field
 from scim_bridge.domain.operations import (
@@ -22,10 +20,10 @@ from scim_bridge.domain.person import HOUR, GuardedChange, HandsOff, Person, Per
 from scim_bridge.errors import NotFound
 from scim_bridge.plan.limits import SMALL, HourlyLimits, busiest_hour
 from scim_bridge.plan.steps import Policy, owes_ending
+from scim_bridge.storage.database import Session
 from scim_bridge.storage.guard import Guard, GuardDecision
-from scim_bridge.storage.history import Entry, History
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import HandsOffs, People, PersonRecord
+from scim_bridge.storage.history import Entry
+from scim_bridge.storage.people import PersonRecord
 
 
 def hands_off_note(hands_off: HandsOff) -> Note:
@@ -35,43 +33,41 @@ def hands_off_note(hands_off: HandsOff) -> Note:
     return Note(f"{why}: nothing is sent, the end of employment included", Reason.hands_off)
 
 
-def set_hands_off(
-    connection: Connection, tenant: str, name: str, hands_off: HandsOff, now: datetime
-) -> tuple[PersonId, str]:
+def set_hands_off(s: Session, name: str, hands_off: HandsOff) -> tuple[PersonId, str]:
     """Stop deliveries to a person. Return the person's id, and the note about it.
 
     :param name: An employee number or a user name.
     :raises NotFound: no user has that name.
     """
-    record = _locked(connection, tenant, name)
-    person_id, note, outbox = record.person.id, hands_off_note(hands_off), Outbox(connection, tenant, now)
-    HandsOffs(connection, tenant).set(person_id, hands_off)
-    History(connection, tenant, now).add(person_id, Entry("hands-off", "done", cause="operator"))
+    record = _locked(s, name)
+    person_id, note, outbox = record.person.id, hands_off_note(hands_off), s.outbox
+    s.hands_offs.set(person_id, hands_off)
+    s.history.add(person_id, Entry("hands-off", "done", cause="operator"))
     # A process that delivers the person now sees the change, makes another attempt, and then sends nothing more.
     outbox.mark_due(person_id)
-    if record.leased_until is not None and record.leased_until > now:
+    if record.leased_until is not None and record.leased_until > s.now:
         return person_id, f"{note.text}; only the call that is under way now still ends"
     outbox.settle(person_id, state=state_of(Reason.hands_off), reason=Reason.hands_off, detail=note.text)
     return person_id, note.text
 
 
-def clear_hands_off(connection: Connection, tenant: str, name: str, now: datetime) -> PersonId | None:
+def clear_hands_off(s: Session, name: str) -> PersonId | None:
     """Resume deliveries to a person, who is due at once. Return the person's id; None if they were not stopped.
 
     :param name: An employee number or a user name.
     :raises NotFound: no user has that name.
     """
-    record = _locked(connection, tenant, name)
+    record = _locked(s, name)
     if record.person.hands_off is None:
         return None
-    HandsOffs(connection, tenant).set(record.person.id, None)
-    History(connection, tenant, now).add(record.person.id, Entry("hands-off-cleared", "done", cause="operator"))
-    Outbox(connection, tenant, now).mark_due(record.person.id)
+    s.hands_offs.set(record.person.id, None)
+    s.history.add(record.person.id, Entry("hands-off-cleared", "done", cause="operator"))
+    s.outbox.mark_due(record.person.id)
     return record.person.id
 
 
-def _locked(connection: Connection, tenant: str, name: str) -> PersonRecord:
-    people = People(connection, tenant)
+def _locked(s: Session, name: str) -> PersonRecord:
+    people = s.people
     found = people.find(name)
     record = people.get(found.person.id, lock=True) if found is not None else None
     if record is None:
@@ -124,9 +120,9 @@ def ask_guard(attempt: Attempt, operation: Operation) -> bool:
     return verdict is Verdict.counted
 
 
-def uncount_undone(connection: Connection, attempt: Attempt, now: datetime) -> None:
+def uncount_undone(s: Session, attempt: Attempt) -> None:
     """Stop counting what Ditio refused, once the write is taken back: Entra's next try requests it anew."""
-    guard = Guard(connection, attempt.tenant.name, now)
+    guard = s.guard
     for kind, verdict in attempt.verdicts.items():
         said_at = attempt.person.occasions.of(kind)
         if verdict is Verdict.counted and said_at is not None and not _is_accepted(attempt, kind):
@@ -175,9 +171,9 @@ def _decide(attempt: Attempt, kind: GuardedChange, *, counts: bool) -> GuardDeci
     """
     person_id = attempt.person.id
 
-    def decide(connection: Connection, now: datetime) -> tuple[GuardDecision | None, datetime]:
-        guard = Guard(connection, attempt.tenant.name, now)
-        said_at = attempt.person.occasions.of(kind) or now
+    def decide(s: Session) -> tuple[GuardDecision | None, datetime]:
+        guard = s.guard
+        said_at = attempt.person.occasions.of(kind) or s.now
         guard.note_occasion(kind, person_id, said_at)
         guard.serialise()
         decided = guard.decided(kind, person_id, said_at)
@@ -204,24 +200,24 @@ def _first_decision(guard: Guard, limits: HourlyLimits, kind: GuardedChange, sai
     return GuardDecision(Verdict.held, limits.why_held(kind, count, at_work))
 
 
-def release(connection: Connection, tenant: str, person_id: PersonId | None, now: datetime) -> int:
+def release(s: Session, person_id: PersonId | None) -> int:
     """Release held changes, of all people or of one. Return how many people.
 
     Released changes count in the hour in which they were requested.
     """
-    released = Guard(connection, tenant, now).release(person_id)
-    return _mark_all_due(connection, tenant, released, "guard-released", now)
+    released = s.guard.release(person_id)
+    return _mark_all_due(s, released, "guard-released")
 
 
-def drop(connection: Connection, tenant: str, person_id: PersonId | None, now: datetime) -> int:
+def drop(s: Session, person_id: PersonId | None) -> int:
     """Withdraw held changes: each is not sent until Entra changes it. Return how many people."""
-    dropped = Guard(connection, tenant, now).drop(person_id)
-    return _mark_all_due(connection, tenant, dropped, "guard-dropped", now)
+    dropped = s.guard.drop(person_id)
+    return _mark_all_due(s, dropped, "guard-dropped")
 
 
-def _mark_all_due(connection: Connection, tenant: str, whose: list[PersonId], what: str, now: datetime) -> int:
+def _mark_all_due(s: Session, whose: list[PersonId], what: str) -> int:
     """Mark people due again, as only their delivery can tell what else waits for them. Return how many."""
-    outbox, history = Outbox(connection, tenant, now), History(connection, tenant, now)
+    outbox, history = s.outbox, s.history
     for person_id in whose:
         history.add(person_id, Entry(what, "done", cause="operator"))
         outbox.mark_due(person_id)

@@ -9,7 +9,6 @@ from scim_bridge.delivery.intake import Ticket
 from scim_bridge.delivery.undo import Undo, Undone, UndoUncertain
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import loggable
-from scim_bridge.storage.outbox import Outbox
 from scim_bridge.tenant import Budget
 
 log = get_logger(__name__)
@@ -101,5 +100,5 @@ class Inline:
 
     def _leave_to_worker(self, ticket: Ticket, lease: str) -> None:
         database, name = self.deliverer.database, self.deliverer.tenant.name
-        with database.write() as connection:
-            Outbox(connection, name, database.now(connection)).release(ticket.person_id, lease)
+        with database.write(name) as s:
+            s.outbox.release(ticket.person_id, lease)

@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-
-from sqlalchemy import Connection
+from datetime import date, timedelta
 
 from scim_bridge.certificates.entries import SlotEntries
 from scim_bridge.delivery.claims import (
@@ -24,59 +22,47 @@ from scim_bridge.plan.diff import as_found, is_covered
 from scim_bridge.plan.limits import Moment, first_occasions, next_occasions
 from scim_bridge.plan.steps import awaited_last_day, plan_person, wakes_on
 from scim_bridge.scim.reading import active_of
-from scim_bridge.storage.breaker import Breakers, Pauses
-from scim_bridge.storage.database import Database
+from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.guard import held_or_dropped
-from scim_bridge.storage.history import Entry, History
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, PersonRecord
+from scim_bridge.storage.history import Entry
+from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.resources import StoredResource, document_of
 from scim_bridge.tenant import LEASE_MARGIN_SECONDS, NOTHING_DESIRED, Tenant
 
 
 def occasions_after(
-    connection: Connection,
-    tenant: Tenant,
-    person: Person,
-    days: Days,
-    desired: DesiredEmployee,
-    earlier: JsonObject | None,
-    now: datetime,
+    s: Session, tenant: Tenant, person: Person, days: Days, desired: DesiredEmployee, earlier: JsonObject | None
 ) -> RequestedAt:
     """Return when Entra requested each guarded change, after another write for a known person.
 
     :param person: The person before the write; `days` and `desired` are those after it.
     :param earlier: The document before the write; None if this person had none.
     """
-    moment = Moment(now, tenant.today(now), tenant.rules.zone)
+    moment = Moment(s.now, tenant.today(s.now), tenant.rules.zone)
 
     def before() -> DesiredEmployee | None:
         return None if earlier is None else tenant.desired(earlier, person, moment.today)
 
     after = next_occasions(person, days, desired, moment, before)
     is_requested_anew = person.days.active and not days.active
-    return _requested_anew(connection, tenant, person, after, now) if is_requested_anew else after
+    return _requested_anew(s, tenant, person, after) if is_requested_anew else after
 
 
-def occasions_of_deleted(
-    connection: Connection, tenant: Tenant, person: Person, days: Days, now: datetime
-) -> RequestedAt:
+def occasions_of_deleted(s: Session, tenant: Tenant, person: Person, days: Days) -> RequestedAt:
     """Return when Entra requested each guarded change of a deleted user: only the ending is owed (rule L7)."""
-    moment = Moment(now, tenant.today(now), tenant.rules.zone)
+    moment = Moment(s.now, tenant.today(s.now), tenant.rules.zone)
     after = next_occasions(person, days, NOTHING_DESIRED, moment, lambda: None)
-    return _requested_anew(connection, tenant, person, after, now)
+    return _requested_anew(s, tenant, person, after)
 
 
-def _requested_anew(
-    connection: Connection, tenant: Tenant, person: Person, after: RequestedAt, now: datetime
-) -> RequestedAt:
+def _requested_anew(s: Session, tenant: Tenant, person: Person, after: RequestedAt) -> RequestedAt:
     """Request a withdrawn ending anew: it meets the guard again once Entra changes `active`, or deletes the user."""
     said = after.ending
     if said is None or said != person.occasions.ending:
         return after
-    if held_or_dropped(connection, tenant.name, person.id).get(GuardedChange.ending) is not Verdict.dropped:
+    if held_or_dropped(s, person.id).get(GuardedChange.ending) is not Verdict.dropped:
         return after
-    return replace(after, ending=max(now, said + timedelta(microseconds=1)))
+    return replace(after, ending=max(s.now, said + timedelta(microseconds=1)))
 
 
 def is_settled(
@@ -140,17 +126,17 @@ class Intake:
     queues_only: bool = False
     """Whether a worker delivers in any case: the request takes no lease, so nothing waits for its end (rule A4)."""
 
-    def user_created(self, connection: Connection, user_id: UserId, document: JsonObject) -> Ticket:
+    def user_created(self, s: Session, user_id: UserId, document: JsonObject) -> Ticket:
         """Take in a new user. :raises IncompleteRefused: required values are missing or unusable (rule H3)."""
-        now, today = self._moment(connection)
+        today = self.tenant.today(s.now)
         desired = self.tenant.desired(document, None, today)
-        people = People(connection, self.tenant.name)
+        people = s.people
         external_id = external_id_of(document)
-        former = find_or_make_room(connection, self.tenant, desired, external_id, now)
+        former = find_or_make_room(s, self.tenant, desired, external_id)
         if (known := former.record) is not None:
-            people.set_user(known.person.id, user_id, external_id=external_id, now=now)
+            people.set_user(known.person.id, user_id, external_id=external_id)
             record = replace(known, person=replace(known.person, user_id=user_id))
-            return replace(self._take_change(connection, record, document, None, now, "user-created"), undoable=None)
+            return replace(self._take_change(s, record, document, None, "user-created"), undoable=None)
         days = first_days(
             active=active_of(document),
             leave=desired.day(Field.end_date),
@@ -162,36 +148,32 @@ class Intake:
             user_id=user_id,
             days=days,
             provisioned_on=today,
-            occasions=first_occasions(days, desired, Moment(now, today, self.tenant.rules.zone)),
+            occasions=first_occasions(days, desired, Moment(s.now, today, self.tenant.rules.zone)),
         )
         self._refuse_incomplete(person, desired, today)
         waking = wakes_on(person, self.tenant.policy, today)
-        people.add(person, external_id=external_id, wakes_on=waking, now=now)
-        claim_wanted(connection, self.tenant, person, desired, today)
-        self._certificates(connection, now).keep(person, document, desired.employee_number)
+        people.add(person, external_id=external_id, wakes_on=waking)
+        claim_wanted(s, self.tenant, person, desired, today)
+        self._certificates(s).keep(person, document, desired.employee_number)
         may_undo = person.days.wants_employment(today) and not former.has_made_room
-        return self._due(connection, person.id, now, "user-created", Undoable(user_id) if may_undo else None)
+        return self._due(s, person.id, "user-created", Undoable(user_id) if may_undo else None)
 
-    def user_changed(
-        self, connection: Connection, user_id: UserId, document: JsonObject, before: JsonObject
-    ) -> Ticket | None:
+    def user_changed(self, s: Session, user_id: UserId, document: JsonObject, before: JsonObject) -> Ticket | None:
         """Take in a change of a user. :raises IncompleteRefused: required values are missing or unusable (rule H3)."""
-        record = People(connection, self.tenant.name).of_user(user_id, lock=True)
+        record = s.people.of_user(user_id, lock=True)
         if record is None:
             # Another user took over this user's person (rule P2). A user who is still inactive needs nothing.
-            return self.user_created(connection, user_id, document) if active_of(document) else None
-        now, _ = self._moment(connection)
-        return self._take_change(connection, record, document, before, now, "user-changed")
+            return self.user_created(s, user_id, document) if active_of(document) else None
+        return self._take_change(s, record, document, before, "user-changed")
 
-    def user_repeated(self, connection: Connection, user_id: UserId) -> Ticket | None:
+    def user_repeated(self, s: Session, user_id: UserId) -> Ticket | None:
         """Make a held or parked person due again, after a write that changed nothing (rule A5)."""
-        record = People(connection, self.tenant.name).of_user(user_id, lock=True)
+        record = s.people.of_user(user_id, lock=True)
         if record is None or record.reason is None:
             return None
-        now, _ = self._moment(connection)
-        return self._due(connection, record.person.id, now, "user-repeated")
+        return self._due(s, record.person.id, "user-repeated")
 
-    def waiter_looked_at(self, connection: Connection, record: PersonRecord) -> bool:
+    def waiter_looked_at(self, s: Session, record: PersonRecord) -> bool:
         """Let a waiter take over the leaver that they continue, if the leaver has what they wait for (rule P2).
 
         Return whether that happened, or the leaver gave up the number: that makes a person due, and ends this attempt.
@@ -199,55 +181,49 @@ class Intake:
         :param record: The waiter, locked and not linked yet.
         """
         user_id = record.person.user_id
-        document = document_of(connection, self.tenant.name, user_id) if user_id is not None else None
+        document = document_of(s, user_id) if user_id is not None else None
         if document is None:
             return False
-        now, today = self._moment(connection)
-        former, may_undo = continue_previous(connection, self.tenant, record, document, now, today)
+        today = self.tenant.today(s.now)
+        former, may_undo = continue_previous(s, self.tenant, record, document, today)
         if former is record:
             return not may_undo
-        self._take_change(connection, former, document, None, now, "user-continued")
+        self._take_change(s, former, document, None, "user-continued")
         return True
 
-    def user_deleted(self, connection: Connection, user_id: UserId, before: JsonObject) -> Ticket | None:
+    def user_deleted(self, s: Session, user_id: UserId, before: JsonObject) -> Ticket | None:
         """Take in the deletion of a user, which is an ending (rule L7).
 
         :param before: The document that was deleted.
         """
-        people = People(connection, self.tenant.name)
+        people = s.people
         record = people.of_user(user_id, lock=True)
         if record is None:
             return None  # The person belongs to another user now: this DELETE ends no employment (rule P2).
-        now, today = self._moment(connection)
+        today = self.tenant.today(s.now)
         days = self._days_after(record.person, active=False, leave=record.person.days.leave, today=today)
-        occasions = occasions_of_deleted(connection, self.tenant, record.person, days, now)
+        occasions = occasions_of_deleted(s, self.tenant, record.person, days)
         people.set_days(record.person.id, days, occasions, wakes_on=None)
-        people.set_user(record.person.id, None, external_id=None, now=now)
-        return self._due(connection, record.person.id, now, "user-deleted")
+        people.set_user(record.person.id, None, external_id=None)
+        return self._due(s, record.person.id, "user-deleted")
 
-    def certificate_said(self, connection: Connection, person_id: PersonId, what: str) -> Ticket | None:
+    def certificate_said(self, s: Session, person_id: PersonId, what: str) -> Ticket | None:
         """Take in a changed certificate. It is delivered with its person, if they work and have an employee (K2)."""
-        record = People(connection, self.tenant.name).get(person_id, lock=True)
-        now, today = self._moment(connection)
+        record = s.people.get(person_id, lock=True)
+        today = self.tenant.today(s.now)
         if record is None or record.person.employee_number is None or not record.person.days.wants_employment(today):
             return None
-        return self._due(connection, person_id, now, what)
+        return self._due(s, person_id, what)
 
     def _take_change(
-        self,
-        connection: Connection,
-        record: PersonRecord,
-        document: JsonObject,
-        earlier: JsonObject | None,
-        now: datetime,
-        what: str,
+        self, s: Session, record: PersonRecord, document: JsonObject, earlier: JsonObject | None, what: str
     ) -> Ticket:
         """Take in a write for a known person.
 
         :param earlier: The document before the write; None if this person had none.
         """
-        known, today = record, self.tenant.today(now)
-        record, may_undo = continue_previous(connection, self.tenant, known, document, now, today)
+        known, today = record, self.tenant.today(s.now)
+        record, may_undo = continue_previous(s, self.tenant, known, document, today)
         desired = self.tenant.desired(document, record.person, today)
         before = record.person.days
         # An unreadable leave date does not clear the earlier one: the last valid leave date stays.
@@ -261,21 +237,21 @@ class Intake:
         )
         person = replace(record.person, days=days)
         self._refuse_incomplete(person, desired, today)
-        people = People(connection, self.tenant.name)
-        occasions = occasions_after(connection, self.tenant, record.person, days, desired, earlier, now)
+        people = s.people
+        occasions = occasions_after(s, self.tenant, record.person, days, desired, earlier)
         people.set_days(person.id, days, occasions, wakes_on=wakes_on(person, self.tenant.policy, today))
         people.set_external_id(person.id, external_id_of(document))
-        notes = claim_wanted(connection, self.tenant, person, desired, today)
-        certificates = self._certificates(connection, now)
+        notes = claim_wanted(s, self.tenant, person, desired, today)
+        certificates = self._certificates(s)
         notes += certificates.keep(person, document, desired.employee_number)
         if days.wants_employment(today) and not before.wants_employment(today):
             certificates.assert_again(person)
         if is_settled(self.tenant, record, person, desired, notes, today) and not certificates.owes(person):
-            return self._settle(connection, person, desired, now, today, what, record.state)
+            return self._settle(s, person, desired, today, what, record.state)
         # An ending is never undone (rule L6), nor is a write for a person who has left.
         may_undo = may_undo and days.wants_employment(today)
         undoable = Undoable(person.user_id, known) if may_undo and person.user_id is not None else None
-        return self._due(connection, person.id, now, what, undoable)
+        return self._due(s, person.id, what, undoable)
 
     def _days_after(
         self, person: Person, *, active: bool, leave: date | None, start: date | None = None, today: date
@@ -292,59 +268,44 @@ class Intake:
         )
 
     def _settle(
-        self,
-        connection: Connection,
-        person: Person,
-        desired: DesiredEmployee,
-        now: datetime,
-        today: date,
-        what: str,
-        was: State,
+        self, s: Session, person: Person, desired: DesiredEmployee, today: date, what: str, was: State
     ) -> Ticket:
         last_day = awaited_last_day(person, self.tenant.policy, today)
-        outranked = self._certificates(connection, now).outranked(person)
+        outranked = self._certificates(s).outranked(person)
         settled = Settled((*remarks(person, desired, last_day=last_day), *outranked))
-        settle_claims(connection, self.tenant, person, desired, today, now, keep_all=False)
-        Outbox(connection, self.tenant.name, now).settle(
-            person.id, state=settled.state, reason=settled.reason, detail=settled.detail
-        )
-        self._remember(connection, person.id, now, what)
+        settle_claims(s, self.tenant, person, desired, today, keep_all=False)
+        s.outbox.settle(person.id, state=settled.state, reason=settled.reason, detail=settled.detail)
+        self._remember(s, person.id, what)
         if settled.state is not was:
             # No delivery follows, and the history has to end with the current state (rule D5).
             entry = Entry("delivery", settled.reason or settled.state, cause="request", request_id=self.request_id)
-            History(connection, self.tenant.name, now).add(person.id, entry)
+            s.history.add(person.id, entry)
         return Ticket(person.id, None)
 
-    def _due(
-        self, connection: Connection, person_id: PersonId, now: datetime, what: str, undoable: Undoable | None = None
-    ) -> Ticket:
-        breaker = Breakers(connection, self.tenant.name, now).get()
+    def _due(self, s: Session, person_id: PersonId, what: str, undoable: Undoable | None = None) -> Ticket:
+        breaker = s.breaker.get()
         if self.tenant.is_paused or breaker.is_paused:
-            Pauses(connection, self.tenant.name, now).hold(person_id)
-            self._remember(connection, person_id, now, what)
+            s.pauses.hold(person_id)
+            self._remember(s, person_id, what)
             return Ticket(person_id, None)
         # While Ditio must not be called, no request waits for it (rule D2).
-        is_inline = self.tenant.inline_seconds > 0 and not self.queues_only and breaker.lets_through(now)
+        is_inline = self.tenant.inline_seconds > 0 and not self.queues_only and breaker.lets_through(s.now)
         lease = self.new_id() if is_inline else None
         seconds = self.tenant.inline_seconds + LEASE_MARGIN_SECONDS
-        granted = Outbox(connection, self.tenant.name, now).mark_due(
-            person_id, request_id=self.request_id, lease=lease, lease_seconds=seconds, detail=breaker.told(now)
+        granted = s.outbox.mark_due(
+            person_id, request_id=self.request_id, lease=lease, lease_seconds=seconds, detail=breaker.told(s.now)
         )
-        self._remember(connection, person_id, now, what)
+        self._remember(s, person_id, what)
         return Ticket(person_id, lease if granted else None, seconds, undoable)
 
-    def _remember(self, connection: Connection, person_id: PersonId, now: datetime, what: str) -> None:
+    def _remember(self, s: Session, person_id: PersonId, what: str) -> None:
         entry = Entry(what, "accepted", cause="request", request_id=self.request_id)
-        History(connection, self.tenant.name, now).add(person_id, entry)
+        s.history.add(person_id, entry)
 
     def _refuse_incomplete(self, person: Person, desired: DesiredEmployee, today: date) -> None:
         is_new = person.employee_number is None and person.creating is None
         if self.tenant.refuse_incomplete and is_new and person.days.wants_employment(today) and desired.missing():
             raise IncompleteRefused(desired.missing())
 
-    def _certificates(self, connection: Connection, now: datetime) -> SlotEntries:
-        return SlotEntries(connection, self.tenant, now, self.new_id)
-
-    def _moment(self, connection: Connection) -> tuple[datetime, date]:
-        now = self.database.now(connection)
-        return now, self.tenant.today(now)
+    def _certificates(self, s: Session) -> SlotEntries:
+        return SlotEntries(s, self.tenant, self.new_id)

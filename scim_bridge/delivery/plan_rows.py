@@ -1,9 +1,6 @@
 """Deliver only some rows of a plan, while both sides are still as the plan saw them (rule Q3)."""
 
 from dataclasses import replace
-from datetime import datetime
-
-from sqlalchemy import Connection
 
 from scim_bridge.delivery.attempt import Attempt
 from scim_bridge.delivery.certificates import deliver_certificates
@@ -16,9 +13,9 @@ from scim_bridge.domain.outcome import Settled, State
 from scim_bridge.domain.person import Acknowledged
 from scim_bridge.domain.values import same
 from scim_bridge.plan.drift import Facts, as_shown, drift_of, only_rows
+from scim_bridge.storage.database import Session
 from scim_bridge.storage.guard import held_or_dropped
-from scim_bridge.storage.people import People
-from scim_bridge.storage.plans import PlanItems, Scope, Scopes
+from scim_bridge.storage.plans import Scope
 
 BLANKED = "its values were blanked: make a new plan"
 STRANGER = "Ditio moved: the employee number belongs to another person now"
@@ -46,15 +43,12 @@ def deliver_rows(attempt: Attempt, scope: Scope) -> None:
         _repair(attempt, others)
 
 
-def settle_rows(
-    connection: Connection, attempt: Attempt, scope: Scope, outcome: Settled, now: datetime, *, moved_on: bool
-) -> None:
+def settle_rows(s: Session, attempt: Attempt, scope: Scope, outcome: Settled, *, moved_on: bool) -> None:
     """Store the outcomes of the rows, and restore the state that the person had before them.
 
     :param moved_on: Whether Entra sent a change meanwhile; the person is then due as a whole.
     """
-    name = attempt.tenant.name
-    PlanItems(connection, name, scope.plan_id).settle(attempt.outcomes.items(), now)
+    s.plan(scope.plan_id).settle(attempt.outcomes.items())
     if moved_on:
         return
     state, reason, detail = scope.state, scope.reason, scope.detail
@@ -62,9 +56,7 @@ def settle_rows(
         state, reason, detail = outcome.state, outcome.reason, outcome.detail
     # A probe keeps its lease until the breaker knows its result.
     gives_back = not attempt.is_probe
-    Scopes(connection, name, now).settle(
-        attempt.person.id, state=state, reason=reason, detail=detail, gives_back=gives_back
-    )
+    s.scopes.settle(attempt.person.id, state=state, reason=reason, detail=detail, gives_back=gives_back)
 
 
 def _repair(attempt: Attempt, items: list[Drift]) -> None:
@@ -122,8 +114,8 @@ def _create_again(attempt: Attempt) -> str | None:
         if confirm_absence(attempt, number):
             return FOUND_ELSEWHERE
         # Keep the claims, so that no other person gets the number meanwhile.
-        with attempt.database.write() as connection:
-            People(connection, attempt.tenant.name).unlink(attempt.person.id)
+        with attempt.database.write(attempt.tenant.name) as s:
+            s.people.unlink(attempt.person.id)
         attempt.person = replace(attempt.person, employee_number=None, linked_at=None, acknowledged=Acknowledged())
     found = create_employee(attempt)
     if found is not None:
@@ -142,8 +134,8 @@ def _facts(attempt: Attempt) -> Facts:
 
     Changes that were held or withdrawn since are not sent (rule L8).
     """
-    with attempt.database.read() as connection:
-        since = held_or_dropped(connection, attempt.tenant.name, attempt.person.id)
+    with attempt.database.read(attempt.tenant.name) as s:
+        since = held_or_dropped(s, attempt.person.id)
     return Facts(State.delivered, None, attempt.revision, None, None, held_or_dropped=since)
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from scim_bridge.delivery.attempt import Attempt
 from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field
 from scim_bridge.domain.person import Claim, ClaimKind, Person
@@ -13,11 +11,9 @@ from scim_bridge.errors import DeliveryError, PermanentError, TransientError
 from scim_bridge.plan.matching import holders_of, is_ours, is_still_ours
 from scim_bridge.plan.readback import believed, is_recent
 from scim_bridge.plan.steps import leaving, owes_ending
-from scim_bridge.storage.acknowledged import Acknowledgements
-from scim_bridge.storage.claims import Claims
-from scim_bridge.storage.history import Entry, History
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, PersonRecord
+from scim_bridge.storage.database import Session
+from scim_bridge.storage.history import Entry
+from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.resources import document_of
 from scim_bridge.tenant import NOTHING_DESIRED, acknowledged_claims, wanted_claims
 
@@ -55,10 +51,10 @@ def release_claim(
         change hands when a delivery settles, never between its calls.
     """
     name, person, claim = attempt.tenant.name, holder.person, holder.claim
-    with attempt.database.write() as connection:
-        now = attempt.database.now(connection)
-        people, claims, stored = People(connection, name), Claims(connection, name), Acknowledgements(connection, name)
-        record, outbox = people.get(person.id, lock=True), Outbox(connection, name, now)
+    with attempt.database.write(name) as s:
+        now = s.now
+        people, claims, stored = s.people, s.claims, s.acknowledged
+        record, outbox = people.get(person.id, lock=True), s.outbox
         is_self = person.id == attempt.person.id
         is_busy = record is not None and not is_self and record.leased_until is not None and record.leased_until > now
         has_moved_on = record is not None and (record.person, record.revision) != (person, holder.record.revision)
@@ -74,12 +70,12 @@ def release_claim(
                 claims.keep_only(attempt.person.id, held - {Claim(ClaimKind.employee_number, moved_to)})
             if not claims.take(person.id, Claim(ClaimKind.employee_number, moved_to)):
                 raise TransientError("another person has just claimed the number under which Ditio shows the holder")
-            people.link(person.id, moved_to, now=now)
-            stored.add(person.id, {Field.employee_number: moved_to}, revision=record.revision, now=now)
+            people.link(person.id, moved_to)
+            stored.add(person.id, {Field.employee_number: moved_to}, revision=record.revision)
         if exchanged:
             given = EmployeeNumber(claim.value)
-            people.link(attempt.person.id, given, now=now)
-            stored.add(attempt.person.id, {Field.employee_number: given}, revision=attempt.revision, now=now)
+            people.link(attempt.person.id, given)
+            stored.add(attempt.person.id, {Field.employee_number: given}, revision=attempt.revision)
             outbox.mark_due(person.id)
         if unlink:
             people.unlink(person.id)
@@ -92,7 +88,7 @@ def release_claim(
         for waiter in {attempt.person.id, *claims.keep_only(person.id, kept)}:
             outbox.mark_due(waiter)
         entry = Entry("claim", "given-up", cause=attempt.cause, request_id=attempt.request_id)
-        History(connection, name, now).add(person.id, entry)
+        s.history.add(person.id, entry)
     return True
 
 
@@ -120,8 +116,8 @@ def check_holders(attempt: Attempt) -> HolderCheck:
         except DeliveryError as error:
             trouble = trouble or error
             continue
-        with attempt.database.write() as connection:
-            Claims(connection, attempt.tenant.name).looked_at(attempt.person.id, claim)
+        with attempt.database.write(attempt.tenant.name) as s:
+            s.claims.looked_at(attempt.person.id, claim)
     return HolderCheck(has_changed, trouble)
 
 
@@ -129,19 +125,19 @@ def is_theirs(attempt: Attempt, found: ActualEmployee) -> bool:
     """Return whether the employee just read under the person's number is still this person (rule P5)."""
 
     def has_phone_of_another() -> bool:
-        with attempt.database.read() as connection:
-            return belongs_to_another(connection, attempt.tenant.name, attempt.person, found)
+        with attempt.database.read(attempt.tenant.name) as s:
+            return belongs_to_another(s, attempt.person, found)
 
     return is_still_ours(attempt.person, attempt.desired, found, has_phone_of_another)
 
 
-def belongs_to_another(connection: Connection, tenant: str, person: Person, found: ActualEmployee) -> bool:
+def belongs_to_another(s: Session, person: Person, found: ActualEmployee) -> bool:
     """Return whether an employee's phone is acknowledged for another person: renumbered by hand (rule P5)."""
     phone = found.values.get(Field.phone)
     if not isinstance(phone, str):
         return False
-    holder_id = Claims(connection, tenant).holder(Claim(ClaimKind.phone, phone))
-    holder = People(connection, tenant).get(holder_id) if holder_id is not None else None
+    holder_id = s.claims.holder(Claim(ClaimKind.phone, phone))
+    holder = s.people.get(holder_id) if holder_id is not None else None
     return holder is not None and holder.person.id != person.id and holder.person.acknowledged.phone == phone
 
 
@@ -150,9 +146,9 @@ def wait_where_given_up_just_now(attempt: Attempt, field: Field, shown_by: Actua
 
     :raises TransientError: it is too early to tell.
     """
-    with attempt.database.read() as connection:
-        record = People(connection, attempt.tenant.name).linked_to(shown_by.employee_number)
-        now = attempt.database.now(connection)
+    with attempt.database.read(attempt.tenant.name) as s:
+        record = s.people.linked_to(shown_by.employee_number)
+        now = s.now
     known = record.person.acknowledged if record is not None else None
     sent = known.sent_values.get(field) if known is not None else None
     if known is None or sent is None or same(field, known.values.get(field), value):
@@ -162,20 +158,20 @@ def wait_where_given_up_just_now(attempt: Attempt, field: Field, shown_by: Actua
 
 
 def _asked_for(attempt: Attempt) -> frozenset[Claim]:
-    with attempt.database.read() as connection:
-        return Claims(connection, attempt.tenant.name).to_look_at(attempt.person.id)
+    with attempt.database.read(attempt.tenant.name) as s:
+        return s.claims.to_look_at(attempt.person.id)
 
 
 def _check(attempt: Attempt, claim: Claim) -> bool:
     """Read the holder, and also the waiter: others may wait for the waiter's own claim of that kind."""
-    with attempt.database.read() as connection:
-        holders = list(_holders(attempt, connection, claim))
+    with attempt.database.read(attempt.tenant.name) as s:
+        holders = list(_holders(attempt, s, claim))
     return any(_is_released(attempt, holder) for holder in holders)
 
 
-def _holders(attempt: Attempt, connection: Connection, claim: Claim) -> Iterator[Holder]:
+def _holders(attempt: Attempt, s: Session, claim: Claim) -> Iterator[Holder]:
     """Yield the holders who do not need their claim: an active holder keeps what Entra wants (rule P3)."""
-    claims, people = Claims(connection, attempt.tenant.name), People(connection, attempt.tenant.name)
+    claims, people = s.claims, s.people
     holder_id = claims.holder(claim)
     looked_at = [(holder_id, claim)] if holder_id is not None else []
     if claims.waiters_for(attempt.person.id, claim.kind):
@@ -185,7 +181,7 @@ def _holders(attempt: Attempt, connection: Connection, claim: Claim) -> Iterator
         record = people.get(person_id)
         if record is None or not _is_certain(record.person):
             continue
-        holder = Holder(record, _desired(attempt, connection, record.person), held_claim)
+        holder = Holder(record, _desired(attempt, s, record.person), held_claim)
         if held_claim not in _wanted(attempt, holder):
             yield holder
 
@@ -195,8 +191,8 @@ def _is_certain(person: Person) -> bool:
     return person.employee_number is not None and person.creating is None and person.renumbering is None
 
 
-def _desired(attempt: Attempt, connection: Connection, person: Person) -> DesiredEmployee:
-    document = document_of(connection, attempt.tenant.name, person.user_id) if person.user_id else None
+def _desired(attempt: Attempt, s: Session, person: Person) -> DesiredEmployee:
+    document = document_of(s, person.user_id) if person.user_id else None
     return attempt.tenant.desired(document, person, attempt.today) if document is not None else NOTHING_DESIRED
 
 
@@ -231,8 +227,8 @@ def _is_released(attempt: Attempt, holder: Holder) -> bool:
 
 def _mark_leaver_due(attempt: Attempt, leaver: Person) -> None:
     """Mark a leaver due who was ended by hand: their delivery acknowledges that and gives up the number (L6, P2)."""
-    with attempt.database.write() as connection:
-        Outbox(connection, attempt.tenant.name, attempt.database.now(connection)).mark_due(leaver.id)
+    with attempt.database.write(attempt.tenant.name) as s:
+        s.outbox.mark_due(leaver.id)
 
 
 def _wait_for_lag(attempt: Attempt, person: Person) -> None:
@@ -251,8 +247,8 @@ def _elsewhere(attempt: Attempt, person: Person, number: EmployeeNumber) -> list
         value = person.acknowledged.values.get(name)
         if isinstance(value, str):
             found |= {each.employee_number: each for each in holders_of(name, value, attempt.search(value))}
-    with attempt.database.read() as connection:
-        people = People(connection, attempt.tenant.name)
+    with attempt.database.read(attempt.tenant.name) as s:
+        people = s.people
         linked = {other: people.linked_to(other) for other in found}
     allowed = (None, attempt.person.id)
     return [

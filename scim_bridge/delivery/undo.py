@@ -2,10 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from http import HTTPStatus
-
-from sqlalchemy import Connection
 
 from scim_bridge.certificates.entries import SlotEntries
 from scim_bridge.delivery.attempt import Attempt
@@ -17,10 +14,10 @@ from scim_bridge.domain.outcome import Note, Outcome, Reason, Refusal, Settled, 
 from scim_bridge.domain.values import UserId
 from scim_bridge.errors import BridgeError
 from scim_bridge.plan.steps import wakes_on
-from scim_bridge.storage.history import AuditTrail, Entry, History
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, PersonRecord
-from scim_bridge.storage.resources import Resources, StoredResource, Taken
+from scim_bridge.storage.database import Session
+from scim_bridge.storage.history import Entry
+from scim_bridge.storage.people import PersonRecord
+from scim_bridge.storage.resources import StoredResource, Taken
 from scim_bridge.tenant import Tenant
 
 LONGEST_WHY = 600
@@ -136,12 +133,12 @@ class Undo:
             return False  # The write created the person: nothing is sent for them before they are in Ditio.
         if not self._of_this_write(attempt, Settled(tuple(attempt.notes))):
             return False
-        with attempt.database.read() as connection:
-            stored = Resources(connection, self._tenant.name).get(USER, self._write.user_id)
+        with attempt.database.read(self._tenant.name) as s:
+            stored = s.resources.get(USER, self._write.user_id)
         self.was_to_come = stored is not None and stored.version == self._write.version
         return self.was_to_come
 
-    def begin(self, connection: Connection, attempt: Attempt, outcome: Outcome) -> Undone | None:
+    def begin(self, s: Session, attempt: Attempt, outcome: Outcome) -> Undone | None:
         """Return what to answer Entra, if this outcome is to be reported and no later write changed the document.
 
         Call this before the person is locked: intake also locks the document first.
@@ -152,35 +149,33 @@ class Undo:
         refusals = self._of_this_write(attempt, outcome)
         if not refusals:
             return None
-        stored = Resources(connection, self._tenant.name).lock(USER, self._write.user_id)
+        stored = s.resources.lock(USER, self._write.user_id)
         if stored is None or stored.version != self._write.version:
             return None
         return undone_of(refusals, attempt, is_creation=self._write.document is None)
 
-    def take_back(
-        self, connection: Connection, attempt: Attempt, record: PersonRecord, undone: Undone, now: datetime
-    ) -> bool:
+    def take_back(self, s: Session, attempt: Attempt, record: PersonRecord, undone: Undone) -> bool:
         """Put back the state before the write. Return False if that can't be: the delivery then settles as it is.
 
         :param record: The person now, locked.
         """
-        write, name = self._write, self._tenant.name
+        write, _name = self._write, self._tenant.name
         if write.person is None and (record.person.employee_number is not None or record.person.creating is not None):
             return False  # The employee may exist.
         if write.document is None:
-            Resources(connection, name).delete(USER, write.user_id)
-        elif not self._put_back(connection, write.document, now):
+            s.resources.delete(USER, write.user_id)
+        elif not self._put_back(s, write.document):
             return False
-        uncount_undone(connection, attempt, now)
+        uncount_undone(s, attempt)
         if write.person is None:
-            forget_person(connection, self._tenant, record.person.id, now)
+            forget_person(s, self._tenant, record.person.id)
         elif write.document is not None:
-            self._restore(connection, attempt, record, write.person, write.document, now)
+            self._restore(s, attempt, record, write.person, write.document)
         status = HTTPStatus.CONFLICT if undone.is_duplicate else HTTPStatus.BAD_REQUEST
         entry = Entry("undo", "undone", cause=attempt.cause, status=status, request_id=attempt.request_id)
-        History(connection, name, now).add(record.person.id, entry)
+        s.history.add(record.person.id, entry)
         deed = AuditEvent(Action.undone, USER, write.user_id, record.person.id)
-        AuditTrail(connection, name).add(deed, replace(BY_UNDO, request_id=attempt.request_id), now=now)
+        s.audit.add(deed, replace(BY_UNDO, request_id=attempt.request_id))
         self._attempted = undone
         return True
 
@@ -189,35 +184,29 @@ class Undo:
         if self._attempted is not None:
             self.undone = self._attempted
 
-    def _put_back(self, connection: Connection, before: StoredResource, now: datetime) -> bool:
+    def _put_back(self, s: Session, before: StoredResource) -> bool:
         """Put the document back with a new version: a client that read the refused one must see that it changed."""
-        again = replace(before, version=self._write.version + 1, last_modified_at=now)
+        again = replace(before, version=self._write.version + 1, last_modified_at=s.now)
         try:
-            Resources(connection, self._tenant.name).replace(again)
+            s.resources.replace(again)
         except Taken:
             return False  # Another user has the user name by now.
         return True
 
     def _restore(
-        self,
-        connection: Connection,
-        attempt: Attempt,
-        record: PersonRecord,
-        before: PersonRecord,
-        document: StoredResource,
-        now: datetime,
+        self, s: Session, attempt: Attempt, record: PersonRecord, before: PersonRecord, document: StoredResource
     ) -> None:
         """Put back days and claims, and mark the person due: delivery then reverts what Ditio already accepted."""
         tenant, days, today = self._tenant, before.person.days, attempt.today
         person = replace(record.person, days=days)
-        people = People(connection, tenant.name)
+        people = s.people
         people.set_days(person.id, days, before.person.occasions, wakes_on=wakes_on(person, tenant.policy, today))
         people.set_external_id(person.id, before.external_id)
         desired = tenant.desired(document.document, person, today)
-        claim_wanted(connection, tenant, person, desired, today)
-        settle_claims(connection, tenant, person, desired, today, now, keep_all=False)
-        SlotEntries(connection, tenant, now, self._new_id).keep(person, document.document, desired.employee_number)
-        Outbox(connection, tenant.name, now).mark_due(person.id)
+        claim_wanted(s, tenant, person, desired, today)
+        settle_claims(s, tenant, person, desired, today, keep_all=False)
+        SlotEntries(s, tenant, self._new_id).keep(person, document.document, desired.employee_number)
+        s.outbox.mark_due(person.id)
 
     def _of_this_write(self, attempt: Attempt, outcome: Settled) -> list[Refusal]:
         told = [note.refusal for note in outcome.notes if note.refusal is not None and self._is_reported(note, attempt)]

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date, datetime
-
-from sqlalchemy import Connection
+from datetime import date
 
 from scim_bridge.delivery.acknowledge import acknowledge, expect, store_renumbering
 from scim_bridge.delivery.attempt import REREADS, Attempt, refusal
@@ -30,8 +28,7 @@ from scim_bridge.plan.diff import Change
 from scim_bridge.plan.matching import IDENTITY, agreeing_fields, holders_of, is_ours, not_theirs
 from scim_bridge.plan.readback import Write, believed, is_recent
 from scim_bridge.plan.steps import Plan, owes_ending, plan_person
-from scim_bridge.storage.claims import Claims
-from scim_bridge.storage.people import Permissions
+from scim_bridge.storage.database import Session
 
 _LIFECYCLE_OF: Mapping[type[Operation], Lifecycle] = {
     Disable: Lifecycle.login,
@@ -85,8 +82,8 @@ def ensure_claim(attempt: Attempt, claim: Claim) -> bool:
     is_to_work = attempt.person.days.wants_employment(attempt.today)
     may_take = not is_to_work or claim.value == attempt.person.renumbering
 
-    def take(connection: Connection, _: datetime) -> bool:
-        claims = Claims(connection, attempt.tenant.name)
+    def take(s: Session) -> bool:
+        claims = s.claims
         if claims.holder(claim) == attempt.person.id:
             return True
         return may_take and claims.take_if_unwanted(attempt.person.id, claim)
@@ -102,9 +99,8 @@ def ensure_claim(attempt: Attempt, claim: Claim) -> bool:
 
 def is_permitted(attempt: Attempt, number: EmployeeNumber) -> bool:
     """Return whether an operator permitted this link with `adopt --accept`. A permission is valid for one link."""
-    with attempt.database.read() as connection:
-        now = attempt.database.now(connection)
-        return Permissions(connection, attempt.tenant.name).allows(number, attempt.user_name, now=now)
+    with attempt.database.read(attempt.tenant.name) as s:
+        return s.permissions.allows(number, attempt.user_name)
 
 
 def _phone_is_free(attempt: Attempt, phone: str, number: EmployeeNumber) -> bool:

@@ -8,22 +8,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
-
 from scim_bridge.delivery.breaker import Gate, is_paused
 from scim_bridge.delivery.certificate_batches import send_all_unclaimed
 from scim_bridge.delivery.deliver import Deliverer
 from scim_bridge.logs import bound, get_logger
-from scim_bridge.storage.breaker import Pauses
-from scim_bridge.storage.certificate_queries import CertificateSearches
-from scim_bridge.storage.database import Database, loggable, repeated
-from scim_bridge.storage.engine import bring_back, shorten_leases
-from scim_bridge.storage.guard import Guard
-from scim_bridge.storage.history import AuditTrail, History
-from scim_bridge.storage.outbox import Leased, Outbox
-from scim_bridge.storage.people import HandsOffs
-from scim_bridge.storage.plans import PlanItems, plans_before
-from scim_bridge.storage.runs import Runs
+from scim_bridge.storage.database import Database, Session, loggable, repeated
+from scim_bridge.storage.outbox import Leased, bring_back, shorten_leases
+from scim_bridge.storage.plans import plans_before
 from scim_bridge.tenant import LEASE_MARGIN_SECONDS, Budget
 
 log = get_logger(__name__)
@@ -35,8 +26,8 @@ BATCH = 1000
 MOST_BATCHES = 100
 """How many batches of each kind to remove in one go; then the worker delivers again. The next go removes the rest."""
 
-Forgets = Callable[[Connection, datetime, datetime], int]
-"""Remove at most `BATCH` rows that are older than the second instant; the first one is now. Return how many."""
+Forgets = Callable[[Session, datetime], int]
+"""Remove at most `BATCH` rows that are older than this instant. Return how many."""
 
 
 def forget_old(database: Database, tenant: str, days: int, plan_days: int = 30) -> int:
@@ -48,17 +39,17 @@ def forget_old(database: Database, tenant: str, days: int, plan_days: int = 30) 
     :param plan_days: How many days the rows of a run are kept (rule Q5).
     """
 
-    def history(connection: Connection, now: datetime, moment: datetime) -> int:
-        return History(connection, tenant, now).forget_before(moment, limit=BATCH)
+    def history(s: Session, moment: datetime) -> int:
+        return s.history.forget_before(moment, limit=BATCH)
 
-    def audit(connection: Connection, _: datetime, moment: datetime) -> int:
-        return AuditTrail(connection, tenant).forget_before(moment, limit=BATCH)
+    def audit(s: Session, moment: datetime) -> int:
+        return s.audit.forget_before(moment, limit=BATCH)
 
-    def decisions(connection: Connection, now: datetime, moment: datetime) -> int:
-        return Guard(connection, tenant, now).forget_before(moment, limit=BATCH)
+    def decisions(s: Session, moment: datetime) -> int:
+        return s.guard.forget_before(moment, limit=BATCH)
 
-    def runs(connection: Connection, _: datetime, moment: datetime) -> int:
-        return Runs(connection, tenant).forget_before(moment, limit=BATCH)
+    def runs(s: Session, moment: datetime) -> int:
+        return s.runs.forget_before(moment, limit=BATCH)
 
     removed = _forget_plans(database, tenant, plan_days)
     return removed + sum(_forget(database, tenant, days, what) for what in (history, audit, decisions, runs))
@@ -66,39 +57,34 @@ def forget_old(database: Database, tenant: str, days: int, plan_days: int = 30) 
 
 def _forget_plans(database: Database, tenant: str, days: int) -> int:
     """Remove the rows of old plans. A transaction that only reads finds the plans, as there may be many runs."""
-    with database.read() as connection:
-        moment = database.now(connection) - timedelta(days=days)
-        plans = plans_before(connection, tenant, moment, limit=MOST_BATCHES)
+    with database.read(tenant) as s:
+        moment = s.now - timedelta(days=days)
+        plans = plans_before(s, moment, limit=MOST_BATCHES)
     removed = 0
     for plan_id in plans:
-        while count := repeated(partial(_forget_rows, database, tenant, plan_id)):
-            removed += count
+        removed += _forget_rows(database, tenant, plan_id)
     if removed:
         log.info("retention.removed", tenant=tenant, what="plans", rows=removed)
     return removed
 
 
 def _forget_rows(database: Database, tenant: str, plan_id: str) -> int:
-    with database.write() as connection:
-        return PlanItems(connection, tenant, plan_id).forget(limit=BATCH)
+    removed = 0
+    while count := database.transact(tenant, lambda s: s.plan(plan_id).forget(limit=BATCH)):
+        removed += count
+    return removed
 
 
 def _forget(database: Database, tenant: str, days: int, forgets: Forgets) -> int:
     removed = 0
     for _ in range(MOST_BATCHES):
-        count = repeated(lambda: _forget_some(database, days, forgets))
+        count = database.transact(tenant, lambda s: forgets(s, s.now - timedelta(days=days)))
         removed += count
         if count < BATCH:
             break
     if removed:
         log.info("retention.removed", tenant=tenant, what=forgets.__name__, rows=removed)
     return removed
-
-
-def _forget_some(database: Database, days: int, forgets: Forgets) -> int:
-    with database.write() as connection:
-        now = database.now(connection)
-        return forgets(connection, now, now - timedelta(days=days))
 
 
 REST_SECONDS = 0.5
@@ -369,9 +355,9 @@ class Worker:
 
     def _forget(self, deliverer: Deliverer) -> int:
         database, tenant = deliverer.database, deliverer.tenant
-        with database.write() as connection:
+        with database.write(tenant.name) as s:
             # This includes people at rest. No index leads to them, so it is done seldom.
-            shorten_leases(connection, tenant.name, database.now(connection), tenant.longest_lease_seconds)
+            shorten_leases(s, tenant.longest_lease_seconds)
         return forget_old(database, tenant.name, tenant.retention_days, tenant.plan_days)
 
     def _wake(self, deliverer: Deliverer) -> int:
@@ -382,14 +368,14 @@ class Worker:
 
     def _wake_some(self, deliverer: Deliverer) -> int:
         database, tenant = deliverer.database, deliverer.tenant
-        with database.write() as connection:
-            now = database.now(connection)
-            today, outbox = tenant.today(now), Outbox(connection, tenant.name, now)
-            marked = HandsOffs(connection, tenant.name).end(today)
+        with database.write(tenant.name) as s:
+            now = s.now
+            today, outbox = tenant.today(now), s.outbox
+            marked = s.hands_offs.end(today)
             # Certificates that arrived under a number while its person was being linked: their delivery sends them.
-            marked += CertificateSearches(connection, tenant.name).stranded(500, today)
+            marked += s.certificate_searches().stranded(500, today)
             for person_id in marked:
                 outbox.mark_due(person_id)
-            resumed = 0 if is_paused(connection, tenant, now) else Pauses(connection, tenant.name, now).take_up()
-            brought_back = bring_back(connection, tenant.name, now, tenant.longest_lease_seconds)
+            resumed = 0 if is_paused(s, tenant) else s.pauses.take_up()
+            brought_back = bring_back(s, tenant.longest_lease_seconds)
             return len(marked) + resumed + outbox.wake(today) + brought_back

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from sqlalchemy import Connection
-
 from scim_bridge.delivery.breaker import PAUSED, is_paused
 from scim_bridge.delivery.deliver import Deliverer
 from scim_bridge.domain.audit import Action, AuditEvent, Author
@@ -16,12 +14,10 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.logs import get_logger
 from scim_bridge.reconcile.certificates import CertificateApplying
 from scim_bridge.reconcile.report import DRIFT, IN_SYNC, Progress, Report, Request
-from scim_bridge.storage.database import Database
-from scim_bridge.storage.history import AuditTrail, said_since
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, PersonRecord
-from scim_bridge.storage.plans import PlanItems, Scopes
-from scim_bridge.storage.runs import Run, Runs
+from scim_bridge.storage.database import Database, Session
+from scim_bridge.storage.history import said_since
+from scim_bridge.storage.people import PersonRecord
+from scim_bridge.storage.runs import Run
 from scim_bridge.tenant import Budget, Tenant
 
 log = get_logger(__name__)
@@ -33,9 +29,7 @@ DELIVERED = "this person was delivered since the plan was made: run `reconcile` 
 TRIED = "a delivery was tried since the plan was made, but something stops it: `outbox list` says what"
 
 
-def what_happened(
-    connection: Connection, tenant: str, plan_id: str, record: PersonRecord, rows: Iterable[Drift]
-) -> str:
+def what_happened(s: Session, plan_id: str, record: PersonRecord, rows: Iterable[Drift]) -> str:
     """Return why rows are skipped whose person was due since the plan was made.
 
     Entra wrote, a pause ended, an operator retried, or a day came.
@@ -44,8 +38,8 @@ def what_happened(
     was_never_there = all(row.kind is Kind.missing and row.acknowledged is None for row in rows)
     if was_never_there and person.employee_number is not None:
         return CREATED
-    plan = Runs(connection, tenant).get(plan_id)
-    if plan is None or said_since(connection, tenant, person.id, plan.started_at):
+    plan = s.runs.get(plan_id)
+    if plan is None or said_since(s, person.id, plan.started_at):
         return ENTRA_MOVED
     return DELIVERED if record.state is State.delivered else TRIED
 
@@ -79,11 +73,11 @@ class DriftApplying:
 
     def _repair(self, person_id: PersonId, rows: list[Drift]) -> None:
         lease = self.new_id()
-        with self._database.write() as connection:
-            record = People(connection, self._tenant).get(person_id, lock=True)
-            refusal = self._mark(connection, record, rows, lease)
+        with self._database.write(self._tenant) as s:
+            record = s.people.get(person_id, lock=True)
+            refusal = self._mark(s, record, rows, lease)
             if refusal is not None:
-                self._skip(connection, rows, refusal)
+                self._skip(s, rows, refusal)
                 return
         self.deliverer.deliver(
             person_id,
@@ -94,12 +88,12 @@ class DriftApplying:
         )
         self._settle_rows_left(person_id, rows)
 
-    def _mark(self, connection: Connection, record: PersonRecord | None, rows: list[Drift], lease: str) -> str | None:
+    def _mark(self, s: Session, record: PersonRecord | None, rows: list[Drift], lease: str) -> str | None:
         """Make a person due for these rows, with a lease for this process; or return why not."""
         if record is None:
             return GONE
-        now = self._database.now(connection)
-        if is_paused(connection, self.deliverer.tenant, now):
+        now = s.now
+        if is_paused(s, self.deliverer.tenant):
             return PAUSED  # A mark would only make the whole person due, and lose the plan (rule D4).
         hands_off = record.person.hands_off
         if hands_off is not None and hands_off.lasts(self.deliverer.tenant.today(now)):
@@ -109,33 +103,32 @@ class DriftApplying:
             if not is_stuck:
                 return DUE_ALREADY
             # The whole person is due already: all that is missing is another attempt, now.
-            outbox = Outbox(connection, self._tenant, now)
+            outbox = s.outbox
             return None if outbox.lease(record.person.id, lease, self.deliverer.tenant.lease_seconds) else IN_DELIVERY
         if any(row.revision != record.revision for row in rows):
-            return what_happened(connection, self._tenant, self.plan_id, record, rows)
-        marks = Scopes(connection, self._tenant, now)
+            return what_happened(s, self.plan_id, record, rows)
+        marks = s.scopes
         return (
             None if marks.mark(record, self.plan_id, rows, lease, self.deliverer.tenant.lease_seconds) else IN_DELIVERY
         )
 
     def _settle_rows_left(self, person_id: PersonId, rows: list[Drift]) -> None:
         """Store the outcome of rows that have none yet: of a whole delivery, or of one that did not settle."""
-        with self._database.write() as connection:
-            items = PlanItems(connection, self._tenant, self.plan_id)
+        with self._database.write(self._tenant) as s:
+            items = s.plan(self.plan_id)
             known = items.outcomes_of(_places(rows))
             left = [row for row in rows if row.position is not None and row.position not in known]
-            record = People(connection, self._tenant).get(person_id)
+            record = s.people.get(person_id)
             is_whole = any(row.kind is Kind.stuck_delivery for row in rows)
             is_settled = is_whole and (record is None or record.state is State.delivered)
-            now = self._database.now(connection)
             for row in left:
                 # A live delivery leaves alone what was edited in Ditio (rule C4): the next run finds it again.
                 is_done = is_settled and row.cause is not Cause.edited_in_ditio
-                items.settle([(row.position or 0, None if is_done else NOT_SETTLED)], now)
+                items.settle([(row.position or 0, None if is_done else NOT_SETTLED)])
 
-    def _skip(self, connection: Connection, rows: list[Drift], why: str) -> None:
-        items = PlanItems(connection, self._tenant, self.plan_id)
-        items.settle([(place, why) for place in _places(rows)], self._database.now(connection))
+    def _skip(self, s: Session, rows: list[Drift], why: str) -> None:
+        items = s.plan(self.plan_id)
+        items.settle([(place, why) for place in _places(rows)])
 
     @property
     def _database(self) -> Database:
@@ -206,16 +199,15 @@ class PlanRepairing:
             log.info("reconcile.reasserted", certificates=again)
 
     def _is_paused(self) -> bool:
-        with self._database.read() as connection:
-            return is_paused(connection, self._tenant, self._database.now(connection))
+        with self._database.read(self._tenant.name) as s:
+            return is_paused(s, self._tenant)
 
     def _skip_paused(self, chosen: list[Drift]) -> None:
         """Skip the rows: nothing can be sent (rule D4), so no repair begins and the audit trail has none."""
         for first in range(0, len(chosen), BATCH):
-            with self._database.write() as connection:
+            with self._database.write(self._tenant.name) as s:
                 skipped = [(item.position or 0, PAUSED) for item in chosen[first : first + BATCH]]
-                now = self._database.now(connection)
-                PlanItems(connection, self._tenant.name, self.plan.id).settle(skipped, now)
+                s.plan(self.plan.id).settle(skipped)
 
     def _without(self, earlier: frozenset[int]) -> Run:
         """Return the plan for the report, without the rows that earlier runs repaired."""
@@ -226,16 +218,16 @@ class PlanRepairing:
 
     def _note_applied(self, author: Author) -> None:
         """Store who asked for the repair before anything is sent: the audit trail has it even if this process dies."""
-        with self._database.write() as connection:
+        with self._database.write(self._tenant.name) as s:
             event = AuditEvent(Action.applied, "plan", self.plan.id)
-            AuditTrail(connection, self._tenant.name).add(event, author, now=self._database.now(connection))
+            s.audit.add(event, author)
 
     def _report(self, plan: Run, chosen: set[int | None], earlier: frozenset[int]) -> Report:
         outcomes = {place: why for place, why in self._outcomes().items() if place in chosen}
         applied = sum(why is None for why in outcomes.values())
         is_left = any(item.is_drift and outcomes.get(item.position or 0, "") is not None for item in self._left())
-        with self._database.write() as connection:
-            Runs(connection, self._tenant.name).note(self.run_id, applied=applied)
+        with self._database.write(self._tenant.name) as s:
+            s.runs.note(self.run_id, applied=applied)
         return Report(plan, DRIFT if is_left else IN_SYNC, applied, None, outcomes, earlier)
 
     def _left(self) -> Iterator[Drift]:
@@ -244,12 +236,12 @@ class PlanRepairing:
         return (item for item in self._items() if done.get(item.position or 0, "") is not None)
 
     def _outcomes(self) -> dict[int, str | None]:
-        with self._database.read() as connection:
-            return PlanItems(connection, self._tenant.name, self.plan.id).outcomes()
+        with self._database.read(self._tenant.name) as s:
+            return s.plan(self.plan.id).outcomes()
 
     def _items(self) -> Iterator[Drift]:
-        with self._database.read() as connection:
-            yield from PlanItems(connection, self._tenant.name, self.plan.id).all()
+        with self._database.read(self._tenant.name) as s:
+            yield from s.plan(self.plan.id).all()
 
     @property
     def _database(self) -> Database:

@@ -6,8 +6,6 @@ from datetime import date
 from functools import partial
 from itertools import islice
 
-from sqlalchemy import Connection
-
 from scim_bridge.certificates.entries import SlotEntries
 from scim_bridge.certificates.reading import InvalidCertificate, slots_of
 from scim_bridge.delivery.certificate_batches import BATCH, Batches
@@ -29,10 +27,7 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.candidates import Candidate
 from scim_bridge.storage.certificate_queries import CertificateSearches, Key
-from scim_bridge.storage.database import Database, repeated
-from scim_bridge.storage.ledger import Ledger
-from scim_bridge.storage.people import People
-from scim_bridge.storage.plans import PlanItems
+from scim_bridge.storage.database import Database, Session, repeated
 from scim_bridge.tenant import Tenant
 
 HANDS_OFF = "an operator stopped deliveries to this person: `people hands-off NUMBER --clear` resumes them"
@@ -57,7 +52,7 @@ def wanted_by(shipment: CertificateToSend) -> str | None:
 class CertificateDrift:
     """Compare the ledger with what Ditio acknowledged, in one transaction that only reads."""
 
-    connection: Connection
+    s: Session
     tenant: Tenant
     today: date
 
@@ -122,11 +117,11 @@ class CertificateDrift:
         return PARKED if owed.line.reason is not None else None
 
     def _lines(self, keys: Sequence[Key]) -> list[Line]:
-        return Ledger(self.connection, self.tenant.name).lines_of(keys) if keys else []
+        return self.s.ledger.lines_of(keys) if keys else []
 
     @property
     def _searches(self) -> CertificateSearches:
-        return CertificateSearches(self.connection, self.tenant.name, self.tenant.certificates.missing_expiry)
+        return self.s.certificate_searches(self.tenant.certificates.missing_expiry)
 
 
 def keep_slots_of(
@@ -139,9 +134,9 @@ def keep_slots_of(
     if not tenant.slots:
         return frozenset()
     unreadable: set[PersonId] = set()
-    with database.read() as connection:
-        terms = tenant.certificate_terms(tenant.today(database.now(connection)))
-        known = Ledger(connection, tenant.name).slots_of_many([each.record.person.id for each in batch])
+    with database.read(tenant.name) as s:
+        terms = tenant.certificate_terms(tenant.today(s.now))
+        known = s.ledger.slots_of_many([each.record.person.id for each in batch])
     for candidate in batch:
         person = candidate.record.person
         if candidate.document is None or person.employee_number is None or candidate.record.due_since is not None:
@@ -156,10 +151,9 @@ def keep_slots_of(
 
 
 def _keep_slots(database: Database, tenant: Tenant, person_id: PersonId, new_id: Callable[[], str]) -> None:
-    with database.write() as connection:
-        now = database.now(connection)
-        if (record := People(connection, tenant.name).get(person_id, lock=True)) is not None:
-            SlotEntries(connection, tenant, now, new_id).keep_stored(record.person, None)
+    with database.write(tenant.name) as s:
+        if (record := s.people.get(person_id, lock=True)) is not None:
+            SlotEntries(s, tenant, new_id).keep_stored(record.person, None)
 
 
 def _cause(owed: CertificateToSend | Unsendable) -> Cause:
@@ -201,8 +195,8 @@ class CertificateApplying:
         :param person_id: Only those of this person.
         """
         database, tenant = self.deliverer.database, self.deliverer.tenant
-        with database.read() as connection:
-            moment = database.now(connection) - tenant.certificates.reassert_every
+        with database.read(tenant.name) as s:
+            moment = s.now - tenant.certificates.reassert_every
 
         def choose(line: Line, number: EmployeeNumber) -> CertificateToSend | None:
             wanted = wanted_of(line, number, tenant.certificates)
@@ -212,8 +206,8 @@ class CertificateApplying:
 
         batches, after = Batches(self.deliverer, choose, self.run_id), ("", "", "")
         while batches.halted is None:
-            with database.read() as connection:
-                searches = CertificateSearches(connection, tenant.name, tenant.certificates.missing_expiry)
+            with database.read(tenant.name) as s:
+                searches = s.certificate_searches(tenant.certificates.missing_expiry)
                 keys = searches.acknowledged_before(moment, after, BATCH, only=person_id)
             if not keys:
                 break
@@ -237,8 +231,8 @@ class CertificateApplying:
 
     def _settle(self, plan_id: str, outcomes: Sequence[tuple[int, str | None]]) -> None:
         database = self.deliverer.database
-        with database.write() as connection:
-            PlanItems(connection, self.deliverer.tenant.name, plan_id).settle(outcomes, database.now(connection))
+        with database.write(self.deliverer.tenant.name) as s:
+            s.plan(plan_id).settle(outcomes)
 
 
 def _send(batches: Batches, keys: list[Key]) -> None:

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Connection
-
 from scim_bridge.delivery.stale_claims import belongs_to_another
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field, running_employment
@@ -18,12 +16,9 @@ from scim_bridge.plan.matching import is_still_ours, is_what_we_created
 from scim_bridge.plan.readback import believed
 from scim_bridge.reconcile.certificates import CertificateDrift, keep_slots_of
 from scim_bridge.reconcile.facts import Agreement, acknowledge_agreement, around, basis_of, facts_of, find_agreement
-from scim_bridge.storage.candidates import Candidate, Found, InSync, SyncState, candidates
-from scim_bridge.storage.certificate_queries import CertificateSearches
-from scim_bridge.storage.database import Database, repeated
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, PersonRecord
-from scim_bridge.storage.plans import PlanItems
+from scim_bridge.storage.candidates import Candidate, Found, SyncState, candidates
+from scim_bridge.storage.database import Database, Session, repeated
+from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.snapshot import Snapshot
 from scim_bridge.tenant import Tenant, desired_of_candidate
 
@@ -54,31 +49,31 @@ class UnlinkedPlanning:
         for shared in (Field.phone, Field.email, Field.employee_number):
             after = ""
             while True:
-                with self.database.read() as connection:
-                    snapshot = Snapshot(connection, self.tenant.name, self.run_id)
+                with self.database.read(self.tenant.name) as s:
+                    snapshot = s.snapshot(self.run_id)
                     keys = snapshot.shared(shared, after, BATCH)
                     pairs = snapshot.doubles(shared, keys) if keys else []
-                    rows = [row for pair in pairs if (row := self._double(connection, shared, *pair)) is not None]
+                    rows = [row for pair in pairs if (row := self._double(s, shared, *pair)) is not None]
                 if not keys:
                     break
                 after = keys[-1]
                 yield rows
 
-    def _double(self, connection: Connection, field: Field, number: str, other: str) -> Drift | None:
+    def _double(self, s: Session, field: Field, number: str, other: str) -> Drift | None:
         """Return the row of an unlinked employee that looks like a linked one; None if a row names it already."""
-        record = People(connection, self.tenant.name).linked_to(EmployeeNumber(number))
+        record = s.people.linked_to(EmployeeNumber(number))
         if record is None or other in self.named:
             return None
-        (candidate,) = candidates(connection, self.tenant.name, self.run_id, [record.person.id])
+        (candidate,) = candidates(s, self.run_id, [record.person.id])
         self.named.add(other)
-        facts = facts_of(connection, self.tenant, candidate, DesiredEmployee({}), self._today)
+        facts = facts_of(s, self.tenant, candidate, DesiredEmployee({}), self._today)
         return duplicate(record.person, facts, number, field.value, other)
 
     def _unmanaged(self) -> Iterator[list[Drift]]:
         after = ""
         while True:
-            with self.database.read() as connection:
-                snapshot = Snapshot(connection, self.tenant.name, self.run_id)
+            with self.database.read(self.tenant.name) as s:
+                snapshot = s.snapshot(self.run_id)
                 numbers = snapshot.unmanaged(self.run_id, after, BATCH)
             if not numbers:
                 return
@@ -90,8 +85,8 @@ class UnlinkedPlanning:
             ]
 
     def _unclaimed(self) -> Iterator[list[Drift]]:
-        with self.database.read() as connection:
-            yield from map(list, CertificateDrift(connection, self.tenant, self._today).unclaimed(BATCH))
+        with self.database.read(self.tenant.name) as s:
+            yield from map(list, CertificateDrift(s, self.tenant, self._today).unclaimed(BATCH))
 
     @property
     def _today(self) -> date:
@@ -164,9 +159,9 @@ class DriftPlanning:
 
     def _next(self, after: str, basis: str) -> list[SyncState]:
         today = self.tenant.today(self.read_at)
-        with self.database.read() as connection:
-            searches = CertificateSearches(connection, self.tenant.name, self.tenant.certificates.missing_expiry)
-            in_sync = InSync(connection, self.tenant.name, basis)
+        with self.database.read(self.tenant.name) as s:
+            searches = s.certificate_searches(self.tenant.certificates.missing_expiry)
+            in_sync = s.in_sync(basis)
             return in_sync.scan(self.run_id, today, searches, after=after, limit=PAGE)
 
     def _count(self, at_work: Sequence[bool]) -> None:
@@ -177,14 +172,14 @@ class DriftPlanning:
         self.figures.at_work += sum(at_work)
 
     def _candidates(self, person_ids: Sequence[PersonId]) -> list[Candidate]:
-        with self.database.read() as connection:
-            return candidates(connection, self.tenant.name, self.run_id, person_ids)
+        with self.database.read(self.tenant.name) as s:
+            return candidates(s, self.run_id, person_ids)
 
     def _plan(self, batch: Sequence[Candidate], basis: str) -> None:
         today = self.tenant.today(self.read_at)
         unreadable = keep_slots_of(self.database, self.tenant, batch, self.new_id)
-        with self.database.read() as connection:
-            self._certificates = CertificateDrift(connection, self.tenant, today).of_people(batch)
+        with self.database.read(self.tenant.name) as s:
+            self._certificates = CertificateDrift(s, self.tenant, today).of_people(batch)
         items: list[Drift] = []
         closer: list[tuple[Candidate, DesiredEmployee]] = []
         found: list[Found] = []
@@ -203,13 +198,13 @@ class DriftPlanning:
             else:
                 closer.append((candidate, desired))
         if closer:
-            with self.database.read() as connection:
-                items = self._look_closer(connection, closer, today)
+            with self.database.read(self.tenant.name) as s:
+                items = self._look_closer(s, closer, today)
         self._store(items)
         self._acknowledge()
         if found:
-            with self.database.write() as connection:
-                InSync(connection, self.tenant.name, basis).note(found)
+            with self.database.write(self.tenant.name) as s:
+                s.in_sync(basis).note(found)
 
     def _is_in_sync(self, candidate: Candidate, desired: DesiredEmployee, today: date) -> bool:
         """Return whether the fingerprints alone show that nothing differs: the short cut."""
@@ -221,38 +216,36 @@ class DriftPlanning:
         owners = self.tenant.policy.owners
         return is_as_wanted(candidate.shown, candidate.digest, record.person, desired, owners, today)
 
-    def _look_closer(
-        self, connection: Connection, closer: Sequence[tuple[Candidate, DesiredEmployee]], today: date
-    ) -> list[Drift]:
-        snapshot = Snapshot(connection, self.tenant.name, self.run_id)
+    def _look_closer(self, s: Session, closer: Sequence[tuple[Candidate, DesiredEmployee]], today: date) -> list[Drift]:
+        snapshot = s.snapshot(self.run_id)
         linked = [number for candidate, _ in closer if (number := candidate.record.person.employee_number)]
         shown = snapshot.of(linked)
         items: list[Drift] = []
         for candidate, desired in closer:
             person = candidate.record.person
             found = shown.get(person.employee_number or "")
-            if found is not None and not self._is_theirs(connection, person, desired, found):
-                rows = self._stranger(connection, snapshot, candidate, desired, today)
+            if found is not None and not self._is_theirs(s, person, desired, found):
+                rows = self._stranger(s, snapshot, candidate, desired, today)
             elif found is not None:
                 self.figures.at_work += _is_at_work(found, today)
-                rows = self._differing(connection, candidate, desired, found, today)
+                rows = self._differing(s, candidate, desired, found, today)
                 rows += self._certificates.get(person.id, [])
             else:
-                rows = self._absent(connection, snapshot, candidate, desired, today)
+                rows = self._absent(s, snapshot, candidate, desired, today)
             is_counted = person.user_id is not None or person.employee_number is not None
             self.figures.in_sync += is_counted and not rows
             items += rows
         return items
 
     def _differing(
-        self, connection: Connection, candidate: Candidate, desired: DesiredEmployee, found: ActualEmployee, today: date
+        self, s: Session, candidate: Candidate, desired: DesiredEmployee, found: ActualEmployee, today: date
     ) -> list[Drift]:
         record, policy = candidate.record, self.tenant.policy
         self._note_identity(record, found)
         # A moment more than the lag: what Ditio acknowledged at its very end may not be shown yet, either.
         lag, moment = self.tenant.read_lag_seconds + 1e-6, self.read_at + timedelta(microseconds=2)
         found = believed(found, record.person.acknowledged, moment, lag)
-        facts = facts_of(connection, self.tenant, candidate, desired, today)
+        facts = facts_of(s, self.tenant, candidate, desired, today)
         drift = drift_of(record.person, desired, found, policy, facts, today=today)
         if (agreement := find_agreement(record, desired, drift.plan.seen)) is not None:
             self._agreements.append(agreement)
@@ -263,12 +256,8 @@ class DriftPlanning:
             items = tuple(replace(item, listed=item.listed or FOUND_AGAIN) for item in items)
         return [*items, *waits]
 
-    def _is_theirs(
-        self, connection: Connection, person: Person, desired: DesiredEmployee, found: ActualEmployee
-    ) -> bool:
-        return is_still_ours(
-            person, desired, found, lambda: belongs_to_another(connection, self.tenant.name, person, found)
-        )
+    def _is_theirs(self, s: Session, person: Person, desired: DesiredEmployee, found: ActualEmployee) -> bool:
+        return is_still_ours(person, desired, found, lambda: belongs_to_another(s, person, found))
 
     def _note_identity(self, record: PersonRecord, found: ActualEmployee) -> None:
         """Note a `companyProfileId` that Ditio shows for the first time, and a person who is found again (rule P5)."""
@@ -279,34 +268,34 @@ class DriftPlanning:
             self._found_again.append(person.id)
 
     def _stranger(
-        self, connection: Connection, snapshot: Snapshot, candidate: Candidate, desired: DesiredEmployee, today: date
+        self, s: Session, snapshot: Snapshot, candidate: Candidate, desired: DesiredEmployee, today: date
     ) -> list[Drift]:
         """Return the row of a number that another person has now; none if the read may be older than our own change."""
         person = candidate.record.person
         settled_by = self.read_at - timedelta(seconds=self.tenant.read_lag_seconds)
         if candidate.record.due_since is not None or (person.linked_at is not None and person.linked_at > settled_by):
             return []
-        facts = facts_of(connection, self.tenant, candidate, desired, today)
-        row = stranger(person, desired, facts, around(connection, self.tenant, snapshot, person, desired))
+        facts = facts_of(s, self.tenant, candidate, desired, today)
+        row = stranger(person, desired, facts, around(s, self.tenant, snapshot, person, desired))
         if row.found is not None:
             self._named.add(str(row.found))
         return [row]
 
     def _absent(
-        self, connection: Connection, snapshot: Snapshot, candidate: Candidate, desired: DesiredEmployee, today: date
+        self, s: Session, snapshot: Snapshot, candidate: Candidate, desired: DesiredEmployee, today: date
     ) -> list[Drift]:
         record = candidate.record
         person = record.person
         settled_by = self.read_at - timedelta(seconds=self.tenant.read_lag_seconds)
         if person.employee_number is not None and person.linked_at is not None and person.linked_at > settled_by:
             return []  # Linked while Ditio was read, or just before: that the employee is not shown proves nothing.
-        shown = around(connection, self.tenant, snapshot, person, desired)
+        shown = around(s, self.tenant, snapshot, person, desired)
         if _is_found_again(record, shown):
             self._found_again.append(person.id)
         rows = absent(
             person,
             desired,
-            facts_of(connection, self.tenant, candidate, desired, today),
+            facts_of(s, self.tenant, candidate, desired, today),
             shown,
             self.tenant.policy,
             due_since=record.due_since,
@@ -324,20 +313,20 @@ class DriftPlanning:
             self._found_again.clear()
 
     def _note_agreements(self) -> None:
-        with self.database.write() as connection:
-            people, now = People(connection, self.tenant.name), self.database.now(connection)
+        with self.database.write(self.tenant.name) as s:
+            people, _now = s.people, s.now
             for person_id, profile_id in sorted(self._recognised.items()):
                 people.recognise(person_id, profile_id)
             for agreement in self._agreements:
-                acknowledge_agreement(connection, self.tenant, agreement, self.read_at)
+                acknowledge_agreement(s, self.tenant, agreement, self.read_at)
             for person_id in sorted(self._found_again):
-                Outbox(connection, self.tenant.name, now).mark_due(person_id)
+                s.outbox.mark_due(person_id)
 
     def _store(self, items: Sequence[Drift]) -> None:
         kept = [item for item in items if self.only is None or item.kind is self.only]
         if kept:
-            with self.database.write() as connection:
-                PlanItems(connection, self.tenant.name, self.run_id).add(kept, self.figures.items)
+            with self.database.write(self.tenant.name) as s:
+                s.plan(self.run_id).add(kept, self.figures.items)
             self.figures.items += len(kept)
 
 

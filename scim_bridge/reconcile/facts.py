@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from sqlalchemy import Connection
-
 from scim_bridge import installed_version
 from scim_bridge.delivery.claims import settle_claims
 from scim_bridge.delivery.guard import KEPT, settle_guarded
@@ -17,13 +15,11 @@ from scim_bridge.plan.absence import RosterMatches
 from scim_bridge.plan.drift import Facts
 from scim_bridge.plan.limits import settled_occasions
 from scim_bridge.plan.steps import AlreadyDone
-from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.candidates import Candidate
-from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.database import Session
 from scim_bridge.storage.guard import Guard, GuardDecision, held_or_dropped
-from scim_bridge.storage.history import Entry, History
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People, PersonRecord
+from scim_bridge.storage.history import Entry
+from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.snapshot import Snapshot
 from scim_bridge.tenant import NOTHING_DESIRED, Tenant, wanted_claims
 
@@ -58,11 +54,11 @@ def find_agreement(record: PersonRecord, desired: DesiredEmployee, seen: Already
     return Agreement(record, values, desired.sources, login, employed, settled)
 
 
-def acknowledge_agreement(connection: Connection, tenant: Tenant, agreement: Agreement, read_at: datetime) -> None:
+def acknowledge_agreement(s: Session, tenant: Tenant, agreement: Agreement, read_at: datetime) -> None:
     """Acknowledge an agreement, unless the person is due, leased, uncertain, or changed since Ditio was read."""
     record = agreement.record
     person_id = record.person.id
-    present = People(connection, tenant.name).get(person_id, lock=True)
+    present = s.people.get(person_id, lock=True)
     if (
         present is None
         or present.revision != record.revision
@@ -71,7 +67,7 @@ def acknowledge_agreement(connection: Connection, tenant: Tenant, agreement: Agr
         or present.person.doubted_at
     ):
         return
-    acknowledged = Acknowledgements(connection, tenant.name)
+    acknowledged = s.acknowledged
     if any(at > read_at for at, _ in acknowledged.moments_of(person_id).values()):
         return
     sent_values = {name: record.person.acknowledged.sent_values.get(name) for name in agreement.values}
@@ -83,7 +79,6 @@ def acknowledge_agreement(connection: Connection, tenant: Tenant, agreement: Agr
         login=agreement.login,
         employed=agreement.employed,
         revision=record.revision,
-        now=read_at,
     )
     after = present.person.acknowledged.after(
         agreement.values,
@@ -94,25 +89,23 @@ def acknowledge_agreement(connection: Connection, tenant: Tenant, agreement: Agr
         changed_at=None,
     )
     person = replace(present.person, acknowledged=after)
-    _settle_the_guard(connection, tenant, agreement, replace(present, person=person), read_at)
+    _settle_the_guard(s, tenant, agreement, replace(present, person=person))
     if person.is_tombstone:
         # The ending of a deleted user is delivered: another user who waits for the number gets it (rule P2).
-        settle_claims(connection, tenant, person, NOTHING_DESIRED, tenant.today(read_at), read_at, keep_all=False)
-        People(connection, tenant.name).forget(person_id)
+        settle_claims(s, tenant, person, NOTHING_DESIRED, tenant.today(read_at), keep_all=False)
+        s.people.forget(person_id)
 
 
-def _settle_the_guard(
-    connection: Connection, tenant: Tenant, agreement: Agreement, record: PersonRecord, now: datetime
-) -> None:
+def _settle_the_guard(s: Session, tenant: Tenant, agreement: Agreement, record: PersonRecord) -> None:
     """Stop holding or dropping what Ditio has by now, and update the person's state."""
-    person, guard = record.person, Guard(connection, tenant.name, now)
-    before = _notes_by_change(guard, person, held_or_dropped(connection, tenant.name, person.id))
+    person, guard = record.person, s.guard
+    before = _notes_by_change(guard, person, held_or_dropped(s, person.id))
     login, employed = agreement.login, agreement.employed
     settle_guarded(guard, person, tenant.policy, agreement.settled, login=login, employed=employed)
-    left = held_or_dropped(connection, tenant.name, person.id)
+    left = held_or_dropped(s, person.id)
     if before.keys() == left.keys() or record.reason in (Reason.paused, Reason.hands_off):
         return
-    outbox, notes = Outbox(connection, tenant.name, now), _notes(record)
+    outbox, notes = s.outbox, _notes(record)
     if not set(notes) <= set(before.values()):
         outbox.mark_due(person.id)  # Only the person's own delivery can write the other notes again.
         return
@@ -122,7 +115,7 @@ def _settle_the_guard(
         detail = f"{SHOULD_BE_INACTIVE}: {detail}"
     state, reason = (State.held, Reason.guard) if is_held else (State.delivered, None)
     outbox.settle(person.id, state=state, reason=reason, detail=detail or None)
-    History(connection, tenant.name, now).add(person.id, Entry("delivery", reason or state, cause="reconcile"))
+    s.history.add(person.id, Entry("delivery", reason or state, cause="reconcile"))
 
 
 def _notes_by_change(guard: Guard, person: Person, kept: Mapping[GuardedChange, Verdict]) -> dict[GuardedChange, str]:
@@ -162,13 +155,11 @@ def basis_of(tenant: Tenant) -> str:
 _CLAIMED = {ClaimKind.phone: Field.phone, ClaimKind.employee_number: Field.employee_number}
 
 
-def facts_of(
-    connection: Connection, tenant: Tenant, candidate: Candidate, desired: DesiredEmployee, today: date
-) -> Facts:
+def facts_of(s: Session, tenant: Tenant, candidate: Candidate, desired: DesiredEmployee, today: date) -> Facts:
     """Return what the database knows of the delivery of a person."""
     record = candidate.record
-    moments = Acknowledgements(connection, tenant.name).moments_of(record.person.id)
-    claims = Claims(connection, tenant.name)
+    moments = s.acknowledged.moments_of(record.person.id)
+    claims = s.claims
     others = [
         _CLAIMED[claim.kind] for claim in wanted_claims(desired) if claims.holder(claim) not in (None, record.person.id)
     ]
@@ -183,7 +174,7 @@ def facts_of(
         acknowledged_at={name: at for name, (at, _) in moments.items()},
         acknowledged_in={name: revision for name, (_, revision) in moments.items()},
         claimed_by_others=frozenset(others),
-        held_or_dropped=held_or_dropped(connection, tenant.name, record.person.id),
+        held_or_dropped=held_or_dropped(s, record.person.id),
     )
 
 
@@ -194,9 +185,7 @@ def _reason(record: PersonRecord, today: date) -> str | None:
     return record.reason.value if record.reason is not None else None
 
 
-def around(
-    connection: Connection, tenant: Tenant, snapshot: Snapshot, person: Person, desired: DesiredEmployee
-) -> RosterMatches:
+def around(s: Session, tenant: Tenant, snapshot: Snapshot, person: Person, desired: DesiredEmployee) -> RosterMatches:
     """Return employees that may belong to a person whose number Ditio does not show."""
     creating, known = person.creating, person.acknowledged
     number = person.employee_number or desired.employee_number or (creating.employee_number if creating else None)
@@ -212,7 +201,7 @@ def around(
     }
     same = None
     if number is not None and person.employee_number is None:
-        holder = People(connection, tenant.name).linked_to(EmployeeNumber(number))
+        holder = s.people.linked_to(EmployeeNumber(number))
         same = snapshot.of([number]).get(number) if holder is None else None
     similar = snapshot.similar_number(number) if number is not None and person.employee_number is None else None
     return RosterMatches(same, similar, tuple(alike.values()))

@@ -5,18 +5,15 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import islice
 
-from sqlalchemy import Connection
-
 from scim_bridge.ditio.actual import employee_from_row, merged
 from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import BridgeError
 from scim_bridge.plan.diff import fingerprint_of
-from scim_bridge.storage.database import Database
-from scim_bridge.storage.people import People
+from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.resources import document_of
-from scim_bridge.storage.snapshot import Seen, Snapshot
+from scim_bridge.storage.snapshot import Seen
 from scim_bridge.tenant import NOTHING_DESIRED, Tenant
 
 BATCH = 500
@@ -44,8 +41,8 @@ class RosterLoading:
             self._store(batch)
             come += len(batch)
             progress(come)
-        with self.database.write() as connection:
-            snapshot = Snapshot(connection, self.tenant.name, self.run_id)
+        with self.database.write(self.tenant.name) as s:
+            snapshot = s.snapshot(self.run_id)
             snapshot.is_complete()
             return snapshot.count()
 
@@ -55,8 +52,8 @@ class RosterLoading:
             if (each := self._shown(row)) is not None:
                 number = each[0].employee_number
                 shown[number] = self._merged(shown[number], each) if number in shown else each
-        with self.database.write() as connection:
-            snapshot = Snapshot(connection, self.tenant.name, self.run_id)
+        with self.database.write(self.tenant.name) as s:
+            snapshot = s.snapshot(self.run_id)
             if not snapshot.add_new([self._seen(*each) for each in shown.values()]):
                 # Ditio listed an employee twice, or a page was read again. A new employee is merged with itself.
                 known, companies = snapshot.of(shown), snapshot.companies_of(shown)
@@ -98,8 +95,8 @@ def rows_about(database: Database, tenant: Tenant, person_id: PersonId) -> Itera
 
     :raises DeliveryError: Ditio can't be read.
     """
-    with database.read() as connection:
-        person, desired = _known(connection, database, tenant, person_id)
+    with database.read(tenant.name) as s:
+        person, desired = _known(s, database, tenant, person_id)
     linked, wanted = person.employee_number, desired.employee_number
     if linked is not None and (row := _read(tenant, linked)) is not None:
         yield row
@@ -112,17 +109,15 @@ def rows_about(database: Database, tenant: Tenant, person_id: PersonId) -> Itera
         yield from tenant.ditio.search(text)
 
 
-def _known(
-    connection: Connection, database: Database, tenant: Tenant, person_id: PersonId
-) -> tuple[Person, DesiredEmployee]:
-    record = People(connection, tenant.name).get(person_id)
+def _known(s: Session, database: Database, tenant: Tenant, person_id: PersonId) -> tuple[Person, DesiredEmployee]:
+    record = s.people.get(person_id)
     if record is None:
         raise AssertionError("a person who was found a moment ago is there")
     person = record.person
-    document = document_of(connection, tenant.name, person.user_id) if person.user_id is not None else None
+    document = document_of(s, person.user_id) if person.user_id is not None else None
     if document is None:
         return person, NOTHING_DESIRED
-    return person, tenant.desired(document, person, tenant.today(database.now(connection)))
+    return person, tenant.desired(document, person, tenant.today(s.now))
 
 
 def _read(tenant: Tenant, number: EmployeeNumber) -> JsonObject | None:

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from sqlalchemy import Connection
-
 from scim_bridge.delivery.deliver import Deliverer
 from scim_bridge.domain.drift import REPAIRED_ON_REVIEW, Drift
 from scim_bridge.domain.person import PersonId
@@ -18,12 +16,9 @@ from scim_bridge.reconcile.apply import PlanRepairing
 from scim_bridge.reconcile.compare import DriftPlanning
 from scim_bridge.reconcile.load import RosterLoading, rows_about
 from scim_bridge.reconcile.report import DRIFT, FAILED, IN_SYNC, STOPPED, Progress, Report, Request
-from scim_bridge.storage.database import Database
+from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.pairs import forget_abandoned
-from scim_bridge.storage.people import People
-from scim_bridge.storage.plans import PlanItems
-from scim_bridge.storage.runs import RECONCILE, Run, Runs, Schedules
-from scim_bridge.storage.snapshot import Snapshot
+from scim_bridge.storage.runs import RECONCILE, Run, Schedules
 from scim_bridge.tenant import Tenant
 
 log = get_logger(__name__)
@@ -53,13 +48,11 @@ class Reconciliation:
         plan = self._plan(request.plan_id) if request.plan_id is not None else None
         person_id = self._person(request.person) if request.person is not None else None
         run_id, is_whole = self.new_id(), request.only is None and person_id is None and plan is None
-        with self._database.write() as connection:
-            now = self._database.now(connection)
-            Runs(connection, self._tenant.name).begin(
-                run_id, plan.id if plan is not None else run_id, now=now, is_whole=is_whole
-            )
-            forget_abandoned(connection, self._tenant.name, now - ABANDONED_AFTER)
-            Snapshot(connection, self._tenant.name, run_id).drop_abandoned(now - ABANDONED_AFTER)
+        with self._database.write(self._tenant.name) as s:
+            now = s.now
+            s.runs.begin(run_id, plan.id if plan is not None else run_id, is_whole=is_whole)
+            forget_abandoned(s, now - ABANDONED_AFTER)
+            s.snapshot(run_id).drop_abandoned(now - ABANDONED_AFTER)
         log.info("reconcile.started", tenant=self._tenant.name, run=run_id, apply=request.apply)
         exit = FAILED
         try:
@@ -75,8 +68,8 @@ class Reconciliation:
 
     def items(self, plan_id: str) -> Iterator[Drift]:
         """Yield the rows of a plan, grouped by person; leavers who are still active come first."""
-        with self._database.read() as connection:
-            yield from PlanItems(connection, self._tenant.name, plan_id).all()
+        with self._database.read(self._tenant.name) as s:
+            yield from s.plan(plan_id).all()
 
     def _make_plan(
         self, run_id: str, request: Request, person_id: PersonId | None, now: datetime, progress: Progress
@@ -85,15 +78,15 @@ class Reconciliation:
         rows = self.roster() if person_id is None else rows_about(self._database, self._tenant, person_id)
         shown = loading.load(rows, lambda done: progress("reading Ditio", done, None))
         planning = DriftPlanning(self._database, self._tenant, run_id, now, self.deliverer.new_id, request.only)
-        with self._database.read() as connection:
-            total = People(connection, self._tenant.name).count()
+        with self._database.read(self._tenant.name) as s:
+            total = s.people.count()
         planning.plan_people(person_id, lambda done: progress("comparing", done, total))
         if person_id is None:
             planning.plan_others()
         figures = planning.figures
-        with self._database.write() as connection:
-            runs = Runs(connection, self._tenant.name)
-            linked = People(connection, self._tenant.name).count(linked=True)
+        with self._database.write(self._tenant.name) as s:
+            runs = s.runs
+            linked = s.people.count(linked=True)
             company = CompanySize(shown, linked, figures.at_work, runs.shown_before())
             # One person who is read alone says nothing about the whole company.
             doubt = roster_doubt(company) if person_id is None else None
@@ -105,7 +98,7 @@ class Reconciliation:
                 at_work=figures.at_work,
                 people=figures.people,
                 in_sync=figures.in_sync,
-                by_kind=PlanItems(connection, self._tenant.name, run_id).by_kind(),
+                by_kind=s.plan(run_id).by_kind(),
                 new=runs.count_new(run_id),
                 stopped=doubt,
             )
@@ -113,10 +106,8 @@ class Reconciliation:
 
     def _note_plan(self, run_id: str, plan: Run) -> None:
         """Copy the figures of the plan to this run; none of them is new."""
-        with self._database.write() as connection:
-            Runs(connection, self._tenant.name).note(
-                run_id, people=plan.people, in_sync=plan.in_sync, by_kind=dict(plan.by_kind)
-            )
+        with self._database.write(self._tenant.name) as s:
+            s.runs.note(run_id, people=plan.people, in_sync=plan.in_sync, by_kind=dict(plan.by_kind))
 
     def _guard_and_apply(self, run_id: str, plan: Run, request: Request, progress: Progress) -> Report:
         reviewed = request.plan_id is not None or request.only in REPAIRED_ON_REVIEW
@@ -132,21 +123,21 @@ class Reconciliation:
     def _why_stopped(self, run_id: str, plan: Run, request: Request, reviewed: bool) -> str | None:
         """Return the figure and the limit that stop the run, whether or not it would send anything (rule Q4)."""
         if request.force:
-            with self._database.write() as connection:
+            with self._database.write(self._tenant.name) as s:
                 # An operator has read the plan and confirms what Ditio showed: later runs are measured by it.
-                Runs(connection, self._tenant.name).note(plan.id, is_believed=plan.shown is not None)
+                s.runs.note(plan.id, is_believed=plan.shown is not None)
             return None
         company = CompanySize(plan.shown or 0, plan.linked, plan.at_work)
         stopped = plan.stopped or limit_exceeded(self.items(plan.id), company, self.limits, reviewed=reviewed)
         if stopped is not None:
-            with self._database.write() as connection:
-                Runs(connection, self._tenant.name).note(run_id, stopped=stopped)
+            with self._database.write(self._tenant.name) as s:
+                s.runs.note(run_id, stopped=stopped)
         return stopped
 
     def _plan(self, plan_id: str) -> Run:
-        with self._database.read() as connection:
-            run = Runs(connection, self._tenant.name).get(plan_id)
-            has_rows = PlanItems(connection, self._tenant.name, plan_id).has_rows()
+        with self._database.read(self._tenant.name) as s:
+            run = s.runs.get(plan_id)
+            has_rows = s.plan(plan_id).has_rows()
         if run is None or run.plan_id != run.id:
             raise NotFound(f"there is no plan {plan_id!r}: `scim-bridge reconcile runs` shows the ids")
         if not run.is_complete:
@@ -158,17 +149,16 @@ class Reconciliation:
         return run
 
     def _person(self, name: str) -> PersonId:
-        with self._database.read() as connection:
-            record = People(connection, self._tenant.name).find(name)
+        with self._database.read(self._tenant.name) as s:
+            record = s.people.find(name)
         if record is None:
             raise NotFound(f"no user has the employee number or user name {name!r}: check the spelling")
         return record.person.id
 
     def _finish(self, run_id: str, exit: int) -> None:
-        with self._database.write() as connection:
-            now = self._database.now(connection)
-            Runs(connection, self._tenant.name).finish(run_id, now=now, exit=exit)
-            Snapshot(connection, self._tenant.name, run_id).drop()
+        with self._database.write(self._tenant.name) as s:
+            s.runs.finish(run_id, exit=exit)
+            s.snapshot(run_id).drop()
         log.info("reconcile.finished", tenant=self._tenant.name, run=run_id, exit=exit)
 
     @property
@@ -231,20 +221,20 @@ class Scheduler:
         elif (exit := self._run.poll()) is not None:
             log.info("scheduler.ended", tenant=self.tenant, exit=exit)
             self._run = None
-            with self.database.write() as connection:
-                self._schedules(connection).done(RECONCILE, self._holder)
+            with self.database.write(self.tenant) as s:
+                self._schedules(s).done(RECONCILE, self._holder)
             if exit not in ENDED_WELL:
                 self._note_failure()
         else:
-            with self.database.write() as connection:
-                self._schedules(connection).stay_alive(RECONCILE, self._holder, ALIVE_SECONDS)
+            with self.database.write(self.tenant) as s:
+                self._schedules(s).stay_alive(RECONCILE, self._holder, ALIVE_SECONDS)
 
     def stop(self) -> None:
         """Stop, and terminate the run that goes on. Another process may start one at once."""
         if self._run is not None:
             self._run.terminate()
-            with self.database.write() as connection:
-                self._schedules(connection).stay_alive(RECONCILE, self._holder, 0.0)
+            with self.database.write(self.tenant) as s:
+                self._schedules(s).stay_alive(RECONCILE, self._holder, 0.0)
             self._run = None
 
     def _begin(self) -> None:
@@ -261,20 +251,20 @@ class Scheduler:
 
         So `/readyz`, the metrics and `reconcile runs` show it. One such run for each interval is enough.
         """
-        with self.database.write() as connection:
-            now, runs = self.database.now(connection), Runs(connection, self.tenant)
+        with self.database.write(self.tenant) as s:
+            now, runs = s.now, s.runs
             last = runs.last()
             if last is None or last.exit != FAILED or last.started_at <= now - timedelta(seconds=self.every_seconds):
                 run_id = self.new_id()
-                runs.begin(run_id, run_id, now=now, is_whole=True)
-                runs.finish(run_id, now=now, exit=FAILED)
+                runs.begin(run_id, run_id, is_whole=True)
+                runs.finish(run_id, exit=FAILED)
 
     def _take(self) -> bool:
         self._holder = self.new_id()
-        with self.database.write() as connection:
-            return self._schedules(connection).take(
+        with self.database.write(self.tenant) as s:
+            return self._schedules(s).take(
                 RECONCILE, self._holder, every_seconds=self.every_seconds, alive_seconds=ALIVE_SECONDS
             )
 
-    def _schedules(self, connection: Connection) -> Schedules:
-        return Schedules(connection, self.tenant, self.database.now(connection))
+    def _schedules(self, s: Session) -> Schedules:
+        return s.schedules

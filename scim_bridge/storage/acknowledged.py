@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, select, update
+from sqlalchemy import Row, Select, bindparam, delete, select, update
 
 from scim_bridge.domain.employee import Field, Value
 from scim_bridge.domain.person import Acknowledged, Lifecycle, PersonId, SentValue
-from scim_bridge.storage.engine import upsert
+from scim_bridge.storage.engine import Repository, upsert
 from scim_bridge.storage.tables import acknowledged, from_stored, to_stored
 
 UNCERTAIN = "uncertain"
@@ -29,12 +29,8 @@ _OF_PEOPLE = select(acknowledged).where(
 )
 
 
-class Acknowledgements:
+class Acknowledgements(Repository):
     """The acknowledged values of one tenant's people, within one transaction."""
-
-    def __init__(self, connection: Connection, tenant: str) -> None:
-        self._connection = connection
-        self._tenant = tenant
 
     def of(self, person_id: PersonId) -> Acknowledged:
         """Return what is acknowledged for a person."""
@@ -65,7 +61,6 @@ class Acknowledgements:
         employed: bool | None = None,
         is_written: bool = False,
         revision: int,
-        now: datetime,
     ) -> None:
         """Store what Ditio accepted with a 2xx, or was read to agree with the desired employee.
 
@@ -74,7 +69,7 @@ class Acknowledgements:
         :param is_written: Whether login and employment were changed just now, and not only read.
         """
         served, sent = sources or {}, sent_values or {}
-        changed = {**_NOTHING_SENT, "source": None, "taken_at": now if is_written else None}
+        changed = {**_NOTHING_SENT, "source": None, "taken_at": self._now if is_written else None}
         rows = [
             _row(name.value, value, {**_columns(sent.get(name)), "source": served.get(name)})
             for name, value in values.items()
@@ -83,7 +78,7 @@ class Acknowledgements:
             rows.append(_row(Lifecycle.login.value, "open" if login else "closed", changed))
         if employed is not None:
             rows.append(_row(Lifecycle.employment.value, "open" if employed else "ended", changed))
-        self._store(person_id, rows, revision=revision, now=now)
+        self._store(person_id, rows, revision=revision)
 
     def learn(self, person_id: PersonId, sent_values: Mapping[Field, SentValue]) -> None:
         """Store how values that Ditio accepted earlier read back; they stay acknowledged as they are."""
@@ -98,10 +93,10 @@ class Acknowledgements:
                 .values(**_columns(sent))
             )
 
-    def doubt(self, person_id: PersonId, lifecycle: Lifecycle, *, revision: int, now: datetime) -> None:
+    def doubt(self, person_id: PersonId, lifecycle: Lifecycle, *, revision: int) -> None:
         """Mark login or employment as uncertain before it is changed, until the change is acknowledged."""
         row = _row(lifecycle.value, UNCERTAIN, {**_NOTHING_SENT, "source": None})
-        self._store(person_id, [row], revision=revision, now=now)
+        self._store(person_id, [row], revision=revision)
 
     def forget(self, person_id: PersonId, *fields: Field) -> None:
         """Remove some acknowledged fields of a person, or all of them."""
@@ -125,10 +120,8 @@ class Acknowledgements:
             .values(rounds=0)
         )
 
-    def _store(
-        self, person_id: PersonId, rows: Sequence[Mapping[str, object]], *, revision: int, now: datetime
-    ) -> None:
-        common = {"tenant": self._tenant, "person_id": person_id, "acknowledged_at": now, "revision": revision}
+    def _store(self, person_id: PersonId, rows: Sequence[Mapping[str, object]], *, revision: int) -> None:
+        common = {"tenant": self._tenant, "person_id": person_id, "acknowledged_at": self._now, "revision": revision}
         upsert(self._connection, acknowledged, [{**common, **row} for row in rows])
 
 

@@ -3,13 +3,12 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, exists, func, or_, select, update
 
 from scim_bridge.domain.breaker import LONGEST_GAP_SECONDS, Breaker, gap_seconds
 from scim_bridge.domain.outcome import CAP_SECONDS, Reason, State
 from scim_bridge.domain.person import PersonId
-from scim_bridge.storage.database import Database, repeated
-from scim_bridge.storage.engine import insert_if_absent, within
+from scim_bridge.storage.engine import Repository, insert_if_absent
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import breakers, people
 
@@ -18,17 +17,12 @@ _OF_TENANT = select(breakers).where(breakers.c.tenant == bindparam("tenant"))
 _LOCKED = _OF_TENANT.with_for_update()
 
 
-class Breakers:
+class Breakers(Repository):
     """The breaker of one tenant, within one transaction. `now` is the database's clock.
 
     A transaction that changes the breaker locks its row first, and people afterwards. A transaction that has locked a
     person never waits for the breaker's row.
     """
-
-    def __init__(self, connection: Connection, tenant: str, now: datetime) -> None:
-        self._connection = connection
-        self._tenant = tenant
-        self._now = now
 
     def get(self) -> Breaker:
         """Return the breaker; without a row it is closed."""
@@ -160,26 +154,21 @@ BATCH = 2000
 """People who are made due in one transaction, so that other writers get their turn in between."""
 
 
-class Pauses:
+class Pauses(Repository):
     """The pause of one tenant, within one transaction. `now` is the database's clock.
 
     It is stored in the breaker's row, which every delivery reads first, so it takes effect at once in all processes.
     """
 
-    def __init__(self, connection: Connection, tenant: str, now: datetime) -> None:
-        self._connection = connection
-        self._tenant = tenant
-        self._now = now
-
     def pause(self) -> int:
         """Pause, and hold the people who are due. Return how many. Running deliveries stop before their next write."""
-        if Breakers(self._connection, self._tenant, self._now).locked().paused_at is None:
+        if Breakers(self._s).locked().paused_at is None:
             self._set(self._now)
         return self.hold_due()
 
     def resume(self) -> int:
         """End the pause, and make the first people due who were held for it. Return how many; see `take_up_all`."""
-        Breakers(self._connection, self._tenant, self._now).locked()
+        Breakers(self._s).locked()
         self._set(None)
         return self.take_up()
 
@@ -200,7 +189,7 @@ class Pauses:
         """Make people due who were held for a pause, at most `BATCH`. Return how many."""
         query = select(people.c.id).where(self._is_held()).order_by(people.c.state_since, people.c.id).limit(BATCH)
         held = self._connection.execute(query.with_for_update(skip_locked=True)).scalars().all()
-        outbox = Outbox(self._connection, self._tenant, self._now)
+        outbox = Outbox(self._s)
         return outbox.mark_all_due(people.c.id.in_(held)) if held else 0
 
     def _hold(self, which: ColumnElement[bool]) -> int:
@@ -234,19 +223,6 @@ class Pauses:
         self._connection.execute(update(breakers).where(breakers.c.tenant == self._tenant).values(paused_at=paused_at))
 
 
-def take_up_all(database: Database, tenant: str) -> int:
-    """Make all people due who were held for a pause that has ended, and return how many.
-
-    A worker does the same, more slowly.
-    """
-
-    def some() -> int:
-        with database.write() as connection:
-            now = database.now(connection)
-            is_paused = Breakers(connection, tenant, now).get().is_paused
-            return 0 if is_paused else Pauses(connection, tenant, now).take_up()
-
-    count = 0
-    while batch := repeated(some):
-        count += batch
-    return count
+def within(moment: datetime | None, now: datetime, cap_seconds: float) -> datetime | None:
+    """Return a moment to wait for; None if it is further ahead than the cap, which only a wrong clock can cause."""
+    return None if moment is None or moment > now + timedelta(seconds=cap_seconds) else moment

@@ -5,14 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, and_, case, or_, select
+from sqlalchemy import and_, case, or_, select
 
 from scim_bridge.domain.person import Acknowledged, PersonId
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.admin_tables import in_sync, snapshot
 from scim_bridge.storage.certificate_queries import CertificateSearches
-from scim_bridge.storage.engine import upsert
+from scim_bridge.storage.engine import Repository, Transaction, upsert
 from scim_bridge.storage.people import PersonRecord, record_of
 from scim_bridge.storage.tables import people, resources
 
@@ -33,7 +33,7 @@ class Candidate:
     """The fingerprint."""
 
 
-def candidates(connection: Connection, tenant: str, run_id: str, person_ids: Sequence[PersonId]) -> list[Candidate]:
+def candidates(s: Transaction, run_id: str, person_ids: Sequence[PersonId]) -> list[Candidate]:
     """Return these people, in the order of their ids."""
     query = (
         select(people, resources.c.document, resources.c.last_modified_at, snapshot.c.shown, snapshot.c.digest)
@@ -47,11 +47,11 @@ def candidates(connection: Connection, tenant: str, run_id: str, person_ids: Seq
             ),
             isouter=True,
         )
-        .where(people.c.tenant == tenant, people.c.id.in_(person_ids))
+        .where(people.c.tenant == s.tenant, people.c.id.in_(person_ids))
         .order_by(people.c.id)
     )
-    rows = connection.execute(query).all()
-    known = Acknowledgements(connection, tenant).of_many(PersonId(row.id) for row in rows)
+    rows = s.connection.execute(query).all()
+    known = Acknowledgements(s).of_many(PersonId(row.id) for row in rows)
     return [
         Candidate(
             record=record_of(row, known[PersonId(row.id)]),
@@ -64,7 +64,7 @@ def candidates(connection: Connection, tenant: str, run_id: str, person_ids: Seq
     ]
 
 
-def unlinked(connection: Connection, tenant: str, *, after: str, limit: int) -> list[Candidate]:
+def unlinked(s: Transaction, *, after: str, limit: int) -> list[Candidate]:
     """Return the next users without a linked employee, for `adopt`, in the order of their people's ids.
 
     :param after: The id of the last person that was returned before.
@@ -72,13 +72,13 @@ def unlinked(connection: Connection, tenant: str, *, after: str, limit: int) -> 
     query = (
         select(people, resources.c.document, resources.c.last_modified_at)
         .join(resources, and_(resources.c.tenant == people.c.tenant, resources.c.id == people.c.user_id))
-        .where(people.c.tenant == tenant, people.c.id > after, people.c.employee_number.is_(None))
+        .where(people.c.tenant == s.tenant, people.c.id > after, people.c.employee_number.is_(None))
         .order_by(people.c.id)
         .limit(limit)
     )
     return [
         Candidate(record_of(row, Acknowledged()), json.loads(row.document), row.last_modified_at, None, None)
-        for row in connection.execute(query)
+        for row in s.connection.execute(query)
     ]
 
 
@@ -103,7 +103,7 @@ class Found:
     is_at_work: bool
 
 
-class InSync:
+class InSync(Repository):
     """The people of one tenant who are in sync, within one transaction.
 
     For such a person nothing has changed since the last comparison. Every write from Entra and every delivery changes
@@ -114,9 +114,8 @@ class InSync:
     If that day was missed, only a comparison would find it.
     """
 
-    def __init__(self, connection: Connection, tenant: str, basis: str) -> None:
-        self._connection = connection
-        self._tenant = tenant
+    def __init__(self, s: Transaction, basis: str) -> None:
+        super().__init__(s)
         self._basis = basis
 
     def scan(

@@ -5,49 +5,48 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, null, or_, select, true, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, func, literal, null, or_, select, true, tuple_, update
 
 from scim_bridge.domain.certificate import CertificateType, Entry, Holder, HolderKind, Source
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import ClaimKind, PersonId
+from scim_bridge.storage.engine import Repository, Transaction
 from scim_bridge.storage.ledger import entry_in
 from scim_bridge.storage.tables import certificate_entries as entries
 from scim_bridge.storage.tables import certificate_ledger as ledger
 from scim_bridge.storage.tables import claims, people
 
 
-def with_external_id(
-    connection: Connection, tenant: str, entry: Entry, external_id: str | None, *, version: int, now: datetime
-) -> Entry:
+def with_external_id(s: Transaction, entry: Entry, external_id: str | None, *, version: int) -> Entry:
     """Store a client's own id of an entry that was just written.
 
     :param version: The entry's version from now on. It is a new one if only the id changes.
     """
     values: dict[str, object] = {"external_id": external_id, "version": version}
     if version != entry.version:
-        values |= {"last_modified_at": now}
-    statement = update(entries).where(entries.c.tenant == tenant, entries.c.id == entry.id)
-    connection.execute(statement.values(**values))
+        values |= {"last_modified_at": s.now}
+    statement = update(entries).where(entries.c.tenant == s.tenant, entries.c.id == entry.id)
+    s.connection.execute(statement.values(**values))
     return replace(
         entry,
         external_id=external_id,
         version=version,
-        last_modified_at=entry.last_modified_at if version == entry.version else now,
+        last_modified_at=entry.last_modified_at if version == entry.version else s.now,
     )
 
 
 Pair = tuple[EmployeeNumber, CertificateType]
 
 
-def said_in_files(connection: Connection, tenant: str, pairs: Iterable[Pair]) -> dict[Pair, Entry]:
+def said_in_files(s: Transaction, pairs: Iterable[Pair]) -> dict[Pair, Entry]:
     """Return the entries of CSV files for pairs of an employee number and a type."""
     query = select(entries).where(
-        entries.c.tenant == tenant,
+        entries.c.tenant == s.tenant,
         entries.c.source == Source.csv,
         tuple_(entries.c.employee_number, entries.c.type).in_(list(pairs)),
     )
-    found = [entry_in(row) for row in connection.execute(query)]
+    found = [entry_in(row) for row in s.connection.execute(query)]
     return {(each.employee_number, each.certificate.type): each for each in found if each.employee_number is not None}
 
 
@@ -63,13 +62,12 @@ _WINNER = and_(
 _OF_HOLDER = and_(people.c.tenant == ledger.c.tenant, people.c.id == ledger.c.holder)
 
 
-class CertificateSearches:
+class CertificateSearches(Repository):
     """Searches in one tenant's ledger, within one transaction. `plan` checks again what they find."""
 
-    def __init__(self, connection: Connection, tenant: str, missing_expiry: date | None = None) -> None:
+    def __init__(self, s: Transaction, missing_expiry: date | None = None) -> None:
+        super().__init__(s)
         """:param missing_expiry: The day that stands for a missing expiry date."""
-        self._connection = connection
-        self._tenant = tenant
         self._far = missing_expiry
 
     def outstanding_of(self, person_ids: Sequence[PersonId]) -> list[Key]:

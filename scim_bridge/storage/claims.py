@@ -5,7 +5,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Connection,
     Select,
     and_,
     bindparam,
@@ -19,7 +18,7 @@ from sqlalchemy import (
 
 from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import Claim, ClaimKind, PersonId
-from scim_bridge.storage.engine import insert_if_absent
+from scim_bridge.storage.engine import Repository, insert_if_absent
 from scim_bridge.storage.tables import claim_waiters, claims, people
 
 # Built once, because every delivery reads both.
@@ -36,12 +35,8 @@ _HELD_OR_AWAITED = union_all(
 )
 
 
-class Claims:
+class Claims(Repository):
     """The claims of one tenant, within one transaction. The unique constraint decides who has a value."""
-
-    def __init__(self, connection: Connection, tenant: str) -> None:
-        self._connection = connection
-        self._tenant = tenant
 
     def take(self, person_id: PersonId, claim: Claim, *, waits: bool = True) -> bool:
         """Claim a value. Return whether the person has it now; if not, they wait for it.

@@ -1,7 +1,7 @@
 """Credentials, stored hashed: tokens, clients, their access tokens; and the secrets that all processes share."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from secrets import token_urlsafe
@@ -11,9 +11,8 @@ from zlib import crc32
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, union, update
 
 from scim_bridge.errors import NotFound
-from scim_bridge.storage.admin_tables import access_tokens, client_secrets, clients, secrets, tokens
-from scim_bridge.storage.database import Database
-from scim_bridge.storage.engine import insert_if_absent
+from scim_bridge.storage.admin_tables import access_tokens, client_secrets, clients, tokens
+from scim_bridge.storage.engine import Repository, Transaction
 
 TOKEN = "scimb_"  # nosec B105 # a prefix
 """Begins the secret tokens that operators paste into Entra."""
@@ -64,27 +63,28 @@ class AccessToken:
     expires_at: datetime
 
 
-class AccessTokens:
+class AccessTokens(Repository):
     """The access tokens of one tenant, within one transaction.
 
     :param workload: The value of `client_id` for the workload in the settings; None if there is none. Access tokens of
         another workload are no longer valid once the settings change.
     """
 
-    def __init__(self, connection: Connection, tenant: str, workload: str | None) -> None:
-        self._connection = connection
-        self._tenant = tenant
+    def __init__(self, s: Transaction, workload: str | None) -> None:
+        super().__init__(s)
         self._workload = workload
 
-    def add(self, client_id: str, secret: str, *, now: datetime, expires_at: datetime) -> None:
+    def add(self, client_id: str, secret: str, *, expires_at: datetime) -> None:
         """Store a new access token, and remove the expired ones."""
         self._connection.execute(
-            delete(access_tokens).where(access_tokens.c.tenant == self._tenant, access_tokens.c.expires_at <= now)
+            delete(access_tokens).where(access_tokens.c.tenant == self._tenant, access_tokens.c.expires_at <= self._now)
         )
         row = {"tenant": self._tenant, "secret_hash": hashed(secret), "client_id": client_id}
-        self._connection.execute(insert(access_tokens).values({**row, "created_at": now, "expires_at": expires_at}))
+        self._connection.execute(
+            insert(access_tokens).values({**row, "created_at": self._now, "expires_at": expires_at})
+        )
 
-    def valid(self, secret: str, *, now: datetime) -> AccessToken | None:
+    def valid(self, secret: str) -> AccessToken | None:
         """Return the access token with this secret, if it and its client are valid now."""
         owner = and_(clients.c.tenant == access_tokens.c.tenant, clients.c.id == access_tokens.c.client_id)
         is_alive = and_(clients.c.id.is_not(None), clients.c.revoked_at.is_(None))
@@ -96,7 +96,7 @@ class AccessTokens:
             .where(
                 access_tokens.c.tenant == self._tenant,
                 access_tokens.c.secret_hash == hashed(secret),
-                access_tokens.c.expires_at > now,
+                access_tokens.c.expires_at > self._now,
                 is_alive,
             )
         ).first()
@@ -127,21 +127,19 @@ class ClientSecret:
     expires_at: datetime | None
 
 
-def secret_of_client(
-    connection: Connection, tenants: Iterable[str], client_id: str, secret: str, *, now: datetime
-) -> ClientSecret | None:
+def secret_of_client(s: Transaction, tenants: Iterable[str], client_id: str, secret: str) -> ClientSecret | None:
     """Return a client's valid secret, with its tenant; None if no tenant has it, or several do (which can't happen).
 
     The look-up is by hash, so its duration reveals nothing. Nothing is changed.
 
     :param tenants: The tenants that are served.
     """
-    found = connection.execute(
+    found = s.connection.execute(
         select(client_secrets.c.tenant, client_secrets.c.expires_at).where(
             client_secrets.c.tenant.in_(sorted(tenants)),
             client_secrets.c.secret_hash == hashed(secret),
             client_secrets.c.client_id == client_id,
-            *_is_valid(now),
+            *_is_valid(s.now),
         )
     ).all()
     return ClientSecret(found[0].tenant, found[0].expires_at) if len(found) == 1 else None
@@ -156,7 +154,7 @@ class Owner:
     """Whether the client once had the secret that it presents."""
 
 
-def owner_of_refused(connection: Connection, tenants: Iterable[str], client_id: str, secret: str) -> Owner | None:
+def owner_of_refused(s: Transaction, tenants: Iterable[str], client_id: str, secret: str) -> Owner | None:
     """Return the tenant of a refused client. It proves nothing: show it only to the operator.
 
     None if no tenant has a client with this id, or if several have one and the secret belonged to none of them.
@@ -168,7 +166,7 @@ def owner_of_refused(connection: Connection, tenants: Iterable[str], client_id: 
         client_secrets.c.client_id == clients.c.id,
         client_secrets.c.secret_hash == hashed(secret),
     )
-    rows = connection.execute(
+    rows = s.connection.execute(
         select(clients.c.tenant, client_secrets.c.secret_hash.is_not(None).label("had_secret"))
         .outerjoin(client_secrets, was_its_secret)
         .where(clients.c.tenant.in_(sorted(tenants)), clients.c.id == client_id)
@@ -177,20 +175,16 @@ def owner_of_refused(connection: Connection, tenants: Iterable[str], client_id: 
     return Owner(found[0].tenant, bool(found[0].had_secret)) if len(found) == 1 else None
 
 
-class Clients:
+class Clients(Repository):
     """The clients of one tenant, within one transaction."""
 
-    def __init__(self, connection: Connection, tenant: str) -> None:
-        self._connection = connection
-        self._tenant = tenant
-
-    def add(self, client_id: str, name: str, secret: str, *, now: datetime, expires_at: datetime | None) -> None:
+    def add(self, client_id: str, name: str, secret: str, *, expires_at: datetime | None) -> None:
         """Store a new client with its first secret."""
-        row = {"tenant": self._tenant, "id": client_id, "name": name, "created_at": now}
+        row = {"tenant": self._tenant, "id": client_id, "name": name, "created_at": self._now}
         self._connection.execute(insert(clients).values(row))
-        self._add_secret(client_id, secret, now=now, expires_at=expires_at)
+        self._add_secret(client_id, secret, expires_at=expires_at)
 
-    def rotate(self, client_id: str, secret: str, *, now: datetime, expires_at: datetime | None) -> int:
+    def rotate(self, client_id: str, secret: str, *, expires_at: datetime | None) -> int:
         """Add a secret to a client. Secrets older than the one that was used last end; that one stays valid.
 
         :returns: How many secrets are valid now.
@@ -198,7 +192,7 @@ class Clients:
         """
         used = self._connection.execute(
             select(client_secrets.c.created_at)
-            .where(*self._valid_of(client_id, now), client_secrets.c.last_used_at.is_not(None))
+            .where(*self._valid_of(client_id), client_secrets.c.last_used_at.is_not(None))
             .order_by(client_secrets.c.last_used_at.desc(), client_secrets.c.created_at.desc())
             .limit(1)
         ).scalar_one_or_none()
@@ -210,17 +204,17 @@ class Clients:
         if used is not None:
             self._connection.execute(
                 update(client_secrets)
-                .where(*self._valid_of(client_id, now), client_secrets.c.created_at < used)
-                .values(revoked_at=now)
+                .where(*self._valid_of(client_id), client_secrets.c.created_at < used)
+                .values(revoked_at=self._now)
             )
-        self._add_secret(client_id, secret, now=now, expires_at=expires_at)
+        self._add_secret(client_id, secret, expires_at=expires_at)
         return int(
             self._connection.execute(
-                select(func.count()).select_from(client_secrets).where(*self._valid_of(client_id, now))
+                select(func.count()).select_from(client_secrets).where(*self._valid_of(client_id))
             ).scalar_one()
         )
 
-    def list(self, now: datetime) -> list[Client]:
+    def list(self) -> list[Client]:
         """Return all clients, the revoked ones too, oldest first."""
         own = and_(client_secrets.c.tenant == clients.c.tenant, client_secrets.c.client_id == clients.c.id)
         rows = self._connection.execute(
@@ -230,32 +224,32 @@ class Clients:
                 func.count(client_secrets.c.expires_at).label("ending"),
                 func.max(client_secrets.c.expires_at).label("last_end"),
             )
-            .outerjoin(client_secrets, and_(own, *_is_valid(now)))
+            .outerjoin(client_secrets, and_(own, *_is_valid(self._now)))
             .where(clients.c.tenant == self._tenant)
             .group_by(*clients.c)
             .order_by(clients.c.created_at, clients.c.id)
         )
         return [_client(row) for row in rows]
 
-    def revoke(self, client_id: str, *, now: datetime) -> bool:
+    def revoke(self, client_id: str) -> bool:
         """Revoke a client, its secrets and its access tokens at once. Return False if it was already revoked.
 
         :raises NotFound: there is no such client.
         """
         found = self._connection.execute(
-            update(clients).where(*self._at(client_id), clients.c.revoked_at.is_(None)).values(revoked_at=now)
+            update(clients).where(*self._at(client_id), clients.c.revoked_at.is_(None)).values(revoked_at=self._now)
         )
         if found.rowcount == 0:
             if self._connection.execute(select(clients.c.id).where(*self._at(client_id))).first() is None:
                 raise self._unknown(client_id)
             return False
-        self._connection.execute(update(client_secrets).where(*self._valid_of(client_id, now)).values(revoked_at=now))
+        self._connection.execute(update(client_secrets).where(*self._valid_of(client_id)).values(revoked_at=self._now))
         self._connection.execute(
             delete(access_tokens).where(access_tokens.c.tenant == self._tenant, access_tokens.c.client_id == client_id)
         )
         return True
 
-    def signs_in(self, client_id: str, secret: str, *, now: datetime) -> bool:
+    def signs_in(self, client_id: str, secret: str) -> bool:
         """Return whether a client has this valid secret, and store its use. The look-up is by hash."""
         secret_hash = hashed(secret)
         # Locked, so that a client that is revoked at the same time can't sign in.
@@ -264,23 +258,25 @@ class Clients:
             return False
         found = self._connection.execute(
             update(client_secrets)
-            .where(*self._valid_of(client_id, now), client_secrets.c.secret_hash == secret_hash)
-            .values(last_used_at=now)
+            .where(*self._valid_of(client_id), client_secrets.c.secret_hash == secret_hash)
+            .values(last_used_at=self._now)
         )
         if found.rowcount == 0:
             return False
-        self._connection.execute(update(clients).where(*self._at(client_id)).values(last_used_at=now))
+        self._connection.execute(update(clients).where(*self._at(client_id)).values(last_used_at=self._now))
         return True
 
-    def _add_secret(self, client_id: str, secret: str, *, now: datetime, expires_at: datetime | None) -> None:
+    def _add_secret(self, client_id: str, secret: str, *, expires_at: datetime | None) -> None:
         row = {"tenant": self._tenant, "client_id": client_id, "secret_hash": hashed(secret)}
-        self._connection.execute(insert(client_secrets).values({**row, "created_at": now, "expires_at": expires_at}))
+        self._connection.execute(
+            insert(client_secrets).values({**row, "created_at": self._now, "expires_at": expires_at})
+        )
 
     def _at(self, client_id: str) -> tuple[ColumnElement[bool], ...]:
         return clients.c.tenant == self._tenant, clients.c.id == client_id
 
-    def _valid_of(self, client_id: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
-        return client_secrets.c.tenant == self._tenant, client_secrets.c.client_id == client_id, *_is_valid(now)
+    def _valid_of(self, client_id: str) -> tuple[ColumnElement[bool], ...]:
+        return client_secrets.c.tenant == self._tenant, client_secrets.c.client_id == client_id, *_is_valid(self._now)
 
     @staticmethod
     def _unknown(client_id: str) -> NotFound:
@@ -304,47 +300,6 @@ def _client(row: Row[Any]) -> Client:
     )
 
 
-CURSORS = "cursors"
-"""The secret that seals the cursors of searches: a cursor can't be forged, or used at another tenant."""
-
-
-class Secrets:
-    """The secrets that all processes share. Each is read once and then cached, because it never changes.
-
-    :param new_secret: Returns a new secret of at least 256 random bits.
-    """
-
-    def __init__(self, database: Database, new_secret: Callable[[], str] = lambda: token_urlsafe(32)) -> None:
-        self._database = database
-        self._new_secret = new_secret
-        self._known: dict[tuple[str, str], str] = {}
-
-    def of(self, tenant: str, name: str) -> str:
-        """Return a secret of a tenant; the first call makes it. Opens transactions of its own."""
-        known = self._known.get((tenant, name))
-        if known is None:
-            known = self._known[tenant, name] = self._stored(tenant, name) or self._made(tenant, name)
-        return known
-
-    def _stored(self, tenant: str, name: str) -> str | None:
-        with self._database.read() as connection:
-            return _read(connection, tenant, name)
-
-    def _made(self, tenant: str, name: str) -> str:
-        row = {"tenant": tenant, "name": name, "value": self._new_secret()}
-        with self._database.write() as connection:
-            insert_if_absent(connection, secrets, {**row, "created_at": self._database.now(connection)})
-            # Read again: another process may have stored its secret first, and the first one is used.
-            value = _read(connection, tenant, name)
-        assert value is not None
-        return value
-
-
-def _read(connection: Connection, tenant: str, name: str) -> str | None:
-    query = select(secrets.c.value).where(secrets.c.tenant == tenant, secrets.c.name == name)
-    return connection.execute(query).scalar_one_or_none()
-
-
 LAST_USED_EVERY = timedelta(minutes=5)
 """How exact `last_used_at` is: a write for every request would cost too much."""
 
@@ -362,14 +317,10 @@ class Token:
     revoked_at: datetime | None
 
 
-class Tokens:
+class Tokens(Repository):
     """The tokens of one tenant, within one transaction."""
 
-    def __init__(self, connection: Connection, tenant: str) -> None:
-        self._connection = connection
-        self._tenant = tenant
-
-    def add(self, token_id: str, name: str, secret: str, *, now: datetime, expires_at: datetime | None) -> None:
+    def add(self, token_id: str, name: str, secret: str, *, expires_at: datetime | None) -> None:
         """Store a new token."""
         self._connection.execute(
             insert(tokens).values(
@@ -377,7 +328,7 @@ class Tokens:
                 id=token_id,
                 name=name,
                 secret_hash=hashed(secret),
-                created_at=now,
+                created_at=self._now,
                 expires_at=expires_at,
             )
         )
@@ -387,24 +338,24 @@ class Tokens:
         query = select(tokens).where(tokens.c.tenant == self._tenant).order_by(tokens.c.created_at, tokens.c.id)
         return [_token(row) for row in self._connection.execute(query)]
 
-    def revoke(self, token_id: str, *, now: datetime) -> bool:
+    def revoke(self, token_id: str) -> bool:
         """Revoke a token; return False if it was already revoked. :raises NotFound: there is no such token."""
         this = (tokens.c.tenant == self._tenant, tokens.c.id == token_id)
         found = self._connection.execute(
-            update(tokens).where(*this, tokens.c.revoked_at.is_(None)).values(revoked_at=now)
+            update(tokens).where(*this, tokens.c.revoked_at.is_(None)).values(revoked_at=self._now)
         )
         if found.rowcount == 0 and self._connection.execute(select(tokens.c.id).where(*this)).first() is None:
             raise NotFound(f"there is no token {token_id!r}: `scim-bridge token list` shows the ids")
         return found.rowcount > 0
 
-    def valid(self, secret: str, *, now: datetime) -> Token | None:
+    def valid(self, secret: str) -> Token | None:
         """Return the valid token with this secret. The look-up is by hash, so its duration reveals nothing."""
         row = self._connection.execute(
             select(tokens).where(
                 tokens.c.tenant == self._tenant,
                 tokens.c.secret_hash == hashed(secret),
                 tokens.c.revoked_at.is_(None),
-                or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now),
+                or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > self._now),
             )
         ).first()
         return _token(row) if row is not None else None
@@ -416,10 +367,12 @@ class Tokens:
         ).first()
         return _token(row) if row is not None else None
 
-    def used(self, token: Token, *, now: datetime) -> None:
+    def used(self, token: Token) -> None:
         """Store that a token was used now."""
         self._connection.execute(
-            update(tokens).where(tokens.c.tenant == self._tenant, tokens.c.id == token.id).values(last_used_at=now)
+            update(tokens)
+            .where(tokens.c.tenant == self._tenant, tokens.c.id == token.id)
+            .values(last_used_at=self._now)
         )
 
 

@@ -2,15 +2,35 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from functools import cached_property
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import TypeVar
 
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from scim_bridge.storage.engine import REQUESTS, SQLITE_BUSY_SECONDS, Patience, engine_of
+from scim_bridge.domain.audit import AuditRecord
+from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.admin_tables import secrets
+from scim_bridge.storage.breaker import Breakers, Pauses
+from scim_bridge.storage.candidates import InSync
+from scim_bridge.storage.certificate_queries import CertificateSearches
+from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.credentials import AccessTokens, Clients, Tokens
+from scim_bridge.storage.engine import REQUESTS, SQLITE_BUSY_SECONDS, Patience, Transaction, engine_of, insert_if_absent
+from scim_bridge.storage.guard import Guard
+from scim_bridge.storage.history import AuditTrail, History
+from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
+from scim_bridge.storage.outbox import Outbox, RestLeases
+from scim_bridge.storage.pairs import Pairs
+from scim_bridge.storage.people import HandsOffs, People, Permissions
+from scim_bridge.storage.plans import PlanItems, Scopes
+from scim_bridge.storage.resources import Quirks, Resources
+from scim_bridge.storage.runs import Runs, Schedules
+from scim_bridge.storage.snapshot import Snapshot
 from scim_bridge.storage.sqlite_file import WriteTurns, watched_file
 
 T = TypeVar("T")
@@ -26,7 +46,119 @@ CONTENTION_TRIES = 3
 """How often a transaction is tried in all when it conflicts with another."""
 
 
-_NOW = select(func.clock_timestamp())
+class Session(Transaction):
+    """The repositories of one company, in one transaction.
+
+    `database.write(tenant)` opens one, and commits it at the end of the block.
+    """
+
+    @cached_property
+    def people(self) -> People:
+        return People(self)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        return Outbox(self)
+
+    @cached_property
+    def claims(self) -> Claims:
+        return Claims(self)
+
+    @cached_property
+    def acknowledged(self) -> Acknowledgements:
+        return Acknowledgements(self)
+
+    @cached_property
+    def hands_offs(self) -> HandsOffs:
+        return HandsOffs(self)
+
+    @cached_property
+    def permissions(self) -> Permissions:
+        return Permissions(self)
+
+    @cached_property
+    def guard(self) -> Guard:
+        return Guard(self)
+
+    @cached_property
+    def breaker(self) -> Breakers:
+        return Breakers(self)
+
+    @cached_property
+    def pauses(self) -> Pauses:
+        return Pauses(self)
+
+    @cached_property
+    def history(self) -> History:
+        return History(self)
+
+    @cached_property
+    def audit(self) -> AuditTrail:
+        return AuditTrail(self)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(self)
+
+    @cached_property
+    def certificate_deliveries(self) -> CertificateDeliveries:
+        return CertificateDeliveries(self)
+
+    @cached_property
+    def rest_leases(self) -> RestLeases:
+        return RestLeases(self)
+
+    @cached_property
+    def scopes(self) -> Scopes:
+        return Scopes(self)
+
+    @cached_property
+    def resources(self) -> Resources:
+        return Resources(self)
+
+    @cached_property
+    def quirks(self) -> Quirks:
+        return Quirks(self)
+
+    @cached_property
+    def runs(self) -> Runs:
+        return Runs(self)
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        return Schedules(self)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        return Tokens(self)
+
+    @cached_property
+    def clients(self) -> Clients:
+        return Clients(self)
+
+    def plan(self, plan_id: str) -> PlanItems:
+        """Return the rows of one plan."""
+        return PlanItems(self, plan_id)
+
+    def snapshot(self, run_id: str) -> Snapshot:
+        """Return what Ditio showed in one run."""
+        return Snapshot(self, run_id)
+
+    def pairs(self, run_id: str) -> Pairs:
+        """Return the pairs that one run of `adopt` found."""
+        return Pairs(self, run_id)
+
+    def in_sync(self, basis: str) -> InSync:
+        """Return who is in sync, by one state of mapping, settings and version."""
+        return InSync(self, basis)
+
+    def certificate_searches(self, missing_expiry: date | None = None) -> CertificateSearches:
+        """Return searches over the ledger. :param missing_expiry: The last day of certificates without one."""
+        return CertificateSearches(self, missing_expiry)
+
+    def access_tokens(self, workload: str | None) -> AccessTokens:
+        """Return the access tokens of one workload; of all clients with None."""
+        return AccessTokens(self, workload)
 
 
 class Database:
@@ -59,13 +191,13 @@ class Database:
         return self.engine.dialect.name == "sqlite"
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """Open a transaction that only reads."""
+    def read(self, tenant: str = "") -> Iterator[Session]:
+        """Open a transaction of a company that only reads."""
         with self.engine.begin() as connection:
-            yield connection
+            yield Session(connection, tenant, self._now)
 
     @contextmanager
-    def write(self, tenant: str = "") -> Iterator[Connection]:
+    def write(self, tenant: str = "") -> Iterator[Session]:
         """Open a transaction that writes. It is committed at the end of the block, and rolled back on an exception.
 
         :param tenant: The company that writes, because companies take turns. Writes without a company share one turn.
@@ -75,9 +207,21 @@ class Database:
             self._turns.taken(tenant) if self._turns is not None else nullcontext(),
             self.engine.execution_options(write=True, after_commit=to_tell).begin() as connection,
         ):
-            yield connection
+            yield Session(connection, tenant, self._now)
         for tell in to_tell:
             tell()
+
+    def transact(self, tenant: str, work: Callable[[Session], T]) -> T:
+        """Do some work in a writing transaction, and repeat it if it was in conflict with another.
+
+        :param work: May change only the database, because it may run more than once.
+        """
+
+        def once() -> T:
+            with self.write(tenant) as s:
+                return work(s)
+
+        return repeated(once)
 
     def missing_file(self) -> Path | None:
         """Return the file of an embedded database if it does not exist, and this process has never opened it."""
@@ -94,17 +238,16 @@ class Database:
             return True
         return bool(connection.execute(text("SELECT current_setting('transaction_read_only') = 'off'")).scalar_one())
 
-    def now(self, connection: Connection) -> datetime:
+    def now(self) -> datetime:
         """Return the time by the one clock that all processes share: the database's (rule D1)."""
-        moment: datetime = self._own_now() or connection.execute(_NOW).scalar_one()
-        return moment.astimezone(UTC)
-
-    def now_alone(self) -> datetime:
-        """Return the same outside of a transaction; only PostgreSQL has to be asked for it."""
         if (moment := self._own_now()) is not None:
             return moment
-        with self.read() as connection:
-            return self.now(connection)
+        with self.read() as s:
+            return s.now
+
+    def _now(self, connection: Connection) -> datetime:
+        moment: datetime = self._own_now() or connection.execute(select(func.clock_timestamp())).scalar_one()
+        return moment.astimezone(UTC)
 
     def _own_now(self) -> datetime | None:
         if self._clock is not None:
@@ -115,11 +258,6 @@ class Database:
     def close(self) -> None:
         """Close all connections; call it before a fork."""
         self.engine.dispose()
-
-
-def after_commit(connection: Connection, tell: Callable[[], None]) -> None:
-    """Call a function once the writing transaction is committed, for example to log it; never if it is rolled back."""
-    connection.get_execution_options()["after_commit"].append(tell)
 
 
 def is_out_of_reach(error: BaseException) -> bool:
@@ -162,3 +300,73 @@ def loggable(error: BaseException) -> BaseException | None:
 
 def _code(error: DBAPIError) -> str | None:
     return getattr(error.orig, "sqlstate", None)
+
+
+def audited(
+    database: Database, tenant: str, *, since: datetime | None = None, until: datetime | None = None
+) -> Iterator[AuditRecord]:
+    """Yield all rows of a tenant, oldest first, with no more than one page of them in memory."""
+    after = ""
+    while True:
+        with database.read(tenant) as s:
+            rows = s.audit.page(after=after, since=since, until=until)
+        if not rows:
+            return
+        yield from rows
+        after = rows[-1].id
+
+
+def take_up_all(database: Database, tenant: str) -> int:
+    """Make all people due who were held for a pause that has ended, and return how many.
+
+    A worker does the same, more slowly.
+    """
+
+    def some(s: Session) -> int:
+        return 0 if s.breaker.get().is_paused else s.pauses.take_up()
+
+    count = 0
+    while batch := database.transact(tenant, some):
+        count += batch
+    return count
+
+
+CURSORS = "cursors"
+"""The secret that seals the cursors of searches: a cursor can't be forged, or used at another tenant."""
+
+
+class Secrets:
+    """The secrets that all processes share. Each is read once and then cached, because it never changes.
+
+    :param new_secret: Returns a new secret of at least 256 random bits.
+    """
+
+    def __init__(self, database: Database, new_secret: Callable[[], str] = lambda: token_urlsafe(32)) -> None:
+        self._database = database
+        self._new_secret = new_secret
+        self._known: dict[tuple[str, str], str] = {}
+
+    def of(self, tenant: str, name: str) -> str:
+        """Return a secret of a tenant; the first call makes it. Opens transactions of its own."""
+        known = self._known.get((tenant, name))
+        if known is None:
+            known = self._known[tenant, name] = self._stored(tenant, name) or self._made(tenant, name)
+        return known
+
+    def _stored(self, tenant: str, name: str) -> str | None:
+        with self._database.read(tenant) as s:
+            return _read(s, name)
+
+    def _made(self, tenant: str, name: str) -> str:
+        row = {"tenant": tenant, "name": name, "value": self._new_secret()}
+        with self._database.write(tenant) as s:
+            insert_if_absent(s.connection, secrets, {**row, "created_at": s.now})
+            # Read again: another process may have stored its secret first, and the first one is used.
+            value = _read(s, name)
+        assert value is not None
+        return value
+
+
+def _read(s: Transaction, name: str) -> str | None:
+    query = select(secrets.c.value).where(secrets.c.tenant == s.tenant, secrets.c.name == name)
+    return s.connection.execute(query).scalar_one_or_none()

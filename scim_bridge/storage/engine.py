@@ -3,20 +3,18 @@
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import cache
-from typing import Any
+from datetime import datetime
+from functools import cache, cached_property
+from typing import Any, Self
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine, Executable, Table, create_engine, event, text, update
+from sqlalchemy import URL, Connection, Engine, Executable, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from scim_bridge.domain.outcome import CAP_SECONDS, State
 from scim_bridge.errors import BridgeError
-from scim_bridge.storage.tables import people
 
 SQLITE_BUSY_SECONDS = 30
 """How long a SQLite write waits until another process has finished its own."""
@@ -173,36 +171,48 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
     return engine
 
 
-def within(moment: datetime | None, now: datetime, cap_seconds: float) -> datetime | None:
-    """Return a moment to wait for; None if it is further ahead than the cap, which only a wrong clock can cause."""
-    return None if moment is None or moment > now + timedelta(seconds=cap_seconds) else moment
+class Transaction:
+    """One transaction, for one company.
 
-
-def bring_back(connection: Connection, tenant: str, now: datetime, lease_seconds: float) -> int:
-    """Move times of due people that are too far ahead back within their caps. Return how many people are due now.
-
-    It uses the index of due people, and keeps the query for the next person simple.
-
-    :param lease_seconds: The longest time for which a lease is taken.
+    :param clock: Returns the database's time, which all processes share (rule D1).
     """
-    is_due = (people.c.tenant == tenant) & (people.c.state == State.due)
-    shorten_leases(connection, tenant, now, lease_seconds, is_due)
-    latest = now + timedelta(seconds=CAP_SECONDS)
-    return connection.execute(update(people).where(is_due, people.c.due_at > latest).values(due_at=now)).rowcount
+
+    def __init__(self, connection: Connection, tenant: str, clock: Callable[[Connection], datetime]) -> None:
+        self.connection = connection
+        self.tenant = tenant
+        self._clock = clock
+
+    @cached_property
+    def now(self) -> datetime:
+        """The database's time at first use. Lock first, and ask for the time afterwards."""
+        return self._clock(self.connection)
+
+    def of(self, tenant: str) -> Self:
+        """Return the same transaction for another company."""
+        return type(self)(self.connection, tenant, self._clock)
+
+    def at(self, moment: datetime) -> Self:
+        """Return the same transaction with a chosen time."""
+        return type(self)(self.connection, self.tenant, lambda _: moment)
+
+    def after_commit(self, tell: Callable[[], None]) -> None:
+        """Call a function once this writing transaction is committed, for example to log it; not if it rolls back."""
+        self.connection.get_execution_options()["after_commit"].append(tell)
 
 
-def shorten_leases(
-    connection: Connection, tenant: str, now: datetime, seconds: float, which: ColumnElement[bool] | None = None
-) -> int:
-    """Shorten leases that last longer than one that is taken now. Return how many were shortened.
+class Repository:
+    """Reads and writes some tables of one company, in one transaction."""
 
-    A lease is not ended: its holder may be alive, and renews it before the next call.
+    def __init__(self, s: Transaction) -> None:
+        if not s.tenant:
+            raise ValueError(f"{type(self).__name__} needs the transaction of a company: use `of(tenant)`")
+        self._s = s
+        self._connection = s.connection
+        self._tenant = s.tenant
 
-    :param which: Only the leases of these people.
-    """
-    longest = now + timedelta(seconds=seconds)
-    condition = [people.c.tenant == tenant, people.c.leased_until > longest, *([] if which is None else [which])]
-    return connection.execute(update(people).where(*condition).values(leased_until=longest)).rowcount
+    @property
+    def _now(self) -> datetime:
+        return self._s.now
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:

@@ -6,10 +6,10 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text, update
 
 from scim_bridge.domain.person import HOUR, GuardedChange, PersonId, Verdict
-from scim_bridge.storage.engine import insert_if_absent
+from scim_bridge.storage.engine import Repository, Transaction, insert_if_absent
 from scim_bridge.storage.tables import guarded, people
 
 _SAID = {
@@ -28,13 +28,8 @@ class GuardDecision:
     why: str | None = None
 
 
-class Guard:
+class Guard(Repository):
     """The guard of one tenant, within one transaction. `now` is the database's clock."""
-
-    def __init__(self, connection: Connection, tenant: str, now: datetime) -> None:
-        self._connection = connection
-        self._tenant = tenant
-        self._now = now
 
     def serialise(self) -> None:
         """Let no other transaction of this tenant count before this one ends.
@@ -184,7 +179,7 @@ def _present(tenant: str, *verdicts: Verdict) -> Any:
     )
 
 
-def held_or_dropped(connection: Connection, tenant: str, person_id: PersonId) -> Mapping[GuardedChange, Verdict]:
+def held_or_dropped(s: Transaction, person_id: PersonId) -> Mapping[GuardedChange, Verdict]:
     """Return which of a person's present changes are held or dropped, by kind."""
-    query = _present(tenant, Verdict.held, Verdict.dropped).where(guarded.c.person_id == person_id)
-    return {GuardedChange(row.kind): Verdict(row.verdict) for row in connection.execute(query)}
+    query = _present(s.tenant, Verdict.held, Verdict.dropped).where(guarded.c.person_id == person_id)
+    return {GuardedChange(row.kind): Verdict(row.verdict) for row in s.connection.execute(query)}

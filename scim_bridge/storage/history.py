@@ -1,7 +1,7 @@
 """The history of each person, and the audit trail. Rows are added, read and removed by age, never changed (rule D5)."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +13,7 @@ from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, Audit
 from scim_bridge.domain.person import PersonId
 from scim_bridge.logs import AUDIT, get_logger
 from scim_bridge.storage.admin_tables import audit
-from scim_bridge.storage.database import Database, after_commit
+from scim_bridge.storage.engine import Repository, Transaction
 from scim_bridge.storage.tables import history
 
 log = get_logger(AUDIT)
@@ -28,22 +28,18 @@ _position = itertools.count()
 """Orders what one process writes at one instant; never more than that."""
 
 
-class AuditTrail:
+class AuditTrail(Repository):
     """The audit trail of one tenant, within one transaction."""
 
-    def __init__(self, connection: Connection, tenant: str) -> None:
-        self._connection = connection
-        self._tenant = tenant
-
-    def add(self, event: AuditEvent, author: Author, *, now: datetime, is_one_of_many: bool = False) -> None:
+    def add(self, event: AuditEvent, author: Author, *, is_one_of_many: bool = False) -> None:
         """Append a row. Once the transaction is committed, it is logged too.
 
         :param is_one_of_many: One command adds many such rows; `tell_of_many` logs them together.
         """
         row = {
             "tenant": self._tenant,
-            "id": f"{_begins(now)}{next(_position) % 10**6:06d}-{uuid4().hex[:12]}",
-            "at": now,
+            "id": f"{_begins(self._now)}{next(_position) % 10**6:06d}-{uuid4().hex[:12]}",
+            "at": self._now,
             "actor": author.actor.kind,
             "actor_id": author.actor.id,
             "action": event.action,
@@ -58,7 +54,7 @@ class AuditTrail:
         if is_one_of_many:
             return
         told = {name: value for name, value in row.items() if value is not None and name not in ("id", "at", "action")}
-        after_commit(self._connection, lambda: log.info(f"audit.{event.action}", **told))
+        self._s.after_commit(lambda: log.info(f"audit.{event.action}", **told))
 
     def tell_of_many(self, action: Action, resource_type: str, author: Author, count: int) -> None:
         """Log how many rows a command has appended; each of them is in the table."""
@@ -80,20 +76,6 @@ class AuditTrail:
         return self._connection.execute(
             delete(audit).where(audit.c.tenant == self._tenant, audit.c.id.in_(old))
         ).rowcount
-
-
-def audited(
-    database: Database, tenant: str, *, since: datetime | None = None, until: datetime | None = None
-) -> Iterator[AuditRecord]:
-    """Yield all rows of a tenant, oldest first, with no more than one page of them in memory."""
-    after = ""
-    while True:
-        with database.read() as connection:
-            rows = AuditTrail(connection, tenant).page(after=after, since=since, until=until)
-        yield from rows
-        if len(rows) < PAGE:
-            return
-        after = rows[-1].id
 
 
 def tenants_that_acted(connection: Connection) -> list[str]:
@@ -143,13 +125,8 @@ class Entry:
     at: datetime | None = None
 
 
-class History:
+class History(Repository):
     """The history of one tenant, within one transaction."""
-
-    def __init__(self, connection: Connection, tenant: str, now: datetime) -> None:
-        self._connection = connection
-        self._tenant = tenant
-        self._now = now
 
     def add_for_all(self, person_ids: Sequence[PersonId], entry: Entry) -> None:
         """Append the same entry for several people."""
@@ -205,12 +182,12 @@ class History:
         ]
 
 
-def said_since(connection: Connection, tenant: str, person_id: PersonId, moment: datetime) -> bool:
+def said_since(s: Transaction, person_id: PersonId, moment: datetime) -> bool:
     """Return whether Entra has written a person's user at a moment or since."""
     query = select(history.c.id).where(
-        history.c.tenant == tenant,
+        history.c.tenant == s.tenant,
         history.c.person_id == person_id,
         history.c.at >= moment,
         history.c.what.startswith("user-", autoescape=True),
     )
-    return connection.execute(query.limit(1)).first() is not None
+    return s.connection.execute(query.limit(1)).first() is not None

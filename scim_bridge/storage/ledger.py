@@ -2,12 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Connection,
     Row,
     Table,
     and_,
@@ -35,31 +33,27 @@ from scim_bridge.domain.certificate import (
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.person import ClaimKind, PersonId
-from scim_bridge.storage.engine import insert_if_absent
+from scim_bridge.storage.engine import Repository, insert_if_absent
 from scim_bridge.storage.tables import certificate_entries as entries
 from scim_bridge.storage.tables import certificate_ledger as ledger
 from scim_bridge.storage.tables import claims, people
 
 
-class CertificateDeliveries:
+class CertificateDeliveries(Repository):
     """The deliveries of one tenant's certificates, within one transaction."""
-
-    def __init__(self, connection: Connection, tenant: str) -> None:
-        self._connection = connection
-        self._tenant = tenant
 
     def begin(self, shipments: Sequence[CertificateToSend]) -> None:
         """Store what is about to be sent: if the answer is lost, Ditio may still have it (rule R4)."""
         self._update([(each.line, {"sending": each.certificate.issued}) for each in shipments])
 
-    def acknowledge(self, shipments: Sequence[CertificateToSend], now: datetime) -> None:
+    def acknowledge(self, shipments: Sequence[CertificateToSend]) -> None:
         """Store what Ditio accepted with a 2xx."""
         self._update(
             [
                 (
                     each.line,
                     {
-                        "acknowledged_at": now,
+                        "acknowledged_at": self._now,
                         "acknowledged_under": each.employee_number,
                         "acknowledged_number": each.certificate.number,
                         "acknowledged_issued": each.certificate.issued,
@@ -214,16 +208,12 @@ def values_of(entry: Entry) -> dict[str, object]:
 _ACKNOWLEDGED = tuple(column for column in ledger.c if column.name.startswith(("acknowledged_", "is_")))
 
 
-class Ledger:
+class Ledger(Repository):
     """The certificates of one tenant, within one transaction.
 
     Lock the person before changing a person's lines. The lines of an employee number without a person are locked by
     `open`.
     """
-
-    def __init__(self, connection: Connection, tenant: str) -> None:
-        self._connection = connection
-        self._tenant = tenant
 
     def holder_of(self, number: EmployeeNumber, *, lock: bool = False) -> Holder:
         """Return the holder of a number's certificates: the linked person, locked if asked, or the number itself."""

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select, true, update
 
-from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, Reason, State
+from scim_bridge.domain.outcome import CAP_SECONDS, SHOULD_BE_INACTIVE, Reason, State
 from scim_bridge.domain.person import Acknowledged, PersonId
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.engine import Repository, Transaction
 from scim_bridge.storage.people import NOT_DUE, PersonRecord, record_of
 from scim_bridge.storage.tables import people, resources
 
@@ -35,13 +36,8 @@ class Status:
     """For how long the oldest due person has been due, whatever the time of the next try; None if no one is due."""
 
 
-class Outbox:
+class Outbox(Repository):
     """The due marks of one tenant, within one transaction. `now` is the database's clock."""
-
-    def __init__(self, connection: Connection, tenant: str, now: datetime) -> None:
-        self._connection = connection
-        self._tenant = tenant
-        self._now = now
 
     def mark_due(
         self,
@@ -178,8 +174,8 @@ class Outbox:
         )
         which = retried if person_id is None else and_(retried, people.c.id == person_id)
         chosen = select(people.c.id).where(people.c.tenant == self._tenant, which)
-        Acknowledgements(self._connection, self._tenant).forgive(chosen)
-        Claims(self._connection, self._tenant).ask_for_a_look(chosen)
+        Acknowledgements(self._s).forgive(chosen)
+        Claims(self._s).ask_for_a_look(chosen)
         return self.mark_all_due(which)
 
     def has_work(self, *, is_probe: bool = False) -> bool:
@@ -259,16 +255,11 @@ RETRIED = (Reason.claimed, Reason.no_operation, Reason.incomplete)
 """The reasons for which people are held that `outbox retry` makes due (rule D3)."""
 
 
-class RestLeases:
+class RestLeases(Repository):
     """Leases on one tenant's people who are not due, within one transaction. `now` is the database's clock.
 
     A person who becomes due during such a lease stays due. A worker delivers them once the lease is given back.
     """
-
-    def __init__(self, connection: Connection, tenant: str, now: datetime) -> None:
-        self._connection = connection
-        self._tenant = tenant
-        self._now = now
 
     def take(self, person_ids: Sequence[PersonId], lease: str, seconds: float, today: date) -> list[PersonRecord]:
         """Lease the people who are not due, not leased, and not hands-off.
@@ -313,3 +304,28 @@ class RestLeases:
 
     def _are(self, person_ids: Sequence[PersonId]) -> ColumnElement[bool]:
         return and_(people.c.tenant == self._tenant, people.c.id.in_(person_ids))
+
+
+def bring_back(s: Transaction, lease_seconds: float) -> int:
+    """Move times of due people that are too far ahead back within their caps. Return how many people are due now.
+
+    It uses the index of due people, and keeps the query for the next person simple.
+
+    :param lease_seconds: The longest time for which a lease is taken.
+    """
+    is_due = (people.c.tenant == s.tenant) & (people.c.state == State.due)
+    shorten_leases(s, lease_seconds, is_due)
+    latest = s.now + timedelta(seconds=CAP_SECONDS)
+    return s.connection.execute(update(people).where(is_due, people.c.due_at > latest).values(due_at=s.now)).rowcount
+
+
+def shorten_leases(s: Transaction, seconds: float, which: ColumnElement[bool] | None = None) -> int:
+    """Shorten leases that last longer than one that is taken now. Return how many were shortened.
+
+    A lease is not ended: its holder may be alive, and renews it before the next call.
+
+    :param which: Only the leases of these people.
+    """
+    longest = s.now + timedelta(seconds=seconds)
+    condition = [people.c.tenant == s.tenant, people.c.leased_until > longest, *([] if which is None else [which])]
+    return s.connection.execute(update(people).where(*condition).values(leased_until=longest)).rowcount

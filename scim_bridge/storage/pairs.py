@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, select, update
+from sqlalchemy import Row, Select, and_, delete, func, insert, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.domain.drift import By, Pair, Proposal
@@ -12,7 +12,7 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.admin_tables import adoption_pairs as pairs
 from scim_bridge.storage.admin_tables import adoption_runs as runs
-from scim_bridge.storage.engine import upsert
+from scim_bridge.storage.engine import Repository, Transaction, upsert
 
 SKIP = "skip"
 """Marks a pair of which an operator said that they are not the same person."""
@@ -21,17 +21,16 @@ _AT_ONCE = 500
 """Rows that are held in memory at a time."""
 
 
-class Pairs:
+class Pairs(Repository):
     """The pairs of one run of one tenant, within one transaction."""
 
-    def __init__(self, connection: Connection, tenant: str, run_id: str) -> None:
-        self._connection = connection
-        self._tenant = tenant
+    def __init__(self, s: Transaction, run_id: str) -> None:
+        super().__init__(s)
         self._run_id = run_id
 
-    def begin(self, *, now: datetime) -> None:
+    def begin(self) -> None:
         """Store that the run begins."""
-        self._connection.execute(insert(runs).values(tenant=self._tenant, id=self._run_id, started_at=now))
+        self._connection.execute(insert(runs).values(tenant=self._tenant, id=self._run_id, started_at=self._now))
 
     def end(self) -> None:
         """Remove the run and its pairs."""
@@ -144,11 +143,11 @@ class Pairs:
         }
 
 
-def forget_abandoned(connection: Connection, tenant: str, before: datetime) -> None:
+def forget_abandoned(s: Transaction, before: datetime) -> None:
     """Remove what crashed runs left behind: runs that began before this moment."""
-    old = select(runs.c.id).where(runs.c.tenant == tenant, runs.c.started_at < before)
-    connection.execute(delete(pairs).where(pairs.c.tenant == tenant, pairs.c.run_id.in_(old)))
-    connection.execute(delete(runs).where(runs.c.tenant == tenant, runs.c.started_at < before))
+    old = select(runs.c.id).where(runs.c.tenant == s.tenant, runs.c.started_at < before)
+    s.connection.execute(delete(pairs).where(pairs.c.tenant == s.tenant, pairs.c.run_id.in_(old)))
+    s.connection.execute(delete(runs).where(runs.c.tenant == s.tenant, runs.c.started_at < before))
 
 
 def _pair(row: Row[Any]) -> Pair:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Select, Table, and_, bindparam, delete, func, insert, or_, select, update
 
 from scim_bridge.domain.employee import Days, EmployeeNumber, Field, Value
 from scim_bridge.domain.outcome import Reason, State
@@ -13,18 +13,14 @@ from scim_bridge.domain.person import Acknowledged, ClaimKind, Creating, HandsOf
 from scim_bridge.domain.values import UserId, user_name_key
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.admin_tables import in_sync
-from scim_bridge.storage.engine import upsert
+from scim_bridge.storage.engine import Repository, Transaction, upsert
 from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
 from scim_bridge.storage.tables import adoption_permissions as permissions
 from scim_bridge.storage.tables import claim_waiters, claims, from_stored, people, resources, to_stored
 
 
-class HandsOffs:
+class HandsOffs(Repository):
     """The hands-off marks of one tenant, within one transaction: deliveries to these people are stopped."""
-
-    def __init__(self, connection: Connection, tenant: str) -> None:
-        self._connection = connection
-        self._tenant = tenant
 
     def set(self, person_id: PersonId, hands_off: HandsOff | None) -> None:
         """Stop deliveries to a person, or with None resume them. The caller marks the person due."""
@@ -53,27 +49,25 @@ DAYS = 30
 """How long a permission lasts: Entra retries within hours, or within weeks if its job was quarantined."""
 
 
-class Permissions:
+class Permissions(Repository):
     """The permissions to adopt of one tenant, within one transaction."""
 
-    def __init__(self, connection: Connection, tenant: str) -> None:
-        self._connection = connection
-        self._tenant = tenant
-
-    def grant(self, number: EmployeeNumber, user_name: str, *, now: datetime) -> datetime:
+    def grant(self, number: EmployeeNumber, user_name: str) -> datetime:
         """Allow this user to be linked to this employee, once. Return until when. Expired permissions are removed."""
-        expires_at = now + timedelta(days=DAYS)
+        expires_at = self._now + timedelta(days=DAYS)
         self._connection.execute(
-            delete(permissions).where(permissions.c.tenant == self._tenant, permissions.c.expires_at <= now)
+            delete(permissions).where(permissions.c.tenant == self._tenant, permissions.c.expires_at <= self._now)
         )
         key = {"tenant": self._tenant, "employee_number": number, "user_name_key": user_name_key(user_name)}
-        upsert(self._connection, permissions, [{**key, "granted_at": now, "expires_at": expires_at}])
+        upsert(self._connection, permissions, [{**key, "granted_at": self._now, "expires_at": expires_at}])
         return expires_at
 
-    def allows(self, number: EmployeeNumber, user_name: str, *, now: datetime) -> bool:
+    def allows(self, number: EmployeeNumber, user_name: str) -> bool:
         """Return whether this user may be linked to this employee."""
         query = select(permissions.c.expires_at).where(
-            self._about(number), permissions.c.user_name_key == user_name_key(user_name), permissions.c.expires_at > now
+            self._about(number),
+            permissions.c.user_name_key == user_name_key(user_name),
+            permissions.c.expires_at > self._now,
         )
         return self._connection.execute(query).first() is not None
 
@@ -196,14 +190,10 @@ _BY_ID = select(people).where(people.c.tenant == bindparam("tenant"), people.c.i
 _LOCKED = _BY_ID.with_for_update()
 
 
-class People:
+class People(Repository):
     """The people of one tenant, within one transaction."""
 
-    def __init__(self, connection: Connection, tenant: str) -> None:
-        self._connection = connection
-        self._tenant = tenant
-
-    def add(self, person: Person, *, external_id: str | None, wakes_on: date | None, now: datetime) -> None:
+    def add(self, person: Person, *, external_id: str | None, wakes_on: date | None) -> None:
         """Store a new person, not yet due."""
         self._connection.execute(
             insert(people).values(
@@ -213,8 +203,8 @@ class People:
                 external_id=external_id,
                 provisioned_on=person.provisioned_on,
                 state=State.delivered,
-                state_since=now,
-                created_at=now,
+                state_since=self._now,
+                created_at=self._now,
                 wakes_on=wakes_on,
                 **days_columns(person.days),
                 **occasion_columns(person.occasions),
@@ -254,9 +244,9 @@ class People:
             or self.get(PersonId(name))  # The log names a person by id.
         )
 
-    def set_user(self, person_id: PersonId, user_id: UserId | None, *, external_id: str | None, now: datetime) -> None:
+    def set_user(self, person_id: PersonId, user_id: UserId | None, *, external_id: str | None) -> None:
         """Give a person a user, or with None remove it: then the person is a tombstone."""
-        changes: dict[str, object] = {"user_id": user_id, "deleted_at": None if user_id else now}
+        changes: dict[str, object] = {"user_id": user_id, "deleted_at": None if user_id else self._now}
         if user_id is not None:
             changes["external_id"] = external_id
         self._update(person_id, changes)
@@ -294,7 +284,6 @@ class People:
         *,
         profile_id: str | None = None,
         linked_as: Mapping[Field, Value] | None = None,
-        now: datetime,
     ) -> None:
         """Link a person to an employee. An employee is linked to one person at most (a unique index).
 
@@ -305,9 +294,9 @@ class People:
         known: dict[str, object] = {} if profile_id is None else {"company_profile_id": profile_id}
         if linked_as is not None:
             known["linked_as"] = {name.value: to_stored(value) for name, value in linked_as.items()}
-        self._update(person_id, {"employee_number": number, "linked_at": now, **known, **unknown})
-        Permissions(self._connection, self._tenant).consume(number)
-        Ledger(self._connection, self._tenant).renumber(person_id, number)
+        self._update(person_id, {"employee_number": number, "linked_at": self._now, **known, **unknown})
+        Permissions(self._s).consume(number)
+        Ledger(self._s).renumber(person_id, number)
 
     def recognise(self, person_id: PersonId, profile_id: str) -> None:
         """Store the `companyProfileId` of a linked employee, which Ditio shows for the first time (rule P5)."""
@@ -325,8 +314,8 @@ class People:
         """Remove the link of a tombstone, so that a new person may have the employee (rule P2)."""
         known = {"company_profile_id": None, "linked_as": None}
         self._update(person_id, {"employee_number": None, "linked_at": None, **known})
-        Acknowledgements(self._connection, self._tenant).forget(person_id)
-        CertificateDeliveries(self._connection, self._tenant).mark_stale(person_id)
+        Acknowledgements(self._s).forget(person_id)
+        CertificateDeliveries(self._s).mark_stale(person_id)
 
     def forget(self, person_id: PersonId) -> None:
         """Remove a person without a user who never became an employee, so that Ditio knows nothing of them."""
@@ -340,7 +329,7 @@ class People:
             )
         )
         if removed.rowcount:
-            CertificateDeliveries(self._connection, self._tenant).forget(person_id)
+            CertificateDeliveries(self._s).forget(person_id)
             self._connection.execute(
                 delete(in_sync).where(in_sync.c.tenant == self._tenant, in_sync.c.person_id == person_id)
             )
@@ -359,7 +348,7 @@ class People:
     def _record(self, row: Row[Any] | None) -> PersonRecord | None:
         if row is None:
             return None
-        acknowledged = Acknowledgements(self._connection, self._tenant).of(PersonId(row.id))
+        acknowledged = Acknowledgements(self._s).of(PersonId(row.id))
         return record_of(row, acknowledged)
 
     def _users(self, condition: Any) -> Select[Any]:
@@ -377,9 +366,9 @@ class People:
         )
 
 
-def user_names(connection: Connection, tenant: str, user_ids: Iterable[UserId]) -> dict[UserId, str]:
+def user_names(s: Transaction, user_ids: Iterable[UserId]) -> dict[UserId, str]:
     """Return the (folded) user names of some users, for listings."""
     query = select(resources.c.id, resources.c.user_name_key).where(
-        resources.c.tenant == tenant, resources.c.resource_type == "User", resources.c.id.in_(list(user_ids))
+        resources.c.tenant == s.tenant, resources.c.resource_type == "User", resources.c.id.in_(list(user_ids))
     )
-    return {UserId(row.id): row.user_name_key for row in connection.execute(query)}
+    return {UserId(row.id): row.user_name_key for row in s.connection.execute(query)}

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, case, delete, exists, func, insert, null, or_, select, update
+from sqlalchemy import Row, Select, Table, case, delete, exists, func, insert, null, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.domain.drift import ORDER, Cause, Drift, Kind
 from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.admin_tables import plan_items, plan_outcomes, reconcile_runs
-from scim_bridge.storage.engine import upsert
+from scim_bridge.storage.engine import Repository, Transaction, upsert
 from scim_bridge.storage.people import NOT_DUE, PersonRecord
 from scim_bridge.storage.tables import from_stored, people, to_stored
 
@@ -23,12 +23,11 @@ _AT_ONCE = 500
 """Rows that are held in memory at a time."""
 
 
-class PlanItems:
+class PlanItems(Repository):
     """The rows of one plan, within one transaction. They change only by erasure, which blanks them, and by age."""
 
-    def __init__(self, connection: Connection, tenant: str, plan_id: str) -> None:
-        self._connection = connection
-        self._tenant = tenant
+    def __init__(self, s: Transaction, plan_id: str) -> None:
+        super().__init__(s)
         self._plan_id = plan_id
 
     def add(self, items: Sequence[Drift], first: int) -> None:
@@ -63,14 +62,14 @@ class PlanItems:
         counts = {row[0]: row[1] for row in self._connection.execute(query)}
         return {kind.value: counts[kind.value] for kind in Kind if kind.value in counts}
 
-    def settle(self, outcomes: Iterable[tuple[int, str | None]], now: datetime) -> None:
+    def settle(self, outcomes: Iterable[tuple[int, str | None]]) -> None:
         """Store the outcomes of rows: None for a repaired row, or else why it was skipped.
 
         A row that another run of the same plan has repaired stays repaired.
         """
         noted = dict(outcomes)
         done = {position for position, skipped in self.outcomes_of(list(noted)).items() if skipped is None}
-        common = {"tenant": self._tenant, "plan_id": self._plan_id, "at": now}
+        common = {"tenant": self._tenant, "plan_id": self._plan_id, "at": self._now}
         rows = [{**common, "position": place, "skipped": why} for place, why in noted.items() if place not in done]
         upsert(self._connection, plan_outcomes, rows)
 
@@ -136,21 +135,21 @@ def with_rows() -> ColumnElement[bool]:
     return or_(*(exists().where(each.c.tenant == runs.tenant, each.c.plan_id == runs.id) for each in _ROWS))
 
 
-def plans_before(connection: Connection, tenant: str, moment: datetime, *, limit: int) -> list[str]:
+def plans_before(s: Transaction, moment: datetime, *, limit: int) -> list[str]:
     """Return the ids of plans that began before a moment and still have rows, the oldest first."""
     query = (
         select(reconcile_runs.c.id)
-        .where(reconcile_runs.c.tenant == tenant, reconcile_runs.c.started_at < moment, with_rows())
+        .where(reconcile_runs.c.tenant == s.tenant, reconcile_runs.c.started_at < moment, with_rows())
         .order_by(reconcile_runs.c.started_at)
         .limit(limit)
     )
-    return list(connection.execute(query).scalars())
+    return list(s.connection.execute(query).scalars())
 
 
-def blank_person(connection: Connection, tenant: str, person_id: PersonId) -> None:
+def blank_person(s: Transaction, person_id: PersonId) -> None:
     """Blank the values of one person in every plan (rule G1)."""
-    connection.execute(
-        update(plan_items).where(plan_items.c.tenant == tenant, plan_items.c.person_id == person_id).values(**_BLANK)
+    s.connection.execute(
+        update(plan_items).where(plan_items.c.tenant == s.tenant, plan_items.c.person_id == person_id).values(**_BLANK)
     )
 
 
@@ -190,13 +189,8 @@ class Scope:
     detail: str | None
 
 
-class Scopes:
+class Scopes(Repository):
     """The drift marks of one tenant, within one transaction."""
-
-    def __init__(self, connection: Connection, tenant: str, now: datetime) -> None:
-        self._connection = connection
-        self._tenant = tenant
-        self._now = now
 
     def mark(self, record: PersonRecord, plan_id: str, items: Sequence[Drift], lease: str, seconds: float) -> bool:
         """Make a person due for these rows only, leased to the caller. Return whether it was possible.
@@ -256,12 +250,12 @@ class Scopes:
         )
 
 
-def scope_of(connection: Connection, tenant: str, stored: Mapping[str, Any]) -> Scope:
+def scope_of(s: Transaction, stored: Mapping[str, Any]) -> Scope:
     """Return a stored scope, with the rows of its plan."""
     positions = tuple(int(place) for place in stored["rows"])
     return Scope(
         plan_id=stored["plan"],
-        items=tuple(PlanItems(connection, tenant, stored["plan"]).of(positions)),
+        items=tuple(PlanItems(s, stored["plan"]).of(positions)),
         positions=positions,
         state=State(stored["state"]),
         reason=Reason(stored["reason"]) if stored["reason"] else None,

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, case, func, insert, literal, or_, select
@@ -15,9 +15,10 @@ from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import Claim, ClaimKind
 from scim_bridge.domain.values import UserId, user_name_key
 from scim_bridge.storage.admin_tables import client_secrets, tokens
-from scim_bridge.storage.breaker import Breakers
-from scim_bridge.storage.outbox import Outbox, Status
-from scim_bridge.storage.runs import Run, Runs
+from scim_bridge.storage.database import Session
+from scim_bridge.storage.engine import Repository, Transaction
+from scim_bridge.storage.outbox import Status
+from scim_bridge.storage.runs import Run
 from scim_bridge.storage.search import counting
 from scim_bridge.storage.tables import (
     acknowledged,
@@ -59,15 +60,14 @@ class Expiry:
     """As Entra sent it; None if no SCIM user has the employee number."""
 
 
-class Expiries:
+class Expiries(Repository):
     """The winning certificates of one tenant, by their last day.
 
     :param missing_expiry: The last day of certificates without an expiry date; None if these never expire.
     """
 
-    def __init__(self, connection: Connection, tenant: str, missing_expiry: date | None = None) -> None:
-        self._connection = connection
-        self._tenant = tenant
+    def __init__(self, s: Transaction, missing_expiry: date | None = None) -> None:
+        super().__init__(s)
         self._end: ColumnElement[Any] = entries.c.valid_until
         if missing_expiry is not None:
             self._end = func.coalesce(entries.c.valid_until, missing_expiry)
@@ -202,31 +202,27 @@ class Excerpt:
                 connection.execute(insert(metadata.tables[name]), list(rows))
 
 
-def excerpt_of(
-    connection: Connection, tenant: str, *, user_id: str | None, user_name: str, wanted: Sequence[Claim]
-) -> Excerpt:
+def excerpt_of(s: Transaction, *, user_id: str | None, user_name: str, wanted: Sequence[Claim]) -> Excerpt:
     """Return the rows of the user with this id or name, and of people who have claimed, or wait for, their claims.
 
     :param wanted: The claims of the user.
     """
-    user = _user(connection, tenant, user_id, user_name)
-    concerned = _concerned(connection, tenant, user, wanted)
-    found = _rows(connection, tenant, "people", people.c.id.in_(concerned))
+    user = _user(s, user_id, user_name)
+    concerned = _concerned(s, user, wanted)
+    found = _rows(s, "people", people.c.id.in_(concerned))
     users = {row["user_id"] for row in found if row["user_id"]} | ({user} if user else set())
     rows = {
         "people": [_at_rest(row, user) for row in found],
-        "resources": _rows(connection, tenant, "resources", resources.c.id.in_(users)),
-        permissions.name: _rows(
-            connection, tenant, permissions.name, permissions.c.user_name_key == user_name_key(user_name)
-        ),
+        "resources": _rows(s, "resources", resources.c.id.in_(users)),
+        permissions.name: _rows(s, permissions.name, permissions.c.user_name_key == user_name_key(user_name)),
     }
     numbers = [claim.value for claim in wanted if claim.kind is ClaimKind.employee_number]
     for name in (ledger.name, entries.name):
         holder = metadata.tables[name].c.holder
-        rows[name] = _rows(connection, tenant, name, or_(holder.in_(concerned), holder.in_(numbers)))
+        rows[name] = _rows(s, name, or_(holder.in_(concerned), holder.in_(numbers)))
     for table in metadata.tables.values():
         if "person_id" in table.c and table is not history:
-            rows[table.name] = _rows(connection, tenant, table.name, table.c.person_id.in_(concerned))
+            rows[table.name] = _rows(s, table.name, table.c.person_id.in_(concerned))
     return Excerpt(rows, user)
 
 
@@ -239,30 +235,30 @@ def _at_rest(row: Mapping[str, Any], user: UserId | None) -> Mapping[str, Any]:
     return {**still, "due_at": None, "wakes_on": None, **({"state": State.delivered} if is_due else {})}
 
 
-def _user(connection: Connection, tenant: str, user_id: str | None, user_name: str) -> UserId | None:
-    is_user = and_(resources.c.tenant == tenant, resources.c.resource_type == "User")
+def _user(s: Transaction, user_id: str | None, user_name: str) -> UserId | None:
+    is_user = and_(resources.c.tenant == s.tenant, resources.c.resource_type == "User")
     for condition in (resources.c.id == user_id, resources.c.user_name_key == user_name_key(user_name)):
-        found = connection.execute(select(resources.c.id).where(is_user, condition)).scalar_one_or_none()
+        found = s.connection.execute(select(resources.c.id).where(is_user, condition)).scalar_one_or_none()
         if found is not None:
             return UserId(found)
     return None
 
 
-def _concerned(connection: Connection, tenant: str, user: UserId | None, wanted: Sequence[Claim]) -> set[str]:
+def _concerned(s: Transaction, user: UserId | None, wanted: Sequence[Claim]) -> set[str]:
     numbers = [claim.value for claim in wanted]
     own = or_(people.c.user_id == user, people.c.employee_number.in_(numbers))
-    concerned = set(connection.execute(select(people.c.id).where(people.c.tenant == tenant, own)).scalars())
+    concerned = set(s.connection.execute(select(people.c.id).where(people.c.tenant == s.tenant, own)).scalars())
     for table in (claims, claim_waiters):
         has = or_(*(and_(table.c.kind == claim.kind, table.c.value == claim.value) for claim in wanted))
         if wanted:
-            query = select(table.c.person_id).where(table.c.tenant == tenant, has)
-            concerned |= set(connection.execute(query).scalars())
+            query = select(table.c.person_id).where(table.c.tenant == s.tenant, has)
+            concerned |= set(s.connection.execute(query).scalars())
     return concerned
 
 
-def _rows(connection: Connection, tenant: str, name: str, condition: ColumnElement[bool]) -> Rows:
+def _rows(s: Transaction, name: str, condition: ColumnElement[bool]) -> Rows:
     table = metadata.tables[name]
-    found = connection.execute(select(table).where(table.c.tenant == tenant, condition)).mappings()
+    found = s.connection.execute(select(table).where(table.c.tenant == s.tenant, condition)).mappings()
     return [dict(row) for row in found]
 
 
@@ -325,40 +321,40 @@ class Figures:
     """The exit code of the last run, with or without an error."""
 
 
-def figures_of(connection: Connection, tenant: str, now: datetime) -> Figures:
+def figures_of(s: Session) -> Figures:
     """Return the figures of one tenant; only reads."""
     by_reason: dict[State, dict[str, int]] = {State.held: {}, State.parked: {}}
     query = (
         select(people.c.state, people.c.reason, func.count())
-        .where(people.c.tenant == tenant, people.c.state.in_(list(by_reason)))
+        .where(people.c.tenant == s.tenant, people.c.state.in_(list(by_reason)))
         .group_by(people.c.state, people.c.reason)
     )
-    for state, reason, count in connection.execute(query):
+    for state, reason, count in s.connection.execute(query):
         by_reason[State(state)][str(reason)] = count
-    breaker, runs = Breakers(connection, tenant, now).get(), Runs(connection, tenant)
+    breaker, runs = s.breaker.get(), s.runs
     compared, last = runs.last(compared=True), runs.last()
     return Figures(
-        status=Outbox(connection, tenant, now).status(),
+        status=s.outbox.status(),
         held=by_reason[State.held],
         parked=by_reason[State.parked],
-        calls=_calls(connection, tenant, now),
+        calls=_calls(s),
         is_open=breaker.is_open,
         is_paused=breaker.is_paused,
         # The day in UTC: figures on a dashboard may be hours late.
-        certificates=Expiries(connection, tenant).counted(now.date()),
-        token_seconds=_seconds_left(connection, tokens, tenant, now),
-        client_seconds=_seconds_left(connection, client_secrets, tenant, now),
+        certificates=Expiries(s).counted(s.now.date()),
+        token_seconds=_seconds_left(s, tokens),
+        client_seconds=_seconds_left(s, client_secrets),
         reconciled=compared,
-        reconciled_seconds=(now - compared.started_at).total_seconds() if compared is not None else None,
+        reconciled_seconds=(s.now - compared.started_at).total_seconds() if compared is not None else None,
         reconcile_exit=last.exit if last is not None else None,
     )
 
 
-def _calls(connection: Connection, tenant: str, now: datetime) -> dict[str, Calls]:
-    since = now - timedelta(seconds=RECENT_SECONDS)
-    rows = connection.execute(
+def _calls(s: Transaction) -> dict[str, Calls]:
+    since = s.now - timedelta(seconds=RECENT_SECONDS)
+    rows = s.connection.execute(
         select(history.c.what, history.c.outcome, history.c.duration_ms)
-        .where(history.c.tenant == tenant, history.c.at >= since, history.c.duration_ms.is_not(None))
+        .where(history.c.tenant == s.tenant, history.c.at >= since, history.c.duration_ms.is_not(None))
         .order_by(history.c.at.desc())
         .limit(MOST_CALLS)
     ).all()
@@ -369,14 +365,14 @@ def _calls(connection: Connection, tenant: str, now: datetime) -> dict[str, Call
     return {what: Calls(len(took), failed[what], sorted(took)) for what, took in seconds.items()}
 
 
-def _seconds_left(connection: Connection, kept: Table, tenant: str, now: datetime) -> float | None:
+def _seconds_left(s: Transaction, kept: Table) -> float | None:
     """Return seconds until the last valid secret of a table expires; None if one never does, or there is none."""
-    valid = connection.execute(
+    valid = s.connection.execute(
         select(kept.c.expires_at).where(
-            kept.c.tenant == tenant,
+            kept.c.tenant == s.tenant,
             kept.c.revoked_at.is_(None),
-            or_(kept.c.expires_at.is_(None), kept.c.expires_at > now),
+            or_(kept.c.expires_at.is_(None), kept.c.expires_at > s.now),
         )
     ).scalars()
     ends = list(valid)
-    return None if not ends or None in ends else (max(ends) - now).total_seconds()
+    return None if not ends or None in ends else (max(ends) - s.now).total_seconds()

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Join, Row, Select, and_, bindparam, delete, func, select, update
+from sqlalchemy import ColumnElement, Join, Row, Select, and_, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from scim_bridge.domain.outcome import DeliveryView, State
 from scim_bridge.domain.values import JsonObject, UserId, indexed_columns
 from scim_bridge.storage.comparisons import json_sql
-from scim_bridge.storage.engine import insert_if_absent
+from scim_bridge.storage.engine import Repository, Transaction, insert_if_absent
 from scim_bridge.storage.filters import Columns
 from scim_bridge.storage.tables import people, quirks, resources
 
@@ -24,9 +24,9 @@ _OF_USER = select(resources.c.document).where(
 )
 
 
-def document_of(connection: Connection, tenant: str, user_id: UserId) -> JsonObject | None:
+def document_of(s: Transaction, user_id: UserId) -> JsonObject | None:
     """Return a user as Entra sent it, or None if there is no such user."""
-    text = connection.execute(_OF_USER, {"tenant": tenant, "user_id": user_id}).scalar_one_or_none()
+    text = s.connection.execute(_OF_USER, {"tenant": s.tenant, "user_id": user_id}).scalar_one_or_none()
     if text is None:
         return None
     document: JsonObject = json.loads(text)
@@ -53,14 +53,10 @@ class Counted:
     last_seen: datetime
 
 
-class Quirks:
+class Quirks(Repository):
     """The counts of one tenant's quirks, within one transaction."""
 
-    def __init__(self, connection: Connection, tenant: str) -> None:
-        self._connection = connection
-        self._tenant = tenant
-
-    def count(self, found: Iterable[tuple[str, str]], *, now: datetime) -> None:
+    def count(self, found: Iterable[tuple[str, str]]) -> None:
         """Count each kind and name once. Call it last in a transaction.
 
         Every write from Entra may update the same rows. So they are locked only at the end, and in one order:
@@ -79,7 +75,14 @@ class Quirks:
         self._connection.execute(
             statement,
             [
-                {"tenant": self._tenant, "kind": kind, "name": name, "count": 1, "first_seen": now, "last_seen": now}
+                {
+                    "tenant": self._tenant,
+                    "kind": kind,
+                    "name": name,
+                    "count": 1,
+                    "first_seen": self._now,
+                    "last_seen": self._now,
+                }
                 for kind, name in rows
             ],
         )
@@ -164,12 +167,8 @@ def moment_columns(urns: Iterable[str]) -> Columns:
     return {f"{urn}:{name}": column for urn in urns for name, column in columns.items()}
 
 
-class Resources:
+class Resources(Repository):
     """The resources of one tenant, within one transaction."""
-
-    def __init__(self, connection: Connection, tenant: str) -> None:
-        self._connection = connection
-        self._tenant = tenant
 
     def add(self, resource: StoredResource) -> None:
         """Store a new resource.
@@ -197,7 +196,7 @@ class Resources:
         """Remove a resource."""
         self._connection.execute(delete(resources).where(self._is(resource_type, resource_id)))
 
-    def without_member(self, user_id: str, now: datetime) -> list[StoredResource]:
+    def without_member(self, user_id: str) -> list[StoredResource]:
         """Remove a user from the groups that list them. Return these groups as they are now."""
         lists = json_sql(self._connection.dialect.name).has_member(resources.c["keys"], user_id)
         listed = select(*_READ, resources.c["keys"]).where(
@@ -212,7 +211,7 @@ class Resources:
                     document=_without(group.document, user_id),
                     keys=_without(group.keys, user_id),
                     version=group.version + 1,
-                    last_modified_at=now,
+                    last_modified_at=self._now,
                 )
             )
             self.replace(changed[-1])

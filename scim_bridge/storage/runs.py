@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, insert, or_, select, update
 
 from scim_bridge.storage.admin_tables import plan_items, reconcile_runs, schedules
-from scim_bridge.storage.engine import insert_if_absent
+from scim_bridge.storage.engine import Repository, insert_if_absent
 from scim_bridge.storage.plans import with_rows
 
 
@@ -37,18 +37,14 @@ class Run:
     """How many rows were repaired."""
 
 
-class Runs:
+class Runs(Repository):
     """The runs of one tenant, within one transaction. Runs do not exclude each other."""
 
-    def __init__(self, connection: Connection, tenant: str) -> None:
-        self._connection = connection
-        self._tenant = tenant
-
-    def begin(self, run_id: str, plan_id: str, *, now: datetime, is_whole: bool) -> None:
+    def begin(self, run_id: str, plan_id: str, *, is_whole: bool) -> None:
         """Store that a run begins. :param is_whole: Whether it is about all people and every kind."""
         self._connection.execute(
             insert(reconcile_runs).values(
-                tenant=self._tenant, id=run_id, plan_id=plan_id, started_at=now, is_whole=is_whole
+                tenant=self._tenant, id=run_id, plan_id=plan_id, started_at=self._now, is_whole=is_whole
             )
         )
 
@@ -60,9 +56,9 @@ class Runs:
             .values(**figures)
         )
 
-    def finish(self, run_id: str, *, now: datetime, exit: int) -> None:
+    def finish(self, run_id: str, *, exit: int) -> None:
         """Store that a run ends."""
-        self.note(run_id, finished_at=now, exit=exit)
+        self.note(run_id, finished_at=self._now, exit=exit)
 
     def get(self, run_id: str) -> Run | None:
         """Return one run. The run that made a plan has the plan's id."""
@@ -184,13 +180,8 @@ def _run(row: Row[Any]) -> Run:
 RECONCILE = "reconcile"
 
 
-class Schedules:
+class Schedules(Repository):
     """The schedules of one tenant, within one transaction. `now` is the database's clock."""
-
-    def __init__(self, connection: Connection, tenant: str, now: datetime) -> None:
-        self._connection = connection
-        self._tenant = tenant
-        self._now = now
 
     def take(self, task: str, holder: str, *, every_seconds: float, alive_seconds: float) -> bool:
         """Take over a task if its time has come and no other process runs it. Return whether that succeeded.

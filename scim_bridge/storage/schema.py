@@ -31,8 +31,8 @@ def require_current(database: Database) -> None:
         raise SchemaOutdated(
             f"there is no database at {path}: check the folder and --config; `scim-bridge db upgrade` creates a new one"
         )
-    with database.read() as connection:
-        found = MigrationContext.configure(connection).get_current_revision()
+    with database.read() as s:
+        found = MigrationContext.configure(s.connection).get_current_revision()
     _refuse_newer(found)
     if found != ScriptDirectory.from_config(_config()).get_current_head():
         raise SchemaOutdated("the database has an older schema: run `scim-bridge db upgrade` first")
@@ -47,12 +47,12 @@ def _refuse_newer(found: str | None) -> None:
 @contextmanager
 def _alone(database: Database) -> Iterator[Connection]:
     # On SQLite the write transaction itself excludes all other writers.
-    with database.write() as connection:
+    with database.write() as s:
         if not database.is_sqlite:
             # Wait without a limit: another process may take long to migrate.
-            connection.execute(text("SET LOCAL lock_timeout = 0"))
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-        yield connection
+            s.connection.execute(text("SET LOCAL lock_timeout = 0"))
+            s.connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        yield s.connection
 
 
 def _config(connection: Connection | None = None) -> Config:

@@ -9,7 +9,6 @@ from scim2_models import ScimFilter, SearchRequest
 from scim2_models.path import AttributeBinding, CompareOperator, Comparison, Present, ValuePath
 from sqlalchemy import (
     ColumnElement,
-    Connection,
     Row,
     Select,
     Text,
@@ -28,6 +27,7 @@ from sqlalchemy.sql import visitors
 from scim_bridge.domain.certificate import Entry
 from scim_bridge.domain.values import CERTIFICATE, CERTIFICATE_URN
 from scim_bridge.storage.comparisons import JsonSql, compare, is_complex, is_filled, operand_of
+from scim_bridge.storage.engine import Transaction
 from scim_bridge.storage.filters import Columns, Logic, Model, ScalarFilter, bounded
 from scim_bridge.storage.ledger import entry_in
 from scim_bridge.storage.paging import MAX_SORTED_CHARACTERS, Order, Place, Window
@@ -155,8 +155,8 @@ class Page(Generic[Found]):
 class Search(ABC, Generic[Found]):
     """A search in one tenant's data, by a condition and in an order."""
 
-    def __init__(self, connection: Connection, order: Order) -> None:
-        self._connection = connection
+    def __init__(self, s: Transaction, order: Order) -> None:
+        self._connection = s.connection
         self._order = order
 
     @abstractmethod
@@ -231,15 +231,14 @@ class ResourceSearch(Search[StoredResource]):
 
     def __init__(
         self,
-        connection: Connection,
-        tenant: str,
+        s: Transaction,
         resource_types: Sequence[str],
         condition: ColumnElement[bool],
         order: Order,
     ) -> None:
-        super().__init__(connection, order)
+        super().__init__(s, order)
         of_types = resources.c.resource_type.in_(list(resource_types))
-        self._where = and_(resources.c.tenant == tenant, of_types, condition)
+        self._where = and_(resources.c.tenant == s.tenant, of_types, condition)
 
     def _matching(self, *, one_by_one: bool = False) -> Select[Any]:
         return with_delivery(one_by_one=one_by_one and not self._asks_people()).where(self._where)
@@ -267,9 +266,9 @@ def counting(tenant: str) -> ColumnElement[bool]:
 class CertificateSearch(Search[Entry]):
     """A search over the certificates of one tenant."""
 
-    def __init__(self, connection: Connection, tenant: str, condition: ColumnElement[bool], order: Order) -> None:
-        super().__init__(connection, order)
-        self._where = and_(counting(tenant), condition)
+    def __init__(self, s: Transaction, condition: ColumnElement[bool], order: Order) -> None:
+        super().__init__(s, order)
+        self._where = and_(counting(s.tenant), condition)
 
     def _matching(self, *, one_by_one: bool = False) -> Select[Any]:
         return select(entries).where(self._where)
@@ -297,13 +296,12 @@ class RootSearch(Search[StoredResource | Entry]):
 
     def __init__(
         self,
-        connection: Connection,
-        tenant: str,
+        s: Transaction,
         resource_types: Sequence[str],
         documents: Branch,
         certificates: Branch,
     ) -> None:
-        self._tenant = tenant
+        self._tenant = s.tenant
         of_types = resources.c.resource_type.in_(list(resource_types))
         values = [documents.order.value, certificates.order.value]
         kind = next((value.type for value in values if value is not None), None)
@@ -311,13 +309,13 @@ class RootSearch(Search[StoredResource | Entry]):
         self._all = union_all(
             select(resources.c.id, resources.c.resource_type, _labelled(sorted_by[0]))
             .select_from(joined())
-            .where(resources.c.tenant == tenant, of_types, documents.condition),
+            .where(resources.c.tenant == s.tenant, of_types, documents.condition),
             select(entries.c.id, literal(CERTIFICATE).label("resource_type"), _labelled(sorted_by[1])).where(
-                counting(tenant), certificates.condition
+                counting(s.tenant), certificates.condition
             ),
         ).subquery("found")
         value = self._all.c.value if kind is not None else None
-        super().__init__(connection, Order(value, self._all.c.id, documents.order.is_descending))
+        super().__init__(s, Order(value, self._all.c.id, documents.order.is_descending))
 
     @property
     def order(self) -> Order:

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, and_, delete, func, or_, select
+from sqlalchemy import and_, delete, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber, Employment, Field
 from scim_bridge.domain.values import canonical
 from scim_bridge.storage.admin_tables import adoption_runs, in_sync, plan_items, reconcile_runs, snapshot
-from scim_bridge.storage.engine import analyze, insert_new, upsert
+from scim_bridge.storage.engine import Repository, Transaction, analyze, insert_new, upsert
 from scim_bridge.storage.tables import from_stored, people, to_stored
 
 
@@ -69,12 +69,11 @@ class Seen:
     """The fingerprint."""
 
 
-class Snapshot:
+class Snapshot(Repository):
     """The employees of one run of one tenant, within one transaction."""
 
-    def __init__(self, connection: Connection, tenant: str, run_id: str) -> None:
-        self._connection = connection
-        self._tenant = tenant
+    def __init__(self, s: Transaction, run_id: str) -> None:
+        super().__init__(s)
         self._run_id = run_id
 
     def add(self, rows: Iterable[Seen]) -> None:

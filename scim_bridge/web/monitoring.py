@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
-from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.domain.breaker import Breaker
@@ -21,11 +20,9 @@ from scim_bridge.domain.drift import Kind
 from scim_bridge.domain.outcome import HELD, Reason
 from scim_bridge.errors import SchemaOutdated
 from scim_bridge.logs import get_logger
-from scim_bridge.storage.breaker import Breakers
-from scim_bridge.storage.database import Database
-from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.reports import RECENT_SECONDS, Figures, figures_of
-from scim_bridge.storage.runs import Run, Runs
+from scim_bridge.storage.runs import Run
 from scim_bridge.storage.schema import require_current
 from scim_bridge.storage.sqlite_file import FileLost
 
@@ -90,11 +87,11 @@ def health_blueprint(
         insider = is_insider(request, token)
         try:
             require_current(database)
-            with database.write() as connection:
-                if not database.can_write(connection):
+            with database.write() as s:
+                if not database.can_write(s.connection):
                     return _answer("not ready", "the database is read-only: it is a standby", 503, insider=insider)
                 # Only insiders see the figures: other callers hold the lock just long enough for this test.
-                figures = _figures(connection, database.now(connection), tenants, paused) if insider else {}
+                figures = _figures(s, tenants, paused) if insider else {}
         except SchemaOutdated as error:
             return _answer("not ready", str(error), 503, insider=insider)
         except FileLost as error:
@@ -115,21 +112,20 @@ def _answer(status: str, detail: str, code: int, *, insider: bool) -> tuple[Resp
     return response, code
 
 
-def _figures(
-    connection: Connection, now: datetime, tenants: list[str], paused: frozenset[str]
-) -> dict[str, dict[str, object]]:
+def _figures(s: Session, tenants: list[str], paused: frozenset[str]) -> dict[str, dict[str, object]]:
     """Return the figures of each tenant, by subject."""
-    known = {name: Breakers(connection, name, now).get() for name in tenants}
+    each = {name: s.of(name) for name in tenants}
+    known = {name: of.breaker.get() for name, of in each.items()}
     return {
         "outbox": {
             name: {
-                **asdict(Outbox(connection, name, now).status()),
+                **asdict(of.outbox.status()),
                 "paused": name in paused or known[name].is_paused,
             }
-            for name in tenants
+            for name, of in each.items()
         },
         "breaker": {name: _breaker(breaker) for name, breaker in known.items()},
-        "reconcile": {name: _run(Runs(connection, name).last(), now) for name in tenants},
+        "reconcile": {name: _run(of.runs.last(), s.now) for name, of in each.items()},
     }
 
 
@@ -198,9 +194,8 @@ def metrics_blueprint(
 def _sampled(database: Database, tenants: list[str]) -> dict[str, Figures] | None:
     """Return the figures of each tenant; None while the database is out of reach, which is itself worth reporting."""
     try:
-        with database.read() as connection:
-            now = database.now(connection)
-            return {name: figures_of(connection, name, now) for name in tenants}
+        with database.read() as s:
+            return {name: figures_of(s.of(name)) for name in tenants}
     except SQLAlchemyError as error:
         log.warning("metrics.database", error=type(error).__name__)
         return None

@@ -9,7 +9,6 @@ from werkzeug.datastructures import Headers
 from scim_bridge.bootstrap import Parts, build
 from scim_bridge.errors import BridgeError
 from scim_bridge.settings import DEFAULT_TENANT, Settings
-from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
 from scim_bridge.web.app import create_app
 from tests.benchmarks import people
@@ -63,10 +62,8 @@ def app_for(database: Database) -> Flask:
 
 def add_token(database: Database) -> None:
     """Make the benchmarks' token known."""
-    with database.write() as connection:
-        Tokens(connection, DEFAULT_TENANT).add(
-            "benchmarks", "benchmarks", TOKEN, now=datetime.now(UTC), expires_at=None
-        )
+    with database.write(DEFAULT_TENANT) as s:
+        s.at(datetime.now(UTC)).tokens.add("benchmarks", "benchmarks", TOKEN, expires_at=None)
 
 
 def authorization() -> Headers:

@@ -47,14 +47,14 @@ def durability(url: str) -> str:
     """The settings that decide whether a commit survives a loss of power, as the bridge's own connection has them."""
     database = Database(url)
     try:
-        with database.read() as connection:
+        with database.read() as s:
             if database.is_sqlite:
-                shown = {name: connection.execute(text(f"PRAGMA {name}")).scalar_one() for name in _PRAGMAS}
+                shown = {name: s.connection.execute(text(f"PRAGMA {name}")).scalar_one() for name in _PRAGMAS}
                 shown["synchronous"] = _SYNCHRONOUS.get(int(shown["synchronous"]), shown["synchronous"])
-                version = connection.execute(text("SELECT sqlite_version()")).scalar_one()
+                version = s.connection.execute(text("SELECT sqlite_version()")).scalar_one()
             else:
-                shown = {name: connection.execute(text(f"SHOW {name}")).scalar_one() for name in _PARAMETERS}
-                version = connection.execute(text("SHOW server_version")).scalar_one()
+                shown = {name: s.connection.execute(text(f"SHOW {name}")).scalar_one() for name in _PARAMETERS}
+                version = s.connection.execute(text("SHOW server_version")).scalar_one()
     finally:
         database.close()
     listed = ", ".join(f"{name}={value}" for name, value in shown.items())

@@ -10,7 +10,7 @@ from uuid import uuid4
 from scim_bridge.domain.outcome import State
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.storage.database import Database, repeated
-from scim_bridge.storage.outbox import Leased, Outbox
+from scim_bridge.storage.outbox import Leased
 
 LEASE_SECONDS = 30.0
 
@@ -19,14 +19,14 @@ def lease_and_settle(database: Database) -> bool:
     """Take one person and say that he is delivered: the transactions around each delivery. Whether there was one."""
 
     def lease() -> Leased | None:
-        with database.write() as connection:
-            return Outbox(connection, DEFAULT_TENANT, database.now(connection)).lease_next(str(uuid4()), LEASE_SECONDS)
+        with database.write(DEFAULT_TENANT) as s:
+            return s.outbox.lease_next(str(uuid4()), LEASE_SECONDS)
 
     leased = repeated(lease)
     if leased is None:
         return False
-    with database.write() as connection:
-        outbox = Outbox(connection, DEFAULT_TENANT, database.now(connection))
+    with database.write(DEFAULT_TENANT) as s:
+        outbox = s.outbox
         outbox.settle(leased.person_id, state=State.delivered, reason=None, detail=None)
         outbox.release(leased.person_id, leased.lease)
     return True

@@ -116,9 +116,9 @@ def fill(database: Database, users: int, pattern: Pattern, advance: Callable[[in
         by_table: dict[str, list[Row]] = {}
         for table, row in (each for number in numbers for each in pattern.rows_of(number)):
             by_table.setdefault(table.name, []).append(row)
-        with database.write() as connection:
+        with database.write() as s:
             for name, rows in by_table.items():
-                connection.execute(insert(metadata.tables[name]), rows)
+                s.connection.execute(insert(metadata.tables[name]), rows)
         advance(len(numbers))
     if not database.is_sqlite:
         # Autovacuum would do it within a minute, in the middle of the measuring.
@@ -147,11 +147,11 @@ def _refuse_unlike(made: list[str], posted: list[str]) -> None:
 
 def _rows_about(database: Database, number: int) -> Rows:
     """All rows about a person, whatever table they are in: those with his number, and those that they point to."""
-    with database.read() as connection:
+    with database.read() as s:
         found = [
             (table, dict(row))
             for table in metadata.sorted_tables
-            for row in connection.execute(select(table)).mappings()
+            for row in s.connection.execute(select(table)).mappings()
         ]
     flat = [_flat(row) for _, row in found]
     mine = {digits(number), *(each for text in flat if digits(number) in text for each in _ids_in(text))}

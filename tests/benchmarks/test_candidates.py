@@ -66,8 +66,8 @@ def test_prepared_people_are_served_like_any(pattern: Pattern, empty: Database):
     assert sum(stored) == 5
     assert answer["totalResults"] == 1
     assert answer["Resources"][0]["userName"] == people.user_name(4)
-    with empty.read() as connection:
-        numbers = [len(connection.execute(select(metadata.tables[name])).all()) for name in ("resources", "people")]
+    with empty.read() as s:
+        numbers = [len(s.connection.execute(select(metadata.tables[name])).all()) for name in ("resources", "people")]
     assert numbers == [5, 5]
     again = client.post(
         bridge.PATH, data=people.body(4), content_type=bridge.CONTENT_TYPE, headers=bridge.authorization()

@@ -7,7 +7,6 @@ from sqlalchemy import func, select
 
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.people import Permissions
 from scim_bridge.storage.tables import adoption_permissions
 from tests.cli.conftest import Run
 from tests.conftest import Clock
@@ -27,8 +26,8 @@ def stranger(world: World) -> World:
 
 
 def permissions(database: Database) -> int:
-    with database.read() as connection:
-        return connection.execute(select(func.count()).select_from(adoption_permissions)).scalar_one()
+    with database.read() as s:
+        return s.connection.execute(select(func.count()).select_from(adoption_permissions)).scalar_one()
 
 
 def delivers(world: World, user: EntraUser) -> str:
@@ -93,13 +92,13 @@ def test_it_is_for_this_user_only(run: Run, stranger: World):
 
 def test_it_runs_out(stranger: World, clock: Clock, database: Database):
     """H1: a permission that nobody used is none for ever, and is forgotten when the next is given."""
-    with database.write() as connection:
-        until = Permissions(connection, "default").grant("1042", KARI, now=clock())
+    with database.write("default") as s:
+        until = s.permissions.grant("1042", KARI)
     clock.passes(days=(until - clock()).days + 1)
 
     assert delivers(stranger, a_user()) == "parked"
-    with database.write() as connection:
-        Permissions(connection, "default").grant("7", "ola@contractor.example", now=clock())
+    with database.write("default") as s:
+        s.permissions.grant("7", "ola@contractor.example")
     assert permissions(database) == 1
 
 

@@ -10,9 +10,7 @@ import pytest
 
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.sandbox.server import running
-from scim_bridge.storage.breaker import Pauses
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.people import People
 from tests.cli.conftest import DITIO, Run
 from tests.world import World, a_user
 
@@ -22,8 +20,8 @@ KARI, OLA = "Kari.Nordmann@contractor.example", "ola@contractor.example"
 @pytest.fixture
 def ditio(world: World) -> Iterator[dict[str, str]]:
     """Kari is in Ditio already; of Ola's employee there nothing agrees but the number, which has a zero in front."""
-    with world.database.write() as connection:
-        Pauses(connection, "default", world.clock()).pause()
+    with world.database.write("default") as s:
+        s.pauses.pause()
     world.ditio.plant("1042", "Kari", "Nordmann", "+4798765432", birth_date=date(1990, 5, 15))
     world.ditio.plant("007", "=Ola", "Åsen", "+4740000007", email="old@contractor.example")
     world.provisions(a_user(user_principal_name=KARI))
@@ -44,8 +42,8 @@ def ditio(world: World) -> Iterator[dict[str, str]]:
 
 
 def linked(database: Database) -> dict[str, str]:
-    with database.read() as connection:
-        stored = People(connection, "default")
+    with database.read("default") as s:
+        stored = s.people
         return {
             number: "kari" if number == "1042" else "ola"
             for number in ("1042", "007")

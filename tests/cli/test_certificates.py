@@ -50,8 +50,10 @@ def import_file(run: Run, tmp_path: Path) -> Any:
 
 
 def stored(database: Database) -> list[tuple[str, str]]:
-    with database.read() as connection:
-        rows = connection.execute(select(entries.c.employee_number, entries.c.type).order_by(entries.c.employee_number))
+    with database.read() as s:
+        rows = s.connection.execute(
+            select(entries.c.employee_number, entries.c.type).order_by(entries.c.employee_number)
+        )
         return [(row.employee_number, row.type) for row in rows]
 
 

@@ -4,7 +4,6 @@ import json
 import re
 from typing import Any
 
-from scim_bridge.storage.credentials import Clients
 from scim_bridge.storage.database import Database
 from tests.cli.conftest import Run
 
@@ -15,9 +14,9 @@ def signs_in(url: str, issued: dict[str, Any]) -> bool:
     """Whether the token endpoint would take this client and secret now."""
     database = Database(url)
     try:
-        with database.write() as connection:
-            now = database.now(connection)
-            return Clients(connection, "default").signs_in(issued["client_id"], issued["client_secret"], now=now)
+        with database.write("default") as s:
+            now = s.now
+            return s.at(now).clients.signs_in(issued["client_id"], issued["client_secret"])
     finally:
         database.close()
 

@@ -3,9 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import Connection, Table, text
+from sqlalchemy import Table, text
 
 from scim_bridge.sandbox.gateway import Fault
+from scim_bridge.storage.database import Session
 from scim_bridge.storage.tables import breakers, people
 from tests.cli.conftest import Run
 from tests.waiting import until_another_waits
@@ -22,16 +23,16 @@ def test_a_command_that_the_database_ends_for_a_deadlock_is_repeated(world: Worl
     world.provisions(a_user())  # Is due, and the breaker is open.
 
     with ThreadPoolExecutor(1) as pool:
-        with world.database.write() as connection:
-            connection.execute(text("SET LOCAL deadlock_timeout = '60s'"))  # The command's own is over first.
-            _lock(connection, people)
+        with world.database.write() as s:
+            s.connection.execute(text("SET LOCAL deadlock_timeout = '60s'"))  # The command's own is over first.
+            _lock(s, people)
             answer = pool.submit(run, "outbox", command)
             until_another_waits(world.database)
-            _lock(connection, breakers)
+            _lock(s, breakers)
         result = answer.result(timeout=60)
 
     assert result.exit_code == 0, result.stderr
 
 
-def _lock(connection: Connection, table: Table) -> None:
-    connection.execute(table.select().with_for_update())
+def _lock(s: Session, table: Table) -> None:
+    s.connection.execute(table.select().with_for_update())

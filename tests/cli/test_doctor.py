@@ -15,7 +15,6 @@ from scim_bridge.cli.doctor import examine_ditio
 from scim_bridge.cli.doctor_checks import Examination, Finding, Status, clock_of, examine_disk, examined, fails, ok
 from scim_bridge.sandbox.server import running
 from scim_bridge.settings import Settings
-from scim_bridge.storage.breaker import Breakers
 from tests.cli.conftest import DITIO, Run, run_with
 from tests.world import World
 
@@ -58,8 +57,8 @@ def examine(run: Run, world: World) -> Iterator[Run]:
 
 def test_deliveries_that_stand_still_are_told(examine: Run, world: World):
     """R2, R3: since when and why, from the breaker that all processes share; `outbox retry` is named."""
-    with world.database.write() as connection:
-        breakers = Breakers(connection, "default", world.clock())
+    with world.database.write("default") as s:
+        breakers = s.breaker
         breakers.locked()
         breakers.open("Searching employees: Ditio answered 403")
 

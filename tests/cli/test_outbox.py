@@ -148,8 +148,8 @@ def down(world: World) -> World:
 
 def test_list_says_that_everybody_waits_because_the_breaker_is_open(run: Run, down: World):
     """D2: also of who was due before it opened, and was never tried."""
-    with down.database.write() as connection:
-        connection.execute(people.update().values(detail=None))
+    with down.database.write() as s:
+        s.connection.execute(people.update().values(detail=None))
     rows = json.loads(run("outbox", "list", "--format", "json").stdout)
 
     assert [row["state"] for row in rows] == ["due", "due"]
@@ -176,8 +176,8 @@ def test_who_is_due_for_a_day_is_stuck(run: Run, world: World):
     world.ditio.faults.plan(Fault("status", status=500, path="employees/1042", times=None))
     world.provisions(a_user())
     long_ago = datetime.now(UTC) - timedelta(hours=25)
-    with world.database.write() as connection:
-        connection.execute(people.update().values(due_since=long_ago))
+    with world.database.write() as s:
+        s.connection.execute(people.update().values(due_since=long_ago))
 
     (row,) = json.loads(run("outbox", "list", "--format", "json").stdout)
     assert (row["state"], row["reason"]) == ("due", None)

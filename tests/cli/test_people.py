@@ -87,8 +87,8 @@ def test_whoever_the_log_names_is_found(run: Run, world: World):
     """The log has ids alone: whoever reads it at night finds the person by them."""
     user = a_user(employee_id=None)
     world.provisions(user)
-    with world.database.read() as connection:
-        person_id = connection.execute(select(people.c.id)).scalar_one()
+    with world.database.read() as s:
+        person_id = s.connection.execute(select(people.c.id)).scalar_one()
 
     for name in (person_id, world.entra.scim_id(user.object_id) or ""):
         assert shown(run("people", "show", name, "--format", "json"))["reason"] == "incomplete"

@@ -432,8 +432,8 @@ def test_a_person_who_is_just_being_delivered(against: Run, today: World, tmp_pa
     kari = a_user()
     today.provisions(kari)
     today.ditio.faults.clear()
-    with today.database.write() as connection:
-        connection.exec_driver_sql("UPDATE people SET lease = 'other', leased_until = '2199-01-01 00:00:00+00:00'")
+    with today.database.write() as s:
+        s.connection.exec_driver_sql("UPDATE people SET lease = 'other', leased_until = '2199-01-01 00:00:00+00:00'")
 
     document = previewed(against(written(tmp_path, today.user(kari))))
 

@@ -7,7 +7,6 @@ import pytest
 from scim_bridge.cli.records import MEANINGS
 from scim_bridge.scim.quirks import QuirkKind
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.resources import Quirks
 from tests.cli.conftest import Run
 from tests.conftest import Clock
 
@@ -16,11 +15,11 @@ from tests.conftest import Clock
 def counted(database: Database, clock: Clock) -> None:
     """`shoeSize` came twice, a minute apart; a boolean as text once; and another company has its own."""
     for found in ([(QuirkKind.unknown_attribute, "shoeSize")], [*_both()]):
-        with database.write() as connection:
-            Quirks(connection, "default").count(found, now=clock())
+        with database.write("default") as s:
+            s.quirks.count(found)
         clock.passes(minutes=1)
-    with database.write() as connection:
-        Quirks(connection, "other").count([(QuirkKind.unknown_attribute, "secretOfAnother")], now=clock())
+    with database.write("other") as s:
+        s.quirks.count([(QuirkKind.unknown_attribute, "secretOfAnother")])
 
 
 def _both() -> list[tuple[str, str]]:
@@ -70,8 +69,8 @@ def test_where_nothing_was_tolerated_it_says_so(run: Run):
 
 
 def test_a_kind_of_another_version_is_shown_without_words(run: Run, database: Database, clock: Clock):
-    with database.write() as connection:
-        Quirks(connection, "default").count([("kind-of-tomorrow", "title")], now=clock())
+    with database.write("default") as s:
+        s.quirks.count([("kind-of-tomorrow", "title")])
 
     (row,) = json.loads(run("quirks", "list", "--format", "json").stdout)
     assert (row["kind"], row["meaning"]) == ("kind-of-tomorrow", None)

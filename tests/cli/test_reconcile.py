@@ -16,8 +16,7 @@ from scim_bridge.ditio import roster
 from scim_bridge.domain.employee import Days, EmployeeNumber, Field
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.sandbox.server import running
-from scim_bridge.storage.history import audited
-from scim_bridge.storage.people import People
+from scim_bridge.storage.database import audited
 from tests.cli.conftest import DITIO, Run
 from tests.world import World, a_user
 
@@ -258,11 +257,11 @@ def test_what_is_proposed_is_about_the_same_company(run: Run, world: World, diti
     leaver = Person(
         PersonId("p"), None, Days(active=False, inactive_since=date(2026, 3, 1)), provisioned_on=date(2026, 3, 1)
     )
-    with world.database.write() as connection:
-        people = People(connection, "nord")
-        people.add(leaver, external_id=None, wakes_on=None, now=world.clock())
+    with world.database.write("nord") as s:
+        people = s.people
+        people.add(leaver, external_id=None, wakes_on=None)
         phone = world.employee("1042").phone
-        people.link(leaver.id, EmployeeNumber("1042"), linked_as={Field.phone: phone}, now=world.clock())
+        people.link(leaver.id, EmployeeNumber("1042"), linked_as={Field.phone: phone})
     world.clock.passes(hours=1)
     shown = run("reconcile", "--tenant", "nord", **nord)
     world.ditio.company.employees.clear()

@@ -19,7 +19,6 @@ from scim_bridge.reconcile.run import Scheduler
 from scim_bridge.sandbox.ditio import SandboxDitio
 from scim_bridge.sandbox.server import running
 from scim_bridge.settings import load
-from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
 from tests.cli.conftest import DITIO, Run
 from tests.companies import Companies
@@ -151,9 +150,9 @@ def test_tokens_and_clients_are_of_one_company(run: Run, database: Database, clo
     """Design, section 10: issued, listed, rotated and revoked for one."""
     secret = run("token", "issue", "--name", "E", "--tenant", "nord", **NORD).stdout.strip()
     client = json.loads(run("client", "issue", "--name", "E", "--tenant", "nord", **NORD).stdout)
-    with database.read() as connection:
-        assert Tokens(connection, "nord").valid(secret, now=clock()) is not None
-        assert Tokens(connection, "default").valid(secret, now=clock()) is None
+    with database.read() as s:
+        assert s.of("nord").tokens.valid(secret) is not None
+        assert s.of("default").tokens.valid(secret) is None
     (token,) = json.loads(run("token", "list", "--tenant", "nord", "--format", "json", **NORD).stdout)
     both = {**DITIO, **NORD}
     for words in (("token", "list"), ("client", "list")):
@@ -234,9 +233,9 @@ def test_the_worker_serves_all(database: Database, clock: Clock, run: Run):
 @SQLITE
 def test_doctor_looks_at_all_companies_or_at_one(run: Run, database: Database, clock: Clock):
     """What is found begins with the company that it is about."""
-    with database.write() as connection:
+    with database.write() as s:
         for name in ("nord", "gone"):
-            Tokens(connection, name).add("t", "Entra", f"secret of {name}", now=clock(), expires_at=None)
+            s.of(name).tokens.add("t", "Entra", f"secret of {name}", expires_at=None)
     with running(SandboxDitio(now=clock, client_id="client-nord", client_secret="secret-nord").app) as url:
         environ = {
             **NORD,

@@ -6,7 +6,6 @@ from datetime import datetime
 
 import pytest
 
-from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
 from tests.cli.conftest import Run
 
@@ -17,8 +16,8 @@ def counts(url: str, secret: str) -> bool:
     """Whether the server would take this secret now."""
     database = Database(url)
     try:
-        with database.read() as connection:
-            return Tokens(connection, "default").valid(secret, now=database.now(connection)) is not None
+        with database.read("default") as s:
+            return s.tokens.valid(secret) is not None
     finally:
         database.close()
 

@@ -207,8 +207,8 @@ def said_in_a_file(world: World) -> str:
     """A file says something newer of the example's certificate; the id of what it says."""
     certificate = Certificate(type_of("Kranførerbevis"), day("2026-02-01"), day("2031-02-01"), "K-18")
     intake = world.parts.intake("default", "request-0", queues_only=True)
-    with world.database.write() as connection:
-        kept = CertificateSources(intake).put(connection, Source.csv, EmployeeNumber("1042"), certificate)
+    with world.database.write("default") as s:
+        kept = CertificateSources(intake).put(s, Source.csv, EmployeeNumber("1042"), certificate)
     assert isinstance(kept, Stored)
     return kept.entry.id
 

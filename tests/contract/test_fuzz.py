@@ -9,7 +9,6 @@ import os
 from sqlalchemy import update
 
 from scim_bridge.sandbox.server import running
-from scim_bridge.storage.credentials import Clients
 from scim_bridge.storage.tables import certificate_entries, people, resources
 from tests.contract import fuzzing
 from tests.contract.openapi import JSON, Contract
@@ -65,8 +64,8 @@ def the_examples_exist(world: World, contract: Contract) -> None:
     """The client, the user, the group and the certificate of the document's examples are there, under their ids."""
     client = contract.document["paths"]["/oauth/token"]["post"]["requestBody"]["content"][FORM]["examples"]["client"]
     client_id, secret, now = client["value"]["client_id"], client["value"]["client_secret"], world.clock()
-    with world.database.write() as connection:
-        Clients(connection, "default").add(client_id, "Entra", secret, now=now, expires_at=None)
+    with world.database.write("default") as s:
+        s.at(now).clients.add(client_id, "Entra", secret, expires_at=None)
     for path in ("/Users", "/Groups", "/Certificates"):
         operation = contract.document["paths"][f"/scim/v2{path}"]["post"]
         (sent, answered) = (
@@ -74,8 +73,8 @@ def the_examples_exist(world: World, contract: Contract) -> None:
             for each in (operation["requestBody"], operation["responses"]["201"])
         )
         created = world.scim("POST", path, sent).json()["id"]
-        with world.database.write() as connection:
-            connection.execute(update(resources).where(resources.c.id == created).values(id=answered["id"]))
+        with world.database.write() as s:
+            s.connection.execute(update(resources).where(resources.c.id == created).values(id=answered["id"]))
             of_it = certificate_entries.c.id == created
-            connection.execute(update(certificate_entries).where(of_it).values(id=answered["id"]))
-            connection.execute(update(people).where(people.c.user_id == created).values(user_id=answered["id"]))
+            s.connection.execute(update(certificate_entries).where(of_it).values(id=answered["id"]))
+            s.connection.execute(update(people).where(people.c.user_id == created).values(user_id=answered["id"]))

@@ -10,7 +10,6 @@ import requests
 from scim_bridge.delivery.certificate_sources import CertificateSources, Stored
 from scim_bridge.domain.certificate import Certificate, Source, type_of
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.storage.credentials import Clients
 from tests.contract.broken import answered_by, with_a_fault, without_database
 from tests.contract.conftest import SETTINGS
 from tests.contract.openapi import Contract, Operation
@@ -98,8 +97,8 @@ def brought_about(world: World, operation: Operation, status: int) -> requests.R
 def a_client(world: World) -> dict[str, str]:
     """What a client of its own sends to the token endpoint."""
     client_id, now = f"client-{next(NUMBER)}", world.clock()
-    with world.database.write() as connection:
-        Clients(connection, "default").add(client_id, "Entra", f"secret of {client_id}", now=now, expires_at=None)
+    with world.database.write("default") as s:
+        s.at(now).clients.add(client_id, "Entra", f"secret of {client_id}", expires_at=None)
     return {"grant_type": "client_credentials", "client_id": client_id, "client_secret": f"secret of {client_id}"}
 
 
@@ -145,7 +144,7 @@ def said_in_a_file(world: World, number: int) -> str:
     """The id of a certificate that came in another way."""
     certificate = Certificate(type_of("Byggekort"), day("2026-02-01"), day("2031-02-01"))
     intake = world.parts.intake("default", "request-0", queues_only=True)
-    with world.database.write() as connection:
-        kept = CertificateSources(intake).put(connection, Source.csv, EmployeeNumber(f"file-{number}"), certificate)
+    with world.database.write("default") as s:
+        kept = CertificateSources(intake).put(s, Source.csv, EmployeeNumber(f"file-{number}"), certificate)
     assert isinstance(kept, Stored)
     return kept.entry.id

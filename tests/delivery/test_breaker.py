@@ -12,7 +12,6 @@ from sqlalchemy import select
 from scim_bridge.delivery.breaker import Gate
 from scim_bridge.domain.breaker import LONGEST_GAP_SECONDS, Breaker, gap_seconds
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.breaker import Breakers
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import people
 from scim_bridge.tenant import Budget
@@ -50,13 +49,13 @@ def provisions(world: World, number: str) -> str:
 
 
 def breaker(world: World) -> Breaker:
-    with world.database.read() as connection:
-        return Breakers(connection, "default", world.clock()).get()
+    with world.database.read("default") as s:
+        return s.breaker.get()
 
 
 def due(world: World) -> list[tuple[datetime, int]]:
-    with world.database.read() as connection:
-        rows = connection.execute(select(people.c.due_at, people.c.attempts).where(people.c.state == "due"))
+    with world.database.read() as s:
+        rows = s.connection.execute(select(people.c.due_at, people.c.attempts).where(people.c.state == "due"))
         return [(row.due_at, row.attempts) for row in rows]
 
 
@@ -323,9 +322,9 @@ def test_probes_go_to_people_without_trouble_of_their_own_first(queued: World):
     queued.clock.passes(hours=2)
     assert len(due(queued)) == 2
     provisions(queued, "1045")
-    with queued.database.write() as connection:
-        Breakers(connection, "default", queued.clock()).locked()
-        Breakers(connection, "default", queued.clock()).open("no connection could be made")
+    with queued.database.write("default") as s:
+        s.at(queued.clock()).breaker.locked()
+        s.at(queued.clock()).breaker.open("no connection could be made")
     queued.clock.passes(seconds=2)
     queued.worker.run_until_idle()
 
@@ -375,8 +374,8 @@ def test_a_late_success_does_not_close_it(queued: World, monkeypatch: pytest.Mon
     get = ditio.get
 
     def get_and_open(*arguments: Any, **options: Any) -> Any:
-        with queued.database.write() as connection:
-            breakers = Breakers(connection, "default", queued.clock())
+        with queued.database.write("default") as s:
+            breakers = s.at(queued.clock()).breaker
             breakers.locked()
             breakers.open("somebody else could not connect")
         return get(*arguments, **options)
@@ -393,8 +392,8 @@ def test_the_operator_closes_it_until_the_next_fault(queued: World):
     opens(queued)
     queued.ditio.faults.clear()
     fails(queued, status=503, path="/api/", times=1)
-    with queued.database.write() as connection:
-        Breakers(connection, "default", queued.clock()).close_by_operator()
+    with queued.database.write("default") as s:
+        s.at(queued.clock()).breaker.close_by_operator()
     assert not breaker(queued).is_open
 
     queued.worker.run_until_idle()
@@ -405,5 +404,5 @@ def test_the_breaker_of_one_tenant_stops_no_other(queued: World):
     """D2: one row for each."""
     opens(queued)
 
-    with queued.database.read() as connection:
-        assert Breakers(connection, "other", queued.clock()).get().lets_through(queued.clock())
+    with queued.database.read("other") as s:
+        assert s.at(queued.clock()).breaker.get().lets_through(queued.clock())

@@ -18,7 +18,6 @@ from scim_bridge.delivery.worker import MAX_PLACES, places_for, threads_for
 from scim_bridge.ditio import http as module
 from scim_bridge.ditio.client import DitioClient
 from scim_bridge.settings import Settings
-from scim_bridge.storage.breaker import Pauses
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import history, people
@@ -59,8 +58,8 @@ def ditio_of(world: World) -> DitioClient:
 
 
 def rows(world: World) -> list[Any]:
-    with world.database.read() as connection:
-        return list(connection.execute(select(people)))
+    with world.database.read() as s:
+        return list(s.connection.execute(select(people)))
 
 
 class Line:
@@ -164,8 +163,8 @@ def waits(world: World, wait: Callable[[Meanwhile], None]) -> None:
 
 
 def is_taken_by_another(world: World, now: datetime) -> bool:
-    with world.database.write() as connection:
-        return Outbox(connection, "default", now).lease_next("thief", 60) is not None
+    with world.database.write("default") as s:
+        return s.at(now).outbox.lease_next("thief", 60) is not None
 
 
 def test_who_waits_for_others_calls_keeps_his_lease(world: World):
@@ -257,8 +256,8 @@ def test_a_slow_pace_delays_everybody_and_stops_nobody(world: World, per_second:
     world.worker.run(lambda: next(rounds, None) is None, lambda: None)
 
     assert [row.state for row in rows(world)] == ["delivered", "delivered"]
-    with world.database.read() as connection:
-        told = connection.execute(select(history.c.outcome).where(history.c.what == "delivery")).scalars().all()
+    with world.database.read() as s:
+        told = s.connection.execute(select(history.c.outcome).where(history.c.what == "delivery")).scalars().all()
     assert told == ["delivered", "delivered"], "nobody was begun twice"
 
 
@@ -279,7 +278,7 @@ def test_from_the_end_of_the_wait_it_counts_when_somebody_was_created(world: Wor
     assert [at == sent_at for at, sent_at in stored] == [True]
 
 
-@pytest.mark.parametrize("slow", ["_stop_if_paused", "_write"])
+@pytest.mark.parametrize("slow", ["_stop_if_paused", "write"])
 def test_a_creation_ends_before_it_is_thought_over(world: World, monkeypatch: pytest.MonkeyPatch, slow: str):
     """P6, R4: however slow the database is between what is stored and the POST: no lease is renewed in between."""
     due(world, 1)
@@ -313,8 +312,8 @@ def test_a_pause_during_the_wait_counts(world: World):
     def wait(meanwhile: Meanwhile) -> None:
         so_far[0] += 1
         if so_far[0] == 4:  # A read and two searches came before; this is the creation.
-            with world.database.write() as connection:
-                Pauses(connection, "default", world.clock()).pause()
+            with world.database.write("default") as s:
+                s.pauses.pause()
 
     waits(world, wait)
     world.worker.run_until_idle()

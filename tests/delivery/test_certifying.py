@@ -5,14 +5,13 @@ from datetime import date
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from scim_bridge.certificates.entries import Outranked
 from scim_bridge.delivery.certificate_sources import CertificateSources, Exists, OtherSource, Stored, Withdrawn
 from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Holder, HolderKind, Source, type_of
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.storage.database import Database
-from scim_bridge.storage.ledger import Ledger
+from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.tables import certificate_ledger, people
 from tests.conftest import Clock
 from tests.world import World, a_user
@@ -32,16 +31,16 @@ def a_certificate(issued: str = "2026-01-15", until: str | None = "2028-01-14", 
     return Certificate(kind, date.fromisoformat(issued), date.fromisoformat(until) if until else None, **parts)
 
 
-def says(world: World, work: Callable[[CertificateSources, Connection], T]) -> T:
+def says(world: World, work: Callable[[CertificateSources, Session], T]) -> T:
     """Somebody says something, in one transaction."""
     certifying = CertificateSources(world.parts.intake("default", "request", queues_only=True))
-    with world.database.write() as connection:
-        return work(certifying, connection)
+    with world.database.write("default") as s:
+        return work(certifying, s)
 
 
 def put(world: World, source: Source, certificate: Certificate, number: str = NUMBER, *, is_new: bool = False) -> Any:
     number = EmployeeNumber(number)
-    return says(world, lambda c, connection: c.put(connection, source, number, certificate, is_new=is_new))
+    return says(world, lambda c, s: c.put(s, source, number, certificate, is_new=is_new))
 
 
 def kept(world: World, source: Source, certificate: Certificate, number: str = NUMBER) -> Entry:
@@ -51,14 +50,14 @@ def kept(world: World, source: Source, certificate: Certificate, number: str = N
 
 
 def holder(world: World, number: str = NUMBER) -> Holder:
-    with world.database.read() as connection:
-        return Ledger(connection, "default").holder_of(EmployeeNumber(number))
+    with world.database.read("default") as s:
+        return s.ledger.holder_of(EmployeeNumber(number))
 
 
 def said(world: World, whose: Holder | None = None) -> list[tuple[str, Source, str, bool]]:
     """The ledger of somebody: type, source, day of issue, and whether it counts."""
-    with world.database.read() as connection:
-        lines = Ledger(connection, "default").lines(whose or holder(world))
+    with world.database.read("default") as s:
+        lines = s.ledger.lines(whose or holder(world))
     return [
         (each.certificate.type, each.source, each.certificate.issued.isoformat(), each.wins)
         for line in lines
@@ -118,7 +117,7 @@ def test_the_newer_then_the_longer_takes_over(world: World, issued: str, until: 
     other = kept(world, Source.csv, a_certificate())
     winner = kept(world, Source.certificates, a_certificate(issued, until))
     assert winner.wins
-    says(world, lambda c, connection: c.withdraw(connection, winner.id))
+    says(world, lambda c, s: c.withdraw(s, winner.id))
 
     assert [(each[1], each[3]) for each in said(world)] == [(other.source, True)]
 
@@ -138,8 +137,8 @@ def test_what_another_source_says_is_changed_there(world: World):
     entry = kept(world, Source.csv, a_certificate())
 
     for change in (
-        lambda c, connection: c.change(connection, entry.id, NUMBER, a_certificate("2026-02-01")),
-        lambda c, connection: c.withdraw(connection, entry.id),
+        lambda c, s: c.change(s, entry.id, NUMBER, a_certificate("2026-02-01")),
+        lambda c, s: c.withdraw(s, entry.id),
     ):
         assert says(world, change) == OtherSource(entry)
     assert said(world) == [("Byggekort", Source.csv, "2026-01-15", True)]
@@ -148,17 +147,15 @@ def test_what_another_source_says_is_changed_there(world: World):
 def test_an_id_that_nobody_has(world: World):
     nobody = EntryId("nobody")
 
-    assert says(world, lambda c, connection: c.withdraw(connection, nobody)) is None
-    assert says(world, lambda c, connection: c.change(connection, nobody, NUMBER, a_certificate())) is None
+    assert says(world, lambda c, s: c.withdraw(s, nobody)) is None
+    assert says(world, lambda c, s: c.change(s, nobody, NUMBER, a_certificate())) is None
 
 
 def test_a_resource_is_given_another_type_and_another_holder(world: World):
     """K1: it keeps its id; what it was before is withdrawn."""
     world.provisions(a_user())
     entry = kept(world, Source.certificates, a_certificate())
-    changed = says(
-        world, lambda c, connection: c.change(connection, entry.id, EmployeeNumber("7"), a_certificate(type="X"))
-    )
+    changed = says(world, lambda c, s: c.change(s, entry.id, EmployeeNumber("7"), a_certificate(type="X")))
 
     assert isinstance(changed, Stored)
     assert (changed.entry.id, changed.entry.version, changed.entry.created_at) == (entry.id, 2, entry.created_at)
@@ -171,7 +168,7 @@ def test_a_change_that_loses_leaves_all_as_it_was(world: World):
     kept(world, Source.csv, a_certificate(type="X"))
     entry = kept(world, Source.certificates, a_certificate())
     before = said(world)
-    changed = says(world, lambda c, connection: c.change(connection, entry.id, NUMBER, a_certificate(type="X")))
+    changed = says(world, lambda c, s: c.change(s, entry.id, NUMBER, a_certificate(type="X")))
 
     assert isinstance(changed, Outranked)
     assert said(world) == before
@@ -203,8 +200,8 @@ def test_what_waited_for_him_makes_him_due_whatever_else_is_said(world: World):
     kept(world, Source.csv, a_certificate(type="Y"), "9")
     world.changes(user, employee_id="9")
     world.worker.run_until_idle()
-    with world.database.write() as connection:
-        connection.execute(
+    with world.database.write() as s:
+        s.connection.execute(
             certificate_ledger.update()
             .where(certificate_ledger.c.type == "Y")
             .values(holder_kind="employee-number", holder="9")
@@ -216,8 +213,8 @@ def test_what_waited_for_him_makes_him_due_whatever_else_is_said(world: World):
 
 
 def state_of(world: World) -> str:
-    with world.database.read() as connection:
-        state: str = connection.execute(select(people.c.state)).scalar_one()
+    with world.database.read() as s:
+        state: str = s.connection.execute(select(people.c.state)).scalar_one()
     return state
 
 
@@ -225,14 +222,14 @@ def test_a_withdrawal_is_remembered_only_as_long_as_ditio_may_have_it(world: Wor
     """K5: of what was never sent nothing is left."""
     entry = kept(world, Source.csv, a_certificate())
     assert kept(world, Source.certificates, a_certificate("2026-02-01")).wins
-    with world.database.write() as connection:
-        Ledger(connection, "default").remove(entry.id)
-        entry = Ledger(connection, "default").lines(Holder.of_number(NUMBER))[0].entries[0]
-    withdrawn = says(world, lambda c, connection: c.withdraw(connection, entry.id))
+    with world.database.write("default") as s:
+        s.ledger.remove(entry.id)
+        entry = s.ledger.lines(Holder.of_number(NUMBER))[0].entries[0]
+    withdrawn = says(world, lambda c, s: c.withdraw(s, entry.id))
 
     assert withdrawn == Withdrawn()
-    with world.database.read() as connection:
-        assert connection.execute(select(certificate_ledger)).all() == []
+    with world.database.read() as s:
+        assert s.connection.execute(select(certificate_ledger)).all() == []
 
 
 def test_of_two_words_of_one_source_the_later_counts(world: World, clock: Clock):
@@ -253,10 +250,6 @@ def test_of_two_words_of_one_source_the_later_counts(world: World, clock: Clock)
         ("Byggekort", Source.csv, "2026-01-20", False),
         ("X", Source.csv, "2026-01-15", True),
     ]
-    with world.database.read() as connection:
-        numbers = {
-            entry.employee_number
-            for line in Ledger(connection, "default").lines(holder(world, "8"))
-            for entry in line.entries
-        }
+    with world.database.read("default") as s:
+        numbers = {entry.employee_number for line in s.ledger.lines(holder(world, "8")) for entry in line.entries}
     assert numbers == {"8"}

@@ -4,9 +4,7 @@ import pytest
 
 from scim_bridge.delivery.claims import settle_claims
 from scim_bridge.domain.person import Claim, ClaimKind
-from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.people import People
 from scim_bridge.storage.resources import document_of
 from tests.conftest import Clock
 from tests.world import World, a_user
@@ -22,19 +20,19 @@ def test_what_entra_said_meanwhile_stays_claimed(database: Database, clock: Cloc
     world.provisions(kari)
     world.worker.run_until_idle()
     tenant, today = world.parts.tenants["default"], clock().date()
-    with database.read() as connection:
-        record = People(connection, "default").find("1042")
+    with database.read("default") as s:
+        record = s.people.find("1042")
         assert record is not None
         assert record.person.user_id is not None
-        document = document_of(connection, "default", record.person.user_id)
+        document = document_of(s, record.person.user_id)
     assert document is not None
     older = tenant.desired(document, record.person, today)
     world.changes(kari, mobile="41234567")
 
-    with database.write() as connection:
-        claims = Claims(connection, "default")
+    with database.write("default") as s:
+        claims = s.claims
         assert {NEW, OLD} <= claims.held_by(record.person.id)
-        settle_claims(connection, tenant, record.person, older, today, clock(), keep_all=keep_all)
+        settle_claims(s, tenant, record.person, older, today, keep_all=keep_all)
         assert (NEW in claims.held_by(record.person.id)) is keep_all
         assert OLD in claims.held_by(record.person.id)
 
@@ -45,12 +43,12 @@ def test_who_wants_another_value_now_waits_for_the_first_no_longer(database: Dat
     world.provisions(a_user())
     per = a_user(object_id="per", user_principal_name="per@x.no", mail="per@x.no", employee_id="1043")
     world.provisions(per)
-    with database.read() as connection:
-        person = People(connection, "default").find("1043")
+    with database.read("default") as s:
+        person = s.people.find("1043")
         assert person is not None
-        assert Claims(connection, "default").awaited_by(person.person.id).keys() == {OLD}
+        assert s.claims.awaited_by(person.person.id).keys() == {OLD}
 
     world.changes(per, mobile="41234567")
 
-    with database.read() as connection:
-        assert Claims(connection, "default").standing_of(person.person.id)[1] == frozenset()
+    with database.read("default") as s:
+        assert s.claims.standing_of(person.person.id)[1] == frozenset()

@@ -9,8 +9,6 @@ from sqlalchemy.exc import OperationalError
 from scim_bridge.domain.person import PersonId
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.history import History
-from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.people import People
 from scim_bridge.storage.tables import people
 from scim_bridge.tenant import Budget
@@ -24,8 +22,8 @@ def world(database: Database, clock: Clock) -> World:
 
 
 def the_person(world: World) -> Any:
-    with world.database.read() as connection:
-        return connection.execute(select(people)).one()
+    with world.database.read() as s:
+        return s.connection.execute(select(people)).one()
 
 
 def test_a_request_that_is_answered_has_given_its_lease_back(world: World):
@@ -78,8 +76,8 @@ def test_who_finds_the_lease_lost_marks_the_person_due_again(world: World):
     person = the_person(world)
     deliverer = world.parts.deliverers["default"]
     world.clock.passes(seconds=60)
-    with world.database.write() as connection:
-        outbox = Outbox(connection, "default", world.clock())
+    with world.database.write("default") as s:
+        outbox = s.outbox
         assert outbox.lease_next("thief", 60) is not None
 
     deliverer.deliver(
@@ -106,8 +104,8 @@ def test_a_lease_that_is_lost_between_two_calls_stops_the_delivery(world: World,
     send = ditio.send
 
     def send_and_lose(call: Any, **options: Any) -> Any:
-        with world.database.write() as connection:
-            connection.execute(people.update().values(lease="thief"))
+        with world.database.write() as s:
+            s.connection.execute(people.update().values(lease="thief"))
         return send(call, **options)
 
     monkeypatch.setattr(ditio, "send", send_and_lose)
@@ -151,8 +149,8 @@ def test_a_lease_that_is_found_lost_when_settling_settles_nothing(world: World, 
     get = ditio.get
 
     def get_and_lose(*arguments: Any, **options: Any) -> Any:
-        with world.database.write() as connection:
-            connection.execute(people.update().values(lease="thief", state=state))
+        with world.database.write() as s:
+            s.connection.execute(people.update().values(lease="thief", state=state))
         return get(*arguments, **options)
 
     ditio.get = get_and_lose  # type: ignore[method-assign]
@@ -225,8 +223,8 @@ def test_every_attempt_is_history(world: World):
     world.clock.passes(hours=1)
     world.worker.run_until_idle()
 
-    with world.database.read() as connection:
-        entries = History(connection, "default", world.clock()).of(PersonId(the_person(world).id))
+    with world.database.read("default") as s:
+        entries = s.history.of(PersonId(the_person(world).id))
     told = [(entry.what, entry.outcome, entry.cause, entry.status) for entry in entries]
     assert told == [
         ("user-created", "accepted", "request", None),

@@ -4,7 +4,7 @@ from scim_bridge.delivery import worker
 from scim_bridge.delivery.worker import forget_old
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.history import Entry, History
+from scim_bridge.storage.history import Entry
 from tests.conftest import Clock
 from tests.world import World
 
@@ -12,14 +12,14 @@ SOMEBODY = PersonId("somebody")
 
 
 def remember(database: Database, what: str, *, tenant: str = "default", times: int = 1) -> None:
-    with database.write() as connection:
-        history = History(connection, tenant, database.now(connection))
+    with database.write(tenant) as s:
+        history = s.history
         history.add(SOMEBODY, *[Entry(what, "done") for _ in range(times)])
 
 
 def remembered(database: Database, tenant: str = "default") -> list[str]:
-    with database.read() as connection:
-        return [entry.what for entry in History(connection, tenant, database.now(connection)).of(SOMEBODY)]
+    with database.read(tenant) as s:
+        return [entry.what for entry in s.history.of(SOMEBODY)]
 
 
 def test_what_is_older_goes_and_the_rest_stays(database: Database, clock: Clock):

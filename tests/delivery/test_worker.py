@@ -11,8 +11,6 @@ from scim_bridge.delivery.worker import Worker
 from scim_bridge.domain.employee import Days
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People
 from scim_bridge.storage.tables import history, people
 from tests.conftest import Clock
 from tests.world import World, a_user
@@ -40,18 +38,18 @@ def world(database: Database, clock: Clock) -> World:
 
 def still_due(world: World, tenant: str = "default") -> int:
     query = select(func.count()).select_from(people).where(people.c.state == "due", people.c.tenant == tenant)
-    with world.database.read() as connection:
-        return int(connection.execute(query).scalar_one())
+    with world.database.read() as s:
+        return int(s.connection.execute(query).scalar_one())
 
 
 def add_absent_people(world: World, tenant: str, how_many: int) -> None:
     """People of whom nothing is to be done in Ditio, but who are due."""
-    with world.database.write() as connection:
+    with world.database.write(tenant) as s:
         for number in range(how_many):
             person_id = PersonId(f"{tenant}-{number:03d}")
             person = Person(person_id, user_id=None, days=Days(active=False))
-            People(connection, tenant).add(person, external_id=None, wakes_on=None, now=world.clock())
-            Outbox(connection, tenant, world.clock()).mark_due(person_id)
+            s.people.add(person, external_id=None, wakes_on=None)
+            s.outbox.mark_due(person_id)
 
 
 def of_other_tenant(world: World, name: str) -> Any:
@@ -110,8 +108,8 @@ def test_whoever_is_in_hand_is_delivered_before_it_stops(world: World, monkeypat
     monkeypatch.setattr(ditio, "get", get_and_stop)
     world.parts.worker(places=2).run(asked.is_set, lambda: None)
 
-    with world.database.read() as connection:
-        rows = connection.execute(select(people.c.state, people.c.lease)).all()
+    with world.database.read() as s:
+        rows = s.connection.execute(select(people.c.state, people.c.lease)).all()
     assert all(row.lease is None for row in rows)
     assert {row.state for row in rows} == {"delivered", "due"}
 
@@ -125,8 +123,8 @@ def test_tenants_are_served_in_turn(world: World):
     Worker(deliverers, world.parts.new_id, places=1).run_until_idle()
 
     settled = select(history.c.tenant).where(history.c.what == "delivery").order_by(history.c.id)
-    with world.database.read() as connection:
-        order = [row.tenant for row in connection.execute(settled)]
+    with world.database.read() as s:
+        order = [row.tenant for row in s.connection.execute(settled)]
     assert order[:6] == ["large", "small"] * 3
     assert order[6:] == ["large"] * 17
 
@@ -173,13 +171,13 @@ def test_a_slow_tenant_does_not_take_all_the_threads(world: World, monkeypatch: 
 
 def test_people_are_delivered_though_what_can_wait_goes_wrong(world: World):
     """D1: trouble with removing what is old keeps nobody from being delivered."""
-    with world.database.write() as connection:
-        connection.execute(text("ALTER TABLE audit RENAME TO put_away"))
+    with world.database.write() as s:
+        s.connection.execute(text("ALTER TABLE audit RENAME TO put_away"))
     idle: list[bool] = []
     try:
         world.worker.run(lambda: bool(idle), lambda: idle.append(True))
     finally:
-        with world.database.write() as connection:
-            connection.execute(text("ALTER TABLE put_away RENAME TO audit"))
+        with world.database.write() as s:
+            s.connection.execute(text("ALTER TABLE put_away RENAME TO audit"))
 
     assert still_due(world) == 0

@@ -12,8 +12,6 @@ import pytest
 
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.history import History
-from scim_bridge.storage.people import People
 from tests.processes.chaos import Chaos, chaos
 from tests.thorough import either
 
@@ -61,8 +59,8 @@ def test_nothing_is_lost_and_nobody_is_there_twice(database_url: str, tmp_path: 
 def assert_that_history_is_complete(run: Chaos, database_url: str) -> None:
     """D5: each acknowledged write has its row, and so has the delivery that settled it."""
     database = Database(database_url)
-    with database.read() as connection:
-        people, history = People(connection, "default"), History(connection, "default", database.now(connection))
+    with database.read("default") as s:
+        people, history = s.people, s.history
         for life in run.lives:
             record = people.linked_to(EmployeeNumber(life.number))
             if record is None:

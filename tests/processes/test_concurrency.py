@@ -55,13 +55,13 @@ class Bridge:
         return str(self.asks("POST", path, attributes)["id"])
 
     def people(self) -> list[Any]:
-        with self.database.read() as connection:
-            return list(connection.execute(select(people)))
+        with self.database.read() as s:
+            return list(s.connection.execute(select(people)))
 
     def told(self) -> Counter[str]:
         """What intake has noted of all people, and how often."""
-        with self.database.read() as connection:
-            return Counter(row.what for row in connection.execute(select(history.c.what)))
+        with self.database.read() as s:
+            return Counter(row.what for row in s.connection.execute(select(history.c.what)))
 
 
 @pytest.fixture

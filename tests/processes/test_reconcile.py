@@ -11,8 +11,7 @@ import requests
 
 from scim_bridge.reconcile.apply import DUE_ALREADY
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.plans import PlanItems
-from scim_bridge.storage.runs import Run, Runs
+from scim_bridge.storage.runs import Run
 from tests.processes.conftest import Bridge, Ditio
 from tests.processes.running import eventually, run
 
@@ -33,8 +32,8 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 def runs_in(database: Database) -> list[Run]:
-    with database.read() as connection:
-        return Runs(connection, "default").list()
+    with database.read("default") as s:
+        return s.runs.list()
 
 
 def finished(database: Database) -> list[Run]:
@@ -83,8 +82,8 @@ def test_a_run_that_is_killed_half_way_leaves_a_plan_and_no_lock(
     killed.ends(signal.SIGKILL)
 
     (left,) = runs_in(database)
-    with database.read() as connection:
-        plan = PlanItems(connection, "default", left.plan_id)
+    with database.read("default") as s:
+        plan = s.plan(left.plan_id)
         rows = [(item.employee_number, item.position) for item in plan.all() if item.person_id is not None]
         assert {number for number, _ in rows} == {first, second}
         assert plan.outcomes() == {place: None for number, place in rows if number == first}

@@ -16,7 +16,6 @@ from flask import Flask
 from scim_bridge import logs
 from scim_bridge.bootstrap import build
 from scim_bridge.settings import Settings
-from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
 from scim_bridge.web.app import create_app
 
@@ -58,8 +57,8 @@ class Answer:
 
 def let_in(database: Database) -> None:
     """Give the writers a token."""
-    with database.write() as connection:
-        Tokens(connection, "default").add("w", "writers", TOKEN, now=database.now(connection), expires_at=None)
+    with database.write("default") as s:
+        s.tokens.add("w", "writers", TOKEN, expires_at=None)
 
 
 def patch(*operations: dict[str, Any]) -> dict[str, Any]:

@@ -65,8 +65,8 @@ class Scim:
 
     def rows(self) -> int:
         """How many resources are stored."""
-        with self.database.read() as connection:
-            return connection.execute(select(func.count()).select_from(resources)).scalar_one()
+        with self.database.read() as s:
+            return s.connection.execute(select(func.count()).select_from(resources)).scalar_one()
 
     def _world(self) -> ScimParts:
         return ScimParts(

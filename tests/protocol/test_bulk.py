@@ -270,8 +270,8 @@ def test_what_was_tolerated_is_counted_for_what_succeeded_alone(scim):
     results = bulk(scim, post("a", userName="", refused="x"), post("b", userName="b", accepted="x"))
 
     assert statuses(results) == ["400", "201"]
-    with scim.database.read() as connection:
-        counted = set(connection.execute(select(quirks.c.name)).scalars())
+    with scim.database.read() as s:
+        counted = set(s.connection.execute(select(quirks.c.name)).scalars())
     assert "accepted" in counted
     assert "refused" not in counted
 

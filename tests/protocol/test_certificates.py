@@ -10,7 +10,6 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.values import CERTIFICATE_URN
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.resources import Quirks
 from tests.conftest import Clock
 from tests.world import World, a_user, day
 
@@ -44,8 +43,8 @@ def said_by(world: World, source: Source, number: str = "1042", kind: str = "Kra
     """Another source says something of a certificate; the id of what it says."""
     certificate = Certificate(type_of(kind), day(days["issued"]), day(days["valid_until"]), "other")
     intake = world.parts.intake("default", "request-0")
-    with world.database.write() as connection:
-        kept = CertificateSources(intake).put(connection, source, EmployeeNumber(number), certificate)
+    with world.database.write("default") as s:
+        kept = CertificateSources(intake).put(s, source, EmployeeNumber(number), certificate)
     assert isinstance(kept, Stored)
     return str(kept.entry.id)
 
@@ -144,10 +143,8 @@ def test_unknown_attributes_are_ignored_and_counted(world: World):
     answer = created(world, level="G4")
 
     assert "level" not in answer
-    with world.database.read() as connection:
-        assert [(each.kind, each.name) for each in Quirks(connection, "default").list()] == [
-            ("unknown-attribute", "level")
-        ]
+    with world.database.read("default") as s:
+        assert [(each.kind, each.name) for each in s.quirks.list()] == [("unknown-attribute", "level")]
 
 
 def test_the_clients_own_id_is_kept_and_found(world: World):

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, select, text
+from sqlalchemy import select, text
 
-from scim_bridge.storage.database import Database
+from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.tables import resources
 from tests.protocol.conftest import Scim
 from tests.protocol.doubles import NoIntake
@@ -57,22 +57,22 @@ class _Wants(NoIntake):
         super().__init__()
         self._other = other
 
-    def user_changed(self, connection: Connection, user_id: Any, document: Any, before: Any) -> Any:
-        _lock(connection, self._other)
-        return super().user_changed(connection, user_id, document, before)
+    def user_changed(self, s: Session, user_id: Any, document: Any, before: Any) -> Any:
+        _lock(s, self._other)
+        return super().user_changed(s, user_id, document, before)
 
 
 def _while_others_want_both(database: Database, one: str, other: str, request: Callable[[], Any]) -> Any:
     """Have the other row, let the request have the first and wait for ours, then want its own: it has to give way."""
     with ThreadPoolExecutor(1) as pool:
-        with database.write() as connection:
-            connection.execute(text("SET LOCAL deadlock_timeout = '60s'"))  # The request's own is over first.
-            _lock(connection, other)
+        with database.write() as s:
+            s.connection.execute(text("SET LOCAL deadlock_timeout = '60s'"))  # The request's own is over first.
+            _lock(s, other)
             answer = pool.submit(request)
             until_another_waits(database)
-            _lock(connection, one)
+            _lock(s, one)
         return answer.result(timeout=60)
 
 
-def _lock(connection: Connection, resource_id: str) -> None:
-    connection.execute(select(resources.c.id).where(resources.c.id == resource_id).with_for_update())
+def _lock(s: Session, resource_id: str) -> None:
+    s.connection.execute(select(resources.c.id).where(resources.c.id == resource_id).with_for_update())

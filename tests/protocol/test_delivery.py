@@ -16,10 +16,10 @@ TICKET = Ticket(PersonId("person-1"), "lease-1")
 
 def person_of(scim, user, **columns):
     """Give a user a person."""
-    with scim.database.write() as connection:
-        now = scim.database.now(connection)
+    with scim.database.write() as s:
+        now = s.now
         row = {"tenant": "default", "id": user["id"], "user_id": user["id"], "active": True}
-        connection.execute(insert(people).values(**row, state_since=now, created_at=now, **columns))
+        s.connection.execute(insert(people).values(**row, state_since=now, created_at=now, **columns))
 
 
 def test_every_write_of_a_user_tells_the_intake(scim):
@@ -134,9 +134,9 @@ def test_the_answer_shows_the_delivery_as_it_is_now(scim):
 
     def deliver(tenant, ticket):
         delivers(tenant, ticket)
-        with scim.database.write() as connection:
-            now = scim.database.now(connection)
-            connection.execute(update(people).values(state=State.delivered, detail=None, delivered_at=now))
+        with scim.database.write() as s:
+            now = s.now
+            s.connection.execute(update(people).values(state=State.delivered, detail=None, delivered_at=now))
 
     scim._deliver = deliver
     answered = scim.patch(user, {"op": "replace", "path": "title", "value": "New"}).json

@@ -210,15 +210,15 @@ def test_a_delivery_changes_no_version(versioned, clock):
     """A6: the delivery attributes never change `meta.version` or `lastModified`, whatever becomes of them."""
     scim, before = versioned.scim, versioned.scim.read(versioned.user)
     extension = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
-    with scim.database.write() as connection:
-        now = scim.database.now(connection)
+    with scim.database.write() as s:
+        now = s.now
         person = {"tenant": "default", "id": "p", "user_id": versioned.user["id"], "active": True, "created_at": now}
-        connection.execute(insert(people).values(**person, state="due", state_since=now))
+        s.connection.execute(insert(people).values(**person, state="due", state_since=now))
     for state, detail in (("held", "no phone"), ("parked", "Ditio says no"), ("delivered", None)):
         clock.passes(hours=1)
-        with scim.database.write() as connection:
-            now = scim.database.now(connection)
-            connection.execute(update(people).values(state=state, detail=detail, delivered_at=now, state_since=now))
+        with scim.database.write() as s:
+            now = s.now
+            s.connection.execute(update(people).values(state=state, detail=detail, delivered_at=now, state_since=now))
 
         read = scim.send("GET", versioned.path)
         assert read.json[extension]["deliveryState"] == state
@@ -266,33 +266,33 @@ def test_a_conditional_read_tells_what_became_of_the_delivery(database, clock):
 def test_a_state_that_came_with_an_earlier_version_is_known(scim, clock, state):
     """A6: what was so before this version was written has been shown with it."""
     user = scim.create(**USER)
-    with scim.database.write() as connection:
-        now = scim.database.now(connection)
+    with scim.database.write() as s:
+        now = s.now
         person = {"tenant": "default", "id": "p", "user_id": user["id"], "active": True, "created_at": now}
-        connection.execute(insert(people).values(**person, state=state, state_since=now))
+        s.connection.execute(insert(people).values(**person, state=state, state_since=now))
     clock.passes(hours=1)
     known = {"If-None-Match": scim.patch(user, CHANGE).headers["ETag"]}
 
     assert scim.send("GET", f"/Users/{user['id']}", headers=known).status_code == 304
     clock.passes(hours=1)
-    with scim.database.write() as connection:
-        connection.execute(update(people).values(detail="Ditio says no", state_since=scim.database.now(connection)))
+    with scim.database.write() as s:
+        s.connection.execute(update(people).values(detail="Ditio says no", state_since=s.now))
     assert scim.send("GET", f"/Users/{user['id']}", headers=known).status_code == 200
 
 
 def test_a_retry_is_told(scim, clock):
     """A6: a person stays due, and the detail says why."""
     user = scim.create(**USER)
-    with scim.database.write() as connection:
-        now = scim.database.now(connection)
+    with scim.database.write() as s:
+        now = s.now
         person = {"tenant": "default", "id": "p", "user_id": user["id"], "active": True, "created_at": now}
-        connection.execute(insert(people).values(**person, state="due", state_since=now, due_at=now))
+        s.connection.execute(insert(people).values(**person, state="due", state_since=now, due_at=now))
     known = {"If-None-Match": user["meta"]["version"]}
     assert scim.send("GET", f"/Users/{user['id']}", headers=known).status_code == 304
 
-    with scim.database.write() as connection:
-        later = scim.database.now(connection) + timedelta(seconds=30)
-        connection.execute(update(people).values(detail="Ditio answered 503", due_at=later))
+    with scim.database.write() as s:
+        later = s.now + timedelta(seconds=30)
+        s.connection.execute(update(people).values(detail="Ditio answered 503", due_at=later))
     assert scim.send("GET", f"/Users/{user['id']}", headers=known).status_code == 200
 
 

@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import select
 
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
-from scim_bridge.storage.resources import Quirks
 from scim_bridge.storage.tables import resources
 from tests.protocol.conftest import Scim
 
@@ -26,8 +25,8 @@ def sent_part(resource: Any) -> dict[str, Any]:
 
 def counted(scim: Scim) -> set[tuple[str, str]]:
     """The kinds and names that were counted."""
-    with scim.database.read() as connection:
-        return {(each.kind, each.name) for each in Quirks(connection, "default").list()}
+    with scim.database.read("default") as s:
+        return {(each.kind, each.name) for each in s.quirks.list()}
 
 
 # -- The manager -------------------------------------------------------
@@ -303,8 +302,8 @@ def test_an_entry_that_is_missing_is_created_and_filled(scim: Scim, op: str):
         {"type": "work", "streetAddress": "Gate 1", "locality": "Oslo", "country": "NO"},
     ]
     assert ("entry-created", "addresses[]") in counted(scim)
-    with scim.database.read() as connection:
-        rows = {each.kind: each.count for each in Quirks(connection, "default").list()}
+    with scim.database.read("default") as s:
+        rows = {each.kind: each.count for each in s.quirks.list()}
     assert rows["entry-created"] == 1
 
 
@@ -452,7 +451,7 @@ def test_a_password_is_neither_stored_nor_returned_nor_counted_with_its_value(sc
 
     assert all(secret not in answer.text and answer.status_code == 200 for answer in answers)
     assert secret not in str(kari)
-    with scim.database.read() as connection:
-        assert secret not in str(connection.execute(select(resources)).all())
+    with scim.database.read() as s:
+        assert secret not in str(s.connection.execute(select(resources)).all())
     assert {("unknown-attribute", "password")} <= counted(scim)
     assert secret not in str(counted(scim))

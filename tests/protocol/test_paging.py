@@ -43,12 +43,12 @@ def company(scim: Scim) -> Scim:
             for number in range(PEOPLE)
         ],
     )
-    with scim.database.write() as connection:
-        now = scim.database.now(connection)
+    with scim.database.write() as s:
+        now = s.now
         for number, user_id in enumerate(ids):
             if state := STATES[number % 4]:
                 row = {"tenant": "default", "id": user_id, "user_id": user_id, "active": True, "state": state}
-                connection.execute(insert(people).values(**row, state_since=now, created_at=now))
+                s.connection.execute(insert(people).values(**row, state_since=now, created_at=now))
     for name in ("Anlegg", "Åsgård", "Betong"):
         assert scim.send("POST", "/Groups", json={"displayName": name}).status_code == 201
     return scim
@@ -208,8 +208,8 @@ def test_another_process_and_another_machine_goes_on_with_the_cursor(crew):
     another = Scim(crew.database)
 
     assert ids(listed(another, cursor=first["nextCursor"], count=5)) == by_index(crew)[5:]
-    with crew.database.read() as connection:
-        assert [row.name for row in connection.execute(select(secrets))] == ["cursors"]
+    with crew.database.read() as s:
+        assert [row.name for row in s.connection.execute(select(secrets))] == ["cursors"]
 
 
 def test_a_cursor_that_was_made_up_or_altered_is_refused(crew):
@@ -306,7 +306,7 @@ def test_whoever_asks_for_no_cursor_pays_nothing_for_it(scim):
 def test_a_cursor_of_a_secret_that_is_gone_is_refused(crew):
     """As after another database was put in its place: the client begins anew."""
     cursor = listed(crew, cursor="", count=5)["nextCursor"]
-    with crew.database.write() as connection:
-        connection.execute(update(secrets).values(value="another"))
+    with crew.database.write() as s:
+        s.connection.execute(update(secrets).values(value="another"))
 
     refused(crew.send("GET", "/Users", query_string={"cursor": cursor, "count": 5}), "invalidCursor")

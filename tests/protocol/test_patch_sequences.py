@@ -230,9 +230,9 @@ class Client:
         return self.send("GET", f"/{self.kind}/{self.id}").json
 
     def _stored(self) -> Any:
-        with self.scim.database.read() as connection:
+        with self.scim.database.read() as s:
             query = select(resources.c.document).where(resources.c.tenant == self.tenant, resources.c.id == self.id)
-            return json.loads(connection.execute(query).scalar_one())
+            return json.loads(s.connection.execute(query).scalar_one())
 
     def send(self, method: str, path: str, body: Any = None) -> Any:
         # Flask's client would sort the keys, and their order is what is tested.

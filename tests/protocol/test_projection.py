@@ -119,11 +119,11 @@ def _tidied(resource: dict[str, Any]) -> dict[str, Any]:
 
 def delivered(scim: Scim, user: Any, tenant: str = "default", **more: Any) -> None:
     """The user has a person, whose delivery is held."""
-    with scim.database.write() as connection:
-        now = scim.database.now(connection)
+    with scim.database.write() as s:
+        now = s.now
         person = {"tenant": tenant, "id": user["id"], "user_id": user["id"], "active": True, "created_at": now}
         held = {"state": "held", "detail": "no phone", "state_since": now, "delivered_at": now}
-        connection.execute(insert(people).values(**person, **{**held, **more}))
+        s.connection.execute(insert(people).values(**person, **{**held, **more}))
 
 
 class Asking:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
-from scim_bridge.storage.resources import Counted, Quirks
+from scim_bridge.storage.resources import Counted
 from tests.protocol.conftest import Scim
 
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
@@ -19,8 +19,8 @@ def counts(scim: Scim, tenant: str = "default") -> dict[tuple[str, str], int]:
 
 
 def listed(scim: Scim, tenant: str = "default") -> list[Counted]:
-    with scim.database.read() as connection:
-        return Quirks(connection, tenant).list()
+    with scim.database.read(tenant) as s:
+        return s.quirks.list()
 
 
 # -- Counting ----------------------------------------------------------

@@ -50,8 +50,8 @@ def test_the_stored_document_has_nothing_of_the_bridges_own(scim):
 
     assert "password" not in user
     assert DITIO_URN not in user["schemas"]
-    with scim.database.read() as connection:
-        row = connection.execute(select(resources)).one()
+    with scim.database.read() as s:
+        row = s.connection.execute(select(resources)).one()
     assert json.loads(row.document) == {"schemas": [CORE_URN], "userName": "kari"}
     assert "secret" not in str(row)
     assert scim.patch(user, {"op": "replace", "path": "password", "value": "secret"}).json == user

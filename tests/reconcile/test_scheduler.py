@@ -6,7 +6,6 @@ from scim_bridge.cli.worker import look_at
 from scim_bridge.reconcile.run import Scheduler
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.runs import Run
-from scim_bridge.storage.runs import Runs as StoredRuns
 from tests.conftest import Clock
 
 
@@ -141,5 +140,5 @@ def test_a_run_that_dies_without_a_word_is_seen(database: Database, clock: Clock
 
 
 def stored(database: Database) -> list[Run]:
-    with database.read() as connection:
-        return StoredRuns(connection, "default").list()
+    with database.read("default") as s:
+        return s.runs.list()

@@ -17,8 +17,6 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.sandbox.entra import EXTENSION, EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.ledger import Ledger
-from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import people
 from tests.conftest import Clock
 from tests.delivery.test_certifying import says
@@ -73,14 +71,12 @@ def test_ditio_ends_with_what_counts(
         _happens(world, staff[index], event, value)
     _calms_down(world)
 
-    with database.read() as connection:
-        rows = connection.execute(select(people)).all()
+    with database.read("default") as s:
+        rows = s.connection.execute(select(people)).all()
         assert [(row.state, row.detail) for row in rows if row.state != "delivered"] == []
         for row in rows:
-            lines = Ledger(connection, "default").lines(Holder.of_person(PersonId(row.id)))
-            assert not Ledger(connection, "default").has_lines(
-                Holder.of_number(EmployeeNumber(row.employee_number or ""))
-            )
+            lines = s.ledger.lines(Holder.of_person(PersonId(row.id)))
+            assert not s.ledger.has_lines(Holder.of_number(EmployeeNumber(row.employee_number or "")))
             if row.active and row.employee_number:
                 _is_as_said(world, row.employee_number, lines)
     for user in staff:
@@ -117,7 +113,7 @@ def _happens(world: World, user: EntraUser, event: str, value: Any) -> None:
             world.cycle()
         case "csv" | "certificates":
             source = Source(event)
-            says(world, lambda c, connection: c.put(connection, source, number, _certificate(value)))
+            says(world, lambda c, s: c.put(s, source, number, _certificate(value)))
         case "withdrawn":
             _withdraws(world, number, value)
         case "deleted":
@@ -139,8 +135,8 @@ def _happens(world: World, user: EntraUser, event: str, value: Any) -> None:
 
 
 def _withdraws(world: World, number: EmployeeNumber, kind: int) -> None:
-    with world.database.read() as connection:
-        ledger = Ledger(connection, "default")
+    with world.database.read("default") as s:
+        ledger = s.ledger
         lines = ledger.lines(ledger.holder_of(number))
     own = [
         entry
@@ -149,7 +145,7 @@ def _withdraws(world: World, number: EmployeeNumber, kind: int) -> None:
         if entry.source is Source.certificates and line.type == TYPES[kind]
     ]
     for entry in own:
-        says(world, lambda c, connection, entry=entry: c.withdraw(connection, entry.id))
+        says(world, lambda c, s, entry=entry: c.withdraw(s, entry.id))
 
 
 def _calms_down(world: World) -> None:
@@ -157,8 +153,8 @@ def _calms_down(world: World) -> None:
     for _ in range(3):
         world.clock.passes(hours=2)
         world.worker.run_until_idle()
-        with world.database.write() as connection:
-            Outbox(connection, "default", world.clock()).retry()
+        with world.database.write("default") as s:
+            s.outbox.retry()
     world.worker.run_until_idle()
 
 
@@ -179,12 +175,12 @@ def _is_as_said(world: World, number: str, lines: list[Line]) -> None:
 
 
 def _slots_are_as_said(world: World, user: EntraUser) -> None:
-    with world.database.read() as connection:
+    with world.database.read("default") as s:
         query = select(people.c.id).where(people.c.user_id == world.entra.scim_id(user.object_id))
-        person_id = connection.execute(query).scalar_one_or_none()
+        person_id = s.connection.execute(query).scalar_one_or_none()
         if person_id is None:
             return
-        slots = {entry.certificate.type: entry for entry in Ledger(connection, "default").slots_of(PersonId(person_id))}
+        slots = {entry.certificate.type: entry for entry in s.ledger.slots_of(PersonId(person_id))}
     for kind, slot in zip(TYPES, SLOTS, strict=True):
         packed = str(user.extra.get(f"{EXTENSION}:{slot['packed']}", ";;;"))
         known = slots.get(kind)

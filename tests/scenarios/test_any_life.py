@@ -19,7 +19,6 @@ from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import documented_styles
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import people
 from tests.conftest import Clock
 from tests.thorough import either
@@ -147,15 +146,15 @@ def _calms_down(world: World) -> None:
     for _ in range(4):
         world.clock.passes(hours=2)
         world.worker.run_until_idle()
-        with world.database.write() as connection:
-            Outbox(connection, "default", world.clock()).retry()
-            release(connection, "default", None, world.clock())
+        with world.database.write("default") as s:
+            s.outbox.retry()
+            release(s, None)
     world.worker.run_until_idle()
 
 
 def _agrees(world: World, user: EntraUser) -> None:
-    with world.database.read() as connection:
-        waiting = Outbox(connection, "default", world.clock()).waiting()
+    with world.database.read("default") as s:
+        waiting = s.outbox.waiting()
     assert [(row.state, row.detail) for row in waiting] == []
     today = world.clock().date().isoformat()
     has_left = user.leave_date is not None and user.leave_date < today
@@ -244,8 +243,8 @@ def _is_said(world: World, staff: list[EntraUser], index: int, event: str, value
             world.provisions(user)
         return
     if event == "released":
-        with world.database.write() as connection:
-            release(connection, "default", None, world.clock())
+        with world.database.write("default") as s:
+            release(s, None)
         return
     if event in ("days pass", "worker"):
         world.clock.passes(days=value or 0)
@@ -272,8 +271,8 @@ def _is_said(world: World, staff: list[EntraUser], index: int, event: str, value
 
 
 def _persons(world: World) -> Mapping[str | None, Row[Any]]:
-    with world.database.read() as connection:
-        return {row.user_id: row for row in connection.execute(select(people)) if row.user_id}
+    with world.database.read() as s:
+        return {row.user_id: row for row in s.connection.execute(select(people)) if row.user_id}
 
 
 def _is_as_said(world: World, user: EntraUser, person: Row[Any] | None) -> None:

@@ -11,8 +11,7 @@ from scim_bridge.domain.certificate import Source
 from scim_bridge.domain.drift import Kind
 from scim_bridge.domain.person import PersonId
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.database import Database
-from scim_bridge.storage.outbox import RestLeases
+from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.tables import certificate_ledger, people
 from tests.conftest import Clock
 from tests.delivery.test_certifying import a_certificate, kept
@@ -172,8 +171,8 @@ def test_nobody_stays_leased_whatever_ends_a_batch(world: World, monkeypatch: py
     with pytest.raises(RuntimeError):
         reconcile(world, apply=True)
 
-    with world.database.read() as connection:
-        assert connection.execute(select(people.c.id).where(people.c.lease.is_not(None))).all() == []
+    with world.database.read() as s:
+        assert s.connection.execute(select(people.c.id).where(people.c.lease.is_not(None))).all() == []
 
 
 def number_used_again(world: World, number: str) -> None:
@@ -211,8 +210,8 @@ def test_a_stranger_gets_no_certificate_from_a_reviewed_plan(world: World, by_ha
     assert (applied.exit, applied.report.applied) == (2, 2)
     ((kind, why),) = applied.skipped
     assert (kind, "another person" in why) == ("Byggekort", True)
-    with world.database.read() as connection:
-        due = connection.execute(select(people.c.employee_number).where(people.c.state == "due")).scalars().all()
+    with world.database.read() as s:
+        due = s.connection.execute(select(people.c.employee_number).where(people.c.state == "due")).scalars().all()
     assert due == ["1002"], "their own delivery says what is wrong"
 
 
@@ -247,8 +246,8 @@ def test_a_person_who_is_parked_for_it_is_sent_nothing_and_asked_for_no_more(wor
     """P5, D3: by a reviewed plan either."""
     a_company(world, 1)
     plan = reconcile(world).report.run.id
-    with world.database.write() as connection:
-        connection.execute(people.update().values(state="parked", reason=reason))
+    with world.database.write() as s:
+        s.connection.execute(people.update().values(state="parked", reason=reason))
     world.forget()
     applied = reconcile(world, apply=True, plan_id=plan)
 
@@ -262,8 +261,8 @@ def test_what_it_costs_to_know_whose_number_it_is(world: World):
     assert (len(world.ditio.certificates), reads(world)) == (3, [])
 
     world.ditio.certificates.clear()
-    with world.database.write() as connection:
-        connection.execute(certificate_ledger.update().values(is_stale=True))
+    with world.database.write() as s:
+        s.connection.execute(certificate_ledger.update().values(is_stale=True))
     plan = reconcile(world).report.run.id
     world.forget()
     assert reconcile(world, apply=True, plan_id=plan).exit == 0
@@ -288,12 +287,12 @@ def test_a_batch_that_the_database_ends_for_a_deadlock_goes_on(world: World):
     a_company(world, 2)
     first, last = _as_they_are_leased(world)
     with ThreadPoolExecutor(1) as pool:
-        with world.database.write() as connection:
-            connection.execute(text("SET LOCAL deadlock_timeout = '60s'"))  # The batch's own is over first.
-            connection.execute(select(people.c.id).where(people.c.id == last).with_for_update())
+        with world.database.write() as s:
+            s.connection.execute(text("SET LOCAL deadlock_timeout = '60s'"))  # The batch's own is over first.
+            s.connection.execute(select(people.c.id).where(people.c.id == last).with_for_update())
             run = pool.submit(lambda: reconcile(world, apply=True))
             until_another_waits(world.database)
-            connection.execute(select(people.c.id).where(people.c.id == first).with_for_update())
+            s.connection.execute(select(people.c.id).where(people.c.id == first).with_for_update())
         applied = run.result(timeout=60)
 
     assert (applied.exit, applied.report.applied) == (0, 2)
@@ -303,7 +302,7 @@ def _as_they_are_leased(world: World) -> list[PersonId]:
     """Two people in the order in which one statement locks them."""
     with world.database.engine.connect() as connection:
         ids = [PersonId(each) for each in connection.execute(select(people.c.id)).scalars()]
-        today = world.clock().date()
-        taken = RestLeases(connection, "default", world.clock()).take(sorted(ids), "looking", 1, today)
+        s = Session(connection, "default", lambda _: world.clock())
+        taken = s.rest_leases.take(sorted(ids), "looking", 1, world.clock().date())
         connection.rollback()
     return [record.person.id for record in taken]

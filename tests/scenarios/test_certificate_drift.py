@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import func, select, update
 
 from scim_bridge.certificates.sending import UNCLAIMED
 from scim_bridge.delivery.certificate_sources import CertificateSources
@@ -13,11 +13,8 @@ from scim_bridge.domain.drift import Kind
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import HandsOff, PersonId
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.database import Database
-from scim_bridge.storage.ledger import CertificateDeliveries
+from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.outbox import RestLeases
-from scim_bridge.storage.people import HandsOffs
-from scim_bridge.storage.runs import Schedules
 from scim_bridge.storage.tables import certificate_ledger, history, people
 from tests.conftest import Clock
 from tests.delivery.test_certifying import a_certificate, kept, put, says
@@ -34,8 +31,8 @@ def world(database: Database, clock: Clock) -> World:
 
 def at_rest(world: World) -> None:
     """What was said of certificates is in the ledger, and nobody is due: a delivery was lost, or a setting changed."""
-    with world.database.write() as connection:
-        connection.execute(update(people).where(people.c.state == "due").values(state="delivered", due_since=None))
+    with world.database.write() as s:
+        s.connection.execute(update(people).where(people.c.state == "due").values(state="delivered", due_since=None))
 
 
 def a_company(world: World, count: int = 3, **certificate: Any) -> None:
@@ -70,8 +67,10 @@ def test_what_is_not_acknowledged_is_drift(world: World):
     assert (applied.exit, applied.report.applied) == (0, 3)
     assert [len(batch) for batch in posts(world)] == [3]
     assert reconcile(world).told == []
-    with world.database.read() as connection:
-        rows = connection.execute(select(history.c.what, history.c.cause).where(history.c.what == "certificates")).all()
+    with world.database.read() as s:
+        rows = s.connection.execute(
+            select(history.c.what, history.c.cause).where(history.c.what == "certificates")
+        ).all()
     assert [tuple(row) for row in rows] == [("certificates", "reconcile")] * 3
 
 
@@ -110,9 +109,9 @@ def test_one_bad_certificate_among_five_hundred(database: Database, clock: Clock
         if number != "1301":
             world.ditio.plant(number)
 
-    def all_of_them(certifying: CertificateSources, connection: Connection) -> None:
+    def all_of_them(certifying: CertificateSources, s: Session) -> None:
         for number in numbers:
-            certifying.put(connection, Source.csv, number, a_certificate())
+            certifying.put(s, Source.csv, number, a_certificate())
 
     says(world, all_of_them)
 
@@ -136,8 +135,8 @@ def test_a_refused_one_is_parked_and_only_listed_afterwards(world: World):
     ((kind, why),) = applied.skipped
     assert kind == "Byggekort"
     assert "Ditio refused it (422" in why
-    with world.database.read() as connection:
-        parked = connection.execute(
+    with world.database.read() as s:
+        parked = s.connection.execute(
             select(people.c.employee_number, people.c.reason, people.c.detail).where(people.c.state == "parked")
         ).one()
     assert parked.reason == "refused"
@@ -193,9 +192,9 @@ def test_who_is_due_is_left_to_his_own_delivery(world: World):
 def test_who_is_put_aside_is_only_listed(world: World):
     """D6."""
     a_company(world, 1)
-    with world.database.write() as connection:
-        person_id = connection.execute(select(people.c.id)).scalar_one()
-        HandsOffs(connection, "default").set(PersonId(person_id), HandsOff())
+    with world.database.write("default") as s:
+        person_id = s.connection.execute(select(people.c.id)).scalar_one()
+        s.hands_offs.set(PersonId(person_id), HandsOff())
     found = reconcile(world, apply=True)
 
     (item,) = found.items
@@ -242,8 +241,8 @@ def test_a_batch_ends_before_its_leases_do(world: World, monkeypatch: pytest.Mon
         return taken
 
     def with_time(bodies: Any, *, within: float) -> Any:
-        with world.database.read() as connection:
-            leased_until = connection.execute(select(func.min(people.c.leased_until))).scalar_one()
+        with world.database.read() as s:
+            leased_until = s.connection.execute(select(func.min(people.c.leased_until))).scalar_one()
         ends.append((leased_until - world.clock()).total_seconds() - within)
         return post(bodies, within=within)
 
@@ -271,8 +270,8 @@ def test_an_outage_leaves_all_as_it_was(world: World):
 
     assert (applied.exit, applied.report.applied) == (2, 0)
     assert all("it did not settle" in str(why) for _, why in applied.skipped)
-    with world.database.read() as connection:
-        assert connection.execute(select(people.c.id).where(people.c.lease.is_not(None))).all() == []
+    with world.database.read() as s:
+        assert s.connection.execute(select(people.c.id).where(people.c.lease.is_not(None))).all() == []
     assert reconcile(world, apply=True).exit == 0
     assert len(world.ditio.certificates) == 3
 
@@ -380,7 +379,7 @@ def test_a_withdrawal_is_drift_too(world: World):
     reconcile(world, apply=True)
     entry = kept(world, Source.certificates, a_certificate("2026-02-01", type="X"), "1001")
     world.worker.run_until_idle()
-    says(world, lambda c, connection: c.withdraw(connection, entry.id))
+    says(world, lambda c, s: c.withdraw(s, entry.id))
     at_rest(world)
     (item,) = reconcile(world).items
     assert (item.field, item.wanted, item.acknowledged) == ("X", None, ";2026-02-01;2028-01-14;")
@@ -437,8 +436,8 @@ def test_two_processes_never_send_for_employees_whom_nobody_is_at_once(database:
     world = a_world(database, clock, unclaimed="deliver")
     world.ditio.plant("7")
     put(world, Source.csv, a_certificate(), "7")
-    with database.write() as connection:
-        another = Schedules(connection, "default", clock())
+    with database.write("default") as s:
+        another = s.schedules
         assert another.take(UNCLAIMED, "another", every_seconds=0, alive_seconds=60)
     world.worker.run_until_idle()
     assert posts(world) == []
@@ -454,8 +453,8 @@ def test_what_was_refused_of_employees_whom_nobody_is_may_be_retried(database: D
     put(world, Source.csv, a_certificate(), "7")
     world.worker.run_until_idle()
     world.ditio.plant("7")
-    with database.write() as connection:
-        CertificateDeliveries(connection, "default").forgive_unclaimed()
+    with database.write("default") as s:
+        s.certificate_deliveries.forgive_unclaimed()
     world.worker.run_until_idle()
 
     assert world.ditio.certificates.keys() == {("7", "Byggekort")}
@@ -476,8 +475,8 @@ def test_what_was_said_while_somebody_was_linked_finds_him(world: World):
     hires(world, 1)
     kept(world, Source.csv, a_certificate(), "1001")
     world.worker.run_until_idle()
-    with world.database.write() as connection:
-        connection.execute(
+    with world.database.write() as s:
+        s.connection.execute(
             certificate_ledger.insert().values(
                 tenant="default",
                 holder_kind="employee-number",
@@ -491,7 +490,7 @@ def test_what_was_said_while_somebody_was_linked_finds_him(world: World):
         )
     world.worker.run_until_idle()
 
-    with world.database.read() as connection:
-        kinds = connection.execute(select(certificate_ledger.c.holder_kind)).scalars().all()
+    with world.database.read() as s:
+        kinds = s.connection.execute(select(certificate_ledger.c.holder_kind)).scalars().all()
     assert set(kinds) == {"person"}
     assert in_ditio(world, "1001").keys() == {"Byggekort", "X"}  # Nobody says X: it is withdrawn.

@@ -8,7 +8,6 @@ from sqlalchemy import select
 from scim_bridge.domain.certificate import Source
 from scim_bridge.sandbox.entra import EXTENSION, EntraUser
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import certificate_entries, certificate_ledger
 from tests.conftest import Clock
 from tests.delivery.test_certifying import a_certificate, kept, put, said, says
@@ -233,16 +232,16 @@ def test_a_slot_that_is_configured_later_is_read_at_the_next_delivery(database: 
     world.provisions(a_carrier())
     world.restarts_with(certificates={"slots": [{"type": "HMS-kort", "packed": "byggekort"}]})
     person_id = _person(world)
-    with world.database.write() as connection:
-        Outbox(connection, "default", clock()).mark_due(person_id)
+    with world.database.write("default") as s:
+        s.outbox.mark_due(person_id)
     world.worker.run_until_idle()
 
     assert in_ditio(world).keys() == {"Byggekort", "HMS-kort"}
 
 
 def _person(world: World) -> Any:
-    with world.database.read() as connection:
-        return connection.execute(select(certificate_entries.c.holder)).scalars().first()
+    with world.database.read() as s:
+        return s.connection.execute(select(certificate_entries.c.holder)).scalars().first()
 
 
 # All ways in
@@ -280,7 +279,7 @@ def test_a_slot_that_loses_is_told(world: World):
     world.scim("PUT", f"/Users/{world.entra.scim_id(user.object_id)}", world.user(user))
     assert world.state(user) == ("delivered", told)
 
-    says(world, lambda c, connection: c.withdraw(connection, winner.id))
+    says(world, lambda c, s: c.withdraw(s, winner.id))
     world.worker.run_until_idle()
     assert in_ditio(world) == {"Byggekort": ("2026-01-15", "2028-01-14T00:00:00Z")}
     assert world.state(user) == ("delivered", None)
@@ -391,9 +390,9 @@ def test_of_somebody_whom_ditio_never_knew_nothing_is_left(world: World):
     world.provisions(user)
     world.deletes(user)
 
-    with world.database.read() as connection:
-        assert connection.execute(select(certificate_entries)).all() == []
-        assert connection.execute(select(certificate_ledger)).all() == []
+    with world.database.read() as s:
+        assert s.connection.execute(select(certificate_entries)).all() == []
+        assert s.connection.execute(select(certificate_ledger)).all() == []
 
 
 @pytest.mark.usefixtures("ends_at_once")

@@ -9,7 +9,6 @@ from scim_bridge.domain.certificate import Source
 from scim_bridge.sandbox.entra import EXTENSION
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import certificate_entries
 from tests.conftest import Clock
 from tests.delivery.test_certifying import a_certificate, put, said
@@ -36,8 +35,8 @@ def test_a_refused_certificate_is_parked_with_the_words_of_ditio(world: World):
     assert in_ditio(world).keys() == {"Kranførerbevis"}
     assert world.scim("GET", f"/Users/{world.entra.scim_id(user.object_id)}").status_code == 200
     world.ditio.faults.clear()
-    with world.database.write() as connection:
-        Outbox(connection, "default", world.clock()).retry()
+    with world.database.write("default") as s:
+        s.outbox.retry()
     world.worker.run_until_idle()
     assert world.state(user) == ("delivered", None)
     assert in_ditio(world).keys() == {"Byggekort", "Kranførerbevis"}
@@ -141,8 +140,8 @@ def test_an_undone_creation_leaves_nothing(world: World):
     step = world.provisions(a_carrier())
 
     assert step.status == 409
-    with world.database.read() as connection:
-        assert connection.execute(select(certificate_entries)).all() == []
+    with world.database.read() as s:
+        assert s.connection.execute(select(certificate_entries)).all() == []
 
 
 @pytest.mark.parametrize("kind", ["timeout-before", "timeout-after", "reset-after"])

@@ -3,7 +3,6 @@
 import pytest
 
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.outbox import Outbox
 from tests.world import World, a_user, day
 
 
@@ -487,8 +486,8 @@ def _status(status: int, method: str, path: str):
 
 
 def _retry(world: World) -> None:
-    with world.database.write() as connection:
-        Outbox(connection, "default", world.clock()).retry()
+    with world.database.write("default") as s:
+        s.outbox.retry()
     world.worker.run_until_idle()
 
 

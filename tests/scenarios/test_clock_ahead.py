@@ -7,9 +7,7 @@ from sqlalchemy import select, update
 
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.admin_tables import schedules
-from scim_bridge.storage.breaker import Breakers
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.runs import Schedules
 from scim_bridge.storage.tables import acknowledged, breakers, people
 from tests.conftest import Clock
 from tests.world import World, a_user
@@ -24,13 +22,13 @@ def world(database: Database, clock: Clock) -> World:
 
 
 def put(world: World, **moments: object) -> None:
-    with world.database.write() as connection:
-        connection.execute(update(people).values(**moments))
+    with world.database.write() as s:
+        s.connection.execute(update(people).values(**moments))
 
 
 def delivered(world: World) -> bool:
-    with world.database.read() as connection:
-        return connection.execute(select(people.c.state)).scalar_one() == "delivered"
+    with world.database.read() as s:
+        return s.connection.execute(select(people.c.state)).scalar_one() == "delivered"
 
 
 def tomorrow(world: World) -> datetime:
@@ -68,8 +66,8 @@ def test_the_lease_of_somebody_at_rest_is_shortened_too(world: World):
     put(world, lease="a dead process", leased_until=tomorrow(world))
     world.worker.forget()
 
-    with world.database.read() as connection:
-        assert connection.execute(select(people.c.leased_until)).scalar_one() < world.clock() + timedelta(minutes=2)
+    with world.database.read() as s:
+        assert s.connection.execute(select(people.c.leased_until)).scalar_one() < world.clock() + timedelta(minutes=2)
 
 
 def test_a_probe_is_not_put_off_for_a_day(world: World):
@@ -77,9 +75,9 @@ def test_a_probe_is_not_put_off_for_a_day(world: World):
     world.ditio.faults.plan(Fault("refused-connection", times=None))
     world.worker.run_until_idle()
     world.ditio.faults.clear()
-    with world.database.write() as connection:
-        connection.execute(update(breakers).values(next_probe_at=tomorrow(world), quiet_until=tomorrow(world)))
-        found = Breakers(connection, "default", world.clock()).get()
+    with world.database.write("default") as s:
+        s.connection.execute(update(breakers).values(next_probe_at=tomorrow(world), quiet_until=tomorrow(world)))
+        found = s.breaker.get()
 
     assert found.is_open
     assert found.wants_probe(world.clock())
@@ -89,20 +87,20 @@ def test_a_probe_is_not_put_off_for_a_day(world: World):
 
 def test_a_schedule_that_began_tomorrow_is_not_believed(world: World):
     """RECONCILE__EVERY; whoever is believed to be alive until tomorrow says so again, or is replaced."""
-    with world.database.write() as connection:
-        Schedules(connection, "default", world.clock()).take("reconcile", "dead", every_seconds=60, alive_seconds=20)
-        connection.execute(update(schedules).values(started_at=tomorrow(world), alive_until=tomorrow(world)))
+    with world.database.write("default") as s:
+        s.schedules.take("reconcile", "dead", every_seconds=60, alive_seconds=20)
+        s.connection.execute(update(schedules).values(started_at=tomorrow(world), alive_until=tomorrow(world)))
 
     def take() -> bool:
-        with world.database.write() as connection:
+        with world.database.write("default") as s:
             now = world.clock()
-            return Schedules(connection, "default", now).take("reconcile", "b", every_seconds=60, alive_seconds=20)
+            return s.at(now).schedules.take("reconcile", "b", every_seconds=60, alive_seconds=20)
 
     assert not take()
     world.clock.passes(seconds=21)
     assert take()
-    with world.database.write() as connection:
-        connection.execute(update(schedules).values(started_at=tomorrow(world), alive_until=None))
+    with world.database.write() as s:
+        s.connection.execute(update(schedules).values(started_at=tomorrow(world), alive_until=None))
     assert take()
 
 
@@ -110,8 +108,8 @@ def test_what_was_written_tomorrow_hides_no_read(world: World):
     """C5: a moment of acknowledging or of doubt that lies a day ahead stands in for nothing, and delays nothing."""
     world.worker.run_until_idle()
     put(world, doubted_at=tomorrow(world), linked_at=tomorrow(world))
-    with world.database.write() as connection:
-        connection.execute(update(acknowledged).values(taken_at=tomorrow(world)))
+    with world.database.write() as s:
+        s.connection.execute(update(acknowledged).values(taken_at=tomorrow(world)))
     (employee,) = world.ditio.company.employees.values()
     employee.work_title = "Sjef"
     put(world, state="due", due_at=world.clock(), due_since=world.clock())

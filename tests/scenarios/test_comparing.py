@@ -6,7 +6,6 @@ from sqlalchemy import select
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import acknowledged, people
 from tests.scenarios.test_reconciling import hires
 from tests.world import World, a_user, day
@@ -37,20 +36,20 @@ def reads_have_caught_up(world: World) -> None:
 
 
 def retries(world: World) -> None:
-    with world.database.write() as connection:
-        Outbox(connection, "default", world.clock()).retry()
+    with world.database.write("default") as s:
+        s.outbox.retry()
     world.worker.run_until_idle()
 
 
 def the_reason(world: World) -> str | None:
-    with world.database.read() as connection:
-        reason: str | None = connection.execute(select(people.c.reason)).scalar_one()
+    with world.database.read() as s:
+        reason: str | None = s.connection.execute(select(people.c.reason)).scalar_one()
     return reason
 
 
 def what_is_acknowledged(world: World, field: str) -> object:
-    with world.database.read() as connection:
-        return connection.execute(select(acknowledged.c.value).where(acknowledged.c.field == field)).scalar_one()
+    with world.database.read() as s:
+        return s.connection.execute(select(acknowledged.c.value).where(acknowledged.c.field == field)).scalar_one()
 
 
 @pytest.mark.parametrize("form", ["upper", "cut", "echoed"])

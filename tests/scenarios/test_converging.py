@@ -13,7 +13,6 @@ from scim_bridge.sandbox.documents import CUT_AT
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.style import ALL_ANSWERS, ALL_EMPLOYMENTS, ALL_ENVELOPES, Style
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import metadata, people
 from tests.conftest import Clock
 from tests.thorough import either
@@ -151,9 +150,9 @@ def in_form(text: str | None, form: str | None) -> str | None:
 
 
 def a_world(database: Database, clock: Clock, style: Style, owners: Mapping[str, str], lag: int) -> World:
-    with database.write() as connection:
+    with database.write() as s:
         for table in metadata.tables.values():
-            connection.execute(table.delete())
+            s.connection.execute(table.delete())
     fields = {name: {"owner": owner} for name, owner in owners.items()}
     adopting = {"delivery": {"adopt": "always"}, "mapping": {"fields": fields}, "ditio": {"read_lag_seconds": lag}}
     return World(database, clock, style=style, settings=adopting)
@@ -161,9 +160,9 @@ def a_world(database: Database, clock: Clock, style: Style, owners: Mapping[str,
 
 def is_delivered_again(world: World) -> None:
     world.clock.passes(hours=2)  # What is sent again counts in an hour of its own: the company is one person (L8).
-    with world.database.write() as connection:
-        person_id = connection.execute(select(people.c.id)).scalar_one()
-        Outbox(connection, "default", world.clock()).mark_due(person_id)
+    with world.database.write("default") as s:
+        person_id = s.connection.execute(select(people.c.id)).scalar_one()
+        s.outbox.mark_due(person_id)
     world.worker.run_until_idle()
 
 

@@ -21,8 +21,6 @@ from scim_bridge.sandbox.entra import EXTENSION, EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People
 from scim_bridge.storage.tables import history, metadata, people
 from scim_bridge.web.app import create_app
 from tests.conftest import Clock
@@ -203,15 +201,15 @@ def swapped(world: World) -> None:
 
 
 def retried(world: World) -> None:
-    with world.database.write() as connection:
-        Outbox(connection, "default", world.clock()).retry()
+    with world.database.write("default") as s:
+        s.outbox.retry()
     world.worker.run_until_idle()
 
 
 def was_put_aside(world: World) -> None:
     hired(world)
-    with world.database.write() as connection:
-        set_hands_off(connection, "default", "1042", HandsOff(day("2026-03-03")), world.clock())
+    with world.database.write("default") as s:
+        set_hands_off(s, "1042", HandsOff(day("2026-03-03")))
     world.changes(kari(world), account_enabled=False)
     world.clock.passes(days=2)
 
@@ -271,8 +269,8 @@ def a_world(url: str, template: Path, folder: Path, n: int, life: Life, inline: 
         url = f"sqlite:///{folder / f'{n}.db'}"
     else:
         emptied = Database(url)
-        with emptied.write() as connection:
-            connection.execute(text(f"DELETE FROM {'; DELETE FROM '.join(metadata.tables)}"))
+        with emptied.write() as s:
+            s.connection.execute(text(f"DELETE FROM {'; DELETE FROM '.join(metadata.tables)}"))
         emptied.close()
     world = MortalWorld(url, settings={"delivery": {"inline_seconds": inline}, **life.settings})
     life.before(world)
@@ -307,14 +305,14 @@ def in_ditio(world: World) -> dict[str, Any]:
 
 def in_the_bridge(world: World) -> tuple[list[Any], set[str]]:
     """Where everybody stands; and what was accepted."""
-    with world.database.read() as connection:
-        rows = connection.execute(select(people).order_by(people.c.employee_number)).all()
+    with world.database.read("default") as s:
+        rows = s.connection.execute(select(people).order_by(people.c.employee_number)).all()
         for row in rows:
-            record = People(connection, "default").get(PersonId(row.id))
+            record = s.people.get(PersonId(row.id))
             assert record is not None
             assert (row.lease, row.creating, row.renumbering) == (None, None, None)
             assert not record.person.acknowledged.uncertain
-        accepted = connection.execute(select(history.c.what).where(history.c.outcome == "accepted")).scalars()
+        accepted = s.connection.execute(select(history.c.what).where(history.c.outcome == "accepted")).scalars()
         return [(row.employee_number, row.state, row.reason, row.active) for row in rows], set(accepted)
 
 

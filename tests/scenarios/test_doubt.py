@@ -11,7 +11,6 @@ from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.people import People
 from tests.conftest import Clock
 from tests.scenarios.test_hard_cases import calms_down
 from tests.scenarios.test_reconciling import hires, reconcile
@@ -246,8 +245,8 @@ def test_a_renumbering_that_lost_its_lease_moves_the_link(world: Interrupted, ka
     calms_down(world)
 
     assert world.employee("2042").disabled
-    with world.database.read() as connection:
-        assert People(connection, "default").linked_to(EmployeeNumber("2042")) is not None
+    with world.database.read("default") as s:
+        assert s.people.linked_to(EmployeeNumber("2042")) is not None
 
 
 @pytest.mark.parametrize("is_lost", [False, True])
@@ -307,8 +306,8 @@ def test_what_is_acknowledged_is_in_no_doubt(world: Interrupted, kari: EntraUser
     world.changes(kari, employee_id="2042", mobile="+47 987 65 400", job_title="Formann", department="Betong")
     world.changes(kari, account_enabled=False)
     world.changes(kari, account_enabled=True)
-    with world.database.read() as connection:
-        record = People(connection, "default").linked_to(EmployeeNumber("2042"))
+    with world.database.read("default") as s:
+        record = s.people.linked_to(EmployeeNumber("2042"))
 
     assert record is not None
     assert record.person.doubted_at is None

@@ -15,9 +15,7 @@ from scim_bridge.reconcile.apply import CREATED
 from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.style import Style, documented_styles
-from scim_bridge.storage.breaker import Pauses
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.people import People
 from scim_bridge.storage.tables import people
 from tests.conftest import Clock
 from tests.scenarios.test_reconciling import person
@@ -72,13 +70,13 @@ def plant(world: World, user: EntraUser, **changes: Any) -> None:
 
 
 def pauses(world: World) -> None:
-    with world.database.write() as connection:
-        Pauses(connection, "default", world.clock()).pause()
+    with world.database.write("default") as s:
+        s.pauses.pause()
 
 
 def resumes(world: World) -> None:
-    with world.database.write() as connection:
-        Pauses(connection, "default", world.clock()).resume()
+    with world.database.write("default") as s:
+        s.pauses.resume()
     world.worker.run_until_idle()
 
 
@@ -98,11 +96,11 @@ def leaves(world: World, user: EntraUser) -> None:
 
 def linked(world: World) -> dict[str, str]:
     """Employee number by user name."""
-    with world.database.read() as connection:
+    with world.database.read("default") as s:
         return {
             str(record.person.employee_number): name
             for name in [each.user_principal_name for each in world.entra.directory.users.values()]
-            if (record := People(connection, "default").of_user_name(name)) and record.person.employee_number
+            if (record := s.people.of_user_name(name)) and record.person.employee_number
         }
 
 
@@ -198,12 +196,12 @@ def test_running_it_again_changes_nothing(paused: World):
     sends_everybody(paused, kari)
     adopt(paused)
 
-    with paused.database.read() as connection:
-        before = connection.execute(select(people)).all()
+    with paused.database.read() as s:
+        before = s.connection.execute(select(people)).all()
     again = adopt(paused)
 
-    with paused.database.read() as connection:
-        assert connection.execute(select(people)).all() == before
+    with paused.database.read() as s:
+        assert s.connection.execute(select(people)).all() == before
     assert again == Adopted([], {}, [], 0)
 
 

@@ -97,5 +97,5 @@ def test_a_leaver_is_not_delivered_over_and_over_for_what_waits(world: World):
 
 def _was_renumbered(world: World, old: str, new: str) -> None:
     """He is linked to a number under which something was said, and no delivery has looked at that yet."""
-    with world.database.write() as connection:
-        connection.execute(update(people).where(people.c.employee_number == old).values(employee_number=new))
+    with world.database.write() as s:
+        s.connection.execute(update(people).where(people.c.employee_number == old).values(employee_number=new))

@@ -17,9 +17,6 @@ from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.scim.reading import ENTERPRISE_URN
 from scim_bridge.storage.admin_tables import adoption_pairs, adoption_runs, snapshot
-from scim_bridge.storage.history import AuditTrail
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import HandsOffs, People, Permissions
 from scim_bridge.storage.tables import people
 from tests.scenarios.test_first_day import (
     OPERATOR,
@@ -91,10 +88,8 @@ def test_a_decision_between_two_users(paused: World):
 
 def test_an_accepted_user_is_an_exact_pair(paused: World, stranger: EntraUser):
     """H1: `adopt --accept` counts here too, and is used up."""
-    with paused.database.write() as connection:
-        Permissions(connection, "default").grant(
-            EmployeeNumber("1000"), stranger.user_principal_name, now=paused.clock()
-        )
+    with paused.database.write("default") as s:
+        s.at(paused.clock()).permissions.grant(EmployeeNumber("1000"), stranger.user_principal_name)
 
     assert adopt(paused).pairs == [("1000", "person1000", "decision")]
 
@@ -106,8 +101,8 @@ def test_an_accepted_user_is_no_other_employee(paused: World):
     plant(paused, kari, number="01000", phone="+4740000000")
     sends_everybody(paused, kari)
     assert adopt(paused).disputed == {"person1000": ["01000", "1000"]}
-    with paused.database.write() as connection:
-        Permissions(connection, "default").grant(EmployeeNumber("1000"), kari.user_principal_name, now=paused.clock())
+    with paused.database.write("default") as s:
+        s.at(paused.clock()).permissions.grant(EmployeeNumber("1000"), kari.user_principal_name)
 
     assert adopt(paused) == Adopted([("1000", "person1000", "decision")], {}, [], 1)
 
@@ -158,15 +153,15 @@ def test_whoever_is_being_delivered_is_left_to_the_next_run(paused: World):
     plant(paused, kari)
     sends_everybody(paused, kari)
     moment = paused.clock() + timedelta(seconds=30)
-    with paused.database.write() as connection:
-        connection.execute(update(people).values(lease="a worker", leased_until=moment))
+    with paused.database.write() as s:
+        s.connection.execute(update(people).values(lease="a worker", leased_until=moment))
 
     assert adopt(paused) == Adopted([], {"person1000": ["1000"]}, [IN_DELIVERY], 0)
     paused.clock.passes(minutes=1)
     assert adopt(paused).linked == 1
-    with paused.database.write() as connection:
-        outbox = Outbox(connection, "default", paused.clock())
-        record = People(connection, "default").linked_to(EmployeeNumber("1000"))
+    with paused.database.write("default") as s:
+        outbox = s.at(paused.clock()).outbox
+        record = s.people.linked_to(EmployeeNumber("1000"))
         assert record is not None
         assert not outbox.renew(record.person.id, "a worker", 30)
 
@@ -208,10 +203,10 @@ def test_whoever_was_put_aside_is_linked_and_stays_aside(paused: World):
     kari = person(1000)
     plant(paused, kari, work_title="Lærling")
     sends_everybody(paused, kari)
-    with paused.database.write() as connection:
-        record = People(connection, "default").of_user_name(kari.user_principal_name)
+    with paused.database.write("default") as s:
+        record = s.people.of_user_name(kari.user_principal_name)
         assert record is not None
-        HandsOffs(connection, "default").set(record.person.id, HandsOff())
+        s.hands_offs.set(record.person.id, HandsOff())
 
     assert adopt(paused).linked == 1
     resumes(paused)
@@ -238,9 +233,9 @@ def test_an_error_leaves_nothing_behind(paused: World, stranger: EntraUser):
     paused.ditio.faults.clear()
     adopt(paused)
 
-    with paused.database.read() as connection:
+    with paused.database.read() as s:
         for table in (adoption_runs, adoption_pairs, snapshot):
-            assert connection.execute(select(func.count()).select_from(table)).scalar_one() == 0
+            assert s.connection.execute(select(func.count()).select_from(table)).scalar_one() == 0
 
 
 def test_a_run_that_died_is_forgotten_and_one_that_goes_on_is_not(paused: World):
@@ -341,12 +336,12 @@ def test_every_link_is_in_the_audit_trail(world: World):
     paused.provisions(kari)
     adopt(paused, apply=False)
 
-    with paused.database.read() as connection:
-        assert [each for each in AuditTrail(connection, "default").page(since=None, until=None) if _is_link(each)] == []
+    with paused.database.read("default") as s:
+        assert [each for each in s.audit.page(since=None, until=None) if _is_link(each)] == []
     adopt(paused)
 
-    with paused.database.read() as connection:
-        (linked,) = [each for each in AuditTrail(connection, "default").page(since=None, until=None) if _is_link(each)]
+    with paused.database.read("default") as s:
+        (linked,) = [each for each in s.audit.page(since=None, until=None) if _is_link(each)]
     assert (linked.author, linked.deed.resource_id) == (OPERATOR, "1000")
     assert linked.deed.person_id is not None
 

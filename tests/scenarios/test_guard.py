@@ -12,9 +12,7 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.database import Database
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People
+from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.tables import claims, guarded
 from tests.conftest import Clock
 from tests.world import World, a_user
@@ -60,20 +58,19 @@ class Company:
 
     def decides(self, decide: Any, index: int | None = None) -> int:
         """What the operator decides, and a worker comes by."""
-        with self.world.database.write() as connection:
-            whose = None if index is None else self._person(connection, index)
-            count: int = decide(connection, "default", whose, self.world.clock())
+        with self.world.database.write("default") as s:
+            count: int = decide(s, None if index is None else self._person(s, index))
         self.world.worker.run_until_idle()
         return count
 
-    def _person(self, connection: Any, index: int) -> PersonId:
-        record = People(connection, "default").find(f"1{index:02}")
+    def _person(self, s: Session, index: int) -> PersonId:
+        record = s.people.find(f"1{index:02}")
         assert record is not None
         return record.person.id
 
     def waiting(self) -> list[tuple[str, str | None]]:
-        with self.world.database.read() as connection:
-            return [(row.state, row.reason) for row in Outbox(connection, "default", self.world.clock()).waiting()]
+        with self.world.database.read("default") as s:
+            return [(row.state, row.reason) for row in s.outbox.waiting()]
 
     def reconciles(self, **request: Any) -> list[Drift]:
         """What `reconcile` finds."""
@@ -286,8 +283,8 @@ def test_a_retry_counts_once(company: Company):
 
 
 def counted(world: World) -> int:
-    with world.database.read() as connection:
-        return sum(row.verdict == "counted" for row in connection.execute(select(guarded.c.verdict)))
+    with world.database.read() as s:
+        return sum(row.verdict == "counted" for row in s.connection.execute(select(guarded.c.verdict)))
 
 
 def test_whoever_leaves_twice_counts_twice(company: Company):
@@ -396,8 +393,8 @@ def test_logins_and_numbers_are_guarded_each_apart(company: Company, name: str, 
     assert state == "held"
     assert "DELIVERY__MAX_ENDED_PER_HOUR (1" in str(detail)
     assert "should-be-inactive" not in str(detail)
-    with company.world.database.read() as connection:
-        kept = set(connection.execute(select(claims.c.value)).scalars())
+    with company.world.database.read() as s:
+        kept = set(s.connection.execute(select(claims.c.value)).scalars())
     assert {"101", "+4798765001"} <= kept
     assert values.format(1) in kept
 

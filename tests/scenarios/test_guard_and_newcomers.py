@@ -8,8 +8,6 @@ from scim_bridge.delivery import guard
 from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People
 from tests.conftest import Clock
 from tests.scenarios.test_guard import Company, a_company
 from tests.world import a_user
@@ -52,10 +50,10 @@ def leaves_and_stays(company: Company, *, newcomer: EntraUser | None = None) -> 
 
 def retries(company: Company, newcomer: EntraUser) -> None:
     """What `outbox retry --person` does, and a worker comes by."""
-    with company.world.database.write() as connection:
-        record = People(connection, "default").of_user_name(newcomer.user_principal_name)
+    with company.world.database.write("default") as s:
+        record = s.people.of_user_name(newcomer.user_principal_name)
         assert record is not None
-        Outbox(connection, "default", company.world.clock()).retry(record.person.id)
+        s.at(company.world.clock()).outbox.retry(record.person.id)
     company.world.clock.passes(minutes=1)
     company.world.worker.run_until_idle()
 
@@ -165,14 +163,14 @@ def test_who_is_in_hand_while_it_changes_goes_round_again(company: Company):
     newcomer = a_newcomer(mobile="+4798765001")
     company.ends(0)
     company.world.provisions(newcomer)
-    with company.world.database.write() as connection:
-        waiter = People(connection, "default").of_user_name(newcomer.user_principal_name)
+    with company.world.database.write("default") as s:
+        waiter = s.people.of_user_name(newcomer.user_principal_name)
         assert waiter is not None
-        outbox = Outbox(connection, "default", company.world.clock())
+        outbox = s.at(company.world.clock()).outbox
         assert outbox.mark_due(waiter.person.id, lease="another worker's", lease_seconds=60)
     company.world.deletes(company.staff[1])
-    with company.world.database.read() as connection:
-        after = People(connection, "default").get(waiter.person.id)
+    with company.world.database.read("default") as s:
+        after = s.people.get(waiter.person.id)
 
     assert after is not None
     assert (after.lease, after.revision) == ("another worker's", waiter.revision + 2)

@@ -11,11 +11,8 @@ from scim_bridge.domain.drift import Kind
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.breaker import Pauses
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.guard import Guard
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import HandsOffs
 from tests.conftest import Clock
 from tests.scenarios.test_guard import LIMITS, Company, a_company, counted
 from tests.scenarios.test_guard import company as company
@@ -159,16 +156,16 @@ def test_a_plan_that_was_made_before_sends_nothing_that_is_held_since(database: 
 def test_a_pause_does_not_let_through_what_is_held(company: Company):
     """L8, D4: a pause leaves nothing out of the plan, but for what is held for itself; nor does the end of it."""
     company.ends(0, 1)
-    with company.world.database.write() as connection:
-        Pauses(connection, "default", company.world.clock()).pause()
+    with company.world.database.write("default") as s:
+        s.at(company.world.clock()).pauses.pause()
     company.world.changes(company.staff[1], job_title="Formann")
     assert company.waiting() == [("held", "paused")]
     assert {row.listed for row in company.reconciles() if row.kind is Kind.should_be_inactive} == {
         "held, guard: `outbox release` sends it, `outbox drop` withdraws it"
     }
 
-    with company.world.database.write() as connection:
-        Pauses(connection, "default", company.world.clock()).resume()
+    with company.world.database.write("default") as s:
+        s.at(company.world.clock()).pauses.resume()
     company.world.worker.run_until_idle()
     assert company.ended() == [0]
     assert company.waiting() == [("held", "guard")]
@@ -192,14 +189,14 @@ def test_what_reconcile_repairs_does_not_count(company: Company):
 def test_hands_off_keeps_what_is_held(company: Company):
     """L8, D6: whoever is put aside is neither sent nor forgotten."""
     company.ends(0, 1)
-    with company.world.database.write() as connection:
-        person_id = company._person(connection, 1)
-        HandsOffs(connection, "default").set(person_id, HandsOff())
+    with company.world.database.write("default") as s:
+        person_id = company._person(s, 1)
+        s.hands_offs.set(person_id, HandsOff())
     assert company.decides(guard.release) == 1
     assert company.waiting() == [("held", "hands-off")]
-    with company.world.database.write() as connection:
-        HandsOffs(connection, "default").set(person_id, None)
-        Outbox(connection, "default", company.world.clock()).mark_due(person_id)
+    with company.world.database.write("default") as s:
+        s.hands_offs.set(person_id, None)
+        s.at(company.world.clock()).outbox.mark_due(person_id)
     company.world.worker.run_until_idle()
 
     assert company.ended() == [0, 1]

@@ -6,20 +6,19 @@ import pytest
 
 from scim_bridge.delivery.guard import clear_hands_off, set_hands_off
 from scim_bridge.domain.person import HandsOff
-from scim_bridge.storage.outbox import Outbox
 from tests.world import World, a_user, day
 
 pytestmark = pytest.mark.usefixtures("ends_at_once")
 
 
 def aside(world: World, until: date | None = None, name: str = "1042") -> None:
-    with world.database.write() as connection:
-        set_hands_off(connection, "default", name, HandsOff(until), world.clock())
+    with world.database.write("default") as s:
+        set_hands_off(s, name, HandsOff(until))
 
 
 def cleared(world: World) -> bool:
-    with world.database.write() as connection:
-        return clear_hands_off(connection, "default", "1042", world.clock())
+    with world.database.write("default") as s:
+        return clear_hands_off(s, "1042")
 
 
 def test_nothing_is_sent_and_nothing_is_read_endings_included(world: World):
@@ -101,8 +100,8 @@ def test_a_retry_does_not_take_him_up(world: World):
     kari = a_user()
     world.provisions(kari)
     aside(world)
-    with world.database.write() as connection:
-        assert Outbox(connection, "default", world.clock()).retry() == 0
+    with world.database.write("default") as s:
+        assert s.outbox.retry() == 0
 
 
 def test_somebody_not_yet_hired_is_put_aside_by_user_name(world: World):
@@ -124,8 +123,8 @@ def test_a_delivery_in_hand_sees_it_at_its_next_round(world: World):
     world.restarts_with(delivery={"inline_seconds": 0})
     kari = a_user()
     world.provisions(kari)
-    with world.database.write() as connection:
-        leased = Outbox(connection, "default", world.clock()).lease_next("elsewhere", 30)
+    with world.database.write("default") as s:
+        leased = s.outbox.lease_next("elsewhere", 30)
         assert leased is not None
     aside(world)
     assert world.state(kari)[0] == "due"

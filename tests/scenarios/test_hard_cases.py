@@ -8,7 +8,6 @@ from sqlalchemy import select
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import people
 from tests.world import World, a_user, day, patch
 
@@ -35,8 +34,8 @@ def calms_down(world: World, rounds: int = 6) -> None:
 
 
 def retry(world: World) -> None:
-    with world.database.write() as connection:
-        Outbox(connection, "default", world.clock()).retry()
+    with world.database.write("default") as s:
+        s.outbox.retry()
     world.worker.run_until_idle()
 
 
@@ -310,8 +309,8 @@ def test_the_employee_of_a_lost_answer_is_linked_though_data_went_missing(world:
     world.entra.clears(kari, "mobile")
     calms_down(world)
 
-    with world.database.read() as connection:
-        assert connection.execute(select(people.c.employee_number)).scalar_one() == "1042"
+    with world.database.read() as s:
+        assert s.connection.execute(select(people.c.employee_number)).scalar_one() == "1042"
 
 
 def test_a_leavers_phone_is_not_given_away_while_ditio_shows_it(world: World):
@@ -355,10 +354,10 @@ def test_everybody_whose_day_has_come_is_woken(world: World):
     kari = a_user()
     world.provisions(kari)
     world.changes(kari, leave_date="2026-03-10")
-    with world.database.write() as connection:
-        row = dict(connection.execute(select(people)).mappings().one())
+    with world.database.write() as s:
+        row = dict(s.connection.execute(select(people)).mappings().one())
         copies = [{**row, "id": f"p{n}", "user_id": f"u{n}", "employee_number": None} for n in range(600)]
-        connection.execute(people.insert(), copies)
+        s.connection.execute(people.insert(), copies)
     world.clock.passes(days=30)
 
     assert world.worker.wake() == 601

@@ -11,8 +11,6 @@ from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import Style
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import Permissions
 from tests.conftest import Clock
 from tests.delivery.test_certifying import a_certificate, kept
 from tests.scenarios.test_certificate_drift import at_rest
@@ -85,8 +83,8 @@ def test_an_ending_does_not_end_a_stranger(world: World, kari: EntraUser, how: s
     calms_down(world)
 
     assert is_untouched(world)
-    with world.database.read() as connection:
-        waiting = Outbox(connection, "default", world.clock()).waiting()
+    with world.database.read("default") as s:
+        waiting = s.outbox.waiting()
     assert [(row.state, row.reason) for row in waiting] == [("parked", "stranger")]
 
 
@@ -149,8 +147,8 @@ def test_an_operator_may_say_that_the_stranger_is_the_person(world: World, kari:
     """P5, H1: `adopt --accept` of the number that the detail names links the two again."""
     is_replaced_by_a_stranger(world)
     world.changes(kari, job_title="Anleggsleder")
-    with world.database.write() as connection:
-        Permissions(connection, "default").grant(EmployeeNumber("1042"), kari.user_principal_name, now=world.clock())
+    with world.database.write("default") as s:
+        s.permissions.grant(EmployeeNumber("1042"), kari.user_principal_name)
     retry(world)
 
     employee = world.employee("1042")
@@ -329,8 +327,8 @@ def test_whom_a_lost_creation_made_is_not_created_again_beside_another_number(wo
 
 
 def waiting(world: World) -> list[Any]:
-    with world.database.read() as connection:
-        return Outbox(connection, "default", world.clock()).waiting()
+    with world.database.read("default") as s:
+        return s.outbox.waiting()
 
 
 # Other spellings

@@ -6,7 +6,6 @@ import pytest
 
 from scim_bridge.domain.operations import Answer, Call, OperationName
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.outbox import Outbox
 from tests.world import World, a_user
 
 
@@ -207,8 +206,8 @@ def test_somebody_who_left_before_the_lost_answer_was_learned_is_still_offboarde
 
 
 def _retry_parked(world: World) -> None:
-    with world.database.write() as connection:
-        Outbox(connection, "default", world.clock()).retry()
+    with world.database.write("default") as s:
+        s.outbox.retry()
 
 
 @pytest.mark.parametrize("ends", ["leaves", "is deleted", "stays"])
@@ -233,8 +232,8 @@ def test_whom_a_lost_creation_made_is_found_under_the_wanted_number_too(world: W
     assert list(world.ditio.company.employees) == ["2042"]
     assert world.employee("2042").disabled == (ends != "stays")
     assert (world.employee("2042").employment.end is None) == (ends == "stays")
-    with world.database.read() as connection:
-        assert Outbox(connection, "default", world.clock()).waiting() == []
+    with world.database.read("default") as s:
+        assert s.outbox.waiting() == []
 
 
 def test_a_stranger_under_the_wanted_number_is_not_whom_we_created(world: World):

@@ -3,7 +3,6 @@
 import pytest
 
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.outbox import Outbox
 from tests.world import World, a_user, day, patch
 
 pytestmark = pytest.mark.usefixtures("ends_at_once")
@@ -459,8 +458,8 @@ def ends_sent(world: World) -> list[str]:
 
 
 def retry(world: World) -> None:
-    with world.database.write() as connection:
-        Outbox(connection, "default", world.clock()).retry()
+    with world.database.write("default") as s:
+        s.outbox.retry()
     world.worker.run_until_idle()
 
 
@@ -531,8 +530,8 @@ def test_a_deleted_user_whose_ending_is_refused_waits_and_is_ended_later(world: 
     user_id = world.entra.scim_id(kari.object_id)
     world.deletes(kari)
     assert world.scim("GET", f"/Users/{user_id}").status_code == 404
-    with world.database.read() as connection:
-        (row,) = Outbox(connection, "default", world.clock()).waiting()
+    with world.database.read("default") as s:
+        (row,) = s.outbox.waiting()
     assert (row.state, row.reason) == ("parked", "refused")
     assert row.detail.startswith("should-be-inactive: ")
 

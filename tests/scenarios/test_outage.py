@@ -7,8 +7,6 @@ import pytest
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.breaker import Breakers
-from scim_bridge.storage.outbox import Outbox
 from tests.world import World
 
 DITIO_URN = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
@@ -49,13 +47,13 @@ def state(world: World, user_id: str) -> tuple[str, str]:
 
 
 def breaker(world: World) -> Breaker:
-    with world.database.read() as connection:
-        return Breakers(connection, "default", world.clock()).get()
+    with world.database.read("default") as s:
+        return s.breaker.get()
 
 
 def status(world: World) -> Any:
-    with world.database.read() as connection:
-        return Outbox(connection, "default", world.clock()).status()
+    with world.database.read("default") as s:
+        return s.outbox.status()
 
 
 @pytest.fixture
@@ -148,8 +146,8 @@ def test_one_person_whom_ditio_fails_on_stops_nobody_else(world: World, code: in
     assert "was not deleted" not in detail, "the five causes are not his"
 
     world.ditio.faults.clear()
-    with world.database.write() as connection:
-        Outbox(connection, "default", world.clock()).retry()
+    with world.database.write("default") as s:
+        s.outbox.retry()
     world.worker.run_until_idle()
     assert state(world, unlucky)[0] == "delivered"
 

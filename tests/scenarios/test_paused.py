@@ -6,24 +6,25 @@ import pytest
 from sqlalchemy import event, insert, select
 
 from scim_bridge.domain.outcome import Reason, State
-from scim_bridge.storage.breaker import BATCH, Pauses, take_up_all
+from scim_bridge.storage.breaker import BATCH
+from scim_bridge.storage.database import take_up_all
 from scim_bridge.storage.tables import claims, people
 from tests.world import World, a_user
 
 
 def pause(world: World) -> int:
-    with world.database.write() as connection:
-        return Pauses(connection, "default", world.clock()).pause()
+    with world.database.write("default") as s:
+        return s.pauses.pause()
 
 
 def resume(world: World) -> int:
-    with world.database.write() as connection:
-        return Pauses(connection, "default", world.clock()).resume()
+    with world.database.write("default") as s:
+        return s.pauses.resume()
 
 
 def reasons(world: World) -> list[tuple[str, str | None]]:
-    with world.database.read() as connection:
-        return [(row.state, row.reason) for row in connection.execute(select(people.c.state, people.c.reason))]
+    with world.database.read() as s:
+        return [(row.state, row.reason) for row in s.connection.execute(select(people.c.state, people.c.reason))]
 
 
 def test_while_it_is_paused_nothing_is_sent_and_all_is_accepted(world: World):
@@ -37,8 +38,8 @@ def test_while_it_is_paused_nothing_is_sent_and_all_is_accepted(world: World):
     assert world.ditio.requests == []
     assert reasons(world) == [("held", Reason.paused)]
     assert world.state(kari)[0] == "held"
-    with world.database.read() as connection:
-        assert {row.kind for row in connection.execute(select(claims.c.kind))} == {"employee-number", "phone"}
+    with world.database.read() as s:
+        assert {row.kind for row in s.connection.execute(select(claims.c.kind))} == {"employee-number", "phone"}
 
     assert resume(world) == 1
     world.worker.run_until_idle()
@@ -147,8 +148,8 @@ def test_many_are_resumed_without_keeping_others_waiting(world: World):
         }
         for number in range(many)
     ]
-    with world.database.write() as connection:
-        connection.execute(insert(people), rows)
+    with world.database.write() as s:
+        s.connection.execute(insert(people), rows)
     said: list[str] = []
     event.listen(world.database.engine, "before_cursor_execute", lambda *about: said.append(about[2]))
     event.listen(world.database.engine, "commit", lambda _: said.append("COMMIT"))

@@ -11,12 +11,7 @@ from scim_bridge.reconcile.apply import DELIVERED, ENTRA_MOVED, TRIED
 from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.breaker import Pauses
-from scim_bridge.storage.database import Database
-from scim_bridge.storage.history import audited
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import HandsOffs, People
-from scim_bridge.storage.runs import Runs
+from scim_bridge.storage.database import Database, audited
 from tests.conftest import Clock
 from tests.scenarios.test_reconciling import Found, hires, person, reconcile
 from tests.scenarios.test_reconciling import kari as kari
@@ -41,10 +36,10 @@ def test_rows_of_somebody_who_was_delivered_meanwhile_say_so(world: World, kari:
 
 
 def makes_due(world: World, number: str) -> None:
-    with world.database.write() as connection:
-        record = People(connection, "default").find(number)
+    with world.database.write("default") as s:
+        record = s.people.find(number)
         assert record is not None
-        Outbox(connection, "default", world.clock()).mark_due(record.person.id)
+        s.outbox.mark_due(record.person.id)
     world.worker.run_until_idle()
 
 
@@ -268,10 +263,10 @@ def test_a_person_delivered_just_now_is_not_judged_by_an_old_read(world: World):
 
 def test_a_person_put_aside_is_listed_and_left_alone(world: World, kari: EntraUser):
     """D6, Q2: hands off a person: listed by reconcile, not applied."""
-    with world.database.write() as connection:
-        record = People(connection, "default").linked_to(EmployeeNumber("1001"))
+    with world.database.write("default") as s:
+        record = s.people.linked_to(EmployeeNumber("1001"))
         assert record is not None
-        HandsOffs(connection, "default").set(record.person.id, HandsOff())
+        s.hands_offs.set(record.person.id, HandsOff())
     world.employee("1001").work_title = "Sjef"
 
     found = reconcile(world, apply=True)
@@ -284,8 +279,8 @@ def test_a_person_put_aside_is_listed_and_left_alone(world: World, kari: EntraUs
 def test_while_it_is_paused_nothing_is_sent_and_nobody_is_marked(world: World, kari: EntraUser):
     """D4: the plan shows what would be; `--apply` skips its rows and names the pause; afterwards it can be applied."""
     world.employee("1001").work_title = "Sjef"
-    with world.database.write() as connection:
-        Pauses(connection, "default", world.clock()).pause()
+    with world.database.write("default") as s:
+        s.pauses.pause()
 
     found = reconcile(world, apply=True)
 
@@ -293,8 +288,8 @@ def test_while_it_is_paused_nothing_is_sent_and_nobody_is_marked(world: World, k
     assert (found.exit, found.skipped) == (2, [("workTitle", "deliveries are paused: `outbox resume` first")])
     assert world.state(kari) == ("delivered", None)
     assert plans_applied(world) == []  # Every night's run would leave a row of the trail, and nothing would be sent.
-    with world.database.write() as connection:
-        assert Pauses(connection, "default", world.clock()).resume() == 0
+    with world.database.write("default") as s:
+        assert s.pauses.resume() == 0
     assert reconcile(world, apply=True, plan_id=found.report.run.id).exit == 0
     assert plans_applied(world) == [found.report.run.id]
     assert world.employee("1001").work_title == "Maskinfører"
@@ -318,8 +313,8 @@ def test_a_plan_that_was_not_made_to_its_end_is_none(world: World, monkeypatch: 
 
     with pytest.raises(KeyboardInterrupt):
         reconciliation.run(Request(), dies)
-    with world.database.read() as connection:
-        (run,) = Runs(connection, "default").list()
+    with world.database.read("default") as s:
+        (run,) = s.runs.list()
 
     with pytest.raises(NotFound, match="was never finished"):
         reconcile(world, apply=True, plan_id=run.id, force=True)

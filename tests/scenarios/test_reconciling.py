@@ -19,7 +19,6 @@ from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import Style, documented_styles
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.people import HandsOffs, People
 from tests.conftest import Clock
 from tests.world import World, a_user
 
@@ -187,10 +186,10 @@ def test_what_is_only_listed_is_exit_0_but_for_a_leaver(
     if wanted == "should-be-inactive":
         world.changes(kari, account_enabled=False)
         world.clock.passes(hours=1)
-    with world.database.write() as connection:
-        record = People(connection, "default").linked_to(EmployeeNumber("1001"))
+    with world.database.write("default") as s:
+        record = s.people.linked_to(EmployeeNumber("1001"))
         assert record is not None
-        HandsOffs(connection, "default").set(record.person.id, HandsOff())
+        s.hands_offs.set(record.person.id, HandsOff())
     match wanted:
         case "unmanaged":
             world.ditio.plant("77", "Siv", "Dahl", "+4790000077")

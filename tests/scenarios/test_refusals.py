@@ -13,8 +13,6 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.admin_tables import audit
-from scim_bridge.storage.history import History
-from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import claim_waiters, claims, history, people
 from tests.world import World, a_user, day
 
@@ -39,8 +37,8 @@ def refuses(world: World, path: str, *, status: int = 400, method: str = "PATCH"
 
 
 def claimed(world: World) -> set[str]:
-    with world.database.read() as connection:
-        return set(connection.execute(select(claims.c.value)).scalars())
+    with world.database.read() as s:
+        return set(s.connection.execute(select(claims.c.value)).scalars())
 
 
 def meanwhile(world: World, monkeypatch: pytest.MonkeyPatch, name: OperationName, act: Callable[[], object]) -> None:
@@ -101,10 +99,10 @@ def test_what_a_refusal_is_towards_entra(world: World, status: int, told: int):
         assert step.scim_type == "uniqueness"
         assert f'{ENTERPRISE_URN}:employeeNumber "1042" (in Ditio: employeeNumber)' in str(step.detail)
         assert 'phoneNumbers[type eq "mobile"].value "+4798765432" (in Ditio: phone)' in str(step.detail)
-    with world.database.read() as connection:
-        assert connection.execute(select(people.c.id)).all() == []
-        rows = connection.execute(select(history.c.what, history.c.outcome, history.c.status)).all()
-        deeds = connection.execute(select(audit.c.actor, audit.c.actor_id, audit.c.action).order_by(audit.c.id)).all()
+    with world.database.read() as s:
+        assert s.connection.execute(select(people.c.id)).all() == []
+        rows = s.connection.execute(select(history.c.what, history.c.outcome, history.c.status)).all()
+        deeds = s.connection.execute(select(audit.c.actor, audit.c.actor_id, audit.c.action).order_by(audit.c.id)).all()
     assert ("undo", "undone", told) in [tuple(row) for row in rows]
     assert [tuple(deed) for deed in deeds][1:] == [("bridge", "undo", "undone")], "whoever reads the trail sees both"
 
@@ -162,8 +160,8 @@ def test_an_undone_create_wakes_who_waited(world: World, monkeypatch: pytest.Mon
     world.worker.run_until_idle()
 
     assert world.employee("1042").first_name == "Per"
-    with world.database.read() as connection:
-        assert connection.execute(select(claim_waiters)).all() == []
+    with world.database.read() as s:
+        assert s.connection.execute(select(claim_waiters)).all() == []
     assert claimed(world) == {"1042", "+4741234567"}
 
 
@@ -216,9 +214,9 @@ def test_the_story_of_a_person_tells_of_the_undo(world: World):
     refuses(world, "/employees/1042", status=422)
     world.changes(kari, job_title="Formann")
 
-    with world.database.read() as connection:
-        person = connection.execute(select(people.c.id)).scalar_one()
-        entries = History(connection, "default", world.clock()).of(PersonId(person))
+    with world.database.read("default") as s:
+        person = s.connection.execute(select(people.c.id)).scalar_one()
+        entries = s.history.of(PersonId(person))
     lines = " ".join(" ".join(told(entries)).split())
     assert "undone, and Entra got the reason (status 400)" in lines
     assert lines.index("change the profile: refused") < lines.index("was undone") < lines.rindex("Delivered")
@@ -431,8 +429,8 @@ def test_an_unknown_creation_is_held_until_its_setting_is_right(world: World, st
     world.clock.passes(days=1)
     assert world.worker.run_until_idle() == 0
 
-    with world.database.write() as connection:
-        Outbox(connection, "default", world.clock()).retry()
+    with world.database.write("default") as s:
+        s.outbox.retry()
     world.worker.run_until_idle()
     assert world.state(kari) == ("delivered", None)
     assert world.employee("1042").created_count == 1

@@ -8,7 +8,6 @@ from scim_bridge.domain.employee import Employment, Field
 from scim_bridge.errors import BridgeError
 from scim_bridge.reconcile import load
 from scim_bridge.reconcile.load import RosterLoading
-from scim_bridge.storage.snapshot import Snapshot
 from tests.world import World
 
 TODAY = date(2026, 3, 2)
@@ -43,8 +42,8 @@ def test_rows_of_one_person_are_merged(world: World, loading: RosterLoading, ord
 
     assert loading.load([rows[place] for place in order], lambda _: None) == 3
 
-    with world.database.read() as connection:
-        found = Snapshot(connection, "default", "run").of([KARI, PER, OLA])
+    with world.database.read("default") as s:
+        found = s.snapshot("run").of([KARI, PER, OLA])
     assert found[KARI].values[Field.work_title] == "Maskinfører"
     assert {*(found[KARI].employments or ())} == {
         Employment(date(2020, 1, 1), date(2021, 12, 31)),

@@ -10,9 +10,8 @@ from scim_bridge.domain.drift import Kind
 from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.breaker import Breakers, Pauses
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.outbox import Outbox, Status
+from scim_bridge.storage.outbox import Status
 from tests.companies import Companies, Overrides
 from tests.conftest import Clock
 from tests.world import a_user, day
@@ -26,8 +25,8 @@ def both(database: Database, clock: Clock) -> Companies:
 
 
 def waiting(companies: Companies, name: str) -> Status:
-    with companies.database.read() as connection:
-        return Outbox(connection, name, companies.clock()).status()
+    with companies.database.read(name) as s:
+        return s.at(companies.clock()).outbox.status()
 
 
 def test_two_lives_under_one_number_name_and_phone_do_not_meet(both: Companies):
@@ -137,8 +136,8 @@ def test_one_companys_trouble_with_ditio_is_its_own(both: Companies, trouble: st
 def test_one_company_is_paused_by_setting_or_command(database: Database, clock: Clock):
     """D4: for each tenant."""
     companies = Companies(database, clock, NORD, SOR, settings={NORD: {"delivery": {"paused": True}}})
-    with database.write() as connection:
-        Pauses(connection, "default", clock()).pause()
+    with database.write("default") as s:
+        s.pauses.pause()
     for name in companies.names:
         companies.provisions(name, a_user())
     companies.works()
@@ -226,5 +225,5 @@ def creates(companies: Companies, name: str, number: int) -> int:
 
 
 def breaker(companies: Companies, name: str) -> Breaker:
-    with companies.database.read() as connection:
-        return Breakers(connection, name, companies.clock()).get()
+    with companies.database.read(name) as s:
+        return s.at(companies.clock()).breaker.get()

@@ -5,8 +5,6 @@ from typing import Any
 import pytest
 
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.outbox import Outbox
-from scim_bridge.storage.people import People
 from tests.world import World, a_user
 
 pytestmark = pytest.mark.usefixtures("ends_at_once")
@@ -44,8 +42,8 @@ def turn(world: World, users: list[Any], attribute: str) -> None:
 
 
 def retry(world: World) -> None:
-    with world.database.write() as connection:
-        Outbox(connection, "default", world.clock()).retry()
+    with world.database.write("default") as s:
+        s.outbox.retry()
     settle(world)
 
 
@@ -167,10 +165,10 @@ def test_a_retry_of_one_looks_at_himself_too(world: World):
     kari, per = hires(world, 2)
     turn(world, [kari, per], "mobile")
     world.employee("1000").phone = "+4799999999"
-    with world.database.write() as connection:
-        record = People(connection, "default").find("1000")
+    with world.database.write("default") as s:
+        record = s.people.find("1000")
         assert record is not None
-        assert Outbox(connection, "default", world.clock()).retry(record.person.id) == 1
+        assert s.outbox.retry(record.person.id) == 1
     settle(world)
 
     assert (world.employee("1000").phone, world.employee("1001").phone) == (PHONES[1], PHONES[0])
@@ -309,8 +307,8 @@ def test_a_holder_who_cant_be_read_stops_nothing_else(world: World):
     world.restarts_with(delivery={"inline_seconds": 0})
     world.changes(per, job_title="Formann")
     world.ditio.faults.plan(Fault("status", status=503, path="/employees/1000", times=None))
-    with world.database.write() as connection:
-        Outbox(connection, "default", world.clock()).retry()
+    with world.database.write("default") as s:
+        s.outbox.retry()
     world.worker.run_until_idle()
 
     assert world.employee("1001").work_title == "Formann"

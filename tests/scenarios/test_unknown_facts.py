@@ -11,7 +11,6 @@ from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import ALL_ANSWERS, ALL_EMPLOYMENTS, ALL_ENVELOPES, Style
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.outbox import Outbox
 from tests.conftest import Clock
 from tests.world import World, a_user, day
 
@@ -261,11 +260,11 @@ def unlocked(world: World) -> None:
 
 
 def retry(world: World) -> None:
-    with world.database.write() as connection:
-        Outbox(connection, "default", world.clock()).retry()
+    with world.database.write("default") as s:
+        s.outbox.retry()
     world.worker.run_until_idle()
 
 
 def waiting(world: World) -> list[tuple[str, str]]:
-    with world.database.read() as connection:
-        return [(row.state, row.reason) for row in Outbox(connection, "default", world.clock()).waiting()]
+    with world.database.read("default") as s:
+        return [(row.state, row.reason) for row in s.outbox.waiting()]

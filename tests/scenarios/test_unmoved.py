@@ -23,12 +23,7 @@ from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.style import Style, documented_styles
 from scim_bridge.scim.reading import DITIO_URN
 from scim_bridge.storage.admin_tables import in_sync
-from scim_bridge.storage.breaker import Pauses
-from scim_bridge.storage.candidates import InSync
-from scim_bridge.storage.certificate_queries import CertificateSearches
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.people import People
-from scim_bridge.storage.snapshot import Snapshot
 from scim_bridge.storage.tables import certificate_ledger, people
 from tests.conftest import Clock
 from tests.scenarios.test_any_life import LIKE_EACH_TIME
@@ -50,11 +45,11 @@ def looked_at(world: World) -> int:
     today = tenant.today(world.clock())
     roster = world.parts.reconciliations["default"].roster()
     RosterLoading(world.database, tenant, run_id, today).load(roster, lambda _: None)
-    with world.database.write() as connection:
-        unmoved = InSync(connection, "default", basis_of(tenant))
-        searches = CertificateSearches(connection, "default", tenant.certificates.missing_expiry)
+    with world.database.write("default") as s:
+        unmoved = s.in_sync(basis_of(tenant))
+        searches = s.certificate_searches(tenant.certificates.missing_expiry)
         scan = unmoved.scan(run_id, today, searches, after="", limit=100)
-        Snapshot(connection, "default", run_id).drop()
+        s.snapshot(run_id).drop()
     return sum(each.is_at_work is None for each in scan)
 
 
@@ -106,8 +101,8 @@ def test_a_day_that_has_come_is_enough_although_nobody_was_woken(world: World, k
     world.worker.run_until_idle()
     world.clock.passes(hours=1)
     reconcile(world)
-    with world.database.write() as connection:
-        connection.execute(people.update().values(wakes_on=None))
+    with world.database.write() as s:
+        s.connection.execute(people.update().values(wakes_on=None))
     assert looked_at(world) == 0
 
     world.clock.passes(days=4)
@@ -129,14 +124,14 @@ def test_every_process_comes_to_the_same_basis(world: World):
 
 def test_of_whoever_is_forgotten_nothing_stays(world: World, kari: EntraUser):
     """P2: a tombstone that gave up its employee, and is removed, leaves no row behind."""
-    with world.database.write() as connection:
-        person = People(connection, "default").linked_to(EmployeeNumber("1001"))
+    with world.database.write("default") as s:
+        person = s.people.linked_to(EmployeeNumber("1001"))
         assert person is not None
-        People(connection, "default").set_user(person.person.id, None, external_id=None, now=world.clock())
-        People(connection, "default").unlink(person.person.id)
-        People(connection, "default").forget(person.person.id)
-        left = connection.execute(in_sync.select().where(in_sync.c.person_id == person.person.id)).all()
-        others = connection.execute(in_sync.select()).all()
+        s.people.set_user(person.person.id, None, external_id=None)
+        s.people.unlink(person.person.id)
+        s.people.forget(person.person.id)
+        left = s.connection.execute(in_sync.select().where(in_sync.c.person_id == person.person.id)).all()
+        others = s.connection.execute(in_sync.select()).all()
 
     assert (len(left), len(others)) == (0, 2)
 
@@ -162,8 +157,8 @@ def test_each_mark_alone_is_enough(world: World, kari: EntraUser, mark: str):
         reconcile(world)
     assert looked_at(world) == 0
 
-    with world.database.write() as connection:
-        connection.execute(MARKS[mark].where(of_hers))
+    with world.database.write() as s:
+        s.connection.execute(MARKS[mark].where(of_hers))
 
     assert looked_at(world) == 1
 
@@ -264,14 +259,14 @@ def test_it_is_never_otherwise_than_a_look_at_everybody(
         _happens(world, staff[index], what, value)
         clock.passes(seconds=30)
         quick = reconcile(world)
-        with world.database.write() as connection:
-            kept = [dict(row) for row in connection.execute(in_sync.select()).mappings()]
-            connection.execute(in_sync.delete())
+        with world.database.write() as s:
+            kept = [dict(row) for row in s.connection.execute(in_sync.select()).mappings()]
+            s.connection.execute(in_sync.delete())
         thorough = reconcile(world)
-        with world.database.write() as connection:
-            connection.execute(in_sync.delete())
+        with world.database.write() as s:
+            s.connection.execute(in_sync.delete())
             for row in kept:
-                connection.execute(in_sync.insert().values(**row))
+                s.connection.execute(in_sync.insert().values(**row))
         assert quick.told == thorough.told
         assert _figures(quick.report.run) == _figures(thorough.report.run)
     world.database.close()
@@ -310,8 +305,8 @@ def _happens(world: World, user: EntraUser, what: str, value: Any) -> None:
         case "hands off":
             _puts_aside(world, number, value)
         case "paused":
-            with world.database.write() as connection:
-                pauses = Pauses(connection, "default", world.clock())
+            with world.database.write("default") as s:
+                pauses = s.pauses
                 pauses.pause() if value else pauses.resume()
         case "phone":
             world.changes(user, mobile=value)
@@ -332,10 +327,8 @@ def _happens(world: World, user: EntraUser, what: str, value: Any) -> None:
 
 
 def _puts_aside(world: World, number: str, is_aside: bool) -> None:
-    with world.database.write() as connection, suppress(NotFound):
+    with world.database.write("default") as s, suppress(NotFound):
         if is_aside:
-            set_hands_off(
-                connection, "default", number, HandsOff(world.clock().date() + timedelta(days=2)), world.clock()
-            )
+            set_hands_off(s, number, HandsOff(world.clock().date() + timedelta(days=2)))
         else:
-            clear_hands_off(connection, "default", number, world.clock())
+            clear_hands_off(s, number)

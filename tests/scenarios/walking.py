@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import requests
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from scim_bridge.bootstrap import build
 from scim_bridge.delivery.breaker import Gate
@@ -33,10 +33,8 @@ from scim_bridge.sandbox.entra import EXTENSION
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.storage.admin_tables import access_tokens, tokens
-from scim_bridge.storage.breaker import Pauses
-from scim_bridge.storage.database import Database
-from scim_bridge.storage.outbox import Leased, Outbox
-from scim_bridge.storage.people import People
+from scim_bridge.storage.database import Database, Session
+from scim_bridge.storage.outbox import Leased
 from scim_bridge.storage.tables import metadata, people, resources
 from scim_bridge.tenant import Budget
 from scim_bridge.web.app import create_app
@@ -130,14 +128,14 @@ class WalkedDatabase(Database):
         self._boundaries = boundaries
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
-        with self._boundaries.inside("read"), super().read() as connection:
-            yield connection
+    def read(self, tenant: str = "") -> Iterator[Session]:
+        with self._boundaries.inside("read"), super().read(tenant) as s:
+            yield s
 
     @contextmanager
-    def write(self, tenant: str = "") -> Iterator[Connection]:
-        with self._boundaries.inside("write"), super().write(tenant) as connection:
-            yield connection
+    def write(self, tenant: str = "") -> Iterator[Session]:
+        with self._boundaries.inside("write"), super().write(tenant) as s:
+            yield s
 
 
 class WalkedTransport(WsgiTransport):
@@ -213,9 +211,9 @@ class WalkedWorld(World):
 
     def begins_anew(self) -> None:
         """Everything is as it was at first, some morning later: a new world would cost more than a whole walk."""
-        with self.database.write() as connection:
+        with self.database.write() as s:
             for table in KEPT_IN:
-                connection.execute(table.delete())
+                s.connection.execute(table.delete())
         self.ditio.company.employees.clear()
         self.ditio.certificates.clear()
         self.ditio.faults.clear()
@@ -263,8 +261,8 @@ class WalkedWorld(World):
                 self._told |= changed
 
     def _scim_id(self) -> str | None:
-        with self.database.read() as connection:
-            return connection.execute(select(resources.c.id)).scalar_one_or_none()
+        with self.database.read() as s:
+            return s.connection.execute(select(resources.c.id)).scalar_one_or_none()
 
     # The delivery that is walked
 
@@ -309,15 +307,15 @@ class WalkedWorld(World):
             self.clock.passes(seconds=seconds)
             self.ditio.apply_late()
             self.others_deliver()
-        with self.database.write() as connection:
+        with self.database.write("default") as s:
             now = self.clock()
-            Pauses(connection, "default", now).resume()
+            s.at(now).pauses.resume()
             for number in ("1042", "1050"):
-                _unless_nobody(lambda number=number: clear_hands_off(connection, "default", number, now))
+                _unless_nobody(lambda number=number: clear_hands_off(s.at(now), number))
         for _ in range(3):
             self.clock.passes(hours=2)
-            with self.database.write() as connection:
-                release(connection, "default", None, self.clock())
+            with self.database.write("default") as s:
+                release(s, None)
             self.says()
             self.worker.wake()
             self.others_deliver()
@@ -335,9 +333,9 @@ class WalkedWorld(World):
     def disagreements(self) -> list[str]:
         """Where Ditio is not as Entra is, or the bridge does not know that it is."""
         employees = [each for each in self.ditio.company.employees.values() if each is not self.stranger]
-        with self.database.read() as connection:
-            rows = connection.execute(select(people)).all()
-            records = [People(connection, "default").get(PersonId(row.id)) for row in rows]
+        with self.database.read("default") as s:
+            rows = s.connection.execute(select(people)).all()
+            records = [s.people.get(PersonId(row.id)) for row in rows]
         found = [f"{len(employees)} employees"] if len(employees) > 1 else []
         found += [
             f"written to a stranger: {each.what}" for each in self.ditio.company.written if self._is_strange(each)
@@ -452,21 +450,21 @@ def _turned(world: WalkedWorld) -> None:
 
 
 def _retried(world: WalkedWorld) -> None:
-    with world.database.write() as connection:
-        Outbox(connection, "default", world.clock()).retry()
+    with world.database.write("default") as s:
+        s.outbox.retry()
 
 
 def _put_aside(world: WalkedWorld) -> None:
     def do() -> None:
-        with world.database.write() as connection:
-            set_hands_off(connection, "default", USER_NAME, HandsOff(None), world.clock())
+        with world.database.write("default") as s:
+            set_hands_off(s, USER_NAME, HandsOff(None))
 
     _unless_nobody(do)
 
 
 def _paused(world: WalkedWorld) -> None:
-    with world.database.write() as connection:
-        Pauses(connection, "default", world.clock()).pause()
+    with world.database.write("default") as s:
+        s.pauses.pause()
 
 
 def _reconciled(world: WalkedWorld) -> None:

@@ -6,7 +6,6 @@ from sqlalchemy import select
 
 from scim_bridge.domain.employee import Field
 from scim_bridge.domain.person import Acknowledged, Lifecycle, PersonId, SentValue
-from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import people
 from tests.conftest import Clock
@@ -15,16 +14,16 @@ KARI = PersonId("p")
 
 
 def stored(database: Database) -> Acknowledged:
-    with database.read() as connection:
-        return Acknowledgements(connection, "default").of(KARI)
+    with database.read("default") as s:
+        return s.acknowledged.of(KARI)
 
 
 def test_what_is_kept_comes_back(database: Database, clock: Clock):
     """D5, C2, C5: value, source, and how Ditio took it; a day stays a day."""
     title = SentValue(clock(), before="Lærling", shown="FORMANN", form="FORMANN", is_confirmed=True, rounds=1)
     birth = SentValue(clock(), before=date(1990, 1, 1))
-    with database.write() as connection:
-        Acknowledgements(connection, "default").add(
+    with database.write("default") as s:
+        s.acknowledged.add(
             KARI,
             {Field.work_title: "Formann", Field.birth_date: date(1990, 5, 15), Field.email: None},
             sources={Field.work_title: "title"},
@@ -32,7 +31,6 @@ def test_what_is_kept_comes_back(database: Database, clock: Clock):
             login=True,
             is_written=True,
             revision=1,
-            now=clock(),
         )
 
     assert stored(database) == Acknowledged(
@@ -46,10 +44,8 @@ def test_what_is_kept_comes_back(database: Database, clock: Clock):
 
 def test_what_is_only_read_was_not_written(database: Database, clock: Clock):
     """C5: only after a write may a read be older."""
-    with database.write() as connection:
-        Acknowledgements(connection, "default").add(
-            KARI, {Field.work_title: "Formann"}, login=True, employed=True, revision=1, now=clock()
-        )
+    with database.write("default") as s:
+        s.acknowledged.add(KARI, {Field.work_title: "Formann"}, login=True, employed=True, revision=1)
 
     assert stored(database).sent_values == {}
     assert stored(database).changed_at == {}
@@ -57,14 +53,14 @@ def test_what_is_only_read_was_not_written(database: Database, clock: Clock):
 
 def test_what_a_read_tells_changes_nothing_else(database: Database, clock: Clock):
     taking = SentValue(clock(), before="Lærling")
-    with database.write() as connection:
-        kept = Acknowledgements(connection, "default")
-        kept.add(KARI, {Field.work_title: "Formann"}, sent_values={Field.work_title: taking}, revision=1, now=clock())
+    with database.write("default") as s:
+        kept = s.acknowledged
+        kept.add(KARI, {Field.work_title: "Formann"}, sent_values={Field.work_title: taking}, revision=1)
         after = SentValue(clock(), before="Lærling", form="Formann", is_confirmed=True, rounds=2)
         kept.learn(KARI, {Field.work_title: after, Field.email: taking})
     assert stored(database).sent_values == {Field.work_title: after}
 
-    with database.write() as connection:
+    with database.write("default") as s:
         others = select(people.c.id).where(people.c.id == "somebody else")
-        Acknowledgements(connection, "default").forgive(others)
+        s.acknowledged.forgive(others)
     assert stored(database).sent_values[Field.work_title].rounds == 2

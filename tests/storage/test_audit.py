@@ -12,8 +12,7 @@ from sqlalchemy.exc import DBAPIError
 import scim_bridge
 from scim_bridge.delivery.worker import forget_old
 from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, Author, changed_names
-from scim_bridge.storage.database import Database
-from scim_bridge.storage.history import AuditTrail, audited
+from scim_bridge.storage.database import Database, audited
 from tests.conftest import Clock
 
 SOMEBODY = Author(Actor(ActorKind.operator, "1000"), "request-1")
@@ -24,8 +23,8 @@ PAUSED = AuditEvent(Action.paused, "outbox")
 
 
 def add(database: Database, clock: Clock, deed: AuditEvent = PAUSED, tenant: str = "default") -> None:
-    with database.write() as connection:
-        AuditTrail(connection, tenant).add(deed, SOMEBODY, now=clock())
+    with database.write(tenant) as s:
+        s.audit.add(deed, SOMEBODY)
 
 
 def test_a_row_comes_back_as_it_was_written(database: Database, clock: Clock):
@@ -41,8 +40,8 @@ def test_the_database_refuses_to_change_a_row(database: Database, clock: Clock, 
     add(database, clock)
     if "1 = 0" in statement and database.is_sqlite:
         return  # SQLite knows triggers of rows only, and no row is changed.
-    with pytest.raises(DBAPIError, match="append-only"), database.write() as connection:
-        connection.execute(text(statement))
+    with pytest.raises(DBAPIError, match="append-only"), database.write() as s:
+        s.connection.execute(text(statement))
     assert [row.author for row in audited(database, "default")] == [SOMEBODY]
 
 
@@ -73,8 +72,8 @@ def test_the_database_refuses_to_replace_a_row(database: Database, clock: Clock,
     if ("sqlite" if database.is_sqlite else "postgresql") not in kinds:
         return
     add(database, clock)
-    with pytest.raises(DBAPIError, match="append-only"), database.write() as connection:
-        connection.execute(text(statement))
+    with pytest.raises(DBAPIError, match="append-only"), database.write() as s:
+        s.connection.execute(text(statement))
     assert [row.author for row in audited(database, "default")] == [SOMEBODY]
 
 

@@ -85,7 +85,7 @@ def conditions(texts: list[str]) -> st.SearchStrategy[str]:
 def kept(database: Database, entries: list[Entry]) -> tuple[BridgeStorage, list[Any]]:
     """A tenant's storage, and its certificates that count, as the server shows them."""
     tenant = str(uuid.uuid4())
-    with database.write() as connection:
+    with database.write() as s:
         for each in entries:
             said = each.certificate
             row = {"tenant": tenant, "id": each.id, "holder_kind": each.holder.kind, "holder": each.holder.value}
@@ -93,7 +93,7 @@ def kept(database: Database, entries: list[Entry]) -> tuple[BridgeStorage, list[
             row |= {"notes": said.notes, "source": each.source, "employee_number": each.employee_number}
             row |= {"external_id": each.external_id}
             row |= {"wins": each.wins, "version": each.version, "created_at": each.created_at}
-            connection.execute(insert(certificate_entries).values(last_modified_at=each.last_modified_at, **row))
+            s.connection.execute(insert(certificate_entries).values(last_modified_at=each.last_modified_at, **row))
     storage = BridgeStorage(database, tenant, PROVIDER, NoIntake(), lambda ticket: None, AUTHOR)
     return storage, [certificate_resource(MODEL, PROVIDER, each) for each in entries if each.wins]
 

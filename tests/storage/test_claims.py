@@ -3,7 +3,6 @@
 from threading import Barrier, Thread
 
 from scim_bridge.domain.person import Claim, ClaimKind, PersonId
-from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.database import Database
 
 PHONE = Claim(ClaimKind.phone, "+4798765432")
@@ -13,8 +12,8 @@ KARI, PER, OLA = PersonId("kari"), PersonId("per"), PersonId("ola")
 
 def test_the_first_has_it_and_the_others_wait(database: Database):
     """P3: whoever finds a value claimed waits for it."""
-    with database.write() as connection:
-        claims = Claims(connection, "default")
+    with database.write("default") as s:
+        claims = s.claims
         assert claims.take(KARI, PHONE)
         assert claims.take(KARI, PHONE)
         assert not claims.take(PER, PHONE)
@@ -27,8 +26,8 @@ def test_the_first_has_it_and_the_others_wait(database: Database):
 
 def test_who_has_it_already_does_not_wait_for_himself(database: Database):
     """P3: whatever was believed before, nobody is left waiting for what is his."""
-    with database.write() as connection:
-        claims = Claims(connection, "default")
+    with database.write("default") as s:
+        claims = s.claims
         for _ in range(2):
             assert claims.take(KARI, PHONE, waits=False)
         assert claims.standing_of(KARI) == ({PHONE}, frozenset())
@@ -37,8 +36,8 @@ def test_who_has_it_already_does_not_wait_for_himself(database: Database):
 def test_a_number_is_no_phone(database: Database):
     """P3: a claim is a kind and a value; whoever has `1042` as employee number is in nobody's way as a phone."""
     as_phone = Claim(ClaimKind.phone, NUMBER.value)
-    with database.write() as connection:
-        claims = Claims(connection, "default")
+    with database.write("default") as s:
+        claims = s.claims
         assert claims.take(KARI, NUMBER)
         assert claims.holder(as_phone) is None
         assert claims.take(PER, as_phone)
@@ -47,8 +46,8 @@ def test_a_number_is_no_phone(database: Database):
 
 def test_giving_up_wakes_who_waits(database: Database):
     """P3: giving a claim up names the waiters, in the same transaction."""
-    with database.write() as connection:
-        claims = Claims(connection, "default")
+    with database.write("default") as s:
+        claims = s.claims
         claims.take(KARI, PHONE)
         claims.take(KARI, NUMBER)
         claims.take(PER, PHONE)
@@ -61,8 +60,8 @@ def test_giving_up_wakes_who_waits(database: Database):
 
 
 def test_who_wants_something_else_stops_waiting(database: Database):
-    with database.write() as connection:
-        claims = Claims(connection, "default")
+    with database.write("default") as s:
+        claims = s.claims
         claims.take(KARI, PHONE)
         claims.take(PER, PHONE)
         claims.wait_only_for(PER, [NUMBER])
@@ -72,8 +71,8 @@ def test_who_wants_something_else_stops_waiting(database: Database):
 
 def test_a_leaver_takes_only_what_nobody_wants(database: Database):
     """L7: a new phone of a leaver is claimed only if nobody claims it or waits for it."""
-    with database.write() as connection:
-        claims = Claims(connection, "default")
+    with database.write("default") as s:
+        claims = s.claims
         claims.take(KARI, PHONE)
         claims.take(PER, PHONE)
         claims.keep_only(KARI, [])
@@ -85,9 +84,9 @@ def test_a_leaver_takes_only_what_nobody_wants(database: Database):
 
 def test_claims_never_cross_tenants(database: Database):
     """P3: another company may use the same number."""
-    with database.write() as connection:
-        assert Claims(connection, "default").take(KARI, NUMBER)
-        assert Claims(connection, "other").take(PER, NUMBER)
+    with database.write() as s:
+        assert s.of("default").claims.take(KARI, NUMBER)
+        assert s.of("other").claims.take(PER, NUMBER)
 
 
 def test_of_many_at_once_exactly_one_has_it(database: Database):
@@ -96,8 +95,8 @@ def test_of_many_at_once_exactly_one_has_it(database: Database):
 
     def race(name: str) -> None:
         barrier.wait()
-        with database.write() as connection:
-            if Claims(connection, "default").take(PersonId(name), PHONE):
+        with database.write("default") as s:
+            if s.claims.take(PersonId(name), PHONE):
                 won.append(name)
 
     threads = [Thread(target=race, args=(f"p{number}",)) for number in range(6)]

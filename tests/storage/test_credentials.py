@@ -11,9 +11,6 @@ from scim_bridge.storage.credentials import (
     ACCESS_TOKEN,
     CLIENT_SECRET,
     TOKEN,
-    AccessTokens,
-    Clients,
-    Tokens,
     hashed,
     is_mutilated,
     new_secret,
@@ -42,36 +39,36 @@ def test_an_access_token_is_worth_nothing_without_its_client(database: Database,
     Revoking deletes the access tokens; one that is issued at the same moment does not outlive it either.
     """
     now, end = clock(), clock() + timedelta(hours=1)
-    with database.write() as connection:
+    with database.write() as s:
         for tenant in ("default", "other"):
-            Clients(connection, tenant).add("entra", "Entra", f"secret of {tenant}", now=now, expires_at=None)
-            AccessTokens(connection, tenant, None).add("entra", f"access to {tenant}", now=now, expires_at=end)
-        Clients(connection, "default").revoke("entra", now=now)
-        AccessTokens(connection, "default", None).add("entra", "late", now=now, expires_at=end)
-        AccessTokens(connection, "third", None).add("entra", "without a client", now=now, expires_at=end)
+            s.of(tenant).at(now).clients.add("entra", "Entra", f"secret of {tenant}", expires_at=None)
+            s.of(tenant).at(now).access_tokens(None).add("entra", f"access to {tenant}", expires_at=end)
+        s.of("default").at(now).clients.revoke("entra")
+        s.of("default").at(now).access_tokens(None).add("entra", "late", expires_at=end)
+        s.of("third").at(now).access_tokens(None).add("entra", "without a client", expires_at=end)
 
-        assert AccessTokens(connection, "default", None).valid("access to default", now=now) is None
-        assert AccessTokens(connection, "default", None).valid("late", now=now) is None
-        assert AccessTokens(connection, "third", None).valid("without a client", now=now) is None
-        assert AccessTokens(connection, "other", None).valid("access to other", now=now) is not None
+        assert s.of("default").at(now).access_tokens(None).valid("access to default") is None
+        assert s.of("default").at(now).access_tokens(None).valid("late") is None
+        assert s.of("third").at(now).access_tokens(None).valid("without a client") is None
+        assert s.of("other").at(now).access_tokens(None).valid("access to other") is not None
 
 
 def test_a_client_signs_in_with_its_own_secret_while_it_counts(database: Database, clock: Clock):
     """Design, section 10: looked at once more in the transaction that issues the token, whatever was read before it."""
     now = clock()
-    with database.write() as connection:
-        clients = Clients(connection, "default")
-        clients.add("entra", "Entra", "its own", now=now, expires_at=None)
-        clients.add("another", "Entra", "another's", now=now, expires_at=None)
+    with database.write("default") as s:
+        clients = s.clients
+        clients.add("entra", "Entra", "its own", expires_at=None)
+        clients.add("another", "Entra", "another's", expires_at=None)
 
-        assert clients.signs_in("entra", "its own", now=now)
-        assert not clients.signs_in("entra", "another's", now=now)
-        assert not clients.signs_in("entra", "", now=now)
-        clients.revoke("entra", now=now)
+        assert clients.signs_in("entra", "its own")
+        assert not clients.signs_in("entra", "another's")
+        assert not clients.signs_in("entra", "")
+        clients.revoke("entra")
         row = {"tenant": "default", "client_id": "entra", "secret_hash": hashed("rotated just then"), "created_at": now}
-        connection.execute(insert(client_secrets).values(row))
-        assert not clients.signs_in("entra", "its own", now=now)
-        assert not clients.signs_in("entra", "rotated just then", now=now)
+        s.connection.execute(insert(client_secrets).values(row))
+        assert not clients.signs_in("entra", "its own")
+        assert not clients.signs_in("entra", "rotated just then")
 
 
 def test_a_secret_is_looked_up_by_its_hash_alone(database: Database, clock: Clock):
@@ -84,10 +81,10 @@ def test_a_secret_is_looked_up_by_its_hash_alone(database: Database, clock: Cloc
 
     secret = new_secret(TOKEN)
     event.listen(database.engine, "before_cursor_execute", note)
-    with database.read() as connection:
-        Tokens(connection, "default").valid(secret, now=clock())
-        Tokens(connection, "default").with_secret(secret)
-        secret_of_client(connection, ["default"], "entra", secret, now=clock())
-        AccessTokens(connection, "default", None).valid(secret, now=clock())
+    with database.read("default") as s:
+        s.tokens.valid(secret)
+        s.tokens.with_secret(secret)
+        secret_of_client(s, ["default"], "entra", secret)
+        s.access_tokens(None).valid(secret)
     assert len(asked) == 4
     assert all(hashed(secret) in each and secret not in each for each in asked)

@@ -112,10 +112,10 @@ def no_filtering_in_python() -> Iterator[None]:
 
 def delivered(database, tenant, resource, delivery):
     """A user whose person has come this far, as the server shows it."""
-    with database.write() as connection:
-        now = database.now(connection)
+    with database.write() as s:
+        now = s.now
         row = {"tenant": tenant, "active": True, "state_since": now, "created_at": now}
-        connection.execute(insert(people).values(**row, id=resource.id, user_id=resource.id, **delivery))
+        s.connection.execute(insert(people).values(**row, id=resource.id, user_id=resource.id, **delivery))
     shown = resource.model_copy(deep=True)
     extension = getattr(shown, NAME) or type(resource).get_extension_model(NAME)()
     extension.delivery_state, extension.delivery_detail = delivery["state"], delivery.get("detail")
@@ -236,15 +236,15 @@ def test_the_delivery_is_filtered_and_sorted_where_it_is_kept(database):
     """The delivery attributes are the person's, not the document's."""
     storage = storage_of(database)
     held, delivered, alone = stored(storage, [{}, {}, {}])
-    with database.write() as connection:
-        now = database.now(connection)
+    with database.write() as s:
+        now = s.now
         row = {"tenant": "default", "active": True, "state_since": now, "created_at": now}
         for user, state, detail, at in (
             (held, "held", "phone ÅÆ is missing", None),
             (delivered, "delivered", None, now),
         ):
             person = {"id": user.id, "user_id": user.id, "state": state, "detail": detail, "delivered_at": at}
-            connection.execute(insert(people).values(**row, **person))
+            s.connection.execute(insert(people).values(**row, **person))
 
     def found(text):
         return [each.id for each in search(storage, filter=text, sortBy="userName")[1].resources]
@@ -378,8 +378,8 @@ def test_what_entra_asks_all_the_time_is_answered_by_an_index(database, text, in
             for n in range(100)
         ],
     )
-    with database.write() as connection:
-        connection.exec_driver_sql("ANALYZE resources")
+    with database.write() as s:
+        s.connection.exec_driver_sql("ANALYZE resources")
     sent: list[tuple[str, Any]] = []
 
     @event.listens_for(database.engine, "before_cursor_execute")
@@ -390,11 +390,11 @@ def test_what_entra_asks_all_the_time_is_answered_by_an_index(database, text, in
     event.remove(database.engine, "before_cursor_execute", note)
 
     ((statement, parameters),) = [each for each in sent if each[0].startswith("SELECT")]
-    with database.read() as connection:
+    with database.read() as s:
         if database.is_sqlite:
-            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plan = s.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
         else:
             # So few rows are read faster without an index.
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-            plan = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+            s.connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            plan = s.connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
         assert index in str(plan.all())

@@ -12,8 +12,7 @@ from scim_bridge.domain.person import GuardedChange, Person, PersonId, Requested
 from scim_bridge.domain.values import UserId
 from scim_bridge.storage import schema
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.guard import Guard, GuardDecision
-from scim_bridge.storage.people import People
+from scim_bridge.storage.guard import GuardDecision
 from scim_bridge.storage.tables import guarded, people
 from tests.conftest import Clock
 
@@ -22,11 +21,11 @@ HOUR = timedelta(hours=1)
 
 def add(database: Database, name: str, *, ending: datetime | None = None, linked: bool = True) -> PersonId:
     person = Person(PersonId(name), UserId(name), Days(active=ending is None), occasions=RequestedAt(ending=ending))
-    with database.write() as connection:
-        stored = People(connection, "default")
-        stored.add(person, external_id=None, wakes_on=None, now=database.now(connection))
+    with database.write("default") as s:
+        stored = s.people
+        stored.add(person, external_id=None, wakes_on=None)
         if linked:
-            stored.link(person.id, EmployeeNumber(name), now=database.now(connection))
+            stored.link(person.id, EmployeeNumber(name))
     return person.id
 
 
@@ -39,15 +38,15 @@ def test_at_work_are_those_who_were_when_the_hour_began(database: Database, cloc
     add(database, "left before", ending=now - 2 * HOUR)
     add(database, "not hired yet", linked=False)
 
-    with database.read() as connection:
-        assert Guard(connection, "default", now).at_work(now - HOUR) == 3
+    with database.read("default") as s:
+        assert s.at(now).guard.at_work(now - HOUR) == 3
 
 
 def test_a_change_is_counted_once(database: Database, clock: Clock):
     """L8: the key is tenant, kind, person and occasion; the first verdict stays."""
     kari, now = add(database, "kari", ending=clock()), clock()
-    with database.write() as connection:
-        guard = Guard(connection, "default", now)
+    with database.write("default") as s:
+        guard = s.at(now).guard
         guard.decide(GuardedChange.ending, kari, now, GuardDecision(Verdict.counted))
         guard.decide(GuardedChange.ending, kari, now, GuardDecision(Verdict.held, "too many"))
         guard.decide(GuardedChange.phone, kari, now, GuardDecision(Verdict.counted))
@@ -61,8 +60,8 @@ def test_a_change_is_counted_once(database: Database, clock: Clock):
 def test_only_what_is_still_to_be_sent_is_released(database: Database, clock: Clock):
     """L8: what was held before Entra said something else is nobody's any more."""
     kari, now = add(database, "kari", ending=clock()), clock()
-    with database.write() as connection:
-        guard = Guard(connection, "default", now)
+    with database.write("default") as s:
+        guard = s.at(now).guard
         guard.decide(GuardedChange.ending, kari, now - HOUR, GuardDecision(Verdict.held))
         guard.decide(GuardedChange.phone, kari, now, GuardDecision(Verdict.held))
         assert guard.release() == []
@@ -74,16 +73,16 @@ def test_only_what_is_still_to_be_sent_is_released(database: Database, clock: Cl
 def test_old_decisions_go_and_present_ones_stay(database: Database, clock: Clock):
     """`RETENTION__DAYS`: a withdrawn ending stays withdrawn, however long ago that was."""
     kari, now = add(database, "kari", ending=clock()), clock()
-    with database.write() as connection:
-        guard = Guard(connection, "default", now)
+    with database.write("default") as s:
+        guard = s.at(now).guard
         guard.decide(GuardedChange.ending, kari, now, GuardDecision(Verdict.dropped))
         guard.decide(GuardedChange.ending, kari, now - HOUR, GuardDecision(Verdict.counted))
         guard.decide(GuardedChange.creation, PersonId("erased"), now, GuardDecision(Verdict.counted))
     clock.passes(days=31)
 
     assert forget_old(database, "default", 30) == 2
-    with database.read() as connection:
-        (row,) = connection.execute(select(guarded))
+    with database.read() as s:
+        (row,) = s.connection.execute(select(guarded))
     assert (row.kind, row.verdict) == ("ending", "dropped")
 
 
@@ -94,8 +93,8 @@ def test_an_earlier_database_knows_which_leave_dates_lie_ahead(tmp_path: Path, c
         "INSERT INTO people (tenant, id, active, leave_date, leave_is_stale, state, state_since, created_at)"
         " VALUES ('default', :id, :active, :leave, :stale, 'delivered', '2026-02-01 08:00:00', '2026-01-01 08:00:00')"
     )
-    with database.write() as connection:
-        command.upgrade(schema._config(connection), "0014")
+    with database.write() as s:
+        command.upgrade(schema._config(s.connection), "0014")
         for name, active, leave, stale in (
             ("at work", True, None, False),
             ("left", False, "2199-12-31", False),
@@ -103,10 +102,10 @@ def test_an_earlier_database_knows_which_leave_dates_lie_ahead(tmp_path: Path, c
             ("has a stale one", True, "2199-12-31", True),
             ("leaves far ahead", True, "2199-12-31", False),
         ):
-            connection.execute(text(row), {"id": name, "active": active, "leave": leave, "stale": stale})
+            s.connection.execute(text(row), {"id": name, "active": active, "leave": leave, "stale": stale})
     schema.upgrade(database)
 
-    with database.read() as connection:
-        rows = connection.execute(select(people)).all()
+    with database.read() as s:
+        rows = s.connection.execute(select(people)).all()
     assert [each.id for each in rows if each.ending_is_announced] == ["leaves far ahead"]
     database.close()

@@ -12,26 +12,25 @@ from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.domain.values import UserId
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.outbox import Outbox, RestLeases, Status
-from scim_bridge.storage.people import People
+from scim_bridge.storage.outbox import Status
 from scim_bridge.storage.tables import people
 from tests.conftest import Clock
 
 
 def add(database: Database, clock: Clock, *names: str, tenant: str = "default") -> None:
-    with database.write() as connection:
+    with database.write(tenant) as s:
         for name in names:
             person = Person(PersonId(name), UserId(f"user-{name}"), Days(active=True))
-            People(connection, tenant).add(person, external_id=None, wakes_on=None, now=clock())
-            Outbox(connection, tenant, clock()).mark_due(person.id)
+            s.people.add(person, external_id=None, wakes_on=None)
+            s.outbox.mark_due(person.id)
 
 
 def test_the_longest_waiting_is_leased_first(database: Database, clock: Clock):
     add(database, clock, "a")
     clock.passes(seconds=1)
     add(database, clock, "b")
-    with database.write() as connection:
-        outbox = Outbox(connection, "default", clock())
+    with database.write("default") as s:
+        outbox = s.outbox
         leased = [outbox.lease_next(f"lease-{n}", 30) for n in range(3)]
 
     assert [each and each.person_id for each in leased] == ["a", "b", None]
@@ -40,11 +39,11 @@ def test_the_longest_waiting_is_leased_first(database: Database, clock: Clock):
 def test_a_lease_that_ran_out_is_free_again(database: Database, clock: Clock):
     """D1: a worker that dies gives its people back."""
     add(database, clock, "a")
-    with database.write() as connection:
-        assert Outbox(connection, "default", clock()).lease_next("first", 30)
+    with database.write("default") as s:
+        assert s.outbox.lease_next("first", 30)
     clock.passes(seconds=31)
-    with database.write() as connection:
-        outbox = Outbox(connection, "default", clock())
+    with database.write("default") as s:
+        outbox = s.outbox
         assert outbox.lease_next("second", 30)
         assert not outbox.renew(PersonId("a"), "first", 30)
         assert outbox.renew(PersonId("a"), "second", 30)
@@ -53,21 +52,21 @@ def test_a_lease_that_ran_out_is_free_again(database: Database, clock: Clock):
 def test_another_tenants_people_are_out_of_reach(database: Database, clock: Clock):
     """Every query carries the tenant."""
     add(database, clock, "a", tenant="other")
-    with database.write() as connection:
-        outbox = Outbox(connection, "default", clock())
+    with database.write("default") as s:
+        outbox = s.outbox
         assert not outbox.has_work()
         assert outbox.lease_next("lease", 30) is None
         assert outbox.retry() == 0
         assert outbox.status() == Status(0, 0, 0, None)
-        assert People(connection, "default").get(PersonId("a")) is None
+        assert s.people.get(PersonId("a")) is None
 
 
 def test_the_age_of_the_oldest_intent_survives_tries(database: Database, clock: Clock):
     """D3: `oldest_seconds` is the age of the oldest due intent, not of its next try."""
     add(database, clock, "a")
     clock.passes(seconds=50)
-    with database.write() as connection:
-        outbox = Outbox(connection, "default", clock())
+    with database.write("default") as s:
+        outbox = s.outbox
         outbox.try_again(PersonId("a"), after_seconds=600, detail="waits", failed=True)
         outbox.mark_due(PersonId("a"))
         assert outbox.status() == Status(due=1, held=0, parked=0, oldest_seconds=50.0)
@@ -76,8 +75,8 @@ def test_the_age_of_the_oldest_intent_survives_tries(database: Database, clock: 
 def test_whoever_is_not_due_any_more_is_not_tried_again(database: Database, clock: Clock):
     """D3: held meanwhile, by a pause or put aside: why is not overwritten by a try that failed."""
     add(database, clock, "a")
-    with database.write() as connection:
-        outbox = Outbox(connection, "default", clock())
+    with database.write("default") as s:
+        outbox = s.outbox
         outbox.settle(PersonId("a"), state=State.held, reason=Reason.hands_off, detail="put aside")
         outbox.try_again(PersonId("a"), after_seconds=60, detail="waits for Ditio", failed=True)
         (row,) = outbox.waiting()
@@ -88,8 +87,8 @@ def test_whoever_is_not_due_any_more_is_not_tried_again(database: Database, cloc
 def test_what_retry_makes_due(database: Database, clock: Clock):
     """D3: whoever is due or parked, or held for `claimed`, `no-operation` or `incomplete`; not the delivered."""
     add(database, clock, "due", "parked", "claimed", "delivered")
-    with database.write() as connection:
-        outbox = Outbox(connection, "default", clock())
+    with database.write("default") as s:
+        outbox = s.outbox
         outbox.try_again(PersonId("due"), after_seconds=600, detail="waits", failed=True)
         outbox.settle(PersonId("parked"), state=State.parked, reason=Reason.refused, detail="no")
         outbox.settle(PersonId("claimed"), state=State.held, reason=Reason.claimed, detail="taken")
@@ -111,8 +110,8 @@ def test_of_many_workers_nobody_takes_the_same_person(database: Database, clock:
     def work(worker: int) -> None:
         barrier.wait()
         while True:
-            with database.write() as connection:
-                leased = Outbox(connection, "default", clock()).lease_next(f"worker-{worker}", 30)
+            with database.write("default") as s:
+                leased = s.outbox.lease_next(f"worker-{worker}", 30)
             if leased is None:
                 return
             taken.append(leased.person_id)
@@ -129,8 +128,8 @@ def test_of_many_workers_nobody_takes_the_same_person(database: Database, clock:
 def test_a_lease_that_somebody_has_is_not_taken(database: Database, clock: Clock):
     """D1: one delivery for a person at a time; a request finds the worker's lease, and a person who isn't due none."""
     add(database, clock, "a", "settled")
-    with database.write() as connection:
-        outbox = Outbox(connection, "default", clock())
+    with database.write("default") as s:
+        outbox = s.outbox
         outbox.settle(PersonId("settled"), state=State.delivered, reason=None, detail=None)
         assert outbox.lease(PersonId("a"), "worker", 30)
         assert not outbox.lease(PersonId("a"), "request", 30)
@@ -138,8 +137,8 @@ def test_a_lease_that_somebody_has_is_not_taken(database: Database, clock: Clock
         assert not outbox.lease(PersonId("settled"), "request", 30)
         assert outbox.renew(PersonId("a"), "worker", 30)
     clock.passes(seconds=31)
-    with database.write() as connection:
-        assert Outbox(connection, "default", clock()).lease(PersonId("a"), "request", 30)
+    with database.write("default") as s:
+        assert s.outbox.lease(PersonId("a"), "request", 30)
 
 
 def test_who_is_at_rest_is_leased_to_one_batch_at_a_time(database: Database, clock: Clock):
@@ -148,12 +147,12 @@ def test_who_is_at_rest_is_leased_to_one_batch_at_a_time(database: Database, clo
     today, both = date(2026, 3, 2), [PersonId("a"), PersonId("b")]
 
     def taken(lease: str) -> list[str]:
-        with database.write() as connection:
-            leases = RestLeases(connection, "default", clock())
+        with database.write("default") as s:
+            leases = s.rest_leases
             return sorted(record.person.id for record in leases.take(both, lease, 30, today))
 
-    with database.write() as connection:
-        Outbox(connection, "default", clock()).settle(both[0], state=State.delivered, reason=None, detail=None)
+    with database.write("default") as s:
+        s.outbox.settle(both[0], state=State.delivered, reason=None, detail=None)
     assert taken("first") == ["a"], "the other is due"
     assert taken("second") == []
     clock.passes(seconds=31)
@@ -163,10 +162,10 @@ def test_who_is_at_rest_is_leased_to_one_batch_at_a_time(database: Database, clo
 def test_whoever_is_put_aside_is_in_no_batch(database: Database, clock: Clock):
     """D6: nothing is sent for him until the day is over."""
     add(database, clock, "a")
-    with database.write() as connection:
+    with database.write("default") as s:
         at_rest = {"state": State.delivered, "hands_off": True, "hands_off_until": date(2026, 3, 2)}
-        connection.execute(people.update().values(at_rest))
-        leases = RestLeases(connection, "default", clock())
+        s.connection.execute(people.update().values(at_rest))
+        leases = s.rest_leases
         assert leases.take([PersonId("a")], "first", 30, date(2026, 3, 2)) == []
         assert len(leases.take([PersonId("a")], "first", 30, date(2026, 3, 3))) == 1
 
@@ -175,19 +174,19 @@ def test_a_lease_at_rest_that_is_lost_is_told_and_parks_nobody(database: Databas
     """D1: a batch hears which leases were its own; a person who is leased elsewhere, or held, is not parked."""
     add(database, clock, "a", "b")
     both = [PersonId("a"), PersonId("b")]
-    with database.write() as connection:
-        connection.execute(people.update().values(state=State.delivered))
-        leases = RestLeases(connection, "default", clock())
+    with database.write("default") as s:
+        s.connection.execute(people.update().values(state=State.delivered))
+        leases = s.rest_leases
         leases.take(both, "ours", 30, date(2026, 3, 2))
-        connection.execute(people.update().where(people.c.id == "a").values(lease="thief"))
-        connection.execute(people.update().where(people.c.id == "b").values(state=State.held, reason=Reason.claimed))
+        s.connection.execute(people.update().where(people.c.id == "a").values(lease="thief"))
+        s.connection.execute(people.update().where(people.c.id == "b").values(state=State.held, reason=Reason.claimed))
 
         for person_id in both:
             leases.park(person_id, "ours", "certificate Byggekort: Ditio refused it")
-        rows = connection.execute(select(people.c.state, people.c.lease).order_by(people.c.id)).all()
+        rows = s.connection.execute(select(people.c.state, people.c.lease).order_by(people.c.id)).all()
         assert [tuple(row) for row in rows] == [("delivered", "thief"), ("held", "ours")]
         assert leases.give_back(both, "ours") == {"b"}
-        assert list(connection.execute(select(people.c.lease).order_by(people.c.id)).scalars()) == ["thief", None]
+        assert list(s.connection.execute(select(people.c.lease).order_by(people.c.id)).scalars()) == ["thief", None]
 
 
 def test_a_locked_person_waits_for_whoever_has_him(database: Database, clock: Clock):
@@ -197,8 +196,8 @@ def test_a_locked_person_waits_for_whoever_has_him(database: Database, clock: Cl
 
     def count() -> None:
         barrier.wait()
-        with database.write() as connection:
-            people = People(connection, "default")
+        with database.write("default") as s:
+            people = s.people
             record = people.get(PersonId("a"), lock=True)
             assert record is not None
             people.set_external_id(PersonId("a"), str(int(record.external_id or 0) + 1))
@@ -209,8 +208,8 @@ def test_a_locked_person_waits_for_whoever_has_him(database: Database, clock: Cl
     for thread in threads:
         thread.join()
 
-    with database.read() as connection:
-        record = People(connection, "default").get(PersonId("a"))
+    with database.read("default") as s:
+        record = s.people.get(PersonId("a"))
     assert record is not None
     assert record.external_id == "6"
 
@@ -218,12 +217,12 @@ def test_a_locked_person_waits_for_whoever_has_him(database: Database, clock: Cl
 def test_an_employee_is_linked_to_one_person_at_most(database: Database, clock: Clock):
     """P2: a unique index decides, whatever the code believes; two who have no employee are two."""
     add(database, clock, "a", "b", "c")
-    with database.write() as connection:
-        People(connection, "default").link(PersonId("a"), EmployeeNumber("1042"), now=clock())
-    with pytest.raises(IntegrityError), database.write() as connection:
-        People(connection, "default").link(PersonId("b"), EmployeeNumber("1042"), now=clock())
-    with database.read() as connection:
-        people = People(connection, "default")
+    with database.write("default") as s:
+        s.people.link(PersonId("a"), EmployeeNumber("1042"))
+    with pytest.raises(IntegrityError), database.write("default") as s:
+        s.people.link(PersonId("b"), EmployeeNumber("1042"))
+    with database.read("default") as s:
+        people = s.people
         record = people.linked_to(EmployeeNumber("1042"))
         assert record is not None
         assert record.person.id == "a"

@@ -121,13 +121,13 @@ def ids(*pages):
 
 def delivered(database, tenant, found, states):
     """How far the deliveries of users have come; every second one at the same instant."""
-    with database.write() as connection:
-        now = database.now(connection)
+    with database.write() as s:
+        now = s.now
         for number, (user, state) in enumerate(zip(found, states, strict=False)):
             at = now.replace(microsecond=number // 2) if state == "delivered" else None
             row = {"tenant": tenant, "id": user.id, "user_id": user.id, "state": state, "delivered_at": at}
             row |= {"active": True, "detail": None if at else f"Ø{number // 2}"}
-            connection.execute(insert(people).values(state_since=now, created_at=now, **row))
+            s.connection.execute(insert(people).values(state_since=now, created_at=now, **row))
 
 
 @given(
@@ -352,22 +352,22 @@ def test_a_page_in_the_bridges_own_order_begins_at_its_place_in_an_index(databas
     found = stored(storage, [{}] * 300)
     delivered(database, "default", found, ["due"] * 300)
     middle = sorted(user.id for user in found)[150]
-    with database.write() as connection:
-        connection.exec_driver_sql("ANALYZE resources")
-        connection.exec_driver_sql("ANALYZE people")
+    with database.write() as s:
+        s.connection.exec_driver_sql("ANALYZE resources")
+        s.connection.exec_driver_sql("ANALYZE people")
 
     page, sent = statements(database, lambda: searched(storage, [way, None, middle], types, cursor="", count=10))
 
     assert len(page.resources) == 10
     ((statement, parameters),) = sent
-    with database.read() as connection:
+    with database.read() as s:
         if database.is_sqlite:
-            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plan = s.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
         else:
             # So few rows are read faster without an index.
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-            connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
-            plan = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+            s.connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            s.connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
+            plan = s.connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
         steps = [str(row[-1]) for row in plan]
     sought = r"(SEARCH resources USING INDEX|Index Cond).*\bid ?" + {"next": ">", "previous": "<"}[way]
     assert any(re.search(sought, step) for step in steps), steps

@@ -8,8 +8,7 @@ from scim_bridge.delivery.worker import forget_old
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.plans import PlanItems, blank_person
-from scim_bridge.storage.runs import Runs
+from scim_bridge.storage.plans import blank_person
 from tests.conftest import Clock
 
 
@@ -18,11 +17,11 @@ def row(kind: Kind, number: str, field: str | None = None, **changes: Any) -> Dr
 
 
 def store(database: Database, clock: Clock, plan: str, *rows: Drift, is_whole: bool = True) -> None:
-    with database.write() as connection:
-        runs = Runs(connection, "default")
-        runs.begin(plan, plan, now=clock(), is_whole=is_whole)
-        PlanItems(connection, "default", plan).add(rows, 0)
-        runs.finish(plan, now=clock(), exit=2)
+    with database.write("default") as s:
+        runs = s.runs
+        runs.begin(plan, plan, is_whole=is_whole)
+        s.plan(plan).add(rows, 0)
+        runs.finish(plan, exit=2)
     clock.passes(minutes=1)
 
 
@@ -32,9 +31,9 @@ def test_rows_come_back_as_they_were(database: Database, clock: Clock):
     login = row(Kind.should_be_active, "2", "disabled", wanted=False, found=True, listed="held")
     store(database, clock, "a", kept, login)
 
-    with database.read() as connection:
-        found = {item.employee_number: item for item in PlanItems(connection, "default", "a").all()}
-        assert list(PlanItems(connection, "other", "a").all()) == []
+    with database.read() as s:
+        found = {item.employee_number: item for item in s.of("default").plan("a").all()}
+        assert list(s.of("other").plan("a").all()) == []
     assert (found["1"].wanted, found["1"].found, found["1"].revision) == (date(2026, 3, 1), None, 7)
     assert (found["2"].wanted, found["2"].found, found["2"].listed) == (False, True, "held")
     assert found["2"].wanted is False
@@ -53,8 +52,8 @@ def test_rows_are_grouped_by_person_leavers_first(database: Database, clock: Clo
         row(Kind.should_be_inactive, "2", "disabled", person_id=p2),
     )
 
-    with database.read() as connection:
-        items = PlanItems(connection, "default", "a")
+    with database.read("default") as s:
+        items = s.plan("a")
         told = [(item.employee_number, item.kind) for item in items.all()]
         assert items.by_kind() == {"should-be-inactive": 1, "field": 2, "unmanaged": 1}
     assert told == [
@@ -70,35 +69,35 @@ def test_the_rows_of_an_old_plan_go_and_one_line_stays(database: Database, clock
     rows = [row(Kind.field, str(n), "email", wanted="a@b.c", person_id=PersonId(str(n))) for n in range(2500)]
     store(database, clock, "old", *rows)
     store(database, clock, "other", row(Kind.field, "1", "email"))
-    with database.write() as connection:
-        PlanItems(connection, "default", "old").settle([(0, None), (1, "moved")], clock())
+    with database.write("default") as s:
+        s.plan("old").settle([(0, None), (1, "moved")])
     clock.passes(days=29)
     store(database, clock, "new", row(Kind.field, "1", "email", wanted="a@b.c"))
     assert forget_old(database, "default", 365, 30) == 0
     clock.passes(days=1)
 
     assert forget_old(database, "default", 365, 30) == 2500 + 2 + 1
-    with database.read() as connection:
-        assert not PlanItems(connection, "default", "old").has_rows()
-        assert PlanItems(connection, "default", "old").outcomes() == {}
-        assert PlanItems(connection, "default", "new").has_rows()
-        assert [run.id for run in Runs(connection, "default").list()] == ["old", "other", "new"]
+    with database.read("default") as s:
+        assert not s.plan("old").has_rows()
+        assert s.plan("old").outcomes() == {}
+        assert s.plan("new").has_rows()
+        assert [run.id for run in s.runs.list()] == ["old", "other", "new"]
     assert forget_old(database, "default", 365, 30) == 0
 
 
 def test_the_line_of_a_run_goes_with_the_history_but_not_what_the_next_is_measured_by(database: Database, clock: Clock):
     """Q5, Q4: RETENTION__DAYS; the last believed read and the last comparison stay, however old."""
     store(database, clock, "believed")
-    with database.write() as connection:
-        Runs(connection, "default").note("believed", is_believed=True, shown=100)
+    with database.write("default") as s:
+        s.runs.note("believed", is_believed=True, shown=100)
     store(database, clock, "forgotten", is_whole=False)
     store(database, clock, "compared")
     clock.passes(days=400)
     store(database, clock, "part", is_whole=False)
 
     assert forget_old(database, "default", 365, 30) == 1
-    with database.read() as connection:
-        runs = Runs(connection, "default")
+    with database.read("default") as s:
+        runs = s.runs
         assert [run.id for run in runs.list()] == ["believed", "compared", "part"]
         assert runs.shown_before() == 100
 
@@ -108,12 +107,12 @@ def test_one_persons_values_are_erased_from_every_plan(database: Database, clock
     for plan in ("a", "b"):
         rows = [row(Kind.field, name, "email", wanted="x", person_id=PersonId(name)) for name in ("p", "q")]
         store(database, clock, plan, *rows)
-    with database.write() as connection:
-        blank_person(connection, "default", PersonId("p"))
+    with database.write("default") as s:
+        blank_person(s, PersonId("p"))
 
-    with database.read() as connection:
+    with database.read("default") as s:
         for plan in ("a", "b"):
-            erased, kept = PlanItems(connection, "default", plan).all()
+            erased, kept = s.plan(plan).all()
             assert (erased.wanted, kept.wanted) == (None, "x")
 
 
@@ -123,8 +122,8 @@ def test_new_is_what_the_whole_plan_before_did_not_have(database: Database, cloc
     store(database, clock, "part", row(Kind.unmanaged, "8"), is_whole=False)
     store(database, clock, "b", row(Kind.field, "1", "email"), row(Kind.field, "1", "phone"), row(Kind.unmanaged, "8"))
 
-    with database.read() as connection:
-        assert Runs(connection, "default").count_new("b") == 2
+    with database.read("default") as s:
+        assert s.runs.count_new("b") == 2
 
 
 def test_what_was_there_before_is_not_new_without_a_number_either(database: Database, clock: Clock):
@@ -134,5 +133,5 @@ def test_what_was_there_before_is_not_new_without_a_number_either(database: Data
     store(database, clock, "a", waits)
     store(database, clock, "b", waits, other)
 
-    with database.read() as connection:
-        assert Runs(connection, "default").count_new("b") == 1
+    with database.read("default") as s:
+        assert s.runs.count_new("b") == 1

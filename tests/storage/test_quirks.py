@@ -6,18 +6,18 @@ from datetime import timedelta
 from sqlalchemy import event
 
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.resources import MOST_NAMES, OTHERS, Counted, Quirks
+from scim_bridge.storage.resources import MOST_NAMES, OTHERS, Counted
 from tests.conftest import Clock
 
 
 def count(database: Database, clock: Clock, *found: tuple[str, str], tenant: str = "default") -> None:
-    with database.write() as connection:
-        Quirks(connection, tenant).count(found, now=clock())
+    with database.write(tenant) as s:
+        s.quirks.count(found)
 
 
 def listed(database: Database, tenant: str = "default") -> list[Counted]:
-    with database.read() as connection:
-        return Quirks(connection, tenant).list()
+    with database.read(tenant) as s:
+        return s.quirks.list()
 
 
 def test_each_kind_and_name_is_counted_by_itself(database: Database, clock: Clock):
@@ -68,9 +68,9 @@ def test_nothing_tolerated_costs_nothing(database: Database, clock: Clock):
     """Not one statement."""
     statements: list[str] = []
     event.listen(database.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    with database.write() as connection:
+    with database.write("default") as s:
         statements.clear()
-        Quirks(connection, "default").count([], now=clock())
+        s.quirks.count([])
 
         assert statements == []
 
@@ -91,8 +91,8 @@ def test_many_at_once_wait_for_each_other_in_one_order(database: Database, clock
 def test_a_write_that_is_rolled_back_is_not_counted(database: Database, clock: Clock):
     """A7: counted are writes that were committed."""
     try:
-        with database.write() as connection:
-            Quirks(connection, "default").count([("empty-text", "title")], now=clock())
+        with database.write("default") as s:
+            s.quirks.count([("empty-text", "title")])
             raise ValueError("refused")
     except ValueError:
         pass

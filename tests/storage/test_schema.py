@@ -18,7 +18,6 @@ from scim_bridge.errors import BridgeError, SchemaOutdated
 from scim_bridge.storage import schema
 from scim_bridge.storage.admin_tables import metadata
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.people import People
 from tests.conftest import DATABASES
 
 
@@ -44,8 +43,8 @@ def test_the_migrations_make_what_the_code_expects(empty: Database):
     """D7: no table, column or index is only in the code, or only in the migrations."""
     schema.upgrade(empty)
 
-    with empty.read() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    with empty.read() as s:
+        assert compare_metadata(MigrationContext.configure(s.connection), metadata) == []
 
 
 def test_an_older_schema_is_refused_with_the_command_to_run(empty: Database):
@@ -62,8 +61,8 @@ def test_an_older_schema_is_refused_with_the_command_to_run(empty: Database):
 def test_a_newer_schema_is_refused(empty: Database):
     """D7: an older program leaves a newer database alone."""
     schema.upgrade(empty)
-    with empty.write() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with empty.write() as s:
+        s.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
     with pytest.raises(SchemaOutdated, match="newer"):
         schema.require_current(empty)
@@ -92,14 +91,14 @@ def test_several_may_migrate_at_once(empty: Database):
 
 
 def test_the_data_survives_an_upgrade_that_has_nothing_to_do(database: Database):
-    with database.write() as connection:
-        connection.execute(
+    with database.write() as s:
+        s.connection.execute(
             text("INSERT INTO claims (tenant, kind, value, person_id) VALUES ('default', 'phone', '+47', 'p')")
         )
     schema.upgrade(database)
 
-    with database.read() as connection:
-        assert connection.execute(text("SELECT count(*) FROM claims")).scalar_one() == 1
+    with database.read() as s:
+        assert s.connection.execute(text("SELECT count(*) FROM claims")).scalar_one() == 1
 
 
 def test_every_table_and_index_carries_the_tenant():
@@ -120,9 +119,9 @@ def test_a_wrong_url_says_what_to_write(url: str):
 def test_sqlite_is_durable(tmp_path: Path):
     """D7: WAL, `synchronous=FULL`."""
     database = Database(f"sqlite:///{tmp_path / 'x.db'}")
-    with database.read() as connection:
-        assert connection.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
-        assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 2
+    with database.read() as s:
+        assert s.connection.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
+        assert s.connection.execute(text("PRAGMA synchronous")).scalar_one() == 2
     database.close()
 
 
@@ -188,9 +187,9 @@ def test_a_database_of_an_earlier_version_opens(tmp_path: Path):
     database = Database(f"sqlite:///{path}")
     schema.upgrade(database)
     schema.require_current(database)
-    with database.read() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-        record = People(connection, "default").linked_to(EmployeeNumber("1042"))
+    with database.read("default") as s:
+        assert compare_metadata(MigrationContext.configure(s.connection), metadata) == []
+        record = s.people.linked_to(EmployeeNumber("1042"))
     assert record is not None
     assert record.person.days.leave == date(2999, 12, 31)
     database.close()

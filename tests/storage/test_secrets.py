@@ -5,8 +5,7 @@ from threading import Barrier, Thread
 from sqlalchemy import select
 
 from scim_bridge.storage.admin_tables import secrets
-from scim_bridge.storage.credentials import CURSORS, Secrets
-from scim_bridge.storage.database import Database
+from scim_bridge.storage.database import CURSORS, Database, Secrets
 
 
 def test_a_secret_is_made_once_and_told_again(database, database_url):
@@ -56,9 +55,9 @@ def test_a_secret_is_read_once(database):
     """What never changes is remembered: the second cursor asks nothing of the database."""
     known = Secrets(database)
     first = known.of("default", CURSORS)
-    with database.write() as connection:
-        connection.execute(secrets.delete())
+    with database.write() as s:
+        s.connection.execute(secrets.delete())
 
     assert known.of("default", CURSORS) == first
-    with database.read() as connection:
-        assert connection.execute(select(secrets.c.value)).all() == []
+    with database.read() as s:
+        assert s.connection.execute(select(secrets.c.value)).all() == []

@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Connection, make_url, text, update
+from sqlalchemy import make_url, text, update
 from sqlalchemy.exc import DBAPIError
 
-from scim_bridge.storage.database import Database, is_out_of_reach
+from scim_bridge.storage.database import Database, Session, is_out_of_reach
 from scim_bridge.storage.engine import COMMANDS, DELIVERIES, REQUESTS, Patience
 from scim_bridge.storage.tables import people
 from tests.conftest import Clock
@@ -67,10 +67,10 @@ def test_silence_in_the_middle_of_a_transaction(relay: tuple[Relay, str], throug
     began = time.monotonic()
 
     def work() -> None:
-        with through.write() as connection:
-            connection.execute(text("SELECT 1"))
+        with through.write() as s:
+            s.connection.execute(text("SELECT 1"))
             relay[0].falls_silent()
-            connection.execute(text("SELECT 1"))
+            s.connection.execute(text("SELECT 1"))
 
     with pytest.raises(DBAPIError) as lost:
         work()
@@ -91,8 +91,8 @@ def test_a_lost_machine_s_transaction_is_ended_by_the_server(
     relay[0].falls_silent()
 
     # Waits for the lock, for less time than a request may.
-    with direct.write() as connection:
-        _lock(connection)
+    with direct.write() as s:
+        _lock(s)
     lost.invalidate()
     lost.close()
 
@@ -101,10 +101,10 @@ def test_a_transaction_that_stood_still_is_out_of_reach_and_no_error_of_the_clie
     """A3: 25P03."""
 
     def work() -> None:
-        with through.write() as connection:
-            connection.execute(text("SELECT 1"))
+        with through.write() as s:
+            s.connection.execute(text("SELECT 1"))
             time.sleep(2 * HASTY.idle)  # The server's own clock.
-            connection.execute(text("SELECT 1"))
+            s.connection.execute(text("SELECT 1"))
 
     with pytest.raises(DBAPIError) as ended:
         work()
@@ -116,8 +116,8 @@ def test_a_lock_that_somebody_else_keeps_is_503(through: Database, direct: Datab
     """A3: 55P03 is no error of the request."""
     world = World(through, Clock())
     world.provisions(kari := a_user())
-    with direct.write() as connection:
-        _lock(connection)
+    with direct.write() as s:
+        _lock(s)
         answer = world.scim("DELETE", f"/Users/{world.entra.scim_id(kari.object_id)}")
 
     assert (answer.status_code, "Retry-After" in answer.headers) == (503, True), answer.text
@@ -125,24 +125,24 @@ def test_a_lock_that_somebody_else_keeps_is_503(through: Database, direct: Datab
 
 def test_a_statement_that_takes_too_long_is_out_of_reach(through: Database):
     """A3: 57014."""
-    with pytest.raises(DBAPIError) as ended, through.read() as connection:
-        connection.execute(text("SELECT pg_sleep(30)"))
+    with pytest.raises(DBAPIError) as ended, through.read() as s:
+        s.connection.execute(text("SELECT pg_sleep(30)"))
 
     assert is_out_of_reach(ended.value)
-    with through.read() as connection:
-        assert connection.execute(text("SELECT 1")).scalar_one() == 1
+    with through.read() as s:
+        assert s.connection.execute(text("SELECT 1")).scalar_one() == 1
 
 
 @pytest.mark.parametrize("patience", [REQUESTS, DELIVERIES, COMMANDS])
 def test_every_connection_has_its_limits(relay: tuple[Relay, str], patience: Patience):
     """A3: connecting, statements, locks, transactions that stand still, and TCP's own signs of life on both sides."""
     database = Database(relay[1], patience=patience)
-    with database.read() as connection:
+    with database.read() as s:
         shown = {
-            name: _seconds(connection, name)
+            name: _seconds(s, name)
             for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
         }
-        parameters = connection.connection.driver_connection.info.get_parameters()
+        parameters = s.connection.connection.driver_connection.info.get_parameters()
     database.close()
 
     assert list(shown.values()) == [patience.statement, patience.lock, patience.idle]
@@ -153,18 +153,18 @@ def test_the_operator_s_own_words_count(database_url: str):
     """What DATABASE__URL says of a time-out is not replaced."""
     url = make_url(database_url).update_query_dict({"connect_timeout": "17"})
     database = Database(url.render_as_string(hide_password=False))
-    with database.read() as connection:
-        parameters = connection.connection.driver_connection.info.get_parameters()
+    with database.read() as s:
+        parameters = s.connection.connection.driver_connection.info.get_parameters()
     database.close()
 
     assert parameters["connect_timeout"] == "17"
 
 
-def _lock(connection: Connection) -> None:
-    connection.execute(update(people).values(attempts=people.c.attempts))
+def _lock(s: Session) -> None:
+    s.connection.execute(update(people).values(attempts=people.c.attempts))
 
 
-def _seconds(connection: Connection, name: str) -> float:
+def _seconds(s: Session, name: str) -> float:
     query = text("SELECT setting::float / 1000 FROM pg_settings WHERE name = :name")
-    seconds: float = connection.execute(query, {"name": name}).scalar_one()
+    seconds: float = s.connection.execute(query, {"name": name}).scalar_one()
     return seconds

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, literal, select, true
+from sqlalchemy import literal, select, true
 
 from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, Author
 from scim_bridge.domain.certificate import Certificate, CertificateToSend, EntryId, Holder, Source, type_of
@@ -28,27 +28,20 @@ from scim_bridge.domain.person import (
     Verdict,
 )
 from scim_bridge.domain.values import UserId
-from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.admin_tables import in_sync
-from scim_bridge.storage.breaker import Breakers
-from scim_bridge.storage.candidates import Found, InSync
-from scim_bridge.storage.certificate_queries import CertificateSearches, said_in_files, with_external_id
-from scim_bridge.storage.claims import Claims
-from scim_bridge.storage.credentials import AccessTokens, Clients, Secrets, Tokens
-from scim_bridge.storage.database import Database
-from scim_bridge.storage.guard import Guard, GuardDecision, held_or_dropped
-from scim_bridge.storage.history import AuditTrail, Entry, History, said_since
-from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
-from scim_bridge.storage.outbox import Outbox, RestLeases, Status
+from scim_bridge.storage.candidates import Found
+from scim_bridge.storage.certificate_queries import said_in_files, with_external_id
+from scim_bridge.storage.database import Database, Secrets, Session
+from scim_bridge.storage.guard import GuardDecision, held_or_dropped
+from scim_bridge.storage.history import Entry, said_since
+from scim_bridge.storage.outbox import Status
 from scim_bridge.storage.paging import Order
-from scim_bridge.storage.pairs import Pairs, forget_abandoned
-from scim_bridge.storage.people import HandsOffs, People, Permissions, user_names
-from scim_bridge.storage.plans import PlanItems
+from scim_bridge.storage.pairs import forget_abandoned
+from scim_bridge.storage.people import user_names
 from scim_bridge.storage.reports import Expiries, excerpt_of
-from scim_bridge.storage.resources import Quirks, Resources, StoredResource, document_of
-from scim_bridge.storage.runs import Runs, Schedules
+from scim_bridge.storage.resources import StoredResource, document_of
 from scim_bridge.storage.search import Branch, CertificateSearch, RootSearch
-from scim_bridge.storage.snapshot import Seen, Snapshot
+from scim_bridge.storage.snapshot import Seen
 from scim_bridge.storage.tables import certificate_entries, certificate_ledger, metadata, people
 from tests.conftest import Clock
 
@@ -82,62 +75,59 @@ PAIR = Pair(KARI, NAME, 1, Proposal(NUMBER, By.number))
 
 def fill(database: Database, clock: Clock, tenant: str) -> None:
     now = clock()
-    with database.write() as connection:
-        stored, outbox = People(connection, tenant), Outbox(connection, tenant, now)
+    with database.write(tenant) as s:
+        stored, outbox = s.people, s.outbox
         for person_id in (KARI, PER, OLA):
             stored.add(
-                Person(person_id, UserId(f"user-{person_id}"), Days(active=True)),
-                external_id="x",
-                wakes_on=None,
-                now=now,
+                Person(person_id, UserId(f"user-{person_id}"), Days(active=True)), external_id="x", wakes_on=None
             )
             outbox.mark_due(person_id, lease="lease" if person_id == KARI else None, lease_seconds=30)
         stored.set_days(KARI, Days(active=True, leave=TODAY), RequestedAt(ending=now, phone=now), wakes_on=TODAY)
-        stored.link(KARI, NUMBER, now=now)
-        stored.set_user(OLA, None, external_id=None, now=now)
-        acknowledgements = Acknowledgements(connection, tenant)
+        stored.link(KARI, NUMBER)
+        stored.set_user(OLA, None, external_id=None)
+        acknowledgements = s.acknowledged
         taking = SentValue(at=now, rounds=2)
         values = {Field.phone: PHONE}
-        acknowledgements.add(KARI, values, sent_values={Field.phone: taking}, login=True, revision=1, now=now)
-        claims = Claims(connection, tenant)
+        acknowledgements.add(KARI, values, sent_values={Field.phone: taking}, login=True, revision=1)
+        claims = s.claims
         assert claims.take(KARI, HERS)
         assert claims.take(KARI, HER_NUMBER)
         assert not claims.take(PER, HERS)
-        HandsOffs(connection, tenant).set(PER, HandsOff(TODAY - timedelta(days=1)))
-        Permissions(connection, tenant).grant(EmployeeNumber("7"), NAME, now=now)
+        s.hands_offs.set(PER, HandsOff(TODAY - timedelta(days=1)))
+        s.permissions.grant(EmployeeNumber("7"), NAME)
         said = Entry("user-created", "accepted")
-        History(connection, tenant, now).add(KARI, said, Entry("delivery", "delivered"))
-        AuditTrail(connection, tenant).add(AuditEvent(Action.created, "User", "user-kari", KARI), SOMEBODY, now=now)
-        Tokens(connection, tenant).add("t", "Entra", f"secret of {tenant}", now=now, expires_at=None)
-        Clients(connection, tenant).add("c", "Entra", f"client secret of {tenant}", now=now, expires_at=None)
-        AccessTokens(connection, tenant, None).add("c", f"access of {tenant}", now=now, expires_at=now + HOUR)
-        guard = Guard(connection, tenant, now)
+        s.history.add(KARI, said, Entry("delivery", "delivered"))
+        s.audit.add(AuditEvent(Action.created, "User", "user-kari", KARI), SOMEBODY)
+        s.tokens.add("t", "Entra", f"secret of {tenant}", expires_at=None)
+        s.clients.add("c", "Entra", f"client secret of {tenant}", expires_at=None)
+        s.access_tokens(None).add("c", f"access of {tenant}", expires_at=now + HOUR)
+        guard = s.guard
         guard.decide(GuardedChange.ending, KARI, now, GuardDecision(Verdict.held, "too many"))
         guard.decide(GuardedChange.phone, KARI, now, GuardDecision(Verdict.dropped))
         guard.decide(GuardedChange.ending, PER, now, GuardDecision(Verdict.counted))
-        Quirks(connection, tenant).count({("unknown-attribute", "x")}, now=now)
-        breakers = Breakers(connection, tenant, now)
+        s.quirks.count({("unknown-attribute", "x")})
+        breakers = s.breaker
         breakers.locked()
         breakers.open("HTTP 503", (PER,))
         breakers.begin_probe(KARI, "lease", 1)
-        Runs(connection, tenant).begin("run", "run", now=now, is_whole=True)
-        items = PlanItems(connection, tenant, "run")
+        s.runs.begin("run", "run", is_whole=True)
+        items = s.plan("run")
         items.add([DRIFT], 0)
-        items.settle([(0, None)], now)
+        items.settle([(0, None)])
         found = ActualEmployee(NUMBER, {Field.phone: PHONE})
-        Snapshot(connection, tenant, "run").add([Seen(found, None, "phone", "digest")])
-        InSync(connection, tenant, "basis").note([HERS_IN_SYNC])
-        pairs = Pairs(connection, tenant, "run")
-        pairs.begin(now=now)
+        s.snapshot("run").add([Seen(found, None, "phone", "digest")])
+        s.in_sync("basis").note([HERS_IN_SYNC])
+        pairs = s.pairs("run")
+        pairs.begin()
         pairs.add([PAIR])
-        Schedules(connection, tenant, now).take("reconcile", "us", every_seconds=60, alive_seconds=30)
-        Resources(connection, tenant).add(a_resource(now))
-        book = Ledger(connection, tenant)
+        s.schedules.take("reconcile", "us", every_seconds=60, alive_seconds=30)
+        s.resources.add(a_resource(now))
+        book = s.ledger
         for holder in (HERS_IN_THE_LEDGER, SEVENS):
             book.open(holder, CRANE)
             book.add(an_entry(holder, now))
         shipment = CertificateToSend(book.lines(HERS_IN_THE_LEDGER)[0], NUMBER, Certificate(CRANE, TODAY, TODAY))
-        CertificateDeliveries(connection, tenant).acknowledge([shipment], now)
+        s.certificate_deliveries.acknowledge([shipment])
     Secrets(database).of(tenant, "cursors")
 
 
@@ -146,8 +136,8 @@ def an_entry(holder: Holder, now: Any, notes: str | None = None) -> CertificateE
     return CertificateEntry(EntryId(holder.value), holder, Source.slot, certificate, True, NUMBER, 1, now, now)
 
 
-def a_shipment(connection: Connection, tenant: str) -> CertificateToSend:
-    (line,) = Ledger(connection, tenant).lines(SEVENS)
+def a_shipment(s: Session) -> CertificateToSend:
+    (line,) = s.ledger.lines(SEVENS)
     return CertificateToSend(line, NUMBER, Certificate(CRANE, TODAY, TODAY))
 
 
@@ -157,136 +147,134 @@ def a_resource(now: Any, title: str = "Maskinfører") -> StoredResource:
 
 
 def everything(database: Database, tenant: str) -> Mapping[str, list[Any]]:
-    with database.read() as connection:
+    with database.read() as s:
         return {
             table.name: sorted(
-                (tuple(row) for row in connection.execute(select(table).where(table.c.tenant == tenant))), key=repr
+                (tuple(row) for row in s.connection.execute(select(table).where(table.c.tenant == tenant))), key=repr
             )
             for table in metadata.tables.values()
             if "tenant" in table.c
         }
 
 
-def settled(connection: Connection, now: Any) -> None:
+def settled(s: Session, now: Any) -> None:
     """Ola is at rest."""
-    Outbox(connection, OURS, now).settle(OLA, state=State.delivered, reason=None, detail=None)
+    s.outbox.settle(OLA, state=State.delivered, reason=None, detail=None)
 
 
-CHANGES: dict[str, Callable[[Connection, Any], object]] = {
-    "set_user": lambda c, now: People(c, OURS).set_user(KARI, UserId("other"), external_id="y", now=now),
-    "set_external_id": lambda c, _: People(c, OURS).set_external_id(KARI, "y"),
-    "set_days": lambda c, _: People(c, OURS).set_days(KARI, Days(active=False), RequestedAt(), wakes_on=None),
-    "set_creating": lambda c, _: People(c, OURS).set_creating(KARI, Creating(NUMBER, PHONE)),
-    "set_renumbering": lambda c, _: People(c, OURS).set_renumbering(KARI, EmployeeNumber("8")),
-    "link": lambda c, now: People(c, OURS).link(PER, EmployeeNumber("7"), now=now),
-    "unlink": lambda c, _: People(c, OURS).unlink(KARI),
-    "forget": lambda c, _: People(c, OURS).forget(OLA),
-    "mark_due": lambda c, now: Outbox(c, OURS, now).mark_due(PER, request_id="r", lease="mine", lease_seconds=9),
-    "lease_next": lambda c, now: Outbox(c, OURS, now).lease_next("mine", 30),
-    "renew": lambda c, now: Outbox(c, OURS, now).renew(KARI, "lease", 300),
-    "release": lambda c, now: Outbox(c, OURS, now).release(KARI, "lease"),
-    "try_again": lambda c, now: Outbox(c, OURS, now).try_again(KARI, after_seconds=9, detail="x", failed=True),
-    "begin": lambda c, now: Runs(c, OURS).begin("another", "another", now=now, is_whole=False),
-    "finish": lambda c, now: Runs(c, OURS).finish("run", now=now, exit=0),
-    "note": lambda c, now: Runs(c, OURS).note("run", people=9),
-    "settle_rows": lambda c, now: PlanItems(c, OURS, "run").settle([(1, "moved")], now),
-    "drop": lambda c, now: Snapshot(c, OURS, "run").drop(),
-    "pairs that are added": lambda c, now: Pairs(c, OURS, "run").add([replace(PAIR, revision=2)]),
-    "contended pairs": lambda c, now: (
-        Pairs(c, OURS, "run").add([replace(PAIR, person_id=PER)]),
-        Pairs(c, OURS, "run").dispute_contended("both ask"),
+CHANGES: dict[str, Callable[[Session], object]] = {
+    "set_user": lambda s: s.people.set_user(KARI, UserId("other"), external_id="y"),
+    "set_external_id": lambda s: s.people.set_external_id(KARI, "y"),
+    "set_days": lambda s: s.people.set_days(KARI, Days(active=False), RequestedAt(), wakes_on=None),
+    "set_creating": lambda s: s.people.set_creating(KARI, Creating(NUMBER, PHONE)),
+    "set_renumbering": lambda s: s.people.set_renumbering(KARI, EmployeeNumber("8")),
+    "link": lambda s: s.people.link(PER, EmployeeNumber("7")),
+    "unlink": lambda s: s.people.unlink(KARI),
+    "forget": lambda s: s.people.forget(OLA),
+    "mark_due": lambda s: s.outbox.mark_due(PER, request_id="r", lease="mine", lease_seconds=9),
+    "lease_next": lambda s: s.outbox.lease_next("mine", 30),
+    "renew": lambda s: s.outbox.renew(KARI, "lease", 300),
+    "release": lambda s: s.outbox.release(KARI, "lease"),
+    "try_again": lambda s: s.outbox.try_again(KARI, after_seconds=9, detail="x", failed=True),
+    "begin": lambda s: s.runs.begin("another", "another", is_whole=False),
+    "finish": lambda s: s.runs.finish("run", exit=0),
+    "note": lambda s: s.runs.note("run", people=9),
+    "settle_rows": lambda s: s.plan("run").settle([(1, "moved")]),
+    "drop": lambda s: s.snapshot("run").drop(),
+    "pairs that are added": lambda s: s.pairs("run").add([replace(PAIR, revision=2)]),
+    "contended pairs": lambda s: (
+        s.pairs("run").add([replace(PAIR, person_id=PER)]),
+        s.pairs("run").dispute_contended("both ask"),
     ),
-    "a disputed pair": lambda c, now: Pairs(c, OURS, "run").dispute(PAIR, "why"),
-    "a decided pair": lambda c, now: Pairs(c, OURS, "run").decide(replace(PAIR, person_id=PER), why_not_others="no"),
-    "a skipped pair": lambda c, now: Pairs(c, OURS, "run").skip(PAIR),
-    "the end of adopting": lambda c, now: Pairs(c, OURS, "run").end(),
-    "abandoned adoptions": lambda c, now: forget_abandoned(c, OURS, now + HOUR),
-    "a new adoption": lambda c, now: Pairs(c, OURS, "another").begin(now=now),
-    "in sync": lambda c, now: InSync(c, OURS, "other").note([replace(HERS_IN_SYNC, revision=9)]),
-    "stay_alive": lambda c, now: Schedules(c, OURS, now).stay_alive("reconcile", "us", 900),
-    "done": lambda c, now: Schedules(c, OURS, now).done("reconcile", "us"),
-    "suspect": lambda c, now: Breakers(c, OURS, now).suspect((KARI,)),
-    "stay_open": lambda c, now: Breakers(c, OURS, now).stay_open("HTTP 500"),
-    "close": lambda c, now: Breakers(c, OURS, now).close(),
-    "close_by_operator": lambda c, now: Breakers(c, OURS, now).close_by_operator(),
-    "go_well": lambda c, now: Breakers(c, OURS, now).go_well(KARI),
-    "keep_quiet": lambda c, now: Breakers(c, OURS, now).keep_quiet(60),
-    "begin_probe": lambda c, now: Breakers(c, OURS, now).begin_probe(PER, "mine", 2),
-    "wake": lambda c, now: Outbox(c, OURS, now).wake(TODAY),
-    "retry": lambda c, now: Outbox(c, OURS, now).retry(),
-    "retry of one": lambda c, now: Outbox(c, OURS, now).retry(PER),
-    "acknowledge": lambda c, now: Acknowledgements(c, OURS).add(KARI, {Field.phone: "+47"}, revision=2, now=now),
-    "learn": lambda c, now: Acknowledgements(c, OURS).learn(KARI, {Field.phone: SentValue(at=now, rounds=1)}),
-    "doubt": lambda c, now: Acknowledgements(c, OURS).doubt(KARI, Lifecycle.login, revision=2, now=now),
-    "forget a field": lambda c, _: Acknowledgements(c, OURS).forget(KARI, Field.phone),
-    "forget all": lambda c, _: Acknowledgements(c, OURS).forget(KARI),
-    "forgive": lambda c, _: Acknowledgements(c, OURS).forgive(select(literal(KARI))),
-    "keep_only": lambda c, _: Claims(c, OURS).keep_only(KARI, ()),
-    "keep one": lambda c, _: Claims(c, OURS).keep_only(KARI, [HERS]),
-    "wait_only_for": lambda c, _: Claims(c, OURS).wait_only_for(PER, ()),
-    "take": lambda c, _: (Claims(c, OURS).keep_only(KARI, ()), Claims(c, OURS).take(PER, HERS)),
-    "ask_for_a_look": lambda c, _: Claims(c, OURS).ask_for_a_look(select(literal(PER))),
-    "put aside": lambda c, _: HandsOffs(c, OURS).set(KARI, HandsOff(TODAY)),
-    "end of hands-off": lambda c, _: HandsOffs(c, OURS).end(TODAY),
-    "grant": lambda c, now: Permissions(c, OURS).grant(NUMBER, NAME, now=now + timedelta(days=99)),
-    "consume": lambda c, _: Permissions(c, OURS).consume(EmployeeNumber("7")),
-    "revoke": lambda c, now: Tokens(c, OURS).revoke("t", now=now),
-    "used": lambda c, now: Tokens(c, OURS).used(Tokens(c, OURS).list()[0], now=now),
-    "rotate a client": lambda c, now: Clients(c, OURS).rotate("c", "another", now=now, expires_at=None),
-    "revoke a client": lambda c, now: Clients(c, OURS).revoke("c", now=now),
-    "a client signs in": lambda c, now: Clients(c, OURS).signs_in("c", f"client secret of {OURS}", now=now),
-    "an access token": lambda c, now: AccessTokens(c, OURS, None).add("c", "other", now=now, expires_at=now + HOUR),
-    "access tokens that end": lambda c, now: AccessTokens(c, OURS, None).add(
-        "c", "other", now=now + 2 * HOUR, expires_at=now + 3 * HOUR
+    "a disputed pair": lambda s: s.pairs("run").dispute(PAIR, "why"),
+    "a decided pair": lambda s: s.pairs("run").decide(replace(PAIR, person_id=PER), why_not_others="no"),
+    "a skipped pair": lambda s: s.pairs("run").skip(PAIR),
+    "the end of adopting": lambda s: s.pairs("run").end(),
+    "abandoned adoptions": lambda s: forget_abandoned(s, s.now + HOUR),
+    "a new adoption": lambda s: s.pairs("another").begin(),
+    "in sync": lambda s: s.in_sync("other").note([replace(HERS_IN_SYNC, revision=9)]),
+    "stay_alive": lambda s: s.schedules.stay_alive("reconcile", "us", 900),
+    "done": lambda s: s.schedules.done("reconcile", "us"),
+    "suspect": lambda s: s.breaker.suspect((KARI,)),
+    "stay_open": lambda s: s.breaker.stay_open("HTTP 500"),
+    "close": lambda s: s.breaker.close(),
+    "close_by_operator": lambda s: s.breaker.close_by_operator(),
+    "go_well": lambda s: s.breaker.go_well(KARI),
+    "keep_quiet": lambda s: s.breaker.keep_quiet(60),
+    "begin_probe": lambda s: s.breaker.begin_probe(PER, "mine", 2),
+    "wake": lambda s: s.outbox.wake(TODAY),
+    "retry": lambda s: s.outbox.retry(),
+    "retry of one": lambda s: s.outbox.retry(PER),
+    "acknowledge": lambda s: s.acknowledged.add(KARI, {Field.phone: "+47"}, revision=2),
+    "learn": lambda s: s.acknowledged.learn(KARI, {Field.phone: SentValue(at=s.now, rounds=1)}),
+    "doubt": lambda s: s.acknowledged.doubt(KARI, Lifecycle.login, revision=2),
+    "forget a field": lambda s: s.acknowledged.forget(KARI, Field.phone),
+    "forget all": lambda s: s.acknowledged.forget(KARI),
+    "forgive": lambda s: s.acknowledged.forgive(select(literal(KARI))),
+    "keep_only": lambda s: s.claims.keep_only(KARI, ()),
+    "keep one": lambda s: s.claims.keep_only(KARI, [HERS]),
+    "wait_only_for": lambda s: s.claims.wait_only_for(PER, ()),
+    "take": lambda s: (s.claims.keep_only(KARI, ()), s.claims.take(PER, HERS)),
+    "ask_for_a_look": lambda s: s.claims.ask_for_a_look(select(literal(PER))),
+    "put aside": lambda s: s.hands_offs.set(KARI, HandsOff(TODAY)),
+    "end of hands-off": lambda s: s.hands_offs.end(TODAY),
+    "grant": lambda s: s.at(s.now + timedelta(days=99)).permissions.grant(NUMBER, NAME),
+    "consume": lambda s: s.permissions.consume(EmployeeNumber("7")),
+    "revoke": lambda s: s.tokens.revoke("t"),
+    "used": lambda s: s.tokens.used(s.tokens.list()[0]),
+    "rotate a client": lambda s: s.clients.rotate("c", "another", expires_at=None),
+    "revoke a client": lambda s: s.clients.revoke("c"),
+    "a client signs in": lambda s: s.clients.signs_in("c", f"client secret of {OURS}"),
+    "an access token": lambda s: s.access_tokens(None).add("c", "other", expires_at=s.now + HOUR),
+    "access tokens that end": lambda s: (
+        s.at(s.now + 2 * HOUR).access_tokens(None).add("c", "other", expires_at=s.now + 3 * HOUR)
     ),
-    "note an occasion": lambda c, now: Guard(c, OURS, now).note_occasion(GuardedChange.creation, KARI, now),
-    "settle an occasion": lambda c, now: Guard(c, OURS, now).settle_occasion(
-        GuardedChange.phone, KARI, now - timedelta(seconds=1)
+    "note an occasion": lambda s: s.guard.note_occasion(GuardedChange.creation, KARI, s.now),
+    "settle an occasion": lambda s: s.guard.settle_occasion(GuardedChange.phone, KARI, s.now - timedelta(seconds=1)),
+    "forgive what is held": lambda s: s.guard.forgive(GuardedChange.phone, KARI),
+    "decide": lambda s: s.guard.decide(GuardedChange.phone, OLA, s.now, GuardDecision(Verdict.counted)),
+    "let go": lambda s: s.guard.release(),
+    "withdraw": lambda s: s.guard.drop(KARI),
+    "old decisions": lambda s: s.guard.forget_before(s.now, limit=9),
+    "quirk": lambda s: s.quirks.count({("unknown-attribute", "x")}),
+    "replace": lambda s: s.resources.replace(a_resource(s.now, "Formann")),
+    "delete": lambda s: s.resources.delete("User", "user-kari"),
+    "audit": lambda s: s.audit.add(AuditEvent(Action.paused, "outbox"), SOMEBODY),
+    "old audit": lambda s: s.audit.forget_before(s.now + HOUR, limit=9),
+    "old history": lambda s: s.history.forget_before(s.now + HOUR, limit=9),
+    "an entry": lambda s: s.ledger.replace(an_entry(SEVENS, s.now, "G4")),
+    "another entry": lambda s: s.ledger.add(an_entry(Holder.of_number(EmployeeNumber("9")), s.now)),
+    "a line": lambda s: s.ledger.open(SEVENS, type_of("Byggekort")),
+    "a client's id": lambda s: with_external_id(s, an_entry(SEVENS, s.now), "x", version=2),
+    "no entry": lambda s: s.ledger.remove(an_entry(SEVENS, TODAY).id),
+    "no winner": lambda s: s.ledger.set_winner(an_entry(SEVENS, TODAY).id, wins=False),
+    "what was refused": lambda s: (
+        s.certificate_deliveries.refuse([a_shipment(s)], Reason.refused, "x", is_certain=True),
+        s.ledger.clear(s.ledger.lines(SEVENS)[0]),
+        s.certificate_deliveries.begin([a_shipment(s)]),
     ),
-    "forgive what is held": lambda c, now: Guard(c, OURS, now).forgive(GuardedChange.phone, KARI),
-    "decide": lambda c, now: Guard(c, OURS, now).decide(GuardedChange.phone, OLA, now, GuardDecision(Verdict.counted)),
-    "let go": lambda c, now: Guard(c, OURS, now).release(),
-    "withdraw": lambda c, now: Guard(c, OURS, now).drop(KARI),
-    "old decisions": lambda c, now: Guard(c, OURS, now).forget_before(now, limit=9),
-    "quirk": lambda c, now: Quirks(c, OURS).count({("unknown-attribute", "x")}, now=now),
-    "replace": lambda c, now: Resources(c, OURS).replace(a_resource(now, "Formann")),
-    "delete": lambda c, _: Resources(c, OURS).delete("User", "user-kari"),
-    "audit": lambda c, now: AuditTrail(c, OURS).add(AuditEvent(Action.paused, "outbox"), SOMEBODY, now=now),
-    "old audit": lambda c, now: AuditTrail(c, OURS).forget_before(now + HOUR, limit=9),
-    "old history": lambda c, now: History(c, OURS, now).forget_before(now + HOUR, limit=9),
-    "an entry": lambda c, now: Ledger(c, OURS).replace(an_entry(SEVENS, now, "G4")),
-    "another entry": lambda c, now: Ledger(c, OURS).add(an_entry(Holder.of_number(EmployeeNumber("9")), now)),
-    "a line": lambda c, _: Ledger(c, OURS).open(SEVENS, type_of("Byggekort")),
-    "a client's id": lambda c, now: with_external_id(c, OURS, an_entry(SEVENS, now), "x", version=2, now=now),
-    "no entry": lambda c, _: Ledger(c, OURS).remove(an_entry(SEVENS, TODAY).id),
-    "no winner": lambda c, _: Ledger(c, OURS).set_winner(an_entry(SEVENS, TODAY).id, wins=False),
-    "what was refused": lambda c, _: (
-        CertificateDeliveries(c, OURS).refuse([a_shipment(c, OURS)], Reason.refused, "x", is_certain=True),
-        Ledger(c, OURS).clear(Ledger(c, OURS).lines(SEVENS)[0]),
-        CertificateDeliveries(c, OURS).begin([a_shipment(c, OURS)]),
+    "forgiven certificates": lambda s: (
+        s.certificate_deliveries.refuse([a_shipment(s)], Reason.refused, "x", is_certain=False),
+        s.certificate_deliveries.forgive_unclaimed(),
     ),
-    "forgiven certificates": lambda c, _: (
-        CertificateDeliveries(c, OURS).refuse([a_shipment(c, OURS)], Reason.refused, "x", is_certain=False),
-        CertificateDeliveries(c, OURS).forgive_unclaimed(),
+    "acknowledged certificate": lambda s: s.certificate_deliveries.acknowledge([a_shipment(s)]),
+    "stale certificates": lambda s: s.certificate_deliveries.mark_stale(KARI),
+    "forgotten certificates": lambda s: s.certificate_deliveries.forget(KARI),
+    "rest": lambda s: (settled(s, s.now), s.rest_leases.take([OLA], "mine", 30, TODAY)),
+    "rest over": lambda s: s.rest_leases.give_back([KARI], "lease"),
+    "parked at rest": lambda s: (
+        settled(s, s.now),
+        s.rest_leases.take([OLA], "mine", 30, TODAY),
+        s.rest_leases.park(OLA, "mine", "x"),
     ),
-    "acknowledged certificate": lambda c, now: CertificateDeliveries(c, OURS).acknowledge([a_shipment(c, OURS)], now),
-    "stale certificates": lambda c, now: CertificateDeliveries(c, OURS).mark_stale(KARI),
-    "forgotten certificates": lambda c, _: CertificateDeliveries(c, OURS).forget(KARI),
-    "rest": lambda c, now: (settled(c, now), RestLeases(c, OURS, now).take([OLA], "mine", 30, TODAY)),
-    "rest over": lambda c, now: RestLeases(c, OURS, now).give_back([KARI], "lease"),
-    "parked at rest": lambda c, now: (
-        settled(c, now),
-        RestLeases(c, OURS, now).take([OLA], "mine", 30, TODAY),
-        RestLeases(c, OURS, now).park(OLA, "mine", "x"),
+    "history of several": lambda s: s.history.add_for_all([KARI], Entry("certificates", "done")),
+    "a closed line": lambda s: (
+        s.ledger.remove(an_entry(SEVENS, TODAY).id),
+        s.ledger.close(SEVENS, CRANE),
     ),
-    "history of several": lambda c, now: History(c, OURS, now).add_for_all([KARI], Entry("certificates", "done")),
-    "a closed line": lambda c, _: (
-        Ledger(c, OURS).remove(an_entry(SEVENS, TODAY).id),
-        Ledger(c, OURS).close(SEVENS, CRANE),
-    ),
-    "another number": lambda c, _: Ledger(c, OURS).renumber(KARI, EmployeeNumber("8")),
-    "an heir": lambda c, _: Ledger(c, OURS).inherit(Ledger(c, OURS).lines(SEVENS)[0], HERS_IN_THE_LEDGER),
-    "history": lambda c, now: History(c, OURS, now).add(KARI, Entry("delivery", "delivered")),
+    "another number": lambda s: s.ledger.renumber(KARI, EmployeeNumber("8")),
+    "an heir": lambda s: s.ledger.inherit(s.ledger.lines(SEVENS)[0], HERS_IN_THE_LEDGER),
+    "history": lambda s: s.history.add(KARI, Entry("delivery", "delivered")),
 }
 
 
@@ -294,8 +282,8 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
 def test_what_is_changed_for_one_is_not_changed_for_the_other(companies: Database, clock: Clock, change: str):
     """Design, section 10: one tenant can never touch another's data. Each change does change its own."""
     ours, theirs = everything(companies, OURS), everything(companies, THEIRS)
-    with companies.write() as connection:
-        CHANGES[change](connection, clock() + timedelta(seconds=1))
+    with companies.write() as s:
+        CHANGES[change](s.of(OURS).at(clock() + timedelta(seconds=1)))
 
     assert everything(companies, THEIRS) == theirs
     assert everything(companies, OURS) != ours
@@ -303,20 +291,20 @@ def test_what_is_changed_for_one_is_not_changed_for_the_other(companies: Databas
 
 def test_a_look_that_was_taken_is_taken_for_one(companies: Database):
     """P3: the wait of the other company's person is another."""
-    with companies.write() as connection:
+    with companies.write() as s:
         for tenant in (OURS, THEIRS):
-            Claims(connection, tenant).ask_for_a_look(select(literal(PER)))
-        Claims(connection, OURS).looked_at(PER, HERS)
-        assert Claims(connection, OURS).to_look_at(PER) == frozenset()
-        assert Claims(connection, THEIRS).to_look_at(PER) == {HERS}
+            s.of(tenant).claims.ask_for_a_look(select(literal(PER)))
+        s.of(OURS).claims.looked_at(PER, HERS)
+        assert s.of(OURS).claims.to_look_at(PER) == frozenset()
+        assert s.of(THEIRS).claims.to_look_at(PER) == {HERS}
 
 
 def test_nobody_sees_what_is_only_the_others(database: Database, clock: Clock):
     """Design, section 10: one tenant can never read or guess another's data."""
     fill(database, clock, THEIRS)
     later = clock() + timedelta(minutes=1)
-    with database.write() as c:
-        stored, outbox, claims = People(c, OURS), Outbox(c, OURS, later), Claims(c, OURS)
+    with database.write() as s:
+        stored, outbox, claims = s.of(OURS).people, s.of(OURS).at(later).outbox, s.of(OURS).claims
         assert stored.get(KARI) is None
         assert stored.get(KARI, lock=True) is None
         assert stored.of_user(UserId("user-kari")) is None
@@ -326,8 +314,8 @@ def test_nobody_sees_what_is_only_the_others(database: Database, clock: Clock):
         assert stored.find(NAME) is None
         assert stored.find("user-kari") is None
         assert (stored.count(), stored.count(linked=True)) == (0, 0)
-        assert user_names(c, OURS, [UserId("user-kari")]) == {}
-        assert document_of(c, OURS, UserId("user-kari")) is None
+        assert user_names(s.of(OURS), [UserId("user-kari")]) == {}
+        assert document_of(s.of(OURS), UserId("user-kari")) is None
         assert not outbox.has_work()
         assert outbox.lease_next("mine", 30) is None
         assert not outbox.lease(PER, "mine", 30)
@@ -335,7 +323,7 @@ def test_nobody_sees_what_is_only_the_others(database: Database, clock: Clock):
         assert (outbox.wake(TODAY), outbox.retry()) == (0, 0)
         assert outbox.status() == Status(0, 0, 0, None)
         assert outbox.waiting() == []
-        assert Acknowledgements(c, OURS).of(KARI).values == {}
+        assert s.of(OURS).acknowledged.of(KARI).values == {}
         assert claims.holder(HERS) is None
         assert claims.held_by(KARI) == frozenset()
         assert claims.awaited_by(PER) == {}
@@ -343,66 +331,68 @@ def test_nobody_sees_what_is_only_the_others(database: Database, clock: Clock):
         assert claims.to_look_at(PER) == frozenset()
         assert claims.untold([KARI, PER], "x") == []
         assert claims.in_hand([KARI, PER]) == []
-        assert not said_since(c, OURS, KARI, clock() - HOUR)
-        assert HandsOffs(c, OURS).end(TODAY) == []
-        guard = Guard(c, OURS, later)
+        assert not said_since(s.of(OURS), KARI, clock() - HOUR)
+        assert s.of(OURS).hands_offs.end(TODAY) == []
+        guard = s.of(OURS).at(later).guard
         assert guard.decided(GuardedChange.ending, KARI, clock()) is None
         assert guard.how_many_around(GuardedChange.ending, clock()) == 0
         assert guard.moments_around(GuardedChange.ending, clock()) == []
         assert guard.at_work(clock() - HOUR) == 0
-        assert held_or_dropped(c, OURS, KARI) == {}
+        assert held_or_dropped(s.of(OURS), KARI) == {}
         assert (guard.release(), guard.drop(KARI), guard.forget_before(later, limit=9)) == ([], [], 0)
-        assert not Permissions(c, OURS).allows(EmployeeNumber("7"), NAME, now=clock())
-        assert History(c, OURS, later).of(KARI) == []
-        assert AuditTrail(c, OURS).page(since=None, until=None) == []
-        assert Tokens(c, OURS).list() == []
-        assert Tokens(c, OURS).valid(f"secret of {THEIRS}", now=clock()) is None
-        assert Quirks(c, OURS).list() == []
-        assert Resources(c, OURS).get("User", "user-kari") is None
-        assert Resources(c, OURS).lock("User", "user-kari") is None
-        assert Resources(c, OURS).delivery_views(["user-kari"]) == {}
-        excerpt = excerpt_of(c, OURS, user_id="user-kari", user_name=NAME, wanted=[HERS, HER_NUMBER])
+        assert not s.of(OURS).permissions.allows(EmployeeNumber("7"), NAME)
+        assert s.of(OURS).at(later).history.of(KARI) == []
+        assert s.of(OURS).audit.page(since=None, until=None) == []
+        assert s.of(OURS).tokens.list() == []
+        assert s.of(OURS).tokens.valid(f"secret of {THEIRS}") is None
+        assert s.of(OURS).quirks.list() == []
+        assert s.of(OURS).resources.get("User", "user-kari") is None
+        assert s.of(OURS).resources.lock("User", "user-kari") is None
+        assert s.of(OURS).resources.delivery_views(["user-kari"]) == {}
+        excerpt = excerpt_of(s.of(OURS), user_id="user-kari", user_name=NAME, wanted=[HERS, HER_NUMBER])
         assert excerpt.user_id is None
-        assert Ledger(c, OURS).holder_of(NUMBER) == Holder.of_number(NUMBER)
-        assert Ledger(c, OURS).lines(HERS_IN_THE_LEDGER) == []
-        assert Ledger(c, OURS).lines_of([(SEVENS, CRANE)]) == []
-        assert Ledger(c, OURS).entry(EntryId(KARI)) is None
-        assert Ledger(c, OURS).slots_of(KARI) == []
-        assert Ledger(c, OURS).rival(NUMBER, CRANE) is None
-        assert Ledger(c, OURS).slots_of_many([KARI]) == {}
-        assert not Ledger(c, OURS).has_lines(SEVENS)
-        searches = CertificateSearches(c, OURS)
+        assert s.of(OURS).ledger.holder_of(NUMBER) == Holder.of_number(NUMBER)
+        assert s.of(OURS).ledger.lines(HERS_IN_THE_LEDGER) == []
+        assert s.of(OURS).ledger.lines_of([(SEVENS, CRANE)]) == []
+        assert s.of(OURS).ledger.entry(EntryId(KARI)) is None
+        assert s.of(OURS).ledger.slots_of(KARI) == []
+        assert s.of(OURS).ledger.rival(NUMBER, CRANE) is None
+        assert s.of(OURS).ledger.slots_of_many([KARI]) == {}
+        assert not s.of(OURS).ledger.has_lines(SEVENS)
+        searches = s.of(OURS).certificate_searches()
         assert searches.outstanding_of([KARI]) == []
         assert searches.unclaimed(("", ""), 9) == []
         assert searches.acknowledged_before(later, ("", "", ""), 9) == []
         assert searches.stranded(9, TODAY) == []
-        assert RestLeases(c, OURS, later).at_rest([KARI], TODAY) == []
-        assert RestLeases(c, OURS, later).take([KARI], "mine", 30, TODAY) == []
-        ours, theirs = (Expiries(c, tenant, TODAY) for tenant in (OURS, THEIRS))
+        assert s.of(OURS).at(later).rest_leases.at_rest([KARI], TODAY) == []
+        assert s.of(OURS).at(later).rest_leases.take([KARI], "mine", 30, TODAY) == []
+        ours, theirs = (Expiries(s.of(tenant), TODAY) for tenant in (OURS, THEIRS))
         assert [*ours.until(TODAY, today=TODAY)] == [*ours.lacking(TODAY, [CRANE])] == []
         assert (ours.unknown([CRANE]), theirs.unknown([CRANE])) == ([CRANE], [])
         assert (ours.counted(TODAY), theirs.counted(TODAY)) == ({}, {(CRANE, "30 days"): 2})
-        assert said_in_files(c, OURS, [(NUMBER, CRANE)]) == {}
+        assert said_in_files(s.of(OURS), [(NUMBER, CRANE)]) == {}
         order = Order(None, certificate_entries.c.id)
-        assert CertificateSearch(c, OURS, true(), order).by_number(0, 9).found == []
+        assert CertificateSearch(s.of(OURS), true(), order).by_number(0, 9).found == []
         at_the_root = Branch(true(), order), Branch(true(), order)
-        assert RootSearch(c, OURS, ["User"], *at_the_root).by_number(0, 9).found == []
+        assert RootSearch(s.of(OURS), ["User"], *at_the_root).by_number(0, 9).found == []
         assert not any(excerpt.rows.values())
 
 
 def test_who_is_untold_is_ones_own(companies: Database, clock: Clock):
     """P3: of people with the same id only the company's own is told."""
-    with companies.write() as c:
-        c.execute(people.update().where(people.c.tenant == THEIRS).values(state="held", reason="claimed", detail="x"))
-        assert Claims(c, OURS).untold([KARI, PER], "these swap") == []
-        assert set(Claims(c, THEIRS).untold([KARI, PER], "these swap")) == {KARI, PER}
-        assert Claims(c, THEIRS).untold([KARI], "x") == []
+    with companies.write() as s:
+        s.connection.execute(
+            people.update().where(people.c.tenant == THEIRS).values(state="held", reason="claimed", detail="x")
+        )
+        assert s.of(OURS).claims.untold([KARI, PER], "these swap") == []
+        assert set(s.of(THEIRS).claims.untold([KARI, PER], "these swap")) == {KARI, PER}
+        assert s.of(THEIRS).claims.untold([KARI], "x") == []
 
 
 def test_a_wait_is_for_ones_own(database: Database):
     """P3: claims never cross tenants: a value that the other company has, or waits for, is free here."""
-    with database.write() as connection:
-        theirs, ours = Claims(connection, THEIRS), Claims(connection, OURS)
+    with database.write() as s:
+        theirs, ours = s.of(THEIRS).claims, s.of(OURS).claims
         theirs.take(KARI, HERS)
         theirs.take(PER, HERS)
         assert ours.take_if_unwanted(OLA, HERS)
@@ -412,15 +402,15 @@ def test_a_wait_is_for_ones_own(database: Database):
 
 def test_a_plan_is_ones_own(companies: Database):
     """Q5, and design section 10: nobody reads, or is measured by, another company's run."""
-    with companies.write() as connection:
-        Snapshot(connection, OURS, "run").drop()
-        assert Snapshot(connection, OURS, "run").count() == 0
-        assert Snapshot(connection, THEIRS, "run").count() == 1
-        ours = Snapshot(connection, OURS, "run")
+    with companies.write() as s:
+        s.of(OURS).snapshot("run").drop()
+        assert s.of(OURS).snapshot("run").count() == 0
+        assert s.of(THEIRS).snapshot("run").count() == 1
+        ours = s.of(OURS).snapshot("run")
         assert (ours.look_alikes(PHONE, None), ours.similar_numbers(["01042"])) == ([], {})
-        assert Snapshot(connection, "another", "run").linked_among([NUMBER]) == frozenset()
-        assert [run.id for run in Runs(connection, THEIRS).list()] == ["run"]
-        assert [item.employee_number for item in PlanItems(connection, OURS, "run").all()] == [NUMBER]
+        assert s.of("another").snapshot("run").linked_among([NUMBER]) == frozenset()
+        assert [run.id for run in s.of(THEIRS).runs.list()] == ["run"]
+        assert [item.employee_number for item in s.of(OURS).plan("run").all()] == [NUMBER]
 
 
 HERS_AT_REST = {"revision": 2, "state": "delivered", "due_since": None, "state_since": HERS_IN_SYNC.state_since}
@@ -428,27 +418,27 @@ HERS_AT_REST = {"revision": 2, "state": "delivered", "due_since": None, "state_s
 
 def test_nobody_is_in_sync_by_what_another_company_has(companies: Database, clock: Clock):
     """Q1, and design section 10: neither another company's roster nor its last comparison says anything of ours."""
-    with companies.write() as c:
-        c.execute(people.update().where(people.c.id == KARI).values(**HERS_AT_REST, wakes_on=None))
-        c.execute(certificate_ledger.update().values(acknowledged_under=NUMBER))
+    with companies.write() as s:
+        s.connection.execute(people.update().where(people.c.id == KARI).values(**HERS_AT_REST, wakes_on=None))
+        s.connection.execute(certificate_ledger.update().values(acknowledged_under=NUMBER))
 
         def at_work(tenant: str) -> bool | None:
-            searches = CertificateSearches(c, tenant, TODAY)
-            (hers, *_) = InSync(c, tenant, "basis").scan("run", TODAY, searches, after="", limit=1)
+            searches = s.of(tenant).certificate_searches(TODAY)
+            (hers, *_) = s.of(tenant).in_sync("basis").scan("run", TODAY, searches, after="", limit=1)
             return hers.is_at_work
 
         assert (at_work(OURS), at_work(THEIRS)) == (True, True)
-        Snapshot(c, OURS, "run").drop()
+        s.of(OURS).snapshot("run").drop()
         assert (at_work(OURS), at_work(THEIRS)) == (None, True)
-        Snapshot(c, OURS, "run").add([Seen(ActualEmployee(NUMBER, {}), None, "phone", "digest")])
-        c.execute(in_sync.delete().where(in_sync.c.tenant == OURS))
+        s.of(OURS).snapshot("run").add([Seen(ActualEmployee(NUMBER, {}), None, "phone", "digest")])
+        s.connection.execute(in_sync.delete().where(in_sync.c.tenant == OURS))
         assert (at_work(OURS), at_work(THEIRS)) == (None, True)
 
 
 def test_a_pair_is_ones_own(companies: Database):
     """P1, and design section 10: nobody is paired by what another company's run has found."""
-    with companies.write() as connection:
-        ours, theirs = Pairs(connection, OURS, "run"), Pairs(connection, THEIRS, "run")
+    with companies.write() as s:
+        ours, theirs = s.of(OURS).pairs("run"), s.of(THEIRS).pairs("run")
         ours.dispute(PAIR, "why")
         assert (ours.count_exact(), ours.is_any_disputed(), list(ours.exact())) == (0, True, [])
         assert (theirs.count_exact(), theirs.is_any_disputed(), list(theirs.exact())) == (1, False, [PAIR])
@@ -462,12 +452,12 @@ def test_a_pair_is_ones_own(companies: Database):
 
 def test_a_breaker_is_ones_own(companies: Database, clock: Clock):
     """D2: one company's outage stops nobody of another's."""
-    with companies.write() as connection:
-        Breakers(connection, OURS, clock()).close()
-        assert not Breakers(connection, OURS, clock()).get().is_open
-        assert Breakers(connection, THEIRS, clock()).get().is_open
-        assert Breakers(connection, THEIRS, clock()).is_probed()
-        assert not Breakers(connection, OURS, clock()).is_probed()
+    with companies.write() as s:
+        s.of(OURS).breaker.close()
+        assert not s.of(OURS).breaker.get().is_open
+        assert s.of(THEIRS).breaker.get().is_open
+        assert s.of(THEIRS).breaker.is_probed()
+        assert not s.of(OURS).breaker.is_probed()
 
 
 def test_each_has_secrets_of_its_own(companies: Database):

@@ -34,9 +34,9 @@ with busy(sys.argv[1]):
 def counted(tmp_path: Path) -> Iterator[Database]:
     """A database that counts how often it was written to."""
     database = Database(f"sqlite:///{tmp_path / 'counted.db'}")
-    with database.write() as connection:
-        connection.execute(text("CREATE TABLE writes (number INTEGER)"))
-        connection.execute(text("INSERT INTO writes VALUES (0)"))
+    with database.write() as s:
+        s.connection.execute(text("CREATE TABLE writes (number INTEGER)"))
+        s.connection.execute(text("INSERT INTO writes VALUES (0)"))
     yield database
     database.close()
 
@@ -48,8 +48,8 @@ def busy(url: str, database: Database | None = None) -> Iterator[None]:
 
     def write() -> None:
         while not over.is_set():
-            with database.write("busy") as connection:
-                connection.execute(text("UPDATE writes SET number = number + 1"))
+            with database.write("busy") as s:
+                s.connection.execute(text("UPDATE writes SET number = number + 1"))
 
     threads = [threading.Thread(target=write) for _ in range(BUSY)]
     for thread in threads:
@@ -64,10 +64,10 @@ def busy(url: str, database: Database | None = None) -> Iterator[None]:
 
 def waits(database: Database) -> int:
     """How many writes of others come before one of another company."""
-    with database.read() as connection:
-        before = connection.execute(text("SELECT number FROM writes")).scalar_one()
-    with database.write("other") as connection:
-        return int(connection.execute(text("SELECT number FROM writes")).scalar_one()) - int(before)
+    with database.read() as s:
+        before = s.connection.execute(text("SELECT number FROM writes")).scalar_one()
+    with database.write("other") as s:
+        return int(s.connection.execute(text("SELECT number FROM writes")).scalar_one()) - int(before)
 
 
 def test_a_company_waits_for_one_write_of_another(counted: Database) -> None:
@@ -115,8 +115,8 @@ def test_a_write_that_fails_gives_its_turn_back(counted: Database) -> None:
     for _ in range(2):
         with suppress(ZeroDivisionError), counted.write("one"):
             raise ZeroDivisionError
-    with counted.write("other") as connection:
-        assert connection.execute(text("SELECT number FROM writes")).scalar_one() == 0
+    with counted.write("other") as s:
+        assert s.connection.execute(text("SELECT number FROM writes")).scalar_one() == 0
 
 
 HOLDS = """

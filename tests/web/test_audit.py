@@ -4,9 +4,7 @@ from typing import Any
 
 import pytest
 
-from scim_bridge.storage.credentials import Clients
-from scim_bridge.storage.database import Database
-from scim_bridge.storage.history import audited
+from scim_bridge.storage.database import Database, audited
 from tests.web.issuer import Issuer, assertion_claims, entra_claims
 from tests.web.test_oauth import GRANT, basic, fetches, presented
 from tests.world import BRIDGE, TOKEN, World
@@ -30,8 +28,8 @@ def test_a_token_is_named_by_its_id(world: World):
 
 
 def test_a_client_is_named_by_its_id(world: World):
-    with world.database.write() as connection:
-        Clients(connection, "default").add("entra", "Entra", "a secret", now=world.clock(), expires_at=None)
+    with world.database.write("default") as s:
+        s.clients.add("entra", "Entra", "a secret", expires_at=None)
     creates(world, fetches(world, GRANT, basic("entra", "a secret")).json()["access_token"])
     assert actors(world.database) == [("client", "entra")]
 
@@ -80,8 +78,8 @@ def test_of_many_refusals_of_a_kind_one_an_hour_is_noted(world: World):
 
 def test_a_token_that_counts_no_more_is_named(world: World):
     """An expired one is the most common support case of all."""
-    with world.database.write() as connection:
-        connection.exec_driver_sql("UPDATE tokens SET expires_at = created_at")
+    with world.database.write() as s:
+        s.connection.exec_driver_sql("UPDATE tokens SET expires_at = created_at")
     assert asks(world, TOKEN) == 401
     assert refused(world.database) == [("token", "t", "expired")]
 
@@ -89,8 +87,8 @@ def test_a_token_that_counts_no_more_is_named(world: World):
 def test_a_client_whose_secret_counts_no_more_is_named(world: World):
     """Likewise: Entra itself only says that it can't sign in."""
     now = world.clock()
-    with world.database.write() as connection:
-        Clients(connection, "default").add("entra", "Entra", "a secret", now=now, expires_at=now)
+    with world.database.write("default") as s:
+        s.at(now).clients.add("entra", "Entra", "a secret", expires_at=now)
     assert fetches(world, GRANT, basic("entra", "a secret")).status_code == 401
     assert fetches(world, GRANT, basic("entra", "guessed")).status_code == 401
     assert refused(world.database) == [("client", "entra", "client-secret-ended"), ("stranger", None, "client")]
@@ -105,11 +103,11 @@ def test_who_sends_nothing_and_unknown_companies_are_not_noted(world: World, tok
 
 def test_a_refusal_that_cannot_be_noted_is_one_all_the_same(world: World, caplog: pytest.LogCaptureFixture):
     """A3: 401 for a credential that was examined and found wrong."""
-    with world.database.write() as connection:
-        connection.exec_driver_sql("ALTER TABLE audit RENAME TO elsewhere")
+    with world.database.write() as s:
+        s.connection.exec_driver_sql("ALTER TABLE audit RENAME TO elsewhere")
     try:
         assert asks(world, "guessed") == 401
         assert "auth.refusal_not_noted" in caplog.text
     finally:
-        with world.database.write() as connection:
-            connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO audit")
+        with world.database.write() as s:
+            s.connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO audit")

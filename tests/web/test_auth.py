@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 
-from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock
 from tests.world import BRIDGE, TOKEN, World
@@ -66,11 +65,11 @@ def test_the_default_tenant_has_two_addresses(world: World):
 
 
 def test_an_expired_and_a_revoked_token_are_401(world: World):
-    with world.database.write() as connection:
-        tokens = Tokens(connection, "default")
-        tokens.add("old", "old", "expired-secret", now=world.clock(), expires_at=world.clock() + timedelta(hours=1))
-        tokens.add("bad", "bad", "revoked-secret", now=world.clock(), expires_at=None)
-        tokens.revoke("bad", now=world.clock())
+    with world.database.write("default") as s:
+        tokens = s.tokens
+        tokens.add("old", "old", "expired-secret", expires_at=world.clock() + timedelta(hours=1))
+        tokens.add("bad", "bad", "revoked-secret", expires_at=None)
+        tokens.revoke("bad")
     assert asks(world, "Bearer expired-secret")[0] == 200
     world.clock.passes(hours=2)
 
@@ -81,8 +80,8 @@ def test_an_expired_and_a_revoked_token_are_401(world: World):
 def test_the_last_use_is_noted(world: World):
     asks(world, f"Bearer {TOKEN}")
 
-    with world.database.read() as connection:
-        assert Tokens(connection, "default").list()[0].last_used_at == world.clock()
+    with world.database.read("default") as s:
+        assert s.tokens.list()[0].last_used_at == world.clock()
 
 
 def test_a_database_out_of_reach_is_503_and_never_401(world: World, clock: Clock):

@@ -10,9 +10,7 @@ from flask import Response
 from sqlalchemy import event
 
 from scim_bridge.scim.reading import DITIO_URN
-from scim_bridge.storage.credentials import Clients, Tokens
-from scim_bridge.storage.database import Database
-from scim_bridge.storage.history import audited
+from scim_bridge.storage.database import Database, audited
 from tests.companies import Companies, token_of
 from tests.conftest import Clock
 from tests.contract.openapi import Contract, read
@@ -53,9 +51,9 @@ def companies(database: Database, clock: Clock, issuer: Issuer) -> Companies:
         settings={name: {"auth": ways(name, issuer)} for name in (OURS, THEIRS)},
         common={"auth": {**ways("default", issuer), "max_failures_per_minute": 1_000_000}},
     )
-    with database.write() as connection:
+    with database.write() as s:
         for name in made.names:
-            Clients(connection, name).add("entra", "Entra", f"client secret of {name}", now=clock(), expires_at=None)
+            s.of(name).clients.add("entra", "Entra", f"client secret of {name}", expires_at=None)
     return made
 
 
@@ -281,9 +279,9 @@ def test_an_unknown_company_is_as_much_work_as_a_wrong_token(companies: Companie
 @SQLITE
 def test_a_company_that_is_served_no_more_is_unknown(companies: Companies):
     """A3: its credentials are still stored, and let nobody in."""
-    with companies.database.write() as connection:
-        Tokens(connection, NOBODY).add("t", "Entra", "the old token", now=companies.clock(), expires_at=None)
-        Clients(connection, NOBODY).add("old", "Entra", "old secret", now=companies.clock(), expires_at=None)
+    with companies.database.write(NOBODY) as s:
+        s.at(companies.clock()).tokens.add("t", "Entra", "the old token", expires_at=None)
+        s.at(companies.clock()).clients.add("old", "Entra", "old secret", expires_at=None)
 
     answer = companies.http.get(companies.url(NOBODY) + "/Users", headers={"Authorization": "Bearer the old token"})
     assert answer.status_code == 401
@@ -528,10 +526,10 @@ def test_a_refused_assertion_is_in_the_audit_trail_of_the_company_that_it_names(
 def test_a_refused_client_is_in_the_audit_trail_of_its_company(companies: Companies):
     """A client that several companies have is told by its secret; one that nobody has is nobody's."""
     now = companies.clock()
-    with companies.database.write() as connection:
-        Clients(connection, OURS).add("only ours", "Entra", "ended at ours", now=now, expires_at=now)
-        Clients(connection, THEIRS).add("at both", "Entra", "ended at theirs", now=now, expires_at=now)
-        Clients(connection, OURS).add("at both", "Entra", "of ours", now=now, expires_at=None)
+    with companies.database.write() as s:
+        s.of(OURS).at(now).clients.add("only ours", "Entra", "ended at ours", expires_at=now)
+        s.of(THEIRS).at(now).clients.add("at both", "Entra", "ended at theirs", expires_at=now)
+        s.of(OURS).at(now).clients.add("at both", "Entra", "of ours", expires_at=None)
 
     for client, secret in (
         ("only ours", "guessed"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from scim_bridge.storage.credentials import ACCESS_TOKEN, CLIENT_SECRET, TOKEN, Clients, Tokens, new_secret
+from scim_bridge.storage.credentials import ACCESS_TOKEN, CLIENT_SECRET, TOKEN, new_secret
 from tests.redaction import WATCH
 from tests.web.issuer import Issuer, assertion_claims, entra_claims, unsigned
 from tests.web.test_oauth import GRANT, basic, fetches, presented
@@ -28,14 +28,14 @@ class Stage:
         self.world, self.issuer, now = world, issuer, world.clock()
         self.token, self.secret = new_secret(TOKEN), new_secret(CLIENT_SECRET)
         self.their_token, self.their_secret = new_secret(TOKEN), new_secret(CLIENT_SECRET)
-        with world.database.write() as connection:
-            ours, end = Tokens(connection, "default"), now + 2 * HOURS
-            ours.add("ours", "Entra", self.token, now=now, expires_at=end)
-            ours.add("gone", "Entra", gone := new_secret(TOKEN), now=now, expires_at=None)
-            ours.revoke("gone", now=now)
-            Clients(connection, "default").add("entra", "Entra", self.secret, now=now, expires_at=end)
-            Tokens(connection, "other").add("theirs", "Entra", self.their_token, now=now, expires_at=None)
-            Clients(connection, "other").add("theirs", "Entra", self.their_secret, now=now, expires_at=None)
+        with world.database.write() as s:
+            ours, end = s.of("default").tokens, now + 2 * HOURS
+            ours.add("ours", "Entra", self.token, expires_at=end)
+            ours.add("gone", "Entra", gone := new_secret(TOKEN), expires_at=None)
+            ours.revoke("gone")
+            s.of("default").at(now).clients.add("entra", "Entra", self.secret, expires_at=end)
+            s.of("other").at(now).tokens.add("theirs", "Entra", self.their_token, expires_at=None)
+            s.of("other").at(now).clients.add("theirs", "Entra", self.their_secret, expires_at=None)
         self.revoked = gone
 
     def bearer(self, token: str) -> requests.Response:
@@ -208,8 +208,8 @@ def test_a_wrong_credential_is_401_with_a_challenge_and_a_reason(
 @sqlite
 def test_whoever_has_read_the_database_has_nothing_to_sign_in_with(stage: Stage):
     """Design, section 10: what is stored is a hash."""
-    with stage.world.database.read() as connection:
-        stored = str(connection.exec_driver_sql("SELECT secret_hash FROM tokens WHERE id = 'ours'").scalar_one())
+    with stage.world.database.read() as s:
+        stored = str(s.connection.exec_driver_sql("SELECT secret_hash FROM tokens WHERE id = 'ours'").scalar_one())
     assert stage.bearer(stored).status_code == 401
     WATCH.secrets.discard(stored)  # It is none, and is in the database.
 

@@ -5,7 +5,6 @@ from typing import Any, cast
 
 import pytest
 
-from scim_bridge.storage.credentials import Clients, Tokens
 from tests.web.test_metrics import HERE, figures
 from tests.web.test_oauth import GRANT, basic, fetches
 from tests.world import BRIDGE, World
@@ -17,10 +16,10 @@ DAY = timedelta(days=1)
 def ending(world: World) -> World:
     """A token and a client, both for 60 days."""
     now = world.clock()
-    with world.database.write() as connection:
-        Tokens(connection, "default").revoke("t", now=now)
-        Tokens(connection, "default").add("short", "Entra", "a secret token", now=now, expires_at=now + 60 * DAY)
-        Clients(connection, "default").add("entra", "Entra", "a secret", now=now, expires_at=now + 60 * DAY)
+    with world.database.write("default") as s:
+        s.at(now).tokens.revoke("t")
+        s.at(now).tokens.add("short", "Entra", "a secret token", expires_at=now + 60 * DAY)
+        s.at(now).clients.add("entra", "Entra", "a secret", expires_at=now + 60 * DAY)
     return world
 
 
@@ -70,9 +69,9 @@ def test_a_metric_says_how_long_it_counts(ending: World, figure: str):
     client = ending.app.test_client()
     ending.clock.passes(days=50)
     assert figures(client.get("/metrics", environ_base=HERE))[figure, "default"] == 10 * 86400
-    with ending.database.write() as connection:
-        Tokens(connection, "default").add("long", "Entra", "another", now=ending.clock(), expires_at=None)
-        Clients(connection, "default").rotate("entra", "new", now=ending.clock(), expires_at=None)
+    with ending.database.write("default") as s:
+        s.at(ending.clock()).tokens.add("long", "Entra", "another", expires_at=None)
+        s.at(ending.clock()).clients.rotate("entra", "new", expires_at=None)
     assert (figure, "default") not in figures(client.get("/metrics", environ_base=HERE))
 
 

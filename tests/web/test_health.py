@@ -55,15 +55,15 @@ def test_a_stranger_makes_nobody_count(world: World):
 
 def test_readyz_names_an_older_schema(world: World):
     """D7: the command to run is named, to loopback alone."""
-    with world.database.write() as connection:
-        connection.execute(text("ALTER TABLE alembic_version RENAME TO put_away"))
+    with world.database.write() as s:
+        s.connection.execute(text("ALTER TABLE alembic_version RENAME TO put_away"))
     try:
         client = world.app.test_client()
         answer = client.get("/readyz", environ_base={"REMOTE_ADDR": "127.0.0.1"})
         stranger = client.get("/readyz", environ_base={"REMOTE_ADDR": "203.0.113.7"})
     finally:
-        with world.database.write() as connection:
-            connection.execute(text("ALTER TABLE put_away RENAME TO alembic_version"))
+        with world.database.write() as s:
+            s.connection.execute(text("ALTER TABLE put_away RENAME TO alembic_version"))
 
     assert answer.status_code == 503
     assert "scim-bridge db upgrade" in answer.get_data(as_text=True)
@@ -88,8 +88,8 @@ def test_a_standby_is_not_ready(postgresql_url: str, clock: Clock):
         assert created.headers["Retry-After"]
     finally:
         standby.close()
-        with writable.write() as connection:
-            connection.execute(text("TRUNCATE tokens"))
+        with writable.write() as s:
+            s.connection.execute(text("TRUNCATE tokens"))
         writable.close()
 
 

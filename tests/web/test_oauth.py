@@ -10,7 +10,6 @@ import requests
 from gunicorn.http.errors import InvalidChunkSize
 from werkzeug.test import TestResponse
 
-from scim_bridge.storage.credentials import Clients
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock
 from tests.web.issuer import Issuer, assertion_claims, entra_claims, unsigned
@@ -26,14 +25,14 @@ SECRET, OTHER = "first:secret", "second secret%"
 def client(world: World) -> World:
     """A client with two secrets that count, one that has expired, and a client that was revoked."""
     now = world.clock()
-    with world.database.write() as connection:
-        clients = Clients(connection, "default")
-        clients.add("entra", "Entra", SECRET, now=now, expires_at=None)
-        clients.rotate("entra", OTHER, now=now, expires_at=None)
-        clients.rotate("entra", "ended", now=now, expires_at=now)
-        clients.add("gone", "Gone", "gone-secret", now=now, expires_at=None)
-        clients.revoke("gone", now=now)
-        Clients(connection, "other").add("theirs", "Theirs", "their-secret", now=now, expires_at=None)
+    with world.database.write() as s:
+        clients = s.of("default").clients
+        clients.add("entra", "Entra", SECRET, expires_at=None)
+        clients.rotate("entra", OTHER, expires_at=None)
+        clients.rotate("entra", "ended", expires_at=now)
+        clients.add("gone", "Gone", "gone-secret", expires_at=None)
+        clients.revoke("gone")
+        s.of("other").at(now).clients.add("theirs", "Theirs", "their-secret", expires_at=None)
     return world
 
 
@@ -99,8 +98,8 @@ def test_an_access_token_counts_for_its_hour(client: World, issuer: Issuer):
 def test_the_tokens_of_a_revoked_client_end_with_it(client: World):
     answer = fetches(client, GRANT, basic("entra", SECRET))
     assert lets_in(client, answer)
-    with client.database.write() as connection:
-        Clients(connection, "default").revoke("entra", now=client.clock())
+    with client.database.write("default") as s:
+        s.at(client.clock()).clients.revoke("entra")
 
     assert not lets_in(client, answer)
     assert fetches(client, GRANT, basic("entra", SECRET)).status_code == 401
@@ -301,8 +300,8 @@ def test_access_tokens_that_have_ended_are_forgotten(client: World):
     for _ in range(3):
         fetches(client, GRANT, basic("entra", SECRET))
         client.clock.now += timedelta(hours=2)
-    with client.database.read() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM access_tokens").scalar_one() == 1
+    with client.database.read() as s:
+        assert s.connection.exec_driver_sql("SELECT count(*) FROM access_tokens").scalar_one() == 1
 
 
 def refused(answer: requests.Response, caplog: pytest.LogCaptureFixture, reason: str) -> None:

@@ -17,9 +17,8 @@ import requests
 from scim_bridge.cli.serve import CLIENT_ID, CLIENT_SECRET
 from scim_bridge.errors import BridgeError
 from scim_bridge.settings import DEFAULT_TENANT
-from scim_bridge.storage.credentials import TOKEN, Tokens, new_secret
+from scim_bridge.storage.credentials import TOKEN, new_secret
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.schema import upgrade
 
 PATIENCE_SECONDS = 30.0
@@ -58,8 +57,8 @@ class Bridge:
 
     def due(self) -> int:
         """Return how many people are due."""
-        with self.database.read() as connection:
-            return Outbox(connection, DEFAULT_TENANT, self.database.now(connection)).status().due
+        with self.database.read(DEFAULT_TENANT) as s:
+            return s.outbox.status().due
 
     def delivery_of(self, scim_id: str) -> tuple[str, str | None]:
         """Return what the bridge shows Entra of a person: `deliveryState` and `deliveryDetail`."""
@@ -154,8 +153,8 @@ def log_in(folder: Path) -> Path:
 def _issue_token(database: Database) -> str:
     secret = new_secret(TOKEN)
     upgrade(database)
-    with database.write() as connection:
-        Tokens(connection, DEFAULT_TENANT).add("demo", "demo", secret, now=database.now(connection), expires_at=None)
+    with database.write(DEFAULT_TENANT) as s:
+        s.tokens.add("demo", "demo", secret, expires_at=None)
     return secret
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from flask import Request
-from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.domain.audit import Actor, ActorKind
@@ -14,13 +13,11 @@ from scim_bridge.logs import get_logger
 from scim_bridge.storage.credentials import (
     ACCESS_TOKEN,
     AccessToken,
-    AccessTokens,
     Token,
-    Tokens,
     is_mutilated,
     use_is_stale,
 )
-from scim_bridge.storage.database import Database
+from scim_bridge.storage.database import Database, Session
 from scim_bridge.web.auth.failures import LONGEST_NAME, FailedSignIns, Refused
 from scim_bridge.web.auth.jwt import PREFIX, InvalidJwt, JwtRules, application_of, looks_signed, refuse
 from scim_bridge.web.auth.keys import KeysUnavailable
@@ -109,18 +106,18 @@ class Bearer:
             ) from unavailable
 
     def _examined(self, secret: str, tenant: str) -> Caller:
-        with self.database.read() as connection:
-            now = self.database.now(connection)
+        with self.database.read(tenant) as s:
+            now = s.now
             if looks_signed(secret):
                 found: Token | AccessToken | None = None
             elif secret.startswith(ACCESS_TOKEN):
-                found = AccessTokens(connection, tenant, self.workloads.get(tenant)).valid(secret, now=now)
+                found = s.access_tokens(self.workloads.get(tenant)).valid(secret)
                 if found is None:
                     raise _wrong_access_token(secret)
             else:
-                found = Tokens(connection, tenant).valid(secret, now=now)
+                found = s.tokens.valid(secret)
                 if found is None:
-                    raise _wrong_token(connection, tenant, secret, now)
+                    raise _wrong_token(s, secret)
         if found is None:
             # Keys may have to be fetched: no transaction stays open meanwhile.
             return self._signed(secret, tenant, now)
@@ -166,8 +163,8 @@ class Bearer:
     def _note_use(self, token: Token, tenant: str, now: datetime) -> None:
         """Store the time of use; a valid credential is accepted even if that fails (rule A3)."""
         try:
-            with self.database.write() as connection:
-                Tokens(connection, tenant).used(token, now=now)
+            with self.database.write(tenant) as s:
+                s.tokens.used(token)
         except SQLAlchemyError as error:
             log.warning("auth.use_not_noted", error=type(error).__name__)
 
@@ -192,8 +189,8 @@ def _wrong_access_token(secret: str) -> Refused:
     )
 
 
-def _wrong_token(connection: Connection, tenant: str, secret: str, now: datetime) -> Refused:
-    known = Tokens(connection, tenant).with_secret(secret)
+def _wrong_token(s: Session, secret: str) -> Refused:
+    known = s.tokens.with_secret(secret)
     if known is None:
         reason, about = ("mutilated" if is_mutilated(secret) else "unknown-token"), {}
     else:

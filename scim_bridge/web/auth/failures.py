@@ -16,7 +16,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, Author
 from scim_bridge.logs import bound, get_logger
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.history import AuditTrail
 
 log = get_logger(__name__)
 
@@ -141,12 +140,8 @@ class AuditedRefusals:
             return
         self._noted[key] = now  # First: the next request then does not wait for the database too.
         try:
-            with self._database.write() as connection:
-                AuditTrail(connection, tenant).add(
-                    AuditEvent(Action.refused, "sign-in", detail=reason),
-                    Author(actor, request_id),
-                    now=self._database.now(connection),
-                )
+            with self._database.write(tenant) as s:
+                s.audit.add(AuditEvent(Action.refused, "sign-in", detail=reason), Author(actor, request_id))
         except SQLAlchemyError as error:
             # The refusal stands, whether or not it can be stored (rule A3).
             log.warning("auth.refusal_not_noted", error=type(error).__name__)

@@ -8,20 +8,18 @@ from datetime import datetime, timedelta
 from urllib.parse import parse_qsl, unquote_plus
 
 from flask import Blueprint, Request, Response, jsonify, request
-from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.credentials import (
     ACCESS_TOKEN,
-    AccessTokens,
     Clients,
     is_mutilated,
     new_secret,
     owner_of_refused,
     secret_of_client,
 )
-from scim_bridge.storage.database import Database, is_out_of_reach
+from scim_bridge.storage.database import Database, Session, is_out_of_reach
 from scim_bridge.web.auth.bearer import Endings
 from scim_bridge.web.auth.failures import FailedSignIns
 from scim_bridge.web.auth.jwt import Refused, Workload, company_of
@@ -184,8 +182,7 @@ class TokenEndpoint:
             raise stranger("workload-not-configured", "assertions are not accepted here: set AUTH__WORKLOAD_ISSUER")
         if form.get("client_assertion_type") != ASSERTION:
             raise stranger("assertion-type", f"client_assertion_type has to be {ASSERTION}")
-        with self.database.read() as connection:
-            now = self.database.now(connection)
+        now = self.database.now()
         try:
             # Keys may have to be fetched: no transaction stays open meanwhile.
             tenant = company_of(self.workloads, form.get("client_assertion", ""), now=now)
@@ -197,24 +194,24 @@ class TokenEndpoint:
     def _to_client(self, client_id: str, secret: str) -> _Granted:
         if "\0" in client_id:
             raise _wrong_client("client")
-        with self.database.read() as connection:
+        with self.database.read() as s:
             # A first check by reading: a stranger's guesses never wait for the lock of a writer.
-            now = self.database.now(connection)
-            found = secret_of_client(connection, self.lifetime_seconds, client_id, secret, now=now)
+            now = s.now
+            found = secret_of_client(s, self.lifetime_seconds, client_id, secret)
             if found is None:
-                raise self._refused_client(connection, client_id, secret)
+                raise self._refused_client(s, client_id, secret)
 
         def examine(clients: Clients, now: datetime) -> None:
-            if not clients.signs_in(client_id, secret, now=now):
+            if not clients.signs_in(client_id, secret):
                 raise _wrong_client("client-secret-ended", found.tenant, client_id=client_id)
 
         issued = self._issued(found.tenant, examine, client_id)
         self.endings.tell("auth.client_secret_ends", client_id, found.expires_at, tenant=found.tenant, now=now)
         return issued
 
-    def _refused_client(self, connection: Connection, client_id: str, secret: str) -> Wrong:
+    def _refused_client(self, s: Session, client_id: str, secret: str) -> Wrong:
         """Return the same error whatever is wrong; the log and the audit trail have the cause and the company."""
-        owner = owner_of_refused(connection, self.lifetime_seconds, client_id, secret)
+        owner = owner_of_refused(s, self.lifetime_seconds, client_id, secret)
         if owner is not None and owner.had_secret:
             return _wrong_client("client-secret-ended", owner.tenant, client_id=client_id)
         reason = "client-secret-mutilated" if is_mutilated(secret) else "client"
@@ -222,11 +219,11 @@ class TokenEndpoint:
 
     def _issued(self, tenant: str, examine: Callable[[Clients, datetime], None], client_id: str) -> _Granted:
         secret = new_secret(ACCESS_TOKEN)
-        with self.database.write() as connection:
-            now = self.database.now(connection)
-            examine(Clients(connection, tenant), now)
-            AccessTokens(connection, tenant, None).add(
-                client_id, secret, now=now, expires_at=now + timedelta(seconds=self.lifetime_seconds[tenant])
+        with self.database.write(tenant) as s:
+            now = s.now
+            examine(s.clients, now)
+            s.access_tokens(None).add(
+                client_id, secret, expires_at=now + timedelta(seconds=self.lifetime_seconds[tenant])
             )
         log.info("oauth.token_issued", tenant=tenant, client=client_id)
         return _Granted(tenant, secret)

@@ -11,7 +11,6 @@ from scim2_models import (
     ScimProvider,
     UniquenessException,
 )
-from sqlalchemy import Connection
 
 from scim_bridge.certificates.entries import Outranked
 from scim_bridge.certificates.reading import (
@@ -32,8 +31,8 @@ from scim_bridge.domain.values import CERTIFICATE, WRITE_IT, nfc
 from scim_bridge.logs import get_logger
 from scim_bridge.scim.resources import certificate_resource, identity_of_entry
 from scim_bridge.storage.certificate_queries import with_external_id
+from scim_bridge.storage.database import Session
 from scim_bridge.storage.filters import Model
-from scim_bridge.storage.ledger import Ledger
 from scim_bridge.web.scim.resources import not_found, refuse_another_version
 from scim_bridge.web.scim.transaction import Transaction
 
@@ -58,90 +57,76 @@ class Certificates:
         model = cast(Model, self._provider.model_for(resource_type))
         return certificate_resource(model, self._provider, entry)
 
-    def get(self, connection: Connection, resource_type: ResourceType, resource_id: str) -> Resource[Any]:
+    def get(self, s: Session, resource_type: ResourceType, resource_id: str) -> Resource[Any]:
         """Return a certificate, whether or not its entry is the one that counts."""
-        entry = Ledger(connection, self._tenant).entry(EntryId(resource_id))
+        entry = s.ledger.entry(EntryId(resource_id))
         if entry is None:
             raise not_found(resource_type, resource_id)
         return self.resource(resource_type, entry)
 
-    def lock(self, connection: Connection, resource_type: ResourceType, resource_id: str) -> Resource[Any]:
+    def lock(self, s: Session, resource_type: ResourceType, resource_id: str) -> Resource[Any]:
         """Return a certificate that is about to be written.
 
         :raises ConflictException: it belongs to another source.
         """
-        entry = self._certifying.lock(connection, EntryId(resource_id))
+        entry = self._certifying.lock(s, EntryId(resource_id))
         if entry is None:
             raise not_found(resource_type, resource_id)
         if entry.source is not Source.certificates:
             _refuse(OtherSource(entry))
         return self.resource(resource_type, entry)
 
-    def create(
-        self, connection: Connection, resource_type: ResourceType, resource: Resource[Any], now: datetime
-    ) -> Resource[Any]:
+    def create(self, s: Session, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
         """Store a new certificate.
 
         :raises SCIMException: 400 or 409; nothing was stored.
         """
-        number, certificate = self._read(resource, now)
-        outcome = self._certifying.put(connection, Source.certificates, number, certificate, is_new=True)
-        entry = self._with_external_id(connection, self._kept(outcome), resource, now, before=None)
-        self._note(Action.created, entry, now)
+        number, certificate = self._read(resource, s.now)
+        outcome = self._certifying.put(s, Source.certificates, number, certificate, is_new=True)
+        entry = self._with_external_id(s, self._kept(outcome), resource, before=None)
+        self._note(Action.created, entry, s.now)
         return self.resource(resource_type, entry)
 
     def update(
-        self,
-        connection: Connection,
-        resource_type: ResourceType,
-        resource: Resource[Any],
-        expected_version: str | None,
-        now: datetime,
+        self, s: Session, resource_type: ResourceType, resource: Resource[Any], expected_version: str | None
     ) -> Resource[Any]:
         """Store the new state of a certificate.
 
         :raises SCIMException: 400, 404, 409 or 412; nothing was stored.
         """
         resource_id = str(resource.id)
-        before = self._checked(connection, resource_id, expected_version)
-        number, certificate = self._read(resource, now)
-        outcome = self._certifying.change(connection, EntryId(resource_id), number, certificate)
+        before = self._checked(s, resource_id, expected_version)
+        number, certificate = self._read(resource, s.now)
+        outcome = self._certifying.change(s, EntryId(resource_id), number, certificate)
         if before is None or outcome is None:
             raise not_found(resource_type, resource_id)
-        entry = self._with_external_id(connection, self._kept(outcome), resource, now, before=before)
+        entry = self._with_external_id(s, self._kept(outcome), resource, before=before)
         if entry.version != before.version:
             told = ("externalId",) if entry.external_id != before.external_id else ()
-            self._note(Action.changed, entry, now, (*told, *changed_parts(before, entry)))
+            self._note(Action.changed, entry, s.now, (*told, *changed_parts(before, entry)))
         return self.resource(resource_type, entry)
 
-    def delete(
-        self,
-        connection: Connection,
-        resource_type: ResourceType,
-        resource_id: str,
-        expected_version: str | None,
-        now: datetime,
-    ) -> None:
+    def delete(self, s: Session, resource_type: ResourceType, resource_id: str, expected_version: str | None) -> None:
         """Withdraw a certificate: another source's entry takes its place, if there is one.
 
         :raises SCIMException: 404, 409 or 412; nothing was changed.
         """
-        before = self._checked(connection, resource_id, expected_version)
-        outcome = self._certifying.withdraw(connection, EntryId(resource_id))
+        before = self._checked(s, resource_id, expected_version)
+        outcome = self._certifying.withdraw(s, EntryId(resource_id))
         if before is None or outcome is None:
             raise not_found(resource_type, resource_id)
         if isinstance(outcome, OtherSource):
             _refuse(outcome)
-        self._note(Action.deleted, before, now)
+        self._note(Action.deleted, before, s.now)
         for ticket in outcome.tickets:
             self._transaction.collect(ticket)
 
     def _note(self, action: Action, entry: Entry, now: datetime, names: tuple[str, ...] = ()) -> None:
         self._transaction.note(AuditEvent(action, CERTIFICATE, entry.id, entry.holder.person_id, names), now)
 
-    def repeat(self, connection: Connection, resource_id: str) -> None:
+    def repeat(self, s: Session, resource_id: str) -> None:
         """Try again what Ditio refused, after a write that changed nothing."""
-        for ticket in self._certifying.repeat(connection, EntryId(resource_id)):
+        for ticket in self._certifying.repeat(s, EntryId(resource_id)):
             self._transaction.collect(ticket)
 
     def _read(self, resource: Resource[Any], now: datetime) -> tuple[EmployeeNumber, Certificate]:
@@ -155,8 +140,8 @@ class Certificates:
             raise InvalidValueException(detail=certificate.text)
         return number, certificate
 
-    def _checked(self, connection: Connection, resource_id: str, expected_version: str | None) -> Entry | None:
-        entry = Ledger(connection, self._tenant).entry(EntryId(resource_id))
+    def _checked(self, s: Session, resource_id: str, expected_version: str | None) -> Entry | None:
+        entry = s.ledger.entry(EntryId(resource_id))
         if entry is not None:
             refuse_another_version(identity_of_entry(entry), expected_version)
         return entry
@@ -171,9 +156,7 @@ class Certificates:
             self._transaction.collect(ticket)
         return outcome.entry
 
-    def _with_external_id(
-        self, connection: Connection, entry: Entry, resource: Resource[Any], now: datetime, *, before: Entry | None
-    ) -> Entry:
+    def _with_external_id(self, s: Session, entry: Entry, resource: Resource[Any], *, before: Entry | None) -> Entry:
         external_id = nfc(resource.external_id) if resource.external_id else None
         known = before.external_id if before is not None else None
         if external_id is None and known is None:
@@ -181,7 +164,7 @@ class Certificates:
         # Written even if it is the same: an entry that moved to another line was created anew, without it.
         changes_alone = external_id != known and before is not None and before.version == entry.version
         version = entry.version + changes_alone
-        return with_external_id(connection, self._tenant, entry, external_id, version=version, now=now)
+        return with_external_id(s, entry, external_id, version=version)
 
 
 def _text(value: object) -> object:

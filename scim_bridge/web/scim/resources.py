@@ -18,7 +18,7 @@ from scim2_models import (
     UniquenessException,
 )
 from scim2_server.storage import SearchPage
-from sqlalchemy import ColumnElement, Connection, and_, or_, true
+from sqlalchemy import ColumnElement, and_, or_, true
 
 from scim_bridge.domain.certificate import Entry
 from scim_bridge.domain.values import CERTIFICATE, JsonObject
@@ -26,6 +26,7 @@ from scim_bridge.scim.reading import DITIO_URN
 from scim_bridge.scim.resources import MEMBERS, Identity, Membership, document_of, keys_of, resource_of, unasked
 from scim_bridge.scim.schema import shape_of
 from scim_bridge.storage.comparisons import JsonSql
+from scim_bridge.storage.database import Session
 from scim_bridge.storage.filters import Columns, Model, condition
 from scim_bridge.storage.paging import Order, order_of, place_at, position_of
 from scim_bridge.storage.resources import StoredResource, Taken, delivery_columns, moment_columns
@@ -261,11 +262,11 @@ class Searching:
         self._resource = resource
 
     def page(
-        self, connection: Connection, resource_types: Sequence[ResourceType], asked: Request, position: Any
+        self, s: Session, resource_types: Sequence[ResourceType], asked: Request, position: Any
     ) -> tuple[SearchPage, list[StoredResource]]:
         """Return one page by index or by cursor, and those of its rows that are documents."""
         types = {str(each.name): each for each in resource_types}
-        search, order = self._search(connection, types, asked)
+        search, order = self._search(s, types, asked)
         page: Page[Any]
         if asked.cursor is None:
             page = search.by_number(asked.start_index_0 or 0, asked.count)
@@ -275,25 +276,19 @@ class Searching:
         told = SearchPage(page.total, shown, position_of(page.next), position_of(page.previous))
         return told, [each for each in page.found if isinstance(each, StoredResource)]
 
-    def _search(
-        self, connection: Connection, types: dict[str, ResourceType], asked: Request
-    ) -> tuple[Search[Any], Order]:
+    def _search(self, s: Session, types: dict[str, ResourceType], asked: Request) -> tuple[Search[Any], Order]:
         models = {name: cast(Model, self._provider.model_for(each)) for name, each in types.items()}
         certificate = models.pop(CERTIFICATE, None)
         if certificate is None:
             documents = self._documents(models, asked, _COLUMNS)
-            return ResourceSearch(
-                connection, self._tenant, list(models), documents.condition, documents.order
-            ), documents.order
+            return ResourceSearch(s, list(models), documents.condition, documents.order), documents.order
         certificates = self._certificates(certificate, asked)
         if not models:
-            return CertificateSearch(
-                connection, self._tenant, certificates.condition, certificates.order
-            ), certificates.order
+            return CertificateSearch(s, certificates.condition, certificates.order), certificates.order
         # Both tables then give times as a timestamp, and neither as text.
         moments = moment_columns(str(each.__schema__) for each in models.values())
         documents = self._documents(models, asked, {**_COLUMNS, **moments})
-        both = RootSearch(connection, self._tenant, list(models), documents, certificates)
+        both = RootSearch(s, list(models), documents, certificates)
         return both, both.order
 
     def _documents(self, models: dict[str, Model], asked: Request, columns: Columns) -> Branch:

@@ -25,8 +25,7 @@ from scim_bridge.logs import bound
 from scim_bridge.scim.entra_patch import entries_to_make
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.settings.types import MOST_LETTERS
-from scim_bridge.storage.credentials import CURSORS, Secrets
-from scim_bridge.storage.database import Database, repeated
+from scim_bridge.storage.database import CURSORS, Database, Secrets, repeated
 from scim_bridge.web.scim.bounds import refuse_long_work, refuse_unstorable_text
 from scim_bridge.web.scim.bulk import Operation, has_changed_anything
 from scim_bridge.web.scim.errors import (

@@ -8,7 +8,6 @@ from typing import Any
 
 from scim2_models import Resource, ResourceType, ResponseParameters, ScimProvider, SearchRequest
 from scim2_server.storage import ScimStorage, SearchPage
-from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.delivery.intake import Intake, Ticket
@@ -20,8 +19,8 @@ from scim_bridge.domain.values import CERTIFICATE, UserId
 from scim_bridge.logs import get_logger
 from scim_bridge.scim.resources import Membership
 from scim_bridge.storage.comparisons import json_sql
-from scim_bridge.storage.database import Database
-from scim_bridge.storage.resources import Resources, StoredResource, Taken
+from scim_bridge.storage.database import Database, Session
+from scim_bridge.storage.resources import StoredResource, Taken
 from scim_bridge.web.scim.certificates import Certificates
 from scim_bridge.web.scim.resources import Rows, Searching, check_version, identity_of, not_found, uniqueness
 from scim_bridge.web.scim.transaction import Transaction
@@ -83,13 +82,13 @@ class BridgeStorage(ScimStorage):
     ) -> Resource[Any]:
         """Return a resource; lock it if it is read in order to be written, which has no response parameters."""
         is_locking = response_parameters is None and self._writes
-        with self._transaction.open(writes=is_locking) as connection:
+        with self._transaction.open(writes=is_locking) as s:
             if resource_type.name == CERTIFICATE:
                 read = self._certificates.lock if is_locking else self._certificates.get
-                return read(connection, resource_type, resource_id)
+                return read(s, resource_type, resource_id)
             if is_locking:
-                return self._rows.resource(resource_type, self._lock(connection, resource_type, resource_id))
-            stored = Resources(connection, self._tenant).get(str(resource_type.name), resource_id)
+                return self._rows.resource(resource_type, self._lock(s, resource_type, resource_id))
+            stored = s.resources.get(str(resource_type.name), resource_id)
             if stored is None:
                 raise not_found(resource_type, resource_id)
             self._views[stored.id] = stored.delivery
@@ -97,10 +96,10 @@ class BridgeStorage(ScimStorage):
 
     def parted(self, resource_type: ResourceType, resource_id: str) -> tuple[Resource[Any], Membership | None]:
         """Return a resource to be patched, locked; a group's members are apart."""
-        with self._transaction.open(writes=True) as connection:
+        with self._transaction.open(writes=True) as s:
             if resource_type.name == CERTIFICATE:
-                return self._certificates.lock(connection, resource_type, resource_id), None
-            stored = self._lock(connection, resource_type, resource_id)
+                return self._certificates.lock(s, resource_type, resource_id), None
+            stored = self._lock(s, resource_type, resource_id)
         resource, membership = self._rows.parted(resource_type, stored)
         if membership is not None:
             self._parted[resource_id] = stored, membership
@@ -124,32 +123,32 @@ class BridgeStorage(ScimStorage):
         position: Any = None,
     ) -> SearchPage:
         """Return one page by index or by cursor, filtered and sorted by the database."""
-        with self._transaction.open(writes=False) as connection:
-            page, found = self._searching.page(connection, resource_types, search_request, position)
+        with self._transaction.open(writes=False) as s:
+            page, found = self._searching.page(s, resource_types, search_request, position)
         self._views |= {each.id: each.delivery for each in found}
         return page
 
     def prepare(self, resource_type: ResourceType, resource: Resource[Any]) -> None:
         """Make the row of a new resource before SQLite's one lock is taken, so that no other request waits."""
         if self._database.is_sqlite and resource_type.name != CERTIFICATE:
-            moment = self._database.now_alone()
+            moment = self._database.now()
             self._prepared = self._rows.made(resource_type, resource, self._new_id(), moment)
 
     def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
         """Store a new resource; a new user makes a person due."""
-        with self._transaction.open(writes=True) as connection:
-            now = self._database.now(connection)
+        with self._transaction.open(writes=True) as s:
+            now = s.now
             if resource_type.name == CERTIFICATE:
-                return self._certificates.create(connection, resource_type, resource, now)
+                return self._certificates.create(s, resource_type, resource)
             prepared, self._prepared = self._prepared, None
             created, stored = prepared or self._rows.made(resource_type, resource, self._new_id(), now)
             try:
-                Resources(connection, self._tenant).add(stored)
+                s.resources.add(stored)
             except Taken as exc:
                 raise uniqueness(resource_type, exc) from exc
             ticket = None
             if resource_type.name == USER:
-                ticket = self._intake.user_created(connection, UserId(stored.id), {**stored.document})
+                ticket = self._intake.user_created(s, UserId(stored.id), {**stored.document})
             self._transaction.wrote(Action.created, stored, ticket, now)
         return created
 
@@ -165,16 +164,16 @@ class BridgeStorage(ScimStorage):
 
         :param membership: The new members of a group that was read without them.
         """
-        with self._transaction.open(writes=True) as connection:
-            now = self._database.now(connection)
+        with self._transaction.open(writes=True) as s:
+            now = s.now
             if resource_type.name == CERTIFICATE:
-                return self._certificates.update(connection, resource_type, resource, expected_version, now)
-            before = self._lock(connection, resource_type, str(resource.id))
+                return self._certificates.update(s, resource_type, resource, expected_version)
+            before = self._lock(s, resource_type, str(resource.id))
             check_version(before, expected_version)
             identity = replace(identity_of(before), version=before.version + 1, last_modified_at=now)
             updated, stored = self._rows.prepared(resource_type, resource, identity, membership)
             try:
-                Resources(connection, self._tenant).replace(stored)
+                s.resources.replace(stored)
             except Taken as exc:
                 raise uniqueness(resource_type, exc) from exc
             self._transaction.locked.pop(before.id, None)
@@ -182,7 +181,7 @@ class BridgeStorage(ScimStorage):
                 self._parted[before.id] = stored, membership
             ticket = None
             if resource_type.name == USER:
-                ticket = self._intake.user_changed(connection, UserId(stored.id), {**stored.document}, before.document)
+                ticket = self._intake.user_changed(s, UserId(stored.id), {**stored.document}, before.document)
                 ticket = ticket and ticket.over(before, stored.version)
             names = changed_names(before.document, stored.document)
             self._transaction.wrote(Action.changed, stored, ticket, stored.last_modified_at, names)
@@ -190,29 +189,29 @@ class BridgeStorage(ScimStorage):
 
     def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
         """Remove a resource; a deleted user leaves all groups, and a person whose ending is due (rule P1)."""
-        with self._transaction.open(writes=True) as connection:
-            ticket, now = None, self._database.now(connection)
+        with self._transaction.open(writes=True) as s:
+            ticket, now = None, s.now
             if resource_type.name == CERTIFICATE:
-                self._certificates.delete(connection, resource_type, resource_id, expected_version, now)
+                self._certificates.delete(s, resource_type, resource_id, expected_version)
                 return
-            before = self._lock(connection, resource_type, resource_id)
+            before = self._lock(s, resource_type, resource_id)
             check_version(before, expected_version)
-            Resources(connection, self._tenant).delete(before.resource_type, before.id)
+            s.resources.delete(before.resource_type, before.id)
             self._transaction.locked.pop(before.id, None)
             if resource_type.name == USER:
-                ticket = self._intake.user_deleted(connection, UserId(before.id), before.document)
-                for group in Resources(connection, self._tenant).without_member(before.id, now):
+                ticket = self._intake.user_deleted(s, UserId(before.id), before.document)
+                for group in s.resources.without_member(before.id):
                     self._transaction.wrote(Action.changed, group, None, now, ("members",))
             self._transaction.wrote(Action.deleted, before, ticket, now)
 
     def repeated(self, resource_type: ResourceType, resource_id: str) -> None:
         """Make a held or parked person or certificate due again after a write that changed nothing (rule A5)."""
         if resource_type.name == CERTIFICATE:
-            with self._transaction.open(writes=True) as connection:
-                self._certificates.repeat(connection, resource_id)
+            with self._transaction.open(writes=True) as s:
+                self._certificates.repeat(s, resource_id)
         if resource_type.name == USER:
-            with self._transaction.open(writes=True) as connection:
-                self._transaction.collect(self._intake.user_repeated(connection, UserId(resource_id)))
+            with self._transaction.open(writes=True) as s:
+                self._transaction.collect(self._intake.user_repeated(s, UserId(resource_id)))
 
     def delivery_views(self, user_ids: Iterable[str]) -> dict[str, DeliveryView]:
         """Return the delivery states of users: as read with them, or after the delivery of this request."""
@@ -220,8 +219,8 @@ class BridgeStorage(ScimStorage):
         unread = wanted - self._views.keys()
         try:
             if unread:
-                with self._transaction.open(writes=False) as connection:
-                    self._views |= Resources(connection, self._tenant).delivery_views(unread)
+                with self._transaction.open(writes=False) as s:
+                    self._views |= s.resources.delivery_views(unread)
         except SQLAlchemyError as exc:
             if not self._transaction.has_written:
                 raise
@@ -229,11 +228,11 @@ class BridgeStorage(ScimStorage):
             log.warning("scim.delivery_unread", tenant=self._tenant, error=type(exc).__name__)
         return {user_id: view for user_id in wanted if (view := self._views.get(user_id)) is not None}
 
-    def _lock(self, connection: Connection, resource_type: ResourceType, resource_id: str) -> StoredResource:
+    def _lock(self, s: Session, resource_type: ResourceType, resource_id: str) -> StoredResource:
         locked = self._transaction.locked.get(resource_id)
         if locked is not None and locked.resource_type == resource_type.name:
             return locked
-        stored = Resources(connection, self._tenant).lock(str(resource_type.name), resource_id)
+        stored = s.resources.lock(str(resource_type.name), resource_id)
         if stored is None:
             raise not_found(resource_type, resource_id)
         self._transaction.locked[resource_id] = stored

@@ -4,16 +4,13 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import datetime
 
-from sqlalchemy import Connection
-
 from scim_bridge.delivery.intake import Ticket
 from scim_bridge.delivery.undo import Undone, UndoUncertain
 from scim_bridge.domain.audit import Action, AuditEvent, Author
 from scim_bridge.logs import get_logger
 from scim_bridge.scim.quirks import Quirk
-from scim_bridge.storage.database import Database, loggable
-from scim_bridge.storage.history import AuditTrail
-from scim_bridge.storage.resources import Quirks, StoredResource
+from scim_bridge.storage.database import Database, Session, loggable
+from scim_bridge.storage.resources import StoredResource
 from scim_bridge.web.scim.errors import refused_by_ditio
 
 log = get_logger(__name__)
@@ -37,7 +34,7 @@ class Transaction:
         self._tenant = tenant
         self._deliver = deliver
         self._author = author
-        self._connection: Connection | None = None
+        self._session: Session | None = None
         self._tickets: list[Ticket] = []
         self._tolerated: set[Quirk] = set()
         self.locked: dict[str, StoredResource] = {}
@@ -47,21 +44,21 @@ class Transaction:
         """Whether a transaction that may have written was committed."""
 
     @contextmanager
-    def open(self, *, writes: bool) -> Generator[Connection]:
+    def open(self, *, writes: bool) -> Generator[Session]:
         """Yield the transaction that is open, or a new one for this block."""
-        if self._connection is not None:
-            yield self._connection
+        if self._session is not None:
+            yield self._session
             return
         self._tickets = []
-        with self._database.write(self._tenant) if writes else self._database.read() as connection:
-            self._connection = connection
+        with self._database.write(self._tenant) if writes else self._database.read(self._tenant) as s:
+            self._session = s
             try:
-                yield connection
+                yield s
                 if writes and self._tolerated:
                     # Last of all: many requests update these rows, and they stay locked until the commit.
-                    Quirks(connection, self._tenant).count(self._tolerated, now=self._database.now(connection))
+                    s.quirks.count(self._tolerated)
             finally:
-                self._connection = None
+                self._session = None
                 self._tolerated = set()
                 self.locked = {}
         self.has_written = self.has_written or writes
@@ -86,8 +83,8 @@ class Transaction:
 
     def note(self, deed: AuditEvent, now: datetime) -> None:
         """Store an event in the audit trail, in this transaction."""
-        assert self._connection is not None
-        AuditTrail(self._connection, self._tenant).add(deed, self._author, now=now)
+        assert self._session is not None
+        self._session.audit.add(deed, self._author)
 
     def tolerate(self, found: tuple[Quirk, ...]) -> None:
         """Count the quirks of the next write, within its own transaction: a refused write isn't counted."""
