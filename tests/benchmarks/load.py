@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from scim_bridge.errors import BridgeError
-from scim_bridge.storage.database import Session
 from tests.benchmarks.figures import percentile
 
 TIMEOUT_SECONDS = 60.0
@@ -118,14 +117,14 @@ def burst(
     failures: list[Exception] = []
     together = threading.Barrier(connections + 1)
 
-    def keep_asking(s: Session, share: int | None, took: list[float]) -> None:
+    def keep_asking(connection: Connection, share: int | None, took: list[float]) -> None:
         together.wait()
         deadline = time.perf_counter() + seconds
         try:
             while (now := time.perf_counter()) < deadline if share is None else len(took) < share:
                 request = source()
                 now = time.perf_counter()
-                answer = s.connection.exchange(request)
+                answer = connection.exchange(request)
                 took.append(time.perf_counter() - now)
                 if answer.status != status:
                     raise BridgeError(f"answered {answer.status} instead of {status}: {answer.body[:500].decode()}")

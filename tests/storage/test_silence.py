@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import make_url, text, update
+from sqlalchemy import Connection, make_url, text, update
 from sqlalchemy.exc import DBAPIError
 
 from scim_bridge.storage.database import Database, Session, is_out_of_reach
@@ -92,7 +92,7 @@ def test_a_lost_machine_s_transaction_is_ended_by_the_server(
 
     # Waits for the lock, for less time than a request may.
     with direct.write() as s:
-        _lock(s)
+        _lock(s.connection)
     lost.invalidate()
     lost.close()
 
@@ -117,7 +117,7 @@ def test_a_lock_that_somebody_else_keeps_is_503(through: Database, direct: Datab
     world = World(through, Clock())
     world.provisions(kari := a_user())
     with direct.write() as s:
-        _lock(s)
+        _lock(s.connection)
         answer = world.scim("DELETE", f"/Users/{world.entra.scim_id(kari.object_id)}")
 
     assert (answer.status_code, "Retry-After" in answer.headers) == (503, True), answer.text
@@ -160,8 +160,8 @@ def test_the_operator_s_own_words_count(database_url: str):
     assert parameters["connect_timeout"] == "17"
 
 
-def _lock(s: Session) -> None:
-    s.connection.execute(update(people).values(attempts=people.c.attempts))
+def _lock(connection: Connection) -> None:
+    connection.execute(update(people).values(attempts=people.c.attempts))
 
 
 def _seconds(s: Session, name: str) -> float:
