@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import requests
@@ -14,7 +13,6 @@ from scim2_models import ScimProvider
 
 from scim_bridge.adopt.run import Adoption
 from scim_bridge.certificates.reading import slots_from
-from scim_bridge.delivery.deliver import Deliverer
 from scim_bridge.delivery.inline import Inline, InlineSlots
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.delivery.worker import Worker, pace_seconds, places_for, threads_for
@@ -47,12 +45,10 @@ class Parts:
     providers: Mapping[str, Callable[[], ScimProvider]]
     tenants: Mapping[str, Tenant]
     inline: Mapping[str, Inline]
-    deliverers: Mapping[str, Deliverer]
     reconciliations: Mapping[str, Reconciliation]
     base_url: str
     """The URL at which Entra reaches the bridge, without a slash at the end."""
 
-    new_id: Callable[[], str]
     monotonic: Callable[[], float]
 
     def intake(self, tenant: str, request_id: str, *, queues_only: bool = False) -> Intake:
@@ -60,18 +56,18 @@ class Parts:
 
         :param queues_only: Whether only the worker delivers; the request does not wait for it (rule A4: `/Bulk`).
         """
-        return Intake(self.database, self.tenants[tenant], request_id, self.new_id, queues_only=queues_only)
+        return Intake(self.tenants[tenant], request_id, queues_only=queues_only)
 
     def adoption(self, tenant: str) -> Adoption:
         """Return the adoption of a tenant; it reads Ditio as `reconcile` does."""
-        return Adoption(self.database, self.tenants[tenant], self.reconciliations[tenant].roster, self.new_id)
+        return Adoption(self.tenants[tenant], self.reconciliations[tenant].roster)
 
     def worker(self, *, places: int | None = None) -> Worker:
         """Return a worker for all tenants.
 
         :param places: How many people it delivers at a time; None for what the settings say.
         """
-        return Worker(list(self.deliverers.values()), self.new_id, places)
+        return Worker(list(self.tenants.values()), places)
 
 
 def open_database(settings: Settings, *, patience: Patience = REQUESTS) -> Database:
@@ -106,8 +102,7 @@ def build(
     clients = {
         name: build_client(own, session_factory=session_factory, monotonic=monotonic) for name, own in companies.items()
     }
-    tenants = {name: _tenant(name, own, clients[name]) for name, own in companies.items()}
-    deliverers = {name: Deliverer(database, tenant, monotonic, jitter, _new_id) for name, tenant in tenants.items()}
+    tenants = {name: _tenant(name, own, clients[name], database, monotonic, jitter) for name, own in companies.items()}
     limits = {name: own.ditio.max_concurrency for name, own in companies.items()}
     places = InlineSlots(limits, max(1, settings.server.threads // 2))
     return Parts(
@@ -115,14 +110,12 @@ def build(
         database=database,
         providers={name: partial(_provider, own) for name, own in companies.items()},
         tenants=tenants,
-        inline={name: Inline(deliverer, places, monotonic) for name, deliverer in deliverers.items()},
-        deliverers=deliverers,
+        inline={name: Inline(tenant, places) for name, tenant in tenants.items()},
         reconciliations={
-            name: _reconciliation(own, deliverers[name], clients[name], session_factory, monotonic)
+            name: _reconciliation(own, tenants[name], clients[name], session_factory, monotonic)
             for name, own in companies.items()
         },
         base_url=settings.server.base_url or f"http://{bind or settings.server.bind}",
-        new_id=_new_id,
         monotonic=monotonic,
     )
 
@@ -135,10 +128,6 @@ def _provider(settings: Settings) -> ScimProvider:
         slots=tuple(pair for slot in slots_from(settings.certificates.slots) for pair in slot.attributes.items()),
         certificates_end=settings.certificates.missing_expiry == "refuse",
     )
-
-
-def _new_id() -> str:
-    return str(uuid4())
 
 
 def build_client(
@@ -167,7 +156,14 @@ def build_rules(settings: Settings) -> Rules:
         raise SettingsError(f"{settings.whose}{exc}") from exc
 
 
-def _tenant(name: str, settings: Settings, client: Ditio) -> Tenant:
+def _tenant(
+    name: str,
+    settings: Settings,
+    client: Ditio,
+    database: Database,
+    monotonic: Callable[[], float],
+    jitter: Callable[[], float],
+) -> Tenant:
     delivery, rules = settings.delivery, build_rules(settings)
     per_second = settings.ditio.requests_per_second
     places = places_for(settings.ditio.max_concurrency, per_second)
@@ -181,6 +177,9 @@ def _tenant(name: str, settings: Settings, client: Ditio) -> Tenant:
             after_last_day=delivery.end_employment == "after-last-day",
         ),
         ditio=client,
+        database=database,
+        monotonic=monotonic,
+        random=jitter,
         adopt=Adopt(delivery.adopt),
         refuse_incomplete=delivery.on_incomplete == "refuse",
         report_refused=delivery.on_refused == "report",
@@ -210,7 +209,7 @@ def _certificates(settings: Settings) -> CertificatePolicy:
 
 def _reconciliation(
     settings: Settings,
-    deliverer: Deliverer,
+    tenant: Tenant,
     client: DitioClient,
     session_factory: Callable[[], requests.Session] | None,
     monotonic: Callable[[], float],
@@ -226,10 +225,9 @@ def _reconciliation(
         reporting = DitioClient(config, permits=client.permits, session_factory=session_factory, monotonic=monotonic)
         roster = reporting.reporting_roster
     return Reconciliation(
-        deliverer=deliverer,
+        tenant=tenant,
         roster=roster,
         limits=Limits(section.max_ended_fraction, section.max_changes),
-        new_id=_new_id,
     )
 
 

@@ -1,10 +1,13 @@
 """One company (tenant): its mapping, delivery rules and Ditio; and the time budget of a request."""
 
+import random
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
+from uuid import uuid4
 
 from scim_bridge.domain.certificate import CertificatePolicy, CertificateRules, Slot
 from scim_bridge.domain.employee import DesiredEmployee, EmployeeNumber, Field
@@ -16,6 +19,9 @@ from scim_bridge.plan.matching import Adopt
 from scim_bridge.plan.steps import Policy
 from scim_bridge.scim.mapping import Rules, desired_from_user
 from scim_bridge.storage.candidates import Candidate
+from scim_bridge.storage.database import Database, Session
+
+T = TypeVar("T")
 
 WRITE_NEEDS_SECONDS = 0.5
 """With less time than this left, no write to Ditio starts: it could be cut short, and its outcome unknown."""
@@ -80,14 +86,20 @@ class Ditio(Protocol):
         """Upsert certificates of any employees. If this raises, Ditio may still have accepted some of them."""
 
 
+def new_id() -> str:
+    """Return a new identifier: a random UUID."""
+    return str(uuid4())
+
+
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """The settings of one company, and its Ditio."""
+    """One company: its settings, its Ditio, its database, and where its clock and ids come from."""
 
     name: str
     rules: Rules
     policy: Policy
     ditio: Ditio
+    database: Database
     adopt: Adopt = Adopt.verify
     refuse_incomplete: bool = False
     report_refused: bool = True
@@ -119,6 +131,22 @@ class Tenant:
     """The attributes in which Entra sends certificates."""
 
     certificates: CertificatePolicy = field(default_factory=CertificatePolicy)
+    new_id: Callable[[], str] = new_id
+    monotonic: Callable[[], float] = time.monotonic
+    random: Callable[[], float] = random.random
+    """Return a number from 0.0 to 1.0, for the jitter of the back-off."""
+
+    def read(self) -> AbstractContextManager[Session]:
+        """Open a transaction of this company that only reads."""
+        return self.database.read(self.name)
+
+    def write(self) -> AbstractContextManager[Session]:
+        """Open a writing transaction of this company. See `Database.write`."""
+        return self.database.write(self.name)
+
+    def transact(self, work: Callable[[Session], T]) -> T:
+        """Do some work in a writing transaction of this company. See `Database.transact`."""
+        return self.database.transact(self.name, work)
 
     @property
     def lease_seconds(self) -> float:

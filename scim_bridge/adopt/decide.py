@@ -10,7 +10,7 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import Claim, ClaimKind
 from scim_bridge.errors import WrongDecisions
 from scim_bridge.plan.matching import TAKEN
-from scim_bridge.storage.database import Database, Session
+from scim_bridge.storage.database import Session
 from scim_bridge.storage.pairs import Pairs
 from scim_bridge.storage.people import PersonRecord, user_names
 from scim_bridge.storage.resources import document_of
@@ -28,7 +28,6 @@ MOST_TOLD = 50
 class Deciding:
     """Check and store the decisions of one run."""
 
-    database: Database
     tenant: Tenant
     run_id: str
     now: datetime
@@ -41,7 +40,7 @@ class Deciding:
         misfits: list[Misfit] = []
         count = 0
         for batch in _batches(iter(lines)):
-            with self.database.write(self.tenant.name) as s:
+            with self.tenant.write() as s:
                 for line in batch:
                     misfit = line if isinstance(line, Misfit) else self._take(s, line)
                     if misfit is not None:

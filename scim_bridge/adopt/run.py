@@ -20,7 +20,7 @@ from scim_bridge.plan.matching import CONTENDED, PossibleEmployees, is_doubtful,
 from scim_bridge.reconcile.load import RosterLoading
 from scim_bridge.scim.mapping import is_sent
 from scim_bridge.storage.candidates import Candidate, unlinked
-from scim_bridge.storage.database import Database, Session, repeated
+from scim_bridge.storage.database import Session, repeated
 from scim_bridge.storage.pairs import Pairs, forget_abandoned
 from scim_bridge.storage.resources import document_of
 from scim_bridge.storage.snapshot import Snapshot
@@ -37,7 +37,6 @@ PAIR_BATCH = 500
 class Pairing:
     """Find the pairs of one run, and store them. Link nothing."""
 
-    database: Database
     tenant: Tenant
     run_id: str
     now: datetime
@@ -47,16 +46,16 @@ class Pairing:
         after, done = "", 0
         while batch := self._next(after):
             after, done = batch[-1].record.person.id, done + len(batch)
-            with self.database.read(self.tenant.name) as s:
+            with self.tenant.read() as s:
                 found = [pair for each in self._found(s, batch) for pair in each]
-            with self.database.write(self.tenant.name) as s:
+            with self.tenant.write() as s:
                 self._pairs(s).add(found)
             progress(done)
-        with self.database.write(self.tenant.name) as s:
+        with self.tenant.write() as s:
             self._pairs(s).dispute_contended(CONTENDED)
 
     def _next(self, after: str) -> list[Candidate]:
-        with self.database.read(self.tenant.name) as s:
+        with self.tenant.read() as s:
             return unlinked(s, after=after, limit=PAIR_BATCH)
 
     def _found(self, s: Session, batch: Sequence[Candidate]) -> list[list[Pair]]:
@@ -135,7 +134,6 @@ class Dispute:
 class Found:
     """What a run has found. It is read from the database as it is needed, and removed when the run ends."""
 
-    database: Database
     tenant: Tenant
     run_id: str
     now: datetime
@@ -148,17 +146,17 @@ class Found:
     @property
     def is_disputed(self) -> bool:
         """Whether an operator has to decide anything."""
-        with self.database.read(self.tenant.name) as s:
+        with self.tenant.read() as s:
             return s.pairs(self.run_id).is_any_disputed()
 
     def pairs(self) -> Iterator[Pair]:
         """Yield the exact pairs: linked, or to be linked."""
-        with self.database.read(self.tenant.name) as s:
+        with self.tenant.read() as s:
             yield from s.pairs(self.run_id).exact()
 
     def disputed(self) -> Iterator[Pair]:
         """Yield all other pairs, the pairs of one user together."""
-        with self.database.read(self.tenant.name) as s:
+        with self.tenant.read() as s:
             yield from s.pairs(self.run_id).disputed()
 
     def disputes(self) -> Iterator[Dispute]:
@@ -168,8 +166,8 @@ class Found:
             yield from self._with_sides(batch)
 
     def _with_sides(self, batch: Sequence[Pair]) -> Iterator[Dispute]:
-        name, today = self.tenant.name, self.tenant.today(self.now)
-        with self.database.read(name) as s:
+        today = self.tenant.today(self.now)
+        with self.tenant.read() as s:
             found = s.snapshot(self.run_id).of(pair.employee_number for pair in batch)
             for pair in batch:
                 record = s.people.get(pair.person_id)
@@ -183,10 +181,8 @@ class Found:
 class Adoption:
     """Pair the users of one tenant with employees. Create, change and end nothing in Ditio."""
 
-    database: Database
     tenant: Tenant
     roster: Callable[[], Iterator[JsonObject]]
-    new_id: Callable[[], str]
 
     @contextmanager
     def run(
@@ -203,8 +199,8 @@ class Adoption:
         :raises UntrustedRoster: Ditio shows too few employees to be believed; nothing was linked.
         :raises DeliveryError: Ditio can't be read; nothing was linked.
         """
-        run_id = self.new_id()
-        with self.database.write(self.tenant.name) as s:
+        run_id = self.tenant.new_id()
+        with self.tenant.write() as s:
             now = s.now
             abandoned = now - ABANDONED_AFTER
             forget_abandoned(s, abandoned)
@@ -213,22 +209,22 @@ class Adoption:
         log.info("adopt.started", run=run_id, apply=apply_for is not None)
         linked = 0
         try:
-            loading = RosterLoading(self.database, self.tenant, run_id, self.tenant.today(now))
+            loading = RosterLoading(self.tenant, run_id, self.tenant.today(now))
             shown = loading.load(self.roster(), lambda done: progress("reading Ditio", done, None))
             self._refuse_too_few(shown)
             self._pair(run_id, now, progress)
-            Deciding(self.database, self.tenant, run_id, now).take(decisions)
+            Deciding(self.tenant, run_id, now).take(decisions)
             linked = self._link(run_id, apply_for, progress) if apply_for is not None else 0
-            yield Found(self.database, self.tenant, run_id, now, shown, linked)
+            yield Found(self.tenant, run_id, now, shown, linked)
         finally:
-            with self.database.write(self.tenant.name) as s:
+            with self.tenant.write() as s:
                 s.snapshot(run_id).drop()
                 s.pairs(run_id).end()
             log.info("adopt.finished", run=run_id, linked=linked)
 
     def _refuse_too_few(self, shown: int) -> None:
         """Refuse a roster that is too short: a shared phone or e-mail address may look like one employee's alone."""
-        with self.database.read(self.tenant.name) as s:
+        with self.tenant.read() as s:
             linked = s.people.count(linked=True)
             before = s.runs.shown_before()
         if (doubt := roster_doubt(CompanySize(shown, linked, 0, before))) is not None:
@@ -237,12 +233,12 @@ class Adoption:
             )
 
     def _pair(self, run_id: str, now: datetime, progress: Progress) -> None:
-        with self.database.read(self.tenant.name) as s:
+        with self.tenant.read() as s:
             total = s.people.count(linked=False)
-        Pairing(self.database, self.tenant, run_id, now).pair(lambda done: progress("comparing", done, total))
+        Pairing(self.tenant, run_id, now).pair(lambda done: progress("comparing", done, total))
 
     def _link(self, run_id: str, author: Author, progress: Progress) -> int:
-        with self.database.read(self.tenant.name) as s:
+        with self.tenant.read() as s:
             total = s.pairs(run_id).count_exact()
         after, done, linked = "", 0, 0
         while batch := self._next(run_id, after):
@@ -250,18 +246,18 @@ class Adoption:
             linked += repeated(partial(self._link_batch, run_id, batch, author))
             progress("linking", done, total)
         if linked:
-            with self.database.read(self.tenant.name) as s:
+            with self.tenant.read() as s:
                 s.audit.tell_of_many(Action.linked, "employee", author, linked)
         return linked
 
     def _next(self, run_id: str, after: str) -> list[Pair]:
-        with self.database.read(self.tenant.name) as s:
+        with self.tenant.read() as s:
             return s.pairs(run_id).exact_after(after, BATCH)
 
     def _link_batch(self, run_id: str, batch: Sequence[Pair], author: Author) -> int:
         """Link these pairs. Return how many were linked; the others are disputed from now on."""
         linked = 0
-        with self.database.write(self.tenant.name) as s:
+        with self.tenant.write() as s:
             shown = s.snapshot(run_id).of(pair.employee_number for pair in batch)
             for pair in batch:
                 why = link(s, self.tenant, pair, shown.get(pair.employee_number))

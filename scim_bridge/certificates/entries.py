@@ -191,7 +191,6 @@ class SlotEntries:
 
     s: Session
     tenant: Tenant
-    new_id: Callable[[], str]
 
     def keep(self, person: Person, document: JsonObject, wanted: EmployeeNumber | None) -> list[Note]:
         """Put the document's slots into the ledger. Return a note for each slot that is held.
@@ -204,7 +203,7 @@ class SlotEntries:
         if not self.tenant.slots:
             return []
         terms = self.tenant.certificate_terms(self.tenant.today(self.s.now))
-        entries = Entries(self.s, self.new_id)
+        entries = Entries(self.s, self.tenant.new_id)
         before = {each.certificate.type: each for each in self.s.ledger.slots_of(person.id)}
         number = person.employee_number or wanted
         readings = slots_of(document, self.tenant.slots, terms)

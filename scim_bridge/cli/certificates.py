@@ -27,6 +27,7 @@ from scim_bridge.delivery.certificate_import import CertificateImport, Remark, R
 from scim_bridge.delivery.certificate_sources import Withdrawal, withdraw_from_files
 from scim_bridge.domain.certificate import CertificateType, type_of
 from scim_bridge.storage.reports import Expiries, Expiry
+from scim_bridge.tenant import new_id
 
 
 def print_report(report: Report, read: CertificateFile, *, is_applied: bool, format: Format) -> None:
@@ -150,7 +151,7 @@ def import_command(ctx: click.Context, file: Path, apply: bool, tenant: str, for
         bars() as progress,
     ):
         parts = build(settings, database=database)
-        intake = parts.intake(tenant, parts.new_id(), queues_only=True)
+        intake = parts.intake(tenant, new_id(), queues_only=True)
         stage = "Importing lines" if apply else "Checking lines"
         run = CertificateImport(
             intake, operator(), applies=apply, told=lambda done: progress(stage, done, read.line_breaks)
@@ -182,7 +183,7 @@ def withdraw(options: Options, number: str, type: str, tenant: str) -> None:
     logs.configure(settings.log.level, settings.log.format)
     with options.database() as database:
         parts = build(settings, database=database)
-        intake = parts.intake(tenant, parts.new_id(), queues_only=True)
+        intake = parts.intake(tenant, new_id(), queues_only=True)
         withdrawn = withdraw_from_files(intake, operator(), number, type_of(type))
         print_withdrawn(withdrawn, expires=intake.tenant.certificates.expires_withdrawn)
 

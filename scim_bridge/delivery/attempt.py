@@ -23,7 +23,7 @@ from scim_bridge.domain.outcome import Note, Reason, Refusal
 from scim_bridge.domain.person import Creating, GuardedChange, Person, Verdict
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost, Paused, PermanentError, TransientError
-from scim_bridge.storage.database import Database, Session
+from scim_bridge.storage.database import Session
 from scim_bridge.storage.history import Entry
 from scim_bridge.storage.plans import Scope
 from scim_bridge.tenant import Budget, Tenant
@@ -45,7 +45,6 @@ class Attempt:
     between two steps loses nothing.
     """
 
-    database: Database
     tenant: Tenant
     person: Person
     desired: DesiredEmployee
@@ -163,7 +162,7 @@ class Attempt:
             if not self.budget.allows_write():
                 raise BudgetSpent("the request's time ran out before this step; the worker continues")
             if store is None:
-                with self.database.read(self.tenant.name) as s:
+                with self.tenant.read() as s:
                     self._stop_if_paused(s)
                 within = self._keep_lease()
             else:
@@ -187,7 +186,7 @@ class Attempt:
 
     def now(self) -> datetime:
         """Return the time by the database's clock."""
-        return self.database.now()
+        return self.tenant.database.now()
 
     def _read(self, body: dict[str, object]) -> ActualEmployee:
         return employee_from_ditio(body, region=self.tenant.rules.phone_region, zone=self.tenant.rules.zone)
@@ -248,7 +247,7 @@ class Attempt:
             s.history.add(self.person.id, *self.unwritten)
             return until, work(s)
 
-        self.leased_until, done = self.database.transact(self.tenant.name, once)
+        self.leased_until, done = self.tenant.transact(once)
         self.unwritten.clear()
         return done
 

@@ -7,7 +7,7 @@ from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.outcome import Fault, Note, Outcome, Reason, Retry, Settled, TryAgain, decide, printable
 from scim_bridge.errors import BudgetSpent, CredentialsRefused, DeliveryError, RateLimited, TransientError
 from scim_bridge.logs import get_logger
-from scim_bridge.storage.database import Database, Session, repeated
+from scim_bridge.storage.database import Session, repeated
 from scim_bridge.storage.outbox import Leased
 from scim_bridge.tenant import Ditio, Tenant
 
@@ -23,20 +23,17 @@ def is_paused(s: Session, tenant: Tenant) -> bool:
 class Gate:
     """The breaker of one tenant, as one process uses it. All processes share its row in the database."""
 
-    database: Database
-    tenant: str
-    is_paused: bool = False
-    """Whether the setting pauses the tenant (rule D4)."""
+    tenant: Tenant
 
     def lease_next(self, lease: str, seconds: float) -> Leased | None:
         """Lease the next person to deliver. While the breaker is open: one person at a time, and seldom."""
-        with self.database.read(self.tenant) as s:
+        with self.tenant.read() as s:
             # This look takes no lock, so an idle worker blocks no other.
             now = s.now
             breaker = s.breaker.get()
             outbox = s.outbox
             pauses = s.pauses
-            is_paused = self.is_paused or breaker.is_paused
+            is_paused = self.tenant.is_paused or breaker.is_paused
             is_time = breaker.wants_probe(now) or breaker.lets_through(now)
             if not (pauses.finds_anybody_due() if is_paused else is_time and outbox.has_work(is_probe=breaker.is_open)):
                 return None
@@ -47,16 +44,16 @@ class Gate:
 
     def _hold_due(self) -> None:
         """Hold people who became due while deliveries are paused, or before the setting paused them (rule D4)."""
-        with self.database.write(self.tenant) as s:
-            if self.is_paused or s.breaker.locked().is_paused:
+        with self.tenant.write() as s:
+            if self.tenant.is_paused or s.breaker.locked().is_paused:
                 s.pauses.hold_due()
 
     def _lease(self, lease: str, seconds: float) -> Leased | None:
-        with self.database.write(self.tenant) as s:
+        with self.tenant.write() as s:
             return s.outbox.lease_next(lease, seconds)
 
     def _lease_probe(self, lease: str, seconds: float) -> Leased | None:
-        with self.database.write(self.tenant) as s:
+        with self.tenant.write() as s:
             now = s.now
             breakers = s.breaker
             breaker = breakers.locked()
@@ -82,7 +79,7 @@ class Gate:
             self._probe_ditio(attempt)
 
     def _fails_alone(self, attempt: Attempt) -> bool:
-        with self.database.read(self.tenant) as s:
+        with self.tenant.read() as s:
             breakers = s.breaker
             return breakers.fails_alone(attempt.person.id)
 
@@ -97,7 +94,7 @@ class Gate:
 
     def _failed(self, attempt: Attempt, retry: Retry, error: DeliveryError) -> None:
         why = printable(str(error))
-        with self.database.write(self.tenant) as s:
+        with self.tenant.write() as s:
             breakers = s.breaker
             breaker = breakers.locked()
             if retry.quiet_seconds:
@@ -114,13 +111,13 @@ class Gate:
                 breakers.suspect(breaker.with_suspect(attempt.person.id))
                 return
         if retry.quiet_seconds:
-            log.warning("ditio.quiet", tenant=self.tenant, seconds=round(retry.quiet_seconds, 1))
+            log.warning("ditio.quiet", tenant=self.tenant.name, seconds=round(retry.quiet_seconds, 1))
         else:
-            log.error("breaker.opened", tenant=self.tenant, cause=why)
+            log.error("breaker.opened", tenant=self.tenant.name, cause=why)
 
     def _went_well(self, attempt: Attempt) -> None:
         """Let the breaker learn of it. Its callers have seen that it has something to learn."""
-        with self.database.write(self.tenant) as s:
+        with self.tenant.write() as s:
             breakers = s.breaker
             breaker = breakers.locked()
             if breaker.is_open and breaker.probe_lease != attempt.lease:
@@ -130,7 +127,7 @@ class Gate:
             breakers.go_well(attempt.person.id)
             if not breaker.is_open:
                 return
-        _log_closed(self.tenant, breaker)
+        _log_closed(self.tenant.name, breaker)
 
     def report_many(self, error: DeliveryError, ditio: Ditio, jitter: float) -> None:
         """Record in the shared breaker what a failed request about many people shows about Ditio."""
@@ -146,14 +143,14 @@ class Gate:
 
     def _failed_for_many(self, error: DeliveryError, retry: Retry) -> None:
         why = printable(str(error))
-        with self.database.write(self.tenant) as s:
+        with self.tenant.write() as s:
             breakers = s.breaker
             breaker = breakers.locked()
             if isinstance(error, RateLimited):
                 breakers.keep_quiet(retry.quiet_seconds)
             elif retry.fault is Fault.of_all and not breaker.is_open:
                 breakers.open(why)
-                log.error("breaker.opened", tenant=self.tenant, cause=why)
+                log.error("breaker.opened", tenant=self.tenant.name, cause=why)
 
 
 def try_again(attempt: Attempt, error: DeliveryError) -> TryAgain:

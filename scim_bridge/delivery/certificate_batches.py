@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from scim_bridge.certificates.sending import Hold, NotSent, PersonLeases, Refused, UnclaimedHold, send_narrowing
 from scim_bridge.delivery.breaker import PAUSED, Gate
-from scim_bridge.delivery.deliver import Deliverer
 from scim_bridge.delivery.stale_claims import belongs_to_another
 from scim_bridge.ditio.actual import employee_from_ditio
 from scim_bridge.domain.certificate import CertificateToSend, Holder, Line, body_of, outstanding, wanted_of
@@ -18,9 +17,9 @@ from scim_bridge.errors import CredentialsRefused, DeliveryError, Paused, Perman
 from scim_bridge.plan.matching import is_still_ours
 from scim_bridge.storage.candidates import candidates
 from scim_bridge.storage.certificate_queries import Key
-from scim_bridge.storage.database import Database, Session, repeated
+from scim_bridge.storage.database import Session, repeated
 from scim_bridge.storage.history import Entry
-from scim_bridge.tenant import desired_of_candidate
+from scim_bridge.tenant import Tenant, desired_of_candidate
 
 FRESH = timedelta(minutes=15)
 """For how long after a run began its snapshot shows which employee has which number."""
@@ -36,7 +35,7 @@ class CertificateIdentity:
     :param run_id: The run that has read the employees; None if no run did.
     """
 
-    deliverer: Deliverer
+    tenant: Tenant
     run_id: str | None
 
     def strangers(self, shipments: Iterable[CertificateToSend]) -> dict[Holder, str]:
@@ -64,8 +63,8 @@ class CertificateIdentity:
 
     def _unsettled(self, numbers: Mapping[PersonId, EmployeeNumber]) -> list[tuple[Person, DesiredEmployee]]:
         """Return people that the run has not read under their numbers, or has not recognised there."""
-        tenant, run_id = self.deliverer.tenant, self.run_id
-        with self.deliverer.database.read(tenant.name) as s:
+        tenant, run_id = self.tenant, self.run_id
+        with tenant.read() as s:
             now = s.now
             known = candidates(s, run_id or "", sorted(numbers))
             run = s.runs.get(run_id) if run_id is not None else None
@@ -81,14 +80,14 @@ class CertificateIdentity:
 
     def _is_theirs(self, person: Person, desired: DesiredEmployee, found: ActualEmployee) -> bool:
         def has_phone_of_another() -> bool:
-            with self.deliverer.database.read(self.deliverer.tenant.name) as s:
+            with self.tenant.read() as s:
                 return belongs_to_another(s, person, found)
 
         return is_still_ours(person, desired, found, has_phone_of_another)
 
     def _why_not(self, person: Person, desired: DesiredEmployee, number: EmployeeNumber) -> str | None:
         try:
-            answer = self.deliverer.tenant.ditio.get(number)
+            answer = self.tenant.ditio.get(number)
         except PermanentError as error:
             return str(error)
         except CredentialsRefused as error:
@@ -97,13 +96,13 @@ class CertificateIdentity:
             return str(error)  # Perhaps only for this employee: the person's own delivery finds that out (rule R2).
         if answer is None or answer.body is None:
             return NOT_SHOWN.format(number=number)
-        rules = self.deliverer.tenant.rules
+        rules = self.tenant.rules
         shown = employee_from_ditio(answer.body, region=rules.phone_region, zone=rules.zone)
         is_theirs = shown.employee_number == number and self._is_theirs(person, desired, shown)
         return None if is_theirs else STRANGER.format(number=number)
 
     def _mark_due(self, person_ids: list[PersonId]) -> None:
-        with self.deliverer.database.write(self.deliverer.tenant.name) as s:
+        with self.tenant.write() as s:
             outbox = s.outbox
             for person_id in person_ids:
                 outbox.mark_due(person_id)
@@ -121,7 +120,7 @@ LATE = "another process delivered this person meanwhile: that delivery sends the
 class Batches:
     """Sends certificates in large batches, as long as Ditio accepts any."""
 
-    deliverer: Deliverer
+    tenant: Tenant
     choose: Callable[[Line, EmployeeNumber], CertificateToSend | None]
     """Return the certificate to send for a line under a number, if there is one."""
 
@@ -139,21 +138,21 @@ class Batches:
 
     def send_of_people(self, keys: Sequence[Key]) -> None:
         """Send the certificates of some lines of people."""
-        self._send(keys, PersonLeases(self.deliverer.tenant, self.deliverer.new_id()))
+        self._send(keys, PersonLeases(self.tenant, self.tenant.new_id()))
 
     def send_unclaimed(self, keys: Sequence[Key]) -> None:
         """Send the certificates of some lines under numbers that no person is linked to."""
-        self._send(keys, UnclaimedHold(self.deliverer.tenant, self.deliverer.new_id()))
+        self._send(keys, UnclaimedHold(self.tenant, self.tenant.new_id()))
 
     def _send(self, keys: Sequence[Key], hold: Hold) -> None:
-        with self._database.read(self._name) as s:
+        with self.tenant.read() as s:
             if (stopped := self._why_stopped(s)) is not None:
                 self.outcomes |= dict.fromkeys(keys, stopped)
                 return
             shipments = self._chosen(s, hold.look(s, keys))
         try:
             shipments = self._without_strangers(shipments)
-            most = self.deliverer.tenant.certificates.max_per_request
+            most = self.tenant.certificates.max_per_request
             refused = send_narrowing(lambda batch: self._post(batch, hold), shipments, most)
         except DeliveryError as error:
             self._halt(shipments, error)
@@ -177,7 +176,7 @@ class Batches:
 
     def _without_strangers(self, shipments: Sequence[CertificateToSend]) -> list[CertificateToSend]:
         """Return the certificates under whose numbers Ditio shows no other person (rule P5)."""
-        strangers = CertificateIdentity(self.deliverer, self.run_id).strangers(shipments)
+        strangers = CertificateIdentity(self.tenant, self.run_id).strangers(shipments)
         self.outcomes |= {_key(each): why for each in shipments if (why := strangers.get(each.line.holder))}
         return [each for each in shipments if each.line.holder not in strangers]
 
@@ -189,12 +188,12 @@ class Batches:
         :raises DeliveryError: Ditio refused it, or the call failed.
         :raises Paused: deliveries were paused since the batch began; nothing was sent.
         """
-        ditio, monotonic = self.deliverer.tenant.ditio, self.deliverer.monotonic
+        ditio, monotonic = self.tenant.ditio, self.tenant.monotonic
         ready: list[CertificateToSend] = []
         answer: Answer | None = None
         try:
             with ditio.permit():
-                ends = monotonic() + self.deliverer.tenant.lease_seconds - 1
+                ends = monotonic() + self.tenant.lease_seconds - 1
                 ready = repeated(lambda: self._begin(batch, hold))
                 if ready:
                     answer = ditio.post_certificates([body_of(each) for each in ready], within=ends - monotonic())
@@ -204,7 +203,7 @@ class Batches:
 
     def _begin(self, batch: Sequence[CertificateToSend], hold: Hold) -> list[CertificateToSend]:
         """Lease the holders, and mark as being sent what is still wanted as it was chosen. Return that."""
-        with self._database.write(self._name) as s:
+        with self.tenant.write() as s:
             if s.breaker.get().is_paused:
                 raise Paused(PAUSED)
             ready = self._leased(s, batch, hold)
@@ -232,7 +231,7 @@ class Batches:
         """Return whether a certificate is still wanted as chosen; the person's delivery may have sent it already."""
         if _key(shipment) in self._begun and line.sending is None:
             return False
-        wanted = wanted_of(line, number, self.deliverer.tenant.certificates)
+        wanted = wanted_of(line, number, self.tenant.certificates)
         return isinstance(wanted, CertificateToSend) and replace(wanted, line=shipment.line) == shipment
 
     def _end(
@@ -242,7 +241,7 @@ class Batches:
 
         :param answer: None if Ditio did not accept what was sent, or if that is unknown.
         """
-        with self._database.write(self._name) as s:
+        with self.tenant.write() as s:
             _now, deliveries = s.now, s.certificate_deliveries
             ours = hold.give_back(s, _holders(batch))
             kept = [each for each in sent if each.line.holder in ours]
@@ -270,7 +269,7 @@ class Batches:
     def _note_refused(self, refused: Refused[CertificateToSend], hold: Hold, entry: Entry) -> list[CertificateToSend]:
         """Note a refusal of what is still wanted. For people who are due by now, their own delivery notes it."""
         is_certain = len(refused.items) == 1 and refused.items[0].line.sending is None
-        with self._database.write(self._name) as s:
+        with self.tenant.write() as s:
             items = self._leased(s, refused.items, hold)
             s.certificate_deliveries.refuse(items, Reason.refused, printable(refused.why), is_certain=is_certain)
             hold.note(s, items, entry)
@@ -285,21 +284,13 @@ class Batches:
         """Stop sending. What was about to be sent is outstanding, and the next run finds it."""
         self.halted = f"it did not settle: {error}"
         self.outcomes |= {_key(each): self.halted for each in shipments if _key(each) not in self.outcomes}
-        Gate(self._database, self._name).report_many(error, self.deliverer.tenant.ditio, self.deliverer.random())
+        Gate(self.tenant).report_many(error, self.tenant.ditio, self.tenant.random())
 
     def _why_stopped(self, s: Session) -> str | None:
         breaker = s.breaker.get()
-        if self.deliverer.tenant.is_paused or breaker.is_paused:
+        if self.tenant.is_paused or breaker.is_paused:
             return PAUSED
         return self.halted or (None if breaker.lets_through(s.now) else NOT_CALLED)
-
-    @property
-    def _database(self) -> Database:
-        return self.deliverer.database
-
-    @property
-    def _name(self) -> str:
-        return self.deliverer.tenant.name
 
 
 def _key(shipment: CertificateToSend) -> Key:
@@ -321,18 +312,17 @@ def _entry_of(answer: Answer) -> Entry:
     )
 
 
-def send_all_unclaimed(deliverer: Deliverer) -> None:
+def send_all_unclaimed(tenant: Tenant) -> None:
     """Send the outstanding certificates under numbers that no person is linked to."""
-    database, tenant = deliverer.database, deliverer.tenant
 
     def choose(line: Line, number: EmployeeNumber) -> CertificateToSend | None:
         owed = outstanding([line], number, tenant.certificates)
         # A refused certificate is tried again when a source changes it.
         return next((each for each in owed if isinstance(each, CertificateToSend) and line.reason is None), None)
 
-    batches, after = Batches(deliverer, choose), ("", "")
+    batches, after = Batches(tenant, choose), ("", "")
     while tenant.certificates.delivers_unclaimed and batches.halted is None:
-        with database.read(tenant.name) as s:
+        with tenant.read() as s:
             searches = s.certificate_searches(tenant.certificates.missing_expiry)
             keys = searches.unclaimed(after, BATCH, untried=True)
         if not keys:

@@ -124,8 +124,8 @@ class CertificateImport:
 
     def _read(self, batch: Sequence[FileLine]) -> Iterator[_Wanted]:
         """Yield the lines that can be used, and reject the others."""
-        database, tenant = self._intake.database, self._intake.tenant
-        with database.read(self._intake.tenant.name) as s:
+        tenant = self._intake.tenant
+        with tenant.read() as s:
             today = tenant.today(s.now)
         terms = tenant.certificate_terms(today, cure=WRITE_IT)
         for line in batch:
@@ -145,7 +145,7 @@ class CertificateImport:
 
     def _tell(self) -> None:
         said = {Action.created: self._report.new, Action.changed: self._report.changed}
-        with self._intake.database.read(self._intake.tenant.name) as s:
+        with self._intake.tenant.read() as s:
             trail = s.audit
             for action, count in said.items():
                 if self._applies and count:
@@ -157,7 +157,7 @@ class CertificateImport:
     def _written(self, wanted: Sequence[_Wanted]) -> Report:
         report = Report()
         try:
-            with self._intake.database.write(self._intake.tenant.name) as s:
+            with self._intake.tenant.write() as s:
                 before = said_in_files(s, [each.pair for each in wanted])
                 for each in wanted:
                     self._write(s, each, before.get(each.pair), report)

@@ -164,7 +164,7 @@ class CertificateSources:
 
     def _entries(self, s: Session) -> Entries:
         intake = self.intake
-        return Entries(s, intake.new_id)
+        return Entries(s, intake.tenant.new_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +190,7 @@ def withdraw_from_files(intake: Intake, author: Author, name: str, kind: Certifi
 
 
 def _withdraw(intake: Intake, author: Author, name: str, kind: CertificateType) -> list[Withdrawal]:
-    tenant = intake.tenant.name
-    with intake.database.write(tenant) as s:
+    with intake.tenant.write() as s:
         lines = _lines(s, name)
         entries = [entry for line in lines if line.type == kind for entry in line.entries]
         from_files = [entry for entry in entries if entry.source is Source.csv]

@@ -34,8 +34,8 @@ def deliver_certificates(attempt: Attempt) -> None:
 
 def _lines(attempt: Attempt, number: EmployeeNumber) -> list[Line]:
     """Return the person's lines of the ledger. First assign to them what is under their number as unclaimed."""
-    name, own = attempt.tenant.name, Holder.of_person(attempt.person.id)
-    with attempt.database.read(name) as s:
+    own = Holder.of_person(attempt.person.id)
+    with attempt.tenant.read() as s:
         found = s.ledger.lines_under(own, Holder.of_number(number))
     if all(line.holder == own for line in found):
         return found

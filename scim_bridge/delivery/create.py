@@ -83,7 +83,7 @@ def find_created(attempt: Attempt) -> ActualEmployee | None:
 
 def _numbers(attempt: Attempt, creating: Creating) -> list[EmployeeNumber]:
     """Return the stored number, and every number desired since. For a deleted user only claims show them (H2)."""
-    with attempt.database.read(attempt.tenant.name) as s:
+    with attempt.tenant.read() as s:
         claims, desired = s.claims, attempt.desired.employee_number
         claimed = {claim for claim in claims.held_by(attempt.person.id) if claim.kind is ClaimKind.employee_number}
         if desired is not None and claims.holder(Claim(ClaimKind.employee_number, desired)) is None:
@@ -145,7 +145,7 @@ def _has_moved(attempt: Attempt) -> bool:
 
 def _is_linked(attempt: Attempt, number: EmployeeNumber) -> bool:
     """Return whether an employee is linked to a person already."""
-    with attempt.database.read(attempt.tenant.name) as s:
+    with attempt.tenant.read() as s:
         return s.people.linked_to(number) is not None
 
 

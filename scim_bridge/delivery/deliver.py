@@ -1,6 +1,5 @@
 """Deliver one person: load, attempt, settle (rules D1, D6, H1-H3, P3)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import Enum, auto
@@ -25,7 +24,7 @@ from scim_bridge.errors import CredentialsRefused, DeliveryError, LeaseLost, Not
 from scim_bridge.logs import get_logger
 from scim_bridge.plan.readback import is_recent
 from scim_bridge.plan.steps import is_still_active
-from scim_bridge.storage.database import Database, Session, is_contention, is_out_of_reach, loggable, repeated
+from scim_bridge.storage.database import Session, is_contention, is_out_of_reach, loggable, repeated
 from scim_bridge.storage.history import Entry
 from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.plans import scope_of
@@ -127,9 +126,7 @@ def log_retry(attempt: Attempt, outcome: TryAgain) -> None:
 class Waiter:
     """A person who is being delivered, and who has just claimed a number or phone or waits for one."""
 
-    database: Database
     tenant: Tenant
-    new_id: Callable[[], str]
     record: PersonRecord
     """The person's record, locked."""
 
@@ -141,7 +138,7 @@ class Waiter:
         hands_off = self.record.person.hands_off
         if hands_off is not None and hands_off.lasts(today):
             return False
-        intake = Intake(self.database, self.tenant, self.record.request_id or "", self.new_id, queues_only=True)
+        intake = Intake(self.tenant, self.record.request_id or "", queues_only=True)
         return intake.waiter_looked_at(s, self.record)
 
 
@@ -156,213 +153,212 @@ class After(Enum):
     """Nothing. The lease was given back in the same transaction, which saves a commit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deliverer:
-    """Delivers people of one tenant, in any process."""
+def deliver_person(
+    tenant: Tenant,
+    person_id: PersonId,
+    lease: str,
+    *,
+    lease_seconds: float,
+    budget: Budget,
+    cause: str,
+    undo: Undo | None = None,
+) -> None:
+    """Deliver a person under our lease until nothing newer is due, then give the lease back.
 
-    database: Database
-    tenant: Tenant
-    monotonic: Callable[[], float]
-    random: Callable[[], float]
-    """Return a number from 0.0 to 1.0, for the jitter of the back-off."""
+    :param lease_seconds: For how long the lease was taken.
+    :param undo: Takes back the write that caused this delivery, if Ditio refuses it. Ask it afterwards whether it
+        did (rule R1).
+    """
+    leased_until, after = tenant.monotonic() + lease_seconds, After.another_is_due
+    attempt: Attempt | None = None
+    try:
+        while after is After.another_is_due:
+            attempt = _begin(tenant, person_id, lease, leased_until, budget, cause)
+            if attempt is None:
+                after = After.nothing
+                return
+            after = _attempt_once(tenant, attempt, undo)
+            leased_until = tenant.monotonic() + tenant.call_seconds
+    except LeaseLost:
+        repeated(lambda: _hand_over(tenant, person_id, attempt))
+    except Exception as error:
+        if is_out_of_reach(error) and not is_contention(error):
+            raise
+        # If the bridge fails on one person, it still delivers the others, and retries this one later.
+        log.error("delivery.failed", person_id=person_id, error=type(error).__name__, exc_info=loggable(error))
+        _back_off(tenant, person_id, lease)
+    finally:
+        if after is not After.given_back:
+            _release(tenant, person_id, lease, attempt)
 
-    new_id: Callable[[], str]
 
-    def deliver(
-        self,
-        person_id: PersonId,
-        lease: str,
-        *,
-        lease_seconds: float,
-        budget: Budget,
-        cause: str,
-        undo: Undo | None = None,
-    ) -> None:
-        """Deliver a person under our lease until nothing newer is due, then give the lease back.
+def _attempt_once(tenant: Tenant, attempt: Attempt, undo: Undo | None) -> After:
+    """Make one attempt, and return what is left to do."""
+    outcome = attempt_delivery(attempt, undo)
+    after = repeated(lambda: _settle(tenant, attempt, outcome, undo))
+    attempt.unsettled.clear()
+    Gate(tenant).report(attempt, outcome)
+    return after
 
-        :param lease_seconds: For how long the lease was taken.
-        :param undo: Takes back the write that caused this delivery, if Ditio refuses it. Ask it afterwards whether it
-            did (rule R1).
-        """
-        leased_until, after = self.monotonic() + lease_seconds, After.another_is_due
-        attempt: Attempt | None = None
-        try:
-            while after is After.another_is_due:
-                attempt = self._begin(person_id, lease, leased_until, budget, cause)
-                if attempt is None:
-                    after = After.nothing
-                    return
-                after = self._attempt_once(attempt, undo)
-                leased_until = self.monotonic() + self.tenant.call_seconds
-        except LeaseLost:
-            repeated(lambda: self._hand_over(person_id, attempt))
-        except Exception as error:
-            if is_out_of_reach(error) and not is_contention(error):
-                raise
-            # If the bridge fails on one person, it still delivers the others, and retries this one later.
-            log.error("delivery.failed", person_id=person_id, error=type(error).__name__, exc_info=loggable(error))
-            self._back_off(person_id, lease)
-        finally:
-            if after is not After.given_back:
-                self._release(person_id, lease, attempt)
 
-    def _attempt_once(self, attempt: Attempt, undo: Undo | None) -> After:
-        """Make one attempt, and return what is left to do."""
-        outcome = attempt_delivery(attempt, undo)
-        after = repeated(lambda: self._settle(attempt, outcome, undo))
-        attempt.unsettled.clear()
-        Gate(self.database, self.tenant.name).report(attempt, outcome)
-        return after
+def _begin(
+    tenant: Tenant, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str
+) -> Attempt | None:
+    """Load what is known, and claim the desired number and phone."""
+    return repeated(lambda: _load(tenant, person_id, lease, leased_until, budget, cause))
 
-    def _begin(
-        self, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str
-    ) -> Attempt | None:
-        """Load what is known, and claim the desired number and phone."""
-        return repeated(lambda: self._load(person_id, lease, leased_until, budget, cause))
 
-    def _load(self, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str) -> Attempt | None:
-        with self.database.write(self.tenant.name) as s:
-            record = s.people.get(person_id, lock=True)
-            if record is None or record.lease != lease:
+def _load(
+    tenant: Tenant, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str
+) -> Attempt | None:
+    with tenant.write() as s:
+        record = s.people.get(person_id, lock=True)
+        if record is None or record.lease != lease:
+            return None
+        now = s.now
+        breaker = s.breaker.get()
+        is_probe = breaker.is_open and breaker.probe_lease == lease
+        if tenant.is_paused or breaker.is_paused:
+            return None  # The gate holds people who are due (rule D4).
+        if not is_probe and not breaker.lets_through(now):
+            return None  # The breaker opened after the lease was taken.
+        attempt = _new_attempt(tenant, s, record, lease, leased_until, budget, cause)
+        attempt.is_probe = is_probe
+        claimed = claim_wanted(s, tenant, attempt.person, attempt.desired, attempt.today)
+        if claimed and record.scope is None:
+            waiter = Waiter(tenant, record)
+            if waiter.take_over_leaver(s, attempt.today):
                 return None
-            now = s.now
-            breaker = s.breaker.get()
-            is_probe = breaker.is_open and breaker.probe_lease == lease
-            if self.tenant.is_paused or breaker.is_paused:
-                return None  # The gate holds people who are due (rule D4).
-            if not is_probe and not breaker.lets_through(now):
-                return None  # The breaker opened after the lease was taken.
-            attempt = self._new_attempt(s, record, lease, leased_until, budget, cause)
-            attempt.is_probe = is_probe
-            claimed = claim_wanted(s, self.tenant, attempt.person, attempt.desired, attempt.today)
-            if claimed and record.scope is None:
-                waiter = Waiter(self.database, self.tenant, self.new_id, record)
-                if waiter.take_over_leaver(s, attempt.today):
-                    return None
-            if record.scope is not None:
-                attempt.scope = scope_of(s, record.scope)
-            else:
-                slots = SlotEntries(s, self.tenant, self.new_id)
-                attempt.notes += [*claimed, *slots.keep_stored(record.person, attempt.desired.employee_number)]
-            if attempt.waits_for_claim:
-                tell_the_rest(s, self.tenant, person_id)
-        return attempt
+        if record.scope is not None:
+            attempt.scope = scope_of(s, record.scope)
+        else:
+            slots = SlotEntries(s, tenant)
+            attempt.notes += [*claimed, *slots.keep_stored(record.person, attempt.desired.employee_number)]
+        if attempt.waits_for_claim:
+            tell_the_rest(s, tenant, person_id)
+    return attempt
 
-    def _new_attempt(
-        self, s: Session, record: PersonRecord, lease: str, leased_until: float, budget: Budget, cause: str
-    ) -> Attempt:
-        person, today = record.person, self.tenant.today(s.now)
-        document = document_of(s, person.user_id) if person.user_id else None
-        return Attempt(
-            database=self.database,
-            tenant=self.tenant,
-            person=person,
-            desired=self.tenant.desired(document, person, today) if document is not None else NOTHING_DESIRED,
-            revision=record.revision,
-            today=today,
-            lease=lease,
-            budget=budget,
-            cause=cause,
-            request_id=record.request_id,
-            user_name=_user_name(document),
-            leased_until=leased_until,
-            attempts=record.attempts,
-            jitter=self.random(),
-        )
 
-    def _settle(self, attempt: Attempt, outcome: Outcome, undo: Undo | None) -> After:
-        """Store how the attempt ended, and return what is left to do."""
-        with self.database.write(self.tenant.name) as s:
-            told = undo.begin(s, attempt, outcome) if undo is not None else None
-            record = s.people.get(attempt.person.id, lock=True)
-            if record is None or record.lease != attempt.lease:
-                raise LeaseLost(f"another process now delivers person {attempt.person.id}")
-            s.history.add(attempt.person.id, *attempt.unwritten, entry_of(attempt, outcome))
-            moved_on = record.revision != attempt.revision
-            self._note_doubt(s, attempt, outcome)
-            if isinstance(outcome, TryAgain):
-                if not moved_on:
-                    # Wait out the lag of a write in doubt: the next read has to show its outcome (rule C5).
-                    lag = self.tenant.read_lag_seconds if attempt.unsettled else 0.0
-                    s.outbox.try_again(
-                        attempt.person.id,
-                        after_seconds=max(outcome.retry.after_seconds, lag),
-                        detail=f"waits for Ditio: {outcome.error}"[:MAX_DETAIL],
-                        failed=outcome.retry.is_failure,
-                    )
-                log_retry(attempt, outcome)
-                return After.nothing
-            attempt.is_at_peace = s.breaker.get().is_at_peace
-            if undo and told and not moved_on and undo.take_back(s, attempt, record, told):
-                moved_on = True  # The person is due again, with the values from before the write.
-            else:
-                settle_claims(s, self.tenant, record.person, attempt.desired, attempt.today, keep_all=moved_on)
-                if attempt.scope is not None:
-                    settle_rows(s, attempt, attempt.scope, outcome, moved_on=moved_on)
-                elif not moved_on:
-                    s.outbox.settle(
-                        attempt.person.id,
-                        state=outcome.state,
-                        reason=outcome.reason,
-                        detail=outcome.detail,
-                        # A probe keeps its lease until the breaker knows its result.
-                        gives_back=not attempt.is_probe,
-                    )
-                    if attempt.last_day is not None:
-                        s.people.wake_on(attempt.person.id, attempt.last_day + timedelta(days=1))
-                    s.people.forget(attempt.person.id)
-                    if undo is not None and undo.was_to_come and undo.undone is None:
-                        self._mark_due_for_omitted(s, record)
-        if undo is not None:
-            undo.confirm()
-        log.info("delivery.settled", person_id=attempt.person.id, state=outcome.state, reason=outcome.reason)
-        if moved_on:
-            return After.another_is_due if attempt.budget.allows_write() else After.nothing
-        return After.nothing if attempt.is_probe else After.given_back
+def _new_attempt(
+    tenant: Tenant, s: Session, record: PersonRecord, lease: str, leased_until: float, budget: Budget, cause: str
+) -> Attempt:
+    person, today = record.person, tenant.today(s.now)
+    document = document_of(s, person.user_id) if person.user_id else None
+    return Attempt(
+        tenant=tenant,
+        person=person,
+        desired=tenant.desired(document, person, today) if document is not None else NOTHING_DESIRED,
+        revision=record.revision,
+        today=today,
+        lease=lease,
+        budget=budget,
+        cause=cause,
+        request_id=record.request_id,
+        user_name=_user_name(document),
+        leased_until=leased_until,
+        attempts=record.attempts,
+        jitter=tenant.random(),
+    )
 
-    def _mark_due_for_omitted(self, s: Session, record: PersonRecord) -> None:
-        """Mark the person due for what was left out, because a write that was to be taken back stays after all."""
-        if SlotEntries(s, self.tenant, self.new_id).owes(record.person):
-            s.outbox.mark_due(record.person.id)
 
-    def _note_doubt(self, s: Session, attempt: Attempt, outcome: Outcome) -> None:
-        """Store that the outcome of a write is unknown, or that a later read has shown it. Store the profile id too.
+def _settle(tenant: Tenant, attempt: Attempt, outcome: Outcome, undo: Undo | None) -> After:
+    """Store how the attempt ended, and return what is left to do."""
+    with tenant.write() as s:
+        told = undo.begin(s, attempt, outcome) if undo is not None else None
+        record = s.people.get(attempt.person.id, lock=True)
+        if record is None or record.lease != attempt.lease:
+            raise LeaseLost(f"another process now delivers person {attempt.person.id}")
+        s.history.add(attempt.person.id, *attempt.unwritten, entry_of(attempt, outcome))
+        moved_on = record.revision != attempt.revision
+        _note_doubt(tenant, s, attempt, outcome)
+        if isinstance(outcome, TryAgain):
+            if not moved_on:
+                # Wait out the lag of a write in doubt: the next read has to show its outcome (rule C5).
+                lag = tenant.read_lag_seconds if attempt.unsettled else 0.0
+                s.outbox.try_again(
+                    attempt.person.id,
+                    after_seconds=max(outcome.retry.after_seconds, lag),
+                    detail=f"waits for Ditio: {outcome.error}"[:MAX_DETAIL],
+                    failed=outcome.retry.is_failure,
+                )
+            log_retry(attempt, outcome)
+            return After.nothing
+        attempt.is_at_peace = s.breaker.get().is_at_peace
+        if undo and told and not moved_on and undo.take_back(s, attempt, record, told):
+            moved_on = True  # The person is due again, with the values from before the write.
+        else:
+            settle_claims(s, tenant, record.person, attempt.desired, attempt.today, keep_all=moved_on)
+            if attempt.scope is not None:
+                settle_rows(s, attempt, attempt.scope, outcome, moved_on=moved_on)
+            elif not moved_on:
+                s.outbox.settle(
+                    attempt.person.id,
+                    state=outcome.state,
+                    reason=outcome.reason,
+                    detail=outcome.detail,
+                    # A probe keeps its lease until the breaker knows its result.
+                    gives_back=not attempt.is_probe,
+                )
+                if attempt.last_day is not None:
+                    s.people.wake_on(attempt.person.id, attempt.last_day + timedelta(days=1))
+                s.people.forget(attempt.person.id)
+                if undo is not None and undo.was_to_come and undo.undone is None:
+                    _mark_due_for_omitted(tenant, s, record)
+    if undo is not None:
+        undo.confirm()
+    log.info("delivery.settled", person_id=attempt.person.id, state=outcome.state, reason=outcome.reason)
+    if moved_on:
+        return After.another_is_due if attempt.budget.allows_write() else After.nothing
+    return After.nothing if attempt.is_probe else After.given_back
 
-        An attempt begins only when an earlier doubt is over. So a settled attempt ends the doubt.
-        """
-        person, people = attempt.person, s.people
-        if attempt.unsettled:
-            people.doubt(person.id, s.now)
-        elif person.doubted_at is not None and isinstance(outcome, Settled):
-            people.doubt(person.id, None)
-        profile_id = attempt.answered.company_profile_id if attempt.answered is not None else None
-        if profile_id is not None and person.company_profile_id is None and person.employee_number is not None:
-            people.recognise(person.id, profile_id)
 
-    def _back_off(self, person_id: PersonId, lease: str) -> None:
-        with self.database.write(self.tenant.name) as s:
-            record = s.people.get(person_id, lock=True)
-            if record is not None and record.lease == lease:
-                failure = TransientError("the bridge failed on this person: see `delivery.failed` in its log")
-                delay = delay_seconds(failure, record.attempts, self.random())
-                s.outbox.try_again(person_id, after_seconds=delay, detail=str(failure), failed=True)
+def _mark_due_for_omitted(tenant: Tenant, s: Session, record: PersonRecord) -> None:
+    """Mark the person due for what was left out, because a write that was to be taken back stays after all."""
+    if SlotEntries(s, tenant).owes(record.person):
+        s.outbox.mark_due(record.person.id)
 
-    def _hand_over(self, person_id: PersonId, attempt: Attempt | None) -> None:
-        """Mark the person due again after the lease was lost: the other process may have read too early (D1, C5)."""
-        with self.database.write(self.tenant.name) as s:
-            if attempt is not None and attempt.unsettled:
-                leave_in_doubt(s, attempt)
-            s.outbox.mark_due(person_id)
-        if attempt is not None:
-            attempt.unsettled.clear()
-        log.warning("delivery.lease_lost", person_id=person_id)
 
-    def _release(self, person_id: PersonId, lease: str, attempt: Attempt | None) -> None:
-        """Give the lease back. Writes that were sent but not settled, as the database was lost, are in doubt."""
-        with self.database.write(self.tenant.name) as s:
-            if attempt is not None and attempt.unsettled:
-                leave_in_doubt(s, attempt)
-            s.outbox.release(person_id, lease)
+def _note_doubt(tenant: Tenant, s: Session, attempt: Attempt, outcome: Outcome) -> None:
+    """Store that the outcome of a write is unknown, or that a later read has shown it. Store the profile id too.
+
+    An attempt begins only when an earlier doubt is over. So a settled attempt ends the doubt.
+    """
+    person, people = attempt.person, s.people
+    if attempt.unsettled:
+        people.doubt(person.id, s.now)
+    elif person.doubted_at is not None and isinstance(outcome, Settled):
+        people.doubt(person.id, None)
+    profile_id = attempt.answered.company_profile_id if attempt.answered is not None else None
+    if profile_id is not None and person.company_profile_id is None and person.employee_number is not None:
+        people.recognise(person.id, profile_id)
+
+
+def _back_off(tenant: Tenant, person_id: PersonId, lease: str) -> None:
+    with tenant.write() as s:
+        record = s.people.get(person_id, lock=True)
+        if record is not None and record.lease == lease:
+            failure = TransientError("the bridge failed on this person: see `delivery.failed` in its log")
+            delay = delay_seconds(failure, record.attempts, tenant.random())
+            s.outbox.try_again(person_id, after_seconds=delay, detail=str(failure), failed=True)
+
+
+def _hand_over(tenant: Tenant, person_id: PersonId, attempt: Attempt | None) -> None:
+    """Mark the person due again after the lease was lost: the other process may have read too early (D1, C5)."""
+    with tenant.write() as s:
+        if attempt is not None and attempt.unsettled:
+            leave_in_doubt(s, attempt)
+        s.outbox.mark_due(person_id)
+    if attempt is not None:
+        attempt.unsettled.clear()
+    log.warning("delivery.lease_lost", person_id=person_id)
+
+
+def _release(tenant: Tenant, person_id: PersonId, lease: str, attempt: Attempt | None) -> None:
+    """Give the lease back. Writes that were sent but not settled, as the database was lost, are in doubt."""
+    with tenant.write() as s:
+        if attempt is not None and attempt.unsettled:
+            leave_in_doubt(s, attempt)
+        s.outbox.release(person_id, lease)
 
 
 def _user_name(document: JsonObject | None) -> str:

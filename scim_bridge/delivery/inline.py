@@ -1,15 +1,15 @@
 """Inline delivery: after the commit, while the request waits, fairly between companies (rules A1, A4, D2)."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scim_bridge.delivery.deliver import Deliverer
+from scim_bridge.delivery.deliver import deliver_person
 from scim_bridge.delivery.intake import Ticket
 from scim_bridge.delivery.undo import Undo, Undone, UndoUncertain
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import loggable
-from scim_bridge.tenant import Budget
+from scim_bridge.tenant import Budget, Tenant
 
 log = get_logger(__name__)
 
@@ -53,11 +53,9 @@ class InlineSlots:
 class Inline:
     """Delivers what a request has just committed. Never raises an error of Ditio (rule A2)."""
 
-    deliverer: Deliverer
+    tenant: Tenant
     places: InlineSlots
     """At most half of a server's threads wait for Ditio. A write that gets no slot stays due."""
-
-    monotonic: Callable[[], float]
 
     def deliver(self, ticket: Ticket, *, began: float) -> Undone | None:
         """Try to deliver at once; a worker delivers the rest.
@@ -69,13 +67,13 @@ class Inline:
         """
         if ticket.lease is None:
             return None
-        tenant = self.deliverer.tenant.name
+        tenant = self.tenant.name
         if not self.places.take(tenant):
             self._leave_to_worker(ticket, ticket.lease)
             return None
-        deliverer, undo = self.deliverer, None
+        undo = None
         if ticket.undoable is not None:
-            undo = Undo(deliverer.tenant, ticket.undoable, deliverer.new_id)
+            undo = Undo(self.tenant, ticket.undoable)
         try:
             self._deliver(ticket, ticket.lease, began, undo)
         finally:
@@ -84,11 +82,11 @@ class Inline:
 
     def _deliver(self, ticket: Ticket, lease: str, began: float, undo: Undo | None) -> None:
         try:
-            budget = Budget(self.monotonic, began + self.deliverer.tenant.inline_seconds)
+            budget = Budget(self.tenant.monotonic, began + self.tenant.inline_seconds)
             # The lease was taken after the request began, so it lasts at least this long.
-            lasts = began + ticket.lease_seconds - self.monotonic()
-            self.deliverer.deliver(
-                ticket.person_id, lease, lease_seconds=lasts, budget=budget, cause="request", undo=undo
+            lasts = began + ticket.lease_seconds - self.tenant.monotonic()
+            deliver_person(
+                self.tenant, ticket.person_id, lease, lease_seconds=lasts, budget=budget, cause="request", undo=undo
             )
         except Exception as exc:
             if undo is not None and undo.is_uncertain:
@@ -99,6 +97,5 @@ class Inline:
             log.error("delivery.failed", person_id=ticket.person_id, error=type(exc).__name__, exc_info=loggable(exc))
 
     def _leave_to_worker(self, ticket: Ticket, lease: str) -> None:
-        database, name = self.deliverer.database, self.deliverer.tenant.name
-        with database.write(name) as s:
+        with self.tenant.write() as s:
             s.outbox.release(ticket.person_id, lease)

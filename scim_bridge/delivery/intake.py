@@ -1,6 +1,6 @@
 """Intake: turns a SCIM write into a person who is due, in the transaction that saves the user (rules A1, A5, L8)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -22,7 +22,7 @@ from scim_bridge.plan.diff import as_found, is_covered
 from scim_bridge.plan.limits import Moment, first_occasions, next_occasions
 from scim_bridge.plan.steps import awaited_last_day, plan_person, wakes_on
 from scim_bridge.scim.reading import active_of
-from scim_bridge.storage.database import Database, Session
+from scim_bridge.storage.database import Session
 from scim_bridge.storage.guard import held_or_dropped
 from scim_bridge.storage.history import Entry
 from scim_bridge.storage.people import PersonRecord
@@ -119,10 +119,8 @@ class IncompleteRefused(BridgeError):
 class Intake:
     """Turns the writes of one request into people who are due. It is cheap: make one for each request."""
 
-    database: Database
     tenant: Tenant
     request_id: str
-    new_id: Callable[[], str]
     queues_only: bool = False
     """Whether a worker delivers in any case: the request takes no lease, so nothing waits for its end (rule A4)."""
 
@@ -144,7 +142,7 @@ class Intake:
             today=today,
         )
         person = Person(
-            id=PersonId(self.new_id()),
+            id=PersonId(self.tenant.new_id()),
             user_id=user_id,
             days=days,
             provisioned_on=today,
@@ -290,7 +288,7 @@ class Intake:
             return Ticket(person_id, None)
         # While Ditio must not be called, no request waits for it (rule D2).
         is_inline = self.tenant.inline_seconds > 0 and not self.queues_only and breaker.lets_through(s.now)
-        lease = self.new_id() if is_inline else None
+        lease = self.tenant.new_id() if is_inline else None
         seconds = self.tenant.inline_seconds + LEASE_MARGIN_SECONDS
         granted = s.outbox.mark_due(
             person_id, request_id=self.request_id, lease=lease, lease_seconds=seconds, detail=breaker.told(s.now)
@@ -308,4 +306,4 @@ class Intake:
             raise IncompleteRefused(desired.missing())
 
     def _certificates(self, s: Session) -> SlotEntries:
-        return SlotEntries(s, self.tenant, self.new_id)
+        return SlotEntries(s, self.tenant)

@@ -114,7 +114,7 @@ def _create_again(attempt: Attempt) -> str | None:
         if confirm_absence(attempt, number):
             return FOUND_ELSEWHERE
         # Keep the claims, so that no other person gets the number meanwhile.
-        with attempt.database.write(attempt.tenant.name) as s:
+        with attempt.tenant.write() as s:
             s.people.unlink(attempt.person.id)
         attempt.person = replace(attempt.person, employee_number=None, linked_at=None, acknowledged=Acknowledged())
     found = create_employee(attempt)
@@ -134,7 +134,7 @@ def _facts(attempt: Attempt) -> Facts:
 
     Changes that were held or withdrawn since are not sent (rule L8).
     """
-    with attempt.database.read(attempt.tenant.name) as s:
+    with attempt.tenant.read() as s:
         since = held_or_dropped(s, attempt.person.id)
     return Facts(State.delivered, None, attempt.revision, None, None, held_or_dropped=since)
 

@@ -50,8 +50,8 @@ def release_claim(
     :raises TransientError: another process delivers the holder now, or the holder has changed since the read. Claims
         change hands when a delivery settles, never between its calls.
     """
-    name, person, claim = attempt.tenant.name, holder.person, holder.claim
-    with attempt.database.write(name) as s:
+    person, claim = holder.person, holder.claim
+    with attempt.tenant.write() as s:
         now = s.now
         people, claims, stored = s.people, s.claims, s.acknowledged
         record, outbox = people.get(person.id, lock=True), s.outbox
@@ -116,7 +116,7 @@ def check_holders(attempt: Attempt) -> HolderCheck:
         except DeliveryError as error:
             trouble = trouble or error
             continue
-        with attempt.database.write(attempt.tenant.name) as s:
+        with attempt.tenant.write() as s:
             s.claims.looked_at(attempt.person.id, claim)
     return HolderCheck(has_changed, trouble)
 
@@ -125,7 +125,7 @@ def is_theirs(attempt: Attempt, found: ActualEmployee) -> bool:
     """Return whether the employee just read under the person's number is still this person (rule P5)."""
 
     def has_phone_of_another() -> bool:
-        with attempt.database.read(attempt.tenant.name) as s:
+        with attempt.tenant.read() as s:
             return belongs_to_another(s, attempt.person, found)
 
     return is_still_ours(attempt.person, attempt.desired, found, has_phone_of_another)
@@ -146,7 +146,7 @@ def wait_where_given_up_just_now(attempt: Attempt, field: Field, shown_by: Actua
 
     :raises TransientError: it is too early to tell.
     """
-    with attempt.database.read(attempt.tenant.name) as s:
+    with attempt.tenant.read() as s:
         record = s.people.linked_to(shown_by.employee_number)
         now = s.now
     known = record.person.acknowledged if record is not None else None
@@ -158,13 +158,13 @@ def wait_where_given_up_just_now(attempt: Attempt, field: Field, shown_by: Actua
 
 
 def _asked_for(attempt: Attempt) -> frozenset[Claim]:
-    with attempt.database.read(attempt.tenant.name) as s:
+    with attempt.tenant.read() as s:
         return s.claims.to_look_at(attempt.person.id)
 
 
 def _check(attempt: Attempt, claim: Claim) -> bool:
     """Read the holder, and also the waiter: others may wait for the waiter's own claim of that kind."""
-    with attempt.database.read(attempt.tenant.name) as s:
+    with attempt.tenant.read() as s:
         holders = list(_holders(attempt, s, claim))
     return any(_is_released(attempt, holder) for holder in holders)
 
@@ -227,7 +227,7 @@ def _is_released(attempt: Attempt, holder: Holder) -> bool:
 
 def _mark_leaver_due(attempt: Attempt, leaver: Person) -> None:
     """Mark a leaver due who was ended by hand: their delivery acknowledges that and gives up the number (L6, P2)."""
-    with attempt.database.write(attempt.tenant.name) as s:
+    with attempt.tenant.write() as s:
         s.outbox.mark_due(leaver.id)
 
 
@@ -247,7 +247,7 @@ def _elsewhere(attempt: Attempt, person: Person, number: EmployeeNumber) -> list
         value = person.acknowledged.values.get(name)
         if isinstance(value, str):
             found |= {each.employee_number: each for each in holders_of(name, value, attempt.search(value))}
-    with attempt.database.read(attempt.tenant.name) as s:
+    with attempt.tenant.read() as s:
         people = s.people
         linked = {other: people.linked_to(other) for other in found}
     allowed = (None, attempt.person.id)

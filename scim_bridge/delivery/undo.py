@@ -1,6 +1,5 @@
 """Undo: take back a write that Ditio refuses while its request still waits, as a whole or not at all (rule R1)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -107,9 +106,8 @@ class Undo:
     So no claim changes hands in between: the person still has what the write gave up.
     """
 
-    def __init__(self, tenant: Tenant, write: Undoable, new_id: Callable[[], str]) -> None:
+    def __init__(self, tenant: Tenant, write: Undoable) -> None:
         self._tenant = tenant
-        self._new_id = new_id
         self._write = write
         self._attempted: Undone | None = None
         self.undone: Undone | None = None
@@ -133,7 +131,7 @@ class Undo:
             return False  # The write created the person: nothing is sent for them before they are in Ditio.
         if not self._of_this_write(attempt, Settled(tuple(attempt.notes))):
             return False
-        with attempt.database.read(self._tenant.name) as s:
+        with self._tenant.read() as s:
             stored = s.resources.get(USER, self._write.user_id)
         self.was_to_come = stored is not None and stored.version == self._write.version
         return self.was_to_come
@@ -205,7 +203,7 @@ class Undo:
         desired = tenant.desired(document.document, person, today)
         claim_wanted(s, tenant, person, desired, today)
         settle_claims(s, tenant, person, desired, today, keep_all=False)
-        SlotEntries(s, tenant, self._new_id).keep(person, document.document, desired.employee_number)
+        SlotEntries(s, tenant).keep(person, document.document, desired.employee_number)
         s.outbox.mark_due(person.id)
 
     def _of_this_write(self, attempt: Attempt, outcome: Settled) -> list[Refusal]:

@@ -99,7 +99,7 @@ def ensure_claim(attempt: Attempt, claim: Claim) -> bool:
 
 def is_permitted(attempt: Attempt, number: EmployeeNumber) -> bool:
     """Return whether an operator permitted this link with `adopt --accept`. A permission is valid for one link."""
-    with attempt.database.read(attempt.tenant.name) as s:
+    with attempt.tenant.read() as s:
         return s.permissions.allows(number, attempt.user_name)
 
 

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 from scim_bridge.delivery.breaker import Gate, is_paused
 from scim_bridge.delivery.certificate_batches import send_all_unclaimed
-from scim_bridge.delivery.deliver import Deliverer
+from scim_bridge.delivery.deliver import deliver_person
 from scim_bridge.logs import bound, get_logger
 from scim_bridge.storage.database import Database, Session, loggable, repeated
 from scim_bridge.storage.outbox import Leased, bring_back, shorten_leases
 from scim_bridge.storage.plans import plans_before
-from scim_bridge.tenant import LEASE_MARGIN_SECONDS, Budget
+from scim_bridge.tenant import LEASE_MARGIN_SECONDS, Budget, Tenant
 
 log = get_logger(__name__)
 
@@ -235,8 +235,7 @@ class Worker:
     :param places: How many people to deliver at a time; None for what the tenants' settings allow together.
     """
 
-    deliverers: Sequence[Deliverer]
-    new_id: Callable[[], str]
+    tenants: Sequence[Tenant]
     places: int | None = None
 
     def run_until_idle(self) -> int:
@@ -265,7 +264,7 @@ class Worker:
         with self._pool() as pool:
             deliveries = _Deliveries(pool, self._fair_share())
             while not stop():
-                now = self.deliverers[0].monotonic()
+                now = self.tenants[0].monotonic()
                 if now - woke_at >= WAKE_EVERY_SECONDS:
                     self._keep_up(self._wake)
                     self._send_unclaimed(deliveries)
@@ -287,16 +286,16 @@ class Worker:
 
         Return how many.
         """
-        return sum(self._wake(deliverer) for deliverer in self.deliverers)
+        return sum(self._wake(tenant) for tenant in self.tenants)
 
     def forget(self) -> int:
         """Remove rows that each tenant no longer keeps. Return how many."""
-        return sum(self._forget(each) for each in self.deliverers)
+        return sum(self._forget(each) for each in self.tenants)
 
     def _serve_next(self, deliveries: _Deliveries) -> bool:
         """Start one delivery for the first tenant in turn that has a due person. Return whether there was one."""
-        tenants = {deliverer.tenant.name: deliverer for deliverer in self.deliverers}
-        monotonic = self.deliverers[0].monotonic
+        tenants = {tenant.name: tenant for tenant in self.tenants}
+        monotonic = self.tenants[0].monotonic
         for name in deliveries.fair_share.candidates(monotonic()):
             leased = self._lease(tenants[name])
             if leased is not None:
@@ -305,34 +304,34 @@ class Worker:
             deliveries.fair_share.nothing_due(name, monotonic())
         return False
 
-    def _start(self, deliveries: _Deliveries, deliverer: Deliverer, leased: Leased) -> None:
-        began = deliverer.monotonic()
-        seconds = deliverer.tenant.lease_seconds
+    def _start(self, deliveries: _Deliveries, tenant: Tenant, leased: Leased) -> None:
+        began = tenant.monotonic()
+        seconds = tenant.lease_seconds
 
         def deliver() -> None:
             with bound(tenant=leased.tenant):
-                deliverer.deliver(
+                deliver_person(
+                    tenant,
                     leased.person_id,
                     leased.lease,
-                    lease_seconds=seconds - (deliverer.monotonic() - began),
-                    budget=Budget(deliverer.monotonic),
+                    lease_seconds=seconds - (tenant.monotonic() - began),
+                    budget=Budget(tenant.monotonic),
                     cause="worker",
                 )
 
-        deliveries.send(deliverer.tenant.name, deliver)
+        deliveries.send(tenant.name, deliver)
 
     def _send_unclaimed(self, deliveries: _Deliveries) -> None:
         """Send certificates of employees without a SCIM user: no person is due for them (rule K2)."""
-        for each in self.deliverers:
-            if each.tenant.certificates.delivers_unclaimed:
-                deliveries.send(each.tenant.name, partial(send_all_unclaimed, each))
+        for each in self.tenants:
+            if each.certificates.delivers_unclaimed:
+                deliveries.send(each.name, partial(send_all_unclaimed, each))
 
-    def _lease(self, deliverer: Deliverer) -> Leased | None:
-        gate = Gate(deliverer.database, deliverer.tenant.name, deliverer.tenant.is_paused)
-        return gate.lease_next(self.new_id(), deliverer.tenant.lease_seconds)
+    def _lease(self, tenant: Tenant) -> Leased | None:
+        return Gate(tenant).lease_next(tenant.new_id(), tenant.lease_seconds)
 
     def _limits(self) -> dict[str, int]:
-        return {deliverer.tenant.name: deliverer.tenant.places for deliverer in self.deliverers}
+        return {tenant.name: tenant.places for tenant in self.tenants}
 
     def _places(self) -> int:
         return self.places or threads_for(self._limits().values())
@@ -344,31 +343,29 @@ class Worker:
         places = self._places()
         return _InPlace() if places == 1 else ThreadPoolExecutor(places, thread_name_prefix="delivery")
 
-    def _keep_up(self, work: Callable[[Deliverer], int]) -> None:
+    def _keep_up(self, work: Callable[[Tenant], int]) -> None:
         """Do some upkeep for each tenant. If it fails, the worker logs that and goes on delivering."""
-        for each in self.deliverers:
+        for each in self.tenants:
             try:
                 work(each)
             except Exception as error:
                 name = type(error).__name__
-                log.error("worker.failed", tenant=each.tenant.name, error=name, exc_info=loggable(error))
+                log.error("worker.failed", tenant=each.name, error=name, exc_info=loggable(error))
 
-    def _forget(self, deliverer: Deliverer) -> int:
-        database, tenant = deliverer.database, deliverer.tenant
-        with database.write(tenant.name) as s:
+    def _forget(self, tenant: Tenant) -> int:
+        with tenant.write() as s:
             # This includes people at rest. No index leads to them, so it is done seldom.
             shorten_leases(s, tenant.longest_lease_seconds)
-        return forget_old(database, tenant.name, tenant.retention_days, tenant.plan_days)
+        return forget_old(tenant.database, tenant.name, tenant.retention_days, tenant.plan_days)
 
-    def _wake(self, deliverer: Deliverer) -> int:
+    def _wake(self, tenant: Tenant) -> int:
         woken = 0
-        while batch := repeated(lambda: self._wake_some(deliverer)):
+        while batch := repeated(lambda: self._wake_some(tenant)):
             woken += batch
         return woken
 
-    def _wake_some(self, deliverer: Deliverer) -> int:
-        database, tenant = deliverer.database, deliverer.tenant
-        with database.write(tenant.name) as s:
+    def _wake_some(self, tenant: Tenant) -> int:
+        with tenant.write() as s:
             now = s.now
             today, outbox = tenant.today(now), s.outbox
             marked = s.hands_offs.end(today)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from scim_bridge.delivery.breaker import PAUSED, is_paused
-from scim_bridge.delivery.deliver import Deliverer
+from scim_bridge.delivery.deliver import deliver_person
 from scim_bridge.domain.audit import Action, AuditEvent, Author
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.outcome import State
@@ -14,7 +14,7 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.logs import get_logger
 from scim_bridge.reconcile.certificates import CertificateApplying
 from scim_bridge.reconcile.report import DRIFT, IN_SYNC, Progress, Report, Request
-from scim_bridge.storage.database import Database, Session
+from scim_bridge.storage.database import Session
 from scim_bridge.storage.history import said_since
 from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.runs import Run
@@ -55,9 +55,8 @@ NOT_SETTLED = "it did not settle: `outbox list` says why; a worker continues"
 class DriftApplying:
     """Repair the rows of one stored plan in this process."""
 
-    deliverer: Deliverer
+    tenant: Tenant
     plan_id: str
-    new_id: Callable[[], str]
 
     def apply(self, items: Iterable[Drift], progress: Callable[[int], None]) -> None:
         """Repair these rows, and store the outcome of each beside the plan.
@@ -72,18 +71,19 @@ class DriftApplying:
             progress(done)
 
     def _repair(self, person_id: PersonId, rows: list[Drift]) -> None:
-        lease = self.new_id()
-        with self._database.write(self._tenant) as s:
+        lease = self.tenant.new_id()
+        with self.tenant.write() as s:
             record = s.people.get(person_id, lock=True)
             refusal = self._mark(s, record, rows, lease)
             if refusal is not None:
                 self._skip(s, rows, refusal)
                 return
-        self.deliverer.deliver(
+        deliver_person(
+            self.tenant,
             person_id,
             lease,
-            lease_seconds=self.deliverer.tenant.lease_seconds,
-            budget=Budget(self.deliverer.monotonic),
+            lease_seconds=self.tenant.lease_seconds,
+            budget=Budget(self.tenant.monotonic),
             cause="reconcile",
         )
         self._settle_rows_left(person_id, rows)
@@ -93,10 +93,10 @@ class DriftApplying:
         if record is None:
             return GONE
         now = s.now
-        if is_paused(s, self.deliverer.tenant):
+        if is_paused(s, self.tenant):
             return PAUSED  # A mark would only make the whole person due, and lose the plan (rule D4).
         hands_off = record.person.hands_off
-        if hands_off is not None and hands_off.lasts(self.deliverer.tenant.today(now)):
+        if hands_off is not None and hands_off.lasts(self.tenant.today(now)):
             return HANDS_ARE_OFF
         if record.state is State.due:
             is_stuck = any(row.kind is Kind.stuck_delivery for row in rows)
@@ -104,17 +104,15 @@ class DriftApplying:
                 return DUE_ALREADY
             # The whole person is due already: all that is missing is another attempt, now.
             outbox = s.outbox
-            return None if outbox.lease(record.person.id, lease, self.deliverer.tenant.lease_seconds) else IN_DELIVERY
+            return None if outbox.lease(record.person.id, lease, self.tenant.lease_seconds) else IN_DELIVERY
         if any(row.revision != record.revision for row in rows):
             return what_happened(s, self.plan_id, record, rows)
         marks = s.scopes
-        return (
-            None if marks.mark(record, self.plan_id, rows, lease, self.deliverer.tenant.lease_seconds) else IN_DELIVERY
-        )
+        return None if marks.mark(record, self.plan_id, rows, lease, self.tenant.lease_seconds) else IN_DELIVERY
 
     def _settle_rows_left(self, person_id: PersonId, rows: list[Drift]) -> None:
         """Store the outcome of rows that have none yet: of a whole delivery, or of one that did not settle."""
-        with self._database.write(self._tenant) as s:
+        with self.tenant.write() as s:
             items = s.plan(self.plan_id)
             known = items.outcomes_of(_places(rows))
             left = [row for row in rows if row.position is not None and row.position not in known]
@@ -129,14 +127,6 @@ class DriftApplying:
     def _skip(self, s: Session, rows: list[Drift], why: str) -> None:
         items = s.plan(self.plan_id)
         items.settle([(place, why) for place in _places(rows)])
-
-    @property
-    def _database(self) -> Database:
-        return self.deliverer.database
-
-    @property
-    def _tenant(self) -> str:
-        return self.deliverer.tenant.name
 
 
 def _by_person(items: Iterable[Drift]) -> Iterator[tuple[PersonId, list[Drift]]]:
@@ -157,10 +147,9 @@ BATCH = 500
 class PlanRepairing:
     """Repair one plan, in one run."""
 
-    deliverer: Deliverer
+    tenant: Tenant
     run_id: str
     plan: Run
-    new_id: Callable[[], str]
 
     def repair(self, request: Request, person_id: PersonId | None, progress: Progress, *, reviewed: bool) -> Report:
         """Repair the rows that may be repaired. Return the report.
@@ -187,8 +176,8 @@ class PlanRepairing:
         certificates = [item for item in chosen if item.kind is Kind.certificate]
         others = [item for item in chosen if item.kind is not Kind.certificate]
         applying, in_batches = (
-            DriftApplying(self.deliverer, self.plan.id, self.new_id),
-            CertificateApplying(self.deliverer, self.run_id),
+            DriftApplying(self.tenant, self.plan.id),
+            CertificateApplying(self.tenant, self.run_id),
         )
         applying.apply(others, lambda count: progress("repairing", count, len(chosen)))
         in_batches.apply(
@@ -199,13 +188,13 @@ class PlanRepairing:
             log.info("reconcile.reasserted", certificates=again)
 
     def _is_paused(self) -> bool:
-        with self._database.read(self._tenant.name) as s:
-            return is_paused(s, self._tenant)
+        with self.tenant.read() as s:
+            return is_paused(s, self.tenant)
 
     def _skip_paused(self, chosen: list[Drift]) -> None:
         """Skip the rows: nothing can be sent (rule D4), so no repair begins and the audit trail has none."""
         for first in range(0, len(chosen), BATCH):
-            with self._database.write(self._tenant.name) as s:
+            with self.tenant.write() as s:
                 skipped = [(item.position or 0, PAUSED) for item in chosen[first : first + BATCH]]
                 s.plan(self.plan.id).settle(skipped)
 
@@ -218,7 +207,7 @@ class PlanRepairing:
 
     def _note_applied(self, author: Author) -> None:
         """Store who asked for the repair before anything is sent: the audit trail has it even if this process dies."""
-        with self._database.write(self._tenant.name) as s:
+        with self.tenant.write() as s:
             event = AuditEvent(Action.applied, "plan", self.plan.id)
             s.audit.add(event, author)
 
@@ -226,7 +215,7 @@ class PlanRepairing:
         outcomes = {place: why for place, why in self._outcomes().items() if place in chosen}
         applied = sum(why is None for why in outcomes.values())
         is_left = any(item.is_drift and outcomes.get(item.position or 0, "") is not None for item in self._left())
-        with self._database.write(self._tenant.name) as s:
+        with self.tenant.write() as s:
             s.runs.note(self.run_id, applied=applied)
         return Report(plan, DRIFT if is_left else IN_SYNC, applied, None, outcomes, earlier)
 
@@ -236,17 +225,9 @@ class PlanRepairing:
         return (item for item in self._items() if done.get(item.position or 0, "") is not None)
 
     def _outcomes(self) -> dict[int, str | None]:
-        with self._database.read(self._tenant.name) as s:
+        with self.tenant.read() as s:
             return s.plan(self.plan.id).outcomes()
 
     def _items(self) -> Iterator[Drift]:
-        with self._database.read(self._tenant.name) as s:
+        with self.tenant.read() as s:
             yield from s.plan(self.plan.id).all()
-
-    @property
-    def _database(self) -> Database:
-        return self.deliverer.database
-
-    @property
-    def _tenant(self) -> Tenant:
-        return self.deliverer.tenant

@@ -9,7 +9,6 @@ from itertools import islice
 from scim_bridge.certificates.entries import SlotEntries
 from scim_bridge.certificates.reading import InvalidCertificate, slots_of
 from scim_bridge.delivery.certificate_batches import BATCH, Batches
-from scim_bridge.delivery.deliver import Deliverer
 from scim_bridge.domain.certificate import (
     Certificate,
     CertificateToSend,
@@ -27,7 +26,7 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.candidates import Candidate
 from scim_bridge.storage.certificate_queries import CertificateSearches, Key
-from scim_bridge.storage.database import Database, Session, repeated
+from scim_bridge.storage.database import Session, repeated
 from scim_bridge.tenant import Tenant
 
 HANDS_OFF = "an operator stopped deliveries to this person: `people hands-off NUMBER --clear` resumes them"
@@ -124,9 +123,7 @@ class CertificateDrift:
         return self.s.certificate_searches(self.tenant.certificates.missing_expiry)
 
 
-def keep_slots_of(
-    database: Database, tenant: Tenant, batch: Sequence[Candidate], new_id: Callable[[], str]
-) -> frozenset[PersonId]:
+def keep_slots_of(tenant: Tenant, batch: Sequence[Candidate]) -> frozenset[PersonId]:
     """Store slots again that were configured differently when their users were last read.
 
     Return the people who have a slot that can't be read today: another day it may be readable.
@@ -134,7 +131,7 @@ def keep_slots_of(
     if not tenant.slots:
         return frozenset()
     unreadable: set[PersonId] = set()
-    with database.read(tenant.name) as s:
+    with tenant.read() as s:
         terms = tenant.certificate_terms(tenant.today(s.now))
         known = s.ledger.slots_of_many([each.record.person.id for each in batch])
     for candidate in batch:
@@ -146,14 +143,14 @@ def keep_slots_of(
         if any(isinstance(each, InvalidCertificate) for each in said.values()):
             unreadable.add(person.id)
         if any(not isinstance(each, InvalidCertificate) and has.get(kind) != each for kind, each in said.items()):
-            repeated(partial(_keep_slots, database, tenant, person.id, new_id))
+            repeated(partial(_keep_slots, tenant, person.id))
     return frozenset(unreadable)
 
 
-def _keep_slots(database: Database, tenant: Tenant, person_id: PersonId, new_id: Callable[[], str]) -> None:
-    with database.write(tenant.name) as s:
+def _keep_slots(tenant: Tenant, person_id: PersonId) -> None:
+    with tenant.write() as s:
         if (record := s.people.get(person_id, lock=True)) is not None:
-            SlotEntries(s, tenant, new_id).keep_stored(record.person, None)
+            SlotEntries(s, tenant).keep_stored(record.person, None)
 
 
 def _cause(owed: CertificateToSend | Unsendable) -> Cause:
@@ -174,7 +171,7 @@ def _cause(owed: CertificateToSend | Unsendable) -> Cause:
 class CertificateApplying:
     """Send certificates of one tenant in this process."""
 
-    deliverer: Deliverer
+    tenant: Tenant
     run_id: str | None = None
     """The run of `reconcile` that sends them, if one does."""
 
@@ -194,8 +191,8 @@ class CertificateApplying:
 
         :param person_id: Only those of this person.
         """
-        database, tenant = self.deliverer.database, self.deliverer.tenant
-        with database.read(tenant.name) as s:
+        tenant = self.tenant
+        with tenant.read() as s:
             moment = s.now - tenant.certificates.reassert_every
 
         def choose(line: Line, number: EmployeeNumber) -> CertificateToSend | None:
@@ -204,9 +201,9 @@ class CertificateApplying:
             is_there = isinstance(wanted, CertificateToSend) and not wanted.is_withdrawal and is_acknowledged(wanted)
             return wanted if isinstance(wanted, CertificateToSend) and is_old and is_there else None
 
-        batches, after = Batches(self.deliverer, choose, self.run_id), ("", "", "")
+        batches, after = Batches(self.tenant, choose, self.run_id), ("", "", "")
         while batches.halted is None:
-            with database.read(tenant.name) as s:
+            with tenant.read() as s:
                 searches = s.certificate_searches(tenant.certificates.missing_expiry)
                 keys = searches.acknowledged_before(moment, after, BATCH, only=person_id)
             if not keys:
@@ -216,7 +213,7 @@ class CertificateApplying:
         return sum(why is None for why in batches.outcomes.values())
 
     def _apply(self, plan_id: str, items: dict[Key, Drift]) -> None:
-        tenant = self.deliverer.tenant
+        tenant = self.tenant
 
         def choose(line: Line, number: EmployeeNumber) -> CertificateToSend | None:
             item = items[line.holder, line.type]
@@ -224,14 +221,13 @@ class CertificateApplying:
             is_same = (each for each in owed if isinstance(each, CertificateToSend) and wanted_by(each) == item.wanted)
             return next(is_same, None)
 
-        batches = Batches(self.deliverer, choose, self.run_id)
+        batches = Batches(self.tenant, choose, self.run_id)
         _send(batches, list(items))
         outcomes = batches.outcomes
         repeated(lambda: self._settle(plan_id, [(items[key].position or 0, why) for key, why in outcomes.items()]))
 
     def _settle(self, plan_id: str, outcomes: Sequence[tuple[int, str | None]]) -> None:
-        database = self.deliverer.database
-        with database.write(self.deliverer.tenant.name) as s:
+        with self.tenant.write() as s:
             s.plan(plan_id).settle(outcomes)
 
 

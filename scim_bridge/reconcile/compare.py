@@ -17,7 +17,7 @@ from scim_bridge.plan.readback import believed
 from scim_bridge.reconcile.certificates import CertificateDrift, keep_slots_of
 from scim_bridge.reconcile.facts import Agreement, acknowledge_agreement, around, basis_of, facts_of, find_agreement
 from scim_bridge.storage.candidates import Candidate, Found, SyncState, candidates
-from scim_bridge.storage.database import Database, Session, repeated
+from scim_bridge.storage.database import Session, repeated
 from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.snapshot import Snapshot
 from scim_bridge.tenant import Tenant, desired_of_candidate
@@ -32,7 +32,6 @@ UNMANAGED = "no SCIM user claims this employee: left alone"
 class UnlinkedPlanning:
     """Plan the employees that no person is linked to, for one run. Read nothing from Ditio, and send nothing."""
 
-    database: Database
     tenant: Tenant
     run_id: str
     read_at: datetime
@@ -49,7 +48,7 @@ class UnlinkedPlanning:
         for shared in (Field.phone, Field.email, Field.employee_number):
             after = ""
             while True:
-                with self.database.read(self.tenant.name) as s:
+                with self.tenant.read() as s:
                     snapshot = s.snapshot(self.run_id)
                     keys = snapshot.shared(shared, after, BATCH)
                     pairs = snapshot.doubles(shared, keys) if keys else []
@@ -72,7 +71,7 @@ class UnlinkedPlanning:
     def _unmanaged(self) -> Iterator[list[Drift]]:
         after = ""
         while True:
-            with self.database.read(self.tenant.name) as s:
+            with self.tenant.read() as s:
                 snapshot = s.snapshot(self.run_id)
                 numbers = snapshot.unmanaged(self.run_id, after, BATCH)
             if not numbers:
@@ -85,7 +84,7 @@ class UnlinkedPlanning:
             ]
 
     def _unclaimed(self) -> Iterator[list[Drift]]:
-        with self.database.read(self.tenant.name) as s:
+        with self.tenant.read() as s:
             yield from map(list, CertificateDrift(s, self.tenant, self._today).unclaimed(BATCH))
 
     @property
@@ -114,13 +113,11 @@ class Figures:
 class DriftPlanning:
     """Make the plan of one run. Read nothing from Ditio, and send nothing."""
 
-    database: Database
     tenant: Tenant
     run_id: str
     read_at: datetime
     """When the run began to read Ditio: what was delivered since then is newer than the snapshot."""
 
-    new_id: Callable[[], str]
     only: Kind | None = None
     figures: Figures = field(default_factory=Figures)
     _named: set[str] = field(default_factory=set)
@@ -154,12 +151,12 @@ class DriftPlanning:
 
     def plan_others(self) -> None:
         """Plan employees that no person is linked to: duplicates of linked ones, then all others."""
-        for batch in UnlinkedPlanning(self.database, self.tenant, self.run_id, self.read_at, self._named).rows():
+        for batch in UnlinkedPlanning(self.tenant, self.run_id, self.read_at, self._named).rows():
             self._store(batch)
 
     def _next(self, after: str, basis: str) -> list[SyncState]:
         today = self.tenant.today(self.read_at)
-        with self.database.read(self.tenant.name) as s:
+        with self.tenant.read() as s:
             searches = s.certificate_searches(self.tenant.certificates.missing_expiry)
             in_sync = s.in_sync(basis)
             return in_sync.scan(self.run_id, today, searches, after=after, limit=PAGE)
@@ -172,13 +169,13 @@ class DriftPlanning:
         self.figures.at_work += sum(at_work)
 
     def _candidates(self, person_ids: Sequence[PersonId]) -> list[Candidate]:
-        with self.database.read(self.tenant.name) as s:
+        with self.tenant.read() as s:
             return candidates(s, self.run_id, person_ids)
 
     def _plan(self, batch: Sequence[Candidate], basis: str) -> None:
         today = self.tenant.today(self.read_at)
-        unreadable = keep_slots_of(self.database, self.tenant, batch, self.new_id)
-        with self.database.read(self.tenant.name) as s:
+        unreadable = keep_slots_of(self.tenant, batch)
+        with self.tenant.read() as s:
             self._certificates = CertificateDrift(s, self.tenant, today).of_people(batch)
         items: list[Drift] = []
         closer: list[tuple[Candidate, DesiredEmployee]] = []
@@ -198,12 +195,12 @@ class DriftPlanning:
             else:
                 closer.append((candidate, desired))
         if closer:
-            with self.database.read(self.tenant.name) as s:
+            with self.tenant.read() as s:
                 items = self._look_closer(s, closer, today)
         self._store(items)
         self._acknowledge()
         if found:
-            with self.database.write(self.tenant.name) as s:
+            with self.tenant.write() as s:
                 s.in_sync(basis).note(found)
 
     def _is_in_sync(self, candidate: Candidate, desired: DesiredEmployee, today: date) -> bool:
@@ -313,7 +310,7 @@ class DriftPlanning:
             self._found_again.clear()
 
     def _note_agreements(self) -> None:
-        with self.database.write(self.tenant.name) as s:
+        with self.tenant.write() as s:
             people, _now = s.people, s.now
             for person_id, profile_id in sorted(self._recognised.items()):
                 people.recognise(person_id, profile_id)
@@ -325,7 +322,7 @@ class DriftPlanning:
     def _store(self, items: Sequence[Drift]) -> None:
         kept = [item for item in items if self.only is None or item.kind is self.only]
         if kept:
-            with self.database.write(self.tenant.name) as s:
+            with self.tenant.write() as s:
                 s.plan(self.run_id).add(kept, self.figures.items)
             self.figures.items += len(kept)
 

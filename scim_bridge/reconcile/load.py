@@ -11,7 +11,7 @@ from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import BridgeError
 from scim_bridge.plan.diff import fingerprint_of
-from scim_bridge.storage.database import Database, Session
+from scim_bridge.storage.database import Session
 from scim_bridge.storage.resources import document_of
 from scim_bridge.storage.snapshot import Seen
 from scim_bridge.tenant import NOTHING_DESIRED, Tenant
@@ -24,7 +24,6 @@ BATCH = 500
 class RosterLoading:
     """Load the snapshot of one run."""
 
-    database: Database
     tenant: Tenant
     run_id: str
     today: date
@@ -41,7 +40,7 @@ class RosterLoading:
             self._store(batch)
             come += len(batch)
             progress(come)
-        with self.database.write(self.tenant.name) as s:
+        with self.tenant.write() as s:
             snapshot = s.snapshot(self.run_id)
             snapshot.is_complete()
             return snapshot.count()
@@ -52,7 +51,7 @@ class RosterLoading:
             if (each := self._shown(row)) is not None:
                 number = each[0].employee_number
                 shown[number] = self._merged(shown[number], each) if number in shown else each
-        with self.database.write(self.tenant.name) as s:
+        with self.tenant.write() as s:
             snapshot = s.snapshot(self.run_id)
             if not snapshot.add_new([self._seen(*each) for each in shown.values()]):
                 # Ditio listed an employee twice, or a page was read again. A new employee is merged with itself.
@@ -90,13 +89,13 @@ def _batches(rows: Iterator[JsonObject]) -> Iterator[list[JsonObject]]:
         yield batch
 
 
-def rows_about(database: Database, tenant: Tenant, person_id: PersonId) -> Iterator[JsonObject]:
+def rows_about(tenant: Tenant, person_id: PersonId) -> Iterator[JsonObject]:
     """Yield the employee with the linked number, else with the desired number, else those that look alike (rule P5).
 
     :raises DeliveryError: Ditio can't be read.
     """
-    with database.read(tenant.name) as s:
-        person, desired = _known(s, database, tenant, person_id)
+    with tenant.read() as s:
+        person, desired = _known(s, tenant, person_id)
     linked, wanted = person.employee_number, desired.employee_number
     if linked is not None and (row := _read(tenant, linked)) is not None:
         yield row
@@ -109,7 +108,7 @@ def rows_about(database: Database, tenant: Tenant, person_id: PersonId) -> Itera
         yield from tenant.ditio.search(text)
 
 
-def _known(s: Session, database: Database, tenant: Tenant, person_id: PersonId) -> tuple[Person, DesiredEmployee]:
+def _known(s: Session, tenant: Tenant, person_id: PersonId) -> tuple[Person, DesiredEmployee]:
     record = s.people.get(person_id)
     if record is None:
         raise AssertionError("a person who was found a moment ago is there")

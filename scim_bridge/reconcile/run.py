@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from scim_bridge.delivery.deliver import Deliverer
 from scim_bridge.domain.drift import REPAIRED_ON_REVIEW, Drift
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import JsonObject
@@ -32,10 +31,9 @@ ABANDONED_AFTER = timedelta(days=1)
 class Reconciliation:
     """The reconciliation of one tenant."""
 
-    deliverer: Deliverer
+    tenant: Tenant
     roster: Callable[[], Iterator[JsonObject]]
     limits: Limits
-    new_id: Callable[[], str]
 
     def run(self, request: Request, progress: Progress = lambda stage, done, total: None) -> Report:
         """Compare both sides, or repair a stored plan.
@@ -47,13 +45,13 @@ class Reconciliation:
         request.check()
         plan = self._plan(request.plan_id) if request.plan_id is not None else None
         person_id = self._person(request.person) if request.person is not None else None
-        run_id, is_whole = self.new_id(), request.only is None and person_id is None and plan is None
-        with self._database.write(self._tenant.name) as s:
+        run_id, is_whole = self.tenant.new_id(), request.only is None and person_id is None and plan is None
+        with self.tenant.write() as s:
             now = s.now
             s.runs.begin(run_id, plan.id if plan is not None else run_id, is_whole=is_whole)
             forget_abandoned(s, now - ABANDONED_AFTER)
             s.snapshot(run_id).drop_abandoned(now - ABANDONED_AFTER)
-        log.info("reconcile.started", tenant=self._tenant.name, run=run_id, apply=request.apply)
+        log.info("reconcile.started", tenant=self.tenant.name, run=run_id, apply=request.apply)
         exit = FAILED
         try:
             if plan is None:
@@ -68,23 +66,23 @@ class Reconciliation:
 
     def items(self, plan_id: str) -> Iterator[Drift]:
         """Yield the rows of a plan, grouped by person; leavers who are still active come first."""
-        with self._database.read(self._tenant.name) as s:
+        with self.tenant.read() as s:
             yield from s.plan(plan_id).all()
 
     def _make_plan(
         self, run_id: str, request: Request, person_id: PersonId | None, now: datetime, progress: Progress
     ) -> Run:
-        loading = RosterLoading(self._database, self._tenant, run_id, self._tenant.today(now))
-        rows = self.roster() if person_id is None else rows_about(self._database, self._tenant, person_id)
+        loading = RosterLoading(self.tenant, run_id, self.tenant.today(now))
+        rows = self.roster() if person_id is None else rows_about(self.tenant, person_id)
         shown = loading.load(rows, lambda done: progress("reading Ditio", done, None))
-        planning = DriftPlanning(self._database, self._tenant, run_id, now, self.deliverer.new_id, request.only)
-        with self._database.read(self._tenant.name) as s:
+        planning = DriftPlanning(self.tenant, run_id, now, request.only)
+        with self.tenant.read() as s:
             total = s.people.count()
         planning.plan_people(person_id, lambda done: progress("comparing", done, total))
         if person_id is None:
             planning.plan_others()
         figures = planning.figures
-        with self._database.write(self._tenant.name) as s:
+        with self.tenant.write() as s:
             runs = s.runs
             linked = s.people.count(linked=True)
             company = CompanySize(shown, linked, figures.at_work, runs.shown_before())
@@ -106,7 +104,7 @@ class Reconciliation:
 
     def _note_plan(self, run_id: str, plan: Run) -> None:
         """Copy the figures of the plan to this run; none of them is new."""
-        with self._database.write(self._tenant.name) as s:
+        with self.tenant.write() as s:
             s.runs.note(run_id, people=plan.people, in_sync=plan.in_sync, by_kind=dict(plan.by_kind))
 
     def _guard_and_apply(self, run_id: str, plan: Run, request: Request, progress: Progress) -> Report:
@@ -117,25 +115,25 @@ class Reconciliation:
             is_drift = any(item.is_drift for item in self.items(plan.id))
             return Report(plan, DRIFT if is_drift else IN_SYNC, 0, None)
         person_id = self._person(request.person) if request.person is not None else None
-        repairing = PlanRepairing(self.deliverer, run_id, plan, self.new_id)
+        repairing = PlanRepairing(self.tenant, run_id, plan)
         return repairing.repair(request, person_id, progress, reviewed=reviewed)
 
     def _why_stopped(self, run_id: str, plan: Run, request: Request, reviewed: bool) -> str | None:
         """Return the figure and the limit that stop the run, whether or not it would send anything (rule Q4)."""
         if request.force:
-            with self._database.write(self._tenant.name) as s:
+            with self.tenant.write() as s:
                 # An operator has read the plan and confirms what Ditio showed: later runs are measured by it.
                 s.runs.note(plan.id, is_believed=plan.shown is not None)
             return None
         company = CompanySize(plan.shown or 0, plan.linked, plan.at_work)
         stopped = plan.stopped or limit_exceeded(self.items(plan.id), company, self.limits, reviewed=reviewed)
         if stopped is not None:
-            with self._database.write(self._tenant.name) as s:
+            with self.tenant.write() as s:
                 s.runs.note(run_id, stopped=stopped)
         return stopped
 
     def _plan(self, plan_id: str) -> Run:
-        with self._database.read(self._tenant.name) as s:
+        with self.tenant.read() as s:
             run = s.runs.get(plan_id)
             has_rows = s.plan(plan_id).has_rows()
         if run is None or run.plan_id != run.id:
@@ -149,25 +147,17 @@ class Reconciliation:
         return run
 
     def _person(self, name: str) -> PersonId:
-        with self._database.read(self._tenant.name) as s:
+        with self.tenant.read() as s:
             record = s.people.find(name)
         if record is None:
             raise NotFound(f"no user has the employee number or user name {name!r}: check the spelling")
         return record.person.id
 
     def _finish(self, run_id: str, exit: int) -> None:
-        with self._database.write(self._tenant.name) as s:
+        with self.tenant.write() as s:
             s.runs.finish(run_id, exit=exit)
             s.snapshot(run_id).drop()
-        log.info("reconcile.finished", tenant=self._tenant.name, run=run_id, exit=exit)
-
-    @property
-    def _database(self) -> Database:
-        return self.deliverer.database
-
-    @property
-    def _tenant(self) -> Tenant:
-        return self.deliverer.tenant
+        log.info("reconcile.finished", tenant=self.tenant.name, run=run_id, exit=exit)
 
 
 ALIVE_SECONDS = 20.0

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from scim_bridge.delivery.breaker import Gate
+from scim_bridge.delivery.deliver import deliver_person
 from scim_bridge.domain.breaker import LONGEST_GAP_SECONDS, Breaker, gap_seconds
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
@@ -77,7 +78,7 @@ def another_goes_well(world: World) -> None:
 
 
 def gate(world: World) -> Gate:
-    return Gate(world.database, "default")
+    return Gate(world.parts.tenants["default"])
 
 
 @given(probes=st.integers(0, 1000))
@@ -186,8 +187,8 @@ def test_a_lease_that_was_taken_before_it_opened_is_not_used(queued: World):
     queued.forget()
 
     budget = Budget(queued.clock.monotonic)
-    deliverer = queued.parts.deliverers["default"]
-    deliverer.deliver(early.person_id, early.lease, lease_seconds=30, budget=budget, cause="worker")
+    tenant = queued.parts.tenants["default"]
+    deliver_person(tenant, early.person_id, early.lease, lease_seconds=30, budget=budget, cause="worker")
 
     assert queued.ditio.requests == []
     assert len(due(queued)) == 3

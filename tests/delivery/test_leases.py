@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
+from scim_bridge.delivery.deliver import deliver_person
 from scim_bridge.domain.person import PersonId
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
@@ -74,13 +75,13 @@ def test_who_finds_the_lease_lost_marks_the_person_due_again(world: World):
     world.delivers_inline_with(lambda ticket: None)
     world.provisions(a_user())
     person = the_person(world)
-    deliverer = world.parts.deliverers["default"]
     world.clock.passes(seconds=60)
     with world.database.write("default") as s:
         outbox = s.outbox
         assert outbox.lease_next("thief", 60) is not None
 
-    deliverer.deliver(
+    deliver_person(
+        world.parts.tenants["default"],
         PersonId(person.id),
         person.lease,
         lease_seconds=0,
@@ -109,8 +110,13 @@ def test_a_lease_that_is_lost_between_two_calls_stops_the_delivery(world: World,
         return send(call, **options)
 
     monkeypatch.setattr(ditio, "send", send_and_lose)
-    world.parts.deliverers["default"].deliver(
-        PersonId(person.id), person.lease, lease_seconds=1, budget=Budget(world.clock.monotonic), cause="request"
+    deliver_person(
+        world.parts.tenants["default"],
+        PersonId(person.id),
+        person.lease,
+        lease_seconds=1,
+        budget=Budget(world.clock.monotonic),
+        cause="request",
     )
 
     assert [path for _, path, _ in world.sent()] == ["/1042/change-phone-number"]
@@ -119,7 +125,8 @@ def test_a_lease_that_is_lost_between_two_calls_stops_the_delivery(world: World,
 
 
 def deliver(world: World, lease: str, *, lease_seconds: float) -> None:
-    world.parts.deliverers["default"].deliver(
+    deliver_person(
+        world.parts.tenants["default"],
         PersonId(the_person(world).id),
         lease,
         lease_seconds=lease_seconds,

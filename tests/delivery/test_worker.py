@@ -53,8 +53,7 @@ def add_absent_people(world: World, tenant: str, how_many: int) -> None:
 
 
 def of_other_tenant(world: World, name: str) -> Any:
-    deliverer = world.parts.deliverers["default"]
-    return replace(deliverer, tenant=replace(deliverer.tenant, name=name))
+    return replace(world.parts.tenants["default"], name=name)
 
 
 def test_several_people_are_delivered_at_the_same_time(world: World, monkeypatch: pytest.MonkeyPatch):
@@ -118,9 +117,9 @@ def test_tenants_are_served_in_turn(world: World):
     """D2: leasing is fair: a company with a thousand people due does not keep one with three waiting."""
     add_absent_people(world, "large", 20)
     add_absent_people(world, "small", 3)
-    deliverers = [of_other_tenant(world, name) for name in ("large", "small")]
+    tenants = [of_other_tenant(world, name) for name in ("large", "small")]
 
-    Worker(deliverers, world.parts.new_id, places=1).run_until_idle()
+    Worker(tenants, places=1).run_until_idle()
 
     settled = select(history.c.tenant).where(history.c.what == "delivery").order_by(history.c.id)
     with world.database.read() as s:
@@ -132,12 +131,10 @@ def test_tenants_are_served_in_turn(world: World):
 def test_tenants_with_nobody_due_make_nobody_wait(world: World):
     """D2: as soon as a tenant's place is free again it is used, whoever else has nothing to do."""
     world.restarts_with(ditio={"max_concurrency": 1})
-    deliverers = [world.parts.deliverers["default"], of_other_tenant(world, "idle")]
+    tenants = [world.parts.tenants["default"], of_other_tenant(world, "idle")]
     due_at_pauses: list[int] = []
 
-    Worker(deliverers, world.parts.new_id, places=3).run(
-        lambda: bool(due_at_pauses), lambda: due_at_pauses.append(still_due(world))
-    )
+    Worker(tenants, places=3).run(lambda: bool(due_at_pauses), lambda: due_at_pauses.append(still_due(world)))
 
     assert due_at_pauses == [0]
 
@@ -153,8 +150,8 @@ def test_a_slow_tenant_does_not_take_all_the_threads(world: World, monkeypatch: 
         return get(*arguments, **options)
 
     monkeypatch.setattr(ditio, "get", get_late)
-    deliverers = [world.parts.deliverers["default"], of_other_tenant(world, "other")]
-    worker = Worker(deliverers, world.parts.new_id, places=3)
+    tenants = [world.parts.tenants["default"], of_other_tenant(world, "other")]
+    worker = Worker(tenants, places=3)
     thread = threading.Thread(target=worker.run_until_idle)
     thread.start()
     try:

@@ -18,7 +18,7 @@ AUTHOR = Author(SOMEBODY, "request-1")
 def a_tenant(name: str) -> Tenant:
     """A company with the settings that nobody has changed, and without a Ditio."""
     rules = build_rules(Settings())
-    return Tenant(name, rules, Policy(rules.owners(), [], []), cast(Any, None))
+    return Tenant(name, rules, Policy(rules.owners(), [], []), cast(Any, None), cast(Any, None))
 
 
 class NoIntake:

@@ -23,7 +23,7 @@ def row(number: str, start: str, end: str | None = None, **more: object) -> dict
 def loading(world: World, monkeypatch: pytest.MonkeyPatch) -> RosterLoading:
     """Two rows at a time."""
     monkeypatch.setattr(load, "BATCH", 2)
-    return RosterLoading(world.database, world.parts.tenants["default"], "run", TODAY)
+    return RosterLoading(world.parts.tenants["default"], "run", TODAY)
 
 
 @pytest.mark.parametrize(

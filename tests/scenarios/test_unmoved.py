@@ -44,7 +44,7 @@ def looked_at(world: World) -> int:
     tenant, run_id = world.parts.tenants["default"], "a-look"
     today = tenant.today(world.clock())
     roster = world.parts.reconciliations["default"].roster()
-    RosterLoading(world.database, tenant, run_id, today).load(roster, lambda _: None)
+    RosterLoading(tenant, run_id, today).load(roster, lambda _: None)
     with world.database.write("default") as s:
         unmoved = s.in_sync(basis_of(tenant))
         searches = s.certificate_searches(tenant.certificates.missing_expiry)

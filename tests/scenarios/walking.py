@@ -19,7 +19,7 @@ from sqlalchemy import select
 
 from scim_bridge.bootstrap import build
 from scim_bridge.delivery.breaker import Gate
-from scim_bridge.delivery.deliver import Deliverer
+from scim_bridge.delivery.deliver import deliver_person
 from scim_bridge.delivery.guard import clear_hands_off, release, set_hands_off
 from scim_bridge.delivery.inline import Inline
 from scim_bridge.delivery.intake import Ticket
@@ -36,7 +36,7 @@ from scim_bridge.storage.admin_tables import access_tokens, tokens
 from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.outbox import Leased
 from scim_bridge.storage.tables import metadata, people, resources
-from scim_bridge.tenant import Budget
+from scim_bridge.tenant import Budget, Tenant, new_id
 from scim_bridge.web.app import create_app
 from tests.conftest import Clock
 from tests.world import BRIDGE, DITIO, World
@@ -268,12 +268,12 @@ class WalkedWorld(World):
 
     def begun(self, by: str, says: Callable[["WalkedWorld"], None]) -> Callable[[], None]:
         """Have something said, and return the delivery of it, which has its lease and has done nothing yet."""
-        deliverer, clock = self.walked.deliverers["default"], self.clock
+        tenant, clock = self.walked.tenants["default"], self.clock
         if by == WORKER:
             says(self)
             leased = self._lease_next("walked")
             assert leased is not None, "nobody is due"
-            return lambda: _deliver(deliverer, leased)
+            return lambda: _deliver(tenant, leased)
         tickets: list[Ticket] = []
         waits = cast(Inline, SimpleNamespace(deliver=lambda ticket, **_: tickets.append(ticket)))
         self.http.mount(BRIDGE, WsgiTransport(create_app(dataclasses.replace(self.walked, inline={"default": waits}))))
@@ -293,11 +293,12 @@ class WalkedWorld(World):
 
     def others_deliver(self) -> None:
         """Another process delivers whoever it may, as a worker does that has just looked whose day has come."""
-        while (leased := self._lease_next(self.parts.new_id())) is not None:
-            _deliver(self.parts.deliverers["default"], leased)
+        while (leased := self._lease_next(new_id())) is not None:
+            _deliver(self.parts.tenants["default"], leased)
 
     def _lease_next(self, lease: str) -> Leased | None:
-        return Gate(self.database, "default").lease_next(lease, self.parts.tenants["default"].lease_seconds)
+        tenant = self.parts.tenants["default"]
+        return Gate(tenant).lease_next(lease, tenant.lease_seconds)
 
     # Rest
 
@@ -375,12 +376,13 @@ class WalkedWorld(World):
         yield from (f"{what} is {there!r}, not {wanted!r}" for what, there, wanted in shown if there != wanted)
 
 
-def _deliver(deliverer: Deliverer, leased: Leased) -> None:
-    deliverer.deliver(
+def _deliver(tenant: Tenant, leased: Leased) -> None:
+    deliver_person(
+        tenant,
         leased.person_id,
         leased.lease,
-        lease_seconds=deliverer.tenant.lease_seconds,
-        budget=Budget(deliverer.monotonic),
+        lease_seconds=tenant.lease_seconds,
+        budget=Budget(tenant.monotonic),
         cause="worker",
     )
 
