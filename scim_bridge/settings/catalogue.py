@@ -125,10 +125,9 @@ characters. A variable has the name in capitals, with `_` for a hyphen of a name
 companies at once, as JSON.
 """
 
-_OF_TENANT: dict[Path, str] = {
-    ("ditio", "client_id"): "the API client of that company",
-    ("ditio", "client_secret"): "the secret of that API client",
-    ("delivery", "on_incomplete"): "refuse",
+_OF_TENANT = {
+    "ditio": {"client_id": "the API client of that company", "client_secret": "the secret of that API client"},
+    "delivery": {"on_incomplete": "refuse"},
 }
 """The settings of one company in the example."""
 
@@ -137,17 +136,15 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 def example() -> str:
     """Return a complete TOML file in which every setting is commented out."""
-    return _HEAD + "".join(_lines()) + "".join(_tenant_lines("nord-bygg"))
+    return "".join(_lines("nord-bygg"))
 
 
-def _lines() -> Iterator[str]:
-    for path, section in sections():
-        yield "\n" + _comment(section.__doc__ or "") + f"[{dotted(path)}]\n"
-        for setting, field in settings_of(path, section).items():
-            yield "\n" + _comment(field.description or "") + _setting(setting, field)
-
-
-def _tenant_lines(name: str) -> Iterator[str]:
+def _lines(name: str) -> Iterator[str]:
+    yield _HEAD
+    for start, model in sections():
+        yield "\n" + _comment(model.__doc__ or "") + f"[{dotted(start)}]\n"
+        for path, field in settings_of(start, model).items():
+            yield "\n" + _comment(field.description or "") + _setting(path, field)
     shared = [f"[{section}]" for section in sorted(SHARED_SECTIONS)] + [dotted(path) for path in SHARED_SETTINGS]
     words = _TENANTS.format(
         default=DEFAULT_TENANT,
@@ -158,12 +155,10 @@ def _tenant_lines(name: str) -> Iterator[str]:
     )
     for paragraph in words.split("\n\n"):
         yield "\n" + _comment(fill(" ".join(paragraph.split()), 113, break_on_hyphens=False))
-    section = None
-    for path, value in _OF_TENANT.items():
-        if path[0] != section:
-            section = path[0]
-            yield f"\n#[{dotted((TENANTS, name, section))}]\n"
-        yield f"# {variable((TENANTS, name, *path))} (an example)\n#{path[-1]} = {_toml(value)}\n"
+    for section, settings in _OF_TENANT.items():
+        yield f"\n#[{dotted((TENANTS, name, section))}]\n"
+        for setting, value in settings.items():
+            yield f"# {variable((TENANTS, name, section, setting))} (an example)\n#{setting} = {_toml(value)}\n"
 
 
 def _setting(path: Path, field: FieldInfo) -> str:
@@ -180,8 +175,7 @@ def _comment(text: str) -> str:
 
 def _toml(value: object) -> str:
     if isinstance(value, dict):
-        names = (key if _BARE_KEY.fullmatch(key) else _toml(key) for key in value)
-        pairs = [f"{name} = {_toml(inner)}" for name, inner in zip(names, value.values(), strict=True)]
+        pairs = [f"{key if _BARE_KEY.fullmatch(key) else _toml(key)} = {_toml(value[key])}" for key in value]
         return "{ " + ", ".join(pairs) + " }" if pairs else "{}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
