@@ -1,6 +1,7 @@
 """Types of values, the two spellings of a setting, and what a company inherits."""
 
 import re
+from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -71,14 +72,6 @@ def _keys_url(text: str) -> str:
     return text
 
 
-def _network(text: str) -> str:
-    try:
-        ip_network(text)
-    except ValueError:
-        raise ValueError("write addresses or networks, as 10.0.0.7 or 10.0.0.0/24") from None
-    return text
-
-
 def is_loopback(host: str) -> bool:
     """Return whether a URL's host name or address is this machine itself."""
     if host == "localhost":
@@ -99,12 +92,15 @@ def _sendable(token: SecretStr | None) -> SecretStr | None:
     return token
 
 
-def _time_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, LookupError):
-        raise ValueError("write the name of a time zone, as Europe/Oslo") from None
-    return name
+def _read_by(reader: Callable[[str], object], words: str) -> AfterValidator:
+    def checked(text: str) -> str:
+        try:
+            reader(text)
+        except (ValueError, OSError, LookupError):
+            raise ValueError(words) from None
+        return text
+
+    return AfterValidator(checked)
 
 
 def _login_operation(value: Operation) -> Operation:
@@ -140,8 +136,8 @@ BaseUrl = Annotated[str, AfterValidator(_base_url)]
 DitioUrl = Annotated[str, AfterValidator(_ditio_url)]
 KeysUrl = Annotated[str, AfterValidator(_keys_url)]
 HeaderSecret = Annotated[SecretStr | None, AfterValidator(_sendable)]
-Network = Annotated[str, AfterValidator(_network)]
-TimeZone = Annotated[str, AfterValidator(_time_zone)]
+Network = Annotated[str, _read_by(ip_network, "write addresses or networks, as 10.0.0.7 or 10.0.0.0/24")]
+TimeZone = Annotated[str, _read_by(ZoneInfo, "write the name of a time zone, as Europe/Oslo")]
 ChangeOperation = Annotated[Operation, AfterValidator(_change_operation)]
 LoginOperation = Annotated[Operation, AfterValidator(_login_operation)]
 PatchStatus = Annotated[Literal[200, 204], BeforeValidator(_number)]
