@@ -126,7 +126,10 @@ companies at once, as JSON.
 """
 
 _OF_TENANT = {
-    "ditio": {"client_id": "the API client of that company", "client_secret": "the secret of that API client"},
+    "ditio": {
+        "client_id": "the API client of that company",
+        "client_secret": "the secret of that API client",  # nosec B105 # words for the operator
+    },
     "delivery": {"on_incomplete": "refuse"},
 }
 """The settings of one company in the example."""
