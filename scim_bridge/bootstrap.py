@@ -222,7 +222,7 @@ def _reconciliation(
                 f"set {both((*settings.start, 'ditio', 'reporting_url'))} too"
             )
         config = replace(_ditio_config(settings), api_url=settings.ditio.reporting_url, scope=REPORTING_SCOPE)
-        reporting = DitioClient(config, permits=client.permits, session_factory=session_factory, monotonic=monotonic)
+        reporting = DitioClient(config, limiter=client.limiter, session_factory=session_factory, monotonic=monotonic)
         roster = reporting.reporting_roster
     return Reconciliation(
         tenant=tenant,

@@ -20,7 +20,7 @@ from scim_bridge.ditio.answers import (
     unreadable,
 )
 from scim_bridge.ditio.config import DitioConfig
-from scim_bridge.ditio.http import EMPLOYEES, Pace, Permits, PerThread, pooled_sessions, segment
+from scim_bridge.ditio.http import EMPLOYEES, Limiter, PerThread, pooled_sessions, segment
 from scim_bridge.ditio.operations import Operations
 from scim_bridge.ditio.roster import Roster, Source, employees_source, reporting_source
 from scim_bridge.ditio.session import DitioSession
@@ -75,7 +75,7 @@ class DitioClient:
         self,
         config: DitioConfig,
         *,
-        permits: Permits | None = None,
+        limiter: Limiter | None = None,
         session_factory: Callable[[], requests.Session] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -84,20 +84,20 @@ class DitioClient:
     ) -> None:
         """Prepare the client; nothing is sent yet.
 
-        :param permits: Those of another client of the same company; None for as many as the settings say.
+        :param limiter: That of another client of the same company; None for the limits in the settings.
         :param session_factory: Makes a session for each thread; by default they share a pool of connections.
         :param now: Reads the dates of `Retry-After`.
         :param new_id: Makes the ids by which Ditio's support can find a call.
         """
         sessions = PerThread(session_factory or pooled_sessions(config.max_concurrency))
-        pace = Pace(config.requests_per_second, monotonic=monotonic, sleep=sleep)
-        self.permits = permits or Permits(config.max_concurrency)
-        self._tokens = Tokens(config, pace=pace, sessions=sessions, monotonic=monotonic, now=now)
+        self.limiter = limiter or Limiter(
+            config.max_concurrency, config.requests_per_second, monotonic=monotonic, sleep=sleep
+        )
+        self._tokens = Tokens(config, limiter=self.limiter, sessions=sessions, monotonic=monotonic, now=now)
         self._session = DitioSession(
             config,
             tokens=self._tokens,
-            pace=pace,
-            permits=self.permits,
+            limiter=self.limiter,
             sessions=sessions,
             monotonic=monotonic,
             new_id=new_id,
@@ -114,9 +114,9 @@ class DitioClient:
     ) -> AbstractContextManager[None]:
         """Return the right to call, for this thread and for a block; a call without one takes it by itself.
 
-        Code that has to check something between the wait and the call takes it first: see `Permits.one`.
+        Code that has to check something between the wait and the call takes it first: see `Limiter.permit`.
         """
-        return self.permits.one(within=within, meanwhile=meanwhile)
+        return self.limiter.permit(within=within, meanwhile=meanwhile)
 
     def get(self, number: EmployeeNumber, *, within: float | None = None) -> Answer | None:
         """Return one employee with all employments; None where Ditio shows none in this company.
@@ -199,7 +199,7 @@ class DitioClient:
 
         :raises DeliveryError: when no token can be obtained.
         """
-        with self.permits.one(within=within):
+        with self.limiter.permit(within=within):
             self._tokens.current(within=within)
 
     def check(self, *, within: float | None = None, renews: bool = True) -> None:

@@ -1,7 +1,7 @@
 """Ditio without writes: a write is recorded instead of sent."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
@@ -63,15 +63,7 @@ class _RecordingAdapter(BaseAdapter):
         self._through = through
         self._builder = HTTPAdapter()
 
-    def send(
-        self,
-        request: requests.PreparedRequest,
-        stream: bool = False,
-        timeout: float | tuple[float, float] | tuple[float, None] | None = None,
-        verify: bool | str = True,
-        cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
-        proxies: Mapping[str, str] | None = None,
-    ) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *given: Any, **options: Any) -> requests.Response:
         """Record a write and answer that it was done; send anything else, or answer as an empty Ditio."""
         method, url = request.method or "", request.url or ""
         is_token = self._rehearsal.is_token(method, url)
@@ -79,8 +71,7 @@ class _RecordingAdapter(BaseAdapter):
             self._rehearsal.held_or_dropped.append(WouldBeSent(method, urlsplit(url).path, _json(request.body)))
             return self._answer(request, 204, None)
         if self._through is not None:
-            adapter = self._through.get_adapter(url)
-            return adapter.send(request, stream, timeout, verify, cert, proxies)
+            return self._through.get_adapter(url).send(request, *given, **options)
         if is_token:
             return self._answer(request, 200, _TOKEN)
         if urlsplit(url).path.endswith(f"{EMPLOYEES}/search"):

@@ -9,8 +9,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from math import inf
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import requests
@@ -19,7 +20,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
-from scim_bridge.errors import BudgetSpent, TransientError, Unreached
+from scim_bridge.errors import BudgetSpent, CredentialsRefused, TransientError, Unreached
 
 MAX_BYTES = 32 * 1024 * 1024
 _CHUNK = 64 * 1024
@@ -36,17 +37,12 @@ class TooSlow(Unfinished):
     """The time ran out before the answer was complete."""
 
 
-Failure = requests.RequestException | HTTPError | Unfinished
-"""What an exchange may raise. urllib3 raises its own errors while a body is read piece by piece."""
-
-FAILURES = (requests.RequestException, HTTPError, Unfinished)
-
-UNUSABLE_URL = (
+_UNUSABLE_URL = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
     requests.exceptions.MissingSchema,
 )
-"""Raised before anything is sent, for an invalid address. They belong to `FAILURES` too: catch them first."""
+"""Raised before anything is sent, for an invalid address."""
 
 
 def pooled_sessions(connections: int) -> Callable[[], requests.Session]:
@@ -85,19 +81,15 @@ class _Session(requests.Session):
         return dict(self._found[asked])
 
 
-class PerThread:
-    """One session for each thread: sessions of requests are not made to be shared."""
+class PerThread(threading.local):
+    """One session for each thread, made when it first needs one: those of requests are not made to be shared."""
 
     def __init__(self, factory: Callable[[], requests.Session]) -> None:
-        self._factory = factory
-        self._local = threading.local()
+        self._session = factory()
 
     def __call__(self) -> requests.Session:
         """Return this thread's session."""
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = self._local.session = self._factory()
-        return session
+        return self._session
 
 
 class _InTime(HTTPConnection):
@@ -154,66 +146,69 @@ class _TotalTimeAdapter(HTTPAdapter):
         manager.pool_classes_by_scheme = _POOLS
         return manager
 
-    def send(
-        self,
-        request: requests.PreparedRequest,
-        stream: bool = False,
-        timeout: float | tuple[float, float] | tuple[float, None] | Timeout | None = None,
-        verify: bool | str = True,
-        cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
-        proxies: Mapping[str, str] | None = None,
-    ) -> requests.Response:
-        total = Timeout(total=timeout) if isinstance(timeout, int | float) else timeout
-        # requests hands urllib3's Timeout on, but its types do not say so.
-        of_requests = cast("float | None", total)
-        return super().send(request, stream, of_requests, verify, cert, proxies)
+    def send(self, request: requests.PreparedRequest, *given: Any, **options: Any) -> requests.Response:
+        if isinstance(seconds := options.get("timeout"), int | float):
+            options["timeout"] = Timeout(total=seconds)
+        return super().send(request, *given, **options)
 
 
 _POOLS = {"http": _Pool, "https": _PoolOverTls}
 
 
-def read_body(response: requests.Response, *, until: float, monotonic: Callable[[], float]) -> bytes:
-    """Read the whole body, in pieces as they come.
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request that is under way.
 
-    A time-out of requests counts for each piece, so a slow server would never hit it.
-
-    :param until: When to give up, by `monotonic`.
-    :raises Unfinished: when the body is too slow, or larger than `MAX_BYTES`.
+    :param what: What it is for, as the beginning of an error's sentence.
+    :param setting: The setting with the address.
+    :param seconds: How long it may take.
     """
-    body = bytearray()
-    while piece := response.raw.read1(_CHUNK, decode_content=True):
-        body += piece
-        if len(body) > MAX_BYTES:
-            raise Unfinished(f"the answer is larger than {MAX_BYTES // 1024 // 1024} MiB")
-        if monotonic() > until:
-            raise TooSlow("the answer came too slowly")
-    return bytes(body)
 
+    what: str
+    setting: str
+    seconds: float
+    began: float
+    monotonic: Callable[[], float]
+    is_write: bool = False
+    request_id: str = ""
 
-def transient(
-    exc: Failure, what: str, *, write: bool, request_id: str | None, seconds: float, allowed: float
-) -> TransientError:
-    """Return the error for an exchange that failed on the way.
+    @contextmanager
+    def translating(self) -> Iterator[None]:
+        """Turn errors of the libraries within the block into the bridge's own.
 
-    It is ambiguous for a write unless it is certain that nothing was sent (rule R4). If no connection could be made,
-    the fault concerns no person in particular. If a connection broke, it is the person's (rule R3).
+        A write that failed on the way is ambiguous unless it is certain that nothing was sent (rule R4). If no
+        connection could be made, the fault concerns no person in particular. If one broke, it is the person's (R3).
+        """
+        try:
+            yield
+        except _UNUSABLE_URL as exc:
+            raise CredentialsRefused(f"{self.what}: {self.setting} is not a valid address") from exc
+        except (requests.RequestException, HTTPError, Unfinished) as exc:
+            never_sent, seconds = _never_sent(exc), self.monotonic() - self.began
+            call = f", request {self.request_id}" if self.request_id else ""
+            message = f"{self.what}: {_reason(exc, never_sent)} (after {seconds:.1f} s{call})"
+            cut_short = _is_late(exc) and self.seconds < TELLING_SECONDS
+            about: dict[str, Any] = {"request_id": self.request_id or None, "seconds": seconds}
+            if never_sent and not cut_short:
+                raise Unreached(message, **about) from exc
+            ambiguous = self.is_write and not never_sent
+            raise TransientError(message, ambiguous=ambiguous, cut_short=cut_short, **about) from exc
 
-    :param what: What was being done, as the beginning of a sentence.
-    :param allowed: Seconds that it might have taken.
-    """
-    never_sent = _never_sent(exc)
-    call = f", request {request_id}" if request_id else ""
-    message = f"{what}: {_reason(exc, never_sent)} (after {seconds:.1f} s{call})"
-    cut_short = _is_late(exc) and allowed < TELLING_SECONDS
-    if never_sent and not cut_short:
-        return Unreached(message, request_id=request_id, seconds=seconds)
-    return TransientError(
-        message,
-        ambiguous=write and not never_sent,
-        cut_short=cut_short,
-        request_id=request_id,
-        seconds=seconds,
-    )
+    def body(self, response: requests.Response) -> bytes:
+        """Read the whole body, in pieces as they come.
+
+        A time-out of requests counts for each piece, so a slow server would never hit it.
+
+        :raises Unfinished: when the body is too slow, or larger than `MAX_BYTES`.
+        """
+        body = bytearray()
+        while piece := response.raw.read1(_CHUNK, decode_content=True):
+            body += piece
+            if len(body) > MAX_BYTES:
+                raise Unfinished(f"the answer is larger than {MAX_BYTES // 1024 // 1024} MiB")
+            if self.monotonic() > self.began + self.seconds:
+                raise TooSlow("the answer came too slowly")
+        return bytes(body)
 
 
 def _never_sent(exc: BaseException) -> bool:
@@ -231,7 +226,7 @@ def _causes(exc: BaseException) -> Iterator[BaseException]:
             yield from _causes(inner)
 
 
-def _reason(exc: Failure, never_sent: bool) -> str:
+def _reason(exc: Exception, never_sent: bool) -> str:
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(exc)):
         return "the server's certificate is not trusted"
     if never_sent:
@@ -241,45 +236,8 @@ def _reason(exc: Failure, never_sent: bool) -> str:
     return "no answer in time" if _is_late(exc) else "the connection broke"
 
 
-def _is_late(exc: Failure) -> bool:
+def _is_late(exc: Exception) -> bool:
     return isinstance(exc, requests.Timeout | ReadTimeoutError | TooSlow)
-
-
-class Pace:
-    """Lets calls start at even distances.
-
-    :param per_second: How many in a second; None for no limit.
-    """
-
-    def __init__(
-        self,
-        per_second: float | None,
-        *,
-        monotonic: Callable[[], float],
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._distance = 1.0 / per_second if per_second else 0.0
-        self._monotonic = monotonic
-        self._sleep = sleep
-        self._lock = threading.Lock()
-        self._next = float("-inf")
-
-    def keep(self, *, until: float | None) -> None:
-        """Wait until the next call may start.
-
-        :param until: When it must have started, on the monotonic clock; None for any time.
-        :raises BudgetSpent: it would be later; no place in the row is used.
-        """
-        if not self._distance:
-            return
-        with self._lock:
-            now = self._monotonic()
-            starts = max(now, self._next)
-            if until is not None and starts > until:
-                raise BudgetSpent(f"calls to Ditio are limited: the next one may start in {starts - now:.1f} s")
-            self._next = starts + self._distance
-        if starts > now:
-            self._sleep(starts - now)
 
 
 EMPLOYEES = "/api/v5/integration/employees"
@@ -313,25 +271,55 @@ EVERY_SECONDS = 1.0
 """How long a waiting thread waits before it does its other duties, such as renewing a lease."""
 
 
-class Permits:
-    """Lets a limited number of threads call at a time, first come, first served.
+class Limiter:
+    """How many calls one company has under way at a time, first come, first served, and how fast they start.
 
     A permit belongs to a thread: while it has one, its further calls need no other. So a thread that has one never
     waits for one. The request for a token, which other threads wait for, is never held up by them.
 
-    :param count: How many there are.
+    :param at_a_time: How many threads may call at a time.
+    :param per_second: How many calls may start in a second, at even distances; None for any number.
     """
 
-    def __init__(self, count: int) -> None:
-        self._free = count
+    def __init__(
+        self,
+        at_a_time: int,
+        per_second: float | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._free = at_a_time
         self._waiting: deque[threading.Event] = deque()
-        self._lock = threading.Lock()
         self._holders: set[int] = set()
         """Threads by their ids: one thread may end what another began, such as the reading of a list."""
 
+        self._distance = 1.0 / per_second if per_second else 0.0
+        self._next = -inf
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._lock = threading.Lock()
+
+    def keep_pace(self, *, until: float | None) -> None:
+        """Wait until the next call may start.
+
+        :param until: When it must have started, on the monotonic clock; None for any time.
+        :raises BudgetSpent: it would be later; no place in the row is used.
+        """
+        if not self._distance:
+            return
+        with self._lock:
+            now = self._monotonic()
+            starts = max(now, self._next)
+            if until is not None and starts > until:
+                raise BudgetSpent(f"calls to Ditio are limited: the next one may start in {starts - now:.1f} s")
+            self._next = starts + self._distance
+        if starts > now:
+            self._sleep(starts - now)
+
     @contextmanager
-    def one(self, *, within: float | None = None, meanwhile: Callable[[], object] | None = None) -> Iterator[None]:
-        """Yield a permit for the block.
+    def permit(self, *, within: float | None = None, meanwhile: Callable[[], object] | None = None) -> Iterator[None]:
+        """Yield the right to call for the block.
 
         :param within: How many seconds to wait at most; None for as long as it takes, which others' time-outs bound.
         :param meanwhile: Done every second of the wait, such as renewing a lease. An error in it ends the wait.
@@ -350,37 +338,33 @@ class Permits:
             self._give_back()
 
     def _take(self, within: float | None, meanwhile: Callable[[], object] | None) -> None:
+        turn = threading.Event()
         with self._lock:
-            if self._free:  # No thread waits then: a permit that is given back goes to the first waiting thread.
-                self._free -= 1
-                return
-            turn = threading.Event()
             self._waiting.append(turn)
-        try:
-            self._wait(turn, within, meanwhile)
-        except BaseException:  # Any end of the wait, an interrupt too: the place in the row must not stay taken.
-            self._leave(turn)
-            raise
-
-    def _wait(self, turn: threading.Event, within: float | None, meanwhile: Callable[[], object] | None) -> None:
+            self._hand_out()
         left = inf if within is None else within
-        while not turn.wait(max(0.0, min(left, EVERY_SECONDS))):
-            left -= EVERY_SECONDS
-            if left <= 0:
-                raise BudgetSpent("all permitted calls to Ditio are under way, and the time for this one ran out")
-            if meanwhile is not None:
-                meanwhile()
-
-    def _leave(self, turn: threading.Event) -> None:
-        with self._lock:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-                return
-        self._give_back()  # It was its turn at the last moment.
+        try:
+            while not turn.wait(max(0.0, min(left, EVERY_SECONDS))):
+                left -= EVERY_SECONDS
+                if left <= 0:
+                    raise BudgetSpent("all permitted calls to Ditio are under way, and the time for this one ran out")
+                if meanwhile is not None:
+                    meanwhile()
+        except BaseException:  # Any end of the wait, an interrupt too: the place in the row must not stay taken.
+            with self._lock:
+                if turn.is_set():  # It was its turn at the last moment.
+                    self._free += 1
+                    self._hand_out()
+                else:
+                    self._waiting.remove(turn)
+            raise
 
     def _give_back(self) -> None:
         with self._lock:
-            if self._waiting:
-                self._waiting.popleft().set()
-            else:
-                self._free += 1
+            self._free += 1
+            self._hand_out()
+
+    def _hand_out(self) -> None:
+        if self._free and self._waiting:
+            self._free -= 1
+            self._waiting.popleft().set()

@@ -175,11 +175,14 @@ class Roster:
                 self._sleep(wait)
 
     def _read(self, query: Query, page: _Page, known: _Known) -> Iterator[JsonObject]:
-        with self._session.stream(self._source.path, what=_WHAT, query=query, within=BEGINS_WITHIN_SECONDS) as answer:
+        path, setting = self._source.path, self._source.setting
+        with self._session.stream(
+            path, setting=setting, what=_WHAT, query=query, within=BEGINS_WITHIN_SECONDS
+        ) as answer:
             if answer.status in (404, 405) and not known.first:
                 raise CredentialsRefused(
                     f"{_WHAT}: Ditio answered {answer.status} (request {answer.request_id}). "
-                    f"{self._source.setting} seems wrong; the base may need a path, such as /core",
+                    f"{setting} seems wrong; the base may need a path, such as /core",
                     status=answer.status,
                     request_id=answer.request_id,
                 )

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from inspect import cleandoc
 from textwrap import fill
-from typing import get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -31,17 +31,12 @@ def section_of(field: FieldInfo) -> type[BaseModel] | None:
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
-def sections() -> Iterator[tuple[Path, type[BaseModel]]]:
+def sections(path: Path = (), model: type[BaseModel] = Settings) -> Iterator[tuple[Path, type[BaseModel]]]:
     """Yield all sections in their order, each before the sections inside it."""
-    yield from _sections((), Settings)
-
-
-def _sections(path: Path, model: type[BaseModel]) -> Iterator[tuple[Path, type[BaseModel]]]:
     for name, field in model.model_fields.items():
-        section = section_of(field)
-        if section is not None:
+        if (section := section_of(field)) is not None:
             yield (*path, name), section
-            yield from _sections((*path, name), section)
+            yield from sections((*path, name), section)
 
 
 def settings_of(path: Path, section: type[BaseModel]) -> dict[Path, FieldInfo]:
@@ -53,6 +48,20 @@ CATALOGUE: Mapping[Path, FieldInfo] = {
     path: field for start, section in sections() for path, field in settings_of(start, section).items()
 }
 """All settings by their path."""
+
+
+def from_text(path: Path, text: str) -> object:
+    """Return the value that a variable's text stands for: lists and tables are JSON, all else is left as it is.
+
+    Invalid JSON is left too: validation then names the variable and what is allowed.
+    """
+    annotation = CATALOGUE[path].annotation
+    if {get_origin(each) for each in (annotation, *get_args(annotation))}.isdisjoint((tuple, dict)):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 MASK = "********"
@@ -70,16 +79,14 @@ _AFTER_PATH = re.compile(r"[?#].*", re.DOTALL)
 
 def effective(settings: Settings) -> dict[str, object]:
     """Return every setting by section, as values for JSON, with secrets masked."""
-    document = settings.model_dump(mode="json", by_alias=True)
-    return {name: _masked((name,), value) for name, value in document.items()}
-
-
-def _masked(path: Path, value: object) -> object:
-    if path in CATALOGUE:
-        return MASK if is_secret(path) and value is not None else shown(value)
-    if isinstance(value, dict):
-        return {name: _masked((*path, name), inner) for name, inner in value.items()}
-    return value
+    document: dict[str, Any] = settings.model_dump(mode="json")
+    for path in CATALOGUE:
+        table = document
+        for part in path[:-1]:
+            table = table[part]
+        value = table[path[-1]]
+        table[path[-1]] = MASK if is_secret(path) and value is not None else shown(value)
+    return document
 
 
 def is_secret(path: Path) -> bool:
@@ -93,18 +100,6 @@ def shown(value: object) -> object:
     if not isinstance(value, str):
         return value
     return _PASSWORD_IN_QUERY.sub(rf"\1{MASK}", _PASSWORD_IN_URL.sub(rf"\1:{MASK}@", value))
-
-
-def refused(value: object) -> str:
-    """Return an invalid value for a message, without anything that may be a secret in the wrong place.
-
-    Tables are not shown, because their names may be the secret. URLs are shown without user and query.
-    """
-    value = shown(value)
-    if isinstance(value, str):
-        value = _AFTER_PATH.sub(f"?{MASK}", _USER_IN_URL.sub(f"//{MASK}@", value))
-    text = repr(value)
-    return NOT_SHOWN if "{" in text else text
 
 
 _HEAD = """\
@@ -130,10 +125,12 @@ characters. A variable has the name in capitals, with `_` for a hyphen of a name
 companies at once, as JSON.
 """
 
-_OF_TENANT: dict[Path, str] = {
-    ("ditio", "client_id"): "the API client of that company",
-    ("ditio", "client_secret"): "the secret of that API client",
-    ("delivery", "on_incomplete"): "refuse",
+_OF_TENANT = {
+    "ditio": {
+        "client_id": "the API client of that company",
+        "client_secret": "the secret of that API client",  # nosec B105 # words for the operator
+    },
+    "delivery": {"on_incomplete": "refuse"},
 }
 """The settings of one company in the example."""
 
@@ -142,17 +139,15 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 def example() -> str:
     """Return a complete TOML file in which every setting is commented out."""
-    return _HEAD + "".join(_lines()) + "".join(_tenant_lines("nord-bygg"))
+    return "".join(_lines("nord-bygg"))
 
 
-def _lines() -> Iterator[str]:
-    for path, section in sections():
-        yield "\n" + _comment(section.__doc__ or "") + f"[{dotted(path)}]\n"
-        for setting, field in settings_of(path, section).items():
-            yield "\n" + _comment(field.description or "") + _setting(setting, field)
-
-
-def _tenant_lines(name: str) -> Iterator[str]:
+def _lines(name: str) -> Iterator[str]:
+    yield _HEAD
+    for start, model in sections():
+        yield "\n" + _comment(model.__doc__ or "") + f"[{dotted(start)}]\n"
+        for path, field in settings_of(start, model).items():
+            yield "\n" + _comment(field.description or "") + _setting(path, field)
     shared = [f"[{section}]" for section in sorted(SHARED_SECTIONS)] + [dotted(path) for path in SHARED_SETTINGS]
     words = _TENANTS.format(
         default=DEFAULT_TENANT,
@@ -163,24 +158,18 @@ def _tenant_lines(name: str) -> Iterator[str]:
     )
     for paragraph in words.split("\n\n"):
         yield "\n" + _comment(fill(" ".join(paragraph.split()), 113, break_on_hyphens=False))
-    section = None
-    for path, value in _OF_TENANT.items():
-        if path[0] != section:
-            section = path[0]
-            yield f"\n#[{dotted((TENANTS, name, section))}]\n"
-        yield f"# {variable((TENANTS, name, *path))} (an example)\n#{path[-1]} = {_toml(value)}\n"
+    for section, settings in _OF_TENANT.items():
+        yield f"\n#[{dotted((TENANTS, name, section))}]\n"
+        for setting, value in settings.items():
+            yield f"# {variable((TENANTS, name, section, setting))} (an example)\n#{setting} = {_toml(value)}\n"
 
 
 def _setting(path: Path, field: FieldInfo) -> str:
-    default = field.get_default(call_default_factory=True, validated_data={})
-    is_shown = _is_shown(default, field)
-    note = "" if is_shown else " (not set by default; an example)"
-    value = default if is_shown else (field.examples or [""])[0]
+    value = field.get_default(call_default_factory=True, validated_data={})
+    note = ""
+    if field.examples and value in (None, {}, ()):
+        note, value = " (not set by default; an example)", field.examples[0]
     return f"# {variable(path)}{note}\n#{path[-1]} = {_toml(value)}\n"
-
-
-def _is_shown(default: object, field: FieldInfo) -> bool:
-    return default is not None and default != {} and not (default == () and field.examples)
 
 
 def _comment(text: str) -> str:
@@ -188,19 +177,13 @@ def _comment(text: str) -> str:
 
 
 def _toml(value: object) -> str:
-    match value:
-        case dict():
-            pairs = [f"{_key(str(key))} = {_toml(inner)}" for key, inner in value.items()]
-            return "{ " + ", ".join(pairs) + " }" if pairs else "{}"
-        case list() | tuple():
-            return "[" + ", ".join(_toml(inner) for inner in value) + "]"
-        case _:
-            # Text, numbers and truth values are written in TOML as they are in JSON.
-            return json.dumps(value, ensure_ascii=False)
-
-
-def _key(name: str) -> str:
-    return name if _BARE_KEY.fullmatch(name) else json.dumps(name, ensure_ascii=False)
+    if isinstance(value, dict):
+        pairs = [f"{key if _BARE_KEY.fullmatch(key) else _toml(key)} = {_toml(value[key])}" for key in value]
+        return "{ " + ", ".join(pairs) + " }" if pairs else "{}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    # Text, numbers and truth values are written in TOML as they are in JSON.
+    return json.dumps(value, ensure_ascii=False)
 
 
 _WORDS = {
@@ -221,32 +204,26 @@ def explained(error: ValidationError, values: Mapping[Path, object], start: Path
     """Return one line for each invalid setting. :param start: The path of a company's settings; empty for all."""
     allowed: dict[Path, list[str]] = {}
     for detail in error.errors(include_url=False, include_input=False):
-        path = _setting_at(tuple(str(part) for part in detail["loc"]))
-        words = _own_words(path) or _WORDS.get(detail["type"]) or _plain(detail["msg"])
+        location = tuple(str(part) for part in detail["loc"])
+        path = next(location[:end] for end in range(1, len(location) + 1) if location[:end] in CATALOGUE)
+        extra = CATALOGUE[path].json_schema_extra
+        words = str(extra["allowed"]) if isinstance(extra, dict) else _WORDS.get(detail["type"])
+        words = words or detail["msg"].removeprefix("Value error, ").replace("Input should be", "it should be")
         if words not in allowed.setdefault(path, []):
             allowed[path].append(words)
     return {
-        path: f"{both((*start, *path))} is {_value(path, values)}: {'; '.join(words)}"
+        path: f"{both((*start, *path))} is {_refused(path, values.get(path))}: {'; '.join(words)}"
         for path, words in allowed.items()
     }
 
 
-def _setting_at(location: Path) -> Path:
-    """Return the path of the setting whose value contains this location."""
-    lengths = range(len(location), 0, -1)
-    return next((location[:n] for n in lengths if location[:n] in CATALOGUE), location)
+def _refused(path: Path, value: object) -> str:
+    """Return an invalid value for a message, without anything that may be a secret in the wrong place.
 
-
-def _own_words(path: Path) -> str | None:
-    extra = CATALOGUE[path].json_schema_extra if path in CATALOGUE else None
-    return str(extra["allowed"]) if isinstance(extra, dict) and "allowed" in extra else None
-
-
-def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ").replace("Input should be", "it should be")
-
-
-def _value(path: Path, values: Mapping[Path, object]) -> str:
-    if is_secret(path):
-        return NOT_SHOWN
-    return refused(values.get(path))
+    Tables are not shown, because their names may be the secret. URLs are shown without user and query.
+    """
+    value = shown(value)
+    if isinstance(value, str):
+        value = _AFTER_PATH.sub(f"?{MASK}", _USER_IN_URL.sub(f"//{MASK}@", value))
+    text = repr(value)
+    return NOT_SHOWN if is_secret(path) or "{" in text else text

@@ -1,27 +1,19 @@
 """Load the settings: join the sources, check them, and share limits between companies."""
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 from pathlib import Path as FilePath
+from typing import Any
 
 from pydantic import ValidationError
-from pydantic_settings import InitSettingsSource
 
 from scim_bridge.errors import SettingsError
-from scim_bridge.settings.catalogue import explained
+from scim_bridge.settings.catalogue import explained, from_text
 from scim_bridge.settings.model import Settings
 from scim_bridge.settings.sections import Auth
-from scim_bridge.settings.sources import (
-    CONFIG_VARIABLE,
-    EnvironmentSource,
-    SourceValues,
-    read_environment,
-    read_file,
-    read_tenants,
-)
-from scim_bridge.settings.types import DEFAULT_TENANT, TENANTS, Path, alike, as_written, both, has_default, is_own
+from scim_bridge.settings.sources import CONFIG_VARIABLE, Given, Said, read_environment, read_file
+from scim_bridge.settings.types import DEFAULT_TENANT, TENANTS, Path, both, is_own
 
 
 def unservable(settings: Settings) -> list[str]:
@@ -66,106 +58,84 @@ def load(config: FilePath | None = None, environ: Mapping[str, str] | None = Non
     :raises SettingsError: with every problem, one a line.
     """
     environ = os.environ if environ is None else environ
-    loading = _Loading(read_environment(environ), _file(config, environ))
+    named = config or environ.get(CONFIG_VARIABLE)
+    file = FilePath(named or DEFAULT_FILE)
+    loading = _Loading(read_environment(environ), read_file(file) if named or file.is_file() else Given())
     settings = loading.settings()
     if loading.problems or settings is None:
         raise SettingsError("\n".join(loading.problems))
     return settings
 
 
-def _file(config: FilePath | None, environ: Mapping[str, str]) -> SourceValues:
-    named = config or environ.get(CONFIG_VARIABLE)
-    if named:
-        return read_file(FilePath(named))
-    default = FilePath(DEFAULT_FILE)
-    return read_file(default) if default.is_file() else SourceValues()
-
-
-@dataclass(frozen=True, slots=True)
-class _Value:
-    """The value that a source gives to one setting."""
-
-    value: object
-    origin: str
-    is_text: bool
-    """Whether it comes from an environment variable, and still has to be parsed."""
-
-
-_Said = Mapping[Path, _Value]
+_Values = Mapping[Path, Said]
 
 
 class _Loading:
-    """Joins the sources, and collects their problems."""
+    """Joins environment and file, and collects their problems.
 
-    def __init__(self, environment: SourceValues, file: SourceValues) -> None:
-        tables = [file]
-        if (TENANTS,) in environment.values:
-            # A setting is replaced whole: the companies of the environment are not mixed with those of the file.
-            text, origin = environment.values.pop((TENANTS,)), environment.origins.pop((TENANTS,))
-            tables = [file.without_tenants(), read_tenants(str(text), origin)]
-        self.problems = [problem for given in (environment, *tables) for problem in given.problems]
+    A setting is replaced whole: a table in the environment is not mixed with the one in the file.
+    """
+
+    def __init__(self, environment: Given, tables: Given) -> None:
+        if (companies := environment.values.pop((TENANTS,), None)) is not None:
+            tables.replace_tenants(companies)
+        self.problems = environment.problems + tables.problems
         self._wrong: set[Path] = set()
-        written = [name for given in tables for name in given.tenants]
-        self._names = {name: as_written(name, written) for name in environment.tenants}
-        self._tenants = dict.fromkeys([*written, *self._names.values()])
-        # A setting is replaced whole: a table in the environment is not mixed with the one in the file.
-        self._said = {
-            self._path(path): _Value(value, given.origins[path], given is environment)
-            for given in (*tables, environment)
-            for path, value in given.values.items()
-        }
+        # In a variable, `_` may stand for a hyphen of a name that a table has.
+        written = {name.replace("-", "_"): name for name in reversed(tables.tenants)}
+        names = {name: written.get(name.replace("-", "_"), name) for name in environment.tenants}
+        self._tenants = dict.fromkeys([*tables.tenants, *names.values()])
+        self._said = dict(tables.values)
+        for path, said in environment.values.items():
+            self._said[(TENANTS, names[path[1]], *path[2:]) if path[0] == TENANTS else path] = said
 
     def settings(self) -> Settings | None:
         """Return the settings, with those of each company; None if something is wrong."""
-        common = {path: value for path, value in self._said.items() if path[0] != TENANTS}
+        common = {path: said for path, said in self._said.items() if path[0] != TENANTS}
         settings = self._made(common, (), common)
-        self.problems += alike(self._tenants)
+        self.problems += _alike(self._tenants)
         tenants = {name: self._of_tenant(common, name) for name in self._tenants}
         if settings is None or not tenants:
             return settings
-        if DEFAULT_TENANT not in tenants and has_default(common):
+        # Beside others there is a company `default` only if a setting that is never inherited says so.
+        if DEFAULT_TENANT not in tenants and any(is_own(path) for path in common):
             tenants = {DEFAULT_TENANT: settings, **tenants}
         return settings.serving({name: each for name, each in tenants.items() if each is not None})
 
-    def _of_tenant(self, common: _Said, name: str) -> Settings | None:
+    def _of_tenant(self, common: _Values, name: str) -> Settings | None:
         start = (TENANTS, name)
-        own = {path[2:]: value for path, value in self._said.items() if path[:2] == start}
+        own = {path[2:]: said for path, said in self._said.items() if path[:2] == start}
         if name == DEFAULT_TENANT:
             # The settings without a company's name are this company's own, so it inherits all of them.
             return self._made({**common, **own}, (), own)
-        return self._made({path: value for path, value in common.items() if not is_own(path)} | own, start, own)
+        return self._made({path: said for path, said in common.items() if not is_own(path)} | own, start, own)
 
-    def _made(self, said: _Said, start: Path, own: _Said) -> Settings | None:
-        texts = {path: each.value for path, each in said.items() if each.is_text}
-        values = {path: each.value for path, each in said.items() if not each.is_text}
-        sources = (
-            EnvironmentSource(Settings, texts),
-            InitSettingsSource(Settings, init_kwargs=_nested(values)),
-        )
+    def _made(self, values: _Values, start: Path, own: _Values) -> Settings | None:
+        document: dict[str, Any] = {}
+        for path, said in values.items():
+            table = document
+            for part in path[:-1]:
+                table = table.setdefault(part, {})
+            table[path[-1]] = from_text(path, str(said.value)) if said.is_text else said.value
         try:
-            settings = Settings(_build_sources=(sources, {}))
+            settings = Settings.model_validate(document)
         except ValidationError as exc:
-            lines = explained(exc, values | texts, start)
+            lines = explained(exc, {path: said.value for path, said in values.items()}, start)
             # A problem in the common settings was reported already; this company has only inherited it.
             self.problems += [line for path, line in lines.items() if path in own or path not in self._wrong]
             self._wrong |= set(lines)
             return None
-        return settings.named(start, {path: each.origin for path, each in said.items()})
-
-    def _path(self, path: Path) -> Path:
-        return (TENANTS, self._names.get(path[1], path[1]), *path[2:]) if path[0] == TENANTS else path
+        return settings.named(start, {path: said.origin for path, said in values.items()})
 
 
-def _nested(values: Mapping[Path, object]) -> dict[str, object]:
-    document: dict[str, object] = {}
-    for path, value in values.items():
-        table = document
-        for part in path[:-1]:
-            inner = table.setdefault(part, {})
-            assert isinstance(inner, dict)
-            table = inner
-        table[path[-1]] = value
-    return document
+def _alike(names: Iterable[str]) -> Iterator[str]:
+    """Yield a problem for names that differ only in hyphens: one variable would mean several companies."""
+    by_variable: dict[str, list[str]] = {}
+    for name in names:
+        by_variable.setdefault(name.replace("-", "_"), []).append(name)
+    for same in by_variable.values():
+        if len(same) > 1:
+            yield f"the companies {' and '.join(same)} have the same name in environment variables: rename one of them"
 
 
 def of_web_process(settings: Settings, *, with_worker: bool = True) -> Settings:
@@ -179,16 +149,15 @@ def of_worker(settings: Settings) -> Settings:
 
     Its calls at a time are those that the web processes leave; all of them if no web process delivers.
     """
-    return settings.each(_of_worker)
-
-
-def _of_worker(settings: Settings) -> Settings:
-    if settings.delivery.inline_seconds == 0:
-        return settings
     processes = settings.server.workers + 1
-    of_web = max(1, settings.ditio.max_concurrency // processes)
-    left = settings.ditio.max_concurrency - settings.server.workers * of_web
-    return _limited(settings, max(1, left), processes)
+
+    def limited(own: Settings) -> Settings:
+        if own.delivery.inline_seconds == 0:
+            return own
+        of_web = max(1, own.ditio.max_concurrency // processes)
+        return _limited(own, max(1, own.ditio.max_concurrency - settings.server.workers * of_web), processes)
+
+    return settings.each(limited)
 
 
 def _limited(settings: Settings, concurrency: int, processes: int) -> Settings:

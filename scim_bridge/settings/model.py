@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Literal, Self
 
 from pydantic import Field, PrivateAttr
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from scim_bridge.settings.sections import Auth, Certificates, Ditio
 from scim_bridge.settings.types import (
@@ -28,7 +27,7 @@ DEFAULT = "default"
 """The origin of a setting that no source sets."""
 
 
-class MultiTenantSettings(BaseSettings):
+class MultiTenantSettings(Section):
     """Settings that also know their company, the origin of each value, and the other companies' settings."""
 
     _origins: dict[Path, str] = PrivateAttr(default_factory=dict)
@@ -266,8 +265,6 @@ class Retention(Section):
 class Settings(MultiTenantSettings):
     """All settings. Without arguments they have their defaults; `load` reads the sources."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
     database: Database = Database()
     server: Server = Server()
     log: Log = Log()
@@ -284,15 +281,3 @@ class Settings(MultiTenantSettings):
         """Return which required settings are missing: a sentence for each, with both spellings."""
         ditio = [f"{name} is not set, and Ditio can't be called without it" for name in self.ditio.missing(self.start)]
         return [*self.auth.missing(self.start), *ditio]
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read only the arguments, so that a `Settings()` in a test does not depend on the machine's environment."""
-        return (init_settings,)

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from typing import Annotated, Literal
 
@@ -103,14 +103,11 @@ class Auth(Section):
 
         :param start: The path before the names of a company's settings.
         """
-        workload = {
-            name: getattr(self, name)
-            for name in ("workload_issuer", "workload_subject", "workload_audience", "workload_jwks_url")
-        }
-        if not any(workload.values()):
+        required = ("workload_issuer", "workload_subject", "workload_audience")
+        needed = [name for name in required if not getattr(self, name)]
+        if len(needed) == len(required) and not self.workload_jwks_url:
             return []
-        needed = [name for name in ("workload_issuer", "workload_subject", "workload_audience") if not workload[name]]
-        if workload["workload_issuer"] and self.workload_keys() is None:
+        if self.workload_issuer and self.workload_keys() is None:
             needed.append("workload_jwks_url")
         return [
             f"{both((*start, 'auth', name))} is not set, and assertions can't be checked without it" for name in needed
@@ -214,28 +211,22 @@ Slots = Annotated[tuple[dict[str, str], ...], AfterValidator(_slots)]
 MissingExpiry = Annotated[Literal["refuse"] | date, BeforeValidator(_end)]
 
 
-def _as_shown(slots: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    return [dict(slot) for slot in slots]
-
-
 class Certificates(Section):
     """Certificates: the attributes in which Entra sends them, and how they are delivered to Ditio."""
 
     slots: Slots = Field(
         default=(),
         examples=[
-            _as_shown(
-                [
-                    {"type": "Byggekort", "packed": "byggekort"},
-                    {
-                        "type": "Kranførerbevis",
-                        "number": "kranforerbevisNumber",
-                        "issued": "kranforerbevisIssuedAt",
-                        "valid_until": "kranforerbevisValidUntil",
-                        "notes": "kranforerbevisNotes",
-                    },
-                ]
-            )
+            [
+                {"type": "Byggekort", "packed": "byggekort"},
+                {
+                    "type": "Kranførerbevis",
+                    "number": "kranforerbevisNumber",
+                    "issued": "kranforerbevisIssuedAt",
+                    "valid_until": "kranforerbevisValidUntil",
+                    "notes": "kranforerbevisNotes",
+                },
+            ]
         ],
     )
     """Attributes of the Ditio extension in which Entra sends certificates, one slot for each type. A slot is `packed`,

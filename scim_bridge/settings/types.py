@@ -1,7 +1,7 @@
 """Types of values, the two spellings of a setting, and what a company inherits."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -29,22 +29,31 @@ def _host_and_port(text: str) -> str:
     return text
 
 
-def _parts(text: str) -> SplitResult:
-    wrong = ValueError("write an address such as https://host.example, without user, query or fragment")
+def _parts(text: str, words: str) -> SplitResult:
     try:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError:
-        raise wrong from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or text != text.strip():
-        raise wrong
-    if "@" in parts.netloc or "?" in text or "#" in text:
-        raise wrong
+        raise ValueError(words) from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or text != text.strip():
+        raise ValueError(words)
     return parts
 
 
+def _bare(text: str) -> SplitResult:
+    words = "write an address such as https://host.example, without user, query or fragment"
+    if "?" in text or "#" in text:
+        raise ValueError(words)
+    return _parts(text, words)
+
+
+def _encrypted(parts: SplitResult, words: str) -> None:
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise ValueError(words)
+
+
 def _base_url(text: str) -> str:
-    _parts(text)
+    _bare(text)
     if text.endswith("/"):
         raise ValueError("write it without the slash at the end")
     if "/scim/" in text + "/":
@@ -53,31 +62,13 @@ def _base_url(text: str) -> str:
 
 
 def _ditio_url(text: str) -> str:
-    parts = _parts(text)
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise ValueError("credentials and personal data go there: write https (plain http only to loopback)")
+    _encrypted(_bare(text), "credentials and personal data go there: write https (plain http only to loopback)")
     return text.rstrip("/")
 
 
 def _keys_url(text: str) -> str:
-    wrong = ValueError("write an https address (plain http only to loopback): its keys decide who is let in")
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        raise wrong from None
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise wrong
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or text != text.strip():
-        raise wrong
-    return text
-
-
-def _network(text: str) -> str:
-    try:
-        ip_network(text)
-    except ValueError:
-        raise ValueError("write addresses or networks, as 10.0.0.7 or 10.0.0.0/24") from None
+    words = "write an https address (plain http only to loopback): its keys decide who is let in"
+    _encrypted(_parts(text, words), words)
     return text
 
 
@@ -101,12 +92,15 @@ def _sendable(token: SecretStr | None) -> SecretStr | None:
     return token
 
 
-def _time_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, LookupError):
-        raise ValueError("write the name of a time zone, as Europe/Oslo") from None
-    return name
+def _read_by(reader: Callable[[str], object], words: str) -> AfterValidator:
+    def checked(text: str) -> str:
+        try:
+            reader(text)
+        except (ValueError, OSError, LookupError):
+            raise ValueError(words) from None
+        return text
+
+    return AfterValidator(checked)
 
 
 def _login_operation(value: Operation) -> Operation:
@@ -142,10 +136,10 @@ BaseUrl = Annotated[str, AfterValidator(_base_url)]
 DitioUrl = Annotated[str, AfterValidator(_ditio_url)]
 KeysUrl = Annotated[str, AfterValidator(_keys_url)]
 HeaderSecret = Annotated[SecretStr | None, AfterValidator(_sendable)]
-Network = Annotated[str, AfterValidator(_network)]
-TimeZone = Annotated[str, AfterValidator(_time_zone)]
-LoginOperation = Annotated[Operation, AfterValidator(_login_operation)]
+Network = Annotated[str, _read_by(ip_network, "write addresses or networks, as 10.0.0.7 or 10.0.0.0/24")]
+TimeZone = Annotated[str, _read_by(ZoneInfo, "write the name of a time zone, as Europe/Oslo")]
 ChangeOperation = Annotated[Operation, AfterValidator(_change_operation)]
+LoginOperation = Annotated[Operation, AfterValidator(_login_operation)]
 PatchStatus = Annotated[Literal[200, 204], BeforeValidator(_number)]
 Payroll = Annotated[Literal[1, 0, 2, "omit"], BeforeValidator(_number)]
 OffboardingSteps = Annotated[tuple[Literal["end-employment", "disable"], ...], AfterValidator(_each_once)]
@@ -229,28 +223,3 @@ def is_own(path: Path) -> bool:
     The URLs of Ditio are not secret, and are inherited.
     """
     return path in _CREDENTIALS or (path[0] == "auth" and path[-1].startswith(("entra_", "workload_")))
-
-
-def as_written(name: str, known: Collection[str]) -> str:
-    """Return a company's name as the file spells it: in a variable, `_` may stand for a hyphen."""
-    return next((each for each in known if each.replace("-", "_") == name.replace("-", "_")), name)
-
-
-def alike(names: Collection[str]) -> list[str]:
-    """Return a problem for names that differ only in hyphens: one variable would mean several companies."""
-    by_variable: dict[str, list[str]] = {}
-    for name in names:
-        by_variable.setdefault(name.replace("-", "_"), []).append(name)
-    return [
-        f"the companies {' and '.join(same)} have the same name in environment variables: rename one of them"
-        for same in by_variable.values()
-        if len(same) > 1
-    ]
-
-
-def has_default(common: Collection[Path]) -> bool:
-    """Return whether there is a company `default` beside others: only if a setting that is never inherited says so.
-
-    :param common: The settings that are set without a company's name.
-    """
-    return any(is_own(path) for path in common)

@@ -112,9 +112,10 @@ class RequestDeadline:
     def __init__(self, connection: socket.socket, seconds: float) -> None:
         self._connection = connection
         self._seconds = seconds
-        self._deadline: float | None = None
-        self._header_deadline = 0.0
-        self._collected = b""
+        self._deadline = self._header_deadline = 0.0
+        self.collected = b""
+        """What has arrived of the request."""
+
         self.is_over = False
         """Whether the time of a request ran out."""
 
@@ -122,79 +123,60 @@ class RequestDeadline:
         """Whether the client sends no more."""
 
     @property
-    def beginning(self) -> bytes:
-        """Return what has arrived of the request."""
-        return self._collected
-
-    @property
     def is_large(self) -> bool:
         """Return whether the request is one that uses the processor."""
-        length = _LENGTH.search(self._collected.partition(b"\r\n\r\n")[0] + b"\r\n")
-        return max(len(self._collected), int(length[1]) if length else 0) > LARGE_BYTES
+        length = _LENGTH.search(self.collected.partition(b"\r\n\r\n")[0] + b"\r\n")
+        return max(len(self.collected), int(length[1]) if length else 0) > LARGE_BYTES
 
     def resume(self) -> None:
         """Continue once the request has a thread: the client is not charged for waiting for one."""
         self._deadline = time.monotonic() + self._seconds
 
-    @property
-    def is_empty(self) -> bool:
-        """Return whether nothing was collected."""
-        return not self._collected
-
-    def begin(self) -> None:
-        """Begin a request; its time runs."""
-        if self._deadline is None:
-            now = time.monotonic()
-            self._deadline, self._header_deadline = now + self._seconds, now + min(self._seconds, HEADER_SECONDS)
-
     def collect(self) -> bool:
         """Read what has arrived, without waiting. Return whether it needs a thread: it is whole, or too long."""
-        self.begin()
+        if not self._deadline:
+            now = time.monotonic()
+            self._deadline, self._header_deadline = now + self._seconds, now + min(self._seconds, HEADER_SECONDS)
         self._connection.setblocking(False)
         with suppress(BlockingIOError):
-            while not self.has_ended and len(self._collected) < BEFOREHAND:
+            while not self.has_ended and len(self.collected) < BEFOREHAND:
                 received = self._connection.recv(BEFOREHAND)
-                self._collected += received
+                self.collected += received
                 self.has_ended = not received
-        return self.has_ended or len(self._collected) >= BEFOREHAND or _is_whole(self._collected)
+        return self.has_ended or len(self.collected) >= BEFOREHAND or _is_whole(self.collected)
 
     @property
     def deadline(self) -> float:
         """Return when the awaited part of the request has to be here."""
-        assert self._deadline is not None
-        return self._deadline if b"\r\n\r\n" in self._collected else self._header_deadline
+        return self._deadline if b"\r\n\r\n" in self.collected else self._header_deadline
 
     def hurry(self, seconds: float) -> None:
         """Wait for the rest of this request no longer than this."""
-        assert self._deadline is not None
         self._deadline = min(self._deadline, time.monotonic() + seconds)
 
     def end(self) -> bytes:
         """End a request that is answered; the next has a time of its own. Return what was collected of it already."""
-        self._deadline = None
-        left, self._collected = self._collected, b""
+        self._deadline = 0.0
+        left, self.collected = self.collected, b""
         return left
 
     def recv(self, size: int) -> bytes:
         """Return up to so many bytes. :raises NoMoreData: the time for this request is over."""
-        # For the answer, which may be long: the server does not wait for a client that does not read it.
-        self._connection.settimeout(self._seconds)
-        if self._collected:
-            given, self._collected = self._collected[:size], self._collected[size:]
-            return given
-        # The parser has the header by now, or reads on after a part that was too long to collect.
-        assert self._deadline is not None
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            self.is_over = True
-            raise NoMoreData(b"")
-        self._connection.settimeout(left)
         try:
+            if self.collected:
+                given, self.collected = self.collected[:size], self.collected[size:]
+                return given
+            # The parser has the header by now, or reads on after a part that was too long to collect.
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._connection.settimeout(left)
             return self._connection.recv(size)
         except TimeoutError:
             self.is_over = True
             raise NoMoreData(b"") from None
         finally:
+            # For the answer, which may be long: the server does not wait for a client that does not read it.
             self._connection.settimeout(self._seconds)
 
 
@@ -289,7 +271,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         except OSError:
             self._let_go(conn)
             return
-        if conn.patient.has_ended and conn.patient.is_empty:
+        if conn.patient.has_ended and not conn.patient.collected:
             self._let_go(conn)
         elif is_ready:
             self.enqueue_req(conn)
@@ -304,8 +286,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
 
     def enqueue_req(self, conn: _Connection) -> None:
         """Let a request wait for its turn."""
-        if not conn.patient.is_empty:
-            conn.lane = lane_of(conn.patient.beginning, self.app.tenants)
+        if conn.patient.collected:
+            conn.lane = lane_of(conn.patient.collected, self.app.tenants)
             conn.is_large = conn.patient.is_large
         self._lanes.add(conn.lane, conn, is_large=conn.is_large)
         self._dispatch()

@@ -251,7 +251,7 @@ def test_a_slow_pace_delays_everybody_and_stops_nobody(world: World, per_second:
     due(world, 2)
     world.restarts_with(ditio={"requests_per_second": per_second, "timeout_seconds": 5})
     # In the place of `time.sleep`.
-    ditio_of(world)._session._pace._sleep = lambda seconds: world.clock.passes(seconds=seconds)
+    ditio_of(world).limiter._sleep = lambda seconds: world.clock.passes(seconds=seconds)
     rounds = iter(range(30))
     world.worker.run(lambda: next(rounds, None) is None, lambda: None)
 

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response
 
 from scim_bridge.ditio.client import DitioClient
 from scim_bridge.ditio.config import DitioConfig
-from scim_bridge.ditio.http import Permits
+from scim_bridge.ditio.http import Limiter
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.operations import Call, OperationName
 from scim_bridge.sandbox.ditio import SandboxDitio
@@ -72,10 +72,10 @@ class World:
     takes: dict[str, float] = field(default_factory=dict)
     """Seconds that a call takes, by its path."""
 
-    def client(self, *, permits: Permits | None = None, **changes: Any) -> DitioClient:
+    def client(self, *, limiter: Limiter | None = None, **changes: Any) -> DitioClient:
         return DitioClient(
             self.config(**changes),
-            permits=permits,
+            limiter=limiter,
             session_factory=self.session,
             monotonic=self.clock.monotonic,
             sleep=self.clock.passes,

@@ -10,7 +10,7 @@ from typing import TypeVar
 import pytest
 
 from scim_bridge.ditio import http as module
-from scim_bridge.ditio.http import Permits
+from scim_bridge.ditio.http import Limiter
 from scim_bridge.errors import BudgetSpent
 from tests.ditio.conftest import KARI, World
 
@@ -30,10 +30,10 @@ def elsewhere(work: Callable[[], T]) -> T:
         return pool.submit(work).result(PATIENCE_SECONDS)
 
 
-def is_free(permits: Permits) -> bool:
+def is_free(permits: Limiter) -> bool:
     def took() -> bool:
         try:
-            with permits.one(within=0):
+            with permits.permit(within=0):
                 return True
         except BudgetSpent:
             return False
@@ -43,10 +43,10 @@ def is_free(permits: Permits) -> bool:
 
 def test_so_many_threads_have_one_at_a_time_and_no_more():
     """D2: `DITIO__MAX_CONCURRENCY`; and as many as that do: each waits for two others inside."""
-    permits, together, lock, inside, most = Permits(3), threading.Barrier(3), threading.Lock(), [0], [0]
+    permits, together, lock, inside, most = Limiter(3), threading.Barrier(3), threading.Lock(), [0], [0]
 
     def call() -> None:
-        with permits.one():
+        with permits.permit():
             with lock:
                 inside[0] += 1
                 most[0] = max(most[0], inside[0])
@@ -65,14 +65,14 @@ def test_so_many_threads_have_one_at_a_time_and_no_more():
 
 def test_one_that_is_given_back_is_whose_who_waits_first():
     """Nobody who comes later takes it from under his nose: a list that waits is read, however much is delivered."""
-    permits, waits, may_go = Permits(1), threading.Event(), threading.Event()
+    permits, waits, may_go = Limiter(1), threading.Event(), threading.Event()
 
     def wait_for_it() -> None:
-        with permits.one(meanwhile=waits.set):
+        with permits.permit(meanwhile=waits.set):
             may_go.wait(PATIENCE_SECONDS)
 
     with ThreadPoolExecutor(1) as pool:
-        with permits.one():
+        with permits.permit():
             waiting = pool.submit(wait_for_it)
             assert waits.wait(PATIENCE_SECONDS)
         assert not is_free(permits)
@@ -84,9 +84,9 @@ def test_one_that_is_given_back_is_whose_who_waits_first():
 
 def test_a_thread_that_has_one_needs_no_other():
     """What belongs to a call, its token for one, never waits for a permit: nobody could give it back."""
-    permits = Permits(1)
-    with permits.one():
-        with permits.one(within=0):
+    permits = Limiter(1)
+    with permits.permit():
+        with permits.permit(within=0):
             pass
         assert not is_free(permits)
 
@@ -95,30 +95,30 @@ def test_a_thread_that_has_one_needs_no_other():
 
 def test_whose_time_is_up_waits_no_longer():
     """A4: a request's time is its own; the row is left, and no permit is lost."""
-    permits = Permits(1)
-    with permits.one(), pytest.raises(BudgetSpent):
-        elsewhere(lambda: permits.one(within=0.01).__enter__())
+    permits = Limiter(1)
+    with permits.permit(), pytest.raises(BudgetSpent):
+        elsewhere(lambda: permits.permit(within=0.01).__enter__())
 
     assert is_free(permits)
 
 
 def test_what_goes_wrong_during_the_wait_ends_it():
     """D1: a lease that is lost, for one; no permit is lost with it."""
-    permits = Permits(1)
+    permits = Limiter(1)
 
     def lose() -> None:
         raise LookupError
 
-    with permits.one(), pytest.raises(LookupError):
-        elsewhere(lambda: permits.one(meanwhile=lose).__enter__())
+    with permits.permit(), pytest.raises(LookupError):
+        elsewhere(lambda: permits.permit(meanwhile=lose).__enter__())
 
     assert is_free(permits)
 
 
 def test_one_that_comes_at_the_last_moment_is_passed_on():
     """Whoever gives up just then leaves it to others."""
-    permits = Permits(1)
-    held = permits.one()
+    permits = Limiter(1)
+    held = permits.permit()
     held.__enter__()
 
     def give_up_as_it_comes() -> None:
@@ -128,7 +128,7 @@ def test_one_that_comes_at_the_last_moment_is_passed_on():
         raise LookupError
 
     with pytest.raises(LookupError):
-        elsewhere(lambda: permits.one(meanwhile=give_up_as_it_comes).__enter__())
+        elsewhere(lambda: permits.permit(meanwhile=give_up_as_it_comes).__enter__())
 
     assert is_free(permits)
 
@@ -183,7 +183,7 @@ def test_a_list_that_another_thread_stops_reading_leaves_nothing_behind(world: W
 def test_two_clients_of_a_company_share_them(world: World):
     """D2: its lists may be at another address, and count all the same."""
     client = world.client(max_concurrency=1)
-    other = world.client(max_concurrency=1, permits=client.permits)
+    other = world.client(max_concurrency=1, limiter=client.limiter)
 
     with client.permit(), pytest.raises(BudgetSpent):
         elsewhere(lambda: other.get(KARI, within=0.06))

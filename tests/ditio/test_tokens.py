@@ -9,7 +9,7 @@ import pytest
 import requests
 from werkzeug.wrappers import Response
 
-from scim_bridge.ditio.http import Pace
+from scim_bridge.ditio.http import Limiter
 from scim_bridge.ditio.token import Tokens
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import CredentialsRefused, DeliveryError, RateLimited, TransientError, Unreached
@@ -160,7 +160,7 @@ def test_a_thread_that_waited_for_a_refused_fetch_does_not_repeat_it(world):
     done: list[str] = []
     config = world.config(client_secret="wrong-secret")
     tokens = Tokens(
-        config, pace=Pace(None, monotonic=monotonic), sessions=sessions, monotonic=monotonic, now=world.clock.now
+        config, limiter=Limiter(1, monotonic=monotonic), sessions=sessions, monotonic=monotonic, now=world.clock.now
     )
     with ThreadPoolExecutor(1) as pool:
         refused_for("first")
@@ -180,7 +180,7 @@ def test_a_thread_waits_for_the_token_no_longer_than_its_own_time(world):
     waiting: list[BaseException | None] = []
     tokens = Tokens(
         world.config(),
-        pace=Pace(None, monotonic=world.clock.monotonic),
+        limiter=Limiter(1, monotonic=world.clock.monotonic),
         sessions=sessions,
         monotonic=world.clock.monotonic,
         now=world.clock.now,
