@@ -2,21 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy import Connection
 
 from scim_bridge.delivery.deliver import Deliverer
 from scim_bridge.domain.drift import REPAIRED_ON_REVIEW, Drift
+from scim_bridge.domain.employee import ActualEmployee
 from scim_bridge.domain.person import PersonId
-from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import NotFound
 from scim_bridge.logs import get_logger
 from scim_bridge.plan.limits import CompanySize, Limits, limit_exceeded, roster_doubt
 from scim_bridge.reconcile.apply import PlanRepairing
 from scim_bridge.reconcile.compare import DriftPlanning
-from scim_bridge.reconcile.load import RosterLoading, rows_about
+from scim_bridge.reconcile.load import RosterLoading, employees_about
 from scim_bridge.reconcile.report import DRIFT, FAILED, IN_SYNC, STOPPED, Progress, Report, Request
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.pairs import forget_abandoned
@@ -38,7 +38,7 @@ class Reconciliation:
     """The reconciliation of one tenant."""
 
     deliverer: Deliverer
-    roster: Callable[[], Iterator[JsonObject]]
+    roster: Callable[[date], Iterator[ActualEmployee]]
     limits: Limits
     new_id: Callable[[], str]
 
@@ -82,8 +82,9 @@ class Reconciliation:
         self, run_id: str, request: Request, person_id: PersonId | None, now: datetime, progress: Progress
     ) -> Run:
         loading = RosterLoading(self._database, self._tenant, run_id, self._tenant.today(now))
-        rows = self.roster() if person_id is None else rows_about(self._database, self._tenant, person_id)
-        shown = loading.load(rows, lambda done: progress("reading Ditio", done, None))
+        today = loading.today
+        found = self.roster(today) if person_id is None else employees_about(self._database, self._tenant, person_id)
+        shown = loading.load(found, lambda done: progress("reading Ditio", done, None))
         planning = DriftPlanning(self._database, self._tenant, run_id, now, self.deliverer.new_id, request.only)
         with self._database.read() as connection:
             total = People(connection, self._tenant.name).count()

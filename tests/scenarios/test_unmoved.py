@@ -48,7 +48,7 @@ def looked_at(world: World) -> int:
     """How many people the next comparison would look at, if Ditio shows what it showed: all but the unmoved."""
     tenant, run_id = world.parts.tenants["default"], "a-look"
     today = tenant.today(world.clock())
-    roster = world.parts.reconciliations["default"].roster()
+    roster = world.parts.reconciliations["default"].roster(today)
     RosterLoading(world.database, tenant, run_id, today).load(roster, lambda _: None)
     with world.database.write() as connection:
         unmoved = InSync(connection, "default", basis_of(tenant))

@@ -125,7 +125,7 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
         items.add([DRIFT], 0)
         items.settle([(0, None)], now)
         found = ActualEmployee(NUMBER, {Field.phone: PHONE})
-        Snapshot(connection, tenant, "run").add([Seen(found, None, "phone", "digest")])
+        Snapshot(connection, tenant, "run").add([Seen(found, "phone", "digest")])
         InSync(connection, tenant, "basis").note([HERS_IN_SYNC])
         pairs = Pairs(connection, tenant, "run")
         pairs.begin(now=now)
@@ -440,7 +440,7 @@ def test_nobody_is_in_sync_by_what_another_company_has(companies: Database, cloc
         assert (at_work(OURS), at_work(THEIRS)) == (True, True)
         Snapshot(c, OURS, "run").drop()
         assert (at_work(OURS), at_work(THEIRS)) == (None, True)
-        Snapshot(c, OURS, "run").add([Seen(ActualEmployee(NUMBER, {}), None, "phone", "digest")])
+        Snapshot(c, OURS, "run").add([Seen(ActualEmployee(NUMBER, {}), "phone", "digest")])
         c.execute(in_sync.delete().where(in_sync.c.tenant == OURS))
         assert (at_work(OURS), at_work(THEIRS)) == (None, True)
 
