@@ -9,7 +9,7 @@ from functools import partial
 
 import requests
 
-from scim_bridge.ditio.actual import employee_from_ditio, employee_from_row
+from scim_bridge.ditio.actual import employee_from_row
 from scim_bridge.ditio.answers import (
     Received,
     employee_of,
@@ -114,10 +114,9 @@ class DitioClient:
             raise unreadable(received, what, "has no employee")
         if employee is None or not is_of_company(employee, self._config.company_id):
             return None
-        try:
-            return employee_from_ditio(employee, region=self._config.phone_region, zone=self._config.zone)
-        except ValueError as exc:
-            raise unreadable(received, what, "shows no employee number") from exc
+        if (found := self._employee(employee)) is None:
+            raise unreadable(received, what, "shows no employee number")
+        return found
 
     def search(self, text: str, *, within: float | None = None) -> list[ActualEmployee]:
         """Return employees of this company where Ditio finds a text, in any field and not exactly (rule P4).
@@ -131,6 +130,7 @@ class DitioClient:
     def roster(self, today: date) -> Iterator[ActualEmployee]:
         """Yield all employees of this company, as a stream; an employee may come more than once.
 
+        :param today: The day on which a row that says so is active.
         :raises DeliveryError: it can't be read as a whole.
         """
         return self._all_employees(employees_source(), today)

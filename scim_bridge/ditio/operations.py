@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from scim_bridge.ditio.actual import employee_from_ditio
+from scim_bridge.ditio.actual import employee_from_row
 from scim_bridge.ditio.answers import (
     Received,
     employee_of,
@@ -96,9 +96,9 @@ class Operations:
         """Return the employee in an answer, or None: no body is documented, so an unreadable one counts as none."""
         try:
             body = employee_of(received.document()) or {}
-            return employee_from_ditio(body, region=self._config.phone_region, zone=self._config.zone)
         except ValueError:
             return None
+        return employee_from_row(body, region=self._config.phone_region, zone=self._config.zone)
 
     def _request(self, call: Call, method: str, path: str, body: JsonObject | None, within: float | None) -> Received:
         what = _what(call)

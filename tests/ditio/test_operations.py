@@ -248,6 +248,13 @@ def test_a_read_needs_one(world, client, body):
         assert not error.value.ambiguous
 
 
+def test_an_employee_that_shows_no_number_is_not_absent(world, client):
+    world.answers(200, '{"firstName": "Kari"}')
+
+    with pytest.raises(TransientError, match="no employee number"):
+        client.get(KARI)
+
+
 @pytest.mark.parametrize("body", ["null", "[]", '{"data": null}', '{"items": []}'])
 def test_an_empty_answer_is_nobody(world, client, body):
     world.answers(200, body)
