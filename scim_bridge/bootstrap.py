@@ -249,4 +249,6 @@ def _ditio_config(settings: Settings) -> DitioConfig:
         max_concurrency=ditio.max_concurrency,
         requests_per_second=ditio.requests_per_second,
         operations=operations,
+        phone_region=settings.mapping.phone_region,
+        zone=ZoneInfo(ditio.time_zone),
     )

@@ -10,8 +10,8 @@ from typing import Protocol, TypeVar
 from uuid import uuid4
 
 from scim_bridge.domain.certificate import CertificatePolicy, CertificateRules, Slot
-from scim_bridge.domain.employee import DesiredEmployee, EmployeeNumber, Field
-from scim_bridge.domain.operations import Answer, Call, OperationName
+from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field
+from scim_bridge.domain.operations import Answer, Operation, OperationName
 from scim_bridge.domain.person import Claim, ClaimKind, Person
 from scim_bridge.domain.values import CURE, JsonObject
 from scim_bridge.plan.limits import HourlyLimits
@@ -64,10 +64,10 @@ class Ditio(Protocol):
         :param meanwhile: Called every second of the wait.
         """
 
-    def get(self, number: EmployeeNumber, *, within: float | None = None) -> Answer | None:
-        """Return Ditio's answer for this employee number, or None if there is no such employee."""
+    def get(self, number: EmployeeNumber, *, within: float | None = None) -> ActualEmployee | None:
+        """Return the employee that Ditio shows for this employee number, or None if there is no such employee."""
 
-    def search(self, text: str, *, within: float | None = None) -> list[JsonObject]:
+    def search(self, text: str, *, within: float | None = None) -> list[ActualEmployee]:
         """Find employees by free text. The search is not exact, so filter its result."""
 
     def check(self, *, within: float | None = None, renews: bool = True) -> None:
@@ -76,8 +76,11 @@ class Ditio(Protocol):
         :param renews: Whether to renew the token after a 401.
         """
 
-    def send(self, call: Call, *, within: float | None = None) -> Answer:
-        """Send one operation for an employee."""
+    def send(self, operation: Operation, number: EmployeeNumber, *, within: float | None = None) -> Answer:
+        """Send one operation for an employee.
+
+        :param number: The employee's number as Ditio knows it now; for a create, the one it will have.
+        """
 
     def is_off(self, name: OperationName) -> bool:
         """Return whether a setting switches an operation off, so that it is never sent."""

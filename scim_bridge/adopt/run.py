@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import islice
 
@@ -12,7 +12,6 @@ from scim_bridge.adopt.link import link
 from scim_bridge.domain.audit import Action, AuditEvent, Author
 from scim_bridge.domain.drift import Decision, Misfit, Pair
 from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field
-from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import UntrustedRoster
 from scim_bridge.logs import get_logger
 from scim_bridge.plan.limits import CompanySize, roster_doubt
@@ -182,7 +181,7 @@ class Adoption:
     """Pair the users of one tenant with employees. Create, change and end nothing in Ditio."""
 
     tenant: Tenant
-    roster: Callable[[], Iterator[JsonObject]]
+    roster: Callable[[date], Iterator[ActualEmployee]]
 
     @contextmanager
     def run(
@@ -210,7 +209,7 @@ class Adoption:
         linked = 0
         try:
             loading = RosterLoading(self.tenant, run_id, self.tenant.today(now))
-            shown = loading.load(self.roster(), lambda done: progress("reading Ditio", done, None))
+            shown = loading.load(self.roster(loading.today), lambda done: progress("reading Ditio", done, None))
             self._refuse_too_few(shown)
             self._pair(run_id, now, progress)
             Deciding(self.tenant, run_id, now).take(decisions)

@@ -6,7 +6,6 @@ from datetime import UTC, date
 
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.output import paragraph
-from scim_bridge.ditio.actual import employee_from_ditio
 from scim_bridge.domain.certificate import Holder, Line
 from scim_bridge.domain.employee import (
     ActualEmployee,
@@ -108,12 +107,8 @@ def employee_in_ditio(
     :param settings: The settings of this tenant, as if there were no other.
     """
     try:
-        parts = build(settings, database=database)
-        answer = parts.tenants[tenant].ditio.get(number)
-        if answer is None or answer.body is None:
-            return None
-        rules = parts.tenants[tenant].rules
-        return _shown(employee_from_ditio(answer.body, region=rules.phone_region, zone=rules.zone))
+        found = build(settings, database=database).tenants[tenant].ditio.get(number)
+        return None if found is None else _shown(found)
     except (SettingsError, DeliveryError, ValueError) as error:
         return str(error)
 

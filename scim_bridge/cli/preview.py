@@ -101,7 +101,7 @@ class PreviewRun:
             raise NotFound("another user has taken over this user's person, and is inactive: nothing is sent")
         if record.state is State.due:
             raise BridgeError(record.detail or "the delivery did not end")
-        return Preview(document, desired, record, tuple(dry_run.held_or_dropped))
+        return Preview(document, desired, record, tuple(dry_run.recorded))
 
     def _accepted(self, parts: Parts, body: bytes, known: UserId | None) -> UserId:
         """Send the request as Entra would, and return the id of the user."""

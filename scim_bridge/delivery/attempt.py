@@ -7,7 +7,6 @@ from datetime import date, datetime
 from http import HTTPStatus
 from typing import TypeVar
 
-from scim_bridge.ditio.actual import employee_from_ditio
 from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field, Value
 from scim_bridge.domain.operations import (
     Answer,
@@ -18,6 +17,7 @@ from scim_bridge.domain.operations import (
     UpdateEmployee,
     UpdateEmployment,
     call_for,
+    name_of,
 )
 from scim_bridge.domain.outcome import Note, Reason, Refusal
 from scim_bridge.domain.person import Creating, GuardedChange, Person, Verdict
@@ -112,14 +112,12 @@ class Attempt:
     def look_up(self, number: EmployeeNumber) -> ActualEmployee | None:
         """Read the employee that Ditio returns for a number, even if Ditio spells the number differently."""
         with self.permit():
-            answer = self.tenant.ditio.get(number, within=self._keep_lease())
-        return None if answer is None or answer.body is None else self._read(answer.body)
+            return self.tenant.ditio.get(number, within=self._keep_lease())
 
     def search(self, text: str) -> list[ActualEmployee]:
         """Find employees by free text; not exact."""
         with self.permit():
-            rows = self.tenant.ditio.search(text, within=self._keep_lease())
-        return [self._read(row) for row in rows if _has_number(row)]
+            return self.tenant.ditio.search(text, within=self._keep_lease())
 
     def check(self, *, renews: bool = True) -> None:
         """Read something that concerns no person. :raises DeliveryError: Ditio as a whole has a problem (rule R2)."""
@@ -144,11 +142,11 @@ class Attempt:
         :raises Paused: deliveries were paused since the attempt began; nothing was sent.
         :raises DeliveryError: Ditio refused the operation, or the call failed.
         """
-        call = call_for(operation, number)
-        answer = self.ask(call.name, lambda within: self.tenant.ditio.send(call, within=within), store=store)
-        if answer.body is None or not _has_number(answer.body):
+        ditio = self.tenant.ditio
+        answer = self.ask(name_of(operation), lambda within: ditio.send(operation, number, within=within), store=store)
+        if answer.employee is None:
             return {}
-        self.answered = self._read(answer.body)
+        self.answered = answer.employee
         return self.answered.values
 
     def ask(
@@ -174,9 +172,9 @@ class Attempt:
             except DeliveryError as error:
                 if not (isinstance(error, TransientError) and error.ambiguous):
                     self.unsettled.pop()  # Ditio certainly did not apply it.
-                self._remember(what, type(error).__name__, error.status, error.request_id, error.seconds)
+                self._remember(what, type(error).__name__, error)
                 raise
-        self._remember(what, "done", answer.status, answer.request_id, answer.seconds)
+        self._remember(what, "done", answer)
         return answer
 
     def mark_settled(self) -> None:
@@ -187,9 +185,6 @@ class Attempt:
     def now(self) -> datetime:
         """Return the time by the database's clock."""
         return self.tenant.database.now()
-
-    def _read(self, body: dict[str, object]) -> ActualEmployee:
-        return employee_from_ditio(body, region=self.tenant.rules.phone_region, zone=self.tenant.rules.zone)
 
     def _store(self, s: Session, store: Callable[[Session], None]) -> None:
         self._stop_if_paused(s)
@@ -251,28 +246,18 @@ class Attempt:
         self.unwritten.clear()
         return done
 
-    def _remember(
-        self, what: str, outcome: str, status: int | None, ditio_request_id: str | None, seconds: float
-    ) -> None:
+    def _remember(self, what: str, outcome: str, told: Answer | DeliveryError) -> None:
         """Keep a call for the history, which the next transaction writes (rule D5)."""
         entry = Entry(
             what=what,
             outcome=outcome,
             cause=self.cause,
-            status=status,
+            status=told.status,
             request_id=self.request_id,
-            ditio_request_id=ditio_request_id,
-            seconds=seconds,
+            ditio_request_id=told.request_id,
+            seconds=told.seconds,
         )
         self.unwritten.append(entry)
-
-
-def _has_number(row: dict[str, object]) -> bool:
-    try:
-        employee_from_ditio(row)
-    except ValueError:
-        return False
-    return True
 
 
 def refusal(error: PermanentError, operation: Operation | None = None) -> Note:

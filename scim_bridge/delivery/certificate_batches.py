@@ -7,7 +7,6 @@ from datetime import timedelta
 from scim_bridge.certificates.sending import Hold, NotSent, PersonLeases, Refused, UnclaimedHold, send_narrowing
 from scim_bridge.delivery.breaker import PAUSED, Gate
 from scim_bridge.delivery.stale_claims import belongs_to_another
-from scim_bridge.ditio.actual import employee_from_ditio
 from scim_bridge.domain.certificate import CertificateToSend, Holder, Line, body_of, outstanding, wanted_of
 from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber
 from scim_bridge.domain.operations import Answer
@@ -87,17 +86,15 @@ class CertificateIdentity:
 
     def _why_not(self, person: Person, desired: DesiredEmployee, number: EmployeeNumber) -> str | None:
         try:
-            answer = self.tenant.ditio.get(number)
+            shown = self.tenant.ditio.get(number)
         except PermanentError as error:
             return str(error)
         except CredentialsRefused as error:
             if error.status != 403:
                 raise
             return str(error)  # Perhaps only for this employee: the person's own delivery finds that out (rule R2).
-        if answer is None or answer.body is None:
+        if shown is None:
             return NOT_SHOWN.format(number=number)
-        rules = self.tenant.rules
-        shown = employee_from_ditio(answer.body, region=rules.phone_region, zone=rules.zone)
         is_theirs = shown.employee_number == number and self._is_theirs(person, desired, shown)
         return None if is_theirs else STRANGER.format(number=number)
 

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from zoneinfo import ZoneInfo
 
-from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber, Employment, Field, Value, running_employment
+from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber, Employment, Field, Value
 from scim_bridge.domain.values import LATEST_YEAR, NORWAY, OSLO, JsonObject, nfc, payroll_of, read_day, to_e164
 
 _CURRENT = "employment"
@@ -177,6 +177,7 @@ def employee_from_ditio(body: JsonObject, *, region: str = NORWAY, zone: ZoneInf
         disabled=_disabled(shown),
         employments=employments.all,
         company_profile_id=_text(shown.get("companyprofileid")),
+        company=_text(shown.get("companyid") or None),
     )
 
 
@@ -239,34 +240,25 @@ def _text(raw: object) -> str | None:
     return str(raw).strip() or None
 
 
-def employee_from_row(row: JsonObject, *, region: str, zone: ZoneInfo, today: date) -> ActualEmployee | None:
-    """Return the employee that a row shows; None for one without a number, or marked as deleted."""
-    shown = {key.lower(): value for key, value in row.items()}
-    if shown.get("isdeleted") is True:
-        return None
+def employee_from_row(
+    row: JsonObject, *, region: str, zone: ZoneInfo, today: date | None = None
+) -> ActualEmployee | None:
+    """Return the employee that a row shows; None for one without a number.
+
+    :param today: For a row of the roster, which may say that the employee is deleted, or works today.
+    """
     try:
         found = employee_from_ditio(row, region=region, zone=zone)
     except ValueError:
         return None
+    if today is None:
+        return found
+    shown = {key.lower(): value for key, value in row.items()}
+    if shown.get("isdeleted") is True:
+        return None
     if "isactiveemployment" in shown and found.employments is not None:
-        employments = _reported(found.employments, shown["isactiveemployment"] is True, today)
-        return _with(found, employments)
+        return replace(found, employments=_reported(found.employments, shown["isactiveemployment"] is True, today))
     return found
-
-
-def merged(known: ActualEmployee, new: ActualEmployee, today: date) -> ActualEmployee:
-    """Return one employee from two rows about them: of two employments, or the same row read twice."""
-    if known == new:
-        return known
-    first, second = (new, known) if _rank(new, today) > _rank(known, today) else (known, new)
-    both = [each.employments for each in (first, second) if each.employments is not None]
-    return ActualEmployee(
-        employee_number=first.employee_number,
-        values={**second.values, **first.values},
-        disabled=second.disabled if first.disabled is None else first.disabled,
-        employments=tuple(dict.fromkeys(each for employments in both for each in employments)) if both else None,
-        company_profile_id=first.company_profile_id or second.company_profile_id,
-    )
 
 
 def _reported(employments: tuple[Employment, ...], is_active: bool, today: date) -> tuple[Employment, ...] | None:
@@ -277,14 +269,3 @@ def _reported(employments: tuple[Employment, ...], is_active: bool, today: date)
         return None if is_active else ()
     is_contradiction = not is_active and any(each.is_active(today) for each in dated)
     return None if is_contradiction else dated
-
-
-def _with(found: ActualEmployee, employments: tuple[Employment, ...] | None) -> ActualEmployee:
-    return ActualEmployee(found.employee_number, found.values, found.disabled, employments, found.company_profile_id)
-
-
-def _rank(found: ActualEmployee, today: date) -> tuple[bool, date, bool]:
-    """Return a rank by which the present one of two rows wins: running employment, later start, open login."""
-    running = running_employment(found.employments or (), today)
-    starts = [each.start for each in found.employments or () if each.start is not None]
-    return running is not None, max(starts, default=date.min), found.disabled is False

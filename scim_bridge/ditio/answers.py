@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from scim_bridge.ditio.config import DEFAULT_OPERATIONS, setting_name
-from scim_bridge.domain.operations import OperationName
+from scim_bridge.domain.employee import ActualEmployee
+from scim_bridge.domain.operations import Answer, OperationName
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import (
     CredentialsRefused,
@@ -36,6 +37,9 @@ _EMPLOYEE_KEYS = frozenset(
         *("employment", "employments", "employmentHistory"),
     )
 )
+
+
+E = TypeVar("E", bound=DeliveryError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,15 @@ class Received:
         except RecursionError as exc:
             raise ValueError("the JSON is nested too deeply") from exc
         return document
+
+    def answer(self, employee: ActualEmployee | None = None) -> Answer:
+        """Return what it tells of the call. :param employee: The employee that it shows."""
+        return Answer(self.status, self.request_id, self.seconds, employee)
+
+    def error(self, error: E) -> E:
+        """Return this error, after it was told the same of the call."""
+        error.status, error.request_id, error.seconds = self.status, self.request_id, self.seconds
+        return error
 
 
 def employee_of(body: Any, *, depth: int = DEPTH) -> JsonObject | None:
@@ -268,32 +281,20 @@ def error_of(
     :param write: Whether Ditio may have applied something before it failed.
     :param operation: The operation that was called; its 404 or 405 is then a missing operation (rule R1).
     """
-    error = _error(received, what, now, write, operation)
-    error.seconds = received.seconds
-    return error
+    return received.error(_error(received, what, now, write, operation))
 
 
 def unreadable(received: Received, what: str, why: str) -> TransientError:
     """Return the error for a 2xx to a read that does not hold what was asked for."""
-    return TransientError(
-        f"{what}: Ditio's answer {why} ({received.status}, request {received.request_id}). "
-        "If this lasts, check DITIO__API_URL",
-        status=received.status,
-        request_id=received.request_id,
-        seconds=received.seconds,
-    )
+    said = f"{what}: Ditio's answer {why} ({received.status}, request {received.request_id})"
+    return received.error(TransientError(f"{said}. If this lasts, check DITIO__API_URL"))
 
 
 def not_ditios(received: Received, what: str) -> TransientError:
     """Return the error for a 404 with a web page: it comes from a gateway, and proves nothing (rule P5)."""
-    return TransientError(
-        f"{what}: a web page came with the {received.status} (request {received.request_id}), so a gateway answered "
-        "and not Ditio. If this lasts, check DITIO__API_URL",
-        ambiguous=True,
-        status=received.status,
-        request_id=received.request_id,
-        seconds=received.seconds,
-    )
+    said = f"{what}: a web page came with the {received.status} (request {received.request_id})"
+    why = "so a gateway answered and not Ditio. If this lasts, check DITIO__API_URL"
+    return received.error(TransientError(f"{said}, {why}", ambiguous=True))
 
 
 def retry_after_seconds(value: str | None, now: datetime) -> float | None:
@@ -310,52 +311,36 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
 
 
 def _error(received: Received, what: str, now: datetime, write: bool, operation: OperationName | None) -> DeliveryError:
-    status, request_id = received.status, received.request_id
-    said = f"{what}: Ditio answered {status} (request {request_id})"
+    status = received.status
+    said = f"{what}: Ditio answered {status} (request {received.request_id})"
+    seconds = retry_after_seconds(received.headers.get("Retry-After"), now)
     match status:
         case 401 | 403:
             twice = ", and again after its token was renewed once" if status == 401 else ""
-            return CredentialsRefused(f"{said}{twice}. {_FIVE_CAUSES}", status=status, request_id=request_id)
+            return CredentialsRefused(f"{said}{twice}. {_FIVE_CAUSES}")
         case 404 | 405 if operation is not None:
-            return missing(operation, said, status=status, request_id=request_id)
+            return missing(operation, said)
         case 429:
-            seconds = retry_after_seconds(received.headers.get("Retry-After"), now)
-            return RateLimited(said, retry_after_seconds=seconds, request_id=request_id)
+            return RateLimited(said, retry_after_seconds=seconds)
         case _ if 400 <= status <= 499:
             return refusal_of(received, what)
         case _ if status >= 500:
-            seconds = retry_after_seconds(received.headers.get("Retry-After"), now)
-            return TransientError(
-                said, ambiguous=write, status=status, request_id=request_id, retry_after_seconds=seconds
-            )
+            return TransientError(said, ambiguous=write, retry_after_seconds=seconds)
         case _:
-            cure = "DITIO__API_URL seems wrong: the API itself never redirects"
-            return CredentialsRefused(f"{said}. {cure}", status=status, request_id=request_id)
+            return CredentialsRefused(f"{said}. DITIO__API_URL seems wrong: the API itself never redirects")
 
 
-def missing(
-    operation: OperationName, said: str, *, status: int | None = None, request_id: str | None = None
-) -> OperationMissing:
+def missing(operation: OperationName, said: str) -> OperationMissing:
     """Return the error for an operation that Ditio does not know, naming the setting for its call."""
     setting = setting_name(operation) if operation in DEFAULT_OPERATIONS else "DITIO__API_URL"
     # A new employee can't be read yet: reading other employees shows whether the address is right.
     shown = "other employees" if operation is OperationName.create else "the employee"
-    return OperationMissing(
-        f"{said}. If {shown} can be read, check {setting}",
-        operation=operation,
-        status=status,
-        request_id=request_id,
-    )
+    return OperationMissing(f"{said}. If {shown} can be read, check {setting}", operation=operation)
 
 
 def refusal_of(received: Received, what: str) -> PermanentError:
     """Return the error for what Ditio refuses, in its own words."""
     complaint = words_of(received.body, received.headers.get("Content-Type", ""))
     about = f" because of {complaint.field}" if complaint.field else ""
-    return PermanentError(
-        f"{what}: Ditio refused it{about} ({received.status}, request {received.request_id})",
-        words=complaint.words,
-        field=complaint.field,
-        status=received.status,
-        request_id=received.request_id,
-    )
+    said = f"{what}: Ditio refused it{about} ({received.status}, request {received.request_id})"
+    return received.error(PermanentError(said, words=complaint.words, field=complaint.field))

@@ -4,10 +4,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from functools import partial
 
 import requests
 
+from scim_bridge.ditio.actual import employee_from_row
 from scim_bridge.ditio.answers import (
     Received,
     employee_of,
@@ -25,39 +27,13 @@ from scim_bridge.ditio.operations import Operations
 from scim_bridge.ditio.roster import Roster, Source, employees_source, reporting_source
 from scim_bridge.ditio.session import DitioSession
 from scim_bridge.ditio.token import Tokens
-from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.domain.operations import Answer, Call, OperationName
+from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber
+from scim_bridge.domain.operations import Answer, Operation, OperationName
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import CredentialsRefused, OperationMissing
 
 CERTIFICATES = "/api/v4/integration/certificates"
 WHAT = "certificates"
-
-
-class Certificates:
-    """Posts certificates of one company."""
-
-    def __init__(self, *, session: DitioSession, now: Callable[[], datetime]) -> None:
-        self._session = session
-        self._now = now
-
-    def post(self, items: Sequence[JsonObject], *, within: float | None) -> Answer:
-        """Post some certificates; see `DitioClient.post_certificates`."""
-        received = self._session.request("POST", CERTIFICATES, what=WHAT, json_body=list(items), within=within)
-        if received.status in (404, 405):
-            raise OperationMissing(
-                f"{WHAT} by POST {CERTIFICATES}: Ditio answered {received.status} (request {received.request_id}). "
-                "If the employee can be read, check DITIO__API_URL",
-                operation=WHAT,
-                status=received.status,
-                request_id=received.request_id,
-            )
-        if not received.ok:
-            raise error_of(received, WHAT, now=self._now(), write=True)
-        # No answer is documented ([U]): a 2xx means that Ditio accepted all, unless it names errors as Ditio does.
-        if has_errors(received.body):
-            raise refusal_of(received, WHAT)
-        return Answer(received.status, None, received.request_id, received.seconds)
 
 
 def _now() -> datetime:
@@ -103,7 +79,6 @@ class DitioClient:
             new_id=new_id,
         )
         self._operations = Operations(config, session=self._session, monotonic=monotonic, now=now)
-        self._certificates = Certificates(session=self._session, now=now)
         self._config = config
         self._now = now
         self._monotonic = monotonic
@@ -118,7 +93,7 @@ class DitioClient:
         """
         return self.limiter.permit(within=within, meanwhile=meanwhile)
 
-    def get(self, number: EmployeeNumber, *, within: float | None = None) -> Answer | None:
+    def get(self, number: EmployeeNumber, *, within: float | None = None) -> ActualEmployee | None:
         """Return one employee with all employments; None where Ditio shows none in this company.
 
         :param within: Seconds left for all of it; None leaves each HTTP call its configured time-out.
@@ -139,39 +114,47 @@ class DitioClient:
             raise unreadable(received, what, "has no employee")
         if employee is None or not is_of_company(employee, self._config.company_id):
             return None
-        return Answer(received.status, employee, received.request_id, received.seconds)
+        if (found := self._employee(employee)) is None:
+            raise unreadable(received, what, "shows no employee number")
+        return found
 
-    def search(self, text: str, *, within: float | None = None) -> list[JsonObject]:
+    def search(self, text: str, *, within: float | None = None) -> list[ActualEmployee]:
         """Return employees of this company where Ditio finds a text, in any field and not exactly (rule P4).
 
         :param within: Seconds left for all of it; None leaves each HTTP call its configured time-out.
         :raises DeliveryError: see `errors.py`.
         """
-        return self._search(text, within=within, renews=True)
+        rows = self._search(text, within=within, renews=True)
+        return [found for row in rows if (found := self._employee(row)) is not None]
 
-    def roster(self) -> Iterator[JsonObject]:
+    def roster(self, today: date) -> Iterator[ActualEmployee]:
         """Yield all employees of this company, as a stream; an employee may come more than once.
 
+        :param today: The day on which a row that says so is active.
         :raises DeliveryError: it can't be read as a whole.
         """
-        return self._all_employees(employees_source())
+        return self._all_employees(employees_source(), today)
 
-    def reporting_roster(self) -> Iterator[JsonObject]:
+    def reporting_roster(self, today: date) -> Iterator[ActualEmployee]:
         """Yield the same from the reporting API, of which this client then has the address and the scope."""
-        return self._all_employees(reporting_source(self._config.company_id))
+        return self._all_employees(reporting_source(self._config.company_id), today)
 
-    def _all_employees(self, source: Source) -> Iterator[JsonObject]:
+    def _employee(self, row: JsonObject, today: date | None = None) -> ActualEmployee | None:
+        return employee_from_row(row, region=self._config.phone_region, zone=self._config.zone, today=today)
+
+    def _all_employees(self, source: Source, today: date) -> Iterator[ActualEmployee]:
         roster = Roster(
             self._session,
             source,
             company_id=self._config.company_id,
+            read=partial(self._employee, today=today),
             now=self._now,
             monotonic=self._monotonic,
             sleep=self._sleep,
         )
         return roster.rows()
 
-    def send(self, call: Call, *, within: float | None = None) -> Answer:
+    def send(self, operation: Operation, number: EmployeeNumber, *, within: float | None = None) -> Answer:
         """Send one operation. A 2xx without a readable body is also an answer: read back.
 
         :param within: Seconds left for all of it; None leaves each HTTP call its configured time-out.
@@ -179,7 +162,7 @@ class DitioClient:
         :raises OperationMissing: 404, 405, or switched off.
         :raises DeliveryError: see `errors.py`.
         """
-        return self._operations.send(call, within=within)
+        return self._operations.send(operation, number, within=within)
 
     def is_off(self, name: OperationName) -> bool:
         """Return whether an operation is switched off (`DITIO__OPERATIONS__…` = `off`)."""
@@ -192,7 +175,17 @@ class DitioClient:
         :raises PermanentError: one of them, or the whole, is refused; Ditio may still have accepted some of them.
         :raises DeliveryError: see `errors.py`.
         """
-        return self._certificates.post(items, within=within)
+        received = self._session.request("POST", CERTIFICATES, what=WHAT, json_body=list(items), within=within)
+        if received.status in (404, 405):
+            said = f"{WHAT} by POST {CERTIFICATES}: Ditio answered {received.status} (request {received.request_id})"
+            cure = "If the employee can be read, check DITIO__API_URL"
+            raise received.error(OperationMissing(f"{said}. {cure}", operation=WHAT))
+        if not received.ok:
+            raise error_of(received, WHAT, now=self._now(), write=True)
+        # No answer is documented ([U]): a 2xx means that Ditio accepted all, unless it names errors as Ditio does.
+        if has_errors(received.body):
+            raise refusal_of(received, WHAT)
+        return received.answer()
 
     def sign_in(self, *, within: float) -> None:
         """Get a token, unless a valid one is in memory; the API itself is not called.
@@ -216,13 +209,9 @@ class DitioClient:
         received = self._session.request("GET", path, what=what, query={"query": text}, within=within, renews=renews)
         if received.status in (404, 405):
             # An empty result here would hide a duplicate, and the search is documented: the address is wrong.
-            raise CredentialsRefused(
-                f"{what}: Ditio answered {received.status} (request {received.request_id}). "
-                "DITIO__API_URL seems wrong; the base may need a path, such as /core",
-                status=received.status,
-                request_id=received.request_id,
-                seconds=received.seconds,
-            )
+            said = f"{what}: Ditio answered {received.status} (request {received.request_id})"
+            cure = "DITIO__API_URL seems wrong; the base may need a path, such as /core"
+            raise received.error(CredentialsRefused(f"{said}. {cure}"))
         rows = rows_of(self._document(received, what))
         if rows is None:
             raise unreadable(received, what, "has no list of employees")

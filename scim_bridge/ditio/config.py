@@ -5,9 +5,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from scim_bridge.domain.operations import OperationName
-from scim_bridge.domain.values import JsonObject
+from scim_bridge.domain.values import NORWAY, OSLO, JsonObject
 
 __all__ = ["DitioConfig", "OperationCall", "OperationSetting", "operation_setting"]
 
@@ -177,6 +178,12 @@ class DitioConfig:
 
     operations: Mapping[OperationName, OperationSetting] = field(default_factory=dict)
     """Only what differs from `DEFAULT_OPERATIONS`."""
+
+    phone_region: str = NORWAY
+    """The country of phone numbers that name none, by its two letters."""
+
+    zone: ZoneInfo = OSLO
+    """The company's time zone, for days that are shown as times."""
 
     def __post_init__(self) -> None:
         if self.send_company_id and not self.company_id:

@@ -39,7 +39,7 @@ class DryRun:
     api_url: str
     identity_url: str
     reads: Callable[[], requests.Session] | None = None
-    held_or_dropped: list[WouldBeSent] = field(default_factory=list)
+    recorded: list[WouldBeSent] = field(default_factory=list)
 
     def session(self) -> requests.Session:
         """Return a session of the kind that `DitioClient` asks its factory for."""
@@ -68,7 +68,7 @@ class _RecordingAdapter(BaseAdapter):
         method, url = request.method or "", request.url or ""
         is_token = self._rehearsal.is_token(method, url)
         if method != "GET" and not is_token:
-            self._rehearsal.held_or_dropped.append(WouldBeSent(method, urlsplit(url).path, _json(request.body)))
+            self._rehearsal.recorded.append(WouldBeSent(method, urlsplit(url).path, _json(request.body)))
             return self._answer(request, 204, None)
         if self._through is not None:
             return self._through.get_adapter(url).send(request, *given, **options)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from scim_bridge.ditio.actual import employee_from_row
 from scim_bridge.ditio.answers import (
     Received,
     employee_of,
@@ -16,7 +17,8 @@ from scim_bridge.ditio.answers import (
 from scim_bridge.ditio.config import DitioConfig, OperationCall, setting_name
 from scim_bridge.ditio.http import EMPLOYEES, USERS_V4, segment
 from scim_bridge.ditio.session import DitioSession
-from scim_bridge.domain.operations import Answer, Call, OperationName
+from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber
+from scim_bridge.domain.operations import Answer, Call, Operation, OperationName, call_for
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import OperationMissing
 
@@ -29,7 +31,7 @@ _DOCUMENTED: Mapping[OperationName, tuple[str, str]] = {
 
 
 class Operations:
-    """Turns a `Call` into HTTP; URLs that Ditio does not document are settings."""
+    """Turns an operation into HTTP; URLs that Ditio does not document are settings."""
 
     def __init__(
         self,
@@ -44,9 +46,9 @@ class Operations:
         self._monotonic = monotonic
         self._now = now
 
-    def send(self, call: Call, *, within: float | None) -> Answer:
+    def send(self, operation: Operation, employee_number: EmployeeNumber, *, within: float | None) -> Answer:
         """Send one operation; see `DitioClient.send`."""
-        number = segment(call.employee_number)
+        call, number = call_for(operation, employee_number), segment(employee_number)
         if call.name is OperationName.change_employee_number:
             segment(str(call.body.get("employeeNumber", "")))
         if call.name is OperationName.create:
@@ -72,7 +74,7 @@ class Operations:
         profile = self._company_profile_id(call, user)
         if profile is None:
             said = f"{_what(call)}: GET {path} showed no companyProfileId (request {user.request_id})"
-            raise missing(call.name, said, status=user.status, request_id=user.request_id)
+            raise user.error(missing(call.name, said))
         left = None if within is None else within - (self._monotonic() - began)
         return self._write(call, "PATCH", f"{USERS_V4}/{call.name}/{segment(profile)}", None, left)
 
@@ -88,7 +90,15 @@ class Operations:
 
     def _write(self, call: Call, method: str, path: str, body: JsonObject | None, within: float | None) -> Answer:
         received = self._request(call, method, path, body, within)
-        return Answer(received.status, _employee(received), received.request_id, received.seconds)
+        return received.answer(self._employee(received))
+
+    def _employee(self, received: Received) -> ActualEmployee | None:
+        """Return the employee in an answer, or None: no body is documented, so an unreadable one counts as none."""
+        try:
+            body = employee_of(received.document()) or {}
+        except ValueError:
+            return None
+        return employee_from_row(body, region=self._config.phone_region, zone=self._config.zone)
 
     def _request(self, call: Call, method: str, path: str, body: JsonObject | None, within: float | None) -> Received:
         what = _what(call)
@@ -108,14 +118,6 @@ class Operations:
 
 def _what(call: Call) -> str:
     return f"employee {call.employee_number}: {call.name}"
-
-
-def _employee(received: Received) -> JsonObject | None:
-    """Return the employee in an answer, or None: no body is documented, so an unreadable one counts as none."""
-    try:
-        return employee_of(received.document())
-    except ValueError:
-        return None
 
 
 def _filled(body: JsonObject, call: Call) -> JsonObject:

@@ -10,6 +10,7 @@ from scim_bridge.ditio.answers import error_of, is_of_company, value_of
 from scim_bridge.ditio.http import EMPLOYEES
 from scim_bridge.ditio.pages import PageReader, Query, Scalar, Shown, Unsaid, following, page_number_of, total_of
 from scim_bridge.ditio.session import DitioSession
+from scim_bridge.domain.employee import ActualEmployee
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import CredentialsRefused, PermanentError, RateLimited, TransientError
 
@@ -70,6 +71,7 @@ class Roster:
         source: Source,
         *,
         company_id: str | None,
+        read: Callable[[JsonObject], ActualEmployee | None],
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
         sleep: Callable[[float], None],
@@ -78,6 +80,7 @@ class Roster:
         self._source = source
         self._query = source.query
         self._company_id = company_id
+        self._read_row = read
         self._now = now
         self._monotonic = monotonic
         self._sleep = sleep
@@ -85,8 +88,8 @@ class Roster:
         self._first_page: int | None = None
         self._so_far = 0
 
-    def rows(self) -> Iterator[JsonObject]:
-        """Yield all employees of this company, as Ditio shows them.
+    def rows(self) -> Iterator[ActualEmployee]:
+        """Yield all employees of this company; a row that shows none is left out.
 
         :raises DeliveryError: the list can't be read or understood as a whole: half a roster is no roster.
         """
@@ -112,7 +115,7 @@ class Roster:
         if self._total is not None and self._so_far < self._total:
             raise self._not_understood(f"says that there are {self._total} employees, and shows {self._so_far}")
 
-    def _opening(self, page: _Page, known: _Known) -> Iterator[JsonObject]:
+    def _opening(self, page: _Page, known: _Known) -> Iterator[ActualEmployee]:
         """Read the first page with the fullest query that Ditio accepts; the others use the same query."""
         for plainer in (*self._source.plainer, None):
             try:
@@ -131,7 +134,7 @@ class Roster:
             self._total = total_of(shown)
         return shown
 
-    def _try_pages(self, page: _Page, said: Unsaid, known: _Known) -> Iterator[JsonObject]:
+    def _try_pages(self, page: _Page, said: Unsaid, known: _Known) -> Iterator[ActualEmployee]:
         """Ask for numbered pages, counted from 0 or from 1, where the list does not say how it goes on."""
         if not self._source.may_try or page.rows == 0 or (page.rows > PAGE_SIZE and not said.is_more):
             return
@@ -156,7 +159,7 @@ class Roster:
             is_paged = True
         raise self._not_understood(f"has more than {MAX_PAGES} pages")
 
-    def _page(self, query: Query, page: _Page, known: _Known) -> Iterator[JsonObject]:
+    def _page(self, query: Query, page: _Page, known: _Known) -> Iterator[ActualEmployee]:
         """Read the rows of one page; retry failures that may pass."""
         began = self._monotonic()
         tries = 0
@@ -174,7 +177,7 @@ class Roster:
                     raise
                 self._sleep(wait)
 
-    def _read(self, query: Query, page: _Page, known: _Known) -> Iterator[JsonObject]:
+    def _read(self, query: Query, page: _Page, known: _Known) -> Iterator[ActualEmployee]:
         path, setting = self._source.path, self._source.setting
         with self._session.stream(
             path, setting=setting, what=_WHAT, query=query, within=BEGINS_WITHIN_SECONDS
@@ -197,8 +200,8 @@ class Roster:
                         return
                     page.rows += 1
                     known.add(_key(row))
-                    if is_of_company(row, self._company_id):
-                        yield row
+                    if is_of_company(row, self._company_id) and (found := self._read_row(row)) is not None:
+                        yield found
             except ValueError as exc:
                 raise TransientError(f"{_WHAT}: Ditio's answer {exc} (request {answer.request_id})") from exc
             page.notes = reader.notes

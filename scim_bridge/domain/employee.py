@@ -285,6 +285,8 @@ class ActualEmployee:
     """The employments shown, in no order; None where Ditio showed none of the documented forms."""
 
     company_profile_id: str | None = None
+    company: str | None = field(default=None, compare=False)
+    """The company that Ditio named; None where it named none."""
 
 
 class Owner(StrEnum):

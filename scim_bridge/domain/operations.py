@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from scim_bridge.domain.employee import EMPLOYMENT_FIELDS, EmployeeNumber, Field, Value
+from scim_bridge.domain.employee import EMPLOYMENT_FIELDS, ActualEmployee, EmployeeNumber, Field, Value
 from scim_bridge.domain.values import JsonObject
 
 
@@ -111,11 +111,10 @@ class Answer:
     """What Ditio answered to a successful call."""
 
     status: int
-    body: JsonObject | None
-    """The employee, without the envelope around it; None where the answer had none."""
-
     request_id: str | None = None
     seconds: float = 0.0
+    employee: ActualEmployee | None = None
+    """The employee that the answer shows; None where it shows none."""
 
 
 _PROFILE = (

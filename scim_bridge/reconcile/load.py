@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import islice
 
-from scim_bridge.ditio.actual import employee_from_row, merged
-from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field
+from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field, running_employment
 from scim_bridge.domain.person import Person, PersonId
-from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import BridgeError
 from scim_bridge.plan.diff import fingerprint_of
 from scim_bridge.storage.database import Session
@@ -28,15 +26,15 @@ class RosterLoading:
     run_id: str
     today: date
 
-    def load(self, rows: Iterable[JsonObject], progress: Callable[[int], None]) -> int:
+    def load(self, employees: Iterable[ActualEmployee], progress: Callable[[int], None]) -> int:
         """Store all employees. Return how many there are.
 
-        :param progress: Called with the number of rows read so far.
+        :param progress: Called with the number of employees read so far.
         :raises DeliveryError: the roster can't be read as a whole.
         :raises BridgeError: the roster mixes companies.
         """
         come = 0
-        for batch in _batches(iter(rows)):
+        for batch in _batches(iter(employees)):
             self._store(batch)
             come += len(batch)
             progress(come)
@@ -45,36 +43,25 @@ class RosterLoading:
             snapshot.is_complete()
             return snapshot.count()
 
-    def _store(self, batch: list[JsonObject]) -> None:
-        shown: dict[EmployeeNumber, tuple[ActualEmployee, str | None]] = {}
-        for row in batch:
-            if (each := self._shown(row)) is not None:
-                number = each[0].employee_number
-                shown[number] = self._merged(shown[number], each) if number in shown else each
+    def _store(self, batch: list[ActualEmployee]) -> None:
+        shown: dict[EmployeeNumber, ActualEmployee] = {}
+        for each in batch:
+            number = each.employee_number
+            shown[number] = self._merged(shown[number], each) if number in shown else each
         with self.tenant.write() as s:
             snapshot = s.snapshot(self.run_id)
-            if not snapshot.add_new([self._seen(*each) for each in shown.values()]):
+            if not snapshot.add_new([self._seen(each) for each in shown.values()]):
                 # Ditio listed an employee twice, or a page was read again. A new employee is merged with itself.
-                known, companies = snapshot.of(shown), snapshot.companies_of(shown)
-                pairs = [((known[number], companies.get(number)), each) for number, each in shown.items()]
-                snapshot.add(self._seen(*self._merged(*pair)) for pair in pairs)
+                known = snapshot.of(shown)
+                snapshot.add(self._seen(self._merged(known[number], each)) for number, each in shown.items())
 
-    def _merged(
-        self, known: tuple[ActualEmployee, str | None], new: tuple[ActualEmployee, str | None]
-    ) -> tuple[ActualEmployee, str | None]:
-        number, company = known[0].employee_number, known[1]
-        self._refuse_mixture(number, company, new[1])
-        return merged(known[0], new[0], self.today), company or new[1]
+    def _merged(self, known: ActualEmployee, new: ActualEmployee) -> ActualEmployee:
+        self._refuse_mixture(known.employee_number, known.company, new.company)
+        return merged(known, new, self.today)
 
-    def _shown(self, row: JsonObject) -> tuple[ActualEmployee, str | None] | None:
-        rules = self.tenant.rules
-        found = employee_from_row(row, region=rules.phone_region, zone=rules.zone, today=self.today)
-        company = next((str(value) for key, value in row.items() if key.lower() == "companyid" and value), None)
-        return None if found is None else (found, company)
-
-    def _seen(self, found: ActualEmployee, company: str | None) -> Seen:
+    def _seen(self, found: ActualEmployee) -> Seen:
         fingerprint = fingerprint_of(found, self.tenant.policy.owners, self.today)
-        return Seen(found, company, fingerprint.shown, fingerprint.digest)
+        return Seen(found, fingerprint.shown, fingerprint.digest)
 
     def _refuse_mixture(self, number: str, one: str | None, other: str | None) -> None:
         if one is not None and other is not None and one.lstrip("0") != other.lstrip("0"):
@@ -84,12 +71,33 @@ class RosterLoading:
             )
 
 
-def _batches(rows: Iterator[JsonObject]) -> Iterator[list[JsonObject]]:
-    while batch := list(islice(rows, BATCH)):
+def merged(known: ActualEmployee, new: ActualEmployee, today: date) -> ActualEmployee:
+    """Return one employee from two rows about them: of two employments, or the same row read twice."""
+    first, second = (new, known) if _rank(new, today) > _rank(known, today) else (known, new)
+    both = [each.employments for each in (first, second) if each.employments is not None]
+    return ActualEmployee(
+        employee_number=first.employee_number,
+        values={**second.values, **first.values},
+        disabled=second.disabled if first.disabled is None else first.disabled,
+        employments=tuple(dict.fromkeys(each for employments in both for each in employments)) if both else None,
+        company_profile_id=first.company_profile_id or second.company_profile_id,
+        company=known.company or new.company,
+    )
+
+
+def _rank(found: ActualEmployee, today: date) -> tuple[bool, date, bool]:
+    """Return a rank by which the present one of two rows wins: running employment, later start, open login."""
+    running = running_employment(found.employments or (), today)
+    starts = [each.start for each in found.employments or () if each.start is not None]
+    return running is not None, max(starts, default=date.min), found.disabled is False
+
+
+def _batches(employees: Iterator[ActualEmployee]) -> Iterator[list[ActualEmployee]]:
+    while batch := list(islice(employees, BATCH)):
         yield batch
 
 
-def rows_about(tenant: Tenant, person_id: PersonId) -> Iterator[JsonObject]:
+def employees_about(tenant: Tenant, person_id: PersonId) -> Iterator[ActualEmployee]:
     """Yield the employee with the linked number, else with the desired number, else those that look alike (rule P5).
 
     :raises DeliveryError: Ditio can't be read.
@@ -97,11 +105,11 @@ def rows_about(tenant: Tenant, person_id: PersonId) -> Iterator[JsonObject]:
     with tenant.read() as s:
         person, desired = _known(s, tenant, person_id)
     linked, wanted = person.employee_number, desired.employee_number
-    if linked is not None and (row := _read(tenant, linked)) is not None:
-        yield row
+    if linked is not None and (found := tenant.ditio.get(linked)) is not None:
+        yield found
         return
-    if wanted is not None and wanted != linked and (row := _read(tenant, wanted)) is not None:
-        yield row
+    if wanted is not None and wanted != linked and (found := tenant.ditio.get(wanted)) is not None:
+        yield found
         return
     for text in _texts(person, desired):
         # The search is not exact: the comparison picks those with the same phone or address.
@@ -117,11 +125,6 @@ def _known(s: Session, tenant: Tenant, person_id: PersonId) -> tuple[Person, Des
     if document is None:
         return person, NOTHING_DESIRED
     return person, tenant.desired(document, person, tenant.today(s.now))
-
-
-def _read(tenant: Tenant, number: EmployeeNumber) -> JsonObject | None:
-    answer = tenant.ditio.get(number)
-    return None if answer is None else answer.body
 
 
 def _texts(person: Person, desired: DesiredEmployee) -> list[str]:

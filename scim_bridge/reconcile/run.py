@@ -2,18 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from scim_bridge.domain.drift import REPAIRED_ON_REVIEW, Drift
+from scim_bridge.domain.employee import ActualEmployee
 from scim_bridge.domain.person import PersonId
-from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import NotFound
 from scim_bridge.logs import get_logger
 from scim_bridge.plan.limits import CompanySize, Limits, limit_exceeded, roster_doubt
 from scim_bridge.reconcile.apply import PlanRepairing
 from scim_bridge.reconcile.compare import DriftPlanning
-from scim_bridge.reconcile.load import RosterLoading, rows_about
+from scim_bridge.reconcile.load import RosterLoading, employees_about
 from scim_bridge.reconcile.report import DRIFT, FAILED, IN_SYNC, STOPPED, Progress, Report, Request
 from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.pairs import forget_abandoned
@@ -32,7 +32,7 @@ class Reconciliation:
     """The reconciliation of one tenant."""
 
     tenant: Tenant
-    roster: Callable[[], Iterator[JsonObject]]
+    roster: Callable[[date], Iterator[ActualEmployee]]
     limits: Limits
 
     def run(self, request: Request, progress: Progress = lambda stage, done, total: None) -> Report:
@@ -73,8 +73,9 @@ class Reconciliation:
         self, run_id: str, request: Request, person_id: PersonId | None, now: datetime, progress: Progress
     ) -> Run:
         loading = RosterLoading(self.tenant, run_id, self.tenant.today(now))
-        rows = self.roster() if person_id is None else rows_about(self.tenant, person_id)
-        shown = loading.load(rows, lambda done: progress("reading Ditio", done, None))
+        today = loading.today
+        found = self.roster(today) if person_id is None else employees_about(self.tenant, person_id)
+        shown = loading.load(found, lambda done: progress("reading Ditio", done, None))
         planning = DriftPlanning(self.tenant, run_id, now, request.only)
         with self.tenant.read() as s:
             total = s.people.count()

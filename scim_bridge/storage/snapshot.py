@@ -27,7 +27,7 @@ def stored(found: ActualEmployee) -> str:
     return json.dumps(parts, ensure_ascii=False)
 
 
-def found_in(number: str, text: str) -> ActualEmployee:
+def found_in(number: str, text: str, company: str | None = None) -> ActualEmployee:
     """Return the employee of a number and its stored JSON."""
     parts = json.loads(text)
     employments = parts["employments"]
@@ -36,6 +36,7 @@ def found_in(number: str, text: str) -> ActualEmployee:
         values={Field(name): from_stored(value) for name, value in parts["values"].items()},
         disabled=parts["disabled"],
         company_profile_id=parts.get("profile"),
+        company=company,
         employments=None
         if employments is None
         else tuple(Employment(_day(start), _day(end)) for start, end in employments),
@@ -59,9 +60,6 @@ class Seen:
     """One employee as Ditio showed them."""
 
     found: ActualEmployee
-    company: str | None
-    """The company that Ditio's row named, or None."""
-
     shown: str
     """The fields that the fingerprint covers."""
 
@@ -95,19 +93,10 @@ class Snapshot(Repository):
 
     def of(self, numbers: Iterable[str]) -> dict[str, ActualEmployee]:
         """Return employees by number."""
-        query = select(snapshot.c.employee_number, snapshot.c.found).where(
+        query = select(snapshot.c.employee_number, snapshot.c.found, snapshot.c.company).where(
             self._mine(), snapshot.c.employee_number.in_(list(numbers))
         )
-        return {
-            row.employee_number: found_in(row.employee_number, row.found) for row in self._connection.execute(query)
-        }
-
-    def companies_of(self, numbers: Iterable[str]) -> dict[str, str | None]:
-        """Return which of these numbers are stored, with the company that each row named."""
-        query = select(snapshot.c.employee_number, snapshot.c.company).where(
-            self._mine(), snapshot.c.employee_number.in_(list(numbers))
-        )
-        return {row.employee_number: row.company for row in self._connection.execute(query)}
+        return {row.employee_number: found_in(*row) for row in self._connection.execute(query)}
 
     def similar_number(self, number: str) -> str | None:
         """Return an employee number that differs from this one only in case or in leading zeros (rule P4)."""
@@ -250,7 +239,7 @@ class Snapshot(Repository):
             "number_key": number_key(found.employee_number),
             "phone_key": canonical(Field.phone, found.values.get(Field.phone)),
             "email_key": canonical(Field.email, found.values.get(Field.email)),
-            "company": seen.company,
+            "company": found.company,
             "shown": seen.shown,
             "digest": seen.digest,
             "found": stored(found),

@@ -104,10 +104,10 @@ def test_a_lease_that_is_lost_between_two_calls_stops_the_delivery(world: World,
     ditio = world.parts.tenants["default"].ditio
     send = ditio.send
 
-    def send_and_lose(call: Any, **options: Any) -> Any:
+    def send_and_lose(*call: Any, **options: Any) -> Any:
         with world.database.write() as s:
             s.connection.execute(people.update().values(lease="thief"))
-        return send(call, **options)
+        return send(*call, **options)
 
     monkeypatch.setattr(ditio, "send", send_and_lose)
     deliver_person(

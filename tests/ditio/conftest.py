@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,8 +15,20 @@ from werkzeug.wrappers import Response
 from scim_bridge.ditio.client import DitioClient
 from scim_bridge.ditio.config import DitioConfig
 from scim_bridge.ditio.http import Limiter
-from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.domain.operations import Call, OperationName
+from scim_bridge.domain.employee import EmployeeNumber, Field
+from scim_bridge.domain.operations import (
+    ChangeEmployeeNumber,
+    ChangePhoneNumber,
+    CreateEmployee,
+    CreateEmployment,
+    Disable,
+    Enable,
+    EndEmployment,
+    Operation,
+    OperationName,
+    UpdateEmployee,
+    UpdateEmployment,
+)
 from scim_bridge.sandbox.ditio import SandboxDitio
 from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.sandbox.style import Style, documented_styles
@@ -147,24 +159,38 @@ def client(world: World) -> DitioClient:
     return world.client()
 
 
-def a_call(name: OperationName, number: str = KARI, **body: object) -> Call:
-    return Call(name, EmployeeNumber(number), body)
-
-
-def a_creation(**changes: object) -> Call:
-    """The documented body of a creation."""
-    body: dict[str, object] = {
-        "employeeNumber": "1042",
-        "firstName": "Kari",
-        "lastName": "Nordmann",
-        "phone": "+4798765432",
-        "birthDate": "1990-05-15",
-        "email": "kari.nordmann@example.com",
-        "workTitle": "Maskinfører",
-        "employment": {"startDate": "2026-03-01", "department": "Anlegg", "payroll": 1},
+def a_call(name: OperationName, number: str = KARI, **body: Any) -> tuple[Operation, EmployeeNumber]:
+    """An operation by the name and body that Ditio gets, and the number of the employee."""
+    fields = {Field(key): value for key, value in body.items() if key in set(Field)}
+    day = date.fromisoformat(body.get("endDate") or body.get("startDate") or "2026-03-01")
+    operations: dict[OperationName, Operation] = {
+        OperationName.create: CreateEmployee(EmployeeNumber(number), fields),
+        OperationName.patch: UpdateEmployee(fields),
+        OperationName.create_employment: CreateEmployment(day, body.get("payroll")),
+        OperationName.update_employment: UpdateEmployment(fields),
+        OperationName.end_employment: EndEmployment(day),
+        OperationName.disable: Disable(),
+        OperationName.enable: Enable(),
+        OperationName.change_phone_number: ChangePhoneNumber(body.get("phone", "")),
+        OperationName.change_employee_number: ChangeEmployeeNumber(EmployeeNumber(body.get("employeeNumber", ""))),
     }
-    body |= changes
-    return Call(OperationName.create, EmployeeNumber(str(body["employeeNumber"])), body)
+    return operations[name], EmployeeNumber(number)
+
+
+def a_creation() -> tuple[Operation, EmployeeNumber]:
+    """The documented body of a creation."""
+    return a_call(
+        OperationName.create,
+        firstName="Kari",
+        lastName="Nordmann",
+        phone="+4798765432",
+        birthDate="1990-05-15",
+        email="kari.nordmann@example.com",
+        workTitle="Maskinfører",
+        startDate="2026-03-01",
+        department="Anlegg",
+        payroll=1,
+    )
 
 
 def everything_said(error: BaseException) -> str:

@@ -4,8 +4,9 @@ from datetime import date
 
 import pytest
 
-from scim_bridge.ditio.actual import employee_from_row, merged
+from scim_bridge.ditio.actual import employee_from_row
 from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber, Employment, Field
+from scim_bridge.reconcile.load import merged
 from scim_bridge.scim.mapping import OSLO
 
 TODAY = date(2026, 3, 2)

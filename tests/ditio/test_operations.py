@@ -22,7 +22,7 @@ class TestInEveryStyle:
     """Facts about Ditio, section 2: "Accept 200, 201 and 204, with or without a body"."""
 
     def test_an_employee_is_created(self, client, ditio, style):
-        answer = client.send(a_creation())
+        answer = client.send(*a_creation())
 
         assert ditio.employee("1042").first_name == "Kari"
         assert _is_kari_or_nothing(answer, style)
@@ -31,12 +31,12 @@ class TestInEveryStyle:
         ditio.plant("1042", start=date(2025, 3, 1), department="Anlegg")
 
         answers = [
-            client.send(a_call(OperationName.patch, workTitle="Formann", email=None)),
-            client.send(a_call(OperationName.update_employment, department="Ledelse")),
-            client.send(a_call(OperationName.change_phone_number, phone="+4741234567")),
-            client.send(a_call(OperationName.end_employment, endDate="2026-02-28")),
-            client.send(a_call(OperationName.create_employment, startDate="2026-03-02", payroll=1)),
-            client.send(a_call(OperationName.disable)),
+            client.send(*a_call(OperationName.patch, workTitle="Formann", email=None)),
+            client.send(*a_call(OperationName.update_employment, department="Ledelse")),
+            client.send(*a_call(OperationName.change_phone_number, phone="+4741234567")),
+            client.send(*a_call(OperationName.end_employment, endDate="2026-02-28")),
+            client.send(*a_call(OperationName.create_employment, startDate="2026-03-02", payroll=1)),
+            client.send(*a_call(OperationName.disable)),
         ]
 
         kari = ditio.employee("1042")
@@ -50,8 +50,8 @@ class TestInEveryStyle:
     def test_an_employee_is_enabled_and_renumbered(self, client, ditio, style):
         ditio.plant("1042", disabled=True)
 
-        client.send(a_call(OperationName.enable))
-        client.send(a_call(OperationName.change_employee_number, employeeNumber="A-7"))
+        client.send(*a_call(OperationName.enable))
+        client.send(*a_call(OperationName.change_employee_number, employeeNumber="A-7"))
 
         assert not ditio.employee("A-7").disabled
         assert client.get(KARI) is None
@@ -60,28 +60,29 @@ class TestInEveryStyle:
         client = world.client(operations={OperationName.disable: "v4", OperationName.enable: "v4"})
         ditio.plant("1042")
 
-        client.send(a_call(OperationName.disable))
+        client.send(*a_call(OperationName.disable))
         assert ditio.employee("1042").disabled
 
-        answer = client.send(a_call(OperationName.enable))
+        answer = client.send(*a_call(OperationName.enable))
         assert not ditio.employee("1042").disabled
-        assert answer.body is None
+        assert answer.employee is None
 
-    def test_an_employee_is_read_out_of_its_envelope(self, client, ditio, style):
+    def test_an_employee_is_read_out_of_its_envelope(self, client, ditio, style, world):
         ditio.plant("1042", "Kari", email="kari@example.com")
 
-        answer = client.get(KARI)
+        found = client.get(KARI)
 
-        assert answer.body["employeeNumber"] == "1042"
-        assert answer.body.keys() & {"employmentHistory", "employments"}, "employment-history is included"
+        assert found.employee_number == "1042"
+        assert found.employments, "they are shown"
+        assert world.sent[-1].url.endswith("?include=employment-history")
         assert client.get("1043") is None
 
     def test_a_search_finds_rows_in_any_envelope(self, client, ditio, style):
         ditio.plant("1042", phone="+4798765432")
         ditio.plant("2042", phone="+4741234567")
 
-        assert [row["employeeNumber"] for row in client.search("+4798765432")] == ["1042"]
-        assert [row["employeeNumber"] for row in client.search("042")] == ["1042", "2042"]
+        assert [each.employee_number for each in client.search("+4798765432")] == ["1042"]
+        assert [each.employee_number for each in client.search("042")] == ["1042", "2042"]
         assert client.search("nobody") == []
 
     def test_check_reads_something_cheap(self, client, ditio, style):
@@ -92,15 +93,15 @@ class TestInEveryStyle:
 
 def _is_kari_or_nothing(answer: Answer, style: Style) -> bool:
     if style.answers in ("204", "empty-200"):
-        return answer.body is None
-    return answer.body is not None and answer.body["employeeNumber"] == "1042"
+        return answer.employee is None
+    return answer.employee is not None and answer.employee.employee_number == "1042"
 
 
 def test_the_calls_are_the_documented_ones(client, ditio):
     ditio.plant("SAMPLE-2042", end=date(2025, 12, 31))
 
-    client.send(a_call(OperationName.create_employment, "SAMPLE-2042", startDate="2026-03-02", payroll=1))
-    client.send(a_call(OperationName.end_employment, "SAMPLE-2042", endDate="2026-03-31"))
+    client.send(*a_call(OperationName.create_employment, "SAMPLE-2042", startDate="2026-03-02", payroll=1))
+    client.send(*a_call(OperationName.end_employment, "SAMPLE-2042", endDate="2026-03-31"))
 
     start, end = ditio.writes()
     assert (start.method, start.path) == ("POST", f"{EMPLOYEES}/SAMPLE-2042/create-employment")
@@ -111,7 +112,7 @@ def test_the_calls_are_the_documented_ones(client, ditio):
 def test_null_clears_and_goes_out_as_null(client, ditio):
     ditio.plant("1042", email="kari@example.com")
 
-    client.send(a_call(OperationName.patch, email=None))
+    client.send(*a_call(OperationName.patch, email=None))
 
     assert ditio.writes()[-1].body == {"email": None}
     assert ditio.employee("1042").email is None
@@ -120,8 +121,8 @@ def test_null_clears_and_goes_out_as_null(client, ditio):
 @pytest.mark.parametrize("style", [Style(require_company_id=True)])
 def test_a_creation_names_the_company_only_when_a_setting_says_so(world, ditio, style):
     with pytest.raises(PermanentError) as refused:
-        world.client(company_id=COMPANY).send(a_creation())
-    world.client(company_id=COMPANY, send_company_id=True).send(a_creation())
+        world.client(company_id=COMPANY).send(*a_creation())
+    world.client(company_id=COMPANY, send_company_id=True).send(*a_creation())
 
     assert refused.value.field == "companyId"
     assert ditio.employee("1042").company_id == COMPANY
@@ -138,7 +139,7 @@ def test_rows_of_another_company_are_not_seen(world, ditio):
     client = world.client(company_id=COMPANY)
     world.answers(200, '[{"employeeNumber": "1", "companyId": "054321"}, {"employeeNumber": "2"}]')
 
-    assert [row["employeeNumber"] for row in client.search("042")] == ["2"]
+    assert [each.employee_number for each in client.search("042")] == ["2"]
     assert client.get(KARI) is None
     assert world.client(company_id="54321").get(KARI) is not None, "a lost leading zero is forgiven"
 
@@ -148,7 +149,7 @@ def test_the_v4_pair_leaves_another_company_alone(world, ditio):
     client = world.client(company_id=COMPANY, operations={OperationName.disable: "v4"})
 
     with pytest.raises(OperationMissing):
-        client.send(a_call(OperationName.disable))
+        client.send(*a_call(OperationName.disable))
 
     assert ditio.writes() == []
 
@@ -160,7 +161,7 @@ def test_an_unknown_operation_names_its_setting(world, name, status):
     world.answers(status, '{"message": "no"}')
 
     with pytest.raises(OperationMissing) as missing:
-        world.client().send(a_call(name, phone="+4741234567", employeeNumber="7"))
+        world.client().send(*a_call(name, phone="+4741234567", employeeNumber="7"))
 
     assert (missing.value.operation, missing.value.status) == (name, status)
     assert "DITIO__" in str(missing.value)
@@ -175,9 +176,9 @@ def test_an_operation_is_called_as_the_setting_says(world, ditio, style):
     how = OperationCall("POST", "/{employeeNumber}/change-phone-number", {"phone": "{phone}", "by": ["{phone}"]})
     client = world.client(operations={OperationName.change_phone_number: how})
 
-    client.send(a_call(OperationName.change_phone_number, phone="+4741234567"))
+    client.send(*a_call(OperationName.change_phone_number, phone="+4741234567"))
     with pytest.raises(OperationMissing, match="DITIO__OPERATIONS__DISABLE"):
-        client.send(a_call(OperationName.disable))
+        client.send(*a_call(OperationName.disable))
 
     assert ditio.writes()[0].body == {"phone": "+4741234567", "by": ["+4741234567"]}
     assert ditio.employee("1042").phone == "+4741234567"
@@ -187,7 +188,7 @@ def test_an_operation_that_is_off_calls_nobody(world, ditio):
     client = world.client(operations={OperationName.disable: "off"})
 
     with pytest.raises(OperationMissing, match="DITIO__OPERATIONS__DISABLE") as missing:
-        client.send(a_call(OperationName.disable))
+        client.send(*a_call(OperationName.disable))
 
     assert missing.value.operation == "disable"
     assert world.sent == []
@@ -195,7 +196,7 @@ def test_an_operation_that_is_off_calls_nobody(world, ditio):
 
 def test_the_v4_lookup_of_somebody_absent_is_no_operation(world, ditio):
     with pytest.raises(OperationMissing, match="DITIO__OPERATIONS__ENABLE"):
-        world.client(operations={OperationName.enable: "v4"}).send(a_call(OperationName.enable))
+        world.client(operations={OperationName.enable: "v4"}).send(*a_call(OperationName.enable))
 
     assert ditio.writes() == []
 
@@ -204,7 +205,7 @@ def test_an_unreadable_v4_lookup_is_tried_again(world, ditio):
     world.answers(200, "<html></html>")
 
     with pytest.raises(TransientError) as error:
-        world.client(operations={OperationName.enable: "v4"}).send(a_call(OperationName.enable))
+        world.client(operations={OperationName.enable: "v4"}).send(*a_call(OperationName.enable))
 
     assert not error.value.ambiguous
     assert ditio.writes() == []
@@ -216,7 +217,7 @@ def test_a_failing_v4_lookup_is_not_ambiguous(world, ditio):
     ditio.faults.plan(Fault("status", status=503, method="GET"))
 
     with pytest.raises(TransientError) as error:
-        world.client(operations={OperationName.disable: "v4"}).send(a_call(OperationName.disable))
+        world.client(operations={OperationName.disable: "v4"}).send(*a_call(OperationName.disable))
 
     assert not error.value.ambiguous
 
@@ -233,7 +234,7 @@ def test_the_base_urls_path_is_kept(world, ditio, base):
 def test_a_write_that_succeeded_needs_no_readable_body(world, client, body):
     world.answers(200, body, "text/html")
 
-    assert client.send(a_call(OperationName.patch, workTitle="Formann")).body is None
+    assert client.send(*a_call(OperationName.patch, workTitle="Formann")).employee is None
 
 
 @pytest.mark.parametrize("body", ["<html></html>", "", "no json", "[" * 100_000, '"text"', '{"ok": true}'])
@@ -245,6 +246,13 @@ def test_a_read_needs_one(world, client, body):
         with pytest.raises(TransientError, match="DITIO__API_URL") as error:
             read("1042")
         assert not error.value.ambiguous
+
+
+def test_an_employee_that_shows_no_number_is_not_absent(world, client):
+    world.answers(200, '{"firstName": "Kari"}')
+
+    with pytest.raises(TransientError, match="no employee number"):
+        client.get(KARI)
 
 
 @pytest.mark.parametrize("body", ["null", "[]", '{"data": null}', '{"items": []}'])

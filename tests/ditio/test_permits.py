@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from typing import TypeVar
 
 import pytest
@@ -15,6 +16,7 @@ from scim_bridge.errors import BudgetSpent
 from tests.ditio.conftest import KARI, World
 
 T = TypeVar("T")
+TODAY = date(2026, 3, 2)
 PATIENCE_SECONDS = 60.0
 
 
@@ -158,7 +160,7 @@ def test_a_list_that_is_being_read_is_a_call_under_way(world: World):
     for number in ("1", "2"):
         world.ditio.plant(number)
     client = world.client(max_concurrency=1)
-    rows = client.roster()
+    rows = client.roster(TODAY)
     next(rows)
 
     with pytest.raises(BudgetSpent):
@@ -173,7 +175,7 @@ def test_a_list_that_another_thread_stops_reading_leaves_nothing_behind(world: W
         world.ditio.plant(number)
     client = world.client(max_concurrency=1)
     with ThreadPoolExecutor(1) as reader:
-        rows = reader.submit(client.roster).result(PATIENCE_SECONDS)
+        rows = reader.submit(client.roster, TODAY).result(PATIENCE_SECONDS)
         reader.submit(next, rows).result(PATIENCE_SECONDS)
         rows.close()
         with client.permit(), pytest.raises(BudgetSpent):

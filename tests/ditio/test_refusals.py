@@ -70,7 +70,7 @@ def test_a_refusal_carries_ditios_words(world, client, status, body, words, fiel
     world.answers(status, body, "text/plain")
 
     with pytest.raises(PermanentError) as refused:
-        client.send(a_call(OperationName.patch, email="x"))
+        client.send(*a_call(OperationName.patch, email="x"))
 
     assert (refused.value.words, refused.value.field, refused.value.status) == (words, field, status)
     assert refused.value.request_id == "id1"
@@ -83,7 +83,7 @@ def test_the_sandboxs_refusals_are_understood(world, ditio, errors):
     ditio.plant("7", phone="+4798765432")
 
     with pytest.raises(PermanentError) as refused:
-        world.client().send(a_creation())
+        world.client().send(*a_creation())
 
     assert refused.value.status == 409
     assert "Phone" in refused.value.words or "phone" in refused.value.words
@@ -94,7 +94,7 @@ def test_words_are_bounded_and_on_one_line(world, client):
     world.answers(400, "a\x00b\r\n\x1b[31mc‮d " + "x" * 100_000, "text/plain")
 
     with pytest.raises(PermanentError) as refused:
-        client.send(a_creation())
+        client.send(*a_creation())
 
     assert refused.value.words.startswith("a b [31mc d xxx")
     assert len(refused.value.words) == 300
@@ -104,7 +104,7 @@ def test_a_debug_page_does_not_pass_the_token_on(world, client):
     world.answers(400, "HEADERS\nAuthorization: Bearer sandbox-1-abcdef\nHost: x", "text/plain")
 
     with pytest.raises(PermanentError) as refused:
-        client.send(a_creation())
+        client.send(*a_creation())
 
     assert "sandbox-1" not in everything_said(refused.value)
 
@@ -141,7 +141,7 @@ def test_5xx_is_ambiguous_for_a_write_only(client, ditio, kind, status):
     ditio.faults.plan(Fault(kind, status=status, path="employees", times=2))
 
     with pytest.raises(TransientError) as write:
-        client.send(a_creation())
+        client.send(*a_creation())
     with pytest.raises(TransientError) as read:
         client.get(KARI)
 
@@ -163,7 +163,7 @@ def test_a_lost_answer_is_ambiguous_unless_nothing_was_sent(client, ditio, kind,
     ditio.faults.plan(Fault(kind, path="employees", times=2))
 
     with pytest.raises(TransientError) as write:
-        client.send(a_creation())
+        client.send(*a_creation())
     with pytest.raises(TransientError) as read:
         client.get(KARI)
 
@@ -179,7 +179,7 @@ def test_a_redirect_is_not_followed_and_means_a_wrong_address(world, client, sta
         world.answers(status)
         world.canned[-1].headers["Location"] = "https://ditio.test/core/api/v5/integration/employees"
 
-    for call in (lambda: client.get(KARI), lambda: client.send(a_creation())):
+    for call in (lambda: client.get(KARI), lambda: client.send(*a_creation())):
         with pytest.raises(CredentialsRefused, match="DITIO__API_URL seems wrong"):
             call()
 

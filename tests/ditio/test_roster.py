@@ -14,6 +14,7 @@ from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import ALL_ENVELOPES, ALL_PAGINGS, Style
 from tests.ditio.conftest import COMPANY, World
 
+TODAY = date(2026, 3, 2)
 MANY = [str(1000 + number) for number in range(25)]
 
 
@@ -23,7 +24,7 @@ def planted(world: World, numbers: list[str] = MANY) -> None:
 
 
 def numbers(client: DitioClient) -> list[object]:
-    return [row["employeeNumber"] for row in client.roster()]
+    return [each.employee_number for each in client.roster(TODAY)]
 
 
 @pytest.mark.parametrize("envelope", ALL_ENVELOPES)
@@ -195,7 +196,7 @@ def test_the_reporting_api_is_read_in_its_documented_chunks(world: World):
     planted(world, [str(number) for number in range(3000)])
     client = world.client(api_url="https://ditio.test/reporting", scope="reportingapiv1")
 
-    rows = list(client.reporting_roster())
+    rows = list(client.reporting_roster(TODAY))
 
     assert len(rows) == 3000
     assert len(world.ditio.calls(containing="/reporting/v1/user")) == 2
@@ -209,4 +210,4 @@ def test_the_companys_own_rows_are_asked_for(world: World):
     )
 
     client = DitioClient(config, session_factory=world.session, monotonic=world.clock.monotonic, now=world.clock.now)
-    assert [row["employeeNumber"] for row in client.reporting_roster()] == ["1"]
+    assert [each.employee_number for each in client.reporting_roster(TODAY)] == ["1"]

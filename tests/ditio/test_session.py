@@ -21,7 +21,7 @@ from .conftest import KARI, a_call, a_creation
 def test_a_call_says_who_calls_and_what_it_takes(client, world, ditio):
     ditio.plant("1042")
 
-    answer = client.get(KARI)
+    answer = client.send(*a_call(OperationName.disable))
 
     sent = world.sent[-1]
     assert sent.headers["Accept"] == "application/json"
@@ -45,7 +45,7 @@ def test_ditios_own_request_id_counts(world, client, header):
     world.answers(200, '{"employeeNumber": "1042"}')
     world.canned[-1].headers[header] = "from-ditio"
 
-    assert client.get(KARI).request_id == "from-ditio"
+    assert client.send(*a_call(OperationName.disable)).request_id == "from-ditio"
 
 
 @pytest.mark.parametrize(("within", "starts"), [(0.49, False), (0.51, True), (-1.0, False)])
@@ -54,10 +54,10 @@ def test_no_write_starts_with_less_than_half_a_second_left(client, world, ditio,
     ditio.plant("1042")
 
     if starts:
-        client.send(a_call(OperationName.disable), within=within)
+        client.send(*a_call(OperationName.disable), within=within)
     else:
         with pytest.raises(BudgetSpent) as spent:
-            client.send(a_call(OperationName.disable), within=within)
+            client.send(*a_call(OperationName.disable), within=within)
         assert not spent.value.ambiguous
         assert world.sent == []
 
@@ -77,7 +77,7 @@ def test_the_time_for_a_token_counts(client, world):
     world.takes["/connect/token"] = 0.6
 
     with pytest.raises(BudgetSpent):
-        client.send(a_creation(), within=1.0)
+        client.send(*a_creation(), within=1.0)
 
     assert (world.tokens_fetched, world.api_calls) == (1, 0)
 
@@ -115,7 +115,7 @@ def test_a_trickling_answer_is_cut_at_the_time_out(world, clock):
     client = world.client(timeout_seconds=20.0)
 
     with pytest.raises(TransientError, match="too slowly") as error:
-        client.send(a_creation())
+        client.send(*a_creation())
 
     assert error.value.ambiguous
     assert clock.seconds == pytest.approx(21.0)

@@ -86,7 +86,7 @@ def test_a_401_renews_once_and_repeats_once(client, ditio, world, write):
     ditio.revoke_tokens()
 
     if write:
-        client.send(a_call(OperationName.disable))
+        client.send(*a_call(OperationName.disable))
     else:
         client.get(KARI)
 
@@ -99,7 +99,7 @@ def test_a_disabled_client_starts_no_refresh_loop(client, ditio, world):
     ditio.client_disabled = True
 
     with pytest.raises(CredentialsRefused) as refused:
-        client.send(a_creation())
+        client.send(*a_creation())
 
     assert (world.tokens_fetched, world.api_calls) == (2, 2)
     assert refused.value.status == 401
@@ -212,14 +212,14 @@ def test_trouble_with_the_identity_server_sends_nothing_to_the_api(client, ditio
     ditio.faults.plan(fault)
 
     with pytest.raises(DeliveryError) as raised:
-        client.send(a_creation())
+        client.send(*a_creation())
 
     assert type(raised.value) is error
     assert not getattr(raised.value, "ambiguous", False)
     assert getattr(raised.value, "retry_after_seconds", None) == (9.0 if error is RateLimited else None)
     assert world.api_calls == 0
 
-    client.send(a_creation())
+    client.send(*a_creation())
     assert ditio.employee("1042").first_name == "Kari"
 
 
@@ -230,7 +230,7 @@ def test_the_secret_follows_no_redirect(world, client, status):
     world.token_answers.append(redirect)
 
     with pytest.raises(CredentialsRefused, match="DITIO__IDENTITY_URL seems wrong"):
-        client.send(a_creation())
+        client.send(*a_creation())
 
     assert [request.url for request in world.sent] == ["https://ditio.test/connect/token"]
 
@@ -243,7 +243,7 @@ def test_an_answer_without_a_token_is_tried_again(world, client, body):
     world.token_answers.append(Response(body, content_type="application/json"))
 
     with pytest.raises(TransientError, match="DITIO__IDENTITY_URL") as error:
-        client.send(a_creation())
+        client.send(*a_creation())
 
     assert not error.value.ambiguous
     assert world.api_calls == 0
@@ -288,7 +288,7 @@ def test_no_error_shows_a_secret_or_a_token(world, ditio):
         tries(client, lambda client: client.check())
         client.check()
         ditio.faults.plan(Fault(kind, path="employees"))
-        tries(client, lambda client: client.send(a_creation()))
+        tries(client, lambda client: client.send(*a_creation()))
         client = world.client()
     ditio.client_disabled = True
     tries(client, lambda client: client.check())

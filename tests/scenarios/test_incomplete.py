@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scim_bridge.domain.operations import Answer, Call, OperationName
+from scim_bridge.domain.operations import Answer, CreateEmployee, Operation
 from scim_bridge.sandbox.gateway import Fault
 from tests.world import World, a_user
 
@@ -174,10 +174,10 @@ def test_a_creation_that_something_in_between_repeated_is_ours(world: World, mon
     ditio = world.parts.tenants["default"].ditio
     send = ditio.send
 
-    def send_twice(call: Call, **options: Any) -> Answer:
-        if call.name is OperationName.create:
-            send(call, **options)
-        return send(call, **options)
+    def send_twice(operation: Operation, number: Any, **options: Any) -> Answer:
+        if isinstance(operation, CreateEmployee):
+            send(operation, number, **options)
+        return send(operation, number, **options)
 
     monkeypatch.setattr(ditio, "send", send_twice)
     kari = a_user()

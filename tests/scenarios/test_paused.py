@@ -114,11 +114,11 @@ def test_a_pause_stops_whoever_is_in_hand_before_his_next_write(world: World, mo
     ditio = world.parts.tenants["default"].ditio
     send = ditio.send
 
-    def pausing(call: Any, **options: Any) -> Any:
+    def pausing(*call: Any, **options: Any) -> Any:
         pause(world)
-        return send(call, **options)
+        return send(*call, **options)
 
-    monkeypatch.setattr(type(ditio), "send", lambda _, call, **options: pausing(call, **options))
+    monkeypatch.setattr(type(ditio), "send", lambda _, *call, **options: pausing(*call, **options))
     assert world.changes(kari, account_enabled=False).status in (200, 204)
     monkeypatch.undo()
 

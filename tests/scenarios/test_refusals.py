@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from scim_bridge.cli.person_view import told
-from scim_bridge.domain.operations import OperationName
+from scim_bridge.domain.operations import OperationName, name_of
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.sandbox.gateway import Fault
@@ -46,10 +46,10 @@ def meanwhile(world: World, monkeypatch: pytest.MonkeyPatch, name: OperationName
     ditio = world.parts.tenants["default"].ditio
     send, acts = ditio.send, [act]
 
-    def sending(call: Any, **options: Any) -> Any:
-        if call.name is name and acts:
+    def sending(operation: Any, number: Any, **options: Any) -> Any:
+        if name_of(operation) is name and acts:
             acts.pop()()
-        return send(call, **options)
+        return send(operation, number, **options)
 
     monkeypatch.setattr(ditio, "send", sending)
 

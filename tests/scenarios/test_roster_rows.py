@@ -4,7 +4,8 @@ from datetime import date
 
 import pytest
 
-from scim_bridge.domain.employee import Employment, Field
+from scim_bridge.ditio.actual import employee_from_ditio
+from scim_bridge.domain.employee import ActualEmployee, Employment, Field
 from scim_bridge.errors import BridgeError
 from scim_bridge.reconcile import load
 from scim_bridge.reconcile.load import RosterLoading
@@ -14,9 +15,11 @@ TODAY = date(2026, 3, 2)
 KARI, PER, OLA = "1001", "1002", "1003"
 
 
-def row(number: str, start: str, end: str | None = None, **more: object) -> dict[str, object]:
+def row(number: str, start: str, end: str | None = None, **more: object) -> ActualEmployee:
     employment = {"startDate": f"{start}T00:00:00Z", "endDate": end and f"{end}T00:00:00Z"}
-    return {"employeeNumber": number, "firstName": f"Given{number}", "employments": [employment], **more}
+    return employee_from_ditio(
+        {"employeeNumber": number, "firstName": f"Given{number}", "employments": [employment], **more}
+    )
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def looked_at(world: World) -> int:
     """How many people the next comparison would look at, if Ditio shows what it showed: all but the unmoved."""
     tenant, run_id = world.parts.tenants["default"], "a-look"
     today = tenant.today(world.clock())
-    roster = world.parts.reconciliations["default"].roster()
+    roster = world.parts.reconciliations["default"].roster(today)
     RosterLoading(tenant, run_id, today).load(roster, lambda _: None)
     with world.database.write("default") as s:
         unmoved = s.in_sync(basis_of(tenant))

@@ -115,7 +115,7 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
         items.add([DRIFT], 0)
         items.settle([(0, None)])
         found = ActualEmployee(NUMBER, {Field.phone: PHONE})
-        s.snapshot("run").add([Seen(found, None, "phone", "digest")])
+        s.snapshot("run").add([Seen(found, "phone", "digest")])
         s.in_sync("basis").note([HERS_IN_SYNC])
         pairs = s.pairs("run")
         pairs.begin()
@@ -430,7 +430,7 @@ def test_nobody_is_in_sync_by_what_another_company_has(companies: Database, cloc
         assert (at_work(OURS), at_work(THEIRS)) == (True, True)
         s.of(OURS).snapshot("run").drop()
         assert (at_work(OURS), at_work(THEIRS)) == (None, True)
-        s.of(OURS).snapshot("run").add([Seen(ActualEmployee(NUMBER, {}), None, "phone", "digest")])
+        s.of(OURS).snapshot("run").add([Seen(ActualEmployee(NUMBER, {}), "phone", "digest")])
         s.connection.execute(in_sync.delete().where(in_sync.c.tenant == OURS))
         assert (at_work(OURS), at_work(THEIRS)) == (None, True)
 
