@@ -22,19 +22,27 @@ from scim_bridge.settings.catalogue import shown
 from scim_bridge.settings.load import shared_logins
 from scim_bridge.settings.types import both
 from scim_bridge.storage.breaker import Breakers
-from scim_bridge.storage.credentials import Client, Clients, Token, Tokens, tenants_with_credentials
+from scim_bridge.storage.credentials import Clients, Token, Tokens, tenants_with_credentials
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.schema import require_current
 
+LEAST_FREE_BYTES = 200 * 1024 * 1024
+"""With less free space than this, the next busy day may fill the disk."""
 
-class Status(StrEnum):
-    """The result of a check."""
+REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs", "afs", "vboxsf"})
+"""Filesystems whose locks SQLite can't rely on, and whose memory two machines don't share (rule D7)."""
 
-    ok = "ok"
-    hint = "hint"
-    """Works, and may be intended; worth checking."""
+MOST_APART = timedelta(seconds=30)
+"""How far two clocks may be apart."""
 
-    fails = "fails"
+SOON = timedelta(days=30)
+"""How long before its end a secret is reported."""
+
+ISSUE = "`scim-bridge token issue --name Entra`, and paste it as Secret Token in Entra"
+ROTATE = "`scim-bridge client rotate ID`, and paste the new secret as Client Secret in Entra"
+
+Status = StrEnum("Status", ["ok", "hint", "fails"])
+"""The result of a check. A hint works, and may be intended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,102 +65,61 @@ def hint(check: str, detail: str, cure: str) -> Finding:
     return Finding(check, Status.hint, detail, cure)
 
 
-def fails(check: str, detail: str, cure: str) -> Finding:
-    """Return a finding that needs an operator."""
-    return Finding(check, Status.fails, detail, cure)
-
-
-def parted(check: str, message: str, cure: str, *, at: str) -> Finding:
-    """Return a failure; split `message` at the first `at` into detail and cure, or use `cure` if it has none."""
-    detail, _, told = message.partition(at)
-    return fails(check, detail, told or cure)
-
-
-def is_open_to_others(file: Path) -> bool:
-    """Return whether other users may read or change a file.
-
-    The group counts only for our own file: the bridge reads a file of another user through its group.
-    """
-    try:
-        found = file.stat()
-    except OSError:
-        return False
-    closed_to = stat.S_IRWXO | (stat.S_IRWXG if found.st_uid == os.geteuid() else 0)
-    return stat.S_ISREG(found.st_mode) and bool(found.st_mode & closed_to)
+def fails(check: str, detail: str, cure: str = "", *, split: str | None = None) -> Finding:
+    """Return a finding that needs an operator. :param split: Where it stands in `detail`, the cure follows it."""
+    told, _, own_cure = detail.partition(split) if split else (detail, "", "")
+    return Finding(check, Status.fails, told, own_cure or cure)
 
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """Checks in sequence; each may stop the following ones.
-
-    :param late: The finding if they do not end in time.
-    """
+    """Checks in sequence; each may stop the following ones. :param late: The finding if they do not end in time."""
 
     checks: Callable[[], Iterator[Finding]]
     late: Finding
 
 
-def examined(examinations: list[Examination], *, seconds: float) -> list[Finding]:
+def examined(examinations: Sequence[Examination], *, seconds: float) -> list[Finding]:
     """Run all examinations at the same time; report as late each that does not end in time.
 
     Some waits, such as for a name server, have no time-out: they stay behind in their own thread.
     """
-    running = [_Running(each) for each in examinations]
-    deadline = time.monotonic() + seconds
-    for each in running:
-        each.thread.join(max(0.0, deadline - time.monotonic()))
-    return [finding for each in running for finding in each.told()]
+    found: list[list[Finding]] = [[] for _ in examinations]
+    failed: list[BaseException] = []
 
-
-class _Running:
-    def __init__(self, examination: Examination) -> None:
-        self._examination = examination
-        self._found: list[Finding] = []
-        self._failed: list[BaseException] = []
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-
-    def told(self) -> list[Finding]:
-        """Return the findings; raise an unexpected error here, in the command's own thread."""
-        if self._failed:
-            raise self._failed[0]
-        return [*self._found, *([self._examination.late] if self.thread.is_alive() else [])]
-
-    def _run(self) -> None:
+    def run(examination: Examination, own: list[Finding]) -> None:
         try:
-            for finding in self._examination.checks():
-                self._found.append(finding)
-        except BaseException as error:  # Raised again by `told`.
-            self._failed.append(error)
+            for finding in examination.checks():
+                own.append(finding)
+        except BaseException as error:  # Raised again below, in the command's own thread.
+            failed.append(error)
+
+    threads = [threading.Thread(target=run, args=each, daemon=True) for each in zip(examinations, found, strict=True)]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if failed:
+        raise failed[0]
+    for each, thread, own in zip(examinations, threads, found, strict=True):
+        if thread.is_alive():
+            own.append(each.late)
+    return [finding for own in found for finding in own]
 
 
-def told_of(tenant: str, settings: Settings, findings: Iterator[Finding]) -> Iterator[Finding]:
-    """Yield the findings about one company, with its name if there are several."""
-    several = list(settings.tenants) != [DEFAULT_TENANT]
-    for each in findings:
-        cure = None if each.cure is None else about_tenant(tenant, each.cure)
-        yield replace(each, detail=f"{tenant}: {each.detail}", cure=cure) if several else each
-
-
-def of_each(
-    settings: Settings,
-    looked_at: Mapping[str, Settings],
-    examine: Callable[[Settings], Iterator[Finding]],
-    late: Finding,
-) -> list[Examination]:
-    """Return one examination for each company, to run at the same time. :param late: See `Examination`."""
-
-    def of(tenant: str, own: Settings) -> Examination:
-        is_late = next(told_of(tenant, settings, iter([late])))
-        return Examination(lambda: told_of(tenant, settings, examine(own)), is_late)
-
-    return [of(tenant, own) for tenant, own in looked_at.items()]
+def named(tenant: str, settings: Settings, finding: Finding) -> Finding:
+    """Return a finding about one company, with its name if there are several."""
+    if list(settings.tenants) == [DEFAULT_TENANT]:
+        return finding
+    cure = None if finding.cure is None else about_tenant(tenant, finding.cure)
+    return replace(finding, detail=f"{tenant}: {finding.detail}", cure=cure)
 
 
 def examine_common(settings: Settings) -> Iterator[Finding]:
     """Yield companies that accept the same Entra or workload, or write to the same employees in Ditio."""
     for sentence in shared_logins(settings):
-        yield parted("companies", sentence, "", at=": ")
+        yield fails("companies", sentence, split=": ")
     for (name, one), (other, another) in combinations(settings.tenants.items(), 2):
         is_same = (one.ditio.api_url, one.ditio.client_id) == (another.ditio.api_url, another.ditio.client_id)
         ids = {own.ditio.company_id for own in (one, another) if own.ditio.send_company_id}
@@ -165,94 +132,31 @@ def examine_common(settings: Settings) -> Iterator[Finding]:
             )
 
 
-SOON = timedelta(days=30)
-"""How long before its end a secret is reported."""
-
-ISSUE = "`scim-bridge token issue --name Entra`, and paste it as Secret Token in Entra"
-
-
-def examine_credentials(
-    tokens: Sequence[Token], clients: Sequence[Client], now: datetime, *, signs_itself: bool
-) -> Iterator[Finding]:
-    """Check the tokens and clients of a company: whether Entra can sign in, and for how long.
-
-    :param signs_itself: Whether the settings accept JWTs that Entra itself signs: then no secret is needed.
-    """
-    tokens = [each for each in tokens if each.revoked_at is None]
-    clients = [each for each in clients if each.revoked_at is None]
-    if not tokens and not clients and not signs_itself:
-        yield fails("tokens", "no token and no client was issued: Entra can't sign in", ISSUE)
-    if tokens:
-        ends = [(_called(each), each.expires_at) for each in tokens]
-        yield _secrets("tokens", "token", ends, now, ISSUE, others=bool(clients) or signs_itself)
-    if clients:
-        # A client without a valid secret has no end: report it as expired.
-        ends = [(f"{each.id}, {each.name!r}", each.expires_at if each.secrets else now) for each in clients]
-        cure = "`scim-bridge client rotate ID`, and paste the new secret as Client Secret in Entra"
-        yield _secrets("clients", "client", ends, now, cure, others=bool(tokens) or signs_itself)
-
-
-def _secrets(
-    check: str, kind: str, ends: Sequence[tuple[str, datetime | None]], now: datetime, cure: str, *, others: bool
-) -> Finding:
-    """Check the secrets of one kind. :param others: Whether there is another way in: expired ones may be unused."""
-    complain = hint if others else fails
-    valid = [(name, end) for name, end in ends if end is None or end > now]
-    if not valid:
-        last, _ = max(ends, key=lambda each: each[1] or now)
-        return complain(check, f"all {kind}s have expired, {last} last", cure)
-    soon = [(name, end) for name, end in valid if end is not None and end <= now + SOON]
-    if len(soon) == len(valid):
-        last, _ = max(soon, key=lambda each: each[1] or now)
-        return complain(check, f"{last} is the last {kind} that is valid, and expires within 30 days", cure)
-    if soon:
-        return hint(check, f"{soon[0][0]} expires within 30 days", f"if it is in use in Entra: {cure}")
-    return ok(check, "1 is valid" if len(valid) == 1 else f"{len(valid)} are valid")
-
-
-def _called(token: Token) -> str:
-    until = f" (until {token.expires_at:%Y-%m-%d %H:%M} UTC)" if token.expires_at else ""
-    return f"{token.id}, {token.name!r}{until}"
-
-
-LEAST_FREE_BYTES = 200 * 1024 * 1024
-"""With less free space than this, the next busy day may fill the disk."""
-
-REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs", "afs", "vboxsf"})
-"""Filesystems whose locks SQLite can't rely on, and whose memory two machines don't share (rule D7)."""
-
-MOST_APART = timedelta(seconds=30)
-"""How far two clocks may be apart."""
-
-PAUSED_BY_SETTING = "remove it and restart the servers, then `outbox resume`"
-
-MOUNTS = Path("/proc/self/mounts")
-
-
-def examine_database(settings: Settings, tenants: Sequence[str]) -> Iterator[Finding]:
-    """Check the database of `DATABASE__URL`, and what it holds: tokens, clients, and whether deliveries run.
-
-    :param tenants: The companies to check.
-    """
-    url = settings.database.url
-    place = str(shown(url))
+def examine_database(settings: Settings, looked_at: Mapping[str, Settings]) -> Iterator[Finding]:
+    """Check the database of `DATABASE__URL`, and what it holds: tokens, clients, and whether deliveries run."""
+    place = str(shown(settings.database.url))
     try:
-        database = Database(url)
+        database = Database(settings.database.url)
     except BridgeError as error:
-        yield parted("database", str(error), "correct DATABASE__URL", at=": ")
+        yield fails("database", str(error), "correct DATABASE__URL", split=": ")
         return
     try:
-        yield from _examined(database, place, settings, tenants)
-    except DatabaseError as exc:
-        said = str(exc.orig).strip().splitlines()
-        yield fails("database", f"{place} can't be used: {said[0] if said else 'no reason given'}", _cure(database))
+        yield from _examined(database, place, settings, looked_at)
     except SQLAlchemyError as exc:
-        yield fails("database", f"{place} can't be used ({type(exc).__name__})", _cure(database))
+        why = f" ({type(exc).__name__})"
+        if isinstance(exc, DatabaseError):
+            why = f": {next(iter(str(exc.orig).strip().splitlines()), 'no reason given')}"
+        cure = "that PostgreSQL runs and can be reached, and that name, user and password in DATABASE__URL are right"
+        if database.is_sqlite:
+            cure = "that DATABASE__URL names the bridge's own file, and that this user may write it and its folder"
+        yield fails("database", f"{place} can't be used{why}", f"check {cure}")
     finally:
         database.close()
 
 
-def _examined(database: Database, place: str, settings: Settings, tenants: Sequence[str]) -> Iterator[Finding]:
+def _examined(
+    database: Database, place: str, settings: Settings, looked_at: Mapping[str, Settings]
+) -> Iterator[Finding]:
     if (path := database.missing_file()) is not None:
         cure = "change to the right folder, or name the right --config; `scim-bridge db upgrade` creates a new one"
         yield fails("database", f"there is no database at {path}", cure)
@@ -263,7 +167,7 @@ def _examined(database: Database, place: str, settings: Settings, tenants: Seque
         require_current(database)
     except SchemaOutdated as error:
         yield ok("database", place)
-        yield parted("migrations", str(error), "run `scim-bridge db upgrade`", at=": ")
+        yield fails("migrations", str(error), "run `scim-bridge db upgrade`", split=": ")
         return
     with database.write() as connection:
         takes_writes = database.can_write(connection)
@@ -278,39 +182,17 @@ def _examined(database: Database, place: str, settings: Settings, tenants: Seque
         yield from _examine_rights(file)
     else:
         yield clock_of("the database", its - ours)
-    yield from _examine_former(database, settings)
-    for tenant in tenants:
-        yield from told_of(tenant, settings, _examine_company(database, tenant, settings.tenants[tenant]))
-
-
-def _examine_former(database: Database, settings: Settings) -> Iterator[Finding]:
-    """Yield companies no longer in the settings: their Entra gets 401, and nothing is delivered."""
     with database.read() as connection:
         former = [name for name in tenants_with_credentials(connection) if name not in settings.tenants]
-    for name in former:
+    for name in former:  # Its Entra gets 401, and nothing is delivered.
         cure = f"set [tenants.{name}.ditio] again to serve it; otherwise revoke its tokens and clients"
         yield hint("companies", f"{name} has tokens or clients, but is not in the settings: its Entra is refused", cure)
+    for name, own in looked_at.items():
+        for finding in _examine_company(database, name, own):
+            yield named(name, settings, finding)
 
 
-def _examine_company(database: Database, tenant: str, own: Settings) -> Iterator[Finding]:
-    signs_itself = own.auth.entra_tenant_id is not None or own.auth.workload_issuer is not None
-    with database.read() as connection:
-        now = database.now(connection)
-        tokens, clients = Tokens(connection, tenant).list(), Clients(connection, tenant).list(now)
-        breaker = Breakers(connection, tenant, now).get()
-    yield from examine_credentials(tokens, clients, now, signs_itself=signs_itself)
-    if own.delivery.paused:
-        yield hint("deliveries", "paused by the setting DELIVERY__PAUSED", PAUSED_BY_SETTING)
-    yield from examine_breaker(breaker, now)
-
-
-def _cure(database: Database) -> str:
-    if database.is_sqlite:
-        return "check that DATABASE__URL names the bridge's own file, and that this user may write it and its folder"
-    return "check that PostgreSQL runs and can be reached, and that name, user and password in DATABASE__URL are right"
-
-
-def examine_disk(file: Path, mounts: Path = MOUNTS) -> Iterator[Finding]:
+def examine_disk(file: Path, mounts: Path = Path("/proc/self/mounts")) -> Iterator[Finding]:
     """Check the disk of SQLite's file (rule D7: a local disk)."""
     folder = file.absolute().parent
     free = shutil.disk_usage(folder).free
@@ -326,14 +208,6 @@ def examine_disk(file: Path, mounts: Path = MOUNTS) -> Iterator[Finding]:
         yield ok("disk", f"{folder}, {free // 1024**3} GiB free")
 
 
-def _examine_rights(file: Path) -> Iterator[Finding]:
-    """Check whether other users can read SQLite's file, and the files beside it."""
-    beside = [file.with_name(file.name + ending) for ending in ("-wal", "-shm")]
-    if found := [str(each) for each in (file, *beside) if is_open_to_others(each)]:
-        told = f"other users of this machine can read {', '.join(found)}, which holds personal data"
-        yield hint("database", told, f"`chmod 600 {' '.join(found)}`")
-
-
 def _filesystem(folder: Path, mounts: Path) -> str | None:
     """Return the filesystem of a folder; None if this machine does not say."""
     try:
@@ -345,16 +219,25 @@ def _filesystem(folder: Path, mounts: Path) -> str | None:
     return below[max(below, key=len)] if below else None
 
 
-def examine_breaker(breaker: Breaker, now: datetime) -> Iterator[Finding]:
-    """Check whether deliveries are stopped, and why (rules R2, R3)."""
-    if breaker.is_paused:
-        yield hint("deliveries", f"paused since {breaker.paused_at:%Y-%m-%d %H:%M:%S} UTC", "`outbox resume`")
-    told = breaker.told(now)
-    if breaker.is_open and told is not None:
-        cure = "see the lines about Ditio; the bridge tries again by itself, or at once with `outbox retry`"
-        yield fails("deliveries", told, cure)
-    elif told is not None:
-        yield hint("deliveries", told, "none: the bridge waits, then deliveries continue by themselves")
+def _examine_rights(file: Path) -> Iterator[Finding]:
+    """Check whether other users can read SQLite's file, and the files beside it."""
+    beside = [file.with_name(file.name + ending) for ending in ("-wal", "-shm")]
+    if found := [str(each) for each in (file, *beside) if is_open_to_others(each)]:
+        told = f"other users of this machine can read {', '.join(found)}, which holds personal data"
+        yield hint("database", told, f"`chmod 600 {' '.join(found)}`")
+
+
+def is_open_to_others(file: Path) -> bool:
+    """Return whether other users may read or change a file.
+
+    The group counts only for our own file: the bridge reads a file of another user through its group.
+    """
+    try:
+        found = file.stat()
+    except OSError:
+        return False
+    closed_to = stat.S_IRWXO | (stat.S_IRWXG if found.st_uid == os.geteuid() else 0)
+    return stat.S_ISREG(found.st_mode) and bool(found.st_mode & closed_to)
 
 
 def clock_of(what: str, apart: timedelta) -> Finding:
@@ -362,8 +245,64 @@ def clock_of(what: str, apart: timedelta) -> Finding:
     seconds = abs(apart.total_seconds())
     if abs(apart) <= MOST_APART:
         return ok("clock", f"this machine and {what} agree within {max(1, round(seconds))} s")
-    return fails(
-        "clock",
-        f"this machine's clock is {seconds:.0f} s {'behind' if apart > timedelta() else 'ahead of'} that of {what}",
-        "set both by a time server (NTP): tokens, leases and the last day of an employment depend on it",
-    )
+    direction = "behind" if apart > timedelta() else "ahead of"
+    cure = "set both by a time server (NTP): tokens, leases and the last day of an employment depend on it"
+    return fails("clock", f"this machine's clock is {seconds:.0f} s {direction} that of {what}", cure)
+
+
+def _examine_company(database: Database, tenant: str, own: Settings) -> Iterator[Finding]:
+    """Check whether Entra can sign in and for how long, and whether deliveries run."""
+    with database.read() as connection:
+        now = database.now(connection)
+        tokens = [each for each in Tokens(connection, tenant).list() if each.revoked_at is None]
+        clients = [each for each in Clients(connection, tenant).list(now) if each.revoked_at is None]
+        breaker = Breakers(connection, tenant, now).get()
+    # Entra's own JWTs need no secret.
+    signs_itself = own.auth.entra_tenant_id is not None or own.auth.workload_issuer is not None
+    if not tokens and not clients and not signs_itself:
+        yield fails("tokens", "no token and no client was issued: Entra can't sign in", ISSUE)
+    if tokens:
+        yield _secrets("token", [_end_of(each) for each in tokens], now, ISSUE, bool(clients) or signs_itself)
+    if clients:
+        # A client without a valid secret has no end: report it as expired.
+        ends = [(f"{each.id}, {each.name!r}", each.expires_at if each.secrets else now) for each in clients]
+        yield _secrets("client", ends, now, ROTATE, bool(tokens) or signs_itself)
+    if own.delivery.paused:
+        cure = "remove it and restart the servers, then `outbox resume`"
+        yield hint("deliveries", "paused by the setting DELIVERY__PAUSED", cure)
+    yield from _examine_breaker(breaker, now)
+
+
+def _end_of(token: Token) -> tuple[str, datetime | None]:
+    until = f" (until {token.expires_at:%Y-%m-%d %H:%M} UTC)" if token.expires_at else ""
+    return f"{token.id}, {token.name!r}{until}", token.expires_at
+
+
+def _secrets(
+    kind: str, ends: Sequence[tuple[str, datetime | None]], now: datetime, cure: str, has_others: bool
+) -> Finding:
+    """Check the secrets of one kind. :param has_others: Whether there is another way in: expired ones may be unused."""
+    check, complain = f"{kind}s", hint if has_others else fails
+    last, _ = max(ends, key=lambda each: each[1] or now)
+    valid = [end for _, end in ends if end is None or end > now]
+    soon = [(name, end) for name, end in ends if end is not None and now < end <= now + SOON]
+    if not valid:
+        return complain(check, f"all {kind}s have expired, {last} last", cure)
+    if len(soon) == len(valid):
+        return complain(check, f"{last} is the last {kind} that is valid, and expires within 30 days", cure)
+    if soon:
+        return hint(check, f"{soon[0][0]} expires within 30 days", f"if it is in use in Entra: {cure}")
+    return ok(check, "1 is valid" if len(valid) == 1 else f"{len(valid)} are valid")
+
+
+def _examine_breaker(breaker: Breaker, now: datetime) -> Iterator[Finding]:
+    """Check whether deliveries are stopped, and why (rules R2, R3)."""
+    if breaker.is_paused:
+        yield hint("deliveries", f"paused since {breaker.paused_at:%Y-%m-%d %H:%M:%S} UTC", "`outbox resume`")
+    if (told := breaker.told(now)) is None:
+        return
+    if breaker.is_open:
+        cure = "see the lines about Ditio; the bridge tries again by itself, or at once with `outbox retry`"
+        yield fails("deliveries", told, cure)
+    else:
+        yield hint("deliveries", told, "none: the bridge waits, then deliveries continue by themselves")
