@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -73,23 +74,18 @@ def _findings(options: Options, tenant: str | None) -> list[Finding]:
         return [fails("settings", line, cure) for line in str(error).splitlines()]
     looked_at = settings.tenants if tenant is None else {tenant: settings.tenants[known_tenant(settings, tenant)]}
 
-    def of_each(examine: Callable[[Settings], Iterator[Finding]], late: Finding) -> Iterator[Examination]:
+    def of_each(examine: Callable[[Settings], Iterable[Finding]], late: Finding) -> Iterator[Examination]:
         for name, own in looked_at.items():
-            yield Examination(
-                lambda name=name, own=own: (named(name, settings, each) for each in examine(own)),  # type: ignore[misc]
-                named(name, settings, late),
-            )
+            yield Examination(partial(named, name, settings, examine(own)), *named(name, settings, [late]))
 
     late = f"did not answer within {SECONDS:.0f} s"
     busy = "check that it runs and can be reached; another process may hold a SQLite file in a long write"
     ditio, keys = ("DITIO__IDENTITY_URL and DITIO__API_URL", "AUTH__ENTRA_JWKS_URL and AUTH__WORKLOAD_JWKS_URL")
     no_name = "check that this machine's name server knows its name"
     waiting = [
-        Examination(lambda: checks.examine_database(settings, looked_at), fails("database", f"it {late}", busy)),
+        Examination(partial(checks.examine_database, settings, looked_at), fails("database", f"it {late}", busy)),
         *of_each(examine_ditio, fails("Ditio", f"it {late}", REACH.format(ditio))),
-        Examination(
-            lambda: iter([examine_public_url(settings)]), hint("public URL", f"SERVER__BASE_URL {late}", no_name)
-        ),
+        Examination(partial(examine_public_url, settings), hint("public URL", f"SERVER__BASE_URL {late}", no_name)),
         *of_each(examine_keys, fails("sign-in keys", f"they {late}", REACH.format(keys))),
     ]
     return [*checks.examined(waiting, seconds=SECONDS), *examine_settings(settings, looked_at)]
@@ -152,31 +148,35 @@ def examine_keys(settings: Settings) -> Iterator[Finding]:
                 yield fails("sign-in keys", f"{url} gives no keys: {error}", cure)
 
 
-def examine_public_url(settings: Settings) -> Finding:
+def examine_public_url(settings: Settings) -> Iterator[Finding]:
     """Check `SERVER__BASE_URL`: Entra calls from outside, over https."""
     check, url = "public URL", settings.server.base_url
+    parts = urlsplit(url or "")
+    host = parts.hostname or ""
     cure = "set SERVER__BASE_URL to the https address at which Entra reaches the bridge"
     if url is None:
-        return fails(check, "SERVER__BASE_URL is not set, so links in answers work only on this machine", cure)
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if _is_local(host):
-        return fails(check, f"{url} is this machine itself: Entra calls from outside", cure)
-    if parts.scheme != "https":
-        return fails(check, f"{url} is not https: Entra calls over https only", cure)
-    if _is_private(host):
-        return hint(check, f"{url} is an address within a network: Entra calls from outside", cure)
-    try:  # An answer here proves little: Entra calls from another network.
+        yield fails(check, "SERVER__BASE_URL is not set, so links in answers work only on this machine", cure)
+    elif _is_local(host):
+        yield fails(check, f"{url} is this machine itself: Entra calls from outside", cure)
+    elif parts.scheme != "https":
+        yield fails(check, f"{url} is not https: Entra calls over https only", cure)
+    elif _is_private(host):
+        yield hint(check, f"{url} is an address within a network: Entra calls from outside", cure)
+    elif (why := _unreached(url)) is None:
+        yield ok(check, f"the bridge answers at {url}")
+    else:  # This proves little: Entra calls from another network.
+        cure = "check that `scim-bridge serve` runs, and that the proxy forwards all paths"
+        yield hint(check, why, f"{cure}; a firewall may also admit Entra but not this machine")
+
+
+def _unreached(url: str) -> str | None:
+    try:
         with requests.get(f"{url}/healthz", timeout=REACH_SECONDS, allow_redirects=False, stream=True) as response:
-            if response.status_code == 200:
-                return ok(check, f"the bridge answers at {url}")
-            why = f"{url}/healthz answers {response.status_code}"
+            return None if response.status_code == 200 else f"{url}/healthz answers {response.status_code}"
     except requests.exceptions.SSLError:
-        why = f"this machine does not trust the certificate of {url}"
+        return f"this machine does not trust the certificate of {url}"
     except requests.RequestException:
-        why = f"{url} can't be reached from this machine"
-    cure = "check that `scim-bridge serve` runs, and that the proxy forwards all paths; a firewall may also admit "
-    return hint(check, why, cure + "Entra but not this machine")
+        return f"{url} can't be reached from this machine"
 
 
 def _is_local(host: str) -> bool:
@@ -192,57 +192,56 @@ def _is_private(host: str) -> bool:
 
 def examine_settings(settings: Settings, looked_at: Mapping[str, Settings]) -> list[Finding]:
     """Check for settings that may be mistakes. :param looked_at: The companies to check."""
-    found = [named(name, settings, each) for name, own in looked_at.items() for each in _of_company(own)]
-    found += [hint("settings", *risk) for risk in _risks_of_server(settings)]
+    found = [each for name, own in looked_at.items() for each in named(name, settings, _of_company(own))]
+    bind = settings.server.bind
+    if not is_loopback(bind.rpartition(":")[0].strip("[]")):
+        cure = "allow only the TLS proxy to reach it, or bind to 127.0.0.1"
+        found.append(_hint(f"SERVER__BIND is {bind}: plain http, for every machine that can reach it", cure))
+    if shown(settings.database.url) != settings.database.url:  # It has a password.
+        found += _readable(settings, [("database", "url")])
+    found += _readable(settings, (each for each in CATALOGUE if is_secret(each) and is_shared(each)))
     found += checks.examine_common(settings)
     return found or [ok("settings", "no setting needs attention")]
 
 
 def _of_company(settings: Settings) -> Iterator[Finding]:
+    delivery, ditio = settings.delivery, settings.ditio
     try:
         build_rules(settings)
     except SettingsError as error:
         yield fails("settings", str(error), "correct MAPPING__FIELDS; `scim-bridge settings example` explains it")
         return
-    for risk in _risks(settings):
-        yield hint("settings", *risk)
-
-
-def _risks(settings: Settings) -> Iterator[tuple[str, str]]:
-    delivery, ditio = settings.delivery, settings.ditio
     if delivery.adopt == "always":
         takes_over = "an employee with the same number is taken over even if it is another person"
-        yield f"DELIVERY__ADOPT is `always`: {takes_over}", "set DELIVERY__ADOPT to `verify` after the first day"
+        yield _hint(f"DELIVERY__ADOPT is `always`: {takes_over}", "set DELIVERY__ADOPT to `verify` after the first day")
     for step, what in (("end-employment", "their employment"), ("disable", "their login")):
         if step not in delivery.offboarding:
-            yield f"DELIVERY__OFFBOARDING has no {step}: leavers keep {what} in Ditio", f"add {step}, unless intended"
+            told = f"DELIVERY__OFFBOARDING has no {step}: leavers keep {what} in Ditio"
+            yield _hint(told, f"add {step}, unless intended")
     for name, how in ditio.operations.model_dump().items():
         if how == "off":
             cure = "set how to call it, as Ditio's support says; until then do it by hand in Ditio"
-            yield f"DITIO__OPERATIONS__{name.upper()} is off: people who need it are held", cure
+            yield _hint(f"DITIO__OPERATIONS__{name.upper()} is off: people who need it are held", cure)
     if (unpinned := settings.auth.unpinned(settings.start)) is not None:
         detail, _, cure = unpinned.partition(": ")
-        yield detail, cure
+        yield _hint(detail, cure)
     if _is_local(urlsplit(ditio.api_url or "").hostname or ""):
-        yield "DITIO__API_URL is this machine: a simulated Ditio", "set Ditio's real address, unless this is a test"
+        yield _hint(
+            "DITIO__API_URL is this machine: a simulated Ditio", "set Ditio's real address, unless this is a test"
+        )
     yield from _readable(settings, (each for each in CATALOGUE if is_secret(each) and not is_shared(each)))
 
 
-def _risks_of_server(settings: Settings) -> Iterator[tuple[str, str]]:
-    bind = settings.server.bind
-    if not is_loopback(bind.rpartition(":")[0].strip("[]")):
-        cure = "allow only the TLS proxy to reach it, or bind to 127.0.0.1"
-        yield f"SERVER__BIND is {bind}: plain http, for every machine that can reach it", cure
-    if shown(settings.database.url) != settings.database.url:  # It has a password.
-        yield from _readable(settings, [("database", "url")])
-    yield from _readable(settings, (each for each in CATALOGUE if is_secret(each) and is_shared(each)))
-
-
-def _readable(settings: Settings, secrets: Iterable[Setting]) -> Iterator[tuple[str, str]]:
+def _readable(settings: Settings, secrets: Iterable[Setting]) -> Iterator[Finding]:
     """Yield the secrets in files that others can read."""
     for secret in secrets:
         origin = settings.origin(secret)
         file = Path(os.environ.get(origin, "") if origin.endswith(FILE_SUFFIX) else origin)
         if checks.is_open_to_others(file):
+            told = f"{dotted((*settings.start, *secret))} is in {file}, which other users of this machine can read"
             cure = f"`chmod 600 {file}`, or keep the secret in its own file, named by a variable that ends in _FILE"
-            yield f"{dotted((*settings.start, *secret))} is in {file}, which other users of this machine can read", cure
+            yield _hint(told, cure)
+
+
+def _hint(detail: str, cure: str) -> Finding:
+    return hint("settings", detail, cure)

@@ -5,7 +5,7 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -15,7 +15,6 @@ from pathlib import Path
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from scim_bridge.cli.context import about_tenant
-from scim_bridge.domain.breaker import Breaker
 from scim_bridge.errors import BridgeError, SchemaOutdated
 from scim_bridge.settings import DEFAULT_TENANT, Settings
 from scim_bridge.settings.catalogue import shown
@@ -26,20 +25,17 @@ from scim_bridge.storage.credentials import Clients, Token, Tokens, tenants_with
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.schema import require_current
 
-LEAST_FREE_BYTES = 200 * 1024 * 1024
-"""With less free space than this, the next busy day may fill the disk."""
+LEAST_FREE_BYTES = 200 * 1024 * 1024  # With less, the next busy day may fill the disk.
+MOST_APART = timedelta(seconds=30)  # How far two clocks may be apart.
+SOON = timedelta(days=30)  # How long before its end a secret is reported.
 
 REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs", "afs", "vboxsf"})
 """Filesystems whose locks SQLite can't rely on, and whose memory two machines don't share (rule D7)."""
 
-MOST_APART = timedelta(seconds=30)
-"""How far two clocks may be apart."""
-
-SOON = timedelta(days=30)
-"""How long before its end a secret is reported."""
-
-ISSUE = "`scim-bridge token issue --name Entra`, and paste it as Secret Token in Entra"
-ROTATE = "`scim-bridge client rotate ID`, and paste the new secret as Client Secret in Entra"
+RENEWALS = {
+    "token": "`scim-bridge token issue --name Entra`, and paste it as Secret Token in Entra",
+    "client": "`scim-bridge client rotate ID`, and paste the new secret as Client Secret in Entra",
+}
 
 Status = StrEnum("Status", ["ok", "hint", "fails"])
 """The result of a check. A hint works, and may be intended."""
@@ -71,49 +67,46 @@ def fails(check: str, detail: str, cure: str = "", *, split: str | None = None) 
     return Finding(check, Status.fails, told, own_cure or cure)
 
 
-@dataclass(frozen=True, slots=True)
-class Examination:
-    """Checks in sequence; each may stop the following ones. :param late: The finding if they do not end in time."""
+class Examination(threading.Thread):
+    """Checks in sequence; each may stop the following ones. :param late: The finding if they do not end in time.
 
-    checks: Callable[[], Iterator[Finding]]
-    late: Finding
+    Some waits, such as for a name server, have no time-out: so it never keeps the command from ending.
+    """
+
+    def __init__(self, checks: Callable[[], Iterable[Finding]], late: Finding) -> None:
+        super().__init__(daemon=True)
+        self.checks, self.late = checks, late
+        self.found: list[Finding] = []
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Collect the findings, each as soon as it is there."""
+        try:
+            for finding in self.checks():
+                self.found.append(finding)
+        except BaseException as error:  # Raised again in the command's own thread.
+            self.error = error
 
 
 def examined(examinations: Sequence[Examination], *, seconds: float) -> list[Finding]:
-    """Run all examinations at the same time; report as late each that does not end in time.
-
-    Some waits, such as for a name server, have no time-out: they stay behind in their own thread.
-    """
-    found: list[list[Finding]] = [[] for _ in examinations]
-    failed: list[BaseException] = []
-
-    def run(examination: Examination, own: list[Finding]) -> None:
-        try:
-            for finding in examination.checks():
-                own.append(finding)
-        except BaseException as error:  # Raised again below, in the command's own thread.
-            failed.append(error)
-
-    threads = [threading.Thread(target=run, args=each, daemon=True) for each in zip(examinations, found, strict=True)]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + seconds
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    if failed:
-        raise failed[0]
-    for each, thread, own in zip(examinations, threads, found, strict=True):
-        if thread.is_alive():
-            own.append(each.late)
-    return [finding for own in found for finding in own]
+    """Run all examinations at the same time; report as late each that does not end in time."""
+    deadline, found = time.monotonic() + seconds, list[Finding]()
+    for each in examinations:
+        each.start()
+    for each in examinations:
+        each.join(max(0.0, deadline - time.monotonic()))
+        if each.error is not None:
+            raise each.error
+        found += [*each.found, each.late] if each.is_alive() else each.found
+    return found
 
 
-def named(tenant: str, settings: Settings, finding: Finding) -> Finding:
-    """Return a finding about one company, with its name if there are several."""
-    if list(settings.tenants) == [DEFAULT_TENANT]:
-        return finding
-    cure = None if finding.cure is None else about_tenant(tenant, finding.cure)
-    return replace(finding, detail=f"{tenant}: {finding.detail}", cure=cure)
+def named(tenant: str, settings: Settings, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield the findings about one company, with its name if there are several."""
+    several = list(settings.tenants) != [DEFAULT_TENANT]
+    for each in findings:
+        cure = None if each.cure is None else about_tenant(tenant, each.cure)
+        yield replace(each, detail=f"{tenant}: {each.detail}", cure=cure) if several else each
 
 
 def examine_common(settings: Settings) -> Iterator[Finding]:
@@ -177,9 +170,7 @@ def _examined(
         yield fails("database", f"{place} is read-only: it is a standby", "set DATABASE__URL to the primary")
     yield ok("migrations", "the schema is up to date")
     if database.is_sqlite:
-        file = Path(database.engine.url.database or "")
-        yield from examine_disk(file)
-        yield from _examine_rights(file)
+        yield from examine_disk(Path(database.engine.url.database or ""))
     else:
         yield clock_of("the database", its - ours)
     with database.read() as connection:
@@ -188,12 +179,11 @@ def _examined(
         cure = f"set [tenants.{name}.ditio] again to serve it; otherwise revoke its tokens and clients"
         yield hint("companies", f"{name} has tokens or clients, but is not in the settings: its Entra is refused", cure)
     for name, own in looked_at.items():
-        for finding in _examine_company(database, name, own):
-            yield named(name, settings, finding)
+        yield from named(name, settings, _examine_company(database, name, own))
 
 
 def examine_disk(file: Path, mounts: Path = Path("/proc/self/mounts")) -> Iterator[Finding]:
-    """Check the disk of SQLite's file (rule D7: a local disk)."""
+    """Check the disk of SQLite's file (rule D7: a local disk), and who can read the file and those beside it."""
     folder = file.absolute().parent
     free = shutil.disk_usage(folder).free
     kind = _filesystem(folder, mounts)
@@ -206,6 +196,10 @@ def examine_disk(file: Path, mounts: Path = Path("/proc/self/mounts")) -> Iterat
         yield fails("disk", f"{free // 1024**2} MiB are left on the disk of {folder}", "free some space")
     else:
         yield ok("disk", f"{folder}, {free // 1024**3} GiB free")
+    files = (file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm"))
+    if found := [str(each) for each in files if is_open_to_others(each)]:
+        told = f"other users of this machine can read {', '.join(found)}, which holds personal data"
+        yield hint("database", told, f"`chmod 600 {' '.join(found)}`")
 
 
 def _filesystem(folder: Path, mounts: Path) -> str | None:
@@ -216,15 +210,7 @@ def _filesystem(folder: Path, mounts: Path) -> str | None:
         return None
     real = folder.resolve()
     below = {line[1]: line[2] for line in lines if len(line) > 2 and real.is_relative_to(line[1].replace(r"\040", " "))}
-    return below[max(below, key=len)] if below else None
-
-
-def _examine_rights(file: Path) -> Iterator[Finding]:
-    """Check whether other users can read SQLite's file, and the files beside it."""
-    beside = [file.with_name(file.name + ending) for ending in ("-wal", "-shm")]
-    if found := [str(each) for each in (file, *beside) if is_open_to_others(each)]:
-        told = f"other users of this machine can read {', '.join(found)}, which holds personal data"
-        yield hint("database", told, f"`chmod 600 {' '.join(found)}`")
+    return below.get(max(below, key=len, default=""))
 
 
 def is_open_to_others(file: Path) -> bool:
@@ -251,38 +237,47 @@ def clock_of(what: str, apart: timedelta) -> Finding:
 
 
 def _examine_company(database: Database, tenant: str, own: Settings) -> Iterator[Finding]:
-    """Check whether Entra can sign in and for how long, and whether deliveries run."""
+    """Check whether Entra can sign in and for how long, and whether deliveries are stopped, and why (rules R2, R3)."""
     with database.read() as connection:
         now = database.now(connection)
         tokens = [each for each in Tokens(connection, tenant).list() if each.revoked_at is None]
         clients = [each for each in Clients(connection, tenant).list(now) if each.revoked_at is None]
         breaker = Breakers(connection, tenant, now).get()
-    # Entra's own JWTs need no secret.
-    signs_itself = own.auth.entra_tenant_id is not None or own.auth.workload_issuer is not None
-    if not tokens and not clients and not signs_itself:
-        yield fails("tokens", "no token and no client was issued: Entra can't sign in", ISSUE)
-    if tokens:
-        yield _secrets("token", [_end_of(each) for each in tokens], now, ISSUE, bool(clients) or signs_itself)
-    if clients:
+    ends = {
+        "token": [(_called(each), each.expires_at) for each in tokens],
         # A client without a valid secret has no end: report it as expired.
-        ends = [(f"{each.id}, {each.name!r}", each.expires_at if each.secrets else now) for each in clients]
-        yield _secrets("client", ends, now, ROTATE, bool(tokens) or signs_itself)
+        "client": [(f"{each.id}, {each.name!r}", each.expires_at if each.secrets else now) for each in clients],
+    }
+    # JWTs that Entra itself signs need no secret.
+    ways = [own.auth.entra_tenant_id is not None or own.auth.workload_issuer is not None, *map(bool, ends.values())]
+    if not any(ways):
+        yield fails("tokens", "no token and no client was issued: Entra can't sign in", RENEWALS["token"])
+    for kind, of_kind in ends.items():
+        if of_kind:
+            yield _secrets(kind, of_kind, now, hint if sum(ways) > 1 else fails)
     if own.delivery.paused:
         cure = "remove it and restart the servers, then `outbox resume`"
         yield hint("deliveries", "paused by the setting DELIVERY__PAUSED", cure)
-    yield from _examine_breaker(breaker, now)
+    if breaker.is_paused:
+        yield hint("deliveries", f"paused since {breaker.paused_at:%Y-%m-%d %H:%M:%S} UTC", "`outbox resume`")
+    told = breaker.told(now)
+    if told is not None and breaker.is_open:
+        cure = "see the lines about Ditio; the bridge tries again by itself, or at once with `outbox retry`"
+        yield fails("deliveries", told, cure)
+    elif told is not None:
+        yield hint("deliveries", told, "none: the bridge waits, then deliveries continue by themselves")
 
 
-def _end_of(token: Token) -> tuple[str, datetime | None]:
+def _called(token: Token) -> str:
     until = f" (until {token.expires_at:%Y-%m-%d %H:%M} UTC)" if token.expires_at else ""
-    return f"{token.id}, {token.name!r}{until}", token.expires_at
+    return f"{token.id}, {token.name!r}{until}"
 
 
 def _secrets(
-    kind: str, ends: Sequence[tuple[str, datetime | None]], now: datetime, cure: str, has_others: bool
+    kind: str, ends: Sequence[tuple[str, datetime | None]], now: datetime, complain: Callable[[str, str, str], Finding]
 ) -> Finding:
-    """Check the secrets of one kind. :param has_others: Whether there is another way in: expired ones may be unused."""
-    check, complain = f"{kind}s", hint if has_others else fails
+    """Check the secrets of one kind. :param complain: A hint if there is another way in: they may be unused."""
+    check, cure = f"{kind}s", RENEWALS[kind]
     last, _ = max(ends, key=lambda each: each[1] or now)
     valid = [end for _, end in ends if end is None or end > now]
     soon = [(name, end) for name, end in ends if end is not None and now < end <= now + SOON]
@@ -293,16 +288,3 @@ def _secrets(
     if soon:
         return hint(check, f"{soon[0][0]} expires within 30 days", f"if it is in use in Entra: {cure}")
     return ok(check, "1 is valid" if len(valid) == 1 else f"{len(valid)} are valid")
-
-
-def _examine_breaker(breaker: Breaker, now: datetime) -> Iterator[Finding]:
-    """Check whether deliveries are stopped, and why (rules R2, R3)."""
-    if breaker.is_paused:
-        yield hint("deliveries", f"paused since {breaker.paused_at:%Y-%m-%d %H:%M:%S} UTC", "`outbox resume`")
-    if (told := breaker.told(now)) is None:
-        return
-    if breaker.is_open:
-        cure = "see the lines about Ditio; the bridge tries again by itself, or at once with `outbox retry`"
-        yield fails("deliveries", told, cure)
-    else:
-        yield hint("deliveries", told, "none: the bridge waits, then deliveries continue by themselves")
