@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,85 +59,37 @@ def csv_line(cells: Iterable[str], separator: str = ",") -> str:
     return buffer.getvalue()
 
 
-_PIECE = 1 << 16
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _UTF8_LETTER = re.compile(rb"\xc3[\x80-\xbf]")
 """A letter such as æ, ø or å in UTF-8; read as Windows-1252 it is Ã and a sign."""
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """The encoding of a file, and its number of line breaks."""
-
-    encoding: str
-    line_breaks: int
-    """About the number of lines."""
-
-
-@dataclass(slots=True)
-class _Look:
-    """The result of the first pass over all bytes."""
-
-    start: bytes = b""
-    line_breaks: int = 0
-    is_utf8: bool = True
-    has_utf8_letters: bool = False
-
-
-def encoding_of(path: Path) -> Encoded:
-    """Find the encoding of a file, piece by piece.
+def encoding_of(path: Path) -> tuple[str, int]:
+    """Return the encoding of a file, and its number of line breaks, which is about that of its lines.
 
     :raises BridgeError: the file can't be read, or mixes two encodings.
     """
     try:
-        look = _looked_through(path)
-        for mark, name in _MARKS:
-            if look.start.startswith(mark):
-                return Encoded(name, look.line_breaks)
-        if b"\x00" in look.start[:64]:
-            # UTF-16 without a mark: the headings are ASCII, so every second byte is NUL.
-            return Encoded("utf-16-be" if look.start[:1] == b"\x00" else "utf-16-le", look.line_breaks)
-        if look.is_utf8:
-            return Encoded("utf-8", look.line_breaks)
-        if look.has_utf8_letters:
-            raise BridgeError(
-                f"{path} is UTF-8, but not in line {_first_line_that_is_not_utf8(path)}, which would garble names: "
-                'save it again, in Excel as "CSV UTF-8"'
-            )
+        data = path.read_bytes()
     except OSError as exc:
         raise BridgeError(f"{path} can't be read: {exc.strerror}") from exc
-    return Encoded("cp1252", look.line_breaks)
-
-
-def _looked_through(path: Path) -> _Look:
-    look, decoder, last = _Look(), codecs.getincrementaldecoder("utf-8")(), b""
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            look.start = look.start or piece
-            look.line_breaks += piece.count(b"\n")
-            look.is_utf8 = look.is_utf8 and _goes_on(decoder, piece)
-            look.has_utf8_letters = look.has_utf8_letters or _UTF8_LETTER.search(last + piece) is not None
-            last = piece[-1:]
-    look.is_utf8 = look.is_utf8 and _goes_on(decoder, b"", final=True)
-    return look
-
-
-def _goes_on(decoder: codecs.IncrementalDecoder, piece: bytes, *, final: bool = False) -> bool:
-    try:
-        decoder.decode(piece, final)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _first_line_that_is_not_utf8(path: Path) -> int:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode()
-            except UnicodeDecodeError:
-                return number
-    return 1
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
+    if encoding is None and b"\x00" in data[:64]:
+        # UTF-16 without a mark: the headings are ASCII, so every second byte is NUL.
+        encoding = "utf-16-be" if data[:1] == b"\x00" else "utf-16-le"
+    if encoding is None:
+        encoding = "utf-8"
+        try:
+            data.decode()
+        except UnicodeDecodeError as exc:
+            encoding = "cp1252"
+            if _UTF8_LETTER.search(data) is not None:
+                line = data.count(b"\n", 0, exc.start) + 1
+                raise BridgeError(
+                    f"{path} is UTF-8, but not in line {line}, which would garble names: save it again, in Excel as "
+                    '"CSV UTF-8"'
+                ) from exc
+    return encoding, data.count(b"\n")
 
 
 COLUMNS = ("employee_number", "user_name", "decision")
@@ -150,71 +101,41 @@ def decisions_in(file: Path) -> Iterator[Decision | Misfit]:
 
     :raises BridgeError: the file can't be read, or is not a file of decisions.
     """
-    encoding = _encoding(file)
+    encoding = "text"
     try:
+        encoding, _ = encoding_of(file)
         with file.open(encoding=encoding, newline="") as text:
-            yield from _decisions(_Lines(text), file)
+            yield from _decisions(text, file)
     except UnicodeError as exc:
         raise BridgeError(
             f'{file} can\'t be read as {encoding}: save it again as "CSV UTF-8"; nothing was linked'
         ) from exc
     except OSError as exc:
-        raise BridgeError(f"{file} can't be read: {exc.strerror}") from exc
-
-
-def _encoding(file: Path) -> str:
-    try:
-        return encoding_of(file).encoding
+        raise BridgeError(f"{file} can't be read: {exc.strerror}; nothing was linked") from exc
     except BridgeError as error:
         raise BridgeError(f"{error}; nothing was linked") from error
 
 
-def _decisions(lines: "_Lines", file: Path) -> Iterator[Decision | Misfit]:
+def _decisions(text: Iterator[str], file: Path) -> Iterator[Decision | Misfit]:
+    before, headings = _first_lines(text)
+    skipped = 1 if before is None else 2
+    delimiter = max(",;\t", key=headings.count)
+    names = [_folded(name) for name in next(csv.reader([headings], delimiter=delimiter), [])]
+    if missing := [name for name in COLUMNS if name not in names]:
+        raise BridgeError(
+            f"{file}, line {skipped}: there is no column {' and no '.join(missing)}. The first line must have "
+            f"{','.join(COLUMNS)}, in any order, and may have others"
+        )
+    columns = {name: names.index(name) for name in COLUMNS}  # Other columns are ignored.
+    rows = csv.reader(text, delimiter=delimiter, strict=True)
+    line = skipped + 1
     try:
-        columns = _header(lines, file)
-        reader = csv.reader(lines, delimiter=lines.delimiter, strict=True)
-        while True:
-            line = lines.read + 1
-            cells = next(reader, None)
-            if cells is None:
-                return
+        for cells in rows:
             if any(cell.strip() for cell in cells):
                 yield from _decision(line, cells, columns)
+            line = rows.line_num + skipped + 1
     except csv.Error as exc:
-        raise BridgeError(f"{file}, line {lines.read}: {exc}. Correct that line; nothing was linked") from exc
-
-
-class _Lines:
-    """The lines of a file, with a count of those read."""
-
-    def __init__(self, text: Iterator[str]) -> None:
-        self._text = text
-        self.read = 0
-        self.delimiter = ","
-
-    def __iter__(self) -> "_Lines":
-        return self
-
-    def __next__(self) -> str:
-        line = next(self._text)
-        self.read += 1
-        return line
-
-
-def _header(lines: _Lines, file: Path) -> Mapping[str, int]:
-    """Return the position of each column. Other columns than the three are ignored."""
-    first = next(lines, "")
-    if first.lower().startswith("sep="):
-        first = next(lines, "")  # This line tells a spreadsheet the separator.
-    lines.delimiter = max(",;\t", key=first.count)
-    names = [name.strip().lower() for name in next(csv.reader([first], delimiter=lines.delimiter), [])]
-    missing = [name for name in COLUMNS if name not in names]
-    if missing:
-        raise BridgeError(
-            f"{file}, line {lines.read or 1}: there is no column {' and no '.join(missing)}. The first line must have "
-            f"{','.join(COLUMNS)}, in any order, and may have others; nothing was linked"
-        )
-    return {name: names.index(name) for name in COLUMNS}
+        raise BridgeError(f"{file}, line {rows.line_num + skipped}: {exc}. Correct that line") from exc
 
 
 def _decision(line: int, cells: list[str], columns: Mapping[str, int]) -> Iterator[Decision | Misfit]:
@@ -266,7 +187,7 @@ def _cells(dispute: Dispute) -> Iterator[str]:
 
 SEPARATORS = (";", ",", "\t")
 
-_SEP = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+_SEP = re.compile(r"sep=([^\r\n]?)", re.IGNORECASE)
 """The first line that tells Excel the separator."""
 
 _LONGEST_HEADING = 100
@@ -293,26 +214,24 @@ def opened(path: Path, *, needs_end: bool) -> Iterator[CertificateFile]:
     :param needs_end: Whether a certificate without an end date is refused.
     :raises BridgeError: the file can't be read, or lacks a column.
     """
-    encoded = encoding_of(path)
-    with path.open(encoding=encoded.encoding, newline="", errors="strict") as file:
+    encoding, line_breaks = encoding_of(path)
+    with path.open(encoding=encoding, newline="") as file:
         try:
             before, headings = _first_lines(file)
         except UnicodeError as exc:
-            raise BridgeError(f'{path} can\'t be read as {encoded.encoding}: save it again as "CSV UTF-8"') from exc
+            raise BridgeError(f'{path} can\'t be read as {encoding}: save it again as "CSV UTF-8"') from exc
         separator = before or _separator(headings)
         columns = next(csv.reader([headings], delimiter=separator), [])
         parts, ignored = _parts(path, columns, needs_end=needs_end)
-        skipped = 1 if before is None else 2
         rows = csv.reader(file, delimiter=separator, strict=True)
-        yield CertificateFile(
-            encoded.encoding, separator, ignored, encoded.line_breaks, _lines(rows, parts, len(columns), skipped)
-        )
+        lines = _lines(rows, parts, len(columns), 1 if before is None else 2)
+        yield CertificateFile(encoding, separator, ignored, line_breaks, lines)
 
 
 def _first_lines(file: Iterator[str]) -> tuple[str | None, str]:
     """Return the separator named in the first line, or None, and the line with the headings."""
     first = next(file, "")
-    named = _SEP.fullmatch(first)
+    named = _SEP.match(first)
     return (named[1], next(file, "")) if named else (None, first)
 
 
@@ -368,7 +287,7 @@ def _lines(rows: "_csv.Reader", parts: Mapping[int, Part], width: int, skipped: 
 
 def _line(number: int, last: int, cells: Sequence[str], parts: Mapping[int, Part], width: int) -> FileLine:
     said = {part: cells[place] for place, part in parts.items() if place < len(cells)}
-    if any(cell.strip() for cell in chain(cells[width:])):
+    if any(cell.strip() for cell in cells[width:]):
         why = f"it has {len(cells)} cells and the first line {width}: quote texts that contain the separator"
         return FileLine(number, said, why)
     return FileLine(number, said)

@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import mkstemp
-from typing import Any, Literal, Protocol, TextIO, TypeVar
+from typing import Any, Literal, TextIO, TypeVar
 
 import click
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -31,7 +30,8 @@ TenantCheck = Callable[[click.Context, click.Parameter, str], str]
 
 DEVICES = ("/dev", "/dev/fd")
 
-_GAP = "  "
+UNLIMITED = 1_000_000
+"""The width of a table that no terminal shows."""
 
 
 def print_rows(
@@ -50,9 +50,10 @@ def print_rows(
     elif not rows:
         click.echo(empty)
     elif sys.stdout.isatty():
-        _print_table(rows, columns)
+        _draw(rows, columns, Console())
     else:
-        _print_aligned(rows, columns)
+        # Each row is one line of plain text, whatever its length: `grep` and `awk` can read it.
+        _draw(rows, columns, Console(width=UNLIMITED, color_system=None))
 
 
 def print_json(value: object) -> None:
@@ -128,20 +129,11 @@ def tenant_option_with(check: TenantCheck, what: str) -> Callable[[Command], Com
     return click.option("--tenant", metavar="NAME", default=default, show_default=True, callback=check, help=what)
 
 
-class HasSettings(Protocol):
-    """The object that the group of commands passes to each command."""
-
-    @property
-    def settings(self) -> Settings:
-        """Return the settings. :raises SettingsError: with every problem."""
-
-
 def _known_tenant(ctx: click.Context, _: click.Parameter, name: str) -> str:
     if isinstance(ctx.command, click.Group):
         # The subcommand may have its own option; a group that runs by itself checks the name itself.
         return name
-    options: HasSettings = ctx.find_root().obj
-    return known_tenant(options.settings, name)
+    return known_tenant(ctx.find_root().obj.settings, name)
 
 
 def known_tenant(settings: Settings, name: str) -> str:
@@ -154,24 +146,6 @@ def known_tenant(settings: Settings, name: str) -> str:
             raise click.BadParameter(words, param_hint="'--tenant'")
         raise click.BadParameter(f"unknown tenant {name!r}: the settings have {known}", param_hint="'--tenant'")
     return name
-
-
-def _print_table(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> None:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in columns.values():
-        # A long cell continues on the next line: half an id is useless.
-        table.add_column(Text(heading), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(shown(row.get(key))) for key in columns))
-    Console().print(table)
-
-
-def _print_aligned(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> None:
-    lines = [list(columns.values()), *([shown(row.get(key)) for key in columns] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        click.echo(_GAP.join(cells).rstrip())
 
 
 def shown(value: object) -> str:
@@ -242,13 +216,17 @@ def instant(moment: datetime) -> str:
 
 
 def print_folded(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> None:
-    """Print a table that fits; a long cell continues on the next line, because half an id is useless."""
+    """Print a table that is as wide as a paragraph, without colours."""
+    _draw(rows, columns, Console(width=width(), color_system=None))
+
+
+def _draw(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str], console: Console) -> None:
+    """Print a table; a long cell continues on the next line, because half an id is useless."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in columns.values():
         table.add_column(Text(heading), overflow="fold")
     for row in rows:
         table.add_row(*(Text(shown(row.get(key))) for key in columns))
-    console = Console(width=width(), color_system=None, highlight=False, legacy_windows=False)
     with console.capture() as captured:
         console.print(table)
     for line in captured.get().splitlines():
