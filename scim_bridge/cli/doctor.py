@@ -33,6 +33,8 @@ SECONDS, CALL_SECONDS, REACH_SECONDS, CLOCK_SECONDS = 22.0, 8.0, 5.0, 4.0
 ENVIRONMENTS = {".ditio.app": "production", ".ditio.no": "production", ".ditio.dev": "test"}
 """Ditio's documented addresses."""
 
+_hint = partial(hint, "settings")
+
 REACH = "check that this machine can reach {} (name server, firewall, proxy)"
 
 
@@ -226,9 +228,8 @@ def _of_company(settings: Settings) -> Iterator[Finding]:
         detail, _, cure = unpinned.partition(": ")
         yield _hint(detail, cure)
     if _is_local(urlsplit(ditio.api_url or "").hostname or ""):
-        yield _hint(
-            "DITIO__API_URL is this machine: a simulated Ditio", "set Ditio's real address, unless this is a test"
-        )
+        told = "DITIO__API_URL is this machine: a simulated Ditio"
+        yield _hint(told, "set Ditio's real address, unless this is a test")
     yield from _readable(settings, (each for each in CATALOGUE if is_secret(each) and not is_shared(each)))
 
 
@@ -241,7 +242,3 @@ def _readable(settings: Settings, secrets: Iterable[Setting]) -> Iterator[Findin
             told = f"{dotted((*settings.start, *secret))} is in {file}, which other users of this machine can read"
             cure = f"`chmod 600 {file}`, or keep the secret in its own file, named by a variable that ends in _FILE"
             yield _hint(told, cure)
-
-
-def _hint(detail: str, cure: str) -> Finding:
-    return hint("settings", detail, cure)

@@ -6,6 +6,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -67,13 +68,10 @@ def fails(check: str, detail: str, cure: str = "", *, split: str | None = None) 
 
 
 class Examination(threading.Thread):
-    """Checks in sequence; each may stop the following ones. :param late: The finding if they do not end in time.
-
-    Some waits, such as for a name server, have no time-out: so it never keeps the command from ending.
-    """
+    """Checks in sequence; each may stop the following ones. :param late: The finding if they do not end in time."""
 
     def __init__(self, checks: Callable[[], Iterable[Finding]], late: Finding) -> None:
-        super().__init__(daemon=True)
+        super().__init__(daemon=True)  # Some waits, such as for a name server, have no time-out.
         self.checks, self.late = checks, late
         self.found: list[Finding] = []
         self.error: BaseException | None = None
@@ -128,12 +126,13 @@ def examine_database(settings: Settings, looked_at: Mapping[str, Settings]) -> I
     """Check the database of `DATABASE__URL`, and what it holds: tokens, clients, and whether deliveries run."""
     place = str(shown(settings.database.url))
     try:
-        database = Database(settings.database.url)
+        with closing(Database(settings.database.url)) as database:
+            yield from _examined(database, place, settings, looked_at)
+    except SchemaOutdated as error:
+        yield ok("database", place)
+        yield fails("migrations", str(error), "run `scim-bridge db upgrade`", split=": ")
     except BridgeError as error:
         yield fails("database", str(error), "correct DATABASE__URL", split=": ")
-        return
-    try:
-        yield from _examined(database, place, settings, looked_at)
     except SQLAlchemyError as exc:
         why = f" ({type(exc).__name__})"
         if isinstance(exc, DatabaseError):
@@ -142,8 +141,6 @@ def examine_database(settings: Settings, looked_at: Mapping[str, Settings]) -> I
         if database.is_sqlite:
             cure = "that DATABASE__URL names the bridge's own file, and that this user may write it and its folder"
         yield fails("database", f"{place} can't be used{why}", f"check {cure}")
-    finally:
-        database.close()
 
 
 def _examined(
@@ -155,12 +152,7 @@ def _examined(
         return
     with database.read() as s:
         ours, its = datetime.now(UTC), s.now
-    try:
-        require_current(database)
-    except SchemaOutdated as error:
-        yield ok("database", place)
-        yield fails("migrations", str(error), "run `scim-bridge db upgrade`", split=": ")
-        return
+    require_current(database)
     with database.write() as s:
         takes_writes = database.can_write(s.connection)
     if takes_writes:

@@ -370,6 +370,7 @@ def test_a_mapping_that_cannot_be_used(run: Run):
         ("DELIVERY__OFFBOARDING", '["disable"]'),
         ("DITIO__OPERATIONS__DISABLE", "off"),
         ("SERVER__BIND", "0.0.0.0:8080"),
+        ("SERVER__BIND", "[::]:8080"),
         ("DITIO__API_URL", "http://127.0.0.1:8090/core"),
     ],
 )
