@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.demo.scene import Scene, direct_session
-from scim_bridge.cli.demo.stage import Check, is_creation, numbered
+from scim_bridge.cli.demo.stage import Check, numbered
 from scim_bridge.domain.drift import Kind
 from scim_bridge.domain.values import CERTIFICATE_URN
 from scim_bridge.reconcile.report import IN_SYNC, Request, lines
@@ -44,7 +44,7 @@ def _hire(scene: Scene) -> Iterator[Check]:
         scene.entra.directory.add(user)
     scene.waiting = {namesake.object_id, unnumbered.object_id}
     yield from scene.sends(scene.cast.users)
-    created = sum(map(is_creation, scene.ditio.requests))
+    created = sum(each.created_count for each in scene.ditio.company.employees.values())
     yield Check(created == len(scene.arrived()) - 1, f"Ditio has {numbered(created, 'new employee')}.")
     linked = scene.employee(adopted).created_count == 0 and scene.employee(adopted).work_title == adopted.job_title
     yield Check(linked, f"{_named(adopted)} was already in Ditio with the same phone: linked and updated.")
@@ -128,7 +128,7 @@ def _put_right(scene: Scene) -> Iterator[Check]:
         yield Check(scene.delivery_of(user)[0] == "delivered", told)
 
 
-def _certificates(scene: Scene) -> Iterator[Check]:
+def _certify(scene: Scene) -> Iterator[Check]:
     at_work = [user for user in scene.cast.settled() if user.active]
     holder, number = at_work[0], at_work[0].employee_id
     holder.extra[f"{EXTENSION}:byggekort"] = f"B-1;{_day(scene, -30)};{_day(scene, 700)};"
@@ -169,7 +169,7 @@ def _file(scene: Scene, at_work: Sequence[EntraUser]) -> Iterator[str]:
     yield f"{at_work[0].employee_id};Truckførerbevis;01/02/2026;01/02/2031"
 
 
-def _reconcile(scene: Scene) -> Iterator[Check]:
+def _repair(scene: Scene) -> Iterator[Check]:
     edited, accounts = scene.cast.settled()[0], scene.entra.directory.users
     leaver = next(each for each in scene.cast.leavers() if not each.active and each.object_id in accounts)
     with scene.ditio.company.lock:
@@ -228,12 +228,10 @@ ACTS = (
     Act("Put right", "The two waiting people are corrected in Entra. The bridge needs no action.", _put_right),
     Act(
         "Certificates",
-        "They come from Entra, from a competence system and from a file. Ditio shows none, so the bridge stores them.",
-        _certificates,
+        "From Entra, a competence system and a file. Ditio shows none; the bridge stores them.",
+        _certify,
     ),
     Act(
-        "Reconcile",
-        "A user edits in Ditio. Entra does not check; the bridge compares, shows what differs and why, and repairs it.",
-        _reconcile,
+        "Reconcile", "Entra never checks Ditio. The bridge compares, shows what differs and why, and repairs.", _repair
     ),
 )

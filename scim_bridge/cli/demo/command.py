@@ -8,7 +8,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -21,7 +21,7 @@ from rich.text import Text
 
 from scim_bridge.cli.demo.acts import ACTS, Act
 from scim_bridge.cli.demo.scene import FEWEST, Cast, Scene, running_bridge
-from scim_bridge.cli.demo.stage import FACTS, Check, Stage, by_kind, mark, proofs
+from scim_bridge.cli.demo.stage import FACTS, READS, Check, Stage, by_kind, mark, proofs
 from scim_bridge.cli.output import private_file
 from scim_bridge.cli.serve import CLIENT_ID, CLIENT_SECRET
 from scim_bridge.errors import BridgeError
@@ -74,12 +74,9 @@ def demo(people: int, once: bool) -> None:
         agrees = perform(scene, ACTS)
         if not once:
             show_around(scene, ditio_url)
-            try:
-                code = bridge.process.wait()
-            except KeyboardInterrupt:
-                stage.line(("Ending …", "dim"))
-            else:
-                raise BridgeError(f"the bridge ended by itself, with exit code {code}")
+            with suppress(KeyboardInterrupt):
+                raise BridgeError(f"the bridge ended by itself, with exit code {bridge.process.wait()}")
+            stage.line(("Ending …", "dim"))
     if once and not agrees:
         sys.exit(1)
 
@@ -93,12 +90,13 @@ def perform(scene: Scene, acts: Iterable[Act]) -> bool:
         for check in chain(play(scene), _compared(scene)):
             stage.check(check)
             checks.append(check)
-        failed += [title] * (not all(check.ok for check in checks))
         # The outcome is the first failed check, else what sums up, else the last.
         outcome = next((check for check in checks if check.sums_up), checks[-1])
         outcome = next((check for check in checks if not check.ok), outcome)
+        if not outcome.ok:
+            failed.append(title)
         changes = Counter(step.action for step in scene.steps[steps_before:] if step.action != "none")
-        told = mark(outcome.ok).append(f" {outcome.text}", "default")
+        told = Text.assemble(mark(outcome.ok), f" {outcome.text}")
         rows.append((f"{number} {title}", _counted(changes), _counted(by_kind(calls[calls_before:])), told))
     stage.heading("What Entra changed, and what Ditio was sent")
     stage.table("Act", "Entra", Column("Ditio", width=22), "Outcome", rows=rows, show_lines=True)
@@ -130,12 +128,9 @@ def _compared(scene: Scene) -> Iterator[Check]:
 
 
 def _counted(counts: Counter[str]) -> Text:
-    """Return a line for each kind; reads are less important, and share one."""
-    width, quiet = max((len(str(count)) for count in counts.values()), default=0), {"read", "search", "sign-in"}
-    reads = ", ".join(f"{counts[kind]} {kind}" for kind in counts if kind in quiet)
-    lines = [(f"{counts[kind]:>{width}} {kind}", kind) for kind in counts if kind not in quiet]
-    styled = [Text(line, "yellow" if kind == "failed" else "") for line, kind in lines]
-    return Text("\n").join([*styled, *([Text(reads or "–", "dim")] if reads or not lines else [])])
+    width, styles = len(str(max(counts.values(), default=0))), {"failed": "yellow"} | dict.fromkeys(READS, "dim")
+    lines = [Text(f"{count:>{width}} {kind}", styles.get(kind, "")) for kind, count in counts.items()]
+    return Text("\n").join(lines or [Text("–", "dim")])
 
 
 def _final_checks(scene: Scene) -> Iterator[Check]:
@@ -162,11 +157,11 @@ def show_around(scene: Scene, ditio_url: str) -> None:
         text.writelines(f"unset {name}\n" for name in others)
         text.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
     stage.heading("Everything stays up until Ctrl-C")
-    stage.line(("    Bridge    ", "bold"), f"{bridge.tenant_url}  (Entra's Tenant URL)")
-    stage.line(("    Token     ", "bold"), f"{bridge.token}  (Entra's Secret Token)")
-    stage.line(("    Database  ", "bold"), f"{bridge.folder / 'bridge.db'}")
-    stage.line(("    Log       ", "bold"), f"{bridge.log}")
-    stage.line(("    Ditio     ", "bold"), f"{ditio_url}/_sandbox/employees")
+    stage.line(("    Bridge        ", "bold"), f"{bridge.tenant_url}  (Entra's Tenant URL)")
+    stage.line(("    Secret Token  ", "bold"), bridge.token)
+    stage.line(("    Database      ", "bold"), str(bridge.folder / "bridge.db"))
+    stage.line(("    Log           ", "bold"), str(bridge.log))
+    stage.line(("    Ditio         ", "bold"), f"{ditio_url}/_sandbox/employees")
     command, adopted = command_name(os.environ.get("PATH"), sys.executable), scene.cast.adopted.employee_id
     for what, line in {
         "in another terminal, first: load what the commands below need": f". {file}",

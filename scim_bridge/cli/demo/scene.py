@@ -194,20 +194,18 @@ class Scene:
 
     def sends(self, users: Sequence[EntraUser], *, arrives: bool = True) -> Iterator[Check]:
         """Run a cycle of Entra in which these users changed. Users who wait are tried in each, and may be refused."""
-        with self.stage.bar("Entra → bridge", len(users)) as self._advance:
+        changed = {user.object_id for user in users}
+        with self.stage.bar("Entra → bridge", len(changed)) as self._advance:
             steps = self.entra.cycle().steps
         self.steps += steps
-        told, refused = f"Entra sent {numbered(len(steps), 'change')}", [step for step in steps if not step.ok]
-        sent, changed = {step.object_id for step in steps}, {user.object_id for user in users}
-        if wrong := [step for step in refused if step.object_id not in self.waiting]:
-            yield Check(False, f"{told}, and {len(wrong)} were refused; the first: {wrong[0].detail}")
-        elif sent - self.waiting != changed - self.waiting:
-            yield Check(False, f"{told}, but {numbered(len(changed), 'user')} had changed.")
-        elif refused:
-            name, status = self.entra.directory.users[refused[0].object_id].display_name, refused[0].status
-            yield Check(True, f"{told}. Each was accepted (2xx), but {name} was refused ({status}).")
-        else:
-            yield Check(True, f"{told}, and each was accepted (2xx).")
+        sent, refused = {each.object_id for each in steps}, {each.object_id: each for each in steps if not each.ok}
+        wrong = next((step.detail for each, step in refused.items() if each not in self.waiting), None)
+        users = [user for user in self.cast.users if user.object_id in refused]
+        names = [f", {user.display_name} refused ({refused[user.object_id].status})" for user in users]
+        told = (
+            f"Entra sent {numbered(len(steps), 'change')}: {len(steps) - len(refused)} accepted (2xx){''.join(names)}."
+        )
+        yield Check(refused.keys() <= self.waiting and sent - self.waiting == changed - self.waiting, told, wrong)
         if arrives:
             self.arrive()
 
