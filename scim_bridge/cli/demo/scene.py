@@ -31,6 +31,7 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.schema import upgrade
 
+PYTHON = (sys.executable, "-m", "scim_bridge")
 FEWEST = 5  # With fewer people, a part of the demo would have no person.
 MOST_LEAVERS = 10  # Enough people to show each way of leaving.
 PATIENCE_SECONDS = 30.0  # How long the bridge may take to start or to answer.
@@ -85,7 +86,7 @@ class Bridge:
 
     def command(self, *words: str) -> Any:
         """Run a command of the bridge, and return the JSON that it prints. :raises BridgeError: it printed nothing."""
-        command, environment = [sys.executable, "-m", "scim_bridge", *words], inherited(os.environ) | self.settings
+        command, environment = [*PYTHON, *words, "--format", "json"], inherited(os.environ) | self.settings
         ran = subprocess.run(  # nosec B603 # our own command, no shell
             command, cwd=self.folder, env=environment, capture_output=True, timeout=PATIENCE_SECONDS, check=False
         )
@@ -113,8 +114,7 @@ def running_bridge(folder: Path, ditio_url: str) -> Iterator[Bridge]:
         "SCIM_BRIDGE_DELIVERY__MAX_ENDED_FRACTION": "1",
     }
     token, log = new_secret(TOKEN), folder / "bridge.log"
-    command, stdin = [sys.executable, "-m", "scim_bridge", "serve", "--bind", "127.0.0.1:0"], subprocess.DEVNULL
-    environment = inherited(os.environ) | settings
+    command, env = [*PYTHON, "serve", "--bind", "127.0.0.1:0"], inherited(os.environ) | settings
     with closing(Database(settings["SCIM_BRIDGE_DATABASE__URL"])) as database, log.open("wb") as out:
         upgrade(database)
         with database.write() as connection:
@@ -122,7 +122,7 @@ def running_bridge(folder: Path, ditio_url: str) -> Iterator[Bridge]:
             Tokens(connection, DEFAULT_TENANT).add("demo", "demo", token, now=now, expires_at=None)
         # A session of its own, so that Ctrl-C reaches only the demo, which then ends the bridge.
         process = subprocess.Popen(  # nosec B603 # our own command, no shell
-            command, cwd=folder, env=environment, stdin=stdin, stdout=out, stderr=out, start_new_session=True
+            command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
         )
         try:
             yield Bridge(f"{_url(process, log)}/scim/v2", token, folder, log, settings, database, process)
