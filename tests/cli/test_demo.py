@@ -16,10 +16,9 @@ import requests
 from click.testing import CliRunner
 
 from scim_bridge.cli.demo import command
-from scim_bridge.cli.demo.acts import ACTS
-from scim_bridge.cli.demo.bridge import inherited, running_bridge
+from scim_bridge.cli.demo.acts import ACTS, Act
 from scim_bridge.cli.demo.command import command_name
-from scim_bridge.cli.demo.scene import Act, Scene, cast
+from scim_bridge.cli.demo.scene import Cast, Scene, inherited, running_bridge
 from scim_bridge.cli.demo.stage import Check, Difference, as_entra_knows, by_kind, differences, kind_of, proofs
 from scim_bridge.errors import BridgeError
 from scim_bridge.sandbox.company import SandboxEmployee, SandboxEmployment
@@ -130,7 +129,7 @@ def test_a_phone_number_is_compared_however_it_is_written(written: str):
 
 @pytest.mark.parametrize("count", [5, 6, 25, 500])
 def test_the_parts_are_given_to_different_people(count: int):
-    company = cast(count)
+    company = Cast(count)
     parts = [company.adopted, company.namesake, company.unnumbered, company.newcomer]
     numbers = [each.employee_id for each in (*company.users, company.newcomer) if each.employee_id]
 

@@ -6,219 +6,38 @@ import shlex
 import shutil
 import signal
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
 import click
+from rich.table import Column
 from rich.text import Text
 
-from scim_bridge.cli.demo.acts import ACTS
-from scim_bridge.cli.demo.bridge import Bridge, running_bridge
-from scim_bridge.cli.demo.scene import FEWEST, Cast, Played, Scene, cast, perform, plant
-from scim_bridge.cli.demo.stage import FIELDS, Check, Difference, Stage, mark, proofs
+from scim_bridge.cli.demo.acts import ACTS, Act
+from scim_bridge.cli.demo.scene import FEWEST, Cast, Scene, running_bridge
+from scim_bridge.cli.demo.stage import FACTS, READS, Check, Stage, by_kind, mark, proofs
 from scim_bridge.cli.output import private_file
 from scim_bridge.cli.serve import CLIENT_ID, CLIENT_SECRET
 from scim_bridge.errors import BridgeError
 from scim_bridge.sandbox.ditio import SandboxDitio
 from scim_bridge.sandbox.server import running
 
-ENVIRONMENT = "demo.env"
-"""The file with the variables that commands in another terminal need."""
-
-
-def show_around(stage: Stage, bridge: Bridge, ditio_url: str, cast: Cast) -> None:
-    """Show where everything is, and what to try."""
-    file = bridge.folder / ENVIRONMENT
-    with private_file(file) as text:
-        text.write(environment_file(bridge, ditio_url, os.environ))
-    stage.heading("Everything stays up until Ctrl-C")
-    for name, value in {
-        "Bridge": f"{bridge.tenant_url}  (Entra's Tenant URL)",
-        "Token": f"{bridge.token}  (Entra's Secret Token)",
-        "Database": str(bridge.folder / "bridge.db"),
-        "Log": str(bridge.log),
-        "Ditio": f"{ditio_url}/_sandbox/employees",
-    }.items():
-        stage.line((f"    {name:<9} ", "bold"), (value, ""))
-    stage.say()
-    stage.line(("    # in another terminal, first: load what the commands below need", "dim"))
-    stage.line((f"    . {file}", "cyan"))
-    for command, what in _to_try(cast):
-        stage.line((f"\n    # {what}", "dim"))
-        stage.line((f"    {command}", "cyan"))
-    stage.say()
-
-
-def environment_file(bridge: Bridge, ditio_url: str, environ: Mapping[str, str]) -> str:
-    """Return lines for a shell that set the settings of this bridge, and unset any others."""
-    others = sorted(name for name in environ if name.startswith("SCIM_BRIDGE_") and name not in bridge.settings)
-    variables = {**bridge.settings, "BRIDGE": bridge.tenant_url, "TOKEN": bridge.token, "DITIO": ditio_url}
-    exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
-    return "\n".join([*(f"unset {name}" for name in others), *exports, ""])
-
-
-def command_name(environ_path: str | None, executable: str) -> str:
-    """Return how to call `scim-bridge` here: by name, by the path of the installed script, or as a module.
-
-    :param environ_path: The folders where the shell looks for commands.
-    :param executable: The Python that runs this process.
-    """
-    script = Path(executable).parent / "scim-bridge"
-    if shutil.which("scim-bridge", path=environ_path):
-        return "scim-bridge"
-    return shlex.quote(str(script)) if script.exists() else f"{shlex.quote(executable)} -m scim_bridge"
-
-
-def _to_try(cast: Cast) -> Iterable[tuple[str, str]]:
-    command = command_name(os.environ.get("PATH"), sys.executable)
-    unavailable = '{"kind":"status","status":503,"times":null}'
-    return [
-        (
-            f"{command} people show {cast.adopted.employee_id}",
-            "show one person in Entra and in Ditio, with the history",
-        ),
-        (f"{command} outbox list", "list who waits, and why: no one now"),
-        (f"{command} reconcile", "compare all people with Ditio: what differs, and why"),
-        (f"{command} token list", "list the tokens that may provision"),
-        ('curl -s -H "Authorization: Bearer $TOKEN" "$BRIDGE/Users?count=1"', "read a person as Entra does"),
-        (f"curl -s -d '{unavailable}' \"$DITIO/_sandbox/faults\"", "take Ditio down"),
-        ('curl -s -X DELETE "$DITIO/_sandbox/faults"', "bring it back"),
-    ]
-
-
-MOST_DIFFERENCES = 50
-
-_QUIET = ("read", "search", "sign-in")
-
-
-def close(scene: Scene, played: Sequence[Played]) -> bool:
-    """Show the closing tables, and return whether everything agrees."""
-    stage = scene.stage
-    stage.heading("What was asked, and what was sent")
-    stage.table(["Act", "Entra asked", "Ditio was sent", "Outcome"], _rows(played), lines=True)
-    stage.heading("All people, Entra compared with Ditio")
-    found = scene.differences()
-    checks = _final_checks(scene, found)
-    for check in checks:
-        stage.check(check)
-    if found:
-        _show_differences(stage, found)
-    agrees = not found and all(check.ok for check in checks) and all(each.ok for each in played)
-    stage.say()
-    if agrees:
-        stage.say("Everything agrees.", "bold green")
-    else:
-        failed = [each.title for each in played if not each.ok]
-        stage.say(f"Not everything agrees{': see ' + ', '.join(failed) if failed else ''}.", "bold red")
-    return agrees
-
-
-def _rows(played: Sequence[Played]) -> list[list[Text]]:
-    return [
-        [
-            Text(f"{number} {each.title}"),
-            _counted(each.asked),
-            _counted(each.sent),
-            Text.assemble(mark(each.ok), " ", _outcome(each)),
-        ]
-        for number, each in enumerate(played, 1)
-    ]
-
-
-def _outcome(played: Played) -> str:
-    """Return the first failed check, else the result of the act."""
-    wrong = [check.text for check in played.checks if not check.ok]
-    summary = next((check.text for check in played.checks if check.sums_up), played.checks[-1].text)
-    return wrong[0] if wrong else summary
-
-
-def _counted(counts: Counter[str]) -> Text:
-    if not counts:
-        return Text("–", "dim")
-    width = max(len(str(count)) for count in counts.values())
-    loud = [(f"{count:>{width}} {kind}", _style(kind)) for kind, count in counts.items() if kind not in _QUIET]
-    quiet = ", ".join(f"{count} {kind}" for kind, count in counts.items() if kind in _QUIET)
-    lines = [*loud, *([(quiet, "dim")] if quiet else [])]
-    return Text("\n").join(Text(text, style) for text, style in lines)
-
-
-def _style(kind: str) -> str:
-    return "yellow" if kind == "failed" else ""
-
-
-def _final_checks(scene: Scene, found: Sequence[Difference]) -> list[Check]:
-    cast, company = scene.cast, scene.ditio.company
-    people = [each for each in scene.known() if each.object_id not in scene.waiting]
-    differing = len({each.employee_number for each in found})
-    untouched = all(company.employees.get(each.employee_number) == each for each in cast.strangers)
-    return [
-        Check(
-            differing == 0,
-            f"{len(people) - differing} of {len(people)} people agree in every field: {', '.join(FIELDS)}.",
-        ),
-        *proofs(
-            scene.ditio.requests,
-            company.employees,
-            hired=len(people) - 1,
-            people=len(people),
-            strangers=len(cast.strangers),
-        ),
-        Check(
-            untouched,
-            f"Employees that Entra does not know are unchanged: {_listed([each.name for each in cast.strangers])}.",
-        ),
-        Check(
-            all(status < 300 or status == 409 for status in scene.statuses),
-            f"Entra sent {sum(scene.statuses.values())} requests; the answers were "
-            f"{', '.join(f'{count} × {status}' for status, count in sorted(scene.statuses.items()))}.",
-        ),
-    ]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]])
-
-
-def _show_differences(stage: Stage, found: Sequence[Difference]) -> None:
-    rows = [
-        [
-            Text(each.employee_number),
-            Text(each.name),
-            Text(each.field),
-            Text(each.entra or "–", "green"),
-            Text(each.ditio or "–", "red"),
-        ]
-        for each in found[:MOST_DIFFERENCES]
-    ]
-    stage.table(["Employee", "Name", "Field", "Entra", "Ditio"], rows)
-    if len(found) > MOST_DIFFERENCES:
-        stage.say(f"  … and {len(found) - MOST_DIFFERENCES} more.")
-
-
-ZONE = ZoneInfo("Europe/Oslo")
-
 INTRODUCTION = (
     "Entra ID is Microsoft's directory: it knows who works here. Ditio is where a construction company keeps hours, "
     "machines and certificates, and needs the same people. scim-bridge is between them: Entra sends people over SCIM, "
     "and the bridge creates and updates employees in Ditio. Here Entra and Ditio are simulated; the bridge is real."
 )
-
-
-def _enough(_: click.Context, __: click.Parameter, people: int) -> int:
-    if people < FEWEST:
-        raise click.BadParameter(f"the demo needs at least {FEWEST} people for all parts")
-    return people
+MOST_DIFFERENCES = 50
 
 
 @click.command()
-@click.option(
-    "--people", metavar="N", type=int, default=25, show_default=True, callback=_enough, help="Hire this many people."
-)
+@click.option("--people", metavar="N", type=int, default=25, show_default=True, help="Hire this many people.")
 @click.option(
     "--once",
     is_flag=True,
@@ -235,69 +54,132 @@ def demo(people: int, once: bool) -> None:
       scim-bridge demo
       scim-bridge demo --once --people 500
     """
-    stage, company, ditio = Stage(), cast(people), _ditio()
-    stage.say(INTRODUCTION)
+    if people < FEWEST:
+        raise click.BadParameter(f"the demo needs at least {FEWEST} people for all parts", param_hint="'--people'")
+    stage, zone, chance = Stage(), ZoneInfo("Europe/Oslo"), random.SystemRandom()
+    stage.console.print(INTRODUCTION)
     with ExitStack() as started:
-        started.enter_context(_ending_on_signals())
-        folder = started.enter_context(_folder())
+        for number in (signal.SIGTERM, signal.SIGHUP):  # Like Ctrl-C, so that the bridge ends with the demo.
+            started.callback(signal.signal, number, signal.signal(number, signal.default_int_handler))
+        folder = Path(started.enter_context(TemporaryDirectory(prefix="scim-bridge-demo-")))
+        ditio = SandboxDitio(
+            now=lambda: datetime.now(zone), client_id=CLIENT_ID, client_secret=CLIENT_SECRET, random=chance
+        )
         ditio_url = started.enter_context(running(ditio.app))
-        with stage.busy("The bridge is starting …"):
+        with stage.console.status("The bridge is starting …", spinner_style="cyan"):
             bridge = started.enter_context(running_bridge(folder, ditio_url))
-        _introduce(stage, bridge, ditio_url)
-        plant(company, ditio)
-        scene = Scene(stage, company, ditio, bridge)
-        agrees = close(scene, perform(scene, ACTS))
+        stage.line("\n    Entra ", ("──SCIM──▶ ", "cyan"), "scim-bridge", (" ──API──▶ ", "cyan"), "Ditio")
+        stage.line((f"    The bridge: {bridge.tenant_url}\n    Its log: {bridge.log}\n    Ditio: {ditio_url}", "dim"))
+        scene = Scene(stage, Cast(people), ditio, bridge)
+        agrees = perform(scene, ACTS)
         if not once:
-            show_around(stage, bridge, ditio_url, company)
-            _stay_up(bridge, stage)
+            show_around(scene, ditio_url)
+            with suppress(KeyboardInterrupt):
+                raise BridgeError(f"the bridge ended by itself, with exit code {bridge.process.wait()}")
+            stage.line(("Ending …", "dim"))
     if once and not agrees:
         sys.exit(1)
 
 
-def _ditio() -> SandboxDitio:
-    return SandboxDitio(
-        now=lambda: datetime.now(ZONE),
-        client_id=CLIENT_ID,
-        client_secret=CLIENT_SECRET,
-        random=random.SystemRandom(),
-    )
+def perform(scene: Scene, acts: Iterable[Act]) -> bool:
+    """Perform the acts and show the closing tables; return whether everything agrees."""
+    stage, calls, rows, failed = scene.stage, scene.ditio.requests, [], []
+    for number, (title, why, play) in enumerate(acts, 1):
+        steps_before, calls_before, checks = len(scene.steps), len(calls), []
+        stage.heading(f"{number}  {title}", why)
+        for check in chain(play(scene), _compared(scene)):
+            stage.check(check)
+            checks.append(check)
+        # The outcome is the first failed check, else what sums up, else the last.
+        outcome = next((check for check in checks if check.sums_up), checks[-1])
+        outcome = next((check for check in checks if not check.ok), outcome)
+        if not outcome.ok:
+            failed.append(title)
+        changes = Counter(step.action for step in scene.steps[steps_before:] if step.action != "none")
+        told = Text.assemble(mark(outcome.ok), f" {outcome.text}")
+        rows.append((f"{number} {title}", _counted(changes), _counted(by_kind(calls[calls_before:])), told))
+    stage.heading("What Entra changed, and what Ditio was sent")
+    stage.table("Act", "Entra", Column("Ditio", width=22), "Outcome", rows=rows, show_lines=True)
+    stage.heading("All people, Entra compared with Ditio")
+    agrees = not failed
+    for check in _final_checks(scene):
+        stage.check(check)
+        agrees &= check.ok
+    if found := scene.differences():
+        shown = [(*each[:3], Text(each.entra or "–", "green"), Text(each.ditio or "–", "red")) for each in found]
+        stage.table("Employee", "Name", "Field", "Entra", "Ditio", rows=shown[:MOST_DIFFERENCES])
+        if len(found) > MOST_DIFFERENCES:
+            stage.line(f"  … and {len(found) - MOST_DIFFERENCES} more.")
+    see = f": see {', '.join(failed)}" if failed else ""
+    stage.line(("\nEverything agrees.", "bold green") if agrees else (f"\nNot everything agrees{see}.", "bold red"))
+    return agrees
 
 
-@contextmanager
-def _ending_on_signals() -> Iterator[None]:
-    """Treat all signals like Ctrl-C, so that the bridge ends with the demo."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _compared(scene: Scene) -> Iterator[Check]:
+    if left := scene.arrive():
+        yield Check(False, f"{left} people are still not delivered.")
+    differing, count = {each.employee_number for each in scene.differences()}, len(scene.arrived())
+    waiting = [each for each in scene.cast.users if each.object_id in scene.waiting]
+    told = f", {len(waiting)} waiting" if waiting else ""
+    if differing or any(scene.delivery_of(each)[0] not in ("held", "parked", "refused") for each in waiting):
+        yield Check(False, f"{len(differing)} of {count} people differ{told}")
+    elif count:
+        yield Check(True, f"{count} of {count} people agree{told}")
 
 
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="scim-bridge-demo-") as folder:
-        yield Path(folder)
+def _counted(counts: Counter[str]) -> Text:
+    width, styles = len(str(max(counts.values(), default=0))), {"failed": "yellow"} | dict.fromkeys(READS, "dim")
+    lines = [Text(f"{count:>{width}} {kind}", styles.get(kind, "")) for kind, count in counts.items()]
+    return Text("\n").join(lines or [Text("–", "dim")])
 
 
-def _introduce(stage: Stage, bridge: Bridge, ditio_url: str) -> None:
-    stage.say()
-    stage.line(
-        ("    Entra ", "bold"),
-        ("──SCIM──▶ ", "cyan"),
-        ("scim-bridge ", "bold"),
-        (bridge.url, "dim"),
-        (" ──API──▶ ", "cyan"),
-        ("Ditio ", "bold"),
-        (ditio_url, "dim"),
-    )
-    stage.line((f"    The bridge's log: {bridge.log}", "dim"))
+def _final_checks(scene: Scene) -> Iterator[Check]:
+    people, strangers, employees = scene.arrived(), scene.cast.strangers, scene.ditio.company.employees
+    differing = len({each.employee_number for each in scene.differences()})
+    told = f"{len(people) - differing} of {len(people)} people agree in every field: {', '.join(FACTS)}."
+    yield Check(not differing, told)
+    hired = len(people) - 1  # One was adopted.
+    yield from proofs(scene.ditio.requests, employees, hired=hired, people=len(people), strangers=len(strangers))
+    *others, last = (each.name for each in strangers)
+    told = f"Employees that Entra does not know are unchanged: {', '.join(others)} and {last}."
+    yield Check(all(employees.get(each.employee_number) == each for each in strangers), told)
+    answers = ", ".join(f"{count} × {status}" for status, count in sorted(scene.answers.items()))
+    told = f"Entra sent {scene.answers.total()} requests; the answers were {answers}."
+    yield Check(all(status < 300 or status == 409 for status in scene.answers), told)
 
 
-def _stay_up(bridge: Bridge, stage: Stage) -> None:
-    try:
-        code = bridge.process.wait()
-    except KeyboardInterrupt:
-        stage.say("Ending …", "dim")
-        return
-    raise BridgeError(f"the bridge ended by itself, with exit code {code}")
+def show_around(scene: Scene, ditio_url: str) -> None:
+    """Show where everything is, and what to try; a file has the variables that commands in another terminal need."""
+    stage, bridge, file = scene.stage, scene.bridge, scene.bridge.folder / "demo.env"
+    others = sorted(name for name in os.environ if name.startswith("SCIM_BRIDGE_") and name not in bridge.settings)
+    variables = {**bridge.settings, "BRIDGE": bridge.tenant_url, "TOKEN": bridge.token, "DITIO": ditio_url}
+    with private_file(file) as text:
+        text.writelines(f"unset {name}\n" for name in others)
+        text.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+    stage.heading("Everything stays up until Ctrl-C")
+    stage.line(("    Bridge        ", "bold"), f"{bridge.tenant_url}  (Entra's Tenant URL)")
+    stage.line(("    Secret Token  ", "bold"), bridge.token)
+    stage.line(("    Database      ", "bold"), str(bridge.folder / "bridge.db"))
+    stage.line(("    Log           ", "bold"), str(bridge.log))
+    stage.line(("    Ditio         ", "bold"), f"{ditio_url}/_sandbox/employees")
+    command, adopted = command_name(os.environ.get("PATH"), sys.executable), scene.cast.adopted.employee_id
+    for what, line in {
+        "in another terminal, first: load what the commands below need": f". {file}",
+        "show one person in Entra and in Ditio, with the history": f"{command} people show {adopted}",
+        "list who waits, and why: no one now": f"{command} outbox list",
+        "compare all people with Ditio: what differs, and why": f"{command} reconcile",
+        "list the tokens that may provision": f"{command} token list",
+        "read a person as Entra does": 'curl -s -H "Authorization: Bearer $TOKEN" "$BRIDGE/Users?count=1"',
+        "take Ditio down": """curl -s -d '{"kind":"status","status":503,"times":null}' "$DITIO/_sandbox/faults\"""",
+        "bring it back": 'curl -s -X DELETE "$DITIO/_sandbox/faults"',
+    }.items():
+        stage.line((f"\n    # {what}", "dim"), (f"\n    {line}", "cyan"))
+    stage.line()
+
+
+def command_name(path: str | None, executable: str) -> str:
+    """Return how to call `scim-bridge` here: by name if it is on the path, by its own path, or as a module."""
+    script = Path(executable).parent / "scim-bridge"
+    if shutil.which("scim-bridge", path=path):
+        return "scim-bridge"
+    return shlex.quote(str(script)) if script.exists() else f"{shlex.quote(executable)} -m scim_bridge"

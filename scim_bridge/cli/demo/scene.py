@@ -1,65 +1,54 @@
-"""The simulated Entra, the bridge and the simulated Ditio together, and the people of an invented company."""
+"""The scene of the demo: a simulated Entra, a real `scim-bridge serve` in its own process, a simulated Ditio."""
 
+import json
+import os
 import random
+import re
+import subprocess
+import sys
 import time
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import date
-from itertools import chain
+from pathlib import Path
+from typing import Any
 
 import requests
 
-from scim_bridge.cli.demo.bridge import Bridge, direct_session
-from scim_bridge.cli.demo.stage import Check, Difference, Stage, as_entra_knows, by_kind, differences, numbered
+from scim_bridge.cli.demo.stage import Check, Difference, Stage, as_entra_knows, differences, numbered
+from scim_bridge.cli.serve import CLIENT_ID, CLIENT_SECRET
+from scim_bridge.errors import BridgeError
 from scim_bridge.sandbox.company import SandboxEmployee
 from scim_bridge.sandbox.directory import EntraUser, people
 from scim_bridge.sandbox.ditio import SandboxDitio
-from scim_bridge.sandbox.entra import SandboxEntra, Step
+from scim_bridge.sandbox.entra import EXTENSION, SandboxEntra, Step
+from scim_bridge.settings import DEFAULT_TENANT
+from scim_bridge.storage.credentials import TOKEN, new_secret
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.schema import upgrade
 
-FEWEST = 5
-"""With fewer people, a part of the demo would have no person."""
-
-SEED = 2026
-"""A fixed seed gives the same people in each run."""
-
-MOST_LEAVERS = 10
-"""Enough people to show each way of leaving."""
+PYTHON = (sys.executable, "-m", "scim_bridge")
+FEWEST = 5  # With fewer people, a part of the demo would have no person.
+MOST_LEAVERS = 10  # Enough people to show each way of leaving.
+PATIENCE_SECONDS = 30.0  # How long the bridge may take to start or to answer.
+ENDING_SECONDS = 20.0  # How long it may take to end: a little longer than `serve` gives running requests.
+ARRIVING_SECONDS = 60.0  # How long to wait without any delivery while people are due.
 
 
-@dataclass(slots=True)
 class Cast:
-    """The people in Entra, and their parts."""
+    """The people of an invented company, and their parts; the same in each run."""
 
-    users: list[EntraUser]
-    """The users in Entra when the demo begins, in order; later acts add more."""
-
-    adopted: EntraUser
-    """A user who is already an employee in Ditio, with the same phone."""
-
-    namesake: EntraUser
-    """A user whose number belongs to a stranger in Ditio."""
-
-    unnumbered: EntraUser
-    """A user without an employee number at first."""
-
-    newcomer: EntraUser
-    """A user who is hired while Ditio fails."""
-
-    own_number: str
-    """The employee number that `unnumbered` gets in the end."""
-
-    free_number: str
-    """The employee number that `namesake` gets in the end."""
-
-    free_phone: str
-    """A phone number that no person has yet."""
-
-    strangers: list[SandboxEmployee] = field(default_factory=list)
-    """Employees in Ditio that Entra does not know, as they were at first."""
+    def __init__(self, count: int) -> None:
+        *self.users, self.newcomer, spare, extra = people(count + 3, random.Random(2026))  # nosec B311 # a cast
+        # `newcomer` is hired while Ditio fails. `adopted` is in Ditio already, with the same phone. `namesake` has a
+        # stranger's number, and `unnumbered` has none; in the end they get `free_number` and `own_number`.
+        self.adopted, self.namesake, self.unnumbered = self.users[1:4]
+        self.own_number, self.unnumbered.employee_id = self.unnumbered.employee_id, None
+        self.free_number, self.free_phone = spare.employee_id, extra.mobile
+        self.strangers: list[SandboxEmployee] = []  # In Ditio and unknown to Entra, as they were at first.
 
     def settled(self) -> list[EntraUser]:
         """Return the users without special cases after the first day."""
@@ -70,219 +59,188 @@ class Cast:
         settled = self.settled()
         return settled[-min(MOST_LEAVERS, max(2, (len(settled) + 3) // 4)) :]
 
-    def comes_back_as_another(self, user: EntraUser) -> EntraUser:
-        """Return the new account of a permanently deleted user: only the object id differs."""
-        again = replace(user, object_id=str(uuid.uuid5(uuid.NAMESPACE_OID, user.object_id)), soft_deleted=False)
-        self.users[self.users.index(user)] = again
-        return again
+
+@dataclass(frozen=True)
+class Bridge:
+    """A running bridge."""
+
+    tenant_url: str
+    token: str
+    folder: Path
+    log: Path
+    settings: dict[str, str]  # The environment variables that it was configured with.
+    database: Database
+    process: "subprocess.Popen[bytes]"
+
+    def due(self) -> int:
+        """Return how many people are due."""
+        with self.database.read(DEFAULT_TENANT) as s:
+            return s.outbox.status().due
+
+    def request(self, method: str, path: str, token: str | None = None, body: object = None) -> requests.Response:
+        """Send one SCIM request, as another client than the simulated Entra."""
+        headers = {"Authorization": f"Bearer {token or self.token}"}
+        with direct_session() as session:
+            return session.request(method, self.tenant_url + path, json=body, headers=headers, timeout=PATIENCE_SECONDS)
+
+    def command(self, *words: str) -> Any:
+        """Run a command of the bridge, and return the JSON that it prints. :raises BridgeError: it printed nothing."""
+        command, environment = [*PYTHON, *words, "--format", "json"], inherited(os.environ) | self.settings
+        ran = subprocess.run(  # nosec B603 # our own command, no shell
+            command, cwd=self.folder, env=environment, capture_output=True, timeout=PATIENCE_SECONDS, check=False
+        )
+        if not ran.stdout:
+            raise BridgeError(f"`scim-bridge {' '.join(words)}` failed: {ran.stderr.decode(errors='replace')}")
+        return json.loads(ran.stdout)
 
 
-def cast(count: int) -> Cast:
-    """Assign the parts; `count` must be at least `FEWEST`."""
-    *users, newcomer, spare, extra = people(count + 3, random.Random(SEED))  # nosec B311 # a cast of people
-    adopted, namesake, unnumbered = users[1:4]
-    own_number, unnumbered.employee_id = unnumbered.employee_id, None
-    if own_number is None or spare.employee_id is None or extra.mobile is None:
-        raise AssertionError("invented people have all values")
-    return Cast(
-        users=users,
-        adopted=adopted,
-        namesake=namesake,
-        unnumbered=unnumbered,
-        newcomer=newcomer,
-        own_number=own_number,
-        free_number=spare.employee_id,
-        free_phone=extra.mobile,
-    )
+@contextmanager
+def running_bridge(folder: Path, ditio_url: str) -> Iterator[Bridge]:
+    """Start the bridge on SQLite in a folder, and end it with the context.
+
+    :raises BridgeError: it did not start, or no longer answers; with the last lines of its log.
+    """
+    settings = {
+        "SCIM_BRIDGE_CONFIG": os.devnull,  # Ignore a scim-bridge.toml that happens to be there.
+        "SCIM_BRIDGE_DATABASE__URL": f"sqlite:///{folder / 'bridge.db'}",
+        "SCIM_BRIDGE_DITIO__API_URL": f"{ditio_url}/core",
+        "SCIM_BRIDGE_DITIO__IDENTITY_URL": ditio_url,
+        "SCIM_BRIDGE_DITIO__CLIENT_ID": CLIENT_ID,
+        "SCIM_BRIDGE_DITIO__CLIENT_SECRET": CLIENT_SECRET,
+        "SCIM_BRIDGE_CERTIFICATES__SLOTS": '[{"type": "Byggekort", "packed": "byggekort"}]',
+        # All acts happen within one day and one hour; the act "Leave" says that these are not the defaults.
+        "SCIM_BRIDGE_DELIVERY__END_EMPLOYMENT": "at-once",
+        "SCIM_BRIDGE_DELIVERY__MAX_ENDED_FRACTION": "1",
+    }
+    token, log = new_secret(TOKEN), folder / "bridge.log"
+    command, env = [*PYTHON, "serve", "--bind", "127.0.0.1:0"], inherited(os.environ) | settings
+    with closing(Database(settings["SCIM_BRIDGE_DATABASE__URL"])) as database, log.open("wb") as out:
+        upgrade(database)
+        with database.write(DEFAULT_TENANT) as s:
+            s.tokens.add("demo", "demo", token, expires_at=None)
+        # A session of its own, so that Ctrl-C reaches only the demo, which then ends the bridge.
+        process = subprocess.Popen(  # nosec B603 # our own command, no shell
+            command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+        )
+        try:
+            yield Bridge(f"{_url(process, log)}/scim/v2", token, folder, log, settings, database, process)
+        except requests.RequestException as exc:
+            raise BridgeError(f"the bridge no longer answers; {_last_lines(log)}") from exc
+        finally:
+            process.terminate()
+            try:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(ENDING_SECONDS)
+            finally:  # Out of time, or a second Ctrl-C: the processes it started then end by themselves.
+                process.kill()
+                process.wait()
 
 
-def plant(cast: Cast, ditio: SandboxDitio) -> None:
-    """Create the employees in Ditio that existed before the bridge."""
-    adopted = cast.adopted
-    ditio.plant(
-        adopted.employee_id or "",
-        adopted.given_name or "",
-        adopted.surname or "",
-        as_entra_knows(adopted)["phone"] or "",
-        work_title="Lærling",
-        start=date.fromisoformat(adopted.hire_date or ""),
-    )
-    strangers: Sequence[SandboxEmployee] = (
-        ditio.plant(cast.namesake.employee_id or "", "Sven", "Lindqvist", "+46701234567", work_title="Innleid"),
-        ditio.plant("9001", "Maja", "Nowak", "+48601234567", work_title="Innleid"),
-    )
-    cast.strangers = deepcopy(list(strangers))
+def inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment for the bridge, without settings of another bridge and without a proxy."""
+    kept = {name: value for name, value in environ.items() if not name.startswith("SCIM_BRIDGE_")}
+    source = Path(__file__).parents[3]
+    if (source / "pyproject.toml").is_file():
+        # Run from source: the bridge has another working directory, and must find its code from there.
+        kept["PYTHONPATH"] = os.pathsep.join(filter(None, [str(source), environ.get("PYTHONPATH")]))
+    return {**kept, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 
 
-ARRIVING_SECONDS = 60.0
-"""How long the demo waits without any delivery while people are due, before it reports a failure."""
+def direct_session() -> requests.Session:
+    """Return a session without a proxy: all servers are on this machine."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
 
-WAITING = {"held", "parked", "refused"}
+
+def _url(process: "subprocess.Popen[bytes]", log: Path) -> str:
+    """Wait until the bridge listens, and return its URL; it answers a first request once it is ready."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        if found := re.search(r"Listening on (http://127\.0\.0\.1:\d+)\.", log.read_text(errors="replace")):
+            return found[1]
+        time.sleep(0.05)
+    what = f"did not start within {PATIENCE_SECONDS:.0f} seconds" if process.poll() is None else "ended at once"
+    raise BridgeError(f"the bridge {what}; {_last_lines(log)}")
+
+
+def _last_lines(log: Path) -> str:
+    return "\n".join(["the last lines of its log:\n", *log.read_text(errors="replace").splitlines()[-15:]])
 
 
 class Scene:
     """Everything that the acts use."""
 
     def __init__(self, stage: Stage, cast: Cast, ditio: SandboxDitio, bridge: Bridge) -> None:
-        self.stage = stage
-        self.cast = cast
-        self.ditio = ditio
-        self.bridge = bridge
+        self.stage, self.cast, self.ditio, self.bridge = stage, cast, ditio, bridge
         session = direct_session()
         session.hooks["response"].append(self._hear)
         self.entra = SandboxEntra(session, bridge.tenant_url, bridge.token)
-        self.steps: list[Step] = []
-        """What Entra has done so far."""
+        self.steps: list[Step] = []  # What Entra has done so far.
+        self.answers: Counter[int] = Counter()  # How often Entra got each HTTP status.
+        self.waiting: set[str] = set()  # Object ids of the users who should not be in Ditio yet.
+        self._advance: Callable[[], object] = lambda: None
+        user, start = cast.adopted, date.fromisoformat(str(cast.adopted.hire_date))
+        facts = str(user.given_name), str(user.surname), str(as_entra_knows(user)["phone"])
+        ditio.plant(str(user.employee_id), *facts, work_title="Lærling", start=start)
+        self.add_stranger(cast.namesake.employee_id, "Sven", "Lindqvist", "+46701234567")
+        self.add_stranger("9001", "Maja", "Nowak", "+48601234567")
 
-        self.statuses: Counter[int] = Counter()
-        """How often Entra got each HTTP status."""
+    def add_stranger(self, number: str | None, *names_and_phone: str) -> None:
+        """Create an employee in Ditio that Entra does not know."""
+        self.cast.strangers.append(deepcopy(self.ditio.plant(str(number), *names_and_phone, work_title="Innleid")))
 
-        self.waiting: set[str] = set()
-        """The object ids of the users who should not be in Ditio yet."""
-
-        self._written = 0
-        self._advance: Callable[[int], None] = lambda done: None
-
-    def known(self) -> list[EntraUser]:
-        """Return the users that Entra has sent so far; none before the first cycle."""
-        return self.cast.users if self.steps else []
-
-    @contextmanager
-    def sending(self, total: int) -> Iterator[None]:
-        """Show a bar while Entra sends its changes.
-
-        :param total: The number of changes.
-        """
-        self._written = 0
-        with self.stage.bar("Entra → bridge", total) as self._advance:
-            yield
-        self._advance = lambda done: None
-
-    def cycle(self) -> list[Step]:
-        """Run one provisioning cycle of Entra, and return its steps."""
-        steps = self.entra.cycle().steps
+    def sends(self, users: Sequence[EntraUser], *, arrives: bool = True) -> Iterator[Check]:
+        """Run a cycle of Entra in which these users changed. Users who wait are tried in each, and may be refused."""
+        changed = {user.object_id for user in users}
+        with self.stage.bar("Entra → bridge", len(changed)) as self._advance:
+            steps = self.entra.cycle().steps
         self.steps += steps
-        return steps
-
-    def sends(self, total: int) -> list[Step]:
-        """Run one provisioning cycle with a bar."""
-        with self.sending(total):
-            return self.cycle()
+        sent, refused = {each.object_id for each in steps}, {each.object_id: each for each in steps if not each.ok}
+        wrong = next((step.detail for each, step in refused.items() if each not in self.waiting), None)
+        users = [user for user in self.cast.users if user.object_id in refused]
+        names = [f", {user.display_name} refused ({refused[user.object_id].status})" for user in users]
+        told = (
+            f"Entra sent {numbered(len(steps), 'change')}: {len(steps) - len(refused)} accepted (2xx){''.join(names)}."
+        )
+        yield Check(refused.keys() <= self.waiting and sent - self.waiting == changed - self.waiting, told, wrong)
+        if arrives:
+            self.arrive()
 
     def arrive(self) -> int:
         """Wait until all due people are delivered; return how many are left when deliveries stop."""
-        left = due = self.bridge.due()
-        if due == 0:
-            return 0
-        deadline = time.monotonic() + ARRIVING_SECONDS
-        with self.stage.bar("bridge → Ditio", due) as advance:
+        left, deadline = self.bridge.due(), time.monotonic() + ARRIVING_SECONDS
+        with self.stage.bar("bridge → Ditio", left) as advance:
             while left and time.monotonic() < deadline:
                 time.sleep(0.05)
                 before, left = left, self.bridge.due()
                 if left != before:
-                    advance(due - left)
                     deadline = time.monotonic() + ARRIVING_SECONDS
+                    advance(before - left)
         return left
 
     def delivery_of(self, user: EntraUser) -> tuple[str, str | None]:
         """Return a user's delivery state and detail; `refused` if the bridge refused the user to Entra."""
-        scim_id = self.entra.scim_id(user.object_id)
-        if scim_id is not None:
-            return self.bridge.delivery_of(scim_id)
-        told = [step for step in self.steps if step.object_id == user.object_id]
-        return "refused", told[-1].detail if told else None
+        if scim_id := self.entra.scim_id(user.object_id):
+            shown = self.bridge.request("GET", f"/Users/{scim_id}").json()[EXTENSION]
+            return str(shown["deliveryState"]), shown.get("deliveryDetail")
+        return "refused", next((each.detail for each in self.steps[::-1] if each.object_id == user.object_id), None)
 
-    def employee(self, user: EntraUser) -> SandboxEmployee | None:
-        """Return the employee in Ditio with the user's employee number."""
-        return self.ditio.company.employees.get(user.employee_id or "")
+    def employee(self, user: EntraUser) -> SandboxEmployee:
+        """Return the employee in Ditio with the user's employee number; an empty one if there is none."""
+        number = user.employee_id or ""
+        return self.ditio.company.employees.get(number) or SandboxEmployee(number, "", "", "")
+
+    def arrived(self) -> list[EntraUser]:
+        """Return the users that Entra has sent and who should be in Ditio by now; none before the first cycle."""
+        return [each for each in self.cast.users if self.steps and each.object_id not in self.waiting]
 
     def differences(self) -> list[Difference]:
-        """Compare all users that Entra has sent, without those who should not be in Ditio yet."""
-        users = [each for each in self.known() if each.object_id not in self.waiting]
+        """Compare all users who should be in Ditio by now."""
         with self.ditio.company.lock:
-            return differences(users, self.ditio.company.employees)
+            return differences(self.arrived(), self.ditio.company.employees)
 
     def _hear(self, response: requests.Response, *_: object, **__: object) -> None:
-        self.statuses[response.status_code] += 1
+        self.answers[response.status_code] += 1
         if response.request.method != "GET":
-            self._written += 1
-            self._advance(self._written)
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """One part of the demo."""
-
-    title: str
-    why: str
-    """What happens, and why it matters."""
-
-    play: Callable[[Scene], Iterator[Check]]
-    """Perform the act and yield its checks; a comparison of all people follows automatically."""
-
-
-@dataclass(frozen=True, slots=True)
-class Played:
-    """The result of an act."""
-
-    title: str
-    checks: Sequence[Check]
-    asked: Counter[str] = field(default_factory=Counter)
-    """How often Entra did each action."""
-
-    sent: Counter[str] = field(default_factory=Counter)
-    """How many calls Ditio got, by kind."""
-
-    @property
-    def ok(self) -> bool:
-        """Return whether all checks passed."""
-        return all(check.ok for check in self.checks)
-
-
-def perform(scene: Scene, acts: Sequence[Act]) -> list[Played]:
-    """Perform the acts, and return their results."""
-    return [_perform(scene, act, number) for number, act in enumerate(acts, 1)]
-
-
-def accepted(scene: Scene, steps: Sequence[Step]) -> Check:
-    """Check that all of Entra's changes were accepted; a refused user who should wait is expected."""
-    refused = [step for step in steps if not step.ok and step.object_id not in scene.waiting]
-    if refused:
-        return Check(False, f"Entra was refused {numbered(len(refused), 'change')}; the first: {refused[0].detail}")
-    return Check(True, f"Entra sent {numbered(len(steps), 'change')}, and each was accepted (2xx).")
-
-
-def named(user: EntraUser) -> str:
-    """Return a user's name, with the employee number if there is one."""
-    return f"{user.display_name} ({user.employee_id})" if user.employee_id else str(user.display_name)
-
-
-def _perform(scene: Scene, act: Act, number: int) -> Played:
-    steps, calls = len(scene.steps), len(scene.ditio.requests)
-    scene.stage.act(number, act.title, act.why)
-    checks = []
-    for check in chain(act.play(scene), _arrived(scene), _compared(scene)):
-        scene.stage.check(check)
-        checks.append(check)
-    asked = Counter(step.action for step in scene.steps[steps:] if step.action != "none")
-    return Played(act.title, checks, asked, by_kind(scene.ditio.requests[calls:]))
-
-
-def _arrived(scene: Scene) -> Iterator[Check]:
-    if left := scene.arrive():
-        yield Check(False, f"{left} people are still not delivered.")
-
-
-def _compared(scene: Scene) -> Iterator[Check]:
-    compared = len(scene.known()) - len(scene.waiting)
-    differing = {each.employee_number for each in scene.differences()}
-    astray = [each for each in scene.known() if each.object_id in scene.waiting and not _waits(scene, each)]
-    waiting = f", {len(scene.waiting)} waiting" if scene.waiting else ""
-    if differing or astray:
-        yield Check(False, f"{len(differing)} of {compared} people differ{waiting}")
-    elif compared:
-        yield Check(True, f"{compared} of {compared} people agree{waiting}")
-
-
-def _waits(scene: Scene, user: EntraUser) -> bool:
-    return scene.delivery_of(user)[0] in WAITING
+            self._advance()
