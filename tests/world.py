@@ -84,6 +84,7 @@ class World:
         with database.write() as connection:
             Tokens(connection, "default").add("t", "tests", TOKEN, now=clock(), expires_at=None)
         self.http = requests.Session()
+        self.http.trust_env = False  # Proxies would be looked up for each request.
         self.http.mount(BRIDGE, WsgiTransport(self.app))
         self.http.headers["Authorization"] = f"Bearer {TOKEN}"
         self.entra = SandboxEntra(self.http, f"{BRIDGE}/scim/v2", TOKEN, dialect=dialect, random=random.Random(1))
@@ -101,6 +102,7 @@ class World:
 
     def _session_to_ditio(self) -> requests.Session:
         session = requests.Session()
+        session.trust_env = False
         session.mount(DITIO, WsgiTransport(self.ditio.app))
         return session
 

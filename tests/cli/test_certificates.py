@@ -20,6 +20,7 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import certificate_entries as entries
 from tests.cli.conftest import DITIO, Run
 from tests.conftest import Clock
+from tests.thorough import either
 from tests.world import World, a_user
 
 COLUMNS = [part.value for part in Part]
@@ -209,7 +210,7 @@ cells = st.text("aB1æøåÆØÅéü ;,\t\"'\n=", max_size=8).filter(lambda text
     shouted=st.booleans(),
     names_separator=st.booleans(),
 )
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=either(80, 25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_encoding_separator_and_order_of_columns_says_the_same(
     tmp_path: Path,
     rows: list[list[str]],

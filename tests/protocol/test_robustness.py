@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
+from tests.thorough import either
 
 NAMES = [
     "schemas",
@@ -68,7 +69,9 @@ operations = st.fixed_dictionaries(
     optional={"path": st.one_of(names, simple), "value": st.one_of(json_values, resources)},
 )
 examples = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=either(60, 20),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

@@ -226,8 +226,11 @@ def test_too_many_changes_stop_the_run(database: Database, clock: Clock):
 # Reading
 
 
-def test_ditio_out_of_reach_is_an_error_and_leaves_no_lock(world: World, kari: EntraUser):
+def test_ditio_out_of_reach_is_an_error_and_leaves_no_lock(
+    world: World, kari: EntraUser, monkeypatch: pytest.MonkeyPatch
+):
     """Q5: a run that fails is told by `reconcile runs`, and the next one is none the worse."""
+    monkeypatch.setattr("scim_bridge.ditio.roster.PATIENCE_SECONDS", 0.0)
     world.ditio.faults.plan(Fault("refused-connection", times=None))
     with pytest.raises(TransientError):
         reconcile(world)

@@ -24,6 +24,7 @@ from scim_bridge.storage.tables import people
 from scim_bridge.web.scim.storage import BridgeStorage
 from tests.protocol.doubles import AUTHOR, NoIntake
 from tests.storage import filter_cases as cases
+from tests.thorough import either
 
 PROVIDER = build_provider(max_page_size=1000)
 USER, GROUP, CERTIFICATE = PROVIDER.resource_types
@@ -46,7 +47,9 @@ SORTS = [
     f"{ENTERPRISE_URN}:department",
 ]
 
-examples = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+examples = settings(
+    max_examples=either(60, 20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def storage_of(database, tenant="default"):
