@@ -114,7 +114,7 @@ class World:
         return self.cycle()
 
     def changes(self, user: EntraUser, **changes: Any) -> Step:
-        """Somebody edits the user in Entra, and a cycle runs."""
+        """A person edits the user in Entra, and a cycle runs."""
         for name, value in changes.items():
             setattr(user, name, value)
         return self.cycle()

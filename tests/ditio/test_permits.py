@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 60.0
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever waits looks after things all the time, and not every second."""
+    """A person who waits looks after things all the time, and not every second."""
     monkeypatch.setattr(module, "EVERY_SECONDS", 0.001)
 
 
@@ -64,7 +64,7 @@ def test_so_many_threads_have_one_at_a_time_and_no_more():
 
 
 def test_one_that_is_given_back_is_whose_who_waits_first():
-    """Nobody who comes later takes it from under his nose: a list that waits is read, however much is delivered."""
+    """No one who comes later takes it from under his nose: a list that waits is read, however much is delivered."""
     permits, waits, may_go = Permits(1), threading.Event(), threading.Event()
 
     def wait_for_it() -> None:
@@ -83,7 +83,7 @@ def test_one_that_is_given_back_is_whose_who_waits_first():
 
 
 def test_a_thread_that_has_one_needs_no_other():
-    """What belongs to a call, its token for one, never waits for a permit: nobody could give it back."""
+    """What belongs to a call, its token for one, never waits for a permit: no one could give it back."""
     permits = Permits(1)
     with permits.one():
         with permits.one(within=0):
@@ -116,7 +116,7 @@ def test_what_goes_wrong_during_the_wait_ends_it():
 
 
 def test_one_that_comes_at_the_last_moment_is_passed_on():
-    """Whoever gives up just then leaves it to others."""
+    """A person who gives up just then leaves it to others."""
     permits = Permits(1)
     held = permits.one()
     held.__enter__()
@@ -154,7 +154,7 @@ def test_every_call_takes_one(world: World):
 
 
 def test_a_list_that_is_being_read_is_a_call_under_way(world: World):
-    """D2: until its last row is taken, or whoever reads it stops."""
+    """D2: until its last row is taken, or a person who reads it stops."""
     for number in ("1", "2"):
         world.ditio.plant(number)
     client = world.client(max_concurrency=1)
@@ -168,7 +168,7 @@ def test_a_list_that_is_being_read_is_a_call_under_way(world: World):
 
 
 def test_a_list_that_another_thread_stops_reading_leaves_nothing_behind(world: World):
-    """D2: a list that was given up is closed by whoever tidies up; its reader needs a permit again, like everybody."""
+    """D2: a list that was given up is closed by the code that tidies up; its reader needs a new permit."""
     for number in ("1", "2"):
         world.ditio.plant(number)
     client = world.client(max_concurrency=1)

@@ -31,10 +31,10 @@ pytestmark = [
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
-def test_nothing_is_lost_and_nobody_is_there_twice(database_url: str, tmp_path: Path, seed: int):
+def test_nothing_is_lost_and_no_one_is_there_twice(database_url: str, tmp_path: Path, seed: int):
     """A1, R4, D1, D5, P5, C5: for each acknowledged write Ditio equals Entra after a run of `reconcile`.
 
-    Each employee is created once, nobody is deleted, and nothing is written to a stranger.
+    Each employee is created once, no one is deleted, and nothing is written to a stranger.
     """
     several = 2 if database_url.startswith("postgresql") else 1
     with chaos(

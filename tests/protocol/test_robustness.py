@@ -118,7 +118,7 @@ def test_no_search_is_a_500(scim, query):
 
 
 def test_patches_at_the_same_time_are_all_applied(scim):
-    """The row is locked while it is read in order to be written: nobody meets a version that has gone (412)."""
+    """The row is locked while it is read in order to be written: no one meets a version that has gone (412)."""
     user = scim.create(userName="kari", roles=[])
 
     def patch(number):

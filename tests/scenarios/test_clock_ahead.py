@@ -62,7 +62,7 @@ def test_a_lease_of_a_day_lasts_as_long_as_any_other(world: World):
     assert delivered(world)
 
 
-def test_the_lease_of_somebody_at_rest_is_shortened_too(world: World):
+def test_the_lease_of_a_person_at_rest_is_shortened_too(world: World):
     """D1: certificates and `reconcile` lease people who are not due."""
     world.worker.run_until_idle()
     put(world, lease="a dead process", leased_until=tomorrow(world))
@@ -88,7 +88,7 @@ def test_a_probe_is_not_put_off_for_a_day(world: World):
 
 
 def test_a_schedule_that_began_tomorrow_is_not_believed(world: World):
-    """RECONCILE__EVERY; whoever is believed to be alive until tomorrow says so again, or is replaced."""
+    """RECONCILE__EVERY; a person who is believed to be alive until tomorrow says so again, or is replaced."""
     with world.database.write() as connection:
         Schedules(connection, "default", world.clock()).take("reconcile", "dead", every_seconds=60, alive_seconds=20)
         connection.execute(update(schedules).values(started_at=tomorrow(world), alive_until=tomorrow(world)))

@@ -124,7 +124,7 @@ class MortalWorld(World):
 
 @dataclass(frozen=True)
 class Life:
-    """One step of somebody's life: what was before, what happens, and what an operator does again afterwards."""
+    """One step of a person's life: what was before, what happens, and what an operator does again afterwards."""
 
     before: Callable[[MortalWorld], None]
     happens: Callable[[MortalWorld], None]
@@ -210,7 +210,7 @@ def retried(world: World) -> None:
     world.worker.run_until_idle()
 
 
-def was_put_aside(world: World) -> None:
+def hands_off_was_set(world: World) -> None:
     hired(world)
     with world.database.write() as connection:
         set_hands_off(connection, "default", "1042", HandsOff(day("2026-03-03")), world.clock())
@@ -257,7 +257,7 @@ LIVES = {
     "refused": Life(refused, edits(mobile="+47 412 34 567", job_title="Formann"), corrected),
     "take over": Life(was_deleted, comes_again),
     "swap": Life(swapped, retried, retried),
-    "hands off": Life(was_put_aside, works),
+    "hands off": Life(hands_off_was_set, works),
     "certificates": Life(nothing, carried, settings=SLOTS),
     "renewal": Life(carried, renews, settings=SLOTS),
 }
@@ -317,7 +317,7 @@ def in_ditio(world: World) -> dict[str, Any]:
 
 
 def in_the_bridge(world: World) -> tuple[list[Any], set[str]]:
-    """Where everybody stands; and what was accepted."""
+    """Where everyone stands; and what was accepted."""
     with world.database.read() as connection:
         rows = connection.execute(select(people).order_by(people.c.employee_number)).all()
         for row in rows:
@@ -332,7 +332,7 @@ def in_the_bridge(world: World) -> tuple[list[Any], set[str]]:
 @short_on_sqlite
 @pytest.mark.parametrize(("database_url", "name", "inline"), CHOSEN, indirect=["database_url"])
 def test_a_crash_at_any_step_heals(database_url: str, sqlite_template: Path, tmp_path: Path, name: str, inline: int):
-    """A1, R4, P6, D1, L6: as if nothing had happened, in Ditio and in the bridge; nobody twice, nobody deleted."""
+    """A1, R4, P6, D1, L6: as if nothing had happened, in Ditio and in the bridge; no one twice, no one deleted."""
     life = LIVES[name]
     world = a_world(database_url, sqlite_template, tmp_path, 0, life, inline)
     lives_through(world, life, None)

@@ -113,7 +113,7 @@ class Boundaries:
 
     @contextmanager
     def inside(self, name: str) -> Iterator[None]:
-        """In a transaction: nobody can come between what is done in it."""
+        """In a transaction: no one can come between what is done in it."""
         self.reach(name)
         self._depth += 1
         try:
@@ -193,7 +193,7 @@ class Kari:
 
 
 class WalkedWorld(World):
-    """A world whose own process is everybody else, and beside it the one whose delivery is walked."""
+    """A world whose own process is everyone else, and beside it the one whose delivery is walked."""
 
     def __init__(self, url: str, settings: dict[str, dict[str, Any]]) -> None:
         clock = Clock()
@@ -294,7 +294,7 @@ class WalkedWorld(World):
             self._told = {}  # It was refused: the next cycle says it again.
 
     def others_deliver(self) -> None:
-        """Another process delivers whoever it may, as a worker does that has just looked whose day has come."""
+        """Another process delivers the person that it may, as a worker does that has just looked whose day has come."""
         while (leased := self._lease_next(self.parts.new_id())) is not None:
             _deliver(self.parts.deliverers["default"], leased)
 
@@ -313,7 +313,7 @@ class WalkedWorld(World):
             now = self.clock()
             Pauses(connection, "default", now).resume()
             for number in ("1042", "1050"):
-                _unless_nobody(lambda number=number: clear_hands_off(connection, "default", number, now))
+                _unless_no_one(lambda number=number: clear_hands_off(connection, "default", number, now))
         for _ in range(3):
             self.clock.passes(hours=2)
             with self.database.write() as connection:
@@ -391,7 +391,7 @@ def _key(employee: SandboxEmployee) -> str:
     return employee.employee_number
 
 
-def _unless_nobody(do: Callable[[], object]) -> None:
+def _unless_no_one(do: Callable[[], object]) -> None:
     with suppress(NotFound):
         do()
 
@@ -456,12 +456,12 @@ def _retried(world: WalkedWorld) -> None:
         Outbox(connection, "default", world.clock()).retry()
 
 
-def _put_aside(world: WalkedWorld) -> None:
+def _set_hands_off(world: WalkedWorld) -> None:
     def do() -> None:
         with world.database.write() as connection:
             set_hands_off(connection, "default", USER_NAME, HandsOff(None), world.clock())
 
-    _unless_nobody(do)
+    _unless_no_one(do)
 
 
 def _paused(world: WalkedWorld) -> None:
@@ -487,7 +487,7 @@ EVENTS: dict[str, Callable[[WalkedWorld], None]] = {
     "another phone": _edit(phone="+4740012345"),
     "another number": _edit(number="1060"),
     "outbox retry": _retried,
-    "hands off": _put_aside,
+    "hands off": _set_hands_off,
     "pause": _paused,
     "reconcile --apply": _reconciled,
     "adopt --apply": _adopted,
@@ -515,7 +515,7 @@ class Walk:
 
 
 def walks() -> list[Walk]:
-    """All of them. A write that is applied late is within the lag only while nobody stands still for long."""
+    """All of them. A write that is applied late is within the lag only while no one stands still for long."""
     kinds = [(ANSWERED, ALIVE), (ANSWERED, RUN_OUT), (ANSWERED, TAKEN_OVER), (LOST, ALIVE), (LOST, RUN_OUT)]
     return [
         Walk(story, by, answers, lease, event)

@@ -12,7 +12,7 @@ KARI, PER, OLA = PersonId("kari"), PersonId("per"), PersonId("ola")
 
 
 def test_the_first_has_it_and_the_others_wait(database: Database):
-    """P3: whoever finds a value claimed waits for it."""
+    """P3: a person who finds a value claimed waits for it."""
     with database.write() as connection:
         claims = Claims(connection, "default")
         assert claims.take(KARI, PHONE)
@@ -26,7 +26,7 @@ def test_the_first_has_it_and_the_others_wait(database: Database):
 
 
 def test_who_has_it_already_does_not_wait_for_himself(database: Database):
-    """P3: whatever was believed before, nobody is left waiting for what is his."""
+    """P3: whatever was believed before, no one is left waiting for what is his."""
     with database.write() as connection:
         claims = Claims(connection, "default")
         for _ in range(2):
@@ -35,7 +35,7 @@ def test_who_has_it_already_does_not_wait_for_himself(database: Database):
 
 
 def test_a_number_is_no_phone(database: Database):
-    """P3: a claim is a kind and a value; whoever has `1042` as employee number is in nobody's way as a phone."""
+    """P3: a claim is a kind and a value; a person who has `1042` as employee number is in no one's way as a phone."""
     as_phone = Claim(ClaimKind.phone, NUMBER.value)
     with database.write() as connection:
         claims = Claims(connection, "default")
@@ -70,8 +70,8 @@ def test_who_wants_something_else_stops_waiting(database: Database):
         assert claims.keep_only(KARI, []) == frozenset()
 
 
-def test_a_leaver_takes_only_what_nobody_wants(database: Database):
-    """L7: a new phone of a leaver is claimed only if nobody claims it or waits for it."""
+def test_a_leaver_takes_only_what_no_one_wants(database: Database):
+    """L7: a new phone of a leaver is claimed only if no one claims it or waits for it."""
     with database.write() as connection:
         claims = Claims(connection, "default")
         claims.take(KARI, PHONE)

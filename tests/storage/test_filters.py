@@ -102,7 +102,7 @@ def asked_of(database) -> Iterator[Asked]:
 
 @contextmanager
 def no_filtering_in_python() -> Iterator[None]:
-    """Whoever evaluates a filter in Python meanwhile fails."""
+    """A person who evaluates a filter in Python meanwhile fails."""
 
     def refuse(*args, **kwargs):
         raise AssertionError("a filter was evaluated in Python")
@@ -293,7 +293,7 @@ def test_a_text_longer_than_an_index_takes_is_found(database):
 
 
 def test_a_text_that_looks_like_the_hash_of_another_is_not_it(database, clock):
-    """Long texts are indexed by their hash; whoever is called like that hash is somebody else."""
+    """Long texts are indexed by their hash; a person who is called like that hash is another person."""
     long = "x" * 1001
     named = {"displayName": f"sha256:{sha256(long.encode()).hexdigest()}", "externalId": "sha256:"}
     storage, shown = population(database, clock, [({"displayName": long, "externalId": long}, None), (named, None)], [])

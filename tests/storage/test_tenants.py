@@ -146,7 +146,7 @@ def an_entry(holder: Holder, now: Any, notes: str | None = None) -> CertificateE
     return CertificateEntry(EntryId(holder.value), holder, Source.slot, certificate, True, NUMBER, 1, now, now)
 
 
-def a_shipment(connection: Connection, tenant: str) -> CertificateToSend:
+def a_certificate_to_send(connection: Connection, tenant: str) -> CertificateToSend:
     (line,) = Ledger(connection, tenant).lines(SEVENS)
     return CertificateToSend(line, NUMBER, Certificate(CRANE, TODAY, TODAY))
 
@@ -261,15 +261,17 @@ CHANGES: dict[str, Callable[[Connection, Any], object]] = {
     "no entry": lambda c, _: Ledger(c, OURS).remove(an_entry(SEVENS, TODAY).id),
     "no winner": lambda c, _: Ledger(c, OURS).set_winner(an_entry(SEVENS, TODAY).id, wins=False),
     "what was refused": lambda c, _: (
-        CertificateDeliveries(c, OURS).refuse([a_shipment(c, OURS)], Reason.refused, "x", is_certain=True),
+        CertificateDeliveries(c, OURS).refuse([a_certificate_to_send(c, OURS)], Reason.refused, "x", is_certain=True),
         Ledger(c, OURS).clear(Ledger(c, OURS).lines(SEVENS)[0]),
-        CertificateDeliveries(c, OURS).begin([a_shipment(c, OURS)]),
+        CertificateDeliveries(c, OURS).begin([a_certificate_to_send(c, OURS)]),
     ),
     "forgiven certificates": lambda c, _: (
-        CertificateDeliveries(c, OURS).refuse([a_shipment(c, OURS)], Reason.refused, "x", is_certain=False),
+        CertificateDeliveries(c, OURS).refuse([a_certificate_to_send(c, OURS)], Reason.refused, "x", is_certain=False),
         CertificateDeliveries(c, OURS).forgive_unclaimed(),
     ),
-    "acknowledged certificate": lambda c, now: CertificateDeliveries(c, OURS).acknowledge([a_shipment(c, OURS)], now),
+    "acknowledged certificate": lambda c, now: CertificateDeliveries(c, OURS).acknowledge(
+        [a_certificate_to_send(c, OURS)], now
+    ),
     "stale certificates": lambda c, now: CertificateDeliveries(c, OURS).mark_stale(KARI),
     "forgotten certificates": lambda c, _: CertificateDeliveries(c, OURS).forget(KARI),
     "rest": lambda c, now: (settled(c, now), RestLeases(c, OURS, now).take([OLA], "mine", 30, TODAY)),
@@ -311,7 +313,7 @@ def test_a_look_that_was_taken_is_taken_for_one(companies: Database):
         assert Claims(connection, THEIRS).to_look_at(PER) == {HERS}
 
 
-def test_nobody_sees_what_is_only_the_others(database: Database, clock: Clock):
+def test_no_one_sees_what_is_only_the_others(database: Database, clock: Clock):
     """Design, section 10: one tenant can never read or guess another's data."""
     fill(database, clock, THEIRS)
     later = clock() + timedelta(minutes=1)
@@ -411,7 +413,7 @@ def test_a_wait_is_for_ones_own(database: Database):
 
 
 def test_a_plan_is_ones_own(companies: Database):
-    """Q5, and design section 10: nobody reads, or is measured by, another company's run."""
+    """Q5, and design section 10: no one reads, or is measured by, another company's run."""
     with companies.write() as connection:
         Snapshot(connection, OURS, "run").drop()
         assert Snapshot(connection, OURS, "run").count() == 0
@@ -426,7 +428,7 @@ def test_a_plan_is_ones_own(companies: Database):
 HERS_AT_REST = {"revision": 2, "state": "delivered", "due_since": None, "state_since": HERS_IN_SYNC.state_since}
 
 
-def test_nobody_is_in_sync_by_what_another_company_has(companies: Database, clock: Clock):
+def test_no_one_is_in_sync_by_what_another_company_has(companies: Database, clock: Clock):
     """Q1, and design section 10: neither another company's roster nor its last comparison says anything of ours."""
     with companies.write() as c:
         c.execute(people.update().where(people.c.id == KARI).values(**HERS_AT_REST, wakes_on=None))
@@ -446,7 +448,7 @@ def test_nobody_is_in_sync_by_what_another_company_has(companies: Database, cloc
 
 
 def test_a_pair_is_ones_own(companies: Database):
-    """P1, and design section 10: nobody is paired by what another company's run has found."""
+    """P1, and design section 10: no one is paired by what another company's run has found."""
     with companies.write() as connection:
         ours, theirs = Pairs(connection, OURS, "run"), Pairs(connection, THEIRS, "run")
         ours.dispute(PAIR, "why")
@@ -461,7 +463,7 @@ def test_a_pair_is_ones_own(companies: Database):
 
 
 def test_a_breaker_is_ones_own(companies: Database, clock: Clock):
-    """D2: one company's outage stops nobody of another's."""
+    """D2: one company's outage stops no one of another's."""
     with companies.write() as connection:
         Breakers(connection, OURS, clock()).close()
         assert not Breakers(connection, OURS, clock()).get().is_open

@@ -1,4 +1,4 @@
-"""Somebody who signs JWTs, and publishes the keys on loopback; for tests."""
+"""A person who signs JWTs, and publishes the keys on loopback; for tests."""
 
 import base64
 import hmac
