@@ -15,7 +15,7 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.history import History
 from scim_bridge.storage.people import People
 from tests.processes.chaos import Chaos, chaos
-from tests.thorough import either
+from tests.thorough import either, short_on_sqlite
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", either(30, 8)))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
@@ -29,6 +29,7 @@ pytestmark = [
 ]
 
 
+@short_on_sqlite
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_nothing_is_lost_and_no_one_is_there_twice(database_url: str, tmp_path: Path, seed: int):

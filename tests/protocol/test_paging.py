@@ -308,5 +308,6 @@ def test_a_cursor_of_a_secret_that_is_gone_is_refused(crew):
     cursor = listed(crew, cursor="", count=5)["nextCursor"]
     with crew.database.write() as connection:
         connection.execute(update(secrets).values(value="another"))
+    del crew.app  # The server starts again.
 
     refused(crew.send("GET", "/Users", query_string={"cursor": cursor, "count": 5}), "invalidCursor")

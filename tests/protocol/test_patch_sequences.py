@@ -172,7 +172,7 @@ class Client:
         self.base = f"/tenants/{self.tenant}/scim/v2"
         self.schema = CORE if self.kind == "Users" else GROUP
         self.document = model.tidied(self.document)
-        self.http = self.scim.app().test_client()
+        self.http = self.scim.app.test_client()
         created = self.send("POST", f"/{self.kind}", self.document)
         assert created.status_code == 201, created.text
         self.id = created.json["id"]

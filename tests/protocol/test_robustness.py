@@ -133,7 +133,7 @@ def test_patches_at_the_same_time_are_all_applied(scim):
 
 def test_a_name_is_given_once_however_many_ask_at_the_same_time(scim):
     """The unique index decides, not a look before."""
-    app = scim.app()  # Made once, as a server does.
+    app = scim.app  # Made once, as a server does.
 
     def create(_: int) -> int:
         headers = {"Authorization": f"Bearer {scim.token}"}
