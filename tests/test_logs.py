@@ -93,7 +93,7 @@ def test_what_is_sensitive_is_removed(stream: io.StringIO, key: str):
 @pytest.mark.parametrize("format", ["json", "console"])
 @pytest.mark.parametrize("letter", ["\x1b", "\x85", "\u2028", "\u202e", "\n", "\r", "\x7f", "\ud800"])
 def test_nothing_that_does_not_print_is_in_a_line(stream: io.StringIO, format, letter: str):
-    """A9: what a client sent neither begins a line nor steers a terminal, whoever writes it, wherever it is."""
+    """A9: what a client sent neither begins a line nor steers a terminal, whatever writes it, wherever it is."""
     logs.configure("info", format, stream)
     sent = f"before{letter}after"
     logs.get_logger("ours").info("constant", name=sent, nested={"a": [sent, ValueError(sent)]})

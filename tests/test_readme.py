@@ -62,7 +62,7 @@ def test_no_reason_is_explained_that_there_is_not():
         assert words == [BY_REASON[name].meaning, BY_REASON[name].cure]
 
 
-def test_whoever_is_delivered_needs_no_explanation():
+def test_a_person_who_is_delivered_needs_no_explanation():
     assert explained(State.delivered, None) is None
     assert explained(State.due, None) is DUE
 
@@ -142,7 +142,7 @@ def typed(text: str) -> Iterator[tuple[str, click.Command, list[str]]]:
 
 @every_page
 def test_commands_and_their_options_are_there(page: str):
-    """Whoever types what a page says is not told that there is no such thing."""
+    """A person who types what a page says is not told that there is no such thing."""
     for line, command, options in typed(PAGES[page]):
         known = {each for parameter in command.params for each in (*parameter.opts, *parameter.secondary_opts)}
         assert {*options} <= known | {"--help"}, line

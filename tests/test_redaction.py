@@ -23,7 +23,7 @@ def world(database: Database, clock: Clock) -> World:
 
 @sqlite
 def test_what_a_story_uses_is_learned(world: World):
-    """Nobody has to list the secrets and the people of a test."""
+    """No one has to list the secrets and the people of a test."""
     world.provisions(a_user())
     assert {TOKEN, "sandbox-secret"} <= WATCH.secrets
     assert any(each.startswith("sandbox-1-") for each in WATCH.secrets), "Ditio's access token"
@@ -76,7 +76,7 @@ def _fails(leak: str) -> None:
 
 @sqlite
 def test_a_leak_into_an_answer_is_seen(world: World):
-    """An error quotes what was sent, to whoever sent it: here a secret in the wrong place."""
+    """An error quotes what was sent, to a person who sent it: here a secret in the wrong place."""
     with forgiven() as seen:
         assert world.scim("GET", f'/Users?filter={TOKEN} eq "x"').status_code == 400
     assert "an error" in seen[0]

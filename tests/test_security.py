@@ -8,7 +8,7 @@ PAGE = (ROOT / "deploy" / "SECURITY.md").read_text("utf-8")
 
 
 def test_every_promise_names_a_test_that_exists():
-    """A promise nobody tests is none."""
+    """A promise no one tests is none."""
     section = PAGE.split("## What is promised")[1].split("\n## ")[0]
     promises = [line for line in section.splitlines() if line.startswith("| ") and not line.startswith("| Promise")]
     assert len(promises) > 5
@@ -21,7 +21,7 @@ def test_every_promise_names_a_test_that_exists():
 
 
 def test_the_form_of_a_secret_is_the_one_that_is_tested():
-    """Somebody copies it into a scanner."""
+    """A person copies it into a scanner."""
     tested = (ROOT / "tests" / "storage" / "test_credentials.py").read_text("utf-8")
     (form,) = re.findall(r'SCANNED = r"([^"]+)"', tested)
     assert form.replace("|", r"\|") in PAGE

@@ -1,5 +1,6 @@
-"""The words of the product: what the field calls things, and plain English (CONTRIBUTING.md)."""
+"""The words of product and tests: what the field calls things, and plain English (CONTRIBUTING.md)."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -16,10 +17,15 @@ READ = [
 ]
 """What a newcomer, an operator or an administrator reads."""
 
+TESTS = [path for path in sorted((ROOT / "tests").rglob("*.py")) if path != Path(__file__)]
+
 VAGUE = re.compile(
     r"\b(whoever|whomever|whom|nobody|somebody|everybody|he|him|his)\b|counts until|is told", re.IGNORECASE
 )
 """A sentence names its subject: user, person, employee, operator, client; and a person is "they"."""
+
+VAGUE_IN_TESTS = re.compile(r"whoever|whomever|nobody|somebody|everybody", re.IGNORECASE)
+"""Also as a part of a name: `test_nobody_waits`."""
 
 RETIRED = re.compile(
     r"\b(Errand|Wish|FoundEmployee|Taking|Occasions|Deed|Audited|Shipment|ResourceShape|Toleration|Unmoved|Glance|"
@@ -40,5 +46,18 @@ def test_no_retired_word_is_read(words: re.Pattern[str]):
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
         for match in words.finditer(line)
         if line.strip() not in ALLOWED
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("words", [VAGUE_IN_TESTS, RETIRED], ids=["vague", "retired"])
+def test_no_retired_word_names_or_explains_a_test(words: re.Pattern[str]):
+    """Names of functions and classes, and docstrings; what a test asserts may have any word."""
+    found = [
+        f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}: {match.group(0)}"
+        for path in TESTS
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        for match in words.finditer(f"{getattr(node, 'name', '')} {ast.get_docstring(node) or ''}")
     ]
     assert found == []

@@ -83,6 +83,7 @@ class World:
         with database.write("default") as s:
             s.tokens.add("t", "tests", TOKEN, expires_at=None)
         self.http = requests.Session()
+        self.http.trust_env = False  # Proxies would be looked up for each request.
         self.http.mount(BRIDGE, WsgiTransport(self.app))
         self.http.headers["Authorization"] = f"Bearer {TOKEN}"
         self.entra = SandboxEntra(self.http, f"{BRIDGE}/scim/v2", TOKEN, dialect=dialect, random=random.Random(1))
@@ -100,6 +101,7 @@ class World:
 
     def _session_to_ditio(self) -> requests.Session:
         session = requests.Session()
+        session.trust_env = False
         session.mount(DITIO, WsgiTransport(self.ditio.app))
         return session
 
@@ -111,7 +113,7 @@ class World:
         return self.cycle()
 
     def changes(self, user: EntraUser, **changes: Any) -> Step:
-        """Somebody edits the user in Entra, and a cycle runs."""
+        """A person edits the user in Entra, and a cycle runs."""
         for name, value in changes.items():
             setattr(user, name, value)
         return self.cycle()

@@ -253,9 +253,9 @@ def _decoded(body: bytes) -> str:
 
 
 def _clean(text: str) -> str:
-    """Return text on one line, without control and format characters."""
+    """Return text in NFC on one line, without control and format characters."""
     visible = "".join(" " if unicodedata.category(c).startswith("C") else c for c in text[: 20 * LONGEST])
-    return _BEARER.sub("Bearer …", " ".join(visible.split()))
+    return nfc(_BEARER.sub("Bearer …", " ".join(visible.split())))
 
 
 def _bounded(text: str) -> str:

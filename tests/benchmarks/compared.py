@@ -1,7 +1,7 @@
-"""`reconcile`: everybody is read and compared, with two certificates each (design, section 11).
+"""`reconcile`: everyone is read and compared, with two certificates each (design, section 11).
 
-Three runs: the first, which looks at everybody; another, which looks at those who have moved since, here nobody; and
-one after somebody edited every hundredth title in Ditio.
+Three runs: the first, which looks at everyone; another, which looks at those who have moved since, here no one; and
+one after a person edited every hundredth title in Ditio.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""`create`: Entra hires somebody; answered once document and due mark are durable (rules A1, D7), delivery queued."""
+"""`create`: Entra hires a person; answered once document and due mark are durable (rules A1, D7), delivery queued."""
 
 from collections.abc import Callable
 

@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 3600.0
 
 
 def cycle(stage: Stage) -> Result:
-    """Everybody of an initial cycle is due: how long one worker needs, beside what the calls alone would."""
+    """Everyone of an initial cycle is due: how long one worker needs, beside what the calls alone would."""
     found, count = Result("cycle"), stage.plan.people
     for kind in stage.plan.databases:
         with _ditio(stage, f"cycle-{kind}") as ditio:

@@ -27,7 +27,7 @@ EDITED_TITLE = '"Formann"'
 
 
 def delivered_pattern_in(folder: Path) -> tuple[Pattern, str]:
-    """The rows of somebody who was hired while his request waited, two certificates included, and himself in JSON.
+    """The rows of a person who was hired while his request waited, two certificates included, and himself in JSON.
 
     The JSON is the employee as Ditio lists him.
     """
@@ -59,7 +59,7 @@ def delivered_pattern_in(folder: Path) -> tuple[Pattern, str]:
 
 
 def listed(employee: str, count: int, *, edited_every: int) -> Iterator[bytes]:
-    """Ditio's list of so many employees, piece by piece. :param edited_every: Who has another title; 0: nobody."""
+    """Ditio's list of so many employees, piece by piece. :param edited_every: Who has another title; 0: no one."""
     unique = digits(PATTERN_NUMBER)
     yield b"["
     for number in range(1, count + 1):

@@ -1,6 +1,6 @@
 """`python -m tests.benchmarks.listing FILE PEOPLE EVERY`: a Ditio that has nothing but a list of its employees.
 
-The list is made as it is sent, from the one employee in the file; EVERY says whose title was edited (0: nobody's).
+The list is made as it is sent, from the one employee in the file; EVERY says whose title was edited (0: no one's).
 """
 
 import json

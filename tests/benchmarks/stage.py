@@ -114,7 +114,7 @@ class Stage:
         return self._serve(f"bare {name}", words)
 
     def new_number(self) -> int:
-        """The number of a person whom nobody has stored yet."""
+        """The number of a person whom no one has stored yet."""
         with self._lock:
             return next(self._numbers)
 

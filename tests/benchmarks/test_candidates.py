@@ -56,7 +56,7 @@ def test_a_row_that_is_not_what_a_post_stores_is_noticed(pattern: Pattern):
 
 
 def test_prepared_people_are_served_like_any(pattern: Pattern, empty: Database):
-    """The match query finds exactly the one who is asked for, and nobody can be created twice."""
+    """The match query finds exactly the one who is asked for, and no one can be created twice."""
     stored: list[int] = []
     fill(empty, 5, pattern, stored.append)
     client = bridge.app_for(empty).test_client()
@@ -141,7 +141,7 @@ def test_what_is_posted_is_what_entra_sends():
 
 @pytest.fixture
 def empty(database_url: str) -> Iterator[Database]:
-    """A database that is migrated and has nobody, with a connection for each transaction of a request."""
+    """A database that is migrated and has no one, with a connection for each transaction of a request."""
     database = Database(database_url, pool_size=2)
     yield database
     database.close()

@@ -42,7 +42,7 @@ def test_whose_code_runs(innermost: tuple[str, str], owner: str):
     assert owner_of((FLASK, innermost)) == owner
 
 
-def test_code_of_nobody_known_is_the_standard_library():
+def test_code_of_no_one_known_is_the_standard_library():
     assert owner_of((("/usr/lib/python3.11/threading.py", "Thread.run"),)) == STANDARD
 
 

@@ -55,7 +55,7 @@ def test_what_is_refused_together_names_the_setting():
 @pytest.mark.parametrize("bad", [0, 1, 249, 250, 499])
 @pytest.mark.parametrize("status", [*sorted(BISECTED), 200, 207])
 def test_one_bad_item_of_five_hundred(bad: int, status: int):
-    """K4: it stands alone, everybody else is delivered, and the requests are logarithmic."""
+    """K4: it stands alone, everyone else is delivered, and the requests are logarithmic."""
     ditio, refused = after({bad}, 500, status)
 
     assert refused == [[bad]]
@@ -81,7 +81,7 @@ def test_what_no_item_is_the_reason_of_is_not_narrowed_down(status: int):
 
 
 def test_nothing_is_swallowed():
-    """R3: a 429 is everybody's: what was taken before is taken."""
+    """R3: a 429 is everyone's: what was taken before is taken."""
 
     def post(batch: Sequence[int]) -> None:
         if len(batch) < 4:

@@ -57,7 +57,7 @@ def test_a_stored_person_is_due_and_takes_the_employee(run: Run, stranger: World
     assert permissions(database) == 0
 
 
-def test_entras_next_try_uses_it_where_nobody_is_stored(run: Run, stranger: World, database: Database):
+def test_entras_next_try_uses_it_where_no_one_is_stored(run: Run, stranger: World, database: Database):
     """H1: where the create was undone, Entra's next try is linked, however the name is spelled."""
     result = run("adopt", "--accept", " 1042 ", KARI.upper())
     assert result.exit_code == 0
@@ -69,7 +69,7 @@ def test_entras_next_try_uses_it_where_nobody_is_stored(run: Run, stranger: Worl
 
 @pytest.mark.usefixtures("ends_at_once")
 def test_it_counts_once(run: Run, stranger: World):
-    """H1: one-time. Whoever comes later under that name is a stranger again."""
+    """H1: one-time. A person who comes later under that name is a stranger again."""
     run("adopt", "--accept", "1042", KARI)
     kari = a_user()
     assert delivers(stranger, kari) == "delivered"

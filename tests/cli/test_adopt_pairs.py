@@ -52,7 +52,7 @@ def linked(database: Database) -> dict[str, str]:
 
 
 def decided(file: Path, word: str, *, delimiter: str = ",", encoding: str = "utf-8-sig") -> None:
-    """Somebody fills in the column `decision`, and the spreadsheet saves in its own way."""
+    """A person fills in the column `decision`, and the spreadsheet saves in its own way."""
     with file.open(encoding="utf-8-sig", newline="") as text:
         rows = list(csv.DictReader(text))
     with file.open("w", encoding=encoding, newline="") as text:
@@ -124,7 +124,7 @@ def test_the_file_is_written_decided_and_read_back(
     assert linked(database) == {"1042": "kari", "007": "ola"}
 
 
-def test_a_file_that_somebody_has_decided_is_not_written_over(run: Run, ditio: dict[str, str], tmp_path: Path):
+def test_a_file_that_a_person_has_decided_is_not_written_over(run: Run, ditio: dict[str, str], tmp_path: Path):
     """What was decided by hand is not to be decided again."""
     file = tmp_path / "disputed.csv"
     file.write_text("decided")

@@ -98,7 +98,7 @@ def test_reads_and_writes_that_change_nothing_are_not_in_it(run: Run, world: Wor
     assert len(rows(run("audit", "export"))) == before
 
 
-def test_groups_are_told_like_users_and_belong_to_nobody(run: Run, world: World):
+def test_groups_are_told_like_users_and_belong_to_no_one(run: Run, world: World):
     made = world.scim("POST", "/Groups", {"displayName": "Anlegg", "schemas": []}).json()
     (row,) = rows(run("audit", "export"))
     assert (row["resource_type"], row["resource_id"], row["person_id"]) == ("Group", made["id"], None)
@@ -195,7 +195,7 @@ def test_an_operators_deed_is_in_the_log_whatever_the_level(run: Run, world: Wor
     assert result.stdout.count("\n") == 1
 
 
-def test_behind_sudo_it_is_whoever_called_it(run: Run, world: World, monkeypatch: pytest.MonkeyPatch):
+def test_behind_sudo_it_is_the_person_who_called_it(run: Run, world: World, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(os, "getuid", lambda: 0)
     run("outbox", "pause", SUDO_UID="1007")
     run("outbox", "resume", SUDO_UID="; rm")

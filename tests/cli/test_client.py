@@ -42,7 +42,7 @@ def test_two_secrets_of_a_client_count_at_a_time(run: Run, database_url: str):
 
 
 def test_the_secret_in_use_outlives_any_number_of_rotations(run: Run, database_url: str):
-    """Rotated without a gap: a secret that was lost before Entra had it costs nobody his access."""
+    """Rotated without a gap: a secret that was lost before Entra had it costs no one his access."""
     first = issued(run, "issue", "--name", "entra")
     assert signs_in(database_url, first)
     lost = issued(run, "rotate", first["client_id"])

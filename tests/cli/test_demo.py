@@ -102,8 +102,8 @@ def test_an_employment_that_differs_is_found(
     assert {(each.field, each.entra, each.ditio) for each in found} == expected
 
 
-def test_whoever_is_missing_is_found():
-    """Somebody who was never hired, and somebody who has no number to be hired under."""
+def test_a_person_who_is_missing_is_found():
+    """A person who was never hired, and a person who has no number to be hired under."""
     found = differences([a_user(), a_user(employee_id=None)], {})
 
     assert [(each.employee_number, each.field) for each in found] == [("1042", "employee"), ("no number", "employee")]
@@ -177,7 +177,7 @@ def proven(calls: list[Recorded], *employees: SandboxEmployee) -> list[bool]:
 
 
 def test_what_must_never_happen_is_noticed():
-    """Nobody twice, nothing deleted, no PUT."""
+    """No one twice, nothing deleted, no PUT."""
     hired, kari = a_call("POST", EMPLOYEES, 201), an_employee()
     again = replace(kari, employee_number="2042")
 

@@ -101,8 +101,8 @@ def test_people_read_it_in_80_columns_and_no_secret(examine: Run):
     assert "not-the-right-one" not in result.output
 
 
-def test_nothing_is_changed_and_nobody_is_read(examine: Run, world: World):
-    """One token, one search that concerns nobody."""
+def test_nothing_is_changed_and_no_one_is_read(examine: Run, world: World):
+    """One token, one search that concerns no one."""
     examine()
 
     calls = [(call.method, call.path.rpartition("/")[2]) for call in world.ditio.requests if call.path != "/"]
@@ -179,7 +179,7 @@ def test_clocks_that_are_apart():
 
 
 def test_no_token_was_issued(run: Run):
-    """Nobody could sign in."""
+    """No one could sign in."""
     assert "scim-bridge token issue" in failing(run("doctor", "--format", "json"))["tokens"]
 
 
@@ -188,7 +188,7 @@ def test_no_token_was_issued(run: Run):
     [(["0.0000001"], "have expired"), (["20"], "expires within 30 days"), (["0.0000001", "20"], "within 30 days")],
 )
 def test_tokens_that_end(run: Run, days: list[str], words: str):
-    """Expired, or the last one that is valid expires soon: somebody has to act."""
+    """Expired, or the last one that is valid expires soon: a person has to act."""
     for each in days:
         run("token", "issue", "--name", "Entra", "--expires-in-days", each)
 
@@ -382,7 +382,7 @@ def test_settings_that_may_not_be_meant_so(run: Run, name: str, value: str):
     assert findings[0]["status"] == "hint"
 
 
-def test_a_secret_in_a_file_that_everybody_can_read(run: Run, tmp_path: Path):
+def test_a_secret_in_a_file_that_everyone_can_read(run: Run, tmp_path: Path):
     file = tmp_path / "bridge.toml"
     file.write_text('[ditio]\nclient_secret = "s3cret"\n')
     file.chmod(0o644)
@@ -417,7 +417,7 @@ def test_a_file_of_a_secret_that_others_can_read(run: Run, tmp_path: Path, name:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_database_that_others_can_read(run: Run, database_url: str):
-    """Personal data of everybody is in it; a hint, with the cure."""
+    """Personal data of everyone is in it; a hint, with the cure."""
     file = Path(database_url.removeprefix("sqlite:///"))
     file.chmod(0o640)
     told = found(run("doctor", "--format", "json"))["database"]
@@ -431,7 +431,7 @@ def test_a_database_that_others_can_read(run: Run, database_url: str):
 # -- Time -----------------------------------------------------------------
 
 
-def test_what_does_not_answer_keeps_nobody_waiting():
+def test_what_does_not_answer_keeps_no_one_waiting():
     """It ends in time; what was found until then is told, and that the rest did not come."""
     never = threading.Event()
 

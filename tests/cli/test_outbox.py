@@ -40,7 +40,7 @@ def test_status_has_exactly_these_figures(run: Run, waiting: World):
     assert figures == {"due": 1, "held": 1, "parked": 1, "paused": False}
 
 
-def test_nobody_waits_in_an_empty_outbox(run: Run):
+def test_no_one_waits_in_an_empty_outbox(run: Run):
     assert json.loads(run("outbox", "status", "--format", "json").stdout) == {
         "due": 0,
         "held": 0,
@@ -90,7 +90,7 @@ def test_people_read_reason_and_cure_in_80_columns(run: Run, waiting: World):
 
 
 def test_retry_makes_all_of_them_due(run: Run, waiting: World):
-    """D3: whoever is due or parked, or held for data."""
+    """D3: a person who is due or parked, or held for data."""
     result = run("outbox", "retry")
 
     assert (result.exit_code, result.stdout) == (0, "3 made due\n")
@@ -106,7 +106,7 @@ def test_retry_of_one_person(run: Run, waiting: World, name: str):
     assert (figures["due"], figures["parked"]) == (2, 0)
 
 
-def test_retry_of_somebody_unknown_fails(run: Run, waiting: World):
+def test_retry_of_an_unknown_person_fails(run: Run, waiting: World):
     result = run("outbox", "retry", "--person", "9999")
 
     assert result.exit_code == 1
@@ -116,7 +116,7 @@ def test_retry_of_somebody_unknown_fails(run: Run, waiting: World):
 
 @pytest.mark.usefixtures("ends_at_once")
 def test_a_leaver_who_is_still_active_is_shown_first(run: Run, waiting: World):
-    """L6: an ending that Ditio refused is parked with its words, and shown before whoever has waited longer."""
+    """L6: an ending that Ditio refused is parked with its words, and shown before a person who has waited longer."""
     waiting.clock.passes(hours=1)
     waiting.restyle(payroll_locked_until=date(2026, 3, 31))
     kari = next(iter(waiting.entra.directory.users.values()))
@@ -146,7 +146,7 @@ def down(world: World) -> World:
     return world
 
 
-def test_list_says_that_everybody_waits_because_the_breaker_is_open(run: Run, down: World):
+def test_list_says_that_everyone_waits_because_the_breaker_is_open(run: Run, down: World):
     """D2: also of who was due before it opened, and was never tried."""
     with down.database.write() as s:
         s.connection.execute(people.update().values(detail=None))
@@ -186,7 +186,7 @@ def test_who_is_due_for_a_day_is_stuck(run: Run, world: World):
 
 
 def test_pause_and_resume(run: Run, world: World):
-    """D4: everybody who waits is held until it ends; `status` and `list` say so, and a retry changes nothing of it."""
+    """D4: everyone who waits is held until it ends; `status` and `list` say so, and a retry changes nothing of it."""
     world.restarts_with(delivery={"inline_seconds": 0})
     world.provisions(a_user())
     assert run("outbox", "pause").stdout.startswith("deliveries are paused, 1 held")
@@ -241,7 +241,7 @@ def guarded(world: World) -> World:
 
 
 def test_list_says_what_the_guard_holds_and_what_to_do(run: Run, guarded: World):
-    """L8, L6: reason `guard`; somebody who ought not to be active any more is told as `should-be-inactive` too."""
+    """L8, L6: reason `guard`; a person who ought not to be active any more is told as `should-be-inactive` too."""
     rows = json.loads(run("outbox", "list", "--format", "json").stdout)
 
     assert {(row["employee_number"], row["state"], row["reason"]) for row in rows} == {
@@ -255,7 +255,7 @@ def test_list_says_what_the_guard_holds_and_what_to_do(run: Run, guarded: World)
 
 
 def test_release_and_drop(run: Run, guarded: World):
-    """L8: of everybody, or of one person; somebody unknown is an error, and nothing to decide is none."""
+    """L8: of everyone, or of one person; an unknown person is an error, and nothing to decide is none."""
     assert run("outbox", "release", "--person", "1043").stdout == "1 released\n"
     assert run("outbox", "release", "--person", "1043").stdout == "the guard holds nothing for 1043\n"
     result = run("outbox", "drop", "--person", "nobody")
@@ -287,7 +287,7 @@ def a_crew(world: World, count: int) -> None:
 
 
 def test_many_who_wait_for_the_same_are_counted_and_a_few_are_named(run: Run, world: World):
-    """D3, D4: a pause holds the whole company; reason and cure are said once, and JSON has everybody."""
+    """D3, D4: a pause holds the whole company; reason and cure are said once, and JSON has everyone."""
     run("outbox", "pause")
     a_crew(world, 8)
 
@@ -322,7 +322,7 @@ def test_each_says_what_keeps_him_where_that_differs_and_others_are_told_apart(r
 
 
 def test_who_has_the_number_of_a_leaver_is_told_what_to_do_or_continues_him(run: Run, world: World):
-    """L8, P2: after `drop` nobody else would free the number; the same human needs no operator at all."""
+    """L8, P2: after `drop` no one else would free the number; the same human needs no operator at all."""
     world.restarts_with(delivery={"max_ended_per_hour": 0, "max_ended_fraction": 0.0})
     ola = _another("ola@contractor.example", "1043", mobile="+47 922 22 222")
     siv = _another("siv@contractor.example", "1044", mobile="+47 933 33 333")

@@ -75,7 +75,7 @@ def test_a_person_is_found_by_number_or_user_name(run: Run, world: World, name: 
     assert shown(run("people", "show", name, "--format", "json"))["employee"]["employeeNumber"] == "1042"
 
 
-def test_somebody_not_yet_linked_is_found_by_the_wanted_number(run: Run, world: World):
+def test_a_person_not_yet_linked_is_found_by_the_wanted_number(run: Run, world: World):
     world.provisions(a_user(mobile=None))
 
     document = shown(run("people", "show", "1042", "--format", "json"))
@@ -83,8 +83,8 @@ def test_somebody_not_yet_linked_is_found_by_the_wanted_number(run: Run, world: 
     assert (document["state"], document["reason"]) == ("held", "incomplete")
 
 
-def test_whoever_the_log_names_is_found(run: Run, world: World):
-    """The log has ids alone: whoever reads it at night finds the person by them."""
+def test_a_person_who_the_log_names_is_found(run: Run, world: World):
+    """The log has ids alone: a person who reads it at night finds the person by them."""
     user = a_user(employee_id=None)
     world.provisions(user)
     with world.database.read() as s:
@@ -194,7 +194,7 @@ def test_the_text_fits_into_80_columns(run: Run, world: World):
     assert "+4741111111" in told
 
 
-def test_somebody_unknown_fails(run: Run, world: World):
+def test_an_unknown_person_fails(run: Run, world: World):
     result = run("people", "show", "9999")
 
     assert result.exit_code == 1
@@ -234,7 +234,7 @@ def test_hands_off_said_wrongly_changes_nothing(run: Run, world: World, words: l
     assert json.loads(run("outbox", "list", "--format", "json").stdout) == []
 
 
-def test_hands_off_of_somebody_unknown_fails(run: Run, world: World):
+def test_hands_off_of_an_unknown_person_fails(run: Run, world: World):
     result = run("people", "hands-off", "9999")
 
     assert result.exit_code == 1
@@ -267,7 +267,7 @@ def test_certificates_are_told(run: Run, database: Database, clock: Clock):
 
 
 def test_the_history_ends_with_how_it_stands(run: Run, world: World):
-    """D5, A5: somebody who was held, and of whom Entra says again what Ditio has, is delivered without a call."""
+    """D5, A5: a person who was held, and of whom Entra says again what Ditio has, is delivered without a call."""
     kari = a_user()
     world.provisions(kari)
     world.clock.passes(minutes=10)

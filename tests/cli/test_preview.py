@@ -117,7 +117,7 @@ def test_what_is_shown_is_what_is_then_sent(run: Run, today: World, tmp_path: Pa
 
 
 def test_nothing_is_logged_as_done(run: Run, tmp_path: Path):
-    """Nobody was created: standard error is not to say so."""
+    """No one was created: standard error is not to say so."""
     assert run("preview", written(tmp_path, KARI), **DITIO).stderr == ""
 
 
@@ -172,7 +172,7 @@ def documented_bodies() -> dict[str, dict[str, Any]]:
 
 
 def test_the_documented_examples_are_shown_as_they_are_sent(run: Run, today: World, tmp_path: Path):
-    """Design, section 5: every documented creation, as it is and completed to somebody who can be hired."""
+    """Design, section 5: every documented creation, as it is and completed to a person who can be hired."""
     bodies = documented_bodies()
     shapes = {json.dumps([sorted(body), sorted(body.get(ENTERPRISE_URN, {}))]): name for name, body in bodies.items()}
     assert len(shapes) > 3
@@ -346,7 +346,7 @@ def test_a_file_that_is_not_there_is_said(run: Run, tmp_path: Path):
 # -- Against Ditio --------------------------------------------------------
 
 
-def test_somebody_absent_in_ditio_is_created(against: Run, today: World, tmp_path: Path):
+def test_a_person_absent_in_ditio_is_created(against: Run, today: World, tmp_path: Path):
     """H1, P4: read by number, searched by phone and e-mail; shown, and nothing is sent."""
     document = previewed(against(written(tmp_path, KARI)))
 
@@ -411,7 +411,7 @@ def test_a_known_person_who_leaves(against: Run, today: World, tmp_path: Path):
     assert today.state(kari) == ("delivered", None)
 
 
-def test_somebody_whose_number_is_claimed(against: Run, today: World, tmp_path: Path):
+def test_a_person_whose_number_is_claimed(against: Run, today: World, tmp_path: Path):
     """P3: held, naming the holder, who is not delivered on the way."""
     today.ditio.faults.plan(Fault("status", status=503, times=None))
     today.provisions(a_user(user_principal_name="holder@contractor.example", mobile="41234567"))

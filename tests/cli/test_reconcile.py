@@ -220,7 +220,7 @@ def test_the_html_report_is_whole_and_escaped(run: Run, world: World, ditio: dic
 
 
 def test_the_html_report_is_by_person_and_says_what_becomes_of_each_row(run: Run, world: World, ditio: dict[str, str]):
-    """For a screen, a phone and paper; what was repaired is said to be, and so is what nobody repairs."""
+    """For a screen, a phone and paper; what was repaired is said to be, and so is what no one repairs."""
     world.employee("1042").work_title = "Sjef"
     world.ditio.plant("77", phone="+4790000077")
 
@@ -275,7 +275,7 @@ def test_what_is_proposed_is_about_the_same_company(run: Run, world: World, diti
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever reads everybody does not try again: how long that goes on is tests/ditio's subject, with a clock."""
+    """A person who reads everyone does not try again: how long that goes on is tests/ditio's subject, with a clock."""
     monkeypatch.setattr(roster, "PATIENCE_SECONDS", 0.0)
 
 
@@ -305,7 +305,7 @@ def test_ditio_out_of_reach_is_exit_1(run: Run, world: World, ditio: dict[str, s
     ids=lambda each: " ".join(each) if isinstance(each, list) else "",
 )
 def test_wrong_usage_is_exit_1(run: Run, words: list[str], told: str):
-    """Design, section 5: 2 means drift, so wrong usage is 1 here. Said of the words: nobody was asked anything."""
+    """Design, section 5: 2 means drift, so wrong usage is 1 here. Said of the words: no one was asked anything."""
     result = run("reconcile", *words, **DITIO)
 
     assert result.exit_code == 1

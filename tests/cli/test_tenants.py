@@ -213,7 +213,7 @@ def test_anothers_missing_settings_are_nothing_to_a_command_about_one(run: Run):
 
 
 def test_the_worker_serves_all(database: Database, clock: Clock, run: Run):
-    """Design, section 5: whoever is due, of whatever company."""
+    """Design, section 5: a person who is due, of whatever company."""
     companies = Companies(database, clock, "nord", common={"delivery": {"inline_seconds": 0}}, settings={"nord": {}})
     for name in companies.names:
         companies.provisions(name, a_user())
@@ -294,7 +294,7 @@ def test_check_shows_what_each_company_has_for_itself(run: Run):
 
 @SQLITE
 def test_what_can_not_be_used_is_told_with_the_company(run: Run):
-    """By `settings check`, and by whoever would start."""
+    """By `settings check`, and by a process that would start."""
     environ = {**DITIO, **NORD, "SCIM_BRIDGE_TENANTS__NORD__MAPPING__FIELDS": '{"mail":{"from":["userName"]}}'}
     for words in (("settings", "check"), ("worker", "--until-idle")):
         result = run(*words, **environ)
@@ -321,7 +321,7 @@ def test_the_scheduled_run_of_a_company_is_its_own(monkeypatch: pytest.MonkeyPat
 
 
 def test_not_all_runs_are_at_the_same_time(database: Database, clock: Clock):
-    """However many companies: whoever has to wait begins when another has ended."""
+    """However many companies: a person who has to wait begins when another has ended."""
     runs = {name: Runs() for name in "abc"}
     schedulers = [Scheduler(database, name, 600, started.start, lambda: "us") for name, started in runs.items()]
     for _ in range(3):

@@ -19,7 +19,7 @@ def test_until_idle_ends_when_nothing_is_due(run: Run):
 
 
 def test_trouble_with_the_database_passes():
-    """It is logged and tried again; whoever is due must not wait for an operator."""
+    """It is logged and tried again; a person who is due must not wait for an operator."""
     troubles = [OperationalError("", {}, Exception("gone")), ProgrammingError("", {}, Exception("odd"))]
     paused: list[float] = []
 
@@ -34,7 +34,7 @@ def test_trouble_with_the_database_passes():
 
 
 def test_whatever_goes_wrong_passes():
-    """D1: a machine without memory for a moment must not end the deliveries until somebody restarts them."""
+    """D1: a machine without memory for a moment must not end the deliveries until a person restarts them."""
     troubles: list[Exception] = [OSError("out of memory"), RuntimeError("can't start new thread"), KeyError("odd")]
 
     def work() -> None:
@@ -72,7 +72,7 @@ def test_a_worker_that_is_to_stop_begins_nothing():
 
 
 def test_it_stops_when_its_parent_is_gone():
-    """A server that was killed leaves nobody behind."""
+    """A server that was killed leaves no one behind."""
     assert not Stop()()
     assert not Stop(parent=os.getppid())()
     assert Stop(parent=os.getppid() + 1)()

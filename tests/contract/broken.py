@@ -18,7 +18,7 @@ def without_database(world: World) -> Flask:
 
 
 def with_a_fault(world: World) -> Flask:
-    """It fails at every request, by a fault of its own: nobody knows the company that the token is of."""
+    """It fails at every request, by a fault of its own: no one knows the company that the token is of."""
     return create_app(dataclasses.replace(world.parts, tenants={}))
 
 

@@ -99,7 +99,7 @@ def test_people_whose_delivery_waits_or_failed(world: World, answers: Answers):
 
 
 def test_published_exchanges(world: World, answers: Answers, subtests: pytest.Subtests):
-    """Real traffic: a scenario's `title` says what it is about. Each begins with nobody there."""
+    """Real traffic: a scenario's `title` says what it is about. Each begins with no one there."""
 
     def send(request: dict[str, Any]) -> tuple[int, Any, Any]:
         body = request.get("body")

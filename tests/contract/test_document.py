@@ -27,7 +27,7 @@ def test_the_file_is_of_this_version():
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[example.place for example in EXAMPLES])
 def test_an_example_fits_its_schema(example: Example):
-    """Nobody copies from the file what the file itself refuses."""
+    """No one copies from the file what the file itself refuses."""
     assert CONTRACT.example_problems(example) == []
 
 

@@ -54,7 +54,7 @@ def test_what_is_sent_is_taken(world: World, operation: Operation, name: str):
 
 @pytest.mark.parametrize(("collection", "name", "text"), FILTERS, ids=[f"{each[0]} {each[1]}" for each in FILTERS])
 def test_a_filter_finds_what_it_says(world: World, collection: str, name: str, text: str):
-    """Matching finds the example's user, group or certificate; Test Connection finds nobody."""
+    """Matching finds the example's user, group or certificate; Test Connection finds no one."""
     new = [(CREATE, "newUser"), (CREATE, "incomplete"), (CREATE_GROUP, "newGroup")]
     for operation, example in (*new, (CREATE_CERTIFICATE, "newCertificate")):
         created(world, operation, example)

@@ -29,7 +29,7 @@ def world(database: Database, clock: Clock) -> World:
 
 @pytest.fixture
 def queued(world: World) -> World:
-    """Three people are due, and nobody waits for Ditio."""
+    """Three people are due, and no one waits for Ditio."""
     world.restarts_with(delivery={"inline_seconds": 0})
     for number in ("1042", "1043", "1044"):
         provisions(world, number)
@@ -65,7 +65,7 @@ def fails(world: World, kind: str = "status", **fault: Any) -> None:
 
 
 def opens(world: World) -> None:
-    """Ditio is out of reach, and somebody has met it."""
+    """Ditio is out of reach, and a person has met it."""
     fails(world, "refused-connection")
     world.worker.run_until_idle()
     assert breaker(world).is_open
@@ -141,7 +141,7 @@ def test_a_connection_that_broke_is_one_persons_fault(world: World):
 
 
 def test_a_429_is_obeyed_and_opens_nothing(world: World):
-    """R3: nobody is delivered before the moment that Ditio named, and then everybody is."""
+    """R3: no one is delivered before the moment that Ditio named, and then everyone is."""
     fails(world, status=429, retry_after="60", path="/api/", times=1)
     provisions(world, "1042")
     world.forget()
@@ -156,7 +156,7 @@ def test_a_429_is_obeyed_and_opens_nothing(world: World):
     assert due(world) == []
 
 
-def test_while_it_is_open_nobody_is_delivered_but_one_at_a_time(queued: World):
+def test_while_it_is_open_no_one_is_delivered_but_one_at_a_time(queued: World):
     """D2: one probe at a time, for all processes: its lease is the person's."""
     opens(queued)
     queued.clock.passes(seconds=2)
@@ -179,7 +179,7 @@ def test_a_probe_whose_process_died_is_taken_over_after_its_lease(queued: World)
 
 
 def test_a_lease_that_was_taken_before_it_opened_is_not_used(queued: World):
-    """D2: whoever else had somebody in hand gives him back."""
+    """D2: another worker that had a person in hand gives them back."""
     early = gate(queued).lease_next("early", 30)
     assert early is not None
     opens(queued)
@@ -215,8 +215,8 @@ def test_probes_go_on_while_ditio_is_down_and_never_more_than_that(queued: World
     assert [attempts > 0 for _, attempts in due(queued)] == [True] * 3
 
 
-def test_closing_forgets_the_back_off_of_everybody_due(queued: World):
-    """R3: after a long outage nobody waits for an hour that was meant for Ditio."""
+def test_closing_forgets_the_back_off_of_everyone_due(queued: World):
+    """R3: after a long outage no one waits for an hour that was meant for Ditio."""
     opens(queued)
     for _ in range(200):
         queued.clock.passes(seconds=30)
@@ -348,7 +348,7 @@ def test_a_probe_with_trouble_of_its_own_is_followed_by_a_read(queued: World):
 
 
 def test_a_probe_who_needs_nothing_of_ditio_is_followed_by_a_read(world: World):
-    """D2: every probe tells something: here of somebody whose data went missing while Ditio was down."""
+    """D2: every probe tells something: here of a person whose data went missing while Ditio was down."""
     fails(world, "refused-connection")
     user = a_user()
     world.provisions(user)
@@ -389,7 +389,7 @@ def test_a_late_success_does_not_close_it(queued: World, monkeypatch: pytest.Mon
 
 
 def test_the_operator_closes_it_until_the_next_fault(queued: World):
-    """D2: `outbox retry`; then one fault is enough, whoever meets it."""
+    """D2: `outbox retry`; then one fault is enough, regardless of who meets it."""
     opens(queued)
     queued.ditio.faults.clear()
     fails(queued, status=503, path="/api/", times=1)

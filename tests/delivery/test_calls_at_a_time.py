@@ -30,7 +30,7 @@ Meanwhile = Callable[[], object]
 
 @pytest.fixture
 def world(database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> World:
-    """Nobody is due yet; whoever waits looks after his lease all the time, and not every second."""
+    """No one is due yet; a person who waits looks after his lease all the time, and not every second."""
     monkeypatch.setattr(module, "EVERY_SECONDS", 0.001)
     return World(database, clock, settings={"delivery": {"inline_seconds": 0}})
 
@@ -92,8 +92,8 @@ class Line:
                 self.now -= 1
 
 
-def somebody_waits(ditio: DitioClient) -> threading.Event:
-    """Set once somebody waits for others' calls to end."""
+def a_call_waits(ditio: DitioClient) -> threading.Event:
+    """Set once a person waits for others' calls to end."""
     permit, waits = ditio.permit, threading.Event()
 
     def told(*, within: float | None, meanwhile: Meanwhile) -> Any:
@@ -112,7 +112,7 @@ def test_no_more_calls_at_a_time_than_the_setting_allows(world: World):
     line = Line(world)
     due(world, 6)
     world.restarts_with(ditio={"max_concurrency": 2})
-    third = somebody_waits(ditio_of(world))
+    third = a_call_waits(ditio_of(world))
     with ThreadPoolExecutor(1) as pool:
         delivering = pool.submit(world.parts.worker().run_until_idle)
         assert third.wait(PATIENCE_SECONDS)
@@ -146,7 +146,7 @@ def test_a_request_that_finds_no_call_free_in_its_time_is_answered_as_due(world:
 
 
 def waits(world: World, wait: Callable[[Meanwhile], None]) -> None:
-    """Whoever wants to call Ditio, and has no permit yet, has to wait in this way."""
+    """A person who wants to call Ditio, and has no permit yet, has to wait in this way."""
     has_one = [False]
 
     @contextmanager
@@ -168,7 +168,7 @@ def is_taken_by_another(world: World, now: datetime) -> bool:
 
 
 def test_who_waits_for_others_calls_keeps_his_lease(world: World):
-    """D1: however long that takes, nobody else takes the person."""
+    """D1: however long that takes, no one else takes the person."""
     due(world, 1)
 
     def wait(meanwhile: Meanwhile) -> None:
@@ -184,7 +184,7 @@ def test_who_waits_for_others_calls_keeps_his_lease(world: World):
     assert rows(world)[0].state == "delivered"
 
 
-def test_who_lost_his_lease_in_the_wait_calls_nobody(world: World):
+def test_who_lost_his_lease_in_the_wait_calls_no_one(world: World):
     """D1: looked at when the wait is over; the other delivery goes on."""
     due(world, 1)
 
@@ -246,7 +246,7 @@ def test_a_renewal_that_waits_for_the_row_is_not_longer_for_it(world: World, mon
 
 
 @pytest.mark.parametrize("per_second", [0.1, 0.125, 0.5])
-def test_a_slow_pace_delays_everybody_and_stops_nobody(world: World, per_second: float):
+def test_a_slow_pace_delays_everyone_and_stops_no_one(world: World, per_second: float):
     """D2: the turn of a call comes before its lease ends, or it would be begun anew for ever."""
     due(world, 2)
     world.restarts_with(ditio={"requests_per_second": per_second, "timeout_seconds": 5})
@@ -261,7 +261,7 @@ def test_a_slow_pace_delays_everybody_and_stops_nobody(world: World, per_second:
     assert told == ["delivered", "delivered"], "nobody was begun twice"
 
 
-def test_from_the_end_of_the_wait_it_counts_when_somebody_was_created(world: World):
+def test_from_the_end_of_the_wait_it_counts_when_a_person_was_created(world: World):
     """P6, R4: or a POST would be thought over that has only just been sent, and another one be sent beside it."""
     due(world, 1)
     ditio, stored = ditio_of(world), []
@@ -338,7 +338,7 @@ def test_a_process_has_not_more_threads_than_it_can_use():
 
 @pytest.mark.parametrize("url", ["sqlite:///never-opened.db", "postgresql://never:opened@127.0.0.1/never"])
 def test_each_thread_finds_a_connection(url: str):
-    """Nobody waits for a connection whose lease grows old meanwhile."""
+    """No one waits for a connection whose lease grows old meanwhile."""
     database = open_database(Settings.model_validate({"database": {"url": url}, "ditio": {"max_concurrency": 30}}))
 
     assert database.engine.pool.size() >= 45  # type: ignore[attr-defined]  # All that are made here have a size.

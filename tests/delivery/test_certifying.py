@@ -65,7 +65,7 @@ def said(world: World, whose: Holder | None = None) -> list[tuple[str, Source, s
     ]
 
 
-def test_what_is_said_under_a_number_that_nobody_has_waits_for_him(world: World):
+def test_what_is_said_under_a_number_that_no_one_has_waits_for_him(world: World):
     """K1, K2: it is the number's, then the person's who is linked to that employee."""
     entry = kept(world, Source.csv, a_certificate())
     assert entry.holder == Holder.of_number(NUMBER)
@@ -144,7 +144,7 @@ def test_what_another_source_says_is_changed_there(world: World):
     assert said(world) == [("Byggekort", Source.csv, "2026-01-15", True)]
 
 
-def test_an_id_that_nobody_has(world: World):
+def test_an_id_that_no_one_has(world: World):
     nobody = EntryId("nobody")
 
     assert says(world, lambda c, s: c.withdraw(s, nobody)) is None
@@ -164,7 +164,7 @@ def test_a_resource_is_given_another_type_and_another_holder(world: World):
 
 
 def test_a_change_that_loses_leaves_all_as_it_was(world: World):
-    """A2, K1: whoever is told 409 finds nothing of it stored."""
+    """A2, K1: a person who is told 409 finds nothing of it stored."""
     kept(world, Source.csv, a_certificate(type="X"))
     entry = kept(world, Source.certificates, a_certificate())
     before = said(world)
@@ -175,7 +175,7 @@ def test_a_change_that_loses_leaves_all_as_it_was(world: World):
 
 
 def test_who_is_linked_is_due(world: World):
-    """K2: with his certificates; whoever is not at work, or said nothing new, is not."""
+    """K2: with his certificates; a person who is not at work, or said nothing new, is not."""
     user = a_user()
     world.provisions(user)
     put(world, Source.csv, a_certificate())
@@ -190,7 +190,7 @@ def test_who_is_linked_is_due(world: World):
 
 
 def test_what_waited_for_him_makes_him_due_whatever_else_is_said(world: World):
-    """K2: a line that loses takes along what was said before, and nobody forgets to send that."""
+    """K2: a line that loses takes along what was said before, and no one forgets to send that."""
     user = a_user(employee_id="7")
     world.provisions(user)
     kept(world, Source.csv, a_certificate("2026-02-01"), "7")

@@ -14,7 +14,7 @@ NEW, OLD = Claim(ClaimKind.phone, "+4741234567"), Claim(ClaimKind.phone, "+47987
 
 @pytest.mark.parametrize("keep_all", [True, False])
 def test_what_entra_said_meanwhile_stays_claimed(database: Database, clock: Clock, keep_all: bool):
-    """P3, D1: a delivery of an older wish gives nothing up that a newer one has claimed."""
+    """P3, D1: a delivery of an older desired employee gives nothing up that a newer one has claimed."""
     world = World(database, clock, settings={"delivery": {"inline_seconds": 0}})
     kari = a_user()
     world.provisions(kari)
@@ -38,7 +38,7 @@ def test_what_entra_said_meanwhile_stays_claimed(database: Database, clock: Cloc
 
 
 def test_who_wants_another_value_now_waits_for_the_first_no_longer(database: Database, clock: Clock):
-    """P3, L7: nobody is woken for it, and it is not kept from a leaver who wants it."""
+    """P3, L7: no one is woken for it, and it is not kept from a leaver who wants it."""
     world = World(database, clock)
     world.provisions(a_user())
     per = a_user(object_id="per", user_principal_name="per@x.no", mail="per@x.no", employee_id="1043")

@@ -1,4 +1,4 @@
-"""One delivery for a person at a time, and nobody forgotten."""
+"""One delivery for a person at a time, and no one forgotten."""
 
 from typing import Any
 
@@ -136,7 +136,7 @@ def deliver(world: World, lease: str, *, lease_seconds: float) -> None:
 
 
 def test_nothing_is_read_or_claimed_under_a_lease_that_is_another_s(world: World):
-    """D1: whoever comes too late leaves the person as he is, and Ditio alone."""
+    """D1: a worker that comes too late leaves the person as they are, and Ditio alone."""
     world.delivers_inline_with(lambda ticket: None)
     world.provisions(a_user())
     before = the_person(world)
@@ -186,7 +186,7 @@ def test_a_lease_outlasts_every_call(world: World):
 
 
 def test_a_person_who_changed_meanwhile_goes_round_again(world: World, monkeypatch: pytest.MonkeyPatch):
-    """D1: whoever delivers an older revision goes round again, and sends what is wanted now."""
+    """D1: a person who delivers an older revision goes round again, and sends what is wanted now."""
     kari = a_user()
     world.provisions(kari)
     world.restarts_with(delivery={"inline_seconds": 0})

@@ -25,7 +25,7 @@ def test_its_own_limit_holds():
 
 
 def test_of_several_one_has_half_and_leaves_one():
-    """D2: a slow company keeps nobody else from delivering while his request waits."""
+    """D2: a slow company keeps no one else from delivering while his request waits."""
     places = InlineSlots({"slow": 9, "slow too": 9, "other": 9}, 4)
     assert taken(places, "slow") == 2
     assert taken(places, "slow too") == 1
@@ -38,7 +38,7 @@ def test_of_several_one_has_half_and_leaves_one():
     assert places.take("slow")
 
 
-def test_where_there_is_one_place_whoever_comes_first_has_it():
+def test_where_there_is_one_place_a_person_who_comes_first_has_it():
     places = InlineSlots({"a": 9, "b": 9}, 1)
     assert taken(places, "a") == 1
     assert taken(places, "b") == 0

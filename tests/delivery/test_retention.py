@@ -38,7 +38,7 @@ def test_what_is_older_goes_and_the_rest_stays(database: Database, clock: Clock)
 
 
 def test_a_lot_goes_in_short_transactions(database: Database, clock: Clock, monkeypatch):
-    """Whoever writes at the same time waits for a thousand rows, not for a year of them."""
+    """A person who writes at the same time waits for a thousand rows, not for a year of them."""
     monkeypatch.setattr(worker, "BATCH", 2)
     remember(database, "old", times=7)
     clock.passes(days=2)

@@ -36,7 +36,7 @@ def test_a_slow_tenant_leaves_a_place_for_each_other():
     places=st.integers(1, 12),
     moves=st.lists(st.integers(0, 99), max_size=60),
 )
-def test_nobody_is_shut_out(names: list[str], limit: int, places: int, moves: list[int]):
+def test_no_one_is_shut_out(names: list[str], limit: int, places: int, moves: list[int]):
     """D2: limits hold, and with a place for each tenant no tenant without one is ever kept waiting by the others."""
     turns = FairShare(dict.fromkeys(names, limit), places)
     taken = dict.fromkeys(names, 0)
@@ -56,7 +56,7 @@ def test_nobody_is_shut_out(names: list[str], limit: int, places: int, moves: li
 
 
 def test_idle_tenants_are_looked_at_last_for_a_moment():
-    """D2: many companies with nobody due cost a busy one no look, and have their turn again soon."""
+    """D2: many companies with no one due cost a busy one no look, and have their turn again soon."""
     turns = FairShare({"a": 9, "b": 9, "busy": 9}, places=9)
     turns.nothing_due("a", 10.0)
     turns.nothing_due("b", 10.2)

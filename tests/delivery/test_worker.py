@@ -95,8 +95,8 @@ def test_several_workers_deliver_each_person_once(world: World):
     assert len([call for call in world.ditio.writes() if call.method == "POST"]) == 8
 
 
-def test_whoever_is_in_hand_is_delivered_before_it_stops(world: World, monkeypatch: pytest.MonkeyPatch):
-    """SIGTERM drains: nobody new is taken, no lease is left behind."""
+def test_a_person_who_is_in_hand_is_delivered_before_it_stops(world: World, monkeypatch: pytest.MonkeyPatch):
+    """SIGTERM drains: no one new is taken, no lease is left behind."""
     ditio = world.parts.tenants["default"].ditio
     get, asked = ditio.get, threading.Event()
 
@@ -128,8 +128,8 @@ def test_tenants_are_served_in_turn(world: World):
     assert order[6:] == ["large"] * 17
 
 
-def test_tenants_with_nobody_due_make_nobody_wait(world: World):
-    """D2: as soon as a tenant's place is free again it is used, whoever else has nothing to do."""
+def test_tenants_with_no_one_due_make_no_one_wait(world: World):
+    """D2: as soon as a tenant's place is free again it is used by a place that has nothing to do."""
     world.restarts_with(ditio={"max_concurrency": 1})
     tenants = [world.parts.tenants["default"], of_other_tenant(world, "idle")]
     due_at_pauses: list[int] = []
@@ -140,7 +140,7 @@ def test_tenants_with_nobody_due_make_nobody_wait(world: World):
 
 
 def test_a_slow_tenant_does_not_take_all_the_threads(world: World, monkeypatch: pytest.MonkeyPatch):
-    """D2: all of the other's people are delivered while Ditio answers nobody of the slow one's."""
+    """D2: all of the other's people are delivered while Ditio answers no one of the slow one's."""
     add_absent_people(world, "other", 10)
     ditio = world.parts.tenants["default"].ditio
     get, answers = ditio.get, threading.Event()

@@ -174,7 +174,7 @@ def test_values_that_cannot_be_read_are_unknown() -> None:
 @pytest.mark.parametrize("end", ["30/06/2025", "in June", 1751234400, True])
 @pytest.mark.parametrize("key", ["employment", "employmentHistory", "flat"])
 def test_an_end_that_can_not_be_read_makes_the_employment_unknown(end: object, key: str) -> None:
-    """C2: taken for none, somebody who has left would be at work, and be ended once more."""
+    """C2: taken for none, a person who has left would be at work, and be ended once more."""
     ended = ENDED | {"endDate": end}
     shapes: dict[str, JsonObject] = {
         "employment": {"employment": ended},

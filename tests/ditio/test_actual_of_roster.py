@@ -48,7 +48,7 @@ def test_no_date_is_no_employment_and_a_contradiction_is_unknown(changes: dict[s
 
 
 @pytest.mark.parametrize("changes", [{"isDeleted": True}, {"employeeNumber": None}, {"employeeNumber": "  "}])
-def test_whoever_is_deleted_or_has_no_number_is_nobody(changes: dict[str, object]):
+def test_a_person_who_is_deleted_or_has_no_number_is_no_one(changes: dict[str, object]):
     assert read(**changes) is None
 
 

@@ -184,7 +184,7 @@ def test_an_operation_is_called_as_the_setting_says(world, ditio, style):
     assert ditio.employee("1042").phone == "+4741234567"
 
 
-def test_an_operation_that_is_off_calls_nobody(world, ditio):
+def test_an_operation_that_is_off_calls_no_one(world, ditio):
     client = world.client(operations={OperationName.disable: "off"})
 
     with pytest.raises(OperationMissing, match="DITIO__OPERATIONS__DISABLE") as missing:
@@ -194,7 +194,7 @@ def test_an_operation_that_is_off_calls_nobody(world, ditio):
     assert world.sent == []
 
 
-def test_the_v4_lookup_of_somebody_absent_is_no_operation(world, ditio):
+def test_the_v4_lookup_of_a_person_absent_is_no_operation(world, ditio):
     with pytest.raises(OperationMissing, match="DITIO__OPERATIONS__ENABLE"):
         world.client(operations={OperationName.enable: "v4"}).send(*a_call(OperationName.enable))
 
@@ -256,7 +256,7 @@ def test_an_employee_that_shows_no_number_is_not_absent(world, client):
 
 
 @pytest.mark.parametrize("body", ["null", "[]", '{"data": null}', '{"items": []}'])
-def test_an_empty_answer_is_nobody(world, client, body):
+def test_an_empty_answer_is_no_one(world, client, body):
     world.answers(200, body)
     assert client.get(KARI) is None
 

@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 60.0
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever waits looks after things all the time, and not every second."""
+    """A person who waits looks after things all the time, and not every second."""
     monkeypatch.setattr(module, "EVERY_SECONDS", 0.001)
 
 
@@ -156,7 +156,7 @@ def test_every_call_takes_one(world: World):
 
 
 def test_a_list_that_is_being_read_is_a_call_under_way(world: World):
-    """D2: until its last row is taken, or whoever reads it stops."""
+    """D2: until its last row is taken, or a person who reads it stops."""
     for number in ("1", "2"):
         world.ditio.plant(number)
     client = world.client(max_concurrency=1)
@@ -170,7 +170,7 @@ def test_a_list_that_is_being_read_is_a_call_under_way(world: World):
 
 
 def test_a_list_that_another_thread_stops_reading_leaves_nothing_behind(world: World):
-    """D2: a list that was given up is closed by whoever tidies up; its reader needs a permit again, like everybody."""
+    """D2: a list that was given up is closed by the code that tidies up; its reader needs a new permit."""
     for number in ("1", "2"):
         world.ditio.plant(number)
     client = world.client(max_concurrency=1)

@@ -20,7 +20,7 @@ SOON = 3.0
 
 @pytest.fixture(autouse=True)
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The system's own resolver, which answers nobody until the test is over."""
+    """The system's own resolver, which answers no one until the test is over."""
     over = threading.Event()
 
     def getaddrinfo(*_: Any, **__: Any) -> Any:
@@ -60,7 +60,7 @@ def test_neither_does_any_connection(url: str, proxies: dict[str, str]):
 
 
 def test_nor_does_a_fetch_of_an_issuer_s_keys(monkeypatch: pytest.MonkeyPatch):
-    """A3: whoever signs in is answered within the request's budget."""
+    """A3: a person who signs in is answered within the request's budget."""
     monkeypatch.setattr(keys, "FETCH_SECONDS", 0.3)
     began = time.monotonic()
     with pytest.raises(FetchFailed):

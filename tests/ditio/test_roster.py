@@ -29,7 +29,7 @@ def numbers(client: DitioClient) -> list[object]:
 
 @pytest.mark.parametrize("envelope", ALL_ENVELOPES)
 @pytest.mark.parametrize("paging", ALL_PAGINGS)
-def test_everybody_is_read_once_in_every_envelope_and_paging(world: World, envelope: str, paging: str):
+def test_everyone_is_read_once_in_every_envelope_and_paging(world: World, envelope: str, paging: str):
     """Facts about Ditio, section 2: paging, filters and envelope of the list are unknown."""
     planted(world)
     world.ditio.style = Style(envelope=envelope, paging=paging, page_size=10)
@@ -163,7 +163,7 @@ def test_a_page_that_fails_is_tried_again(world: World):
     assert numbers(world.client()) == MANY
 
 
-def test_whoever_is_out_of_reach_is_told_within_half_a_minute(world: World):
+def test_a_person_who_is_out_of_reach_is_told_within_half_a_minute(world: World):
     """Design, section 5: Ditio out of reach, exit 1 within 30 s."""
     world.ditio.faults.plan(Fault("status", status=503, times=None))
     before = world.clock.seconds

@@ -138,7 +138,7 @@ def test_refused_credentials_name_the_settings_and_the_environment(world, change
 
 
 def test_a_thread_that_waited_for_a_refused_fetch_does_not_repeat_it(world):
-    """R2 again: what was refused a moment ago is refused to everybody who waited for it."""
+    """R2 again: what was refused a moment ago is refused to everyone who waited for it."""
     second_waits = threading.Event()
     first = threading.current_thread()
 
@@ -225,7 +225,7 @@ def test_trouble_with_the_identity_server_sends_nothing_to_the_api(client, ditio
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_the_secret_follows_no_redirect(world, client, status):
-    """Whoever answers for the identity server can't have the client secret posted elsewhere."""
+    """A person who answers for the identity server can't have the client secret posted elsewhere."""
     redirect = Response(status=status, headers={"Location": "https://ditio.test/elsewhere"})
     world.token_answers.append(redirect)
 

@@ -50,7 +50,7 @@ def test_the_newest_counts_then_the_longest_then_what_is_there(
         assert not beats(each.certificate, winner.certificate)
 
 
-def test_nobody_wins_where_nobody_says_anything():
+def test_no_one_wins_where_no_one_says_anything():
     assert winner_of([]) is None
 
 

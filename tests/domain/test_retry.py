@@ -48,8 +48,8 @@ def errors(asked: float | None) -> list[DeliveryError]:
     ids=lambda value: f"{type(value).__name__}-{value}" if isinstance(value, DeliveryError) else None,
 )
 def test_whose_fault_it_is(error: DeliveryError, fault: Fault):
-    """R3: a reset of an established connection is one person's fault, one that could not be made everybody's;
-    429 is none. R2: a refused client is everybody's.
+    """R3: a reset of an established connection is one person's fault, one that could not be made everyone's;
+    429 is none. R2: a refused client is everyone's.
     """
     assert decide(error, 0, 0.5).fault is fault
 
@@ -67,7 +67,7 @@ def test_the_wait_is_bounded(attempts: int, jitter: float, asked: float | None):
 
 @given(attempts=ATTEMPTS, jitter=JITTER, asked=st.floats(0, CAP_SECONDS))
 def test_what_ditio_asks_for_is_waited(attempts: int, jitter: float, asked: float):
-    """R3: 429 is obeyed, for everybody; a 503 with `Retry-After` is for the person."""
+    """R3: 429 is obeyed, for everyone; a 503 with `Retry-After` is for the person."""
     limited = decide(RateLimited("429", retry_after_seconds=asked), attempts, jitter)
     busy = decide(TransientError("503", status=503, retry_after_seconds=asked), attempts, jitter)
 
@@ -78,7 +78,7 @@ def test_what_ditio_asks_for_is_waited(attempts: int, jitter: float, asked: floa
 
 
 @given(attempts=ATTEMPTS, jitter=JITTER)
-def test_a_429_that_says_nothing_stops_everybody_for_a_moment_only(attempts: int, jitter: float):
+def test_a_429_that_says_nothing_stops_everyone_for_a_moment_only(attempts: int, jitter: float):
     decision = decide(RateLimited("429", retry_after_seconds=None), attempts, jitter)
 
     assert 0 < decision.quiet_seconds <= LONGEST_QUIET_SECONDS

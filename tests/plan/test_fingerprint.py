@@ -1,4 +1,4 @@
-"""The short cut tells nobody to be in sync who is not (design, section 9): compared there by hash."""
+"""The short cut tells no one to be in sync who is not (design, section 9): compared there by hash."""
 
 from dataclasses import replace
 from datetime import date
@@ -47,7 +47,7 @@ employments = st.one_of(
     st.sampled_from([None, True, False]),
     st.sampled_from([None, True, False]),
 )
-def test_whoever_is_as_wanted_has_no_drift(
+def test_a_person_who_is_as_wanted_has_no_drift(
     wanted: dict[Field, Value],
     found: dict[Field, Value | None],
     known: dict[Field, Value | None],
@@ -84,7 +84,7 @@ def test_what_is_to_be_cleared_is_seen_though_it_is_not_shown():
 
 
 def test_an_employee_as_wanted_is_recognised():
-    """The short cut is taken by whoever is in sync, or it were none."""
+    """The short cut is taken by a person who is in sync, or it were none."""
     held: dict[Field, Value | None] = dict.fromkeys(FIELDS, "a")
     acknowledged = Acknowledged(values=held, login=True, employed=True)
     person = Person(PersonId("p"), UserId("u"), Days(True, TODAY), NUMBER, acknowledged=acknowledged)

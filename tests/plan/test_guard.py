@@ -122,7 +122,7 @@ def test_a_leave_date_that_leaves_doubt_is_no_ending():
     assert after(a_person(days=doubtful), GONE).ending == NOW
 
 
-def test_whoever_is_back_has_no_ending():
+def test_a_person_who_is_back_has_no_ending():
     """L8: "a held ending dissolves when Entra says active again"."""
     assert after(a_person(days=GONE, occasions=RequestedAt(ending=EARLIER))).ending is None
 
@@ -140,7 +140,7 @@ def test_a_value_is_said_when_it_was_last_another():
     assert after(said, desired=desired_employees(phone=None), before=new).phone is None
 
 
-def test_whoever_becomes_complete_is_hired_by_that_write():
+def test_a_person_who_becomes_complete_is_hired_by_that_write():
     """L8: creations count from the write that made them possible."""
     problem = Problem(Field.phone, "phoneNumbers", "there is none")
     incomplete = DesiredEmployee({Field.employee_number: "1042"}, problems=(problem,))
@@ -153,7 +153,7 @@ def test_whoever_becomes_complete_is_hired_by_that_write():
 
 
 def test_what_differs_at_an_adoption_was_said_by_the_write_that_hired():
-    """L8: a wrong phone for everybody is noticed on the first day too."""
+    """L8: a wrong phone for everyone is noticed on the first day too."""
     assert RequestedAt(creation=NOW).of(GuardedChange.phone) == NOW
     adopted = a_person(occasions=RequestedAt(creation=EARLIER))
     new = desired_employees(phone="+4740000000")

@@ -69,7 +69,7 @@ def test_an_answer_that_shows_nothing_new_tells_nothing(shown: str | None):
 
 
 def test_a_value_that_was_shown_as_it_was_sent_has_no_other_form():
-    """C2: whoever edits it by hand afterwards, again and again, is not taken for Ditio."""
+    """C2: a person who edits it by hand afterwards, again and again, is not taken for Ditio."""
     seen = confirmed(TAKEN, WISH)
     first = judged(TITLE, seen, EDIT)
     second = judged(TITLE, sent_again(first), EDIT)

@@ -29,7 +29,7 @@ def ended(count: int, **changes: Any) -> list[Drift]:
     ],
 )
 def test_an_empty_or_halved_answer_is_not_believed(company: CompanySize, is_believed: bool):
-    """Q4: nobody while anybody is linked; fewer than half of the last complete read, else of the links."""
+    """Q4: no one while anybody is linked; fewer than half of the last complete read, else of the links."""
     assert (roster_doubt(company) is None) is is_believed
 
 

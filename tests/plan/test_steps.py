@@ -119,7 +119,7 @@ def test_a_login_that_is_not_shown_is_not_changed_on_a_guess():
 
 
 def test_null_only_where_something_was_acknowledged():
-    """H5: what Entra never sent is not a wish."""
+    """H5: what Entra never sent is not desired."""
     desired = DesiredEmployee(without(Field.work_title))
 
     assert operations(a_person(), desired, found()) == [UpdateEmployee({Field.work_title: None})]
@@ -196,7 +196,7 @@ def test_returning():
 
 
 def test_drift_of_login_and_employment_is_not_sent_live():
-    """C4: only where Entra's wish differs from what was acknowledged."""
+    """C4: only where what Entra asks for differs from what was acknowledged."""
     shown = found(disabled=True, employments=(Employment(date(2026, 1, 1), date(2026, 2, 1)),))
 
     assert operations(a_person(), DesiredEmployee(KARI), shown) == []

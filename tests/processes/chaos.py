@@ -121,7 +121,7 @@ class Entra:
         self._deadline = deadline
 
     def does_something(self, life: Life) -> None:
-        """One step in somebody's working life."""
+        """One step in a person's working life."""
         if life.scim_id is None:
             self._creates(life)
         elif not life.active:
@@ -251,8 +251,8 @@ class Cluster:
         assert result.returncode in good, result.stderr
         return result.stdout
 
-    def loses_somebody(self, rng: random.Random) -> str:
-        """SIGKILL for one process, whatever it does just now; what died. Whoever has to be started again is."""
+    def loses_one(self, rng: random.Random) -> str:
+        """SIGKILL for one process, whatever it does just now; what died. A person who has to be started again is."""
         kind = rng.choice(["child", "child", "server", *(["worker"] if self._workers else [])])
         if kind == "child":
             children = sorted(rng.choice(self._servers).children())
@@ -322,7 +322,7 @@ class Hand:
         self._free = [(at, number) for at, number in self._free if at > now]
 
     def puts_all_right(self) -> None:
-        """Everybody has their own number again, and no stranger has it."""
+        """Everyone has their own number again, and no stranger has it."""
         for number in sorted(self._moved):
             self._puts_right(number)
 
@@ -368,7 +368,7 @@ class Chaos:
         rng = random.Random(self._seed)
         while time.monotonic() < ends:
             time.sleep(rng.uniform(0.5, 3.0))
-            self.killed.append(self.cluster.loses_somebody(rng))
+            self.killed.append(self.cluster.loses_one(rng))
             for _ in range(2):
                 self.hand.does_something()
             if rng.random() < 0.15:
@@ -377,7 +377,7 @@ class Chaos:
             thread.finishes()
 
     def calms_down(self) -> None:
-        """Ditio is well again, and nobody is killed any more: whoever has their own number is delivered."""
+        """Ditio is well again, and no one is killed any more: a person who has their own number is delivered."""
         self.ditio.faults.clear()
         self._retries()
         # What timed out long ago is applied now, when the bridge has long been sure of what it delivered.
@@ -433,7 +433,7 @@ class Chaos:
         ]
 
     def explained(self, number: str) -> str:
-        """Why somebody may differ: what was wanted and done, what Ditio was asked to write, what a plan says now."""
+        """Why a person may differ: what was wanted and done, what Ditio was asked to write, what a plan says now."""
         life = next(life for life in self.lives if life.number == number)
         written = [each for each in self.ditio.company.written if each.after.phone[-5:] == f"{life.index:05d}"]
         asked = [call for call in self.ditio.requests if call.method == "POST" and number in f"{call.path} {call.body}"]
@@ -540,7 +540,7 @@ def _packed(issued: str) -> str:
 
 
 def _certificate_differences(life: Life, certificate: dict[str, object] | None) -> list[str]:
-    """What somebody who has left holds waits for his return (rule K2)."""
+    """What a person who has left holds waits for his return (rule K2)."""
     if life.scim_id is None or not life.active:
         return []
     issued = str((certificate or {}).get("issuedDateTime"))[:10]

@@ -86,7 +86,7 @@ class Running:
         return self._process.wait(PATIENCE_SECONDS)
 
     def is_killed(self) -> set[int]:
-        """Kill it, and nobody below it; who was below it."""
+        """Kill it, and no one below it; who was below it."""
         children = self.children()
         self.ends(signal.SIGKILL)
         return children

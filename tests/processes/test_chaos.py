@@ -13,7 +13,7 @@ import pytest
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.storage.database import Database
 from tests.processes.chaos import Chaos, chaos
-from tests.thorough import either
+from tests.thorough import either, short_on_sqlite
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", either(30, 8)))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
@@ -27,12 +27,13 @@ pytestmark = [
 ]
 
 
+@short_on_sqlite
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
-def test_nothing_is_lost_and_nobody_is_there_twice(database_url: str, tmp_path: Path, seed: int):
+def test_nothing_is_lost_and_no_one_is_there_twice(database_url: str, tmp_path: Path, seed: int):
     """A1, R4, D1, D5, P5, C5: for each acknowledged write Ditio equals Entra after a run of `reconcile`.
 
-    Each employee is created once, nobody is deleted, and nothing is written to a stranger.
+    Each employee is created once, no one is deleted, and nothing is written to a stranger.
     """
     several = 2 if database_url.startswith("postgresql") else 1
     with chaos(

@@ -1,4 +1,4 @@
-"""Several processes write about the same people: nobody is in another's way, and nothing is lost.
+"""Several processes write about the same people: no one is in another's way, and nothing is lost.
 
 Rule A2: none of it is a 5xx, whatever the database thinks of two writers (SQLite: "database is locked"; PostgreSQL: a
 deadlock, a failed serialization).
@@ -152,7 +152,7 @@ def test_each_version_is_replaced_once(bridge: Bridge):
         assert bridge.asks("GET", f"/Users/{kari}") == winner
 
 
-def test_whoever_is_deleted_while_others_change_him_is_gone_and_due(bridge: Bridge):
+def test_a_person_who_is_deleted_while_others_change_him_is_gone_and_due(bridge: Bridge):
     """P1, L7: a PATCH is 200 before the DELETE and 404 after it; the person stays, without a user, and is due."""
     users = [bridge.creates(userName=f"user {number}") for number in range(10)]
     requests = [

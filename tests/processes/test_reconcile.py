@@ -41,7 +41,7 @@ def finished(database: Database) -> list[Run]:
 
 
 def edit(ditio: Ditio, number: str) -> None:
-    """Somebody enters another last name in Ditio."""
+    """A person enters another last name in Ditio."""
     body = {"employeeNumber": number, "firstName": "Kari", "lastName": "Feil", "phone": f"+479876{number}"}
     requests.post(f"{ditio.url}/_sandbox/employees", json=body, timeout=5).raise_for_status()
 

@@ -43,8 +43,8 @@ def deliverer_below(server: Running) -> int | None:
 
 
 @short_on_sqlite
-def test_a_killed_server_loses_nobody(bridge: Bridge, ditio: Ditio):
-    """A1: 2xx once it is committed. Kill any process at any instant: nothing lost, nobody twice."""
+def test_a_killed_server_loses_no_one(bridge: Bridge, ditio: Ditio):
+    """A1: 2xx once it is committed. Kill any process at any instant: nothing lost, no one twice."""
     server = bridge.serves()
     first, second = bridge.numbers(2)
 

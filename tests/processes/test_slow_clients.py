@@ -1,4 +1,4 @@
-"""Clients that dribble, on real sockets: nobody else waits for them."""
+"""Clients that dribble, on real sockets: no one else waits for them."""
 
 import socket
 import sys
@@ -58,7 +58,7 @@ class Dribbler:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_clients_that_dribble_or_say_nothing_hold_nobody_up(bridge: Bridge):
+def test_clients_that_dribble_or_say_nothing_hold_no_one_up(bridge: Bridge):
     """A3: no thread is given to a request that is not here; one address has so many connections, for so long."""
     bridge.settings |= {"SCIM_BRIDGE_SERVER__WORKERS": "1", "SCIM_BRIDGE_SERVER__THREADS": str(THREADS)}
     bridge.serves("--without-worker")
@@ -155,7 +155,7 @@ def test_nothing_of_a_request_that_cannot_be_read_is_logged(bridge: Bridge):
     ids=["header", "body", "chunks"],
 )
 def test_a_client_that_dribbles_is_let_go(bridge: Bridge, start: bytes, letter: bytes):
-    """A3: it holds no thread beyond SERVER__CLIENT_SECONDS; whoever is whole is answered meanwhile."""
+    """A3: it holds no thread beyond SERVER__CLIENT_SECONDS; a person who is whole is answered meanwhile."""
     bridge.settings |= {
         "SCIM_BRIDGE_SERVER__WORKERS": "1",
         "SCIM_BRIDGE_SERVER__THREADS": str(THREADS),

@@ -1,6 +1,7 @@
 """The SCIM endpoints alone, over a real database."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import flask
@@ -36,6 +37,7 @@ class Scim:
     pace: float = 0.0
     """How far the monotonic clock goes each time when it is read."""
 
+    @cached_property
     def app(self) -> flask.Flask:
         """An application with nothing but the endpoints."""
         app = flask.Flask("scim")
@@ -46,7 +48,7 @@ class Scim:
         """One request; `json`, `data`, `headers`, `query_string` as Flask's client takes them."""
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         headers |= more.pop("headers", {})
-        return self.app().test_client().open(f"{base}{path}", method=method, headers=headers, **more)
+        return self.app.test_client().open(f"{base}{path}", method=method, headers=headers, **more)
 
     def create(self, **attributes: Any) -> Any:
         """A new user, as answered."""
@@ -83,7 +85,7 @@ class Scim:
             server_base_url="https://bridge.example/",
             authenticate=_authenticate,
             intake=lambda tenant, request_id, queues_only: self._intake_of(tenant, queues_only),
-            deliver=self._deliver,
+            deliver=lambda tenant, ticket: self._deliver(tenant, ticket),
             request_id=lambda: "request-1",
             monotonic=self._monotonic,
         )

@@ -16,15 +16,15 @@ AUTHOR = Author(SOMEBODY, "request-1")
 
 
 def a_tenant(name: str) -> Tenant:
-    """A company with the settings that nobody has changed, and without a Ditio."""
+    """A company with the settings that no one has changed, and without a Ditio."""
     rules = build_rules(Settings())
     return Tenant(name, rules, Policy(rules.owners(), [], []), cast(Any, None), cast(Any, None))
 
 
 class NoIntake:
-    """Notes what it was told. Makes nobody due, unless it is given a ticket to hand out.
+    """Notes what it was told. Makes no one due, unless it is given a ticket to hand out.
 
-    :param database: Where certificates are kept, for whoever writes some.
+    :param database: Where certificates are kept, for a person who writes some.
     """
 
     def __init__(self, ticket: Ticket | None = None, database: Database | None = None, tenant: str = "default") -> None:

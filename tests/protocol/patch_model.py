@@ -136,7 +136,7 @@ class RemoveListed:
 
 @dataclass(frozen=True)
 class Unknown:
-    """An attribute that nobody declares, or one that only the bridge writes: ignored (rules A6, A7)."""
+    """An attribute that no one declares, or one that only the bridge writes: ignored (rules A6, A7)."""
 
     path: str
     value: Any

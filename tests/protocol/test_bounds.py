@@ -73,7 +73,7 @@ def test_a_text_at_its_bound_is_taken(scim):
 
 
 def test_a_long_value_of_a_patch_is_named_by_its_path(scim):
-    """A9: whoever reads Entra's log can tell which attribute it was."""
+    """A9: a person who reads Entra's log can tell which attribute it was."""
     user = scim.create(userName="kari")
     response = scim.patch(user, {"op": "replace", "path": "title", "value": "x" * (LONGEST + 1)})
     refused(response, 400, "invalidValue", "title has 4097 characters")
@@ -87,13 +87,13 @@ def test_brackets_that_nothing_closes_cost_no_more_than_their_length(scim):
 
 
 def test_a_body_is_looked_at_before_the_transaction_begins(scim):
-    """A9: what a PUT brings is refused while nobody waits for a lock, whether there is such a user or not."""
+    """A9: what a PUT brings is refused while no one waits for a lock, whether there is such a user or not."""
     refused(scim.send("PUT", "/Users/nobody", json={"userName": "x" * (LONGEST + 1)}), 400, "invalidValue", "userName")
 
 
 @pytest.mark.parametrize("path", ["/Users", "/"])
 def test_a_page_is_bounded_by_what_it_holds(scim, monkeypatch, path):
-    """A9: by number it is shorter than was asked for, by cursor too, and nobody is left out; one is always told."""
+    """A9: by number it is shorter than was asked for, by cursor too, and no one is left out; one is always told."""
     monkeypatch.setattr("scim_bridge.storage.search.MAX_PAGE_SIZE", 10_000)
     large = [scim.create(userName=f"user {number}", title="x" * 4000)["id"] for number in range(7)]
     huge = scim.create(userName="user 7", title="x" * 4000, nickName="x" * 4000, locale="x" * 4000)["id"]

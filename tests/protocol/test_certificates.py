@@ -180,7 +180,7 @@ def test_a_patch_and_a_put_keep_the_id_and_count_the_version(world: World):
 
 
 def test_a_version_that_is_out_of_date_is_412(world: World):
-    """RFC 7644 §3.14: nobody writes over what he has not seen; what is known is 304."""
+    """RFC 7644 §3.14: no one writes over what he has not seen; what is known is 304."""
     first = created(world)
     changed = patch(world, first, {"op": "remove", "path": "notes"})
     path, old = f"/Certificates/{first['id']}", {"If-Match": first["meta"]["version"]}

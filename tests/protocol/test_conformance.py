@@ -101,7 +101,7 @@ def a_company() -> ScimProvider:
 def test_scim2_tester_objects_to_nothing(scim: Scim, patch_status: int):
     """RFC 7643 and 7644, as scim2-tester reads them; nothing is skipped."""
     scim.patch_status = patch_status
-    judged = Judged(scim.app(), str(scim.token))
+    judged = Judged(scim.app, str(scim.token))
 
     results = checked_by_scim2_tester(judged)
 
@@ -141,7 +141,7 @@ def sent_part(extension: Any) -> dict[str, Any]:
 
 def test_scim_sanity_objects_to_nothing_at_the_endpoints(scim: Scim):
     """RFC 7643 and 7644, as scim-sanity reads them in its strict mode, over a socket."""
-    probed_by_scim_sanity(Judged(scim.app(), str(scim.token)))
+    probed_by_scim_sanity(Judged(scim.app, str(scim.token)))
 
 
 def test_scim_sanity_objects_to_nothing_in_a_whole_application(application: Judged):

@@ -63,7 +63,7 @@ def test_reads_and_refused_writes_deliver_nothing(scim):
     ("is_duplicate", "status", "scim_type"), [(True, 409, "uniqueness"), (False, 400, "invalidValue")]
 )
 def test_a_refusal_of_the_delivery_is_the_answer(scim, is_duplicate, status, scim_type):
-    """R1: whoever delivers has undone the write, and says why."""
+    """R1: the process that delivers has undone the write, and says why."""
     scim.intake.ticket = TICKET
     scim.undone = Undone("Ditio has an employee with this number", is_duplicate, "employeeNumber", "1042")
     response = scim.send("POST", "/Users", json={"userName": "kari"})
@@ -73,7 +73,7 @@ def test_a_refusal_of_the_delivery_is_the_answer(scim, is_duplicate, status, sci
     assert (error["scimType"], error["detail"]) == (scim_type, "Ditio has an employee with this number")
 
 
-def test_an_undo_of_which_nobody_knows_is_503(scim):
+def test_an_undo_of_which_no_one_knows_is_503(scim):
     """A3: neither 2xx nor 4xx would be true; Entra asks again."""
     scim.intake.ticket = TICKET
     scim.refusal = UndoUncertain("lost")
@@ -110,7 +110,7 @@ def test_the_log_of_a_failed_delivery_quotes_no_row(scim, caplog, is_cause):
 
 
 def test_a_failed_delivery_is_logged_with_its_traceback(scim, caplog):
-    """Whoever looks for the cause finds the place."""
+    """A person who looks for the cause finds the place."""
     scim.intake.ticket = TICKET
     scim.refusal = RuntimeError("a bug")
     scim.send("POST", "/Users", json={"userName": "kari"})
@@ -160,7 +160,7 @@ def test_what_is_shown_of_the_delivery_is_never_stored(scim):
     assert [told[0] for told in scim.intake.told] == ["created", "repeated", "repeated"]
 
 
-def test_a_page_shows_everybodys_delivery(scim):
+def test_a_page_shows_the_delivery_of_each_user(scim):
     """A user without a person shows none."""
     first, second = scim.create(userName="a"), scim.create(userName="b")
     person_of(scim, first, state=State.parked)

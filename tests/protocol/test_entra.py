@@ -332,7 +332,7 @@ def test_a_name_is_counted_without_what_may_be_a_value(sent, counted):
 
 
 def test_one_request_has_a_bounded_number_of_names():
-    """Whoever makes names up fills neither the log nor the database."""
+    """A person who makes names up fills neither the log nor the database."""
     body = {"schemas": [CORE_URN], "userName": "a", **{f"made-up-{number}": 1 for number in range(MOST_NAMES + 50)}}
     found = rewrite_resource(USER, body).tolerated
     assert len(found) == MOST_NAMES + 1

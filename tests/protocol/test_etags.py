@@ -122,7 +122,7 @@ def test_a_write_on_the_present_version_is_done(versioned, method, tag):
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("tag", OTHERS)
 def test_a_write_on_another_version_changes_nothing(versioned, method, tag):
-    """RFC 9110 §13.1.1: 412, and nobody is made due; a malformed tag protects as well as an outdated one."""
+    """RFC 9110 §13.1.1: 412, and no one is made due; a malformed tag protects as well as an outdated one."""
     answer = versioned.send(method, If_Match=tag)
 
     assert answer.status_code == 412
@@ -150,8 +150,8 @@ def test_both_conditions_have_to_hold(versioned):
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
-def test_whoever_is_not_there_is_404_whatever_the_condition(versioned, method):
-    """A 412 would say that there is somebody."""
+def test_a_person_who_is_not_there_is_404_whatever_the_condition(versioned, method):
+    """A 412 would say that there is a person."""
     assert versioned.send("DELETE").status_code == 204
     for condition in ({"If_Match": "*"}, {"If_Match": 'W/"2"'}, {"If_None_Match": "*"}):
         assert versioned.send(method, **condition).status_code == 404
@@ -185,7 +185,7 @@ def test_a_write_that_changes_nothing_keeps_the_version(versioned, clock):
 
 
 def test_a_version_never_comes_back(versioned):
-    """A change that is taken back is two changes: whoever has the version between them is outdated."""
+    """A change that is taken back is two changes: a person who has the version between them is outdated."""
     assert versioned.scim.patch(versioned.user, CHANGE).headers["ETag"] == 'W/"3"'
     assert versioned.scim.patch(versioned.user, SAME).headers["ETag"] == 'W/"4"'
     assert versioned.send("PATCH", If_Match='W/"2"').status_code == 412

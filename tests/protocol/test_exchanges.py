@@ -62,7 +62,7 @@ def test_everything_that_an_exchange_requires_is_served(scim: Scim):
 def test_the_bridge_answers_as_entra_expects(scim: Scim, scenario: dict[str, Any], patch_status: int):
     """The scenario's `title` says what it is about."""
     scim.patch_status = patch_status
-    exchange = Exchange(scenario, sender(Judged(scim.app(), str(scim.token))))
+    exchange = Exchange(scenario, sender(Judged(scim.app, str(scim.token))))
 
     exchange.run()
 

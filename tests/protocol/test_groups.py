@@ -9,6 +9,7 @@ from scim2_models import Context, PatchOp
 
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.scim.resources import CHUNK, Membership, document_of, keys_of
+from tests.thorough import either
 
 PATCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 PROVIDER = build_provider(max_page_size=50)
@@ -55,7 +56,7 @@ def patched(scim, group, *wanted, **more):
     return scim.send("PATCH", f"/Groups/{group['id']}", json=body, **more)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=either(300, 100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(different, st.lists(operations, min_size=1, max_size=5), st.sampled_from([2, CHUNK]))
 def test_by_delta_the_members_become_what_they_become_as_a_whole(found, wanted, chunk):
     """RFC 7644 §3.5.2: shown in part, a group ends as it does when the library is shown all of it."""

@@ -362,7 +362,7 @@ def test_what_is_cleared_is_gone(scim: Scim, empty: str | None, way: str):
 # -- Reading -----------------------------------------------------------
 
 
-def test_the_test_of_a_connection_finds_nobody(scim: Scim):
+def test_the_test_of_a_connection_finds_no_one(scim: Scim):
     """README: it asks for a random GUID, "wants 200 and an empty ListResponse", and probes `/Groups` too."""
     for attribute in ("userName", "externalId"):
         answer = scim.send("GET", "/Users", query_string={"filter": f'{attribute} eq "{uuid4()}"'})
@@ -376,7 +376,7 @@ def test_the_test_of_a_connection_finds_nobody(scim: Scim):
 
 
 @pytest.mark.parametrize("parameters", ["aadOptscim062020", "aadOptscim062020=1&x=y&x=z", "api-version=1.0&=&&"])
-def test_parameters_that_nobody_knows_are_ignored(scim: Scim, parameters: str):
+def test_parameters_that_no_one_knows_are_ignored(scim: Scim, parameters: str):
     """README: "Unknown query parameters are ignored", on every method."""
     user = scim.send("POST", "/Users", json={"userName": "kari"}, query_string=parameters)
     assert user.status_code == 201

@@ -179,8 +179,8 @@ def test_a_list_without_anybody_has_no_other_page(scim):
     assert "previousCursor" not in page
 
 
-def test_whoever_stays_is_seen_once_while_others_come_leave_and_are_renamed(company):
-    """RFC 9865 §2: after each page somebody leaves, comes and gets another name, on the way there and back."""
+def test_a_person_who_stays_is_seen_once_while_others_come_leave_and_are_renamed(company):
+    """RFC 9865 §2: after each page a person leaves, comes and gets another name, on the way there and back."""
     asked = {"sortBy": "userName", "count": 25}
     everybody = by_index(company, sortBy="userName")
     leaving, moving = everybody[3::9], everybody[5::9]
@@ -288,7 +288,7 @@ def test_the_discovery_announces_both_ways_of_paging(scim):
     }
 
 
-def test_whoever_asks_for_no_cursor_pays_nothing_for_it(scim):
+def test_a_person_who_asks_for_no_cursor_pays_nothing_for_it(scim):
     """Design, section 11: the match query reads no secret, and none is made."""
     sent: list[str] = []
 

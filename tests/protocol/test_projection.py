@@ -12,6 +12,7 @@ from sqlalchemy import insert
 
 from scim_bridge.storage.tables import people
 from tests.protocol.conftest import Scim
+from tests.thorough import either
 
 CORE = "urn:ietf:params:scim:schemas:core:2.0:User"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -160,7 +161,9 @@ class Asking:
             yield way, answer.json["Resources"][0] if "Resources" in answer.json else answer.json
 
 
-examples = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+examples = settings(
+    max_examples=either(40, 12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @given(asked=paths)

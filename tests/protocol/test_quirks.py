@@ -1,4 +1,4 @@
-"""What departs from the RFCs is tolerated **and** counted, and what no employee depends on costs nobody his job."""
+"""What departs from the RFCs is tolerated **and** counted, and what no employee depends on costs no one his job."""
 
 from typing import Any
 
@@ -224,7 +224,7 @@ def _marked(kind: str) -> list[tuple[str, str]]:
     ],
 )
 def test_what_an_employee_is_made_of_is_refused_if_it_cannot_be_used(scim: Scim, name: str, value: Any):
-    """A7: left out, it would hire somebody under no number, or keep a leaver's login: the client is told."""
+    """A7: left out, it would hire a person under no number, or keep a leaver's login: the client is told."""
     answer = scim.send("POST", "/Users", json={**KARI, name: value})
 
     assert answer.status_code == 400

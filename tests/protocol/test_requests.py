@@ -73,7 +73,7 @@ def test_addresses_come_from_the_settings(scim):
 
 @pytest.mark.parametrize("space", ["+", "%20"])
 def test_a_space_in_a_filter_is_written_in_two_ways(scim, space):
-    """And parameters that nobody knows are ignored."""
+    """And parameters that no one knows are ignored."""
     user = scim.create(userName="kari nordmann")
     query = f'filter=userName{space}eq{space}"Kari{space}Nordmann"&aadOptscim062020&other=1'
     assert scim.send("GET", "/Users", query_string=query).json["Resources"] == [user]
@@ -81,7 +81,7 @@ def test_a_space_in_a_filter_is_written_in_two_ways(scim, space):
 
 @pytest.mark.parametrize("name", ["filter", "Filter", "FILTER"])
 def test_a_parameter_in_another_case_means_what_it_says(scim, name):
-    """A7: a filter that is overlooked lists everybody, and Entra takes the first for the user that it looks for."""
+    """A7: a filter that is overlooked lists everyone, and Entra takes the first for the user that it looks for."""
     kari, _ = scim.create(userName="kari"), scim.create(userName="ola")
 
     found = scim.send("GET", "/Users", query_string={name: 'userName eq "kari"'})

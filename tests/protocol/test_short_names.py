@@ -80,7 +80,7 @@ def test_a_user_is_found_by_the_manager(scim: Scim, name: str):
     assert scim.send("POST", "/Users/.search", json={"filter": f'{name} eq "{BOSS}"'}).json["totalResults"] == 1
 
 
-def test_at_the_root_a_name_belongs_to_whoever_declares_it_without_a_schema(scim: Scim):
+def test_at_the_root_a_name_belongs_to_a_person_who_declares_it_without_a_schema(scim: Scim):
     """A7: `employeeNumber` is a certificate's own; of users it needs the URN where both are searched."""
     scim.create(userName="kari", **{ENTERPRISE_URN: {"employeeNumber": "1042"}})
 

@@ -65,7 +65,7 @@ def test_one_of_several_processes_does_it(database: Database, clock: Clock):
 
 
 def test_a_long_run_is_not_overtaken(database: Database, clock: Clock):
-    """It is looked after: nobody begins another beside it, even when the next one's time has come."""
+    """It is looked after: no one begins another beside it, even when the next one's time has come."""
     runs = Runs()
     one, other = a_scheduler(database, runs, "a"), a_scheduler(database, runs, "b")
     for _ in range(200):
@@ -89,7 +89,7 @@ def test_a_dead_leader_is_replaced_within_30_seconds(database: Database, clock: 
     assert waited <= 30
 
 
-def test_whoever_stops_in_good_order_makes_room_at_once(database: Database, clock: Clock):
+def test_a_process_that_stops_in_good_order_makes_room_at_once(database: Database, clock: Clock):
     runs = Runs()
     one, other = a_scheduler(database, runs, "a"), a_scheduler(database, runs, "b")
     one.look()

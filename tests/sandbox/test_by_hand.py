@@ -1,4 +1,4 @@
-"""What somebody does in Ditio by hand, and what is told of every write: who it was about."""
+"""What a person does in Ditio by hand, and what is told of every write: who it was about."""
 
 from __future__ import annotations
 

@@ -357,7 +357,7 @@ def test_a_purge_deletes_and_404_is_as_good(entra, endpoint):
     assert entra.cycle().steps == []
 
 
-def test_whoever_is_unassigned_before_being_deleted_is_never_mentioned(entra, endpoint):
+def test_a_person_who_is_unassigned_before_being_deleted_is_never_mentioned(entra, endpoint):
     user = entra.directory.add(adele())
     entra.cycle()
     user.assigned = False

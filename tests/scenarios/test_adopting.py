@@ -6,7 +6,7 @@ from tests.world import World, a_user, day
 
 
 def test_an_existing_employee_is_adopted_and_updated(styled: World):
-    """H1: found by number, the phone agrees: linked, and the difference is sent; nobody is created."""
+    """H1: found by number, the phone agrees: linked, and the difference is sent; no one is created."""
     styled.ditio.plant(
         "1042",
         "Kari",
@@ -67,7 +67,7 @@ def test_a_stranger_is_left_alone(styled: World):
     assert f"`scim-bridge adopt --accept 1042 {kari.user_principal_name}`: Entra's next try uses it" in str(step.detail)
 
 
-def test_a_stranger_whose_refusal_nobody_waits_for_is_parked(world: World):
+def test_a_stranger_whose_refusal_no_one_waits_for_is_parked(world: World):
     """H1: parked with both sides and the cure where the request waits no more."""
     world.restarts_with(delivery={"inline_seconds": 0})
     world.ditio.plant("1042", "Ola", "Hansen", "+4741111111", email="ola@elsewhere.example")
@@ -114,7 +114,7 @@ def test_the_setting_decides(world: World, adopt: str, created: int):
 
 
 def test_adoption_clears_nothing(world: World):
-    """H5: an attribute that Entra never sent is not a wish; adoption clears nothing."""
+    """H5: an attribute that Entra never sent is not desired; adoption clears nothing."""
     world.ditio.plant("1042", "Kari", "Nordmann", "+4798765432", email="old@contractor.example", work_title="Formann")
     world.provisions(a_user(job_title=None, mail=None, user_principal_name="kari"))
 

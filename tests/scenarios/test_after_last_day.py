@@ -230,7 +230,7 @@ def test_leaving_before_the_start_waits_for_the_start(patient: World):
 
 
 def test_a_repeated_write_settles_and_loses_no_day(patient: World):
-    """L5, A5: what changes nothing while the day is awaited calls nobody, and the day still comes."""
+    """L5, A5: what changes nothing while the day is awaited calls no one, and the day still comes."""
     kari = a_user()
     patient.provisions(kari)
     patient.changes(kari, account_enabled=False)
@@ -318,7 +318,7 @@ def test_trouble_on_the_awaited_day_is_tried_again(patient: World):
 
 
 def test_the_setting_can_be_changed_while_a_day_is_awaited(patient: World):
-    """L5: back to `at-once`: whoever is woken by his day, or delivered before it, is ended."""
+    """L5: back to `at-once`: a person who is woken by his day, or delivered before it, is ended."""
     kari = a_user()
     patient.provisions(kari)
     patient.changes(kari, account_enabled=False)

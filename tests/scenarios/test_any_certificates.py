@@ -60,7 +60,7 @@ def test_ditio_ends_with_what_counts(
     life: list[tuple[int, tuple[str, Any]]],
     inline: int,
 ):
-    """K1, K2, K5, R4: of everybody at work the winner of each type, and nothing valid of what was withdrawn."""
+    """K1, K2, K5, R4: of everyone at work the winner of each type, and nothing valid of what was withdrawn."""
     shutil.copy(sqlite_template, path := tmp_path_factory.mktemp("life") / "life.db")
     database = Database(f"sqlite:///{path}", clock=(clock := Clock()))
     world = World(database, clock, settings={"delivery": {"inline_seconds": inline}, "certificates": {"slots": SLOTS}})

@@ -72,7 +72,7 @@ def test_both_sides_agree_at_the_end(
     style: Any,
     inline: int,
 ):
-    """A2, D1, P1, R4, L7: nothing lost, nobody twice, nothing deleted."""
+    """A2, D1, P1, R4, L7: nothing lost, no one twice, nothing deleted."""
     caplog.set_level(logging.ERROR)
     caplog.clear()
     world = _a_world(sqlite_template, tmp_path_factory.mktemp("life"), style, inline, end_employment="at-once")
@@ -138,7 +138,7 @@ def _happens(world: World, user: EntraUser, event: str, value: Any) -> None:
 
 
 def _calms_down(world: World) -> None:
-    """Ditio answers again, the operator releases what is held, and time passes until nobody waits.
+    """Ditio answers again, the operator releases what is held, and time passes until no one waits.
 
     A phone may wait for another's to change first.
     """
@@ -298,7 +298,7 @@ def _is_as_said(world: World, user: EntraUser, person: Row[Any] | None) -> None:
 
 
 def _is_contested(world: World, user: EntraUser, person: Row[Any]) -> bool:
-    """Whether somebody else has, or wants, the number or the phone: in Ditio or in Entra."""
+    """Whether another person has, or wants, the number or the phone: in Ditio or in Entra."""
     others = [each for each in world.entra.directory.users.values() if each is not user]
     wanted = {(each.employee_id, _e164(each)) for each in others}
     shown = {
@@ -314,7 +314,7 @@ def _e164(user: EntraUser) -> str:
 
 
 @pytest.mark.parametrize("name", ["mobile", "employee_id"])
-def test_whoever_swaps_ends_as_said_after_the_cure(
+def test_a_person_who_swaps_ends_as_said_after_the_cure(
     sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, name: str
 ):
     """P3: two who wait for each other's value are held: one is changed in Ditio, then `outbox retry`."""

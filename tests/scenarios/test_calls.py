@@ -95,7 +95,7 @@ def test_a_lost_answer_costs_one_read_more_at_most(database: Database, clock: Cl
 
 
 @pytest.mark.parametrize("name", ["title", "ending"])
-def test_nobody_is_asked_in_vain_while_doubt_lasts(database: Database, clock: Clock, name: str):
+def test_no_one_is_asked_in_vain_while_doubt_lasts(database: Database, clock: Clock, name: str):
     """C5: until the doubt is older than the lag nothing is read, as nothing that is read would be believed."""
     do, _, _ = COSTS[name]
     world, kari = a_world(database, clock, name)

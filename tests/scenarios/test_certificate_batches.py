@@ -160,7 +160,7 @@ def test_a_batch_that_lost_a_lease_has_its_person_delivered_again(world: World, 
     assert in_ditio(world, "1001")["Byggekort"][0] == "2026-02-15"
 
 
-def test_nobody_stays_leased_whatever_ends_a_batch(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_no_one_stays_leased_whatever_ends_a_batch(world: World, monkeypatch: pytest.MonkeyPatch):
     """D1."""
     a_company(world, 2)
 
@@ -199,7 +199,7 @@ def reads(world: World) -> list[str]:
 
 @CHANGED_BY_HAND
 def test_a_stranger_gets_no_certificate_from_a_reviewed_plan(world: World, by_hand: Callable[[World, str], None]):
-    """P5: the linked number is another person's in Ditio now; everybody else's certificates are sent."""
+    """P5: the linked number is another person's in Ditio now; everyone else's certificates are sent."""
     a_company(world)
     plan = reconcile(world).report.run.id
     by_hand(world, "1002")
@@ -255,7 +255,7 @@ def test_a_person_who_is_parked_for_it_is_sent_nothing_and_asked_for_no_more(wor
 
 
 def test_what_it_costs_to_know_whose_number_it_is(world: World):
-    """P5: nothing where the run has read everybody just now; one read for each person of a plan from before."""
+    """P5: nothing where the run has read everyone just now; one read for each person of a plan from before."""
     a_company(world)
     reconcile(world, apply=True)
     assert (len(world.ditio.certificates), reads(world)) == (3, [])

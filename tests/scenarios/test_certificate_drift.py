@@ -178,7 +178,7 @@ def test_what_moved_since_the_plan_is_skipped(world: World):
 
 
 def test_who_is_due_is_left_to_his_own_delivery(world: World):
-    """D1, Q3: nobody's certificates are sent by two at a time."""
+    """D1, Q3: no one's certificates are sent by two at a time."""
     a_company(world)
     plan = reconcile(world).report.run.id
     kept(world, Source.csv, a_certificate(type="X"), "1001")
@@ -254,7 +254,7 @@ def test_a_batch_ends_before_its_leases_do(world: World, monkeypatch: pytest.Mon
 
 
 def test_leavers_wait(world: World):
-    """K2: what somebody who has left holds is no drift."""
+    """K2: what a person who has left holds is no drift."""
     a_company(world, 2)
     world.changes(world.entra.directory.users["object-1001"], account_enabled=False)
     world.clock.passes(hours=1)
@@ -277,7 +277,7 @@ def test_an_outage_leaves_all_as_it_was(world: World):
 
 
 def test_who_left_since_the_plan_was_made_is_sent_nothing(world: World):
-    """K2, Q3: certificates of somebody who has left wait for his return, also in a plan from before."""
+    """K2, Q3: certificates of a person who has left wait for his return, also in a plan from before."""
     a_company(world, 2)
     plan = reconcile(world).report.run.id
     world.changes(world.entra.directory.users[person(1001).object_id], account_enabled=False)
@@ -290,7 +290,7 @@ def test_who_left_since_the_plan_was_made_is_sent_nothing(world: World):
 
 
 def test_ditio_asks_to_slow_down(world: World):
-    """R3: a 429 is obeyed by everybody."""
+    """R3: a 429 is obeyed by everyone."""
     a_company(world)
     world.ditio.faults.plan(Fault(kind="status", method="POST", path="/certificates", status=429, times=1))
     assert reconcile(world, apply=True).exit == 2
@@ -302,7 +302,7 @@ def test_ditio_asks_to_slow_down(world: World):
 
 
 def test_what_agrees_is_sent_again_after_a_while(world: World):
-    """K3: nobody can look; it is no drift, and `--apply` sends it."""
+    """K3: no one can look; it is no drift, and `--apply` sends it."""
     a_company(world)
     reconcile(world, apply=True)
     world.ditio.certificates.clear()
@@ -332,7 +332,7 @@ def test_what_agrees_is_sent_again_every_time_if_so_set(database: Database, cloc
 
 
 def test_another_far_date_reaches_ditio(database: Database, clock: Clock):
-    """Q1, K5: the mapping changed, and nobody said anything."""
+    """Q1, K5: the mapping changed, and no one said anything."""
     world = a_world(database, clock, missing_expiry="2099-12-31")
     a_company(world, 1, until=None)
     reconcile(world, apply=True)
@@ -388,7 +388,7 @@ def test_a_withdrawal_is_drift_too(world: World):
 
 
 @pytest.mark.parametrize("unclaimed", ["wait", "deliver"])
-def test_employees_whom_nobody_is(database: Database, clock: Clock, unclaimed: str):
+def test_employees_whom_no_one_is(database: Database, clock: Clock, unclaimed: str):
     """K2: `CERTIFICATES__UNCLAIMED`: they wait for a user, or are delivered under their number."""
     world = a_world(database, clock, unclaimed=unclaimed)
     hires(world, 1)
@@ -413,8 +413,8 @@ def test_employees_whom_nobody_is(database: Database, clock: Clock, unclaimed: s
     )
 
 
-def test_a_worker_delivers_for_employees_whom_nobody_is(database: Database, clock: Clock):
-    """K2: `deliver`; what was refused waits until somebody says something new of it."""
+def test_a_worker_delivers_for_employees_whom_no_one_is(database: Database, clock: Clock):
+    """K2: `deliver`; what was refused waits until a person says something new of it."""
     world = a_world(database, clock, unclaimed="deliver")
     world.ditio.plant("7")
     put(world, Source.csv, a_certificate(), "7")
@@ -431,7 +431,7 @@ def test_a_worker_delivers_for_employees_whom_nobody_is(database: Database, cloc
     assert world.ditio.certificates.keys() == {("7", "Byggekort"), ("8", "Byggekort")}
 
 
-def test_two_processes_never_send_for_employees_whom_nobody_is_at_once(database: Database, clock: Clock):
+def test_two_processes_never_send_for_employees_whom_no_one_is_at_once(database: Database, clock: Clock):
     """K2: while another does it they wait; once it is done, or dead, they are sent."""
     world = a_world(database, clock, unclaimed="deliver")
     world.ditio.plant("7")
@@ -447,7 +447,7 @@ def test_two_processes_never_send_for_employees_whom_nobody_is_at_once(database:
     assert world.ditio.certificates.keys() == {("7", "Byggekort")}
 
 
-def test_what_was_refused_of_employees_whom_nobody_is_may_be_retried(database: Database, clock: Clock):
+def test_what_was_refused_of_employees_whom_no_one_is_may_be_retried(database: Database, clock: Clock):
     """K2, D3: `outbox retry`, once the employee is there."""
     world = a_world(database, clock, unclaimed="deliver")
     put(world, Source.csv, a_certificate(), "7")
@@ -470,8 +470,8 @@ def test_who_is_to_have_the_number_is_waited_for(database: Database, clock: Cloc
     assert posts(world) == []
 
 
-def test_what_was_said_while_somebody_was_linked_finds_him(world: World):
-    """K1: a worker looks for what stands under a number that is somebody's by now."""
+def test_what_was_said_while_a_person_was_linked_finds_him(world: World):
+    """K1: a worker looks for what stands under a number that is a person's by now."""
     hires(world, 1)
     kept(world, Source.csv, a_certificate(), "1001")
     world.worker.run_until_idle()

@@ -285,8 +285,8 @@ def test_a_slot_that_loses_is_told(world: World):
     assert world.state(user) == ("delivered", None)
 
 
-def test_a_slot_of_somebody_who_waits_counts_too(world: World):
-    """K1: whoever is to have the number, and is not in Ditio yet, says it himself."""
+def test_a_slot_of_a_person_who_waits_counts_too(world: World):
+    """K1: a person who is to have the number, and is not in Ditio yet, says it himself."""
     world.provisions(with_slots(a_user(mobile=None), byggekort=PACKED))
     lost = put(world, Source.certificates, a_certificate("2025-02-01"))
 
@@ -298,7 +298,7 @@ def test_a_slot_of_somebody_who_waits_counts_too(world: World):
 
 
 def test_certificates_wait_for_an_employee(world: World):
-    """K2: whoever is held has none; they are sent when he is there."""
+    """K2: a person who is held has none; they are sent when he is there."""
     user = a_carrier(mobile=None)
     world.provisions(user)
     put(world, Source.csv, a_certificate(type="X"))
@@ -309,7 +309,7 @@ def test_certificates_wait_for_an_employee(world: World):
     assert [len(batch) for batch in posts(world)] == [2]
 
 
-def test_certificates_of_an_employee_whom_nobody_is_wait(world: World):
+def test_certificates_of_an_employee_whom_no_one_is_wait(world: World):
     """K2: unclaimed."""
     world.ditio.plant("7")
     put(world, Source.csv, a_certificate(), "7")
@@ -345,7 +345,7 @@ def test_all_certificates_follow_to_another_number(world: World):
 
 
 def test_who_has_left_waits_and_gets_all_again_when_he_is_back(world: World):
-    """K2: nothing is sent for somebody departed; at a return all is sent again, what was said meanwhile too."""
+    """K2: nothing is sent for a person who has left; at a return all is sent again, what was said meanwhile too."""
     user = a_carrier()
     world.provisions(user)
     world.changes(user, account_enabled=False)
@@ -384,7 +384,7 @@ def test_who_is_deleted_and_created_again_gets_all_again(world: World):
     assert in_ditio(world)["Byggekort"][0] == "2026-02-01"
 
 
-def test_of_somebody_whom_ditio_never_knew_nothing_is_left(world: World):
+def test_of_a_person_whom_ditio_never_knew_nothing_is_left(world: World):
     """P1: a user who is deleted before he was hired takes his slots along."""
     user = a_carrier(mobile=None)
     world.provisions(user)
@@ -397,7 +397,7 @@ def test_of_somebody_whom_ditio_never_knew_nothing_is_left(world: World):
 
 @pytest.mark.usefixtures("ends_at_once")
 def test_what_is_said_of_a_newcomer_is_not_the_leavers(world: World):
-    """K1, P2: a number that is given to somebody else, who is provisioned after his certificates were said."""
+    """K1, P2: a number that is given to another person, who is provisioned after his certificates were said."""
     world.provisions(a_user())
     kept(world, Source.csv, a_certificate(type="X"))
     world.worker.run_until_idle()

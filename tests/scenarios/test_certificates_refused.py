@@ -188,7 +188,7 @@ def test_a_missing_operation_is_held(world: World):
 
 
 def test_who_is_refused_for_certificates_alone_is_out_of_reach(world: World):
-    """R2: a 403 is tested with a read that concerns nobody; the breaker stays closed."""
+    """R2: a 403 is tested with a read that concerns no one; the breaker stays closed."""
     user = a_carrier()
     world.ditio.faults.plan(Fault(kind="status", method="POST", path="/certificates", status=403, times=1))
     world.provisions(user)

@@ -76,8 +76,8 @@ def test_a_cleared_value_is_cleared_in_ditio(styled: World):
     assert styled.state(kari) == ("delivered", None)
 
 
-def test_a_value_that_entra_never_sent_is_no_wish(world: World):
-    """H5: an attribute that Entra never sent is not a wish; what Ditio has there stays."""
+def test_a_value_that_entra_never_sent_is_not_desired(world: World):
+    """H5: an attribute that Entra never sent is not desired; what Ditio has there stays."""
     kari = a_user(job_title=None, mail=None, user_principal_name="kari")
     world.provisions(kari)
     world.employee("1042").work_title = "Satt i Ditio"
@@ -149,7 +149,7 @@ def test_a_required_value_that_turns_unusable_is_named_and_the_rest_flows(
 
 @pytest.mark.usefixtures("ends_at_once")
 def test_an_ending_needs_nothing_but_the_link(styled: World):
-    """C3: whoever leaves is ended, whatever has become of his required values."""
+    """C3: a person who leaves is ended, whatever has become of his required values."""
     kari = a_user()
     styled.provisions(kari)
     styled.clock.passes(minutes=1)
@@ -249,7 +249,7 @@ def test_a_seed_is_sent_where_ditio_has_none(world: World, field: str):
 
 
 def test_ditios_own_number_is_not_changed(world: World):
-    """H5: where Ditio owns the employee number nobody is renumbered."""
+    """H5: where Ditio owns the employee number no one is renumbered."""
     world.restarts_with(mapping={"fields": {"employeeNumber": {"owner": "seed"}}})
     kari = a_user()
     world.provisions(kari)
@@ -260,7 +260,7 @@ def test_ditios_own_number_is_not_changed(world: World):
 
 
 def test_a_defaulted_value_is_never_compared(world: World):
-    """H5: start and payroll that the bridge supplied are Ditio's, whoever owns the field."""
+    """H5: start and payroll that the bridge supplied are Ditio's, regardless of who owns the field."""
     world.restarts_with(mapping={"fields": {"payroll": {"owner": "entra"}}})
     kari = a_user(hire_date=None)
     world.provisions(kari)

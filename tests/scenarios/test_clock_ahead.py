@@ -60,7 +60,7 @@ def test_a_lease_of_a_day_lasts_as_long_as_any_other(world: World):
     assert delivered(world)
 
 
-def test_the_lease_of_somebody_at_rest_is_shortened_too(world: World):
+def test_the_lease_of_a_person_at_rest_is_shortened_too(world: World):
     """D1: certificates and `reconcile` lease people who are not due."""
     world.worker.run_until_idle()
     put(world, lease="a dead process", leased_until=tomorrow(world))

@@ -148,7 +148,7 @@ def test_an_attempt_that_fails_is_no_round(world: World):
 
 
 def test_a_changed_wish_starts_anew(world: World):
-    """C2: rounds count until the wish changes."""
+    """C2: rounds count until the desired value changes."""
     kari = a_user()
     world.provisions(kari)
     world.restyle(forms={"workTitle": "ignored"})
@@ -226,7 +226,7 @@ def test_an_edit_by_hand_is_never_taken_for_ditios_form(answering: World, edits:
 
 
 def test_an_edit_by_hand_that_comes_back_is_parked_in_the_end(answering: World):
-    """C2: somebody, or something, in Ditio who insists is named, and not fought for ever."""
+    """C2: a person, or something, in Ditio who insists is named, and not fought for ever."""
     kari = a_user()
     answering.provisions(kari)
     for _ in range(5):
@@ -292,7 +292,7 @@ def test_a_cleared_value_that_stays_is_parked(answering: World):
 
 
 def test_after_a_clearing_ditios_own_entry_stays(world: World):
-    """H5: once a value is cleared, Entra wishes nothing there, and what somebody enters in Ditio is his."""
+    """H5: once a value is cleared, Entra asks for nothing there, and what a person enters in Ditio is his."""
     kari = a_user()
     world.provisions(kari)
     world.clock.passes(minutes=1)
@@ -426,7 +426,7 @@ def test_leaving_right_after_a_return_reads_right(styled: World, lag: int):
 
 @pytest.mark.usefixtures("ends_at_once")
 def test_leaving_right_after_the_creation_reads_right(styled: World):
-    """C5, L6: somebody who is created and leaves at once is ended, and waits for no read."""
+    """C5, L6: a person who is created and leaves at once is ended, and waits for no read."""
     kari = a_user(hire_date="2026-03-10")
     styled.provisions(kari)
     styled.clock.passes(seconds=1)

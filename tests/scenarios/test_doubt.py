@@ -1,4 +1,4 @@
-"""Doubt is remembered: a late write does not win, and a lost lease loses nobody (rules C5, D1, P6)."""
+"""Doubt is remembered: a late write does not win, and a lost lease loses no one (rules C5, D1, P6)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -273,7 +273,7 @@ def test_a_creation_that_lost_its_lease_keeps_its_person(world: Interrupted, is_
     assert found.told == []
 
 
-def test_a_creation_that_lost_its_lease_makes_nobody_twice(world: Interrupted):
+def test_a_creation_that_lost_its_lease_makes_no_one_twice(world: Interrupted):
     """D1, P6: another process created the same person meanwhile."""
     kari = a_user()
     world.stands_still_before("/employees", lambda: others_deliver(world))

@@ -80,7 +80,7 @@ def resumes(world: World) -> None:
     world.worker.run_until_idle()
 
 
-def sends_everybody(world: World, *users: EntraUser) -> None:
+def sends_everyone(world: World, *users: EntraUser) -> None:
     """Entra's initial cycle."""
     for each in users:
         world.entra.directory.add(each)
@@ -121,7 +121,7 @@ def test_the_first_day(paused: World):
     plant(paused, shut, disabled=True, end=date(2025, 6, 30))
     plant(paused, stranger, first_name="Ola", last_name="Li", phone="+4740000000", email="ola@x.example")
     paused.ditio.plant("77", "Siv", "Dahl", "+4790000077")
-    sends_everybody(paused, alike, edited, leaver, shut, stranger, newcomer)
+    sends_everyone(paused, alike, edited, leaver, shut, stranger, newcomer)
     leaves(paused, leaver)
     assert paused.ditio.requests == []
 
@@ -174,7 +174,7 @@ def test_a_leave_date_that_has_passed_leaves_doubt_on_the_first_day_too(
     kari = person(1000)
     kari.leave_date, kari.hire_date = "2025-06-30", None
     plant(paused, kari, disabled=is_ended, end=date(2025, 6, 30) if is_ended else None)
-    sends_everybody(paused, kari)
+    sends_everyone(paused, kari)
     assert adopt(paused).linked == 1
     resumes(paused)
     paused.parts.reconciliations["default"].run(Request(apply=True))
@@ -193,7 +193,7 @@ def test_running_it_again_changes_nothing(paused: World):
     """Design, section 9: who is linked is left alone."""
     kari = person(1000)
     plant(paused, kari)
-    sends_everybody(paused, kari)
+    sends_everyone(paused, kari)
     adopt(paused)
 
     with paused.database.read() as s:
@@ -208,14 +208,14 @@ def test_running_it_again_changes_nothing(paused: World):
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("style", documented_styles(), ids=lambda style: style.name)
 def test_whatever_ditio_answers_like(database: Database, clock: Clock, style: Style):
-    """Every documented form of the list; afterwards everybody is in sync, leavers included."""
+    """Every documented form of the list; afterwards everyone is in sync, leavers included."""
     world = World(database, clock, style=style)
     pauses(world)
     users = [person(1000 + number) for number in range(3)]
     for user in users[:2]:
         plant(world, user)
     plant(world, users[2], disabled=True, end=date(2025, 6, 30))
-    sends_everybody(world, *users)
+    sends_everyone(world, *users)
     leaves(world, users[2])
 
     assert adopt(world).linked == 3
@@ -241,7 +241,7 @@ def test_a_number_alone_proves_nothing(paused: World, planted: dict[str, Any], i
     """H1: a pair by number is exact only if phone, e-mail, or birth date and last name agree."""
     kari = person(1000)
     plant(paused, kari, **planted)
-    sends_everybody(paused, kari)
+    sends_everyone(paused, kari)
 
     done = adopt(paused)
 
@@ -257,7 +257,7 @@ def test_without_a_number_e_mail_and_phone_tell(paused: World, planted: dict[str
     """Design, section 9: a pair by e-mail or phone only if Entra sends no number; the number is kept from then on."""
     kari = person(1000, employee_id=None)
     plant(paused, kari, **{"number": "77", **planted})
-    sends_everybody(paused, kari)
+    sends_everyone(paused, kari)
 
     assert adopt(paused).pairs == [("77", "person1000", by)]
     resumes(paused)
@@ -270,7 +270,7 @@ def test_with_a_number_a_look_alike_is_disputed(paused: World, number: str):
     """Design, section 9: Entra sends a number, and e-mail and phone are another employee's."""
     kari = person(1000, employee_id=number)
     plant(paused, kari, number="77")
-    sends_everybody(paused, kari)
+    sends_everyone(paused, kari)
 
     assert adopt(paused) == Adopted([], {"person1000": ["77"]}, ["Entra sends another employee number"], 0)
 
@@ -280,7 +280,7 @@ def test_two_employees_for_one_user_are_disputed(paused: World):
     kari = person(1000, employee_id=None)
     plant(paused, kari, number="77", phone="+4740000000")
     plant(paused, kari, number="78", email="other@x.example")
-    sends_everybody(paused, kari)
+    sends_everyone(paused, kari)
 
     assert adopt(paused).disputed == {"person1000": ["77", "78"]}
 
@@ -289,18 +289,18 @@ def test_two_users_for_one_employee_are_disputed(paused: World):
     """P1: an employee is linked to one person at most."""
     first, second = person(1000), person(1001, employee_id=None, mail="person1000@contractor.example")
     plant(paused, first)
-    sends_everybody(paused, first, second)
+    sends_everyone(paused, first, second)
 
     done = adopt(paused)
 
     assert (done.disputed, done.linked) == ({"person1000": ["1000"], "person1001": ["1000"]}, 0)
 
 
-def test_a_phone_in_common_takes_nobody_from_whoever_has_the_number(paused: World):
-    """The switchboard's phone: somebody who is to be hired shares it with an employee whose number another has."""
+def test_a_phone_in_common_takes_no_one_from_a_person_who_has_the_number(paused: World):
+    """The switchboard's phone: a person who is to be hired shares it with an employee whose number another has."""
     first, newcomer = person(1000), person(1001, mobile="+47 90001000")
     plant(paused, first)
-    sends_everybody(paused, first, newcomer)
+    sends_everyone(paused, first, newcomer)
 
     done = adopt(paused)
 
@@ -314,7 +314,7 @@ def test_numbers_that_differ_in_zeros_are_disputed(paused: World, also: bool):
     plant(paused, kari, number="0A1000", phone="+4740000000" if also else "+4790001000")
     if also:
         plant(paused, kari)
-    sends_everybody(paused, kari)
+    sends_everyone(paused, kari)
 
     assert adopt(paused).disputed == {"person1000": ["0A1000", "a1000"] if also else ["0A1000"]}
 
@@ -323,18 +323,18 @@ def test_users_whose_numbers_differ_in_zeros_are_disputed(paused: World):
     """P4: both ask for the same employee."""
     first, second = person(1000), person(1001, employee_id="01000")
     plant(paused, first)
-    sends_everybody(paused, first, second)
+    sends_everyone(paused, first, second)
 
     assert adopt(paused).disputed == {"person1000": ["1000"], "person1001": ["1000"]}
 
 
-def test_an_employee_who_is_linked_is_given_to_nobody_else(world: World):
-    """P1: a second user with the number, or the e-mail address, of somebody who is linked."""
+def test_an_employee_who_is_linked_is_given_to_no_one_else(world: World):
+    """P1: a second user with the number, or the e-mail address, of a person who is linked."""
     kari = person(1000)
     world.provisions(kari)
     pauses(world)
     second, third = person(1001, employee_id="1000"), person(1002, employee_id=None, mail=kari.mail)
-    sends_everybody(world, second, third)
+    sends_everyone(world, second, third)
 
     done = adopt(world)
 
@@ -342,9 +342,9 @@ def test_an_employee_who_is_linked_is_given_to_nobody_else(world: World):
     assert linked(world) == {"1000": kari.user_principal_name}
 
 
-def test_nobody_is_paired_who_has_nothing_in_common(paused: World):
-    """Somebody to be hired, and an employee whom nobody claims: neither is told."""
+def test_no_one_is_paired_who_has_nothing_in_common(paused: World):
+    """A person to be hired, and an employee whom no one claims: neither is told."""
     paused.ditio.plant("77", "Siv", "Dahl", "+4790000077")
-    sends_everybody(paused, person(1000))
+    sends_everyone(paused, person(1000))
 
     assert adopt(paused) == Adopted([], {}, [], 0)

@@ -11,7 +11,7 @@ from scim_bridge.storage.tables import people
 from tests.conftest import Clock
 from tests.delivery.test_certifying import a_certificate, kept
 from tests.scenarios.test_certificates import a_world, in_ditio, posts, with_slots
-from tests.scenarios.test_first_day import adopt, leaves, pauses, plant, resumes, sends_everybody
+from tests.scenarios.test_first_day import adopt, leaves, pauses, plant, resumes, sends_everyone
 from tests.scenarios.test_reconciling import person
 from tests.world import World
 
@@ -27,12 +27,12 @@ def paused(world: World) -> World:
     return world
 
 
-def test_certificates_said_before_adopt_make_nobody_due(paused: World):
+def test_certificates_said_before_adopt_make_no_one_due(paused: World):
     """H5, K2: they are his once he is linked; `resume` sends neither them nor what differs of him, the plan does."""
     user = person(1001)
     plant(paused, user, work_title="Lærling")
     kept(paused, Source.csv, a_certificate(number="C1"), "1001")
-    sends_everybody(paused, user)
+    sends_everyone(paused, user)
     assert adopt(paused).linked == 1
 
     paused.worker.run_until_idle()
@@ -52,7 +52,7 @@ def test_a_slot_that_can_not_be_used_is_told_when_its_user_is_linked(paused: Wor
     """K1: he is held, the detail names slot and reason, and `resume` sends nothing of him."""
     user = with_slots(person(1001), byggekort="77;15/01/2026;2028-01-14;HMS")
     plant(paused, user)
-    sends_everybody(paused, user)
+    sends_everyone(paused, user)
     assert adopt(paused).linked == 1
     resumes(paused)
 
@@ -69,7 +69,7 @@ def test_a_certificate_without_an_end_is_told_when_its_user_is_linked(paused: Wo
     for each in (user, leaver):
         plant(paused, each)
         kept(paused, Source.csv, a_certificate(until=None), str(each.employee_id))
-    sends_everybody(paused, user, leaver)
+    sends_everyone(paused, user, leaver)
     leaves(paused, leaver)
     assert adopt(paused).linked == 2
 

@@ -28,7 +28,7 @@ from tests.scenarios.test_first_day import (
     pauses,
     plant,
     resumes,
-    sends_everybody,
+    sends_everyone,
     skip,
 )
 from tests.scenarios.test_first_day import paused as paused
@@ -43,7 +43,7 @@ def stranger(paused: World) -> EntraUser:
     """Employee 1000 has nothing in common with the user but the number and the name."""
     kari = person(1000)
     plant(paused, kari, phone="+4740000000", email="old@x.example", birth_date=date(1980, 1, 1))
-    sends_everybody(paused, kari)
+    sends_everyone(paused, kari)
     return kari
 
 
@@ -65,7 +65,7 @@ def test_what_was_skipped_is_told_no_more(paused: World, stranger: EntraUser):
     """`skip`: also of an exact pair."""
     other = person(1001)
     plant(paused, other)
-    sends_everybody(paused, other)
+    sends_everyone(paused, other)
 
     done = adopt(paused, decisions=[skip("1000", stranger), skip("1001", other, 3)])
 
@@ -77,7 +77,7 @@ def test_a_decision_between_two_users(paused: World):
     first = person(1000, employee_id=None)
     second = person(1001, employee_id=None, mail="person1000@contractor.example")
     plant(paused, first, number="1000")
-    sends_everybody(paused, first, second)
+    sends_everyone(paused, first, second)
     assert adopt(paused, apply=False, decisions=[skip("1000", first)]).disputed == {"person1001": ["1000"]}
 
     done = adopt(paused, decisions=[link("1000", second)])
@@ -99,7 +99,7 @@ def test_an_accepted_user_is_no_other_employee(paused: World):
     kari = person(1000)
     plant(paused, kari)
     plant(paused, kari, number="01000", phone="+4740000000")
-    sends_everybody(paused, kari)
+    sends_everyone(paused, kari)
     assert adopt(paused).disputed == {"person1000": ["01000", "1000"]}
     with paused.database.write("default") as s:
         s.at(paused.clock()).permissions.grant(EmployeeNumber("1000"), kari.user_principal_name)
@@ -129,12 +129,12 @@ def test_a_line_that_does_not_fit_is_named_and_nothing_is_linked(paused: World, 
     """With the line's number and the cure; the lines that fit are not followed either."""
     known, exact = person(5), person(1002)
     plant(paused, known)
-    sends_everybody(paused, known)
+    sends_everyone(paused, known)
     adopt(paused)
     plant(paused, exact)
     paused.ditio.plant("77", "Siv", "Dahl", "+4790000077")
     paused.ditio.plant("01001", "Liv", "Dal", "+4790000078")
-    sends_everybody(paused, exact)
+    sends_everyone(paused, exact)
 
     for told, decisions in MISFITS.items():
         with pytest.raises(WrongDecisions) as raised:
@@ -147,11 +147,11 @@ def test_a_line_that_does_not_fit_is_named_and_nothing_is_linked(paused: World, 
 # What comes between
 
 
-def test_whoever_is_being_delivered_is_left_to_the_next_run(paused: World):
-    """D1: somebody in another's hands is not touched; whose lease ran out is taken over for good."""
+def test_a_person_who_is_being_delivered_is_left_to_the_next_run(paused: World):
+    """D1: a person in another's hands is not touched; whose lease ran out is taken over for good."""
     kari = person(1000)
     plant(paused, kari)
-    sends_everybody(paused, kari)
+    sends_everyone(paused, kari)
     moment = paused.clock() + timedelta(seconds=30)
     with paused.database.write() as s:
         s.connection.execute(update(people).values(lease="a worker", leased_until=moment))
@@ -170,7 +170,7 @@ def test_whom_entra_changes_meanwhile_is_left_to_the_next_run(paused: World):
     """Nothing is linked by what was said before."""
     kari = person(1000)
     plant(paused, kari)
-    sends_everybody(paused, kari)
+    sends_everyone(paused, kari)
     adoption = paused.parts.adoption("default")
 
     def progress(stage: str, done: int, total: int | None) -> None:
@@ -185,7 +185,7 @@ def test_whom_entra_changes_meanwhile_is_left_to_the_next_run(paused: World):
     assert linked(paused) == {}
 
 
-def test_whoever_may_have_been_created_is_left_to_his_delivery(world: World):
+def test_a_person_who_may_have_been_created_is_left_to_his_delivery(world: World):
     """P6: a POST whose answer was lost: his own delivery looks for what it made."""
     world.ditio.faults.plan(Fault("reset-after", method="POST", path="/employees"))
     kari = person(1000)
@@ -198,7 +198,7 @@ def test_whoever_may_have_been_created_is_left_to_his_delivery(world: World):
     assert (world.employee("1000").created_count, world.state(kari)[0]) == (1, "delivered")
 
 
-def test_whoever_was_put_aside_is_linked_and_stays_aside(paused: World):
+def test_a_person_who_was_put_aside_is_linked_and_stays_aside(paused: World):
     """D6: nothing is sent for him."""
     kari = person(1000)
     plant(paused, kari, work_title="Lærling")
@@ -214,10 +214,10 @@ def test_whoever_was_put_aside_is_linked_and_stays_aside(paused: World):
     assert paused.state(kari)[0] == "held"
 
 
-def test_half_a_roster_links_nobody(world: World):
+def test_half_a_roster_links_no_one(world: World):
     """Q4: fewer than half of those who are linked: of half a company anybody may look like the only one."""
     users = [person(1000 + number) for number in range(3)]
-    sends_everybody(world, *users)
+    sends_everyone(world, *users)
     world.ditio.company.employees.pop("1001")
     world.ditio.company.employees.pop("1002")
 
@@ -242,7 +242,7 @@ def test_a_run_that_died_is_forgotten_and_one_that_goes_on_is_not(paused: World)
     """Q5: `reconcile` and `adopt` throw away what is a day old, and nothing of a run that goes on beside them."""
     kari = person(1000)
     plant(paused, kari)
-    sends_everybody(paused, kari)
+    sends_everyone(paused, kari)
     with paused.parts.adoption("default").run(apply_for=None) as found:
         paused.parts.reconciliations["default"].run(Request())
         assert [pair.employee_number for pair in found.pairs()] == ["1000"]
@@ -261,7 +261,7 @@ def test_more_than_fit_into_one_batch(paused: World, monkeypatch: pytest.MonkeyP
     users = [person(1000 + number) for number in range(5)]
     for user in users:
         plant(paused, user)
-    sends_everybody(paused, *users)
+    sends_everyone(paused, *users)
 
     assert adopt(paused).linked == len(linked(paused)) == 5
 
@@ -281,7 +281,7 @@ def test_a_leaver_claims_what_ditio_shows_of_him(paused: World):
     assert adopt(paused).linked == 1
     resumes(paused)
 
-    sends_everybody(paused, second)
+    sends_everyone(paused, second)
 
     assert "phone +4790001000 still belongs to" in str(paused.state(second)[1])
     assert paused.ditio.writes() == []
@@ -292,7 +292,7 @@ def test_what_was_counted_as_acknowledged_is_not_sent_by_a_later_change_either(p
     leaver, shut = person(1000), person(1001)
     plant(paused, leaver)
     plant(paused, shut, disabled=True, end=date(2025, 6, 30))
-    sends_everybody(paused, leaver, shut)
+    sends_everyone(paused, leaver, shut)
     leaves(paused, leaver)
     adopt(paused)
     resumes(paused)
@@ -311,7 +311,7 @@ def test_while_one_value_waits_for_its_holder_the_others_are_repaired(paused: Wo
     kari, second = person(1000), person(1001, mobile="+47 90001000")
     plant(paused, kari)
     plant(paused, second, phone="+4740000001", work_title="Lærling")
-    sends_everybody(paused, kari, second)
+    sends_everyone(paused, kari, second)
     assert adopt(paused).linked == 2
     resumes(paused)
     assert "90001000" in str(paused.state(second)[1])

@@ -223,7 +223,7 @@ def test_another_hour_is_another_matter(company: Company):
 
 
 def test_counted_is_the_hour_of_the_write_not_of_the_sending(database: Database, clock: Clock):
-    """L8: whoever left hours apart is not held because all of them are sent at once; whoever left at once is."""
+    """L8: endings hours apart are not held because all of them are sent at once; endings at once are."""
     company = a_company(database, clock, 4, inline_seconds=0)
     company.world.worker.run_until_idle()
     company.ends(0)
@@ -240,7 +240,7 @@ def test_counted_is_the_hour_of_the_write_not_of_the_sending(database: Database,
     assert company.waiting() == [("held", "guard")]
 
 
-def test_whoever_was_counted_late_counts_all_the_same(company: Company):
+def test_a_person_who_was_counted_late_counts_all_the_same(company: Company):
     """L8: an hour does not become too full because the one who left first is sent last."""
     company.world.ditio.faults.plan(Fault("status", status=503, path="employees/100", times=None))
     company.ends(0)
@@ -287,7 +287,7 @@ def counted(world: World) -> int:
         return sum(row.verdict == "counted" for row in s.connection.execute(select(guarded.c.verdict)))
 
 
-def test_whoever_leaves_twice_counts_twice(company: Company):
+def test_a_person_who_leaves_twice_counts_twice(company: Company):
     """L8: leaving, returning and leaving again within an hour are two endings."""
     company.ends(0)
     company.world.clock.passes(minutes=1)
@@ -447,7 +447,7 @@ def test_an_ending_that_was_done_by_hand_is_no_longer_held(company: Company):
 
 @pytest.mark.parametrize("decision", [None, guard.drop])
 def test_what_was_done_by_hand_is_settled_by_the_next_comparison(company: Company, decision: Any):
-    """L8, Q1: whoever is seen ended waits for nothing any more, and `reconcile` alone sends nothing for it."""
+    """L8, Q1: a person who is seen ended waits for nothing any more, and `reconcile` alone sends nothing for it."""
     company.ends(0, 1)
     if decision is not None:
         company.decides(decision)
@@ -488,7 +488,7 @@ def test_of_several_things_that_are_held_the_rest_stays_so(company: Company):
     assert "the change of phone" not in str(detail)
 
 
-def test_what_else_is_said_of_somebody_is_told_anew(company: Company):
+def test_what_else_is_said_of_a_person_is_told_anew(company: Company):
     """L8, Q1: his own delivery says what is left once the guard holds nothing of him any more."""
     company.ends(0)
     company.world.changes(company.staff[1], account_enabled=False, hire_date="03/02/2026")

@@ -1,4 +1,4 @@
-"""Somebody wants the number or phone of a leaver whom the guard, or the operator, keeps in Ditio (rules L8, P2, P3)."""
+"""A person wants the number or phone of a leaver whom the guard, or the operator, keeps in Ditio (rules L8, P2, P3)."""
 
 from typing import Any
 
@@ -80,7 +80,7 @@ def test_the_same_human_takes_over_once_the_old_account_is_gone(company: Company
     assert company.decides(guard.release) == 0
 
 
-def test_whoever_agrees_only_later_takes_over_then(company: Company):
+def test_a_person_who_agrees_only_later_takes_over_then(company: Company):
     """P2: he is corrected in Entra after the ending was withdrawn."""
     newcomer = a_newcomer()
     leaves_and_stays(company, newcomer=newcomer)
@@ -159,7 +159,7 @@ def test_a_phone_comes_free_once_it_is_changed_in_ditio(company: Company):
 
 
 def test_who_is_in_hand_while_it_changes_goes_round_again(company: Company):
-    """P3, D1: he may be settling by what was true a moment ago, which nobody would correct afterwards."""
+    """P3, D1: he may be settling by what was true a moment ago, which no one would correct afterwards."""
     newcomer = a_newcomer(mobile="+4798765001")
     company.ends(0)
     company.world.provisions(newcomer)

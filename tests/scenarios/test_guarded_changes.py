@@ -49,7 +49,7 @@ def test_creations_are_guarded_where_that_is_set(database: Database, clock: Cloc
 
 
 def test_a_creation_that_ditio_refuses_and_that_is_undone_does_not_count(database: Database, clock: Clock):
-    """L8, R1: Entra tries it again and again, each time as somebody new; whoever comes after it is hired."""
+    """L8, R1: Entra tries it again and again, each time as a new person; a person who comes after it is hired."""
     company = Company(World(database, clock, settings={"delivery": {"max_created_per_hour": 1}}))
     company.world.ditio.faults.plan(Fault(kind="status", method="POST", path="/employees", status=422, times=1))
     company.hires(2)
@@ -70,7 +70,7 @@ def test_a_phone_that_ditio_refuses_and_that_is_undone_does_not_count(company: C
 
 
 def test_what_is_switched_off_counts_for_nothing(company: Company):
-    """L8, P6: nothing is sent for it, so nobody is held by the guard on its account, and no other is in its way."""
+    """L8, P6: nothing is sent for it, so no one is held by the guard on its account, and no other is in its way."""
     company.world.restarts_with(ditio={"operations": {"change_phone_number": "off"}})
     for index in range(2):
         company.world.changes(company.staff[index], mobile=f"+4740000{index}00")
@@ -187,7 +187,7 @@ def test_what_reconcile_repairs_does_not_count(company: Company):
 
 
 def test_hands_off_keeps_what_is_held(company: Company):
-    """L8, D6: whoever is put aside is neither sent nor forgotten."""
+    """L8, D6: a person who is put aside is neither sent nor forgotten."""
     company.ends(0, 1)
     with company.world.database.write("default") as s:
         person_id = company._person(s, 1)
@@ -216,7 +216,7 @@ def test_a_write_that_is_undone_leaves_what_was_held_as_it_was(company: Company)
 
 
 def test_a_leaver_who_is_held_gives_nothing_away(company: Company):
-    """L8, P3: whoever wants the number of somebody whose ending is held waits, as he is still there."""
+    """L8, P3: a person who wants the number of a person whose ending is held waits, as he is still there."""
     company.ends(0, 1)
     newcomer = a_user(object_id="new", user_principal_name="new@contractor.example", mail=None, employee_id="1099")
     newcomer.mobile = "+4798765001"

@@ -1,4 +1,4 @@
-"""Somebody is put aside by an operator (rule D6)."""
+"""A person is put aside by an operator (rule D6)."""
 
 from datetime import date
 
@@ -83,7 +83,7 @@ def test_a_leave_date_that_comes_meanwhile_is_acted_on_afterwards(world: World, 
 
 
 def test_what_entra_says_is_taken_in_all_the_same(world: World):
-    """D6, A1, P3: mapped and claimed, so that nobody else gets what is his."""
+    """D6, A1, P3: mapped and claimed, so that no one else gets what is his."""
     kari = a_user()
     world.provisions(kari)
     aside(world)
@@ -104,8 +104,8 @@ def test_a_retry_does_not_take_him_up(world: World):
         assert s.outbox.retry() == 0
 
 
-def test_somebody_not_yet_hired_is_put_aside_by_user_name(world: World):
-    """D6: NUMBER may be a user name; nobody is created meanwhile."""
+def test_a_person_not_yet_hired_is_put_aside_by_user_name(world: World):
+    """D6: NUMBER may be a user name; no one is created meanwhile."""
     world.restarts_with(delivery={"inline_seconds": 0})
     kari = a_user()
     world.provisions(kari)
@@ -119,7 +119,7 @@ def test_somebody_not_yet_hired_is_put_aside_by_user_name(world: World):
 
 
 def test_a_delivery_in_hand_sees_it_at_its_next_round(world: World):
-    """D6, D1: whoever is being delivered goes round again, and is held then."""
+    """D6, D1: a person who is being delivered goes round again, and is held then."""
     world.restarts_with(delivery={"inline_seconds": 0})
     kari = a_user()
     world.provisions(kari)

@@ -87,7 +87,7 @@ def test_a_number_that_changes_while_a_creation_is_uncertain_hires_once(world: W
     assert the_state(world, kari) == "delivered"
 
 
-def test_a_lost_renumbering_never_overwrites_whoever_has_the_old_number_now(world: World):
+def test_a_lost_renumbering_never_overwrites_a_person_who_has_the_old_number_now(world: World):
     """P6: with a renumbering under way both numbers are read, and only who matches is ours."""
     kari = a_user()
     world.provisions(kari)
@@ -130,8 +130,8 @@ def test_a_refused_renumbering_gives_its_claim_up(world: World):
     assert the_state(world, per) == "delivered"
 
 
-def test_nobody_is_linked_to_an_employee_of_another(world: World):
-    """P1, P3: the wanted number needs its claim, and one person who can't go on stops nobody else."""
+def test_no_one_is_linked_to_an_employee_of_another(world: World):
+    """P1, P3: the wanted number needs its claim, and one person who can't go on stops no one else."""
     kari, per = a_user(), a_user(**{**PER, "employee_id": "1043"})
     world.provisions(kari)
     world.provisions(per)
@@ -149,7 +149,7 @@ def test_nobody_is_linked_to_an_employee_of_another(world: World):
 
 @pytest.mark.parametrize("number", ["\x00", "\ud800"])
 def test_what_ditio_shows_cant_stop_the_worker(world: World, monkeypatch: pytest.MonkeyPatch, number: str):
-    """R3: text that a database can't hold is one person's trouble, and nobody else's."""
+    """R3: text that a database can't hold is one person's trouble, and no one else's."""
     world.restarts_with(delivery={"inline_seconds": 0})
     world.ditio.plant("1042", f"Ola{number}", "Hansen", "+4740000000")
     kari, per = a_user(), a_user(**PER)
@@ -172,8 +172,8 @@ def test_a_forbidden_ending_does_not_keep_the_login_alive(world: World, status: 
     assert world.employee("1042").disabled
 
 
-def test_an_old_leave_date_keeps_nobody_from_being_hired(world: World):
-    """H2, L3: a leave date before the start is stale for somebody who was inactive at first, too."""
+def test_an_old_leave_date_keeps_no_one_from_being_hired(world: World):
+    """H2, L3: a leave date before the start is stale for a person who was inactive at first, too."""
     kari = a_user(leave_date="2025-12-31")
     answer = world.scim("POST", "/Users", _document(kari, active=False))
     world.scim("PATCH", f"/Users/{answer.json()['id']}", patch("active", True))
@@ -314,7 +314,7 @@ def test_the_employee_of_a_lost_answer_is_linked_though_data_went_missing(world:
 
 
 def test_a_leavers_phone_is_not_given_away_while_ditio_shows_it(world: World):
-    """P2, P3: a tombstone makes room for whoever wants its number, not for whoever wants its phone."""
+    """P2, P3: a tombstone makes room for a person who wants its number, not for a person who wants its phone."""
     kari = a_user()
     world.provisions(kari)
     world.ditio.faults.plan(Fault(kind="refused-connection", times=None))
@@ -340,7 +340,7 @@ def test_a_put_without_active_hires_no_leaver_again(world: World):
 
 
 def test_hired_when_first_active_starts_on_that_day(world: World):
-    """H2, H4: the day of provisioning of somebody inactive is the day on which he is hired."""
+    """H2, H4: the day of provisioning of an inactive person is the day on which he is hired."""
     kari = a_user(hire_date=None)
     answer = world.scim("POST", "/Users", _document(kari, active=False))
     world.clock.passes(days=30)
@@ -349,8 +349,8 @@ def test_hired_when_first_active_starts_on_that_day(world: World):
     assert world.employee("1042").employment.start == day("2026-04-01")
 
 
-def test_everybody_whose_day_has_come_is_woken(world: World):
-    """L2: `worker --until-idle` leaves nobody for the next run."""
+def test_everyone_whose_day_has_come_is_woken(world: World):
+    """L2: `worker --until-idle` leaves no one for the next run."""
     kari = a_user()
     world.provisions(kari)
     world.changes(kari, leave_date="2026-03-10")
@@ -363,7 +363,7 @@ def test_everybody_whose_day_has_come_is_woken(world: World):
     assert world.worker.wake() == 601
 
 
-def test_somebody_adopted_after_a_flap_is_employed(world: World):
+def test_a_person_adopted_after_a_flap_is_employed(world: World):
     """H1, L4: an employment that ended before it began is none: the login is not opened without one."""
     kari = a_user()
     world.provisions(kari)

@@ -1,4 +1,4 @@
-"""Hired: somebody new in Entra becomes an employee in Ditio."""
+"""Hired: a new person in Entra becomes an employee in Ditio."""
 
 from tests.world import World, a_user, day, patch
 

@@ -73,7 +73,7 @@ def test_a_change_is_not_written_to_a_stranger(world: World, kari: EntraUser, ch
 
 @pytest.mark.parametrize("how", ["disabled", "deleted"])
 def test_an_ending_does_not_end_a_stranger(world: World, kari: EntraUser, how: str):
-    """P5, L6: the leaver's ending ends nobody else; it is said that the leaver may still be active."""
+    """P5, L6: the leaver's ending ends no one else; it is said that the leaver may still be active."""
     is_replaced_by_a_stranger(world)
     if how == "disabled":
         world.changes(kari, account_enabled=False)
@@ -188,7 +188,7 @@ def test_a_profile_id_tells_the_person_whatever_was_edited(database: Database, c
 # Two witnesses before anybody is gone
 
 
-def test_a_gateways_404_parks_nobody(world: World, kari: EntraUser):
+def test_a_gateways_404_parks_no_one(world: World, kari: EntraUser):
     """P5: a gateway's page is no answer of Ditio's: the ending stays due, and is delivered when the gateway is well."""
     world.ditio.faults.plan(Fault(kind="html", status=404, method="GET", path="/employees", times=None))
     world.changes(kari, account_enabled=False)
@@ -199,8 +199,8 @@ def test_a_gateways_404_parks_nobody(world: World, kari: EntraUser):
     assert world.state(kari)[0] == "delivered"
 
 
-def test_a_404_that_the_search_contradicts_parks_nobody(world: World, kari: EntraUser):
-    """P5: the read finds nobody, the search shows the person under the same number: trouble, not an absence."""
+def test_a_404_that_the_search_contradicts_parks_no_one(world: World, kari: EntraUser):
+    """P5: the read finds no one, the search shows the person under the same number: trouble, not an absence."""
     world.ditio.faults.plan(Fault(kind="status", status=404, method="GET", path="/employees/1042", times=2))
     world.changes(kari, account_enabled=False)
     assert world.state(kari)[0] == "due"
@@ -253,7 +253,7 @@ def test_who_is_found_again_is_due_at_the_next_reconcile(world: World, kari: Ent
 
 @pytest.mark.parametrize("how", ["disabled", "deleted"])
 def test_one_404_forgets_no_creation_whose_answer_was_lost(world: World, how: str):
-    """P5, P6: the employee exists, and the reads show nobody for a while; nothing is forgotten, and they are closed."""
+    """P5, P6: the employee exists, and the reads show no one for a while; nothing is forgotten, and they are closed."""
     world.ditio.faults.plan(Fault(kind="timeout-after", method="POST", path="/employees"))
     kari = a_user()
     world.provisions(kari)
@@ -364,7 +364,7 @@ def test_the_cure_of_another_spelling_cures(database: Database, clock: Clock, ou
 
 
 def test_a_renumbering_of_which_neither_number_is_shown_is_waited_for(world: World, kari: EntraUser):
-    """P6, R4: the answer of a renumbering was lost, and neither number is shown for a while: nobody is gone."""
+    """P6, R4: the answer of a renumbering was lost, and neither number is shown for a while: no one is gone."""
     world.ditio.faults.plan(Fault(kind="timeout-after", path="change-employee-number"))
     world.changes(kari, employee_id="2042")
     world.ditio.faults.plan(
@@ -380,8 +380,8 @@ def test_a_renumbering_of_which_neither_number_is_shown_is_waited_for(world: Wor
     assert "2042" in world.ditio.company.employees
 
 
-def test_a_404_that_the_search_contradicts_creates_nobody(database: Database, clock: Clock):
-    """P5, H1: the employee exists, and one read says 404: nobody is created, and the two are joined later."""
+def test_a_404_that_the_search_contradicts_creates_no_one(database: Database, clock: Clock):
+    """P5, H1: the employee exists, and one read says 404: no one is created, and the two are joined later."""
     world = World(database, clock, style=Style(duplicates="update-all"))
     world.ditio.plant("1042", "Kari", "Nordmann", "+4798765432", email="kari.nordmann@contractor.example")
     world.ditio.faults.plan(Fault(kind="status", status=404, method="GET", path="/employees/1042", times=1))
@@ -394,7 +394,7 @@ def test_a_404_that_the_search_contradicts_creates_nobody(database: Database, cl
     assert world.employee("1042").created_count == 0
 
 
-def test_nobody_is_created_again_on_one_404(world: World, kari: EntraUser):
+def test_no_one_is_created_again_on_one_404(world: World, kari: EntraUser):
     """P5, Q2: a reviewed `missing` row, and the person is there under another number by now: skipped and named."""
     moved = world.ditio.company.employees.pop("1042")
     world.changes(kari, job_title="Anleggsleder")

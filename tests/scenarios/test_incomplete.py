@@ -139,7 +139,7 @@ def test_a_taken_phone_holds_only_that_value_of_a_linked_person(world: World):
 
 
 @pytest.mark.parametrize("kind", ["timeout-after", "reset-after", "timeout-before", "reset-before"])
-def test_an_answer_that_is_lost_hires_nobody_twice(world: World, kind: str):
+def test_an_answer_that_is_lost_hires_no_one_twice(world: World, kind: str):
     """R4, P6: after an ambiguous answer the next attempt reads first; the employee is created once."""
     world.ditio.faults.plan(Fault(kind=kind, method="POST", path="/employees"))
     kari = a_user()
@@ -189,7 +189,7 @@ def test_a_creation_that_something_in_between_repeated_is_ours(world: World, mon
 
 
 @pytest.mark.usefixtures("ends_at_once")
-def test_somebody_who_left_before_the_lost_answer_was_learned_is_still_offboarded(world: World):
+def test_a_person_who_left_before_the_lost_answer_was_learned_is_still_offboarded(world: World):
     """H2: while *creating* is stored, an inactive person is read first, linked and offboarded."""
     world.ditio.faults.plan(Fault(kind="reset-after", method="POST", path="/employees"))
     kari = a_user()
@@ -213,9 +213,9 @@ def _retry_parked(world: World) -> None:
 @pytest.mark.parametrize("ends", ["leaves", "is deleted", "stays"])
 @pytest.mark.usefixtures("ends_at_once")
 def test_whom_a_lost_creation_made_is_found_under_the_wanted_number_too(world: World, ends: str):
-    """H2, P6: read under the stored number and every wanted one; whoever matches is linked, and offboarded if he left.
+    """H2, P6: read under the stored number and every wanted one; who matches is linked, and offboarded if he left.
 
-    Somebody in Ditio gave the employee the number that Entra wants by now.
+    A person in Ditio gave the employee the number that Entra wants by now.
     """
     world.ditio.faults.plan(Fault(kind="reset-after", method="POST", path="/employees"))
     kari = a_user()
@@ -237,7 +237,7 @@ def test_whom_a_lost_creation_made_is_found_under_the_wanted_number_too(world: W
 
 
 def test_a_stranger_under_the_wanted_number_is_not_whom_we_created(world: World):
-    """H2, P6: only whoever matches; of a stranger nothing is touched."""
+    """H2, P6: only a person who matches; of a stranger nothing is touched."""
     world.ditio.plant("2042", "Ola", "Hansen", "+4741111111")
     world.ditio.faults.plan(Fault(kind="reset-before", method="POST", path="/employees"))
     kari = a_user()

@@ -58,7 +58,7 @@ CHOSEN = list(chosen())
 def test_both_sides_agree_whatever_comes_between(
     database_url: str, walk: Walk, every: int, caplog: pytest.LogCaptureFixture, record_property: object
 ):
-    """C5, D1, P5, P6, R4, L6: nobody twice, no employee without a row, no leaver open, nothing to a stranger."""
+    """C5, D1, P5, P6, R4, L6: no one twice, no employee without a row, no leaver open, nothing to a stranger."""
     caplog.set_level(logging.ERROR)
     with closing(WalkedWorld(database_url, settings_of(walk))) as world:
         walked, found = walk_along(world, walk, every)

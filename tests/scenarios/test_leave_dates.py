@@ -156,7 +156,7 @@ def test_a_start_that_moves_past_the_leave_date_makes_it_stale(world: World):
 
 
 def test_an_earlier_leave_date_after_the_ending_is_named(world: World):
-    """L3: not after the last end, said after it: ignored, nobody is hired by it, and it is named."""
+    """L3: not after the last end, said after it: ignored, no one is hired by it, and it is named."""
     kari = a_user(leave_date="2026-03-31", hire_date="2026-01-01")
     world.provisions(kari)
     world.clock.passes(days=40)
@@ -257,8 +257,8 @@ def test_a_leavers_new_phone_is_sent(world: World):
     assert world.state(kari) == ("delivered", None)
 
 
-def test_a_leavers_new_phone_that_somebody_has_is_not_sent(world: World):
-    """L7: only if nobody claims it or waits for it; the leaver keeps the old one, and waits for nothing."""
+def test_a_leavers_new_phone_that_a_person_has_is_not_sent(world: World):
+    """L7: only if no one claims it or waits for it; the leaver keeps the old one, and waits for nothing."""
     kari, per = a_user(), a_user(**PER)
     world.provisions(kari)
     world.provisions(per)

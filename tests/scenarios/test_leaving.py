@@ -63,7 +63,7 @@ def test_a_deleted_user_leaves_and_the_employee_stays(styled: World):
     assert {method for method, _, _ in styled.sent()} == {"PATCH"}
 
 
-def test_somebody_who_comes_back_gets_a_new_employment(styled: World):
+def test_a_person_who_comes_back_gets_a_new_employment(styled: World):
     """L4: enable, then create-employment, for the same employee; department follows."""
     kari = a_user()
     styled.provisions(kari)
@@ -437,7 +437,7 @@ def test_a_stranger_with_a_leavers_number_does_not_become_him(world: World):
 
 
 def test_an_ending_whose_answer_was_lost_does_not_lock_out_who_returns(world: World):
-    """C4, R4: Ditio took the ending, nobody learned it, and Entra wants him back: what Ditio shows decides."""
+    """C4, R4: Ditio took the ending, no one learned it, and Entra wants him back: what Ditio shows decides."""
     kari = a_user()
     world.provisions(kari)
     world.ditio.faults.plan(
@@ -523,7 +523,7 @@ def test_a_leaver_whose_profile_is_refused_is_inactive_all_the_same(world: World
 
 
 def test_a_deleted_user_whose_ending_is_refused_waits_and_is_ended_later(world: World):
-    """L6, L7: DELETE is 204 all the same; the tombstone is parked, and nobody is forgotten."""
+    """L6, L7: DELETE is 204 all the same; the tombstone is parked, and no one is forgotten."""
     kari = a_user()
     world.provisions(kari)
     world.restyle(payroll_locked_until=day("2026-03-31"))

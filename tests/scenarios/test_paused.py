@@ -78,7 +78,7 @@ def test_a_change_that_is_taken_back_meanwhile_settles(world: World):
     assert world.ditio.requests == []
 
 
-def test_whoever_was_due_is_held_and_never_settled_unread(world: World):
+def test_a_person_who_was_due_is_held_and_never_settled_unread(world: World):
     """D4, R4: an answer may have been lost before the pause, so what equals the acknowledged state proves nothing."""
     kari = a_user()
     world.provisions(kari)
@@ -90,7 +90,7 @@ def test_whoever_was_due_is_held_and_never_settled_unread(world: World):
     assert reasons(world) == [("held", Reason.paused)]
 
 
-def test_the_setting_pauses_and_its_end_makes_everybody_due(world: World):
+def test_the_setting_pauses_and_its_end_makes_everyone_due(world: World):
     """D4: who was due before is held by the worker; once neither setting nor command pauses, all are delivered."""
     world.restarts_with(delivery={"inline_seconds": 0})
     kari = a_user()
@@ -106,7 +106,7 @@ def test_the_setting_pauses_and_its_end_makes_everybody_due(world: World):
 
 
 @pytest.mark.usefixtures("ends_at_once")
-def test_a_pause_stops_whoever_is_in_hand_before_his_next_write(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_a_pause_stops_a_person_who_is_in_hand_before_his_next_write(world: World, monkeypatch: pytest.MonkeyPatch):
     """D4: a call that is under way is finished, no other begins, and nothing is lost by it."""
     kari = a_user()
     world.provisions(kari)

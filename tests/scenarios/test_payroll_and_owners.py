@@ -73,7 +73,7 @@ def test_the_owner_of_the_start_date(world: World, owner: str, follows: bool):
 
 @pytest.mark.parametrize(("owner", "follows"), [("entra", True), ("seed", False), ("ditio", False)])
 def test_the_owner_of_the_employee_number(world: World, owner: str, follows: bool):
-    """H5, P6: nobody is renumbered where Entra does not own the number."""
+    """H5, P6: no one is renumbered where Entra does not own the number."""
     world.restarts_with(mapping={"fields": {"employeeNumber": {"owner": owner}}})
     kari = a_user()
     world.provisions(kari)
@@ -84,7 +84,7 @@ def test_the_owner_of_the_employee_number(world: World, owner: str, follows: boo
 
 
 @pytest.mark.usefixtures("ends_at_once")
-def test_leave_dates_that_are_ditios_own_end_nobody(world: World):
+def test_leave_dates_that_are_ditios_own_end_no_one(world: World):
     """H5, L2: `endDate` owned by Ditio: Entra's leave date is not acted on; `active` is, all the same."""
     world.restarts_with(mapping={"fields": {"endDate": {"owner": "ditio"}}})
     kari = a_user(leave_date="2026-03-10")
@@ -112,7 +112,7 @@ def test_an_attribute_that_entra_empties_is_cleared_once(world: World):
 
 
 def test_a_start_that_lies_ahead_is_enabled(world: World):
-    """H4: created at once with that date, enabled: nobody waits for the day."""
+    """H4: created at once with that date, enabled: no one waits for the day."""
     kari = a_user(hire_date="2026-09-01")
     world.provisions(kari)
 

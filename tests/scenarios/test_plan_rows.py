@@ -18,7 +18,7 @@ from tests.scenarios.test_reconciling import kari as kari
 from tests.world import DITIO, World, a_user
 
 
-def test_rows_of_somebody_who_was_delivered_meanwhile_say_so(world: World, kari: EntraUser):
+def test_rows_of_a_person_who_was_delivered_meanwhile_say_so(world: World, kari: EntraUser):
     """Q3: an operator had him tried again; Entra has said nothing, and is not named."""
     world.employee("1001").work_title = "Sjef"
     plan = reconcile(world).report.run.id
@@ -56,7 +56,7 @@ def test_rows_of_another_mapping_are_skipped(world: World, kari: EntraUser):
 
 
 def test_rows_where_entra_moved_are_skipped(world: World, kari: EntraUser):
-    """Q3: the plan saw another wish."""
+    """Q3: the plan saw another desired employee."""
     world.employee("1001").work_title = "Sjef"
     plan = reconcile(world).report.run.id
     world.changes(kari, department="Tunnel")
@@ -72,7 +72,7 @@ def test_rows_where_entra_moved_are_skipped(world: World, kari: EntraUser):
 
 
 def test_rows_where_the_mapping_moved_are_skipped(world: World, kari: EntraUser):
-    """Q3: nobody said anything since, and something else is wanted all the same: what the plan showed is not sent."""
+    """Q3: no one said anything since, and something else is wanted all the same: what the plan showed is not sent."""
     world.employee("1001").work_title = "Sjef"
     plan = reconcile(world).report.run.id
     world.restarts_with(mapping={"fields": {"workTitle": {"from": ["displayName"]}}})
@@ -85,7 +85,7 @@ def test_rows_where_the_mapping_moved_are_skipped(world: World, kari: EntraUser)
 
 
 def test_rows_where_ditio_moved_are_skipped(world: World, kari: EntraUser):
-    """Q3: somebody edited it again; the other rows of the person are repaired."""
+    """Q3: a person edited it again; the other rows of the person are repaired."""
     world.employee("1001").work_title = "Sjef"
     world.employee("1001").last_name = "Hansen"
     plan = reconcile(world).report.run.id
@@ -221,8 +221,11 @@ def test_too_many_changes_stop_the_run(database: Database, clock: Clock):
 # Reading
 
 
-def test_ditio_out_of_reach_is_an_error_and_leaves_no_lock(world: World, kari: EntraUser):
+def test_ditio_out_of_reach_is_an_error_and_leaves_no_lock(
+    world: World, kari: EntraUser, monkeypatch: pytest.MonkeyPatch
+):
     """Q5: a run that fails is told by `reconcile runs`, and the next one is none the worse."""
+    monkeypatch.setattr("scim_bridge.ditio.roster.PATIENCE_SECONDS", 0.0)
     world.ditio.faults.plan(Fault("refused-connection", times=None))
     with pytest.raises(TransientError):
         reconcile(world)
@@ -276,7 +279,7 @@ def test_a_person_put_aside_is_listed_and_left_alone(world: World, kari: EntraUs
     assert (found.exit, world.sent()) == (0, [])
 
 
-def test_while_it_is_paused_nothing_is_sent_and_nobody_is_marked(world: World, kari: EntraUser):
+def test_while_it_is_paused_nothing_is_sent_and_no_one_is_marked(world: World, kari: EntraUser):
     """D4: the plan shows what would be; `--apply` skips its rows and names the pause; afterwards it can be applied."""
     world.employee("1001").work_title = "Sjef"
     with world.database.write("default") as s:
@@ -347,7 +350,7 @@ def test_one_person_who_was_renumbered_is_found(world: World, kari: EntraUser):
     assert found.items[0].found == "9001"
 
 
-def test_one_person_who_is_linked_to_nobody_is_read_by_the_wanted_number(world: World):
+def test_one_person_who_is_linked_to_no_one_is_read_by_the_wanted_number(world: World):
     """P5, H1: an employee with his number whom he was not linked to."""
     world.ditio.plant("1070", "Ola", "Li", "+4740000000")
     world.restarts_with(delivery={"on_refused": "park"})
@@ -403,8 +406,8 @@ def test_a_plan_that_is_applied_twice_at_once_is_repaired_once(world: World, kar
     assert len(world.sent()) == 2
 
 
-def test_whoever_was_repaired_is_free_at_once(world: World, kari: EntraUser):
-    """D1, Q3: the lease is given back with the last row, so that Entra's next change waits for nobody."""
+def test_a_person_who_was_repaired_is_free_at_once(world: World, kari: EntraUser):
+    """D1, Q3: the lease is given back with the last row, so that Entra's next change waits for no one."""
     world.employee("1001").work_title = "Sjef"
     assert reconcile(world, apply=True).exit == 0
 

@@ -81,7 +81,7 @@ def kari(world: World) -> EntraUser:
 
 
 def test_a_company_in_sync_is_in_sync(world: World):
-    """Q1; design, section 5: exit 0, and nobody is named."""
+    """Q1; design, section 5: exit 0, and no one is named."""
     hires(world)
 
     found = reconcile(world)
@@ -229,7 +229,7 @@ def test_a_leaver_who_is_active_again_is_told_first(world: World):
 
 
 def test_a_deleted_user_who_is_active_again_is_ended(world: World, kari: EntraUser):
-    """L7, Q2: of a deleted user the offboarding is owed, whoever undid it."""
+    """L7, Q2: of a deleted user the offboarding is owed, regardless of who undid it."""
     world.deletes(kari)
     world.clock.passes(hours=1)
     world.employee("1001").disabled = False
@@ -321,7 +321,7 @@ def test_a_comparison_that_gets_into_a_delivery_s_way_is_no_failed_run(
     assert len(tries) == 2
 
 
-def test_an_employee_whom_nobody_claims_is_left_alone(world: World, kari: EntraUser):
+def test_an_employee_whom_no_one_claims_is_left_alone(world: World, kari: EntraUser):
     """Q2: `unmanaged` is only listed: exit 0, whatever the flags."""
     world.ditio.plant("77", "Siv", "Dahl", "+4790000077", disabled=False)
 
@@ -332,8 +332,8 @@ def test_an_employee_whom_nobody_claims_is_left_alone(world: World, kari: EntraU
     assert world.ditio.writes() == []
 
 
-def test_somebody_gone_is_created_only_from_a_reviewed_plan(world: World, kari: EntraUser):
-    """P5, Q2: `missing`; a plain `--apply` creates nobody, `--apply --plan ID` does."""
+def test_a_person_gone_is_created_only_from_a_reviewed_plan(world: World, kari: EntraUser):
+    """P5, Q2: `missing`; a plain `--apply` creates no one, `--apply --plan ID` does."""
     del world.ditio.company.employees["1001"]
 
     found = reconcile(world, apply=True)
@@ -351,7 +351,7 @@ def test_somebody_gone_is_created_only_from_a_reviewed_plan(world: World, kari: 
     assert reconcile(world).told == []
 
 
-def test_somebody_gone_is_created_where_that_was_asked_for(world: World, kari: EntraUser):
+def test_a_person_gone_is_created_where_that_was_asked_for(world: World, kari: EntraUser):
     """P5: `--only missing`."""
     del world.ditio.company.employees["1001"]
     world.changes(kari, job_title="Formann")
@@ -363,7 +363,7 @@ def test_somebody_gone_is_created_where_that_was_asked_for(world: World, kari: E
     assert world.state(kari) == ("delivered", None)
 
 
-def test_somebody_who_is_there_again_is_not_created(world: World, kari: EntraUser):
+def test_a_person_who_is_there_again_is_not_created(world: World, kari: EntraUser):
     """Q3: rows where Ditio moved are skipped and named."""
     gone = world.ditio.company.employees.pop("1001")
     plan = reconcile(world).report.run.id
@@ -409,7 +409,7 @@ def test_one_identity_twice_is_only_listed(world: World, kari: EntraUser):
 
 
 def test_numbers_that_differ_in_zeros_are_never_joined(world: World):
-    """P4: somebody new whose number is there with a zero in front."""
+    """P4: a new person whose number is there with a zero in front."""
     world.ditio.plant("01050", phone="+4790000050")
     world.ditio.faults.plan(Fault("status", status=503, times=None))
     world.provisions(person(1050))
@@ -447,7 +447,7 @@ def test_a_parked_person_without_an_employee_is_stuck(world: World):
     assert (found.exit, world.sent()) == (2, [])
 
 
-def test_whoever_waits_for_data_is_only_listed(world: World):
+def test_a_person_who_waits_for_data_is_only_listed(world: World):
     """Q2: what is itself held is only listed: exit 0."""
     world.provisions(person(1061, mobile=None))
 

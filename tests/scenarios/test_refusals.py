@@ -119,7 +119,7 @@ def test_park_keeps_what_is_refused(world: World):
     assert "422" in str(detail)
 
 
-def test_nobody_is_undone_who_may_be_in_ditio(world: World):
+def test_no_one_is_undone_who_may_be_in_ditio(world: World):
     """R1, R4: adopted, then refused: the employee is there, so 201, and the rest is parked."""
     world.ditio.plant("1042", "Kari", "Nordmann", "+4798765432", work_title="Lærling")
     refuses(world, "/employees/1042", status=422)
@@ -131,7 +131,7 @@ def test_nobody_is_undone_who_may_be_in_ditio(world: World):
 
 @pytest.mark.parametrize("kind", ["timeout-after", "reset-before"])
 def test_an_ambiguous_create_is_not_undone(world: World, kind: str):
-    """R1, R4: nobody knows whether Ditio took him: 201, and what comes of it later is parked."""
+    """R1, R4: no one knows whether Ditio took him: 201, and what comes of it later is parked."""
     world.ditio.faults.plan(Fault(kind=kind, method="POST", path="/employees"))
     kari = a_user()
 
@@ -223,7 +223,7 @@ def test_the_story_of_a_person_tells_of_the_undo(world: World):
 
 
 def test_a_put_is_undone_like_a_patch(world: World):
-    """R1: by document, keys included: the old user name is found again, the new one is nobody's."""
+    """R1: by document, keys included: the old user name is found again, the new one is no one's."""
     kari = a_user()
     world.provisions(kari)
     document = world.user(kari)
@@ -241,7 +241,7 @@ def test_a_put_is_undone_like_a_patch(world: World):
 
 
 def test_a_user_name_that_was_taken_meanwhile_is_not_taken_back(world: World, monkeypatch: pytest.MonkeyPatch):
-    """R1: what can't be put back stays, parked; nobody loses a name."""
+    """R1: what can't be put back stays, parked; no one loses a name."""
     kari = a_user()
     world.provisions(kari)
     refuses(world, "/employees/1042", status=422, times=None)
@@ -346,7 +346,7 @@ def test_a_refused_return_is_undone(styled: World):
 
 
 def test_completed_data_that_is_refused_leaves_the_person_held_as_before(world: World):
-    """R1, H1: a change is undone for somebody without an employee too."""
+    """R1, H1: a change is undone for a person without an employee too."""
     world.ditio.plant("1042", "Ola", "Hansen", "+4741111111", email="ola@elsewhere.example")
     kari = a_user(mobile=None)
     world.provisions(kari)
@@ -455,7 +455,7 @@ def test_an_unknown_creation_is_not_believed_while_an_earlier_one_may_show(world
 
 
 def test_a_take_over_is_never_undone(world: World):
-    """P2, R1: whoever continues a former person is parked; the person, his link and his last day stay."""
+    """P2, R1: a person who continues a former person is parked; the person, his link and his last day stay."""
     kari = a_user()
     world.provisions(kari)
     world.deletes(kari)
@@ -484,7 +484,7 @@ def test_a_number_that_a_leaver_gave_up_is_not_lost_in_an_undo(world: World):
 
 
 def test_a_bulk_request_only_queues(world: World):
-    """R1, A4: nobody waits for Ditio, so nothing is undone."""
+    """R1, A4: no one waits for Ditio, so nothing is undone."""
     refuses(world, "/employees", method="POST")
     data = {
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
@@ -528,7 +528,7 @@ def test_an_undo_that_fails_changes_nothing(world: World, monkeypatch: pytest.Mo
 
 
 def test_a_database_that_is_lost_during_an_undo_is_503(world: World, monkeypatch: pytest.MonkeyPatch):
-    """A3: nobody knows whether the write stays, so Entra is neither told that it does nor that it does not."""
+    """A3: no one knows whether the write stays, so Entra is neither told that it does nor that it does not."""
     kari = a_user()
     world.provisions(kari)
     refuses(world, "/employees/1042", status=422)

@@ -49,7 +49,7 @@ def test_two_lives_under_one_number_name_and_phone_do_not_meet(both: Companies):
 
 
 def lives(companies: Companies, name: str, user: EntraUser) -> None:
-    """Somebody who is hired changes, leaves, comes back, and is deleted."""
+    """A person who is hired changes, leaves, comes back, and is deleted."""
     entra = companies.entra[name]
     user.mobile, user.job_title = "+47 900 11 222", "Formann"
     entra.cycle()
@@ -170,7 +170,7 @@ def test_each_company_is_reconciled_with_its_own_ditio(both: Companies):
 def test_a_slow_ditio_keeps_half_the_places_of_a_server_at_most(
     database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ):
-    """A4, D2: whoever finds no place is answered 2xx and delivered later; another company finds one meanwhile."""
+    """A4, D2: a person who finds no place is answered 2xx and delivered later; another company finds one meanwhile."""
     companies = Companies(database, clock, NORD, SOR, common={"server": {"threads": 8}})
     slow = companies.parts.tenants[NORD].ditio
     get, answers, arrived = slow.get, threading.Event(), threading.Semaphore(0)

@@ -33,7 +33,7 @@ def hires(world: World, count: int, *, with_e_mail: bool = True) -> list[Any]:
 
 
 def turn(world: World, users: list[Any], attribute: str) -> None:
-    """In Entra everybody gets the next one's value, in one cycle, and the last one the first's."""
+    """In Entra everyone gets the next one's value, in one cycle, and the last one the first's."""
     values = [getattr(user, attribute) for user in users]
     for user, value in zip(users, [*values[1:], values[0]], strict=True):
         setattr(user, attribute, value)
@@ -104,7 +104,7 @@ def test_a_swap_of_numbers_is_undone_by_changing_one_in_ditio(world: World, coun
 
 
 @pytest.mark.parametrize("with_e_mail", [True, False])
-def test_numbers_that_were_exchanged_by_hand_mix_nobody_up(world: World, with_e_mail: bool):
+def test_numbers_that_were_exchanged_by_hand_mix_no_one_up(world: World, with_e_mail: bool):
     """P3, P5: who has the number of one is seen to be the other: nothing of one is sent to the other."""
     users = hires(world, 2, with_e_mail=with_e_mail)
     turn(world, users, "employee_id")
@@ -119,7 +119,7 @@ def test_numbers_that_were_exchanged_by_hand_mix_nobody_up(world: World, with_e_
 
 
 @pytest.mark.parametrize("attribute", ["mobile", "employee_id"])
-def test_reads_that_lag_mix_nobody_up(world: World, attribute: str):
+def test_reads_that_lag_mix_no_one_up(world: World, attribute: str):
     """P3, R4, C5: what was given up a moment ago may still be shown as the other's."""
     users = hires(world, 2)
     turn(world, users, attribute)
@@ -187,7 +187,7 @@ def test_without_a_change_in_ditio_a_retry_changes_nothing(world: World):
 
 
 def test_only_a_retry_looks_at_the_holder(world: World):
-    """A5, P3: a repeated write of Entra's reads nobody else."""
+    """A5, P3: a repeated write of Entra's reads no one else."""
     kari, per = hires(world, 2)
     turn(world, [kari, per], "mobile")
     world.forget()
@@ -287,7 +287,7 @@ def test_a_leaver_who_was_deleted_in_ditio_gives_his_number_up(world: World):
     assert world.state(per) == ("delivered", None)
 
 
-def test_nobodys_ending_waits_for_a_claim(world: World):
+def test_no_ending_waits_for_a_claim(world: World):
     """P3, L6: two who swap leave like anybody else."""
     users = hires(world, 2)
     turn(world, users, "mobile")
@@ -319,8 +319,8 @@ def test_a_holder_who_cant_be_read_stops_nothing_else(world: World):
     assert world.state(per) == ("delivered", None)
 
 
-def test_the_earlier_user_of_a_person_ends_nobody_and_its_return_is_held(world: World):
-    """P2: a soft-deleted account that is purged, or restored, after somebody else continued its person."""
+def test_the_earlier_user_of_a_person_ends_no_one_and_its_return_is_held(world: World):
+    """P2: a soft-deleted account that is purged, or restored, after another person continued its person."""
     (kari,) = hires(world, 1)
     world.changes(kari, account_enabled=False)
     again = a_user(

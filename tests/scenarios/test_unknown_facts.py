@@ -1,4 +1,4 @@
-"""What nobody knows of Ditio, switched either way: a working life ends the same, or as the rule says ([U])."""
+"""What no one knows of Ditio, switched either way: a working life ends the same, or as the rule says ([U])."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -140,8 +140,8 @@ def test_our_own_duplicate_is_ours(database: Database, clock: Clock, duplicates:
 
 
 @pytest.mark.parametrize("duplicates", ["400", "409"])
-def test_somebody_out_of_reach_is_never_written_over(world: World, duplicates: str):
-    """H1, R1: 404 for somebody who is there: what Ditio refuses as a duplicate is parked with its words."""
+def test_a_person_out_of_reach_is_never_written_over(world: World, duplicates: str):
+    """H1, R1: 404 for a person who is there: what Ditio refuses as a duplicate is parked with its words."""
     world.ditio.plant("1042", "Ola", "Hansen", "+4741111111")
     world.restyle(duplicates=duplicates, out_of_reach=frozenset({"1042"}))
     world.restarts_with(delivery={"inline_seconds": 0})
@@ -157,7 +157,7 @@ def test_somebody_out_of_reach_is_never_written_over(world: World, duplicates: s
 
 @pytest.mark.parametrize("what", ["changes", "leaves", "is deleted"])
 def test_a_linked_employee_out_of_reach_is_gone_until_he_is_back(world: World, what: str):
-    """P5, L6: 404: parked, `gone`, nobody created; once he can be read again `outbox retry` delivers."""
+    """P5, L6: 404: parked, `gone`, no one created; once he can be read again `outbox retry` delivers."""
     kari = a_user()
     world.provisions(kari)
     world.clock.passes(minutes=1)

@@ -1,4 +1,4 @@
-"""Whoever has not moved since the last comparison is in sync without a look: only if that is certain (rule Q1)."""
+"""A person who has not moved since the last comparison is in sync without a look: only if that is certain (rule Q1)."""
 
 import re
 import shutil
@@ -63,8 +63,8 @@ def kari(world: World) -> EntraUser:
     return staff[0]
 
 
-def test_whoever_has_not_moved_is_counted_without_a_look(world: World, kari: EntraUser):
-    """Q1; design, section 9: the second run says the same of everybody, and looks at nobody's document."""
+def test_a_person_who_has_not_moved_is_counted_without_a_look(world: World, kari: EntraUser):
+    """Q1; design, section 9: the second run says the same of everyone, and looks at no one's document."""
     run = reconcile(world).report.run
 
     assert (run.people, run.in_sync, run.at_work, run.linked) == (3, 3, 3, 3)
@@ -87,7 +87,7 @@ MOVES: dict[str, Callable[[World, EntraUser], object]] = {
 
 
 @pytest.mark.parametrize("move", MOVES)
-def test_whoever_has_moved_is_looked_at(world: World, kari: EntraUser, move: str):
+def test_a_person_who_has_moved_is_looked_at(world: World, kari: EntraUser, move: str):
     """Q1: whatever happens on either side, or with the days, brings that one person to a closer look."""
     world.delivers_inline_with(lambda ticket: None)
     MOVES[move](world, kari)
@@ -95,8 +95,8 @@ def test_whoever_has_moved_is_looked_at(world: World, kari: EntraUser, move: str
     assert looked_at(world) == 1
 
 
-def test_a_day_that_has_come_is_enough_although_nobody_was_woken(world: World, kari: EntraUser):
-    """L2, Q1: whoever ought to have been woken and was not is found by a comparison, and by nothing else."""
+def test_a_day_that_has_come_is_enough_although_no_one_was_woken(world: World, kari: EntraUser):
+    """L2, Q1: a person who ought to have been woken and was not is found by a comparison, and by nothing else."""
     world.changes(kari, leave_date=(world.clock().date() + timedelta(days=3)).isoformat())
     world.worker.run_until_idle()
     world.clock.passes(hours=1)
@@ -122,7 +122,7 @@ def test_every_process_comes_to_the_same_basis(world: World):
     assert not re.search(r"\{[^{}:]+\}", text)
 
 
-def test_of_whoever_is_forgotten_nothing_stays(world: World, kari: EntraUser):
+def test_of_a_person_who_is_forgotten_nothing_stays(world: World, kari: EntraUser):
     """P2: a tombstone that gave up its employee, and is removed, leaves no row behind."""
     with world.database.write("default") as s:
         person = s.people.linked_to(EmployeeNumber("1001"))
@@ -147,7 +147,7 @@ MARKS = {
 
 @pytest.mark.parametrize("mark", MARKS)
 def test_each_mark_alone_is_enough(world: World, kari: EntraUser, mark: str):
-    """Q1: nobody is skipped whose person, or whose certificates, differ in anything from what was compared."""
+    """Q1: no one is skipped whose person, or whose certificates, differ in anything from what was compared."""
     of_hers = people.c.employee_number == "1001"
     if "certificate" in mark:
         of_hers = certificate_ledger.c.acknowledged_under == "1001"
@@ -178,14 +178,14 @@ def test_each_mark_alone_is_enough(world: World, kari: EntraUser, mark: str):
     ],
     ids=str,
 )
-def test_other_settings_have_everybody_looked_at(world: World, kari: EntraUser, settings: dict[str, Any]):
+def test_other_settings_have_everyone_looked_at(world: World, kari: EntraUser, settings: dict[str, Any]):
     """Q1: a changed mapping is a cause of its own; what was found under another one proves nothing."""
     world.restarts_with(**settings)
 
     assert looked_at(world) == 3
 
 
-def test_whoever_has_a_slot_that_cannot_be_read_is_looked_at_each_time(world: World):
+def test_a_person_who_has_a_slot_that_cannot_be_read_is_looked_at_each_time(world: World):
     """K1: what can't be read today may be readable another day."""
     world.restarts_with(certificates={"slots": [SLOT]})
     kari, _, _ = hires(world)
@@ -244,13 +244,13 @@ HAPPENINGS = st.one_of(
     style=st.sampled_from(documented_styles()),
 )
 @LIKE_EACH_TIME
-def test_it_is_never_otherwise_than_a_look_at_everybody(
+def test_it_is_never_otherwise_than_a_look_at_everyone(
     sqlite_template: Path,
     tmp_path_factory: pytest.TempPathFactory,
     happenings: list[tuple[int, tuple[str, Any]]],
     style: Style,
 ):
-    """Q1: after whatever happened, a plan by what has moved is the plan that a look at everybody makes."""
+    """Q1: after whatever happened, a plan by what has moved is the plan that a look at everyone makes."""
     clock, folder = Clock(), tmp_path_factory.mktemp("unmoved")
     shutil.copy(sqlite_template, folder / "life.db")
     world = World(Database(f"sqlite:///{folder / 'life.db'}", clock=clock), clock, style=style)

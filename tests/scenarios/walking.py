@@ -111,7 +111,7 @@ class Boundaries:
 
     @contextmanager
     def inside(self, name: str) -> Iterator[None]:
-        """In a transaction: nobody can come between what is done in it."""
+        """In a transaction: no one can come between what is done in it."""
         self.reach(name)
         self._depth += 1
         try:
@@ -191,7 +191,7 @@ class Kari:
 
 
 class WalkedWorld(World):
-    """A world whose own process is everybody else, and beside it the one whose delivery is walked."""
+    """A world whose own process is everyone else, and beside it the one whose delivery is walked."""
 
     def __init__(self, url: str, settings: dict[str, dict[str, Any]]) -> None:
         clock = Clock()
@@ -391,7 +391,7 @@ def _key(employee: SandboxEmployee) -> str:
     return employee.employee_number
 
 
-def _unless_nobody(do: Callable[[], object]) -> None:
+def _unless_no_one(do: Callable[[], object]) -> None:
     with suppress(NotFound):
         do()
 
@@ -456,12 +456,12 @@ def _retried(world: WalkedWorld) -> None:
         s.outbox.retry()
 
 
-def _put_aside(world: WalkedWorld) -> None:
+def _set_hands_off(world: WalkedWorld) -> None:
     def do() -> None:
         with world.database.write("default") as s:
             set_hands_off(s, USER_NAME, HandsOff(None))
 
-    _unless_nobody(do)
+    _unless_no_one(do)
 
 
 def _paused(world: WalkedWorld) -> None:
@@ -487,7 +487,7 @@ EVENTS: dict[str, Callable[[WalkedWorld], None]] = {
     "another phone": _edit(phone="+4740012345"),
     "another number": _edit(number="1060"),
     "outbox retry": _retried,
-    "hands off": _put_aside,
+    "hands off": _set_hands_off,
     "pause": _paused,
     "reconcile --apply": _reconciled,
     "adopt --apply": _adopted,
@@ -515,7 +515,7 @@ class Walk:
 
 
 def walks() -> list[Walk]:
-    """All of them. A write that is applied late is within the lag only while nobody stands still for long."""
+    """All of them. A write that is applied late is within the lag only while no one stands still for long."""
     kinds = [(ANSWERED, ALIVE), (ANSWERED, RUN_OUT), (ANSWERED, TAKEN_OVER), (LOST, ALIVE), (LOST, RUN_OUT)]
     return [
         Walk(story, by, answers, lease, event)

@@ -63,7 +63,7 @@ def test_slots_are_json_in_the_environment_and_tables_in_the_file(tmp_path: Path
     ],
 )
 def test_a_slot_that_cannot_be_is_refused_with_the_reason(slots: str, told: str):
-    """K1: names are unique, legal, and nobody else's."""
+    """K1: names are unique, legal, and no one else's."""
     with pytest.raises(SettingsError) as refused:
         load(None, {SLOTS: slots})
 

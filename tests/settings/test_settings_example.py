@@ -18,7 +18,7 @@ def uncommented() -> str:
 
 
 def test_the_example_as_it_is_sets_nothing(tmp_path: Path):
-    """Whoever copies it starts from the defaults."""
+    """A person who copies it starts from the defaults."""
     file = tmp_path / "example.toml"
     file.write_text(example(), encoding="utf-8")
 

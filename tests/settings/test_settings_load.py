@@ -294,7 +294,7 @@ def test_a_value_that_is_not_allowed_is_refused_in_one_line(variable: str, text:
 
 
 def test_every_problem_is_told_at_once():
-    """One start, one list: nobody corrects settings one at a time."""
+    """One start, one list: no one corrects settings one at a time."""
     lines = problems("[server]\nworkers = 0\nworker = 1\n", DITIO__SCOP="x", LOG__FORMAT="xml")
 
     assert len(lines) == 4
@@ -302,7 +302,7 @@ def test_every_problem_is_told_at_once():
 
 @pytest.mark.parametrize("variable", ["DELIVERY__MAX_CHANGED_PER_HOUR"])
 def test_a_setting_that_this_version_does_not_act_on_is_unknown(variable: str):
-    """A setting that does nothing would be a promise that nobody keeps."""
+    """A setting that does nothing would be a promise that no one keeps."""
     (line,) = problems(**{variable: "1"})
 
     assert line.startswith(f"SCIM_BRIDGE_{variable}: unknown setting")

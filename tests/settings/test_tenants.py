@@ -147,7 +147,7 @@ def test_all_companies_may_be_json_in_place_of_those_of_the_file():
     ],
 )
 def test_the_company_without_a_name_is_there_where_something_says_who_it_is(toml: str, names: list[str]):
-    """Where only companies with names are set, `/scim/v2` is nobody's."""
+    """Where only companies with names are set, `/scim/v2` is no one's."""
     assert list(loaded(toml).tenants) == names
 
 

@@ -1,4 +1,4 @@
-"""The audit trail is append-only: rows are added and grow old, and nobody changes one."""
+"""The audit trail is append-only: rows are added and grow old, and no one changes one."""
 
 import re
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_a_row_comes_back_as_it_was_written(database: Database, clock: Clock):
 
 @pytest.mark.parametrize("statement", ["UPDATE audit SET actor_id = 'x'", "UPDATE audit SET at = at WHERE 1 = 0"])
 def test_the_database_refuses_to_change_a_row(database: Database, clock: Clock, statement: str):
-    """Design, section 10: append-only, also for whoever gets at the database by the bridge's own account."""
+    """Design, section 10: append-only, also for a person who gets at the database by the bridge's own account."""
     add(database, clock)
     if "1 = 0" in statement and database.is_sqlite:
         return  # SQLite knows triggers of rows only, and no row is changed.
@@ -78,7 +78,7 @@ def test_the_database_refuses_to_replace_a_row(database: Database, clock: Clock,
 
 
 def test_no_statement_of_ours_changes_it_and_only_age_removes():
-    """Who names the table: its own two modules, and nobody updates it or deletes from it otherwise."""
+    """Who names the table: its own two modules, and no one updates it or deletes from it otherwise."""
     naming = {path.name for path in SOURCES if re.search(r"import .*\baudit\b|\baudit\.c\b", path.read_text("utf-8"))}
     assert {"history.py", "admin_tables.py"} >= {name for name in naming if name not in ("main.py",)}
     code = (Path(scim_bridge.__file__).parent / "storage" / "history.py").read_text("utf-8")

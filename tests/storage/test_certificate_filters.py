@@ -22,6 +22,7 @@ from scim_bridge.web.scim.storage import BridgeStorage
 from tests.protocol.doubles import AUTHOR, NoIntake
 from tests.storage import filter_cases as cases
 from tests.storage.test_filters import asked_of, no_filtering_in_python
+from tests.thorough import either
 
 PROVIDER = build_provider(max_page_size=1000)
 USER, _, CERTIFICATE = PROVIDER.resource_types
@@ -45,7 +46,9 @@ quoted_instants = st.one_of(
     cases.instants,
 )
 
-examples = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+examples = settings(
+    max_examples=either(25, 10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def entries_of(texts: list[str]) -> st.SearchStrategy[Entry]:

@@ -34,7 +34,7 @@ def test_who_has_it_already_does_not_wait_for_himself(database: Database):
 
 
 def test_a_number_is_no_phone(database: Database):
-    """P3: a claim is a kind and a value; whoever has `1042` as employee number is in nobody's way as a phone."""
+    """P3: a claim is a kind and a value; a person who has `1042` as employee number is in no one's way as a phone."""
     as_phone = Claim(ClaimKind.phone, NUMBER.value)
     with database.write("default") as s:
         claims = s.claims

@@ -72,7 +72,7 @@ def test_a_client_signs_in_with_its_own_secret_while_it_counts(database: Databas
 
 
 def test_a_secret_is_looked_up_by_its_hash_alone(database: Database, clock: Clock):
-    """Design, section 10: constant time. The database compares hashes, whose letters nobody can choose one by one."""
+    """Design, section 10: constant time. The database compares hashes, whose letters no one can choose one by one."""
     asked: list[str] = []
 
     def note(_c: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:

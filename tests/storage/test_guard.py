@@ -30,7 +30,7 @@ def add(database: Database, name: str, *, ending: datetime | None = None, linked
 
 
 def test_at_work_are_those_who_were_when_the_hour_began(database: Database, clock: Clock):
-    """L8: linked and active then, or now; whoever ended in between is among them, whoever left before is not."""
+    """L8: linked and active then, or now; who ended in between is among them, who left before is not."""
     now = clock()
     add(database, "at work")
     add(database, "leaves in a week", ending=now + 7 * HOUR)
@@ -58,7 +58,7 @@ def test_a_change_is_counted_once(database: Database, clock: Clock):
 
 
 def test_only_what_is_still_to_be_sent_is_released(database: Database, clock: Clock):
-    """L8: what was held before Entra said something else is nobody's any more."""
+    """L8: what was held before Entra said something else is no one's any more."""
     kari, now = add(database, "kari", ending=clock()), clock()
     with database.write("default") as s:
         guard = s.at(now).guard

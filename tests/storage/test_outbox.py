@@ -72,7 +72,7 @@ def test_the_age_of_the_oldest_intent_survives_tries(database: Database, clock: 
         assert outbox.status() == Status(due=1, held=0, parked=0, oldest_seconds=50.0)
 
 
-def test_whoever_is_not_due_any_more_is_not_tried_again(database: Database, clock: Clock):
+def test_a_person_who_is_not_due_any_more_is_not_tried_again(database: Database, clock: Clock):
     """D3: held meanwhile, by a pause or put aside: why is not overwritten by a try that failed."""
     add(database, clock, "a")
     with database.write("default") as s:
@@ -85,7 +85,7 @@ def test_whoever_is_not_due_any_more_is_not_tried_again(database: Database, cloc
 
 
 def test_what_retry_makes_due(database: Database, clock: Clock):
-    """D3: whoever is due or parked, or held for `claimed`, `no-operation` or `incomplete`; not the delivered."""
+    """D3: a person who is due or parked, or held for `claimed`, `no-operation` or `incomplete`; not the delivered."""
     add(database, clock, "due", "parked", "claimed", "delivered")
     with database.write("default") as s:
         outbox = s.outbox
@@ -101,7 +101,7 @@ def test_what_retry_makes_due(database: Database, clock: Clock):
         assert outbox.has_work()
 
 
-def test_of_many_workers_nobody_takes_the_same_person(database: Database, clock: Clock):
+def test_of_many_workers_no_one_takes_the_same_person(database: Database, clock: Clock):
     """D1: any number of workers, each person once."""
     names = [f"p{number:02d}" for number in range(12)]
     add(database, clock, *names)
@@ -125,7 +125,7 @@ def test_of_many_workers_nobody_takes_the_same_person(database: Database, clock:
     assert sorted(taken) == names
 
 
-def test_a_lease_that_somebody_has_is_not_taken(database: Database, clock: Clock):
+def test_a_lease_that_another_process_has_is_not_taken(database: Database, clock: Clock):
     """D1: one delivery for a person at a time; a request finds the worker's lease, and a person who isn't due none."""
     add(database, clock, "a", "settled")
     with database.write("default") as s:
@@ -142,7 +142,7 @@ def test_a_lease_that_somebody_has_is_not_taken(database: Database, clock: Clock
 
 
 def test_who_is_at_rest_is_leased_to_one_batch_at_a_time(database: Database, clock: Clock):
-    """D1: two runs that send certificates of many meet in nobody; a lease that ran out is free again."""
+    """D1: two runs that send certificates of many meet in no one; a lease that ran out is free again."""
     add(database, clock, "a", "b")
     today, both = date(2026, 3, 2), [PersonId("a"), PersonId("b")]
 
@@ -159,7 +159,7 @@ def test_who_is_at_rest_is_leased_to_one_batch_at_a_time(database: Database, clo
     assert taken("second") == ["a"]
 
 
-def test_whoever_is_put_aside_is_in_no_batch(database: Database, clock: Clock):
+def test_a_person_who_is_put_aside_is_in_no_batch(database: Database, clock: Clock):
     """D6: nothing is sent for him until the day is over."""
     add(database, clock, "a")
     with database.write("default") as s:
@@ -170,7 +170,7 @@ def test_whoever_is_put_aside_is_in_no_batch(database: Database, clock: Clock):
         assert len(leases.take([PersonId("a")], "first", 30, date(2026, 3, 3))) == 1
 
 
-def test_a_lease_at_rest_that_is_lost_is_told_and_parks_nobody(database: Database, clock: Clock):
+def test_a_lease_at_rest_that_is_lost_is_told_and_parks_no_one(database: Database, clock: Clock):
     """D1: a batch hears which leases were its own; a person who is leased elsewhere, or held, is not parked."""
     add(database, clock, "a", "b")
     both = [PersonId("a"), PersonId("b")]
@@ -189,7 +189,7 @@ def test_a_lease_at_rest_that_is_lost_is_told_and_parks_nobody(database: Databas
         assert list(s.connection.execute(select(people.c.lease).order_by(people.c.id)).scalars()) == ["thief", None]
 
 
-def test_a_locked_person_waits_for_whoever_has_him(database: Database, clock: Clock):
+def test_a_locked_person_waits_for_the_process_that_has_them(database: Database, clock: Clock):
     """A1, D1: who changes a person after looking at him locks him first: no update is lost."""
     add(database, clock, "a")
     barrier = Barrier(6)

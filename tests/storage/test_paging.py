@@ -27,6 +27,7 @@ from scim_bridge.storage.paging import MAX_SORTED_CHARACTERS
 from scim_bridge.storage.tables import people
 from scim_bridge.web.scim.storage import BridgeStorage
 from tests.protocol.doubles import AUTHOR, NoIntake
+from tests.thorough import either
 
 PROVIDER = build_provider(max_page_size=1000)
 USER, GROUP, CERTIFICATE = PROVIDER.resource_types
@@ -73,7 +74,9 @@ SORTS = [
 ]
 FILTERS = [None, None, "displayName pr", 'userName co "1" or title pr', "not (active eq true)", "emails[value pr]"]
 
-examples = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+examples = settings(
+    max_examples=either(60, 20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def storage_of(database, tenant="default"):

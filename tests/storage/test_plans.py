@@ -127,7 +127,7 @@ def test_new_is_what_the_whole_plan_before_did_not_have(database: Database, cloc
 
 
 def test_what_was_there_before_is_not_new_without_a_number_either(database: Database, clock: Clock):
-    """Somebody who waits for his employee number: told in every run, and new in the first alone."""
+    """A person who waits for his employee number: told in every run, and new in the first alone."""
     waits, other = (row(Kind.missing, "", "employeeNumber", person_id=PersonId(each)) for each in ("p1", "p2"))
     waits, other = replace(waits, employee_number=None), replace(other, employee_number=None)
     store(database, clock, "a", waits)

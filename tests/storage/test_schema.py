@@ -151,7 +151,7 @@ def test_a_new_sqlite_file_is_its_owners_alone(tmp_path: Path, open_umask: None)
 
 
 def test_a_sqlite_file_that_is_there_keeps_its_mode(tmp_path: Path, open_umask: None):
-    """Somebody may have given it to a group, on purpose."""
+    """A person may have given it to a group, on purpose."""
     path = tmp_path / "x.db"
     path.touch(0o660)
     database = Database(f"sqlite:///{path}")

@@ -26,7 +26,7 @@ def test_each_tenant_and_each_purpose_has_a_secret_of_its_own(database):
 
 
 def test_processes_that_ask_first_at_once_agree(database_url):
-    """Whoever is second to insert takes what the first one inserted; nobody fails."""
+    """A person who is second to insert takes what the first one inserted; no one fails."""
     together = Barrier(6)
     told: list[str] = []
 

@@ -112,7 +112,7 @@ def test_a_transaction_that_stood_still_is_out_of_reach_and_no_error_of_the_clie
     assert is_out_of_reach(ended.value)
 
 
-def test_a_lock_that_somebody_else_keeps_is_503(through: Database, direct: Database):
+def test_a_lock_that_another_person_keeps_is_503(through: Database, direct: Database):
     """A3: 55P03 is no error of the request."""
     world = World(through, Clock())
     world.provisions(kari := a_user())

@@ -299,7 +299,7 @@ def test_a_look_that_was_taken_is_taken_for_one(companies: Database):
         assert s.of(THEIRS).claims.to_look_at(PER) == {HERS}
 
 
-def test_nobody_sees_what_is_only_the_others(database: Database, clock: Clock):
+def test_no_one_sees_what_is_only_the_others(database: Database, clock: Clock):
     """Design, section 10: one tenant can never read or guess another's data."""
     fill(database, clock, THEIRS)
     later = clock() + timedelta(minutes=1)
@@ -416,7 +416,7 @@ def test_a_plan_is_ones_own(companies: Database):
 HERS_AT_REST = {"revision": 2, "state": "delivered", "due_since": None, "state_since": HERS_IN_SYNC.state_since}
 
 
-def test_nobody_is_in_sync_by_what_another_company_has(companies: Database, clock: Clock):
+def test_no_one_is_in_sync_by_what_another_company_has(companies: Database, clock: Clock):
     """Q1, and design section 10: neither another company's roster nor its last comparison says anything of ours."""
     with companies.write() as s:
         s.connection.execute(people.update().where(people.c.id == KARI).values(**HERS_AT_REST, wakes_on=None))

@@ -1,4 +1,4 @@
-"""Companies take turns to write to SQLite: who writes all the time is not before everybody else."""
+"""Companies take turns to write to SQLite: who writes all the time is not before everyone else."""
 
 import subprocess
 import sys
@@ -95,7 +95,7 @@ def test_so_it_does_beside_another_process(counted: Database) -> None:
 
 
 def test_a_turn_that_is_not_free_in_time_is_a_database_out_of_reach(tmp_path: Path) -> None:
-    """A3: 503, and whoever comes afterwards has his turn."""
+    """A3: 503, and a person who comes afterwards has his turn."""
     turns = WriteTurns(tmp_path / "some.db", 0.01)
     with turns.taken("one"), pytest.raises(PoolTimeout), turns.taken("other"):
         pass

@@ -1,4 +1,4 @@
-"""Somebody who signs JWTs, and publishes the keys on loopback; for tests."""
+"""A person who signs JWTs, and publishes the keys on loopback; for tests."""
 
 import base64
 import hmac
@@ -104,7 +104,7 @@ def listening(issuer: Issuer) -> Iterator[Issuer]:
     app = Flask("issuer")
     app.add_url_rule("/keys", view_func=issuer.keys)
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     issuer.url = f"http://127.0.0.1:{server.server_port}/keys"
     try:

@@ -240,7 +240,7 @@ def test_keys_out_of_reach_do_not_tell_that_there_is_such_a_company(companies: C
 
 @SQLITE
 def test_a_made_up_assertion_does_not_tell_that_there_is_such_a_company(companies: Companies):
-    """A3: in the same words as one that nobody's settings name."""
+    """A3: in the same words as one that no one's settings name."""
     stranger, answers = Issuer(), []
     stranger.rotates("key-1")
     for name in (THEIRS, NOBODY):
@@ -305,7 +305,7 @@ def test_the_token_endpoint_gives_a_token_for_the_company_of_the_credential(comp
 
 @SQLITE
 def test_an_assertion_that_is_not_one_companys_is_refused(database: Database, clock: Clock, issuer: Issuer):
-    """Design, section 10: what does not say for whom it is, is for nobody."""
+    """Design, section 10: what does not say for whom it is, is for no one."""
     same = {**ways("default", issuer), "entra_tenant_id": None}
     settings = {
         name: {"auth": {**same, "workload_audience": f"api://{name}", "workload_subject": "the same"}}
@@ -432,7 +432,7 @@ def test_a_cursor_and_an_etag_are_of_one_company(companies: Companies):
 
 
 @SQLITE
-def test_a_bulk_request_reaches_nobody_elses(companies: Companies):
+def test_a_bulk_request_reaches_no_one_elses(companies: Companies):
     """RFC 7644 §3.7: paths with another's ids are 404 one by one; a bulkId is of one request."""
     theirs = filled(companies, THEIRS)
     before = companies.rows(THEIRS)
@@ -484,7 +484,7 @@ def test_a_reference_to_anothers_user_tells_and_does_nothing(companies: Companie
 
 @SQLITE
 def test_the_same_certificate_at_two_companies_is_two(companies: Companies):
-    """K1: number and type that another company has are in nobody's way, and tell nothing."""
+    """K1: number and type that another company has are in no one's way, and tell nothing."""
     filled(companies, THEIRS)
     before = companies.rows(THEIRS)
     answer = companies.scim(OURS, "POST", "/Certificates", CERTIFICATE)
@@ -511,7 +511,7 @@ def test_certificates_in_slots_are_of_one_companys_schema(database: Database, cl
 
 @SQLITE
 def test_a_refused_assertion_is_in_the_audit_trail_of_the_company_that_it_names(companies: Companies, issuer: Issuer):
-    """By issuer, audience and subject; one that names nobody so is nobody's."""
+    """By issuer, audience and subject; one that names no one so is no one's."""
     named = {"aud": f"api://{THEIRS}", "sub": f"the workload of {THEIRS}"}
     for claims in ({**named, "exp": 1}, {**named, "sub": "somebody else"}, {**named, "iss": "https://another"}):
         assertion = issuer.signs(assertion_claims(companies.clock(), **claims))
@@ -524,7 +524,7 @@ def test_a_refused_assertion_is_in_the_audit_trail_of_the_company_that_it_names(
 
 @SQLITE
 def test_a_refused_client_is_in_the_audit_trail_of_its_company(companies: Companies):
-    """A client that several companies have is told by its secret; one that nobody has is nobody's."""
+    """A client that several companies have is told by its secret; one that no one has is no one's."""
     now = companies.clock()
     with companies.database.write() as s:
         s.of(OURS).at(now).clients.add("only ours", "Entra", "ended at ours", expires_at=now)

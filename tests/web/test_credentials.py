@@ -206,7 +206,7 @@ def test_a_wrong_credential_is_401_with_a_challenge_and_a_reason(
 
 
 @sqlite
-def test_whoever_has_read_the_database_has_nothing_to_sign_in_with(stage: Stage):
+def test_a_person_who_has_read_the_database_has_nothing_to_sign_in_with(stage: Stage):
     """Design, section 10: what is stored is a hash."""
     with stage.world.database.read() as s:
         stored = str(s.connection.exec_driver_sql("SELECT secret_hash FROM tokens WHERE id = 'ours'").scalar_one())
@@ -236,7 +236,7 @@ def test_a_right_one_is_let_in_also_among_many_wrong_ones(stage: Stage, caplog: 
 
 
 def test_the_table_names_every_reason_for_a_jwt_that_is_forged_or_foreign():
-    """Nobody takes a row out unnoticed."""
+    """No one takes a row out unnoticed."""
     ways = {wrong.way for wrong in WRONG}
     assert ways == {"token", "access token", "client by Basic", "client in the body", "workload", "Entra itself"}
     for way in ways - {"access token"}:

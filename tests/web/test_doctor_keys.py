@@ -1,4 +1,4 @@
-"""`doctor` looks at the keys of whoever signs JWTs."""
+"""`doctor` looks at the keys of a person who signs JWTs."""
 
 from flask import Response
 

@@ -227,7 +227,7 @@ def test_keys_that_cannot_be_had_are_503_and_known_ones_go_on(world: World, issu
     assert asks(world, token).status_code == 200
 
 
-def test_the_last_good_keys_are_kept_while_nobody_answers(world: World, issuer: Issuer):
+def test_the_last_good_keys_are_kept_while_no_one_answers(world: World, issuer: Issuer):
     """And old keys are fetched again, so that one that was withdrawn ends."""
     far = int(world.clock().timestamp()) + 10 * 86400
     token = issuer.signs(entra_claims(world.clock(), exp=far))

@@ -14,7 +14,7 @@ def world(database: Database, clock: Clock) -> World:
     return World(database, clock)
 
 
-def test_healthz_asks_nobody(world: World):
+def test_healthz_asks_no_one(world: World):
     world.database.close()
     answer = world.http.get(f"{BRIDGE}/healthz", headers={"Authorization": ""})
 
@@ -38,7 +38,7 @@ def test_readyz_is_200_though_ditio_is_down(world: World):
     assert stranger.json == {"status": "ready"}
 
 
-def test_a_stranger_makes_nobody_count(world: World):
+def test_a_stranger_makes_no_one_count(world: World):
     """What only insiders are told is not looked up for strangers, who may ask all day, under a writer's lock."""
     asked: list[str] = []
     event.listen(world.database.engine, "before_cursor_execute", lambda *said: asked.append(said[2]))

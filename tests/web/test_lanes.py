@@ -1,4 +1,4 @@
-"""Threads are shared out among companies: one that sends without end is not before everybody else."""
+"""Threads are shared out among companies: one that sends without end is not before everyone else."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_a_request_is_among_those_of_its_company(request_line: bytes, lane: str)
 
 
 def test_a_company_has_half_of_the_threads_and_turns_go_round():
-    """A9: the next free thread is for whoever has had none the longest."""
+    """A9: the next free thread is for a person who has had none the longest."""
     lanes: Lanes[str] = Lanes(4, companies=2)
     for number in range(9):
         lanes.add("busy", f"busy {number}", is_large=False)

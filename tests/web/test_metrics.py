@@ -36,7 +36,7 @@ def figures(answer: TestResponse) -> dict[tuple[str, ...], float]:
 
 
 def another(last: str, **changes: Any) -> EntraUser:
-    """Somebody else."""
+    """Another person."""
     mail = f"somebody{last}@contractor.example"
     own = {"object_id": f"5d1f3c0e-0000-4000-8000-00000000000{last}", "employee_id": f"200{last}"}
     return a_user(user_principal_name=mail, mail=mail, **own, **changes)
@@ -107,7 +107,7 @@ def test_no_method_tells_a_stranger_that_there_is_such_a_path(world: World, meth
     "header", ["X-Forwarded-For", "Forwarded", "X-Real-Ip", "Via", "X-Forwarded-Proto", "x-forwarded-host"]
 )
 def test_a_proxy_on_this_machine_is_not_this_machine(world: World, header: str):
-    """Everybody on the internet would be told, because the proxy asks from loopback."""
+    """Everyone on the internet would be told, because the proxy asks from loopback."""
     client = world.app.test_client()
 
     assert client.get("/metrics", environ_base=HERE, headers={header: "203.0.113.7"}).status_code == 404
@@ -126,7 +126,7 @@ def test_a_proxy_that_adds_no_header_is_not_this_machine_either(world: World):
 
 
 def test_a_database_out_of_reach_is_a_figure_too(world: World, tmp_path, clock: Clock):
-    """Whoever watches has to learn it from somewhere."""
+    """A person who watches has to learn it from somewhere."""
     world.database = Database(f"sqlite:///{tmp_path / 'no-tables.db'}", clock=clock)
     world.restarts_with()
 

@@ -1,4 +1,4 @@
-"""An issuer that is slow, or never ends its answer: nobody with a good credential waits for it."""
+"""An issuer that is slow, or never ends its answer: no one with a good credential waits for it."""
 
 import socket
 import threading

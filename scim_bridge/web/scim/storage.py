@@ -172,6 +172,10 @@ class BridgeStorage(ScimStorage):
             check_version(before, expected_version)
             identity = replace(identity_of(before), version=before.version + 1, last_modified_at=now)
             updated, stored = self._rows.prepared(resource_type, resource, identity, membership)
+            if stored.document == before.document:
+                # The operations of a PATCH can undo each other.
+                self.repeated(resource_type, before.id)
+                return self._rows.prepared(resource_type, resource, identity_of(before), membership)[0]
             try:
                 s.resources.replace(stored)
             except Taken as exc:
