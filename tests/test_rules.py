@@ -71,7 +71,7 @@ RULES: dict[str, str] = {
 NOT_YET: dict[str, str] = {
     "G1": "erasing a person",
 }
-"""Rules that this version does not keep yet, or keeps in part; whoever builds one moves it up."""
+"""Rules that this version does not keep yet, or keeps in part; those who builds one moves it up."""
 
 _NAMED = re.compile(r"\b[ACDGHKLPQRT]\d\b")
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from scim_bridge.ditio.config import DEFAULT_OPERATIONS, setting_name
 from scim_bridge.domain.employee import ActualEmployee
 from scim_bridge.domain.operations import Answer, OperationName
-from scim_bridge.domain.values import JsonObject
+from scim_bridge.domain.values import JsonObject, nfc
 from scim_bridge.errors import (
     CredentialsRefused,
     DeliveryError,

@@ -91,7 +91,7 @@ def test_it_is_for_this_user_only(run: Run, stranger: World):
 
 
 def test_it_runs_out(stranger: World, clock: Clock, database: Database):
-    """H1: a permission that nobody used is none for ever, and is forgotten when the next is given."""
+    """H1: a permission that no one used is none for ever, and is forgotten when the next is given."""
     with database.write("default") as s:
         until = s.permissions.grant("1042", KARI)
     clock.passes(days=(until - clock()).days + 1)

@@ -13,7 +13,7 @@ from tests.waiting import until_another_waits
 from tests.world import World, a_user
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-"""SQLite has one writer at a time, so nobody there can be in another's way like this."""
+"""SQLite has one writer at a time, so no one there can be in another's way like this."""
 
 
 @pytest.mark.parametrize("command", ["pause", "retry"])

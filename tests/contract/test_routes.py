@@ -61,7 +61,7 @@ def ids(world: World) -> dict[str, str]:
 
 
 LOCALLY = {"Host": "localhost"}
-"""Not through a proxy: figures are told to nobody else."""
+"""Not through a proxy: figures are told to no one else."""
 
 
 def filled(path: str, ids: dict[str, str]) -> str:

@@ -32,7 +32,7 @@ def a_certificate(issued: str = "2026-01-15", until: str | None = "2028-01-14", 
 
 
 def says(world: World, work: Callable[[CertificateSources, Session], T]) -> T:
-    """Somebody says something, in one transaction."""
+    """Someone says something, in one transaction."""
     certifying = CertificateSources(world.parts.intake("default", "request", queues_only=True))
     with world.database.write("default") as s:
         return work(certifying, s)
@@ -55,7 +55,7 @@ def holder(world: World, number: str = NUMBER) -> Holder:
 
 
 def said(world: World, whose: Holder | None = None) -> list[tuple[str, Source, str, bool]]:
-    """The ledger of somebody: type, source, day of issue, and whether it counts."""
+    """The ledger of someone: type, source, day of issue, and whether it counts."""
     with world.database.read("default") as s:
         lines = s.ledger.lines(whose or holder(world))
     return [

@@ -167,7 +167,7 @@ def test_a_slow_tenant_does_not_take_all_the_threads(world: World, monkeypatch: 
 
 
 def test_people_are_delivered_though_what_can_wait_goes_wrong(world: World):
-    """D1: trouble with removing what is old keeps nobody from being delivered."""
+    """D1: trouble with removing what is old keeps no one from being delivered."""
     with world.database.write() as s:
         s.connection.execute(text("ALTER TABLE audit RENAME TO put_away"))
     idle: list[bool] = []

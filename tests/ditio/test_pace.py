@@ -31,7 +31,7 @@ def test_idle_time_is_not_saved_up(clock: Clock):
     assert clock.seconds == 3600.5
 
 
-def test_without_a_limit_nobody_waits(clock: Clock):
+def test_without_a_limit_no_one_waits(clock: Clock):
     pace = Limiter(1, monotonic=clock.monotonic, sleep=lambda seconds: pytest.fail("nobody waits"))
     for _ in range(100):
         pace.keep_pace(until=None)

@@ -66,7 +66,7 @@ def test_so_many_threads_have_one_at_a_time_and_no_more():
 
 
 def test_one_that_is_given_back_is_whose_who_waits_first():
-    """Nobody who comes later takes it from under his nose: a list that waits is read, however much is delivered."""
+    """No one who comes later takes it from under his nose: a list that waits is read, however much is delivered."""
     permits, waits, may_go = Limiter(1), threading.Event(), threading.Event()
 
     def wait_for_it() -> None:
@@ -85,7 +85,7 @@ def test_one_that_is_given_back_is_whose_who_waits_first():
 
 
 def test_a_thread_that_has_one_needs_no_other():
-    """What belongs to a call, its token for one, never waits for a permit: nobody could give it back."""
+    """What belongs to a call, its token for one, never waits for a permit: no one could give it back."""
     permits = Limiter(1)
     with permits.permit():
         with permits.permit(within=0):
@@ -118,7 +118,7 @@ def test_what_goes_wrong_during_the_wait_ends_it():
 
 
 def test_one_that_comes_at_the_last_moment_is_passed_on():
-    """Whoever gives up just then leaves it to others."""
+    """A caller that gives up just then leaves it to others."""
     permits = Limiter(1)
     held = permits.permit()
     held.__enter__()

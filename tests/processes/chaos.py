@@ -40,7 +40,7 @@ PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 REFUSED = (400, 409)
 
 CALL_SECONDS = 1.0
-"""`DITIO__TIMEOUT_SECONDS`: a call that hangs for longer is given up, and nobody knows what became of it."""
+"""`DITIO__TIMEOUT_SECONDS`: a call that hangs for longer is given up, and no one knows what became of it."""
 
 FAULTS = (
     Fault("status", status=429, times=None, probability=0.04, retry_after="1"),
@@ -68,7 +68,7 @@ A_GATEWAY = Fault("html", status=404, times=None, path="/integration/", lasts_se
 """Nothing but a gateway's page, for a while."""
 
 FREE_SECONDS = 8.0
-"""How long a number that was taken from somebody is free before a stranger gets it: longer than a delivery lasts, which
+"""How long a number that was taken from someone is free before a stranger gets it: longer than a delivery lasts, which
 can't know what becomes of a number between its read and its write."""
 
 

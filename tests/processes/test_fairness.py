@@ -31,7 +31,7 @@ LIMIT_SECONDS = 1.0
 """What 95 of 100 requests of the other company may take."""
 
 SLOWER = 8
-"""On a machine that is busy with other things, so many times what they take while nobody else asks."""
+"""On a machine that is busy with other things, so many times what they take while no one else asks."""
 
 SENDERS = 8
 """So many requests at a time does the busy company send."""

@@ -33,7 +33,7 @@ CHECKS = 176
 """How many checks scim2-tester 0.5.2 has for users, groups and certificates; more where the bridge serves more."""
 
 WITHOUT_AGENTS = {"Agent CRUD Lifecycle", "AgenticApplication CRUD Lifecycle", "Agent Rapid Lifecycle"}
-"""What scim-sanity leaves out: resource types of a draft (draft-abbey-scim-agent-extension-00) that nobody claims."""
+"""What scim-sanity leaves out: resource types of a draft (draft-abbey-scim-agent-extension-00) that no one claims."""
 
 HIRED = {
     "name": {"givenName": "Kari", "familyName": "Nordmann"},

@@ -14,7 +14,7 @@ from tests.protocol.doubles import NoIntake
 from tests.waiting import until_another_waits
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-"""SQLite has one writer at a time, so nobody there can be in another's way like this."""
+"""SQLite has one writer at a time, so no one there can be in another's way like this."""
 
 
 def test_a_write_that_the_database_ends_for_a_deadlock_is_repeated(scim: Scim) -> None:

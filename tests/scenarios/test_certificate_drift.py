@@ -30,7 +30,7 @@ def world(database: Database, clock: Clock) -> World:
 
 
 def at_rest(world: World) -> None:
-    """What was said of certificates is in the ledger, and nobody is due: a delivery was lost, or a setting changed."""
+    """What was said of certificates is in the ledger, and no one is due: a delivery was lost, or a setting changed."""
     with world.database.write() as s:
         s.connection.execute(update(people).where(people.c.state == "due").values(state="delivered", due_since=None))
 

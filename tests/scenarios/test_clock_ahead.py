@@ -86,7 +86,7 @@ def test_a_probe_is_not_put_off_for_a_day(world: World):
 
 
 def test_a_schedule_that_began_tomorrow_is_not_believed(world: World):
-    """RECONCILE__EVERY; whoever is believed to be alive until tomorrow says so again, or is replaced."""
+    """RECONCILE__EVERY; those who is believed to be alive until tomorrow says so again, or is replaced."""
     with world.database.write("default") as s:
         s.schedules.take("reconcile", "dead", every_seconds=60, alive_seconds=20)
         s.connection.execute(update(schedules).values(started_at=tomorrow(world), alive_until=tomorrow(world)))

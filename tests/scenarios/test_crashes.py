@@ -315,7 +315,7 @@ def in_ditio(world: World) -> dict[str, Any]:
 
 
 def in_the_bridge(world: World) -> tuple[list[Any], set[str]]:
-    """Where everybody stands; and what was accepted."""
+    """Where everyone stands; and what was accepted."""
     with world.database.read("default") as s:
         rows = s.connection.execute(select(people).order_by(people.c.employee_number)).all()
         for row in rows:

@@ -202,7 +202,7 @@ def test_a_person_who_was_put_aside_is_linked_and_stays_aside(paused: World):
     """D6: nothing is sent for him."""
     kari = person(1000)
     plant(paused, kari, work_title="Lærling")
-    sends_everybody(paused, kari)
+    sends_everyone(paused, kari)
     with paused.database.write("default") as s:
         record = s.people.of_user_name(kari.user_principal_name)
         assert record is not None

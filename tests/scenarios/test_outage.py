@@ -7,6 +7,7 @@ import pytest
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.sandbox.gateway import Fault
+from tests.thorough import either
 from tests.world import World
 
 DITIO_URN = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"

@@ -292,7 +292,7 @@ class WalkedWorld(World):
             self._told = {}  # It was refused: the next cycle says it again.
 
     def others_deliver(self) -> None:
-        """Another process delivers whoever it may, as a worker does that has just looked whose day has come."""
+        """Another process delivers those who it may, as a worker does that has just looked whose day has come."""
         while (leased := self._lease_next(new_id())) is not None:
             _deliver(self.parts.tenants["default"], leased)
 
@@ -312,7 +312,7 @@ class WalkedWorld(World):
             now = self.clock()
             s.at(now).pauses.resume()
             for number in ("1042", "1050"):
-                _unless_nobody(lambda number=number: clear_hands_off(s.at(now), number))
+                _unless_no_one(lambda number=number: clear_hands_off(s.at(now), number))
         for _ in range(3):
             self.clock.passes(hours=2)
             with self.database.write("default") as s:

@@ -11,7 +11,7 @@ KARI, PER, OLA = PersonId("kari"), PersonId("per"), PersonId("ola")
 
 
 def test_the_first_has_it_and_the_others_wait(database: Database):
-    """P3: whoever finds a value claimed waits for it."""
+    """P3: those who finds a value claimed waits for it."""
     with database.write("default") as s:
         claims = s.claims
         assert claims.take(KARI, PHONE)
@@ -25,7 +25,7 @@ def test_the_first_has_it_and_the_others_wait(database: Database):
 
 
 def test_who_has_it_already_does_not_wait_for_himself(database: Database):
-    """P3: whatever was believed before, nobody is left waiting for what is his."""
+    """P3: whatever was believed before, no one is left waiting for what is his."""
     with database.write("default") as s:
         claims = s.claims
         for _ in range(2):
@@ -69,8 +69,8 @@ def test_who_wants_something_else_stops_waiting(database: Database):
         assert claims.keep_only(KARI, []) == frozenset()
 
 
-def test_a_leaver_takes_only_what_nobody_wants(database: Database):
-    """L7: a new phone of a leaver is claimed only if nobody claims it or waits for it."""
+def test_a_leaver_takes_only_what_no_one_wants(database: Database):
+    """L7: a new phone of a leaver is claimed only if no one claims it or waits for it."""
     with database.write("default") as s:
         claims = s.claims
         claims.take(KARI, PHONE)

@@ -401,7 +401,7 @@ def test_a_wait_is_for_ones_own(database: Database):
 
 
 def test_a_plan_is_ones_own(companies: Database):
-    """Q5, and design section 10: nobody reads, or is measured by, another company's run."""
+    """Q5, and design section 10: no one reads, or is measured by, another company's run."""
     with companies.write() as s:
         s.of(OURS).snapshot("run").drop()
         assert s.of(OURS).snapshot("run").count() == 0
@@ -436,7 +436,7 @@ def test_no_one_is_in_sync_by_what_another_company_has(companies: Database, cloc
 
 
 def test_a_pair_is_ones_own(companies: Database):
-    """P1, and design section 10: nobody is paired by what another company's run has found."""
+    """P1, and design section 10: no one is paired by what another company's run has found."""
     with companies.write() as s:
         ours, theirs = s.of(OURS).pairs("run"), s.of(THEIRS).pairs("run")
         ours.dispute(PAIR, "why")
@@ -451,7 +451,7 @@ def test_a_pair_is_ones_own(companies: Database):
 
 
 def test_a_breaker_is_ones_own(companies: Database, clock: Clock):
-    """D2: one company's outage stops nobody of another's."""
+    """D2: one company's outage stops no one of another's."""
     with companies.write() as s:
         s.of(OURS).breaker.close()
         assert not s.of(OURS).breaker.get().is_open

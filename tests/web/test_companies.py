@@ -278,7 +278,7 @@ def test_an_unknown_company_is_as_much_work_as_a_wrong_token(companies: Companie
 
 @SQLITE
 def test_a_company_that_is_served_no_more_is_unknown(companies: Companies):
-    """A3: its credentials are still stored, and let nobody in."""
+    """A3: its credentials are still stored, and let no one in."""
     with companies.database.write(NOBODY) as s:
         s.at(companies.clock()).tokens.add("t", "Entra", "the old token", expires_at=None)
         s.at(companies.clock()).clients.add("old", "Entra", "old secret", expires_at=None)
