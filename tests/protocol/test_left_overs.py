@@ -47,10 +47,10 @@ def test_a_manager_arrives_bare_or_complex_and_is_returned_as_a_complex_value(sc
 @pytest.mark.parametrize("nobody", ["", None, {"value": ""}, {"value": None}, []])
 def test_a_manager_is_cleared_with_nothing(scim: Scim, no_one: Any):
     """README: "is cleared with `""`"; the extension then has no trace of him, and a POST may say it at once."""
-    assert ENTERPRISE_URN not in scim.create(userName="ola", **{ENTERPRISE_URN: {"manager": nobody}})
+    assert ENTERPRISE_URN not in scim.create(userName="ola", **{ENTERPRISE_URN: {"manager": no_one}})
     kari = scim.create(userName="kari", **{ENTERPRISE_URN: {"manager": "id-1", "department": "Anlegg"}})
 
-    cleared = scim.patch(kari, {"op": "Replace", "path": MANAGER, "value": nobody})
+    cleared = scim.patch(kari, {"op": "Replace", "path": MANAGER, "value": no_one})
 
     assert cleared.status_code == 200
     assert cleared.json[ENTERPRISE_URN] == {"department": "Anlegg"}
