@@ -44,7 +44,7 @@ def test_a_manager_arrives_bare_or_complex_and_is_returned_as_a_complex_value(sc
     assert scim.read(other) == patched.json
 
 
-@pytest.mark.parametrize("nobody", ["", None, {"value": ""}, {"value": None}, []])
+@pytest.mark.parametrize("no_one", ["", None, {"value": ""}, {"value": None}, []])
 def test_a_manager_is_cleared_with_nothing(scim: Scim, no_one: Any):
     """README: "is cleared with `""`"; the extension then has no trace of him, and a POST may say it at once."""
     assert ENTERPRISE_URN not in scim.create(userName="ola", **{ENTERPRISE_URN: {"manager": no_one}})
