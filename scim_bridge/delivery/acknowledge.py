@@ -15,7 +15,7 @@ from scim_bridge.domain.operations import (
     Operation,
     OperationName,
 )
-from scim_bridge.domain.person import Creating, Lifecycle, Person, SentValue
+from scim_bridge.domain.person import Creating, Lifecycle, SentValue
 from scim_bridge.plan.limits import settled_occasions
 from scim_bridge.plan.matching import known_by
 from scim_bridge.plan.readback import Write, sent_values_of
@@ -33,7 +33,7 @@ def acknowledge(
     write: Write | None = None,
     learned: Mapping[Field, SentValue] | None = None,
 ) -> None:
-    """Store what Ditio accepted or showed, and with `link` whose employee it is. Commit it at once.
+    """Keep what Ditio accepted or showed, and with `link` whose employee it is. It is stored before the next call.
 
     :param link: The employee number to link the person to.
     :param employee: With `link`, the employee as Ditio showed it, if it did: it identifies the person (rule P5).
@@ -44,51 +44,48 @@ def acknowledge(
     values = values or {}
     sources = {name: attempt.desired.sources[name] for name in values if name in attempt.desired.sources}
     settled = settled_occasions(attempt.person, attempt.desired, values)
-
     profile_id = employee.company_profile_id if employee is not None else None
     linked_as = known_by(attempt.desired, employee) if employee is not None else None
+    now, revision = attempt.now(), attempt.facts.record.revision
+    sent_values = {**sent_values_of(known, values, write, now), **learned}
+    after = known.after(
+        values,
+        sources=sources,
+        sent_values=sent_values,
+        login=login,
+        employed=employed,
+        changed_at=now if write is not None else None,
+    )
+    person = replace(attempt.person, acknowledged=after)
+    if link is not None:
+        person = replace(
+            person,
+            employee_number=link,
+            linked_at=now,
+            company_profile_id=profile_id or person.company_profile_id,
+            linked_as=person.linked_as if linked_as is None else linked_as,
+            creating=None,
+            renumbering=None,
+        )
 
-    def keep(s: Session) -> Person:
-        sent_values = {**sent_values_of(known, values, write, s.now), **learned}
+    def store(s: Session) -> None:
+        s = s.at(now)
         if link is not None:
-            people = s.people
-            people.link(attempt.person.id, link, profile_id=profile_id, linked_as=linked_as)
-        stored = s.acknowledged
-        stored.add(
-            attempt.person.id,
+            s.people.link(person.id, link, profile_id=profile_id, linked_as=linked_as)
+        s.acknowledged.add(
+            person.id,
             values,
             sources=sources,
             sent_values=sent_values,
             login=login,
             employed=employed,
             is_written=write is not None,
-            revision=attempt.revision,
+            revision=revision,
         )
-        stored.learn(attempt.person.id, learned)
-        after = known.after(
-            values,
-            sources=sources,
-            sent_values=sent_values,
-            login=login,
-            employed=employed,
-            changed_at=s.now if write is not None else None,
-        )
-        person = replace(attempt.person, acknowledged=after)
-        if link is not None:
-            person = replace(
-                person,
-                employee_number=link,
-                linked_at=s.now,
-                company_profile_id=profile_id or person.company_profile_id,
-                linked_as=person.linked_as if linked_as is None else linked_as,
-                creating=None,
-                renumbering=None,
-            )
-        guard = s.guard
-        settle_guarded(guard, person, attempt.tenant.policy, settled, login=login, employed=employed)
-        return person
+        s.acknowledged.learn(person.id, learned)
+        settle_guarded(s.guard, person, attempt.tenant.policy, settled, login=login, employed=employed)
 
-    attempt.person = attempt.write(keep)
+    attempt.keep(store, person)
 
 
 _LIFECYCLE_OF: Mapping[str, Lifecycle] = {
@@ -126,13 +123,13 @@ def begin_creating(attempt: Attempt, creating: Creating) -> Callable[[Session], 
 def store_creating(attempt: Attempt, creating: Creating | None) -> None:
     """Store an earlier POST again, whose answer is still not known; None forgets it."""
     attempt.write(lambda s: s.people.set_creating(attempt.person.id, creating))
-    attempt.person = replace(attempt.person, creating=creating)
+    attempt.person = attempt.stored = replace(attempt.person, creating=creating)
 
 
 def store_renumbering(attempt: Attempt, number: EmployeeNumber | None) -> None:
     """Store the new number before the renumbering is sent (rule P6); None forgets it."""
     attempt.write(lambda s: s.people.set_renumbering(attempt.person.id, number))
-    attempt.person = replace(attempt.person, renumbering=number)
+    attempt.person = attempt.stored = replace(attempt.person, renumbering=number)
 
 
 def leave_in_doubt(s: Session, attempt: Attempt) -> None:
@@ -141,7 +138,7 @@ def leave_in_doubt(s: Session, attempt: Attempt) -> None:
     Keep the person of a creation. If the row was removed meanwhile, put it back as a deleted user's. So the employee
     that the creation may have made is found, linked and offboarded (rule P6).
     """
-    person, people = attempt.person, s.people
+    person, people = attempt.stored, s.people
     record = people.get(person.id, lock=True)
     if record is None and attempt.posted is None:
         return
@@ -157,7 +154,7 @@ def leave_in_doubt(s: Session, attempt: Attempt) -> None:
     people.doubt(person.id, s.now)
     stored = s.acknowledged
     for lifecycle in {_LIFECYCLE_OF[what] for what in attempt.unsettled if what in _LIFECYCLE_OF}:
-        stored.doubt(person.id, lifecycle, revision=attempt.revision)
+        stored.doubt(person.id, lifecycle, revision=attempt.facts.record.revision)
     if CERTIFICATES in attempt.unsettled:
         s.certificate_deliveries.mark_stale(person.id)
 
@@ -170,7 +167,9 @@ def _doubt(attempt: Attempt, lifecycle: Lifecycle) -> None:
 
     def doubt(s: Session) -> None:
         stored = s.acknowledged
-        stored.doubt(attempt.person.id, lifecycle, revision=attempt.revision)
+        stored.doubt(attempt.person.id, lifecycle, revision=attempt.facts.record.revision)
 
     attempt.write(doubt)
-    attempt.person = replace(attempt.person, acknowledged=attempt.person.acknowledged.uncertain_about(lifecycle))
+    attempt.person = attempt.stored = replace(
+        attempt.person, acknowledged=attempt.person.acknowledged.uncertain_about(lifecycle)
+    )

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from http import HTTPStatus
 from typing import TypeVar
 
+from scim_bridge.domain.certificate import Holder, Line
 from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field, Value
 from scim_bridge.domain.operations import (
     Answer,
@@ -25,8 +26,9 @@ from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import BudgetSpent, DeliveryError, LeaseLost, Paused, PermanentError, TransientError
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.history import Entry
+from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.plans import Scope
-from scim_bridge.tenant import Budget, Tenant
+from scim_bridge.tenant import NOTHING_DESIRED, Budget, Tenant
 
 CERTIFICATES = "certificates"
 """The name for sending certificates, beside the names of the operations."""
@@ -37,32 +39,72 @@ REREADS = 3
 """How often to read what a write may have changed whose answer was lost: reads may lag (rule R4)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What one transaction knows of a person who is about to be delivered."""
+
+    record: PersonRecord
+    desired: DesiredEmployee
+    user_name: str
+    today: date
+    clock: tuple[datetime, float]
+    """The database's time, and the monotonic clock at that moment."""
+
+    lines: tuple[EmployeeNumber, tuple[Line, ...]] | None = None
+    """Lines of the ledger, for the person under this employee number; None if they were not read."""
+
+    notes: tuple[Note, ...] = ()
+    scope: Scope | None = None
+    """The only rows of a plan to deliver (rule Q3); None for the person as a whole."""
+
+    is_probe: bool = False
+    """Whether the breaker is open, and this person is the probe (rule D2)."""
+
+
+def facts_of(s: Session, tenant: Tenant, record: PersonRecord, document: JsonObject | None) -> Facts:
+    """Return the facts about a person. :param document: The SCIM user; None for a deleted one."""
+    person, today = record.person, tenant.today(s.now)
+    desired = tenant.desired(document, person, today) if document is not None else NOTHING_DESIRED
+    user_name = str(document.get("userName")) if document is not None else "a deleted user"
+    return Facts(record, desired, user_name, today, (s.now, tenant.monotonic()))
+
+
+def with_lines(s: Session, facts: Facts) -> Facts:
+    """Return the facts with the person's lines of the ledger, once their slots are kept."""
+    person = facts.record.person
+    number = person.employee_number or facts.desired.employee_number
+    if number is None or not person.days.wants_employment(facts.today):
+        return facts
+    found = s.ledger.lines_under(Holder.of_person(person.id), Holder.of_number(number))
+    return replace(facts, lines=(number, tuple(found)))
+
+
 @dataclass(slots=True)
 class Attempt:
     """One attempt to deliver one person: what is known, and the only way to call Ditio for them.
 
-    `person` is kept up to date as calls are acknowledged. Every acknowledgement is committed at once, so a crash
-    between two steps loses nothing.
+    `person` is kept up to date as calls are acknowledged. Every answer of Ditio is stored before the next call, so a
+    crash between two steps loses nothing.
     """
 
     tenant: Tenant
-    person: Person
-    desired: DesiredEmployee
-    revision: int
-    today: date
+    facts: Facts
     lease: str
-    budget: Budget
-    cause: str
-    request_id: str | None
-    user_name: str
     leased_until: float
     """When the lease ends, on the budget's monotonic clock."""
 
-    attempts: int = 0
-    jitter: float = 0.0
-    is_probe: bool = False
-    """Whether the breaker is open, and this person is the probe (rule D2)."""
+    budget: Budget
+    cause: str
+    person: Person = field(init=False)
+    """The person, with what Ditio has answered so far."""
 
+    stored: Person = field(init=False)
+    """The person as the database has them."""
+
+    clock: tuple[datetime, float] = field(init=False)
+    """The database's time in the last transaction, and the monotonic clock at that moment."""
+
+    jitter: float = 0.0
     has_called: bool = False
     is_at_peace: bool = False
     """Whether the breaker has nothing to learn from a delivery that went well, as its last transaction saw."""
@@ -70,9 +112,6 @@ class Attempt:
     notes: list[Note] = field(default_factory=list)
     last_day: date | None = None
     """The day that has to be over before the employment is ended (rule L5); None if nothing waits for a day."""
-
-    scope: Scope | None = None
-    """The only rows of a plan that this attempt delivers (rule Q3); None for the person as a whole."""
 
     verdicts: dict[GuardedChange, Verdict] = field(default_factory=dict)
     """What the guard decided about this attempt's changes (rule L8)."""
@@ -91,6 +130,26 @@ class Attempt:
 
     unwritten: list[Entry] = field(default_factory=list)
     """Rows of the history that the next transaction writes."""
+
+    answers: list[Callable[[Session], None]] = field(default_factory=list)
+    """Stores what Ditio has answered: in the next transaction, which is before the next call."""
+
+    is_answered: bool = False
+    """Whether the answer to the last unsettled write is among `answers`."""
+
+    def __post_init__(self) -> None:
+        self.person = self.stored = self.facts.record.person
+        self.clock, self.notes = self.facts.clock, list(self.facts.notes)
+
+    @property
+    def desired(self) -> DesiredEmployee:
+        """Return the employee that the user asks for."""
+        return self.facts.desired
+
+    @property
+    def today(self) -> date:
+        """Return the day of this attempt, in the company's time zone."""
+        return self.facts.today
 
     @property
     def waits_for_claim(self) -> bool:
@@ -178,13 +237,26 @@ class Attempt:
         return answer
 
     def mark_settled(self) -> None:
-        """Note that the outcome of the last answered write is stored."""
-        self.unsettled.pop()
-        self.posted = None
+        """Note that the answer to the last write is kept."""
+        self.is_answered = True
+
+    def keep(self, answer: Callable[[Session], None], person: Person) -> None:
+        """Keep an answer of Ditio, to be stored before the next call, or as the attempt settles.
+
+        :param person: The person after it.
+        """
+        self.answers.append(answer)
+        self.person = person
 
     def now(self) -> datetime:
         """Return the time by the database's clock."""
-        return self.tenant.database.now()
+        then, at = self.clock
+        return then + timedelta(seconds=self.tenant.monotonic() - at)
+
+    @property
+    def in_doubt(self) -> list[str]:
+        """Return the writes whose answers are neither stored nor kept."""
+        return self.unsettled[:-1] if self.is_answered else self.unsettled
 
     def _store(self, s: Session, store: Callable[[Session], None]) -> None:
         self._stop_if_paused(s)
@@ -214,7 +286,7 @@ class Attempt:
         self.has_called = True
         left = self.budget.left()
         longest = self.tenant.call_seconds if left is None else min(self.tenant.call_seconds, left)
-        if self._leased_for() < longest:
+        if self.answers or self._leased_for() < longest:
             self.write(lambda s: None)
         return self._time_left()
 
@@ -225,7 +297,7 @@ class Attempt:
 
     def _leased_for(self) -> float:
         """Return the seconds until the lease ends, less one: a call that is cut off takes a moment to end."""
-        return self.leased_until - self.budget.monotonic() - 1
+        return self.leased_until - self.tenant.monotonic() - 1
 
     def write(self, work: Callable[[Session], T]) -> T:
         """Do something in one transaction, which renews the lease. Repeat it if another transaction was in its way.
@@ -234,17 +306,37 @@ class Attempt:
         :raises LeaseLost: another process has the lease.
         """
 
-        def once(s: Session) -> tuple[float, T]:
-            # From before the row's lock, for which the transaction may wait.
-            until = self.budget.monotonic() + self.tenant.lease_seconds
-            if not s.outbox.renew(self.person.id, self.lease, self.tenant.lease_seconds):
-                raise LeaseLost(f"another process now delivers person {self.person.id}")
-            s.history.add(self.person.id, *self.unwritten)
-            return until, work(s)
+        def once(s: Session) -> T:
+            self.store(s)
+            return work(s)
 
-        self.leased_until, done = self.tenant.transact(once)
-        self.unwritten.clear()
+        done = self.tenant.transact(once)
+        self.mark_stored()
         return done
+
+    def store(self, s: Session, *entries: Entry) -> None:
+        """Renew the lease, and store what is kept. Call `mark_stored` once it is committed.
+
+        :param entries: More rows of the history.
+        :raises LeaseLost: another process has the lease.
+        """
+        # The lease's end and the time are from before the row's lock, for which the transaction may wait.
+        at, seconds = self.tenant.monotonic(), self.tenant.lease_seconds
+        if not s.outbox.renew(self.person.id, self.lease, seconds):
+            raise LeaseLost(f"another process now delivers person {self.person.id}")
+        self.leased_until, self.clock = at + seconds, (s.now, at)
+        s.history.add(self.person.id, *self.unwritten, *entries)
+        for answer in self.answers:
+            answer(s)
+
+    def mark_stored(self) -> None:
+        """Note that the transaction of `store` is committed."""
+        self.unwritten.clear()
+        self.answers.clear()
+        self.stored = self.person
+        if self.is_answered:
+            self.unsettled.pop()
+            self.posted, self.is_answered = None, False
 
     def _remember(self, what: str, outcome: str, told: Answer | DeliveryError) -> None:
         """Keep a call for the history, which the next transaction writes (rule D5)."""
@@ -253,7 +345,7 @@ class Attempt:
             outcome=outcome,
             cause=self.cause,
             status=told.status,
-            request_id=self.request_id,
+            request_id=self.facts.record.request_id,
             ditio_request_id=told.request_id,
             seconds=told.seconds,
         )

@@ -69,12 +69,12 @@ class Gate:
         if isinstance(outcome, TryAgain) and (outcome.retry.fault or outcome.retry.quiet_seconds):
             if outcome.retry.fault is not Fault.of_person or not self._fails_alone(attempt):
                 repeated(lambda: self._failed(attempt, outcome.retry, outcome.error))
-            elif attempt.is_probe:
+            elif attempt.facts.is_probe:
                 self._probe_ditio(attempt)
         elif isinstance(outcome, Settled) and attempt.has_called:
             if not attempt.is_at_peace:
                 repeated(lambda: self._went_well(attempt))
-        elif attempt.is_probe:
+        elif attempt.facts.is_probe:
             # This probe called nothing, or it is too early to tell: it still has to show whether Ditio works.
             self._probe_ditio(attempt)
 
@@ -155,7 +155,7 @@ class Gate:
 
 def try_again(attempt: Attempt, error: DeliveryError) -> TryAgain:
     """Return the outcome of a failure that may pass: when to retry."""
-    return TryAgain(error, decide(error, attempt.attempts, attempt.jitter), tuple(attempt.notes))
+    return TryAgain(error, decide(error, attempt.facts.record.attempts, attempt.jitter), tuple(attempt.notes))
 
 
 def check_client(attempt: Attempt, error: CredentialsRefused) -> Outcome:

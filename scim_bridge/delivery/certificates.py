@@ -34,9 +34,12 @@ def deliver_certificates(attempt: Attempt) -> None:
 
 def _lines(attempt: Attempt, number: EmployeeNumber) -> list[Line]:
     """Return the person's lines of the ledger. First assign to them what is under their number as unclaimed."""
-    own = Holder.of_person(attempt.person.id)
-    with attempt.tenant.read() as s:
-        found = s.ledger.lines_under(own, Holder.of_number(number))
+    own, known = Holder.of_person(attempt.person.id), attempt.facts.lines
+    is_linked_since = attempt.facts.record.person.employee_number != number
+    if known is not None and known[0] == number and not (is_linked_since and known[1]):
+        found = list(known[1])
+    else:  # A new link may have changed what the ledger says.
+        found = attempt.write(lambda s: s.ledger.lines_under(own, Holder.of_number(number)))
     if all(line.holder == own for line in found):
         return found
 
@@ -75,13 +78,13 @@ def _begin(attempt: Attempt, shipments: Sequence[CertificateToSend]) -> None:
 
 
 def _post(attempt: Attempt, batch: Sequence[CertificateToSend]) -> None:
-    """Send one request, and commit at once what Ditio accepted.
+    """Send one request, and keep what Ditio accepted.
 
     :raises DeliveryError: Ditio refused it, or the call failed.
     """
-    items, _name = [body_of(each) for each in batch], attempt.tenant.name
+    items = [body_of(each) for each in batch]
     attempt.ask(CERTIFICATES, lambda within: attempt.tenant.ditio.post_certificates(items, within=within))
-    attempt.write(lambda s: s.certificate_deliveries.acknowledge(batch))
+    attempt.keep(lambda s: s.certificate_deliveries.acknowledge(batch), attempt.person)
     attempt.mark_settled()
 
 

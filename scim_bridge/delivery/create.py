@@ -177,7 +177,7 @@ def _adopt(attempt: Attempt, found: ActualEmployee) -> ActualEmployee | None:
 
 def _stranger(attempt: Attempt, found: ActualEmployee) -> Note:
     """Return the note of a refused adoption, which names both sides and the cure, like a refusal by Ditio (H1)."""
-    why, name = why_not(attempt.desired, found, attempt.user_name), attempt.user_name
+    why, name = why_not(attempt.desired, found, attempt.facts.user_name), attempt.facts.user_name
     stored = how_to_adopt(found, name, then="the bridge then delivers the person")
     undone = how_to_adopt(found, name, then="Entra's next try uses it")
     told = Refusal(why, undone, (Field.employee_number,), is_duplicate=True)

@@ -1,12 +1,12 @@
 """Deliver one person: load, attempt, settle (rules D1, D6, H1-H3, P3)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import Enum, auto
 
 from scim_bridge.certificates.entries import SlotEntries
 from scim_bridge.delivery.acknowledge import leave_in_doubt
-from scim_bridge.delivery.attempt import Attempt, refusal
+from scim_bridge.delivery.attempt import Attempt, Facts, facts_of, refusal, with_lines
 from scim_bridge.delivery.breaker import Gate, check_client, try_again
 from scim_bridge.delivery.certificates import deliver_certificates
 from scim_bridge.delivery.claims import claim_wanted, settle_claims, tell_the_rest
@@ -17,19 +17,18 @@ from scim_bridge.delivery.plan_rows import deliver_rows, settle_rows
 from scim_bridge.delivery.stale_claims import check_holders
 from scim_bridge.delivery.undo import Undo
 from scim_bridge.delivery.update import update_employee
-from scim_bridge.domain.outcome import MAX_DETAIL, Outcome, Settled, TryAgain, delay_seconds, remarks
+from scim_bridge.domain.outcome import MAX_DETAIL, Outcome, Reason, Settled, TryAgain, delay_seconds, remarks
 from scim_bridge.domain.person import PersonId
-from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import CredentialsRefused, DeliveryError, LeaseLost, NotYet, PermanentError, TransientError
 from scim_bridge.logs import get_logger
 from scim_bridge.plan.readback import is_recent
 from scim_bridge.plan.steps import is_still_active
-from scim_bridge.storage.database import Session, is_contention, is_out_of_reach, loggable, repeated
+from scim_bridge.storage.database import Session, is_contention, is_out_of_reach, loggable
 from scim_bridge.storage.history import Entry
 from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.plans import scope_of
 from scim_bridge.storage.resources import document_of
-from scim_bridge.tenant import NOTHING_DESIRED, Budget, Tenant
+from scim_bridge.tenant import Budget, Tenant
 
 log = get_logger(__name__)
 
@@ -59,8 +58,8 @@ def _take_steps(attempt: Attempt, undo: Undo | None) -> None:
         attempt.notes.append(hands_off_note(person.hands_off))
         return
     _wait_for_doubt(attempt)
-    if attempt.scope is not None:
-        deliver_rows(attempt, attempt.scope)
+    if attempt.facts.scope is not None:
+        deliver_rows(attempt, attempt.facts.scope)
         return
     checked = check_holders(attempt)
     if checked.has_changed:
@@ -99,16 +98,17 @@ def _wait_for_doubt(attempt: Attempt) -> None:
 
 def entry_of(attempt: Attempt, outcome: Outcome) -> Entry:
     """Return the row of the history for one attempt."""
+    request_id = attempt.facts.record.request_id
     if isinstance(outcome, TryAgain):
         return Entry(
             "delivery",
             "try-again",
             cause=attempt.cause,
             status=outcome.error.status,
-            request_id=attempt.request_id,
+            request_id=request_id,
             ditio_request_id=outcome.error.request_id,
         )
-    return Entry("delivery", outcome.reason or outcome.state, cause=attempt.cause, request_id=attempt.request_id)
+    return Entry("delivery", outcome.reason or outcome.state, cause=attempt.cause, request_id=request_id)
 
 
 def log_retry(attempt: Attempt, outcome: TryAgain) -> None:
@@ -161,11 +161,13 @@ def deliver_person(
     lease_seconds: float,
     budget: Budget,
     cause: str,
+    first: Facts | None = None,
     undo: Undo | None = None,
 ) -> None:
     """Deliver a person under our lease until nothing newer is due, then give the lease back.
 
     :param lease_seconds: For how long the lease was taken.
+    :param first: What is known of the person if the transaction that took the lease has loaded it.
     :param undo: Takes back the write that caused this delivery, if Ditio refuses it. Ask it afterwards whether it
         did (rule R1).
     """
@@ -173,14 +175,18 @@ def deliver_person(
     attempt: Attempt | None = None
     try:
         while after is After.another_is_due:
-            attempt = _begin(tenant, person_id, lease, leased_until, budget, cause)
-            if attempt is None:
+            facts, first = first or tenant.transact(lambda s: _load(s, tenant, person_id, lease)), None
+            if facts is None:
                 after = After.nothing
                 return
+            attempt = Attempt(tenant, facts, lease, leased_until, budget, cause, jitter=tenant.random())
             after = _attempt_once(tenant, attempt, undo)
             leased_until = tenant.monotonic() + tenant.call_seconds
     except LeaseLost:
-        repeated(lambda: _hand_over(tenant, person_id, attempt))
+        tenant.transact(lambda s: _hand_over(s, person_id, attempt))
+        if attempt is not None:
+            attempt.unsettled.clear()
+        log.warning("delivery.lease_lost", person_id=person_id)
     except Exception as error:
         if is_out_of_reach(error) and not is_contention(error):
             raise
@@ -195,121 +201,89 @@ def deliver_person(
 def _attempt_once(tenant: Tenant, attempt: Attempt, undo: Undo | None) -> After:
     """Make one attempt, and return what is left to do."""
     outcome = attempt_delivery(attempt, undo)
-    after = repeated(lambda: _settle(tenant, attempt, outcome, undo))
+    after = tenant.transact(lambda s: _settle(s, tenant, attempt, outcome, undo))
+    attempt.mark_stored()
     attempt.unsettled.clear()
+    if isinstance(outcome, TryAgain):
+        log_retry(attempt, outcome)
+    else:
+        if undo is not None:
+            undo.confirm()
+        log.info("delivery.settled", person_id=attempt.person.id, state=outcome.state, reason=outcome.reason)
     Gate(tenant).report(attempt, outcome)
     return after
 
 
-def _begin(
-    tenant: Tenant, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str
-) -> Attempt | None:
-    """Load what is known, and claim the desired number and phone."""
-    return repeated(lambda: _load(tenant, person_id, lease, leased_until, budget, cause))
+def _load(s: Session, tenant: Tenant, person_id: PersonId, lease: str) -> Facts | None:
+    """Load what is known, and claim the desired number and phone. Return None if there is nothing to deliver now."""
+    record = s.people.get(person_id, lock=True)
+    if record is None or record.lease != lease:
+        return None
+    breaker = s.breaker.get()
+    is_probe = breaker.is_open and breaker.probe_lease == lease
+    if tenant.is_paused or breaker.is_paused:
+        return None  # The gate holds people who are due (rule D4).
+    if not is_probe and not breaker.lets_through(s.now):
+        return None  # The breaker opened after the lease was taken.
+    person = record.person
+    facts = facts_of(s, tenant, record, document_of(s, person.user_id) if person.user_id else None)
+    facts = replace(facts, is_probe=is_probe)
+    notes = claim_wanted(s, tenant, person, facts.desired, facts.today)
+    if record.scope is not None:
+        facts = replace(facts, scope=scope_of(s, record.scope))
+        notes = []
+    elif notes and Waiter(tenant, record).take_over_leaver(s, facts.today):
+        return None
+    else:
+        notes += SlotEntries(s, tenant).keep_stored(person, facts.desired.employee_number)
+    if any(note.reason is Reason.claimed for note in notes):
+        tell_the_rest(s, tenant, person_id)
+    return with_lines(s, replace(facts, notes=tuple(notes)))
 
 
-def _load(
-    tenant: Tenant, person_id: PersonId, lease: str, leased_until: float, budget: Budget, cause: str
-) -> Attempt | None:
-    with tenant.write() as s:
-        record = s.people.get(person_id, lock=True)
-        if record is None or record.lease != lease:
-            return None
-        now = s.now
-        breaker = s.breaker.get()
-        is_probe = breaker.is_open and breaker.probe_lease == lease
-        if tenant.is_paused or breaker.is_paused:
-            return None  # The gate holds people who are due (rule D4).
-        if not is_probe and not breaker.lets_through(now):
-            return None  # The breaker opened after the lease was taken.
-        attempt = _new_attempt(tenant, s, record, lease, leased_until, budget, cause)
-        attempt.is_probe = is_probe
-        claimed = claim_wanted(s, tenant, attempt.person, attempt.desired, attempt.today)
-        if claimed and record.scope is None:
-            waiter = Waiter(tenant, record)
-            if waiter.take_over_leaver(s, attempt.today):
-                return None
-        if record.scope is not None:
-            attempt.scope = scope_of(s, record.scope)
-        else:
-            slots = SlotEntries(s, tenant)
-            attempt.notes += [*claimed, *slots.keep_stored(record.person, attempt.desired.employee_number)]
-        if attempt.waits_for_claim:
-            tell_the_rest(s, tenant, person_id)
-    return attempt
-
-
-def _new_attempt(
-    tenant: Tenant, s: Session, record: PersonRecord, lease: str, leased_until: float, budget: Budget, cause: str
-) -> Attempt:
-    person, today = record.person, tenant.today(s.now)
-    document = document_of(s, person.user_id) if person.user_id else None
-    return Attempt(
-        tenant=tenant,
-        person=person,
-        desired=tenant.desired(document, person, today) if document is not None else NOTHING_DESIRED,
-        revision=record.revision,
-        today=today,
-        lease=lease,
-        budget=budget,
-        cause=cause,
-        request_id=record.request_id,
-        user_name=_user_name(document),
-        leased_until=leased_until,
-        attempts=record.attempts,
-        jitter=tenant.random(),
-    )
-
-
-def _settle(tenant: Tenant, attempt: Attempt, outcome: Outcome, undo: Undo | None) -> After:
+def _settle(s: Session, tenant: Tenant, attempt: Attempt, outcome: Outcome, undo: Undo | None) -> After:
     """Store how the attempt ended, and return what is left to do."""
-    with tenant.write() as s:
-        told = undo.begin(s, attempt, outcome) if undo is not None else None
-        record = s.people.get(attempt.person.id, lock=True)
-        if record is None or record.lease != attempt.lease:
-            raise LeaseLost(f"another process now delivers person {attempt.person.id}")
-        s.history.add(attempt.person.id, *attempt.unwritten, entry_of(attempt, outcome))
-        moved_on = record.revision != attempt.revision
-        _note_doubt(tenant, s, attempt, outcome)
-        if isinstance(outcome, TryAgain):
-            if not moved_on:
-                # Wait out the lag of a write in doubt: the next read has to show its outcome (rule C5).
-                lag = tenant.read_lag_seconds if attempt.unsettled else 0.0
-                s.outbox.try_again(
-                    attempt.person.id,
-                    after_seconds=max(outcome.retry.after_seconds, lag),
-                    detail=f"waits for Ditio: {outcome.error}"[:MAX_DETAIL],
-                    failed=outcome.retry.is_failure,
-                )
-            log_retry(attempt, outcome)
-            return After.nothing
-        attempt.is_at_peace = s.breaker.get().is_at_peace
-        if undo and told and not moved_on and undo.take_back(s, attempt, record, told):
-            moved_on = True  # The person is due again, with the values from before the write.
-        else:
-            settle_claims(s, tenant, record.person, attempt.desired, attempt.today, keep_all=moved_on)
-            if attempt.scope is not None:
-                settle_rows(s, attempt, attempt.scope, outcome, moved_on=moved_on)
-            elif not moved_on:
-                s.outbox.settle(
-                    attempt.person.id,
-                    state=outcome.state,
-                    reason=outcome.reason,
-                    detail=outcome.detail,
-                    # A probe keeps its lease until the breaker knows its result.
-                    gives_back=not attempt.is_probe,
-                )
-                if attempt.last_day is not None:
-                    s.people.wake_on(attempt.person.id, attempt.last_day + timedelta(days=1))
-                s.people.forget(attempt.person.id)
-                if undo is not None and undo.was_to_come and undo.undone is None:
-                    _mark_due_for_omitted(tenant, s, record)
-    if undo is not None:
-        undo.confirm()
-    log.info("delivery.settled", person_id=attempt.person.id, state=outcome.state, reason=outcome.reason)
+    told = undo.begin(s, attempt, outcome) if undo is not None else None
+    attempt.store(s, entry_of(attempt, outcome))
+    if (record := s.people.get(attempt.person.id)) is None:
+        raise AssertionError("a person whose lease is ours is there")
+    moved_on = record.revision != attempt.facts.record.revision
+    _note_doubt(s, attempt, outcome)
+    if isinstance(outcome, TryAgain):
+        if not moved_on:
+            # Wait out the lag of a write in doubt: the next read has to show its outcome (rule C5).
+            lag = tenant.read_lag_seconds if attempt.in_doubt else 0.0
+            s.outbox.try_again(
+                attempt.person.id,
+                after_seconds=max(outcome.retry.after_seconds, lag),
+                detail=f"waits for Ditio: {outcome.error}"[:MAX_DETAIL],
+                failed=outcome.retry.is_failure,
+            )
+        return After.nothing
+    attempt.is_at_peace = s.breaker.get().is_at_peace
+    if undo and told and not moved_on and undo.take_back(s, attempt, record, told):
+        moved_on = True  # The person is due again, with the values from before the write.
+    else:
+        settle_claims(s, tenant, record.person, attempt.desired, attempt.today, keep_all=moved_on)
+        if attempt.facts.scope is not None:
+            settle_rows(s, attempt, attempt.facts.scope, outcome, moved_on=moved_on)
+        elif not moved_on:
+            s.outbox.settle(
+                attempt.person.id,
+                state=outcome.state,
+                reason=outcome.reason,
+                detail=outcome.detail,
+                # A probe keeps its lease until the breaker knows its result.
+                gives_back=not attempt.facts.is_probe,
+            )
+            if attempt.last_day is not None:
+                s.people.wake_on(attempt.person.id, attempt.last_day + timedelta(days=1))
+            s.people.forget(attempt.person.id)
+            if undo is not None and undo.was_to_come and undo.undone is None:
+                _mark_due_for_omitted(tenant, s, record)
     if moved_on:
         return After.another_is_due if attempt.budget.allows_write() else After.nothing
-    return After.nothing if attempt.is_probe else After.given_back
+    return After.nothing if attempt.facts.is_probe else After.given_back
 
 
 def _mark_due_for_omitted(tenant: Tenant, s: Session, record: PersonRecord) -> None:
@@ -318,13 +292,13 @@ def _mark_due_for_omitted(tenant: Tenant, s: Session, record: PersonRecord) -> N
         s.outbox.mark_due(record.person.id)
 
 
-def _note_doubt(tenant: Tenant, s: Session, attempt: Attempt, outcome: Outcome) -> None:
+def _note_doubt(s: Session, attempt: Attempt, outcome: Outcome) -> None:
     """Store that the outcome of a write is unknown, or that a later read has shown it. Store the profile id too.
 
     An attempt begins only when an earlier doubt is over. So a settled attempt ends the doubt.
     """
     person, people = attempt.person, s.people
-    if attempt.unsettled:
+    if attempt.in_doubt:
         people.doubt(person.id, s.now)
     elif person.doubted_at is not None and isinstance(outcome, Settled):
         people.doubt(person.id, None)
@@ -342,15 +316,11 @@ def _back_off(tenant: Tenant, person_id: PersonId, lease: str) -> None:
             s.outbox.try_again(person_id, after_seconds=delay, detail=str(failure), failed=True)
 
 
-def _hand_over(tenant: Tenant, person_id: PersonId, attempt: Attempt | None) -> None:
+def _hand_over(s: Session, person_id: PersonId, attempt: Attempt | None) -> None:
     """Mark the person due again after the lease was lost: the other process may have read too early (D1, C5)."""
-    with tenant.write() as s:
-        if attempt is not None and attempt.unsettled:
-            leave_in_doubt(s, attempt)
-        s.outbox.mark_due(person_id)
-    if attempt is not None:
-        attempt.unsettled.clear()
-    log.warning("delivery.lease_lost", person_id=person_id)
+    if attempt is not None and attempt.unsettled:
+        leave_in_doubt(s, attempt)
+    s.outbox.mark_due(person_id)
 
 
 def _release(tenant: Tenant, person_id: PersonId, lease: str, attempt: Attempt | None) -> None:
@@ -359,7 +329,3 @@ def _release(tenant: Tenant, person_id: PersonId, lease: str, attempt: Attempt |
         if attempt is not None and attempt.unsettled:
             leave_in_doubt(s, attempt)
         s.outbox.release(person_id, lease)
-
-
-def _user_name(document: JsonObject | None) -> str:
-    return str(document.get("userName")) if document is not None else "a deleted user"

@@ -100,7 +100,7 @@ def ask_guard(attempt: Attempt, operation: Operation) -> bool:
     Ask last before sending: what passes is counted. Rows of a plan meet only the guards of `reconcile` (rule Q4).
     """
     kind = guarded_by(operation)
-    if kind is None or attempt.scope is not None or not attempt.tenant.limits.guards(kind):
+    if kind is None or attempt.facts.scope is not None or not attempt.tenant.limits.guards(kind):
         return True
     if kind is GuardedChange.ending and attempt.person.occasions.is_announced:
         return True

@@ -86,7 +86,14 @@ class Inline:
             # The lease was taken after the request began, so it lasts at least this long.
             lasts = began + ticket.lease_seconds - self.tenant.monotonic()
             deliver_person(
-                self.tenant, ticket.person_id, lease, lease_seconds=lasts, budget=budget, cause="request", undo=undo
+                self.tenant,
+                ticket.person_id,
+                lease,
+                lease_seconds=lasts,
+                budget=budget,
+                cause="request",
+                first=ticket.facts,
+                undo=undo,
             )
         except Exception as exc:
             if undo is not None and undo.is_uncertain:

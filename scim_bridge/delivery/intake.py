@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from scim_bridge.certificates.entries import SlotEntries
+from scim_bridge.delivery.attempt import Facts, facts_of, with_lines
 from scim_bridge.delivery.claims import (
     claim_wanted,
     continue_previous,
@@ -93,6 +94,9 @@ class Ticket:
     """The lease that this request has on the person; None if there is nothing to deliver while it waits."""
 
     lease_seconds: float = 0.0
+    facts: Facts | None = None
+    """What is known of the person, if nothing is in the way of the delivery."""
+
     undoable: Undoable | None = None
     """What to take back if Ditio refuses it while the request waits; None if it is never taken back (rule R1)."""
 
@@ -151,10 +155,11 @@ class Intake:
         self._refuse_incomplete(person, desired, today)
         waking = wakes_on(person, self.tenant.policy, today)
         people.add(person, external_id=external_id, wakes_on=waking)
-        claim_wanted(s, self.tenant, person, desired, today)
-        self._certificates(s).keep(person, document, desired.employee_number)
+        notes = claim_wanted(s, self.tenant, person, desired, today)
+        notes += self._certificates(s).keep(person, document, desired.employee_number)
         may_undo = person.days.wants_employment(today) and not former.has_made_room
-        return self._due(s, person.id, "user-created", Undoable(user_id) if may_undo else None)
+        ticket = self._due(s, person.id, "user-created", Undoable(user_id) if may_undo else None)
+        return ticket if notes else self._with_facts(s, ticket, document)
 
     def user_changed(self, s: Session, user_id: UserId, document: JsonObject, before: JsonObject) -> Ticket | None:
         """Take in a change of a user. :raises IncompleteRefused: required values are missing or unusable (rule H3)."""
@@ -249,7 +254,17 @@ class Intake:
         # An ending is never undone (rule L6), nor is a write for a person who has left.
         may_undo = may_undo and days.wants_employment(today)
         undoable = Undoable(person.user_id, known) if may_undo and person.user_id is not None else None
-        return self._due(s, person.id, what, undoable)
+        ticket = self._due(s, person.id, what, undoable)
+        return ticket if notes else self._with_facts(s, ticket, document)
+
+    def _with_facts(self, s: Session, ticket: Ticket, document: JsonObject) -> Ticket:
+        """Return the ticket with what its delivery needs to know, which saves it a transaction."""
+        record = s.people.get(ticket.person_id) if ticket.lease is not None else None
+        return (
+            ticket
+            if record is None
+            else replace(ticket, facts=with_lines(s, facts_of(s, self.tenant, record, document)))
+        )
 
     def _days_after(
         self, person: Person, *, active: bool, leave: date | None, start: date | None = None, today: date
@@ -294,7 +309,7 @@ class Intake:
             person_id, request_id=self.request_id, lease=lease, lease_seconds=seconds, detail=breaker.told(s.now)
         )
         self._remember(s, person_id, what)
-        return Ticket(person_id, lease if granted else None, seconds, undoable)
+        return Ticket(person_id, lease if granted else None, seconds, undoable=undoable)
 
     def _remember(self, s: Session, person_id: PersonId, what: str) -> None:
         entry = Entry(what, "accepted", cause="request", request_id=self.request_id)

@@ -55,7 +55,7 @@ def settle_rows(s: Session, attempt: Attempt, scope: Scope, outcome: Settled, *,
     if outcome.reason is not None or _is_created(attempt, scope):
         state, reason, detail = outcome.state, outcome.reason, outcome.detail
     # A probe keeps its lease until the breaker knows its result.
-    gives_back = not attempt.is_probe
+    gives_back = not attempt.facts.is_probe
     s.scopes.settle(attempt.person.id, state=state, reason=reason, detail=detail, gives_back=gives_back)
 
 
@@ -136,7 +136,7 @@ def _facts(attempt: Attempt) -> Facts:
     """
     with attempt.tenant.read() as s:
         since = held_or_dropped(s, attempt.person.id)
-    return Facts(State.delivered, None, attempt.revision, None, None, held_or_dropped=since)
+    return Facts(State.delivered, None, attempt.facts.record.revision, None, None, held_or_dropped=since)
 
 
 def _same(name: str | None, one: Value | None, other: Value | None) -> bool:

@@ -75,7 +75,7 @@ def release_claim(
         if exchanged:
             given = EmployeeNumber(claim.value)
             people.link(attempt.person.id, given)
-            stored.add(attempt.person.id, {Field.employee_number: given}, revision=attempt.revision)
+            stored.add(attempt.person.id, {Field.employee_number: given}, revision=attempt.facts.record.revision)
             outbox.mark_due(person.id)
         if unlink:
             people.unlink(person.id)
@@ -87,7 +87,7 @@ def release_claim(
         kept = frozenset() if unlink else claims.held_by(person.id) - given_up
         for waiter in {attempt.person.id, *claims.keep_only(person.id, kept)}:
             outbox.mark_due(waiter)
-        entry = Entry("claim", "given-up", cause=attempt.cause, request_id=attempt.request_id)
+        entry = Entry("claim", "given-up", cause=attempt.cause, request_id=attempt.facts.record.request_id)
         s.history.add(person.id, entry)
     return True
 

@@ -170,10 +170,10 @@ class Undo:
         elif write.document is not None:
             self._restore(s, attempt, record, write.person, write.document)
         status = HTTPStatus.CONFLICT if undone.is_duplicate else HTTPStatus.BAD_REQUEST
-        entry = Entry("undo", "undone", cause=attempt.cause, status=status, request_id=attempt.request_id)
+        entry = Entry("undo", "undone", cause=attempt.cause, status=status, request_id=attempt.facts.record.request_id)
         s.history.add(record.person.id, entry)
         deed = AuditEvent(Action.undone, USER, write.user_id, record.person.id)
-        s.audit.add(deed, replace(BY_UNDO, request_id=attempt.request_id))
+        s.audit.add(deed, replace(BY_UNDO, request_id=attempt.facts.record.request_id))
         self._attempted = undone
         return True
 

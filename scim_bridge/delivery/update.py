@@ -100,7 +100,7 @@ def ensure_claim(attempt: Attempt, claim: Claim) -> bool:
 def is_permitted(attempt: Attempt, number: EmployeeNumber) -> bool:
     """Return whether an operator permitted this link with `adopt --accept`. A permission is valid for one link."""
     with attempt.tenant.read() as s:
-        return s.permissions.allows(number, attempt.user_name)
+        return s.permissions.allows(number, attempt.facts.user_name)
 
 
 def _phone_is_free(attempt: Attempt, phone: str, number: EmployeeNumber) -> bool:
@@ -312,7 +312,9 @@ def _stranger(attempt: Attempt, number: EmployeeNumber, shown: ActualEmployee) -
         agreed = agreeing_fields(attempt.desired, shown)
         acknowledge(attempt, agreed, link=number, employee=shown)
         return shown
-    attempt.notes.append(Note(not_theirs(attempt.person, attempt.desired, shown, attempt.user_name), Reason.stranger))
+    attempt.notes.append(
+        Note(not_theirs(attempt.person, attempt.desired, shown, attempt.facts.user_name), Reason.stranger)
+    )
     return None
 
 
