@@ -35,7 +35,7 @@ def deliver_certificates(attempt: Attempt) -> None:
 def _lines(attempt: Attempt, number: EmployeeNumber) -> list[Line]:
     """Return the person's lines of the ledger. First assign to them what is under their number as unclaimed."""
     own, known = Holder.of_person(attempt.person.id), attempt.facts.lines
-    is_linked_since = attempt.facts.record.person.employee_number != number
+    is_linked_since = attempt.facts.record.person.linked_at != attempt.person.linked_at
     if known is not None and known[0] == number and not (is_linked_since and known[1]):
         found = list(known[1])
     else:  # A new link may have changed what the ledger says.
