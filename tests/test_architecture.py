@@ -53,7 +53,7 @@ def test_no_module_collects_the_rest():
     assert not {module.parent.name for module in MODULES} & {"utils", "util", "helpers", "helper", "common"}
 
 
-MOST_MODULES, MOST_WITH_ONE_IMPORTER, LONGEST_CHAIN = 160, 40, 27
+MOST_MODULES, MOST_WITH_ONE_IMPORTER, LONGEST_CHAIN, FLOORS_OF_DELIVERY = 160, 40, 24, 6
 
 
 def test_the_house_has_few_rooms():
@@ -71,3 +71,11 @@ def test_the_house_has_few_rooms():
     alone = {name for name in modules if len(graph.find_modules_that_directly_import(name)) == 1}
     assert len(alone) <= MOST_WITH_ONE_IMPORTER
     assert max(map(height, graph.modules)) <= LONGEST_CHAIN
+    of_delivery = {name for name in modules if name.startswith("scim_bridge.delivery.")}
+
+    @cache
+    def floor(name: str) -> int:
+        below = graph.find_modules_directly_imported_by(name) & of_delivery
+        return 1 + max(map(floor, below), default=0)
+
+    assert max(map(floor, of_delivery)) <= FLOORS_OF_DELIVERY

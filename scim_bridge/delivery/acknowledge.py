@@ -1,10 +1,10 @@
 """Acknowledgements: store at once what Ditio accepted, and before a call what a lost answer hides (C4, C5, D1, P6)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from scim_bridge.delivery.attempt import CERTIFICATES, Attempt
-from scim_bridge.delivery.guard import settle_guarded
 from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber, Field, Value
 from scim_bridge.domain.operations import (
     ChangeEmployeeNumber,
@@ -15,11 +15,19 @@ from scim_bridge.domain.operations import (
     Operation,
     OperationName,
 )
-from scim_bridge.domain.person import Creating, Lifecycle, SentValue
+from scim_bridge.domain.person import (
+    Creating,
+    GuardedChange,
+    Lifecycle,
+    Person,
+    SentValue,
+)
 from scim_bridge.plan.limits import settled_occasions
 from scim_bridge.plan.matching import known_by
 from scim_bridge.plan.readback import Write, sent_values_of
+from scim_bridge.plan.steps import Policy, owes_ending
 from scim_bridge.storage.database import Session
+from scim_bridge.storage.guard import Guard
 
 
 def acknowledge(
@@ -173,3 +181,24 @@ def _doubt(attempt: Attempt, lifecycle: Lifecycle) -> None:
     attempt.person = attempt.stored = replace(
         attempt.person, acknowledged=attempt.person.acknowledged.uncertain_about(lifecycle)
     )
+
+
+def settle_guarded(
+    guard: Guard,
+    person: Person,
+    policy: Policy,
+    settled: Iterable[tuple[GuardedChange, datetime]],
+    *,
+    login: bool | None,
+    employed: bool | None,
+) -> None:
+    """Forget the guard's decisions about changes that Ditio has by now: they are not held or withdrawn any more.
+
+    :param person: The person, with what is acknowledged by now.
+    :param settled: The changes that are settled, and when they were requested.
+    :param login: The login that was just acknowledged; likewise `employed`.
+    """
+    for kind, said_at in settled:
+        guard.settle_occasion(kind, person.id, said_at)
+    if False in (login, employed) and not owes_ending(person, policy):
+        guard.forgive(GuardedChange.ending, person.id)

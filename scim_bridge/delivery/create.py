@@ -3,8 +3,7 @@
 from scim_bridge.delivery.acknowledge import acknowledge, begin_creating, store_creating
 from scim_bridge.delivery.attempt import REREADS, Attempt, refusal
 from scim_bridge.delivery.guard import ask_guard
-from scim_bridge.delivery.stale_claims import wait_where_given_up_just_now
-from scim_bridge.delivery.update import ensure_claim, is_permitted
+from scim_bridge.delivery.stale_claims import ensure_claim, is_permitted, wait_where_given_up_just_now
 from scim_bridge.domain.employee import (
     REQUIRED,
     ActualEmployee,

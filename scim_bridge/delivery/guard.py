@@ -1,6 +1,5 @@
 """The hourly guard and hands-off: changes that are not sent until an operator decides (rules D6, L8)."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -16,10 +15,9 @@ from scim_bridge.domain.operations import (
     name_of,
 )
 from scim_bridge.domain.outcome import Note, Reason, state_of
-from scim_bridge.domain.person import HOUR, GuardedChange, HandsOff, Person, PersonId, Verdict
+from scim_bridge.domain.person import HOUR, GuardedChange, HandsOff, PersonId, Verdict
 from scim_bridge.errors import NotFound
 from scim_bridge.plan.limits import SMALL, HourlyLimits, busiest_hour
-from scim_bridge.plan.steps import Policy, owes_ending
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.guard import Guard, GuardDecision
 from scim_bridge.storage.history import Entry
@@ -141,27 +139,6 @@ def _is_accepted(attempt: Attempt, kind: GuardedChange) -> bool:
             return person.employee_number == desired.employee_number
         case GuardedChange.ending:
             return True
-
-
-def settle_guarded(
-    guard: Guard,
-    person: Person,
-    policy: Policy,
-    settled: Iterable[tuple[GuardedChange, datetime]],
-    *,
-    login: bool | None,
-    employed: bool | None,
-) -> None:
-    """Forget the guard's decisions about changes that Ditio has by now: they are not held or withdrawn any more.
-
-    :param person: The person, with what is acknowledged by now.
-    :param settled: The changes that are settled, and when they were requested.
-    :param login: The login that was just acknowledged; likewise `employed`.
-    """
-    for kind, said_at in settled:
-        guard.settle_occasion(kind, person.id, said_at)
-    if False in (login, employed) and not owes_ending(person, policy):
-        guard.forgive(GuardedChange.ending, person.id)
 
 
 def _decide(attempt: Attempt, kind: GuardedChange, *, counts: bool) -> GuardDecision | None:

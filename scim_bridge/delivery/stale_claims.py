@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from scim_bridge.delivery.attempt import Attempt
 from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field
+from scim_bridge.domain.outcome import Note
 from scim_bridge.domain.person import Claim, ClaimKind, Person
 from scim_bridge.domain.values import same
 from scim_bridge.errors import DeliveryError, PermanentError, TransientError
@@ -293,3 +294,33 @@ def _shows_phone(attempt: Attempt, holder: Holder, found: ActualEmployee) -> boo
     sent = known.sent_values.get(Field.phone)
     forms = (holder.claim.value, sent.form if sent else None)
     return shown is None or any(form is not None and same(Field.phone, form, shown) for form in forms)
+
+
+def ensure_claim(attempt: Attempt, claim: Claim) -> bool:
+    """Return whether the person has this claim.
+
+    A leaver takes it only now, and only if no other person wants it (rule L7). The same is true of a person whose
+    renumbering was sent, and took effect after Entra had named a third number (rule P6).
+    """
+    is_to_work = attempt.person.days.wants_employment(attempt.today)
+    may_take = not is_to_work or claim.value == attempt.person.renumbering
+
+    def take(s: Session) -> bool:
+        claims = s.claims
+        if claims.holder(claim) == attempt.person.id:
+            return True
+        return may_take and claims.take_if_unwanted(attempt.person.id, claim)
+
+    if attempt.write(take):
+        return True
+    if is_to_work:
+        return False  # The note that names the holder was written when the claim was requested.
+    text = f"another person has {claim.kind} {claim.value}, or waits for it: a leaver keeps the old one"
+    attempt.notes.append(Note(text))
+    return False
+
+
+def is_permitted(attempt: Attempt, number: EmployeeNumber) -> bool:
+    """Return whether an operator permitted this link with `adopt --accept`. A permission is valid for one link."""
+    with attempt.tenant.read() as s:
+        return s.permissions.allows(number, attempt.facts.user_name)

@@ -7,7 +7,7 @@ from datetime import date
 from scim_bridge.delivery.acknowledge import acknowledge, expect, store_renumbering
 from scim_bridge.delivery.attempt import REREADS, Attempt, refusal
 from scim_bridge.delivery.guard import ask_guard
-from scim_bridge.delivery.stale_claims import is_theirs, wait_where_given_up_just_now
+from scim_bridge.delivery.stale_claims import ensure_claim, is_permitted, is_theirs, wait_where_given_up_just_now
 from scim_bridge.domain.employee import EMPLOYMENT_FIELDS, ActualEmployee, EmployeeNumber, Field, Value
 from scim_bridge.domain.operations import (
     ChangeEmployeeNumber,
@@ -28,7 +28,6 @@ from scim_bridge.plan.diff import Change
 from scim_bridge.plan.matching import IDENTITY, agreeing_fields, holders_of, is_ours, not_theirs
 from scim_bridge.plan.readback import Write, believed, is_recent
 from scim_bridge.plan.steps import Plan, owes_ending, plan_person
-from scim_bridge.storage.database import Session
 
 _LIFECYCLE_OF: Mapping[type[Operation], Lifecycle] = {
     Disable: Lifecycle.login,
@@ -71,36 +70,6 @@ def may_send(attempt: Attempt, operation: Operation, number: EmployeeNumber) -> 
             return ensure_claim(attempt, Claim(ClaimKind.phone, phone)) and _phone_is_free(attempt, phone, number)
         case _:
             return True
-
-
-def ensure_claim(attempt: Attempt, claim: Claim) -> bool:
-    """Return whether the person has this claim.
-
-    A leaver takes it only now, and only if no other person wants it (rule L7). The same is true of a person whose
-    renumbering was sent, and took effect after Entra had named a third number (rule P6).
-    """
-    is_to_work = attempt.person.days.wants_employment(attempt.today)
-    may_take = not is_to_work or claim.value == attempt.person.renumbering
-
-    def take(s: Session) -> bool:
-        claims = s.claims
-        if claims.holder(claim) == attempt.person.id:
-            return True
-        return may_take and claims.take_if_unwanted(attempt.person.id, claim)
-
-    if attempt.write(take):
-        return True
-    if is_to_work:
-        return False  # The note that names the holder was written when the claim was requested.
-    text = f"another person has {claim.kind} {claim.value}, or waits for it: a leaver keeps the old one"
-    attempt.notes.append(Note(text))
-    return False
-
-
-def is_permitted(attempt: Attempt, number: EmployeeNumber) -> bool:
-    """Return whether an operator permitted this link with `adopt --accept`. A permission is valid for one link."""
-    with attempt.tenant.read() as s:
-        return s.permissions.allows(number, attempt.facts.user_name)
 
 
 def _phone_is_free(attempt: Attempt, phone: str, number: EmployeeNumber) -> bool:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from scim_bridge import installed_version
+from scim_bridge.delivery.acknowledge import settle_guarded
 from scim_bridge.delivery.claims import settle_claims
-from scim_bridge.delivery.guard import KEPT, settle_guarded
+from scim_bridge.delivery.guard import KEPT
 from scim_bridge.domain.employee import DesiredEmployee, EmployeeNumber, Field, Value
 from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, Reason, State, printable
 from scim_bridge.domain.person import ClaimKind, GuardedChange, Person, Verdict

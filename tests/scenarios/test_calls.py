@@ -1,7 +1,9 @@
 """What a delivery costs: how often Ditio is called, as figures that may not grow (rules C5, P4, P5)."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -167,3 +169,29 @@ def test_a_write_with_its_delivery_takes_few_transactions(
     assert (created.status_code, changed.status_code) == (201, 200)
     assert world.employee("1042").work_title == "Formann"
     assert (creation, counted.taken()) == MOST_TRANSACTIONS
+
+
+MOST_MODULES = 70
+"""Of the bridge, with code that runs between a creation's request and its answer."""
+
+
+def test_a_write_with_its_delivery_passes_few_modules(database: Database, clock: Clock):
+    """The path of a write can be followed."""
+    world = World(database, clock)
+    world.provisions(a_user(object_id="other", user_principal_name="o", mail=None, mobile="40000000", employee_id="7"))
+    entered: set[str] = set()
+
+    def enter(frame: FrameType, event: str, _: object) -> None:
+        name = frame.f_globals.get("__name__", "")
+        if event == "call" and name.startswith("scim_bridge.") and not name.startswith("scim_bridge.sandbox."):
+            entered.add(name)
+
+    earlier = sys.getprofile()
+    sys.setprofile(enter)
+    try:
+        created = world.scim("POST", "/Users", USER)
+    finally:
+        sys.setprofile(earlier)
+
+    assert created.status_code == 201
+    assert len(entered) <= MOST_MODULES, " ".join(sorted(entered))

@@ -49,7 +49,6 @@ class Certificates:
         self._tenant = tenant
         self._provider = provider
         self._intake = intake
-        self._certifying = CertificateSources(intake)
         self._transaction = transaction
 
     def resource(self, resource_type: ResourceType, entry: Entry) -> Resource[Any]:
@@ -69,7 +68,7 @@ class Certificates:
 
         :raises ConflictException: it belongs to another source.
         """
-        entry = self._certifying.lock(s, EntryId(resource_id))
+        entry = CertificateSources(self._intake).lock(s, EntryId(resource_id))
         if entry is None:
             raise not_found(resource_type, resource_id)
         if entry.source is not Source.certificates:
@@ -82,7 +81,7 @@ class Certificates:
         :raises SCIMException: 400 or 409; nothing was stored.
         """
         number, certificate = self._read(resource, s.now)
-        outcome = self._certifying.put(s, Source.certificates, number, certificate, is_new=True)
+        outcome = CertificateSources(self._intake).put(s, Source.certificates, number, certificate, is_new=True)
         entry = self._with_external_id(s, self._kept(outcome), resource, before=None)
         self._note(Action.created, entry, s.now)
         return self.resource(resource_type, entry)
@@ -97,7 +96,7 @@ class Certificates:
         resource_id = str(resource.id)
         before = self._checked(s, resource_id, expected_version)
         number, certificate = self._read(resource, s.now)
-        outcome = self._certifying.change(s, EntryId(resource_id), number, certificate)
+        outcome = CertificateSources(self._intake).change(s, EntryId(resource_id), number, certificate)
         if before is None or outcome is None:
             raise not_found(resource_type, resource_id)
         entry = self._with_external_id(s, self._kept(outcome), resource, before=before)
@@ -112,7 +111,7 @@ class Certificates:
         :raises SCIMException: 404, 409 or 412; nothing was changed.
         """
         before = self._checked(s, resource_id, expected_version)
-        outcome = self._certifying.withdraw(s, EntryId(resource_id))
+        outcome = CertificateSources(self._intake).withdraw(s, EntryId(resource_id))
         if before is None or outcome is None:
             raise not_found(resource_type, resource_id)
         if isinstance(outcome, OtherSource):
@@ -126,7 +125,7 @@ class Certificates:
 
     def repeat(self, s: Session, resource_id: str) -> None:
         """Try again what Ditio refused, after a write that changed nothing."""
-        for ticket in self._certifying.repeat(s, EntryId(resource_id)):
+        for ticket in CertificateSources(self._intake).repeat(s, EntryId(resource_id)):
             self._transaction.collect(ticket)
 
     def _read(self, resource: Resource[Any], now: datetime) -> tuple[EmployeeNumber, Certificate]:

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from scim2_models import Resource, ResourceType, ResponseParameters, ScimProvider, SearchRequest
@@ -62,10 +63,13 @@ class BridgeStorage(ScimStorage):
         self._searching = Searching(tenant, provider, json_sql(database.engine.dialect.name), self._resource)
         self._transaction = Transaction(database, tenant, deliver, author)
         self.tolerate = self._transaction.tolerate
-        self._certificates = Certificates(tenant, provider, intake, self._transaction)
         self._views: dict[str, DeliveryView | None] = {}
         self._parted: dict[str, tuple[StoredResource, Membership]] = {}
         self._prepared: tuple[Resource[Any], StoredResource] | None = None
+
+    @cached_property
+    def _certificates(self) -> Certificates:
+        return Certificates(self._tenant, self._provider, self._intake, self._transaction)
 
     @contextmanager
     def operation(self) -> Generator[None]:
