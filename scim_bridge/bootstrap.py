@@ -13,7 +13,7 @@ from scim2_models import ScimProvider
 
 from scim_bridge.adopt.run import Adoption
 from scim_bridge.certificates.reading import slots_from
-from scim_bridge.delivery.inline import Inline, InlineSlots
+from scim_bridge.delivery.inline import Inline, InlinePlaces
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.delivery.worker import Worker, pace_seconds, places_for, threads_for
 from scim_bridge.ditio.client import DitioClient
@@ -104,7 +104,7 @@ def build(
     }
     tenants = {name: _tenant(name, own, clients[name], database, monotonic, jitter) for name, own in companies.items()}
     limits = {name: own.ditio.max_concurrency for name, own in companies.items()}
-    places = InlineSlots(limits, max(1, settings.server.threads // 2))
+    places = InlinePlaces(limits, max(1, settings.server.threads // 2))
     return Parts(
         settings=settings,
         database=database,

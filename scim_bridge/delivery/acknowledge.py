@@ -1,4 +1,4 @@
-"""Acknowledgements: store at once what Ditio accepted, and before a call what a lost answer hides (C4, C5, D1, P6)."""
+"""Acknowledgements: keep what Ditio accepted, and store before a call what a lost answer hides (C4, C5, D1, P6)."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -157,13 +157,13 @@ def leave_in_doubt(s: Session, attempt: Attempt) -> None:
     if attempt.posted is not None and (record is None or record.person.employee_number is None):
         people.set_creating(person.id, replace(attempt.posted, at=s.now))
     is_linked_alike = record is not None and record.person.employee_number == person.employee_number
-    if OperationName.change_employee_number in attempt.unsettled and is_linked_alike:
+    if OperationName.change_employee_number in attempt.unanswered and is_linked_alike:
         people.set_renumbering(person.id, person.renumbering)
     people.doubt(person.id, s.now)
     stored = s.acknowledged
-    for lifecycle in {_LIFECYCLE_OF[what] for what in attempt.unsettled if what in _LIFECYCLE_OF}:
+    for lifecycle in {_LIFECYCLE_OF[what] for what in attempt.unanswered if what in _LIFECYCLE_OF}:
         stored.doubt(person.id, lifecycle, revision=attempt.facts.record.revision)
-    if CERTIFICATES in attempt.unsettled:
+    if CERTIFICATES in attempt.unanswered:
         s.certificate_deliveries.mark_stale(person.id)
 
 

@@ -119,23 +119,23 @@ class Attempt:
     outcomes: dict[int, str | None] = field(default_factory=dict)
     """What became of the rows of `scope`: None for a row that is repaired, else why it was skipped."""
 
-    unsettled: list[str] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
     """The writes that were sent, in order, and whose outcome is not stored yet (rule C5)."""
 
     posted: Creating | None = None
-    """The employee that an unsettled write may have created."""
+    """The employee that an unanswered write may have created."""
 
-    answered: ActualEmployee | None = None
+    last_shown: ActualEmployee | None = None
     """The person's employee as Ditio last showed it, in the answer to a write or to a read (rule P5)."""
 
     unwritten: list[Entry] = field(default_factory=list)
     """Rows of the history that the next transaction writes."""
 
-    answers: list[Callable[[Session], None]] = field(default_factory=list)
+    to_store: list[Callable[[Session], None]] = field(default_factory=list)
     """Stores what Ditio has answered: in the next transaction, which is before the next call."""
 
     is_answered: bool = False
-    """Whether the answer to the last unsettled write is among `answers`."""
+    """Whether the answer to the last unanswered write is in `to_store`."""
 
     def __post_init__(self) -> None:
         self.person = self.stored = self.facts.record.person
@@ -205,8 +205,8 @@ class Attempt:
         answer = self.ask(name_of(operation), lambda within: ditio.send(operation, number, within=within), store=store)
         if answer.employee is None:
             return {}
-        self.answered = answer.employee
-        return self.answered.values
+        self.last_shown = answer.employee
+        return self.last_shown.values
 
     def ask(
         self, what: str, ask: Callable[[float], Answer], *, store: Callable[[Session], None] | None = None
@@ -225,18 +225,18 @@ class Attempt:
             else:
                 self.write(lambda s: self._store(s, store))
                 within = self._time_left()  # The lease was just renewed: the stored time is its beginning.
-            self.unsettled.append(what)
+            self.unanswered.append(what)
             try:
                 answer = ask(within)
             except DeliveryError as error:
                 if not (isinstance(error, TransientError) and error.ambiguous):
-                    self.unsettled.pop()  # Ditio certainly did not apply it.
+                    self.unanswered.pop()  # Ditio certainly did not apply it.
                 self._remember(what, type(error).__name__, error)
                 raise
         self._remember(what, "done", answer)
         return answer
 
-    def mark_settled(self) -> None:
+    def mark_answered(self) -> None:
         """Note that the answer to the last write is kept."""
         self.is_answered = True
 
@@ -245,7 +245,7 @@ class Attempt:
 
         :param person: The person after it.
         """
-        self.answers.append(answer)
+        self.to_store.append(answer)
         self.person = person
 
     def now(self) -> datetime:
@@ -256,7 +256,7 @@ class Attempt:
     @property
     def in_doubt(self) -> list[str]:
         """Return the writes whose answers are neither stored nor kept."""
-        return self.unsettled[:-1] if self.is_answered else self.unsettled
+        return self.unanswered[:-1] if self.is_answered else self.unanswered
 
     def _store(self, s: Session, store: Callable[[Session], None]) -> None:
         self._stop_if_paused(s)
@@ -286,7 +286,7 @@ class Attempt:
         self.has_called = True
         left = self.budget.left()
         longest = self.tenant.call_seconds if left is None else min(self.tenant.call_seconds, left)
-        if self.answers or self._leased_for() < longest:
+        if self.to_store or self._leased_for() < longest:
             self.write(lambda s: None)
         return self._time_left()
 
@@ -326,16 +326,16 @@ class Attempt:
             raise LeaseLost(f"another process now delivers person {self.person.id}")
         self.leased_until, self.clock = at + seconds, (s.now, at)
         s.history.add(self.person.id, *self.unwritten, *entries)
-        for answer in self.answers:
+        for answer in self.to_store:
             answer(s)
 
     def mark_stored(self) -> None:
         """Note that the transaction of `store` is committed."""
         self.unwritten.clear()
-        self.answers.clear()
+        self.to_store.clear()
         self.stored = self.person
         if self.is_answered:
-            self.unsettled.pop()
+            self.unanswered.pop()
             self.posted, self.is_answered = None, False
 
     def _remember(self, what: str, outcome: str, told: Answer | DeliveryError) -> None:

@@ -85,7 +85,7 @@ def _post(attempt: Attempt, batch: Sequence[CertificateToSend]) -> None:
     items = [body_of(each) for each in batch]
     attempt.ask(CERTIFICATES, lambda within: attempt.tenant.ditio.post_certificates(items, within=within))
     attempt.keep(lambda s: s.certificate_deliveries.acknowledge(batch), attempt.person)
-    attempt.mark_settled()
+    attempt.mark_answered()
 
 
 def _is_new(attempt: Attempt) -> bool:

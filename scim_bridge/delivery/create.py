@@ -238,8 +238,8 @@ def _create(attempt: Attempt, number: EmployeeNumber) -> ActualEmployee | None:
             return None
         raise
     write = Write(after=after)
-    acknowledge(attempt, fields, login=True, employed=True, link=number, employee=attempt.answered, write=write)
-    attempt.mark_settled()
+    acknowledge(attempt, fields, login=True, employed=True, link=number, employee=attempt.last_shown, write=write)
+    attempt.mark_answered()
     return None
 
 

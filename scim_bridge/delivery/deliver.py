@@ -185,7 +185,7 @@ def deliver_person(
     except LeaseLost:
         tenant.transact(lambda s: _hand_over(s, person_id, attempt))
         if attempt is not None:
-            attempt.unsettled.clear()
+            attempt.unanswered.clear()
         log.warning("delivery.lease_lost", person_id=person_id)
     except Exception as error:
         if is_out_of_reach(error) and not is_contention(error):
@@ -203,7 +203,7 @@ def _attempt_once(tenant: Tenant, attempt: Attempt, undo: Undo | None) -> After:
     outcome = attempt_delivery(attempt, undo)
     after = tenant.transact(lambda s: _settle(s, tenant, attempt, outcome, undo))
     attempt.mark_stored()
-    attempt.unsettled.clear()
+    attempt.unanswered.clear()
     if isinstance(outcome, TryAgain):
         log_retry(attempt, outcome)
     else:
@@ -302,7 +302,7 @@ def _note_doubt(s: Session, attempt: Attempt, outcome: Outcome) -> None:
         people.doubt(person.id, s.now)
     elif person.doubted_at is not None and isinstance(outcome, Settled):
         people.doubt(person.id, None)
-    profile_id = attempt.answered.company_profile_id if attempt.answered is not None else None
+    profile_id = attempt.last_shown.company_profile_id if attempt.last_shown is not None else None
     if profile_id is not None and person.company_profile_id is None and person.employee_number is not None:
         people.recognise(person.id, profile_id)
 
@@ -318,7 +318,7 @@ def _back_off(tenant: Tenant, person_id: PersonId, lease: str) -> None:
 
 def _hand_over(s: Session, person_id: PersonId, attempt: Attempt | None) -> None:
     """Mark the person due again after the lease was lost: the other process may have read too early (D1, C5)."""
-    if attempt is not None and attempt.unsettled:
+    if attempt is not None and attempt.unanswered:
         leave_in_doubt(s, attempt)
     s.outbox.mark_due(person_id)
 
@@ -326,6 +326,6 @@ def _hand_over(s: Session, person_id: PersonId, attempt: Attempt | None) -> None
 def _release(tenant: Tenant, person_id: PersonId, lease: str, attempt: Attempt | None) -> None:
     """Give the lease back. Writes that were sent but not settled, as the database was lost, are in doubt."""
     with tenant.write() as s:
-        if attempt is not None and attempt.unsettled:
+        if attempt is not None and attempt.unanswered:
             leave_in_doubt(s, attempt)
         s.outbox.release(person_id, lease)

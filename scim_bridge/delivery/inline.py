@@ -14,7 +14,7 @@ from scim_bridge.tenant import Budget, Tenant
 log = get_logger(__name__)
 
 
-class InlineSlots:
+class InlinePlaces:
     """The slots for inline deliveries in one web process; safe to share between threads.
 
     A company that has a slot gets another only if one stays free for companies that have none. It gets at most half of
@@ -54,7 +54,7 @@ class Inline:
     """Delivers what a request has just committed. Never raises an error of Ditio (rule A2)."""
 
     tenant: Tenant
-    places: InlineSlots
+    places: InlinePlaces
     """At most half of a server's threads wait for Ditio. A write that gets no slot stays due."""
 
     def deliver(self, ticket: Ticket, *, began: float) -> Undone | None:

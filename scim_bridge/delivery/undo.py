@@ -157,7 +157,7 @@ class Undo:
 
         :param record: The person now, locked.
         """
-        write, _name = self._write, self._tenant.name
+        write = self._write
         if write.person is None and (record.person.employee_number is not None or record.person.creating is not None):
             return False  # The employee may exist.
         if write.document is None:

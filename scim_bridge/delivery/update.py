@@ -198,7 +198,7 @@ def find_linked(attempt: Attempt) -> ActualEmployee | None:
     shown = attempt.look_up(number)
     is_same = shown is not None and is_theirs(attempt, shown)
     if shown is not None and is_same and shown.employee_number == number:
-        attempt.answered = shown
+        attempt.last_shown = shown
         return shown
     if (found := _find_under(attempt, attempt.desired.employee_number)) is not None:
         return found
@@ -325,7 +325,7 @@ def _send(attempt: Attempt, operation: Operation, write: Write) -> None:
             _note_refusal(attempt, operation, number, error)
     else:
         _acknowledge(attempt, operation, replace(write, after=after))
-        attempt.mark_settled()
+        attempt.mark_answered()
 
 
 def _note_refusal(

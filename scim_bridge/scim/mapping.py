@@ -213,7 +213,7 @@ class _Reading:
 
 def _reading(document: JsonObject, rule: Rule, rules: Rules, served: str | None, today: date) -> _Reading:
     found: list[Problem] = []
-    for source in _values_of(rule, served):
+    for source in _sources_of(rule, served):
         raw = read(document, source)
         if raw is None or _is_name_only(rule.field, source, raw):
             continue
@@ -231,7 +231,7 @@ def _reading(document: JsonObject, rule: Rule, rules: Rules, served: str | None,
     return _Reading(problems=tuple(found))
 
 
-def _values_of(rule: Rule, served: str | None) -> tuple[SourcePath, ...]:
+def _sources_of(rule: Rule, served: str | None) -> tuple[SourcePath, ...]:
     texts = [source.text for source in rule.sources]
     if rule.field not in REQUIRED or served not in texts:
         return rule.sources

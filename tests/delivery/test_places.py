@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim_bridge.delivery.inline import InlineSlots
+from scim_bridge.delivery.inline import InlinePlaces
 
 
-def taken(places: InlineSlots, name: str) -> int:
+def taken(places: InlinePlaces, name: str) -> int:
     """As many as there are for a company."""
     count = 0
     while places.take(name):
@@ -16,17 +16,17 @@ def taken(places: InlineSlots, name: str) -> int:
 
 def test_one_company_alone_has_all():
     """A4: half of the threads, which is what there are places."""
-    assert taken(InlineSlots({"a": 9}, 4), "a") == 4
+    assert taken(InlinePlaces({"a": 9}, 4), "a") == 4
 
 
 def test_its_own_limit_holds():
     """D2: `DITIO__MAX_CONCURRENCY`."""
-    assert taken(InlineSlots({"a": 3}, 4), "a") == 3
+    assert taken(InlinePlaces({"a": 3}, 4), "a") == 3
 
 
 def test_of_several_one_has_half_and_leaves_one():
     """D2: a slow company keeps no one else from delivering while his request waits."""
-    places = InlineSlots({"slow": 9, "slow too": 9, "other": 9}, 4)
+    places = InlinePlaces({"slow": 9, "slow too": 9, "other": 9}, 4)
     assert taken(places, "slow") == 2
     assert taken(places, "slow too") == 1
     assert taken(places, "other") == 1
@@ -39,7 +39,7 @@ def test_of_several_one_has_half_and_leaves_one():
 
 
 def test_where_there_is_one_place_a_person_who_comes_first_has_it():
-    places = InlineSlots({"a": 9, "b": 9}, 1)
+    places = InlinePlaces({"a": 9, "b": 9}, 1)
     assert taken(places, "a") == 1
     assert taken(places, "b") == 0
     places.give_back("a")
@@ -54,7 +54,7 @@ def test_where_there_is_one_place_a_person_who_comes_first_has_it():
 )
 def test_no_company_alone_keeps_the_others_out(names: list[str], limit: int, count: int, moves: list[int]):
     """D2: limits hold; and while one company alone has places, every other finds one, if there are two at all."""
-    places, held = InlineSlots(dict.fromkeys(names, limit), count), dict.fromkeys(names, 0)
+    places, held = InlinePlaces(dict.fromkeys(names, limit), count), dict.fromkeys(names, 0)
     for move in moves:
         name = names[move % len(names)]
         if move % 3:
