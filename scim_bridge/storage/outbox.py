@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, case, func, or_, select, true, update
 
 from scim_bridge.domain.outcome import CAP_SECONDS, SHOULD_BE_INACTIVE, Reason, State
 from scim_bridge.domain.person import Acknowledged, PersonId
@@ -36,6 +36,41 @@ class Status:
     """For how long the oldest due person has been due, whatever the time of the next try; None if no one is due."""
 
 
+def _leased(lease: Any, until: Any, now: Any) -> dict[str, Any]:
+    """Return the columns of a new lease. The holder of a lease that ran out may have sent a write (rule C5)."""
+    ran_out = case((people.c.leased_until > now, now), else_=people.c.leased_until)
+    return {
+        "lease": lease,
+        "leased_until": until,
+        "doubted_at": case((people.c.leased_until.is_not(None), ran_out), else_=people.c.doubted_at),
+    }
+
+
+def _due(now: Any) -> dict[str, Any]:
+    return {
+        "state": State.due,
+        "reason": None,
+        "detail": None,
+        "state_since": case((people.c.state == State.due, people.c.state_since), else_=now),
+        "due_since": func.coalesce(case((people.c.state == State.due, people.c.due_since)), now),
+        "due_at": now,
+        "attempts": 0,
+        "revision": people.c.revision + 1,
+        "scope": None,  # A live change removes the scope of a drift mark (rule Q3).
+    }
+
+
+# Built once: each write executes them.
+_now, _until = bindparam("now", type_=people.c.due_at.type), bindparam("until", type_=people.c.due_at.type)
+_person = update(people).where(people.c.tenant == bindparam("of_tenant"), people.c.id == bindparam("person_id"))
+_MARK_DUE = _person.values({**_due(_now), "detail": bindparam("detail_of")})
+_MARK_DUE_FOR_REQUEST = _MARK_DUE.values(request_id=bindparam("request"))
+_LEASE = _person.where(
+    people.c.state == State.due, or_(people.c.leased_until.is_(None), people.c.leased_until <= _now)
+).values(_leased(bindparam("lease_id"), _until, _now))
+_RENEW = _person.where(people.c.lease == bindparam("lease_id")).values(leased_until=_until)
+
+
 class Outbox(Repository):
     """The due marks of one tenant, within one transaction. `now` is the database's clock."""
 
@@ -52,26 +87,20 @@ class Outbox(Repository):
 
         A lease that another process holds stays: that process sees the new revision and delivers again.
         """
-        named = {"request_id": request_id} if request_id is not None else {}
-        self.mark_all_due(people.c.id == person_id, detail=detail, **named)
+        values = {**self._row(person_id), "detail_of": detail, "request": request_id}
+        self._connection.execute(_MARK_DUE if request_id is None else _MARK_DUE_FOR_REQUEST, values)
         return lease is not None and self.lease(person_id, lease, lease_seconds)
 
     def mark_all_due(self, which: ColumnElement[bool], **values: object) -> int:
         """Mark many people due, in one statement. Return how many."""
         marked = self._connection.execute(
-            update(people).where(people.c.tenant == self._tenant, which).values({**self._due(), **values})
+            update(people).where(people.c.tenant == self._tenant, which).values({**_due(self._now), **values})
         )
         return marked.rowcount
 
     def lease(self, person_id: PersonId, lease: str, seconds: float) -> bool:
         """Take the lease on a person who is due. Return False if another process has it."""
-        free = or_(people.c.leased_until.is_(None), people.c.leased_until <= self._now)
-        taken = self._connection.execute(
-            update(people)
-            .where(self._is(person_id), people.c.state == State.due, free)
-            .values(**self._leased(lease, seconds))
-        )
-        return taken.rowcount == 1
+        return self._connection.execute(_LEASE, self._row(person_id, lease, seconds)).rowcount == 1
 
     def lease_next(self, lease: str, seconds: float, *, is_probe: bool = False) -> Leased | None:
         """Lease the person who has waited longest among those whose time has come; None if there is none.
@@ -89,7 +118,7 @@ class Outbox(Repository):
         row = self._connection.execute(
             update(people)
             .where(people.c.tenant == self._tenant, people.c.id == candidate.scalar_subquery())
-            .values(**self._leased(lease, seconds))
+            .values(**_leased(lease, self._now + timedelta(seconds=seconds), self._now))
             .returning(people.c.id)
         ).first()
         return Leased(self._tenant, PersonId(row.id), lease) if row is not None else None
@@ -99,12 +128,7 @@ class Outbox(Repository):
 
         A lease that ran out is still ours until another process takes it, which writes another name.
         """
-        renewed = self._connection.execute(
-            update(people)
-            .where(self._is(person_id), people.c.lease == lease)
-            .values(leased_until=self._now + timedelta(seconds=seconds))
-        )
-        return renewed.rowcount == 1
+        return self._connection.execute(_RENEW, self._row(person_id, lease, seconds)).rowcount == 1
 
     def release(self, person_id: PersonId, lease: str) -> None:
         """Give a lease back, delivered or not."""
@@ -217,27 +241,9 @@ class Outbox(Repository):
         )
         return list(self._connection.execute(query))
 
-    def _leased(self, lease: str, seconds: float) -> dict[str, Any]:
-        """Return the columns of a new lease. The holder of a lease that ran out may have sent a write (rule C5)."""
-        ran_out = case((people.c.leased_until > self._now, self._now), else_=people.c.leased_until)
-        return {
-            "lease": lease,
-            "leased_until": self._now + timedelta(seconds=seconds),
-            "doubted_at": case((people.c.leased_until.is_not(None), ran_out), else_=people.c.doubted_at),
-        }
-
-    def _due(self) -> dict[str, Any]:
-        return {
-            "state": State.due,
-            "reason": None,
-            "detail": None,
-            "state_since": case((people.c.state == State.due, people.c.state_since), else_=self._now),
-            "due_since": func.coalesce(case((people.c.state == State.due, people.c.due_since)), self._now),
-            "due_at": self._now,
-            "attempts": 0,
-            "revision": people.c.revision + 1,
-            "scope": None,  # A live change removes the scope of a drift mark (rule Q3).
-        }
+    def _row(self, person_id: PersonId, lease: str = "", seconds: float = 0) -> dict[str, object]:
+        until = self._now + timedelta(seconds=seconds)
+        return {"of_tenant": self._tenant, "person_id": person_id, "lease_id": lease, "until": until, "now": self._now}
 
     def _has_come(self, *, is_probe: bool) -> Any:
         return and_(

@@ -196,19 +196,20 @@ class People(Repository):
     def add(self, person: Person, *, external_id: str | None, wakes_on: date | None) -> None:
         """Store a new person, not yet due."""
         self._connection.execute(
-            insert(people).values(
-                tenant=self._tenant,
-                id=person.id,
-                user_id=person.user_id,
-                external_id=external_id,
-                provisioned_on=person.provisioned_on,
-                state=State.delivered,
-                state_since=self._now,
-                created_at=self._now,
-                wakes_on=wakes_on,
+            insert(people),
+            {
+                "tenant": self._tenant,
+                "id": person.id,
+                "user_id": person.user_id,
+                "external_id": external_id,
+                "provisioned_on": person.provisioned_on,
+                "state": State.delivered,
+                "state_since": self._now,
+                "created_at": self._now,
+                "wakes_on": wakes_on,
                 **days_columns(person.days),
                 **occasion_columns(person.occasions),
-            )
+            },
         )
 
     def get(self, person_id: PersonId, *, lock: bool = False) -> PersonRecord | None:
