@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Row, select
 
@@ -63,6 +63,7 @@ LIVES = st.lists(st.tuples(st.integers(0, 2), EVENTS), max_size=14)
 
 
 @given(life=LIVES, style=st.sampled_from(documented_styles()), inline=st.sampled_from([0, 5]))
+@example(life=[(0, ("trouble", ("status", None, 3))), (0, ("worker", None))], style=documented_styles()[0], inline=0)
 @LIKE_EACH_TIME
 def test_both_sides_agree_at_the_end(
     sqlite_template: Path,
@@ -83,7 +84,9 @@ def test_both_sides_agree_at_the_end(
         _happens(world, staff[index], event, value)
     _calms_down(world)
 
-    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+    # The breaker may open, and says so: three people in a row can meet the same trouble.
+    unexpected = [record for record in caplog.records if "breaker.opened" not in record.getMessage()]
+    assert [record for record in unexpected if record.levelno >= logging.ERROR] == []
     assert {call.method for call in world.ditio.writes()} <= {"POST", "PATCH"}
     for user in staff:
         _agrees(world, user)
