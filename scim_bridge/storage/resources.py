@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Join, Row, Select, and_, bindparam, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from scim_bridge.domain.outcome import DeliveryView, State
@@ -53,6 +52,18 @@ class Counted:
     last_seen: datetime
 
 
+# Built once: nearly every write of Entra's counts one.
+_COUNT_AGAIN = (
+    update(quirks)
+    .where(
+        quirks.c.tenant == bindparam("of_tenant"),
+        quirks.c.kind == bindparam("of_kind"),
+        quirks.c.name == bindparam("of_name"),
+    )
+    .values(count=quirks.c.count + 1, last_seen=bindparam("now", type_=quirks.c.last_seen.type))
+)
+
+
 class Quirks(Repository):
     """The counts of one tenant's quirks, within one transaction."""
 
@@ -62,30 +73,21 @@ class Quirks(Repository):
         Every write from Entra may update the same rows. So they are locked only at the end, and in one order:
         otherwise two transactions could wait for each other.
         """
-        rows = sorted(self._bounded(set(found)))
-        if not rows:
-            return
-        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(quirks)
-        statement = statement.on_conflict_do_update(
-            index_elements=["tenant", "kind", "name"],
-            set_={"count": quirks.c.count + 1, "last_seen": statement.excluded.last_seen},
-        )
-        # The rows are parameters and not part of the statement, so that it is compiled once.
-        self._connection.execute(
-            statement,
-            [
-                {
-                    "tenant": self._tenant,
-                    "kind": kind,
-                    "name": name,
-                    "count": 1,
-                    "first_seen": self._now,
-                    "last_seen": self._now,
-                }
-                for kind, name in rows
-            ],
-        )
+        for kind, name in sorted(set(found)):
+            if not self._again(kind, name) and not self._again(kind, name := self._within_bounds(name)):
+                row = {"tenant": self._tenant, "kind": kind, "name": name, "first_seen": self._now}
+                if not insert_if_absent(self._connection, quirks, row | {"last_seen": self._now, "count": 1}):
+                    self._again(kind, name)
+
+    def _again(self, kind: str, name: str) -> bool:
+        """Count a name that is known. Return whether it is."""
+        row = {"of_tenant": self._tenant, "of_kind": kind, "of_name": name, "now": self._now}
+        return self._connection.execute(_COUNT_AGAIN, row).rowcount == 1
+
+    def _within_bounds(self, new: str) -> str:
+        """Return a new name, or `OTHERS` beyond the limit, which parallel writes may exceed a little."""
+        query = select(func.count()).select_from(quirks).where(quirks.c.tenant == self._tenant)
+        return new if self._connection.execute(query).scalar_one() < MOST_NAMES else OTHERS
 
     def list(self) -> list[Counted]:
         """Return all counts, the most frequent first."""
@@ -95,21 +97,6 @@ class Quirks(Repository):
             .order_by(quirks.c.count.desc(), quirks.c.kind, quirks.c.name)
         )
         return [_counted(row) for row in self._connection.execute(query)]
-
-    def _bounded(self, found: set[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Return what to count: new names only up to the limit, which parallel writes may exceed a little."""
-        if not found:
-            return found
-        mine = quirks.c.tenant == self._tenant
-        names = {name for _, name in found}
-        query = select(quirks.c.kind, quirks.c.name).where(mine, quirks.c.name.in_(names))
-        known = {(row.kind, row.name) for row in self._connection.execute(query)}
-        new = sorted(found - known)
-        if not new:
-            return found
-        total = self._connection.execute(select(func.count()).select_from(quirks).where(mine)).scalar_one()
-        room = max(0, MOST_NAMES - total)
-        return (found & known) | set(new[:room]) | {(kind, OTHERS) for kind, _ in new[room:]}
 
 
 def _counted(row: Row[Any]) -> Counted:
