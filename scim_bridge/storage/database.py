@@ -8,7 +8,7 @@ from pathlib import Path
 from secrets import token_urlsafe
 from typing import TypeVar
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -194,7 +194,7 @@ class Database:
     def read(self, tenant: str = "") -> Iterator[Session]:
         """Open a transaction of a company that only reads."""
         with self.engine.begin() as connection:
-            yield Session(connection, tenant, self._now)
+            yield Session(connection, tenant, self._own_now)
 
     @contextmanager
     def write(self, tenant: str = "") -> Iterator[Session]:
@@ -207,7 +207,7 @@ class Database:
             self._turns.taken(tenant) if self._turns is not None else nullcontext(),
             self.engine.execution_options(write=True, after_commit=to_tell).begin() as connection,
         ):
-            yield Session(connection, tenant, self._now)
+            yield Session(connection, tenant, self._own_now)
         for tell in to_tell:
             tell()
 
@@ -244,10 +244,6 @@ class Database:
             return moment
         with self.read() as s:
             return s.now
-
-    def _now(self, connection: Connection) -> datetime:
-        moment: datetime = self._own_now() or connection.execute(select(func.clock_timestamp())).scalar_one()
-        return moment.astimezone(UTC)
 
     def _own_now(self) -> datetime | None:
         if self._clock is not None:

@@ -4,18 +4,33 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Join, Row, Select, and_, bindparam, delete, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Join,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from scim_bridge.domain.outcome import DeliveryView, State
-from scim_bridge.domain.values import JsonObject, UserId, indexed_columns
+from scim_bridge.domain.values import SEVERAL, JsonObject, UserId, indexed, indexed_columns
 from scim_bridge.storage.comparisons import json_sql
 from scim_bridge.storage.engine import Repository, Transaction, insert_if_absent
 from scim_bridge.storage.filters import Columns
-from scim_bridge.storage.tables import people, quirks, resources
+from scim_bridge.storage.tables import exact_text, people, quirks, resources
 
 _OF_USER = select(resources.c.document).where(
     resources.c.tenant == bindparam("tenant"),
@@ -222,6 +237,16 @@ class Resources(Repository):
         row = self._connection.execute(with_delivery().where(self._is(resource_type, resource_id))).first()
         return stored_in(row) if row else None
 
+    def found_by(self, attribute: str, key: str) -> list[StoredResource]:
+        """Return the users with a value of an attribute, each with the state of their delivery; at most two.
+
+        :param attribute: One of `LOOKUPS`.
+        :param key: The folded value.
+        """
+        asked = {"tenant": self._tenant, "key": indexed(key), "folded": key}
+        statement = _lookup(self._connection.dialect.name, attribute)
+        return [stored_in(row) for row in self._connection.execute(statement, asked)]
+
     def lock(self, resource_type: str, resource_id: str) -> StoredResource | None:
         """Return a resource, locked until the transaction ends."""
         query = select(*_READ, resources.c["keys"]).where(self._is(resource_type, resource_id)).with_for_update()
@@ -271,6 +296,39 @@ def joined(*, one_by_one: bool = False) -> Join:
     """
     user_id = resources.c.id + "" if one_by_one else resources.c.id
     return resources.outerjoin(people, and_(people.c.tenant == resources.c.tenant, people.c.user_id == user_id))
+
+
+_WORK_ADDRESS = 'emails[type eq "work"].value'
+
+_INDEXED = {
+    "id": resources.c.id,
+    "userName": resources.c.user_name_key,
+    "externalId": resources.c.external_id_key,
+}
+
+LOOKUPS = (*_INDEXED, _WORK_ADDRESS)
+"""The attributes with which a user is looked up in an index, as a filter of SCIM writes them."""
+
+
+@cache
+def _lookup(dialect: str, attribute: str) -> Select[Any]:
+    """Return the statement that looks a user up, built once: Entra asks for each user before each write."""
+    key: ColumnElement[bool]
+    if attribute == _WORK_ADDRESS:
+        # The index only narrows the search; the entries decide.
+        sql = json_sql(dialect)
+        entries = sql.entries(resources.c["keys"], ("emails",))
+        is_his = and_(
+            sql.text(entries.entry, ("type",)) == "work",
+            sql.text(entries.entry, ("value",)) == bindparam("folded", type_=exact_text()),
+        )
+        narrowed = resources.c.work_email_key.in_([bindparam("key", type_=exact_text()), SEVERAL])
+        key = and_(narrowed, exists(select(literal(1)).select_from(entries.rows).where(is_his)))
+    else:
+        key = _INDEXED[attribute] == bindparam("key")
+    mine = and_(resources.c.tenant == bindparam("tenant"), resources.c.resource_type == literal_column("'User'"))
+    # A constant in the text, as SQLAlchemy would make a parameter of it.
+    return with_delivery().where(mine, key).limit(literal_column("2"))
 
 
 def _values(resource: StoredResource) -> dict[str, object]:

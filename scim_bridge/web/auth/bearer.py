@@ -1,7 +1,7 @@
 """Bearer tokens (RFC 6750): the secret token pasted into Entra, an access token, or Entra's own JWT."""
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -43,16 +43,19 @@ class Endings:
 
     def tell(self, event: str, credential_id: str, expires_at: datetime | None, *, tenant: str, now: datetime) -> None:
         """Log that a credential, which has just been used, will expire."""
-        if expires_at is None or expires_at - now > WARNED_AHEAD:
+        if expires_at is None or not self.is_news(credential_id, expires_at, tenant=tenant, now=now):
             return
-        key = (tenant, credential_id)
-        logged = self._logged.get(key)
-        if logged is not None and now - logged < WARNED_EVERY:
-            return
-        self._logged[key] = now
+        self._logged[tenant, credential_id] = now
         left = expires_at - now
         write = log.error if left <= URGENT_AHEAD else log.warning
         write(event, id=credential_id, tenant=tenant, days=left.days)
+
+    def is_news(self, credential_id: str, expires_at: datetime | None, *, tenant: str, now: datetime) -> bool:
+        """Return whether `tell` would log something."""
+        if expires_at is None or expires_at - now > WARNED_AHEAD:
+            return False
+        logged = self._logged.get((tenant, credential_id))
+        return logged is None or now - logged >= WARNED_EVERY
 
 
 PASTE = "issue another with `scim-bridge token issue` and paste it as Secret Token in Entra"
@@ -105,19 +108,50 @@ class Bearer:
                 unavailable.retry_after_seconds, detail="the keys of Entra's tokens can't be fetched: try again later"
             ) from unavailable
 
+    @contextmanager
+    def reading(self, authorization: str, tenant: str) -> Iterator[Session | None]:
+        """Open a transaction that reads, in which the caller's credential was found valid.
+
+        Yield None if there is more to do than to read: a refusal to count, a use to store, an ending to log. Then
+        `authenticate` does all of it.
+        """
+        secret = _bearer_of(authorization)
+        if secret is None or tenant not in self.entra:
+            yield None
+            return
+        is_signed = looks_signed(secret)
+        if is_signed and not self._is_signed_right(secret, tenant):
+            yield None
+            return
+        with self.database.read(tenant) as s:
+            yield s if is_signed or self._is_plainly_valid(s, secret, tenant) else None
+
+    def _is_signed_right(self, secret: str, tenant: str) -> bool:
+        try:
+            self._signed(secret, tenant, self.database.now())
+        except (Refused, KeysUnavailable):
+            return False
+        return True
+
+    def _is_plainly_valid(self, s: Session, secret: str, tenant: str) -> bool:
+        found = self._stored(s, secret, tenant)
+        if not isinstance(found, Token):
+            return found is not None
+        is_news = self.endings.is_news(found.id, found.expires_at, tenant=tenant, now=s.now)
+        return not is_news and not use_is_stale(found, s.now)
+
+    def _stored(self, s: Session, secret: str, tenant: str) -> Token | AccessToken | None:
+        if secret.startswith(ACCESS_TOKEN):
+            return s.access_tokens(self.workloads.get(tenant)).valid(secret)
+        return s.tokens.valid(secret)
+
     def _examined(self, secret: str, tenant: str) -> Caller:
         with self.database.read(tenant) as s:
+            is_signed = looks_signed(secret)
+            found = None if is_signed else self._stored(s, secret, tenant)
+            if found is None and not is_signed:
+                raise _wrong_access_token(secret) if secret.startswith(ACCESS_TOKEN) else _wrong_token(s, secret)
             now = s.now
-            if looks_signed(secret):
-                found: Token | AccessToken | None = None
-            elif secret.startswith(ACCESS_TOKEN):
-                found = s.access_tokens(self.workloads.get(tenant)).valid(secret)
-                if found is None:
-                    raise _wrong_access_token(secret)
-            else:
-                found = s.tokens.valid(secret)
-                if found is None:
-                    raise _wrong_token(s, secret)
         if found is None:
             # Keys may have to be fetched: no transaction stays open meanwhile.
             return self._signed(secret, tenant, now)
@@ -170,14 +204,19 @@ class Bearer:
 
 
 def _secret_of(request: Request, tenant: str) -> str:
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    secret = secret.strip()
-    if scheme.lower() != "bearer" or not secret or "\0" in secret + tenant:
+    secret = _bearer_of(request.headers.get("Authorization", ""))
+    if secret is None or "\0" in tenant:
         raise Refused(
             "no-bearer-token",
             "No bearer token was sent: paste one from `scim-bridge token issue` as Secret Token in Entra",
         )
     return secret
+
+
+def _bearer_of(authorization: str) -> str | None:
+    scheme, _, secret = authorization.partition(" ")
+    secret = secret.strip()
+    return secret if scheme.lower() == "bearer" and secret and "\0" not in secret else None
 
 
 def _wrong_access_token(secret: str) -> Refused:
