@@ -30,7 +30,7 @@ from scim_bridge.domain.values import SEVERAL, JsonObject, UserId, indexed, inde
 from scim_bridge.storage.comparisons import json_sql
 from scim_bridge.storage.engine import Repository, Transaction, insert_if_absent
 from scim_bridge.storage.filters import Columns
-from scim_bridge.storage.tables import exact_text, people, quirks, resources
+from scim_bridge.storage.tables import ENTERPRISE, EmployeeNumberKey, exact_text, people, quirks, resources
 
 _OF_USER = select(resources.c.document).where(
     resources.c.tenant == bindparam("tenant"),
@@ -243,7 +243,8 @@ class Resources(Repository):
         :param attribute: One of `LOOKUPS`.
         :param key: The folded value.
         """
-        asked = {"tenant": self._tenant, "key": indexed(key), "folded": key}
+        short = EmployeeNumberKey.of(key) if attribute == NUMBER else indexed(key)
+        asked = {"tenant": self._tenant, "key": short, "folded": key}
         statement = _lookup(self._connection.dialect.name, attribute)
         return [stored_in(row) for row in self._connection.execute(statement, asked)]
 
@@ -298,7 +299,7 @@ def joined(*, one_by_one: bool = False) -> Join:
     return resources.outerjoin(people, and_(people.c.tenant == resources.c.tenant, people.c.user_id == user_id))
 
 
-_WORK_ADDRESS = 'emails[type eq "work"].value'
+WORK_ADDRESS = 'emails[type eq "work"].value'
 
 _INDEXED = {
     "id": resources.c.id,
@@ -306,29 +307,33 @@ _INDEXED = {
     "externalId": resources.c.external_id_key,
 }
 
-LOOKUPS = (*_INDEXED, _WORK_ADDRESS)
+NUMBER = "employeeNumber"
+
+LOOKUPS = (*_INDEXED, WORK_ADDRESS, NUMBER)
 """The attributes with which a user is looked up in an index, as a filter of SCIM writes them."""
 
 
 @cache
 def _lookup(dialect: str, attribute: str) -> Select[Any]:
     """Return the statement that looks a user up, built once: Entra asks for each user before each write."""
-    key: ColumnElement[bool]
-    if attribute == _WORK_ADDRESS:
-        # The index only narrows the search; the entries decide.
-        sql = json_sql(dialect)
+    sql, key = json_sql(dialect), bindparam("key", type_=exact_text())
+    # The index may only narrow the search.
+    if attribute == NUMBER:
+        whole = sql.text(resources.c["keys"], (ENTERPRISE, NUMBER))
+        found = and_(EmployeeNumberKey() == key, whole == bindparam("folded", type_=exact_text()))
+    elif attribute == WORK_ADDRESS:
         entries = sql.entries(resources.c["keys"], ("emails",))
         is_his = and_(
             sql.text(entries.entry, ("type",)) == "work",
             sql.text(entries.entry, ("value",)) == bindparam("folded", type_=exact_text()),
         )
-        narrowed = resources.c.work_email_key.in_([bindparam("key", type_=exact_text()), SEVERAL])
-        key = and_(narrowed, exists(select(literal(1)).select_from(entries.rows).where(is_his)))
+        narrowed = resources.c.work_email_key.in_([key, SEVERAL])
+        found = and_(narrowed, exists(select(literal(1)).select_from(entries.rows).where(is_his)))
     else:
-        key = _INDEXED[attribute] == bindparam("key")
+        found = _INDEXED[attribute] == key
     mine = and_(resources.c.tenant == bindparam("tenant"), resources.c.resource_type == literal_column("'User'"))
     # A constant in the text, as SQLAlchemy would make a parameter of it.
-    return with_delivery().where(mine, key).limit(literal_column("2"))
+    return with_delivery().where(mine, found).limit(literal_column("2"))
 
 
 def _values(resource: StoredResource) -> dict[str, object]:

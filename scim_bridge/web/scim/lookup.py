@@ -18,12 +18,12 @@ from scim2_server.responses import SCIM_MEDIA_TYPE
 from scim2_server.service import SEARCH_REQUEST_PARAMETERS
 from sqlalchemy.exc import SQLAlchemyError
 
-from scim_bridge.scim.reading import DITIO_URN
+from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN
 from scim_bridge.scim.resources import folded
 from scim_bridge.scim.schema import AttributeSchema, Kind, shape_of
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.storage.database import Session
-from scim_bridge.storage.resources import LOOKUPS, StoredResource
+from scim_bridge.storage.resources import LOOKUPS, NUMBER, WORK_ADDRESS, StoredResource
 from scim_bridge.web.scim.resources import identity_of
 
 if TYPE_CHECKING:
@@ -44,7 +44,12 @@ _OF_SEARCH = frozenset({"filter", "startIndex", "count", "attributes", "excluded
 _OF_ONE = frozenset({"attributes", "excludedAttributes"})
 _NOT_SIMPLE = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_TRANSFER_ENCODING")
 _LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
-_ASKED = {name.lower(): name for name in LOOKUPS}
+_ASKED = {name.lower(): name for name in LOOKUPS} | {f"{ENTERPRISE_URN}:{NUMBER}".lower(): NUMBER}
+_COMPARED = {NUMBER: f"{ENTERPRISE_URN}:{NUMBER}", WORK_ADDRESS: "emails.value"}
+"""The attribute whose values are compared, where a filter names it otherwise."""
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 class NotSimple(Exception):
@@ -90,17 +95,18 @@ class Lookups:
         place = _PATH.fullmatch(environ.get("PATH_INFO", ""))
         if place is None or any(name in environ for name in _NOT_SIMPLE):
             raise NotSimple
-        user_id = place[2]
-        asked = _query(environ.get("QUERY_STRING", ""), _OF_SEARCH if user_id is None else _OF_ONE)
-        tenant = place[1] or DEFAULT_TENANT
+        asked = _query(environ.get("QUERY_STRING", ""), _OF_SEARCH if place[2] is None else _OF_ONE)
+        tenant, user_id = place[1] or DEFAULT_TENANT, place[2]
+        name, value = ("id", user_id) if user_id is not None else _condition(asked)
         with self.reading(environ.get("HTTP_AUTHORIZATION", ""), tenant) as s:
             if s is None:
                 raise NotSimple
             provider, longest = self.offer(tenant)
             answers = _answers(provider)
             shown = answers.names_in(asked)
-            name, value = ("id", user_id) if user_id is not None else answers.condition(asked, longest)
-            found = s.resources.found_by(name, value)
+            if len(asked.get("filter", "")) > longest:
+                raise NotSimple
+            found = s.resources.found_by(name, answers.key(name, value))
         if len(found) > 1:
             raise NotSimple
         base = self.server_base_url + (f"/tenants/{place[1]}" if place[1] else "") + "/scim/v2/Users"
@@ -132,6 +138,15 @@ def _query(text: str, allowed: frozenset[str]) -> dict[str, str]:
     return asked
 
 
+def _condition(asked: Mapping[str, str]) -> tuple[str, str]:
+    """Return the attribute that the filter compares, and the value."""
+    match = _FILTER.fullmatch(asked.get("filter", ""))
+    name = _ASKED.get(match[1].lower()) if match is not None else None
+    if match is None or name is None:
+        raise NotSimple
+    return name, match[2]
+
+
 def _listed(users: list[dict[str, Any]], asked: Mapping[str, str]) -> dict[str, Any]:
     start = _number(asked.get("startIndex", "1"))
     shown = users if start <= 1 and _number(asked.get("count", "1")) else []
@@ -151,7 +166,7 @@ def _number(text: str) -> int:
 
 
 def _encoded(answer: dict[str, Any]) -> bytes:
-    return json.dumps(answer, ensure_ascii=False).encode()
+    return _ENCODER.encode(answer).encode()
 
 
 @cache
@@ -172,15 +187,9 @@ class Answers:
         self._core = shape.urn
         self._declared = {name: each.name for name, each in shape.attributes.items() if name != "id"}
 
-    def condition(self, asked: Mapping[str, str], longest: int) -> tuple[str, str]:
-        """Return the attribute that is asked for, and the folded value."""
-        text = asked.get("filter", "")
-        match = _FILTER.fullmatch(text)
-        name = _ASKED.get(match[1].lower()) if match is not None and len(text) <= longest else None
-        if match is None or name is None:
-            raise NotSimple
-        path = "emails.value" if name.startswith("emails") else name
-        return name, folded(self._model, path, match[2])
+    def key(self, name: str, value: str) -> str:
+        """Return the form in which a value of an attribute is stored for comparison."""
+        return folded(self._model, _COMPARED.get(name, name), value)
 
     def names_in(self, asked: Mapping[str, str]) -> tuple[frozenset[str] | None, frozenset[str]]:
         """Return the attributes that alone are shown, None for all; and those that are left out."""
