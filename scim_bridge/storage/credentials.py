@@ -101,12 +101,13 @@ class AccessTokens(Repository):
 
     def valid(self, secret: str) -> AccessToken | None:
         """Return the access token with this secret, if it and its client are valid now."""
-        row = _found(self._s, _valid_access_token, secret, workload=self._workload)
+        row = _found(self._s, valid_access_token, secret, workload=self._workload)
         return AccessToken(row.client_id, row.tenant, row.expires_at) if row is not None else None
 
 
 @cache
-def _valid_access_token(dialect: str) -> Select[Any]:
+def valid_access_token(dialect: str) -> Select[Any]:
+    """Return the statement that finds a valid access token, and tells the time."""
     owner = and_(clients.c.tenant == access_tokens.c.tenant, clients.c.id == access_tokens.c.client_id)
     now = asked_now(dialect)
     return (
@@ -126,11 +127,15 @@ def _valid_access_token(dialect: str) -> Select[Any]:
 
 def _found(s: Transaction, statement: Callable[[str], Select[Any]], secret: str, **more: object) -> Row[Any] | None:
     """Return the row of a valid secret. Every request needs it: the statement is built once, and tells the time too."""
-    asked = {"tenant": s.tenant, "secret_hash": hashed(secret), "now": s.told_now, **more}
-    row = s.connection.execute(statement(s.connection.dialect.name), asked).first()
+    row = s.connection.execute(statement(s.connection.dialect.name), {**asked_with(s, secret), **more}).first()
     if row is not None:
         s.learn_now(row.now)
     return row
+
+
+def asked_with(s: Transaction, secret: str) -> dict[str, Any]:
+    """Return the parameters of `valid_token` and `valid_access_token`; the latter's `workload` comes from settings."""
+    return {"tenant": s.tenant, "secret_hash": hashed(secret), "now": s.told_now}
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +371,7 @@ class Tokens(Repository):
     def list(self) -> list[Token]:
         """Return all tokens, the revoked and expired ones too, oldest first."""
         query = select(tokens).where(tokens.c.tenant == self._tenant).order_by(tokens.c.created_at, tokens.c.id)
-        return [_token(row) for row in self._connection.execute(query)]
+        return [token_in(row) for row in self._connection.execute(query)]
 
     def revoke(self, token_id: str) -> bool:
         """Revoke a token; return False if it was already revoked. :raises NotFound: there is no such token."""
@@ -380,15 +385,15 @@ class Tokens(Repository):
 
     def valid(self, secret: str) -> Token | None:
         """Return the valid token with this secret. The look-up is by hash, so its duration reveals nothing."""
-        row = _found(self._s, _valid_token, secret)
-        return _token(row) if row is not None else None
+        row = _found(self._s, valid_token, secret)
+        return token_in(row) if row is not None else None
 
     def with_secret(self, secret: str) -> Token | None:
         """Return the token with this secret, valid or not, to explain why it is not."""
         row = self._connection.execute(
             select(tokens).where(tokens.c.tenant == self._tenant, tokens.c.secret_hash == hashed(secret))
         ).first()
-        return _token(row) if row is not None else None
+        return token_in(row) if row is not None else None
 
     def used(self, token: Token) -> None:
         """Store that a token was used now."""
@@ -400,7 +405,8 @@ class Tokens(Repository):
 
 
 @cache
-def _valid_token(dialect: str) -> Select[Any]:
+def valid_token(dialect: str) -> Select[Any]:
+    """Return the statement that finds a valid token, and tells the time."""
     now = asked_now(dialect)
     return select(tokens, now.label("now")).where(
         tokens.c.tenant == bindparam("tenant"),
@@ -424,13 +430,7 @@ def use_is_stale(token: Token, now: datetime) -> bool:
     return token.last_used_at is None or now - token.last_used_at >= LAST_USED_EVERY
 
 
-def _token(row: Row[Any]) -> Token:
-    return Token(
-        id=row.id,
-        tenant=row.tenant,
-        name=row.name,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        last_used_at=row.last_used_at,
-        revoked_at=row.revoked_at,
-    )
+def token_in(row: Row[Any], prefix: str = "") -> Token:
+    """Return the token of a row. :param prefix: Begins the names of its columns."""
+    names = ("id", "tenant", "name", "created_at", "expires_at", "last_used_at", "revoked_at")
+    return Token(*(getattr(row, prefix + name) for name in names))

@@ -24,6 +24,7 @@ from scim_bridge.storage.engine import REQUESTS, SQLITE_BUSY_SECONDS, Patience, 
 from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.history import AuditTrail, History
 from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
+from scim_bridge.storage.lookup import Lookups
 from scim_bridge.storage.outbox import Outbox, RestLeases
 from scim_bridge.storage.pairs import Pairs
 from scim_bridge.storage.people import HandsOffs, People, Permissions
@@ -156,6 +157,10 @@ class Session(Transaction):
         """Return searches over the ledger. :param missing_expiry: The last day of certificates without one."""
         return CertificateSearches(self, missing_expiry)
 
+    @cached_property
+    def lookups(self) -> Lookups:
+        return Lookups(self)
+
     def access_tokens(self, workload: str | None) -> AccessTokens:
         """Return the access tokens of one workload; of all clients with None."""
         return AccessTokens(self, workload)
@@ -178,6 +183,7 @@ class Database:
         patience: Patience = REQUESTS,
     ) -> None:
         self.engine = engine_of(url, pool_size, patience)
+        self._single = self.engine.execution_options(single=True)
         self._file = watched_file(self.engine)
         self._clock = clock
         name = self.engine.url.database
@@ -194,6 +200,12 @@ class Database:
     def read(self, tenant: str = "") -> Iterator[Session]:
         """Open a transaction of a company that only reads."""
         with self.engine.begin() as connection:
+            yield Session(connection, tenant, self._own_now)
+
+    @contextmanager
+    def read_once(self, tenant: str) -> Iterator[Session]:
+        """Open a transaction of a company for one statement that reads; SQLite then needs no BEGIN and no COMMIT."""
+        with self._single.begin() as connection:
             yield Session(connection, tenant, self._own_now)
 
     @contextmanager

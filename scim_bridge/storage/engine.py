@@ -177,12 +177,9 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
 
     def on_begin(connection: Connection) -> None:
         # A transaction that will write takes the lock at once, because a later upgrade can fail without waiting.
-        writes = connection.get_execution_options().get("write", False)
-        if writes:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        else:
-            # It touches no file, so there is no error to translate, and every request needs it.
-            connection.connection.cursor().execute("BEGIN")
+        options = connection.get_execution_options()
+        if not options.get("single", False):
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write", False) else "BEGIN")
 
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)

@@ -243,10 +243,10 @@ class Resources(Repository):
         :param attribute: One of `LOOKUPS`.
         :param key: The folded value.
         """
-        short = EmployeeNumberKey.of(key) if attribute == NUMBER else indexed(key)
-        asked = {"tenant": self._tenant, "key": short, "folded": key}
-        statement = _lookup(self._connection.dialect.name, attribute)
-        return [stored_in(row) for row in self._connection.execute(statement, asked)]
+        statement = looked_up(self._connection.dialect.name, attribute)
+        return [
+            stored_in(row) for row in self._connection.execute(statement, lookup_with(self._tenant, attribute, key))
+        ]
 
     def lock(self, resource_type: str, resource_id: str) -> StoredResource | None:
         """Return a resource, locked until the transaction ends."""
@@ -313,8 +313,14 @@ LOOKUPS = (*_INDEXED, WORK_ADDRESS, NUMBER)
 """The attributes with which a user is looked up in an index, as a filter of SCIM writes them."""
 
 
+def lookup_with(tenant: str, attribute: str, key: str) -> dict[str, Any]:
+    """Return the parameters of `looked_up`."""
+    short = EmployeeNumberKey.of(key) if attribute == NUMBER else indexed(key)
+    return {"tenant": tenant, "key": short, "folded": key}
+
+
 @cache
-def _lookup(dialect: str, attribute: str) -> Select[Any]:
+def looked_up(dialect: str, attribute: str) -> Select[Any]:
     """Return the statement that looks a user up, built once: Entra asks for each user before each write."""
     sql, key = json_sql(dialect), bindparam("key", type_=exact_text())
     # The index may only narrow the search.

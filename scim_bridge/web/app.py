@@ -80,7 +80,7 @@ def _world(parts: Parts, entrance: Entrance) -> ScimParts:
         intake=parts.intake,
         deliver=lambda tenant, ticket: parts.inline[tenant].deliver(ticket, began=failures.began()),
         request_id=failures.current,
-        reading=entrance.bearer.reading,
+        find=entrance.bearer.find,
         headers=failures.headers,
         monotonic=parts.monotonic,
     )

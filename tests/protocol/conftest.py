@@ -1,8 +1,6 @@
 """The SCIM endpoints alone, over a real database."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NoReturn
@@ -16,7 +14,8 @@ from werkzeug.test import TestResponse
 from scim_bridge.delivery.undo import Undone
 from scim_bridge.domain.audit import Actor
 from scim_bridge.scim.provider import build_provider
-from scim_bridge.storage.database import Database, Session
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.resources import StoredResource
 from scim_bridge.storage.tables import resources
 from scim_bridge.web.scim.routes import ScimOptions, ScimParts, scim_blueprint
 from tests.protocol.doubles import SOMEBODY, NoIntake, a_tenant
@@ -48,7 +47,7 @@ class Scim:
     @cached_property
     def _long_way(self) -> flask.Flask:
         """The same, where the protocol server answers all reads."""
-        return self._application(replace(self._world(), reading=lambda *_: nullcontext(None)))
+        return self._application(replace(self._world(), find=lambda *_: None))
 
     @staticmethod
     def _application(world: ScimParts) -> flask.Flask:
@@ -111,15 +110,14 @@ class Scim:
             intake=lambda tenant, request_id, queues_only: self._intake_of(tenant, queues_only),
             deliver=lambda tenant, ticket: self._deliver(tenant, ticket),
             request_id=lambda: "request-1",
-            reading=self._reading,
+            find=self._find,
             headers=lambda _: [],
             monotonic=self._monotonic,
         )
 
-    @contextmanager
-    def _reading(self, authorization: str, tenant: str) -> Iterator[Session | None]:
-        with self.database.read(tenant) as s:
-            yield s if authorization == f"Bearer {TOKEN}" else None
+    def _find(self, authorization: str, tenant: str, attribute: str, key: str) -> list[StoredResource] | None:
+        with self.database.read_once(tenant) as s:
+            return s.resources.found_by(attribute, key) if authorization == f"Bearer {TOKEN}" else None
 
     def _monotonic(self) -> float:
         self.seconds += self.pace

@@ -19,15 +19,15 @@ def world(database: Database, clock: Clock) -> World:
     return world
 
 
-def test_a_lookup_is_one_transaction_of_two_statements(world: World):
-    """Design, section 11: the token's row, then the user's; on PostgreSQL the first tells the time too."""
+def test_a_lookup_is_one_statement(world: World):
+    """Design, section 11: it finds the token and the user, and on PostgreSQL it tells the time too."""
     statements: list[str] = []
     begun: list[object] = []
     event.listen(world.database.engine, "before_cursor_execute", lambda *said: statements.append(said[2]))
     event.listen(world.database.engine, "begin", begun.append)
 
     assert world.http.get(LOOKUP, headers=HEADERS).status_code == 200
-    assert (len(begun), len(statements)) == (1, 2), statements
+    assert (len(begun), len(statements)) == (1, 1), statements
 
 
 @pytest.mark.parametrize("sent", ["", "an-id-of-the-proxy", "a b"])

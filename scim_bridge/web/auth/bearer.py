@@ -1,7 +1,7 @@
 """Bearer tokens (RFC 6750): the secret token pasted into Entra, an access token, or Entra's own JWT."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -18,6 +18,7 @@ from scim_bridge.storage.credentials import (
     use_is_stale,
 )
 from scim_bridge.storage.database import Database, Session
+from scim_bridge.storage.resources import StoredResource
 from scim_bridge.web.auth.failures import LONGEST_NAME, FailedSignIns, Refused
 from scim_bridge.web.auth.jwt import PREFIX, InvalidJwt, JwtRules, application_of, looks_signed, refuse
 from scim_bridge.web.auth.keys import KeysUnavailable
@@ -108,25 +109,22 @@ class Bearer:
                 unavailable.retry_after_seconds, detail="the keys of Entra's tokens can't be fetched: try again later"
             ) from unavailable
 
-    @contextmanager
-    def reading(self, authorization: str, tenant: str) -> Iterator[Session | None]:
-        """Open a transaction that reads, in which the caller's credential was found valid.
+    def find(self, authorization: str, tenant: str, attribute: str, key: str) -> list[StoredResource] | None:
+        """Return the users whom a caller looks up; the same statement checks the caller's credential.
 
-        Yield None if there is more to do than to read: a refusal to count, a use to store, an ending to log. Then
-        `authenticate` does all of it.
+        None if there is more to do: a refusal to count, a use to store, an ending to log. `authenticate` does it.
+
+        :param attribute, key: See `Resources.found_by`.
         """
         secret = _bearer_of(authorization)
-        if secret is None:
-            yield None
-            return
-        is_signed = looks_signed(secret)
-        if is_signed and not self._is_signed_right(secret, tenant):
-            yield None
-            return
-        with self.database.read(tenant) as s:
-            # An unknown company takes as long as a wrong token.
-            is_valid = is_signed or self._is_plainly_valid(s, secret, tenant)
-            yield s if is_valid and tenant in self.entra else None
+        if secret is None or (looks_signed(secret) and not self._is_signed_right(secret, tenant)):
+            return None
+        # An unknown company takes as long as a wrong token.
+        with self.database.read_once(tenant) as s:
+            if looks_signed(secret):
+                return s.resources.found_by(attribute, key)
+            caller, users = s.lookups.find(secret, self.workloads.get(tenant), attribute, key)
+        return users if tenant in self.entra and self._is_plainly_valid(caller, tenant, s.now) else None
 
     def _is_signed_right(self, secret: str, tenant: str) -> bool:
         try:
@@ -135,12 +133,11 @@ class Bearer:
             return False
         return True
 
-    def _is_plainly_valid(self, s: Session, secret: str, tenant: str) -> bool:
-        found = self._stored(s, secret, tenant)
-        if not isinstance(found, Token):
-            return found is not None
-        is_news = self.endings.is_news(found.id, found.expires_at, tenant=tenant, now=s.now)
-        return not is_news and not use_is_stale(found, s.now)
+    def _is_plainly_valid(self, caller: Token | AccessToken | None, tenant: str, now: datetime) -> bool:
+        if not isinstance(caller, Token):
+            return caller is not None
+        is_news = self.endings.is_news(caller.id, caller.expires_at, tenant=tenant, now=now)
+        return not is_news and not use_is_stale(caller, now)
 
     def _stored(self, s: Session, secret: str, tenant: str) -> Token | AccessToken | None:
         if secret.startswith(ACCESS_TOKEN):

@@ -7,7 +7,7 @@ protocol server, whose answer is the same (rule A6).
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
@@ -22,7 +22,6 @@ from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN
 from scim_bridge.scim.resources import folded
 from scim_bridge.scim.schema import AttributeSchema, Kind, shape_of
 from scim_bridge.settings import DEFAULT_TENANT
-from scim_bridge.storage.database import Session
 from scim_bridge.storage.resources import LOOKUPS, NUMBER, WORK_ADDRESS, StoredResource
 from scim_bridge.web.scim.resources import identity_of
 
@@ -60,14 +59,16 @@ class NotSimple(Exception):
 class Lookups:
     """Answer simple reads; hand all other requests on.
 
-    :param reading: Opens a transaction that reads, in which the `Authorization` was found valid for a company; yields
-        None if that has to be looked at more closely.
+    :param provider: Knows how values of attributes are compared, also for callers of no company.
+    :param find: Returns the users of a company by an attribute and its key, for an `Authorization` that is valid; None
+        if that has to be looked at more closely.
     :param offer: Returns the provider of a company, and the longest filter.
     :param headers: Returns the headers of every answer, which are not SCIM's.
     """
 
     server_base_url: str
-    reading: Callable[[str, str], AbstractContextManager[Session | None]]
+    provider: ScimProvider
+    find: Callable[[str, str, str, str], list[StoredResource] | None]
     offer: Callable[[str], tuple[ScimProvider, int]]
     headers: Callable[["WSGIEnvironment"], list[tuple[str, str]]]
 
@@ -98,17 +99,15 @@ class Lookups:
         asked = _query(environ.get("QUERY_STRING", ""), _OF_SEARCH if place[2] is None else _OF_ONE)
         tenant, user_id = place[1] or DEFAULT_TENANT, place[2]
         name, value = ("id", user_id) if user_id is not None else _condition(asked)
-        with self.reading(environ.get("HTTP_AUTHORIZATION", ""), tenant) as s:
-            if s is None:
-                raise NotSimple
-            provider, longest = self.offer(tenant)
-            answers = _answers(provider)
-            shown = answers.names_in(asked)
-            if len(asked.get("filter", "")) > longest:
-                raise NotSimple
-            found = s.resources.found_by(name, answers.key(name, value))
-        if len(found) > 1:
+        key = _answers(self.provider).key(name, value)
+        found = self.find(environ.get("HTTP_AUTHORIZATION", ""), tenant, name, key)
+        if found is None or len(found) > 1:
             raise NotSimple
+        provider, longest = self.offer(tenant)
+        if len(asked.get("filter", "")) > longest:
+            raise NotSimple
+        answers = _answers(provider)
+        shown = answers.names_in(asked)
         base = self.server_base_url + (f"/tenants/{place[1]}" if place[1] else "") + "/scim/v2/Users"
         users = [answers.user(each, f"{base}/{each.id}", shown) for each in found]
         headers = [("Content-Type", SCIM_MEDIA_TYPE)]

@@ -4,7 +4,6 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -26,7 +25,8 @@ from scim_bridge.logs import bound
 from scim_bridge.scim.entra_patch import entries_to_make
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.settings.types import MOST_LETTERS
-from scim_bridge.storage.database import CURSORS, Database, Secrets, Session, repeated
+from scim_bridge.storage.database import CURSORS, Database, Secrets, repeated
+from scim_bridge.storage.resources import StoredResource
 from scim_bridge.web.scim.bounds import refuse_long_work, refuse_unstorable_text
 from scim_bridge.web.scim.bulk import Operation, has_changed_anything
 from scim_bridge.web.scim.errors import (
@@ -219,8 +219,8 @@ class ScimParts:
     request_id: Callable[[], str]
     """Returns the id of the current request."""
 
-    reading: Callable[[str, str], AbstractContextManager[Session | None]]
-    """Opens a transaction for a simple read, in which the `Authorization` was found valid; see `Lookups`."""
+    find: Callable[[str, str, str, str], list[StoredResource] | None]
+    """Returns users for a simple read, if the `Authorization` is valid; see `Lookups`."""
 
     headers: Callable[["WSGIEnvironment"], list[tuple[str, str]]]
     """Returns the headers that all answers have, those that don't pass through Flask too."""
@@ -266,7 +266,9 @@ def scim_blueprint(world: ScimParts) -> flask.Blueprint:
                 app.url_map.add(app.url_rule_class(rule, endpoint=endpoint, strict_slashes=False))
         # Flask answers a doubled slash with a redirect, which a POST doesn't follow (rule A6).
         with_single_slashes = _single_slashes(app.wsgi_app)
-        lookups = Lookups(world.server_base_url.rstrip("/"), world.reading, _offer_of(world), world.headers)
+        lookups = Lookups(
+            world.server_base_url.rstrip("/"), world.provider, world.find, _offer_of(world), world.headers
+        )
         app.wsgi_app = lookups.before(with_single_slashes)  # type: ignore[assignment, method-assign]  # Flask's own way.
 
     return blueprint
