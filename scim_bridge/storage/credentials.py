@@ -1,18 +1,33 @@
 """Credentials, stored hashed: tokens, clients, their access tokens; and the secrets that all processes share."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from secrets import token_urlsafe
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, union, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    union,
+    update,
+)
 
 from scim_bridge.errors import NotFound
 from scim_bridge.storage.admin_tables import access_tokens, client_secrets, clients, tokens
-from scim_bridge.storage.engine import Repository, Transaction
+from scim_bridge.storage.engine import Repository, Transaction, asked_now
 
 TOKEN = "scimb_"  # nosec B105 # a prefix
 """Begins the secret tokens that operators paste into Entra."""
@@ -86,21 +101,41 @@ class AccessTokens(Repository):
 
     def valid(self, secret: str) -> AccessToken | None:
         """Return the access token with this secret, if it and its client are valid now."""
-        owner = and_(clients.c.tenant == access_tokens.c.tenant, clients.c.id == access_tokens.c.client_id)
-        is_alive = and_(clients.c.id.is_not(None), clients.c.revoked_at.is_(None))
-        if self._workload is not None:
-            is_alive = or_(is_alive, access_tokens.c.client_id == self._workload)
-        row = self._connection.execute(
-            select(access_tokens)
-            .outerjoin(clients, owner)
-            .where(
-                access_tokens.c.tenant == self._tenant,
-                access_tokens.c.secret_hash == hashed(secret),
-                access_tokens.c.expires_at > self._now,
-                is_alive,
-            )
-        ).first()
+        row = _found(self._s, valid_access_token, secret, workload=self._workload)
         return AccessToken(row.client_id, row.tenant, row.expires_at) if row is not None else None
+
+
+@cache
+def valid_access_token(dialect: str) -> Select[Any]:
+    """Return the statement that finds a valid access token, and tells the time."""
+    owner = and_(clients.c.tenant == access_tokens.c.tenant, clients.c.id == access_tokens.c.client_id)
+    now = asked_now(dialect)
+    return (
+        select(access_tokens, now.label("now"))
+        .outerjoin(clients, owner)
+        .where(
+            access_tokens.c.tenant == bindparam("tenant"),
+            access_tokens.c.secret_hash == bindparam("secret_hash"),
+            access_tokens.c.expires_at > now,
+            or_(
+                and_(clients.c.id.is_not(None), clients.c.revoked_at.is_(None)),
+                access_tokens.c.client_id == bindparam("workload"),
+            ),
+        )
+    )
+
+
+def _found(s: Transaction, statement: Callable[[str], Select[Any]], secret: str, **more: object) -> Row[Any] | None:
+    """Return the row of a valid secret. Every request needs it: the statement is built once, and tells the time too."""
+    row = s.connection.execute(statement(s.connection.dialect.name), {**asked_with(s, secret), **more}).first()
+    if row is not None:
+        s.learn_now(row.now)
+    return row
+
+
+def asked_with(s: Transaction, secret: str) -> dict[str, Any]:
+    """Return the parameters of `valid_token` and `valid_access_token`; the latter's `workload` comes from settings."""
+    return {"tenant": s.tenant, "secret_hash": hashed(secret), "now": s.told_now}
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +371,7 @@ class Tokens(Repository):
     def list(self) -> list[Token]:
         """Return all tokens, the revoked and expired ones too, oldest first."""
         query = select(tokens).where(tokens.c.tenant == self._tenant).order_by(tokens.c.created_at, tokens.c.id)
-        return [_token(row) for row in self._connection.execute(query)]
+        return [token_in(row) for row in self._connection.execute(query)]
 
     def revoke(self, token_id: str) -> bool:
         """Revoke a token; return False if it was already revoked. :raises NotFound: there is no such token."""
@@ -350,22 +385,15 @@ class Tokens(Repository):
 
     def valid(self, secret: str) -> Token | None:
         """Return the valid token with this secret. The look-up is by hash, so its duration reveals nothing."""
-        row = self._connection.execute(
-            select(tokens).where(
-                tokens.c.tenant == self._tenant,
-                tokens.c.secret_hash == hashed(secret),
-                tokens.c.revoked_at.is_(None),
-                or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > self._now),
-            )
-        ).first()
-        return _token(row) if row is not None else None
+        row = _found(self._s, valid_token, secret)
+        return token_in(row) if row is not None else None
 
     def with_secret(self, secret: str) -> Token | None:
         """Return the token with this secret, valid or not, to explain why it is not."""
         row = self._connection.execute(
             select(tokens).where(tokens.c.tenant == self._tenant, tokens.c.secret_hash == hashed(secret))
         ).first()
-        return _token(row) if row is not None else None
+        return token_in(row) if row is not None else None
 
     def used(self, token: Token) -> None:
         """Store that a token was used now."""
@@ -374,6 +402,18 @@ class Tokens(Repository):
             .where(tokens.c.tenant == self._tenant, tokens.c.id == token.id)
             .values(last_used_at=self._now)
         )
+
+
+@cache
+def valid_token(dialect: str) -> Select[Any]:
+    """Return the statement that finds a valid token, and tells the time."""
+    now = asked_now(dialect)
+    return select(tokens, now.label("now")).where(
+        tokens.c.tenant == bindparam("tenant"),
+        tokens.c.secret_hash == bindparam("secret_hash"),
+        tokens.c.revoked_at.is_(None),
+        or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now),
+    )
 
 
 def tenants_with_credentials(connection: Connection) -> list[str]:
@@ -390,13 +430,7 @@ def use_is_stale(token: Token, now: datetime) -> bool:
     return token.last_used_at is None or now - token.last_used_at >= LAST_USED_EVERY
 
 
-def _token(row: Row[Any]) -> Token:
-    return Token(
-        id=row.id,
-        tenant=row.tenant,
-        name=row.name,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        last_used_at=row.last_used_at,
-        revoked_at=row.revoked_at,
-    )
+def token_in(row: Row[Any], prefix: str = "") -> Token:
+    """Return the token of a row. :param prefix: Begins the names of its columns."""
+    names = ("id", "tenant", "name", "created_at", "expires_at", "last_used_at", "revoked_at")
+    return Token(*(getattr(row, prefix + name) for name in names))

@@ -8,7 +8,7 @@ from pathlib import Path
 from secrets import token_urlsafe
 from typing import TypeVar
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -24,6 +24,7 @@ from scim_bridge.storage.engine import REQUESTS, SQLITE_BUSY_SECONDS, Patience, 
 from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.history import AuditTrail, History
 from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
+from scim_bridge.storage.lookup import Lookups
 from scim_bridge.storage.outbox import Outbox, RestLeases
 from scim_bridge.storage.pairs import Pairs
 from scim_bridge.storage.people import HandsOffs, People, Permissions
@@ -156,6 +157,10 @@ class Session(Transaction):
         """Return searches over the ledger. :param missing_expiry: The last day of certificates without one."""
         return CertificateSearches(self, missing_expiry)
 
+    @cached_property
+    def lookups(self) -> Lookups:
+        return Lookups(self)
+
     def access_tokens(self, workload: str | None) -> AccessTokens:
         """Return the access tokens of one workload; of all clients with None."""
         return AccessTokens(self, workload)
@@ -178,6 +183,7 @@ class Database:
         patience: Patience = REQUESTS,
     ) -> None:
         self.engine = engine_of(url, pool_size, patience)
+        self._single = self.engine.execution_options(single=True)
         self._file = watched_file(self.engine)
         self._clock = clock
         name = self.engine.url.database
@@ -194,7 +200,13 @@ class Database:
     def read(self, tenant: str = "") -> Iterator[Session]:
         """Open a transaction of a company that only reads."""
         with self.engine.begin() as connection:
-            yield Session(connection, tenant, self._now)
+            yield Session(connection, tenant, self._own_now)
+
+    @contextmanager
+    def read_once(self, tenant: str) -> Iterator[Session]:
+        """Open a transaction of a company for one statement that reads; SQLite then needs no BEGIN and no COMMIT."""
+        with self._single.begin() as connection:
+            yield Session(connection, tenant, self._own_now)
 
     @contextmanager
     def write(self, tenant: str = "") -> Iterator[Session]:
@@ -207,7 +219,7 @@ class Database:
             self._turns.taken(tenant) if self._turns is not None else nullcontext(),
             self.engine.execution_options(write=True, after_commit=to_tell).begin() as connection,
         ):
-            yield Session(connection, tenant, self._now)
+            yield Session(connection, tenant, self._own_now)
         for tell in to_tell:
             tell()
 
@@ -244,10 +256,6 @@ class Database:
             return moment
         with self.read() as s:
             return s.now
-
-    def _now(self, connection: Connection) -> datetime:
-        moment: datetime = self._own_now() or connection.execute(select(func.clock_timestamp())).scalar_one()
-        return moment.astimezone(UTC)
 
     def _own_now(self) -> datetime | None:
         if self._clock is not None:

@@ -3,11 +3,24 @@
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache, cached_property
 from typing import Any, Self
 
-from sqlalchemy import URL, Connection, Engine, Executable, Table, create_engine, event, text
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Executable,
+    Table,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
@@ -15,6 +28,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from scim_bridge.errors import BridgeError
+from scim_bridge.storage.tables import UtcDateTime
 
 SQLITE_BUSY_SECONDS = 30
 """How long a SQLite write waits until another process has finished its own."""
@@ -163,21 +177,25 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
 
     def on_begin(connection: Connection) -> None:
         # A transaction that will write takes the lock at once, because a later upgrade can fail without waiting.
-        writes = connection.get_execution_options().get("write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        options = connection.get_execution_options()
+        if not options.get("single", False):
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write", False) else "BEGIN")
 
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
     return engine
 
 
+_SERVER_TIME = select(func.clock_timestamp())
+
+
 class Transaction:
     """One transaction, for one company.
 
-    :param clock: Returns the database's time, which all processes share (rule D1).
+    :param clock: Returns the time, which all processes share (rule D1); None where the database's server has the clock.
     """
 
-    def __init__(self, connection: Connection, tenant: str, clock: Callable[[Connection], datetime]) -> None:
+    def __init__(self, connection: Connection, tenant: str, clock: Callable[[], datetime | None]) -> None:
         self.connection = connection
         self.tenant = tenant
         self._clock = clock
@@ -185,7 +203,17 @@ class Transaction:
     @cached_property
     def now(self) -> datetime:
         """The database's time at first use. Lock first, and ask for the time afterwards."""
-        return self._clock(self.connection)
+        moment: datetime = self._clock() or self.connection.execute(_SERVER_TIME).scalar_one()
+        return moment.astimezone(UTC)
+
+    @property
+    def told_now(self) -> datetime | None:
+        """The time if it costs no statement. If None, the statement that needs it asks for it too: see `asked_now`."""
+        return self.__dict__.get("now") or self._clock()
+
+    def learn_now(self, moment: datetime) -> None:
+        """Take the time from the answer of a statement that has asked for it, unless it is known."""
+        self.__dict__.setdefault("now", moment.astimezone(UTC))
 
     def of(self, tenant: str) -> Self:
         """Return the same transaction for another company."""
@@ -193,11 +221,17 @@ class Transaction:
 
     def at(self, moment: datetime) -> Self:
         """Return the same transaction with a chosen time."""
-        return type(self)(self.connection, self.tenant, lambda _: moment)
+        return type(self)(self.connection, self.tenant, lambda: moment)
 
     def after_commit(self, tell: Callable[[], None]) -> None:
         """Call a function once this writing transaction is committed, for example to log it; not if it rolls back."""
         self.connection.get_execution_options()["after_commit"].append(tell)
+
+
+def asked_now(dialect: str) -> ColumnElement[datetime]:
+    """Return the time within a statement: its parameter `now`, from `told_now`, or else the server's clock."""
+    told = bindparam("now", type_=UtcDateTime)
+    return told if dialect == "sqlite" else func.coalesce(told, func.clock_timestamp())
 
 
 class Repository:

@@ -4,17 +4,32 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Join, Row, Select, and_, bindparam, delete, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Join,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from scim_bridge.domain.outcome import DeliveryView, State
-from scim_bridge.domain.values import JsonObject, UserId, indexed_columns
+from scim_bridge.domain.values import SEVERAL, JsonObject, UserId, indexed, indexed_columns
 from scim_bridge.storage.comparisons import json_sql
 from scim_bridge.storage.engine import Repository, Transaction, insert_if_absent
 from scim_bridge.storage.filters import Columns
-from scim_bridge.storage.tables import people, quirks, resources
+from scim_bridge.storage.tables import ENTERPRISE, EmployeeNumberKey, exact_text, people, quirks, resources
 
 _OF_USER = select(resources.c.document).where(
     resources.c.tenant == bindparam("tenant"),
@@ -209,6 +224,17 @@ class Resources(Repository):
         row = self._connection.execute(with_delivery().where(self._is(resource_type, resource_id))).first()
         return stored_in(row) if row else None
 
+    def found_by(self, attribute: str, key: str) -> list[StoredResource]:
+        """Return the users with a value of an attribute, each with the state of their delivery; at most two.
+
+        :param attribute: One of `LOOKUPS`.
+        :param key: The folded value.
+        """
+        statement = looked_up(self._connection.dialect.name, attribute)
+        return [
+            stored_in(row) for row in self._connection.execute(statement, lookup_with(self._tenant, attribute, key))
+        ]
+
     def lock(self, resource_type: str, resource_id: str) -> StoredResource | None:
         """Return a resource, locked until the transaction ends."""
         query = select(*_READ, resources.c["keys"]).where(self._is(resource_type, resource_id)).with_for_update()
@@ -258,6 +284,49 @@ def joined(*, one_by_one: bool = False) -> Join:
     """
     user_id = resources.c.id + "" if one_by_one else resources.c.id
     return resources.outerjoin(people, and_(people.c.tenant == resources.c.tenant, people.c.user_id == user_id))
+
+
+WORK_ADDRESS = 'emails[type eq "work"].value'
+
+_INDEXED = {
+    "id": resources.c.id,
+    "userName": resources.c.user_name_key,
+    "externalId": resources.c.external_id_key,
+}
+
+NUMBER = "employeeNumber"
+
+LOOKUPS = (*_INDEXED, WORK_ADDRESS, NUMBER)
+"""The attributes with which a user is looked up in an index, as a filter of SCIM writes them."""
+
+
+def lookup_with(tenant: str, attribute: str, key: str) -> dict[str, Any]:
+    """Return the parameters of `looked_up`."""
+    short = EmployeeNumberKey.of(key) if attribute == NUMBER else indexed(key)
+    return {"tenant": tenant, "key": short, "folded": key}
+
+
+@cache
+def looked_up(dialect: str, attribute: str) -> Select[Any]:
+    """Return the statement that looks a user up, built once: Entra asks for each user before each write."""
+    sql, key = json_sql(dialect), bindparam("key", type_=exact_text())
+    # The index may only narrow the search.
+    if attribute == NUMBER:
+        whole = sql.text(resources.c["keys"], (ENTERPRISE, NUMBER))
+        found = and_(EmployeeNumberKey() == key, whole == bindparam("folded", type_=exact_text()))
+    elif attribute == WORK_ADDRESS:
+        entries = sql.entries(resources.c["keys"], ("emails",))
+        is_his = and_(
+            sql.text(entries.entry, ("type",)) == "work",
+            sql.text(entries.entry, ("value",)) == bindparam("folded", type_=exact_text()),
+        )
+        narrowed = resources.c.work_email_key.in_([key, SEVERAL])
+        found = and_(narrowed, exists(select(literal(1)).select_from(entries.rows).where(is_his)))
+    else:
+        found = _INDEXED[attribute] == key
+    mine = and_(resources.c.tenant == bindparam("tenant"), resources.c.resource_type == literal_column("'User'"))
+    # A constant in the text, as SQLAlchemy would make a parameter of it.
+    return with_delivery().where(mine, found).limit(literal_column("2"))
 
 
 def _values(resource: StoredResource) -> dict[str, object]:

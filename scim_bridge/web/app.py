@@ -80,6 +80,8 @@ def _world(parts: Parts, entrance: Entrance) -> ScimParts:
         intake=parts.intake,
         deliver=lambda tenant, ticket: parts.inline[tenant].deliver(ticket, began=failures.began()),
         request_id=failures.current,
+        find=entrance.bearer.find,
+        headers=failures.headers,
         monotonic=parts.monotonic,
     )
 

@@ -17,7 +17,8 @@ def app_of(answer: bytes, status: int, content_type: str) -> Flask:
     app = Flask("bare")
 
     @app.get(PATH)
-    def found() -> Response:
+    @app.get(f"{PATH}/<user_id>")
+    def found(user_id: str = "") -> Response:
         return Response(answer, status, content_type=content_type)
 
     @app.post(PATH)

@@ -57,28 +57,30 @@ class Beside:
         return found
 
 
-def measure_beside(stage: Stage, name: str, *, source: Callable[[int], Source], sample: bytes, status: int) -> Beside:
+def measure_beside(
+    stage: Stage, name: str, *, source: Callable[[str | None, int], Source], status: int, sample: bytes | None = None
+) -> Beside:
     """Start whatever is missing, and measure all in one series.
 
-    :param source: Makes the requests for a server that holds so many users.
-    :param sample: A request to the bridge, whose answer's bytes are the bare route's.
+    :param source: Makes the requests for a bridge on this kind of database with so many users; None for scim2-flask.
+    :param sample: A request to the bridge, whose answer's bytes are the bare route's; by default one of the source's.
     :param status: What each answer has to be.
     """
     stage.prepare()
     servers = {(kind, users): stage.bridge(kind, users) for users in stage.plan.users for kind in stage.plan.databases}
     connection = Connection(next(iter(servers.values())).port)
-    answer = connection.exchange(sample)
+    answer = connection.exchange(sample or source(stage.plan.databases[0], stage.plan.users[0])())
     connection.close()
     if answer.status != status:
         raise BridgeError(f"{name}: the bridge answers {answer.status}: {answer.body[:500].decode()}")
     most = max(stage.plan.users)
-    bare = Candidate(BARE, None, None, stage.bare_route(name, answer), source(most), status)
+    bare = Candidate(BARE, None, None, stage.bare_route(name, answer), source(None, most), status)
     in_memory = {
-        users: Candidate(IN_MEMORY, users, None, stage.scim2_flask(users), source(users), status)
+        users: Candidate(IN_MEMORY, users, None, stage.scim2_flask(users), source(None, users), status)
         for users in stage.plan.users
     }
     bridges = {
-        (kind, users): Candidate(BRIDGE, users, kind, server, source(users), status)
+        (kind, users): Candidate(BRIDGE, users, kind, server, source(kind, users), status)
         for (kind, users), server in servers.items()
     }
     run_series(stage, name, [bare, *in_memory.values(), *bridges.values()])

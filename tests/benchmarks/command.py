@@ -19,7 +19,7 @@ from tests.benchmarks.stage import Plan, Stage
 
 USERS = (1_000, 100_000)
 QUICK_USERS = (1_000,)
-LISTED = "\n".join(f"  {name:<8} {benchmark.summary}" for name, benchmark in BENCHMARKS.items())
+LISTED = "\n".join(f"  {name:<9} {benchmark.summary}" for name, benchmark in BENCHMARKS.items())
 
 
 def _users(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, ...] | None:

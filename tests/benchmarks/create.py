@@ -41,8 +41,8 @@ PARTS = (
 def create(stage: Stage) -> Result:
     """Measure the durable create beside a bare route and scim2-flask."""
     new = stage.new_number
-    series = measure_beside(stage, "create", source=lambda _: _source(new), sample=_request(new()), status=201)
-    found = breakdowns(stage, "create", PARTS, lambda _: _environ(new()), 201)
+    series = measure_beside(stage, "create", source=lambda *_: _source(new), sample=_request(new()), status=201)
+    found = breakdowns(stage, "create", PARTS, lambda *_: _environ(new()), 201)
     limits = limits_of(series, found)
     return Result(
         "create",

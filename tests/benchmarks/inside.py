@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from flask import Flask
 from sqlalchemy import event
@@ -27,11 +28,11 @@ class Counted:
 
 
 def breakdowns(
-    stage: Stage, name: str, parts: Sequence[Part], environ: Callable[[int], EnvironBuilder], status: int
+    stage: Stage, name: str, parts: Sequence[Part], environ: Callable[[str, int], EnvironBuilder], status: int
 ) -> dict[tuple[str, int], Breakdown]:
     """Where the time goes, on each kind of database, with the most users.
 
-    :param environ: The request, for a database that holds so many users.
+    :param environ: The request, for a database of this kind that holds so many users.
     :param status: What each answer has to be.
     """
     users = max(stage.plan.users)
@@ -40,7 +41,7 @@ def breakdowns(
         for kind in stage.plan.databases:
             database = Database(stage.database(kind, users), pool_size=2)
             try:
-                request = _calls(bridge.app_for(database), lambda: environ(users), status)
+                request = _calls(bridge.app_for(database), partial(environ, kind, users), status)
                 found[kind, users] = _breakdown(users, kind, database, parts, request, stage.plan.profile_seconds)
             finally:
                 database.close()

@@ -85,7 +85,9 @@ def test_every_part_of_a_breakdown_is_a_part_of_the_request(parts: tuple[Part, .
 
     with _called() as functions, counting(empty) as counted:
         if parts is match.PARTS:
-            app.test_client().get(f"{bridge.PATH}?{people.match_query(1)}", headers=headers)
+            # At the first request the use of the token is noted, so it goes the long way.
+            for _ in range(2):
+                app.test_client().get(f"{bridge.PATH}?{people.match_query(1)}", headers=headers)
         else:
             bridge.post_user(app, 3)
 

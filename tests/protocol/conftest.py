@@ -1,8 +1,9 @@
 """The SCIM endpoints alone, over a real database."""
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 import flask
 import pytest
@@ -14,6 +15,7 @@ from scim_bridge.delivery.undo import Undone
 from scim_bridge.domain.audit import Actor
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.resources import StoredResource
 from scim_bridge.storage.tables import resources
 from scim_bridge.web.scim.routes import ScimOptions, ScimParts, scim_blueprint
 from tests.protocol.doubles import SOMEBODY, NoIntake, a_tenant
@@ -40,15 +42,36 @@ class Scim:
     @cached_property
     def app(self) -> flask.Flask:
         """An application with nothing but the endpoints."""
+        return self._application(self._world())
+
+    @cached_property
+    def _long_way(self) -> flask.Flask:
+        """The same, where the protocol server answers all reads."""
+        return self._application(replace(self._world(), find=lambda *_: None))
+
+    @staticmethod
+    def _application(world: ScimParts) -> flask.Flask:
         app = flask.Flask("scim")
-        app.register_blueprint(scim_blueprint(self._world()))
+        app.register_blueprint(scim_blueprint(world))
         return app
 
     def send(self, method: str, path: str, *, base: str = "/scim/v2", **more: Any) -> TestResponse:
         """One request; `json`, `data`, `headers`, `query_string` as Flask's client takes them."""
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         headers |= more.pop("headers", {})
-        return self.app.test_client().open(f"{base}{path}", method=method, headers=headers, **more)
+        asked = {"path": f"{base}{path}", "method": method, "headers": headers, **more}
+        response = self.app.test_client().open(**asked)
+        if method == "GET":
+            # Every read of every test: the short way must answer as the protocol server does.
+            longer = self._long_way.test_client().open(**asked)
+            assert _without_cursors(response) == _without_cursors(longer)
+        return response
+
+    def is_short(self, path: str, **more: Any) -> bool:
+        """Whether a read is answered without the protocol server."""
+        app = self._application(replace(self._world(), authenticate=_refuse))
+        headers = {"Authorization": f"Bearer {TOKEN}"} | more.pop("headers", {})
+        return app.test_client().get(f"/scim/v2{path}", headers=headers, **more).status_code == 200
 
     def create(self, **attributes: Any) -> Any:
         """A new user, as answered."""
@@ -87,8 +110,14 @@ class Scim:
             intake=lambda tenant, request_id, queues_only: self._intake_of(tenant, queues_only),
             deliver=lambda tenant, ticket: self._deliver(tenant, ticket),
             request_id=lambda: "request-1",
+            find=self._find,
+            headers=lambda _: [],
             monotonic=self._monotonic,
         )
+
+    def _find(self, authorization: str, tenant: str, attribute: str, key: str) -> list[StoredResource] | None:
+        with self.database.read_once(tenant) as s:
+            return s.resources.found_by(attribute, key) if authorization == f"Bearer {TOKEN}" else None
 
     def _monotonic(self) -> float:
         self.seconds += self.pace
@@ -112,6 +141,17 @@ def _authenticate(request: flask.Request, tenant: str) -> Actor:
     if request.headers.get("Authorization") != f"Bearer {TOKEN}":
         raise UnauthorizedException(detail="the bearer token is missing or wrong: issue one, and put it into Entra")
     return SOMEBODY
+
+
+def _without_cursors(response: TestResponse) -> tuple[str, bytes, list[tuple[str, str]]]:
+    """What is compared of an answer; a cursor is sealed with another nonce each time."""
+    body = re.sub(rb'("(?:next|previous)Cursor": )"[^"]*"', rb"\1", response.data)
+    headers = [each for each in response.headers if body == response.data or each[0] != "Content-Length"]
+    return response.status, body, sorted(headers)
+
+
+def _refuse(request: flask.Request, tenant: str) -> NoReturn:
+    raise UnauthorizedException(detail="the protocol server was asked")
 
 
 @pytest.fixture

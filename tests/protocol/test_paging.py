@@ -309,4 +309,5 @@ def test_a_cursor_of_a_secret_that_is_gone_is_refused(crew):
     with crew.database.write() as s:
         s.connection.execute(update(secrets).values(value="another"))
 
-    refused(crew.send("GET", "/Users", query_string={"cursor": cursor, "count": 5}), "invalidCursor")
+    another = Scim(crew.database)
+    refused(another.send("GET", "/Users", query_string={"cursor": cursor, "count": 5}), "invalidCursor")

@@ -302,7 +302,7 @@ def _as_they_are_leased(world: World) -> list[PersonId]:
     """Two people in the order in which one statement locks them."""
     with world.database.engine.connect() as connection:
         ids = [PersonId(each) for each in connection.execute(select(people.c.id)).scalars()]
-        s = Session(connection, "default", lambda _: world.clock())
+        s = Session(connection, "default", world.clock)
         taken = s.rest_leases.take(sorted(ids), "looking", 1, world.clock().date())
         connection.rollback()
     return [record.person.id for record in taken]

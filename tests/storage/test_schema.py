@@ -2,15 +2,17 @@
 
 import os
 import sqlite3
+import warnings
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from scim_bridge.domain.employee import EmployeeNumber
@@ -39,12 +41,21 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     server.close()
 
 
+def differences(connection: Connection) -> list[Any]:
+    """How the schema differs from the code's. One index can't be compared: `test_resources.py` uses it."""
+    asked = {"include_name": lambda name, *_: name != "ix_resources_employee_number"}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Skipped unsupported reflection")
+        found: list[Any] = compare_metadata(MigrationContext.configure(connection, opts=asked), metadata)
+    return found
+
+
 def test_the_migrations_make_what_the_code_expects(empty: Database):
     """D7: no table, column or index is only in the code, or only in the migrations."""
     schema.upgrade(empty)
 
     with empty.read() as s:
-        assert compare_metadata(MigrationContext.configure(s.connection), metadata) == []
+        assert differences(s.connection) == []
 
 
 def test_an_older_schema_is_refused_with_the_command_to_run(empty: Database):
@@ -188,7 +199,7 @@ def test_a_database_of_an_earlier_version_opens(tmp_path: Path):
     schema.upgrade(database)
     schema.require_current(database)
     with database.read("default") as s:
-        assert compare_metadata(MigrationContext.configure(s.connection), metadata) == []
+        assert differences(s.connection) == []
         record = s.people.linked_to(EmployeeNumber("1042"))
     assert record is not None
     assert record.person.days.leave == date(2999, 12, 31)

@@ -60,7 +60,7 @@ def refused(database: Database) -> list[tuple[str, str | None, str | None]]:
     return [(row.author.actor.kind, row.author.actor.id, row.deed.detail) for row in audited(database, "default")]
 
 
-def asks(world: World, token: str, path: str = "/scim/v2/Users") -> int:
+def asks(world: World, token: str, path: str = "/scim/v2/Users?filter=userName%20eq%20%22x%22") -> int:
     headers = {"Authorization": f"Bearer {token}"} if token else {"Authorization": ""}
     return world.http.get(f"{BRIDGE}{path}", headers=headers).status_code
 

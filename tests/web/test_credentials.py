@@ -39,7 +39,9 @@ class Stage:
         self.revoked = gone
 
     def bearer(self, token: str) -> requests.Response:
-        return self.world.http.get(f"{BRIDGE}/scim/v2/Users", headers={"Authorization": f"Bearer {token}"})
+        return self.world.http.get(
+            f"{BRIDGE}/scim/v2/Users?filter=userName%20eq%20%22x%22", headers={"Authorization": f"Bearer {token}"}
+        )
 
     def by_basic(self, client: str, secret: str) -> requests.Response:
         return fetches(self.world, GRANT, basic(client, secret))

@@ -25,7 +25,9 @@ def ending(world: World) -> World:
 
 def uses(world: World, what: str) -> None:
     if what == "token":
-        answer = world.http.get(f"{BRIDGE}/scim/v2/Users", headers={"Authorization": "Bearer a secret token"})
+        answer = world.http.get(
+            f"{BRIDGE}/scim/v2/Users?filter=userName%20eq%20%22x%22", headers={"Authorization": "Bearer a secret token"}
+        )
     else:
         answer = fetches(world, GRANT, basic("entra", "a secret"))
     assert answer.status_code == 200
@@ -78,6 +80,8 @@ def test_a_metric_says_how_long_it_counts(ending: World, figure: str):
 def test_the_line_of_a_refusal_names_the_token(ending: World, caplog: pytest.LogCaptureFixture):
     """Its id is no secret, and the operator needs it."""
     ending.clock.passes(days=61)
-    ending.http.get(f"{BRIDGE}/scim/v2/Users", headers={"Authorization": "Bearer a secret token"})
+    ending.http.get(
+        f"{BRIDGE}/scim/v2/Users?filter=userName%20eq%20%22x%22", headers={"Authorization": "Bearer a secret token"}
+    )
     (line,) = [cast("dict[str, str]", each.msg) for each in caplog.records if "auth.refused" in each.getMessage()]
     assert (line["reason"], line["token_id"]) == ("expired", "short")

@@ -18,6 +18,7 @@ from scim_bridge.storage.credentials import (
     use_is_stale,
 )
 from scim_bridge.storage.database import Database, Session
+from scim_bridge.storage.resources import StoredResource
 from scim_bridge.web.auth.failures import LONGEST_NAME, FailedSignIns, Refused
 from scim_bridge.web.auth.jwt import PREFIX, InvalidJwt, JwtRules, application_of, looks_signed, refuse
 from scim_bridge.web.auth.keys import KeysUnavailable
@@ -43,16 +44,19 @@ class Endings:
 
     def tell(self, event: str, credential_id: str, expires_at: datetime | None, *, tenant: str, now: datetime) -> None:
         """Log that a credential, which has just been used, will expire."""
-        if expires_at is None or expires_at - now > WARNED_AHEAD:
+        if expires_at is None or not self.is_news(credential_id, expires_at, tenant=tenant, now=now):
             return
-        key = (tenant, credential_id)
-        logged = self._logged.get(key)
-        if logged is not None and now - logged < WARNED_EVERY:
-            return
-        self._logged[key] = now
+        self._logged[tenant, credential_id] = now
         left = expires_at - now
         write = log.error if left <= URGENT_AHEAD else log.warning
         write(event, id=credential_id, tenant=tenant, days=left.days)
+
+    def is_news(self, credential_id: str, expires_at: datetime | None, *, tenant: str, now: datetime) -> bool:
+        """Return whether `tell` would log something."""
+        if expires_at is None or expires_at - now > WARNED_AHEAD:
+            return False
+        logged = self._logged.get((tenant, credential_id))
+        return logged is None or now - logged >= WARNED_EVERY
 
 
 PASTE = "issue another with `scim-bridge token issue` and paste it as Secret Token in Entra"
@@ -105,19 +109,48 @@ class Bearer:
                 unavailable.retry_after_seconds, detail="the keys of Entra's tokens can't be fetched: try again later"
             ) from unavailable
 
+    def find(self, authorization: str, tenant: str, attribute: str, key: str) -> list[StoredResource] | None:
+        """Return the users whom a caller looks up; the same statement checks the caller's credential.
+
+        None if there is more to do: a refusal to count, a use to store, an ending to log. `authenticate` does it.
+
+        :param attribute, key: See `Resources.found_by`.
+        """
+        secret = _bearer_of(authorization)
+        if secret is None or (looks_signed(secret) and not self._is_signed_right(secret, tenant)):
+            return None
+        # An unknown company takes as long as a wrong token.
+        with self.database.read_once(tenant) as s:
+            if looks_signed(secret):
+                return s.resources.found_by(attribute, key)
+            caller, users = s.lookups.find(secret, self.workloads.get(tenant), attribute, key)
+        return users if tenant in self.entra and self._is_plainly_valid(caller, tenant, s.now) else None
+
+    def _is_signed_right(self, secret: str, tenant: str) -> bool:
+        try:
+            self._signed(secret, tenant, self.database.now())
+        except (Refused, KeysUnavailable):
+            return False
+        return True
+
+    def _is_plainly_valid(self, caller: Token | AccessToken | None, tenant: str, now: datetime) -> bool:
+        if not isinstance(caller, Token):
+            return caller is not None
+        is_news = self.endings.is_news(caller.id, caller.expires_at, tenant=tenant, now=now)
+        return not is_news and not use_is_stale(caller, now)
+
+    def _stored(self, s: Session, secret: str, tenant: str) -> Token | AccessToken | None:
+        if secret.startswith(ACCESS_TOKEN):
+            return s.access_tokens(self.workloads.get(tenant)).valid(secret)
+        return s.tokens.valid(secret)
+
     def _examined(self, secret: str, tenant: str) -> Caller:
         with self.database.read(tenant) as s:
+            is_signed = looks_signed(secret)
+            found = None if is_signed else self._stored(s, secret, tenant)
+            if found is None and not is_signed:
+                raise _wrong_access_token(secret) if secret.startswith(ACCESS_TOKEN) else _wrong_token(s, secret)
             now = s.now
-            if looks_signed(secret):
-                found: Token | AccessToken | None = None
-            elif secret.startswith(ACCESS_TOKEN):
-                found = s.access_tokens(self.workloads.get(tenant)).valid(secret)
-                if found is None:
-                    raise _wrong_access_token(secret)
-            else:
-                found = s.tokens.valid(secret)
-                if found is None:
-                    raise _wrong_token(s, secret)
         if found is None:
             # Keys may have to be fetched: no transaction stays open meanwhile.
             return self._signed(secret, tenant, now)
@@ -170,14 +203,19 @@ class Bearer:
 
 
 def _secret_of(request: Request, tenant: str) -> str:
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    secret = secret.strip()
-    if scheme.lower() != "bearer" or not secret or "\0" in secret + tenant:
+    secret = _bearer_of(request.headers.get("Authorization", ""))
+    if secret is None or "\0" in tenant:
         raise Refused(
             "no-bearer-token",
             "No bearer token was sent: paste one from `scim-bridge token issue` as Secret Token in Entra",
         )
     return secret
+
+
+def _bearer_of(authorization: str) -> str | None:
+    scheme, _, secret = authorization.partition(" ")
+    secret = secret.strip()
+    return secret if scheme.lower() == "bearer" and secret and "\0" not in secret else None
 
 
 def _wrong_access_token(secret: str) -> Refused:

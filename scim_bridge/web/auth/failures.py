@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from threading import Lock
+from typing import Any
 from uuid import uuid4
 
 from flask import Flask, Request, Response, g, request
@@ -25,6 +26,16 @@ ACCEPTED = re.compile(r"[A-Za-z0-9._-]{8,64}")
 """The form of an id that a proxy in front may send; any other id is replaced."""
 
 
+def id_for(sent: str, new_id: Callable[[], str] = lambda: uuid4().hex) -> str:
+    """Return the id of a request. :param sent: The id that it brings, if any."""
+    return sent if ACCEPTED.fullmatch(sent) else new_id()
+
+
+def headers(environ: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what `install` adds to an answer, for one that does not pass through Flask."""
+    return [(HEADER, id_for(environ.get("HTTP_X_REQUEST_ID", "")))]
+
+
 def current() -> str:
     """Return the id of the current request."""
     return str(g.request_id)
@@ -41,8 +52,7 @@ def install(app: Flask, *, monotonic: Callable[[], float], new_id: Callable[[], 
     @app.before_request
     def begin() -> None:
         g.began = monotonic()
-        sent = request.headers.get(HEADER, "")
-        g.request_id = sent if ACCEPTED.fullmatch(sent) else new_id()
+        g.request_id = id_for(request.headers.get(HEADER, ""), new_id)
         context: AbstractContextManager[object] = bound(request_id=g.request_id)
         context.__enter__()
         g.log_context = context

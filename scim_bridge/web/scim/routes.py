@@ -26,6 +26,7 @@ from scim_bridge.scim.entra_patch import entries_to_make
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.settings.types import MOST_LETTERS
 from scim_bridge.storage.database import CURSORS, Database, Secrets, repeated
+from scim_bridge.storage.resources import StoredResource
 from scim_bridge.web.scim.bounds import refuse_long_work, refuse_unstorable_text
 from scim_bridge.web.scim.bulk import Operation, has_changed_anything
 from scim_bridge.web.scim.errors import (
@@ -37,6 +38,7 @@ from scim_bridge.web.scim.errors import (
     scim_exception,
 )
 from scim_bridge.web.scim.filters import canonical_parameters
+from scim_bridge.web.scim.lookup import FAILED, Lookups
 from scim_bridge.web.scim.service import BridgeService
 from scim_bridge.web.scim.storage import BridgeStorage
 
@@ -217,6 +219,12 @@ class ScimParts:
     request_id: Callable[[], str]
     """Returns the id of the current request."""
 
+    find: Callable[[str, str, str, str], list[StoredResource] | None]
+    """Returns users for a simple read, if the `Authorization` is valid; see `Lookups`."""
+
+    headers: Callable[["WSGIEnvironment"], list[tuple[str, str]]]
+    """Returns the headers that all answers have, those that don't pass through Flask too."""
+
     monotonic: Callable[[], float] = time.monotonic
 
     @cached_property
@@ -257,9 +265,21 @@ def scim_blueprint(world: ScimParts) -> flask.Blueprint:
                 # a SCIM Error instead of Flask's page.
                 app.url_map.add(app.url_rule_class(rule, endpoint=endpoint, strict_slashes=False))
         # Flask answers a doubled slash with a redirect, which a POST doesn't follow (rule A6).
-        app.wsgi_app = _single_slashes(app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to add middleware.
+        with_single_slashes = _single_slashes(app.wsgi_app)
+        lookups = Lookups(
+            world.server_base_url.rstrip("/"), world.provider, world.find, _offer_of(world), world.headers
+        )
+        app.wsgi_app = lookups.before(with_single_slashes)  # type: ignore[assignment, method-assign]  # Flask's own way.
 
     return blueprint
+
+
+def _offer_of(world: ScimParts) -> Callable[[str], tuple[ScimProvider, int]]:
+    def offer(tenant: str) -> tuple[ScimProvider, int]:
+        found = world.offer(tenant)
+        return found.provider, found.max_filter_length
+
+    return offer
 
 
 def _answer(world: ScimParts, request: flask.Request, tenant: str, prefix: str, path: str) -> flask.Response:
@@ -271,6 +291,8 @@ def _answer(world: ScimParts, request: flask.Request, tenant: str, prefix: str, 
 def _answered(world: ScimParts, request: flask.Request, tenant: str, prefix: str, path: str) -> ScimResponse:
     request_id = world.request_id()
     try:
+        if (failure := request.environ.get(FAILED)) is not None:
+            raise failure
         # Sign-in comes first: a caller without a credential learns nothing, not even which tenants exist.
         subject = world.authenticate(request, tenant)
         asked = ScimRequest(
