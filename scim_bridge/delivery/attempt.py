@@ -66,7 +66,8 @@ def facts_of(s: Session, tenant: Tenant, record: PersonRecord, document: JsonObj
     person, today = record.person, tenant.today(s.now)
     desired = tenant.desired(document, person, today) if document is not None else NOTHING_DESIRED
     user_name = str(document.get("userName")) if document is not None else "a deleted user"
-    return Facts(record, desired, user_name, today, (s.now, tenant.monotonic()))
+    # This transaction may have waited for locks since it asked for the time.
+    return Facts(record, desired, user_name, today, (s.of(s.tenant).now, tenant.monotonic()))
 
 
 def with_lines(s: Session, facts: Facts) -> Facts:
@@ -133,6 +134,9 @@ class Attempt:
 
     to_store: list[Callable[[Session], None]] = field(default_factory=list)
     """Stores what Ditio has answered: in the next transaction, which is before the next call."""
+
+    renewed: tuple[float, tuple[datetime, float]] = field(init=False)
+    """The end of the lease and the time, by a transaction that is not committed yet."""
 
     is_answered: bool = False
     """Whether the answer to the last unanswered write is in `to_store`."""
@@ -324,13 +328,14 @@ class Attempt:
         at, seconds = self.tenant.monotonic(), self.tenant.lease_seconds
         if not s.outbox.renew(self.person.id, self.lease, seconds):
             raise LeaseLost(f"another process now delivers person {self.person.id}")
-        self.leased_until, self.clock = at + seconds, (s.now, at)
+        self.renewed = at + seconds, (s.now, at)
         s.history.add(self.person.id, *self.unwritten, *entries)
         for answer in self.to_store:
             answer(s)
 
     def mark_stored(self) -> None:
         """Note that the transaction of `store` is committed."""
+        self.leased_until, self.clock = self.renewed
         self.unwritten.clear()
         self.to_store.clear()
         self.stored = self.person
