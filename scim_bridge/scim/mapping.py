@@ -232,8 +232,10 @@ def _reading(document: JsonObject, rule: Rule, rules: Rules, served: str | None,
 
 
 def _values_of(rule: Rule, served: str | None) -> tuple[SourcePath, ...]:
+    if served is None or rule.field not in REQUIRED:
+        return rule.sources
     texts = [source.text for source in rule.sources]
-    if rule.field not in REQUIRED or served not in texts:
+    if served not in texts:
         return rule.sources
     return rule.sources[: texts.index(served) + 1]
 
@@ -258,10 +260,7 @@ def _value(field: Field, source: SourcePath, raw: object, rules: Rules, today: d
 
 
 def _is(source: SourcePath, attribute: str) -> bool:
-    return (source.urn, source.sub_attribute) == (
-        None,
-        None,
-    ) and source.attribute.lower() == attribute.lower()
+    return source.urn is None and source.sub_attribute is None and source.attribute.lower() == attribute.lower()
 
 
 def _defaults(readings: Mapping[Field, _Reading], rules: Rules, start: date) -> dict[Field, Value]:

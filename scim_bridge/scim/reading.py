@@ -97,8 +97,8 @@ def read(document: JsonObject, source: SourcePath) -> object | None:
     """
     holder: object = document if source.urn is None else _member(document, source.urn)
     found = _member(holder, source.attribute)
-    for element in found if isinstance(found, list) else [found]:
-        if all(_holds(element, condition) for condition in source.conditions):
+    for element in found if isinstance(found, list) else (found,):
+        if not source.conditions or all(_holds(element, condition) for condition in source.conditions):
             value = element if source.sub_attribute is None else _member(element, source.sub_attribute)
             if _is_present(value):
                 return value
@@ -116,6 +116,8 @@ def active_of(document: JsonObject, *, otherwise: bool = True) -> bool:
 
 def _holds(element: object, condition: Condition) -> bool:
     value = _member(element, condition.attribute)
+    if isinstance(value, str) and value == condition.value:
+        return True
     return value is not None and _folded(value) == _folded(condition.value)
 
 
@@ -125,7 +127,8 @@ def _folded(value: object) -> str:
 
 
 def _member(holder: object, name: str) -> object | None:
-    if not isinstance(holder, Mapping):
+    # A dict is told at once; to ask whether it is a mapping takes longer than to read it.
+    if not isinstance(holder, (dict, Mapping)):
         return None
     if name in holder:
         value: object = holder[name]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, cached_property
+from json import JSONDecoder
 from typing import Any, Self
 
 from sqlalchemy import URL, Connection, Engine, Executable, Table, create_engine, event, text
@@ -143,12 +144,17 @@ def _give_up_after(connection: Any, seconds: float, dialect: Dialect) -> None:
     connection.wait = lambda steps, *args, **options: wait(in_time(steps), *args, **options)
 
 
+_JSON = JSONDecoder()
+
+
 def _sqlite_engine(url: str, pool_size: int) -> Engine:
     # An error's text would quote the row, which is personal data (hide_parameters).
     engine = create_engine(
         url,
         hide_parameters=True,
         pool_size=pool_size,
+        # Stored JSON has no space around it; looking for that would take most of the time.
+        json_deserializer=lambda text: _JSON.raw_decode(text)[0],
         connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False},
     )
 
