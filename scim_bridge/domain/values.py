@@ -4,7 +4,7 @@ import base64
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Any, NewType
@@ -38,21 +38,7 @@ def canonical(field: Field, value: Value | None) -> Value | None:
     """
     if value is None or value == "":
         return None
-    match field:
-        case Field.birth_date | Field.start_date | Field.end_date:
-            return _same_day(value)
-        case Field.payroll:
-            return _number(value)
-        case Field.phone:
-            text = str(value)
-            # Nearly all are in E.164.
-            digits = text[1:] if text[:1] == "+" else text
-            return digits if digits.isdecimal() else "".join(c for c in text if c.isdecimal()) or None
-        case Field.employee_number:
-            return str(value).strip() or None
-        case Field.email:
-            return nfc(nfc(str(value)).lower()).strip() or None
-    return nfc(str(value)).strip() or None
+    return _CANONICAL.get(field, _same_text)(value)
 
 
 def nfc(text: str) -> str:
@@ -73,6 +59,28 @@ def _same_day(value: Value) -> Value | None:
 def _number(value: Value) -> Value | None:
     text = str(value).strip().lower()
     return int(text) if text in ("0", "1", "2") else _NUMBERS.get(text, text or None)
+
+
+def _same_text(value: Value) -> Value | None:
+    return nfc(str(value)).strip() or None
+
+
+def _digits(value: Value) -> Value | None:
+    text = str(value)
+    if text[1:].isdecimal() and text[0] == "+":
+        return text[1:]  # As nearly all are.
+    return "".join(c for c in text if c.isdecimal()) or None
+
+
+_CANONICAL: Mapping[Field, Callable[[Value], Value | None]] = {
+    Field.birth_date: _same_day,
+    Field.start_date: _same_day,
+    Field.end_date: _same_day,
+    Field.payroll: _number,
+    Field.phone: _digits,
+    Field.employee_number: lambda value: str(value).strip() or None,
+    Field.email: lambda value: nfc(nfc(str(value)).lower()).strip() or None,
+}
 
 
 Key = str | int | float
@@ -228,9 +236,9 @@ def to_e164(raw: str, region: str) -> str | None:
     :param region: The country of a number that names none, by its two letters: ``NO``.
     """
     text = raw.strip()
-    if _NORWEGIAN_E164.fullmatch(text):
-        is_valid = phonenumbers.is_valid_number(PhoneNumber(NORWAY_CODE, int(text[3:])))
-        return text if is_valid else None
+    plain = text.replace(" ", "")
+    if _NORWEGIAN_E164.fullmatch(plain):
+        return plain if phonenumbers.is_valid_number(PhoneNumber(NORWAY_CODE, int(plain[3:]))) else None
     # RFC 7643 §4.1.2 writes phone numbers as RFC 3966 does.
     if text[:4].lower() == "tel:":
         text = text[4:]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from scim_bridge.domain.employee import REQUIRED, DesiredEmployee, Field, Owner, Problem, Value
@@ -202,8 +203,7 @@ def is_sent(document: JsonObject, field: Field, rules: Rules) -> bool:
     return any(read(document, source) is not None for source in rules.by_field[field].sources)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
+class _Reading(NamedTuple):
     """What the sources of one field gave."""
 
     value: Value | None = None

@@ -24,7 +24,7 @@ _NOTHING_SENT: dict[str, object] = {
 
 
 # Built once, because every delivery reads it twice. Only what is used: `reconcile` reads a dozen rows for each person.
-_OF_PEOPLE = select(
+_OF_PEOPLE: Select[Any] = select(
     acknowledged.c.person_id,
     acknowledged.c.field,
     acknowledged.c.value,
@@ -52,8 +52,8 @@ class Acknowledgements(Repository):
     def of_many(self, person_ids: Iterable[PersonId]) -> dict[PersonId, Acknowledged]:
         """Return what is acknowledged for some people; every one of them is in the answer."""
         found: dict[PersonId, dict[str, Row[Any]]] = {person_id: {} for person_id in person_ids}
-        for row in self._connection.execute(_OF_PEOPLE, {"tenant": self._tenant, "person_ids": list(found)}):
-            found[row[0]][row[1]] = row
+        for row in self._connection.execute(_OF_PEOPLE, {"tenant": self._tenant, "person_ids": list(found)}).all():
+            found[row.person_id][row.field] = row
         return {person_id: _acknowledged(rows) for person_id, rows in found.items()}
 
     def moments_of(self, person_id: PersonId) -> dict[str, tuple[datetime, int]]:
@@ -148,7 +148,8 @@ def _acknowledged(rows: dict[str, Row[Any]]) -> Acknowledged:
     values: dict[Field, Value | None] = {}
     sources: dict[Field, str] = {}
     sent_values: dict[Field, SentValue] = {}
-    for name, (_, _, value, source, taken_at, before, shown, form, is_confirmed, rounds) in rows.items():
+    for name, row in rows.items():
+        _, _, value, source, taken_at, before, shown, form, is_confirmed, rounds = tuple(row)
         field = _FIELDS[name]
         values[field] = from_stored(value)
         if source:
