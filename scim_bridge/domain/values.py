@@ -238,7 +238,10 @@ def to_e164(raw: str, region: str) -> str | None:
     text = raw.strip()
     plain = text.replace(" ", "")
     if _NORWEGIAN_E164.fullmatch(plain):
-        return plain if phonenumbers.is_valid_number(PhoneNumber(NORWAY_CODE, int(plain[3:]))) else None
+        number = PhoneNumber(NORWAY_CODE, int(plain[3:]))
+        # Nearly always one in Norway itself, which is told in half the time; Svalbard has the same code.
+        is_valid = phonenumbers.is_valid_number_for_region(number, NORWAY) or phonenumbers.is_valid_number(number)
+        return plain if is_valid else None
     # RFC 7643 §4.1.2 writes phone numbers as RFC 3966 does.
     if text[:4].lower() == "tel:":
         text = text[4:]
@@ -310,6 +313,8 @@ def end_of(raw: object, zone: ZoneInfo, today: date) -> date | Unusable | None:
 
 
 def _from_text(field: Field, text: str, region: str, zone: ZoneInfo) -> Value | Unusable:
+    if field in _TEXTS:
+        return nfc(text)
     match field:
         case Field.employee_number:
             return _employee_number(text)
@@ -317,10 +322,11 @@ def _from_text(field: Field, text: str, region: str, zone: ZoneInfo) -> Value | 
             return to_e164(text, region) or _NO_PHONE
         case Field.email:
             return nfc(text) if is_address(text) else _NO_ADDRESS
-        case Field.birth_date | Field.start_date | Field.end_date:
-            day = read_day(text, zone)
-            return Unusable(day) if isinstance(day, str) else day
-    return nfc(text)
+    day = read_day(text, zone)
+    return Unusable(day) if isinstance(day, str) else day
+
+
+_TEXTS = frozenset({Field.first_name, Field.last_name, Field.work_title, Field.department})
 
 
 def text_of(raw: object) -> str | Unusable:
@@ -330,7 +336,7 @@ def text_of(raw: object) -> str | Unusable:
     if isinstance(raw, bool) or not isinstance(raw, (str, int)):
         return Unusable("it is not text: map a single text attribute to it in Entra's attribute mapping")
     text = str(raw).strip()
-    if _SURROGATE.search(text):
+    if not text.isascii() and _SURROGATE.search(text):
         return Unusable("it has broken characters: enter it again in Entra")
     return text
 

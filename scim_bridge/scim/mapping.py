@@ -245,10 +245,13 @@ def _is_name_only(field: Field, source: SourcePath, raw: object) -> bool:
     return field is Field.email and _is(source, "userName") and not (isinstance(raw, str) and is_address(raw))
 
 
+_NAMES = frozenset({Field.first_name, Field.last_name})
+
+
 def _value(field: Field, source: SourcePath, raw: object, rules: Rules, today: date) -> Value | Unusable | None:
     if field is Field.end_date:
         return end_of(raw, rules.zone, today)
-    if field not in (Field.first_name, Field.last_name) or not _is(source, "displayName"):
+    if field not in _NAMES or not _is(source, "displayName"):
         return value_of(field, raw, rules.phone_region, rules.zone)
     text = text_of(raw)
     if isinstance(text, Unusable):
