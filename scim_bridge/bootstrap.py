@@ -26,13 +26,12 @@ from scim_bridge.plan.limits import HourlyLimits, Limits
 from scim_bridge.plan.matching import Adopt
 from scim_bridge.plan.steps import Policy, Step
 from scim_bridge.reconcile.run import Reconciliation
-from scim_bridge.scim.mapping import Rules, rules_from
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.settings import Settings, unservable
 from scim_bridge.settings.types import both
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.engine import REQUESTS, Patience
-from scim_bridge.tenant import Ditio, Tenant
+from scim_bridge.tenant import Ditio, Tenant, build_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,20 +139,6 @@ def build_client(
     if missing := settings.ditio.missing(settings.start):
         raise SettingsError("\n".join(f"{name} is not set, and Ditio can't be called without it" for name in missing))
     return DitioClient(_ditio_config(settings), session_factory=session_factory, monotonic=monotonic)
-
-
-def build_rules(settings: Settings) -> Rules:
-    """Build the mapping from the settings. :raises SettingsError: the mapping can't be used."""
-    mapping = settings.mapping
-    try:
-        return rules_from(
-            mapping.fields,
-            phone_region=mapping.phone_region,
-            payroll=None if mapping.payroll == "omit" else mapping.payroll,
-            zone=ZoneInfo(settings.ditio.time_zone),
-        )
-    except ValueError as exc:
-        raise SettingsError(f"{settings.whose}{exc}") from exc
 
 
 def _tenant(

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from scim_bridge.domain.employee import REQUIRED, DesiredEmployee, Field, Owner, Problem, Value
 from scim_bridge.domain.values import NORWAY, OSLO, JsonObject, Unusable, end_of, is_address, text_of, value_of
-from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN, SourcePath, read
+from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN, Condition, SourcePath, read
 
 LONGEST_SHOWN = 60
 """How many characters of a value a message quotes."""
@@ -87,27 +87,41 @@ class Rules:
         return {rule.field: rule.owner for rule in self.by_field.values()}
 
 
-def _rule(field: Field, *sources: str, owner: Owner = Owner.entra) -> Rule:
-    return Rule(field, tuple(SourcePath.parse(source) for source in sources), owner)
+def _attribute(name: str, sub: str | None = None) -> SourcePath:
+    return SourcePath(name if sub is None else f"{name}.{sub}", None, name, sub)
 
 
+def _of(urn: str, name: str) -> SourcePath:
+    return SourcePath(f"{urn}:{name}", urn, name)
+
+
+def _entry(name: str, kind: str) -> SourcePath:
+    return SourcePath(f'{name}[type eq "{kind}"].value', None, name, "value", (Condition("type", kind),))
+
+
+def _primary(name: str) -> SourcePath:
+    return SourcePath(f"{name}[primary eq true].value", None, name, "value", (Condition("primary", True),))
+
+
+def _rule(field: Field, *sources: SourcePath, owner: Owner = Owner.entra) -> Rule:
+    return Rule(field, sources, owner)
+
+
+_PHONES, _DISPLAY_NAME = "phoneNumbers", _attribute("displayName")
+
+# Written as `source_path` parses their texts, so that the parser is loaded only for a setting.
 _DEFAULTS = (
-    _rule(Field.employee_number, f"{ENTERPRISE_URN}:employeeNumber"),
-    _rule(Field.first_name, "name.givenName", "displayName"),
-    _rule(Field.last_name, "name.familyName", "displayName"),
-    _rule(
-        Field.phone,
-        'phoneNumbers[type eq "mobile"].value',
-        'phoneNumbers[type eq "work"].value',
-        "phoneNumbers[primary eq true].value",
-    ),
-    _rule(Field.birth_date, f"{DITIO_URN}:birthDate", owner=Owner.seed),
-    _rule(Field.email, 'emails[type eq "work"].value', "emails[primary eq true].value", "userName"),
-    _rule(Field.work_title, "title"),
-    _rule(Field.department, f"{ENTERPRISE_URN}:department"),
-    _rule(Field.start_date, f"{DITIO_URN}:employmentStartDate"),
-    _rule(Field.end_date, f"{DITIO_URN}:employmentEndDate"),
-    _rule(Field.payroll, f"{DITIO_URN}:payroll", owner=Owner.seed),
+    _rule(Field.employee_number, _of(ENTERPRISE_URN, "employeeNumber")),
+    _rule(Field.first_name, _attribute("name", "givenName"), _DISPLAY_NAME),
+    _rule(Field.last_name, _attribute("name", "familyName"), _DISPLAY_NAME),
+    _rule(Field.phone, _entry(_PHONES, "mobile"), _entry(_PHONES, "work"), _primary(_PHONES)),
+    _rule(Field.birth_date, _of(DITIO_URN, "birthDate"), owner=Owner.seed),
+    _rule(Field.email, _entry("emails", "work"), _primary("emails"), _attribute("userName")),
+    _rule(Field.work_title, _attribute("title")),
+    _rule(Field.department, _of(ENTERPRISE_URN, "department")),
+    _rule(Field.start_date, _of(DITIO_URN, "employmentStartDate")),
+    _rule(Field.end_date, _of(DITIO_URN, "employmentEndDate")),
+    _rule(Field.payroll, _of(DITIO_URN, "payroll"), owner=Owner.seed),
 )
 
 DEFAULT_RULES = Rules({rule.field: rule for rule in _DEFAULTS})
@@ -148,8 +162,10 @@ def _merged(rule: Rule, entry: Mapping[str, object]) -> Rule:
 def _sources(where: str, found: object) -> tuple[SourcePath, ...]:
     if not isinstance(found, (list, tuple)) or not found or not all(isinstance(item, str) for item in found):
         raise ValueError(f'{where} is not a list of texts: write a list of SCIM attribute paths, as in ["userName"]')
+    from scim_bridge.scim.paths import source_path  # noqa: PLC0415 # Only a setting needs the library behind it.
+
     try:
-        return tuple(SourcePath.parse(item) for item in found)
+        return tuple(source_path(item) for item in found)
     except ValueError as exc:
         raise ValueError(f"{where}: {exc}") from exc
 

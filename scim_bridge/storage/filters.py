@@ -1,6 +1,6 @@
 """SCIM filters as one SQL condition over the keys of resources."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from scim2_models import BaseModel, Extension, InvalidFilterException, Resource, ScimFilter
@@ -21,8 +21,6 @@ from sqlalchemy import ColumnElement, and_, exists, false, literal, not_, or_, s
 
 from scim_bridge.domain.values import SEVERAL, indexed
 from scim_bridge.storage.comparisons import (
-    JsonSql,
-    Path,
     compare,
     is_complex,
     is_filled,
@@ -31,6 +29,7 @@ from scim_bridge.storage.comparisons import (
     operand_of,
     refuse_unstorable,
 )
+from scim_bridge.storage.json_sql import Columns, JsonSql, Path
 from scim_bridge.storage.tables import resources
 
 
@@ -139,8 +138,6 @@ MAX_COMPARISONS = 800
 """How many comparisons these may become in SQL; SQLite refuses expressions deeper than 1,000."""
 
 Model = type[Resource[Any]]
-Columns = Mapping[str, ColumnElement[Any]]
-"""Attributes that are stored in columns of other tables, by their URN."""
 
 _INDEXED: Columns = {
     "id": resources.c.id,

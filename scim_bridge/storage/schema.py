@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from scim_bridge.errors import SchemaOutdated
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.version import MIGRATIONS, refuse_newer, revision_of
 
 LOCK = 5_249_072_011
 """The advisory lock on PostgreSQL. Every version of the bridge must use the same number."""
@@ -20,28 +17,8 @@ LOCK = 5_249_072_011
 def upgrade(database: Database) -> None:
     """Migrate the schema to this version; a schema that is current stays as it is."""
     with _alone(database) as connection:
-        _refuse_newer(MigrationContext.configure(connection).get_current_revision())
+        refuse_newer(revision_of(connection))
         command.upgrade(_config(connection), "head")
-
-
-def require_current(database: Database) -> None:
-    """Check that the schema is this version's. :raises SchemaOutdated: it is not."""
-    if (path := database.missing_file()) is not None:
-        # Opening a missing SQLite file would create an empty one.
-        raise SchemaOutdated(
-            f"there is no database at {path}: check the folder and --config; `scim-bridge db upgrade` creates a new one"
-        )
-    with database.read() as s:
-        found = MigrationContext.configure(s.connection).get_current_revision()
-    _refuse_newer(found)
-    if found != ScriptDirectory.from_config(_config()).get_current_head():
-        raise SchemaOutdated("the database has an older schema: run `scim-bridge db upgrade` first")
-
-
-def _refuse_newer(found: str | None) -> None:
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if found is not None and found not in known:
-        raise SchemaOutdated("the database was migrated by a newer scim-bridge: install that version, or a newer one")
 
 
 @contextmanager
@@ -57,7 +34,7 @@ def _alone(database: Database) -> Iterator[Connection]:
 
 def _config(connection: Connection | None = None) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     if connection is not None:
         config.attributes["connection"] = connection
     return config

@@ -18,6 +18,7 @@ from scim_bridge.errors import BridgeError, SchemaOutdated
 from scim_bridge.storage import schema
 from scim_bridge.storage.admin_tables import metadata
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.version import require_current
 from tests.conftest import DATABASES
 
 
@@ -52,10 +53,10 @@ def test_an_older_schema_is_refused_with_the_command_to_run(empty: Database):
     with empty.write():
         pass  # There is a file now, and nothing in it.
     with pytest.raises(SchemaOutdated, match="scim-bridge db upgrade"):
-        schema.require_current(empty)
+        require_current(empty)
     schema.upgrade(empty)
 
-    schema.require_current(empty)
+    require_current(empty)
 
 
 def test_a_newer_schema_is_refused(empty: Database):
@@ -65,7 +66,7 @@ def test_a_newer_schema_is_refused(empty: Database):
         s.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
     with pytest.raises(SchemaOutdated, match="newer"):
-        schema.require_current(empty)
+        require_current(empty)
     with pytest.raises(SchemaOutdated, match="newer"):
         schema.upgrade(empty)
 
@@ -87,7 +88,7 @@ def test_several_may_migrate_at_once(empty: Database):
         thread.join()
 
     assert failures == []
-    schema.require_current(empty)
+    require_current(empty)
 
 
 def test_the_data_survives_an_upgrade_that_has_nothing_to_do(database: Database):
@@ -169,7 +170,7 @@ def test_looking_makes_no_empty_database(tmp_path: Path):
     """D7: in the wrong folder the message says so, and nothing is made there."""
     path = tmp_path / "none.db"
     with pytest.raises(SchemaOutdated, match=r"no database at .*none\.db"):
-        schema.require_current(Database(f"sqlite:///{path}"))
+        require_current(Database(f"sqlite:///{path}"))
 
     assert not path.exists()
 
@@ -186,7 +187,7 @@ def test_a_database_of_an_earlier_version_opens(tmp_path: Path):
         )
     database = Database(f"sqlite:///{path}")
     schema.upgrade(database)
-    schema.require_current(database)
+    require_current(database)
     with database.read("default") as s:
         assert compare_metadata(MigrationContext.configure(s.connection), metadata) == []
         record = s.people.linked_to(EmployeeNumber("1042"))
