@@ -23,7 +23,7 @@ from scim_bridge.settings.load import shared_logins
 from scim_bridge.settings.types import both
 from scim_bridge.storage.credentials import Token, tenants_with_credentials
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.version import require_current
+from scim_bridge.storage.schema import require_current
 
 LEAST_FREE_BYTES = 200 * 1024 * 1024  # With less, the next busy day may fill the disk.
 MOST_APART = timedelta(seconds=30)  # How far two clocks may be apart.

@@ -23,7 +23,7 @@ from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.settings.load import of_worker
 from scim_bridge.storage.database import Database, loggable
 from scim_bridge.storage.engine import DELIVERIES
-from scim_bridge.storage.version import require_current
+from scim_bridge.storage.schema import require_current
 
 log = logs.get_logger(__name__)
 

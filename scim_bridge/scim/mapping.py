@@ -162,7 +162,7 @@ def _merged(rule: Rule, entry: Mapping[str, object]) -> Rule:
 def _sources(where: str, found: object) -> tuple[SourcePath, ...]:
     if not isinstance(found, (list, tuple)) or not found or not all(isinstance(item, str) for item in found):
         raise ValueError(f'{where} is not a list of texts: write a list of SCIM attribute paths, as in ["userName"]')
-    from scim_bridge.scim.paths import source_path  # noqa: PLC0415 # Only a setting needs the library behind it.
+    from scim_bridge.scim.schema import source_path  # noqa: PLC0415 # Only a setting needs the library behind it.
 
     try:
         return tuple(source_path(item) for item in found)

@@ -25,7 +25,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class SourcePath:
-    """Where a value is read from: a source path as `scim/paths.py` parses it."""
+    """Where a value is read from: a source path as `source_path` in `scim/schema.py` parses it."""
 
     text: str
     """The path as it was written."""

@@ -1,14 +1,23 @@
 """Migrations: only `serve` and `db upgrade` run them, one process at a time (rule D7)."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
+from scim_bridge.errors import SchemaOutdated
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.version import MIGRATIONS, refuse_newer, revision_of
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+_REVISION = re.compile(r'^revision = "(\w+)"$', re.MULTILINE)
 
 LOCK = 5_249_072_011
 """The advisory lock on PostgreSQL. Every version of the bridge must use the same number."""
@@ -16,9 +25,45 @@ LOCK = 5_249_072_011
 
 def upgrade(database: Database) -> None:
     """Migrate the schema to this version; a schema that is current stays as it is."""
+    from alembic import command  # noqa: PLC0415 # Large, and every command checks the schema, but few migrate.
+
     with _alone(database) as connection:
-        refuse_newer(revision_of(connection))
+        _refuse_newer(_revision_of(connection))
         command.upgrade(_config(connection), "head")
+
+
+def require_current(database: Database) -> None:
+    """Check that the schema is this version's. :raises SchemaOutdated: it is not."""
+    if (path := database.missing_file()) is not None:
+        # Opening a missing SQLite file would create an empty one.
+        raise SchemaOutdated(
+            f"there is no database at {path}: check the folder and --config; `scim-bridge db upgrade` creates a new one"
+        )
+    with database.read() as s:
+        found = _revision_of(s.connection)
+    _refuse_newer(found)
+    if found != revisions()[-1]:
+        raise SchemaOutdated("the database has an older schema: run `scim-bridge db upgrade` first")
+
+
+@cache
+def revisions() -> list[str]:
+    """Return the revisions that this version knows, oldest first."""
+    texts = (path.read_text(encoding="utf-8") for path in (MIGRATIONS / "versions").glob("*.py"))
+    return sorted(found[1] for text in texts if (found := _REVISION.search(text)) is not None)
+
+
+def _revision_of(connection: Connection) -> str | None:
+    """Return the revision of the schema; None for an empty database."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+
+
+def _refuse_newer(found: str | None) -> None:
+    """Refuse a revision that this version does not know. :raises SchemaOutdated: it is one."""
+    if found is not None and found not in revisions():
+        raise SchemaOutdated("the database was migrated by a newer scim-bridge: install that version, or a newer one")
 
 
 @contextmanager
@@ -32,7 +77,9 @@ def _alone(database: Database) -> Iterator[Connection]:
         yield s.connection
 
 
-def _config(connection: Connection | None = None) -> Config:
+def _config(connection: Connection | None = None) -> "Config":
+    from alembic.config import Config  # noqa: PLC0415 # See `upgrade`.
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     if connection is not None:

@@ -23,8 +23,8 @@ from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.reports import RECENT_SECONDS, Figures, figures_of
 from scim_bridge.storage.runs import Run
+from scim_bridge.storage.schema import require_current
 from scim_bridge.storage.sqlite_file import FileLost
-from scim_bridge.storage.version import require_current
 
 log = get_logger(__name__)
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from scim_bridge.scim.paths import source_path
+from scim_bridge.scim.mapping import DEFAULT_RULES
 from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN, Condition, active_of, read
+from scim_bridge.scim.schema import source_path
 
 KARI: dict[str, object] = {
     "userName": "kari@firma.no",
@@ -97,3 +98,10 @@ def test_a_source_path_is_a_value() -> None:
 def test_active_is_read_in_every_form_that_entra_sends(document: dict[str, object], active: bool) -> None:
     """H5: `active` absent counts as true."""
     assert active_of(document) is active
+
+
+def test_the_default_sources_are_what_their_texts_say() -> None:
+    """They are written without the parser, so that few commands load it."""
+    sources = [source for rule in DEFAULT_RULES.by_field.values() for source in rule.sources]
+
+    assert sources == [source_path(source.text) for source in sources]

@@ -10,6 +10,7 @@ from threading import Thread
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
@@ -18,7 +19,6 @@ from scim_bridge.errors import BridgeError, SchemaOutdated
 from scim_bridge.storage import schema
 from scim_bridge.storage.admin_tables import metadata
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.version import require_current
 from tests.conftest import DATABASES
 
 
@@ -48,15 +48,23 @@ def test_the_migrations_make_what_the_code_expects(empty: Database):
         assert compare_metadata(MigrationContext.configure(s.connection), metadata) == []
 
 
+def test_the_revisions_are_those_of_the_migrations():
+    """D7: they are told from the files, without the library that runs them."""
+    script = ScriptDirectory.from_config(schema._config())
+
+    assert set(schema.revisions()) == {each.revision for each in script.walk_revisions()}
+    assert schema.revisions()[-1] == script.get_current_head()
+
+
 def test_an_older_schema_is_refused_with_the_command_to_run(empty: Database):
     """D7: the other commands refuse an older schema, naming the command."""
     with empty.write():
         pass  # There is a file now, and nothing in it.
     with pytest.raises(SchemaOutdated, match="scim-bridge db upgrade"):
-        require_current(empty)
+        schema.require_current(empty)
     schema.upgrade(empty)
 
-    require_current(empty)
+    schema.require_current(empty)
 
 
 def test_a_newer_schema_is_refused(empty: Database):
@@ -66,7 +74,7 @@ def test_a_newer_schema_is_refused(empty: Database):
         s.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
     with pytest.raises(SchemaOutdated, match="newer"):
-        require_current(empty)
+        schema.require_current(empty)
     with pytest.raises(SchemaOutdated, match="newer"):
         schema.upgrade(empty)
 
@@ -88,7 +96,7 @@ def test_several_may_migrate_at_once(empty: Database):
         thread.join()
 
     assert failures == []
-    require_current(empty)
+    schema.require_current(empty)
 
 
 def test_the_data_survives_an_upgrade_that_has_nothing_to_do(database: Database):
@@ -170,7 +178,7 @@ def test_looking_makes_no_empty_database(tmp_path: Path):
     """D7: in the wrong folder the message says so, and nothing is made there."""
     path = tmp_path / "none.db"
     with pytest.raises(SchemaOutdated, match=r"no database at .*none\.db"):
-        require_current(Database(f"sqlite:///{path}"))
+        schema.require_current(Database(f"sqlite:///{path}"))
 
     assert not path.exists()
 
@@ -187,7 +195,7 @@ def test_a_database_of_an_earlier_version_opens(tmp_path: Path):
         )
     database = Database(f"sqlite:///{path}")
     schema.upgrade(database)
-    require_current(database)
+    schema.require_current(database)
     with database.read("default") as s:
         assert compare_metadata(MigrationContext.configure(s.connection), metadata) == []
         record = s.people.linked_to(EmployeeNumber("1042"))
