@@ -239,7 +239,7 @@ def to_e164(raw: str, region: str) -> str | None:
     plain = text.replace(" ", "")
     if _NORWEGIAN_E164.fullmatch(plain):
         number = PhoneNumber(NORWAY_CODE, int(plain[3:]))
-        # Nearly always one in Norway itself, which is told in half the time; Svalbard has the same code.
+        # Nearly always one of Norway itself, which takes half the time; Svalbard has the same code.
         is_valid = phonenumbers.is_valid_number_for_region(number, NORWAY) or phonenumbers.is_valid_number(number)
         return plain if is_valid else None
     # RFC 7643 §4.1.2 writes phone numbers as RFC 3966 does.

@@ -77,7 +77,7 @@ def _folded(value: object) -> str:
 
 
 def _member(holder: object, name: str) -> object | None:
-    # A dict is told at once; to ask whether it is a mapping takes longer than to read it.
+    # A dict first: the check for any mapping takes longer than the reading.
     if not isinstance(holder, (dict, Mapping)):
         return None
     if name in holder:

@@ -49,7 +49,7 @@ def test_the_migrations_make_what_the_code_expects(empty: Database):
 
 
 def test_the_revisions_are_those_of_the_migrations():
-    """D7: they are told from the files, without the library that runs them."""
+    """D7: they are read from the files, without the library that runs them."""
     script = ScriptDirectory.from_config(schema._config())
 
     assert set(schema.revisions()) == {each.revision for each in script.walk_revisions()}
