@@ -109,10 +109,10 @@ def _is_list_of_objects(value: object) -> bool:
 
 def _details(shown: Mapping[str, object]) -> Iterator[dict[str, object]]:
     """Yield what each form shows of each employment; the lists come first, because they show the most."""
-    for key in _LISTS:
-        listed = shown.get(key)
-        yield from filter(None, map(_lowered, listed if isinstance(listed, list) else ()))
-    if current := _lowered(shown.get(_CURRENT)):
+    lists = [found for key in _LISTS if isinstance(found := shown.get(key), list)]
+    listed = [details for found in lists for each in found if (details := _lowered(each))]
+    yield from listed
+    if (current := _lowered(shown.get(_CURRENT))) and current not in listed:
         yield current
     for start_key, end_key in _FLAT:
         if shown.get(start_key) or shown.get(end_key):

@@ -230,6 +230,7 @@ def as_found(number: EmployeeNumber, acknowledged: Acknowledged) -> ActualEmploy
 
 _FIELDS = (Field.phone, *PROFILE_FIELDS, Field.department, Field.payroll)
 _NAMED = [(field, field.value) for field in _FIELDS]
+_BY_NAME = {name: field for field, name in _NAMED}
 _LOGIN, _EMPLOYMENT, _PROFILE = "login", "employment", "companyProfileId"
 
 
@@ -291,7 +292,7 @@ def _wanted(shown: str, person: Person, desired: DesiredEmployee, today: date) -
             field = Field(name[1:])
             yield name, ... if field in desired.values and field not in desired.defaulted else None
         else:
-            field = Field(name)
+            field = _BY_NAME[name]
             yield name, ... if field in desired.defaulted else canonical(field, desired.values.get(field))
 
 
