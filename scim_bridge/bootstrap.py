@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import requests
-from scim2_models import ScimProvider
 
 from scim_bridge.adopt.run import Adoption
 from scim_bridge.certificates.reading import slots_from
@@ -26,13 +26,14 @@ from scim_bridge.plan.limits import HourlyLimits, Limits
 from scim_bridge.plan.matching import Adopt
 from scim_bridge.plan.steps import Policy, Step
 from scim_bridge.reconcile.run import Reconciliation
-from scim_bridge.scim.mapping import Rules, rules_from
-from scim_bridge.scim.provider import build_provider
 from scim_bridge.settings import Settings, unservable
 from scim_bridge.settings.types import both
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.engine import REQUESTS, Patience
-from scim_bridge.tenant import Ditio, Tenant
+from scim_bridge.tenant import Ditio, Tenant, build_rules
+
+if TYPE_CHECKING:
+    from scim2_models import ScimProvider
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Parts:
     settings: Settings
     database: Database
     # Built only on demand: only a web server needs it.
-    providers: Mapping[str, Callable[[], ScimProvider]]
+    providers: Mapping[str, "Callable[[], ScimProvider]"]
     tenants: Mapping[str, Tenant]
     inline: Mapping[str, Inline]
     reconciliations: Mapping[str, Reconciliation]
@@ -120,7 +121,9 @@ def build(
     )
 
 
-def _provider(settings: Settings) -> ScimProvider:
+def _provider(settings: Settings) -> "ScimProvider":
+    from scim_bridge.scim.provider import build_provider  # noqa: PLC0415 # Large, and only the web server needs it.
+
     return build_provider(
         max_page_size=settings.scim.max_page_size,
         max_bulk_operations=settings.scim.max_bulk_operations,
@@ -140,20 +143,6 @@ def build_client(
     if missing := settings.ditio.missing(settings.start):
         raise SettingsError("\n".join(f"{name} is not set, and Ditio can't be called without it" for name in missing))
     return DitioClient(_ditio_config(settings), session_factory=session_factory, monotonic=monotonic)
-
-
-def build_rules(settings: Settings) -> Rules:
-    """Build the mapping from the settings. :raises SettingsError: the mapping can't be used."""
-    mapping = settings.mapping
-    try:
-        return rules_from(
-            mapping.fields,
-            phone_region=mapping.phone_region,
-            payroll=None if mapping.payroll == "omit" else mapping.payroll,
-            zone=ZoneInfo(settings.ditio.time_zone),
-        )
-    except ValueError as exc:
-        raise SettingsError(f"{settings.whose}{exc}") from exc
 
 
 def _tenant(

@@ -8,16 +8,19 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol, TypeVar
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from scim_bridge.domain.certificate import CertificatePolicy, CertificateRules, Slot
 from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field
 from scim_bridge.domain.operations import Answer, Operation, OperationName
 from scim_bridge.domain.person import Claim, ClaimKind, Person
 from scim_bridge.domain.values import CURE, JsonObject
+from scim_bridge.errors import SettingsError
 from scim_bridge.plan.limits import HourlyLimits
 from scim_bridge.plan.matching import Adopt
 from scim_bridge.plan.steps import Policy
-from scim_bridge.scim.mapping import Rules, desired_from_user
+from scim_bridge.scim.mapping import Rules, desired_from_user, rules_from
+from scim_bridge.settings import Settings
 from scim_bridge.storage.candidates import Candidate
 from scim_bridge.storage.database import Database, Session
 
@@ -175,6 +178,20 @@ class Tenant:
     def desired(self, document: JsonObject, person: Person | None, today: date) -> DesiredEmployee:
         """Return the employee that a SCIM document asks for."""
         return desired_of(document, self.rules, person, today)
+
+
+def build_rules(settings: Settings) -> Rules:
+    """Build the mapping from a company's settings. :raises SettingsError: the mapping can't be used."""
+    mapping = settings.mapping
+    try:
+        return rules_from(
+            mapping.fields,
+            phone_region=mapping.phone_region,
+            payroll=None if mapping.payroll == "omit" else mapping.payroll,
+            zone=ZoneInfo(settings.ditio.time_zone),
+        )
+    except ValueError as exc:
+        raise SettingsError(f"{settings.whose}{exc}") from exc
 
 
 def desired_of(document: JsonObject, rules: Rules, person: Person | None, today: date) -> DesiredEmployee:

@@ -11,7 +11,7 @@ import click
 
 from scim_bridge import logs
 from scim_bridge.adopt.run import Found
-from scim_bridge.bootstrap import build, build_rules
+from scim_bridge.bootstrap import build
 from scim_bridge.cli.context import Options, note, of_tenant, operator
 from scim_bridge.cli.csv_files import decisions_in, write_sheet
 from scim_bridge.cli.output import Format, bars, format_option, paragraph, shown, tenant_option
@@ -27,7 +27,7 @@ from scim_bridge.storage.database import Database, Session, repeated
 from scim_bridge.storage.history import Entry
 from scim_bridge.storage.people import PersonRecord, user_names
 from scim_bridge.storage.resources import document_of
-from scim_bridge.tenant import desired_of
+from scim_bridge.tenant import build_rules, desired_of
 
 BY = {By.number: "by number", By.email: "by e-mail", By.phone: "by phone", By.decision: "as decided"}
 

@@ -9,7 +9,7 @@ from typing import Literal
 import click
 
 from scim_bridge import logs
-from scim_bridge.bootstrap import build, build_rules
+from scim_bridge.bootstrap import build
 from scim_bridge.certificates.reading import WAYS_IN, called, described
 from scim_bridge.cli.context import Options, operator
 from scim_bridge.cli.csv_files import CertificateFile, csv_cell, csv_line, opened
@@ -27,7 +27,7 @@ from scim_bridge.delivery.certificate_import import CertificateImport, Remark, R
 from scim_bridge.delivery.certificate_sources import Withdrawal, withdraw_from_files
 from scim_bridge.domain.certificate import CertificateType, type_of
 from scim_bridge.storage.reports import Expiries, Expiry
-from scim_bridge.tenant import new_id
+from scim_bridge.tenant import build_rules, new_id
 
 
 def print_report(report: Report, read: CertificateFile, *, is_applied: bool, format: Format) -> None:

@@ -14,7 +14,7 @@ import click
 import requests
 
 from scim_bridge import logs
-from scim_bridge.bootstrap import build_client, build_rules
+from scim_bridge.bootstrap import build_client
 from scim_bridge.cli import doctor_checks as checks
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.doctor_checks import Examination, Finding, Status, fails, hint, named, ok
@@ -25,6 +25,7 @@ from scim_bridge.settings.catalogue import CATALOGUE, is_secret, shown
 from scim_bridge.settings.sources import FILE_SUFFIX
 from scim_bridge.settings.types import Path as Setting
 from scim_bridge.settings.types import dotted, is_loopback, is_shared
+from scim_bridge.tenant import build_rules
 from scim_bridge.web.auth.keys import FetchFailed, fetched
 
 SECONDS, CALL_SECONDS, REACH_SECONDS, CLOCK_SECONDS = 22.0, 8.0, 5.0, 4.0

@@ -9,7 +9,6 @@ from typing import Any, cast
 import click
 from sqlalchemy import Row
 
-from scim_bridge.bootstrap import build_rules
 from scim_bridge.cli.context import Options, about_tenant, note
 from scim_bridge.cli.output import (
     Format,
@@ -29,6 +28,7 @@ from scim_bridge.errors import BridgeError, NotFound
 from scim_bridge.scim.mapping import Rules, desired_from_user
 from scim_bridge.storage.breaker import PAUSED
 from scim_bridge.storage.database import Session, take_up_all
+from scim_bridge.tenant import build_rules
 
 
 @click.command()

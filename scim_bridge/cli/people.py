@@ -6,7 +6,6 @@ from datetime import datetime
 import click
 
 from scim_bridge import logs
-from scim_bridge.bootstrap import build_rules
 from scim_bridge.cli.context import Options, note
 from scim_bridge.cli.output import (
     Day,
@@ -28,6 +27,7 @@ from scim_bridge.domain.person import HandsOff
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.people import PersonRecord
+from scim_bridge.tenant import build_rules
 
 CERTIFICATE_COLUMNS = {
     "type": "Certificate",

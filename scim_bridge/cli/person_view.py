@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date
 
-from scim_bridge.bootstrap import build
 from scim_bridge.cli.output import paragraph
 from scim_bridge.domain.certificate import Holder, Line
 from scim_bridge.domain.employee import (
@@ -106,6 +105,8 @@ def employee_in_ditio(
 
     :param settings: The settings of this tenant, as if there were no other.
     """
+    from scim_bridge.bootstrap import build  # noqa: PLC0415 # Large, and a person without an employee does without.
+
     try:
         found = build(settings, database=database).tenants[tenant].ditio.get(number)
         return None if found is None else _shown(found)

@@ -7,7 +7,7 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber, Employment, Field, Value
-from scim_bridge.domain.values import LATEST_YEAR, NORWAY, OSLO, JsonObject, nfc, payroll_of, read_day, to_e164
+from scim_bridge.domain.values import LATEST_YEAR, NORWAY, OSLO, JsonObject, nfc, payroll_of, phone_shown, read_day
 
 _CURRENT = "employment"
 _LISTS = ("employments", "employmenthistory")
@@ -53,8 +53,10 @@ class ShownEmployments:
     @property
     def current(self) -> ShownEmployment | None:
         """Return the open one, else the one that ended last."""
+        if (running := self.open) is not None:
+            return running
         ended = (e for e in self.entries or () if e.employment.end is not None)
-        return self.open or max(ended, key=lambda e: e.employment.end or date.min, default=None)
+        return max(ended, key=lambda e: e.employment.end or date.min, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +109,10 @@ def _is_list_of_objects(value: object) -> bool:
 
 def _details(shown: Mapping[str, object]) -> Iterator[dict[str, object]]:
     """Yield what each form shows of each employment; the lists come first, because they show the most."""
-    for key in _LISTS:
-        listed = shown.get(key)
-        yield from filter(None, map(_lowered, listed if isinstance(listed, list) else ()))
-    if current := _lowered(shown.get(_CURRENT)):
+    lists = [found for key in _LISTS if isinstance(found := shown.get(key), list)]
+    listed = [details for found in lists for each in found if (details := _lowered(each))]
+    yield from listed
+    if (current := _lowered(shown.get(_CURRENT))) and current not in listed:
         yield current
     for start_key, end_key in _FLAT:
         if shown.get(start_key) or shown.get(end_key):
@@ -152,7 +154,7 @@ def _start(entry: ShownEmployment) -> date:
     return entry.employment.start or date.min
 
 
-_TEXTS = (Field.first_name, Field.last_name, Field.email, Field.work_title)
+_TEXTS = [(field, field.lower()) for field in (Field.first_name, Field.last_name, Field.email, Field.work_title)]
 _PHONE_KEYS = ("phone", "mobilework", "phonenumber")
 _DISABLED_KEYS = ("isdisabled", "disabled")
 
@@ -166,7 +168,10 @@ def employee_from_ditio(body: JsonObject, *, region: str = NORWAY, zone: ZoneInf
     :param zone: The company's time zone, for days that are shown as times.
     :raises ValueError: when no employee number is shown.
     """
-    shown = {key.lower(): value for key, value in body.items()}
+    return _employee({key.lower(): value for key, value in body.items()}, region, zone)
+
+
+def _employee(shown: Mapping[str, object], region: str, zone: ZoneInfo) -> ActualEmployee:
     number = _text(shown.get("employeenumber"))
     if number is None:
         raise ValueError("Ditio's answer shows no employeeNumber, so it is not an employee")
@@ -183,14 +188,14 @@ def employee_from_ditio(body: JsonObject, *, region: str = NORWAY, zone: ZoneInf
 
 def _profile(shown: Mapping[str, object], region: str, zone: ZoneInfo) -> Shown:
     values: Shown = {}
-    for field in _TEXTS:
-        if field.lower() in shown:
-            text = _text(shown[field.lower()])
+    for field, key in _TEXTS:
+        if key in shown:
+            text = _text(shown[key])
             values[field] = None if text is None else nfc(text)
     phones = [_text(shown[key]) for key in _PHONE_KEYS if key in shown]
     if phones:
         phone = next(filter(None, phones), None)
-        values[Field.phone] = None if phone is None else to_e164(phone, region) or phone
+        values[Field.phone] = None if phone is None else phone_shown(phone, region)
     return values | _birth_date(shown, zone)
 
 
@@ -204,14 +209,14 @@ def _birth_date(shown: Mapping[str, object], zone: ZoneInfo) -> Shown:
 
 def _employment_values(shown: Mapping[str, object], employments: ShownEmployments) -> Shown:
     values: Shown = {}
-    if employments.open is not None and employments.open.shows_start:
-        values[Field.start_date] = employments.open.employment.start
-    current = employments.current.details if employments.current else {}
-    for holder in (current, shown):
+    running, current = employments.open, employments.current
+    if running is not None and running.shows_start:
+        values[Field.start_date] = running.employment.start
+    for holder in (current.details if current else {}, shown):
         if "department" in holder and Field.department not in values:
             department = _text(holder["department"])
             values[Field.department] = None if department is None else nfc(department)
-    for holder in (employments.open.details if employments.open else {}, shown):
+    for holder in (running.details if running else {}, shown):
         if "payroll" in holder and Field.payroll not in values:
             values |= _payroll(holder["payroll"])
     return values
@@ -247,13 +252,13 @@ def employee_from_row(
 
     :param today: For a row of the roster, which may say that the employee is deleted, or works today.
     """
+    shown = {key.lower(): value for key, value in row.items()}
     try:
-        found = employee_from_ditio(row, region=region, zone=zone)
+        found = _employee(shown, region, zone)
     except ValueError:
         return None
     if today is None:
         return found
-    shown = {key.lower(): value for key, value in row.items()}
     if shown.get("isdeleted") is True:
         return None
     if "isactiveemployment" in shown and found.employments is not None:

@@ -122,16 +122,19 @@ def rows_of(body: Any, *, depth: int = DEPTH) -> list[JsonObject] | None:
 
 def value_of(employee: JsonObject, name: str) -> str | None:
     """Return an id in an answer, as text; v4 spells its keys in camelCase or PascalCase."""
+    wanted = name.lower()
     for key, value in employee.items():
-        if key.lower() == name.lower() and isinstance(value, str | int) and str(value):
+        if key.lower() == wanted and isinstance(value, str | int) and str(value):
             return str(value)
     return None
 
 
 def is_of_company(employee: JsonObject, company_id: str | None) -> bool:
     """Return whether a row may be ours: it names no company, or this one. The id may lack its leading zeros."""
+    if company_id is None:
+        return True
     shown = value_of(employee, "companyId")
-    return company_id is None or shown is None or shown.lstrip("0") == company_id.lstrip("0")
+    return shown is None or shown.lstrip("0") == company_id.lstrip("0")
 
 
 def _present(body: JsonObject, keys: tuple[str, ...]) -> list[str]:

@@ -1,12 +1,11 @@
 """The pages of a list, in any form that Ditio gives them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 import ijson
-from ijson.common import ObjectBuilder
 from requests.utils import parse_header_links
 
 from scim_bridge.ditio.answers import DEPTH, MANY
@@ -21,7 +20,8 @@ MOST_NOTES = 200
 Scalar = str | int | float | bool | None
 
 _BUFFER = 64 * 1024
-_OPENING, _CLOSING = ("start_map", "start_array"), ("end_map", "end_array")
+_NEW: Mapping[str, Callable[[], Any]] = {"start_map": dict, "start_array": list}
+_CLOSING = ("end_map", "end_array")
 
 
 class Readable(Protocol):
@@ -52,22 +52,28 @@ class PageReader:
         """
         opened: list[_Opened] = []
         key = ""
-        builder: ObjectBuilder | None = None
-        depth = 0  # Of the row that is being built.
+        row: list[Any] = []  # What is open of the row that is being built, outermost first.
         for event, value in self._events():
-            if builder is not None:
-                builder.event(event, value)
-                depth += (event in _OPENING) - (event in _CLOSING)
-                if depth == 0:
-                    if isinstance(builder.value, dict):
-                        yield builder.value
-                    builder = None
+            if row:
+                if event == "map_key":
+                    key = value
+                elif event in _CLOSING:
+                    closed = row.pop()
+                    if not row and isinstance(closed, dict):
+                        yield closed
+                else:
+                    new = _NEW[event]() if event in _NEW else value
+                    if isinstance(row[-1], dict):
+                        row[-1][key] = new
+                    else:
+                        row[-1].append(new)
+                    if event in _NEW:
+                        row.append(new)
             elif event == "map_key":
                 key = value
-            elif event in _OPENING and _is_list(opened):
-                builder, depth = ObjectBuilder(), 1
-                builder.event(event, value)
-            elif event in _OPENING:
+            elif event in _NEW and _is_list(opened):
+                row = [_NEW[event]()]
+            elif event in _NEW:
                 opened.append(_Opened(key, event == "start_array"))
                 self.has_list = self.has_list or _is_list(opened)
                 key = ""

@@ -199,7 +199,7 @@ class Roster:
                         known.is_repeated = True
                         return
                     page.rows += 1
-                    known.add(_key(row))
+                    known.add(row)
                     if is_of_company(row, self._company_id) and (found := self._read_row(row)) is not None:
                         yield found
             except ValueError as exc:
@@ -238,9 +238,9 @@ class _Known:
         """Return whether an employee was on one of these pages."""
         return key is not None and (key in self.first or key in self._before)
 
-    def add(self, key: str | None) -> None:
+    def add(self, row: JsonObject) -> None:
         """Add an employee on the current page. Of a page with a whole company only the beginning is kept."""
-        if key is not None and len(self._now) <= PAGE_SIZE:
+        if len(self._now) <= PAGE_SIZE and (key := _key(row)) is not None:
             self._now.add(key)
 
     def turn(self) -> None:

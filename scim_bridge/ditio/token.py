@@ -7,8 +7,6 @@ from datetime import datetime
 from math import inf
 
 import requests
-from authlib.integrations.base_client import OAuthError
-from authlib.integrations.requests_client import OAuth2Session
 
 from scim_bridge.ditio.answers import retry_after_seconds
 from scim_bridge.ditio.config import DitioConfig
@@ -36,6 +34,10 @@ def fetch_token(
     :raises CredentialsRefused: when the identity server knows no such client, secret or scope.
     :raises TransientError: when it can't be reached, fails, or gives no token.
     """
+    # Only here, because most commands call no Ditio, and this takes a tenth of a second.
+    from authlib.integrations.base_client import OAuthError  # noqa: PLC0415
+    from authlib.integrations.requests_client import OAuth2Session  # noqa: PLC0415
+
     exchange = Exchange(_WHAT, "DITIO__IDENTITY_URL", within, monotonic(), monotonic)
 
     def judged(response: requests.Response) -> requests.Response:

@@ -4,14 +4,14 @@ import base64
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Any, NewType
 from zoneinfo import ZoneInfo
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberFormat
+from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat
 
 from scim_bridge.domain.employee import Field, Value
 
@@ -38,23 +38,12 @@ def canonical(field: Field, value: Value | None) -> Value | None:
     """
     if value is None or value == "":
         return None
-    match field:
-        case Field.birth_date | Field.start_date | Field.end_date:
-            return _same_day(value)
-        case Field.payroll:
-            return _number(value)
-        case Field.phone:
-            return "".join(c for c in str(value) if c.isdecimal()) or None
-        case Field.employee_number:
-            return str(value).strip() or None
-        case Field.email:
-            return nfc(nfc(str(value)).lower()).strip() or None
-    return nfc(str(value)).strip() or None
+    return _CANONICAL.get(field, _same_text)(value)
 
 
 def nfc(text: str) -> str:
     """Return text in Unicode's composed form: Å is one character, however it was typed."""
-    return unicodedata.normalize("NFC", text)
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def _same_day(value: Value) -> Value | None:
@@ -70,6 +59,28 @@ def _same_day(value: Value) -> Value | None:
 def _number(value: Value) -> Value | None:
     text = str(value).strip().lower()
     return int(text) if text in ("0", "1", "2") else _NUMBERS.get(text, text or None)
+
+
+def _same_text(value: Value) -> Value | None:
+    return nfc(str(value)).strip() or None
+
+
+def _digits(value: Value) -> Value | None:
+    text = str(value)
+    if text[1:].isdecimal() and text[0] == "+":
+        return text[1:]  # As nearly all are.
+    return "".join(c for c in text if c.isdecimal()) or None
+
+
+_CANONICAL: Mapping[Field, Callable[[Value], Value | None]] = {
+    Field.birth_date: _same_day,
+    Field.start_date: _same_day,
+    Field.end_date: _same_day,
+    Field.payroll: _number,
+    Field.phone: _digits,
+    Field.employee_number: lambda value: str(value).strip() or None,
+    Field.email: lambda value: nfc(nfc(str(value)).lower()).strip() or None,
+}
 
 
 Key = str | int | float
@@ -125,7 +136,7 @@ _NO_ENDS = frozenset({date(1601, 1, 1), date.max})
 """The days that a directory writes for *never*."""
 
 _NORWEGIAN = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
-_DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _INSTANT = re.compile(
     r"(?P<day>\d{4}-\d{2}-\d{2})[Tt ]"
     r"(?P<hour>\d{2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?P<fraction>\.\d+)?)?"
@@ -178,8 +189,8 @@ def _any_day(text: str, zone: ZoneInfo, cure: str) -> date | str:
 
 def _day(text: str, zone: ZoneInfo) -> date | None:
     """Return the day that a text means; None where its form is unknown."""
-    if plain := _DAY.fullmatch(text):
-        return date(*(int(part) for part in plain.groups()))
+    if _DAY.fullmatch(text):
+        return date.fromisoformat(text)
     if norwegian := _NORWEGIAN.fullmatch(text):
         day, month, year = (int(part) for part in norwegian.groups())
         return date(year, month, day)
@@ -213,6 +224,11 @@ def _offset(instant: re.Match[str]) -> timezone | None:
 _LONGEST_E164 = 16
 """Characters, the plus sign included (ITU-T E.164: fifteen digits)."""
 
+NORWAY_CODE = 47
+
+_NORWEGIAN_E164 = re.compile(r"\+47[1-9]\d{7}", re.ASCII)
+"""Nearly all numbers. Norway has no national prefix, so that parsing and formatting return the same text."""
+
 
 def to_e164(raw: str, region: str) -> str | None:
     """Return a phone number in E.164 (``+4798765432``), or None where it is not a valid number.
@@ -220,6 +236,12 @@ def to_e164(raw: str, region: str) -> str | None:
     :param region: The country of a number that names none, by its two letters: ``NO``.
     """
     text = raw.strip()
+    plain = text.replace(" ", "")
+    if _NORWEGIAN_E164.fullmatch(plain):
+        number = PhoneNumber(NORWAY_CODE, int(plain[3:]))
+        # Nearly always one of Norway itself, which takes half the time; Svalbard has the same code.
+        is_valid = phonenumbers.is_valid_number_for_region(number, NORWAY) or phonenumbers.is_valid_number(number)
+        return plain if is_valid else None
     # RFC 7643 §4.1.2 writes phone numbers as RFC 3966 does.
     if text[:4].lower() == "tel:":
         text = text[4:]
@@ -238,12 +260,19 @@ def to_e164(raw: str, region: str) -> str | None:
     return formatted if len(formatted) <= _LONGEST_E164 else None
 
 
+def phone_shown(raw: str, region: str) -> str:
+    """Return a phone number that Ditio shows in E.164, and one that is not valid as it is."""
+    return raw if _NORWEGIAN_E164.fullmatch(raw) else to_e164(raw, region) or raw
+
+
 LONGEST = {Field.employee_number: 64, Field.email: 320}
 """Longest values, in characters; every other text may have `LONGEST_TEXT`."""
 
 LONGEST_TEXT = 256
 
 _ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _PAYROLL_WORDS = {"disabled": 0, "enabled": 1, "variable": 2, "0": 0, "1": 1, "2": 2}
 
 
@@ -284,6 +313,8 @@ def end_of(raw: object, zone: ZoneInfo, today: date) -> date | Unusable | None:
 
 
 def _from_text(field: Field, text: str, region: str, zone: ZoneInfo) -> Value | Unusable:
+    if field in _TEXTS:
+        return nfc(text)
     match field:
         case Field.employee_number:
             return _employee_number(text)
@@ -291,10 +322,11 @@ def _from_text(field: Field, text: str, region: str, zone: ZoneInfo) -> Value | 
             return to_e164(text, region) or _NO_PHONE
         case Field.email:
             return nfc(text) if is_address(text) else _NO_ADDRESS
-        case Field.birth_date | Field.start_date | Field.end_date:
-            day = read_day(text, zone)
-            return Unusable(day) if isinstance(day, str) else day
-    return nfc(text)
+    day = read_day(text, zone)
+    return Unusable(day) if isinstance(day, str) else day
+
+
+_TEXTS = frozenset({Field.first_name, Field.last_name, Field.work_title, Field.department})
 
 
 def text_of(raw: object) -> str | Unusable:
@@ -304,7 +336,7 @@ def text_of(raw: object) -> str | Unusable:
     if isinstance(raw, bool) or not isinstance(raw, (str, int)):
         return Unusable("it is not text: map a single text attribute to it in Entra's attribute mapping")
     text = str(raw).strip()
-    if any(unicodedata.category(c) == "Cs" for c in text):
+    if not text.isascii() and _SURROGATE.search(text):
         return Unusable("it has broken characters: enter it again in Entra")
     return text
 
@@ -327,7 +359,7 @@ def _employee_number(text: str) -> str | Unusable:
     """Return a number that is safe as a segment of a URL, or what is wrong with it (rule P7)."""
     if text.casefold() in (".", "..", "search"):
         return Unusable("Ditio can't have an employee with this number: enter another number in Entra")
-    if any(unicodedata.category(c) == "Cc" for c in text):
+    if _CONTROL.search(text):
         return Unusable("it has control characters: enter it again in Entra")
     return text
 

@@ -229,6 +229,8 @@ def as_found(number: EmployeeNumber, acknowledged: Acknowledged) -> ActualEmploy
 
 
 _FIELDS = (Field.phone, *PROFILE_FIELDS, Field.department, Field.payroll)
+_NAMED = [(field, field.value) for field in _FIELDS]
+_BY_NAME = {name: field for field, name in _NAMED}
 _LOGIN, _EMPLOYMENT, _PROFILE = "login", "employment", "companyProfileId"
 
 
@@ -247,13 +249,14 @@ def fingerprint_of(found: ActualEmployee, owners: Mapping[Field, Owner], today: 
     parts: list[tuple[str, object]] = []
     if found.company_profile_id is not None:
         parts.append((_PROFILE, found.company_profile_id))
-    for field in _FIELDS:
+    for field, name in _NAMED:
         if field not in found.values:
             continue
-        if owners.get(field) is Owner.entra:
-            parts.append((field.value, canonical(field, found.values[field])))
-        elif owners.get(field) is Owner.seed and canonical(field, found.values[field]) is None:
-            parts.append((f"-{field.value}", None))
+        owner = owners.get(field)
+        if owner is Owner.entra:
+            parts.append((name, canonical(field, found.values[field])))
+        elif owner is Owner.seed and canonical(field, found.values[field]) is None:
+            parts.append((f"-{name}", None))
     if found.disabled is not None:
         parts.append((_LOGIN, not found.disabled))
     if found.employments is not None:
@@ -289,7 +292,7 @@ def _wanted(shown: str, person: Person, desired: DesiredEmployee, today: date) -
             field = Field(name[1:])
             yield name, ... if field in desired.values and field not in desired.defaulted else None
         else:
-            field = Field(name)
+            field = _BY_NAME[name]
             yield name, ... if field in desired.defaulted else canonical(field, desired.values.get(field))
 
 

@@ -170,7 +170,7 @@ class DriftPlanning:
 
     def _candidates(self, person_ids: Sequence[PersonId]) -> list[Candidate]:
         with self.tenant.read() as s:
-            return candidates(s, self.run_id, person_ids)
+            return candidates(s, self.run_id, person_ids, in_short=True)
 
     def _plan(self, batch: Sequence[Candidate], basis: str) -> None:
         today = self.tenant.today(self.read_at)
@@ -178,7 +178,7 @@ class DriftPlanning:
         with self.tenant.read() as s:
             self._certificates = CertificateDrift(s, self.tenant, today).of_people(batch)
         items: list[Drift] = []
-        closer: list[tuple[Candidate, DesiredEmployee]] = []
+        closer: list[PersonId] = []
         found: list[Found] = []
         for candidate in batch:
             person = candidate.record.person
@@ -193,10 +193,10 @@ class DriftPlanning:
                 if person.id not in unreadable:
                     found.append(_found(candidate, is_at_work))
             else:
-                closer.append((candidate, desired))
+                closer.append(person.id)
         if closer:
             with self.tenant.read() as s:
-                items = self._look_closer(s, closer, today)
+                items = self._look_closer(s, candidates(s, self.run_id, closer), today)
         self._store(items)
         self._acknowledge()
         if found:
@@ -213,13 +213,13 @@ class DriftPlanning:
         owners = self.tenant.policy.owners
         return is_as_wanted(candidate.shown, candidate.digest, record.person, desired, owners, today)
 
-    def _look_closer(self, s: Session, closer: Sequence[tuple[Candidate, DesiredEmployee]], today: date) -> list[Drift]:
+    def _look_closer(self, s: Session, closer: Sequence[Candidate], today: date) -> list[Drift]:
         snapshot = s.snapshot(self.run_id)
-        linked = [number for candidate, _ in closer if (number := candidate.record.person.employee_number)]
+        linked = [number for candidate in closer if (number := candidate.record.person.employee_number)]
         shown = snapshot.of(linked)
         items: list[Drift] = []
-        for candidate, desired in closer:
-            person = candidate.record.person
+        for candidate in closer:
+            person, desired = candidate.record.person, desired_of_candidate(candidate, self.tenant, today)
             found = shown.get(person.employee_number or "")
             if found is not None and not self._is_theirs(s, person, desired, found):
                 rows = self._stranger(s, snapshot, candidate, desired, today)

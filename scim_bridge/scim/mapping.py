@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from scim_bridge.domain.employee import REQUIRED, DesiredEmployee, Field, Owner, Problem, Value
 from scim_bridge.domain.values import NORWAY, OSLO, JsonObject, Unusable, end_of, is_address, text_of, value_of
-from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN, SourcePath, read
+from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN, Condition, SourcePath, read
 
 LONGEST_SHOWN = 60
 """How many characters of a value a message quotes."""
@@ -86,27 +87,41 @@ class Rules:
         return {rule.field: rule.owner for rule in self.by_field.values()}
 
 
-def _rule(field: Field, *sources: str, owner: Owner = Owner.entra) -> Rule:
-    return Rule(field, tuple(SourcePath.parse(source) for source in sources), owner)
+def _attribute(name: str, sub: str | None = None) -> SourcePath:
+    return SourcePath(name if sub is None else f"{name}.{sub}", None, name, sub)
 
 
+def _of(urn: str, name: str) -> SourcePath:
+    return SourcePath(f"{urn}:{name}", urn, name)
+
+
+def _entry(name: str, kind: str) -> SourcePath:
+    return SourcePath(f'{name}[type eq "{kind}"].value', None, name, "value", (Condition("type", kind),))
+
+
+def _primary(name: str) -> SourcePath:
+    return SourcePath(f"{name}[primary eq true].value", None, name, "value", (Condition("primary", True),))
+
+
+def _rule(field: Field, *sources: SourcePath, owner: Owner = Owner.entra) -> Rule:
+    return Rule(field, sources, owner)
+
+
+_PHONES, _DISPLAY_NAME = "phoneNumbers", _attribute("displayName")
+
+# Written as `source_path` parses their texts, so that the parser is loaded only for a setting.
 _DEFAULTS = (
-    _rule(Field.employee_number, f"{ENTERPRISE_URN}:employeeNumber"),
-    _rule(Field.first_name, "name.givenName", "displayName"),
-    _rule(Field.last_name, "name.familyName", "displayName"),
-    _rule(
-        Field.phone,
-        'phoneNumbers[type eq "mobile"].value',
-        'phoneNumbers[type eq "work"].value',
-        "phoneNumbers[primary eq true].value",
-    ),
-    _rule(Field.birth_date, f"{DITIO_URN}:birthDate", owner=Owner.seed),
-    _rule(Field.email, 'emails[type eq "work"].value', "emails[primary eq true].value", "userName"),
-    _rule(Field.work_title, "title"),
-    _rule(Field.department, f"{ENTERPRISE_URN}:department"),
-    _rule(Field.start_date, f"{DITIO_URN}:employmentStartDate"),
-    _rule(Field.end_date, f"{DITIO_URN}:employmentEndDate"),
-    _rule(Field.payroll, f"{DITIO_URN}:payroll", owner=Owner.seed),
+    _rule(Field.employee_number, _of(ENTERPRISE_URN, "employeeNumber")),
+    _rule(Field.first_name, _attribute("name", "givenName"), _DISPLAY_NAME),
+    _rule(Field.last_name, _attribute("name", "familyName"), _DISPLAY_NAME),
+    _rule(Field.phone, _entry(_PHONES, "mobile"), _entry(_PHONES, "work"), _primary(_PHONES)),
+    _rule(Field.birth_date, _of(DITIO_URN, "birthDate"), owner=Owner.seed),
+    _rule(Field.email, _entry("emails", "work"), _primary("emails"), _attribute("userName")),
+    _rule(Field.work_title, _attribute("title")),
+    _rule(Field.department, _of(ENTERPRISE_URN, "department")),
+    _rule(Field.start_date, _of(DITIO_URN, "employmentStartDate")),
+    _rule(Field.end_date, _of(DITIO_URN, "employmentEndDate")),
+    _rule(Field.payroll, _of(DITIO_URN, "payroll"), owner=Owner.seed),
 )
 
 DEFAULT_RULES = Rules({rule.field: rule for rule in _DEFAULTS})
@@ -147,8 +162,10 @@ def _merged(rule: Rule, entry: Mapping[str, object]) -> Rule:
 def _sources(where: str, found: object) -> tuple[SourcePath, ...]:
     if not isinstance(found, (list, tuple)) or not found or not all(isinstance(item, str) for item in found):
         raise ValueError(f'{where} is not a list of texts: write a list of SCIM attribute paths, as in ["userName"]')
+    from scim_bridge.scim.schema import source_path  # noqa: PLC0415 # Only a setting needs the library behind it.
+
     try:
-        return tuple(SourcePath.parse(item) for item in found)
+        return tuple(source_path(item) for item in found)
     except ValueError as exc:
         raise ValueError(f"{where}: {exc}") from exc
 
@@ -202,8 +219,7 @@ def is_sent(document: JsonObject, field: Field, rules: Rules) -> bool:
     return any(read(document, source) is not None for source in rules.by_field[field].sources)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
+class _Reading(NamedTuple):
     """What the sources of one field gave."""
 
     value: Value | None = None
@@ -232,8 +248,10 @@ def _reading(document: JsonObject, rule: Rule, rules: Rules, served: str | None,
 
 
 def _sources_of(rule: Rule, served: str | None) -> tuple[SourcePath, ...]:
+    if served is None or rule.field not in REQUIRED:
+        return rule.sources
     texts = [source.text for source in rule.sources]
-    if rule.field not in REQUIRED or served not in texts:
+    if served not in texts:
         return rule.sources
     return rule.sources[: texts.index(served) + 1]
 
@@ -243,10 +261,13 @@ def _is_name_only(field: Field, source: SourcePath, raw: object) -> bool:
     return field is Field.email and _is(source, "userName") and not (isinstance(raw, str) and is_address(raw))
 
 
+_NAMES = frozenset({Field.first_name, Field.last_name})
+
+
 def _value(field: Field, source: SourcePath, raw: object, rules: Rules, today: date) -> Value | Unusable | None:
     if field is Field.end_date:
         return end_of(raw, rules.zone, today)
-    if field not in (Field.first_name, Field.last_name) or not _is(source, "displayName"):
+    if field not in _NAMES or not _is(source, "displayName"):
         return value_of(field, raw, rules.phone_region, rules.zone)
     text = text_of(raw)
     if isinstance(text, Unusable):
@@ -258,10 +279,7 @@ def _value(field: Field, source: SourcePath, raw: object, rules: Rules, today: d
 
 
 def _is(source: SourcePath, attribute: str) -> bool:
-    return (source.urn, source.sub_attribute) == (
-        None,
-        None,
-    ) and source.attribute.lower() == attribute.lower()
+    return source.urn is None and source.sub_attribute is None and source.attribute.lower() == attribute.lower()
 
 
 def _defaults(readings: Mapping[Field, _Reading], rules: Rules, start: date) -> dict[Field, Value]:

@@ -5,20 +5,8 @@ A *source path* is a SCIM attribute path (RFC 7644 §3.5.2) as it stands in Entr
 ``urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department``. Names compare regardless of case.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from scim2_models import InvalidPathException, Path
-from scim2_models.path import (
-    AttrPath,
-    CompareOperator,
-    Comparison,
-    FilterNode,
-    LogicalExpr,
-    LogicalOperator,
-    ValuePath,
-)
 
 from scim_bridge.domain.values import JsonObject
 
@@ -37,7 +25,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class SourcePath:
-    """Where a value is read from: a parsed source path."""
+    """Where a value is read from: a source path as `source_path` in `scim/schema.py` parses it."""
 
     text: str
     """The path as it was written."""
@@ -50,44 +38,6 @@ class SourcePath:
     conditions: tuple[Condition, ...] = ()
     """An element has to meet all of them."""
 
-    @classmethod
-    def parse(cls, text: str) -> "SourcePath":
-        """Parse a path.
-
-        :raises ValueError: when it isn't a path, or names something that no single value can be read from.
-        """
-        text = text.strip()
-        try:
-            node = Path[Any](text).ast
-        except InvalidPathException as exc:
-            raise ValueError(f'"{text}" is not a SCIM attribute path: {exc.detail}') from exc
-        match node:
-            case AttrPath():
-                return cls._of(text, node, node.sub_attr, ())
-            case ValuePath(attr_path, val_filter, str(sub_attribute)):
-                return cls._of(text, attr_path, sub_attribute, tuple(_conditions(text, val_filter)))
-            case ValuePath():
-                raise ValueError(f'"{text}" selects whole elements: name a part, as in "{text}.value"')
-        raise ValueError('a source is empty: write a SCIM attribute path such as "userName"')
-
-    @classmethod
-    def _of(cls, text: str, path: AttrPath, sub: str | None, conditions: tuple[Condition, ...]) -> "SourcePath":
-        if path.uri is not None and path.attr.casefold() == "user":
-            raise ValueError(f'"{text}" is a schema: name an attribute of it, as in "{text}:employeeNumber"')
-        urn = None if path.uri is None or path.uri.casefold() == CORE_URN.casefold() else path.uri
-        return cls(text, urn, path.attr, sub, conditions)
-
-
-def _conditions(text: str, node: FilterNode) -> Iterator[Condition]:
-    match node:
-        case Comparison(AttrPath(attribute, None, None), CompareOperator.eq, str() | bool() | int() | float() as value):
-            yield Condition(attribute, value)
-        case LogicalExpr(LogicalOperator.and_, terms):
-            for term in terms:
-                yield from _conditions(text, term)
-        case _:
-            raise ValueError(f'"{text}" has a filter that is not supported: only "eq" and "and" are')
-
 
 def read(document: JsonObject, source: SourcePath) -> object | None:
     """Return the value at `source`, or None where there is none.
@@ -97,8 +47,8 @@ def read(document: JsonObject, source: SourcePath) -> object | None:
     """
     holder: object = document if source.urn is None else _member(document, source.urn)
     found = _member(holder, source.attribute)
-    for element in found if isinstance(found, list) else [found]:
-        if all(_holds(element, condition) for condition in source.conditions):
+    for element in found if isinstance(found, list) else (found,):
+        if not source.conditions or all(_holds(element, condition) for condition in source.conditions):
             value = element if source.sub_attribute is None else _member(element, source.sub_attribute)
             if _is_present(value):
                 return value
@@ -116,6 +66,8 @@ def active_of(document: JsonObject, *, otherwise: bool = True) -> bool:
 
 def _holds(element: object, condition: Condition) -> bool:
     value = _member(element, condition.attribute)
+    if isinstance(value, str) and value == condition.value:
+        return True
     return value is not None and _folded(value) == _folded(condition.value)
 
 
@@ -125,7 +77,8 @@ def _folded(value: object) -> str:
 
 
 def _member(holder: object, name: str) -> object | None:
-    if not isinstance(holder, Mapping):
+    # A dict first: the check for any mapping takes longer than the reading.
+    if not isinstance(holder, (dict, Mapping)):
         return None
     if name in holder:
         value: object = holder[name]

@@ -33,8 +33,13 @@ class Candidate:
     """The fingerprint."""
 
 
-def candidates(s: Transaction, run_id: str, person_ids: Sequence[PersonId]) -> list[Candidate]:
-    """Return these people, in the order of their ids."""
+def candidates(
+    s: Transaction, run_id: str, person_ids: Sequence[PersonId], *, in_short: bool = False
+) -> list[Candidate]:
+    """Return these people, in the order of their ids.
+
+    :param in_short: Leave out how their sent values read back: enough for those who turn out to be in sync.
+    """
     query = (
         select(people, resources.c.document, resources.c.last_modified_at, snapshot.c.shown, snapshot.c.digest)
         .join(resources, and_(resources.c.tenant == people.c.tenant, resources.c.id == people.c.user_id), isouter=True)
@@ -51,7 +56,8 @@ def candidates(s: Transaction, run_id: str, person_ids: Sequence[PersonId]) -> l
         .order_by(people.c.id)
     )
     rows = s.connection.execute(query).all()
-    known = Acknowledgements(s).of_many(PersonId(row.id) for row in rows)
+    acknowledgements, found = Acknowledgements(s), [PersonId(row.id) for row in rows]
+    known = acknowledgements.in_short(found) if in_short else acknowledgements.of_many(found)
     return [
         Candidate(
             record=record_of(row, known[PersonId(row.id)]),

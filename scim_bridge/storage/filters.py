@@ -1,6 +1,6 @@
 """SCIM filters as one SQL condition over the keys of resources."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from scim2_models import BaseModel, Extension, InvalidFilterException, Resource, ScimFilter
@@ -21,8 +21,6 @@ from sqlalchemy import ColumnElement, and_, exists, false, literal, not_, or_, s
 
 from scim_bridge.domain.values import SEVERAL, indexed
 from scim_bridge.storage.comparisons import (
-    JsonSql,
-    Path,
     compare,
     is_complex,
     is_filled,
@@ -31,23 +29,24 @@ from scim_bridge.storage.comparisons import (
     operand_of,
     refuse_unstorable,
 )
+from scim_bridge.storage.engine import Columns, JsonPath, JsonSql
 from scim_bridge.storage.tables import resources
 
 
-def key_path(binding: AttributeBinding) -> Path:
+def key_path(binding: AttributeBinding) -> JsonPath:
     """Return the path in the keys of a binding's head attribute."""
     name = binding.model._scim_name(binding.field_name)
     return (str(binding.model.__schema__), name) if issubclass(binding.model, Extension) else (name,)
 
 
-def part_path(binding: AttributeBinding) -> Path:
+def part_path(binding: AttributeBinding) -> JsonPath:
     """Return the path in the head attribute of the part that is compared; empty if the attribute itself is compared."""
     if binding.sub_field_name is None or binding.target_model is None:
         return ()
     return (binding.target_model._scim_name(binding.sub_field_name),)
 
 
-def value_at(sql: JsonSql, source: ColumnElement[Any], path: Path, binding: AttributeBinding) -> ColumnElement[Any]:
+def value_at(sql: JsonSql, source: ColumnElement[Any], path: JsonPath, binding: AttributeBinding) -> ColumnElement[Any]:
     """Return the compared value, looked up in `source`."""
     if is_complex(binding):
         return sql.node(source, path) if path else source
@@ -139,8 +138,6 @@ MAX_COMPARISONS = 800
 """How many comparisons these may become in SQL; SQLite refuses expressions deeper than 1,000."""
 
 Model = type[Resource[Any]]
-Columns = Mapping[str, ColumnElement[Any]]
-"""Attributes that are stored in columns of other tables, by their URN."""
 
 _INDEXED: Columns = {
     "id": resources.c.id,
@@ -221,7 +218,7 @@ class _ResourceFilter(Logic):
             return self._is_present(binding, resources.c["keys"], key_path(binding) + part_path(binding))
         return self._any(key_path(binding), lambda entry: self._is_present(binding, entry, part_path(binding)))
 
-    def _is_present(self, binding: AttributeBinding, source: ColumnElement[Any], path: Path) -> ColumnElement[bool]:
+    def _is_present(self, binding: AttributeBinding, source: ColumnElement[Any], path: JsonPath) -> ColumnElement[bool]:
         if not is_complex(binding):
             if binding.urn in self._columns:
                 return is_filled(self._columns[binding.urn], binding)
@@ -236,7 +233,7 @@ class _ResourceFilter(Logic):
         self,
         binding: AttributeBinding,
         source: ColumnElement[Any],
-        path: Path,
+        path: JsonPath,
         model: type[BaseModel],
         field_name: str,
     ) -> ColumnElement[bool]:
@@ -269,11 +266,11 @@ class _ResourceFilter(Logic):
             return column
         return value_at(self._sql, resources.c["keys"], key_path(binding) + part_path(binding), binding)
 
-    def _any(self, path: Path, matches: Callable[[ColumnElement[Any]], ColumnElement[bool]]) -> ColumnElement[bool]:
+    def _any(self, path: JsonPath, matches: Callable[[ColumnElement[Any]], ColumnElement[bool]]) -> ColumnElement[bool]:
         entries = self._sql.entries(resources.c["keys"], path)
         return exists(select(literal(1)).select_from(entries.rows).where(matches(entries.entry)))
 
-    def _is_missing(self, path: Path) -> ColumnElement[bool]:
+    def _is_missing(self, path: JsonPath) -> ColumnElement[bool]:
         return self._sql.node(resources.c["keys"], path).is_(None)
 
 

@@ -134,6 +134,11 @@ def _key(holder: Holder) -> dict[str, object]:
     return {"of_kind": holder.kind.value, "of_holder": holder.value}
 
 
+def counting(tenant: str) -> ColumnElement[bool]:
+    """Return the condition for the winning entries of a tenant."""
+    return and_(entries.c.tenant == tenant, entries.c.wins)
+
+
 def entry_in(row: Row[Any]) -> Entry:
     """Return the entry of a row of `certificate_entries`."""
     return Entry(

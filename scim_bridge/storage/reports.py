@@ -17,9 +17,9 @@ from scim_bridge.domain.values import UserId, user_name_key
 from scim_bridge.storage.admin_tables import client_secrets, tokens
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.engine import Repository, Transaction
+from scim_bridge.storage.ledger import counting
 from scim_bridge.storage.outbox import Status
 from scim_bridge.storage.runs import Run
-from scim_bridge.storage.search import counting
 from scim_bridge.storage.tables import (
     acknowledged,
     claim_waiters,

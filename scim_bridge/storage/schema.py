@@ -1,17 +1,23 @@
 """Migrations: only `serve` and `db upgrade` run them, one process at a time (rule D7)."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from scim_bridge.errors import SchemaOutdated
 from scim_bridge.storage.database import Database
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+_REVISION = re.compile(r'^revision = "(\w+)"$', re.MULTILINE)
 
 LOCK = 5_249_072_011
 """The advisory lock on PostgreSQL. Every version of the bridge must use the same number."""
@@ -19,8 +25,10 @@ LOCK = 5_249_072_011
 
 def upgrade(database: Database) -> None:
     """Migrate the schema to this version; a schema that is current stays as it is."""
+    from alembic import command  # noqa: PLC0415 # Large, and every command checks the schema, but few migrate.
+
     with _alone(database) as connection:
-        _refuse_newer(MigrationContext.configure(connection).get_current_revision())
+        _refuse_newer(_revision_of(connection))
         command.upgrade(_config(connection), "head")
 
 
@@ -32,15 +40,29 @@ def require_current(database: Database) -> None:
             f"there is no database at {path}: check the folder and --config; `scim-bridge db upgrade` creates a new one"
         )
     with database.read() as s:
-        found = MigrationContext.configure(s.connection).get_current_revision()
+        found = _revision_of(s.connection)
     _refuse_newer(found)
-    if found != ScriptDirectory.from_config(_config()).get_current_head():
+    if found != revisions()[-1]:
         raise SchemaOutdated("the database has an older schema: run `scim-bridge db upgrade` first")
 
 
+@cache
+def revisions() -> list[str]:
+    """Return the revisions that this version knows, oldest first."""
+    texts = (path.read_text(encoding="utf-8") for path in (MIGRATIONS / "versions").glob("*.py"))
+    return sorted(found[1] for text in texts if (found := _REVISION.search(text)) is not None)
+
+
+def _revision_of(connection: Connection) -> str | None:
+    """Return the revision of the schema; None for an empty database."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+
+
 def _refuse_newer(found: str | None) -> None:
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if found is not None and found not in known:
+    """Refuse a revision that this version does not know. :raises SchemaOutdated: it is one."""
+    if found is not None and found not in revisions():
         raise SchemaOutdated("the database was migrated by a newer scim-bridge: install that version, or a newer one")
 
 
@@ -55,9 +77,11 @@ def _alone(database: Database) -> Iterator[Connection]:
         yield s.connection
 
 
-def _config(connection: Connection | None = None) -> Config:
+def _config(connection: Connection | None = None) -> "Config":
+    from alembic.config import Config  # noqa: PLC0415 # See `upgrade`.
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     if connection is not None:
         config.attributes["connection"] = connection
     return config

@@ -26,10 +26,10 @@ from sqlalchemy.sql import visitors
 
 from scim_bridge.domain.certificate import Entry
 from scim_bridge.domain.values import CERTIFICATE, CERTIFICATE_URN
-from scim_bridge.storage.comparisons import JsonSql, compare, is_complex, is_filled, operand_of
-from scim_bridge.storage.engine import Transaction
-from scim_bridge.storage.filters import Columns, Logic, Model, ScalarFilter, bounded
-from scim_bridge.storage.ledger import entry_in
+from scim_bridge.storage.comparisons import compare, is_complex, is_filled, operand_of
+from scim_bridge.storage.engine import Columns, JsonSql, Transaction
+from scim_bridge.storage.filters import Logic, Model, ScalarFilter, bounded
+from scim_bridge.storage.ledger import counting, entry_in
 from scim_bridge.storage.paging import MAX_SORTED_CHARACTERS, Order, Place, Window
 from scim_bridge.storage.resources import StoredResource, joined, stored_in, with_delivery
 from scim_bridge.storage.tables import certificate_entries as entries
@@ -256,11 +256,6 @@ class ResourceSearch(Search[StoredResource]):
     def _asks_people(self) -> bool:
         """Return whether the condition is about the delivery."""
         return any(getattr(each, "table", None) is people for each in visitors.iterate(self._where))
-
-
-def counting(tenant: str) -> ColumnElement[bool]:
-    """Return the condition for the winning entries of a tenant."""
-    return and_(entries.c.tenant == tenant, entries.c.wins)
 
 
 class CertificateSearch(Search[Entry]):

@@ -14,6 +14,8 @@ from scim_bridge.storage.admin_tables import adoption_runs, in_sync, plan_items,
 from scim_bridge.storage.engine import Repository, Transaction, analyze, insert_new, upsert
 from scim_bridge.storage.tables import from_stored, people, to_stored
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+
 
 def stored(found: ActualEmployee) -> str:
     """Return an employee as JSON, without the number."""
@@ -24,7 +26,7 @@ def stored(found: ActualEmployee) -> str:
         "profile": found.company_profile_id,
         "employments": None if employments is None else [[_text(each.start), _text(each.end)] for each in employments],
     }
-    return json.dumps(parts, ensure_ascii=False)
+    return _ENCODER.encode(parts)
 
 
 def found_in(number: str, text: str, company: str | None = None) -> ActualEmployee:

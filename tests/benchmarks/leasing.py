@@ -35,6 +35,7 @@ def lease_and_settle(database: Database) -> bool:
 def main(url: str, seconds: float, most: int) -> None:
     """Until the time is over, or so many were leased, or no one is due."""
     database = Database(url)
+    lease_and_settle(database)  # The first one connects, and builds the statements.
     began, count = time.monotonic(), 0
     while count < most and time.monotonic() - began < seconds and lease_and_settle(database):
         count += 1

@@ -51,6 +51,26 @@ def test_the_overview_imports_no_command():
     assert found.stdout.strip() == "[]"
 
 
+def test_a_short_command_loads_no_large_library(tmp_path: Path):
+    """Starting takes longer than all that `outbox status` does."""
+    heavy = ("scim2_models", "scim2_server", "flask", "gunicorn", "alembic", "requests", "authlib", "joserfc", "ijson")
+    code = f"""
+import sys
+from scim_bridge.cli.main import main
+main(["--config", {str(tmp_path / "settings.toml")!r}, "outbox", "status"], standalone_mode=False)
+print([name for name in {heavy} if name in sys.modules])
+"""
+    (tmp_path / "settings.toml").write_text(f'[database]\nurl = "sqlite:///{tmp_path / "bridge.db"}"\n')
+    run_with({}, "--config", str(tmp_path / "settings.toml"), "db", "upgrade")
+
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
+    )
+
+    assert found.stdout.startswith("Due")
+    assert found.stdout.splitlines()[-1] == "[]"
+
+
 def test_what_is_wrong_is_said_in_one_line(tmp_path: Path):
     """Exit codes: 1 failed; the message, and no traceback."""
     result = run_with({}, "--config", str(tmp_path / "none.toml"), "token", "list")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim_bridge.domain.values import to_e164
+from scim_bridge.domain.values import phone_shown, to_e164
 
 REGIONS = st.sampled_from(sorted(phonenumbers.SUPPORTED_REGIONS))
 E164 = re.compile(r"\+[1-9][0-9]{1,14}")
@@ -30,6 +30,17 @@ E164 = re.compile(r"\+[1-9][0-9]{1,14}")
 def test_a_norwegian_number_is_read_however_it_is_typed(raw: str) -> None:
     """Design, section 6: E.164, default region NO."""
     assert to_e164(raw, "NO") == "+4798765432"
+
+
+@given(st.from_regex(r"\+47( ?[0-9]){7,9}", fullmatch=True), REGIONS)
+def test_a_norwegian_number_is_what_the_library_says(raw: str, region: str) -> None:
+    """Most numbers take a short cut, which may change no result."""
+    number = phonenumbers.parse(raw, region)
+    is_valid = phonenumbers.is_valid_number(number)
+    expected = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if is_valid else None
+
+    assert to_e164(raw, region) == expected
+    assert phone_shown(raw, region) == (expected or raw)
 
 
 def test_a_number_of_another_country_keeps_its_country() -> None:

@@ -3,13 +3,12 @@
 from typing import Any, cast
 from uuid import uuid4
 
-from scim_bridge.bootstrap import build_rules
 from scim_bridge.delivery.intake import Ticket
 from scim_bridge.domain.audit import Actor, ActorKind, Author
 from scim_bridge.plan.steps import Policy
 from scim_bridge.settings import Settings
 from scim_bridge.storage.database import Database
-from scim_bridge.tenant import Tenant
+from scim_bridge.tenant import Tenant, build_rules
 
 SOMEBODY = Actor(ActorKind.token, "a-token-id")
 AUTHOR = Author(SOMEBODY, "request-1")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
@@ -56,6 +57,14 @@ def test_the_migrations_make_what_the_code_expects(empty: Database):
 
     with empty.read() as s:
         assert differences(s.connection) == []
+
+
+def test_the_revisions_are_those_of_the_migrations():
+    """D7: they are read from the files, without the library that runs them."""
+    script = ScriptDirectory.from_config(schema._config())
+
+    assert set(schema.revisions()) == {each.revision for each in script.walk_revisions()}
+    assert schema.revisions()[-1] == script.get_current_head()
 
 
 def test_an_older_schema_is_refused_with_the_command_to_run(empty: Database):
