@@ -122,7 +122,8 @@ BY_REASON: Mapping[str, Explanation] = {
     "guard": Explanation(
         meaning="more employments would end, or more people be created or changed, within an hour than the settings "
         "in the detail allow",
-        cure="`outbox release` sends what is held, `outbox drop` withdraws it",
+        cure="if it is a mistake, correct it in Entra: what is held is then dropped; if it is intended, "
+        "`outbox release` sends it; to keep Ditio as it is, `outbox drop` withdraws it",
     ),
     "hands-off": Explanation(
         meaning="an operator stopped deliveries to this person, the end of employment included",

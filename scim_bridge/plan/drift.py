@@ -183,7 +183,7 @@ def why_kept_back(kind: GuardedChange | None, facts: Facts) -> str | None:
     """Return why a difference of this kind is not repaired, where the guard holds it or the operator withdrew it."""
     match facts.held_or_dropped.get(kind) if kind is not None else None:
         case Verdict.held:
-            return "held, guard: `outbox release` sends it, `outbox drop` withdraws it"
+            return "held, guard: correct it in Entra, or `outbox release` sends it, or `outbox drop` withdraws it"
         case Verdict.dropped:
             return "kept by the operator (`outbox drop`), until Entra changes it"
     return None

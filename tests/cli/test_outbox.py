@@ -1,8 +1,12 @@
 """`scim-bridge outbox`: who waits, why, and another try."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -251,16 +255,18 @@ def test_list_says_what_the_guard_holds_and_what_to_do(run: Run, guarded: World)
     assert rows[0]["detail"].startswith("should-be-inactive: ")
     told = run("outbox", "list").stdout
     assert "DELIVERY__MAX_ENDED_PER_HOUR (1," in told
-    assert "Cure: `outbox release` sends what is held" in told
+    cure = " ".join(told[told.index("Cure: ") :].split())
+    ways = [cure.index(way) for way in ("correct it in Entra", "`outbox release`", "`outbox drop`")]
+    assert ways == sorted(ways)
 
 
 def test_release_and_drop(run: Run, guarded: World):
     """L8: of everyone, or of one person; an unknown person is an error, and nothing to decide is none."""
-    assert run("outbox", "release", "--person", "1043").stdout == "1 released\n"
+    assert run("outbox", "release", "--person", "1043", "--yes").stdout.endswith("1 released\n")
     assert run("outbox", "release", "--person", "1043").stdout == "the guard holds nothing for 1043\n"
     result = run("outbox", "drop", "--person", "nobody")
     assert (result.exit_code, "nobody" in result.stderr) == (1, True)
-    assert run("outbox", "drop").stdout == "1 withdrawn\n"
+    assert run("outbox", "drop", "--yes").stdout.endswith("1 withdrawn\n")
     assert run("outbox", "release").stdout == "the guard holds nothing\n"
 
     guarded.clock.now = datetime.now(UTC)
@@ -272,10 +278,43 @@ def test_release_and_drop(run: Run, guarded: World):
     assert "An operator withdrew what the guard held" in run("people", "show", "1044").stdout
 
 
+@pytest.mark.parametrize("decide", ["release", "drop"])
+def test_who_is_held_is_named_and_without_a_terminal_nothing_is_decided(run: Run, guarded: World, decide: str):
+    """L8: exit 1 and nothing done; `--yes` answers for a script, about the people who are named."""
+    result = run("outbox", decide)
+
+    assert result.exit_code == 1
+    assert f"scim-bridge outbox {decide} --yes" in result.stderr
+    told = " ".join(result.stdout.split())
+    for number, name in (("1043", "ola@"), ("1044", "siv@")):
+        assert f"- Kari Nordmann, {name}contractor.example, employee {number}: end of employment" in told
+    assert "1042" not in told
+    assert json.loads(run("outbox", "status", "--format", "json").stdout)["held"] == 2
+    assert "ola@" in run("outbox", decide, "--yes").stdout
+
+
+@pytest.mark.parametrize(("answer", "held", "code"), [("y", 1, 0), ("n", 2, 1)])
+def test_on_a_terminal_it_asks(
+    database_url: str, guarded: World, tmp_path: Path, answer: str, held: int, code: int, run: Run
+):
+    """L8: about one person here; only a yes does it."""
+    ours, its = os.openpty()
+    environment = {**os.environ, "SCIM_BRIDGE_DATABASE__URL": database_url}
+    words = [sys.executable, "-m", "scim_bridge", "outbox", "release", "--person", "1043"]
+    os.write(ours, f"{answer}\n".encode())
+    ended = subprocess.run(words, env=environment, stdin=its, capture_output=True, cwd=tmp_path, check=False)
+    os.close(ours)
+    os.close(its)
+
+    assert ended.returncode == code, ended.stderr
+    assert json.loads(run("outbox", "status", "--format", "json").stdout)["held"] == held
+
+
 def test_what_is_released_waits_for_the_end_of_a_pause(run: Run, guarded: World):
     """L8, D4."""
     run("outbox", "pause")
-    assert run("outbox", "release").stdout == "2 released; deliveries are paused until `outbox resume`\n"
+    told = run("outbox", "release", "--yes").stdout
+    assert told.endswith("2 released; deliveries are paused until `outbox resume`\n")
     assert json.loads(run("outbox", "status", "--format", "json").stdout)["held"] == 2
 
 
@@ -337,7 +376,7 @@ def test_who_has_the_number_of_a_leaver_is_told_what_to_do_or_continues_him(run:
 
     assert world.state(again) == ("delivered", None)
     assert "took this person over (request " in " ".join(run("people", "show", "1044").stdout.split())
-    assert run("outbox", "drop").stdout == "1 withdrawn\n"
+    assert run("outbox", "drop", "--yes").stdout.endswith("1 withdrawn\n")
     world.clock.now = datetime.now(UTC)
     world.worker.run_until_idle()
     (row,) = json.loads(run("outbox", "list", "--format", "json").stdout)
