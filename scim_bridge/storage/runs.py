@@ -1,6 +1,6 @@
 """The runs of `reconcile`, and which process starts the next one (rules Q4, Q5)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -66,6 +66,20 @@ class Runs(Repository):
             select(reconcile_runs).where(reconcile_runs.c.tenant == self._tenant, reconcile_runs.c.id == run_id)
         ).first()
         return None if row is None else _run(row)
+
+    def plans_that_begin(self, prefix: str, *, limit: int) -> Sequence[Run]:
+        """Return the runs that made a plan whose id begins like this, oldest first."""
+        query = (
+            select(reconcile_runs)
+            .where(
+                reconcile_runs.c.tenant == self._tenant,
+                reconcile_runs.c.id == reconcile_runs.c.plan_id,
+                reconcile_runs.c.id.startswith(prefix, autoescape=True),
+            )
+            .order_by(reconcile_runs.c.started_at, reconcile_runs.c.id)
+            .limit(limit)
+        )
+        return [_run(row) for row in self._connection.execute(query)]
 
     def list(self) -> list[Run]:
         """Return every run, oldest first."""
