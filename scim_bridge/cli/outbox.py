@@ -1,8 +1,7 @@
 """`scim-bridge outbox`: list who waits for delivery and why; retry, pause, resume, release and drop."""
 
 import json
-import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date, datetime
 from typing import Any, cast
@@ -11,7 +10,8 @@ import click
 from sqlalchemy import Row
 
 from scim_bridge.bootstrap import build_rules
-from scim_bridge.cli.context import Options, about_tenant, note, of_tenant
+from scim_bridge.cli.context import Options, about_tenant, note
+from scim_bridge.cli.guard import drop, person_named, person_option, release, who
 from scim_bridge.cli.output import (
     Format,
     format_option,
@@ -21,16 +21,14 @@ from scim_bridge.cli.output import (
     print_rows,
     tenant_option,
 )
-from scim_bridge.delivery import guard
 from scim_bridge.domain.audit import Action, AuditEvent
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, STUCK_AFTER, Reason, State, explained
-from scim_bridge.domain.person import GuardedChange, PersonId
-from scim_bridge.errors import BridgeError, NotFound
+from scim_bridge.errors import BridgeError
 from scim_bridge.scim.mapping import Rules, desired_from_user
 from scim_bridge.storage.breaker import PAUSED
 from scim_bridge.storage.database import Session, take_up_all
-from scim_bridge.storage.resources import document_of
+from scim_bridge.storage.runs import START, ProcessKind, presences
 
 
 @click.command()
@@ -85,133 +83,6 @@ def resume(options: Options, tenant: str) -> None:
     with options.database() as database:
         resumed += take_up_all(database, tenant)
     click.echo(f"deliveries are resumed, {resumed} made due")
-
-
-person_option = click.option(
-    "--person", metavar="N", help="Only this person, by employee number or user name.  [default: all]"
-)
-
-
-def person_named(s: Session, name: str) -> PersonId:
-    """Return the id of a person, by employee number or user name. :raises NotFound: there is none."""
-    record = s.people.find(name)
-    if record is None:
-        raise NotFound(f"no user has the employee number or user name {name!r}: check the spelling")
-    return record.person.id
-
-
-WORDS = {Action.released: "released", Action.dropped: "withdrawn"}
-COMMANDS = {Action.released: "release", Action.dropped: "drop"}
-
-CHANGES = {
-    GuardedChange.ending: "end of employment",
-    GuardedChange.creation: "creation of the employee",
-    GuardedChange.phone: "new phone",
-    GuardedChange.employee_number: "new employee number",
-}
-
-Decide = Callable[[Session, Collection[PersonId] | None], int]
-
-yes_option = click.option("--yes", is_flag=True, help="Do not ask: for scripts.  [default: show the names, and ask]")
-
-
-@click.command()
-@person_option
-@yes_option
-@tenant_option
-@click.pass_obj
-def release(options: Options, person: str | None, yes: bool, tenant: str) -> None:
-    """Send what the guard holds: more changes within an hour than the limits allow, but intended.
-
-    It names the people and asks first. Held are the end of an employment, a new phone or employee number, or the
-    creation of an employee; `outbox list` says why. A worker then delivers them.
-
-    \b
-    Examples:
-      scim-bridge outbox release
-      scim-bridge outbox release --person 1042 --yes
-    """
-    _decide(options, person, tenant, yes, Action.released, guard.release)
-
-
-@click.command()
-@person_option
-@yes_option
-@tenant_option
-@click.pass_obj
-def drop(options: Options, person: str | None, yes: bool, tenant: str) -> None:
-    """Withdraw what the guard holds: it is not sent until Entra changes it.
-
-    It names the people and asks first. An ending is sent again when Entra changes `active` or deletes the user; a phone
-    or an employee number, when its value changes. Until then `reconcile` lists the difference, and does not repair it.
-    Entra never again sends a deleted user: that person stays active in Ditio until an operator ends the employment
-    there.
-
-    \b
-    Examples:
-      scim-bridge outbox drop --person kari.nordmann@contractor.example
-      scim-bridge outbox drop --yes
-    """
-    _decide(options, person, tenant, yes, Action.dropped, guard.drop)
-
-
-def _decide(options: Options, person: str | None, tenant: str, yes: bool, action: Action, decide: Decide) -> None:
-    with options.database() as database, database.read(tenant) as s:
-        person_id = person_named(s, person) if person is not None else None
-        held = {each: kinds for each, kinds in s.guard.held().items() if person_id in (None, each)}
-        lines = [_held_line(s, each, kinds) for each, kinds in held.items()]
-    if not held:
-        click.echo("the guard holds nothing" + (f" for {person}" if person is not None else ""))
-        return
-    for line in lines:
-        print_paragraph(line, first="  - ", indent="    ")
-    how_many = f"{len(held)} {'person is' if len(held) == 1 else 'people are'}"
-    if not yes and not sys.stdin.isatty():
-        one = f" --person {person}" if person else ""
-        raise BridgeError(
-            f"{how_many} held, and nothing was {WORDS[action]}: there is no terminal to ask on. If this is intended, "
-            f"run: scim-bridge outbox {COMMANDS[action]}{one} --yes{of_tenant(tenant)}"
-        )
-    if not yes and not click.confirm(f"{how_many} held. Have them {WORDS[action]}?"):
-        raise BridgeError(f"nothing was {WORDS[action]}")
-    click.echo(_decided(options, person_id, list(held), tenant, action, decide))
-
-
-def _held_line(s: Session, person_id: PersonId, kinds: Collection[GuardedChange]) -> str:
-    record = s.people.get(person_id)
-    document = document_of(s, record.person.user_id) if record is not None and record.person.user_id else None
-    row = {
-        "user_name": document["userName"] if document else None,
-        "employee_number": record.person.employee_number if record is not None else None,
-    }
-    name = f"{_name(document)}, " if document and _name(document) else ""
-    return f"{name}{_who(row)}: {', '.join(CHANGES[kind] for kind in GuardedChange if kind in kinds)}"
-
-
-def _name(document: Mapping[str, Any]) -> str:
-    """Return a user's name for display, as Entra sent it; empty if it sent none."""
-    name = document.get("name") or {}
-    parts = (str(name.get(part) or "") for part in ("givenName", "familyName"))
-    return str(document.get("displayName") or name.get("formatted") or " ".join(filter(None, parts)))
-
-
-def _decided(
-    options: Options, person_id: PersonId | None, named: list[PersonId], tenant: str, action: Action, decide: Decide
-) -> str:
-    """Decide about the people who were named, and about no one held since. Return the result as text."""
-
-    def work(s: Session) -> tuple[int, bool]:
-        count = decide(s, named)
-        if count:
-            note(options, s, AuditEvent(action, "outbox", person_id=person_id))
-        is_paused = options.of(tenant).delivery.paused or s.breaker.get().is_paused
-        if is_paused:
-            s.pauses.hold_due()
-        return count, is_paused
-
-    count, is_paused = options.write(tenant, work)
-    told = f"{count} {WORDS[action]}"
-    return f"{told}; deliveries are paused until `outbox resume`" if is_paused else told
 
 
 @click.command()
@@ -287,7 +158,7 @@ def _reason(row: Waiting) -> object:
 
 
 def _tell_one(row: Waiting, tenant: str) -> None:
-    print_paragraph(_who(row), indent="  ")
+    print_paragraph(who(row), indent="  ")
     reason = f", {row['reason']}" if row["reason"] else ""
     print_paragraph(f"{row['state']}{reason}, {_since(row)}", first="  ", indent="  ")
     _tell_detail(row["detail"], tenant)
@@ -302,16 +173,11 @@ def _tell_many(group: Sequence[Waiting], tenant: str) -> None:
         _tell_detail(first["detail"], tenant)
     _explain(first, tenant)
     for row in group[:MOST_NAMED]:
-        print_paragraph(f"{_who(row)}, {_since(row)}", first="  - ", indent="    ")
+        print_paragraph(f"{who(row)}, {_since(row)}", first="  - ", indent="    ")
         if len(details) > 1:
             _tell_detail(row["detail"], tenant, indent="    ")
     left = len(group) - MOST_NAMED
     print_paragraph(about_tenant(tenant, f"and {left} more: `outbox list --all`"), first="  - ", indent="    ")
-
-
-def _who(row: Waiting) -> str:
-    employee = f", employee {row['employee_number']}" if row["employee_number"] else ""
-    return f"{row['user_name'] or 'a deleted user'}{employee}"
 
 
 def _since(row: Waiting) -> str:
@@ -390,8 +256,9 @@ def list_command(options: Options, tenant: str, format: Format, names_all: bool)
         now = s.now
         found = s.outbox.waiting()
         breaker = s.breaker.get()
+        absence = presences(s)[ProcessKind.worker].absence
     today = now.astimezone(rules.zone).date()
-    rows = [{**_row(each, rules, today), "detail": _detail(each, breaker, now)} for each in found]
+    rows = [{**_row(each, rules, today), "detail": _detail(each, breaker, now, absence)} for each in found]
     if options.of(tenant).delivery.paused or breaker.is_paused:
         rows = [{**row, **HELD_BY_PAUSE} if row["state"] == State.due else row for row in rows]
     if format == "json":
@@ -402,11 +269,16 @@ def list_command(options: Options, tenant: str, format: Format, names_all: bool)
         tell(rows, tenant, names_all=names_all)
 
 
-def _detail(found: Row[Any], breaker: Breaker, now: datetime) -> str | None:
-    """Return why a person waits; for a due person also why all wait, and for how long (rule R3)."""
+def _detail(found: Row[Any], breaker: Breaker, now: datetime, absence: str | None) -> str | None:
+    """Return why a person waits; for a due person also why all wait, and for how long (rule R3).
+
+    :param absence: Since when no worker runs; then Ditio is not what they wait for.
+    """
     if found.state != State.due:
         return cast("str | None", found.detail)
     detail = breaker.told_to(found.detail, now)
+    if absence is not None:
+        detail = f"{absence}: {START[ProcessKind.worker]}"
     if found.due_since is None or now - found.due_since < STUCK_AFTER:
         return detail
     hours = int((now - found.due_since).total_seconds() // 3600)

@@ -104,8 +104,9 @@ class Explanation:
 
 
 DUE = Explanation(
-    meaning="waiting for delivery; if this lasts, Ditio is slow or out of reach, and the detail says so",
-    cure="nothing to do: a worker delivers; `doctor` says what is wrong with Ditio",
+    meaning="waiting for delivery; if this lasts, no worker runs, or Ditio is slow or out of reach: the detail says "
+    "which",
+    cure="nothing to do if a worker runs; `doctor` says whether one does, and what is wrong with Ditio",
 )
 
 BY_REASON: Mapping[str, Explanation] = {

@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 
 from scim_bridge.sandbox.gateway import Fault
+from scim_bridge.storage.runs import ProcessKind
 from scim_bridge.storage.tables import people
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, a_process_runs
 from tests.world import World, a_user
 
 
 @pytest.fixture
 def waiting(world: World) -> World:
-    """Kari is delivered, Ola is held, Siv is parked and Per is due."""
+    """Kari is delivered, Ola is held, Siv is parked and Per is due; a worker runs."""
+    a_process_runs(world, ProcessKind.worker)
     world.restarts_with(delivery={"on_refused": "park"})
     world.ditio.plant("1044", phone="+4792222222")
     world.entra.directory.add(a_user())
@@ -144,6 +146,7 @@ def test_a_leaver_who_is_still_active_is_shown_first(run: Run, waiting: World):
 def down(world: World) -> World:
     """Ditio is out of reach: Kari has met it, Ola was not tried any more. The commands go by the real clock."""
     world.clock.now = datetime.now(UTC)
+    a_process_runs(world, ProcessKind.worker)
     world.ditio.faults.plan(Fault("refused-connection", times=None))
     world.provisions(a_user())
     world.provisions(_another("ola.hansen@contractor.example", "1043", mobile="+47 922 22 222"))
@@ -163,6 +166,18 @@ def test_list_says_that_everyone_waits_because_the_breaker_is_open(run: Run, dow
     assert "Ditio is not called since" in run("outbox", "list").stdout
 
 
+def test_where_no_worker_runs_it_is_not_ditio_that_they_wait_for(run: Run, down: World):
+    """D7: the breaker is open, and no process is left that could close it."""
+    a_process_runs(down, ProcessKind.worker, minutes_ago=30)
+
+    rows = json.loads(run("outbox", "list", "--format", "json").stdout)
+    assert len(rows) == 2
+    for row in rows:
+        assert row["detail"].startswith("no worker since ")
+        assert "on host bridge-1" in row["detail"]
+        assert "Ditio is not called" not in row["detail"]
+
+
 def test_retry_closes_the_breaker(run: Run, down: World):
     """D2: until the next fault."""
     down.ditio.faults.clear()
@@ -177,6 +192,7 @@ def test_retry_closes_the_breaker(run: Run, down: World):
 
 def test_who_is_due_for_a_day_is_stuck(run: Run, world: World):
     """R3: listed as `stuck-delivery` after 24 h; the state stays due."""
+    a_process_runs(world, ProcessKind.worker)
     world.ditio.faults.plan(Fault("status", status=500, path="employees/1042", times=None))
     world.provisions(a_user())
     long_ago = datetime.now(UTC) - timedelta(hours=25)
