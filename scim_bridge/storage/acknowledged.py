@@ -13,6 +13,9 @@ from scim_bridge.storage.tables import acknowledged, from_stored, to_stored
 
 UNCERTAIN = "uncertain"
 
+_LINKED = {False: "linked", True: "linked-differing"}
+"""The source of a login or an employment that `adopt` acknowledged: whether Ditio showed otherwise then."""
+
 _NOTHING_SENT: dict[str, object] = {
     "taken_at": None,
     "before": None,
@@ -60,6 +63,7 @@ class Acknowledgements(Repository):
         login: bool | None = None,
         employed: bool | None = None,
         is_written: bool = False,
+        linked: Mapping[Lifecycle, bool] | None = None,
         revision: int,
     ) -> None:
         """Store what Ditio accepted with a 2xx, or was read to agree with the desired employee.
@@ -67,17 +71,21 @@ class Acknowledgements(Repository):
         :param sources: The SCIM attribute from which each field comes.
         :param sent_values: How each value that was sent reads back.
         :param is_written: Whether login and employment were changed just now, and not only read.
+        :param linked: From `adopt`: whether Ditio shows login and employment otherwise than acknowledged.
         """
         served, sent = sources or {}, sent_values or {}
-        changed = {**_NOTHING_SENT, "source": None, "taken_at": self._now if is_written else None}
+        by_adopt = {lifecycle: _LINKED[differed] for lifecycle, differed in (linked or {}).items()}
+        changed = {**_NOTHING_SENT, "taken_at": self._now if is_written else None}
         rows = [
             _row(name.value, value, {**_columns(sent.get(name)), "source": served.get(name)})
             for name, value in values.items()
         ]
         if login is not None:
-            rows.append(_row(Lifecycle.login.value, "open" if login else "closed", changed))
+            source = {"source": by_adopt.get(Lifecycle.login)}
+            rows.append(_row(Lifecycle.login.value, "open" if login else "closed", {**changed, **source}))
         if employed is not None:
-            rows.append(_row(Lifecycle.employment.value, "open" if employed else "ended", changed))
+            source = {"source": by_adopt.get(Lifecycle.employment)}
+            rows.append(_row(Lifecycle.employment.value, "open" if employed else "ended", {**changed, **source}))
         self._store(person_id, rows, revision=revision)
 
     def learn(self, person_id: PersonId, sent_values: Mapping[Field, SentValue]) -> None:
@@ -140,6 +148,7 @@ def _acknowledged(rows: dict[str, Row[Any]]) -> Acknowledged:
         uncertain=frozenset(name for name, value in stored.items() if value == UNCERTAIN),
         sent_values={Field(name): _sent_value(row) for name, row in rows.items() if row.taken_at},
         changed_at={name: row.taken_at for name, row in lifecycle.items() if row and row.taken_at},
+        linked={name: row.source == _LINKED[True] for name, row in lifecycle.items() if row and row.source},
     )
 
 
