@@ -179,7 +179,7 @@ class Found:
         return next(_renumbered(pair, each.desired) for each in self._with_sides([pair]))
 
     def newcomers(self) -> Iterator[Newcomer]:
-        """Yield the users for whom deliveries create an employee, as soon as they are not paused."""
+        """Yield the users without an employee in Ditio: deliveries create one, as soon as they are not paused."""
         after, today = "", self.tenant.today(self.now)
         while batch := self._unlinked(after):
             after = batch[-1].record.person.id
