@@ -10,11 +10,12 @@ from scim_bridge.delivery.claims import claim_wanted, settle_claims
 from scim_bridge.domain.certificate import Holder, outstanding
 from scim_bridge.domain.drift import Pair
 from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field, Value
+from scim_bridge.domain.operations import CreateEmployment, Disable, Enable, EndEmployment
 from scim_bridge.domain.outcome import Note, Settled, remarks
-from scim_bridge.domain.person import Claim, ClaimKind, Person
+from scim_bridge.domain.person import Claim, ClaimKind, Lifecycle, Person
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.plan.matching import LINKED, agreeing_on_the_first_day, known_by
-from scim_bridge.plan.steps import awaited_last_day
+from scim_bridge.plan.steps import awaited_last_day, plan_person
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.history import Entry
 from scim_bridge.storage.people import PersonRecord
@@ -86,7 +87,14 @@ def _acknowledge(
     agreed = agreeing_on_the_first_day(person, desired, found, tenant.policy, today)
     sources = {name: desired.sources[name] for name in agreed if name in desired.sources}
     is_wanted = None if person.days.is_doubtful else person.days.wants_employment(today)
-    s.acknowledged.add(person.id, agreed, sources=sources, login=is_wanted, employed=is_wanted, revision=revision)
+    steps = plan_person(person, desired, found, tenant.policy, today=today).lifecycle
+    linked = {
+        Lifecycle.login: any(isinstance(step, Disable | Enable) for step in steps),
+        Lifecycle.employment: any(isinstance(step, EndEmployment | CreateEmployment) for step in steps),
+    }
+    s.acknowledged.add(
+        person.id, agreed, sources=sources, login=is_wanted, employed=is_wanted, linked=linked, revision=revision
+    )
     _claim_phone(s, tenant, person, agreed)
     acknowledged = person.acknowledged.after(
         agreed, sources=sources, sent_values={}, login=is_wanted, employed=is_wanted, changed_at=None

@@ -23,7 +23,7 @@ from scim_bridge.storage.database import Session, repeated
 from scim_bridge.storage.pairs import Pairs, forget_abandoned
 from scim_bridge.storage.resources import document_of
 from scim_bridge.storage.snapshot import Snapshot
-from scim_bridge.tenant import Tenant
+from scim_bridge.tenant import Tenant, wanted_claims
 
 log = get_logger(__name__)
 
@@ -128,6 +128,27 @@ class Dispute:
     desired: DesiredEmployee
     found: ActualEmployee | None
 
+    @property
+    def why(self) -> str | None:
+        """Return why an operator has to decide, and what a link would do to the employee's number."""
+        return self.pair.proposal.why and f"{self.pair.proposal.why}{_renumbered(self.pair, self.desired)}"
+
+
+def _renumbered(pair: Pair, desired: DesiredEmployee) -> str:
+    number = desired.employee_number
+    if number is None or number == pair.employee_number:
+        return ""
+    return f"; a link would change the number in Ditio from {pair.employee_number} to {number}, as Entra has it"
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """A user who is no employee in Ditio yet."""
+
+    employee_number: EmployeeNumber
+    user_name: str
+    name: str
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -152,6 +173,43 @@ class Found:
         """Yield the exact pairs: linked, or to be linked."""
         with self.tenant.read() as s:
             yield from s.pairs(self.run_id).exact()
+
+    def renumbered(self, pair: Pair) -> str:
+        """Return what a link does to the employee's number, if anything, in words that follow the pair."""
+        return next(_renumbered(pair, each.desired) for each in self._with_sides([pair]))
+
+    def newcomers(self) -> Iterator[Newcomer]:
+        """Yield the users without an employee in Ditio: deliveries create one, as soon as they are not paused."""
+        after, today = "", self.tenant.today(self.now)
+        while batch := self._unlinked(after):
+            after = batch[-1].record.person.id
+            with self.tenant.read() as s:
+                found = [self._newcomer(s, each, today) for each in batch]
+            yield from (each for each in found if each is not None)
+
+    def _unlinked(self, after: str) -> list[Candidate]:
+        with self.tenant.read() as s:
+            return unlinked(s, after=after, limit=PAIR_BATCH)
+
+    def _newcomer(self, s: Session, candidate: Candidate, today: date) -> Newcomer | None:
+        person = candidate.record.person
+        desired = self.tenant.desired(candidate.document or {}, person, today)
+        number, snapshot = desired.employee_number, s.snapshot(self.run_id)
+        if number is None or desired.missing() or person.creating is not None:
+            return None
+        if person.days.is_doubtful or not person.days.wants_employment(today):
+            return None
+        if person.hands_off is not None and person.hands_off.lasts(today):
+            return None
+        if any(s.claims.holder(claim) not in (None, person.id) for claim in wanted_claims(desired)):
+            return None
+        # Who looks like an employee is paired or disputed, and is not created before an operator has decided.
+        if snapshot.of([number]) or snapshot.look_alikes(desired.text(Field.phone), desired.text(Field.email)):
+            return None
+        if s.pairs(self.run_id).of_person(person.id):
+            return None
+        names = (desired.text(Field.first_name), desired.text(Field.last_name))
+        return Newcomer(number, _user_name(candidate), " ".join(filter(None, names)))
 
     def disputed(self) -> Iterator[Pair]:
         """Yield all other pairs, the pairs of one user together."""

@@ -54,17 +54,27 @@ def text_pieces(found: Found, company: str, *, apply: bool, output: Path | None)
 
     :param company: What follows each command in the text, so that it concerns this company.
     """
-    exact = disputed = 0
+    exact = disputed = created = 0
     for pair in found.pairs():
         exact += 1
         yield f"  = employee {shown(pair.employee_number)}  {shown(pair.user_name)}  ({BY[pair.proposal.by]})\n"
-    for user_name, pairs in _by_user(found):
+        if pair.proposal.by is By.decision and (renumbered := found.renumbered(pair)):
+            yield "\n".join(paragraph(renumbered.removeprefix("; "), first="      ", indent="        ")) + "\n"
+    for _, group in groupby(found.disputes(), key=lambda each: each.pair.person_id):
+        disputes = list(group)
         disputed += 1
-        yield f"  ? {shown(user_name)}\n"
-        for pair in pairs:
-            text = f"employee {shown(pair.employee_number)}: {pair.proposal.why}"
+        yield f"  ? {shown(disputes[0].pair.user_name)}\n"
+        for each in disputes:
+            text = f"employee {shown(each.pair.employee_number)}: {each.why}"
             yield "\n".join(paragraph(text, first="      ", indent="        ")) + "\n"
-    yield f"{exact} {'pair' if exact == 1 else 'pairs'}, {disputed} disputed; {found.linked} linked.\n"
+    for newcomer in sorted(found.newcomers(), key=lambda each: each.employee_number):
+        created += 1
+        if created == 1:
+            yield "Not in Ditio yet: `outbox resume` creates these employees.\n"
+        text = f"employee {newcomer.employee_number}  {newcomer.user_name}  ({newcomer.name})"
+        yield "\n".join(paragraph(text, first="  + ", indent="      ")) + "\n"
+    counted = f", {created} to be created" if created else ""
+    yield f"{exact} {'pair' if exact == 1 else 'pairs'}, {disputed} disputed{counted}; {found.linked} linked.\n"
     for sentence in _next_steps(found, company, exact, disputed, apply, output):
         yield f"{sentence}\n"
 

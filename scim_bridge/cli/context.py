@@ -23,7 +23,7 @@ from scim_bridge.settings import DEFAULT_TENANT, Settings, load
 from scim_bridge.settings.catalogue import shown
 from scim_bridge.storage.credentials import tenants_with_credentials
 from scim_bridge.storage.database import Database, Session
-from scim_bridge.storage.engine import COMMANDS
+from scim_bridge.storage.engine import COMMANDS, Why, trouble_of
 from scim_bridge.storage.history import tenants_that_acted
 from scim_bridge.storage.schema import require_current
 
@@ -133,8 +133,11 @@ class Options:
         except DatabaseError as exc:
             reason = str(exc.orig).strip().splitlines()
             where = shown(self.settings.database.url)
+            found = trouble_of(exc)
+            cure = "" if found.why is Why.out_of_reach else f". What to do: {found.cure}"
             raise BridgeError(
-                f"the database at {where} (DATABASE__URL) can't be used: {reason[0] if reason else 'no reason given'}"
+                f"the database at {where} (DATABASE__URL) can't be used: "
+                f"{reason[0] if reason else 'no reason given'}{cure}"
             ) from exc
         finally:
             database.close()

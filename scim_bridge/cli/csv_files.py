@@ -179,7 +179,7 @@ def write_sheet(disputes: Iterable[Dispute], file: Path) -> None:
 
 def _cells(dispute: Dispute) -> Iterator[str]:
     pair, found = dispute.pair, dispute.found
-    yield from (csv_cell(pair.employee_number), csv_cell(pair.user_name), "", csv_cell(pair.proposal.why))
+    yield from (csv_cell(pair.employee_number), csv_cell(pair.user_name), "", csv_cell(dispute.why))
     for field in SIDES:
         yield csv_cell(dispute.desired.values.get(field))
         yield csv_cell(found.values.get(field) if found is not None else None)

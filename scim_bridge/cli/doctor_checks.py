@@ -23,7 +23,9 @@ from scim_bridge.settings.load import shared_logins
 from scim_bridge.settings.types import both
 from scim_bridge.storage.credentials import Token, tenants_with_credentials
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.schema import require_current
+from scim_bridge.storage.engine import STANDBY, Why, trouble_of
+from scim_bridge.storage.runs import NAMES, START, Presence, ProcessKind, presences
+from scim_bridge.storage.schema import require_current, told_missing
 
 LEAST_FREE_BYTES = 200 * 1024 * 1024  # With less, the next busy day may fill the disk.
 MOST_APART = timedelta(seconds=30)  # How far two clocks may be apart.
@@ -137,28 +139,33 @@ def examine_database(settings: Settings, looked_at: Mapping[str, Settings]) -> I
         why = f" ({type(exc).__name__})"
         if isinstance(exc, DatabaseError):
             why = f": {next(iter(str(exc.orig).strip().splitlines()), 'no reason given')}"
+        found = trouble_of(exc)
         cure = "that PostgreSQL runs and can be reached, and that name, user and password in DATABASE__URL are right"
         if database.is_sqlite:
             cure = "that DATABASE__URL names the bridge's own file, and that this user may write it and its folder"
-        yield fails("database", f"{place} can't be used{why}", f"check {cure}")
+        cure = f"check {cure}" if found.why is Why.out_of_reach else found.cure
+        yield fails("database", f"{place} can't be used{why}", cure)
+        if database.is_sqlite:  # It may be the disk.
+            yield from examine_disk(Path(database.engine.url.database or ""))
 
 
 def _examined(
     database: Database, place: str, settings: Settings, looked_at: Mapping[str, Settings]
 ) -> Iterator[Finding]:
-    if (path := database.missing_file()) is not None:
-        cure = "change to the right folder, or name the right --config; `scim-bridge db upgrade` creates a new one"
-        yield fails("database", f"there is no database at {path}", cure)
+    if (file := database.missing_file()) is not None:
+        yield fails("database", told_missing(file), split=": ")
         return
     with database.read() as s:
         ours, its = datetime.now(UTC), s.now
     require_current(database)
     with database.write() as s:
         takes_writes = database.can_write(s.connection)
-    if takes_writes:
+    if takes_writes and (found := database.trouble()) is not None:
+        yield fails("database", f"{place} can't be written: {found.told}", found.cure)
+    elif takes_writes:
         yield ok("database", f"{place}, can be read and written")
     else:
-        yield fails("database", f"{place} is read-only: it is a standby", "set DATABASE__URL to the primary")
+        yield fails("database", f"{place} is read-only: it is a standby", STANDBY.cure)
     yield ok("migrations", "the schema is up to date")
     if database.is_sqlite:
         yield from examine_disk(Path(database.engine.url.database or ""))
@@ -169,8 +176,24 @@ def _examined(
     for name in former:  # Its Entra gets 401, and nothing is delivered.
         cure = f"set [tenants.{name}.ditio] again to serve it; otherwise revoke its tokens and clients"
         yield hint("companies", f"{name} has tokens or clients, but is not in the settings: its Entra is refused", cure)
+    with database.read() as s:
+        running = presences(s)
+        is_awaited = any(s.of(name).outbox.status().due for name in settings.tenants)
+    yield from _examine_processes(running, is_awaited=is_awaited)
     for name, own in looked_at.items():
-        yield from named(name, settings, _examine_company(database, name, own))
+        yield from named(name, settings, _examine_company(database, name, own, running[ProcessKind.worker]))
+
+
+def _examine_processes(running: Mapping[ProcessKind, Presence], *, is_awaited: bool) -> Iterator[Finding]:
+    """Check that a web server and a worker run. :param is_awaited: Whether people wait for a worker."""
+    for kind, each in running.items():
+        check = NAMES[kind]
+        if each.absence is None:
+            yield ok(check, f"{each.alive} {'process runs' if each.alive == 1 else 'processes run'}")
+        elif each.last_seen_at is not None or (is_awaited and kind is ProcessKind.worker):
+            yield fails(check, each.absence, START[kind])
+        else:  # Before the first start, nothing is wrong.
+            yield hint(check, each.absence, START[kind])
 
 
 def examine_disk(file: Path, mounts: Path = Path("/proc/self/mounts")) -> Iterator[Finding]:
@@ -227,7 +250,7 @@ def clock_of(what: str, apart: timedelta) -> Finding:
     return fails("clock", f"this machine's clock is {seconds:.0f} s {direction} that of {what}", cure)
 
 
-def _examine_company(database: Database, tenant: str, own: Settings) -> Iterator[Finding]:
+def _examine_company(database: Database, tenant: str, own: Settings, workers: Presence) -> Iterator[Finding]:
     """Check whether Entra can sign in and for how long, and whether deliveries are stopped, and why (rules R2, R3)."""
     with database.read(tenant) as s:
         now = s.now
@@ -252,7 +275,10 @@ def _examine_company(database: Database, tenant: str, own: Settings) -> Iterator
     if breaker.is_paused:
         yield hint("deliveries", f"paused since {breaker.paused_at:%Y-%m-%d %H:%M:%S} UTC", "`outbox resume`")
     told = breaker.told(now)
-    if told is not None and breaker.is_open:
+    if told is not None and workers.absence is not None:
+        # Only a worker tries again: what kept the last call from Ditio may be over long since.
+        yield hint("deliveries", told, f"{workers.absence}: {START[ProcessKind.worker]}")
+    elif told is not None and breaker.is_open:
         cure = "see the lines about Ditio; the bridge tries again by itself, or at once with `outbox retry`"
         yield fails("deliveries", told, cure)
     elif told is not None:

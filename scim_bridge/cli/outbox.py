@@ -1,7 +1,7 @@
 """`scim-bridge outbox`: list who waits for delivery and why; retry, pause, resume, release and drop."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date, datetime
 from typing import Any, cast
@@ -10,6 +10,7 @@ import click
 from sqlalchemy import Row
 
 from scim_bridge.cli.context import Options, about_tenant, note
+from scim_bridge.cli.guard import drop, person_named, person_option, release, who
 from scim_bridge.cli.output import (
     Format,
     format_option,
@@ -19,15 +20,14 @@ from scim_bridge.cli.output import (
     print_rows,
     tenant_option,
 )
-from scim_bridge.delivery import guard
 from scim_bridge.domain.audit import Action, AuditEvent
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, STUCK_AFTER, Reason, State, explained
-from scim_bridge.domain.person import PersonId
-from scim_bridge.errors import BridgeError, NotFound
+from scim_bridge.errors import BridgeError
 from scim_bridge.scim.mapping import Rules, desired_from_user
 from scim_bridge.storage.breaker import PAUSED
 from scim_bridge.storage.database import Session, take_up_all
+from scim_bridge.storage.runs import START, ProcessKind, presences
 from scim_bridge.tenant import build_rules
 
 
@@ -83,79 +83,6 @@ def resume(options: Options, tenant: str) -> None:
     with options.database() as database:
         resumed += take_up_all(database, tenant)
     click.echo(f"deliveries are resumed, {resumed} made due")
-
-
-person_option = click.option(
-    "--person", metavar="N", help="Only this person, by employee number or user name.  [default: all]"
-)
-
-
-def person_named(s: Session, name: str) -> PersonId:
-    """Return the id of a person, by employee number or user name. :raises NotFound: there is none."""
-    record = s.people.find(name)
-    if record is None:
-        raise NotFound(f"no user has the employee number or user name {name!r}: check the spelling")
-    return record.person.id
-
-
-WORDS = {Action.released: "released", Action.dropped: "withdrawn"}
-
-Decide = Callable[[Session, PersonId | None], int]
-
-
-@click.command()
-@person_option
-@tenant_option
-@click.pass_obj
-def release(options: Options, person: str | None, tenant: str) -> None:
-    """Send what the guard holds: more changes within an hour than the limits allow, but intended.
-
-    `outbox list` shows who is held (`guard`) and why: the end of an employment, a new phone or employee number, or
-    the creation of an employee. A worker then delivers them.
-
-    \b
-    Examples:
-      scim-bridge outbox release
-      scim-bridge outbox release --person 1042
-    """
-    click.echo(_decided(options, person, tenant, Action.released, guard.release))
-
-
-@click.command()
-@person_option
-@tenant_option
-@click.pass_obj
-def drop(options: Options, person: str | None, tenant: str) -> None:
-    """Withdraw what the guard holds: it is not sent until Entra changes it.
-
-    An ending is sent again when Entra changes `active` or deletes the user; a phone or an employee number, when its
-    value changes. Until then `reconcile` lists the difference, and does not repair it. Entra never again sends a
-    deleted user: that person stays active in Ditio until an operator ends the employment there.
-
-    \b
-    Examples:
-      scim-bridge outbox drop --person kari.nordmann@contractor.example
-      scim-bridge outbox drop
-    """
-    click.echo(_decided(options, person, tenant, Action.dropped, guard.drop))
-
-
-def _decided(options: Options, person: str | None, tenant: str, action: Action, decide: Decide) -> str:
-    def work(s: Session) -> tuple[int, bool]:
-        person_id = person_named(s, person) if person is not None else None
-        count = decide(s, person_id)
-        if count:
-            note(options, s, AuditEvent(action, "outbox", person_id=person_id))
-        is_paused = options.of(tenant).delivery.paused or s.breaker.get().is_paused
-        if is_paused:
-            s.pauses.hold_due()
-        return count, is_paused
-
-    count, is_paused = options.write(tenant, work)
-    if not count:
-        return "the guard holds nothing" + (f" for {person}" if person is not None else "")
-    told = f"{count} {WORDS[action]}"
-    return f"{told}; deliveries are paused until `outbox resume`" if is_paused else told
 
 
 @click.command()
@@ -231,7 +158,7 @@ def _reason(row: Waiting) -> object:
 
 
 def _tell_one(row: Waiting, tenant: str) -> None:
-    print_paragraph(_who(row), indent="  ")
+    print_paragraph(who(row), indent="  ")
     reason = f", {row['reason']}" if row["reason"] else ""
     print_paragraph(f"{row['state']}{reason}, {_since(row)}", first="  ", indent="  ")
     _tell_detail(row["detail"], tenant)
@@ -246,16 +173,11 @@ def _tell_many(group: Sequence[Waiting], tenant: str) -> None:
         _tell_detail(first["detail"], tenant)
     _explain(first, tenant)
     for row in group[:MOST_NAMED]:
-        print_paragraph(f"{_who(row)}, {_since(row)}", first="  - ", indent="    ")
+        print_paragraph(f"{who(row)}, {_since(row)}", first="  - ", indent="    ")
         if len(details) > 1:
             _tell_detail(row["detail"], tenant, indent="    ")
     left = len(group) - MOST_NAMED
     print_paragraph(about_tenant(tenant, f"and {left} more: `outbox list --all`"), first="  - ", indent="    ")
-
-
-def _who(row: Waiting) -> str:
-    employee = f", employee {row['employee_number']}" if row["employee_number"] else ""
-    return f"{row['user_name'] or 'a deleted user'}{employee}"
 
 
 def _since(row: Waiting) -> str:
@@ -334,8 +256,9 @@ def list_command(options: Options, tenant: str, format: Format, names_all: bool)
         now = s.now
         found = s.outbox.waiting()
         breaker = s.breaker.get()
+        absence = presences(s)[ProcessKind.worker].absence
     today = now.astimezone(rules.zone).date()
-    rows = [{**_row(each, rules, today), "detail": _detail(each, breaker, now)} for each in found]
+    rows = [{**_row(each, rules, today), "detail": _detail(each, breaker, now, absence)} for each in found]
     if options.of(tenant).delivery.paused or breaker.is_paused:
         rows = [{**row, **HELD_BY_PAUSE} if row["state"] == State.due else row for row in rows]
     if format == "json":
@@ -346,11 +269,16 @@ def list_command(options: Options, tenant: str, format: Format, names_all: bool)
         tell(rows, tenant, names_all=names_all)
 
 
-def _detail(found: Row[Any], breaker: Breaker, now: datetime) -> str | None:
-    """Return why a person waits; for a due person also why all wait, and for how long (rule R3)."""
+def _detail(found: Row[Any], breaker: Breaker, now: datetime, absence: str | None) -> str | None:
+    """Return why a person waits; for a due person also why all wait, and for how long (rule R3).
+
+    :param absence: Since when no worker runs; then Ditio is not what they wait for.
+    """
     if found.state != State.due:
         return cast("str | None", found.detail)
     detail = breaker.told_to(found.detail, now)
+    if absence is not None:
+        detail = f"{absence}: {START[ProcessKind.worker]}"
     if found.due_since is None or now - found.due_since < STUCK_AFTER:
         return detail
     hours = int((now - found.due_since).total_seconds() // 3600)

@@ -1,7 +1,7 @@
 """`scim-bridge reconcile`: compare Entra and Ditio, report differences and causes, and repair them."""
 
 import gc
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,21 @@ import click
 from scim_bridge import logs
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.context import Options, of_tenant, operator
-from scim_bridge.cli.output import Format, bars, format_option, known_tenant, print_rows, private_file, tenant_option
+from scim_bridge.cli.output import (
+    Command,
+    Format,
+    bars,
+    format_option,
+    known_tenant,
+    print_rows,
+    private_file,
+    tenant_option,
+)
 from scim_bridge.cli.reconcile_report import Printed, ReportFormat, is_coloured
 from scim_bridge.domain.audit import BY_SCHEDULE
-from scim_bridge.domain.drift import Kind
-from scim_bridge.reconcile.report import STOPPED, Report, Request
+from scim_bridge.domain.drift import Drift, Kind
+from scim_bridge.reconcile.report import IN_SYNC, STOPPED, Report, Request
+from scim_bridge.reconcile.run import find_plan
 from scim_bridge.storage.runs import Run
 
 RUN_COLUMNS = {
@@ -52,12 +62,34 @@ class Reconcile(click.Group):
             raise WrongCall(error.format_message(), error.ctx) from error
 
 
+def report_options(command: Command) -> Command:
+    """Add `--format` and `--output` of a report."""
+    format = click.option(
+        "--format",
+        type=click.Choice(["text", "json", "html", "csv"]),
+        default="text",
+        show_default=True,
+        help="Print text for people, JSON or CSV for machines, or HTML to send by mail.",
+    )
+    output = click.option(
+        "--output",
+        metavar="F",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Write the report to this file.  [default: standard output]",
+    )
+    return format(output(command))
+
+
 @click.group(cls=Reconcile, invoke_without_command=True)
 @click.option(
     "--apply", is_flag=True, help="Repair what may be repaired, with the usual delivery.  [default: only report]"
 )
 @click.option(
-    "--plan", "plan_id", metavar="ID", help="Repair this plan that you have read, unchanged.  [default: compare anew]"
+    "--plan",
+    "plan_id",
+    metavar="ID",
+    help="Repair this plan that you have read, unchanged; the first characters of its id are enough.  [default: "
+    "compare anew]",
 )
 @click.option("--force", is_flag=True, help="Repair that plan although a guard stopped it.")
 @click.option(
@@ -71,19 +103,7 @@ class Reconcile(click.Group):
     help="Compare only this person, by number or user name. Unclaimed and duplicate employees are found only by a full "
     "run.  [default: all people]",
 )
-@click.option(
-    "--format",
-    type=click.Choice(["text", "json", "html", "csv"]),
-    default="text",
-    show_default=True,
-    help="Print text for people, JSON or CSV for machines, or HTML to send by mail.",
-)
-@click.option(
-    "--output",
-    metavar="F",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the report to this file.  [default: standard output]",
-)
+@report_options
 @click.option("--scheduled", is_flag=True, hidden=True, help="Mark a run by the scheduler, not an operator.")
 @tenant_option
 @click.pass_context
@@ -113,6 +133,7 @@ def reconcile(
       scim-bridge reconcile --only should-be-inactive --format json
       scim-bridge reconcile --apply
       scim-bridge reconcile --apply --plan 5d1f3c0e-8a52-4f0e-9a39-0c1f6f1f7a11
+      scim-bridge reconcile show 5d1f
       scim-bridge reconcile runs
     """
     if ctx.invoked_subcommand is not None:
@@ -130,11 +151,45 @@ def reconcile(
         reconciliation = build(options.of(tenant), database=database).reconciliations[tenant]
         with bars() as progress:
             report = reconciliation.run(request, progress)
-        printed = Printed(reconciliation, report, tenant)
+        printed = Printed(reconciliation.items, report, tenant)
         _write(printed.pieces(format, coloured=is_coloured(None if output is None else "file")), output)
     if report.exit == STOPPED:
         _tell_stopped(report, tenant)
     ctx.exit(report.exit)
+
+
+@reconcile.command()
+@click.argument("plan", metavar="PLAN")
+@report_options
+@tenant_option
+@click.pass_obj
+def show(options: Options, plan: str, format: ReportFormat, output: Path | None, tenant: str) -> None:
+    """Show a stored plan, as the run that made it did, and what was repaired of it since.
+
+    It may be of a scheduled run, or of one that a guard stopped. Ditio is not called, and nothing is compared anew. Of
+    the plan's id, the first characters are enough: at least 4, and as many as make it unique.
+
+    \b
+    Examples:
+      scim-bridge reconcile show 5d1f
+      scim-bridge reconcile show 5d1f3c0e-8a52-4f0e-9a39-0c1f6f1f7a11 --format csv --output plan.csv
+    """
+    with options.database() as database:
+
+        def items(plan_id: str) -> Iterator[Drift]:
+            with database.read(tenant) as s:
+                yield from s.plan(plan_id).all()
+
+        with database.read(tenant) as s:
+            run = find_plan(s, plan)
+            outcomes = s.plan(run.id).outcomes()
+        applied = sum(skipped is None for skipped in outcomes.values())
+        # Where rows have outcomes, an operator repaired the plan although a guard had stopped it.
+        report = Report(run, IN_SYNC, applied, None if outcomes else run.stopped, outcomes)
+        printed = Printed(items, report, tenant)
+        _write(printed.pieces(format, coloured=is_coloured(None if output is None else "file")), output)
+    if report.stopped is not None:
+        _tell_stopped(report, tenant)
 
 
 @reconcile.command()

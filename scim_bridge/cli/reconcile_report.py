@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
@@ -28,7 +28,6 @@ from scim_bridge.reconcile.report import (
     what,
     who,
 )
-from scim_bridge.reconcile.run import Reconciliation
 
 PAGES = Environment(
     loader=PackageLoader("scim_bridge", "cli"),
@@ -53,7 +52,9 @@ _COLOURS: Mapping[str | None, str] = {"-": "red", "+": "green", "~": "yellow", "
 class Printed:
     """A report in its written forms."""
 
-    reconciliation: Reconciliation
+    items: Callable[[str], Iterator[Drift]]
+    """Yields the rows of a plan; called once for each pass over them."""
+
     report: Report
     tenant: str
 
@@ -70,7 +71,7 @@ class Printed:
                 return self._text(coloured)
 
     def _items(self) -> Iterator[Drift]:
-        return (item for item in self.reconciliation.items(self.report.run.id) if self.report.tells(item))
+        return (item for item in self.items(self.report.run.id) if self.report.tells(item))
 
     def _json(self) -> Iterator[str]:
         run = self.report.run

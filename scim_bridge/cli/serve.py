@@ -13,10 +13,12 @@ from flask import Flask
 from scim_bridge import logs
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.context import Address, Options, address_of, bind_option, listen
+from scim_bridge.cli.worker import Heartbeat
 from scim_bridge.sandbox.ditio import SandboxDitio
 from scim_bridge.sandbox.server import serve as serve_application
 from scim_bridge.settings import DEFAULT_TENANT, Settings
 from scim_bridge.settings.load import of_web_process
+from scim_bridge.storage.runs import ProcessKind
 from scim_bridge.storage.schema import upgrade
 from scim_bridge.web.app import create_app
 from scim_bridge.web.auth.failures import Addresses
@@ -99,7 +101,9 @@ def serve(options: Options, bind: Address | None, without_worker: bool) -> None:
     web_settings = of_web_process(settings, with_worker=not without_worker)
 
     def make_app() -> Flask:
-        return create_app(build(web_settings, bind=str(address)))
+        parts = build(web_settings, bind=str(address))
+        Heartbeat(parts.database, ProcessKind.serve).start()
+        return create_app(parts)
 
     def when_ready() -> None:
         click.echo(f"Listening on http://{address}. {tenant_urls(settings, base_url)}")

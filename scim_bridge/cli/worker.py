@@ -1,13 +1,15 @@
-"""`scim-bridge worker`: deliver what is due, and run the schedules of `reconcile`."""
+"""`scim-bridge worker`: deliver what is due, and run the schedules of `reconcile`; the heartbeat of a process."""
 
+import atexit
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -22,7 +24,8 @@ from scim_bridge.reconcile.run import Scheduler
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.settings.load import of_worker
 from scim_bridge.storage.database import Database, loggable
-from scim_bridge.storage.engine import DELIVERIES
+from scim_bridge.storage.engine import DELIVERIES, trouble_of
+from scim_bridge.storage.runs import BEAT_SECONDS, ProcessKind, beat, leave
 from scim_bridge.storage.schema import require_current
 
 log = logs.get_logger(__name__)
@@ -111,6 +114,47 @@ def _logging_errors(look: Callable[[], None]) -> None:
         log.error("scheduler.failed", error=type(error).__name__, exc_info=loggable(error))
 
 
+class Heartbeat:
+    """Tells the other processes, by the database, that this one runs."""
+
+    def __init__(self, database: Database, kind: ProcessKind, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._database = database
+        self._kind = kind
+        self._monotonic = monotonic
+        self._process = str(uuid4())
+        self._host = socket.gethostname()
+        self._last = float("-inf")
+        self._ended = threading.Event()
+
+    def look(self) -> None:
+        """Write a heartbeat if the last one is old enough. :raises SQLAlchemyError: it can't be written."""
+        if self._monotonic() - self._last < BEAT_SECONDS:
+            return
+        self._database.transact("", lambda s: beat(s, self._kind, self._process, self._host))
+        self._last = self._monotonic()
+
+    def end(self) -> None:
+        """Store that this process ends. If that fails, its heartbeat grows old by itself."""
+        self._ended.set()
+        with suppress(Exception):
+            self._database.transact("", lambda s: leave(s, self._kind, self._process))
+
+    def start(self) -> None:
+        """Write heartbeats in a thread of their own until this process ends."""
+        threading.Thread(target=self._go_on, daemon=True, name="heartbeat").start()
+        atexit.register(self.end)
+
+    def _go_on(self) -> None:
+        while not self._ended.is_set():
+            try:
+                self.look()
+            except Exception as error:
+                # It is also the proof that writes are kept: what is wrong with the database stands in the log.
+                why = trouble_of(error).words
+                log.error("heartbeat.failed", error=type(error).__name__, why=why, exc_info=loggable(error))
+            self._ended.wait(BEAT_SECONDS)
+
+
 IDLE_SECONDS = 0.5
 """How long to wait if no person is due."""
 
@@ -143,7 +187,10 @@ def worker(options: Options, until_idle: bool, parent: int | None) -> None:
     logs.configure(settings.log.level, settings.log.format)
     if until_idle:
         with options.database() as database:
+            heartbeat = Heartbeat(database, ProcessKind.worker)
+            heartbeat.look()
             delivered = build(settings, database=database).worker().run_until_idle()
+            heartbeat.end()
         click.echo(f"{delivered} {'delivery' if delivered == 1 else 'deliveries'} made")
         return
     stop = Stop(parent)
@@ -154,8 +201,16 @@ def worker(options: Options, until_idle: bool, parent: int | None) -> None:
         delivering = build(share, database=database).worker()
         log.info("worker.started", tenants=list(settings.tenants))
         through_trouble(lambda: require_current(database), stop)
+        heartbeat = Heartbeat(database, ProcessKind.worker)
+
+        def is_over() -> bool:
+            # In the loop that delivers: a worker that hangs is no worker.
+            heartbeat.look()
+            return stop()
+
         with scheduled(options, stop):
-            through_trouble(lambda: delivering.run(stop, lambda: time.sleep(IDLE_SECONDS)), stop)
+            through_trouble(lambda: delivering.run(is_over, lambda: time.sleep(IDLE_SECONDS)), stop)
+        heartbeat.end()
         log.info("worker.stopped")
     finally:
         database.close()
@@ -195,6 +250,9 @@ def through_trouble(
             raise
         except Exception as error:
             # A database's own words may quote a row, so only its kind is logged.
-            what = "worker.database" if isinstance(error, SQLAlchemyError) else "worker.failed"
-            log.error(what, error=type(error).__name__, retry_in_seconds=TROUBLE_SECONDS, exc_info=loggable(error))
+            name, seconds = type(error).__name__, TROUBLE_SECONDS
+            if isinstance(error, SQLAlchemyError):
+                log.error("worker.database", error=name, why=trouble_of(error).words, retry_in_seconds=seconds)
+            else:
+                log.error("worker.failed", error=name, retry_in_seconds=seconds, exc_info=loggable(error))
             sleep(TROUBLE_SECONDS)

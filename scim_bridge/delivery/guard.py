@@ -1,5 +1,6 @@
 """The hourly guard and hands-off: changes that are not sent until an operator decides (rules D6, L8)."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -177,18 +178,18 @@ def _first_decision(guard: Guard, limits: HourlyLimits, kind: GuardedChange, sai
     return GuardDecision(Verdict.held, limits.why_held(kind, count, at_work))
 
 
-def release(s: Session, person_id: PersonId | None) -> int:
-    """Release held changes, of all people or of one. Return how many people.
+def release(s: Session, whose: Collection[PersonId] | None) -> int:
+    """Release held changes, of all people or of some. Return how many people.
 
     Released changes count in the hour in which they were requested.
     """
-    released = s.guard.release(person_id)
+    released = s.guard.release(whose)
     return _mark_all_due(s, released, "guard-released")
 
 
-def drop(s: Session, person_id: PersonId | None) -> int:
+def drop(s: Session, whose: Collection[PersonId] | None) -> int:
     """Withdraw held changes: each is not sent until Entra changes it. Return how many people."""
-    dropped = s.guard.drop(person_id)
+    dropped = s.guard.drop(whose)
     return _mark_all_due(s, dropped, "guard-dropped")
 
 

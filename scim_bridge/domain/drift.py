@@ -42,6 +42,7 @@ class Cause(StrEnum):
     """Why it differs, as far as desired, actual and acknowledged values tell (rule Q1)."""
 
     edited_in_ditio = "edited-in-ditio"
+    differed_when_linked = "differed-when-linked"
     never_delivered = "never-delivered"
     mapping_changed = "mapping-changed"
     created_outside = "created-outside"

@@ -104,8 +104,9 @@ class Explanation:
 
 
 DUE = Explanation(
-    meaning="waiting for delivery; if this lasts, Ditio is slow or out of reach, and the detail says so",
-    cure="nothing to do: a worker delivers; `doctor` says what is wrong with Ditio",
+    meaning="waiting for delivery; if this lasts, no worker runs, or Ditio is slow or out of reach: the detail says "
+    "which",
+    cure="nothing to do if a worker runs; `doctor` says whether one does, and what is wrong with Ditio",
 )
 
 BY_REASON: Mapping[str, Explanation] = {
@@ -122,7 +123,8 @@ BY_REASON: Mapping[str, Explanation] = {
     "guard": Explanation(
         meaning="more employments would end, or more people be created or changed, within an hour than the settings "
         "in the detail allow",
-        cure="`outbox release` sends what is held, `outbox drop` withdraws it",
+        cure="if it is a mistake, correct it in Entra: what is held is then dropped; if it is intended, "
+        "`outbox release` sends it; to keep Ditio as it is, `outbox drop` withdraws it",
     ),
     "hands-off": Explanation(
         meaning="an operator stopped deliveries to this person, the end of employment included",

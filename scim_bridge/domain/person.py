@@ -163,6 +163,9 @@ class Acknowledged:
     changed_at: Mapping[Lifecycle, datetime] = field(default_factory=dict)
     """When Ditio last accepted a change of login or employment from the bridge (rule C5)."""
 
+    linked: Mapping[Lifecycle, bool] = field(default_factory=dict)
+    """Login and employment as `adopt` acknowledged them and nothing changed since: whether Ditio showed otherwise."""
+
     def after(
         self,
         values: Mapping[Field, Value | None],
@@ -192,6 +195,7 @@ class Acknowledged:
                 **{name: at for name, at in self.changed_at.items() if name not in settled},
                 **({} if changed_at is None else dict.fromkeys(settled, changed_at)),
             },
+            linked={name: differed for name, differed in self.linked.items() if name not in settled},
         )
 
     def uncertain_about(self, lifecycle: Lifecycle) -> "Acknowledged":

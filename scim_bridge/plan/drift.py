@@ -73,6 +73,7 @@ def drift_of(
     items = [
         replace(
             item,
+            cause=Cause.differed_when_linked if _differed_when_linked(item, person, facts) else item.cause,
             employee_number=person.employee_number,
             user_name=facts.user_name,
             person_id=person.id,
@@ -136,6 +137,23 @@ def _lifecycle_row(operation: Operation, person: Person, found: ActualEmployee) 
     raise AssertionError(f"{operation} is no step of leaving or returning")
 
 
+_STEPS = {
+    LOGIN: Lifecycle.login,
+    Field.end_date.value: Lifecycle.employment,
+    Field.start_date.value: Lifecycle.employment,
+}
+
+
+def _differed_when_linked(item: Drift, person: Person, facts: Facts) -> bool:
+    """Return whether a difference is as old as the link that `adopt` made (rule H5), as far as is known."""
+    known = person.acknowledged
+    if item.kind is not Kind.field:
+        return known.linked.get(_STEPS[item.field or ""], False)
+    # Fields that differed were not acknowledged. Once Entra changes the user, a delivery is to blame.
+    is_unchanged = any(facts.acknowledged_in.get(each.value) == facts.revision for each in known.linked)
+    return item.cause is Cause.never_delivered and item.acknowledged is None and is_unchanged
+
+
 def _edited(is_edited: bool) -> Cause:
     return Cause.edited_in_ditio if is_edited else Cause.never_delivered
 
@@ -183,7 +201,7 @@ def why_kept_back(kind: GuardedChange | None, facts: Facts) -> str | None:
     """Return why a difference of this kind is not repaired, where the guard holds it or the operator withdrew it."""
     match facts.held_or_dropped.get(kind) if kind is not None else None:
         case Verdict.held:
-            return "held, guard: `outbox release` sends it, `outbox drop` withdraws it"
+            return "held, guard: correct it in Entra, or `outbox release` sends it, or `outbox drop` withdraws it"
         case Verdict.dropped:
             return "kept by the operator (`outbox drop`), until Entra changes it"
     return None

@@ -19,6 +19,9 @@ _WORDS = {
     GuardedChange.phone: "the change of phone",
     GuardedChange.employee_number: "the change of employee number",
 }
+WAYS_ON = "Correct it in Entra if it is a mistake, send it with `outbox release`, or withdraw it with `outbox drop`"
+"""What to do about a held change, in this order; without a semicolon, which separates notes."""
+
 _PLURAL = {
     GuardedChange.ending: "endings",
     GuardedChange.creation: "creations",
@@ -76,7 +79,7 @@ class HourlyLimits:
             )
         return (
             f"{_WORDS[kind]} is held by the guard: it would make {count} {_PLURAL[kind]} within an hour, "
-            f"more than {allowed}. `outbox release` sends what is held, `outbox drop` withdraws it"
+            f"more than {allowed}. {WAYS_ON}"
         )
 
 

@@ -120,8 +120,12 @@ class DriftApplying:
             is_whole = any(row.kind is Kind.stuck_delivery for row in rows)
             is_settled = is_whole and (record is None or record.state is State.delivered)
             for row in left:
-                # A live delivery leaves alone what was edited in Ditio (rule C4): the next run finds it again.
-                is_done = is_settled and row.cause is not Cause.edited_in_ditio
+                # A live delivery leaves alone what was edited in Ditio (rule C4), and the login and employment of a
+                # person that `adopt` linked (H5): the next run finds it again.
+                is_left = row.cause is Cause.edited_in_ditio or (
+                    row.cause is Cause.differed_when_linked and row.kind is not Kind.field
+                )
+                is_done = is_settled and not is_left
                 items.settle([(row.position or 0, None if is_done else NOT_SETTLED)])
 
     def _skip(self, s: Session, rows: list[Drift], why: str) -> None:

@@ -11,7 +11,7 @@ from scim_bridge.delivery.claims import settle_claims
 from scim_bridge.delivery.guard import KEPT
 from scim_bridge.domain.employee import DesiredEmployee, EmployeeNumber, Field, Value
 from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, Reason, State, printable
-from scim_bridge.domain.person import ClaimKind, GuardedChange, Person, Verdict
+from scim_bridge.domain.person import ClaimKind, GuardedChange, Lifecycle, Person, Verdict
 from scim_bridge.plan.absence import RosterMatches
 from scim_bridge.plan.drift import Facts
 from scim_bridge.plan.limits import settled_occasions
@@ -44,8 +44,10 @@ class Agreement:
 def find_agreement(record: PersonRecord, desired: DesiredEmployee, seen: AlreadyDone) -> Agreement | None:
     """Return what is as desired but not acknowledged yet; None if there is nothing, or the person is due."""
     known = record.person.acknowledged
-    login = seen.login if seen.login is not known.login else None
-    employed = seen.employed if seen.employed is not known.employed else None
+    # What differed when it was linked and agrees now is acknowledged again: the next difference is an edit.
+    login = seen.login if seen.login is not known.login or known.linked.get(Lifecycle.login) else None
+    is_new = seen.employed is not known.employed or known.linked.get(Lifecycle.employment)
+    employed = seen.employed if is_new else None
     values = {
         name: value for name, value in seen.values.items() if name not in known.values or known.values[name] != value
     }

@@ -83,6 +83,7 @@ MARKS: Mapping[Kind, str] = {
 
 CAUSES = {
     "edited-in-ditio": "edited in Ditio",
+    "differed-when-linked": "differed when linked",
     "never-delivered": "never delivered",
     "mapping-changed": "the mapping changed",
     "created-outside": "created outside",

@@ -23,6 +23,38 @@ from scim_bridge.tenant import Tenant
 log = get_logger(__name__)
 
 
+LEAST_PREFIX = 4
+"""How many characters of a plan's id must be given at least."""
+
+MOST_CANDIDATES = 10
+"""How many plans are named where the shortened id fits several."""
+
+
+def find_plan(s: Session, name: str) -> Run:
+    """Return the run that made a plan. :param name: The plan's id, or enough of its beginning to be unique.
+
+    :raises NotFound: there is no such plan, several begin like this, or it has no rows to show.
+    """
+    run = s.runs.get(name)
+    if run is None and len(name) >= LEAST_PREFIX:
+        found = s.runs.plans_that_begin(name, limit=MOST_CANDIDATES + 1)
+        if len(found) > 1:
+            told = [f"  {each.id}  of {each.started_at:%Y-%m-%d %H:%M} UTC" for each in found[:MOST_CANDIDATES]]
+            more = ["  …"] if len(found) > MOST_CANDIDATES else []
+            raise NotFound("\n".join([f"several plans begin with {name!r}: write more of the id", *told, *more]))
+        run = found[0] if found else None
+    if run is None or run.plan_id != run.id:
+        short = f"; write at least {LEAST_PREFIX} characters" if len(name) < LEAST_PREFIX else ""
+        raise NotFound(f"there is no plan {name!r}: `scim-bridge reconcile runs` shows the ids{short}")
+    if not run.is_complete:
+        raise NotFound(f"plan {run.id!r} was never finished because its run failed: make another with `reconcile`")
+    if run.by_kind and not s.plan(run.id).has_rows():
+        raise NotFound(
+            f"the rows of plan {run.id!r} were removed after RECONCILE__KEEP_DAYS: make another with `reconcile`"
+        )
+    return run
+
+
 ABANDONED_AFTER = timedelta(days=1)
 """Age at which the rows that an unfinished run loaded are removed, even if that run still goes on."""
 
@@ -135,17 +167,7 @@ class Reconciliation:
 
     def _plan(self, plan_id: str) -> Run:
         with self.tenant.read() as s:
-            run = s.runs.get(plan_id)
-            has_rows = s.plan(plan_id).has_rows()
-        if run is None or run.plan_id != run.id:
-            raise NotFound(f"there is no plan {plan_id!r}: `scim-bridge reconcile runs` shows the ids")
-        if not run.is_complete:
-            raise NotFound(f"plan {plan_id!r} was never finished because its run failed: make another with `reconcile`")
-        if run.by_kind and not has_rows:
-            raise NotFound(
-                f"the rows of plan {plan_id!r} were removed after RECONCILE__KEEP_DAYS: make another with `reconcile`"
-            )
-        return run
+            return find_plan(s, plan_id)
 
     def _person(self, name: str) -> PersonId:
         with self.tenant.read() as s:

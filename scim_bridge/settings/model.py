@@ -189,10 +189,10 @@ class Delivery(Section):
     max_ended_per_hour: int = Field(default=5, ge=0)
     """The guard limits how many employments may end within an hour. The next one is held if there are more than this
     number and also more than `max_ended_fraction`: a scope or group emptied by mistake does not end everyone.
-    `outbox release` sends what is held, `outbox drop` withdraws it. Changes of phone and changes of employee number
-    have the same limit, each counted separately. With fewer than 15 people at work, the limit is a third of them, at
-    least one, if that is less. An ending is not counted if its leave date was stored at least a day before that date
-    passes."""
+    Correct it in Entra, or `outbox release` sends it, or `outbox drop` withdraws it. Changes of phone and changes of
+    employee number have the same limit, each counted separately. With fewer than 15 people at work, the limit is a
+    third of them, at least one, if that is less. An ending is not counted if its leave date was stored at least a day
+    before that date passes."""
 
     max_ended_fraction: float = Field(default=0.05, ge=0, le=1)
     """The share of the people at work whose employment may end within an hour, whatever `max_ended_per_hour` is."""

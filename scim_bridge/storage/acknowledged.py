@@ -14,6 +14,9 @@ from scim_bridge.storage.tables import acknowledged, from_stored, to_stored
 
 UNCERTAIN = "uncertain"
 
+_LINKED = {False: "linked", True: "linked-differing"}
+"""The source of a login or an employment that `adopt` acknowledged: whether Ditio showed otherwise then."""
+
 _NOTHING_SENT: dict[str, object] = {
     "taken_at": None,
     "before": None,
@@ -84,6 +87,7 @@ class Acknowledgements(Repository):
         login: bool | None = None,
         employed: bool | None = None,
         is_written: bool = False,
+        linked: Mapping[Lifecycle, bool] | None = None,
         revision: int,
     ) -> None:
         """Store what Ditio accepted with a 2xx, or was read to agree with the desired employee.
@@ -91,17 +95,21 @@ class Acknowledgements(Repository):
         :param sources: The SCIM attribute from which each field comes.
         :param sent_values: How each value that was sent reads back.
         :param is_written: Whether login and employment were changed just now, and not only read.
+        :param linked: From `adopt`: whether Ditio shows login and employment otherwise than acknowledged.
         """
         served, sent = sources or {}, sent_values or {}
-        changed = {**_NOTHING_SENT, "source": None, "taken_at": self._now if is_written else None}
+        by_adopt = {lifecycle: _LINKED[differed] for lifecycle, differed in (linked or {}).items()}
+        changed = {**_NOTHING_SENT, "taken_at": self._now if is_written else None}
         rows = [
             _row(name.value, value, {**_columns(sent.get(name)), "source": served.get(name)})
             for name, value in values.items()
         ]
         if login is not None:
-            rows.append(_row(Lifecycle.login.value, "open" if login else "closed", changed))
+            source = {"source": by_adopt.get(Lifecycle.login)}
+            rows.append(_row(Lifecycle.login.value, "open" if login else "closed", {**changed, **source}))
         if employed is not None:
-            rows.append(_row(Lifecycle.employment.value, "open" if employed else "ended", changed))
+            source = {"source": by_adopt.get(Lifecycle.employment)}
+            rows.append(_row(Lifecycle.employment.value, "open" if employed else "ended", {**changed, **source}))
         self._store(person_id, rows, revision=revision)
 
     def learn(self, person_id: PersonId, sent_values: Mapping[Field, SentValue]) -> None:
@@ -172,6 +180,9 @@ def _in_full(rows: Mapping[str, Row[Any]]) -> Acknowledged:
         _in_short(rows),
         sent_values={_FIELDS[name]: _sent_value(row) for name, row in taken.items() if name in _FIELDS},
         changed_at={name: taken[name.value].taken_at for name in Lifecycle if name.value in taken},
+        linked={
+            name: row.source == _LINKED[True] for name in Lifecycle if (row := rows.get(name.value)) and row.source
+        },
     )
 
 

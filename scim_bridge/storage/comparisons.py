@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 from scim_bridge.domain.values import Key, comparable_key
-from scim_bridge.storage.engine import JsonSql
+from scim_bridge.storage.json_sql import JsonSql
 from scim_bridge.storage.tables import UtcDateTime
 
 _ORDERS: dict[CompareOperator, Callable[[Any, Any], ColumnElement[bool]]] = {

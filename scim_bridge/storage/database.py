@@ -20,7 +20,18 @@ from scim_bridge.storage.candidates import InSync
 from scim_bridge.storage.certificate_queries import CertificateSearches
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.credentials import AccessTokens, Clients, Tokens
-from scim_bridge.storage.engine import REQUESTS, SQLITE_BUSY_SECONDS, Patience, Transaction, engine_of, insert_if_absent
+from scim_bridge.storage.engine import (
+    REQUESTS,
+    SQLITE_BUSY_SECONDS,
+    Patience,
+    Transaction,
+    Trouble,
+    Why,
+    engine_of,
+    insert_if_absent,
+    trouble_of,
+    trouble_with,
+)
 from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.history import AuditTrail, History
 from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
@@ -32,7 +43,7 @@ from scim_bridge.storage.plans import PlanItems, Scopes
 from scim_bridge.storage.resources import Quirks, Resources
 from scim_bridge.storage.runs import Runs, Schedules
 from scim_bridge.storage.snapshot import Snapshot
-from scim_bridge.storage.sqlite_file import WriteTurns, watched_file
+from scim_bridge.storage.sqlite_file import WatchedFile, WriteTurns, watched_file
 
 T = TypeVar("T")
 
@@ -185,6 +196,8 @@ class Database:
         self.engine = engine_of(url, pool_size, patience)
         self._single = self.engine.execution_options(single=True)
         self._file = watched_file(self.engine)
+        # What made the last write of this process fail, unless a later one succeeded.
+        self._failed: Trouble | None = None
         self._clock = clock
         name = self.engine.url.database
         file = Path(name) if name and name != ":memory:" else None
@@ -215,11 +228,17 @@ class Database:
         :param tenant: The company that writes, because companies take turns. Writes without a company share one turn.
         """
         to_tell: list[Callable[[], None]] = []
-        with (
-            self._turns.taken(tenant) if self._turns is not None else nullcontext(),
-            self.engine.execution_options(write=True, after_commit=to_tell).begin() as connection,
-        ):
-            yield Session(connection, tenant, self._own_now)
+        try:
+            with (
+                self._turns.taken(tenant) if self._turns is not None else nullcontext(),
+                self.engine.execution_options(write=True, after_commit=to_tell).begin() as connection,
+            ):
+                yield Session(connection, tenant, self._own_now)
+        except DBAPIError as error:
+            if (found := trouble_of(error)).why not in (Why.out_of_reach, Why.file_lost):
+                self._failed = found
+            raise
+        self._failed = None
         for tell in to_tell:
             tell()
 
@@ -235,10 +254,19 @@ class Database:
 
         return repeated(once)
 
-    def missing_file(self) -> Path | None:
+    def missing_file(self) -> WatchedFile | None:
         """Return the file of an embedded database if it does not exist, and this process has never opened it."""
         file = self._file
-        return None if file is None or file.was_opened or file.path.exists() else file.path
+        return None if file is None or file.was_opened or file.path.exists() else file
+
+    def trouble(self) -> Trouble | None:
+        """Return why writes can't be kept now, as far as it shows without a write: by the disk, or by the last write.
+
+        :raises FileLost: the file of an embedded database was removed or replaced.
+        """
+        if self._file is not None and self._file.was_opened:
+            self._file.check()
+        return (trouble_with(self._file.path) if self._file is not None else None) or self._failed
 
     def can_write(self, connection: Connection) -> bool:
         """Return whether the database accepts writes: a PostgreSQL standby and a read-only file do not.
@@ -246,7 +274,11 @@ class Database:
         :raises OperationalError: from SQLite, if it does not.
         """
         if self.is_sqlite:
-            connection.execute(text("DELETE FROM alembic_version WHERE 1 = 0"))
+            # After a write that failed, only one that reaches the disk proves anything.
+            change = "DELETE FROM alembic_version WHERE 1 = 0"
+            if self._failed is not None:
+                change = "UPDATE alembic_version SET version_num = version_num"
+            connection.execute(text(change))
             return True
         return bool(connection.execute(text("SELECT current_setting('transaction_read_only') = 'off'")).scalar_one())
 

@@ -1,12 +1,19 @@
-"""The engines, and statements that differ between SQLite and PostgreSQL. Every wait has a limit (rules A3, D7)."""
+"""The engines, what their errors mean, and statements that differ between SQLite and PostgreSQL (rules A3, D7).
 
+Every wait has a limit.
+"""
+
+import os
+import shutil
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import cache, cached_property
 from json import JSONDecoder
-from typing import Any, Protocol, Self
+from pathlib import Path
+from typing import Any, Self
 
 from sqlalchemy import (
     URL,
@@ -14,31 +21,22 @@ from sqlalchemy import (
     Connection,
     Engine,
     Executable,
-    Float,
-    FromClause,
     Table,
-    Text,
-    and_,
     bindparam,
-    cast,
-    collate,
     create_engine,
     event,
-    exists,
     func,
-    literal_column,
     select,
     text,
-    type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from scim_bridge.errors import BridgeError
+from scim_bridge.storage.sqlite_file import RESTORE, FileLost
 from scim_bridge.storage.tables import UtcDateTime
 
 SQLITE_BUSY_SECONDS = 30
@@ -314,104 +312,89 @@ def analyze(connection: Connection, *tables: Table) -> None:
         connection.execute(text(f"ANALYZE {', '.join(table.name for table in tables)}"))
 
 
-Columns = Mapping[str, ColumnElement[Any]]
-"""Attributes that are stored in columns of other tables, by their URN."""
+LEAST_FREE_BYTES = 1024 * 1024
+"""With less, the disk counts as full: SQLite needs room for its journal, and a rewritten page."""
 
-JsonPath = tuple[str, ...]
-"""Names of JSON keys, outermost first. They come from schemas, never from a client."""
+
+class Why(StrEnum):
+    """What keeps the database from being used."""
+
+    disk_full = "disk-full"
+    read_only = "read-only"
+    file_lost = "file-lost"
+    damaged = "damaged"
+    disk_fails = "disk-fails"
+    out_of_reach = "out-of-reach"
 
 
 @dataclass(frozen=True, slots=True)
-class Entries:
-    """The entries of a JSON array as rows."""
+class Trouble:
+    """Why the database can't be used, and what to do; without personal data."""
 
-    rows: FromClause
-    entry: ColumnElement[Any]
-    """The JSON of one entry."""
+    why: Why
+    told: str
+    cure: str
 
-    position: ColumnElement[Any]
-    """Sorts the entries in the order of the array."""
-
-
-class JsonSql(Protocol):
-    """The JSON operations that filters use. Where nothing is at the path, they give NULL or no rows."""
-
-    def text(self, source: ColumnElement[Any], path: JsonPath) -> ColumnElement[str]:
-        """Return the text at a path, compared byte by byte. An empty path means an entry that is text itself."""
-
-    def number(self, source: ColumnElement[Any], path: JsonPath) -> ColumnElement[float]:
-        """Return the number at a path."""
-
-    def node(self, source: ColumnElement[Any], path: JsonPath) -> ColumnElement[Any]:
-        """Return the object or array at a path."""
-
-    def entries(self, source: ColumnElement[Any], path: JsonPath) -> Entries:
-        """Return the entries of the array at a path."""
-
-    def contains(self, text: ColumnElement[str], part: str) -> ColumnElement[bool]:
-        """Return whether text contains a part; no character has a special meaning."""
-
-    def has_member(self, source: ColumnElement[Any], user_id: str) -> ColumnElement[bool]:
-        """Return whether the keys of a group list a member. :param user_id: An id that the bridge has made."""
+    @property
+    def words(self) -> str:
+        """Return both in one text."""
+        return f"{self.told}: {self.cure}"
 
 
-class SqliteJson:
-    """JSON stored as text."""
+FREE_SPACE = "free some space on it. What was accepted is kept, and Entra sends the rest again by itself"
+WRITABLE = "allow this user to write the file and its folder, and check that the disk is not mounted read-only"
 
-    def text(self, source: ColumnElement[Any], path: JsonPath) -> ColumnElement[str]:
-        return func.json_extract(source, _sqlite_path(path), type_=Text) if path else source
+_DISK_FULL = Trouble(Why.disk_full, "the disk of the database is full", FREE_SPACE)
+_SQLITE: Mapping[int, Trouble] = {
+    8: Trouble(Why.read_only, "the database file or its folder is read-only", WRITABLE),
+    10: Trouble(
+        Why.disk_fails,
+        "the disk of the database fails",
+        f"see the log of the machine; if it is lost, move the file to another disk, or {RESTORE}",
+    ),
+    11: Trouble(Why.damaged, "the database file is damaged", RESTORE),
+    13: _DISK_FULL,
+    14: Trouble(Why.read_only, "the database file can't be opened", WRITABLE),
+    26: Trouble(
+        Why.damaged,
+        "the file is not a database",
+        f"check that DATABASE__URL names the bridge's own file; if it does, it is damaged: {RESTORE}",
+    ),
+}
+"""By SQLite's primary result code (https://www.sqlite.org/rescode.html)."""
 
-    def number(self, source: ColumnElement[Any], path: JsonPath) -> ColumnElement[float]:
-        return func.json_extract(source, _sqlite_path(path), type_=Float)
-
-    def node(self, source: ColumnElement[Any], path: JsonPath) -> ColumnElement[Any]:
-        return func.json_extract(source, _sqlite_path(path), type_=Text)
-
-    def entries(self, source: ColumnElement[Any], path: JsonPath) -> Entries:
-        rows = func.json_each(source, _sqlite_path(path)).table_valued("key", "value")
-        return Entries(rows, rows.c.value, rows.c.key)
-
-    def contains(self, text: ColumnElement[str], part: str) -> ColumnElement[bool]:
-        return func.instr(text, part) > 0
-
-    def has_member(self, source: ColumnElement[Any], user_id: str) -> ColumnElement[bool]:
-        members = self.entries(source, ("members",))
-        is_listed = exists(select(1).select_from(members.rows).where(self.text(members.entry, ("value",)) == user_id))
-        # The text is searched first, which is a hundred times faster for a large group.
-        return and_(func.instr(type_coerce(source, Text), user_id) > 0, is_listed)
-
-
-class PostgresJson:
-    """JSONB."""
-
-    def text(self, source: ColumnElement[Any], path: JsonPath) -> ColumnElement[str]:
-        if not path:
-            return collate(source.op("#>>", return_type=Text())(literal_column("'{}'")), "C")
-        return collate(func.jsonb_extract_path_text(source, *path, type_=Text), "C")
-
-    def number(self, source: ColumnElement[Any], path: JsonPath) -> ColumnElement[float]:
-        return cast(func.jsonb_extract_path_text(source, *path, type_=Text), Float)
-
-    def node(self, source: ColumnElement[Any], path: JsonPath) -> ColumnElement[Any]:
-        return func.jsonb_extract_path(source, *path, type_=JSONB)
-
-    def entries(self, source: ColumnElement[Any], path: JsonPath) -> Entries:
-        array = func.jsonb_extract_path(source, *path, type_=JSONB)
-        rows = func.jsonb_array_elements(array).table_valued("value", with_ordinality="position")
-        rows = rows.render_derived()
-        return Entries(rows, rows.c.value, rows.c.position)
-
-    def contains(self, text: ColumnElement[str], part: str) -> ColumnElement[bool]:
-        return func.strpos(text, part) > 0
-
-    def has_member(self, source: ColumnElement[Any], user_id: str) -> ColumnElement[bool]:
-        return type_coerce(source, JSONB).contains({"members": [{"value": user_id}]})
+STANDBY = Trouble(Why.read_only, "the database is read-only: it is a standby", "set DATABASE__URL to the primary")
+_POSTGRESQL: Mapping[str, Trouble] = {
+    "25006": STANDBY,
+    "53100": _DISK_FULL,
+}
+"""By SQLSTATE."""
 
 
-def json_sql(dialect: str) -> JsonSql:
-    """Return the JSON operations of a database, by SQLAlchemy's name of its dialect."""
-    return PostgresJson() if dialect == "postgresql" else SqliteJson()
+def trouble_of(error: BaseException) -> Trouble:
+    """Return what an error of the database means."""
+    if isinstance(error, FileLost):
+        return Trouble(Why.file_lost, error.told, error.cure)
+    orig = error.orig if isinstance(error, DBAPIError) else None
+    code = getattr(orig, "sqlite_errorcode", None)
+    if code is not None and (file := getattr(orig, "file", None)) is not None and (found := trouble_with(file)):
+        return found
+    known = _SQLITE.get(code & 0xFF) if code is not None else _POSTGRESQL.get(getattr(orig, "sqlstate", None) or "")
+    return known or Trouble(
+        Why.out_of_reach,
+        f"the database can't be used ({type(error).__name__})",
+        "`scim-bridge doctor` says more; check that it runs and can be reached",
+    )
 
 
-def _sqlite_path(path: JsonPath) -> str:
-    return "$" + "".join(f'."{name}"' for name in path)
+def trouble_with(file: Path) -> Trouble | None:
+    """Return what keeps an embedded database from being written, as far as its file and its disk show."""
+    try:
+        free = shutil.disk_usage(file.parent).free
+    except OSError:
+        return None  # The check of the file itself says that it is gone.
+    if free < LEAST_FREE_BYTES:
+        return Trouble(Why.disk_full, f"the disk of {file.parent} is full", FREE_SPACE)
+    if file.exists() and not all(os.access(path, os.W_OK) for path in (file, file.parent)):
+        return Trouble(Why.read_only, f"{file} or its folder is read-only", WRITABLE)
+    return None

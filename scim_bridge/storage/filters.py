@@ -29,7 +29,7 @@ from scim_bridge.storage.comparisons import (
     operand_of,
     refuse_unstorable,
 )
-from scim_bridge.storage.engine import Columns, JsonPath, JsonSql
+from scim_bridge.storage.json_sql import Columns, JsonPath, JsonSql
 from scim_bridge.storage.tables import resources
 
 

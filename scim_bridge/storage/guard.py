@@ -1,6 +1,6 @@
 """The guard on live changes: what it counts, holds and drops, and when each change was requested (rule L8)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -100,13 +100,20 @@ class Guard(Repository):
         some = select(people.c.id).where(is_linked, is_at_work).limit(most).subquery()
         return self._connection.execute(select(func.count()).select_from(some)).scalar_one()
 
-    def release(self, person_id: PersonId | None = None) -> list[PersonId]:
-        """Release and count what is held now, of all people or of one. The caller marks the returned people due."""
-        return self._decide_held(Verdict.counted, person_id)
+    def held(self) -> dict[PersonId, set[GuardedChange]]:
+        """Return what is held now, by person."""
+        held: dict[PersonId, set[GuardedChange]] = {}
+        for row in self._connection.execute(_present(self._tenant, Verdict.held).order_by(people.c.employee_number)):
+            held.setdefault(PersonId(row.person_id), set()).add(GuardedChange(row.kind))
+        return held
 
-    def drop(self, person_id: PersonId | None = None) -> list[PersonId]:
-        """Withdraw what is held now, of all people or of one. The caller marks the returned people due."""
-        return self._decide_held(Verdict.dropped, person_id)
+    def release(self, whose: Collection[PersonId] | None = None) -> list[PersonId]:
+        """Release and count what is held now, of all people or of some. The caller marks the returned people due."""
+        return self._decide_held(Verdict.counted, whose)
+
+    def drop(self, whose: Collection[PersonId] | None = None) -> list[PersonId]:
+        """Withdraw what is held now, of all people or of some. The caller marks the returned people due."""
+        return self._decide_held(Verdict.dropped, whose)
 
     def forget_before(self, moment: datetime, *, limit: int) -> int:
         """Remove older decisions that are about no person's present change, at most `limit`. Return how many."""
@@ -127,11 +134,11 @@ class Guard(Repository):
             )
         return len(rows)
 
-    def _decide_held(self, verdict: Verdict, person_id: PersonId | None) -> list[PersonId]:
-        of_one = people.c.id == person_id if person_id is not None else people.c.id.is_not(None)
-        held = self._connection.execute(
-            _present(self._tenant, Verdict.held).where(of_one).order_by(people.c.id).with_for_update(of=people)
+    def _decide_held(self, verdict: Verdict, whose: Collection[PersonId] | None) -> list[PersonId]:
+        rows = self._connection.execute(
+            _present(self._tenant, Verdict.held).order_by(people.c.id).with_for_update(of=people)
         ).all()
+        held = [row for row in rows if whose is None or row.person_id in whose]
         self.serialise()
         for row in held:
             self._connection.execute(

@@ -28,8 +28,8 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from scim_bridge.storage.comparisons import is_number
-from scim_bridge.storage.engine import Columns, JsonSql
 from scim_bridge.storage.filters import Model, key_path, part_path, value_at
+from scim_bridge.storage.json_sql import Columns, JsonSql
 from scim_bridge.storage.tables import UtcDateTime, exact_text, resources
 
 Value = str | float | datetime | date | None

@@ -26,7 +26,8 @@ from sqlalchemy.exc import IntegrityError
 
 from scim_bridge.domain.outcome import DeliveryView, State
 from scim_bridge.domain.values import SEVERAL, JsonObject, UserId, indexed, indexed_columns
-from scim_bridge.storage.engine import Columns, Repository, Transaction, insert_if_absent, json_sql
+from scim_bridge.storage.engine import Repository, Transaction, insert_if_absent
+from scim_bridge.storage.json_sql import Columns, json_sql
 from scim_bridge.storage.tables import ENTERPRISE, EmployeeNumberKey, exact_text, people, quirks, resources
 
 _OF_USER = select(resources.c.document).where(

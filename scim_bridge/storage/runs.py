@@ -1,14 +1,15 @@
-"""The runs of `reconcile`, and which process starts the next one (rules Q4, Q5)."""
+"""The runs of `reconcile`, which process starts the next one (rules Q4, Q5), and which processes run (D7)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, insert, or_, select, update
 
 from scim_bridge.storage.admin_tables import plan_items, reconcile_runs, schedules
-from scim_bridge.storage.engine import Repository, insert_if_absent
+from scim_bridge.storage.engine import Repository, Transaction, insert_if_absent, upsert
 from scim_bridge.storage.plans import with_rows
 
 
@@ -66,6 +67,20 @@ class Runs(Repository):
             select(reconcile_runs).where(reconcile_runs.c.tenant == self._tenant, reconcile_runs.c.id == run_id)
         ).first()
         return None if row is None else _run(row)
+
+    def plans_that_begin(self, prefix: str, *, limit: int) -> Sequence[Run]:
+        """Return the runs that made a plan whose id begins like this, oldest first."""
+        query = (
+            select(reconcile_runs)
+            .where(
+                reconcile_runs.c.tenant == self._tenant,
+                reconcile_runs.c.id == reconcile_runs.c.plan_id,
+                reconcile_runs.c.id.startswith(prefix, autoescape=True),
+            )
+            .order_by(reconcile_runs.c.started_at, reconcile_runs.c.id)
+            .limit(limit)
+        )
+        return [_run(row) for row in self._connection.execute(query)]
 
     def list(self) -> list[Run]:
         """Return every run, oldest first."""
@@ -225,3 +240,97 @@ class Schedules(Repository):
 
     def _is(self, task: str) -> ColumnElement[bool]:
         return and_(schedules.c.tenant == self._tenant, schedules.c.task == task)
+
+
+PROCESS_ALIVE_SECONDS = 120.0
+"""A process without a heartbeat for this long counts as ended. One comes every `BEAT_SECONDS`, if the database can be
+written and no long delivery is in the way."""
+
+BEAT_SECONDS = 30.0
+
+NO_TENANT = ""
+"""Processes serve all companies: their rows in `schedules` belong to none."""
+
+
+class ProcessKind(StrEnum):
+    """What a process does."""
+
+    serve = "serve"
+    worker = "worker"
+
+
+NAMES = {ProcessKind.serve: "web server", ProcessKind.worker: "worker"}
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """The processes of one kind."""
+
+    kind: ProcessKind
+    alive: int
+    last_seen_at: datetime | None = None
+    """The last heartbeat of any of them; None if none has ever run."""
+
+    host: str | None = None
+    """The machine that it came from."""
+
+    @property
+    def absence(self) -> str | None:
+        """Return since when none runs, in words; None while one does."""
+        if self.alive:
+            return None
+        if self.last_seen_at is None:
+            return f"no {NAMES[self.kind]} has run yet"
+        return f"no {NAMES[self.kind]} since {self.last_seen_at:%Y-%m-%d %H:%M} UTC on host {self.host}"
+
+
+START = {
+    ProcessKind.serve: "start `scim-bridge serve`",
+    ProcessKind.worker: "start `scim-bridge serve` or `scim-bridge worker`. Without one, no delivery is tried again",
+}
+"""What to do where no process of a kind runs."""
+
+
+def beat(s: Transaction, kind: ProcessKind, process: str, host: str) -> None:
+    """Store a heartbeat of a process. Rows of processes of this kind that have ended are removed.
+
+    :param process: An id that no other process has.
+    """
+    now = s.now
+    alive_until = now + timedelta(seconds=PROCESS_ALIVE_SECONDS)
+    row = {"tenant": NO_TENANT, "task": _process_task(kind, process), "started_at": now, "holder": host}
+    upsert(s.connection, schedules, [{**row, "alive_until": alive_until}])
+    s.connection.execute(delete(schedules).where(_is_kind(kind), _has_ended(now)))
+
+
+def leave(s: Transaction, kind: ProcessKind, process: str) -> None:
+    """Store that a process ends now."""
+    is_process = and_(schedules.c.tenant == NO_TENANT, schedules.c.task == _process_task(kind, process))
+    s.connection.execute(update(schedules).where(is_process).values(started_at=s.now, alive_until=s.now))
+
+
+def presences(s: Transaction) -> Mapping[ProcessKind, Presence]:
+    """Return which processes run, by kind; only reads."""
+    return {kind: _presence(s, kind) for kind in ProcessKind}
+
+
+def _presence(s: Transaction, kind: ProcessKind) -> Presence:
+    columns = (schedules.c.started_at, schedules.c.holder, _has_ended(s.now).label("has_ended"))
+    rows = s.connection.execute(select(*columns).where(_is_kind(kind)).order_by(schedules.c.started_at)).all()
+    if not rows:
+        return Presence(kind, 0)
+    return Presence(kind, sum(not row.has_ended for row in rows), rows[-1].started_at, rows[-1].holder)
+
+
+def _process_task(kind: ProcessKind, process: str) -> str:
+    return f"{kind}:{process}"
+
+
+def _is_kind(kind: ProcessKind) -> ColumnElement[bool]:
+    return and_(schedules.c.tenant == NO_TENANT, schedules.c.task.startswith(f"{kind}:"))
+
+
+def _has_ended(now: datetime) -> ColumnElement[bool]:
+    # A clock that was ahead stored a time too late: a process that is alive corrects it with its next heartbeat.
+    latest = now + timedelta(seconds=2 * PROCESS_ALIVE_SECONDS)
+    return or_(schedules.c.alive_until <= now, schedules.c.alive_until > latest)

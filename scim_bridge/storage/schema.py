@@ -11,6 +11,7 @@ from sqlalchemy import Connection, inspect, text
 
 from scim_bridge.errors import SchemaOutdated
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.sqlite_file import RESTORE, WatchedFile, turn_file
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -24,7 +25,12 @@ LOCK = 5_249_072_011
 
 
 def upgrade(database: Database) -> None:
-    """Migrate the schema to this version; a schema that is current stays as it is."""
+    """Migrate the schema to this version; a schema that is current stays as it is.
+
+    :raises SchemaOutdated: the database is gone, or was migrated by a newer version.
+    """
+    if (file := database.missing_file()) is not None and file.was_here:
+        raise SchemaOutdated(told_missing(file))
     from alembic import command  # noqa: PLC0415 # Large, and every command checks the schema, but few migrate.
 
     with _alone(database) as connection:
@@ -34,11 +40,9 @@ def upgrade(database: Database) -> None:
 
 def require_current(database: Database) -> None:
     """Check that the schema is this version's. :raises SchemaOutdated: it is not."""
-    if (path := database.missing_file()) is not None:
+    if (file := database.missing_file()) is not None:
         # Opening a missing SQLite file would create an empty one.
-        raise SchemaOutdated(
-            f"there is no database at {path}: check the folder and --config; `scim-bridge db upgrade` creates a new one"
-        )
+        raise SchemaOutdated(told_missing(file))
     with database.read() as s:
         found = _revision_of(s.connection)
     _refuse_newer(found)
@@ -58,6 +62,19 @@ def _revision_of(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+
+
+def told_missing(file: WatchedFile) -> str:
+    """Return why there is no database, and what to do: the part after ": " is the cure."""
+    if file.was_here:
+        return (
+            f"the database at {file.path} is gone: {RESTORE}. Without a backup, remove {turn_file(file.path)} to begin "
+            "with an empty one"
+        )
+    return (
+        f"there is no database at {file.path}: check the folder and --config. If it was lost, {RESTORE}. Only for a "
+        "new installation, `scim-bridge db upgrade` creates one"
+    )
 
 
 def _refuse_newer(found: str | None) -> None:

@@ -27,8 +27,9 @@ from sqlalchemy.sql import visitors
 from scim_bridge.domain.certificate import Entry
 from scim_bridge.domain.values import CERTIFICATE, CERTIFICATE_URN
 from scim_bridge.storage.comparisons import compare, is_complex, is_filled, operand_of
-from scim_bridge.storage.engine import Columns, JsonSql, Transaction
+from scim_bridge.storage.engine import Transaction
 from scim_bridge.storage.filters import Logic, Model, ScalarFilter, bounded
+from scim_bridge.storage.json_sql import Columns, JsonSql
 from scim_bridge.storage.ledger import counting, entry_in
 from scim_bridge.storage.paging import MAX_SORTED_CHARACTERS, Order, Place, Window
 from scim_bridge.storage.resources import StoredResource, joined, stored_in, with_delivery

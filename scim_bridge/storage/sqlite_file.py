@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, ExceptionContext, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -20,14 +20,20 @@ from scim_bridge.logs import get_logger
 log = get_logger(__name__)
 
 
+RESTORE = (
+    "stop every bridge process, restore the backup, and follow the first day (docs/operating.md, Upgrading, and losing "
+    "the database). An empty new database would not know which employee is which user"
+)
+"""The cure where a database is damaged or gone."""
+
+
 class FileLost(OperationalError):
     """The file is no longer the one that this process opened, so the database is out of reach (rule A3)."""
 
     def __init__(self, path: Path) -> None:
-        self.words = (
-            f"{path} was removed or replaced after the bridge had opened it, so nothing is written to it. "
-            "Stop every bridge process, restore the right file, and start them again"
-        )
+        self.told = f"{path} was removed or replaced after the bridge had opened it, so nothing is written to it"
+        self.cure = f"put the right file back and restart every bridge process; if it is lost, {RESTORE}"
+        self.words = f"{self.told}: {self.cure}"
         super().__init__("", None, sqlite3.OperationalError(self.words))
 
 
@@ -38,6 +44,11 @@ class WatchedFile:
         self.path = path
         self._opened: tuple[int, int] | None = None
         self._is_lost = False
+
+    @property
+    def was_here(self) -> bool:
+        """Whether there was a database at this path: the lock file of its writers is still there."""
+        return turn_file(self.path).exists()
 
     @property
     def was_opened(self) -> bool:
@@ -94,6 +105,12 @@ def watched_file(engine: Engine) -> WatchedFile | None:
         if connection.get_execution_options().get("write", False):
             file.check()
 
+    def on_error(context: ExceptionContext) -> None:
+        # SQLite does not say which file it could not use, and calls a full disk an I/O error now and then.
+        if isinstance(context.original_exception, sqlite3.Error):
+            context.original_exception.file = file.path  # type: ignore[attr-defined]
+
+    event.listen(engine, "handle_error", on_error)
     event.listen(engine, "do_connect", on_opening, insert=True)
     event.listen(engine, "connect", lambda *_: file.check())
     event.listen(engine, "begin", on_begin, insert=True)
@@ -106,6 +123,11 @@ _TURN, _NEXT = 0, 1
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.0005, 0.01
 
 
+def turn_file(database: Path) -> Path:
+    """Return the lock file of the processes that write a database."""
+    return database.with_name(f"{database.name}-turn")
+
+
 class WriteTurns:
     """The turns in which one process writes; safe to share between threads.
 
@@ -114,7 +136,7 @@ class WriteTurns:
     """
 
     def __init__(self, beside: Path | None, seconds: float) -> None:
-        self._path = beside and beside.with_name(f"{beside.name}-turn")
+        self._beside = beside
         self._seconds = seconds
         self._waiting: OrderedDict[str, deque[object]] = OrderedDict()
         self._is_taken = False
@@ -177,9 +199,10 @@ class WriteTurns:
                 fcntl.lockf(file, fcntl.LOCK_UN, 1, _TURN)
 
     def _opened(self) -> int | None:
-        if self._file is None and self._path is not None:
+        # Not before the database exists: this file also tells later that there was one.
+        if self._file is None and self._beside is not None and self._beside.exists():
             with suppress(OSError):
-                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                self._file = os.open(turn_file(self._beside), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         return self._file
 
 

@@ -3,7 +3,7 @@
 import ipaddress
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import version
 from urllib.parse import urlsplit
@@ -21,10 +21,10 @@ from scim_bridge.domain.outcome import HELD, Reason
 from scim_bridge.errors import SchemaOutdated
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import Database, Session
+from scim_bridge.storage.engine import STANDBY, Trouble, Why, trouble_of
 from scim_bridge.storage.reports import RECENT_SECONDS, Figures, figures_of
-from scim_bridge.storage.runs import Run
+from scim_bridge.storage.runs import START, Presence, ProcessKind, Run, presences
 from scim_bridge.storage.schema import require_current
-from scim_bridge.storage.sqlite_file import FileLost
 
 log = get_logger(__name__)
 
@@ -89,16 +89,17 @@ def health_blueprint(
             require_current(database)
             with database.write() as s:
                 if not database.can_write(s.connection):
-                    return _answer("not ready", "the database is read-only: it is a standby", 503, insider=insider)
+                    return _answer("not ready", STANDBY.words, 503, insider=insider)
                 # Only insiders see the figures: other callers hold the lock just long enough for this test.
                 figures = _figures(s, tenants, paused) if insider else {}
+            found = database.trouble()
         except SchemaOutdated as error:
             return _answer("not ready", str(error), 503, insider=insider)
-        except FileLost as error:
-            return _answer("not ready", error.words, 503, insider=insider)
         except SQLAlchemyError as error:
-            log.warning("readyz.database", error=type(error).__name__)
-            return _answer("not ready", "the database can't be written to", 503, insider=insider)
+            found = trouble_of(error)
+        if found is not None:
+            log.warning("readyz.database", why=found.words)
+            return _answer("not ready", found.words, 503, insider=insider)
         if not insider:
             return jsonify(status="ready"), 200
         return jsonify(status="ready", database="ok", **figures), 200
@@ -116,7 +117,9 @@ def _figures(s: Session, tenants: list[str], paused: frozenset[str]) -> dict[str
     """Return the figures of each tenant, by subject."""
     each = {name: s.of(name) for name in tenants}
     known = {name: of.breaker.get() for name, of in each.items()}
+    running = presences(s)
     return {
+        "processes": {kind.value: _presence(each) for kind, each in running.items()},
         "outbox": {
             name: {
                 **asdict(of.outbox.status()),
@@ -126,6 +129,17 @@ def _figures(s: Session, tenants: list[str], paused: frozenset[str]) -> dict[str
         },
         "breaker": {name: _breaker(breaker) for name, breaker in known.items()},
         "reconcile": {name: _run(of.runs.last(), s.now) for name, of in each.items()},
+    }
+
+
+def _presence(of_kind: Presence) -> dict[str, object]:
+    """Return how many processes of a kind run; if none, since when, and what to do."""
+    absence = of_kind.absence
+    return {
+        "alive": of_kind.alive,
+        "last_seen_at": _shown(of_kind.last_seen_at),
+        "host": of_kind.host,
+        "detail": absence and f"{absence}: {START[of_kind.kind]}",
     }
 
 
@@ -191,25 +205,48 @@ def metrics_blueprint(
     return blueprint
 
 
-def _sampled(database: Database, tenants: list[str]) -> dict[str, Figures] | None:
-    """Return the figures of each tenant; None while the database is out of reach, which is itself worth reporting."""
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """What was found at one moment."""
+
+    figures: Mapping[str, Figures] | None = None
+    """By tenant; None while the database is out of reach, which is itself worth reporting."""
+
+    running: Mapping[ProcessKind, Presence] = field(default_factory=dict)
+    now: datetime | None = None
+    trouble: Trouble | None = None
+
+
+def _sampled(database: Database, tenants: list[str]) -> _Sample:
     try:
         with database.read() as s:
-            return {name: figures_of(s.of(name)) for name in tenants}
+            figures = {name: figures_of(s.of(name)) for name in tenants}
+            takes_writes = database.is_sqlite or database.can_write(s.connection)
+            sample = _Sample(figures, presences(s), s.now, None if takes_writes else STANDBY)
+        return replace(sample, trouble=sample.trouble or database.trouble())
     except SQLAlchemyError as error:
-        log.warning("metrics.database", error=type(error).__name__)
-        return None
+        found = trouble_of(error)
+        log.warning("metrics.database", why=found.words)
+        return _Sample(trouble=found)
 
 
 class _Collector(Collector):
-    def __init__(self, figures: Mapping[str, Figures] | None, paused: frozenset[str]) -> None:
-        self._figures = figures
+    def __init__(self, sample: _Sample, paused: frozenset[str]) -> None:
+        self._sample = sample
         self._paused = paused
 
     def collect(self) -> Iterator[Metric]:
+        found = self._sample
         yield _gauge("info", "The version that runs.", ["version"], [((version("scim-bridge"),), 1)])
-        yield _gauge("database_up", "1 while the database can be read.", [], [((), int(self._figures is not None))])
-        of = self._figures or {}
+        yield _gauge("database_up", "1 while the database can be read.", [], [((), int(found.figures is not None))])
+        yield _gauge(
+            "database_trouble",
+            "1 for what keeps writes from being stored.",
+            ["why"],
+            [((why,), int(found.trouble is not None and found.trouble.why is why)) for why in Why],
+        )
+        yield from _of_processes(found)
+        of = found.figures or {}
         yield _gauge(
             "due",
             "People due for delivery now, those waiting for a retry included.",
@@ -261,6 +298,25 @@ class _Collector(Collector):
         yield _ending("token_expires_seconds", "token that Entra can sign in with", tokens)
         secrets = {name: figures.client_seconds for name, figures in of.items()}
         yield _ending("client_secret_expires_seconds", "secret of a client", secrets)
+
+
+def _of_processes(found: _Sample) -> Iterator[Metric]:
+    yield _gauge(
+        "processes",
+        "Processes that have left a heartbeat in the last two minutes.",
+        ["kind"],
+        [((kind,), each.alive) for kind, each in found.running.items()],
+    )
+    yield _gauge(
+        "process_last_seen_seconds",
+        "How long ago the last heartbeat of such a process was; missing if none has ever run.",
+        ["kind"],
+        [
+            ((kind,), (found.now - each.last_seen_at).total_seconds())
+            for kind, each in found.running.items()
+            if found.now is not None and each.last_seen_at is not None
+        ],
+    )
 
 
 def _ending(name: str, what: str, seconds: Mapping[str, float | None]) -> Metric:

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner, Result
 
 from scim_bridge.cli.main import main
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.runs import ProcessKind, beat
 from tests.conftest import Clock
 from tests.redaction import WATCH
 from tests.world import World
@@ -36,6 +38,12 @@ def run(database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: py
     # No scim-bridge.toml is found there.
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     return lambda *words, **environment: run_with({"SCIM_BRIDGE_DATABASE__URL": database_url, **environment}, *words)
+
+
+def a_process_runs(world: World, kind: ProcessKind, *, minutes_ago: float = 0.0) -> None:
+    """Its last heartbeat, by the real clock, which the commands go by."""
+    with world.database.write() as s:
+        beat(s.at(datetime.now(UTC) - timedelta(minutes=minutes_ago)), kind, f"process-{kind}", "bridge-1")
 
 
 @pytest.fixture

@@ -97,6 +97,58 @@ def test_people_read_who_is_whom_and_what_to_do_next(run: Run, ditio: dict[str, 
     assert "scim-bridge adopt --output FILE.csv" in result.stdout
 
 
+def test_who_will_be_created_is_named(run: Run, ditio: dict[str, str], world: World, database: Database):
+    """D4, H5: before `outbox resume` does it, and those alone: no pair, no leaver, no one whose data is incomplete."""
+    siv, per, liv, jon = (
+        a_user(
+            object_id=name,
+            user_principal_name=f"{name}@x.no",
+            mail=f"{name}@x.no",
+            given_name=name,
+            surname="Dahl",
+            mobile=f"+47 90 00 00 0{number}",
+            employee_id=f"200{number}",
+        )
+        for number, name in enumerate(("siv", "per", "liv", "jon"))
+    )
+    per.mobile = None
+    jon.hire_date, jon.leave_date = "2020-01-01", "2026-01-31"
+    for user in (siv, per, liv, jon):
+        world.provisions(user)
+    world.changes(liv, account_enabled=False)
+
+    told = run("adopt", "--apply", **ditio).stdout
+    named = [line for line in told.splitlines() if line.startswith("  + ")]
+    assert named == ["  + employee 2000  siv@x.no  (siv Dahl)"]
+    assert "1 pair, 1 disputed, 1 to be created; 1 linked." in told
+    assert list(json.loads(run("adopt", "--format", "json", **ditio).stdout)) == ["pairs", "disputed", "linked"]
+
+    with world.database.write("default") as s:
+        s.pauses.resume()
+    world.worker.run_until_idle()
+    assert [body["employeeNumber"] for method, _, body in world.sent() if method == "POST"] == ["2000"]
+    world.forget()
+
+
+def test_a_link_that_would_renumber_is_told(run: Run, ditio: dict[str, str], world: World, tmp_path: Path):
+    """H5: in the report, in the file of decisions, and again once an operator has decided for it."""
+    world.ditio.plant("0300", "Siv", "Dahl", "+4790000300", email="siv@x.no")
+    world.provisions(
+        a_user(object_id="siv", user_principal_name="siv@x.no", mail="siv@x.no", mobile="90000300", employee_id="300")
+    )
+    warning = "a link would change the number in Ditio from 0300 to 300"
+    assert warning in " ".join(run("adopt", **ditio).stdout.split())
+
+    file = tmp_path / "disputed.csv"
+    run("adopt", "--output", str(file), **ditio)
+    with file.open(encoding="utf-8-sig", newline="") as text:
+        why = {row["employee_number"]: row["why"] for row in csv.DictReader(text)}
+    assert warning in why["0300"]
+    assert "change the number" not in why["007"]
+    file.write_text("employee_number,user_name,decision\n0300,siv@x.no,link\n")
+    assert warning in " ".join(run("adopt", "--decisions", str(file), **ditio).stdout.split())
+
+
 @pytest.mark.parametrize(
     ("delimiter", "encoding"),
     [(",", "utf-8"), (";", "utf-8-sig"), (";", "cp1252"), ("\t", "utf-16")],

@@ -15,8 +15,9 @@ from scim_bridge.cli.doctor import examine_ditio
 from scim_bridge.cli.doctor_checks import Examination, Finding, Status, clock_of, examine_disk, examined, fails, ok
 from scim_bridge.sandbox.server import running
 from scim_bridge.settings import Settings
-from tests.cli.conftest import DITIO, Run, run_with
-from tests.world import World
+from scim_bridge.storage.runs import ProcessKind
+from tests.cli.conftest import DITIO, Run, a_process_runs, run_with
+from tests.world import World, a_user
 
 PUBLIC = {"SCIM_BRIDGE_SERVER__BASE_URL": "https://bridge.invalid"}
 
@@ -57,6 +58,7 @@ def examine(run: Run, world: World) -> Iterator[Run]:
 
 def test_deliveries_that_stand_still_are_told(examine: Run, world: World):
     """R2, R3: since when and why, from the breaker that all processes share; `outbox retry` is named."""
+    a_process_runs(world, ProcessKind.worker)
     with world.database.write("default") as s:
         breakers = s.breaker
         breakers.locked()
@@ -67,6 +69,35 @@ def test_deliveries_that_stand_still_are_told(examine: Run, world: World):
     assert told["deliveries"].startswith("Ditio is not called since 2026-03-02 08:00:00 UTC")
     assert "Ditio answered 403" in told["deliveries"]
     assert "outbox retry" in told["deliveries"]
+
+
+def test_where_no_worker_runs_ditio_is_not_blamed(examine: Run, world: World):
+    """D7: since when and where, and how to start one; the breaker, which only a worker can close, is no more than a
+    hint."""
+    with world.database.write("default") as s:
+        s.breaker.locked()
+        s.breaker.open("Searching employees: Ditio answered 403")
+    a_process_runs(world, ProcessKind.worker, minutes_ago=30)
+    a_process_runs(world, ProcessKind.serve)
+
+    result = examine("--format", "json")
+    told = failing(result)
+    assert list(told) == ["worker"]
+    assert " on host bridge-1" in told["worker"]
+    assert "scim-bridge worker" in told["worker"]
+    assert [each["status"] for each in found(result)["deliveries"]] == ["hint"]
+    assert [each["status"] for each in found(result)["web server"]] == ["ok"]
+
+    a_process_runs(world, ProcessKind.serve, minutes_ago=30)
+    assert list(failing(examine("--format", "json"))) == ["web server", "worker"]
+
+
+def test_a_worker_that_has_never_run_is_missed_once_people_wait(examine: Run, world: World):
+    """D7: before the first start nothing is wrong."""
+    assert failing(examine("--format", "json")) == {}
+    world.restarts_with(delivery={"inline_seconds": 0})
+    world.provisions(a_user())
+    assert list(failing(examine("--format", "json"))) == ["worker"]
 
 
 def test_a_pause_by_the_setting_is_told(examine: Run):

@@ -1,20 +1,26 @@
 """`scim-bridge outbox`: who waits, why, and another try."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from scim_bridge.sandbox.gateway import Fault
+from scim_bridge.storage.runs import ProcessKind
 from scim_bridge.storage.tables import people
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, a_process_runs
 from tests.world import World, a_user
 
 
 @pytest.fixture
 def waiting(world: World) -> World:
-    """Kari is delivered, Ola is held, Siv is parked and Per is due."""
+    """Kari is delivered, Ola is held, Siv is parked and Per is due; a worker runs."""
+    a_process_runs(world, ProcessKind.worker)
     world.restarts_with(delivery={"on_refused": "park"})
     world.ditio.plant("1044", phone="+4792222222")
     world.entra.directory.add(a_user())
@@ -140,6 +146,7 @@ def test_a_leaver_who_is_still_active_is_shown_first(run: Run, waiting: World):
 def down(world: World) -> World:
     """Ditio is out of reach: Kari has met it, Ola was not tried any more. The commands go by the real clock."""
     world.clock.now = datetime.now(UTC)
+    a_process_runs(world, ProcessKind.worker)
     world.ditio.faults.plan(Fault("refused-connection", times=None))
     world.provisions(a_user())
     world.provisions(_another("ola.hansen@contractor.example", "1043", mobile="+47 922 22 222"))
@@ -159,6 +166,18 @@ def test_list_says_that_everyone_waits_because_the_breaker_is_open(run: Run, dow
     assert "Ditio is not called since" in run("outbox", "list").stdout
 
 
+def test_where_no_worker_runs_it_is_not_ditio_that_they_wait_for(run: Run, down: World):
+    """D7: the breaker is open, and no process is left that could close it."""
+    a_process_runs(down, ProcessKind.worker, minutes_ago=30)
+
+    rows = json.loads(run("outbox", "list", "--format", "json").stdout)
+    assert len(rows) == 2
+    for row in rows:
+        assert row["detail"].startswith("no worker since ")
+        assert "on host bridge-1" in row["detail"]
+        assert "Ditio is not called" not in row["detail"]
+
+
 def test_retry_closes_the_breaker(run: Run, down: World):
     """D2: until the next fault."""
     down.ditio.faults.clear()
@@ -173,6 +192,7 @@ def test_retry_closes_the_breaker(run: Run, down: World):
 
 def test_who_is_due_for_a_day_is_stuck(run: Run, world: World):
     """R3: listed as `stuck-delivery` after 24 h; the state stays due."""
+    a_process_runs(world, ProcessKind.worker)
     world.ditio.faults.plan(Fault("status", status=500, path="employees/1042", times=None))
     world.provisions(a_user())
     long_ago = datetime.now(UTC) - timedelta(hours=25)
@@ -251,16 +271,18 @@ def test_list_says_what_the_guard_holds_and_what_to_do(run: Run, guarded: World)
     assert rows[0]["detail"].startswith("should-be-inactive: ")
     told = run("outbox", "list").stdout
     assert "DELIVERY__MAX_ENDED_PER_HOUR (1," in told
-    assert "Cure: `outbox release` sends what is held" in told
+    cure = " ".join(told[told.index("Cure: ") :].split())
+    ways = [cure.index(way) for way in ("correct it in Entra", "`outbox release`", "`outbox drop`")]
+    assert ways == sorted(ways)
 
 
 def test_release_and_drop(run: Run, guarded: World):
     """L8: of everyone, or of one person; an unknown person is an error, and nothing to decide is none."""
-    assert run("outbox", "release", "--person", "1043").stdout == "1 released\n"
+    assert run("outbox", "release", "--person", "1043", "--yes").stdout.endswith("1 released\n")
     assert run("outbox", "release", "--person", "1043").stdout == "the guard holds nothing for 1043\n"
     result = run("outbox", "drop", "--person", "nobody")
     assert (result.exit_code, "nobody" in result.stderr) == (1, True)
-    assert run("outbox", "drop").stdout == "1 withdrawn\n"
+    assert run("outbox", "drop", "--yes").stdout.endswith("1 withdrawn\n")
     assert run("outbox", "release").stdout == "the guard holds nothing\n"
 
     guarded.clock.now = datetime.now(UTC)
@@ -272,10 +294,43 @@ def test_release_and_drop(run: Run, guarded: World):
     assert "An operator withdrew what the guard held" in run("people", "show", "1044").stdout
 
 
+@pytest.mark.parametrize("decide", ["release", "drop"])
+def test_who_is_held_is_named_and_without_a_terminal_nothing_is_decided(run: Run, guarded: World, decide: str):
+    """L8: exit 1 and nothing done; `--yes` answers for a script, about the people who are named."""
+    result = run("outbox", decide)
+
+    assert result.exit_code == 1
+    assert f"scim-bridge outbox {decide} --yes" in result.stderr
+    told = " ".join(result.stdout.split())
+    for number, name in (("1043", "ola@"), ("1044", "siv@")):
+        assert f"- Kari Nordmann, {name}contractor.example, employee {number}: end of employment" in told
+    assert "1042" not in told
+    assert json.loads(run("outbox", "status", "--format", "json").stdout)["held"] == 2
+    assert "ola@" in run("outbox", decide, "--yes").stdout
+
+
+@pytest.mark.parametrize(("answer", "held", "code"), [("y", 1, 0), ("n", 2, 1)])
+def test_on_a_terminal_it_asks(
+    database_url: str, guarded: World, tmp_path: Path, answer: str, held: int, code: int, run: Run
+):
+    """L8: about one person here; only a yes does it."""
+    ours, its = os.openpty()
+    environment = {**os.environ, "SCIM_BRIDGE_DATABASE__URL": database_url}
+    words = [sys.executable, "-m", "scim_bridge", "outbox", "release", "--person", "1043"]
+    os.write(ours, f"{answer}\n".encode())
+    ended = subprocess.run(words, env=environment, stdin=its, capture_output=True, cwd=tmp_path, check=False)
+    os.close(ours)
+    os.close(its)
+
+    assert ended.returncode == code, ended.stderr
+    assert json.loads(run("outbox", "status", "--format", "json").stdout)["held"] == held
+
+
 def test_what_is_released_waits_for_the_end_of_a_pause(run: Run, guarded: World):
     """L8, D4."""
     run("outbox", "pause")
-    assert run("outbox", "release").stdout == "2 released; deliveries are paused until `outbox resume`\n"
+    told = run("outbox", "release", "--yes").stdout
+    assert told.endswith("2 released; deliveries are paused until `outbox resume`\n")
     assert json.loads(run("outbox", "status", "--format", "json").stdout)["held"] == 2
 
 
@@ -337,7 +392,7 @@ def test_who_has_the_number_of_a_leaver_is_told_what_to_do_or_continues_him(run:
 
     assert world.state(again) == ("delivered", None)
     assert "took this person over (request " in " ".join(run("people", "show", "1044").stdout.split())
-    assert run("outbox", "drop").stdout == "1 withdrawn\n"
+    assert run("outbox", "drop", "--yes").stdout.endswith("1 withdrawn\n")
     world.clock.now = datetime.now(UTC)
     world.worker.run_until_idle()
     (row,) = json.loads(run("outbox", "list", "--format", "json").stdout)

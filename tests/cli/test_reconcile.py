@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.csv_files import csv_cell
@@ -396,6 +397,63 @@ def test_runs_lists_every_run_and_what_was_new(run: Run, world: World, ditio: di
     assert listed[0]["started_at"].endswith("Z")
     assert listed[1]["by_kind"] == {"should-be-active": 1, "field": 1}
     assert "  1 should-be-active, 1 field  " in run("reconcile", "runs").stdout, "people read words, not JSON"
+
+
+@pytest.mark.parametrize("format", ["text", "json", "html", "csv"])
+def test_a_stored_plan_is_shown_again(run: Run, world: World, ditio: dict[str, str], format: str):
+    """Design, section 5: in every form as the run printed it, by the beginning of its id, and without Ditio."""
+    world.employee("1042").work_title = "Sjef"
+    plan = json.loads(run("reconcile", "--format", "json", **ditio).stdout)["plan"]
+    first = run("reconcile", "show", plan, "--format", format, **ditio)
+    again = run("reconcile", "show", plan[:4], "--format", format)
+
+    assert first.exit_code == again.exit_code == 0, again.stderr
+    assert first.stdout == again.stdout
+    assert "Sjef" in again.stdout
+    if format == "json":
+        assert json.loads(again.stdout)["plan"] == plan
+
+    assert run("reconcile", "--apply", "--plan", plan[:4], **ditio).exit_code == 0
+    shown = json.loads(run("reconcile", "show", plan, "--format", "json").stdout)
+    assert (shown["applied"], len(shown["items"]), shown["skipped"]) == (1, 1, [])
+    assert "repaired" in run("reconcile", "show", plan).stdout
+    assert len(json.loads(run("reconcile", "runs", "--format", "json").stdout)) == 2, "to show is no run"
+
+
+def test_a_stopped_plan_is_shown_with_the_way_on(run: Run, world: World, ditio: dict[str, str]):
+    """Q4: why a guard stopped it, and the command that repairs it in spite of that."""
+    world.employee("1042").work_title = "Sjef"
+    stopped = run("reconcile", "--format", "json", **ditio, SCIM_BRIDGE_RECONCILE__MAX_CHANGES="0")
+    plan = json.loads(stopped.stdout)["plan"]
+    assert stopped.exit_code == 3
+
+    shown = run("reconcile", "show", plan, "--format", "json")
+    assert json.loads(shown.stdout) == json.loads(stopped.stdout)
+    assert shown.stderr == stopped.stderr
+    assert "To repair" not in run("reconcile", "show", plan).stdout
+
+
+def test_a_shortened_id_must_be_unique(run: Run, world: World, ditio: dict[str, str]):
+    """As of a commit: at least 4 characters; several that fit are listed, and nothing is done."""
+    world.employee("1042").work_title = "Sjef"
+    plans = [json.loads(run("reconcile", "--format", "json", **ditio).stdout)["plan"] for _ in range(2)]
+    renamed = [f"abcd%_{number}" for number in range(2)]
+    with world.database.write() as s:
+        for plan, name in zip(plans, renamed, strict=True):
+            for table, column in (("reconcile_runs", "id"), ("reconcile_runs", "plan_id"), ("plan_items", "plan_id")):
+                words = f"UPDATE {table} SET {column} = :name WHERE {column} = :plan"
+                s.connection.execute(sqlalchemy.text(words), {"name": name, "plan": plan})
+
+    for words in (["show", "abcd"], ["--apply", "--plan", "abcd"]):
+        result = run("reconcile", *words, **ditio)
+        assert result.exit_code == 1
+        assert all(name in result.stderr for name in renamed)
+    for unknown in ("abc", "abcx", "%%%%"):
+        result = run("reconcile", "show", unknown)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "reconcile runs" in result.stderr
+    assert run("reconcile", "show", renamed[0]).exit_code == 0
+    assert world.employee("1042").work_title == "Sjef"
 
 
 def test_runs_say_which_were_about_a_part(run: Run, world: World, ditio: dict[str, str]):

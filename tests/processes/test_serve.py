@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.runs import presences
 from tests.processes.conftest import Bridge, Ditio
 from tests.processes.running import Running, command_of, eventually, is_alive
 from tests.thorough import short_on_sqlite
@@ -87,6 +90,29 @@ def test_a_worker_of_its_own_delivers(bridge: Bridge, ditio: Ditio):
     shown = json.loads(bridge.prints("people", "show", number, "--format", "json"))
     assert shown["ditio"]["phone"] == shown["employee"]["phone"] == f"+479876{number}"
     assert shown["ditio"]["disabled"] is False
+
+
+@on_sqlite
+def test_each_process_leaves_a_heartbeat(bridge: Bridge):
+    """D7: while it runs, and none that lives on after an ordered end."""
+    bridge.settings["SCIM_BRIDGE_SERVER__WORKERS"] = "2"
+
+    def alive() -> dict[str, int]:
+        return {kind: each["alive"] for kind, each in bridge.asks("GET", "/readyz").json()["processes"].items()}
+
+    server = bridge.serves("--without-worker")
+    eventually(lambda: alive() == {"serve": 2, "worker": 0}, "both web processes are known")
+    worker = bridge.starts("worker")
+    eventually(lambda: alive() == {"serve": 2, "worker": 1}, "the worker is known")
+    assert worker.ends(signal.SIGTERM) == 0
+    assert alive() == {"serve": 2, "worker": 0}
+    assert f"on host {socket.gethostname()}" in bridge.asks("GET", "/readyz").json()["processes"]["worker"]["detail"]
+
+    assert server.ends(signal.SIGTERM) == 0
+    database = Database(bridge.settings["SCIM_BRIDGE_DATABASE__URL"])
+    with database.read() as s:
+        assert [each.alive for each in presences(s).values()] == [0, 0]
+    database.close()
 
 
 @on_sqlite

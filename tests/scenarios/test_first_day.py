@@ -146,6 +146,8 @@ def test_the_first_day(paused: World):
         ("missing", "1005", "employeeNumber"),
         ("unmanaged", "77", None),
     }
+    causes = {item.employee_number: item.cause.value for item in reconciliation.items(plan.id) if item.person_id}
+    assert [causes[number] for number in ("1001", "1002", "1003")] == ["differed-when-linked"] * 3
     assert paused.ditio.writes() == []
 
     resumes(paused)
@@ -163,6 +165,31 @@ def test_the_first_day(paused: World):
     assert (paused.employee("1002").disabled, paused.employee("1003").disabled) == (True, False)
     assert paused.employee("1002").employment.end == date(2026, 3, 2)
     assert paused.employee("1003").employment.start == date(2026, 3, 1)
+
+
+def test_what_differed_when_linked_and_what_was_edited_since(paused: World):
+    """Q1, H5: an edit after the link is one, also of a login that was opened by hand meanwhile."""
+    shut, alike = person(1000), person(1001)
+    plant(paused, shut, disabled=True, work_title="Lærling")
+    plant(paused, alike)
+    sends_everyone(paused, shut, alike)
+    adopt(paused)
+    resumes(paused)
+    reconciliation = paused.parts.reconciliations["default"]
+
+    def causes() -> dict[tuple[str | None, str | None], str]:
+        paused.clock.passes(hours=1)
+        plan = reconciliation.run(Request()).run
+        return {(item.employee_number, item.field): item.cause.value for item in reconciliation.items(plan.id)}
+
+    paused.employee("1001").disabled = True
+    first = {("1000", "disabled"): "differed-when-linked", ("1000", "workTitle"): "differed-when-linked"}
+    assert causes() == {**first, ("1001", "disabled"): "edited-in-ditio"}
+    for number in ("1000", "1001"):
+        paused.employee(number).disabled = False
+    assert causes() == {("1000", "workTitle"): "differed-when-linked"}
+    paused.employee("1000").disabled = True
+    assert causes()["1000", "disabled"] == "edited-in-ditio"
 
 
 @pytest.mark.parametrize("said", [{"account_enabled": False}, {"leave_date": "9999-12-31"}])

@@ -59,7 +59,7 @@ class Company:
     def decides(self, decide: Any, index: int | None = None) -> int:
         """What the operator decides, and a worker comes by."""
         with self.world.database.write("default") as s:
-            count: int = decide(s, None if index is None else self._person(s, index))
+            count: int = decide(s, None if index is None else [self._person(s, index)])
         self.world.worker.run_until_idle()
         return count
 

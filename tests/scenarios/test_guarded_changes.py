@@ -161,7 +161,7 @@ def test_a_pause_does_not_let_through_what_is_held(company: Company):
     company.world.changes(company.staff[1], job_title="Formann")
     assert company.waiting() == [("held", "paused")]
     assert {row.listed for row in company.reconciles() if row.kind is Kind.should_be_inactive} == {
-        "held, guard: `outbox release` sends it, `outbox drop` withdraws it"
+        "held, guard: correct it in Entra, or `outbox release` sends it, or `outbox drop` withdraws it"
     }
 
     with company.world.database.write("default") as s:

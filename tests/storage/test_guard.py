@@ -66,7 +66,7 @@ def test_only_what_is_still_to_be_sent_is_released(database: Database, clock: Cl
         guard.decide(GuardedChange.phone, kari, now, GuardDecision(Verdict.held))
         assert guard.release() == []
         guard.decide(GuardedChange.ending, kari, now, GuardDecision(Verdict.held))
-        assert guard.release(PersonId("somebody else")) == []
+        assert guard.release([PersonId("somebody else")]) == []
         assert guard.release() == [kari]
 
 

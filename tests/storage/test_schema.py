@@ -161,6 +161,8 @@ def test_a_new_sqlite_file_is_its_owners_alone(tmp_path: Path, open_umask: None)
     path = tmp_path / "x.db"
     database = Database(f"sqlite:///{path}")
     schema.upgrade(database)
+    with database.write():
+        pass  # A database that exists has its lock file beside it.
     assert {each.name: mode(each) for each in tmp_path.iterdir()} == {
         "x.db": "0o600",
         "x.db-wal": "0o600",

@@ -234,7 +234,7 @@ CHANGES: dict[str, Callable[[Session], object]] = {
     "forgive what is held": lambda s: s.guard.forgive(GuardedChange.phone, KARI),
     "decide": lambda s: s.guard.decide(GuardedChange.phone, OLA, s.now, GuardDecision(Verdict.counted)),
     "let go": lambda s: s.guard.release(),
-    "withdraw": lambda s: s.guard.drop(KARI),
+    "withdraw": lambda s: s.guard.drop([KARI]),
     "old decisions": lambda s: s.guard.forget_before(s.now, limit=9),
     "quirk": lambda s: s.quirks.count({("unknown-attribute", "x")}),
     "replace": lambda s: s.resources.replace(a_resource(s.now, "Formann")),
@@ -339,7 +339,7 @@ def test_no_one_sees_what_is_only_the_others(database: Database, clock: Clock):
         assert guard.moments_around(GuardedChange.ending, clock()) == []
         assert guard.at_work(clock() - HOUR) == 0
         assert held_or_dropped(s.of(OURS), KARI) == {}
-        assert (guard.release(), guard.drop(KARI), guard.forget_before(later, limit=9)) == ([], [], 0)
+        assert (guard.release(), guard.drop([KARI]), guard.forget_before(later, limit=9)) == ([], [], 0)
         assert not s.of(OURS).permissions.allows(EmployeeNumber("7"), NAME)
         assert s.of(OURS).at(later).history.of(KARI) == []
         assert s.of(OURS).audit.page(since=None, until=None) == []

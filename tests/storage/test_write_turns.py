@@ -96,6 +96,7 @@ def test_so_it_does_beside_another_process(counted: Database) -> None:
 
 def test_a_turn_that_is_not_free_in_time_is_a_database_out_of_reach(tmp_path: Path) -> None:
     """A3: 503, and a person who comes afterwards has his turn."""
+    (tmp_path / "some.db").touch()
     turns = WriteTurns(tmp_path / "some.db", 0.01)
     with turns.taken("one"), pytest.raises(PoolTimeout), turns.taken("other"):
         pass
@@ -132,6 +133,7 @@ with WriteTurns(Path(sys.argv[1]), 5.0).taken("one"):
 def test_a_process_that_stands_still_with_its_turn_holds_no_other_for_ever(tmp_path: Path) -> None:
     """A3: the database is out of reach then, and the write is refused with 503 in time."""
     path = tmp_path / "some.db"
+    path.touch()
     with subprocess.Popen(
         [sys.executable, "-c", HOLDS, str(path)],
         stdin=subprocess.PIPE,

@@ -1,10 +1,13 @@
 """Health and readiness (rule D7)."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import event, text
 
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.runs import ProcessKind, beat
 from tests.conftest import Clock
 from tests.world import BRIDGE, World, a_user
 
@@ -36,6 +39,26 @@ def test_readyz_is_200_though_ditio_is_down(world: World):
 
     stranger = client.get("/readyz", environ_base={"REMOTE_ADDR": "203.0.113.7"})
     assert stranger.json == {"status": "ready"}
+
+
+def test_readyz_says_that_no_worker_runs(world: World):
+    """D7: writes are accepted all the same; since when, on which machine, and how to start one, for insiders alone."""
+    client = world.app.test_client()
+
+    def told() -> dict[str, Any]:
+        answer = client.get("/readyz", environ_base={"REMOTE_ADDR": "127.0.0.1"})
+        assert answer.status_code == 200
+        assert answer.json is not None
+        return dict(answer.json["processes"]["worker"])
+
+    assert told()["alive"] == 0
+    with world.database.write() as s:
+        beat(s, ProcessKind.worker, "one", "bridge-1")
+    assert told() == {"alive": 1, "last_seen_at": "2026-03-02T08:00:00Z", "host": "bridge-1", "detail": None}
+    world.clock.passes(hours=1)
+    assert told()["alive"] == 0
+    assert told()["detail"].startswith("no worker since 2026-03-02 08:00 UTC on host bridge-1: ")
+    assert "bridge-1" not in client.get("/readyz", environ_base={"REMOTE_ADDR": "203.0.113.7"}).text
 
 
 def test_a_stranger_makes_no_one_count(world: World):

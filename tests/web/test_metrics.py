@@ -12,6 +12,7 @@ from scim_bridge.sandbox.directory import EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.reports import MOST_TYPES, OTHERS
+from scim_bridge.storage.runs import ProcessKind, beat
 from tests.conftest import Clock
 from tests.world import World, a_user
 
@@ -59,6 +60,22 @@ def test_who_waits_and_why(world: World, clock: Clock):
     assert found["parked", "refused", "default"] == 0
     assert found["breaker_open", "default"] == 1
     assert found["database_up",] == 1
+
+
+def test_how_many_processes_run(world: World, clock: Clock):
+    """D7: none, and since how long none."""
+    client = world.app.test_client()
+    before = figures(client.get("/metrics", environ_base=HERE))
+    assert (before["processes", "worker"], before["processes", "serve"]) == (0, 0)
+    assert ("process_last_seen_seconds", "worker") not in before
+    with world.database.write() as s:
+        beat(s, ProcessKind.worker, "one", "bridge-1")
+    assert figures(client.get("/metrics", environ_base=HERE))["processes", "worker"] == 1
+    clock.passes(hours=1)
+    answer = client.get("/metrics", environ_base=HERE)
+    later = figures(answer)
+    assert (later["processes", "worker"], later["process_last_seen_seconds", "worker"]) == (0, 3600)
+    assert "bridge-1" not in answer.text
 
 
 def test_how_ditio_answers(world: World, clock: Clock):

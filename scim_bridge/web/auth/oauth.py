@@ -20,6 +20,7 @@ from scim_bridge.storage.credentials import (
     secret_of_client,
 )
 from scim_bridge.storage.database import Database, Session, is_out_of_reach
+from scim_bridge.storage.engine import trouble_of
 from scim_bridge.web.auth.bearer import Endings
 from scim_bridge.web.auth.failures import FailedSignIns
 from scim_bridge.web.auth.jwt import Refused, Workload, company_of
@@ -160,7 +161,7 @@ class TokenEndpoint:
         except SQLAlchemyError as error:
             if not is_out_of_reach(error):
                 raise
-            log.error("oauth.database_out_of_reach", error=type(error).__name__)
+            log.error("oauth.database_out_of_reach", error=type(error).__name__, why=trouble_of(error).words)
             response = _unavailable("the bridge can't reach its database", RETRY_SECONDS)
         response.headers["Cache-Control"] = "no-store"
         response.headers["Pragma"] = "no-cache"

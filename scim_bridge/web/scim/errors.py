@@ -29,6 +29,7 @@ from scim_bridge.delivery.undo import Undone, UndoUncertain
 from scim_bridge.logs import get_logger
 from scim_bridge.scim.values import shown
 from scim_bridge.storage.database import is_out_of_reach, loggable
+from scim_bridge.storage.engine import trouble_of
 from scim_bridge.web.scim.resources import refuse_unusable_condition
 from scim_bridge.web.scim.wording import reworded
 
@@ -138,7 +139,7 @@ def scim_exception(exc: Exception, request_id: str) -> SCIMException:
             DATABASE_RETRY_SECONDS, detail="the bridge lost its database while it undid a refused write: try again"
         )
     if is_out_of_reach(exc):
-        log.error("scim.database_out_of_reach", error=type(exc).__name__)
+        log.error("scim.database_out_of_reach", error=type(exc).__name__, why=trouble_of(exc).words)
         return ServiceUnavailable(
             DATABASE_RETRY_SECONDS, detail="the bridge can't reach its database: nothing was changed, try again later"
         )

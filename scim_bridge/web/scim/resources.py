@@ -26,8 +26,8 @@ from scim_bridge.scim.reading import DITIO_URN
 from scim_bridge.scim.resources import MEMBERS, Identity, Membership, document_of, keys_of, resource_of, unasked
 from scim_bridge.scim.schema import shape_of
 from scim_bridge.storage.database import Session
-from scim_bridge.storage.engine import Columns, JsonSql
 from scim_bridge.storage.filters import Model, condition
+from scim_bridge.storage.json_sql import Columns, JsonSql
 from scim_bridge.storage.paging import Order, order_of, place_at, position_of
 from scim_bridge.storage.resources import StoredResource, Taken, delivery_columns, moment_columns
 from scim_bridge.storage.search import (

@@ -20,7 +20,7 @@ from scim_bridge.domain.values import CERTIFICATE, UserId
 from scim_bridge.logs import get_logger
 from scim_bridge.scim.resources import Membership
 from scim_bridge.storage.database import Database, Session
-from scim_bridge.storage.engine import json_sql
+from scim_bridge.storage.json_sql import json_sql
 from scim_bridge.storage.resources import StoredResource, Taken
 from scim_bridge.web.scim.certificates import Certificates
 from scim_bridge.web.scim.resources import Rows, Searching, check_version, identity_of, not_found, uniqueness
