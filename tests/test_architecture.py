@@ -53,7 +53,7 @@ def test_no_module_collects_the_rest():
     assert not {module.parent.name for module in MODULES} & {"utils", "util", "helpers", "helper", "common"}
 
 
-MOST_MODULES, MOST_WITH_ONE_IMPORTER, LONGEST_CHAIN = 160, 40, 27
+MOST_MODULES, MOST_WITH_ONE_IMPORTER, LONGEST_CHAIN = 170, 42, 28
 
 
 def test_the_house_has_few_rooms():

@@ -28,6 +28,7 @@ from scim_bridge.storage.outbox import Outbox, RestLeases
 from scim_bridge.storage.pairs import Pairs
 from scim_bridge.storage.people import HandsOffs, People, Permissions
 from scim_bridge.storage.plans import PlanItems, Scopes
+from scim_bridge.storage.refusals import RefusedWrites
 from scim_bridge.storage.resources import Quirks, Resources
 from scim_bridge.storage.runs import Runs, Schedules
 from scim_bridge.storage.snapshot import Snapshot
@@ -117,6 +118,10 @@ class Session(Transaction):
         return Resources(self)
 
     @cached_property
+    def refused_writes(self) -> RefusedWrites:
+        return RefusedWrites(self)
+
+    @cached_property
     def quirks(self) -> Quirks:
         return Quirks(self)
 
@@ -197,14 +202,15 @@ class Database:
             yield Session(connection, tenant, self._now)
 
     @contextmanager
-    def write(self, tenant: str = "") -> Iterator[Session]:
+    def write(self, tenant: str = "", *, within: float | None = None) -> Iterator[Session]:
         """Open a transaction that writes. It is committed at the end of the block, and rolled back on an exception.
 
         :param tenant: The company that writes, because companies take turns. Writes without a company share one turn.
+        :param within: How many seconds to wait for the turn on SQLite, if less than usual.
         """
         to_tell: list[Callable[[], None]] = []
         with (
-            self._turns.taken(tenant) if self._turns is not None else nullcontext(),
+            self._turns.taken(tenant, within) if self._turns is not None else nullcontext(),
             self.engine.execution_options(write=True, after_commit=to_tell).begin() as connection,
         ):
             yield Session(connection, tenant, self._now)

@@ -37,6 +37,7 @@ from scim_bridge.web.scim.errors import (
     scim_exception,
 )
 from scim_bridge.web.scim.filters import canonical_parameters
+from scim_bridge.web.scim.refusals import Refusals, Told
 from scim_bridge.web.scim.service import BridgeService
 from scim_bridge.web.scim.storage import BridgeStorage
 
@@ -62,6 +63,8 @@ class BridgeHandler(ScimHandler):
         self._began = monotonic()
         self._request_id = request_id
         self._out_of_reach: ServiceUnavailable | None = None
+        self.refused: list[Told] = []
+        """The operations of a bulk request that failed."""
 
     def run_bulk_step(
         self, request: ScimRequest, plan: BulkPlan, step: BulkStep
@@ -90,7 +93,18 @@ class BridgeHandler(ScimHandler):
                 if not has_changed_anything(plan):
                     raise failure from exc
                 self._out_of_reach = failure
-            return {**outcome, "status": failure.status, "response": error_of(failure)}, None
+            error = error_of(failure)
+            self.refused.append(
+                Told(
+                    str(operation.method),
+                    str(operation.path),
+                    operation.data,
+                    failure.status,
+                    error.scim_type,
+                    error.detail,
+                )
+            )
+            return {**outcome, "status": failure.status, "response": error}, None
 
     def _apply(self, resource_type: ResourceType, sent: Operation) -> Resource[Any] | None:
         """Read one operation of a bulk request, and run it in a transaction of its own."""
@@ -269,7 +283,7 @@ def _answer(world: ScimParts, request: flask.Request, tenant: str, prefix: str, 
 
 
 def _answered(world: ScimParts, request: flask.Request, tenant: str, prefix: str, path: str) -> ScimResponse:
-    request_id = world.request_id()
+    request_id, asked = world.request_id(), None
     try:
         # Sign-in comes first: a caller without a credential learns nothing, not even which tenants exist.
         subject = world.authenticate(request, tenant)
@@ -282,10 +296,36 @@ def _answered(world: ScimParts, request: flask.Request, tenant: str, prefix: str
             body=_body(request, world.offer(tenant).max_body_bytes),
             subject=subject,
         )
-        # A request that gave way to another transaction has changed nothing, and starts again with new parts.
-        return repeated(lambda: _handler(world, tenant, request_id, asked).handle(asked))
+        return _handled(world, tenant, request_id, asked)
     except Exception as exc:
-        return answer_of(exc, world.provider, request_id=request_id)
+        answer = answer_of(exc, world.provider, request_id=request_id)
+        if asked is not None:
+            error = answer.body or {}
+            told = Told(asked.method, asked.path, asked.body, answer.status, error.get("scimType"), error.get("detail"))
+            _keep(world, tenant, request_id, [told])
+        return answer
+
+
+def _handled(world: ScimParts, tenant: str, request_id: str, asked: ScimRequest) -> ScimResponse:
+    refused: list[Told] = []
+
+    def handled() -> ScimResponse:
+        handler = _handler(world, tenant, request_id, asked)
+        answer = handler.handle(asked)
+        refused[:] = handler.refused
+        return answer
+
+    # A request that gave way to another transaction has changed nothing, and starts again with new parts.
+    answer = repeated(handled)
+    _keep(world, tenant, request_id, refused)
+    return answer
+
+
+def _keep(world: ScimParts, tenant: str, request_id: str, told: list[Told]) -> None:
+    """Remember the refused writes; see `Refusals`."""
+    if told:
+        company = world.intake(tenant, request_id, queues_only=True).tenant
+        Refusals(world.database, company, world.offer(tenant).provider).keep(told, request_id)
 
 
 def _handler(world: ScimParts, tenant: str, request_id: str, asked: ScimRequest) -> BridgeHandler:

@@ -1,0 +1,134 @@
+"""Writes that Entra was told 400 or 409 for: the last one of each person, a limited number for each company."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select
+
+from scim_bridge.domain.values import JsonObject, user_name_key
+from scim_bridge.storage.engine import Repository, upsert
+from scim_bridge.storage.tables import refused_writes
+
+MOST = 1000
+"""How many people are remembered for a company; beyond that, the oldest refusals are removed."""
+
+REFUSED = "refused"
+"""What listings show as the state of a person whose last write was answered 400 or 409."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedWrite:
+    """The last write about a person that Entra was told 400 or 409 for, and the answer."""
+
+    status: int
+    scim_type: str | None
+    detail: str | None
+    user_id: str | None
+    """The SCIM user that should have changed; None if the write would have created it."""
+
+    external_id: str | None = None
+    user_name: str | None = None
+    employee_number: str | None = None
+    name: str | None = None
+    request_id: str | None = None
+    at: datetime | None = None
+    """When; None until it is stored."""
+
+    @property
+    def subject(self) -> str:
+        """Return who this is about: the user's id, or what Entra calls the user that it wanted to create."""
+        key = None if self.user_name is None else user_name_key(self.user_name)
+        return self.user_id or json.dumps([self.external_id, key])
+
+
+class RefusedWrites(Repository):
+    """The refused writes of one tenant, within one transaction."""
+
+    def add(self, refused: Sequence[RefusedWrite]) -> None:
+        """Store refused writes now; each replaces the earlier one about the same person."""
+        rows = {each.subject: {**asdict(each), "at": self._now} for each in refused[-MOST:]}
+        keys = {
+            subject: name and user_name_key(str(name)) for subject, row in rows.items() if (name := row["user_name"])
+        }
+        upsert(
+            self._connection,
+            refused_writes,
+            # In one order, so that two requests never wait for each other.
+            [
+                {"tenant": self._tenant, "subject": subject, "user_name_key": keys.get(subject), **rows[subject]}
+                for subject in sorted(rows)
+            ],
+        )
+        self._remove_excess()
+
+    def clear(self, user_id: str, *documents: JsonObject) -> None:
+        """Remove what was refused about a user, because a write about them has succeeded.
+
+        :param documents: The user before and after the write. A refused creation is known by `externalId`, or by the
+            user name if one of the two has no `externalId`.
+        """
+        conditions: list[ColumnElement[bool]] = []
+        for document in documents:
+            external_id, user_name = document.get("externalId"), document.get("userName")
+            if external_id:
+                conditions.append(refused_writes.c.external_id == str(external_id))
+            if user_name:
+                is_named = refused_writes.c.user_name_key == user_name_key(str(user_name))
+                conditions.append(and_(is_named, refused_writes.c.external_id.is_(None)) if external_id else is_named)
+        is_creation = and_(refused_writes.c.user_id.is_(None), or_(*conditions)) if conditions else None
+        is_about = refused_writes.c.subject == user_id
+        self._connection.execute(
+            delete(refused_writes).where(
+                refused_writes.c.tenant == self._tenant, is_about if is_creation is None else or_(is_about, is_creation)
+            )
+        )
+
+    def all(self, *, since: datetime | None = None) -> list[RefusedWrite]:
+        """Return what is remembered, oldest first."""
+        query = select(refused_writes).where(refused_writes.c.tenant == self._tenant)
+        if since is not None:
+            query = query.where(refused_writes.c.at >= since)
+        rows = self._connection.execute(query.order_by(refused_writes.c.at, refused_writes.c.subject))
+        return [_read(row) for row in rows]
+
+    def of_user(self, user_id: str) -> RefusedWrite | None:
+        """Return the last refused write about a user that exists."""
+        query = select(refused_writes).where(
+            refused_writes.c.tenant == self._tenant, refused_writes.c.subject == user_id
+        )
+        row = self._connection.execute(query).first()
+        return None if row is None else _read(row)
+
+    def count(self) -> int:
+        """Return how many people there are whose last write was answered 400 or 409."""
+        query = select(func.count()).where(refused_writes.c.tenant == self._tenant)
+        return self._connection.execute(query).scalar_one()
+
+    def forget_before(self, moment: datetime) -> int:
+        """Remove older rows. Return how many."""
+        return self._connection.execute(
+            delete(refused_writes).where(refused_writes.c.tenant == self._tenant, refused_writes.c.at < moment)
+        ).rowcount
+
+    def _remove_excess(self) -> None:
+        if self.count() <= MOST:
+            return
+        kept = (
+            select(refused_writes.c.subject)
+            .where(refused_writes.c.tenant == self._tenant)
+            .order_by(refused_writes.c.at.desc(), refused_writes.c.subject)
+            .limit(MOST)
+        )
+        self._connection.execute(
+            delete(refused_writes).where(refused_writes.c.tenant == self._tenant, refused_writes.c.subject.not_in(kept))
+        )
+
+
+_NAMES = tuple(each.name for each in fields(RefusedWrite))
+
+
+def _read(row: Any) -> RefusedWrite:
+    return RefusedWrite(**{name: row._mapping[name] for name in _NAMES})
