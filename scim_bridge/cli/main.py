@@ -37,7 +37,7 @@ COMMANDS: Mapping[str, Lazy] = {
         "reconcile",
         "Compare all people with Ditio, report what differs and why, and repair it with --apply.",
     ),
-    "people": Lazy("people", "people", "Show one person in Entra and in Ditio, or stop deliveries to them."),
+    "people": Lazy("people", "people", "Find people, show one in Entra and in Ditio, or stop deliveries to them."),
     "adopt": Lazy("adopt", "adopt", "Link employees in Ditio to users, before the first delivery."),
     "certificates": Lazy(
         "certificates",

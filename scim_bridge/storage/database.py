@@ -20,6 +20,7 @@ from scim_bridge.storage.candidates import InSync
 from scim_bridge.storage.certificate_queries import CertificateSearches
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.credentials import AccessTokens, Clients, Tokens
+from scim_bridge.storage.directory import Directory
 from scim_bridge.storage.engine import REQUESTS, SQLITE_BUSY_SECONDS, Patience, Transaction, engine_of, insert_if_absent
 from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.history import AuditTrail, History
@@ -56,6 +57,10 @@ class Session(Transaction):
     @cached_property
     def people(self) -> People:
         return People(self)
+
+    @cached_property
+    def directory(self) -> Directory:
+        return Directory(self)
 
     @cached_property
     def outbox(self) -> Outbox:

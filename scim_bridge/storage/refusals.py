@@ -94,14 +94,6 @@ class RefusedWrites(Repository):
         rows = self._connection.execute(query.order_by(refused_writes.c.at, refused_writes.c.subject))
         return [_read(row) for row in rows]
 
-    def of_user(self, user_id: str) -> RefusedWrite | None:
-        """Return the last refused write about a user that exists."""
-        query = select(refused_writes).where(
-            refused_writes.c.tenant == self._tenant, refused_writes.c.subject == user_id
-        )
-        row = self._connection.execute(query).first()
-        return None if row is None else _read(row)
-
     def count(self) -> int:
         """Return how many people there are whose last write was answered 400 or 409."""
         query = select(func.count()).where(refused_writes.c.tenant == self._tenant)

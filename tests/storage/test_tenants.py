@@ -356,7 +356,13 @@ def test_no_one_sees_what_is_only_the_others(database: Database, clock: Clock):
         assert s.of(OURS).tokens.valid(f"secret of {THEIRS}") is None
         assert s.of(OURS).quirks.list() == []
         assert (s.of(OURS).refused_writes.all(), s.of(OURS).refused_writes.count()) == ([], 0)
-        assert s.of(OURS).refused_writes.of_user("user-kari") is None
+        directory = s.of(OURS).directory
+        assert all(directory.exactly(text, PHONE) == [] for text in (NUMBER, NAME, KARI, "user-kari"))
+        assert directory.called(["kari"], 9) == directory.deleted(lambda _: True, 9) == []
+        assert [*directory.of([KARI, PER, OLA])] == []
+        assert [*s.of(OURS).at(later).history.since(clock() - HOUR)] == []
+        assert s.of(OURS).history.last_before(KARI, later, {"delivery"}) is None
+        assert [*s.of(OURS).audit.at([clock()])] == []
         assert s.of(OURS).resources.get("User", "user-kari") is None
         assert s.of(OURS).resources.lock("User", "user-kari") is None
         assert s.of(OURS).resources.delivery_views(["user-kari"]) == {}
