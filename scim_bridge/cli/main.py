@@ -38,6 +38,11 @@ COMMANDS: Mapping[str, Lazy] = {
         "Compare all people with Ditio, report what differs and why, and repair it with --apply.",
     ),
     "people": Lazy("people", "people", "Find people, show one in Entra and in Ditio, or stop deliveries to them."),
+    "activity": Lazy(
+        "activity",
+        "activity_command",
+        "List what happened to people: who was hired, changed, ended and so on, why, and who asked for it.",
+    ),
     "adopt": Lazy("adopt", "adopt", "Link employees in Ditio to users, before the first delivery."),
     "certificates": Lazy(
         "certificates",
