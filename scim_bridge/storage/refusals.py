@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, or_, select
 
 from scim_bridge.domain.values import JsonObject, user_name_key
 from scim_bridge.storage.engine import Repository, upsert
@@ -44,6 +44,36 @@ class RefusedWrite:
         return self.user_id or json.dumps([self.external_id, key])
 
 
+def _known_by(document: JsonObject | None, which: str) -> dict[str, str | None]:
+    known = document or {}
+    external_id, name = known.get("externalId"), known.get("userName")
+    key = user_name_key(str(name)) if name else None
+    return {
+        f"external_id_{which}": str(external_id) if external_id else None,
+        f"name_{which}": key,
+        f"only_name_{which}": None if external_id else key,
+    }
+
+
+def _is_known(which: str) -> ColumnElement[bool]:
+    external_id, key = refused_writes.c.external_id, refused_writes.c.user_name_key
+    return or_(
+        external_id == bindparam(f"external_id_{which}"),
+        and_(key == bindparam(f"name_{which}"), external_id.is_(None)),
+        key == bindparam(f"only_name_{which}"),
+    )
+
+
+# Built once, because every write of a user runs it.
+_CLEAR = delete(refused_writes).where(
+    refused_writes.c.tenant == bindparam("of"),
+    or_(
+        refused_writes.c.subject == bindparam("user"),
+        and_(refused_writes.c.user_id.is_(None), or_(_is_known("after"), _is_known("before"))),
+    ),
+)
+
+
 class RefusedWrites(Repository):
     """The refused writes of one tenant, within one transaction."""
 
@@ -64,27 +94,15 @@ class RefusedWrites(Repository):
         )
         self._remove_excess()
 
-    def clear(self, user_id: str, *documents: JsonObject) -> None:
+    def clear(self, user_id: str, after: JsonObject | None = None, before: JsonObject | None = None) -> None:
         """Remove what was refused about a user, because a write about them has succeeded.
 
-        :param documents: The user before and after the write. A refused creation is known by `externalId`, or by the
-            user name if one of the two has no `externalId`.
+        A refused creation is known by `externalId`, or by the user name if one of the two has no `externalId`.
+
+        :param after, before: The user after the write, and before it.
         """
-        conditions: list[ColumnElement[bool]] = []
-        for document in documents:
-            external_id, user_name = document.get("externalId"), document.get("userName")
-            if external_id:
-                conditions.append(refused_writes.c.external_id == str(external_id))
-            if user_name:
-                is_named = refused_writes.c.user_name_key == user_name_key(str(user_name))
-                conditions.append(and_(is_named, refused_writes.c.external_id.is_(None)) if external_id else is_named)
-        is_creation = and_(refused_writes.c.user_id.is_(None), or_(*conditions)) if conditions else None
-        is_about = refused_writes.c.subject == user_id
-        self._connection.execute(
-            delete(refused_writes).where(
-                refused_writes.c.tenant == self._tenant, is_about if is_creation is None else or_(is_about, is_creation)
-            )
-        )
+        values = {"of": self._tenant, "user": user_id, **_known_by(after, "after"), **_known_by(before, "before")}
+        self._connection.execute(_CLEAR, values)
 
     def all(self, *, since: datetime | None = None) -> list[RefusedWrite]:
         """Return what is remembered, oldest first."""

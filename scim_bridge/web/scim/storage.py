@@ -188,7 +188,7 @@ class BridgeStorage(ScimStorage):
             if resource_type.name == USER:
                 ticket = self._intake.user_changed(s, UserId(stored.id), {**stored.document}, before.document)
                 ticket = ticket and ticket.over(before, stored.version)
-                s.refused_writes.clear(stored.id, before.document, stored.document)
+                s.refused_writes.clear(stored.id, stored.document, before.document)
             names = changed_names(before.document, stored.document)
             self._transaction.wrote(Action.changed, stored, ticket, stored.last_modified_at, names)
         return updated
