@@ -20,6 +20,7 @@ from scim_bridge.cli.output import (
     print_rows,
     tenant_option,
 )
+from scim_bridge.cli.personal_data import erase_command, export_command
 from scim_bridge.delivery.guard import clear_hands_off, set_hands_off
 from scim_bridge.domain.audit import Action, AuditEvent
 from scim_bridge.domain.certificate import Certificate, Entry, Line
@@ -332,3 +333,7 @@ def _employments(ditio: dict[str, object] | None) -> Iterable[dict[str, object]]
 
 def _login(is_open: bool | None) -> str | None:
     return None if is_open is None else "open" if is_open else "closed"
+
+
+for _command in (export_command, erase_command):
+    people.add_command(_command)

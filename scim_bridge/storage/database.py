@@ -1,7 +1,7 @@
 """The database: its reading and writing transactions, its clock, and its errors."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -233,6 +233,13 @@ class Database:
                 return work(s)
 
         return repeated(once)
+
+    def truncate_log(self) -> None:
+        """Empty SQLite's write-ahead log, which still has pages from before an erasure, unless a reader needs it."""
+        if self.is_sqlite:
+            with closing(self.engine.raw_connection()) as connection:
+                # Outside of any transaction, as SQLite demands.
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def missing_file(self) -> Path | None:
         """Return the file of an embedded database if it does not exist, and this process has never opened it."""
