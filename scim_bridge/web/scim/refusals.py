@@ -1,7 +1,7 @@
 """Remember whose writes were answered 400 or 409, for the operator who is asked why a person is missing."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -52,8 +52,9 @@ class Refusals:
     """Remembers the refused writes of one company's requests."""
 
     database: Database
-    tenant: Tenant
-    provider: ScimProvider
+    name: str
+    company: Callable[[], tuple[Tenant, ScimProvider]]
+    """Returns what is needed to read a user; called only for a refusal that is kept."""
 
     def keep(self, told: Sequence[Told], request_id: str) -> None:
         """Store the refused writes about users. This never fails, as the answer does not depend on it."""
@@ -61,53 +62,59 @@ class Refusals:
         if not about:
             return
         try:
-            with self.database.write(self.tenant.name, within=WAIT_SECONDS) as s:
-                found = [self._refused(s, each, user_id, request_id) for each, user_id in about]
+            tenant, provider = self.company()
+            with self.database.write(self.name, within=WAIT_SECONDS) as s:
+                found = [_refused(s, tenant, provider, each, user_id, request_id) for each, user_id in about]
                 s.refused_writes.add([each for each in found if each is not None])
         except Exception as error:
             log.warning(
                 "scim.refusal_not_kept",
-                tenant=self.tenant.name,
+                tenant=self.name,
                 error=type(error).__name__,
                 exc_info=loggable(error),
             )
 
-    def _refused(self, s: Session, told: Told, user_id: str, request_id: str) -> RefusedWrite | None:
-        """Return what to store; None if neither user nor body says who this is about."""
-        stored = s.resources.get(USER, user_id) if user_id else None
-        document = stored.document if stored is not None else self._sent(told.sent)
-        external_id, user_name = _text(document, "externalId"), _text(document, "userName")
-        if stored is None and external_id is None and user_name is None:
-            return None
-        return RefusedWrite(
-            status=told.status,
-            scim_type=told.scim_type,
-            detail=printable(told.detail) if told.detail else None,
-            user_id=stored.id if stored is not None else None,
-            external_id=external_id,
-            user_name=user_name,
-            employee_number=_short(self._number(s, document)),
-            name=_short(name_of(document)),
-            request_id=request_id,
-        )
 
-    def _sent(self, sent: Any) -> JsonObject:
-        """Return the user that a body describes, in the form of the RFCs as far as possible."""
-        if isinstance(sent, bytes):
-            with suppress(ValueError, RecursionError):
-                sent = json.loads(sent)
-        if not isinstance(sent, Mapping):
-            return {}
-        model: Any = next(self.provider.model_for(each) for each in self.provider.resource_types if each.name == USER)
-        # It was refused, so it may be anything.
-        with suppress(Exception):
-            return dict(rewrite_resource(shape_of(model), dict(sent)).body)
-        return dict(sent)
-
-    def _number(self, s: Session, document: JsonObject) -> EmployeeNumber | None:
-        with suppress(Exception):
-            return self.tenant.desired(document, None, self.tenant.today(s.now)).employee_number
+def _refused(
+    s: Session, tenant: Tenant, provider: ScimProvider, told: Told, user_id: str, request_id: str
+) -> RefusedWrite | None:
+    """Return what to store; None if neither user nor body says who this is about."""
+    stored = s.resources.get(USER, user_id) if user_id else None
+    document = stored.document if stored is not None else _sent(told.sent, provider)
+    external_id, user_name = _text(document, "externalId"), _text(document, "userName")
+    if stored is None and external_id is None and user_name is None:
         return None
+    return RefusedWrite(
+        status=told.status,
+        scim_type=told.scim_type,
+        detail=printable(told.detail) if told.detail else None,
+        user_id=stored.id if stored is not None else None,
+        external_id=external_id,
+        user_name=user_name,
+        employee_number=_short(_number(s, tenant, document)),
+        name=_short(name_of(document)),
+        request_id=request_id,
+    )
+
+
+def _sent(sent: Any, provider: ScimProvider) -> JsonObject:
+    """Return the user that a body describes, in the form of the RFCs as far as possible."""
+    if isinstance(sent, bytes):
+        with suppress(ValueError, RecursionError):
+            sent = json.loads(sent)
+    if not isinstance(sent, Mapping):
+        return {}
+    model: Any = next(provider.model_for(each) for each in provider.resource_types if each.name == USER)
+    # It was refused, so it may be anything.
+    with suppress(Exception):
+        return dict(rewrite_resource(shape_of(model), dict(sent)).body)
+    return dict(sent)
+
+
+def _number(s: Session, tenant: Tenant, document: JsonObject) -> EmployeeNumber | None:
+    with suppress(Exception):
+        return tenant.desired(document, None, tenant.today(s.now)).employee_number
+    return None
 
 
 def _user_of(told: Told) -> str | None:

@@ -26,6 +26,7 @@ from scim_bridge.scim.entra_patch import entries_to_make
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.settings.types import MOST_LETTERS
 from scim_bridge.storage.database import CURSORS, Database, Secrets, repeated
+from scim_bridge.tenant import Tenant
 from scim_bridge.web.scim.bounds import refuse_long_work, refuse_unstorable_text
 from scim_bridge.web.scim.bulk import Operation, has_changed_anything
 from scim_bridge.web.scim.errors import (
@@ -323,9 +324,12 @@ def _handled(world: ScimParts, tenant: str, request_id: str, asked: ScimRequest)
 
 def _keep(world: ScimParts, tenant: str, request_id: str, told: list[Told]) -> None:
     """Remember the refused writes; see `Refusals`."""
+
+    def company() -> tuple[Tenant, ScimProvider]:
+        return world.intake(tenant, request_id, queues_only=True).tenant, world.offer(tenant).provider
+
     if told:
-        company = world.intake(tenant, request_id, queues_only=True).tenant
-        Refusals(world.database, company, world.offer(tenant).provider).keep(told, request_id)
+        Refusals(world.database, tenant, company).keep(told, request_id)
 
 
 def _handler(world: ScimParts, tenant: str, request_id: str, asked: ScimRequest) -> BridgeHandler:
