@@ -29,7 +29,7 @@ from scim_bridge.domain.outcome import explained
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import SettingsError
-from scim_bridge.operator.find import MOST, Found, Several, find, resolve
+from scim_bridge.operator.find import MOST, Found, Several, also_refused, find, resolve
 from scim_bridge.operator.history import Changed, sentence
 from scim_bridge.operator.person import PersonView, employee_in_ditio, refused_document, view_of
 from scim_bridge.storage.database import Session
@@ -173,6 +173,9 @@ def show(ctx: click.Context, person: str, tenant: str, format: Format) -> None:
                     _show_refused(one, format)
                     return
                 view = view_of(s, rules, one, is_paused=settings.delivery.paused)
+                for each in also_refused(s, person):
+                    who = each.user_name or each.name or each.external_id
+                    click.echo(f"Entra was refused another user with {person}: see `people show {who}`", err=True)
         except Several as several:
             click.echo(str(several), err=True)
             _list(several.found, format)

@@ -83,6 +83,16 @@ def resolve(s: Session, rules: Rules, text: str) -> PersonRecord | RefusedWrite:
     return one
 
 
+def also_refused(s: Session, text: str) -> list[RefusedWrite]:
+    """Return refused creations with exactly this employee number or user name, beside a person who has it."""
+    text = text.strip()
+    return [
+        each
+        for each in s.refused_writes.all()
+        if each.user_id is None and folded(text) in (folded(each.employee_number or ""), folded(each.user_name or ""))
+    ]
+
+
 def found_of(listed: Listed, s: Session, rules: Rules) -> Found:
     """Return a person for a listing."""
     document, number = listed.document, listed.employee_number

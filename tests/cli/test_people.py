@@ -145,7 +145,9 @@ def test_the_text_tells_the_story_in_order(run: Run, world: World):
     told = run("people", "show", "1042").stdout
 
     story = [" ".join(line.split()) for line in told.split("History, oldest first (UTC)\n")[1].splitlines()]
-    beginnings = [line[:20] + line[20:].split(" (")[0].split(" by a")[0] for line in story if line[:2] == "20"]
+    beginnings = [
+        line[:20] + line[20:].split(" (")[0].split(" by a")[0] for line in story if re.match(r"20\d\d-", line)
+    ]
     assert beginnings == [
         "2026-03-02 08:00:00 Entra created the user",
         "2026-03-02 08:00:00 Ditio was asked to create the employee: done",

@@ -133,6 +133,21 @@ def test_a_refused_person_is_shown(run: Run, company: World, text: str):
     assert "sends the write again" in told
 
 
+def test_a_refused_person_with_the_number_of_another_is_named(run: Run, world: World):
+    """Two people with one number: `show NUMBER` shows who has it, and standard error names the other."""
+    world.provisions(another(OLA, "Ola", "Hansen", "1042", "+47 911 11 111"))
+    body = {"userName": KARI, "externalId": "kari", "displayName": "Kari", "active": ["perhaps"]}
+    number = {"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"employeeNumber": "1042"}}
+    assert world.scim("POST", "/Users", {**body, **number}).status_code == 400
+
+    result = run("people", "show", "1042")
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"{OLA} is employee 1042")
+    assert f"people show {KARI}" in result.stderr
+    assert found(run, "1042") == [OLA, KARI]
+
+
 def test_an_undone_change_is_shown(run: Run, world: World, clock: Clock):
     """R1: what Entra asked, what Ditio said, and that Entra sends it again; gone once it succeeds."""
     kari = a_user()
