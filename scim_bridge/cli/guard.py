@@ -13,6 +13,7 @@ from scim_bridge.domain.audit import Action, AuditEvent
 from scim_bridge.domain.person import GuardedChange, PersonId
 from scim_bridge.errors import BridgeError, NotFound
 from scim_bridge.storage.database import Session
+from scim_bridge.storage.refusals import REFUSED
 from scim_bridge.storage.resources import document_of
 
 person_option = click.option(
@@ -145,4 +146,5 @@ def _decided(
 def who(row: Mapping[str, Any]) -> str:
     """Return a person by user name and employee number."""
     employee = f", employee {row['employee_number']}" if row["employee_number"] else ""
-    return f"{row['user_name'] or 'a deleted user'}{employee}"
+    unnamed = "a user without a name" if row["state"] == REFUSED else "a deleted user"
+    return f"{row['user_name'] or unnamed}{employee}"

@@ -37,7 +37,12 @@ COMMANDS: Mapping[str, Lazy] = {
         "reconcile",
         "Compare all people with Ditio, report what differs and why, and repair it with --apply.",
     ),
-    "people": Lazy("people", "people", "Show one person in Entra and in Ditio, or stop deliveries to them."),
+    "people": Lazy("people", "people", "Find people, show one in Entra and in Ditio, or stop deliveries to them."),
+    "activity": Lazy(
+        "activity",
+        "activity_command",
+        "List what happened to people: who was hired, changed, ended and so on, why, and who asked for it.",
+    ),
     "adopt": Lazy("adopt", "adopt", "Link employees in Ditio to users, before the first delivery."),
     "certificates": Lazy(
         "certificates",

@@ -27,6 +27,7 @@ from scim_bridge.errors import BridgeError
 from scim_bridge.scim.mapping import Rules, desired_from_user
 from scim_bridge.storage.breaker import PAUSED
 from scim_bridge.storage.database import Session, take_up_all
+from scim_bridge.storage.refusals import REFUSED, RefusedWrite
 from scim_bridge.storage.runs import START, ProcessKind, presences
 from scim_bridge.tenant import build_rules
 
@@ -240,7 +241,10 @@ def status(options: Options, tenant: str, format: Format) -> None:
 @click.option("--all", "names_all", is_flag=True, help="Name all people, even if many wait for the same reason.")
 @click.pass_obj
 def list_command(options: Options, tenant: str, format: Format, names_all: bool) -> None:
-    """List all people who are due, held or parked, and why; longest wait first.
+    """List all people who are due, held or parked, and why; longest wait first. Then those refused to Entra.
+
+    Refused, and told to Entra: Entra's last write about the person was answered 400 or 409. Entra sends it again by
+    itself, and the person leaves the list once it succeeds.
 
     If many wait for the same reason, only the first are named and the rest are counted; --all names all. JSON always
     has all people.
@@ -257,16 +261,42 @@ def list_command(options: Options, tenant: str, format: Format, names_all: bool)
         found = s.outbox.waiting()
         breaker = s.breaker.get()
         absence = presences(s)[ProcessKind.worker].absence
+        refused = [_refused_row(each) for each in s.refused_writes.all()]
     today = now.astimezone(rules.zone).date()
     rows = [{**_row(each, rules, today), "detail": _detail(each, breaker, now, absence)} for each in found]
     if options.of(tenant).delivery.paused or breaker.is_paused:
         rows = [{**row, **HELD_BY_PAUSE} if row["state"] == State.due else row for row in rows]
     if format == "json":
-        print_json(rows)
-    elif not rows:
-        click.echo("no deliveries are waiting")
-    else:
+        print_json([*rows, *refused])
+        return
+    if rows:
         tell(rows, tenant, names_all=names_all)
+    else:
+        click.echo("no deliveries are waiting")
+    if refused:
+        _tell_refused(refused, names_all=names_all)
+
+
+def _refused_row(refused: RefusedWrite) -> dict[str, Any]:
+    return {
+        "user_name": refused.user_name,
+        "employee_number": refused.employee_number,
+        "state": REFUSED,
+        "reason": refused.scim_type,
+        "detail": refused.detail,
+        "since": refused.at,
+        "attempts": 0,
+    }
+
+
+def _tell_refused(refused: Sequence[Waiting], *, names_all: bool) -> None:
+    """Print people whose last write was answered 400 or 409, and the answer."""
+    click.echo("\nRefused, and told to Entra; Entra sends it again by itself")
+    for row in refused if names_all else refused[:MOST_NAMED]:
+        print_paragraph(f"{who(row)}, {_since(row)}", first="  - ", indent="    ")
+        print_paragraph(str(row["detail"]), first="    Answer: ", indent="      ")
+    if not names_all and len(refused) > MOST_NAMED:
+        click.echo(f"  - and {len(refused) - MOST_NAMED} more: `outbox list --all`")
 
 
 def _detail(found: Row[Any], breaker: Breaker, now: datetime, absence: str | None) -> str | None:

@@ -58,7 +58,12 @@ def print_rows(
 
 def print_json(value: object) -> None:
     """Print a value as JSON: keys in their order, days as `yyyy-MM-dd`, instants in UTC."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=json_value))
+    click.echo(as_json(value))
+
+
+def as_json(value: object) -> str:
+    """Return a value as JSON, in the form of `print_json`."""
+    return json.dumps(value, ensure_ascii=False, indent=2, default=json_value)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""`scim-bridge people`: show one person in Entra and in Ditio, or stop deliveries to them."""
+"""`scim-bridge people`: find people, show one in Entra and in Ditio, or stop deliveries to them."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 import click
 
@@ -12,12 +12,14 @@ from scim_bridge.cli.output import (
     Format,
     format_option,
     instant,
+    paragraph,
     print_folded,
     print_json,
     print_paragraph,
+    print_rows,
     tenant_option,
 )
-from scim_bridge.cli.person_view import PersonView, employee_in_ditio, told, view_of
+from scim_bridge.cli.personal_data import erase_command, export_command
 from scim_bridge.delivery.guard import clear_hands_off, set_hands_off
 from scim_bridge.domain.audit import Action, AuditEvent
 from scim_bridge.domain.certificate import Certificate, Entry, Line
@@ -25,8 +27,14 @@ from scim_bridge.domain.employee import Field
 from scim_bridge.domain.outcome import explained
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.domain.values import JsonObject
+from scim_bridge.errors import SettingsError
+from scim_bridge.operator.find import MOST, Found, Several, also_refused, find, resolve
+from scim_bridge.operator.history import Changed, sentence
+from scim_bridge.operator.person import PersonView, employee_in_ditio, refused_document, view_of
 from scim_bridge.storage.database import Session
+from scim_bridge.storage.history import Entry as Event
 from scim_bridge.storage.people import PersonRecord
+from scim_bridge.storage.refusals import RefusedWrite
 from scim_bridge.tenant import build_rules
 
 CERTIFICATE_COLUMNS = {
@@ -73,41 +81,113 @@ def _parts(certificate: Certificate) -> JsonObject:
     return {"number": certificate.number, "issued": certificate.issued, "valid_until": certificate.valid_until}
 
 
-FIELD_COLUMNS = {"field": "Field", "wanted": "Entra wants", "found": "Ditio has", "acknowledged": "Acknowledged"}
+FIELD_COLUMNS = {
+    "field": "Field",
+    "wanted": "Entra wants",
+    "found": "Ditio has",
+    "acknowledged": "Acknowledged",
+}
+
+DIFFERS = "differs"
+"""The mark of a row in which Entra and Ditio differ now."""
+
+FOUND_COLUMNS = {
+    "user_name": "User",
+    "employee_number": "Employee",
+    "name": "Name",
+    "state": "State",
+    "active": "Active",
+}
 
 
 @click.group()
 def people() -> None:
-    """Show one person in Entra and in Ditio, or stop deliveries to them.
+    """Find people, show one in Entra and in Ditio, or stop deliveries to them.
 
     \b
     Examples:
+      scim-bridge people find nordmann
       scim-bridge people show 1042
       scim-bridge people hands-off 1042 --until 2026-03-31
     """
 
 
-@people.command()
-@click.argument("person", metavar="USERNAME_OR_NUMBER")
+@people.command("find")
+@click.argument("text", metavar="TEXT")
 @tenant_option
 @format_option
-@click.pass_obj
-def show(options: Options, person: str, tenant: str, format: Format) -> None:
+@click.pass_context
+def find_command(ctx: click.Context, text: str, tenant: str, format: Format) -> None:
+    """Find people by name, user name, employee number, phone, or object id in Entra; deleted users too.
+
+    A part of the name is enough, or several parts in any order. The state `refused` means that Entra's write that would
+    have created the user was answered 400 or 409. Exit code 1 if no person fits.
+
+    \b
+    Examples:
+      scim-bridge people find nordmann
+      scim-bridge people find "+47 987 65 432"
+    """
+    options: Options = ctx.obj
+    with options.database() as database, database.read(tenant) as s:
+        found = find(s, build_rules(options.of(tenant)), text)
+    if format == "json" or found:
+        _list(found, format)
+    if not found:
+        click.echo(f"no person fits {text!r}: try a part of the name, or the employee number", err=True)
+        ctx.exit(1)
+
+
+def _list(found: list[Found], format: Format) -> None:
+    print_rows([{key: getattr(each, key) for key in FOUND_COLUMNS} for each in found], FOUND_COLUMNS, format)
+    if len(found) == MOST:
+        click.echo(f"only the first {MOST} are listed: add another part of the name", err=True)
+
+
+@people.command()
+@click.argument("person", metavar="TEXT")
+@tenant_option
+@format_option
+@click.pass_context
+def show(ctx: click.Context, person: str, tenant: str, format: Format) -> None:
     """Show one person: the user in Entra, the employee in Ditio, the delivery state and the history.
 
-    Ditio is read now. If it can't be read, standard error has the reason, and the rest is still shown.
+    TEXT is what `people find` takes. If it fits several people, they are listed. Ditio is read now. If it can't be
+    read, standard error has the reason, and the rest is still shown.
 
     \b
     Examples:
       scim-bridge people show 1042
       scim-bridge people show kari.nordmann@contractor.example --format json
+      scim-bridge people show "kari nordmann"
     """
+    options: Options = ctx.obj
     logs.configure("error", options.settings.log.format)
+    settings = options.of(tenant)
+    rules = build_rules(settings)
     with options.database() as database:
-        settings = options.of(tenant)
-        view = view_of(database, tenant, build_rules(settings), person, is_paused=settings.delivery.paused)
-        number = view.number_in_ditio
-        found = employee_in_ditio(options.of(tenant), database, number, tenant) if number else None
+        try:
+            with database.read(tenant) as s:
+                one = resolve(s, rules, person)
+                if isinstance(one, RefusedWrite):
+                    _show_refused(one, format)
+                    return
+                view = view_of(s, rules, one, is_paused=settings.delivery.paused)
+                for each in also_refused(s, person):
+                    who = each.user_name or each.name or each.external_id
+                    click.echo(f"Entra was refused another user with {person}: see `people show {who}`", err=True)
+        except Several as several:
+            click.echo(str(several), err=True)
+            _list(several.found, format)
+            ctx.exit(1)
+        number, found = view.number_in_ditio, None
+        if number is not None:
+            from scim_bridge.bootstrap import build  # noqa: PLC0415 # Large; a person without an employee does without.
+
+            try:
+                found = employee_in_ditio(build(settings, database=database).tenants[tenant].ditio, number)
+            except SettingsError as error:
+                found = str(error)
     if isinstance(found, str):
         click.echo(f"Ditio was not read: {found}", err=True)
     ditio = found if isinstance(found, dict) else None
@@ -115,6 +195,29 @@ def show(options: Options, person: str, tenant: str, format: Format) -> None:
         print_json(view.document(ditio))
     else:
         _tell(view, ditio)
+
+
+def _show_refused(refused: RefusedWrite, format: Format) -> None:
+    if format == "json":
+        print_json(refused_document(refused))
+        return
+    who = refused.user_name or refused.name or f"The user with externalId {refused.external_id}"
+    wants = f" (wants {refused.employee_number})" if refused.employee_number else ""
+    print_paragraph(f"{who} is not in the bridge{wants}: Entra's write was refused")
+    _tell_refused(refused)
+
+
+def _tell_refused(refused: RefusedWrite) -> None:
+    assert refused.at is not None
+    kind = f", {refused.scim_type}" if refused.scim_type else ""
+    request = f" (request {refused.request_id})" if refused.request_id else ""
+    print_paragraph(f"Refused: Entra was answered {refused.status}{kind}, {instant(refused.at)}{request}")
+    print_paragraph(refused.detail or "", first="  Answer: ", indent="    ")
+    print_paragraph(
+        "correct what the answer names; Entra sends the write again by itself, or at once with Provision on demand",
+        first="  Cure: ",
+        indent="    ",
+    )
 
 
 @people.command("hands-off")
@@ -166,15 +269,28 @@ def hands_off(options: Options, person: str, until: datetime | None, clear: bool
 def _tell(view: PersonView, ditio: dict[str, object] | None) -> None:
     print_paragraph(view.headline())
     click.echo("")
-    print_folded([*_fields(view, ditio), *_employments(ditio)], FIELD_COLUMNS)
+    columns = {**FIELD_COLUMNS, **({"differs": ""} if view.differing(ditio) else {})}
+    print_folded([*_fields(view, ditio), *_employments(ditio)], columns)
     if view.lines:
         click.echo("")
         print_folded(list(rows(view.lines)), CERTIFICATE_COLUMNS)
     click.echo("")
     _tell_state(view.record)
+    if view.refused is not None:
+        _tell_refused(view.refused)
     click.echo("\nHistory, oldest first (UTC)")
-    for line in told(view.entries):
+    for line in told(view.entries, view.changed):
         click.echo(line)
+
+
+_INDENT = " " * 23
+
+
+def told(entries: Iterable[Event], changed: Changed) -> Iterator[str]:
+    """Yield the lines of a history, indented; instants in UTC."""
+    for entry in entries:
+        at = entry.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if entry.at else ""
+        yield from paragraph(sentence(entry, changed), first=f"  {at:<19}  ", indent=_INDENT)
 
 
 def _tell_state(record: PersonRecord) -> None:
@@ -190,13 +306,14 @@ def _tell_state(record: PersonRecord) -> None:
 
 
 def _fields(view: PersonView, ditio: dict[str, object] | None) -> Iterable[dict[str, object]]:
-    acknowledged = view.record.person.acknowledged
+    acknowledged, differing = view.record.person.acknowledged, view.differing(ditio)
     for field in Field:
         yield {
             "field": field.value,
             "wanted": view.desired.values.get(field),
             "found": (ditio or {}).get(field.value),
             "acknowledged": acknowledged.values.get(field),
+            "differs": DIFFERS if field.value in differing else None,
         }
     active = view.record.person.days.active
     disabled = (ditio or {}).get("disabled")
@@ -205,6 +322,7 @@ def _fields(view: PersonView, ditio: dict[str, object] | None) -> Iterable[dict[
         "wanted": _login(active),
         "found": _login(not disabled) if isinstance(disabled, bool) else None,
         "acknowledged": _login(acknowledged.login),
+        "differs": DIFFERS if "login" in differing else None,
     }
 
 
@@ -220,3 +338,7 @@ def _employments(ditio: dict[str, object] | None) -> Iterable[dict[str, object]]
 
 def _login(is_open: bool | None) -> str | None:
     return None if is_open is None else "open" if is_open else "closed"
+
+
+for _command in (export_command, erase_command):
+    people.add_command(_command)

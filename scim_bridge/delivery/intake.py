@@ -212,7 +212,7 @@ class Intake:
         days = self._days_after(record.person, active=False, leave=record.person.days.leave, today=today)
         occasions = occasions_of_deleted(s, self.tenant, record.person, days)
         people.set_days(record.person.id, days, occasions, wakes_on=None)
-        people.set_user(record.person.id, None, external_id=None)
+        people.set_user(record.person.id, None, external_id=None, called=before.get("userName"))
         return self._due(s, record.person.id, "user-deleted")
 
     def certificate_said(self, s: Session, person_id: PersonId, what: str) -> Ticket | None:

@@ -31,7 +31,9 @@ Forgets = Callable[[Session, datetime], int]
 
 
 def forget_old(database: Database, tenant: str, days: int, plan_days: int = 30) -> int:
-    """Remove old rows of history, audit trail, the guard's decisions and `reconcile`. Return how many rows.
+    """Remove old rows of history, audit trail, guard, refused writes and `reconcile`, and names of deleted users.
+
+    Return how many rows that were.
 
     Any number of processes may do this at once.
 
@@ -51,8 +53,15 @@ def forget_old(database: Database, tenant: str, days: int, plan_days: int = 30) 
     def runs(s: Session, moment: datetime) -> int:
         return s.runs.forget_before(moment, limit=BATCH)
 
+    def refusals(s: Session, moment: datetime) -> int:
+        return s.refused_writes.forget_before(moment)
+
+    def names(s: Session, moment: datetime) -> int:
+        return s.people.forget_names_before(moment, limit=BATCH)
+
     removed = _forget_plans(database, tenant, plan_days)
-    return removed + sum(_forget(database, tenant, days, what) for what in (history, audit, decisions, runs))
+    kinds = (history, audit, decisions, runs, refusals, names)
+    return removed + sum(_forget(database, tenant, days, what) for what in kinds)
 
 
 def _forget_plans(database: Database, tenant: str, days: int) -> int:

@@ -78,6 +78,8 @@ class Action(StrEnum):
     linked = "linked"
     applied = "applied"
     refused = "refused"
+    exported = "exported"
+    erased = "erased"
 
 
 @dataclass(frozen=True, slots=True)

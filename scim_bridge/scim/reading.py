@@ -64,6 +64,16 @@ def active_of(document: JsonObject, *, otherwise: bool = True) -> bool:
     return _folded(value) not in ("false", "0") if _is_present(value) else otherwise
 
 
+def name_of(document: JsonObject) -> str | None:
+    """Return what a person is called: `displayName`, else the parts of the name; None without any."""
+    name = _member(document, "name")
+    parts = [text for part in ("givenName", "familyName") if isinstance(text := _member(name, part), str)]
+    for called in (_member(document, "displayName"), " ".join(parts), _member(name, "formatted")):
+        if isinstance(called, str) and called.strip():
+            return called.strip()
+    return None
+
+
 def _holds(element: object, condition: Condition) -> bool:
     value = _member(element, condition.attribute)
     if isinstance(value, str) and value == condition.value:

@@ -1,7 +1,7 @@
 """The database: its reading and writing transactions, its clock, and its errors."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from scim_bridge.storage.candidates import InSync
 from scim_bridge.storage.certificate_queries import CertificateSearches
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.credentials import AccessTokens, Clients, Tokens
+from scim_bridge.storage.directory import Directory
 from scim_bridge.storage.engine import (
     REQUESTS,
     SQLITE_BUSY_SECONDS,
@@ -40,6 +41,7 @@ from scim_bridge.storage.outbox import Outbox, RestLeases
 from scim_bridge.storage.pairs import Pairs
 from scim_bridge.storage.people import HandsOffs, People, Permissions
 from scim_bridge.storage.plans import PlanItems, Scopes
+from scim_bridge.storage.refusals import RefusedWrites
 from scim_bridge.storage.resources import Quirks, Resources
 from scim_bridge.storage.runs import Runs, Schedules
 from scim_bridge.storage.snapshot import Snapshot
@@ -67,6 +69,10 @@ class Session(Transaction):
     @cached_property
     def people(self) -> People:
         return People(self)
+
+    @cached_property
+    def directory(self) -> Directory:
+        return Directory(self)
 
     @cached_property
     def outbox(self) -> Outbox:
@@ -127,6 +133,10 @@ class Session(Transaction):
     @cached_property
     def resources(self) -> Resources:
         return Resources(self)
+
+    @cached_property
+    def refused_writes(self) -> RefusedWrites:
+        return RefusedWrites(self)
 
     @cached_property
     def quirks(self) -> Quirks:
@@ -222,15 +232,16 @@ class Database:
             yield Session(connection, tenant, self._own_now)
 
     @contextmanager
-    def write(self, tenant: str = "") -> Iterator[Session]:
+    def write(self, tenant: str = "", *, within: float | None = None) -> Iterator[Session]:
         """Open a transaction that writes. It is committed at the end of the block, and rolled back on an exception.
 
         :param tenant: The company that writes, because companies take turns. Writes without a company share one turn.
+        :param within: How many seconds to wait for the turn on SQLite, if less than usual.
         """
         to_tell: list[Callable[[], None]] = []
         try:
             with (
-                self._turns.taken(tenant) if self._turns is not None else nullcontext(),
+                self._turns.taken(tenant, within) if self._turns is not None else nullcontext(),
                 self.engine.execution_options(write=True, after_commit=to_tell).begin() as connection,
             ):
                 yield Session(connection, tenant, self._own_now)
@@ -253,6 +264,13 @@ class Database:
                 return work(s)
 
         return repeated(once)
+
+    def truncate_log(self) -> None:
+        """Empty SQLite's write-ahead log, which still has pages from before an erasure, unless a reader needs it."""
+        if self.is_sqlite:
+            with closing(self.engine.raw_connection()) as connection:
+                # Outside of any transaction, as SQLite demands.
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def missing_file(self) -> WatchedFile | None:
         """Return the file of an embedded database if it does not exist, and this process has never opened it."""

@@ -1,13 +1,13 @@
 """The history of each person, and the audit trail. Rows are added, read and removed by age, never changed (rule D5)."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, and_, delete, insert, or_, select
 
 from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, AuditRecord, Author
 from scim_bridge.domain.person import PersonId
@@ -21,6 +21,9 @@ log = get_logger(AUDIT)
 
 PAGE = 1000
 """Rows that are read in one transaction, so that an export with a slow reader keeps no transaction open."""
+
+MOMENTS = 100
+"""How many instants one statement looks up."""
 
 _INSERT_AUDIT = insert(audit)
 
@@ -69,6 +72,18 @@ class AuditTrail(Repository):
         if until is not None:
             query = query.where(audit.c.id < _begins(until))
         return [_audited(row) for row in self._connection.execute(query.order_by(audit.c.id).limit(PAGE))]
+
+    def at(self, moments: Collection[datetime]) -> Iterator[AuditRecord]:
+        """Yield the rows of some instants: those of the transactions that also wrote history then."""
+        ordered = sorted(moments)
+        for begin in range(0, len(ordered), MOMENTS):
+            # In an id, the instant is followed by a hyphen; a full stop is the next character after it.
+            which = [
+                and_(audit.c.id > _begins(each), audit.c.id < f"{_begins(each)[:-1]}.")
+                for each in ordered[begin : begin + MOMENTS]
+            ]
+            query = select(audit).where(audit.c.tenant == self._tenant, or_(*which)).order_by(audit.c.id)
+            yield from map(_audited, self._connection.execute(query))
 
     def forget_before(self, moment: datetime, *, limit: int) -> int:
         """Remove older rows, at most `limit` to keep the transaction short. Return how many."""
@@ -167,19 +182,37 @@ class History(Repository):
             .where(history.c.tenant == self._tenant, history.c.person_id == person_id)
             .order_by(history.c.at, history.c.id)
         )
-        return [
-            Entry(
-                what=row.what,
-                outcome=row.outcome,
-                cause=row.cause,
-                status=row.status,
-                request_id=row.request_id,
-                ditio_request_id=row.ditio_request_id,
-                seconds=None if row.duration_ms is None else row.duration_ms / 1000,
-                at=row.at,
-            )
-            for row in rows
-        ]
+        return [_entry(row) for row in rows]
+
+    def since(self, moment: datetime) -> Iterator[tuple[PersonId, Entry]]:
+        """Yield what happened at a moment or since, of all people, oldest first."""
+        query = select(history).where(history.c.tenant == self._tenant, history.c.at >= moment)
+        for row in self._connection.execute(query.order_by(history.c.at, history.c.id)):
+            yield PersonId(row.person_id), _entry(row)
+
+    def last_before(self, person_id: PersonId, moment: datetime, what: Collection[str]) -> Entry | None:
+        """Return the last of some events in a person's history, before a moment."""
+        query = (
+            select(history)
+            .where(history.c.tenant == self._tenant, history.c.person_id == person_id)
+            .where(history.c.at < moment, history.c.what.in_(sorted(what)))
+            .order_by(history.c.at.desc(), history.c.id.desc())
+        )
+        row = self._connection.execute(query.limit(1)).first()
+        return None if row is None else _entry(row)
+
+
+def _entry(row: Row[Any]) -> Entry:
+    return Entry(
+        what=row.what,
+        outcome=row.outcome,
+        cause=row.cause,
+        status=row.status,
+        request_id=row.request_id,
+        ditio_request_id=row.ditio_request_id,
+        seconds=None if row.duration_ms is None else row.duration_ms / 1000,
+        at=row.at,
+    )
 
 
 def said_since(s: Transaction, person_id: PersonId, moment: datetime) -> bool:

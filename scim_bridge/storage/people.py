@@ -245,9 +245,18 @@ class People(Repository):
             or self.get(PersonId(name))  # The log names a person by id.
         )
 
-    def set_user(self, person_id: PersonId, user_id: UserId | None, *, external_id: str | None) -> None:
-        """Give a person a user, or with None remove it: then the person is a tombstone."""
-        changes: dict[str, object] = {"user_id": user_id, "deleted_at": None if user_id else self._now}
+    def set_user(
+        self, person_id: PersonId, user_id: UserId | None, *, external_id: str | None, called: object = None
+    ) -> None:
+        """Give a person a user, or with None remove it: then the person is a tombstone.
+
+        :param called: The user name of the removed user.
+        """
+        changes: dict[str, object] = {
+            "user_id": user_id,
+            "deleted_at": None if user_id else self._now,
+            "deleted_user_name": None if user_id or called is None else str(called),
+        }
         if user_id is not None:
             changes["external_id"] = external_id
         self._update(person_id, changes)
@@ -334,6 +343,14 @@ class People(Repository):
             self._connection.execute(
                 delete(in_sync).where(in_sync.c.tenant == self._tenant, in_sync.c.person_id == person_id)
             )
+
+    def forget_names_before(self, moment: datetime, *, limit: int) -> int:
+        """Remove the user names of users that were deleted earlier, at most `limit`. Return how many."""
+        gone = and_(people.c.tenant == self._tenant, people.c.user_id.is_(None))
+        old = select(people.c.id).where(gone, people.c.deleted_at < moment, people.c.deleted_user_name.is_not(None))
+        return self._connection.execute(
+            update(people).where(gone, people.c.id.in_(old.limit(limit))).values(deleted_user_name=None)
+        ).rowcount
 
     def count(self, *, linked: bool | None = None) -> int:
         """Return how many people there are; with `linked` only those with an employee, or only those without."""

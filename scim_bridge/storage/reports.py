@@ -292,6 +292,9 @@ class Figures:
     """The number of people by reason, without reasons that no person has."""
 
     parked: Mapping[str, int] = field(default_factory=dict)
+    refused: int = 0
+    """The number of people whose last write was answered 400 or 409."""
+
     calls: Mapping[str, Calls] = field(default_factory=dict)
     """By Ditio's operation. Reads are not stored, so they are missing here."""
 
@@ -337,6 +340,7 @@ def figures_of(s: Session) -> Figures:
         status=s.outbox.status(),
         held=by_reason[State.held],
         parked=by_reason[State.parked],
+        refused=s.refused_writes.count(),
         calls=_calls(s),
         is_open=breaker.is_open,
         is_paused=breaker.is_paused,

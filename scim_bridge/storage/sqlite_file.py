@@ -144,13 +144,14 @@ class WriteTurns:
         self._file: int | None = None
 
     @contextmanager
-    def taken(self, who: str) -> Generator[None]:
+    def taken(self, who: str, within: float | None = None) -> Generator[None]:
         """Take the turn for this block.
 
         :param who: A company. Threads that wait for the same company are served in the order in which they came.
+        :param within: How many seconds to wait for it; None for as long as usual.
         :raises PoolTimeout: the turn was not free in time.
         """
-        deadline = time.monotonic() + self._seconds
+        deadline = time.monotonic() + (self._seconds if within is None else within)
         self._await_turn(who, deadline)
         try:
             with self._before_other_processes(deadline):

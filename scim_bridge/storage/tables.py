@@ -286,6 +286,8 @@ people = Table(
     Column("scope", json_column()),
     Column("created_at", UtcDateTime, nullable=False),
     Column("deleted_at", UtcDateTime),
+    # What the user was called when Entra deleted it, so that operators find the person.
+    Column("deleted_user_name", Text),
 )
 Index("uq_people_user", people.c.tenant, people.c.user_id, unique=True)
 Index("uq_people_employee", people.c.tenant, people.c.employee_number, unique=True)
@@ -387,6 +389,28 @@ history = Table(
 Index("ix_history_person", history.c.tenant, history.c.person_id, history.c.at)
 # For removing old rows, and for reading the latest ones.
 Index("ix_history_at", history.c.tenant, history.c.at)
+
+refused_writes = Table(
+    "refused_writes",
+    metadata,
+    # One row for each person whose last write was answered 400 or 409; a limited number for each tenant.
+    Column("tenant", exact_text(), primary_key=True),
+    # The id of the SCIM user; without one, its `externalId` and user name.
+    Column("subject", exact_text(), primary_key=True),
+    # Empty if the refused write would have created the user.
+    Column("user_id", exact_text()),
+    Column("external_id", exact_text()),
+    Column("user_name", Text),
+    Column("user_name_key", exact_text()),
+    Column("employee_number", Text),
+    Column("name", Text),
+    # The answer, as Entra's provisioning log shows it.
+    Column("status", Integer, nullable=False),
+    Column("scim_type", exact_text()),
+    Column("detail", Text),
+    Column("at", UtcDateTime, nullable=False),
+    Column("request_id", exact_text()),
+)
 
 quirks = Table(
     "quirks",

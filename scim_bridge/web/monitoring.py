@@ -271,6 +271,12 @@ class _Collector(Collector):
                 ],
             )
         yield _gauge(
+            "refused",
+            "People whose last write from Entra was answered 400 or 409.",
+            ["tenant"],
+            [((name,), figures.refused) for name, figures in of.items()],
+        )
+        yield _gauge(
             "breaker_open",
             "1 while Ditio is not called because of trouble with it, except for a test now and then.",
             ["tenant"],

@@ -408,3 +408,25 @@ def test_who_has_the_number_of_a_leaver_is_told_what_to_do_or_continues_him(run:
     (row,) = json.loads(run("outbox", "list", "--format", "json").stdout)
     assert (row["user_name"], row["reason"]) == ("per@x.no", "refused")
     assert "adopt --accept 1043 per@x.no" in row["detail"]
+
+
+def test_refused_and_told_to_entra(run: Run, world: World):
+    """R1: a write that was undone left nothing of the person; the list names them, after those who wait."""
+    world.ditio.faults.plan(Fault("status", status=409, method="POST", path="/employees", times=None))
+    world.provisions(a_user(mobile="+47 987 65 432"))
+    world.provisions(_another("ola.hansen@contractor.example", "1043", mobile=None))
+
+    told = run("outbox", "list").stdout
+
+    waits, _, refused = told.partition("\nRefused, and told to Entra")
+    assert "ola.hansen@contractor.example, employee 1043" in waits
+    assert "kari.nordmann@contractor.example, employee 1042" in refused
+    assert "(409, request" in " ".join(refused.split())
+    assert max(map(len, told.splitlines())) <= 80
+    rows = json.loads(run("outbox", "list", "--format", "json").stdout)
+    assert [(row["user_name"], row["state"], row["reason"]) for row in rows] == [
+        ("ola.hansen@contractor.example", "held", "incomplete"),
+        ("kari.nordmann@contractor.example", "refused", "uniqueness"),
+    ]
+    assert list(rows[0]) == list(rows[1])
+    assert rows[1]["since"] == "2026-03-02T08:00:00Z"

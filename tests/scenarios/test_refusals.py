@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from scim_bridge.cli.person_view import told
 from scim_bridge.domain.operations import OperationName, name_of
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import JsonObject
+from scim_bridge.operator.history import changed_attributes, sentence
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.admin_tables import audit
 from scim_bridge.storage.tables import claim_waiters, claims, history, people
@@ -217,9 +217,10 @@ def test_the_story_of_a_person_tells_of_the_undo(world: World):
     with world.database.read("default") as s:
         person = s.connection.execute(select(people.c.id)).scalar_one()
         entries = s.history.of(PersonId(person))
-    lines = " ".join(" ".join(told(entries)).split())
-    assert "undone, and Entra got the reason (status 400)" in lines
-    assert lines.index("change the profile: refused") < lines.index("was undone") < lines.rindex("Delivered")
+        changed = changed_attributes(s, {PersonId(person): entries})
+    lines = " ".join(sentence(entry, changed) for entry in entries)
+    asked, refused, undone = (lines.index(text) for text in ("user: title", "profile: refused", "change of title was"))
+    assert asked < refused < undone < lines.rindex("Delivered")
 
 
 def test_a_put_is_undone_like_a_patch(world: World):

@@ -38,6 +38,7 @@ from scim_bridge.storage.outbox import Status
 from scim_bridge.storage.paging import Order
 from scim_bridge.storage.pairs import forget_abandoned
 from scim_bridge.storage.people import user_names
+from scim_bridge.storage.refusals import RefusedWrite
 from scim_bridge.storage.reports import Expiries, excerpt_of
 from scim_bridge.storage.resources import StoredResource, document_of
 from scim_bridge.storage.search import Branch, CertificateSearch, RootSearch
@@ -128,6 +129,7 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
             book.add(an_entry(holder, now))
         shipment = CertificateToSend(book.lines(HERS_IN_THE_LEDGER)[0], NUMBER, Certificate(CRANE, TODAY, TODAY))
         s.certificate_deliveries.acknowledge([shipment])
+        s.refused_writes.add([RefusedWrite(409, "uniqueness", "x", None, user_name=NAME)])
     Secrets(database).of(tenant, "cursors")
 
 
@@ -275,6 +277,13 @@ CHANGES: dict[str, Callable[[Session], object]] = {
     "another number": lambda s: s.ledger.renumber(KARI, EmployeeNumber("8")),
     "an heir": lambda s: s.ledger.inherit(s.ledger.lines(SEVENS)[0], HERS_IN_THE_LEDGER),
     "history": lambda s: s.history.add(KARI, Entry("delivery", "delivered")),
+    "a refusal": lambda s: s.refused_writes.add([RefusedWrite(400, None, "y", None, user_name="ola")]),
+    "no refusal": lambda s: s.refused_writes.clear("another", {"userName": NAME}),
+    "old refusals": lambda s: s.refused_writes.forget_before(s.now + HOUR),
+    "old names": lambda s: (
+        s.people.set_user(OLA, None, external_id=None, called=NAME),
+        s.people.forget_names_before(s.now + HOUR, limit=9),
+    ),
 }
 
 
@@ -346,6 +355,14 @@ def test_no_one_sees_what_is_only_the_others(database: Database, clock: Clock):
         assert s.of(OURS).tokens.list() == []
         assert s.of(OURS).tokens.valid(f"secret of {THEIRS}") is None
         assert s.of(OURS).quirks.list() == []
+        assert (s.of(OURS).refused_writes.all(), s.of(OURS).refused_writes.count()) == ([], 0)
+        directory = s.of(OURS).directory
+        assert all(directory.exactly(text, PHONE) == [] for text in (NUMBER, NAME, KARI, "user-kari"))
+        assert directory.called(["kari"], 9) == directory.deleted(lambda _: True, 9) == []
+        assert [*directory.of([KARI, PER, OLA])] == []
+        assert [*s.of(OURS).at(later).history.since(clock() - HOUR)] == []
+        assert s.of(OURS).history.last_before(KARI, later, {"delivery"}) is None
+        assert [*s.of(OURS).audit.at([clock()])] == []
         assert s.of(OURS).resources.get("User", "user-kari") is None
         assert s.of(OURS).resources.lock("User", "user-kari") is None
         assert s.of(OURS).resources.delivery_views(["user-kari"]) == {}

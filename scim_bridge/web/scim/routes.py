@@ -27,6 +27,7 @@ from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.settings.types import MOST_LETTERS
 from scim_bridge.storage.database import CURSORS, Database, Secrets, repeated
 from scim_bridge.storage.resources import StoredResource
+from scim_bridge.tenant import Tenant
 from scim_bridge.web.scim.bounds import refuse_long_work, refuse_unstorable_text
 from scim_bridge.web.scim.bulk import Operation, has_changed_anything
 from scim_bridge.web.scim.errors import (
@@ -39,6 +40,7 @@ from scim_bridge.web.scim.errors import (
 )
 from scim_bridge.web.scim.filters import canonical_parameters
 from scim_bridge.web.scim.lookup import FAILED, Lookups
+from scim_bridge.web.scim.refusals import Refusals, Told
 from scim_bridge.web.scim.service import BridgeService
 from scim_bridge.web.scim.storage import BridgeStorage
 
@@ -64,6 +66,8 @@ class BridgeHandler(ScimHandler):
         self._began = monotonic()
         self._request_id = request_id
         self._out_of_reach: ServiceUnavailable | None = None
+        self.refused: list[Told] = []
+        """The operations of a bulk request that failed."""
 
     def run_bulk_step(
         self, request: ScimRequest, plan: BulkPlan, step: BulkStep
@@ -92,7 +96,18 @@ class BridgeHandler(ScimHandler):
                 if not has_changed_anything(plan):
                     raise failure from exc
                 self._out_of_reach = failure
-            return {**outcome, "status": failure.status, "response": error_of(failure)}, None
+            error = error_of(failure)
+            self.refused.append(
+                Told(
+                    str(operation.method),
+                    str(operation.path),
+                    operation.data,
+                    failure.status,
+                    error.scim_type,
+                    error.detail,
+                )
+            )
+            return {**outcome, "status": failure.status, "response": error}, None
 
     def _apply(self, resource_type: ResourceType, sent: Operation) -> Resource[Any] | None:
         """Read one operation of a bulk request, and run it in a transaction of its own."""
@@ -289,7 +304,7 @@ def _answer(world: ScimParts, request: flask.Request, tenant: str, prefix: str, 
 
 
 def _answered(world: ScimParts, request: flask.Request, tenant: str, prefix: str, path: str) -> ScimResponse:
-    request_id = world.request_id()
+    request_id, asked = world.request_id(), None
     try:
         if (failure := request.environ.get(FAILED)) is not None:
             raise failure
@@ -304,10 +319,39 @@ def _answered(world: ScimParts, request: flask.Request, tenant: str, prefix: str
             body=_body(request, world.offer(tenant).max_body_bytes),
             subject=subject,
         )
-        # A request that gave way to another transaction has changed nothing, and starts again with new parts.
-        return repeated(lambda: _handler(world, tenant, request_id, asked).handle(asked))
+        return _handled(world, tenant, request_id, asked)
     except Exception as exc:
-        return answer_of(exc, world.provider, request_id=request_id)
+        answer = answer_of(exc, world.provider, request_id=request_id)
+        if asked is not None:
+            error = answer.body or {}
+            told = Told(asked.method, asked.path, asked.body, answer.status, error.get("scimType"), error.get("detail"))
+            _keep(world, tenant, request_id, [told])
+        return answer
+
+
+def _handled(world: ScimParts, tenant: str, request_id: str, asked: ScimRequest) -> ScimResponse:
+    refused: list[Told] = []
+
+    def handled() -> ScimResponse:
+        handler = _handler(world, tenant, request_id, asked)
+        answer = handler.handle(asked)
+        refused[:] = handler.refused
+        return answer
+
+    # A request that gave way to another transaction has changed nothing, and starts again with new parts.
+    answer = repeated(handled)
+    _keep(world, tenant, request_id, refused)
+    return answer
+
+
+def _keep(world: ScimParts, tenant: str, request_id: str, told: list[Told]) -> None:
+    """Remember the refused writes; see `Refusals`."""
+
+    def company() -> tuple[Tenant, ScimProvider]:
+        return world.intake(tenant, request_id, queues_only=True).tenant, world.offer(tenant).provider
+
+    if told:
+        Refusals(world.database, tenant, company).keep(told, request_id)
 
 
 def _handler(world: ScimParts, tenant: str, request_id: str, asked: ScimRequest) -> BridgeHandler:

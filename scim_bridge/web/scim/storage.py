@@ -153,6 +153,7 @@ class BridgeStorage(ScimStorage):
             ticket = None
             if resource_type.name == USER:
                 ticket = self._intake.user_created(s, UserId(stored.id), {**stored.document})
+                s.refused_writes.clear(stored.id, stored.document)
             self._transaction.wrote(Action.created, stored, ticket, now)
         return created
 
@@ -191,6 +192,7 @@ class BridgeStorage(ScimStorage):
             if resource_type.name == USER:
                 ticket = self._intake.user_changed(s, UserId(stored.id), {**stored.document}, before.document)
                 ticket = ticket and ticket.over(before, stored.version)
+                s.refused_writes.clear(stored.id, stored.document, before.document)
             names = changed_names(before.document, stored.document)
             self._transaction.wrote(Action.changed, stored, ticket, stored.last_modified_at, names)
         return updated
@@ -208,6 +210,7 @@ class BridgeStorage(ScimStorage):
             self._transaction.locked.pop(before.id, None)
             if resource_type.name == USER:
                 ticket = self._intake.user_deleted(s, UserId(before.id), before.document)
+                s.refused_writes.clear(before.id, before.document)
                 for group in s.resources.without_member(before.id):
                     self._transaction.wrote(Action.changed, group, None, now, ("members",))
             self._transaction.wrote(Action.deleted, before, ticket, now)
@@ -220,6 +223,7 @@ class BridgeStorage(ScimStorage):
         if resource_type.name == USER:
             with self._transaction.open(writes=True) as s:
                 self._transaction.collect(self._intake.user_repeated(s, UserId(resource_id)))
+                s.refused_writes.clear(resource_id)
 
     def delivery_views(self, user_ids: Iterable[str]) -> dict[str, DeliveryView]:
         """Return the delivery states of users: as read with them, or after the delivery of this request."""

@@ -1,0 +1,1 @@
+"""What an operator asks about people, for the commands and for a web console alike; no output here."""

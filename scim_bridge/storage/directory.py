@@ -1,0 +1,164 @@
+"""Who people are: found by what they are or were called, and described for listings; deleted users too."""
+
+import json
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, or_, select
+
+from scim_bridge.domain.employee import EmployeeNumber, Field, Value
+from scim_bridge.domain.outcome import Reason, State
+from scim_bridge.domain.person import ClaimKind, PersonId
+from scim_bridge.domain.values import JsonObject, indexed, nfc, user_name_key
+from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.engine import Repository
+from scim_bridge.storage.json_sql import json_sql
+from scim_bridge.storage.tables import claim_waiters, claims, people, resources
+
+CHUNK = 500
+"""How many people one statement describes."""
+
+_NAMES = (Field.first_name, Field.last_name)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A person, as listings show them."""
+
+    id: PersonId
+    document: JsonObject | None
+    """The user as Entra sent it; None once Entra has deleted it."""
+
+    deleted_user_name: str | None
+    employee_number: EmployeeNumber | None
+    """The linked employee."""
+
+    state: State
+    reason: Reason | None
+    detail: str | None
+    is_active: bool
+    external_id: str | None = None
+    acknowledged: dict[Field, Value | None] = field(default_factory=dict)
+    """What Ditio acknowledged, for a person without a user."""
+
+    @property
+    def user_name(self) -> str | None:
+        """Return the user name, for a deleted user the last one."""
+        return self.deleted_user_name if self.document is None else str(self.document.get("userName"))
+
+    @property
+    def acknowledged_name(self) -> str | None:
+        """Return the name in Ditio, for a person without a user."""
+        return " ".join(str(value) for name in _NAMES if (value := self.acknowledged.get(name))) or None
+
+
+def folded(text: str) -> str:
+    """Return a text in the form in which names are searched (rule A8)."""
+    return nfc(nfc(text).lower())
+
+
+class Directory(Repository):
+    """The people of one tenant by what they are called, within one transaction."""
+
+    def exactly(self, text: str, phone: str | None) -> list[PersonId]:
+        """Return people with this employee number, user name, phone or id, or who want this number or phone.
+
+        :param phone: The text as a phone number in E.164; None if it is none.
+        """
+        user = or_(
+            resources.c.user_name_key == user_name_key(text),
+            resources.c.id == text,
+            resources.c.external_id_key.in_([indexed(text), indexed(text.lower())]),
+        )
+        users = select(resources.c.id).where(
+            resources.c.tenant == self._tenant, resources.c.resource_type == "User", user
+        )
+        wanted = [(ClaimKind.employee_number, text), *([(ClaimKind.phone, phone)] if phone is not None else [])]
+        found = [
+            people.c.employee_number == text,
+            people.c.user_id.in_(users),
+            *(people.c.id.in_(self._wanting(table, kind, value)) for table in _CLAIMS for kind, value in wanted),
+            people.c.id == text,
+        ]
+        # One by one, as each has an index of its own.
+        return _distinct(each for condition in found for each in self._ids(condition))
+
+    def called(self, words: Sequence[str], limit: int) -> list[PersonId]:
+        """Return people whose name, user name or e-mail contains each word, in any order, at most `limit`."""
+        sql = json_sql(self._connection.dialect.name)
+        names = [
+            resources.c.user_name_key,
+            resources.c.display_name_key,
+            resources.c.work_email_key,
+            sql.text(resources.c["keys"], ("name", "givenName")),
+            sql.text(resources.c["keys"], ("name", "familyName")),
+        ]
+        is_user = and_(resources.c.tenant == people.c.tenant, resources.c.id == people.c.user_id)
+        query = (
+            select(people.c.id)
+            .join(resources, is_user)
+            .where(
+                people.c.tenant == self._tenant,
+                resources.c.resource_type == "User",
+                *(or_(*(sql.contains(name, folded(word)) for name in names)) for word in words),
+            )
+            .order_by(resources.c.user_name_key)
+            .limit(limit)
+        )
+        return [PersonId(row.id) for row in self._connection.execute(query)]
+
+    def deleted(self, fits: Callable[[Listed], bool], limit: int) -> list[PersonId]:
+        """Return people whose user Entra has deleted, and who fit, at most `limit`."""
+        ids = self._ids(people.c.user_id.is_(None))
+        return [each.id for each in islice(filter(fits, self.of(ids)), limit)]
+
+    def of(self, person_ids: Collection[PersonId]) -> Iterable[Listed]:
+        """Yield people in the order of their ids given; ids of forgotten people are left out."""
+        ids = list(person_ids)
+        is_user = and_(resources.c.tenant == people.c.tenant, resources.c.id == people.c.user_id)
+        for begin in range(0, len(ids), CHUNK):
+            chunk = ids[begin : begin + CHUNK]
+            query = (
+                select(people, resources.c.document)
+                .outerjoin(resources, is_user)
+                .where(people.c.tenant == self._tenant, people.c.id.in_(chunk))
+            )
+            rows = {row.id: row for row in self._connection.execute(query)}
+            gone = [PersonId(row.id) for row in rows.values() if row.document is None]
+            known = Acknowledgements(self._s).of_many(gone) if gone else {}
+            for each in chunk:
+                if each in rows:
+                    yield _listed(rows[each], dict(known[each].values) if each in known else {})
+
+    def _ids(self, condition: ColumnElement[bool]) -> list[PersonId]:
+        query = select(people.c.id).where(people.c.tenant == self._tenant, condition).order_by(people.c.id)
+        return [PersonId(row.id) for row in self._connection.execute(query)]
+
+    def _wanting(self, table: Any, kind: ClaimKind, value: str) -> Any:
+        return select(table.c.person_id).where(
+            table.c.tenant == self._tenant, table.c.kind == kind, table.c.value == value
+        )
+
+
+_CLAIMS = (claims, claim_waiters)
+
+
+def _distinct(ids: Iterable[PersonId]) -> list[PersonId]:
+    return list(dict.fromkeys(ids))
+
+
+def _listed(row: Row[Any], acknowledged: dict[Field, Value | None]) -> Listed:
+    return Listed(
+        id=PersonId(row.id),
+        document=json.loads(row.document) if row.document is not None else None,
+        deleted_user_name=row.deleted_user_name,
+        employee_number=EmployeeNumber(row.employee_number) if row.employee_number else None,
+        state=State(row.state),
+        reason=Reason(row.reason) if row.reason else None,
+        detail=row.detail,
+        is_active=row.active,
+        external_id=row.external_id,
+        acknowledged=acknowledged,
+    )
