@@ -9,7 +9,17 @@ import click
 from scim_bridge import logs
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.context import Options, of_tenant, operator
-from scim_bridge.cli.output import Format, bars, format_option, known_tenant, print_rows, private_file, tenant_option
+from scim_bridge.cli.output import (
+    Format,
+    bars,
+    excel_option,
+    format_option,
+    known_tenant,
+    only_with_csv,
+    print_rows,
+    private_file,
+    tenant_option,
+)
 from scim_bridge.cli.reconcile_report import Printed, ReportFormat, is_coloured
 from scim_bridge.domain.audit import BY_SCHEDULE
 from scim_bridge.domain.drift import Kind
@@ -77,6 +87,7 @@ class Reconcile(click.Group):
     show_default=True,
     help="Print text for people, JSON or CSV for machines, or HTML to send by mail.",
 )
+@excel_option
 @click.option(
     "--output",
     metavar="F",
@@ -94,6 +105,7 @@ def reconcile(
     only: str | None,
     person: str | None,
     format: ReportFormat,
+    excel: bool,
     output: Path | None,
     scheduled: bool,
     tenant: str,
@@ -116,6 +128,7 @@ def reconcile(
     """
     if ctx.invoked_subcommand is not None:
         return
+    only_with_csv(excel, is_csv=format == "csv")
     author = BY_SCHEDULE if scheduled else operator()
     request = Request(apply, plan_id, force, Kind(only) if only else None, person, author)
     request.check()
@@ -127,7 +140,8 @@ def reconcile(
         with bars() as progress:
             report = reconciliation.run(request, progress)
         printed = Printed(reconciliation, report, tenant)
-        _write(printed.pieces(format, coloured=is_coloured(None if output is None else "file")), output)
+        coloured = is_coloured(None if output is None else "file")
+        _write(printed.pieces(format, coloured=coloured, excel=excel), output)
     if report.exit == STOPPED:
         _tell_stopped(report, tenant)
     ctx.exit(report.exit)
