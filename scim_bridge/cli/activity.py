@@ -9,8 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from scim_bridge.cli.context import Options
-from scim_bridge.cli.csv_files import csv_cell, csv_line
-from scim_bridge.cli.output import json_value, print_rows, tenant_option
+from scim_bridge.cli.output import csv_lines, excel_option, json_value, only_with_csv, print_rows, tenant_option
 from scim_bridge.operator.activity import Kind, activity
 from scim_bridge.tenant import build_rules
 
@@ -64,6 +63,7 @@ class Since(click.ParamType[timedelta | datetime]):
     show_default=True,
     help="Print a table for people, JSON for machines, or CSV for a spreadsheet.",
 )
+@excel_option
 @click.pass_obj
 def activity_command(
     options: Options,
@@ -71,6 +71,7 @@ def activity_command(
     kinds: tuple[Kind, ...],
     tenant: str,
     format: Literal["table", "json", "csv"],
+    excel: bool,
 ) -> None:
     """List what happened to people: who was hired, changed, ended and so on, why, and who asked for it.
 
@@ -84,13 +85,15 @@ def activity_command(
       scim-bridge activity --kind ended --since 12h
       scim-bridge activity --since 2026-03-01 --format csv > march.csv
     """
+    only_with_csv(excel, is_csv=format == "csv")
     rules = build_rules(options.of(tenant))
     with options.database() as database, database.read(tenant) as s:
         found = activity(s, rules, _moment(since, s.now, rules.zone), kinds)
     rows = [asdict(each) for each in found]
     if format == "csv":
-        for cells in (COLUMNS, *([_cell(row[key]) for key in COLUMNS] for row in rows)):
-            click.echo(csv_line(csv_cell(each) for each in cells), nl=False)
+        cells = ([_cell(row[key]) for key in COLUMNS] for row in rows)
+        for line in csv_lines(list(COLUMNS), cells, excel=excel):
+            click.echo(line, nl=False)
         return
     print_rows(rows, COLUMNS, format, empty="nothing of this kind happened" if kinds else "nothing happened")
 

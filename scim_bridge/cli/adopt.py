@@ -14,7 +14,15 @@ from scim_bridge.adopt.run import Found
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.context import Options, note, of_tenant, operator
 from scim_bridge.cli.csv_files import decisions_in, write_sheet
-from scim_bridge.cli.output import Format, bars, format_option, paragraph, shown, tenant_option
+from scim_bridge.cli.output import (
+    Format,
+    bars,
+    excel_option,
+    format_option,
+    paragraph,
+    shown,
+    tenant_option,
+)
 from scim_bridge.domain.audit import Action, AuditEvent
 from scim_bridge.domain.drift import By, Decision, Misfit, Pair
 from scim_bridge.domain.employee import EmployeeNumber, Field
@@ -212,7 +220,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     "--decisions",
     metavar="FILE.csv",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Read your decisions on disputed pairs: employee_number,user_name,decision (link or skip).",
+    help="Read your decisions on disputed pairs, from CSV or .xlsx: employee_number,user_name,decision (link or skip).",
 )
 @click.option(
     "--output",
@@ -220,6 +228,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     type=FILE,
     help="Write the disputed pairs to this new file, for your decisions; an existing file is never overwritten.",
 )
+@excel_option
 @click.option(
     "--accept",
     nargs=2,
@@ -234,6 +243,7 @@ def adopt(
     apply: bool,
     decisions: Path | None,
     output: Path | None,
+    excel: bool,
     accept: tuple[str, str] | None,
     format: Format,
     tenant: str,
@@ -253,11 +263,13 @@ def adopt(
 
     \b
     Examples:
-      scim-bridge adopt --output disputed.csv
+      scim-bridge adopt --output disputed.csv --excel
       scim-bridge adopt --apply --decisions disputed.csv
       scim-bridge adopt --accept 1042 kari.nordmann@contractor.example
     """
     options: Options = ctx.obj
+    if excel and output is None:
+        wrong("--excel is about the file of --output, which is missing")
     if output is not None and output.exists():
         raise BridgeError(f"{output} exists already, and may hold decisions: name another file, or remove it")
     with options.database() as database:
@@ -276,7 +288,7 @@ def adopt(
             ) as found:
                 shown.close()  # The bars are gone before anything is printed.
                 if output is not None:
-                    write_sheet(found.disputes(), output)
+                    write_sheet(found.disputes(), output, excel=excel)
                 pieces = (
                     json_pieces(found)
                     if format == "json"

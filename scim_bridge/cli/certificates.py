@@ -12,12 +12,15 @@ from scim_bridge import logs
 from scim_bridge.bootstrap import build
 from scim_bridge.certificates.reading import WAYS_IN, called, described
 from scim_bridge.cli.context import Options, operator
-from scim_bridge.cli.csv_files import CertificateFile, csv_cell, csv_line, opened
+from scim_bridge.cli.csv_files import CertificateFile, opened
 from scim_bridge.cli.output import (
     Day,
     Format,
     bars,
+    csv_lines,
+    excel_option,
     format_option,
+    only_with_csv,
     print_json,
     print_paragraph,
     print_rows,
@@ -54,7 +57,7 @@ def print_report(report: Report, read: CertificateFile, *, is_applied: bool, for
     for heading in read.ignored:
         print_paragraph(f"the column {heading} is unknown, and was ignored")
     told = ", ".join(f"{name} {count}" for name, count in counts.items() if name not in ("unclaimed", "due"))
-    print_paragraph(f"{told} ({read.encoding}, separated by {_SEPARATORS[read.separator]})")
+    print_paragraph(f"{told} ({read.form})")
     if count := report.unclaimed:
         some = "1 is for an employee number" if count == 1 else f"{count} are for employee numbers"
         print_paragraph(f"{some} without a SCIM user: CERTIFICATES__UNCLAIMED says whether they wait or are delivered")
@@ -79,9 +82,6 @@ def print_withdrawn(withdrawn: Sequence[Withdrawal], *, expires: bool) -> None:
             print_paragraph("it stays unchanged in Ditio: CERTIFICATES__WITHDRAWAL is `keep`")
     if any(each.is_due for each in withdrawn):
         print_paragraph("1 person is due: `serve` or `worker` delivers them")
-
-
-_SEPARATORS = {";": "semicolons", ",": "commas", "\t": "tabs"}
 
 
 def _tell(what: str, remarks: Sequence[Remark]) -> None:
@@ -131,7 +131,8 @@ def import_command(ctx: click.Context, file: Path, apply: bool, tenant: str, for
 
     The first line names the columns, in any order: employeeNumber, certificateType, certificateNumber,
     issuedDateTime, validUntilDateTime, notes. Write days as 2026-12-31 or 31.12.2026. The separator may be ; or , or a
-    tab; the encoding UTF-8, Windows-1252 or UTF-16, as Excel saves it.
+    tab; the encoding UTF-8, Windows-1252 or UTF-16, as Excel saves it. An .xlsx workbook works too: its first visible
+    sheet is read (`pip install '.[xlsx]'`).
 
     A line that is not valid is rejected with its number and the reason; all other lines are imported. The same file
     again changes nothing. A certificate that is missing in a later file is not withdrawn: it stays as it was (see
@@ -212,6 +213,7 @@ def withdraw(options: Options, number: str, type: str, tenant: str) -> None:
     show_default=True,
     help="A table for people, JSON for machines, CSV for a spreadsheet.",
 )
+@excel_option
 @tenant_option
 @click.pass_obj
 def expiring(
@@ -221,6 +223,7 @@ def expiring(
     required: tuple[str, ...],
     more: tuple[str, ...],
     format: ListFormat,
+    excel: bool,
     tenant: str,
 ) -> None:
     """List certificates that have expired or expire soon, the earliest first; or who may not work on a day.
@@ -233,10 +236,11 @@ def expiring(
     \b
     Examples:
       scim-bridge certificates expiring
-      scim-bridge certificates expiring --within-days 90 --format csv
+      scim-bridge certificates expiring --within-days 90 --format csv --excel
       scim-bridge certificates expiring --on 2026-12-01 --required Kranførerbevis Byggekort
     """
     types = [type_of(each) for each in (*required, *more)]
+    only_with_csv(excel, is_csv=format == "csv")
     _refuse_wrong_usage(within_days, on, required, more)
     settings = options.of(tenant)
     end, zone = settings.certificates.missing_expiry, build_rules(settings).zone
@@ -250,7 +254,12 @@ def expiring(
         else:
             last = today + timedelta(days=DEFAULT_DAYS if within_days is None else within_days)
             listed = [_row(each, today) for each in found.until(last, today=today)]
-    _print(listed, format, "no person lacks any of them" if required else "no certificate has expired or expires soon")
+    if format == "csv":
+        for line in csv_lines(CSV_COLUMNS, ([row[key] for key in CSV_COLUMNS] for row in listed), excel=excel):
+            click.echo(line, nl=False)
+        return
+    empty = "no person lacks any of them" if required else "no certificate has expired or expires soon"
+    print_rows(listed, COLUMNS, format, empty=empty)
 
 
 def _refuse_wrong_usage(within_days: int | None, on: date | None, required: Sequence[str], more: Sequence[str]) -> None:
@@ -276,11 +285,3 @@ def _row(each: Expiry, day: date) -> dict[str, object]:
         "days": (each.valid_until - day).days if each.valid_until is not None else None,
         "user_name": each.user_name,
     }
-
-
-def _print(rows: Sequence[dict[str, object]], format: ListFormat, empty: str) -> None:
-    if format != "csv":
-        print_rows(rows, COLUMNS, format, empty=empty)
-        return
-    for cells in (CSV_COLUMNS, *([row[key] for key in CSV_COLUMNS] for row in rows)):
-        click.echo(csv_line(csv_cell(each) for each in cells), nl=False)

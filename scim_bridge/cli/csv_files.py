@@ -1,18 +1,17 @@
-"""CSV files that people edit: encoding, separator, columns and lines; certificates, and decisions of `adopt`."""
+"""CSV files and workbooks that people edit: columns and lines; certificates, and decisions of `adopt`."""
 
 import codecs
 import csv
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scim_bridge.adopt.run import Dispute
-from scim_bridge.cli.output import private_file
+from scim_bridge.cli import workbook
+from scim_bridge.cli.output import AS_TEXT, csv_lines, is_formula, private_file
 from scim_bridge.delivery.certificate_import import FileLine
 from scim_bridge.domain.certificate import Part
 from scim_bridge.domain.drift import Decision, Misfit
@@ -21,42 +20,6 @@ from scim_bridge.errors import BridgeError
 
 if TYPE_CHECKING:
     import _csv
-
-
-FORMULA_SIGNS = "=+-@\N{MINUS SIGN}"
-AS_TEXT = "'"
-"""The mark before a value that a spreadsheet would read as a formula."""
-
-BURIED = re.compile(r"([;\t\r\n]\s*)(?=[=+@-])")
-"""A formula after a character at which a spreadsheet may split a cell: Norwegian Excel splits at semicolons."""
-
-
-def csv_cell(value: object) -> str:
-    """Return a value for a CSV file; mark as text what a spreadsheet would read as a formula."""
-    text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    lead = len(text) - len(text.lstrip())
-    safe = text[:lead] + BURIED.sub(rf"\1{AS_TEXT}", text[lead:])
-    return f"{AS_TEXT}{safe}" if is_formula(text) else safe
-
-
-def is_formula(text: str) -> bool:
-    """Return whether a spreadsheet may evaluate a cell.
-
-    Spreadsheets skip leading spaces, line feeds and invisible characters, and may read full-width signs as plain ones.
-    A phone number, or a whole number with a sign, is not a formula.
-    """
-    if text[:1] in ("+", "-") and text[1:].isascii() and text[1:].isdigit():
-        return False
-    first = next((char for char in text if unicodedata.category(char)[0] not in "CZ"), "")
-    is_control = unicodedata.category(text[0]) == "Cc" if text else False
-    return is_control or unicodedata.normalize("NFKC", first)[:1] in tuple(FORMULA_SIGNS)
-
-
-def csv_line(cells: Iterable[str], separator: str = ",") -> str:
-    """Return one line of a CSV file."""
-    buffer = StringIO()
-    csv.writer(buffer, delimiter=separator, lineterminator="\n").writerow(cells)
-    return buffer.getvalue()
 
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -103,6 +66,10 @@ def decisions_in(file: Path) -> Iterator[Decision | Misfit]:
     """
     encoding = "text"
     try:
+        if workbook.is_workbook(file):
+            with workbook.opened(file) as book:
+                yield from _decided_rows(book, file)
+            return
         encoding, _ = encoding_of(file)
         with file.open(encoding=encoding, newline="") as text:
             yield from _decisions(text, file)
@@ -120,25 +87,39 @@ def _decisions(text: Iterator[str], file: Path) -> Iterator[Decision | Misfit]:
     before, headings = _first_lines(text)
     skipped = 1 if before is None else 2
     delimiter = max(",;\t", key=headings.count)
-    names = [_folded(name) for name in next(csv.reader([headings], delimiter=delimiter), [])]
-    if missing := [name for name in COLUMNS if name not in names]:
-        raise BridgeError(
-            f"{file}, line {skipped}: there is no column {' and no '.join(missing)}. The first line must have "
-            f"{','.join(COLUMNS)}, in any order, and may have others"
-        )
-    columns = {name: names.index(name) for name in COLUMNS}  # Other columns are ignored.
+    columns = _decision_columns(next(csv.reader([headings], delimiter=delimiter), []), skipped, file)
     rows = csv.reader(text, delimiter=delimiter, strict=True)
     line = skipped + 1
     try:
         for cells in rows:
-            if any(cell.strip() for cell in cells):
-                yield from _decision(line, cells, columns)
+            yield from _decision(line, cells, columns)
             line = rows.line_num + skipped + 1
     except csv.Error as exc:
         raise BridgeError(f"{file}, line {rows.line_num + skipped}: {exc}. Correct that line") from exc
 
 
-def _decision(line: int, cells: list[str], columns: Mapping[str, int]) -> Iterator[Decision | Misfit]:
+def _decided_rows(book: workbook.Workbook, file: Path) -> Iterator[Decision | Misfit]:
+    first = next(book.rows, workbook.Row(1, ()))
+    columns = _decision_columns(first.cells, first.number, file)
+    for row in book.rows:
+        if row.flaw is None:
+            yield from _decision(row.number, row.cells, columns)
+        else:
+            yield Misfit(row.number, row.flaw)
+
+
+def _decision_columns(headings: Sequence[str], line: int, file: Path) -> dict[str, int]:
+    """Return where the columns are; others are ignored. :raises BridgeError: one is missing."""
+    names = [_folded(name) for name in headings]
+    if missing := [name for name in COLUMNS if name not in names]:
+        raise BridgeError(
+            f"{file}, line {line}: there is no column {' and no '.join(missing)}. The first line must have "
+            f"{','.join(COLUMNS)}, in any order, and may have others"
+        )
+    return {name: names.index(name) for name in COLUMNS}
+
+
+def _decision(line: int, cells: Sequence[str], columns: Mapping[str, int]) -> Iterator[Decision | Misfit]:
     number, user_name, said = (_cell(cells, columns[name]) for name in COLUMNS)
     match said.lower():
         case "":
@@ -151,9 +132,18 @@ def _decision(line: int, cells: list[str], columns: Mapping[str, int]) -> Iterat
             yield Misfit(line, f'the decision is "{said[:40]}": write {LINK} or {SKIP}, or leave it empty')
 
 
-def _cell(cells: list[str], place: int) -> str:
-    text = cells[place].strip() if place < len(cells) else ""
+def _cell(cells: Sequence[str], place: int) -> str:
+    text = _plain(cells[place]).strip() if place < len(cells) else ""
     return text[1:].strip() if text[:1] == AS_TEXT and is_formula(text[1:]) else text
+
+
+_CONSTANT = re.compile(r'\s*="([^"]*)"\s*')
+
+
+def _plain(cell: str) -> str:
+    """Return the text of a cell that `--excel` keeps as text."""
+    constant = _CONSTANT.fullmatch(cell)
+    return constant[1] if constant is not None else cell
 
 
 SIDES = (
@@ -170,22 +160,21 @@ SIDES = (
 HEADER = (*COLUMNS, "why", *(f"{field} in {side}" for field in SIDES for side in ("Entra", "Ditio")))
 
 
-def write_sheet(disputes: Iterable[Dispute], file: Path) -> None:
+def write_sheet(disputes: Iterable[Dispute], file: Path, *, excel: bool = False) -> None:
     """Write disputed pairs, in UTF-8 with a mark for spreadsheets. :raises BridgeError: the file can't be written."""
-    with private_file(file, encoding="utf-8-sig") as text:
-        text.write(csv_line(HEADER))
-        text.writelines(csv_line(_cells(dispute)) for dispute in disputes)
+    with private_file(file, encoding="utf-8" if excel else "utf-8-sig") as text:
+        text.writelines(csv_lines(HEADER, map(_cells, disputes), excel=excel))
 
 
-def _cells(dispute: Dispute) -> Iterator[str]:
+def _cells(dispute: Dispute) -> Iterator[object]:
     pair, found = dispute.pair, dispute.found
-    yield from (csv_cell(pair.employee_number), csv_cell(pair.user_name), "", csv_cell(dispute.why))
+    yield from (pair.employee_number, pair.user_name, "", dispute.why)
     for field in SIDES:
-        yield csv_cell(dispute.desired.values.get(field))
-        yield csv_cell(found.values.get(field) if found is not None else None)
+        yield dispute.desired.values.get(field)
+        yield found.values.get(field) if found is not None else None
 
 
-SEPARATORS = (";", ",", "\t")
+SEPARATORS = {";": "semicolons", ",": "commas", "\t": "tabs"}
 
 _SEP = re.compile(r"sep=([^\r\n]?)", re.IGNORECASE)
 """The first line that tells Excel the separator."""
@@ -198,12 +187,15 @@ _LONGEST_HEADING = 100
 class CertificateFile:
     """An open file with certificates."""
 
-    encoding: str
-    separator: str
+    form: str
+    """How it was read: encoding and separator, or the sheet."""
+
     ignored: tuple[str, ...]
     """The headings of unknown columns."""
 
-    line_breaks: int
+    line_breaks: int | None
+    """About how many lines it has, if that is known."""
+
     lines: Iterator[FileLine]
 
 
@@ -214,6 +206,13 @@ def opened(path: Path, *, needs_end: bool) -> Iterator[CertificateFile]:
     :param needs_end: Whether a certificate without an end date is refused.
     :raises BridgeError: the file can't be read, or lacks a column.
     """
+    if workbook.is_workbook(path):
+        with workbook.opened(path) as book:
+            columns: Sequence[str] = next(book.rows, workbook.Row(1, ())).cells
+            parts, ignored = _parts(path, columns, needs_end=needs_end)
+            found = (_line(row.number, row.cells, parts, len(columns), row.flaw) for row in book.rows)
+            yield CertificateFile(f"the sheet {book.sheet}", ignored, None, found)
+        return
     encoding, line_breaks = encoding_of(path)
     with path.open(encoding=encoding, newline="") as file:
         try:
@@ -225,7 +224,7 @@ def opened(path: Path, *, needs_end: bool) -> Iterator[CertificateFile]:
         parts, ignored = _parts(path, columns, needs_end=needs_end)
         rows = csv.reader(file, delimiter=separator, strict=True)
         lines = _lines(rows, parts, len(columns), 1 if before is None else 2)
-        yield CertificateFile(encoding, separator, ignored, line_breaks, lines)
+        yield CertificateFile(f"{encoding}, separated by {SEPARATORS[separator]}", ignored, line_breaks, lines)
 
 
 def _first_lines(file: Iterator[str]) -> tuple[str | None, str]:
@@ -282,15 +281,16 @@ def _lines(rows: "_csv.Reader", parts: Mapping[int, Part], width: int, skipped: 
             yield FileLine(number, flaw='from here on the file can\'t be read: save it again, in Excel as "CSV UTF-8"')
             return
         if any(cell.strip() for cell in cells):
-            yield _line(number, rows.line_num + skipped, cells, parts, width)
+            yield _line(number, cells, parts, width)
 
 
-def _line(number: int, last: int, cells: Sequence[str], parts: Mapping[int, Part], width: int) -> FileLine:
-    said = {part: cells[place] for place, part in parts.items() if place < len(cells)}
-    if any(cell.strip() for cell in cells[width:]):
-        why = f"it has {len(cells)} cells and the first line {width}: quote texts that contain the separator"
-        return FileLine(number, said, why)
-    return FileLine(number, said)
+def _line(
+    number: int, cells: Sequence[str], parts: Mapping[int, Part], width: int, flaw: str | None = None
+) -> FileLine:
+    said = {part: _plain(cells[place]) for place, part in parts.items() if place < len(cells)}
+    if flaw is None and any(cell.strip() for cell in cells[width:]):
+        flaw = f"it has {len(cells)} cells and the first line {width}: quote texts that contain the separator"
+    return FileLine(number, said, flaw)
 
 
 def _unreadable(first: int, last: int, reason: str) -> str:

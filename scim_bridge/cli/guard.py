@@ -146,5 +146,5 @@ def _decided(
 def who(row: Mapping[str, Any]) -> str:
     """Return a person by user name and employee number."""
     employee = f", employee {row['employee_number']}" if row["employee_number"] else ""
-    unnamed = "a user without a name" if row["state"] == REFUSED else "a deleted user"
+    unnamed = "a user without a name" if row.get("state") == REFUSED else "a deleted user"
     return f"{row['user_name'] or unnamed}{employee}"

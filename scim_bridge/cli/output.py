@@ -1,14 +1,19 @@
-"""What commands print: tables and paragraphs for people, JSON for machines, progress bars; and shared options."""
+"""What commands print: tables and paragraphs for people, JSON and CSV, progress bars; and shared options."""
 
+import csv
+import itertools
 import json
 import os
+import re
 import shutil
 import stat
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from io import StringIO
 from pathlib import Path
 from tempfile import mkstemp
 from typing import Any, Literal, TextIO, TypeVar
@@ -92,6 +97,78 @@ def private_file(path: Path, *, encoding: str = "utf-8") -> Iterator[TextIO]:
             raise
     except OSError as exc:
         raise BridgeError(f"{path} can't be written: {exc.strerror}") from exc
+
+
+FORMULA_SIGNS = "=+-@\N{MINUS SIGN}"
+AS_TEXT = "'"
+"""The mark before a value that a spreadsheet would read as a formula."""
+
+BURIED = re.compile(r"([;\t\r\n]\s*)(?=[=+@-])")
+"""A formula after a character at which a spreadsheet may split a cell: Norwegian Excel splits at semicolons."""
+
+_NUMERIC = re.compile(r"(?!\d{4}-\d\d-\d\d(T|$))(?=.*\d)[\w+\-.,:/ ]{1,100}", re.ASCII)
+"""A text that Excel may turn into a number or a date, as in 0042, +4791234567, 1E5 or MAR1; a day stays a day."""
+
+
+def csv_lines(
+    header: Sequence[str], rows: Iterable[Iterable[object]], *, separator: str = ",", excel: bool = False
+) -> Iterator[str]:
+    """Yield the lines of a CSV file; no cell of it is a formula with a function, a reference or an operator.
+
+    :param excel: Whether Norwegian Excel shall show it right by a double click: semicolons, a byte order mark, and
+        `="0042"` for a text that it would turn into a number.
+    """
+    if excel:
+        yield BYTE_ORDER_MARK
+    for cells in itertools.chain([header], rows):
+        buffer = StringIO()
+        writer = csv.writer(buffer, delimiter=";" if excel else separator, lineterminator="\r\n" if excel else "\n")
+        writer.writerow([_excel_cell(cell) if excel else csv_cell(cell) for cell in cells])
+        yield buffer.getvalue()
+
+
+BYTE_ORDER_MARK = "\N{BYTE ORDER MARK}"
+
+
+def csv_cell(value: object) -> str:
+    """Return a value for a CSV file; mark as text what a spreadsheet would read as a formula."""
+    text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    lead = len(text) - len(text.lstrip())
+    safe = text[:lead] + BURIED.sub(rf"\1{AS_TEXT}", text[lead:])
+    return f"{AS_TEXT}{safe}" if is_formula(text) else safe
+
+
+def _excel_cell(value: object) -> str:
+    # Excel shows an apostrophe of a CSV file as it is. A quoted constant of harmless characters computes nothing.
+    return f'="{value}"' if isinstance(value, str) and _NUMERIC.fullmatch(value) else csv_cell(value)
+
+
+def is_formula(text: str) -> bool:
+    """Return whether a spreadsheet may evaluate a cell.
+
+    Spreadsheets skip leading spaces, line feeds and invisible characters, and may read full-width signs as plain ones.
+    A phone number, or a whole number with a sign, is not a formula.
+    """
+    if text[:1] in ("+", "-") and text[1:].isascii() and text[1:].isdigit():
+        return False
+    first = next((char for char in text if unicodedata.category(char)[0] not in "CZ"), "")
+    is_control = unicodedata.category(text[0]) == "Cc" if text else False
+    return is_control or unicodedata.normalize("NFKC", first)[:1] in tuple(FORMULA_SIGNS)
+
+
+def excel_option(command: Command) -> Command:
+    """Add `--excel`, which reaches the command as `excel`; the command calls `only_with_csv`."""
+    return click.option(
+        "--excel",
+        is_flag=True,
+        help="Write the CSV for Excel in Norwegian: semicolons, a byte order mark, numbers as text.",
+    )(command)
+
+
+def only_with_csv(excel: bool, *, is_csv: bool) -> None:
+    """Check `--excel`. :raises UsageError: there is no CSV for it."""
+    if excel and not is_csv:
+        raise click.UsageError("--excel is a form of CSV: add --format csv")
 
 
 def format_option(command: Command) -> Command:

@@ -14,8 +14,10 @@ from scim_bridge.cli.output import (
     Command,
     Format,
     bars,
+    excel_option,
     format_option,
     known_tenant,
+    only_with_csv,
     print_rows,
     private_file,
     tenant_option,
@@ -77,7 +79,7 @@ def report_options(command: Command) -> Command:
         type=click.Path(dir_okay=False, path_type=Path),
         help="Write the report to this file.  [default: standard output]",
     )
-    return format(output(command))
+    return format(excel_option(output(command)))
 
 
 @click.group(cls=Reconcile, invoke_without_command=True)
@@ -115,6 +117,7 @@ def reconcile(
     only: str | None,
     person: str | None,
     format: ReportFormat,
+    excel: bool,
     output: Path | None,
     scheduled: bool,
     tenant: str,
@@ -138,6 +141,7 @@ def reconcile(
     """
     if ctx.invoked_subcommand is not None:
         return
+    only_with_csv(excel, is_csv=format == "csv")
     author = BY_SCHEDULE if scheduled else operator()
     request = Request(apply, plan_id, force, Kind(only) if only else None, person, author)
     request.check()
@@ -152,7 +156,8 @@ def reconcile(
         with bars() as progress:
             report = reconciliation.run(request, progress)
         printed = Printed(reconciliation.items, report, tenant)
-        _write(printed.pieces(format, coloured=is_coloured(None if output is None else "file")), output)
+        coloured = is_coloured(None if output is None else "file")
+        _write(printed.pieces(format, coloured=coloured, excel=excel), output)
     if report.exit == STOPPED:
         _tell_stopped(report, tenant)
     ctx.exit(report.exit)
@@ -163,7 +168,7 @@ def reconcile(
 @report_options
 @tenant_option
 @click.pass_obj
-def show(options: Options, plan: str, format: ReportFormat, output: Path | None, tenant: str) -> None:
+def show(options: Options, plan: str, format: ReportFormat, excel: bool, output: Path | None, tenant: str) -> None:
     """Show a stored plan, as the run that made it did, and what was repaired of it since.
 
     It may be of a scheduled run, or of one that a guard stopped. Ditio is not called, and nothing is compared anew. Of
@@ -174,6 +179,7 @@ def show(options: Options, plan: str, format: ReportFormat, output: Path | None,
       scim-bridge reconcile show 5d1f
       scim-bridge reconcile show 5d1f3c0e-8a52-4f0e-9a39-0c1f6f1f7a11 --format csv --output plan.csv
     """
+    only_with_csv(excel, is_csv=format == "csv")
     with options.database() as database:
 
         def items(plan_id: str) -> Iterator[Drift]:
@@ -186,8 +192,8 @@ def show(options: Options, plan: str, format: ReportFormat, output: Path | None,
         applied = sum(skipped is None for skipped in outcomes.values())
         # Where rows have outcomes, an operator repaired the plan although a guard had stopped it.
         report = Report(run, IN_SYNC, applied, None if outcomes else run.stopped, outcomes)
-        printed = Printed(items, report, tenant)
-        _write(printed.pieces(format, coloured=is_coloured(None if output is None else "file")), output)
+        printed, coloured = Printed(items, report, tenant), is_coloured(None if output is None else "file")
+        _write(printed.pieces(format, coloured=coloured, excel=excel), output)
     if report.stopped is not None:
         _tell_stopped(report, tenant)
 

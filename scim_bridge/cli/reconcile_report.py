@@ -12,8 +12,7 @@ import click
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from scim_bridge.cli.context import about_tenant, of_tenant
-from scim_bridge.cli.csv_files import csv_cell, csv_line
-from scim_bridge.cli.output import paragraph, shown
+from scim_bridge.cli.output import csv_lines, paragraph, shown
 from scim_bridge.domain.drift import Drift
 from scim_bridge.reconcile.report import (
     CAUSES,
@@ -58,13 +57,13 @@ class Printed:
     report: Report
     tenant: str
 
-    def pieces(self, format: ReportFormat, *, coloured: bool) -> Iterator[str]:
+    def pieces(self, format: ReportFormat, *, coloured: bool, excel: bool = False) -> Iterator[str]:
         """Return the report in a format, piece by piece."""
         match format:
             case "json":
                 return self._json()
             case "csv":
-                return self._csv()
+                return csv_lines(COLUMNS, (_row(item).values() for item in self._items()), excel=excel)
             case "html":
                 return self._html()
             case _:
@@ -94,11 +93,6 @@ class Printed:
                 yield comma + json.dumps({**_row(item), "reason": reason}, ensure_ascii=False)
                 comma = ",\n"
         yield "]}\n"
-
-    def _csv(self) -> Iterator[str]:
-        yield csv_line(COLUMNS)
-        for item in self._items():
-            yield csv_line([csv_cell(value) for value in _row(item).values()])
 
     def _html(self) -> Iterator[str]:
         """Return the page of `reconcile_report.html`; only one person's rows are in memory at a time."""

@@ -14,6 +14,7 @@ from scim_bridge import logs
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.context import Address, Options, address_of, bind_option, listen
 from scim_bridge.cli.worker import Heartbeat
+from scim_bridge.sandbox.directory import people as invented
 from scim_bridge.sandbox.ditio import SandboxDitio
 from scim_bridge.sandbox.server import serve as serve_application
 from scim_bridge.settings import DEFAULT_TENANT, Settings
@@ -26,20 +27,30 @@ from scim_bridge.web.server import DeliveryWorker, Server
 
 CLIENT_ID = "sandbox"
 CLIENT_SECRET = "sandbox-secret"  # nosec B105 # of the simulated Ditio
+MOST_PEOPLE = 100_000
 
 
 @click.command()
 @bind_option("127.0.0.1:8090", help="Listen on this address.")
+@click.option(
+    "--people",
+    metavar="N",
+    type=click.IntRange(0, MOST_PEOPLE),
+    default=0,
+    show_default=True,
+    help="Begin with this many employees of an invented company, the same in each run.",
+)
 @click.pass_obj
-def sandbox(options: Options, bind: Address) -> None:
+def sandbox(options: Options, bind: Address, people: int) -> None:
     """Run a simulated Ditio, to try the bridge.
 
-    It prints the settings that the bridge needs to use it. It ends with Ctrl-C or SIGTERM, and stores nothing.
+    It prints the settings that the bridge needs to use it. It ends with Ctrl-C or SIGTERM, and stores nothing. The
+    employees of --people have the numbers from 1001 on.
 
     \b
     Examples:
       scim-bridge sandbox
-      scim-bridge sandbox --bind 127.0.0.1:9000
+      scim-bridge sandbox --bind 127.0.0.1:9000 --people 50
     """
     zone = ZoneInfo(options.settings.ditio.time_zone)
     ditio = SandboxDitio(
@@ -48,6 +59,7 @@ def sandbox(options: Options, bind: Address) -> None:
         client_secret=CLIENT_SECRET,
         random=random.SystemRandom(),
     )
+    ditio.employ(invented(people, random.Random(2026)))  # nosec B311 # a simulation
     listen(bind, patience_seconds=0).close()  # Its error message is better than the server's.
     server = serve_application(ditio.app, bind.host, bind.port)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

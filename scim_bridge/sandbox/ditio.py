@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random as randomness
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import date, datetime
 
@@ -13,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from scim_bridge.sandbox import documents
 from scim_bridge.sandbox.apis import REPORTING, REPORTING_SCOPE, CertificatesApi, Identity, Ledger, ReportingApi
 from scim_bridge.sandbox.company import COMPANY_ID, ByHand, Company, Refused, SandboxEmployee, SandboxEmployment
+from scim_bridge.sandbox.directory import EntraUser
 from scim_bridge.sandbox.documents import refusal_answer
 from scim_bridge.sandbox.employees_api import EmployeesApi, Reading
 from scim_bridge.sandbox.gateway import ACCEPTED, ADMIN, Fault, Faults, Gateway, Recorded, SegmentConverter
@@ -220,6 +222,21 @@ class SandboxDitio:
             company_id,
         )
         return self.company.put(employee)
+
+    def employ(self, users: Iterable[EntraUser]) -> None:
+        """Store an employee for each user, with the values that Entra has and Ditio's form of the phone number."""
+        for user in users:
+            self.plant(
+                str(user.employee_id),
+                str(user.given_name),
+                str(user.surname),
+                f"+47{re.sub(r'[^0-9]', '', str(user.mobile))[-8:]}",
+                email=user.mail,
+                birth_date=date.fromisoformat(str(user.birth_date)),
+                work_title=user.job_title,
+                start=date.fromisoformat(str(user.hire_date)),
+                department=user.department,
+            )
 
     def calls(self, method: str | None = None, containing: str = "") -> list[Recorded]:
         """Return the calls with this method (None: any) whose path contains a text."""

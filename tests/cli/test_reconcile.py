@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy
 
 from scim_bridge.cli.context import Options
-from scim_bridge.cli.csv_files import csv_cell
+from scim_bridge.cli.output import csv_cell
 from scim_bridge.cli.worker import reconcile_command
 from scim_bridge.ditio import roster
 from scim_bridge.domain.employee import Days, EmployeeNumber, Field

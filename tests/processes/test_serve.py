@@ -151,6 +151,24 @@ def test_the_sandbox_ends_on_sigterm(tmp_path: Path):
         sandbox.clear()
 
 
+def test_the_sandbox_begins_with_a_company(tmp_path: Path):
+    """Design, section 5: `--people`; no two employees share a phone number, and the same company comes each time."""
+    found = []
+    for _ in range(2):
+        sandbox = Running(tmp_path, {}, "sandbox", "--bind", "127.0.0.1:0", "--people", "30")
+        try:
+            url = sandbox.says(r"export SCIM_BRIDGE_DITIO__IDENTITY_URL=(\S+)")
+            found.append(requests.get(f"{url}/_sandbox/employees", timeout=5).json())
+        finally:
+            sandbox.clear()
+
+    first, again = found
+    assert [*first] == [str(number) for number in range(1001, 1031)]
+    assert len({each["phone"] for each in first.values() if each["phone"].startswith("+47")}) == 30
+    assert all(each["employments"] and each["email"] for each in first.values())
+    assert again == first
+
+
 @on_sqlite
 def test_a_url_that_is_too_long_is_answered_as_scim_does(bridge: Bridge):
     """A2: 414 and a SCIM Error, whatever is in front of the application; a header that is too long is 431."""

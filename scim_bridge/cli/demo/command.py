@@ -170,7 +170,7 @@ def show_around(scene: Scene, ditio_url: str) -> None:
         "compare all people with Ditio: what differs, and why": f"{command} reconcile",
         "list the tokens that may provision": f"{command} token list",
         "read a person as Entra does": 'curl -s -H "Authorization: Bearer $TOKEN" "$BRIDGE/Users?count=1"',
-        "take Ditio down": """curl -s -d '{"kind":"status","status":503,"times":null}' "$DITIO/_sandbox/faults\"""",
+        "take Ditio down": """curl -d '{"kind":"status","status":503,"times":null}' $DITIO/_sandbox/faults""",
         "bring it back": 'curl -s -X DELETE "$DITIO/_sandbox/faults"',
     }.items():
         stage.line((f"\n    # {what}", "dim"), (f"\n    {line}", "cyan"))
