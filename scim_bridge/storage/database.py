@@ -36,13 +36,12 @@ from scim_bridge.storage.engine import (
 from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.history import AuditTrail, History
 from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
-from scim_bridge.storage.lookup import Lookups
 from scim_bridge.storage.outbox import Outbox, RestLeases
 from scim_bridge.storage.pairs import Pairs
 from scim_bridge.storage.people import HandsOffs, People, Permissions
 from scim_bridge.storage.plans import PlanItems, Scopes
 from scim_bridge.storage.refusals import RefusedWrites
-from scim_bridge.storage.resources import Quirks, Resources
+from scim_bridge.storage.resources import Lookups, Quirks, Resources
 from scim_bridge.storage.runs import Runs, Schedules
 from scim_bridge.storage.snapshot import Snapshot
 from scim_bridge.storage.sqlite_file import WatchedFile, WriteTurns, watched_file

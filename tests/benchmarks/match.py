@@ -23,7 +23,7 @@ ASKED = 2000
 """How many different people are asked for: more than fit into the caches of one connection by luck."""
 
 PARTS = (
-    Part("read the token and the user", (("storage/lookup.py", "Lookups.find"),)),
+    Part("read the token and the user", (("storage/resources.py", "Lookups.find"),)),
     Part("begin and end the transaction", (("auth/bearer.py", "Bearer.find"),)),
     Part("read the query", (("scim/lookup.py", "_query"), ("scim/lookup.py", "_condition"))),
     Part("what is stored as what is answered", (("scim/lookup.py", "Answers.user"),)),

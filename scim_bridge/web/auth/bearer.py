@@ -110,7 +110,7 @@ class Bearer:
             ) from unavailable
 
     def find(self, authorization: str, tenant: str, attribute: str, key: str) -> list[StoredResource] | None:
-        """Return the users whom a caller looks up; the same statement checks the caller's credential.
+        """Return the users that a caller looks up; the same statement checks the caller's credential.
 
         None if there is more to do: a refusal to count, a use to store, an ending to log. `authenticate` does it.
 
