@@ -89,7 +89,9 @@ def test_the_libraries_of_the_image_are_allowed_by_the_package():
             assert each.specifier.contains(pins[each.name.lower()]), each
 
 
-@pytest.mark.parametrize("script", ["compose/init", "systemd/install", "systemd/scim-bridge", "systemd/rehearse", "release"])
+@pytest.mark.parametrize(
+    "script", ["compose/init", "systemd/install", "systemd/scim-bridge", "systemd/rehearse", "release"]
+)
 def test_scripts_are_sound(script: str):
     passes("shellcheck", "--external-sources", "--source-path", ROOT, DEPLOY / script)
 
