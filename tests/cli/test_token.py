@@ -48,7 +48,7 @@ def test_a_revoked_token_counts_no_more(run: Run, database_url: str):
 
 def test_an_expired_token_counts_no_more(run: Run, database_url: str):
     """`--expires-in-days` takes fractions."""
-    short = run("token", "issue", "--name", "short", "--expires-in-days", "0.0000001").stdout.strip()
+    short = run("token", "issue", "--name", "short", "--expires-in-days", "0.0000000001").stdout.strip()
     half = run("token", "issue", "--name", "half", "--expires-in-days", "0.5").stdout.strip()
 
     assert not counts(database_url, short)

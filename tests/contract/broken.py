@@ -1,8 +1,10 @@
 """The bridge while something of its own is out of order."""
 
+import copy
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from flask import Flask
 
@@ -19,7 +21,13 @@ def without_database(world: World) -> Flask:
 
 def with_a_fault(world: World) -> Flask:
     """It fails at every request, by a fault of its own: no one knows the company that the token is of."""
-    return create_app(dataclasses.replace(world.parts, tenants={}))
+    database = copy.copy(world.database)
+    database.read_once = _fails  # type: ignore[method-assign]  # Of this one, which simple reads use.
+    return create_app(dataclasses.replace(world.parts, tenants={}, database=database))
+
+
+def _fails(*_: object) -> NoReturn:
+    raise KeyError("a fault")
 
 
 @contextmanager

@@ -182,6 +182,7 @@ def test_a_backup_under_load_restored_elsewhere_shows_what_changed_since(
             "SCIM_BRIDGE_DITIO__API_URL": f"{ditio.url}/core",
             "SCIM_BRIDGE_DITIO__IDENTITY_URL": ditio.url,
             "SCIM_BRIDGE_DELIVERY__MAX_CREATED_PER_HOUR": "1000",
+            "SCIM_BRIDGE_DITIO__READ_LAG_SECONDS": "0",
         }
         bridge.serves()
         with provisioning(bridge) as created:

@@ -171,8 +171,8 @@ def test_a_write_with_its_delivery_takes_few_transactions(
     assert (creation, counted.taken()) == MOST_TRANSACTIONS
 
 
-MOST_MODULES = 70
-"""Of the bridge, with code that runs between a creation's request and its answer."""
+MOST_MODULES = 71
+"""Of the bridge, with code that runs between a creation's request and its answer; two of them keep refusals."""
 
 
 def test_a_write_with_its_delivery_passes_few_modules(database: Database, clock: Clock):

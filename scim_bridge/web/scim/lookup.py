@@ -7,7 +7,6 @@ protocol server, whose answer is the same (rule A6).
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
@@ -16,7 +15,6 @@ from urllib.parse import unquote_plus
 from scim2_models import Resource, ScimProvider
 from scim2_server.responses import SCIM_MEDIA_TYPE
 from scim2_server.service import SEARCH_REQUEST_PARAMETERS
-from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN
 from scim_bridge.scim.resources import folded
@@ -77,11 +75,12 @@ class Lookups:
 
         def answered(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
             body = None
-            with suppress(NotSimple):
-                try:
-                    body, headers = self._answer(environ)
-                except SQLAlchemyError as failure:
-                    environ[FAILED] = failure
+            try:
+                body, headers = self._answer(environ)
+            except NotSimple:
+                pass
+            except Exception as failure:
+                environ[FAILED] = failure  # The application answers it, and logs it.
             if body is None:
                 return app(environ, start_response)
             headers += [("Content-Length", str(len(body))), ("Cache-Control", "no-store"), *self.headers(environ)]

@@ -60,12 +60,14 @@ class BridgeStorage(ScimStorage):
         self._writes = writes
         self._new_id = new_id
         self._rows = Rows(provider)
-        self._searching = Searching(tenant, provider, json_sql(database.engine.dialect.name), self._resource)
         self._transaction = Transaction(database, tenant, deliver, author)
         self.tolerate = self._transaction.tolerate
         self._views: dict[str, DeliveryView | None] = {}
         self._parted: dict[str, tuple[StoredResource, Membership]] = {}
         self._prepared: tuple[Resource[Any], StoredResource] | None = None
+
+    def _searching(self) -> Searching:
+        return Searching(self._tenant, self._provider, json_sql(self._database.engine.dialect.name), self._resource)
 
     @cached_property
     def _certificates(self) -> Certificates:
@@ -128,7 +130,7 @@ class BridgeStorage(ScimStorage):
     ) -> SearchPage:
         """Return one page by index or by cursor, filtered and sorted by the database."""
         with self._transaction.open(writes=False) as s:
-            page, found = self._searching.page(s, resource_types, search_request, position)
+            page, found = self._searching().page(s, resource_types, search_request, position)
         self._views |= {each.id: each.delivery for each in found}
         return page
 
