@@ -115,11 +115,11 @@ class Tolerated:
 def _without_values(name: str) -> str:
     """Return a name that a log line and a listing can show.
 
-    A filter in brackets, and any text after a space or a quotation mark, may be a value: personal data.
+    A filter in brackets, and any text after a space, a quotation mark or an @, may be a value: personal data.
     """
     # Not by a regular expression: for each of many unclosed brackets it would search the whole rest.
     bare, bracket, rest = name.strip().partition("[")
     if bracket and "]" in rest:
         bare += "[]" + rest.rpartition("]")[2]
-    bare = re.sub(r"""(?:\[(?!\])|[\s"'=]).*""", "", bare, flags=re.DOTALL)
+    bare = re.sub(r"""(?:\[(?!\])|[\s"'=]|(?<!^)@).*""", "", bare, flags=re.DOTALL)
     return bare[:LONGEST_NAME] or "(no name)"

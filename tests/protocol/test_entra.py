@@ -321,6 +321,7 @@ def test_a_role_may_hold_json_text():
         ("name='Kari'", "name"),
         (" @odata.type ", "@odata.type"),
         ("", "(no name)"),
+        ("kari@contractor.example", "kari"),  # An address, in a place for the name of an attribute or a schema.
         ("x" * 500, "x" * LONGEST_NAME),
     ],
 )
