@@ -60,7 +60,7 @@ def test_what_entra_does_is_told_with_who_and_to_whom(run: Run, world: World):
         "title",
         "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department",
     ]
-    for personal in ("Kari", "Nordmann", "@", "987", "Formann", "Vei"):
+    for personal in ("Kari", "Nordmann", "@", "98765432", "Formann", "Vei"):
         assert personal not in result.stdout.replace(created["request_id"], "")
 
 
