@@ -57,7 +57,7 @@ class CertificateIdentity:
             if (why := self._why_not(person, desired, numbers[person.id])) is not None
         }
         if found:
-            repeated(lambda: self._mark_due(sorted(found)))
+            self.tenant.transact(lambda s: [s.outbox.mark_due(person_id) for person_id in sorted(found)])
         return {Holder.of_person(person_id): why for person_id, why in found.items()}
 
     def _unsettled(self, numbers: Mapping[PersonId, EmployeeNumber]) -> list[tuple[Person, DesiredEmployee]]:
@@ -97,12 +97,6 @@ class CertificateIdentity:
             return NOT_SHOWN.format(number=number)
         is_theirs = shown.employee_number == number and self._is_theirs(person, desired, shown)
         return None if is_theirs else STRANGER.format(number=number)
-
-    def _mark_due(self, person_ids: list[PersonId]) -> None:
-        with self.tenant.write() as s:
-            outbox = s.outbox
-            for person_id in person_ids:
-                outbox.mark_due(person_id)
 
 
 BATCH = 500

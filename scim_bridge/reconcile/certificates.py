@@ -26,7 +26,7 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.candidates import Candidate
 from scim_bridge.storage.certificate_queries import CertificateSearches, Key
-from scim_bridge.storage.database import Session, repeated
+from scim_bridge.storage.database import Session
 from scim_bridge.tenant import Tenant
 
 HANDS_OFF = "an operator stopped deliveries to this person: `people hands-off NUMBER --clear` resumes them"
@@ -143,14 +143,13 @@ def keep_slots_of(tenant: Tenant, batch: Sequence[Candidate]) -> frozenset[Perso
         if any(isinstance(each, InvalidCertificate) for each in said.values()):
             unreadable.add(person.id)
         if any(not isinstance(each, InvalidCertificate) and has.get(kind) != each for kind, each in said.items()):
-            repeated(partial(_keep_slots, tenant, person.id))
+            tenant.transact(partial(_keep_slots, tenant, person.id))
     return frozenset(unreadable)
 
 
-def _keep_slots(tenant: Tenant, person_id: PersonId) -> None:
-    with tenant.write() as s:
-        if (record := s.people.get(person_id, lock=True)) is not None:
-            SlotEntries(s, tenant).keep_stored(record.person, None)
+def _keep_slots(tenant: Tenant, person_id: PersonId, s: Session) -> None:
+    if (record := s.people.get(person_id, lock=True)) is not None:
+        SlotEntries(s, tenant).keep_stored(record.person, None)
 
 
 def _cause(owed: CertificateToSend | Unsendable) -> Cause:
@@ -224,11 +223,8 @@ class CertificateApplying:
         batches = Batches(self.tenant, choose, self.run_id)
         _send(batches, list(items))
         outcomes = batches.outcomes
-        repeated(lambda: self._settle(plan_id, [(items[key].position or 0, why) for key, why in outcomes.items()]))
-
-    def _settle(self, plan_id: str, outcomes: Sequence[tuple[int, str | None]]) -> None:
-        with self.tenant.write() as s:
-            s.plan(plan_id).settle(outcomes)
+        settled = [(items[key].position or 0, why) for key, why in outcomes.items()]
+        self.tenant.transact(lambda s: s.plan(plan_id).settle(settled))
 
 
 def _send(batches: Batches, keys: list[Key]) -> None:

@@ -23,7 +23,7 @@ Rows = Mapping[str, Sequence[Mapping[str, object]]]
 
 
 def rows_about(s: Session, record: PersonRecord) -> Rows:
-    """Return every row about a person, but for search keys. A snapshot of Ditio lasts no longer than its run."""
+    """Return every row about a person, except search keys. A snapshot of Ditio lasts no longer than its run."""
     person_id, user_id = record.person.id, record.person.user_id
     which: dict[Table, ColumnElement[bool]] = {
         table: table.c.person_id == person_id for table in metadata.sorted_tables if "person_id" in table.c
