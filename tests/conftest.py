@@ -27,8 +27,8 @@ from tests.redaction import nothing_leaks as nothing_leaks
 DATABASES = ("sqlite", "postgresql")
 
 # A property test never fails for being slow on a busy machine.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", settings.get_profile("explore"), derandomize=True)
 
 MEMORY = Path("/dev/shm")
 """Files that are as quick as memory; the databases of tests wait for every commit to be on disk."""
@@ -80,6 +80,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A change fails by what it does, not by the examples of the day. `--hypothesis-seed=7` tries others.
+    settings.load_profile("explore" if config.getoption("--hypothesis-seed") else "same")
     thorough.configure(config)
 
 
