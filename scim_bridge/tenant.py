@@ -17,7 +17,7 @@ from scim_bridge.domain.person import Claim, ClaimKind, Person
 from scim_bridge.domain.values import CURE, JsonObject
 from scim_bridge.errors import SettingsError
 from scim_bridge.plan.limits import HourlyLimits
-from scim_bridge.plan.matching import Adopt
+from scim_bridge.plan.matching import Adopt, is_still_ours
 from scim_bridge.plan.steps import Policy
 from scim_bridge.scim.mapping import Rules, desired_from_user, rules_from
 from scim_bridge.settings import Settings
@@ -179,6 +179,15 @@ class Tenant:
         """Return the employee that a SCIM document asks for."""
         return desired_of(document, self.rules, person, today)
 
+    def is_theirs(self, person: Person, desired: DesiredEmployee, found: ActualEmployee) -> bool:
+        """Return whether the employee just read under a person's number is still this person (rule P5)."""
+
+        def has_phone_of_another() -> bool:
+            with self.read() as s:
+                return belongs_to_another(s, person, found)
+
+        return is_still_ours(person, desired, found, has_phone_of_another)
+
 
 def build_rules(settings: Settings) -> Rules:
     """Build the mapping from a company's settings. :raises SettingsError: the mapping can't be used."""
@@ -215,6 +224,16 @@ def wanted_claims(desired: DesiredEmployee) -> frozenset[Claim]:
     """Return the claims of a person who is to be employed (rule P3)."""
     values = ((ClaimKind.employee_number, desired.employee_number), (ClaimKind.phone, desired.text(Field.phone)))
     return frozenset(Claim(kind, value) for kind, value in values if value)
+
+
+def belongs_to_another(s: Session, person: Person, found: ActualEmployee) -> bool:
+    """Return whether an employee's phone is acknowledged for another person: renumbered by hand (rule P5)."""
+    phone = found.values.get(Field.phone)
+    if not isinstance(phone, str):
+        return False
+    holder_id = s.claims.holder(Claim(ClaimKind.phone, phone))
+    holder = s.people.get(holder_id) if holder_id is not None else None
+    return holder is not None and holder.person.id != person.id and holder.person.acknowledged.phone == phone
 
 
 def acknowledged_claims(person: Person) -> frozenset[Claim]:

@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 
 from scim_bridge.domain.certificate import CertificateToSend, Holder
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.domain.outcome import NOT_THERE, printable
+from scim_bridge.domain.outcome import NOT_THERE, Reason, printable
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import PermanentError
 from scim_bridge.storage.certificate_queries import Key
@@ -87,6 +87,16 @@ def _posted(post: Callable[[Sequence[T]], None], items: Sequence[T]) -> Permanen
     return None
 
 
+def store_refusal(s: Session, refused: Refused[CertificateToSend], items: Sequence[CertificateToSend]) -> None:
+    """Store in the ledger that Ditio refused certificates.
+
+    :param items: Those of them to store it for.
+    """
+    is_certain = len(refused.items) == 1 and refused.items[0].line.sending is None
+    s.certificate_deliveries.refuse(items, Reason.refused, printable(refused.why), is_certain=is_certain)
+
+
+PAUSED = "deliveries are paused: `outbox resume` first"
 NOT_AT_REST = "this person waits for delivery, is being delivered, or is hands-off: their own delivery sends it"
 HAS_LEFT = "this person has left: certificates wait until they return"
 NOT_THEIRS = "Ditio shows no employee, or another one, under this person's number: see `outbox list`"

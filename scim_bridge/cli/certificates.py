@@ -9,8 +9,10 @@ from typing import Literal
 import click
 
 from scim_bridge import logs
-from scim_bridge.bootstrap import build
+from scim_bridge.bootstrap import Parts, build
+from scim_bridge.certificates.csv_import import CertificateImport, Remark, Report
 from scim_bridge.certificates.reading import WAYS_IN, called, described
+from scim_bridge.certificates.sources import CertificateSources, Withdrawal, withdraw_from_files
 from scim_bridge.cli.context import Options, operator
 from scim_bridge.cli.csv_files import CertificateFile, opened
 from scim_bridge.cli.output import (
@@ -26,8 +28,6 @@ from scim_bridge.cli.output import (
     print_rows,
     tenant_option,
 )
-from scim_bridge.delivery.certificate_import import CertificateImport, Remark, Report
-from scim_bridge.delivery.certificate_sources import Withdrawal, withdraw_from_files
 from scim_bridge.domain.certificate import CertificateType, type_of
 from scim_bridge.storage.reports import Expiries, Expiry
 from scim_bridge.tenant import build_rules, new_id
@@ -151,11 +151,10 @@ def import_command(ctx: click.Context, file: Path, apply: bool, tenant: str, for
         opened(file, needs_end=settings.certificates.missing_expiry == "refuse") as read,
         bars() as progress,
     ):
-        parts = build(settings, database=database)
-        intake = parts.intake(tenant, new_id(), queues_only=True)
+        sources = _sources(build(settings, database=database), tenant)
         stage = "Importing lines" if apply else "Checking lines"
         run = CertificateImport(
-            intake, operator(), applies=apply, told=lambda done: progress(stage, done, read.line_breaks)
+            sources, operator(), applies=apply, told=lambda done: progress(stage, done, read.line_breaks)
         )
         report = run.run(read.lines)
     print_report(report, read, is_applied=apply, format=format)
@@ -183,10 +182,15 @@ def withdraw(options: Options, number: str, type: str, tenant: str) -> None:
     settings = options.of(tenant)
     logs.configure(settings.log.level, settings.log.format)
     with options.database() as database:
-        parts = build(settings, database=database)
-        intake = parts.intake(tenant, new_id(), queues_only=True)
-        withdrawn = withdraw_from_files(intake, operator(), number, type_of(type))
-        print_withdrawn(withdrawn, expires=intake.tenant.certificates.expires_withdrawn)
+        sources = _sources(build(settings, database=database), tenant)
+        withdrawn = withdraw_from_files(sources, operator(), number, type_of(type))
+        print_withdrawn(withdrawn, expires=sources.tenant.certificates.expires_withdrawn)
+
+
+def _sources(parts: Parts, tenant: str) -> CertificateSources:
+    """Return the way into the ledger of a company. A worker delivers the people who are due."""
+    intake = parts.intake(tenant, new_id(), queues_only=True)
+    return CertificateSources(intake.tenant, intake.certificate_said)
 
 
 @certificates.command()

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scim_bridge.adopt.run import Dispute
+from scim_bridge.certificates.csv_import import FileLine
 from scim_bridge.cli import workbook
 from scim_bridge.cli.output import AS_TEXT, csv_lines, is_formula, private_file
-from scim_bridge.delivery.certificate_import import FileLine
 from scim_bridge.domain.certificate import Part
 from scim_bridge.domain.drift import Decision, Misfit
 from scim_bridge.domain.employee import EmployeeNumber, Field

@@ -160,6 +160,15 @@ class Attempt:
         """Whether another person has a claim that this person needs (rule P3)."""
         return any(note.reason is Reason.claimed for note in self.notes)
 
+    def is_theirs(self, found: ActualEmployee) -> bool:
+        """Return whether the employee just read under the person's number is still this person (rule P5)."""
+        return self.tenant.is_theirs(self.person, self.desired, found)
+
+    def is_permitted(self, number: EmployeeNumber) -> bool:
+        """Return whether an operator permitted this link with `adopt --accept`. A permission is valid for one link."""
+        with self.tenant.read() as s:
+            return s.permissions.allows(number, self.facts.user_name)
+
     def get(self, number: EmployeeNumber) -> ActualEmployee | None:
         """Read an employee by exact number. :raises PermanentError: Ditio spells the number differently (rule P4)."""
         found = self.look_up(number)

@@ -7,9 +7,9 @@ from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.outcome import Fault, Note, Outcome, Reason, Retry, Settled, TryAgain, decide, printable
 from scim_bridge.errors import BudgetSpent, CredentialsRefused, DeliveryError, RateLimited, TransientError
 from scim_bridge.logs import get_logger
-from scim_bridge.storage.database import Session, repeated
+from scim_bridge.storage.database import Session
 from scim_bridge.storage.outbox import Leased
-from scim_bridge.tenant import Ditio, Tenant
+from scim_bridge.tenant import Tenant
 
 log = get_logger(__name__)
 
@@ -38,42 +38,37 @@ class Gate:
             if not (pauses.finds_anybody_due() if is_paused else is_time and outbox.has_work(is_probe=breaker.is_open)):
                 return None
         if is_paused:
-            repeated(self._hold_due)
+            self.tenant.transact(self._hold_due)
             return None
-        return repeated(lambda: self._lease_probe(lease, seconds) if breaker.is_open else self._lease(lease, seconds))
+        if breaker.is_open:
+            return self.tenant.transact(lambda s: self._lease_probe(s, lease, seconds))
+        return self.tenant.transact(lambda s: s.outbox.lease_next(lease, seconds))
 
-    def _hold_due(self) -> None:
+    def _hold_due(self, s: Session) -> None:
         """Hold people who became due while deliveries are paused, or before the setting paused them (rule D4)."""
-        with self.tenant.write() as s:
-            if self.tenant.is_paused or s.breaker.locked().is_paused:
-                s.pauses.hold_due()
+        if self.tenant.is_paused or s.breaker.locked().is_paused:
+            s.pauses.hold_due()
 
-    def _lease(self, lease: str, seconds: float) -> Leased | None:
-        with self.tenant.write() as s:
-            return s.outbox.lease_next(lease, seconds)
-
-    def _lease_probe(self, lease: str, seconds: float) -> Leased | None:
-        with self.tenant.write() as s:
-            now = s.now
-            breakers = s.breaker
-            breaker = breakers.locked()
-            if not breaker.wants_probe(now) or breakers.is_probed():
-                return None
-            leased = s.outbox.lease_next(lease, seconds, is_probe=True)
-            if leased is not None:
-                breakers.begin_probe(leased.person_id, lease, breaker.probes + 1)
-            return leased
+    def _lease_probe(self, s: Session, lease: str, seconds: float) -> Leased | None:
+        now, breakers = s.now, s.breaker
+        breaker = breakers.locked()
+        if not breaker.wants_probe(now) or breakers.is_probed():
+            return None
+        leased = s.outbox.lease_next(lease, seconds, is_probe=True)
+        if leased is not None:
+            breakers.begin_probe(leased.person_id, lease, breaker.probes + 1)
+        return leased
 
     def report(self, attempt: Attempt, outcome: Outcome) -> None:
         """Record in the shared breaker what a delivery shows about Ditio."""
         if isinstance(outcome, TryAgain) and (outcome.retry.fault or outcome.retry.quiet_seconds):
             if outcome.retry.fault is not Fault.of_person or not self._fails_alone(attempt):
-                repeated(lambda: self._failed(attempt, outcome.retry, outcome.error))
+                self._failed(attempt, outcome.retry, outcome.error)
             elif attempt.facts.is_probe:
                 self._probe_ditio(attempt)
         elif isinstance(outcome, Settled) and attempt.has_called:
             if not attempt.is_at_peace:
-                repeated(lambda: self._went_well(attempt))
+                self._went_well(attempt)
         elif attempt.facts.is_probe:
             # This probe called nothing, or it is too early to tell: it still has to show whether Ditio works.
             self._probe_ditio(attempt)
@@ -87,70 +82,74 @@ class Gate:
         try:
             attempt.check()
         except DeliveryError as error:
-            failure = error
-            repeated(lambda: self._failed(attempt, Retry(0.0, Fault.of_all), failure))
+            self._failed(attempt, Retry(0.0, Fault.of_all), error)
         else:
-            repeated(lambda: self._went_well(attempt))
+            self._went_well(attempt)
 
     def _failed(self, attempt: Attempt, retry: Retry, error: DeliveryError) -> None:
         why = printable(str(error))
-        with self.tenant.write() as s:
-            breakers = s.breaker
-            breaker = breakers.locked()
-            if retry.quiet_seconds:
-                breakers.keep_quiet(retry.quiet_seconds)
-            elif breaker.is_open:
-                if breaker.probe_lease == attempt.lease:
-                    breakers.stay_open(why)
-                return
-            elif retry.fault is Fault.of_all:
-                breakers.open(why, breaker.suspects)
-            elif breaker.opens(attempt.person.id):
-                breakers.open(why, breaker.with_suspect(attempt.person.id))
-            else:
-                breakers.suspect(breaker.with_suspect(attempt.person.id))
-                return
+        has_opened = self.tenant.transact(lambda s: self._note_failure(s, attempt, retry, why))
         if retry.quiet_seconds:
             log.warning("ditio.quiet", tenant=self.tenant.name, seconds=round(retry.quiet_seconds, 1))
-        else:
+        elif has_opened:
             log.error("breaker.opened", tenant=self.tenant.name, cause=why)
+
+    def _note_failure(self, s: Session, attempt: Attempt, retry: Retry, why: str) -> bool:
+        """Store a failure in the breaker. Return whether that opens it."""
+        breakers, person_id = s.breaker, attempt.person.id
+        breaker = breakers.locked()
+        if retry.quiet_seconds:
+            breakers.keep_quiet(retry.quiet_seconds)
+        elif breaker.is_open:
+            if breaker.probe_lease == attempt.lease:
+                breakers.stay_open(why)
+        elif retry.fault is Fault.of_all:
+            breakers.open(why, breaker.suspects)
+            return True
+        elif breaker.opens(person_id):
+            breakers.open(why, breaker.with_suspect(person_id))
+            return True
+        else:
+            breakers.suspect(breaker.with_suspect(person_id))
+        return False
 
     def _went_well(self, attempt: Attempt) -> None:
         """Let the breaker learn of it. Its callers have seen that it has something to learn."""
-        with self.tenant.write() as s:
-            breakers = s.breaker
-            breaker = breakers.locked()
-            if breaker.is_open and breaker.probe_lease != attempt.lease:
-                return  # This delivery began before the breaker opened, and proves nothing.
-            if breaker.is_open:
-                breakers.close()
-            breakers.go_well(attempt.person.id)
-            if not breaker.is_open:
-                return
-        _log_closed(self.tenant.name, breaker)
+        closed = self.tenant.transact(lambda s: self._note_success(s, attempt))
+        if closed is not None:
+            _log_closed(self.tenant.name, closed)
 
-    def report_many(self, error: DeliveryError, ditio: Ditio, jitter: float) -> None:
+    def _note_success(self, s: Session, attempt: Attempt) -> Breaker | None:
+        """Store a success in the breaker. Return the breaker as it was if that closes it, else None."""
+        breakers = s.breaker
+        breaker = breakers.locked()
+        if breaker.is_open and breaker.probe_lease != attempt.lease:
+            return None  # This delivery began before the breaker opened, and proves nothing.
+        if breaker.is_open:
+            breakers.close()
+        breakers.go_well(attempt.person.id)
+        return breaker if breaker.is_open else None
+
+    def report_many(self, error: DeliveryError) -> None:
         """Record in the shared breaker what a failed request about many people shows about Ditio."""
         if isinstance(error, CredentialsRefused):
             try:
-                ditio.check(renews=error.status != 401)
+                self.tenant.ditio.check(renews=error.status != 401)
             except DeliveryError as cause:
                 error = cause
             else:
                 return  # Ditio accepts the API client for other calls (rule R2).
-        failure, retry = error, decide(error, 0, jitter)
-        repeated(lambda: self._failed_for_many(failure, retry))
+        failure, retry = error, decide(error, 0, self.tenant.random())
+        self.tenant.transact(lambda s: self._failed_for_many(s, failure, retry))
 
-    def _failed_for_many(self, error: DeliveryError, retry: Retry) -> None:
-        why = printable(str(error))
-        with self.tenant.write() as s:
-            breakers = s.breaker
-            breaker = breakers.locked()
-            if isinstance(error, RateLimited):
-                breakers.keep_quiet(retry.quiet_seconds)
-            elif retry.fault is Fault.of_all and not breaker.is_open:
-                breakers.open(why)
-                log.error("breaker.opened", tenant=self.tenant.name, cause=why)
+    def _failed_for_many(self, s: Session, error: DeliveryError, retry: Retry) -> None:
+        breakers, why = s.breaker, printable(str(error))
+        breaker = breakers.locked()
+        if isinstance(error, RateLimited):
+            breakers.keep_quiet(retry.quiet_seconds)
+        elif retry.fault is Fault.of_all and not breaker.is_open:
+            breakers.open(why)
+            log.error("breaker.opened", tenant=self.tenant.name, cause=why)
 
 
 def try_again(attempt: Attempt, error: DeliveryError) -> TryAgain:
@@ -186,6 +185,3 @@ def check_client(attempt: Attempt, error: CredentialsRefused) -> Outcome:
 def _log_closed(tenant: str, breaker: Breaker) -> None:
     opened_at = breaker.opened_at
     log.warning("breaker.closed", tenant=tenant, opened_at=opened_at.isoformat() if opened_at else None)
-
-
-PAUSED = "deliveries are paused: `outbox resume` first"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from scim_bridge.certificates.entries import give_to, outranked
-from scim_bridge.certificates.sending import Refused, send_narrowing
+from scim_bridge.certificates.sending import Refused, send_narrowing, store_refusal
 from scim_bridge.delivery.attempt import CERTIFICATES, Attempt
 from scim_bridge.domain.certificate import CertificateToSend, Holder, Line, Unsendable, body_of, outstanding
 from scim_bridge.domain.employee import EmployeeNumber
@@ -95,16 +95,9 @@ def _is_new(attempt: Attempt) -> bool:
 
 
 def _park(attempt: Attempt, refused: Refused[CertificateToSend]) -> None:
-    detail = printable(refused.why)
-    is_certain = len(refused.items) == 1 and refused.items[0].line.sending is None
-
-    def refuse(s: Session) -> None:
-        stored = s.certificate_deliveries
-        stored.refuse(refused.items, Reason.refused, detail, is_certain=is_certain)
-
-    attempt.write(refuse)
+    attempt.write(lambda s: store_refusal(s, refused, refused.items))
     types = ", ".join(each.line.type for each in refused.items)
-    attempt.notes.append(Note(f"certificate {types}: {detail}", Reason.refused))
+    attempt.notes.append(Note(f"certificate {types}: {printable(refused.why)}", Reason.refused))
 
 
 def held_up(owed: Sequence[CertificateToSend | Unsendable]) -> list[Note]:

@@ -5,10 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from scim_bridge.certificates.entries import give_up
-from scim_bridge.domain.employee import DesiredEmployee, Field
+from scim_bridge.delivery.attempt import Attempt
+from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, Field
 from scim_bridge.domain.outcome import Note, Reason, printable
 from scim_bridge.domain.person import Claim, ClaimKind, GuardedChange, Person, PersonId, Verdict
 from scim_bridge.domain.values import JsonObject, same
+from scim_bridge.errors import TransientError
+from scim_bridge.plan.readback import is_recent
 from scim_bridge.plan.steps import owes_ending
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.database import Session
@@ -283,3 +286,43 @@ def _agrees(holder: PersonRecord, desired: DesiredEmployee, external_id: str | N
 def _any_same(field: Field, desired: DesiredEmployee, known: tuple[object, ...]) -> bool:
     wanted = desired.text(field)
     return wanted is not None and any(isinstance(value, str) and same(field, wanted, value) for value in known)
+
+
+def ensure_claim(attempt: Attempt, claim: Claim) -> bool:
+    """Return whether the person has this claim.
+
+    A leaver takes it only now, and only if no other person wants it (rule L7). The same is true of a person whose
+    renumbering was sent, and took effect after Entra had named a third number (rule P6).
+    """
+    is_to_work = attempt.person.days.wants_employment(attempt.today)
+    may_take = not is_to_work or claim.value == attempt.person.renumbering
+
+    def take(s: Session) -> bool:
+        claims = s.claims
+        if claims.holder(claim) == attempt.person.id:
+            return True
+        return may_take and claims.take_if_unwanted(attempt.person.id, claim)
+
+    if attempt.write(take):
+        return True
+    if is_to_work:
+        return False  # The note that names the holder was written when the claim was requested.
+    text = f"another person has {claim.kind} {claim.value}, or waits for it: a leaver keeps the old one"
+    attempt.notes.append(Note(text))
+    return False
+
+
+def wait_where_given_up_just_now(attempt: Attempt, field: Field, shown_by: ActualEmployee, value: str) -> None:
+    """Reject a read that still shows a value with an employee whose value was changed a moment ago (rules C5, R4).
+
+    :raises TransientError: it is too early to tell.
+    """
+    with attempt.tenant.read() as s:
+        record = s.people.linked_to(shown_by.employee_number)
+        now = s.now
+    known = record.person.acknowledged if record is not None else None
+    sent = known.sent_values.get(field) if known is not None else None
+    if known is None or sent is None or same(field, known.values.get(field), value):
+        return
+    if is_recent(sent.at, now, attempt.tenant.read_lag_seconds):
+        raise TransientError(f"the {field} of employee {shown_by.employee_number} was changed just now")

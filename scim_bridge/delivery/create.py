@@ -2,8 +2,8 @@
 
 from scim_bridge.delivery.acknowledge import acknowledge, begin_creating, store_creating
 from scim_bridge.delivery.attempt import REREADS, Attempt, refusal
+from scim_bridge.delivery.claims import ensure_claim, wait_where_given_up_just_now
 from scim_bridge.delivery.guard import ask_guard
-from scim_bridge.delivery.stale_claims import ensure_claim, is_permitted, wait_where_given_up_just_now
 from scim_bridge.domain.employee import (
     REQUIRED,
     ActualEmployee,
@@ -166,7 +166,7 @@ def _created_values(desired: DesiredEmployee, creating: Creating, found: ActualE
 
 
 def _adopt(attempt: Attempt, found: ActualEmployee) -> ActualEmployee | None:
-    if not may_adopt(attempt.desired, found, attempt.tenant.adopt) and not is_permitted(attempt, found.employee_number):
+    if not may_adopt(attempt.desired, found, attempt.tenant.adopt) and not attempt.is_permitted(found.employee_number):
         attempt.notes.append(_stranger(attempt, found))
         return None
     agreed, number = agreeing_fields(attempt.desired, found), found.employee_number

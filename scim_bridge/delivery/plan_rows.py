@@ -5,7 +5,6 @@ from dataclasses import replace
 from scim_bridge.delivery.attempt import Attempt
 from scim_bridge.delivery.certificates import deliver_certificates
 from scim_bridge.delivery.create import create_employee
-from scim_bridge.delivery.stale_claims import is_theirs
 from scim_bridge.delivery.update import believed_now, carry_out, confirm_absence, update_employee
 from scim_bridge.domain.drift import LOGIN, Drift, Kind
 from scim_bridge.domain.employee import ActualEmployee, Field, Value
@@ -65,7 +64,7 @@ def _repair(attempt: Attempt, items: list[Drift]) -> None:
     if found is None:
         attempt.outcomes |= {_place(item): GONE for item in items}
         return
-    if not is_theirs(attempt, found):
+    if not attempt.is_theirs(found):
         attempt.outcomes |= {_place(item): STRANGER for item in items}
         return
     found = believed_now(attempt, found)

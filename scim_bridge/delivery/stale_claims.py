@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 from scim_bridge.delivery.attempt import Attempt
 from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field
-from scim_bridge.domain.outcome import Note
 from scim_bridge.domain.person import Claim, ClaimKind, Person
 from scim_bridge.domain.values import same
 from scim_bridge.errors import DeliveryError, PermanentError, TransientError
-from scim_bridge.plan.matching import holders_of, is_ours, is_still_ours
+from scim_bridge.plan.matching import holders_of, is_ours
 from scim_bridge.plan.readback import believed, is_recent
 from scim_bridge.plan.steps import leaving, owes_ending
 from scim_bridge.storage.database import Session
@@ -120,42 +119,6 @@ def check_holders(attempt: Attempt) -> HolderCheck:
         with attempt.tenant.write() as s:
             s.claims.looked_at(attempt.person.id, claim)
     return HolderCheck(has_changed, trouble)
-
-
-def is_theirs(attempt: Attempt, found: ActualEmployee) -> bool:
-    """Return whether the employee just read under the person's number is still this person (rule P5)."""
-
-    def has_phone_of_another() -> bool:
-        with attempt.tenant.read() as s:
-            return belongs_to_another(s, attempt.person, found)
-
-    return is_still_ours(attempt.person, attempt.desired, found, has_phone_of_another)
-
-
-def belongs_to_another(s: Session, person: Person, found: ActualEmployee) -> bool:
-    """Return whether an employee's phone is acknowledged for another person: renumbered by hand (rule P5)."""
-    phone = found.values.get(Field.phone)
-    if not isinstance(phone, str):
-        return False
-    holder_id = s.claims.holder(Claim(ClaimKind.phone, phone))
-    holder = s.people.get(holder_id) if holder_id is not None else None
-    return holder is not None and holder.person.id != person.id and holder.person.acknowledged.phone == phone
-
-
-def wait_where_given_up_just_now(attempt: Attempt, field: Field, shown_by: ActualEmployee, value: str) -> None:
-    """Reject a read that still shows a value with an employee whose value was changed a moment ago (rules C5, R4).
-
-    :raises TransientError: it is too early to tell.
-    """
-    with attempt.tenant.read() as s:
-        record = s.people.linked_to(shown_by.employee_number)
-        now = s.now
-    known = record.person.acknowledged if record is not None else None
-    sent = known.sent_values.get(field) if known is not None else None
-    if known is None or sent is None or same(field, known.values.get(field), value):
-        return
-    if is_recent(sent.at, now, attempt.tenant.read_lag_seconds):
-        raise TransientError(f"the {field} of employee {shown_by.employee_number} was changed just now")
 
 
 def _asked_for(attempt: Attempt) -> frozenset[Claim]:
@@ -294,33 +257,3 @@ def _shows_phone(attempt: Attempt, holder: Holder, found: ActualEmployee) -> boo
     sent = known.sent_values.get(Field.phone)
     forms = (holder.claim.value, sent.form if sent else None)
     return shown is None or any(form is not None and same(Field.phone, form, shown) for form in forms)
-
-
-def ensure_claim(attempt: Attempt, claim: Claim) -> bool:
-    """Return whether the person has this claim.
-
-    A leaver takes it only now, and only if no other person wants it (rule L7). The same is true of a person whose
-    renumbering was sent, and took effect after Entra had named a third number (rule P6).
-    """
-    is_to_work = attempt.person.days.wants_employment(attempt.today)
-    may_take = not is_to_work or claim.value == attempt.person.renumbering
-
-    def take(s: Session) -> bool:
-        claims = s.claims
-        if claims.holder(claim) == attempt.person.id:
-            return True
-        return may_take and claims.take_if_unwanted(attempt.person.id, claim)
-
-    if attempt.write(take):
-        return True
-    if is_to_work:
-        return False  # The note that names the holder was written when the claim was requested.
-    text = f"another person has {claim.kind} {claim.value}, or waits for it: a leaver keeps the old one"
-    attempt.notes.append(Note(text))
-    return False
-
-
-def is_permitted(attempt: Attempt, number: EmployeeNumber) -> bool:
-    """Return whether an operator permitted this link with `adopt --accept`. A permission is valid for one link."""
-    with attempt.tenant.read() as s:
-        return s.permissions.allows(number, attempt.facts.user_name)

@@ -6,8 +6,8 @@ from datetime import date
 
 from scim_bridge.delivery.acknowledge import acknowledge, expect, store_renumbering
 from scim_bridge.delivery.attempt import REREADS, Attempt, refusal
+from scim_bridge.delivery.claims import ensure_claim, wait_where_given_up_just_now
 from scim_bridge.delivery.guard import ask_guard
-from scim_bridge.delivery.stale_claims import ensure_claim, is_permitted, is_theirs, wait_where_given_up_just_now
 from scim_bridge.domain.employee import EMPLOYMENT_FIELDS, ActualEmployee, EmployeeNumber, Field, Value
 from scim_bridge.domain.operations import (
     ChangeEmployeeNumber,
@@ -49,7 +49,7 @@ def is_so_already(attempt: Attempt, operation: Operation, number: EmployeeNumber
     if changed_at is not None and is_recent(changed_at, attempt.now(), attempt.tenant.read_lag_seconds):
         return False
     found = attempt.get(number)
-    if found is None or not is_theirs(attempt, found):
+    if found is None or not attempt.is_theirs(found):
         return False
     plan = plan_person(attempt.person, attempt.desired, found, attempt.tenant.policy, today=attempt.today)
     if any(type(each) is type(operation) for each in plan.lifecycle):
@@ -196,7 +196,7 @@ def find_linked(attempt: Attempt) -> ActualEmployee | None:
             _note_absence(attempt, number)
         return found
     shown = attempt.look_up(number)
-    is_same = shown is not None and is_theirs(attempt, shown)
+    is_same = shown is not None and attempt.is_theirs(shown)
     if shown is not None and is_same and shown.employee_number == number:
         attempt.last_shown = shown
         return shown
@@ -215,7 +215,7 @@ def _find_renumbered(attempt: Attempt, old: EmployeeNumber, new: EmployeeNumber)
         if found is not None:
             return found
         found = attempt.get(old)
-        if found is not None and is_theirs(attempt, found):
+        if found is not None and attempt.is_theirs(found):
             # Ditio did not apply it. If it is sent again, it is stored again.
             if attempt.desired.employee_number != new or not attempt.person.days.wants_employment(attempt.today):
                 store_renumbering(attempt, None)
@@ -277,7 +277,7 @@ def _wait_for_lag(attempt: Attempt, why: str) -> None:
 def _stranger(attempt: Attempt, number: EmployeeNumber, shown: ActualEmployee) -> ActualEmployee | None:
     """Write nothing to another person who has the number now, unless an operator permitted the link (rule P5)."""
     _wait_for_lag(attempt, f"employee {number} was linked or changed just now, and Ditio may still show the old values")
-    if is_permitted(attempt, number):
+    if attempt.is_permitted(number):
         agreed = agreeing_fields(attempt.desired, shown)
         acknowledge(attempt, agreed, link=number, employee=shown)
         return shown

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
+from scim_bridge.certificates.batches import send_all_unclaimed
 from scim_bridge.delivery.breaker import Gate, is_paused
-from scim_bridge.delivery.certificate_batches import send_all_unclaimed
 from scim_bridge.delivery.deliver import deliver_person
 from scim_bridge.logs import bound, get_logger
-from scim_bridge.storage.database import Database, Session, loggable, repeated
+from scim_bridge.storage.database import Database, Session, loggable
 from scim_bridge.storage.outbox import Leased, bring_back, shorten_leases
 from scim_bridge.storage.plans import plans_before
 from scim_bridge.tenant import LEASE_MARGIN_SECONDS, Budget, Tenant
@@ -334,7 +334,7 @@ class Worker:
         """Send certificates of employees without a SCIM user: no person is due for them (rule K2)."""
         for each in self.tenants:
             if each.certificates.delivers_unclaimed:
-                deliveries.send(each.name, partial(send_all_unclaimed, each))
+                deliveries.send(each.name, partial(send_all_unclaimed, each, Gate(each).report_many))
 
     def _lease(self, tenant: Tenant) -> Leased | None:
         return Gate(tenant).lease_next(tenant.new_id(), tenant.lease_seconds)
@@ -369,19 +369,17 @@ class Worker:
 
     def _wake(self, tenant: Tenant) -> int:
         woken = 0
-        while batch := repeated(lambda: self._wake_some(tenant)):
+        while batch := tenant.transact(lambda s: self._wake_some(s, tenant)):
             woken += batch
         return woken
 
-    def _wake_some(self, tenant: Tenant) -> int:
-        with tenant.write() as s:
-            now = s.now
-            today, outbox = tenant.today(now), s.outbox
-            marked = s.hands_offs.end(today)
-            # Certificates that arrived under a number while its person was being linked: their delivery sends them.
-            marked += s.certificate_searches().stranded(500, today)
-            for person_id in marked:
-                outbox.mark_due(person_id)
-            resumed = 0 if is_paused(s, tenant) else s.pauses.take_up()
-            brought_back = bring_back(s, tenant.longest_lease_seconds)
-            return len(marked) + resumed + outbox.wake(today) + brought_back
+    def _wake_some(self, s: Session, tenant: Tenant) -> int:
+        today, outbox = tenant.today(s.now), s.outbox
+        marked = s.hands_offs.end(today)
+        # Certificates that arrived under a number while its person was being linked: their delivery sends them.
+        marked += s.certificate_searches().stranded(500, today)
+        for person_id in marked:
+            outbox.mark_due(person_id)
+        resumed = 0 if is_paused(s, tenant) else s.pauses.take_up()
+        brought_back = bring_back(s, tenant.longest_lease_seconds)
+        return len(marked) + resumed + outbox.wake(today) + brought_back

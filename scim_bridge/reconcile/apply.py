@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from scim_bridge.delivery.breaker import PAUSED, is_paused
+from scim_bridge.certificates.sending import PAUSED
+from scim_bridge.delivery.breaker import is_paused
 from scim_bridge.delivery.deliver import deliver_person
 from scim_bridge.domain.audit import Action, AuditEvent, Author
 from scim_bridge.domain.drift import Cause, Drift, Kind

@@ -6,9 +6,10 @@ from datetime import date
 from functools import partial
 from itertools import islice
 
+from scim_bridge.certificates.batches import BATCH, Batches
 from scim_bridge.certificates.entries import SlotEntries
 from scim_bridge.certificates.reading import InvalidCertificate, slots_of
-from scim_bridge.delivery.certificate_batches import BATCH, Batches
+from scim_bridge.delivery.breaker import Gate
 from scim_bridge.domain.certificate import (
     Certificate,
     CertificateToSend,
@@ -200,7 +201,7 @@ class CertificateApplying:
             is_there = isinstance(wanted, CertificateToSend) and not wanted.is_withdrawal and is_acknowledged(wanted)
             return wanted if isinstance(wanted, CertificateToSend) and is_old and is_there else None
 
-        batches, after = Batches(self.tenant, choose, self.run_id), ("", "", "")
+        batches, after = Batches(self.tenant, choose, Gate(self.tenant).report_many, self.run_id), ("", "", "")
         while batches.halted is None:
             with tenant.read() as s:
                 searches = s.certificate_searches(tenant.certificates.missing_expiry)
@@ -220,7 +221,7 @@ class CertificateApplying:
             is_same = (each for each in owed if isinstance(each, CertificateToSend) and wanted_by(each) == item.wanted)
             return next(is_same, None)
 
-        batches = Batches(self.tenant, choose, self.run_id)
+        batches = Batches(self.tenant, choose, Gate(self.tenant).report_many, self.run_id)
         _send(batches, list(items))
         outcomes = batches.outcomes
         settled = [(items[key].position or 0, why) for key, why in outcomes.items()]

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
-from scim_bridge.delivery.stale_claims import belongs_to_another
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field, running_employment
 from scim_bridge.domain.outcome import NOT_THERE
@@ -17,10 +16,10 @@ from scim_bridge.plan.readback import believed
 from scim_bridge.reconcile.certificates import CertificateDrift, keep_slots_of
 from scim_bridge.reconcile.facts import Agreement, acknowledge_agreement, around, basis_of, facts_of, find_agreement
 from scim_bridge.storage.candidates import Candidate, Found, SyncState, candidates
-from scim_bridge.storage.database import Session, repeated
+from scim_bridge.storage.database import Session
 from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.snapshot import Snapshot
-from scim_bridge.tenant import Tenant, desired_of_candidate
+from scim_bridge.tenant import Tenant, belongs_to_another, desired_of_candidate
 
 BATCH = 500
 """Employees, or people with their documents, that are in memory at a time."""
@@ -304,20 +303,18 @@ class DriftPlanning:
 
     def _acknowledge(self) -> None:
         if self._agreements or self._recognised or self._found_again:
-            repeated(self._note_agreements)
+            self.tenant.transact(self._note_agreements)
             self._agreements.clear()
             self._recognised.clear()
             self._found_again.clear()
 
-    def _note_agreements(self) -> None:
-        with self.tenant.write() as s:
-            people, _now = s.people, s.now
-            for person_id, profile_id in sorted(self._recognised.items()):
-                people.recognise(person_id, profile_id)
-            for agreement in self._agreements:
-                acknowledge_agreement(s, self.tenant, agreement, self.read_at)
-            for person_id in sorted(self._found_again):
-                s.outbox.mark_due(person_id)
+    def _note_agreements(self, s: Session) -> None:
+        for person_id, profile_id in sorted(self._recognised.items()):
+            s.people.recognise(person_id, profile_id)
+        for agreement in self._agreements:
+            acknowledge_agreement(s, self.tenant, agreement, self.read_at)
+        for person_id in sorted(self._found_again):
+            s.outbox.mark_due(person_id)
 
     def _store(self, items: Sequence[Drift]) -> None:
         kept = [item for item in items if self.only is None or item.kind is self.only]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scim_bridge.delivery.certificate_sources import CertificateSources, Stored
+from scim_bridge.certificates.sources import CertificateSources, Stored
 from scim_bridge.domain.certificate import Certificate, Source, type_of
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.values import CERTIFICATE_URN
@@ -43,8 +43,9 @@ def said_by(world: World, source: Source, number: str = "1042", kind: str = "Kra
     """Another source says something of a certificate; the id of what it says."""
     certificate = Certificate(type_of(kind), day(days["issued"]), day(days["valid_until"]), "other")
     intake = world.parts.intake("default", "request-0")
+    sources = CertificateSources(intake.tenant, intake.certificate_said)
     with world.database.write("default") as s:
-        kept = CertificateSources(intake).put(s, source, EmployeeNumber(number), certificate)
+        kept = sources.put(s, source, EmployeeNumber(number), certificate)
     assert isinstance(kept, Stored)
     return str(kept.entry.id)
 

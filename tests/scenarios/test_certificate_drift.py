@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from scim_bridge.certificates.sending import UNCLAIMED
-from scim_bridge.delivery.certificate_sources import CertificateSources
+from scim_bridge.certificates.sources import CertificateSources
 from scim_bridge.domain.certificate import Source
 from scim_bridge.domain.drift import Kind
 from scim_bridge.domain.employee import EmployeeNumber

@@ -22,11 +22,12 @@ from scim_bridge.certificates.reading import (
     lost_to,
     number_from,
 )
-from scim_bridge.delivery.certificate_sources import CertificateSources, Exists, OtherSource, Stored
-from scim_bridge.delivery.intake import Intake
+from scim_bridge.certificates.sources import CertificateSources, Exists, OtherSource, Stored
+from scim_bridge.delivery.intake import Intake, Ticket
 from scim_bridge.domain.audit import Action, AuditEvent
 from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Part, Source
 from scim_bridge.domain.employee import EmployeeNumber
+from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import CERTIFICATE, WRITE_IT, nfc
 from scim_bridge.logs import get_logger
 from scim_bridge.scim.resources import certificate_resource, identity_of_entry
@@ -50,6 +51,7 @@ class Certificates:
         self._provider = provider
         self._intake = intake
         self._transaction = transaction
+        self._sources = CertificateSources(intake.tenant, self._mark_due)
 
     def resource(self, resource_type: ResourceType, entry: Entry) -> Resource[Any]:
         """Return the SCIM resource of an entry."""
@@ -68,7 +70,7 @@ class Certificates:
 
         :raises ConflictException: it belongs to another source.
         """
-        entry = CertificateSources(self._intake).lock(s, EntryId(resource_id))
+        entry = self._sources.lock(s, EntryId(resource_id))
         if entry is None:
             raise not_found(resource_type, resource_id)
         if entry.source is not Source.certificates:
@@ -81,7 +83,7 @@ class Certificates:
         :raises SCIMException: 400 or 409; nothing was stored.
         """
         number, certificate = self._read(resource, s.now)
-        outcome = CertificateSources(self._intake).put(s, Source.certificates, number, certificate, is_new=True)
+        outcome = self._sources.put(s, Source.certificates, number, certificate, is_new=True)
         entry = self._with_external_id(s, self._kept(outcome), resource, before=None)
         self._note(Action.created, entry, s.now)
         return self.resource(resource_type, entry)
@@ -96,7 +98,7 @@ class Certificates:
         resource_id = str(resource.id)
         before = self._checked(s, resource_id, expected_version)
         number, certificate = self._read(resource, s.now)
-        outcome = CertificateSources(self._intake).change(s, EntryId(resource_id), number, certificate)
+        outcome = self._sources.change(s, EntryId(resource_id), number, certificate)
         if before is None or outcome is None:
             raise not_found(resource_type, resource_id)
         entry = self._with_external_id(s, self._kept(outcome), resource, before=before)
@@ -111,22 +113,24 @@ class Certificates:
         :raises SCIMException: 404, 409 or 412; nothing was changed.
         """
         before = self._checked(s, resource_id, expected_version)
-        outcome = CertificateSources(self._intake).withdraw(s, EntryId(resource_id))
+        outcome = self._sources.withdraw(s, EntryId(resource_id))
         if before is None or outcome is None:
             raise not_found(resource_type, resource_id)
         if isinstance(outcome, OtherSource):
             _refuse(outcome)
         self._note(Action.deleted, before, s.now)
-        for ticket in outcome.tickets:
-            self._transaction.collect(ticket)
 
     def _note(self, action: Action, entry: Entry, now: datetime, names: tuple[str, ...] = ()) -> None:
         self._transaction.note(AuditEvent(action, CERTIFICATE, entry.id, entry.holder.person_id, names), now)
 
     def repeat(self, s: Session, resource_id: str) -> None:
         """Try again what Ditio refused, after a write that changed nothing."""
-        for ticket in CertificateSources(self._intake).repeat(s, EntryId(resource_id)):
-            self._transaction.collect(ticket)
+        self._sources.repeat(s, EntryId(resource_id))
+
+    def _mark_due(self, s: Session, person_id: PersonId, what: str) -> Ticket | None:
+        ticket = self._intake.certificate_said(s, person_id, what)
+        self._transaction.collect(ticket)
+        return ticket
 
     def _read(self, resource: Resource[Any], now: datetime) -> tuple[EmployeeNumber, Certificate]:
         tenant = self._intake.tenant
@@ -151,8 +155,6 @@ class Certificates:
         if outcome.beaten_by is not None:
             # A source may always correct its own entry, so this is not refused; the list shows the one that counts.
             log.info("certificates.beaten", tenant=self._tenant, entry_id=outcome.entry.id, by=outcome.beaten_by.source)
-        for ticket in outcome.tickets:
-            self._transaction.collect(ticket)
         return outcome.entry
 
     def _with_external_id(self, s: Session, entry: Entry, resource: Resource[Any], *, before: Entry | None) -> Entry:

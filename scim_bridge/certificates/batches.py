@@ -4,19 +4,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from scim_bridge.certificates.sending import Hold, NotSent, PersonLeases, Refused, UnclaimedHold, send_narrowing
-from scim_bridge.delivery.breaker import PAUSED, Gate
-from scim_bridge.delivery.stale_claims import belongs_to_another
+from scim_bridge.certificates.sending import (
+    PAUSED,
+    Hold,
+    NotSent,
+    PersonLeases,
+    Refused,
+    UnclaimedHold,
+    send_narrowing,
+    store_refusal,
+)
 from scim_bridge.domain.certificate import CertificateToSend, Holder, Line, body_of, outstanding, wanted_of
 from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber
 from scim_bridge.domain.operations import Answer
-from scim_bridge.domain.outcome import Reason, printable
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.errors import CredentialsRefused, DeliveryError, Paused, PermanentError
-from scim_bridge.plan.matching import is_still_ours
 from scim_bridge.storage.candidates import candidates
 from scim_bridge.storage.certificate_queries import Key
-from scim_bridge.storage.database import Session, repeated
+from scim_bridge.storage.database import Session
 from scim_bridge.storage.history import Entry
 from scim_bridge.tenant import Tenant, desired_of_candidate
 
@@ -74,15 +79,8 @@ class CertificateIdentity:
         return [
             (person, desired)
             for person, desired in people
-            if (found := shown.get(numbers[person.id])) is None or not self._is_theirs(person, desired, found)
+            if (found := shown.get(numbers[person.id])) is None or not tenant.is_theirs(person, desired, found)
         ]
-
-    def _is_theirs(self, person: Person, desired: DesiredEmployee, found: ActualEmployee) -> bool:
-        def has_phone_of_another() -> bool:
-            with self.tenant.read() as s:
-                return belongs_to_another(s, person, found)
-
-        return is_still_ours(person, desired, found, has_phone_of_another)
 
     def _why_not(self, person: Person, desired: DesiredEmployee, number: EmployeeNumber) -> str | None:
         try:
@@ -95,7 +93,7 @@ class CertificateIdentity:
             return str(error)  # Perhaps only for this employee: the person's own delivery finds that out (rule R2).
         if shown is None:
             return NOT_SHOWN.format(number=number)
-        is_theirs = shown.employee_number == number and self._is_theirs(person, desired, shown)
+        is_theirs = shown.employee_number == number and self.tenant.is_theirs(person, desired, shown)
         return None if is_theirs else STRANGER.format(number=number)
 
 
@@ -114,6 +112,9 @@ class Batches:
     tenant: Tenant
     choose: Callable[[Line, EmployeeNumber], CertificateToSend | None]
     """Return the certificate to send for a line under a number, if there is one."""
+
+    report: Callable[[DeliveryError], None]
+    """Gets the failure that stopped the sending: it may concern all deliveries (rule D2)."""
 
     run_id: str | None = None
     """The run that has read which employee has which number, if there is one."""
@@ -185,23 +186,25 @@ class Batches:
         try:
             with ditio.permit():
                 ends = monotonic() + self.tenant.lease_seconds - 1
-                ready = repeated(lambda: self._begin(batch, hold))
+                ready = self.tenant.transact(lambda s: self._begin(s, batch, hold))
+                self._begun.update(map(_key, ready))
                 if ready:
                     answer = ditio.post_certificates([body_of(each) for each in ready], within=ends - monotonic())
         finally:
             if ready:
-                repeated(lambda: self._end(batch, ready, hold, answer))
+                late = self.tenant.transact(lambda s: self._end(s, batch, ready, hold, answer))
+                self.outcomes |= {_key(each): LATE for each in late}
+                if answer is not None:
+                    self.outcomes |= {_key(each): None for each in ready if each not in late}
 
-    def _begin(self, batch: Sequence[CertificateToSend], hold: Hold) -> list[CertificateToSend]:
+    def _begin(self, s: Session, batch: Sequence[CertificateToSend], hold: Hold) -> list[CertificateToSend]:
         """Lease the holders, and mark as being sent what is still wanted as it was chosen. Return that."""
-        with self.tenant.write() as s:
-            if s.breaker.get().is_paused:
-                raise Paused(PAUSED)
-            ready = self._leased(s, batch, hold)
-            s.certificate_deliveries.begin(ready)
-            if not ready:
-                hold.give_back(s, _holders(batch))
-        self._begun.update(map(_key, ready))
+        if s.breaker.get().is_paused:
+            raise Paused(PAUSED)
+        ready = self._leased(s, batch, hold)
+        s.certificate_deliveries.begin(ready)
+        if not ready:
+            hold.give_back(s, _holders(batch))
         return ready
 
     def _leased(self, s: Session, batch: Sequence[CertificateToSend], hold: Hold) -> list[CertificateToSend]:
@@ -226,46 +229,46 @@ class Batches:
         return isinstance(wanted, CertificateToSend) and replace(wanted, line=shipment.line) == shipment
 
     def _end(
-        self, batch: Sequence[CertificateToSend], sent: Sequence[CertificateToSend], hold: Hold, answer: Answer | None
-    ) -> None:
-        """Give the leases back, and store what Ditio accepted.
+        self,
+        s: Session,
+        batch: Sequence[CertificateToSend],
+        sent: Sequence[CertificateToSend],
+        hold: Hold,
+        answer: Answer | None,
+    ) -> list[CertificateToSend]:
+        """Give the leases back, and store what Ditio accepted. Return what was sent after its lease was lost.
 
         :param answer: None if Ditio did not accept what was sent, or if that is unknown.
         """
-        with self.tenant.write() as s:
-            _now, deliveries = s.now, s.certificate_deliveries
-            ours = hold.give_back(s, _holders(batch))
-            kept = [each for each in sent if each.line.holder in ours]
-            late = [each for each in sent if each.line.holder not in ours]
-            # If the lease was lost, mark the person due again: the certificate may have come too late (rule D1).
-            deliveries.begin(late)
-            for person_id in {each.line.holder.person_id for each in late}:
-                if person_id is not None:
-                    s.outbox.mark_due(person_id)
-            if answer is not None:
-                deliveries.acknowledge(kept)
-                hold.note(s, sent, _entry_of(answer))
-        self.outcomes |= {_key(each): LATE for each in late}
+        deliveries, ours = s.certificate_deliveries, hold.give_back(s, _holders(batch))
+        late = [each for each in sent if each.line.holder not in ours]
+        # Mark the person due again: the certificate may have come too late (rule D1).
+        deliveries.begin(late)
+        for person_id in {each.line.holder.person_id for each in late}:
+            if person_id is not None:
+                s.outbox.mark_due(person_id)
         if answer is not None:
-            self.outcomes |= dict.fromkeys(map(_key, kept))
+            deliveries.acknowledge([each for each in sent if each.line.holder in ours])
+            hold.note(s, sent, _entry_of(answer))
+        return late
 
     def _refuse(self, refused: Refused[CertificateToSend], hold: Hold) -> None:
         error = refused.error
         entry = Entry(
             "certificates", "refused", cause="reconcile", status=error.status, ditio_request_id=error.request_id
         )
-        for each in repeated(lambda: self._note_refused(refused, hold, entry)):
+        for each in self.tenant.transact(lambda s: self._note_refused(s, refused, hold, entry)):
             self.outcomes[_key(each)] = refused.why
 
-    def _note_refused(self, refused: Refused[CertificateToSend], hold: Hold, entry: Entry) -> list[CertificateToSend]:
+    def _note_refused(
+        self, s: Session, refused: Refused[CertificateToSend], hold: Hold, entry: Entry
+    ) -> list[CertificateToSend]:
         """Note a refusal of what is still wanted. For people who are due by now, their own delivery notes it."""
-        is_certain = len(refused.items) == 1 and refused.items[0].line.sending is None
-        with self.tenant.write() as s:
-            items = self._leased(s, refused.items, hold)
-            s.certificate_deliveries.refuse(items, Reason.refused, printable(refused.why), is_certain=is_certain)
-            hold.note(s, items, entry)
-            hold.park(s, Refused(items, refused.error))
-            hold.give_back(s, _holders(refused.items))
+        items = self._leased(s, refused.items, hold)
+        store_refusal(s, refused, items)
+        hold.note(s, items, entry)
+        hold.park(s, Refused(items, refused.error))
+        hold.give_back(s, _holders(refused.items))
         return items
 
     def _lines(self, s: Session, keys: Iterable[Key]) -> dict[Key, Line]:
@@ -275,7 +278,7 @@ class Batches:
         """Stop sending. What was about to be sent is outstanding, and the next run finds it."""
         self.halted = f"it did not settle: {error}"
         self.outcomes |= {_key(each): self.halted for each in shipments if _key(each) not in self.outcomes}
-        Gate(self.tenant).report_many(error, self.tenant.ditio, self.tenant.random())
+        self.report(error)
 
     def _why_stopped(self, s: Session) -> str | None:
         breaker = s.breaker.get()
@@ -303,15 +306,18 @@ def _entry_of(answer: Answer) -> Entry:
     )
 
 
-def send_all_unclaimed(tenant: Tenant) -> None:
-    """Send the outstanding certificates under numbers that no person is linked to."""
+def send_all_unclaimed(tenant: Tenant, report: Callable[[DeliveryError], None]) -> None:
+    """Send the outstanding certificates under numbers that no person is linked to.
+
+    :param report: See `Batches`.
+    """
 
     def choose(line: Line, number: EmployeeNumber) -> CertificateToSend | None:
         owed = outstanding([line], number, tenant.certificates)
         # A refused certificate is tried again when a source changes it.
         return next((each for each in owed if isinstance(each, CertificateToSend) and line.reason is None), None)
 
-    batches, after = Batches(tenant, choose), ("", "")
+    batches, after = Batches(tenant, choose, report), ("", "")
     while tenant.certificates.delivers_unclaimed and batches.halted is None:
         with tenant.read() as s:
             searches = s.certificate_searches(tenant.certificates.missing_expiry)

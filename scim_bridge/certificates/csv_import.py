@@ -6,15 +6,14 @@ from itertools import islice
 
 from scim_bridge.certificates.entries import Outranked
 from scim_bridge.certificates.reading import InvalidCertificate, certificate_from, changed_parts, lost_to, number_from
-from scim_bridge.delivery.certificate_sources import CertificateSources, Stored
-from scim_bridge.delivery.intake import Intake
+from scim_bridge.certificates.sources import CertificateSources, Stored
 from scim_bridge.domain.audit import Action, AuditEvent, Author
 from scim_bridge.domain.certificate import Certificate, Entry, HolderKind, Part, Source
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import CERTIFICATE, WRITE_IT
 from scim_bridge.storage.certificate_queries import Pair, said_in_files
-from scim_bridge.storage.database import Session, repeated
+from scim_bridge.storage.database import Session
 
 BATCH = 100
 """How many lines one transaction has: few, so that other writers wait only briefly."""
@@ -82,20 +81,30 @@ class _Wanted:
 class _DryRun(Exception):
     """Rolls back the transaction of a dry run."""
 
+    def __init__(self, report: Report) -> None:
+        super().__init__()
+        self.report = report
+
 
 class CertificateImport:
     """Imports one file. Certificates missing from the file are not withdrawn: a file need not have all people in it.
 
-    :param intake: An intake that only queues: no person is delivered while the file is read.
+    :param sources: Stores the lines. A worker delivers the people that are due: no one waits while the file is read.
     :param author: The author of the changes, for the audit trail.
     :param applies: Whether to store the lines; if not, all transactions are rolled back (a dry run).
     :param told: Gets the number of lines done so far.
     """
 
     def __init__(
-        self, intake: Intake, author: Author, *, applies: bool, told: Callable[[int], None] = lambda _: None
+        self,
+        sources: CertificateSources,
+        author: Author,
+        *,
+        applies: bool,
+        told: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._intake = intake
+        self._sources = sources
+        self._tenant = sources.tenant
         self._author = author
         self._applies = applies
         self._told = told
@@ -120,14 +129,13 @@ class CertificateImport:
             return
         # In the order of the numbers: so two imports at once can't block each other for ever.
         wanted.sort(key=lambda each: each.pair)
-        self._report.add(repeated(lambda: self._written(wanted)))
+        self._report.add(self._written(wanted))
 
     def _read(self, batch: Sequence[FileLine]) -> Iterator[_Wanted]:
         """Yield the lines that can be used, and reject the others."""
-        tenant = self._intake.tenant
-        with tenant.read() as s:
-            today = tenant.today(s.now)
-        terms = tenant.certificate_terms(today, cure=WRITE_IT)
+        with self._tenant.read() as s:
+            today = self._tenant.today(s.now)
+        terms = self._tenant.certificate_terms(today, cure=WRITE_IT)
         for line in batch:
             if line.flaw is not None:
                 self._reject(line, line.flaw)
@@ -145,7 +153,7 @@ class CertificateImport:
 
     def _tell(self) -> None:
         said = {Action.created: self._report.new, Action.changed: self._report.changed}
-        with self._intake.tenant.read() as s:
+        with self._tenant.read() as s:
             trail = s.audit
             for action, count in said.items():
                 if self._applies and count:
@@ -155,16 +163,18 @@ class CertificateImport:
         self._report.rejected.append(_remark(line, text))
 
     def _written(self, wanted: Sequence[_Wanted]) -> Report:
-        report = Report()
         try:
-            with self._intake.tenant.write() as s:
-                before = said_in_files(s, [each.pair for each in wanted])
-                for each in wanted:
-                    self._write(s, each, before.get(each.pair), report)
-                if not self._applies:
-                    raise _DryRun
-        except _DryRun:
-            pass
+            return self._tenant.transact(lambda s: self._write_all(s, wanted))
+        except _DryRun as dry:
+            return dry.report
+
+    def _write_all(self, s: Session, wanted: Sequence[_Wanted]) -> Report:
+        report = Report()
+        before = said_in_files(s, [each.pair for each in wanted])
+        for each in wanted:
+            self._write(s, each, before.get(each.pair), report)
+        if not self._applies:
+            raise _DryRun(report)
         return report
 
     def _write(self, s: Session, wanted: _Wanted, before: Entry | None, report: Report) -> None:
@@ -173,7 +183,7 @@ class CertificateImport:
             report.unchanged += 1
             report.unclaimed += before.holder.kind is HolderKind.number
             return
-        outcome = CertificateSources(self._intake).put(s, Source.csv, wanted.number, wanted.certificate)
+        outcome = self._sources.put(s, Source.csv, wanted.number, wanted.certificate)
         if isinstance(outcome, Outranked):
             report.rejected.append(_remark(wanted.line, lost_to(outcome.winner)))
             return
@@ -187,7 +197,7 @@ class CertificateImport:
             report.changed += 1
             self._note(s, Action.changed, outcome.entry, changed_parts(before, outcome.entry))
         report.unclaimed += outcome.entry.holder.kind is HolderKind.number
-        report.due |= {ticket.person_id for ticket in outcome.tickets}
+        report.due.update(outcome.due)
         if outcome.beaten_by is not None:
             report.outranked.append(_remark(wanted.line, lost_to(outcome.beaten_by)))
 

@@ -1,18 +1,21 @@
 """Certificate sources: store what `/Certificates` or a CSV file says in the ledger; its person is then due (K1)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from scim_bridge.certificates.entries import Entered, Entries, Outranked, give_to
 from scim_bridge.certificates.reading import withdrawn_elsewhere
-from scim_bridge.delivery.intake import Intake, Ticket
 from scim_bridge.domain.audit import Action, AuditEvent, Author
 from scim_bridge.domain.certificate import Certificate, CertificateType, Entry, EntryId, Holder, Line, Source
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.domain.person import ClaimKind
+from scim_bridge.domain.person import ClaimKind, PersonId
 from scim_bridge.domain.values import CERTIFICATE
 from scim_bridge.errors import NotFound
-from scim_bridge.storage.database import Session, repeated
+from scim_bridge.storage.database import Session
+from scim_bridge.tenant import Tenant
+
+MarkDue = Callable[[Session, PersonId, str], object]
+"""Mark a person due, because of what happened to a certificate. Return None if there is nothing to deliver now (K2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +26,8 @@ class Stored:
     beaten_by: Entry | None = None
     """The entry that still outranks this one, after its source corrected it; None if this one wins."""
 
-    tickets: tuple[Ticket, ...] = ()
-    """The people to deliver once the transaction is committed."""
+    due: tuple[PersonId, ...] = ()
+    """The people who are due because of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +48,15 @@ class OtherSource:
 class Withdrawn:
     """The source's entry was withdrawn."""
 
-    tickets: tuple[Ticket, ...] = ()
+    due: tuple[PersonId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateSources:
     """Stores and withdraws entries, in the caller's transaction. It is cheap: make one for each request or file."""
 
-    intake: Intake
+    tenant: Tenant
+    mark_due: MarkDue
 
     def put(
         self, s: Session, source: Source, number: EmployeeNumber, certificate: Certificate, *, is_new: bool = False
@@ -97,8 +101,8 @@ class CertificateSources:
             return entered
         kept = self._stored(s, entered, "certificate-changed")
         moved = was_owed and entry.holder != holder
-        tickets = self._due(s, entry.holder, "certificate-withdrawn") if moved else ()
-        return Stored(kept.entry, kept.beaten_by, (*kept.tickets, *tickets))
+        due = self._due(s, entry.holder, "certificate-withdrawn") if moved else ()
+        return Stored(kept.entry, kept.beaten_by, (*kept.due, *due))
 
     def withdraw(
         self, s: Session, entry_id: EntryId, source: Source = Source.certificates
@@ -115,14 +119,14 @@ class CertificateSources:
         is_owed = self._entries(s).remove_entry(entry)
         return Withdrawn(self._due(s, entry.holder, "certificate-withdrawn") if is_owed else ())
 
-    def repeat(self, s: Session, entry_id: EntryId) -> tuple[Ticket, ...]:
+    def repeat(self, s: Session, entry_id: EntryId) -> None:
         """Retry what Ditio refused of an entry, because its source has sent it again unchanged (rule A5)."""
         entry, ledger = self.lock(s, entry_id), s.ledger
         lines = ledger.lines_of([(entry.holder, entry.certificate.type)]) if entry is not None else []
         refused = [line for line in lines if line.reason is not None]
         for line in refused:
             ledger.clear(line)
-        return tuple(ticket for line in refused for ticket in self._due(s, line.holder, "certificate-repeated"))
+            self._due(s, line.holder, "certificate-repeated")
 
     def lock(self, s: Session, entry_id: EntryId) -> Entry | None:
         """Return an entry, locked: no other transaction changes it before this one ends."""
@@ -140,7 +144,7 @@ class CertificateSources:
     def _holder(self, s: Session, number: EmployeeNumber) -> Holder:
         """Return the holder of certificates under a number. A person gets what was stored as unclaimed before."""
         holder = s.ledger.holder_of(number, lock=True)
-        _name, person_id = self.intake.tenant.name, holder.person_id
+        person_id = holder.person_id
         if person_id is not None and give_to(s, person_id, number):
             # A worker sends the assigned entries, even if the present one is not stored.
             s.outbox.mark_due(person_id)
@@ -153,18 +157,15 @@ class CertificateSources:
         return next((entry for entry in line.entries if entry.source is source), None)
 
     def _stored(self, s: Session, entered: Entered, what: str) -> Stored:
-        tickets = self._due(s, entered.entry.holder, what) if entered.is_owed else ()
-        return Stored(entered.entry, entered.beaten_by, tickets)
+        due = self._due(s, entered.entry.holder, what) if entered.is_owed else ()
+        return Stored(entered.entry, entered.beaten_by, due)
 
-    def _due(self, s: Session, holder: Holder, what: str) -> tuple[Ticket, ...]:
-        if holder.person_id is None:
-            return ()
-        ticket = self.intake.certificate_said(s, holder.person_id, what)
-        return (ticket,) if ticket is not None else ()
+    def _due(self, s: Session, holder: Holder, what: str) -> tuple[PersonId, ...]:
+        person_id = holder.person_id
+        return () if person_id is None or self.mark_due(s, person_id, what) is None else (person_id,)
 
     def _entries(self, s: Session) -> Entries:
-        intake = self.intake
-        return Entries(s, intake.tenant.new_id)
+        return Entries(s, self.tenant.new_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,24 +180,26 @@ class Withdrawal:
     """Whether its person is due because of it."""
 
 
-def withdraw_from_files(intake: Intake, author: Author, name: str, kind: CertificateType) -> list[Withdrawal]:
+def withdraw_from_files(
+    sources: CertificateSources, author: Author, name: str, kind: CertificateType
+) -> list[Withdrawal]:
     """Withdraw the entries from files for a person's certificate of one type.
 
-    :param intake: An intake that only queues.
     :param name: An employee number or a user name.
     :raises NotFound: no file had such a certificate; nothing was changed.
     """
-    return repeated(lambda: _withdraw(intake, author, name.strip(), kind))
+    return sources.tenant.transact(lambda s: _withdraw(s, sources, author, name.strip(), kind))
 
 
-def _withdraw(intake: Intake, author: Author, name: str, kind: CertificateType) -> list[Withdrawal]:
-    with intake.tenant.write() as s:
-        lines = _lines(s, name)
-        entries = [entry for line in lines if line.type == kind for entry in line.entries]
-        from_files = [entry for entry in entries if entry.source is Source.csv]
-        if not from_files:
-            raise NotFound(_why_none(lines, entries, name, kind))
-        return [_take_back(s, intake, author, entry) for entry in from_files]
+def _withdraw(
+    s: Session, sources: CertificateSources, author: Author, name: str, kind: CertificateType
+) -> list[Withdrawal]:
+    lines = _lines(s, name)
+    entries = [entry for line in lines if line.type == kind for entry in line.entries]
+    from_files = [entry for entry in entries if entry.source is Source.csv]
+    if not from_files:
+        raise NotFound(_why_none(lines, entries, name, kind))
+    return [_take_back(s, sources, author, entry) for entry in from_files]
 
 
 def _lines(s: Session, name: str) -> list[Line]:
@@ -227,12 +230,11 @@ def _why_none(lines: Sequence[Line], entries: Sequence[Entry], name: str, kind: 
     return f'{name} has no certificate of the type "{kind}" from a file: {files}'
 
 
-def _take_back(s: Session, intake: Intake, author: Author, entry: Entry) -> Withdrawal:
-    _tenant, sources = intake.tenant.name, CertificateSources(intake)
+def _take_back(s: Session, sources: CertificateSources, author: Author, entry: Entry) -> Withdrawal:
     outcome = sources.withdraw(s, entry.id, Source.csv)
     if not isinstance(outcome, Withdrawn):
         raise NotFound(f'another process has just withdrawn the certificate "{entry.certificate.type}"')
     deed = AuditEvent(Action.deleted, CERTIFICATE, entry.id, entry.holder.person_id)
     s.audit.add(deed, author)
     left = s.ledger.lines_of([(entry.holder, entry.certificate.type)])
-    return Withdrawal(entry, next((line.winner for line in left), None), bool(outcome.tickets))
+    return Withdrawal(entry, next((line.winner for line in left), None), bool(outcome.due))
