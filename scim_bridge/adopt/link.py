@@ -48,7 +48,7 @@ def link(s: Session, tenant: Tenant, pair: Pair, found: ActualEmployee | None) -
     linked = replace(record.person, employee_number=found.employee_number, linked_at=s.now)
     desired = tenant.desired(document, linked, today)
     profile_id, linked_as = found.company_profile_id, known_by(desired, found)
-    people.link(record.person.id, found.employee_number, profile_id=profile_id, linked_as=linked_as)
+    s.link(record.person.id, found.employee_number, profile_id=profile_id, linked_as=linked_as)
     # In the same transaction: later, a worker would deliver the person because of them, and send all that differs.
     give_to(s, record.person.id, found.employee_number)
     linked = _acknowledge(s, tenant, linked, desired, found, record.revision)

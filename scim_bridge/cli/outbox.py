@@ -25,8 +25,8 @@ from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, STUCK_AFTER, Reason, State, explained
 from scim_bridge.errors import BridgeError
 from scim_bridge.scim.mapping import Rules, desired_from_user
-from scim_bridge.storage.breaker import PAUSED
 from scim_bridge.storage.database import Session, take_up_all
+from scim_bridge.storage.outbox import PAUSED
 from scim_bridge.storage.refusals import REFUSED, RefusedWrite
 from scim_bridge.storage.runs import START, ProcessKind, presences
 from scim_bridge.tenant import build_rules

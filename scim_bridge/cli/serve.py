@@ -15,7 +15,7 @@ from scim_bridge.bootstrap import build
 from scim_bridge.cli.context import Address, Options, address_of, bind_option, listen
 from scim_bridge.cli.worker import Heartbeat
 from scim_bridge.sandbox.directory import people as invented
-from scim_bridge.sandbox.ditio import SandboxDitio
+from scim_bridge.sandbox.ditio import CLIENT_ID, CLIENT_SECRET, SandboxDitio
 from scim_bridge.sandbox.server import serve as serve_application
 from scim_bridge.settings import DEFAULT_TENANT, Settings
 from scim_bridge.settings.load import of_web_process
@@ -25,8 +25,6 @@ from scim_bridge.web.app import create_app
 from scim_bridge.web.auth.failures import Addresses
 from scim_bridge.web.server import DeliveryWorker, Server
 
-CLIENT_ID = "sandbox"
-CLIENT_SECRET = "sandbox-secret"  # nosec B105 # of the simulated Ditio
 MOST_PEOPLE = 100_000
 
 

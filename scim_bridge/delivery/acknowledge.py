@@ -79,7 +79,7 @@ def acknowledge(
     def store(s: Session) -> None:
         s = s.at(now)
         if link is not None:
-            s.people.link(person.id, link, profile_id=profile_id, linked_as=linked_as)
+            s.link(person.id, link, profile_id=profile_id, linked_as=linked_as)
         s.acknowledged.add(
             person.id,
             values,

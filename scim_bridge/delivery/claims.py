@@ -119,7 +119,7 @@ def settle_claims(
     kept = acknowledged_claims(person)
     if _makes_room(claims, tenant, person):
         give_up(s, tenant, person)
-        s.people.unlink(person.id)
+        s.unlink(person.id)
         kept = frozenset()
     elif keep_all:
         kept |= claims.held_by(person.id)
@@ -143,7 +143,7 @@ def forget_person(s: Session, tenant: Tenant, person_id: PersonId) -> None:
     claims.wait_only_for(person_id, ())
     for waiter in claims.keep_only(person_id, ()):
         s.outbox.mark_due(waiter)
-    people.forget(person_id)
+    s.forget(person_id)
 
 
 def _claims_desired(person: Person, today: date) -> bool:
@@ -240,7 +240,7 @@ def find_or_make_room(s: Session, tenant: Tenant, desired: DesiredEmployee, exte
         return PreviousPerson(holder)
     if holder.person.is_tombstone and not owes_ending(holder.person, tenant.policy):
         give_up(s, tenant, holder.person)
-        people.unlink(holder.person.id)
+        s.unlink(holder.person.id)
         for waiter in claims.keep_only(holder.person.id, ()):
             s.outbox.mark_due(waiter)
         return PreviousPerson(has_made_room=True)

@@ -114,7 +114,7 @@ def _create_again(attempt: Attempt) -> str | None:
             return FOUND_ELSEWHERE
         # Keep the claims, so that no other person gets the number meanwhile.
         with attempt.tenant.write() as s:
-            s.people.unlink(attempt.person.id)
+            s.unlink(attempt.person.id)
         attempt.person = replace(attempt.person, employee_number=None, linked_at=None, acknowledged=Acknowledged())
     found = create_employee(attempt)
     if found is not None:

@@ -70,15 +70,15 @@ def release_claim(
                 claims.keep_only(attempt.person.id, held - {Claim(ClaimKind.employee_number, moved_to)})
             if not claims.take(person.id, Claim(ClaimKind.employee_number, moved_to)):
                 raise TransientError("another person has just claimed the number under which Ditio shows the holder")
-            people.link(person.id, moved_to)
+            s.link(person.id, moved_to)
             stored.add(person.id, {Field.employee_number: moved_to}, revision=record.revision)
         if exchanged:
             given = EmployeeNumber(claim.value)
-            people.link(attempt.person.id, given)
+            s.link(attempt.person.id, given)
             stored.add(attempt.person.id, {Field.employee_number: given}, revision=attempt.facts.record.revision)
             outbox.mark_due(person.id)
         if unlink:
-            people.unlink(person.id)
+            s.unlink(person.id)
         elif claim.kind is ClaimKind.phone:
             stored.forget(person.id, Field.phone)
         given_up = {claim}

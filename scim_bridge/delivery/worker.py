@@ -14,7 +14,6 @@ from scim_bridge.delivery.deliver import deliver_person
 from scim_bridge.logs import bound, get_logger
 from scim_bridge.storage.database import Database, Session, loggable
 from scim_bridge.storage.outbox import Leased, bring_back, shorten_leases
-from scim_bridge.storage.plans import plans_before
 from scim_bridge.tenant import LEASE_MARGIN_SECONDS, Budget, Tenant
 
 log = get_logger(__name__)
@@ -68,7 +67,7 @@ def _forget_plans(database: Database, tenant: str, days: int) -> int:
     """Remove the rows of old plans. A transaction that only reads finds the plans, as there may be many runs."""
     with database.read(tenant) as s:
         moment = s.now - timedelta(days=days)
-        plans = plans_before(s, moment, limit=MOST_BATCHES)
+        plans = s.runs.plans_before(moment, limit=MOST_BATCHES)
     removed = 0
     for plan_id in plans:
         removed += _forget_rows(database, tenant, plan_id)

@@ -20,10 +20,10 @@ from scim_bridge.domain.values import JsonObject, same
 from scim_bridge.errors import DeliveryError
 from scim_bridge.operator.history import Changed, changed_attributes
 from scim_bridge.scim.mapping import Rules
-from scim_bridge.storage.breaker import PAUSED
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.directory import Listed
 from scim_bridge.storage.history import Entry
+from scim_bridge.storage.outbox import PAUSED
 from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.refusals import REFUSED, RefusedWrite
 from scim_bridge.storage.resources import document_of

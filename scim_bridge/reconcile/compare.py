@@ -157,8 +157,7 @@ class DriftPlanning:
         today = self.tenant.today(self.read_at)
         with self.tenant.read() as s:
             searches = s.certificate_searches(self.tenant.certificates.missing_expiry)
-            in_sync = s.in_sync(basis)
-            return in_sync.scan(self.run_id, today, searches, after=after, limit=PAGE)
+            return s.in_sync(basis).scan(self.run_id, today, searches.may_owe(), after=after, limit=PAGE)
 
     def _count(self, at_work: Sequence[bool]) -> None:
         """Count people who are in sync already. :param at_work: For each of them, whether they are at work."""

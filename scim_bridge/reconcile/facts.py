@@ -96,7 +96,7 @@ def acknowledge_agreement(s: Session, tenant: Tenant, agreement: Agreement, read
     if person.is_tombstone:
         # The ending of a deleted user is delivered: another user who waits for the number gets it (rule P2).
         settle_claims(s, tenant, person, NOTHING_DESIRED, tenant.today(read_at), keep_all=False)
-        s.people.forget(person_id)
+        s.forget(person_id)
 
 
 def _settle_the_guard(s: Session, tenant: Tenant, agreement: Agreement, record: PersonRecord) -> None:

@@ -20,7 +20,10 @@ from scim_bridge.sandbox.employees_api import EmployeesApi, Reading
 from scim_bridge.sandbox.gateway import ACCEPTED, ADMIN, Fault, Faults, Gateway, Recorded, SegmentConverter
 from scim_bridge.sandbox.style import Style
 
-__all__ = ["Recorded", "SandboxDitio"]
+__all__ = ["CLIENT_ID", "CLIENT_SECRET", "Recorded", "SandboxDitio"]
+
+CLIENT_ID = "sandbox"
+CLIENT_SECRET = "sandbox-secret"  # nosec B105 # of the simulated Ditio
 
 
 class AdminApi:

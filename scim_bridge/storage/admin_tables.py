@@ -183,6 +183,9 @@ plan_outcomes = Table(
     Column("skipped", Text),
 )
 
+PLAN_TABLES = (plan_items, plan_outcomes)
+"""The tables with the rows of a plan."""
+
 snapshot = Table(
     "snapshot",
     metadata,

@@ -3,13 +3,12 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, exists, func, or_, select, update
+from sqlalchemy import and_, bindparam, case, exists, or_, select, update
 
 from scim_bridge.domain.breaker import LONGEST_GAP_SECONDS, Breaker, gap_seconds
-from scim_bridge.domain.outcome import CAP_SECONDS, Reason, State
+from scim_bridge.domain.outcome import CAP_SECONDS, State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.engine import Repository, insert_if_absent
-from scim_bridge.storage.outbox import Outbox
 from scim_bridge.storage.tables import breakers, people
 
 # Built once, because every delivery reads it several times.
@@ -144,83 +143,6 @@ class Breakers(Repository):
 
     def _is(self) -> Any:
         return breakers.c.tenant == self._tenant
-
-
-PAUSED = "deliveries are paused; they continue once an operator resumes them"
-"""The detail of each person who would be delivered during a pause."""
-
-
-BATCH = 2000
-"""People who are made due in one transaction, so that other writers get their turn in between."""
-
-
-class Pauses(Repository):
-    """The pause of one tenant, within one transaction. `now` is the database's clock.
-
-    It is stored in the breaker's row, which every delivery reads first, so it takes effect at once in all processes.
-    """
-
-    def pause(self) -> int:
-        """Pause, and hold the people who are due. Return how many. Running deliveries stop before their next write."""
-        if Breakers(self._s).locked().paused_at is None:
-            self._set(self._now)
-        return self.hold_due()
-
-    def resume(self) -> int:
-        """End the pause, and make the first people due who were held for it. Return how many; see `take_up_all`."""
-        Breakers(self._s).locked()
-        self._set(None)
-        return self.take_up()
-
-    def finds_anybody_due(self) -> bool:
-        """Return whether any person is due, including those in back-off."""
-        query = select(people.c.id).where(people.c.tenant == self._tenant, people.c.state == State.due).limit(1)
-        return self._connection.execute(query).first() is not None
-
-    def hold_due(self) -> int:
-        """Hold the people who are due. Return how many."""
-        return self._hold(people.c.state == State.due)
-
-    def hold(self, person_id: PersonId) -> None:
-        """Hold a person after a change from Entra."""
-        self._hold(people.c.id == person_id)
-
-    def take_up(self) -> int:
-        """Make people due who were held for a pause, at most `BATCH`. Return how many."""
-        query = select(people.c.id).where(self._is_held()).order_by(people.c.state_since, people.c.id).limit(BATCH)
-        held = self._connection.execute(query.with_for_update(skip_locked=True)).scalars().all()
-        outbox = Outbox(self._s)
-        return outbox.mark_all_due(people.c.id.in_(held)) if held else 0
-
-    def _hold(self, which: ColumnElement[bool]) -> int:
-        held = self._connection.execute(
-            update(people)
-            .where(people.c.tenant == self._tenant, which)
-            .values(
-                state=State.held,
-                reason=Reason.paused,
-                detail=PAUSED,
-                state_since=case((people.c.reason == Reason.paused, people.c.state_since), else_=self._now),
-                # Only a person who was delivered when the pause began may be settled unread by a later write (rule A5).
-                due_since=case(
-                    (people.c.state == State.delivered, None),
-                    (people.c.reason == Reason.paused, people.c.due_since),
-                    else_=func.coalesce(people.c.due_since, self._now),
-                ),
-                due_at=None,
-                attempts=0,
-                # A process that delivers the person at this moment sees the new revision, and stops.
-                revision=people.c.revision + 1,
-            )
-        )
-        return held.rowcount
-
-    def _is_held(self) -> ColumnElement[bool]:
-        of_us = people.c.tenant == self._tenant
-        return of_us & (people.c.state == State.held) & (people.c.reason == Reason.paused)
-
-    def _set(self, paused_at: datetime | None) -> None:
-        self._connection.execute(update(breakers).where(breakers.c.tenant == self._tenant).values(paused_at=paused_at))
 
 
 def within(moment: datetime | None, now: datetime, cap_seconds: float) -> datetime | None:

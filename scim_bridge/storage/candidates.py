@@ -5,13 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import and_, case, or_, select
+from sqlalchemy import ColumnElement, and_, case, or_, select
 
 from scim_bridge.domain.person import Acknowledged, PersonId
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.admin_tables import in_sync, snapshot
-from scim_bridge.storage.certificate_queries import CertificateSearches
 from scim_bridge.storage.engine import Repository, Transaction, upsert
 from scim_bridge.storage.people import PersonRecord, record_of
 from scim_bridge.storage.tables import people, resources
@@ -125,10 +124,11 @@ class InSync(Repository):
         self._basis = basis
 
     def scan(
-        self, run_id: str, today: date, searches: CertificateSearches, *, after: str, limit: int
+        self, run_id: str, today: date, may_owe: ColumnElement[bool], *, after: str, limit: int
     ) -> list[SyncState]:
         """Return the next people, in sync or not, in the order of their ids.
 
+        :param may_owe: Whether a person may have a certificate that Ditio has not acknowledged.
         :param after: The id of the last person that was returned before.
         """
         is_shown = select(snapshot.c.employee_number).where(
@@ -151,7 +151,7 @@ class InSync(Repository):
             or_(people.c.wakes_on.is_(None), people.c.wakes_on > today),
             is_shown.correlate(in_sync).exists(),
             or_(
-                and_(in_sync.c.is_at_work, wants_employment, ~searches.may_owe()),
+                and_(in_sync.c.is_at_work, wants_employment, ~may_owe),
                 and_(in_sync.c.is_at_work.is_(False), ~wants_employment),
             ),
         )

@@ -1,6 +1,6 @@
 """The database: its reading and writing transactions, its clock, and its errors."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -13,9 +13,11 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from scim_bridge.domain.audit import AuditRecord
+from scim_bridge.domain.employee import EmployeeNumber, Field, Value
+from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.admin_tables import secrets
-from scim_bridge.storage.breaker import Breakers, Pauses
+from scim_bridge.storage.breaker import Breakers
 from scim_bridge.storage.candidates import InSync
 from scim_bridge.storage.certificate_queries import CertificateSearches
 from scim_bridge.storage.claims import Claims
@@ -36,7 +38,7 @@ from scim_bridge.storage.engine import (
 from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.history import AuditTrail, History
 from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
-from scim_bridge.storage.outbox import Outbox, RestLeases
+from scim_bridge.storage.outbox import Outbox, Pauses, RestLeases
 from scim_bridge.storage.pairs import Pairs
 from scim_bridge.storage.people import HandsOffs, People, Permissions
 from scim_bridge.storage.plans import PlanItems, Scopes
@@ -65,97 +67,56 @@ class Session(Transaction):
     `database.write(tenant)` opens one, and commits it at the end of the block.
     """
 
-    @cached_property
-    def people(self) -> People:
-        return People(self)
+    people = cached_property(People)
+    directory = cached_property(Directory)
+    outbox = cached_property(Outbox)
+    claims = cached_property(Claims)
+    acknowledged = cached_property(Acknowledgements)
+    hands_offs = cached_property(HandsOffs)
+    permissions = cached_property(Permissions)
+    guard = cached_property(Guard)
+    breaker = cached_property(Breakers)
+    pauses = cached_property(Pauses)
+    history = cached_property(History)
+    audit = cached_property(AuditTrail)
+    ledger = cached_property(Ledger)
+    certificate_deliveries = cached_property(CertificateDeliveries)
+    rest_leases = cached_property(RestLeases)
+    scopes = cached_property(Scopes)
+    resources = cached_property(Resources)
+    refused_writes = cached_property(RefusedWrites)
+    quirks = cached_property(Quirks)
+    runs = cached_property(Runs)
+    schedules = cached_property(Schedules)
+    tokens = cached_property(Tokens)
+    clients = cached_property(Clients)
+    lookups = cached_property(Lookups)
 
-    @cached_property
-    def directory(self) -> Directory:
-        return Directory(self)
+    def link(
+        self,
+        person_id: PersonId,
+        number: EmployeeNumber,
+        *,
+        profile_id: str | None = None,
+        linked_as: Mapping[Field, Value] | None = None,
+    ) -> None:
+        """Link a person to an employee. An employee is linked to one person at most (a unique index).
 
-    @cached_property
-    def outbox(self) -> Outbox:
-        return Outbox(self)
+        :param profile_id: The employee's `companyProfileId`; None keeps the known one, because only the number changed.
+        :param linked_as: The employee's values that identify them, if none agreed with the user; None changes nothing.
+        """
+        self.people.set_link(person_id, number, profile_id=profile_id, linked_as=linked_as)
+        self.ledger.renumber(person_id, number)
 
-    @cached_property
-    def claims(self) -> Claims:
-        return Claims(self)
+    def unlink(self, person_id: PersonId) -> None:
+        """Remove the link of a tombstone, so that a new person may have the employee (rule P2)."""
+        self.people.remove_link(person_id)
+        self.certificate_deliveries.mark_stale(person_id)
 
-    @cached_property
-    def acknowledged(self) -> Acknowledgements:
-        return Acknowledgements(self)
-
-    @cached_property
-    def hands_offs(self) -> HandsOffs:
-        return HandsOffs(self)
-
-    @cached_property
-    def permissions(self) -> Permissions:
-        return Permissions(self)
-
-    @cached_property
-    def guard(self) -> Guard:
-        return Guard(self)
-
-    @cached_property
-    def breaker(self) -> Breakers:
-        return Breakers(self)
-
-    @cached_property
-    def pauses(self) -> Pauses:
-        return Pauses(self)
-
-    @cached_property
-    def history(self) -> History:
-        return History(self)
-
-    @cached_property
-    def audit(self) -> AuditTrail:
-        return AuditTrail(self)
-
-    @cached_property
-    def ledger(self) -> Ledger:
-        return Ledger(self)
-
-    @cached_property
-    def certificate_deliveries(self) -> CertificateDeliveries:
-        return CertificateDeliveries(self)
-
-    @cached_property
-    def rest_leases(self) -> RestLeases:
-        return RestLeases(self)
-
-    @cached_property
-    def scopes(self) -> Scopes:
-        return Scopes(self)
-
-    @cached_property
-    def resources(self) -> Resources:
-        return Resources(self)
-
-    @cached_property
-    def refused_writes(self) -> RefusedWrites:
-        return RefusedWrites(self)
-
-    @cached_property
-    def quirks(self) -> Quirks:
-        return Quirks(self)
-
-    @cached_property
-    def runs(self) -> Runs:
-        return Runs(self)
-
-    @cached_property
-    def schedules(self) -> Schedules:
-        return Schedules(self)
-
-    @cached_property
-    def tokens(self) -> Tokens:
-        return Tokens(self)
-
-    @cached_property
-    def clients(self) -> Clients:
-        return Clients(self)
+    def forget(self, person_id: PersonId) -> None:
+        """Remove a person without a user who never became an employee, so that Ditio knows nothing of them."""
+        if self.people.remove(person_id):
+            self.certificate_deliveries.forget(person_id)
 
     def plan(self, plan_id: str) -> PlanItems:
         """Return the rows of one plan."""
@@ -176,10 +137,6 @@ class Session(Transaction):
     def certificate_searches(self, missing_expiry: date | None = None) -> CertificateSearches:
         """Return searches over the ledger. :param missing_expiry: The last day of certificates without one."""
         return CertificateSearches(self, missing_expiry)
-
-    @cached_property
-    def lookups(self) -> Lookups:
-        return Lookups(self)
 
     def access_tokens(self, workload: str | None) -> AccessTokens:
         """Return the access tokens of one workload; of all clients with None."""

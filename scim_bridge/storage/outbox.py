@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, bindparam, case, func, or_, select, true, update
@@ -10,10 +10,11 @@ from sqlalchemy import ColumnElement, Row, and_, bindparam, case, func, or_, sel
 from scim_bridge.domain.outcome import CAP_SECONDS, SHOULD_BE_INACTIVE, Reason, State
 from scim_bridge.domain.person import Acknowledged, PersonId
 from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.breaker import Breakers
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.engine import Repository, Transaction
 from scim_bridge.storage.people import NOT_DUE, PersonRecord, record_of
-from scim_bridge.storage.tables import people, resources
+from scim_bridge.storage.tables import breakers, people, resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,3 +336,79 @@ def shorten_leases(s: Transaction, seconds: float, which: ColumnElement[bool] | 
     longest = s.now + timedelta(seconds=seconds)
     condition = [people.c.tenant == s.tenant, people.c.leased_until > longest, *([] if which is None else [which])]
     return s.connection.execute(update(people).where(*condition).values(leased_until=longest)).rowcount
+
+
+PAUSED = "deliveries are paused; they continue once an operator resumes them"
+"""The detail of each person who would be delivered during a pause."""
+
+
+BATCH = 2000
+"""People who are made due in one transaction, so that other writers get their turn in between."""
+
+
+class Pauses(Repository):
+    """The pause of one tenant, within one transaction. `now` is the database's clock.
+
+    It is stored in the breaker's row, which every delivery reads first, so it takes effect at once in all processes.
+    """
+
+    def pause(self) -> int:
+        """Pause, and hold the people who are due. Return how many. Running deliveries stop before their next write."""
+        if Breakers(self._s).locked().paused_at is None:
+            self._set(self._now)
+        return self.hold_due()
+
+    def resume(self) -> int:
+        """End the pause, and make the first people due who were held for it. Return how many; see `take_up_all`."""
+        Breakers(self._s).locked()
+        self._set(None)
+        return self.take_up()
+
+    def finds_anybody_due(self) -> bool:
+        """Return whether any person is due, including those in back-off."""
+        query = select(people.c.id).where(people.c.tenant == self._tenant, people.c.state == State.due).limit(1)
+        return self._connection.execute(query).first() is not None
+
+    def hold_due(self) -> int:
+        """Hold the people who are due. Return how many."""
+        return self._hold(people.c.state == State.due)
+
+    def hold(self, person_id: PersonId) -> None:
+        """Hold a person after a change from Entra."""
+        self._hold(people.c.id == person_id)
+
+    def take_up(self) -> int:
+        """Make people due who were held for a pause, at most `BATCH`. Return how many."""
+        query = select(people.c.id).where(self._is_held()).order_by(people.c.state_since, people.c.id).limit(BATCH)
+        held = self._connection.execute(query.with_for_update(skip_locked=True)).scalars().all()
+        return Outbox(self._s).mark_all_due(people.c.id.in_(held)) if held else 0
+
+    def _hold(self, which: ColumnElement[bool]) -> int:
+        held = self._connection.execute(
+            update(people)
+            .where(people.c.tenant == self._tenant, which)
+            .values(
+                state=State.held,
+                reason=Reason.paused,
+                detail=PAUSED,
+                state_since=case((people.c.reason == Reason.paused, people.c.state_since), else_=self._now),
+                # Only a person who was delivered when the pause began may be settled unread by a later write (rule A5).
+                due_since=case(
+                    (people.c.state == State.delivered, None),
+                    (people.c.reason == Reason.paused, people.c.due_since),
+                    else_=func.coalesce(people.c.due_since, self._now),
+                ),
+                due_at=None,
+                attempts=0,
+                # A process that delivers the person at this moment sees the new revision, and stops.
+                revision=people.c.revision + 1,
+            )
+        )
+        return held.rowcount
+
+    def _is_held(self) -> ColumnElement[bool]:
+        of_us = people.c.tenant == self._tenant
+        return of_us & (people.c.state == State.held) & (people.c.reason == Reason.paused)
+
+    def _set(self, paused_at: datetime | None) -> None:
+        self._connection.execute(update(breakers).where(breakers.c.tenant == self._tenant).values(paused_at=paused_at))

@@ -14,7 +14,6 @@ from scim_bridge.domain.values import UserId, user_name_key
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.admin_tables import in_sync
 from scim_bridge.storage.engine import Repository, Transaction, upsert
-from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
 from scim_bridge.storage.tables import adoption_permissions as permissions
 from scim_bridge.storage.tables import claim_waiters, claims, from_stored, people, resources, to_stored
 
@@ -287,7 +286,7 @@ class People(Repository):
         """Store the number that the employee is about to get, or with None remove it (rule P6)."""
         self._update(person_id, {"renumbering": number})
 
-    def link(
+    def set_link(
         self,
         person_id: PersonId,
         number: EmployeeNumber,
@@ -295,18 +294,13 @@ class People(Repository):
         profile_id: str | None = None,
         linked_as: Mapping[Field, Value] | None = None,
     ) -> None:
-        """Link a person to an employee. An employee is linked to one person at most (a unique index).
-
-        :param profile_id: The employee's `companyProfileId`; None keeps the known one, because only the number changed.
-        :param linked_as: The employee's values that identify them, if none agreed with the user; None changes nothing.
-        """
+        """Store the link to an employee: a part of `Session.link`."""
         unknown = {"creating": None, "renumbering": None, "creation_said_at": None}
         known: dict[str, object] = {} if profile_id is None else {"company_profile_id": profile_id}
         if linked_as is not None:
             known["linked_as"] = {name.value: to_stored(value) for name, value in linked_as.items()}
         self._update(person_id, {"employee_number": number, "linked_at": self._now, **known, **unknown})
         Permissions(self._s).consume(number)
-        Ledger(self._s).renumber(person_id, number)
 
     def recognise(self, person_id: PersonId, profile_id: str) -> None:
         """Store the `companyProfileId` of a linked employee, which Ditio shows for the first time (rule P5)."""
@@ -320,15 +314,14 @@ class People(Repository):
         """Remove the link for a moment, so that another person may get it. The caller sets a new one at once."""
         self._update(person_id, {"employee_number": None})
 
-    def unlink(self, person_id: PersonId) -> None:
-        """Remove the link of a tombstone, so that a new person may have the employee (rule P2)."""
+    def remove_link(self, person_id: PersonId) -> None:
+        """Remove the link to an employee, and what they have acknowledged: a part of `Session.unlink`."""
         known = {"company_profile_id": None, "linked_as": None}
         self._update(person_id, {"employee_number": None, "linked_at": None, **known})
         Acknowledgements(self._s).forget(person_id)
-        CertificateDeliveries(self._s).mark_stale(person_id)
 
-    def forget(self, person_id: PersonId) -> None:
-        """Remove a person without a user who never became an employee, so that Ditio knows nothing of them."""
+    def remove(self, person_id: PersonId) -> bool:
+        """Remove a person without a user, employee or creation. Return whether it was: a part of `Session.forget`."""
         removed = self._connection.execute(
             delete(people).where(
                 people.c.tenant == self._tenant,
@@ -339,10 +332,10 @@ class People(Repository):
             )
         )
         if removed.rowcount:
-            CertificateDeliveries(self._s).forget(person_id)
             self._connection.execute(
                 delete(in_sync).where(in_sync.c.tenant == self._tenant, in_sync.c.person_id == person_id)
             )
+        return bool(removed.rowcount)
 
     def forget_names_before(self, moment: datetime, *, limit: int) -> int:
         """Remove the user names of users that were deleted earlier, at most `limit`. Return how many."""

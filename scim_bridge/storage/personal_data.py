@@ -88,14 +88,14 @@ def erase_person(s: Session, record: PersonRecord) -> frozenset[PersonId]:
     s.claims.wait_only_for(person_id, ())
     freed = s.claims.keep_only(person_id, [Claim(ClaimKind.employee_number, number)] if number and stays else [])
     if not stays:
-        s.people.unlink(person_id)
+        s.unlink(person_id)
     emptied = ("external_id", "linked_as", "detail", "deleted_user_name", "user_id", "request_id", "wakes_on", "scope")
     s.connection.execute(
         update(people)
         .where(people.c.tenant == s.tenant, people.c.id == person_id)
         .values(**dict.fromkeys(emptied), **NOT_DUE, deleted_at=s.now, state_since=s.now)
     )
-    s.people.forget(person_id)  # Only a person without a link.
+    s.forget(person_id)  # Only a person without a link.
     return freed
 
 

@@ -2,22 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, Table, case, delete, exists, func, insert, null, or_, select, update
+from sqlalchemy import Row, Select, Table, case, delete, func, insert, null, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.domain.drift import ORDER, Cause, Drift, Kind
 from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import PersonId
-from scim_bridge.storage.admin_tables import plan_items, plan_outcomes, reconcile_runs
+from scim_bridge.storage.admin_tables import PLAN_TABLES, plan_items, plan_outcomes
 from scim_bridge.storage.engine import Repository, Transaction, upsert
 from scim_bridge.storage.people import NOT_DUE, PersonRecord
 from scim_bridge.storage.tables import from_stored, people, to_stored
-
-_ROWS = (plan_items, plan_outcomes)
-"""The tables with the rows of a plan."""
 
 _AT_ONCE = 500
 """Rows that are held in memory at a time."""
@@ -95,7 +92,7 @@ class PlanItems(Repository):
 
     def forget(self, *, limit: int) -> int:
         """Remove rows and their outcomes, at most `limit` of each. Return how many."""
-        return sum(self._forget(table, limit) for table in _ROWS)
+        return sum(self._forget(table, limit) for table in PLAN_TABLES)
 
     def _forget(self, table: Table, limit: int) -> int:
         mine = (table.c.tenant == self._tenant) & (table.c.plan_id == self._plan_id)
@@ -127,23 +124,6 @@ class PlanItems(Repository):
             "found": to_stored(item.found),
             "acknowledged": to_stored(item.acknowledged),
         }
-
-
-def with_rows() -> ColumnElement[bool]:
-    """Return a condition: whether a run is a plan that has rows."""
-    runs = reconcile_runs.c
-    return or_(*(exists().where(each.c.tenant == runs.tenant, each.c.plan_id == runs.id) for each in _ROWS))
-
-
-def plans_before(s: Transaction, moment: datetime, *, limit: int) -> list[str]:
-    """Return the ids of plans that began before a moment and still have rows, the oldest first."""
-    query = (
-        select(reconcile_runs.c.id)
-        .where(reconcile_runs.c.tenant == s.tenant, reconcile_runs.c.started_at < moment, with_rows())
-        .order_by(reconcile_runs.c.started_at)
-        .limit(limit)
-    )
-    return list(s.connection.execute(query).scalars())
 
 
 def blank_person(s: Transaction, person_id: PersonId) -> None:

@@ -8,9 +8,16 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, insert, or_, select, update
 
-from scim_bridge.storage.admin_tables import plan_items, reconcile_runs, schedules
+from scim_bridge.storage.admin_tables import PLAN_TABLES, plan_items, reconcile_runs, schedules
 from scim_bridge.storage.engine import Repository, Transaction, insert_if_absent, upsert
-from scim_bridge.storage.plans import with_rows
+
+_WITH_ROWS = or_(
+    *(
+        exists().where(each.c.tenant == reconcile_runs.c.tenant, each.c.plan_id == reconcile_runs.c.id)
+        for each in PLAN_TABLES
+    )
+)
+"""A condition: whether a run is a plan that has rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +132,20 @@ class Runs(Repository):
         ]
         stays = or_(*(reconcile_runs.c.started_at == each for each in needed))
         old = select(reconcile_runs.c.id).where(
-            of_us, reconcile_runs.c.started_at < moment, ~with_rows(), func.coalesce(~stays, True)
+            of_us, reconcile_runs.c.started_at < moment, ~_WITH_ROWS, func.coalesce(~stays, True)
         )
         some = self._connection.execute(old.limit(limit)).scalars().all()
         return self._connection.execute(delete(reconcile_runs).where(of_us, reconcile_runs.c.id.in_(some))).rowcount
+
+    def plans_before(self, moment: datetime, *, limit: int) -> Sequence[str]:
+        """Return the ids of plans that began before a moment and still have rows, the oldest first."""
+        query = (
+            select(reconcile_runs.c.id)
+            .where(reconcile_runs.c.tenant == self._tenant, reconcile_runs.c.started_at < moment, _WITH_ROWS)
+            .order_by(reconcile_runs.c.started_at)
+            .limit(limit)
+        )
+        return self._connection.execute(query).scalars().all()
 
     def count_new(self, plan_id: str) -> int:
         """Return how many rows of a plan are new since the previous plan of the whole company."""

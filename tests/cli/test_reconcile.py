@@ -262,7 +262,7 @@ def test_what_is_proposed_is_about_the_same_company(run: Run, world: World, diti
         people = s.people
         people.add(leaver, external_id=None, wakes_on=None)
         phone = world.employee("1042").phone
-        people.link(leaver.id, EmployeeNumber("1042"), linked_as={Field.phone: phone})
+        s.link(leaver.id, EmployeeNumber("1042"), linked_as={Field.phone: phone})
     world.clock.passes(hours=1)
     shown = run("reconcile", "--tenant", "nord", **nord)
     world.ditio.company.employees.clear()

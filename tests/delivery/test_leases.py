@@ -9,8 +9,7 @@ from sqlalchemy.exc import OperationalError
 from scim_bridge.delivery.deliver import deliver_person
 from scim_bridge.domain.person import PersonId
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.database import Database
-from scim_bridge.storage.people import People
+from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.tables import people
 from scim_bridge.tenant import Budget
 from tests.conftest import Clock
@@ -256,7 +255,7 @@ def test_who_has_to_give_way_after_a_call_is_tried_again(
     world: World, monkeypatch: pytest.MonkeyPatch, inline_seconds: int
 ):
     """A1, D1, P6: two transactions in each other's way are no outage: what Ditio answered is stored at a second try."""
-    link, tries = People.link, []
+    link, tries = Session.link, []
 
     def give_way_once(*arguments: Any, **options: Any) -> None:
         tries.append(True)
@@ -264,7 +263,7 @@ def test_who_has_to_give_way_after_a_call_is_tried_again(
         if len(tries) == 1:
             raise OperationalError("", None, GaveWay())
 
-    monkeypatch.setattr(People, "link", give_way_once)
+    monkeypatch.setattr(Session, "link", give_way_once)
     world.restarts_with(delivery={"inline_seconds": inline_seconds})
     kari = a_user()
     step = world.provisions(kari)

@@ -128,8 +128,8 @@ def test_of_a_person_who_is_forgotten_nothing_stays(world: World, kari: EntraUse
         person = s.people.linked_to(EmployeeNumber("1001"))
         assert person is not None
         s.people.set_user(person.person.id, None, external_id=None)
-        s.people.unlink(person.person.id)
-        s.people.forget(person.person.id)
+        s.unlink(person.person.id)
+        s.forget(person.person.id)
         left = s.connection.execute(in_sync.select().where(in_sync.c.person_id == person.person.id)).all()
         others = s.connection.execute(in_sync.select()).all()
 

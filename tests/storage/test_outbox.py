@@ -218,9 +218,9 @@ def test_an_employee_is_linked_to_one_person_at_most(database: Database, clock: 
     """P2: a unique index decides, whatever the code believes; two who have no employee are two."""
     add(database, clock, "a", "b", "c")
     with database.write("default") as s:
-        s.people.link(PersonId("a"), EmployeeNumber("1042"))
+        s.link(PersonId("a"), EmployeeNumber("1042"))
     with pytest.raises(IntegrityError), database.write("default") as s:
-        s.people.link(PersonId("b"), EmployeeNumber("1042"))
+        s.link(PersonId("b"), EmployeeNumber("1042"))
     with database.read("default") as s:
         people = s.people
         record = people.linked_to(EmployeeNumber("1042"))

@@ -23,9 +23,8 @@ from scim_bridge.cli.demo.acts import ACTS, Act
 from scim_bridge.cli.demo.scene import FEWEST, Cast, Scene, running_bridge
 from scim_bridge.cli.demo.stage import FACTS, READS, Check, Stage, by_kind, mark, proofs
 from scim_bridge.cli.output import private_file
-from scim_bridge.cli.serve import CLIENT_ID, CLIENT_SECRET
 from scim_bridge.errors import BridgeError
-from scim_bridge.sandbox.ditio import SandboxDitio
+from scim_bridge.sandbox.ditio import CLIENT_ID, CLIENT_SECRET, SandboxDitio
 from scim_bridge.sandbox.server import running
 
 INTRODUCTION = (

@@ -19,11 +19,10 @@ from typing import Any
 import requests
 
 from scim_bridge.cli.demo.stage import Check, Difference, Stage, as_entra_knows, differences, numbered
-from scim_bridge.cli.serve import CLIENT_ID, CLIENT_SECRET
 from scim_bridge.errors import BridgeError
 from scim_bridge.sandbox.company import SandboxEmployee
 from scim_bridge.sandbox.directory import EntraUser, people
-from scim_bridge.sandbox.ditio import SandboxDitio
+from scim_bridge.sandbox.ditio import CLIENT_ID, CLIENT_SECRET, SandboxDitio
 from scim_bridge.sandbox.entra import EXTENSION, SandboxEntra, Step
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.storage.credentials import TOKEN, new_secret
