@@ -8,6 +8,7 @@
   x WrongDecisions         the operator: correct the lines named, nothing was linked
   x UntrustedRoster        the operator: Ditio shows too few employees to be believed
   x LeaseLost              no one: another process has taken this person over, and continues
+  x UndoUncertain          the client: ask again, because it is unknown whether a refused write was taken back
   x DeliveryError          (status, request_id, seconds)
     + TransientError       no one: the worker retries; ``ambiguous`` when Ditio may have applied the write
       - Unreached          no one: no connection could be made, so nothing was sent, and other calls fail as well
@@ -51,6 +52,10 @@ class UntrustedRoster(BridgeError):
 
 class LeaseLost(BridgeError):
     """The lease ran out, or another process holds it now: the delivery that finds out stops at once (rule D1)."""
+
+
+class UndoUncertain(BridgeError):
+    """The database was lost while a write was being taken back: it is unknown whether the write stays."""
 
 
 class DeliveryError(BridgeError):

@@ -114,7 +114,7 @@ def _search_for_created(attempt: Attempt, creating: Creating) -> list[EmployeeNu
     :raises NotYet: it is too early, or the search shows what the reads did not.
     """
     numbers = _numbers(attempt, creating)
-    found = attempt.search(creating.phone) if _is_certain(attempt, creating) else None
+    found = attempt.search(creating.phone) if _must_show(attempt, creating) else None
     if found is None or any(each.employee_number in numbers and is_what_we_created(creating, each) for each in found):
         raise NotYet("it is not certain yet whether Ditio applied an earlier creation")
     return [
@@ -148,7 +148,7 @@ def _is_linked(attempt: Attempt, number: EmployeeNumber) -> bool:
         return s.people.linked_to(number) is not None
 
 
-def _is_certain(attempt: Attempt, creating: Creating) -> bool:
+def _must_show(attempt: Attempt, creating: Creating) -> bool:
     """Return whether reads must show a POST by now: its lease has ended, and the lag of reads is over."""
     if creating.at is None:
         return True
@@ -167,14 +167,14 @@ def _created_values(desired: DesiredEmployee, creating: Creating, found: ActualE
 
 def _adopt(attempt: Attempt, found: ActualEmployee) -> ActualEmployee | None:
     if not may_adopt(attempt.desired, found, attempt.tenant.adopt) and not attempt.is_permitted(found.employee_number):
-        attempt.notes.append(_stranger(attempt, found))
+        attempt.notes.append(_refused_link(attempt, found))
         return None
     agreed, number = agreeing_fields(attempt.desired, found), found.employee_number
     acknowledge(attempt, agreed, link=number, employee=found)
     return found
 
 
-def _stranger(attempt: Attempt, found: ActualEmployee) -> Note:
+def _refused_link(attempt: Attempt, found: ActualEmployee) -> Note:
     """Return the note of a refused adoption, which names both sides and the cure, like a refusal by Ditio (H1)."""
     why, name = why_not(attempt.desired, found, attempt.facts.user_name), attempt.facts.user_name
     stored = how_to_adopt(found, name, then="the bridge then delivers the person")
@@ -232,7 +232,7 @@ def _create(attempt: Attempt, number: EmployeeNumber) -> ActualEmployee | None:
         if not (isinstance(error, TransientError) and error.ambiguous):
             attempt.posted = None
             store_creating(attempt, earlier)  # Ditio certainly did not apply it: no new doubt.
-        if isinstance(error, OperationMissing) and (earlier is None or _is_certain(attempt, earlier)):
+        if isinstance(error, OperationMissing) and (earlier is None or _must_show(attempt, earlier)):
             # Only a setting can cure this, so waiting does not help. No employee exists yet to be read (rule R1).
             attempt.notes.append(Note(str(error), Reason.no_operation))
             return None
@@ -263,7 +263,7 @@ def _refused(
     created = find_created(attempt)
     if created is not None:
         return created
-    is_believed = earlier is None or _is_certain(attempt, earlier)
+    is_believed = earlier is None or _must_show(attempt, earlier)
     store_creating(attempt, None if is_believed else earlier)
     if not is_believed:
         raise NotYet(f"Ditio never answered an earlier creation, and refused this one ({error.words})")

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from scim_bridge.delivery.deliver import deliver_person
 from scim_bridge.delivery.intake import Ticket
-from scim_bridge.delivery.undo import Undo, Undone, UndoUncertain
+from scim_bridge.delivery.undo import Undo
+from scim_bridge.domain.outcome import Undone
+from scim_bridge.errors import UndoUncertain
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import loggable
 from scim_bridge.tenant import Budget, Tenant

@@ -14,11 +14,10 @@ from scim_bridge.delivery.claims import (
     settle_claims,
 )
 from scim_bridge.delivery.undo import Undoable
-from scim_bridge.domain.employee import Days, DesiredEmployee, Field, Problem, first_days, next_days
-from scim_bridge.domain.outcome import NOT_THERE, Note, Settled, State, remarks
+from scim_bridge.domain.employee import Days, DesiredEmployee, Field, first_days, next_days
+from scim_bridge.domain.outcome import NOT_THERE, IncompleteRefused, Note, Settled, State, remarks
 from scim_bridge.domain.person import GuardedChange, Person, PersonId, RequestedAt, Verdict
 from scim_bridge.domain.values import JsonObject, UserId
-from scim_bridge.errors import BridgeError
 from scim_bridge.plan.diff import as_found, is_covered
 from scim_bridge.plan.limits import Moment, first_occasions, next_occasions
 from scim_bridge.plan.steps import awaited_last_day, plan_person, wakes_on
@@ -114,14 +113,6 @@ class Ticket:
         if self.undoable is None:
             return self
         return replace(self, undoable=replace(self.undoable, document=before, version=version))
-
-
-class IncompleteRefused(BridgeError):
-    """`DELIVERY__ON_INCOMPLETE` is `refuse`, and required values are missing or unusable (rule H3)."""
-
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__("; ".join(problem.message for problem in problems))
-        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from scim_bridge.domain.employee import ActualEmployee, Field, Value
 from scim_bridge.domain.outcome import Settled, State
 from scim_bridge.domain.person import Acknowledged
 from scim_bridge.domain.values import same
-from scim_bridge.plan.drift import Facts, as_shown, drift_of, only_rows
+from scim_bridge.plan.drift import DriftFacts, as_shown, drift_of, only_rows
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.guard import held_or_dropped
 from scim_bridge.storage.plans import Scope
@@ -128,14 +128,14 @@ def _is_created(attempt: Attempt, scope: Scope) -> bool:
     return any(place in created and skipped is None for place, skipped in attempt.outcomes.items())
 
 
-def _facts(attempt: Attempt) -> Facts:
+def _facts(attempt: Attempt) -> DriftFacts:
     """Return the facts for a comparison; the plan has decided the causes.
 
     Changes that were held or withdrawn since are not sent (rule L8).
     """
     with attempt.tenant.read() as s:
         since = held_or_dropped(s, attempt.person.id)
-    return Facts(State.delivered, None, attempt.facts.record.revision, None, None, held_or_dropped=since)
+    return DriftFacts(State.delivered, None, attempt.facts.record.revision, None, None, held_or_dropped=since)
 
 
 def _same(name: str | None, one: Value | None, other: Value | None) -> bool:

@@ -143,14 +143,14 @@ def _holders(attempt: Attempt, s: Session, claim: Claim) -> Iterator[Holder]:
         looked_at += [(attempt.person.id, each) for each in held if each.kind is claim.kind]
     for person_id, held_claim in looked_at:
         record = people.get(person_id)
-        if record is None or not _is_certain(record.person):
+        if record is None or not _has_certain_number(record.person):
             continue
         holder = Holder(record, _desired(attempt, s, record.person), held_claim)
         if held_claim not in _wanted(attempt, holder):
             yield holder
 
 
-def _is_certain(person: Person) -> bool:
+def _has_certain_number(person: Person) -> bool:
     """Return whether the person's number in Ditio is certain: no creation or renumbering is without an answer."""
     return person.employee_number is not None and person.creating is None and person.renumbering is None
 
@@ -172,7 +172,7 @@ def _is_released(attempt: Attempt, holder: Holder) -> bool:
         return False
     found = attempt.get(number)
     if found is None or not is_ours(person, holder.desired, found):
-        _wait_for_lag(attempt, person)
+        _wait_after_link(attempt, person)
         elsewhere = _elsewhere(attempt, person, number)
         if len(elsewhere) == 1:
             if elsewhere[0].employee_number != attempt.person.employee_number:
@@ -195,7 +195,7 @@ def _mark_leaver_due(attempt: Attempt, leaver: Person) -> None:
         s.outbox.mark_due(leaver.id)
 
 
-def _wait_for_lag(attempt: Attempt, person: Person) -> None:
+def _wait_after_link(attempt: Attempt, person: Person) -> None:
     """Conclude nothing from a read that may be older than the link (rule R4). :raises TransientError: it may be."""
     if person.linked_at is not None and is_recent(person.linked_at, attempt.now(), attempt.tenant.read_lag_seconds):
         raise TransientError(f"employee {person.employee_number} was linked just now, and Ditio may not show it yet")

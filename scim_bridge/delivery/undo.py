@@ -9,9 +9,8 @@ from scim_bridge.delivery.claims import claim_wanted, forget_person, settle_clai
 from scim_bridge.delivery.guard import uncount_undone
 from scim_bridge.domain.audit import BY_UNDO, Action, AuditEvent
 from scim_bridge.domain.employee import Field
-from scim_bridge.domain.outcome import Note, Outcome, Reason, Refusal, Settled, State, printable
+from scim_bridge.domain.outcome import Note, Outcome, Reason, Refusal, Settled, State, Undone, printable
 from scim_bridge.domain.values import UserId
-from scim_bridge.errors import BridgeError
 from scim_bridge.plan.steps import wakes_on
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.history import Entry
@@ -23,20 +22,6 @@ LONGEST_WHY = 600
 """Characters of what was refused. Attribute and cure follow it, and must not be cut off."""
 
 LONGEST_VALUE = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Undone:
-    """A write that was taken back, described for Entra's provisioning log."""
-
-    detail: str
-    """What was refused, the attribute, and the cure."""
-
-    is_duplicate: bool
-    attribute: str
-    """The SCIM attribute at fault; empty if none is known."""
-
-    value: str
 
 
 def undone_of(refusals: list[Refusal], attempt: Attempt, *, is_creation: bool) -> Undone:
@@ -94,10 +79,6 @@ class Undoable:
 
     version: int = 1
     """The version that the write gave the document. While it is unchanged, there was no later write."""
-
-
-class UndoUncertain(BridgeError):
-    """The database was lost while a write was being taken back: it is unknown whether the write stays."""
 
 
 class Undo:

@@ -205,7 +205,7 @@ def find_linked(attempt: Attempt) -> ActualEmployee | None:
     if shown is None:
         _note_absence(attempt, number)
         return None
-    return _spelled_differently(attempt, shown) if is_same else _stranger(attempt, number, shown)
+    return _spelled_differently(attempt, shown) if is_same else _not_theirs(attempt, number, shown)
 
 
 def _find_renumbered(attempt: Attempt, old: EmployeeNumber, new: EmployeeNumber) -> ActualEmployee | None:
@@ -274,7 +274,7 @@ def _wait_for_lag(attempt: Attempt, why: str) -> None:
         raise NotYet(why)
 
 
-def _stranger(attempt: Attempt, number: EmployeeNumber, shown: ActualEmployee) -> ActualEmployee | None:
+def _not_theirs(attempt: Attempt, number: EmployeeNumber, shown: ActualEmployee) -> ActualEmployee | None:
     """Write nothing to another person who has the number now, unless an operator permitted the link (rule P5)."""
     _wait_for_lag(attempt, f"employee {number} was linked or changed just now, and Ditio may still show the old values")
     if attempt.is_permitted(number):

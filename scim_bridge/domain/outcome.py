@@ -8,6 +8,7 @@ from enum import StrEnum
 from scim_bridge.domain.employee import DesiredEmployee, Field, Problem
 from scim_bridge.domain.person import Person
 from scim_bridge.errors import (
+    BridgeError,
     BudgetSpent,
     CredentialsRefused,
     DeliveryError,
@@ -293,6 +294,28 @@ class Refusal:
 
     is_duplicate: bool = False
     """Whether another person already has the value: 409 towards Entra; every other refusal is 400."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """A write that was taken back, described for Entra's provisioning log."""
+
+    detail: str
+    """What was refused, the attribute, and the cure."""
+
+    is_duplicate: bool
+    attribute: str
+    """The SCIM attribute at fault; empty if none is known."""
+
+    value: str
+
+
+class IncompleteRefused(BridgeError):
+    """`DELIVERY__ON_INCOMPLETE` is `refuse`, and required values are missing or unusable (rule H3)."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(problem.message for problem in problems))
+        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)

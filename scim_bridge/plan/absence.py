@@ -8,7 +8,7 @@ from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, Field
 from scim_bridge.domain.outcome import STUCK_AFTER, Reason, State
 from scim_bridge.domain.person import GuardedChange, Person
-from scim_bridge.plan.drift import HANDS_OFF, Facts, why_kept_back
+from scim_bridge.plan.drift import HANDS_OFF, DriftFacts, why_kept_back
 from scim_bridge.plan.matching import agrees, is_ours
 from scim_bridge.plan.steps import Policy, owes_ending
 
@@ -30,7 +30,7 @@ class RosterMatches:
 def absent(
     person: Person,
     desired: DesiredEmployee,
-    facts: Facts,
+    facts: DriftFacts,
     around: RosterMatches,
     policy: Policy,
     *,
@@ -53,7 +53,7 @@ def absent(
     return [*found, *waits_long] if not _is_told(found, waits_long) else found
 
 
-def stranger(person: Person, desired: DesiredEmployee, facts: Facts, around: RosterMatches) -> Drift:
+def stranger(person: Person, desired: DesiredEmployee, facts: DriftFacts, around: RosterMatches) -> Drift:
     """Return the row of a person whose number another person has in Ditio now (rule P5): only listed."""
     other = next((each for each in around.look_alikes if is_ours(person, desired, each)), None)
     where = f"this person is employee {other.employee_number} now" if other is not None else "this person is not found"
@@ -61,7 +61,7 @@ def stranger(person: Person, desired: DesiredEmployee, facts: Facts, around: Ros
     return _renumbered(person, facts, other, why)
 
 
-def _renumbered(person: Person, facts: Facts, other: ActualEmployee | None, why: str) -> Drift:
+def _renumbered(person: Person, facts: DriftFacts, other: ActualEmployee | None, why: str) -> Drift:
     """Return a row that is only listed. :param other: The employee who the person is now, if one is found."""
     number = person.employee_number
     return _row(
@@ -79,7 +79,7 @@ def _renumbered(person: Person, facts: Facts, other: ActualEmployee | None, why:
 
 
 def stuck(
-    person: Person, facts: Facts, *, due_since: datetime | None, now: datetime, number: str | None
+    person: Person, facts: DriftFacts, *, due_since: datetime | None, now: datetime, number: str | None
 ) -> list[Drift]:
     """Return a delivery that is due for a day, or one that is parked although there is no employee (rules Q2, R3)."""
     hands_off = "deliveries to this person are stopped (`people hands-off`)" if facts.reason == HANDS_OFF else None
@@ -92,7 +92,7 @@ def stuck(
 
 
 def _gone(
-    person: Person, desired: DesiredEmployee, facts: Facts, around: RosterMatches, policy: Policy, is_wanted: bool
+    person: Person, desired: DesiredEmployee, facts: DriftFacts, around: RosterMatches, policy: Policy, is_wanted: bool
 ) -> Iterator[Drift]:
     """Return the rows of a person who was delivered earlier, and is no longer found."""
     number = person.employee_number
@@ -120,7 +120,7 @@ def _gone(
 
 
 def _never_there(
-    person: Person, desired: DesiredEmployee, facts: Facts, around: RosterMatches, is_wanted: bool
+    person: Person, desired: DesiredEmployee, facts: DriftFacts, around: RosterMatches, is_wanted: bool
 ) -> Iterator[Drift]:
     number = _number(person, desired)
     if around.same_number is not None:
@@ -153,7 +153,7 @@ def _never_there(
     )
 
 
-def duplicate(person: Person, facts: Facts, number: str | None, field: str, other: str) -> Drift:
+def duplicate(person: Person, facts: DriftFacts, number: str | None, field: str, other: str) -> Drift:
     """Return the row of two employees who may be one person. They are never joined automatically (rule P4)."""
     is_number = field == Field.employee_number
     why = (
@@ -188,7 +188,7 @@ def _row(
     kind: Kind,
     cause: Cause,
     person: Person,
-    facts: Facts,
+    facts: DriftFacts,
     number: str | None,
     *,
     field: str | None = None,

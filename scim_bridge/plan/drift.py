@@ -32,7 +32,7 @@ NOT_CONVERGING = "Ditio keeps changing it: see `outbox list`"
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class DriftFacts:
     """What is known of one person's delivery, beside the person. It decides on causes, and on what is only listed."""
 
     state: State
@@ -66,7 +66,7 @@ class PersonDrift:
 
 
 def drift_of(
-    person: Person, desired: DesiredEmployee, found: ActualEmployee, policy: Policy, facts: Facts, *, today: date
+    person: Person, desired: DesiredEmployee, found: ActualEmployee, policy: Policy, facts: DriftFacts, *, today: date
 ) -> PersonDrift:
     """Compare one person with their employee, edits in Ditio included."""
     plan = plan_person(as_shown(person, found), desired, found, policy, today=today)
@@ -104,7 +104,7 @@ def as_shown(person: Person, found: ActualEmployee) -> Person:
     )
 
 
-def _items(plan: Plan, person: Person, found: ActualEmployee, facts: Facts) -> Iterator[Drift]:
+def _items(plan: Plan, person: Person, found: ActualEmployee, facts: DriftFacts) -> Iterator[Drift]:
     for operation in plan.lifecycle:
         yield _lifecycle_row(operation, person, found)
     is_new = any(isinstance(operation, CreateEmployment) for operation in plan.lifecycle)
@@ -144,7 +144,7 @@ _STEPS = {
 }
 
 
-def _differed_when_linked(item: Drift, person: Person, facts: Facts) -> bool:
+def _differed_when_linked(item: Drift, person: Person, facts: DriftFacts) -> bool:
     """Return whether a difference is as old as the link that `adopt` made (rule H5), as far as is known."""
     known = person.acknowledged
     if item.kind is not Kind.field:
@@ -158,7 +158,7 @@ def _edited(is_edited: bool) -> Cause:
     return Cause.edited_in_ditio if is_edited else Cause.never_delivered
 
 
-def _field(change: Change, person: Person, facts: Facts) -> Drift:
+def _field(change: Change, person: Person, facts: DriftFacts) -> Drift:
     name, known = change.field, person.acknowledged
     acknowledged = person.employee_number if name is Field.employee_number else known.values.get(name)
     cause = Cause.edited_in_ditio
@@ -171,7 +171,7 @@ def _field(change: Change, person: Person, facts: Facts) -> Drift:
     return Drift(Kind.field, cause, None, None, name.value, change.wanted, change.found, acknowledged)
 
 
-def _document_changed(name: Field, facts: Facts) -> bool:
+def _document_changed(name: Field, facts: DriftFacts) -> bool:
     """Return whether Entra changed the user since the field was acknowledged, or since all of it was delivered."""
     at = facts.acknowledged_at.get(name.value)
     known = [moment for moment in (at, facts.delivered_at) if moment is not None]
@@ -180,7 +180,7 @@ def _document_changed(name: Field, facts: Facts) -> bool:
     return facts.state is not State.delivered and facts.revision > facts.acknowledged_in.get(name.value, 0)
 
 
-def _why_only_listed(item: Drift, facts: Facts) -> str | None:
+def _why_only_listed(item: Drift, facts: DriftFacts) -> str | None:
     """Return why a row is only listed (rule Q2).
 
     Reasons are: the row itself is held, dropped or parked, or deliveries to the whole person are stopped.
@@ -197,7 +197,7 @@ def _why_only_listed(item: Drift, facts: Facts) -> str | None:
     return None
 
 
-def why_kept_back(kind: GuardedChange | None, facts: Facts) -> str | None:
+def why_kept_back(kind: GuardedChange | None, facts: DriftFacts) -> str | None:
     """Return why a difference of this kind is not repaired, where the guard holds it or the operator withdrew it."""
     match facts.held_or_dropped.get(kind) if kind is not None else None:
         case Verdict.held:

@@ -14,7 +14,14 @@ from scim_bridge.plan.drift import drift_of
 from scim_bridge.plan.matching import is_still_ours, is_what_we_created
 from scim_bridge.plan.readback import believed
 from scim_bridge.reconcile.certificates import CertificateDrift, keep_slots_of
-from scim_bridge.reconcile.facts import Agreement, acknowledge_agreement, around, basis_of, facts_of, find_agreement
+from scim_bridge.reconcile.facts import (
+    Agreement,
+    acknowledge_agreement,
+    around,
+    basis_of,
+    drift_facts_of,
+    find_agreement,
+)
 from scim_bridge.storage.candidates import Candidate, Found, SyncState, candidates
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.people import PersonRecord
@@ -64,7 +71,7 @@ class UnlinkedPlanning:
             return None
         (candidate,) = candidates(s, self.run_id, [record.person.id])
         self.named.add(other)
-        facts = facts_of(s, self.tenant, candidate, DesiredEmployee({}), self._today)
+        facts = drift_facts_of(s, self.tenant, candidate, DesiredEmployee({}), self._today)
         return duplicate(record.person, facts, number, field.value, other)
 
     def _unmanaged(self) -> Iterator[list[Drift]]:
@@ -240,7 +247,7 @@ class DriftPlanning:
         # A moment more than the lag: what Ditio acknowledged at its very end may not be shown yet, either.
         lag, moment = self.tenant.read_lag_seconds + 1e-6, self.read_at + timedelta(microseconds=2)
         found = believed(found, record.person.acknowledged, moment, lag)
-        facts = facts_of(s, self.tenant, candidate, desired, today)
+        facts = drift_facts_of(s, self.tenant, candidate, desired, today)
         drift = drift_of(record.person, desired, found, policy, facts, today=today)
         if (agreement := find_agreement(record, desired, drift.plan.seen)) is not None:
             self._agreements.append(agreement)
@@ -270,7 +277,7 @@ class DriftPlanning:
         settled_by = self.read_at - timedelta(seconds=self.tenant.read_lag_seconds)
         if candidate.record.due_since is not None or (person.linked_at is not None and person.linked_at > settled_by):
             return []
-        facts = facts_of(s, self.tenant, candidate, desired, today)
+        facts = drift_facts_of(s, self.tenant, candidate, desired, today)
         row = stranger(person, desired, facts, around(s, self.tenant, snapshot, person, desired))
         if row.found is not None:
             self._named.add(str(row.found))
@@ -290,7 +297,7 @@ class DriftPlanning:
         rows = absent(
             person,
             desired,
-            facts_of(s, self.tenant, candidate, desired, today),
+            drift_facts_of(s, self.tenant, candidate, desired, today),
             shown,
             self.tenant.policy,
             due_since=record.due_since,

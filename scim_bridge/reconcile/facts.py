@@ -13,7 +13,7 @@ from scim_bridge.domain.employee import DesiredEmployee, EmployeeNumber, Field, 
 from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, Reason, State, printable
 from scim_bridge.domain.person import ClaimKind, GuardedChange, Lifecycle, Person, Verdict
 from scim_bridge.plan.absence import RosterMatches
-from scim_bridge.plan.drift import Facts
+from scim_bridge.plan.drift import DriftFacts
 from scim_bridge.plan.limits import settled_occasions
 from scim_bridge.plan.steps import AlreadyDone
 from scim_bridge.storage.candidates import Candidate
@@ -158,7 +158,9 @@ def basis_of(tenant: Tenant) -> str:
 _CLAIMED = {ClaimKind.phone: Field.phone, ClaimKind.employee_number: Field.employee_number}
 
 
-def facts_of(s: Session, tenant: Tenant, candidate: Candidate, desired: DesiredEmployee, today: date) -> Facts:
+def drift_facts_of(
+    s: Session, tenant: Tenant, candidate: Candidate, desired: DesiredEmployee, today: date
+) -> DriftFacts:
     """Return what the database knows of the delivery of a person."""
     record = candidate.record
     moments = s.acknowledged.moments_of(record.person.id)
@@ -167,7 +169,7 @@ def facts_of(s: Session, tenant: Tenant, candidate: Candidate, desired: DesiredE
         _CLAIMED[claim.kind] for claim in wanted_claims(desired) if claims.holder(claim) not in (None, record.person.id)
     ]
     user_name = candidate.document.get("userName") if candidate.document is not None else None
-    return Facts(
+    return DriftFacts(
         state=record.state,
         reason=_reason(record, today),
         revision=record.revision,

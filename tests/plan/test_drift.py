@@ -11,7 +11,7 @@ from scim_bridge.domain.operations import UpdateEmployee
 from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import Acknowledged, Person, PersonId
 from scim_bridge.domain.values import UserId
-from scim_bridge.plan.drift import Facts, PersonDrift, drift_of, only_rows
+from scim_bridge.plan.drift import DriftFacts, PersonDrift, drift_of, only_rows
 from scim_bridge.plan.steps import Policy
 from scim_bridge.reconcile.report import lines
 from scim_bridge.scim.mapping import DEFAULT_RULES
@@ -19,7 +19,7 @@ from scim_bridge.scim.mapping import DEFAULT_RULES
 TODAY = date(2026, 3, 2)
 NUMBER = EmployeeNumber("1042")
 LONG_AGO = datetime(2026, 2, 1, tzinfo=UTC)
-FACTS = Facts(
+FACTS = DriftFacts(
     State.delivered,
     None,
     1,
@@ -37,7 +37,7 @@ def compared(
     wanted: str,
     found: str,
     known: dict[Field, Value | None],
-    facts: Facts = FACTS,
+    facts: DriftFacts = FACTS,
     others: dict[Field, Value | None] | None = None,
 ) -> PersonDrift:
     acknowledged = Acknowledged(values={Field.email: "k@x", **known}, login=True, employed=True)
@@ -60,7 +60,7 @@ def compared(
     ],
 )
 def test_a_cause_is_told_by_three_values(
-    wanted: str, found: str, known: dict[Field, Value | None], facts: Facts, cause: Cause
+    wanted: str, found: str, known: dict[Field, Value | None], facts: DriftFacts, cause: Cause
 ):
     """Q1: W wanted, F found, A acknowledged; whether the document changed since A."""
     (item,) = compared(wanted, found, known, facts).items

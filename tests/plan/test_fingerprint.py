@@ -11,7 +11,7 @@ from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import Acknowledged, Person, PersonId
 from scim_bridge.domain.values import UserId
 from scim_bridge.plan.diff import fingerprint_of, is_as_wanted
-from scim_bridge.plan.drift import Facts, drift_of
+from scim_bridge.plan.drift import DriftFacts, drift_of
 from scim_bridge.plan.steps import Policy
 from scim_bridge.scim.mapping import DEFAULT_RULES
 
@@ -66,7 +66,7 @@ def test_a_person_who_is_as_wanted_has_no_drift(
     fingerprint = fingerprint_of(employee, OWNERS, TODAY)
 
     if is_as_wanted(fingerprint.shown, fingerprint.digest, person, desired, OWNERS, TODAY):
-        facts = Facts(State.delivered, None, 1, None, None)
+        facts = DriftFacts(State.delivered, None, 1, None, None)
         assert drift_of(person, desired, employee, Policy(OWNERS), facts, today=TODAY).items == ()
 
 

@@ -11,8 +11,8 @@ from scim2_models import UnauthorizedException
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
-from scim_bridge.delivery.undo import Undone
 from scim_bridge.domain.audit import Actor
+from scim_bridge.domain.outcome import Undone
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.resources import StoredResource

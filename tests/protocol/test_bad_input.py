@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from scim_bridge.delivery.intake import IncompleteRefused
 from scim_bridge.domain.employee import Field, Problem
+from scim_bridge.domain.outcome import IncompleteRefused
 from scim_bridge.scim.reading import ENTERPRISE_URN
 
 ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"

@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from scim_bridge.delivery.intake import IncompleteRefused, Ticket
+from scim_bridge.delivery.intake import Ticket
 from scim_bridge.domain.employee import Field, Problem
+from scim_bridge.domain.outcome import IncompleteRefused
 from scim_bridge.domain.person import PersonId
 from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN
 from scim_bridge.storage.tables import quirks

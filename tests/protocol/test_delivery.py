@@ -5,9 +5,9 @@ from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 
 from scim_bridge.delivery.intake import Ticket
-from scim_bridge.delivery.undo import Undone, UndoUncertain
-from scim_bridge.domain.outcome import State
+from scim_bridge.domain.outcome import State, Undone
 from scim_bridge.domain.person import PersonId
+from scim_bridge.errors import UndoUncertain
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN
 from scim_bridge.storage.tables import people
 

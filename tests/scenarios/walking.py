@@ -23,10 +23,9 @@ from scim_bridge.delivery.deliver import deliver_person
 from scim_bridge.delivery.guard import clear_hands_off, release, set_hands_off
 from scim_bridge.delivery.inline import Inline
 from scim_bridge.delivery.intake import Ticket
-from scim_bridge.delivery.undo import UndoUncertain
 from scim_bridge.domain.audit import BY_SCHEDULE
 from scim_bridge.domain.person import HandsOff, PersonId
-from scim_bridge.errors import DeliveryError, NotFound, UntrustedRoster
+from scim_bridge.errors import DeliveryError, NotFound, UndoUncertain, UntrustedRoster
 from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.company import SandboxEmployee
 from scim_bridge.sandbox.entra import EXTENSION

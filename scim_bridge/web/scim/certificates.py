@@ -35,7 +35,7 @@ from scim_bridge.storage.certificate_queries import with_external_id
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.filters import Model
 from scim_bridge.web.scim.resources import not_found, refuse_another_version
-from scim_bridge.web.scim.transaction import Transaction
+from scim_bridge.web.scim.transaction import RequestTransaction
 
 log = get_logger(__name__)
 
@@ -46,7 +46,7 @@ class Certificates:
     :param transaction: Writes the audit trail, and delivers people once it is committed.
     """
 
-    def __init__(self, tenant: str, provider: ScimProvider, intake: Intake, transaction: Transaction) -> None:
+    def __init__(self, tenant: str, provider: ScimProvider, intake: Intake, transaction: RequestTransaction) -> None:
         self._tenant = tenant
         self._provider = provider
         self._intake = intake

@@ -24,8 +24,8 @@ from scim2_server.responses import ScimResponse
 from scim2_server.routing import RESERVED_NAMES, Target, match
 from scim2_server.service import ScimService, is_json_media_type
 
-from scim_bridge.delivery.intake import IncompleteRefused
-from scim_bridge.delivery.undo import Undone, UndoUncertain
+from scim_bridge.domain.outcome import IncompleteRefused, Undone
+from scim_bridge.errors import UndoUncertain
 from scim_bridge.logs import get_logger
 from scim_bridge.scim.values import shown
 from scim_bridge.storage.database import is_out_of_reach, loggable

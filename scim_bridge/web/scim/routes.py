@@ -19,8 +19,8 @@ from scim2_server.routing import Operation as Asked
 from werkzeug.routing import PathConverter
 
 from scim_bridge.delivery.intake import Intake, Ticket
-from scim_bridge.delivery.undo import Undone
 from scim_bridge.domain.audit import Actor, Author
+from scim_bridge.domain.outcome import Undone
 from scim_bridge.logs import bound
 from scim_bridge.scim.entra_patch import entries_to_make
 from scim_bridge.settings import DEFAULT_TENANT

@@ -12,10 +12,9 @@ from scim2_server.storage import ScimStorage, SearchPage
 from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.delivery.intake import Intake, Ticket
-from scim_bridge.delivery.undo import Undone
 from scim_bridge.domain.audit import Action, Author, changed_names
 from scim_bridge.domain.certificate import Entry
-from scim_bridge.domain.outcome import DeliveryView
+from scim_bridge.domain.outcome import DeliveryView, Undone
 from scim_bridge.domain.values import CERTIFICATE, UserId
 from scim_bridge.logs import get_logger
 from scim_bridge.scim.resources import Membership
@@ -24,7 +23,7 @@ from scim_bridge.storage.json_sql import json_sql
 from scim_bridge.storage.resources import StoredResource, Taken
 from scim_bridge.web.scim.certificates import Certificates
 from scim_bridge.web.scim.resources import Rows, Searching, check_version, identity_of, not_found, uniqueness
-from scim_bridge.web.scim.transaction import Transaction
+from scim_bridge.web.scim.transaction import RequestTransaction
 
 log = get_logger(__name__)
 
@@ -35,7 +34,7 @@ USER = "User"
 class BridgeStorage(ScimStorage):
     """The resources of one tenant, for one request.
 
-    :param author, deliver: See `Transaction`.
+    :param author, deliver: See `RequestTransaction`.
     :param writes: Whether the request may write: then its transaction takes the write lock at once.
     """
 
@@ -60,7 +59,7 @@ class BridgeStorage(ScimStorage):
         self._writes = writes
         self._new_id = new_id
         self._rows = Rows(provider)
-        self._transaction = Transaction(database, tenant, deliver, author)
+        self._transaction = RequestTransaction(database, tenant, deliver, author)
         self.tolerate = self._transaction.tolerate
         self._views: dict[str, DeliveryView | None] = {}
         self._parted: dict[str, tuple[StoredResource, Membership]] = {}

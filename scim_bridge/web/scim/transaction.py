@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from scim_bridge.delivery.intake import Ticket
-from scim_bridge.delivery.undo import Undone, UndoUncertain
 from scim_bridge.domain.audit import Action, AuditEvent, Author
+from scim_bridge.domain.outcome import Undone
+from scim_bridge.errors import UndoUncertain
 from scim_bridge.logs import get_logger
 from scim_bridge.scim.quirks import Quirk
 from scim_bridge.storage.database import Database, Session, loggable
@@ -19,7 +20,7 @@ MAX_NAMED = 50
 """How many quirks one line of the log names."""
 
 
-class Transaction:
+class RequestTransaction:
     """One transaction at a time; one that is opened inside another belongs to it.
 
     :param deliver: Tries a delivery; called once the transaction is committed and none is open. If it undoes the
