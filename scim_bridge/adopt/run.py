@@ -19,7 +19,7 @@ from scim_bridge.plan.matching import CONTENDED, PossibleEmployees, is_doubtful,
 from scim_bridge.reconcile.load import RosterLoading
 from scim_bridge.scim.mapping import is_sent
 from scim_bridge.storage.candidates import Candidate, unlinked
-from scim_bridge.storage.database import Session, repeated
+from scim_bridge.storage.database import Session
 from scim_bridge.storage.pairs import Pairs, forget_abandoned
 from scim_bridge.storage.resources import document_of
 from scim_bridge.storage.snapshot import Snapshot
@@ -300,7 +300,7 @@ class Adoption:
         after, done, linked = "", 0, 0
         while batch := self._next(run_id, after):
             after, done = batch[-1].person_id, done + len(batch)
-            linked += repeated(partial(self._link_batch, run_id, batch, author))
+            linked += self.tenant.transact(partial(self._link_batch, run_id, batch, author))
             progress("linking", done, total)
         if linked:
             with self.tenant.read() as s:
@@ -311,17 +311,16 @@ class Adoption:
         with self.tenant.read() as s:
             return s.pairs(run_id).exact_after(after, BATCH)
 
-    def _link_batch(self, run_id: str, batch: Sequence[Pair], author: Author) -> int:
+    def _link_batch(self, run_id: str, batch: Sequence[Pair], author: Author, s: Session) -> int:
         """Link these pairs. Return how many were linked; the others are disputed from now on."""
         linked = 0
-        with self.tenant.write() as s:
-            shown = s.snapshot(run_id).of(pair.employee_number for pair in batch)
-            for pair in batch:
-                why = link(s, self.tenant, pair, shown.get(pair.employee_number))
-                if why is not None:
-                    s.pairs(run_id).dispute(pair, why)
-                    continue
-                linked += 1
-                event = AuditEvent(Action.linked, "employee", pair.employee_number, pair.person_id)
-                s.audit.add(event, author, is_one_of_many=True)
+        shown = s.snapshot(run_id).of(pair.employee_number for pair in batch)
+        for pair in batch:
+            why = link(s, self.tenant, pair, shown.get(pair.employee_number))
+            if why is not None:
+                s.pairs(run_id).dispute(pair, why)
+                continue
+            linked += 1
+            event = AuditEvent(Action.linked, "employee", pair.employee_number, pair.person_id)
+            s.audit.add(event, author, is_one_of_many=True)
         return linked

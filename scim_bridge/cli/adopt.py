@@ -31,7 +31,7 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import Unusable, value_of
 from scim_bridge.errors import BridgeError
 from scim_bridge.scim.mapping import Rules
-from scim_bridge.storage.database import Database, Session, repeated
+from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.history import Entry
 from scim_bridge.storage.people import PersonRecord, user_names
 from scim_bridge.storage.resources import document_of
@@ -148,13 +148,12 @@ def accept_employee(
     if not name:
         wrong("the user name is empty")
 
-    def work() -> str:
-        with database.write(tenant) as s:
-            person_id, said = _accept(s, usable, name, rules)
-            note(options, s, AuditEvent(Action.accepted, "employee", usable, person_id))
+    def work(s: Session) -> str:
+        person_id, said = _accept(s, usable, name, rules)
+        note(options, s, AuditEvent(Action.accepted, "employee", usable, person_id))
         return said
 
-    return repeated(work)
+    return database.transact(tenant, work)
 
 
 def _number(text: str, rules: Rules) -> EmployeeNumber:

@@ -13,7 +13,7 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import BridgeError
 from scim_bridge.operator.find import found_of, resolve
-from scim_bridge.operator.personal_data import erase, export
+from scim_bridge.operator.person import erase, export
 from scim_bridge.scim.mapping import Rules
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.people import PersonRecord

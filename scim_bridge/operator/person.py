@@ -1,4 +1,4 @@
-"""One person in full: the user, the desired employee, the actual employee, what was refused, and the history."""
+"""One person: shown in full with user, employee, history and what was refused; exported; erased (rule G1)."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
@@ -16,18 +16,21 @@ from scim_bridge.domain.employee import (
     open_employment,
 )
 from scim_bridge.domain.outcome import Reason, State
+from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import JsonObject, same
-from scim_bridge.errors import DeliveryError
+from scim_bridge.errors import BridgeError, DeliveryError, NotFound
 from scim_bridge.operator.history import Changed, changed_attributes
+from scim_bridge.plan.steps import owes_ending
 from scim_bridge.scim.mapping import Rules
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.directory import Listed
 from scim_bridge.storage.history import Entry
 from scim_bridge.storage.outbox import PAUSED
 from scim_bridge.storage.people import PersonRecord
+from scim_bridge.storage.personal_data import erase_person, rows_about, rows_about_refused
 from scim_bridge.storage.refusals import REFUSED, RefusedWrite
 from scim_bridge.storage.resources import document_of
-from scim_bridge.tenant import Ditio, desired_of
+from scim_bridge.tenant import Ditio, Tenant, desired_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,3 +208,47 @@ def latest_employment(employments: Iterable[Employment]) -> Employment | None:
 def in_order(employments: Iterable[Employment]) -> list[Employment]:
     """Return the employments, oldest first."""
     return sorted(employments, key=lambda each: (each.start or date.min, each.end or date.max))
+
+
+class StillOwed(BridgeError):
+    """A person can't be erased, because something would be lost."""
+
+
+def export(s: Session, one: PersonRecord | RefusedWrite) -> JsonObject:
+    """Return everything that the bridge stores about a person, by table."""
+    rows = rows_about_refused(s, one) if isinstance(one, RefusedWrite) else rows_about(s, one)
+    return {"tenant": s.tenant, "exported_at": s.now, **rows}
+
+
+def erase(s: Session, tenant: Tenant, person_id: PersonId) -> None:
+    """Erase a person; see `erase_person`.
+
+    :raises StillOwed: Entra's user is active, or something about the person is still to be delivered.
+    """
+    found = s.people.get(person_id)
+    if found is not None and found.person.user_id is not None:
+        s.resources.lock("User", found.person.user_id)  # All transactions lock in this order.
+    record = s.people.get(person_id, lock=True)
+    if record is None:
+        raise NotFound("this person is no longer in the bridge")
+    if (why := _why_not(s, tenant, record)) is not None:
+        raise StillOwed(why)
+    for waiter in erase_person(s, record):
+        s.outbox.mark_due(waiter)
+
+
+def _why_not(s: Session, tenant: Tenant, record: PersonRecord) -> str | None:
+    """Return why a person can't be erased now, and what to do; None if they can."""
+    person = record.person
+    if not person.is_tombstone and person.days.wants_employment(tenant.today(s.now)):
+        return "Entra's user is active: remove the user from the app in Entra first, so that the employment ends"
+    is_at_rest = record.state is State.delivered and record.due_since is None and record.lease is None
+    if not is_at_rest or person.hands_off is not None:
+        why = f", {record.reason}" if record.reason else ""
+        return (
+            f"something is still to be delivered (the person is {record.state}{why}): see `people show`, then try again"
+        )
+    is_open = person.creating is not None or person.renumbering is not None or person.doubted_at is not None
+    if is_open or (person.employee_number is not None and owes_ending(person, tenant.policy)):
+        return "the end of the employment has not been delivered yet: see `people show`, then try again"
+    return None

@@ -9,20 +9,14 @@ from uuid import uuid4
 
 from scim_bridge.domain.outcome import State
 from scim_bridge.settings import DEFAULT_TENANT
-from scim_bridge.storage.database import Database, repeated
-from scim_bridge.storage.outbox import Leased
+from scim_bridge.storage.database import Database
 
 LEASE_SECONDS = 30.0
 
 
 def lease_and_settle(database: Database) -> bool:
     """Take one person and say that he is delivered: the transactions around each delivery. Whether there was one."""
-
-    def lease() -> Leased | None:
-        with database.write(DEFAULT_TENANT) as s:
-            return s.outbox.lease_next(str(uuid4()), LEASE_SECONDS)
-
-    leased = repeated(lease)
+    leased = database.transact(DEFAULT_TENANT, lambda s: s.outbox.lease_next(str(uuid4()), LEASE_SECONDS))
     if leased is None:
         return False
     with database.write(DEFAULT_TENANT) as s:
