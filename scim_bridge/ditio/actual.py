@@ -7,7 +7,7 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber, Employment, Field, Value
-from scim_bridge.domain.values import LATEST_YEAR, NORWAY, OSLO, JsonObject, nfc, payroll_of, phone_shown, read_day
+from scim_bridge.domain.values import LATEST_YEAR, JsonObject, nfc, payroll_of, phone_shown, read_day
 
 _CURRENT = "employment"
 _LISTS = ("employments", "employmenthistory")
@@ -161,20 +161,10 @@ _DISABLED_KEYS = ("isdisabled", "disabled")
 Shown = dict[Field, Value | None]
 
 
-def employee_from_ditio(body: JsonObject, *, region: str = NORWAY, zone: ZoneInfo = OSLO) -> ActualEmployee:
-    """Return the employee that an answer shows, without the envelope.
-
-    :param region: The country of phone numbers that name none, by its two letters.
-    :param zone: The company's time zone, for days that are shown as times.
-    :raises ValueError: when no employee number is shown.
-    """
-    return _employee({key.lower(): value for key, value in body.items()}, region, zone)
-
-
-def _employee(shown: Mapping[str, object], region: str, zone: ZoneInfo) -> ActualEmployee:
+def _employee(shown: Mapping[str, object], region: str, zone: ZoneInfo) -> ActualEmployee | None:
     number = _text(shown.get("employeenumber"))
     if number is None:
-        raise ValueError("Ditio's answer shows no employeeNumber, so it is not an employee")
+        return None
     employments = shown_employments(shown, zone)
     return ActualEmployee(
         employee_number=EmployeeNumber(number),
@@ -250,14 +240,13 @@ def employee_from_row(
 ) -> ActualEmployee | None:
     """Return the employee that a row shows; None for one without a number.
 
+    :param region: The country of phone numbers that name none, by its two letters.
+    :param zone: The company's time zone, for days that are shown as times.
     :param today: For a row of the roster, which may say that the employee is deleted, or works today.
     """
     shown = {key.lower(): value for key, value in row.items()}
-    try:
-        found = _employee(shown, region, zone)
-    except ValueError:
-        return None
-    if today is None:
+    found = _employee(shown, region, zone)
+    if found is None or today is None:
         return found
     if shown.get("isdeleted") is True:
         return None

@@ -283,8 +283,6 @@ def _invalid(key: str, problem: str) -> Refused:
     return Refused(400, _pascal(key), f"The {_pascal(key)} field {problem}.")
 
 
-ALL_FORMS = ("upper", "cut", "spaced", "echoed", "alternating", "ignored")
-
 CUT_AT = 8
 """Characters that `cut` keeps."""
 
