@@ -4,8 +4,9 @@ from datetime import date
 
 import pytest
 
-from scim_bridge.ditio.actual import employee_from_ditio
+from scim_bridge.ditio.actual import employee_from_row
 from scim_bridge.domain.employee import ActualEmployee, Employment, Field
+from scim_bridge.domain.values import OSLO
 from scim_bridge.errors import BridgeError
 from scim_bridge.reconcile import load
 from scim_bridge.reconcile.load import RosterLoading
@@ -17,9 +18,10 @@ KARI, PER, OLA = "1001", "1002", "1003"
 
 def row(number: str, start: str, end: str | None = None, **more: object) -> ActualEmployee:
     employment = {"startDate": f"{start}T00:00:00Z", "endDate": end and f"{end}T00:00:00Z"}
-    return employee_from_ditio(
-        {"employeeNumber": number, "firstName": f"Given{number}", "employments": [employment], **more}
-    )
+    shown = {"employeeNumber": number, "firstName": f"Given{number}", "employments": [employment], **more}
+    found = employee_from_row(shown, region="NO", zone=OSLO)
+    assert found is not None
+    return found
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def add(database: Database, name: str, *, ending: datetime | None = None, linked
         stored = s.people
         stored.add(person, external_id=None, wakes_on=None)
         if linked:
-            stored.link(person.id, EmployeeNumber(name))
+            s.link(person.id, EmployeeNumber(name))
     return person.id
 
 
