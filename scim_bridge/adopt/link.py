@@ -33,8 +33,7 @@ def link(s: Session, tenant: Tenant, pair: Pair, found: ActualEmployee | None) -
 
     Nothing is sent, now or later: the person is settled, and what differs is left to `reconcile` (rule H5).
     """
-    people = s.people
-    record = people.get(pair.person_id, lock=True)
+    record = s.people.get(pair.person_id, lock=True)
     if (why := _why_not(record, pair, s.now)) is not None:
         return why
     if record is None or record.person.user_id is None or found is None:

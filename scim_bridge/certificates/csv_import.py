@@ -154,10 +154,9 @@ class CertificateImport:
     def _tell(self) -> None:
         said = {Action.created: self._report.new, Action.changed: self._report.changed}
         with self._tenant.read() as s:
-            trail = s.audit
             for action, count in said.items():
                 if self._applies and count:
-                    trail.tell_of_many(action, CERTIFICATE, self._author, count)
+                    s.audit.tell_of_many(action, CERTIFICATE, self._author, count)
 
     def _reject(self, line: FileLine, text: str) -> None:
         self._report.rejected.append(_remark(line, text))

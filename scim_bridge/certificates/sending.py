@@ -148,8 +148,7 @@ class PersonLeases:
     def take(self, s: Session, keys: Sequence[Key]) -> Mapping[Key, EmployeeNumber | NotSent]:
         """Lease the people who are at rest. Return their numbers, and why the others are not sent."""
         asked, today = _people({key[0] for key in keys}), self.tenant.today(s.now)
-        leases = s.rest_leases
-        return _numbers(keys, leases.take(asked, self.lease, self.tenant.lease_seconds, today), today)
+        return _numbers(keys, s.rest_leases.take(asked, self.lease, self.tenant.lease_seconds, today), today)
 
     def note(self, s: Session, shipments: Sequence[CertificateToSend], entry: Entry) -> None:
         """Add a row to the history of each person."""
@@ -162,10 +161,9 @@ class PersonLeases:
         for each in refused.items:
             if (person_id := each.line.holder.person_id) is not None:
                 types.setdefault(person_id, []).append(each.line.type)
-        leases = s.rest_leases
         for person_id, refused_types in types.items():
             detail = f"certificate {', '.join(refused_types)}: {refused.why}"
-            leases.park(person_id, self.lease, printable(detail))
+            s.rest_leases.park(person_id, self.lease, printable(detail))
 
     def give_back(self, s: Session, holders: Collection[Holder]) -> Collection[Holder]:
         """Give our leases back. Return the holders whose lease was still ours."""
@@ -186,8 +184,7 @@ class UnclaimedHold:
 
     def take(self, s: Session, keys: Sequence[Key]) -> Mapping[Key, EmployeeNumber | NotSent]:
         """Lease the task of sending them. Return the number of each, or that another process sends them."""
-        schedules = s.schedules
-        if not schedules.take(UNCLAIMED, self.lease, every_seconds=0, alive_seconds=self.tenant.lease_seconds):
+        if not s.schedules.take(UNCLAIMED, self.lease, every_seconds=0, alive_seconds=self.tenant.lease_seconds):
             return {key: NotSent(ELSEWHERE) for key in keys}
         return {key: EmployeeNumber(key[0].value) for key in keys}
 

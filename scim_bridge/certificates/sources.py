@@ -152,8 +152,7 @@ class CertificateSources:
 
     def _own(self, s: Session, holder: Holder, source: Source, certificate: Certificate) -> Entry | None:
         """Return the source's own entry of this type, if any. The line is locked until the transaction ends."""
-        ledger = s.ledger
-        line = ledger.open(holder, certificate.type)
+        line = s.ledger.open(holder, certificate.type)
         return next((entry for entry in line.entries if entry.source is source), None)
 
     def _stored(self, s: Session, entered: Entered, what: str) -> Stored:

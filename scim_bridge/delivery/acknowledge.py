@@ -160,9 +160,8 @@ def leave_in_doubt(s: Session, attempt: Attempt) -> None:
     if OperationName.change_employee_number in attempt.unanswered and is_linked_alike:
         people.set_renumbering(person.id, person.renumbering)
     people.doubt(person.id, s.now)
-    stored = s.acknowledged
     for lifecycle in {_LIFECYCLE_OF[what] for what in attempt.unanswered if what in _LIFECYCLE_OF}:
-        stored.doubt(person.id, lifecycle, revision=attempt.facts.record.revision)
+        s.acknowledged.doubt(person.id, lifecycle, revision=attempt.facts.record.revision)
     if CERTIFICATES in attempt.unanswered:
         s.certificate_deliveries.mark_stale(person.id)
 
@@ -174,8 +173,7 @@ def _doubt(attempt: Attempt, lifecycle: Lifecycle) -> None:
     """
 
     def doubt(s: Session) -> None:
-        stored = s.acknowledged
-        stored.doubt(attempt.person.id, lifecycle, revision=attempt.facts.record.revision)
+        s.acknowledged.doubt(attempt.person.id, lifecycle, revision=attempt.facts.record.revision)
 
     attempt.write(doubt)
     attempt.person = attempt.stored = replace(

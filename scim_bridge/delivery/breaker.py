@@ -31,11 +31,11 @@ class Gate:
             # This look takes no lock, so an idle worker blocks no other.
             now = s.now
             breaker = s.breaker.get()
-            outbox = s.outbox
-            pauses = s.pauses
             is_paused = self.tenant.is_paused or breaker.is_paused
             is_time = breaker.wants_probe(now) or breaker.lets_through(now)
-            if not (pauses.finds_anybody_due() if is_paused else is_time and outbox.has_work(is_probe=breaker.is_open)):
+            if not (
+                s.pauses.finds_anybody_due() if is_paused else is_time and s.outbox.has_work(is_probe=breaker.is_open)
+            ):
                 return None
         if is_paused:
             self.tenant.transact(self._hold_due)
@@ -75,8 +75,7 @@ class Gate:
 
     def _fails_alone(self, attempt: Attempt) -> bool:
         with self.tenant.read() as s:
-            breakers = s.breaker
-            return breakers.fails_alone(attempt.person.id)
+            return s.breaker.fails_alone(attempt.person.id)
 
     def _probe_ditio(self, attempt: Attempt) -> None:
         try:

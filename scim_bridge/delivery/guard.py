@@ -121,11 +121,10 @@ def ask_guard(attempt: Attempt, operation: Operation) -> bool:
 
 def uncount_undone(s: Session, attempt: Attempt) -> None:
     """Stop counting what Ditio refused, once the write is taken back: Entra's next try requests it anew."""
-    guard = s.guard
     for kind, verdict in attempt.verdicts.items():
         said_at = attempt.person.occasions.of(kind)
         if verdict is Verdict.counted and said_at is not None and not _is_accepted(attempt, kind):
-            guard.uncount(kind, attempt.person.id, said_at)
+            s.guard.uncount(kind, attempt.person.id, said_at)
 
 
 def _is_accepted(attempt: Attempt, kind: GuardedChange) -> bool:

@@ -212,8 +212,7 @@ def _elsewhere(attempt: Attempt, person: Person, number: EmployeeNumber) -> list
         if isinstance(value, str):
             found |= {each.employee_number: each for each in holders_of(name, value, attempt.search(value))}
     with attempt.tenant.read() as s:
-        people = s.people
-        linked = {other: people.linked_to(other) for other in found}
+        linked = {other: s.people.linked_to(other) for other in found}
     allowed = (None, attempt.person.id)
     return [
         each

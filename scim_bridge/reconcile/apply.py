@@ -104,12 +104,10 @@ class DriftApplying:
             if not is_stuck:
                 return DUE_ALREADY
             # The whole person is due already: all that is missing is another attempt, now.
-            outbox = s.outbox
-            return None if outbox.lease(record.person.id, lease, self.tenant.lease_seconds) else IN_DELIVERY
+            return None if s.outbox.lease(record.person.id, lease, self.tenant.lease_seconds) else IN_DELIVERY
         if any(row.revision != record.revision for row in rows):
             return what_happened(s, self.plan_id, record, rows)
-        marks = s.scopes
-        return None if marks.mark(record, self.plan_id, rows, lease, self.tenant.lease_seconds) else IN_DELIVERY
+        return None if s.scopes.mark(record, self.plan_id, rows, lease, self.tenant.lease_seconds) else IN_DELIVERY
 
     def _settle_rows_left(self, person_id: PersonId, rows: list[Drift]) -> None:
         """Store the outcome of rows that have none yet: of a whole delivery, or of one that did not settle."""

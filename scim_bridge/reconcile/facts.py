@@ -164,9 +164,10 @@ def drift_facts_of(
     """Return what the database knows of the delivery of a person."""
     record = candidate.record
     moments = s.acknowledged.moments_of(record.person.id)
-    claims = s.claims
     others = [
-        _CLAIMED[claim.kind] for claim in wanted_claims(desired) if claims.holder(claim) not in (None, record.person.id)
+        _CLAIMED[claim.kind]
+        for claim in wanted_claims(desired)
+        if s.claims.holder(claim) not in (None, record.person.id)
     ]
     user_name = candidate.document.get("userName") if candidate.document is not None else None
     return DriftFacts(
