@@ -26,8 +26,10 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.engine import STANDBY, Why, trouble_of
 from scim_bridge.storage.runs import NAMES, START, Presence, ProcessKind, presences
 from scim_bridge.storage.schema import require_current, told_missing
+from scim_bridge.storage.sqlite_file import RESTORE, damage_in
 
 LEAST_FREE_BYTES = 200 * 1024 * 1024  # With less, the next busy day may fill the disk.
+LONGEST_FILE_CHECK_SECONDS = 5.0  # `doctor` is asked while something is wrong: it may not take long.
 MOST_APART = timedelta(seconds=30)  # How far two clocks may be apart.
 SOON = timedelta(days=30)  # How long before its end a secret is reported.
 
@@ -168,6 +170,7 @@ def _examined(
         yield fails("database", f"{place} is read-only: it is a standby", STANDBY.cure)
     yield ok("migrations", "the schema is up to date")
     if database.is_sqlite:
+        yield from _examine_file(database)
         yield from examine_disk(Path(database.engine.url.database or ""))
     else:
         yield clock_of("the database", its - ours)
@@ -182,6 +185,18 @@ def _examined(
     yield from _examine_processes(running, is_awaited=is_awaited)
     for name, own in looked_at.items():
         yield from named(name, settings, _examine_company(database, name, own, running[ProcessKind.worker]))
+
+
+def _examine_file(database: Database) -> Iterator[Finding]:
+    """Check the whole file of SQLite: a page that nothing reads today may be damaged."""
+    try:
+        with database.read() as s:
+            damage = damage_in(s.connection, seconds=LONGEST_FILE_CHECK_SECONDS)
+    except TimeoutError as error:
+        yield hint("database", f"{error}: damage may be unseen", "run `sqlite3 FILE 'pragma quick_check'` on a backup")
+    else:
+        if damage is not None:
+            yield fails("database", f"the database file is damaged: {damage}", RESTORE)
 
 
 def _examine_processes(running: Mapping[ProcessKind, Presence], *, is_awaited: bool) -> Iterator[Finding]:

@@ -24,7 +24,7 @@ from scim_bridge.delivery.guard import clear_hands_off, set_hands_off
 from scim_bridge.domain.audit import Action, AuditEvent
 from scim_bridge.domain.certificate import Certificate, Entry, Line
 from scim_bridge.domain.employee import Field
-from scim_bridge.domain.outcome import explained
+from scim_bridge.domain.outcome import State, explained
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import SettingsError
@@ -275,7 +275,7 @@ def _tell(view: PersonView, ditio: dict[str, object] | None) -> None:
         click.echo("")
         print_folded(list(rows(view.lines)), CERTIFICATE_COLUMNS)
     click.echo("")
-    _tell_state(view.record)
+    _tell_state(view.record, differs=bool(view.differing(ditio)))
     if view.refused is not None:
         _tell_refused(view.refused)
     click.echo("\nHistory, oldest first (UTC)")
@@ -293,7 +293,7 @@ def told(entries: Iterable[Event], changed: Changed) -> Iterator[str]:
         yield from paragraph(sentence(entry, changed), first=f"  {at:<19}  ", indent=_INDENT)
 
 
-def _tell_state(record: PersonRecord) -> None:
+def _tell_state(record: PersonRecord, *, differs: bool) -> None:
     reason = f", {record.reason}" if record.reason else ""
     print_paragraph(f"State: {record.state}{reason}, since {instant(record.state_since)}")
     explanation = explained(record.state, record.reason)
@@ -303,6 +303,9 @@ def _tell_state(record: PersonRecord) -> None:
         print_paragraph(record.detail, first="  Detail: ", indent="    ")
     if explanation is not None:
         print_paragraph(explanation.cure, first="  Cure: ", indent="    ")
+    elif differs and record.state is State.delivered and (number := record.person.employee_number):
+        cure = f"`reconcile --person {number}` says why the marked rows differ; with `--apply` it repairs them"
+        print_paragraph(cure, first="  Cure: ", indent="    ")
 
 
 def _fields(view: PersonView, ditio: dict[str, object] | None) -> Iterable[dict[str, object]]:

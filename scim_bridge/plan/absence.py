@@ -24,7 +24,7 @@ class RosterMatches:
     """A number that differs from the wanted one only in case or in leading zeros."""
 
     look_alikes: Sequence[ActualEmployee] = ()
-    """Unlinked employees with the same phone or e-mail address under another number."""
+    """Employees with the same phone or e-mail address under another number."""
 
 
 def absent(

@@ -278,7 +278,7 @@ class DriftPlanning:
         if candidate.record.due_since is not None or (person.linked_at is not None and person.linked_at > settled_by):
             return []
         facts = drift_facts_of(s, self.tenant, candidate, desired, today)
-        row = stranger(person, desired, facts, around(s, self.tenant, snapshot, person, desired))
+        row = stranger(person, desired, facts, around(s, self.tenant, snapshot, person, desired, linked_too=True))
         if row.found is not None:
             self._named.add(str(row.found))
         return [row]

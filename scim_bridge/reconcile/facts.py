@@ -191,8 +191,19 @@ def _reason(record: PersonRecord, today: date) -> str | None:
     return record.reason.value if record.reason is not None else None
 
 
-def around(s: Session, tenant: Tenant, snapshot: Snapshot, person: Person, desired: DesiredEmployee) -> RosterMatches:
-    """Return employees that may belong to a person whose number Ditio does not show."""
+def around(
+    s: Session,
+    tenant: Tenant,
+    snapshot: Snapshot,
+    person: Person,
+    desired: DesiredEmployee,
+    *,
+    linked_too: bool = False,
+) -> RosterMatches:
+    """Return employees that may belong to a person whose number Ditio does not show.
+
+    :param linked_too: Also those to whom another person is linked, as after two numbers were exchanged.
+    """
     creating, known = person.creating, person.acknowledged
     number = person.employee_number or desired.employee_number or (creating.employee_number if creating else None)
     email = known.values.get(Field.email)
@@ -203,7 +214,7 @@ def around(s: Session, tenant: Tenant, snapshot: Snapshot, person: Person, desir
             (known.phone, email if isinstance(email, str) else None),
             (creating.phone if creating else None, creating.email if creating else None),
         )
-        for found in snapshot.unlinked_with(phone, address, but=number)
+        for found in (snapshot.look_alikes if linked_too else snapshot.unlinked_with)(phone, address, but=number)
     }
     same = None
     if number is not None and person.employee_number is None:

@@ -143,6 +143,8 @@ def what(row: Drift) -> str:
             return "the employee is not in Ditio yet"
         case Kind.stuck_delivery:
             return "the delivery is stuck"
+        case Kind.renumbered if row.found is None:
+            return f"another employee has the number {shown(row.wanted)} in Ditio"
         case Kind.renumbered:
             return f"the employee has the number {shown(row.found)} now"
         case Kind.duplicate_identity if row.field == Field.employee_number:

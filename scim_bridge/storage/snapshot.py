@@ -133,9 +133,9 @@ class Snapshot(Repository):
         """Return unlinked employees with this phone or e-mail address. :param but: Leave out this number."""
         return self._with(phone, email, snapshot.c.employee_number != (but or ""), ~self._is_linked())
 
-    def look_alikes(self, phone: str | None, email: str | None) -> list[ActualEmployee]:
-        """Return employees with this phone or e-mail address, linked or not."""
-        return self._with(phone, email)
+    def look_alikes(self, phone: str | None, email: str | None, *, but: str | None = None) -> list[ActualEmployee]:
+        """Return employees with this phone or e-mail address, linked or not. :param but: Leave out this number."""
+        return self._with(phone, email, snapshot.c.employee_number != (but or ""))
 
     def _with(self, phone: str | None, email: str | None, *which: ColumnElement[bool]) -> list[ActualEmployee]:
         keys = [

@@ -37,6 +37,25 @@ class FileLost(OperationalError):
         super().__init__("", None, sqlite3.OperationalError(self.words))
 
 
+def damage_in(connection: Connection, *, seconds: float) -> str | None:
+    """Return SQLite's words for the first damage in the whole file; None if it is sound.
+
+    :raises TimeoutError: the file is too large to be read in this time.
+    """
+    driver: Any = connection.connection.dbapi_connection
+    end = time.monotonic() + seconds
+    driver.set_progress_handler(lambda: time.monotonic() > end, 10_000)
+    try:
+        found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
+    except OperationalError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+            raise TimeoutError(f"the file was not read to its end in {seconds:g} s") from None
+        raise
+    finally:
+        driver.set_progress_handler(None, 0)
+    return None if found == "ok" else " ".join(found.split())
+
+
 class WatchedFile:
     """The database file of one engine, recognised by device and inode."""
 

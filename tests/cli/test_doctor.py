@@ -1,9 +1,13 @@
 """`scim-bridge doctor`: each thing that the bridge stands on, sound and broken, and the cure."""
 
 import json
+import os
+import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -180,6 +184,22 @@ def test_a_database_that_cannot_be_used(tmp_path: Path, url: str, words: str):
     assert words in failing(result)["database"]
     assert "pa55word" not in result.output
     assert "public URL" in found(result)
+
+
+def test_a_damaged_file_is_named_with_its_cure(tmp_path: Path, sqlite_template: Path):
+    """D7: pages that no other check reads, as a failing disk leaves them."""
+    file = tmp_path / "damaged.db"
+    shutil.copy(sqlite_template, file)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE filler AS SELECT randomblob(40000) AS content")
+    with file.open("r+b") as opened:
+        opened.seek(-30_000, os.SEEK_END)
+        opened.write(b"\xff" * 8_000)
+
+    told = failing(run_with({"SCIM_BRIDGE_DATABASE__URL": f"sqlite:///{file}"}, "doctor", "--format", "json"))
+
+    assert "damaged" in told["database"]
+    assert "restore the backup" in told["database"]
 
 
 def test_the_disk_of_the_embedded_database(tmp_path: Path):

@@ -387,6 +387,19 @@ def test_a_renumbered_employee_is_only_listed(world: World, kari: EntraUser):
     assert (found.exit, world.sent()) == (0, [])
 
 
+def test_a_number_that_another_employee_has_now_is_named(world: World, kari: EntraUser):
+    """P5, Q2: the person themselves is not found under any number."""
+    del world.ditio.company.employees["1001"]
+    world.ditio.company.change_number("1002", "1001")
+
+    found = reconcile(world)
+
+    (hers,) = [item for item in found.items if item.kind == "renumbered" and item.employee_number == "1001"]
+    (line,) = [line.text for line in lines([hers]) if line.mark]
+    assert "1001" in line
+    assert "nothing" not in line
+
+
 def test_one_identity_twice_is_only_listed(world: World, kari: EntraUser):
     """P4, Q2: another employee with the same e-mail address, or the same number but for leading zeros."""
     world.ditio.plant("77", phone="+4790000077", email="person1001@contractor.example")
