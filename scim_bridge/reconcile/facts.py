@@ -202,7 +202,7 @@ def around(
 ) -> RosterMatches:
     """Return employees that may belong to a person whose number Ditio does not show.
 
-    :param linked_too: Also those to whom another person is linked, as after two numbers were exchanged.
+    :param linked_too: Also those that another person is linked to, as after two numbers were exchanged.
     """
     creating, known = person.creating, person.acknowledged
     number = person.employee_number or desired.employee_number or (creating.employee_number if creating else None)
