@@ -36,6 +36,7 @@ from scim_bridge.storage.engine import (
 from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.history import AuditTrail, History
 from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
+from scim_bridge.storage.notices import Notices
 from scim_bridge.storage.outbox import Outbox, RestLeases
 from scim_bridge.storage.pairs import Pairs
 from scim_bridge.storage.people import HandsOffs, People, Permissions
@@ -148,6 +149,10 @@ class Session(Transaction):
     @cached_property
     def schedules(self) -> Schedules:
         return Schedules(self)
+
+    @cached_property
+    def notices(self) -> Notices:
+        return Notices(self)
 
     @cached_property
     def tokens(self) -> Tokens:
