@@ -124,9 +124,12 @@ class Notices(Repository):
         # Those who were reported for another cause.
         self._connection.execute(delete(notices).where(self._is_of_person(), notices.c.key.in_(unreported)))
         moment = literal(self._now, notices.c.told_at.type)
-        rows = select(literal(self._tenant), literal(WAITING), people.c.id, _CAUSE, _SINCE, moment)
+        columns = (literal(self._tenant), literal(WAITING), people.c.id, _CAUSE, _SINCE, moment)
+        # Sorted, so that all rows are found before the first is inserted. Otherwise PostgreSQL looks through what this
+        # statement has inserted, again for each row.
+        rows = select(*columns).where(self._is_unreported(until)).order_by(_SINCE)
         names = ["tenant", "kind", "key", "figure", "since", "told_at"]
-        self._connection.execute(insert(notices).from_select(names, rows.where(self._is_unreported(until))))
+        self._connection.execute(insert(notices).from_select(names, rows))
 
     def has_delivered_waiters(self) -> bool:
         """Return whether a person who was reported no longer waits."""
