@@ -84,8 +84,8 @@ def open_database(settings: Settings, *, patience: Patience = REQUESTS) -> Datab
     """
     ditios = [own.ditio for own in settings.tenants.values()]
     of_worker = threads_for([places_for(each.max_concurrency, each.requests_per_second) for each in ditios])
-    # Two more connections: for the thread that gives out the places, and for the scheduler.
-    return Database(settings.database.url, pool_size=max(settings.server.threads, of_worker) + 2, patience=patience)
+    # Three more connections: for the thread that gives out the places, for the scheduler, and for notices.
+    return Database(settings.database.url, pool_size=max(settings.server.threads, of_worker) + 3, patience=patience)
 
 
 def build(

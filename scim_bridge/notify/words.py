@@ -68,7 +68,7 @@ def of_waiters(waiters: Sequence[Waiters], seconds: float, status: Status) -> No
     """Return the notice about people who wait. :param status: All who wait now, those of earlier notices included."""
     counts = {each.cause: each.count for each in waiters}
     lines = [line for each in waiters for line in _waiter_lines(each)]
-    lines.append(f"In all, {status.due} are due, {status.held} held and {status.parked} parked now.")
+    lines.append(f"All who wait now: {status.due} due, {status.held} held, {status.parked} parked.")
     title = f"{_people(sum(counts.values()))} waited for more than {_span(seconds)}"
     ids = {each.cause: list(each.ids) for each in waiters}
     return Notice(Kind.waiting, title, lines, ["outbox list", "people show ID"], counts, ids)
@@ -153,10 +153,13 @@ def of_stopped(run: Run) -> Notice:
 
 
 def of_overdue(since: datetime, allowed_seconds: float) -> Notice:
-    """Return the notice that comparisons do not run, or fail. :param since: When the last good one began."""
+    """Return the notice that comparisons do not run, or fail.
+
+    :param since: When the last one that succeeded began; the first one if none did.
+    """
     lines = [
-        f"The last comparison that succeeded began {_instant(since)}, more than {_span(allowed_seconds)} ago. Either "
-        "no run was started since (RECONCILE__EVERY, or the timer), or each failed: often Ditio was out of reach."
+        f"None has succeeded after the one of {_instant(since)}, more than {_span(allowed_seconds)} ago. Either none "
+        "was started (RECONCILE__EVERY, or the timer), or each failed: often Ditio was out of reach."
     ]
     return Notice(Kind.overdue, "No comparison with Ditio has succeeded for long", lines, ["reconcile runs", "doctor"])
 

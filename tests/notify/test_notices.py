@@ -318,6 +318,18 @@ def test_a_comparison_that_does_not_come_is_reported(every: float, hours: int, w
     assert receiver.kinds() == ["overdue"]
 
 
+def test_a_schedule_whose_runs_all_fail_is_reported(world: Watching, receiver: Receiver):
+    """From the first day on: no run has ever succeeded."""
+    world.provisions(a_user())
+    world.restarts_with(reconcile={"every": 3600.0})
+    world.ditio.faults.plan(Fault(kind="status", status=500, times=None))
+    for _ in range(4):
+        with pytest.raises(Exception, match="500"):
+            reconciles(world)
+        world.waits(minutes=55)
+    assert receiver.kinds() == ["overdue"]
+
+
 def test_where_no_comparison_is_asked_for_none_is_missed(world: Watching, receiver: Receiver):
     world.provisions(a_user())
     for _ in range(10):
