@@ -1,5 +1,7 @@
 """The ways out: a webhook in the form of Teams, of Slack or as JSON, and mail. Every wait has a limit."""
 
+import json
+import re
 import smtplib
 import socket
 import ssl
@@ -16,7 +18,6 @@ from typing import Any, Literal, Protocol
 import requests
 
 from scim_bridge.ditio.http import Exchange, pooled_sessions
-from scim_bridge.domain.outcome import printable
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import BridgeError, DeliveryError
 from scim_bridge.notify.words import Notice
@@ -136,13 +137,22 @@ class Webhook:
         except DeliveryError as error:
             raise NotSent(str(error)) from None  # The causes quote the address.
         if status >= 300:
-            raise NotSent(f"the webhook answered {status}{_quoted(said)}")
+            raise NotSent(f"the webhook answered {status}{_code_in(said, self.url)}")
         return f"accepted ({status})"
 
 
-def _quoted(said: bytes) -> str:
-    text = " ".join(printable(said.decode("utf-8", "replace")).split())[:200]
-    return f": {text}" if text else ""
+def _code_in(said: bytes, url: str) -> str:
+    """Return the code in a receiver's answer, such as Slack's `no_service`; nothing else of it.
+
+    Many servers repeat in a 404 what was asked for, and the address is a secret.
+    """
+    code: object = said.decode("utf-8", "replace").strip()
+    with suppress(ValueError, KeyError, TypeError, RecursionError):
+        code = json.loads(said)["error"]["code"]
+    return f": {code}" if isinstance(code, str) and _CODE.fullmatch(code) and code not in url else ""
+
+
+_CODE = re.compile(r"[A-Za-z]+(_[A-Za-z]+)*")
 
 
 def _teams(message: Message) -> JsonObject:

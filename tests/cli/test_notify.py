@@ -49,12 +49,12 @@ def test_a_test_reaches_each_channel(run: Run, receiver: Receiver, mail: MailSer
 
 def test_a_channel_that_fails_is_named_and_the_others_are_tested(run: Run, receiver: Receiver, mail: MailServer):
     """Exit 1. The address of the webhook is a secret."""
-    receiver.status, receiver.said = 404, b"no such hook"
+    receiver.status, receiver.said = 404, b"no_service"
     result = run("notify", "test", **settings(receiver, mail))
 
     assert result.exit_code == 1
     assert "404" in result.stdout
-    assert "no such hook" in result.stdout
+    assert "no_service" in result.stdout
     assert "a-secret-of-the-webhook" not in result.output
     assert len(mail.got) == 1
 

@@ -73,6 +73,27 @@ def test_teams_gets_an_adaptive_card(receiver: Receiver):
     assert texts[:4] == ["The guard holds <5> & more", "a_b *c*", "two", "scim-bridge outbox list"]
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (b"no_service", ": no_service"),
+        (b'{"error":{"code":"DirectApiAuthorizationRequired","message":"..."}}', ": DirectApiAuthorizationRequired"),
+        (b'{"error":{"code":"/hooks/a-secret-of-the-webhook"}}', ""),
+        (b"hooks", ""),
+        (b"no\x1b[31m", ""),
+        (b"[" * 1024, ""),
+        (b"\xff\xfe", ""),
+        (b"", ""),
+    ],
+)
+def test_of_an_answer_only_a_code_is_shown(said: bytes, shown: str, receiver: Receiver):
+    """A 404 often repeats the address that was asked for, and that is a secret."""
+    receiver.status, receiver.said = 403, said
+    with pytest.raises(NotSent) as found:
+        posted(receiver, "json")
+    assert str(found.value) == f"the webhook answered 403{shown}"
+
+
 def test_a_webhook_has_a_limited_time(receiver: Receiver, monkeypatch: pytest.MonkeyPatch):
     """A receiver that takes the notice and says nothing is a failure."""
     monkeypatch.setattr("scim_bridge.notify.channels.SEND_SECONDS", 0.3)
