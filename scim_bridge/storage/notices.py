@@ -228,6 +228,8 @@ class Notices(Repository):
             told.c.kind == WAITING,
             told.c.key == people.c.id,
             told.c.figure == _CAUSE,
+            # Otherwise the person was delivered since, and waits for something else.
+            or_(people.c.delivered_at.is_(None), people.c.delivered_at <= told.c.told_at),
         )
         return and_(people.c.tenant == self._tenant, _waits(), until >= _SINCE, ~reported)
 

@@ -78,6 +78,24 @@ def test_who_waits_again_is_reported_again(world: Watching, receiver: Receiver):
     assert receiver.kinds().count("waiting") == 2
 
 
+def test_who_was_delivered_for_a_moment_waits_anew(world: Watching, receiver: Receiver):
+    """Also where the worker looked before it and after it only."""
+    kari = a_user()
+    world.ditio.faults.plan(Fault(kind="status", status=503, times=None))
+    world.provisions(kari)
+    world.waits(hours=2)
+    world.clock.passes(seconds=1)
+    world.ditio.faults.clear()
+    with world.database.write("default") as s:
+        s.outbox.retry()
+    world.worker.run_until_idle()
+    assert world.state(kari)[0] == "delivered"
+    world.ditio.faults.plan(Fault(kind="status", status=503, times=None))
+    world.changes(kari, job_title="Formann")
+    world.waits(hours=2)
+    assert receiver.kinds().count("waiting") == 2
+
+
 def test_an_attempt_in_between_ends_no_occasion(world: Watching, receiver: Receiver):
     """A person who is tried and parked again still waits for the same."""
     kari = a_user(mobile=None)
