@@ -4,9 +4,11 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import time as time_of_day
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import requests
@@ -22,11 +24,14 @@ from scim_bridge.ditio.roster import REPORTING_SCOPE
 from scim_bridge.domain.certificate import CertificatePolicy
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import SettingsError
+from scim_bridge.notify.channels import Channel, Mail, Webhook
+from scim_bridge.notify.sending import Notifier
+from scim_bridge.notify.watch import Watched
 from scim_bridge.plan.limits import HourlyLimits, Limits
 from scim_bridge.plan.matching import Adopt
 from scim_bridge.plan.steps import Policy, Step
 from scim_bridge.reconcile.run import Reconciliation
-from scim_bridge.settings import Settings, unservable
+from scim_bridge.settings import DEFAULT_TENANT, Settings, unservable
 from scim_bridge.settings.types import both
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.engine import REQUESTS, Patience
@@ -47,6 +52,7 @@ class Parts:
     tenants: Mapping[str, Tenant]
     inline: Mapping[str, Inline]
     reconciliations: Mapping[str, Reconciliation]
+    notifiers: Mapping[str, Notifier]
     base_url: str
     """The URL at which Entra reaches the bridge, without a slash at the end."""
 
@@ -78,8 +84,8 @@ def open_database(settings: Settings, *, patience: Patience = REQUESTS) -> Datab
     """
     ditios = [own.ditio for own in settings.tenants.values()]
     of_worker = threads_for([places_for(each.max_concurrency, each.requests_per_second) for each in ditios])
-    # Two more connections: for the thread that gives out the places, and for the scheduler.
-    return Database(settings.database.url, pool_size=max(settings.server.threads, of_worker) + 2, patience=patience)
+    # Three more connections: for the thread that gives out the places, for the scheduler, and for notices.
+    return Database(settings.database.url, pool_size=max(settings.server.threads, of_worker) + 3, patience=patience)
 
 
 def build(
@@ -116,6 +122,10 @@ def build(
             name: _reconciliation(own, tenants[name], clients[name], session_factory, monotonic)
             for name, own in companies.items()
         },
+        notifiers={
+            name: _notifier(own, tenants[name], is_alone=list(companies) == [DEFAULT_TENANT])
+            for name, own in companies.items()
+        },
         base_url=settings.server.base_url or f"http://{bind or settings.server.bind}",
         monotonic=monotonic,
     )
@@ -143,6 +153,28 @@ def build_client(
     if missing := settings.ditio.missing(settings.start):
         raise SettingsError("\n".join(f"{name} is not set, and Ditio can't be called without it" for name in missing))
     return DitioClient(_ditio_config(settings), session_factory=session_factory, monotonic=monotonic)
+
+
+def build_channels(settings: Settings) -> list[Channel]:
+    """Build the ways out for a company's notices; none where none is set."""
+    section, channels = settings.notify, list[Channel]()
+    if section.webhook_url is not None:
+        url = section.webhook_url.get_secret_value()
+        channels.append(Webhook(url, section.webhook_form(), urlsplit(url).hostname or ""))
+    if section.smtp_host is not None and section.smtp_from is not None:
+        password = section.smtp_password.get_secret_value() if section.smtp_password is not None else None
+        channels.append(
+            Mail(
+                section.smtp_host,
+                section.smtp_from,
+                section.smtp_to,
+                tls=section.smtp_tls,
+                port=section.smtp_port,
+                username=section.smtp_username,
+                password=password,
+            )
+        )
+    return channels
 
 
 def _tenant(
@@ -218,6 +250,18 @@ def _reconciliation(
         roster=roster,
         limits=Limits(section.max_ended_fraction, section.max_changes),
     )
+
+
+def _notifier(settings: Settings, tenant: Tenant, *, is_alone: bool) -> Notifier:
+    section = settings.notify
+    watched = Watched(
+        waiting=timedelta(seconds=section.waiting_seconds),
+        daily_at=time_of_day.fromisoformat(section.daily_at) if section.daily_at else None,
+        zone=ZoneInfo(settings.ditio.time_zone),
+        reconcile_every=timedelta(seconds=settings.reconcile.every),
+        is_paused=settings.delivery.paused,
+    )
+    return Notifier(tenant, watched, build_channels(settings), settings.server.base_url, is_alone)
 
 
 def _ditio_config(settings: Settings) -> DitioConfig:

@@ -38,7 +38,7 @@ TOLD_OF_PEOPLE = ("userName", "displayName", "name", "nickName", "title", "email
 REMARKABLE = re.compile(r"[A-ZÆØÅ@+ ]")
 """What tells a name, an address or a phone from an id or a word that a test took for one."""
 
-FOREIGN = ("werkzeug", "hypothesis", "schemathesis", "asyncio")
+FOREIGN = ("werkzeug", "hypothesis", "schemathesis", "asyncio", "mail")
 """Loggers of what only tests run."""
 
 EVERYTHING = text(" UNION ALL ".join(f"SELECT CAST(t AS text) FROM {name} t" for name in metadata.tables))

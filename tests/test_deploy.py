@@ -218,6 +218,7 @@ def pods(manifests: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]
             "nodeSelector": {"disk": "ssd"},
             "tolerations": [{"key": "a", "operator": "Exists"}],
             "reconcile": {"apply": True, "tenant": "nord-bygg"},
+            "networkPolicy": {"mailPort": 587},
             "ingress": {"className": "nginx", "annotations": {"a": "b"}},
         },
         {
@@ -331,3 +332,14 @@ def test_the_settings_of_azure_are_understood(tmp_path: Path):
     settings = settings_from(variables, tmp_path, "")
 
     assert settings.server.trusted_proxies == ("100.100.0.0/16", "10.60.0.0/23")
+
+
+def test_the_network_policy_lets_mail_through_if_asked():
+    """Notices by mail; nothing but the named port is opened."""
+
+    def ports(**values: Any) -> set[int]:
+        (policy,) = [each for each in rendered(**values) if each["kind"] == "NetworkPolicy"]
+        return {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+
+    assert ports() == {53, 443, 5432}
+    assert ports(networkPolicy={"mailPort": 587}) == {53, 443, 5432, 587}

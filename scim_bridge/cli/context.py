@@ -161,7 +161,7 @@ def note(options: Options, s: Session, event: AuditEvent) -> None:
     s.audit.add(event, operator())
 
 
-_NAMED = re.compile(r"`((?:scim-bridge )?(?:adopt|client|outbox|people|reconcile|token)\b[^`]*)`")
+_NAMED = re.compile(r"`((?:scim-bridge )?(?:adopt|client|notify|outbox|people|reconcile|token)\b[^`]*)`")
 """A command that concerns one company, as messages name it."""
 
 

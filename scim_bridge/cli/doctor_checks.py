@@ -24,6 +24,7 @@ from scim_bridge.settings.types import both
 from scim_bridge.storage.credentials import Token, tenants_with_credentials
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.engine import STANDBY, Why, trouble_of
+from scim_bridge.storage.notices import Unsent
 from scim_bridge.storage.runs import NAMES, START, Presence, ProcessKind, presences
 from scim_bridge.storage.schema import require_current, told_missing
 from scim_bridge.storage.sqlite_file import RESTORE, damage_in
@@ -272,6 +273,7 @@ def _examine_company(database: Database, tenant: str, own: Settings, workers: Pr
         tokens = [each for each in s.tokens.list() if each.revoked_at is None]
         clients = [each for each in s.clients.list() if each.revoked_at is None]
         breaker = s.breaker.get()
+        unsent = s.notices.unsent()
     ends = {
         "token": [(_called(each), each.expires_at) for each in tokens],
         # A client without a valid secret has no end: report it as expired.
@@ -298,6 +300,21 @@ def _examine_company(database: Database, tenant: str, own: Settings, workers: Pr
         yield fails("deliveries", told, cure)
     elif told is not None:
         yield hint("deliveries", told, "none: the bridge waits, then deliveries continue by themselves")
+    yield from _notices(own, unsent)
+
+
+def _notices(own: Settings, unsent: Sequence[Unsent]) -> Iterator[Finding]:
+    """Check whether notices reach the operators; yield nothing if none are asked for."""
+    notify = own.notify
+    for sentence in notify.missing(own.start):
+        yield fails("notices", sentence, "set it, or remove the other NOTIFY__SMTP_ settings")
+    for each in unsent:
+        told = f"{each.count} could not be sent by {each.channel} since {each.since:%Y-%m-%d %H:%M} UTC: {each.why}"
+        yield fails("notices", told, "`scim-bridge notify test` tries it at once; the bridge tries again by itself")
+    ways = [f"webhook ({notify.webhook_form()})"] if notify.webhook_url is not None else []
+    ways += ["mail"] if notify.smtp_host is not None else []
+    if ways and not unsent:
+        yield ok("notices", f"sent by {' and '.join(ways)}; `scim-bridge notify test` sends one")
 
 
 def _called(token: Token) -> str:

@@ -1,4 +1,4 @@
-"""`scim-bridge worker`: deliver what is due, and run the schedules of `reconcile`; the heartbeat of a process."""
+"""`scim-bridge worker`: deliver what is due, run the schedules of `reconcile`, send notices; a process's heartbeat."""
 
 import atexit
 import os
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from uuid import uuid4
@@ -20,6 +20,7 @@ from scim_bridge import logs
 from scim_bridge.bootstrap import build, open_database
 from scim_bridge.cli.context import Options
 from scim_bridge.errors import SchemaOutdated
+from scim_bridge.notify.sending import LOOK_SECONDS, Notifier
 from scim_bridge.reconcile.run import Scheduler
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.settings.load import of_worker
@@ -55,6 +56,29 @@ def scheduled(options: Options, stop: Callable[[], bool]) -> Iterator[None]:
         yield
     finally:
         ended.set()
+        thread.join(STOP_SECONDS)
+
+
+@contextmanager
+def notifying(notifiers: Collection[Notifier], stop: Callable[[], bool]) -> Iterator[None]:
+    """Send notices in a thread of their own while the block runs: a slow receiver delays no delivery."""
+    ended = threading.Event()
+
+    def go_on() -> None:
+        for each in notifiers:
+            _logging_errors(each.tidy, "notify.failed")
+        while any(each.channels for each in notifiers) and not (ended.is_set() or stop()):
+            for each in notifiers:
+                _logging_errors(each.look, "notify.failed")
+            ended.wait(LOOK_SECONDS)
+
+    thread = threading.Thread(target=go_on, daemon=True, name="notices")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        # A notice that is being sent at this moment is sent again by the next worker.
         thread.join(STOP_SECONDS)
 
 
@@ -105,13 +129,13 @@ def _scheduler(options: Options, database: Database, tenant: str) -> Scheduler:
     )
 
 
-def _logging_errors(look: Callable[[], None]) -> None:
+def _logging_errors(look: Callable[[], None], event: str = "scheduler.failed") -> None:
     """Run `look` and log any error: the thread must survive, and the next call comes soon."""
     try:
         look()
     except Exception as error:
         # A database's own words may quote a row, so only its kind is logged.
-        log.error("scheduler.failed", error=type(error).__name__, exc_info=loggable(error))
+        log.error(event, error=type(error).__name__, exc_info=loggable(error))
 
 
 class Heartbeat:
@@ -198,7 +222,8 @@ def worker(options: Options, until_idle: bool, parent: int | None) -> None:
     database = open_database(settings, patience=DELIVERIES)
     try:
         share = settings if parent is None else of_worker(settings)
-        delivering = build(share, database=database).worker()
+        parts = build(share, database=database)
+        delivering = parts.worker()
         log.info("worker.started", tenants=list(settings.tenants))
         through_trouble(lambda: require_current(database), stop)
         heartbeat = Heartbeat(database, ProcessKind.worker)
@@ -208,7 +233,7 @@ def worker(options: Options, until_idle: bool, parent: int | None) -> None:
             heartbeat.look()
             return stop()
 
-        with scheduled(options, stop):
+        with scheduled(options, stop), notifying(parts.notifiers.values(), stop):
             through_trouble(lambda: delivering.run(is_over, lambda: time.sleep(IDLE_SECONDS)), stop)
         heartbeat.end()
         log.info("worker.stopped")

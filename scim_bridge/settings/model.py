@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, SecretStr
 
 from scim_bridge.settings.sections import Auth, Certificates, Ditio
 from scim_bridge.settings.types import (
@@ -13,6 +14,7 @@ from scim_bridge.settings.types import (
     HeaderSecret,
     HostAndPort,
     LogLevel,
+    MailAddress,
     Network,
     OffboardingSteps,
     PatchStatus,
@@ -20,7 +22,10 @@ from scim_bridge.settings.types import (
     Payroll,
     RehiringSteps,
     Section,
+    WebhookUrl,
     allowed,
+    both,
+    is_loopback,
 )
 
 DEFAULT = "default"
@@ -262,6 +267,95 @@ class Retention(Section):
     who asked for it. The line of each run of `reconcile` is kept as long."""
 
 
+WebhookForm = Literal["teams", "slack", "json"]
+
+_FORMS: dict[str, WebhookForm] = {
+    "hooks.slack.com": "slack",
+    "hooks.slack-gov.com": "slack",
+    "logic.azure.com": "teams",
+    "api.powerplatform.com": "teams",
+    "api.powerautomate.com": "teams",
+    "webhook.office.com": "teams",
+}
+"""The hosts, and the ends of host names, that only this receiver has."""
+
+
+class Notify(Section):
+    """Notices: messages to operators when something needs them. They have counts, ids and commands, and no names.
+    Without a webhook or a mail server nothing is sent. The worker sends them."""
+
+    webhook_url: WebhookUrl = Field(default=None, examples=["https://hooks.example.com/the-secret-part"])
+    """The address that notices are posted to: of a Teams workflow, a Slack webhook, or a program of yours. It is a
+    secret, because every program that knows it can post there."""
+
+    webhook_format: WebhookForm | None = Field(default=None, examples=["teams"])
+    """The form of the posted message: `teams` (an Adaptive Card), `slack`, or `json`. Not set: Microsoft's and Slack's
+    own addresses are recognised, and all others get `json`."""
+
+    smtp_host: str | None = Field(default=None, min_length=1, examples=["smtp.example.com"])
+    """The mail server. Set it together with `smtp_from` and `smtp_to`: notices are sent by mail too."""
+
+    smtp_port: int | None = Field(default=None, ge=1, le=65535, examples=[587])
+    """The port of the mail server. Not set: 587 with `starttls`, 465 with `tls`, 25 with `none`."""
+
+    smtp_tls: Literal["starttls", "tls", "none"] = "starttls"
+    """How the connection to the mail server is encrypted. With `none`, a password is sent only to this machine."""
+
+    smtp_username: str | None = Field(default=None, min_length=1, examples=["scim-bridge"])
+    """The user to sign in to the mail server with. Not set: without signing in."""
+
+    smtp_password: SecretStr | None = Field(default=None, min_length=1, examples=["the password of that user"])
+    """The user's password. Better put it in a file of its own, named by SCIM_BRIDGE_NOTIFY__SMTP_PASSWORD_FILE."""
+
+    smtp_from: MailAddress | None = Field(default=None, examples=["scim-bridge@example.com"])
+    """The sender's address."""
+
+    smtp_to: tuple[MailAddress, ...] = Field(default=(), examples=[["operations@example.com"]])
+    """The addresses that get the notices."""
+
+    waiting_seconds: float = Field(default=3600.0, ge=60, allow_inf_nan=False)
+    """After how many seconds a person who waits for delivery is reported. It is also the shortest time between two
+    notices about people who wait, or about people whose changes are refused."""
+
+    daily_at: str | None = Field(
+        default=None,
+        pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$",
+        examples=["07:30"],
+        json_schema_extra=allowed('write a time of the day in quotes, as "07:30"'),
+    )
+    """When a summary in figures is sent each day, by the time zone of DITIO__TIME_ZONE. Not set: never."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether notices are sent anywhere."""
+        return self.webhook_url is not None or self.smtp_host is not None
+
+    def webhook_form(self) -> WebhookForm:
+        """Return the form of a posted message, by the setting or else by the host of the address."""
+        if self.webhook_format is not None or self.webhook_url is None:
+            return self.webhook_format or "json"
+        host = f".{urlsplit(self.webhook_url.get_secret_value()).hostname or ''}"
+        return next((form for end, form in _FORMS.items() if host.endswith(f".{end}")), "json")
+
+    def missing(self, start: Path = ()) -> list[str]:
+        """Return what keeps mail from being sent although it is set in part: a sentence for each, in both spellings.
+
+        :param start: The path before the names of a company's settings.
+        """
+        mail = ("smtp_host", "smtp_from", "smtp_to")
+        signs_in = ("smtp_username", "smtp_password")
+        needed = [name for name in mail if not getattr(self, name)]
+        if len(needed) == len(mail) and not (self.smtp_username or self.smtp_password or self.smtp_port):
+            return []
+        if (self.smtp_username is None) is not (self.smtp_password is None):
+            needed += [name for name in signs_in if getattr(self, name) is None]
+        found = [f"{both((*start, 'notify', name))} is not set, and mail can't be sent without it" for name in needed]
+        if self.smtp_tls == "none" and self.smtp_password is not None and not is_loopback(self.smtp_host or ""):
+            setting = both((*start, "notify", "smtp_tls"))
+            found.append(f"{setting} is none, so the password would be sent unencrypted: write starttls or tls")
+        return found
+
+
 class Settings(MultiTenantSettings):
     """All settings. Without arguments they have their defaults; `load` reads the sources."""
 
@@ -276,8 +370,9 @@ class Settings(MultiTenantSettings):
     mapping: Mapping = Mapping()
     certificates: Certificates = Certificates()
     retention: Retention = Retention()
+    notify: Notify = Notify()
 
     def missing(self) -> list[str]:
         """Return which required settings are missing: a sentence for each, with both spellings."""
         ditio = [f"{name} is not set, and Ditio can't be called without it" for name in self.ditio.missing(self.start)]
-        return [*self.auth.missing(self.start), *ditio]
+        return [*self.auth.missing(self.start), *ditio, *self.notify.missing(self.start)]

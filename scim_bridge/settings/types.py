@@ -72,6 +72,20 @@ def _keys_url(text: str) -> str:
     return text
 
 
+def _webhook_url(url: SecretStr | None) -> SecretStr | None:
+    if url is not None:
+        words = "write an https address (plain http only to loopback), without a user"
+        _encrypted(_parts(url.get_secret_value(), words), words)
+    return url
+
+
+def _mail_address(text: str) -> str:
+    name, _, host = text.rpartition("@")
+    if not name or not host or not text.isascii() or not text.isprintable() or set(text) & set(' ,;<>"()[]:\\'):
+        raise ValueError("write a mail address, as operations@example.com")
+    return text
+
+
 def is_loopback(host: str) -> bool:
     """Return whether a URL's host name or address is this machine itself."""
     if host == "localhost":
@@ -136,6 +150,8 @@ BaseUrl = Annotated[str, AfterValidator(_base_url)]
 DitioUrl = Annotated[str, AfterValidator(_ditio_url)]
 KeysUrl = Annotated[str, AfterValidator(_keys_url)]
 HeaderSecret = Annotated[SecretStr | None, AfterValidator(_sendable)]
+WebhookUrl = Annotated[SecretStr | None, AfterValidator(_webhook_url)]
+MailAddress = Annotated[str, AfterValidator(_mail_address)]
 Network = Annotated[str, _read_by(ip_network, "write addresses or networks, as 10.0.0.7 or 10.0.0.0/24")]
 TimeZone = Annotated[str, _read_by(ZoneInfo, "write the name of a time zone, as Europe/Oslo")]
 ChangeOperation = Annotated[Operation, AfterValidator(_change_operation)]

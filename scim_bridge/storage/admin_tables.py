@@ -231,3 +231,36 @@ schedules = Table(
     Column("alive_until", UtcDateTime),
     Column("holder", exact_text()),
 )
+
+# What operators were told, so that they are told once: a row lasts as long as its occasion.
+notices = Table(
+    "notices",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("kind", exact_text(), primary_key=True),
+    # What of that kind: a person's id, a kind of change; often nothing.
+    Column("key", exact_text(), primary_key=True),
+    # What it was when it was seen last: a reason, a count, the id of a run.
+    Column("figure", exact_text(), nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    # Empty while it may pass by itself.
+    Column("told_at", UtcDateTime),
+    # When it was found to be over. If it comes back soon, it is the same occasion.
+    Column("over_at", UtcDateTime),
+)
+
+# Notices that are still to be sent: one row for each channel, removed once the receiver has accepted it.
+notice_messages = Table(
+    "notice_messages",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("channel", exact_text(), primary_key=True),
+    Column("id", exact_text(), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    # Counts, ids and words; no personal data.
+    Column("message", json_column(), nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("due_at", UtcDateTime, nullable=False),
+    # Why the last attempt failed.
+    Column("why", Text),
+)

@@ -38,6 +38,7 @@ from scim_bridge.storage.engine import (
 from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.history import AuditTrail, History
 from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
+from scim_bridge.storage.notices import Notices
 from scim_bridge.storage.outbox import Outbox, Pauses, RestLeases
 from scim_bridge.storage.pairs import Pairs
 from scim_bridge.storage.people import HandsOffs, People, Permissions
@@ -88,6 +89,7 @@ class Session(Transaction):
     quirks = cached_property(Quirks)
     runs = cached_property(Runs)
     schedules = cached_property(Schedules)
+    notices = cached_property(Notices)
     tokens = cached_property(Tokens)
     clients = cached_property(Clients)
     lookups = cached_property(Lookups)

@@ -8,9 +8,10 @@ from sqlalchemy import ColumnElement, Table, and_, delete, or_, select, text, up
 
 from scim_bridge.domain.employee import Field
 from scim_bridge.domain.person import Claim, ClaimKind, PersonId
-from scim_bridge.storage.admin_tables import adoption_pairs, metadata
+from scim_bridge.storage.admin_tables import adoption_pairs, metadata, notices
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.json_sql import json_sql
+from scim_bridge.storage.notices import WAITING
 from scim_bridge.storage.people import NOT_DUE, PersonRecord
 from scim_bridge.storage.plans import blank_person
 from scim_bridge.storage.refusals import RefusedWrite
@@ -33,6 +34,7 @@ def rows_about(s: Session, record: PersonRecord) -> Rows:
         lists = json_sql(s.connection.dialect.name).has_member(resources.c["keys"], user_id)
         which[resources] = or_(resources.c.id == user_id, and_(resources.c.resource_type == GROUP, lists))
         which[refused_writes] = refused_writes.c.user_id == user_id
+    which[notices] = and_(notices.c.kind == WAITING, notices.c.key == person_id)
     for table in (certificate_entries, certificate_ledger):
         which[table] = table.c.holder == person_id
     return _rows(s, which)
@@ -85,6 +87,7 @@ def erase_person(s: Session, record: PersonRecord) -> frozenset[PersonId]:
     s.connection.execute(
         delete(adoption_pairs).where(adoption_pairs.c.tenant == s.tenant, adoption_pairs.c.person_id == person_id)
     )
+    s.notices.remove([(WAITING, person_id)])
     s.claims.wait_only_for(person_id, ())
     freed = s.claims.keep_only(person_id, [Claim(ClaimKind.employee_number, number)] if number and stays else [])
     if not stays:

@@ -323,6 +323,9 @@ class Figures:
     reconcile_exit: int | None = None
     """The exit code of the last run, with or without an error."""
 
+    unsent_notices: int = 0
+    """The number of notices that a receiver did not accept yet."""
+
 
 def figures_of(s: Session) -> Figures:
     """Return the figures of one tenant; only reads."""
@@ -351,6 +354,7 @@ def figures_of(s: Session) -> Figures:
         reconciled=compared,
         reconciled_seconds=(s.now - compared.started_at).total_seconds() if compared is not None else None,
         reconcile_exit=last.exit if last is not None else None,
+        unsent_notices=sum(each.count for each in s.notices.unsent()),
     )
 
 

@@ -110,6 +110,12 @@ class Runs(Repository):
         row = self._connection.execute(query.order_by(reconcile_runs.c.started_at.desc()).limit(1)).first()
         return None if row is None else _run(row)
 
+    def first(self) -> Run | None:
+        """Return the oldest stored run about the whole company."""
+        query = select(reconcile_runs).where(reconcile_runs.c.tenant == self._tenant, reconcile_runs.c.is_whole)
+        row = self._connection.execute(query.order_by(reconcile_runs.c.started_at).limit(1)).first()
+        return None if row is None else _run(row)
+
     def shown_before(self) -> int | None:
         """Return how many employees the last complete and believed read showed."""
         query = (

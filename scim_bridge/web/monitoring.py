@@ -288,6 +288,12 @@ class _Collector(Collector):
             ["tenant"],
             [((name,), int(figures.is_paused or name in self._paused)) for name, figures in of.items()],
         )
+        yield _gauge(
+            "notices_unsent",
+            "Notices to operators that a webhook or a mail server did not accept, and that are tried again.",
+            ["tenant"],
+            [((name,), figures.unsent_notices) for name, figures in of.items()],
+        )
         yield from _of_calls(of)
         yield _gauge(
             "certificates_ending",

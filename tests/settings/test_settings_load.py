@@ -86,6 +86,14 @@ def test_without_any_source_there_are_the_documented_defaults():
         ("SERVER__BASE_URL", "http://scim.example.com", "server.base_url", "http://scim.example.com"),
         ("SERVER__BIND", "[::1]:0", "server.bind", "[::1]:0"),
         ("SERVER__BASE_URL", "", "server.base_url", None),
+        ("NOTIFY__WAITING_SECONDS", "600", "notify.waiting_seconds", 600),
+        ("NOTIFY__WEBHOOK_FORMAT", "slack", "notify.webhook_format", "slack"),
+        ("NOTIFY__SMTP_HOST", "smtp.example.com", "notify.smtp_host", "smtp.example.com"),
+        ("NOTIFY__SMTP_PORT", "25", "notify.smtp_port", 25),
+        ("NOTIFY__SMTP_TLS", "none", "notify.smtp_tls", "none"),
+        ("NOTIFY__SMTP_FROM", "bridge@example.com", "notify.smtp_from", "bridge@example.com"),
+        ("NOTIFY__SMTP_TO", '["ops@example.com"]', "notify.smtp_to", ("ops@example.com",)),
+        ("NOTIFY__DAILY_AT", "07:30", "notify.daily_at", "07:30"),
     ],
 )
 def test_a_variable_sets_a_setting(variable: str, text: str, name: str, expected: object):
@@ -283,6 +291,15 @@ def test_a_name_that_may_be_a_secret_is_not_shown():
         ("MAPPING__PAYROLL", "none"),
         ("MAPPING__FIELDS", "email"),
         ("MAPPING__FIELDS", '{"email":"userName"}'),
+        ("NOTIFY__WAITING_SECONDS", "0"),
+        ("NOTIFY__WEBHOOK_FORMAT", "mattermost"),
+        ("NOTIFY__SMTP_FROM", "bridge"),
+        ("NOTIFY__SMTP_FROM", "bridge@example.com\nBcc: all@example.com"),
+        ("NOTIFY__SMTP_TO", '["a@example.com,b@example.com"]'),
+        ("NOTIFY__DAILY_AT", "24:00"),
+        ("NOTIFY__WEBHOOK_URL", "http://hooks.example.com/secret"),
+        ("NOTIFY__WEBHOOK_URL", "hooks.example.com"),
+        ("NOTIFY__WEBHOOK_URL", "https://user:password@hooks.example.com/secret"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_refused_in_one_line(variable: str, text: str):

@@ -34,6 +34,7 @@ from scim_bridge.storage.certificate_queries import said_in_files, with_external
 from scim_bridge.storage.database import Database, Secrets, Session
 from scim_bridge.storage.guard import GuardDecision, held_or_dropped
 from scim_bridge.storage.history import Entry, said_since
+from scim_bridge.storage.notices import Mark, Queued
 from scim_bridge.storage.outbox import Status
 from scim_bridge.storage.paging import Order
 from scim_bridge.storage.pairs import forget_abandoned
@@ -72,6 +73,9 @@ DRIFT = Drift(Kind.field, Cause.edited_in_ditio, NUMBER, NAME, "phone", PHONE, "
 HERS_IN_SYNC = Found(KARI, NUMBER, 2, datetime(2026, 3, 2, tzinfo=UTC), "digest", True)
 
 PAIR = Pair(KARI, NAME, 1, Proposal(NUMBER, By.number))
+
+
+A_NOTICE = Queued("webhook", "1", datetime(2026, 3, 2, tzinfo=UTC), {})
 
 
 def fill(database: Database, clock: Clock, tenant: str) -> None:
@@ -130,6 +134,9 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
         shipment = CertificateToSend(book.lines(HERS_IN_THE_LEDGER)[0], NUMBER, Certificate(CRANE, TODAY, TODAY))
         s.certificate_deliveries.acknowledge([shipment])
         s.refused_writes.add([RefusedWrite(409, "uniqueness", "x", None, user_name=NAME)])
+        s.notices.put([Mark("drift", "", now, "run", told_at=now), Mark("waiting", "gone", now, "due", told_at=now)])
+        s.notices.queue(A_NOTICE)
+        s.notices.postpone(A_NOTICE, seconds=0, why="404")
     Secrets(database).of(tenant, "cursors")
 
 
@@ -280,6 +287,14 @@ CHANGES: dict[str, Callable[[Session], object]] = {
     "a refusal": lambda s: s.refused_writes.add([RefusedWrite(400, None, "y", None, user_name="ola")]),
     "no refusal": lambda s: s.refused_writes.clear("another", {"userName": NAME}),
     "old refusals": lambda s: s.refused_writes.forget_before(s.now + HOUR),
+    "a notice": lambda s: s.notices.put([Mark("drift", "", s.now, "another run")]),
+    "no notice": lambda s: s.notices.remove([("drift", "")]),
+    "who waits": lambda s: s.notices.note_waiters(s.now),
+    "who no longer waits": lambda s: s.notices.forget_delivered_waiters(),
+    "a message": lambda s: s.notices.queue(replace(A_NOTICE, id="2")),
+    "a message that was sent": lambda s: s.notices.sent(A_NOTICE),
+    "a message that was not": lambda s: s.notices.postpone(A_NOTICE, seconds=60, why="503"),
+    "messages for no channel": lambda s: s.notices.drop_other_channels(["mail"]),
     "old names": lambda s: (
         s.people.set_user(OLA, None, external_id=None, called=NAME),
         s.people.forget_names_before(s.now + HOUR, limit=9),
@@ -356,6 +371,11 @@ def test_no_one_sees_what_is_only_the_others(database: Database, clock: Clock):
         assert s.of(OURS).tokens.valid(f"secret of {THEIRS}") is None
         assert s.of(OURS).quirks.list() == []
         assert (s.of(OURS).refused_writes.all(), s.of(OURS).refused_writes.count()) == ([], 0)
+        notices = s.of(OURS).at(later).notices
+        assert (notices.marks(), notices.waiters(later), notices.refused(), notices.unsent()) == ({}, [], [], [])
+        assert (notices.next_due("webhook"), notices.people_with_operations(clock() - HOUR)) == (None, {})
+        assert not notices.has_delivered_waiters()
+        assert not notices.has_of_other_channels([])
         directory = s.of(OURS).directory
         assert all(directory.exactly(text, PHONE) == [] for text in (NUMBER, NAME, KARI, "user-kari"))
         assert directory.called(["kari"], 9) == directory.deleted(lambda _: True, 9) == []

@@ -11,6 +11,7 @@ from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.directory import EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.notices import Queued
 from scim_bridge.storage.reports import MOST_TYPES, OTHERS
 from scim_bridge.storage.runs import ProcessKind, beat
 from tests.conftest import Clock
@@ -230,3 +231,16 @@ def test_no_more_than_some_types_are_told_apart(world: World):
     ending = {key: count for key, count in found.items() if key[0] == "certificates_ending"}
     assert (len(ending), sum(ending.values())) == (MOST_TYPES + 1, MOST_TYPES + 3)
     assert ending["certificates_ending", "default", OTHERS, "expired"] == 3
+
+
+def test_notices_that_do_not_arrive_are_counted(world: World):
+    """One that waits for its first attempt is none of them."""
+    with world.database.write("default") as s:
+        for id in ("1", "2", "3"):
+            s.notices.queue(Queued("webhook", id, s.now, {}))
+        for id in ("1", "2"):
+            s.notices.postpone(Queued("webhook", id, s.now, {}), seconds=30, why="the webhook answered 404")
+
+    found = figures(world.app.test_client().get("/metrics", environ_base=HERE))
+
+    assert found["notices_unsent", "default"] == 2
