@@ -24,11 +24,13 @@ from scim_bridge.settings.types import both
 from scim_bridge.storage.credentials import Token, tenants_with_credentials
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.engine import STANDBY, Why, trouble_of
+from scim_bridge.storage.last_requests import last_request
 from scim_bridge.storage.runs import NAMES, START, Presence, ProcessKind, presences
 from scim_bridge.storage.schema import require_current, told_missing
 
 LEAST_FREE_BYTES = 200 * 1024 * 1024  # With less, the next busy day may fill the disk.
 MOST_APART = timedelta(seconds=30)  # How far two clocks may be apart.
+SILENT = timedelta(hours=3)  # Entra's cycles begin every 40 minutes.
 SOON = timedelta(days=30)  # How long before its end a secret is reported.
 
 REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs", "afs", "vboxsf"})
@@ -256,7 +258,7 @@ def _examine_company(database: Database, tenant: str, own: Settings, workers: Pr
         now = s.now
         tokens = [each for each in s.tokens.list() if each.revoked_at is None]
         clients = [each for each in s.clients.list() if each.revoked_at is None]
-        breaker = s.breaker.get()
+        breaker, requested_at = s.breaker.get(), last_request(s)
     ends = {
         "token": [(_called(each), each.expires_at) for each in tokens],
         # A client without a valid secret has no end: report it as expired.
@@ -269,6 +271,8 @@ def _examine_company(database: Database, tenant: str, own: Settings, workers: Pr
     for kind, of_kind in ends.items():
         if of_kind:
             yield _secrets(kind, of_kind, now, hint if sum(ways) > 1 else fails)
+    if any(ways):
+        yield _silence(requested_at, now)
     if own.delivery.paused:
         cure = "remove it and restart the servers, then `outbox resume`"
         yield hint("deliveries", "paused by the setting DELIVERY__PAUSED", cure)
@@ -283,6 +287,22 @@ def _examine_company(database: Database, tenant: str, own: Settings, workers: Pr
         yield fails("deliveries", told, cure)
     elif told is not None:
         yield hint("deliveries", told, "none: the bridge waits, then deliveries continue by themselves")
+
+
+def _silence(requested_at: datetime | None, now: datetime) -> Finding:
+    """Check how long ago Entra's last accepted request was: a job in quarantine, or stopped, sends none."""
+    if requested_at is None:
+        cure = "none before Entra is connected. Then, in Entra: *Test Connection*, *Start provisioning*"
+        return hint("Entra", "no request from Entra has been accepted yet", cure)
+    since = f"{requested_at:%Y-%m-%d %H:%M} UTC"
+    hours = int((now - requested_at) / timedelta(hours=1))
+    if now - requested_at < SILENT:
+        return ok("Entra", f"its last request was accepted at {since}")
+    cure = (
+        "none if no user was changed since: Entra then sends nothing. Otherwise look at *Provisioning* in Entra: is "
+        "the job stopped or in quarantine? And does the proxy let Entra through?"
+    )
+    return hint("Entra", f"nothing from Entra for {hours} hours, since {since}", cure)
 
 
 def _called(token: Token) -> str:

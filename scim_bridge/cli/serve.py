@@ -114,7 +114,7 @@ def serve(options: Options, bind: Address | None, without_worker: bool) -> None:
 
     def make_app() -> Flask:
         parts = build(web_settings, bind=str(address))
-        Heartbeat(parts.database, ProcessKind.serve).start()
+        Heartbeat(parts.database, ProcessKind.serve, requests=parts.last_requests).start()
         return create_app(parts)
 
     def when_ready() -> None:

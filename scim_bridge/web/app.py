@@ -42,6 +42,7 @@ class Entrance:
                 doorkeeper,
                 entra=entra,
                 workloads={name: workload.id for name, workload in workloads.items()},
+                accepted=parts.last_requests.note,
             ),
             token_endpoint=TokenEndpoint(
                 parts.database,
