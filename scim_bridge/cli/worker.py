@@ -16,7 +16,7 @@ from uuid import uuid4
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from scim_bridge import logs
+from scim_bridge import logs, traces
 from scim_bridge.bootstrap import build, open_database
 from scim_bridge.cli.context import Options
 from scim_bridge.errors import SchemaOutdated
@@ -207,6 +207,7 @@ def worker(options: Options, until_idle: bool, parent: int | None) -> None:
     """
     settings = options.settings
     logs.configure(settings.log.level, settings.log.format)
+    traces.configure()
     if until_idle:
         with options.database() as database:
             heartbeat = Heartbeat(database, ProcessKind.worker)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from scim_bridge import traces
 from scim_bridge.domain.audit import AuditRecord
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.admin_tables import secrets
@@ -240,6 +241,7 @@ class Database:
         to_tell: list[Callable[[], None]] = []
         try:
             with (
+                traces.detail("transaction"),
                 self._turns.taken(tenant, within) if self._turns is not None else nullcontext(),
                 self.engine.execution_options(write=True, after_commit=to_tell).begin() as connection,
             ):
