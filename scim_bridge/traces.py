@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from hashlib import sha256
+from logging import getLogger
 from typing import TYPE_CHECKING, Literal
 
 from scim_bridge import installed_version
@@ -71,6 +72,8 @@ def configure(environment: Mapping[str, str] = os.environ) -> None:
     except ImportError:
         log.warning("traces.off", why="OpenTelemetry is not installed: `pip install 'scim-bridge[traces]'`")
         return
+    # One line for each batch that is lost is enough: below that it tells of every try.
+    getLogger("opentelemetry").setLevel("ERROR")
     start(BatchSpanProcessor(OTLPSpanExporter()))
     atexit.register(stop)
     log.info("traces.on")

@@ -3,6 +3,8 @@
 import re
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 import requests
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
@@ -313,6 +315,25 @@ print([name for name in sys.modules if name.partition(".")[0] in ("opentelemetry
     )
 
     assert found.stdout.strip() == "[]"
+
+
+def test_a_process_that_ends_does_not_wait_for_a_collector(monkeypatch: pytest.MonkeyPatch):
+    """OpenTelemetry itself would wait for as long as its exporter tries."""
+    is_over = threading.Event()
+
+    class Stuck(SpanProcessor):
+        def shutdown(self) -> None:
+            is_over.wait(60)
+
+    monkeypatch.setattr(traces, "ENDING_SECONDS", 0.1)
+    traces.start(Stuck())
+    began = time.monotonic()
+    traces.stop()
+    took = time.monotonic() - began
+    is_over.set()
+
+    assert took < 30
+    assert not traces.is_on()
 
 
 def test_a_collector_receives_the_trace(database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch):
