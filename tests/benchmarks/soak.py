@@ -1,6 +1,7 @@
 """`python -m tests.benchmarks soak`: hours of Entra's traffic for four companies, and whether anything grows."""
 
 import json
+import os
 import signal
 import sys
 import time
@@ -77,6 +78,7 @@ class Soaked:
                 write_p95_ms=_rounded(writes, 0.95),
                 due=self._due(),
                 wrong=sum(wrong.values()),
+                load=round(os.getloadavg()[0], 1),
             )
         )
 
@@ -192,7 +194,7 @@ def main(
     """Send Entra's traffic of four companies to a real `serve` and `worker`, and see whether anything grows.
 
     Ditio is simulated, with 50 ms for each call. Both databases are soaked at the same time, each by a bridge of its
-    own. A figure that grows is reported, and is no error.
+    own. A figure that grows is reported, and is no error: look at the load of the machine first.
 
     \b
     Examples:

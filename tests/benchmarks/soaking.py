@@ -53,6 +53,9 @@ class Sample:
     wrong: int
     """Answers that were not as they should be."""
 
+    load: float
+    """How many programs wanted the processors in the last minute, others' included: what makes times uneven."""
+
 
 def resident_mb(pids: Iterable[int]) -> float:
     """Return the memory that these processes are resident with, in megabytes."""
@@ -114,6 +117,7 @@ def panels(found: Mapping[str, Sequence[Sample]]) -> list[Panel]:
         Panel("Connections to the database", "", lines(open="connections")),
         Panel("Time of a read", "ms", lines(p50="read_p50_ms", p95="read_p95_ms")),
         Panel("Time of a write, Ditio's calls included", "ms", lines(p50="write_p50_ms", p95="write_p95_ms")),
+        Panel("Load of the machine, others' programs included", "", lines(load="load")),
     ]
 
 

@@ -12,7 +12,7 @@ from tests.benchmarks import soak
 from tests.benchmarks.chart import Panel, ceiling, svg
 from tests.benchmarks.soaking import Sample, judged, panels
 
-FLAT = Sample(0.0, 150.0, 90.0, 40, 30, 12, 500, 3.0, 9.0, 130.0, 260.0, 0, 0)
+FLAT = Sample(0.0, 150.0, 90.0, 40, 30, 12, 500, 3.0, 9.0, 130.0, 260.0, 0, 0, 0.5)
 SVG = "{http://www.w3.org/2000/svg}"
 
 
