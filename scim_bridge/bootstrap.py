@@ -35,6 +35,7 @@ from scim_bridge.settings import DEFAULT_TENANT, Settings, unservable
 from scim_bridge.settings.types import both
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.engine import REQUESTS, Patience
+from scim_bridge.storage.last_requests import LastRequests
 from scim_bridge.tenant import Ditio, Tenant, build_rules
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Parts:
     """The URL at which Entra reaches the bridge, without a slash at the end."""
 
     monotonic: Callable[[], float]
+    last_requests: LastRequests
+    """When Entra last called, as this process has seen it."""
 
     def intake(self, tenant: str, request_id: str, *, queues_only: bool = False) -> Intake:
         """Return the intake of one request.
@@ -128,6 +131,7 @@ def build(
         },
         base_url=settings.server.base_url or f"http://{bind or settings.server.bind}",
         monotonic=monotonic,
+        last_requests=LastRequests(monotonic),
     )
 
 

@@ -24,6 +24,7 @@ from scim_bridge.settings.types import both
 from scim_bridge.storage.credentials import Token, tenants_with_credentials
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.engine import STANDBY, Why, trouble_of
+from scim_bridge.storage.last_requests import last_request
 from scim_bridge.storage.notices import Unsent
 from scim_bridge.storage.runs import NAMES, START, Presence, ProcessKind, presences
 from scim_bridge.storage.schema import require_current, told_missing
@@ -32,6 +33,7 @@ from scim_bridge.storage.sqlite_file import RESTORE, damage_in
 LEAST_FREE_BYTES = 200 * 1024 * 1024  # With less, the next busy day may fill the disk.
 LONGEST_FILE_CHECK_SECONDS = 5.0  # `doctor` is asked while something is wrong: it may not take long.
 MOST_APART = timedelta(seconds=30)  # How far two clocks may be apart.
+SILENT = timedelta(hours=3)  # Entra's cycles begin every 40 minutes.
 SOON = timedelta(days=30)  # How long before its end a secret is reported.
 
 REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs", "afs", "vboxsf"})
@@ -272,8 +274,7 @@ def _examine_company(database: Database, tenant: str, own: Settings, workers: Pr
         now = s.now
         tokens = [each for each in s.tokens.list() if each.revoked_at is None]
         clients = [each for each in s.clients.list() if each.revoked_at is None]
-        breaker = s.breaker.get()
-        unsent = s.notices.unsent()
+        breaker, requested_at, unsent = s.breaker.get(), last_request(s), s.notices.unsent()
     ends = {
         "token": [(_called(each), each.expires_at) for each in tokens],
         # A client without a valid secret has no end: report it as expired.
@@ -286,6 +287,8 @@ def _examine_company(database: Database, tenant: str, own: Settings, workers: Pr
     for kind, of_kind in ends.items():
         if of_kind:
             yield _secrets(kind, of_kind, now, hint if sum(ways) > 1 else fails)
+    if any(ways):
+        yield _silence(requested_at, now)
     if own.delivery.paused:
         cure = "remove it and restart the servers, then `outbox resume`"
         yield hint("deliveries", "paused by the setting DELIVERY__PAUSED", cure)
@@ -315,6 +318,22 @@ def _notices(own: Settings, unsent: Sequence[Unsent]) -> Iterator[Finding]:
     ways += ["mail"] if notify.smtp_host is not None else []
     if ways and not unsent:
         yield ok("notices", f"sent by {' and '.join(ways)}; `scim-bridge notify test` sends one")
+
+
+def _silence(requested_at: datetime | None, now: datetime) -> Finding:
+    """Check how long ago Entra's last accepted request was: a job in quarantine, or stopped, sends none."""
+    if requested_at is None:
+        cure = "none before Entra is connected. Then, in Entra: *Test Connection*, *Start provisioning*"
+        return hint("Entra", "no request from Entra has been accepted yet", cure)
+    since = f"{requested_at:%Y-%m-%d %H:%M} UTC"
+    hours = int((now - requested_at) / timedelta(hours=1))
+    if now - requested_at < SILENT:
+        return ok("Entra", f"its last request was accepted at {since}")
+    cure = (
+        "none if no user was changed since: Entra then sends nothing. Otherwise look at *Provisioning* in Entra: is "
+        "the job stopped or in quarantine? And does the proxy let Entra through?"
+    )
+    return hint("Entra", f"nothing from Entra for {hours} hours, since {since}", cure)
 
 
 def _called(token: Token) -> str:

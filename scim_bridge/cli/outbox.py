@@ -26,6 +26,7 @@ from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, STUCK_AFTER, Reason, 
 from scim_bridge.errors import BridgeError
 from scim_bridge.scim.mapping import Rules, desired_from_user
 from scim_bridge.storage.database import Session, take_up_all
+from scim_bridge.storage.last_requests import last_request
 from scim_bridge.storage.outbox import PAUSED
 from scim_bridge.storage.refusals import REFUSED, RefusedWrite
 from scim_bridge.storage.runs import START, ProcessKind, presences
@@ -225,7 +226,7 @@ def status(options: Options, tenant: str, format: Format) -> None:
     """
     with options.database() as database, database.read(tenant) as s:
         is_paused = options.of(tenant).delivery.paused or s.breaker.get().is_paused
-        found = s.outbox.status()
+        found, requested_at = s.outbox.status(), last_request(s)
     if is_paused:  # People who are due and not yet held wait for the same.
         found = replace(found, due=0, held=found.held + found.due, oldest_seconds=None)
     figures = {**asdict(found), "paused": is_paused}
@@ -233,6 +234,8 @@ def status(options: Options, tenant: str, format: Format) -> None:
         print_json(figures)
     else:
         print_rows([figures], STATUS_COLUMNS)
+        if requested_at is not None:
+            click.echo(f"Entra's last request was accepted at {instant(requested_at)}.")
 
 
 @click.command("list")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from scim_bridge import logs
+from scim_bridge import logs, traces
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.context import Options, of_tenant, operator
 from scim_bridge.cli.output import (
@@ -148,13 +148,15 @@ def reconcile(
     options: Options = ctx.obj
     known_tenant(options.settings, tenant)
     logs.configure("error", options.settings.log.format)
+    traces.configure()
     # Nearly all that a batch of people makes is in use until its end: looking for garbage in it would take a sixth of
     # the time.
     gc.set_threshold(50_000, 20)
     with options.database() as database:
         reconciliation = build(options.of(tenant), database=database).reconciliations[tenant]
-        with bars() as progress:
+        with traces.span("reconcile", scim_bridge__tenant=tenant) as span, bars() as progress:
             report = reconciliation.run(request, progress)
+            span.note(scim_bridge__exit=report.exit)
         printed = Printed(reconciliation.items, report, tenant)
         coloured = is_coloured(None if output is None else "file")
         _write(printed.pieces(format, coloured=coloured, excel=excel), output)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import click
 from flask import Flask
 
-from scim_bridge import logs
+from scim_bridge import logs, traces
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.context import Address, Options, address_of, bind_option, listen
 from scim_bridge.cli.worker import Heartbeat
@@ -111,8 +111,9 @@ def serve(options: Options, bind: Address | None, without_worker: bool) -> None:
     web_settings = of_web_process(settings, with_worker=not without_worker)
 
     def make_app() -> Flask:
+        traces.configure()
         parts = build(web_settings, bind=str(address))
-        Heartbeat(parts.database, ProcessKind.serve).start()
+        Heartbeat(parts.database, ProcessKind.serve, requests=parts.last_requests).start()
         return create_app(parts)
 
     def when_ready() -> None:

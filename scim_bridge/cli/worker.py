@@ -16,7 +16,7 @@ from uuid import uuid4
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from scim_bridge import logs
+from scim_bridge import logs, traces
 from scim_bridge.bootstrap import build, open_database
 from scim_bridge.cli.context import Options
 from scim_bridge.errors import SchemaOutdated
@@ -24,8 +24,9 @@ from scim_bridge.notify.sending import LOOK_SECONDS, Notifier
 from scim_bridge.reconcile.run import Scheduler
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.settings.load import of_worker
-from scim_bridge.storage.database import Database, loggable
+from scim_bridge.storage.database import Database, Session, loggable
 from scim_bridge.storage.engine import DELIVERIES, trouble_of
+from scim_bridge.storage.last_requests import LastRequests
 from scim_bridge.storage.runs import BEAT_SECONDS, ProcessKind, beat, leave
 from scim_bridge.storage.schema import require_current
 
@@ -139,11 +140,22 @@ def _logging_errors(look: Callable[[], None], event: str = "scheduler.failed") -
 
 
 class Heartbeat:
-    """Tells the other processes, by the database, that this one runs."""
+    """Tells the other processes, by the database, that this one runs, and when Entra last called it.
 
-    def __init__(self, database: Database, kind: ProcessKind, monotonic: Callable[[], float] = time.monotonic) -> None:
+    :param requests: What a web process has seen of Entra; None for a process that Entra does not call.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        kind: ProcessKind,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        requests: LastRequests | None = None,
+    ) -> None:
         self._database = database
         self._kind = kind
+        self._requests = requests or LastRequests(monotonic)
         self._monotonic = monotonic
         self._process = str(uuid4())
         self._host = socket.gethostname()
@@ -154,14 +166,24 @@ class Heartbeat:
         """Write a heartbeat if the last one is old enough. :raises SQLAlchemyError: it can't be written."""
         if self._monotonic() - self._last < BEAT_SECONDS:
             return
-        self._database.transact("", lambda s: beat(s, self._kind, self._process, self._host))
+        self._store(lambda s: beat(s, self._kind, self._process, self._host), at_end=False)
         self._last = self._monotonic()
 
     def end(self) -> None:
         """Store that this process ends. If that fails, its heartbeat grows old by itself."""
         self._ended.set()
         with suppress(Exception):
-            self._database.transact("", lambda s: leave(s, self._kind, self._process))
+            self._store(lambda s: leave(s, self._kind, self._process), at_end=True)
+
+    def _store(self, work: Callable[[Session], None], *, at_end: bool) -> None:
+        times = self._requests.to_store(at_end=at_end)
+
+        def whole(s: Session) -> None:
+            work(s)
+            self._requests.store(s, times)
+
+        self._database.transact("", whole)
+        self._requests.mark_stored(times)
 
     def start(self) -> None:
         """Write heartbeats in a thread of their own until this process ends."""
@@ -209,6 +231,7 @@ def worker(options: Options, until_idle: bool, parent: int | None) -> None:
     """
     settings = options.settings
     logs.configure(settings.log.level, settings.log.format)
+    traces.configure()
     if until_idle:
         with options.database() as database:
             heartbeat = Heartbeat(database, ProcessKind.worker)

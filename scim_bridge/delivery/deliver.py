@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import Enum, auto
 
+from scim_bridge import traces
 from scim_bridge.certificates.entries import SlotEntries
 from scim_bridge.delivery.acknowledge import leave_in_doubt
 from scim_bridge.delivery.attempt import Attempt, Facts, facts_of, refusal, with_lines
@@ -201,7 +202,21 @@ def deliver_person(
 
 def _attempt_once(tenant: Tenant, attempt: Attempt, undo: Undo | None) -> After:
     """Make one attempt, and return what is left to do."""
+    record = attempt.facts.record
+    # A run of reconcile delivers for reasons of its own: not within the trace of Entra's last request.
+    continues = record.request_id if attempt.cause in ("request", "worker") else None
+    about = {"scim_bridge__tenant": tenant.name, "scim_bridge__cause": attempt.cause}
+    with traces.span("deliver", continues=continues, scim_bridge__person_id=attempt.person.id, **about) as span:
+        return _attempt_within(span, tenant, attempt, undo)
+
+
+def _attempt_within(span: traces.Span, tenant: Tenant, attempt: Attempt, undo: Undo | None) -> After:
     outcome = attempt_delivery(attempt, undo)
+    if isinstance(outcome, TryAgain):
+        span.note(scim_bridge__outcome="try-again")
+        span.fail(type(outcome.error).__name__)
+    else:
+        span.note(scim_bridge__outcome=outcome.state, scim_bridge__reason=outcome.reason)
     after = tenant.transact(lambda s: _settle(s, tenant, attempt, outcome, undo))
     attempt.mark_stored()
     attempt.unanswered.clear()

@@ -103,7 +103,7 @@ class DitioClient:
         what = f"employee {number}: reading"
         path = f"{EMPLOYEES}/{segment(number)}"
         query = {"include": "employment-history"}
-        received = self._session.request("GET", path, what=what, query=query, within=within)
+        received = self._session.request("GET", path, what=what, operation="read", query=query, within=within)
         if received.status == 404 and received.is_page:
             raise not_ditios(received, what)
         if received.status == 404:
@@ -175,7 +175,9 @@ class DitioClient:
         :raises PermanentError: one of them, or the whole, is refused; Ditio may still have accepted some of them.
         :raises DeliveryError: see `errors.py`.
         """
-        received = self._session.request("POST", CERTIFICATES, what=WHAT, json_body=list(items), within=within)
+        received = self._session.request(
+            "POST", CERTIFICATES, what=WHAT, operation=WHAT, json_body=list(items), within=within
+        )
         if received.status in (404, 405):
             said = f"{WHAT} by POST {CERTIFICATES}: Ditio answered {received.status} (request {received.request_id})"
             cure = "If the employee can be read, check DITIO__API_URL"
@@ -206,7 +208,9 @@ class DitioClient:
     def _search(self, text: str, *, within: float | None, renews: bool) -> list[JsonObject]:
         what = "Searching employees"
         path = f"{EMPLOYEES}/search"
-        received = self._session.request("GET", path, what=what, query={"query": text}, within=within, renews=renews)
+        received = self._session.request(
+            "GET", path, what=what, operation="search", query={"query": text}, within=within, renews=renews
+        )
         if received.status in (404, 405):
             # An empty result here would hide a duplicate, and the search is documented: the address is wrong.
             said = f"{what}: Ditio answered {received.status} (request {received.request_id})"

@@ -102,7 +102,7 @@ class Operations:
 
     def _request(self, call: Call, method: str, path: str, body: JsonObject | None, within: float | None) -> Received:
         what = _what(call)
-        received = self._session.request(method, path, what=what, json_body=body, within=within)
+        received = self._session.request(method, path, what=what, operation=call.name, json_body=body, within=within)
         if received.ok:
             return received
         if call.name is OperationName.create and received.status == 404 and received.is_page:

@@ -180,7 +180,7 @@ class Roster:
     def _read(self, query: Query, page: _Page, known: _Known) -> Iterator[ActualEmployee]:
         path, setting = self._source.path, self._source.setting
         with self._session.stream(
-            path, setting=setting, what=_WHAT, query=query, within=BEGINS_WITHIN_SECONDS
+            path, setting=setting, what=_WHAT, operation="list", query=query, within=BEGINS_WITHIN_SECONDS
         ) as answer:
             if answer.status in (404, 405) and not known.first:
                 raise CredentialsRefused(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import requests
 from requests.auth import AuthBase
 
-from scim_bridge import installed_version
+from scim_bridge import installed_version, traces
 from scim_bridge.ditio.answers import Received
 from scim_bridge.ditio.config import DitioConfig
 from scim_bridge.ditio.http import Exchange, Limiter, Unfinished, joined
@@ -127,6 +127,7 @@ class DitioSession:
         path: str,
         *,
         what: str,
+        operation: str,
         query: Mapping[str, str] | None = None,
         json_body: JsonObject | list[JsonObject] | None = None,
         within: float | None = None,
@@ -137,7 +138,14 @@ class DitioSession:
         :raises TransientError: also when the answer is not complete in time.
         """
         with self.stream(
-            path, method=method, what=what, query=query, json_body=json_body, within=within, renews=renews
+            path,
+            method=method,
+            what=what,
+            operation=operation,
+            query=query,
+            json_body=json_body,
+            within=within,
+            renews=renews,
         ) as answer:
             return answer.received()
 
@@ -149,6 +157,7 @@ class DitioSession:
         method: str = "GET",
         setting: str = "DITIO__API_URL",
         what: str,
+        operation: str,
         query: Mapping[str, str] | None = None,
         json_body: JsonObject | list[JsonObject] | None = None,
         within: float | None,
@@ -161,6 +170,7 @@ class DitioSession:
         :param path: Percent-encoded, under the API's base URL.
         :param setting: The setting with that URL.
         :param what: What this is for, as the beginning of an error's sentence.
+        :param operation: What this is for, as the name of its span: a constant.
         :param within: Seconds left until the answer has begun; None leaves the configured time-out of each call.
         :param renews: Whether a 401 leads to a second try; not after the token has just been renewed without success.
         :returns: The answer, of any status; a 401 is the second one.
@@ -171,13 +181,19 @@ class DitioSession:
         until = None if within is None else self._monotonic() + within
         url = joined(self._config.api_url, path)
         call = _Outgoing(method, url, setting, what, self._new_id(), query, json_body, until)
-        with self._limiter.permit(within=within):
+        about = {"scim_bridge__operation": operation, "http__request__method": method}
+        with self._limiter.permit(within=within), traces.call(f"Ditio {operation}", **about) as span:
             token = self._tokens.current(within=self._time_for(call))
             answer = self._begin(call, token)
+            span.note(http__response__status_code=answer.status, scim_bridge__attempts=1)
             if answer.status == 401 and renews:
                 answer.close()
                 token = self._tokens.current(after=token, within=self._time_for(call))
                 answer = self._begin(call, token)
+                span.note(http__response__status_code=answer.status, scim_bridge__attempts=2)
+            span.note(scim_bridge__ditio_request_id=answer.request_id)
+            if answer.status >= 400:
+                span.fail(str(answer.status))
             with closing(answer):
                 yield answer
 

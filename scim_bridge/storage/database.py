@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from scim_bridge import traces
 from scim_bridge.domain.audit import AuditRecord
 from scim_bridge.domain.employee import EmployeeNumber, Field, Value
 from scim_bridge.domain.person import PersonId
@@ -199,6 +200,7 @@ class Database:
         to_tell: list[Callable[[], None]] = []
         try:
             with (
+                traces.detail("transaction"),
                 self._turns.taken(tenant, within) if self._turns is not None else nullcontext(),
                 self.engine.execution_options(write=True, after_commit=to_tell).begin() as connection,
             ):

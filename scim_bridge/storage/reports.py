@@ -17,6 +17,7 @@ from scim_bridge.domain.values import UserId, user_name_key
 from scim_bridge.storage.admin_tables import client_secrets, tokens
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.engine import Repository, Transaction
+from scim_bridge.storage.last_requests import last_request
 from scim_bridge.storage.ledger import counting
 from scim_bridge.storage.outbox import Status
 from scim_bridge.storage.runs import Run
@@ -295,6 +296,9 @@ class Figures:
     refused: int = 0
     """The number of people whose last write was answered 400 or 409."""
 
+    silent_seconds: float | None = None
+    """How many seconds ago the last request from Entra was accepted; None if none is known."""
+
     calls: Mapping[str, Calls] = field(default_factory=dict)
     """By Ditio's operation. Reads are not stored, so they are missing here."""
 
@@ -339,11 +343,13 @@ def figures_of(s: Session) -> Figures:
         by_reason[State(state)][str(reason)] = count
     breaker, runs = s.breaker.get(), s.runs
     compared, last = runs.last(compared=True), runs.last()
+    requested_at = last_request(s)
     return Figures(
         status=s.outbox.status(),
         held=by_reason[State.held],
         parked=by_reason[State.parked],
         refused=s.refused_writes.count(),
+        silent_seconds=(s.now - requested_at).total_seconds() if requested_at is not None else None,
         calls=_calls(s),
         is_open=breaker.is_open,
         is_paused=breaker.is_paused,

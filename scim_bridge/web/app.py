@@ -6,6 +6,7 @@ from flask import Flask, Response, jsonify
 from scim2_models import ScimProvider
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from scim_bridge import traces
 from scim_bridge.bootstrap import Parts
 from scim_bridge.settings import Scim
 from scim_bridge.web.auth import failures
@@ -16,6 +17,7 @@ from scim_bridge.web.auth.keys import KeysByUrl
 from scim_bridge.web.auth.oauth import TokenEndpoint, oauth_blueprint
 from scim_bridge.web.monitoring import health_blueprint, metrics_blueprint
 from scim_bridge.web.scim.routes import ScimOptions, ScimParts, scim_blueprint
+from scim_bridge.web.traced import traced
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Entrance:
                 doorkeeper,
                 entra=entra,
                 workloads={name: workload.id for name, workload in workloads.items()},
+                accepted=parts.last_requests.note,
             ),
             token_endpoint=TokenEndpoint(
                 parts.database,
@@ -66,6 +69,8 @@ def create_app(parts: Parts) -> Flask:
     app.register_blueprint(oauth_blueprint(entrance.token_endpoint))
     app.register_blueprint(scim_blueprint(_world(parts, entrance)))
     app.register_error_handler(HTTPException, _plain_error)
+    if traces.is_on():
+        app.wsgi_app = traced(app.wsgi_app, parts.tenants)  # type: ignore[assignment, method-assign]  # Flask's own way.
     return app
 
 

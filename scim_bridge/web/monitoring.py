@@ -22,6 +22,7 @@ from scim_bridge.errors import SchemaOutdated
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.engine import STANDBY, Trouble, Why, trouble_of
+from scim_bridge.storage.last_requests import last_request
 from scim_bridge.storage.reports import RECENT_SECONDS, Figures, figures_of
 from scim_bridge.storage.runs import START, Presence, ProcessKind, Run, presences
 from scim_bridge.storage.schema import require_current
@@ -129,6 +130,7 @@ def _figures(s: Session, tenants: list[str], paused: frozenset[str]) -> dict[str
         },
         "breaker": {name: _breaker(breaker) for name, breaker in known.items()},
         "reconcile": {name: _run(of.runs.last(), s.now) for name, of in each.items()},
+        "entra": {name: {"last_request_at": _shown(last_request(of))} for name, of in each.items()},
     }
 
 
@@ -275,6 +277,13 @@ class _Collector(Collector):
             "People whose last write from Entra was answered 400 or 409.",
             ["tenant"],
             [((name,), figures.refused) for name, figures in of.items()],
+        )
+        yield _gauge(
+            "entra_last_request_seconds",
+            "How long ago the last SCIM request with a valid credential came, five minutes late at most; missing "
+            "before the first one.",
+            ["tenant"],
+            [((name,), figures.silent_seconds) for name, figures in of.items() if figures.silent_seconds is not None],
         )
         yield _gauge(
             "breaker_open",

@@ -1,6 +1,11 @@
-"""`python -m tests.benchmarks`."""
+"""`python -m tests.benchmarks`: ratios within one run; `python -m tests.benchmarks soak`: whether anything grows."""
 
-from tests.benchmarks.command import main
+import sys
+
+from tests.benchmarks import command, soak
 
 if __name__ == "__main__":
-    main(prog_name="python -m tests.benchmarks")
+    if sys.argv[1:2] == ["soak"]:
+        soak.main(sys.argv[2:], prog_name="python -m tests.benchmarks soak")
+    else:
+        command.main(prog_name="python -m tests.benchmarks")

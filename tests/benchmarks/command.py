@@ -44,6 +44,8 @@ reported and is no error: the exit code is 0.
 Benchmarks:
 {LISTED}
 
+How long traffic of Entra's rate runs without anything growing: `python -m tests.benchmarks soak --help`.
+
 \b
 Examples:
   python -m tests.benchmarks

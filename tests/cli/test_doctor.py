@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from scim_bridge.cli.doctor import examine_ditio
 from scim_bridge.cli.doctor_checks import Examination, Finding, Status, clock_of, examine_disk, examined, fails, ok
 from scim_bridge.sandbox.server import running
 from scim_bridge.settings import Settings
+from scim_bridge.storage.last_requests import LastRequests
 from scim_bridge.storage.runs import ProcessKind
 from tests.cli.conftest import DITIO, Run, a_process_runs, run_with
 from tests.world import World, a_user
@@ -102,6 +103,34 @@ def test_a_worker_that_has_never_run_is_missed_once_people_wait(examine: Run, wo
     world.restarts_with(delivery={"inline_seconds": 0})
     world.provisions(a_user())
     assert list(failing(examine("--format", "json"))) == ["worker"]
+
+
+def entra_called(world: World, *, minutes_ago: float) -> None:
+    """By the real clock, which the commands go by."""
+    requests = LastRequests(lambda: 0.0)
+    requests.note("default")
+    with world.database.write() as s:
+        requests.store(s.at(datetime.now(UTC) - timedelta(minutes=minutes_ago)), requests.to_store())
+
+
+@pytest.mark.parametrize(
+    ("minutes_ago", "status", "words"),
+    [
+        (None, "hint", "no request"),
+        (100, "ok", "last request"),
+        (200, "hint", "for 3 hours"),
+        (2990, "hint", "49 hours"),
+    ],
+)
+def test_how_long_entra_is_silent(examine: Run, world: World, minutes_ago: float | None, status: str, words: str):
+    """A job in quarantine sends nothing; it is a hint, because without a change Entra sends nothing either."""
+    if minutes_ago is not None:
+        entra_called(world, minutes_ago=minutes_ago)
+
+    ((told,),) = [found(examine("--format", "json"))["Entra"]]
+
+    assert told["status"] == status
+    assert words in told["detail"]
 
 
 def test_a_pause_by_the_setting_is_told(examine: Run):

@@ -41,7 +41,7 @@ def test_the_overview_says_what_the_command_says(name: str):
 
 def test_the_overview_imports_no_command():
     """`scim-bridge --help` answers at once."""
-    heavy = ("sqlalchemy", "pydantic", "flask", "gunicorn", "rich")
+    heavy = ("sqlalchemy", "pydantic", "flask", "gunicorn", "rich", "opentelemetry")
     code = f"import sys, scim_bridge.cli.main; print([name for name in {heavy} if name in sys.modules])"
 
     found = subprocess.run(
@@ -53,7 +53,10 @@ def test_the_overview_imports_no_command():
 
 def test_a_short_command_loads_no_large_library(tmp_path: Path):
     """Starting takes longer than all that `outbox status` does."""
-    heavy = ("scim2_models", "scim2_server", "flask", "gunicorn", "alembic", "requests", "authlib", "joserfc", "ijson")
+    heavy = (
+        *("scim2_models", "scim2_server", "flask", "gunicorn", "alembic", "requests", "authlib", "joserfc", "ijson"),
+        "opentelemetry",
+    )
     code = f"""
 import sys
 from scim_bridge.cli.main import main

@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.last_requests import last_request
 from scim_bridge.storage.runs import presences
 from tests.processes.conftest import Bridge, Ditio
 from tests.processes.running import Running, command_of, eventually, is_alive
@@ -106,12 +107,14 @@ def test_each_process_leaves_a_heartbeat(bridge: Bridge):
     eventually(lambda: alive() == {"serve": 2, "worker": 1}, "the worker is known")
     assert worker.ends(signal.SIGTERM) == 0
     assert alive() == {"serve": 2, "worker": 0}
+    assert bridge.asks("GET", "/scim/v2/Users/none").status_code == 404
     assert f"on host {socket.gethostname()}" in bridge.asks("GET", "/readyz").json()["processes"]["worker"]["detail"]
 
     assert server.ends(signal.SIGTERM) == 0
     database = Database(bridge.settings["SCIM_BRIDGE_DATABASE__URL"])
     with database.read() as s:
         assert [each.alive for each in presences(s).values()] == [0, 0]
+        assert last_request(s.of("default")), "a process that ends stores when Entra last called"
     database.close()
 
 

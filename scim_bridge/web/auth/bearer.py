@@ -1,6 +1,6 @@
 """Bearer tokens (RFC 6750): the secret token pasted into Entra, an access token, or Entra's own JWT."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -80,12 +80,14 @@ class Bearer:
 
     :param entra: The companies that are served, and the rules for Entra's own JWT; None where none is accepted.
     :param workloads: The ids of workloads in access tokens, for each company that has one.
+    :param accepted: Called with the company of each request whose credential is valid; it must not wait.
     """
 
     database: Database
     doorkeeper: FailedSignIns
     entra: Mapping[str, JwtRules | None]
     workloads: Mapping[str, str]
+    accepted: Callable[[str], None]
     endings: Endings = field(default_factory=Endings)
 
     def authenticate(self, request: Request, tenant: str) -> Caller:
@@ -96,7 +98,7 @@ class Bearer:
         :raises ServiceUnavailable: the keys that decide are not available.
         """
         try:
-            return self._examined(_secret_of(request, tenant), tenant)
+            caller = self._examined(_secret_of(request, tenant), tenant)
         except Refused as refused:
             # Only the log shows whether such a company exists.
             reason = refused.reason if tenant in self.entra else "unknown-tenant"
@@ -108,6 +110,8 @@ class Bearer:
             raise ServiceUnavailable(
                 unavailable.retry_after_seconds, detail="the keys of Entra's tokens can't be fetched: try again later"
             ) from unavailable
+        self.accepted(tenant)
+        return caller
 
     def find(self, authorization: str, tenant: str, attribute: str, key: str) -> list[StoredResource] | None:
         """Return the users that a caller looks up; the same statement checks the caller's credential.
@@ -122,9 +126,14 @@ class Bearer:
         # An unknown company takes as long as a wrong token.
         with self.database.read_once(tenant) as s:
             if looks_signed(secret):
-                return s.resources.found_by(attribute, key)
-            caller, users = s.lookups.find(secret, self.workloads.get(tenant), attribute, key)
-        return users if tenant in self.entra and self._is_plainly_valid(caller, tenant, s.now) else None
+                users, is_valid = s.resources.found_by(attribute, key), True
+            else:
+                caller, users = s.lookups.find(secret, self.workloads.get(tenant), attribute, key)
+                is_valid = tenant in self.entra and self._is_plainly_valid(caller, tenant, s.now)
+        if not is_valid:
+            return None
+        self.accepted(tenant)
+        return users
 
     def _is_signed_right(self, secret: str, tenant: str) -> bool:
         try:
