@@ -26,7 +26,7 @@ _SENSITIVE_ENDINGS = ("token", "secret", "password")
 
 _OF_SEVERAL_LINES = ("exception", "stack")
 
-_QUIET = ("urllib3", "requests", "authlib", "sqlalchemy.engine", "sqlalchemy.pool", "alembic.runtime.migration")
+_QUIET = ("urllib3", "requests", "authlib", "sqlalchemy.engine", "sqlalchemy.pool", "alembic.runtime")
 """Libraries whose lines show URLs with phone numbers, tokens or rows, or repeat the same at every `/readyz`."""
 
 AUDIT = "scim_bridge.storage.audit"

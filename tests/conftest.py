@@ -20,6 +20,7 @@ from scim_bridge.storage import schema
 from scim_bridge.storage.admin_tables import metadata
 from scim_bridge.storage.database import Database
 from tests import thorough
+from tests.later import become_later as become_later
 from tests.redaction import WATCH, looked_through
 from tests.redaction import learning as learning
 from tests.redaction import nothing_leaks as nothing_leaks
@@ -172,6 +173,20 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         for table in reversed(metadata.sorted_tables):
             s.connection.execute(table.delete())
     emptied.close()
+
+
+@pytest.fixture(params=DATABASES)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without any table, for tests that migrate it themselves."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    server = create_engine(request.getfixturevalue("postgresql_server"), isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text("DROP DATABASE IF EXISTS empty WITH (FORCE)"))
+        connection.execute(text("CREATE DATABASE empty"))
+    yield server.url.set(database="empty").render_as_string(hide_password=False)
+    server.dispose()
 
 
 @pytest.fixture

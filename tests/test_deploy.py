@@ -66,6 +66,10 @@ def keeps_its_secrets_in_files(variables: dict[str, str]) -> None:
 # -- The release ------------------------------------------------------------------------------------------------------
 
 
+MENTIONED = r"(?:scim-bridge[:/]|scim_bridge-)(\d+\.\d+\.\d+)"
+"""An image, a folder or a wheel of a version, as `deploy/release` finds them."""
+
+
 def test_every_file_names_the_same_version():
     for file, pattern in {
         "deploy/Dockerfile": r"ARG VERSION=(.+)",
@@ -73,6 +77,8 @@ def test_every_file_names_the_same_version():
         "deploy/helm/scim-bridge/Chart.yaml": r"(?m)^(?:version|appVersion): (.+)$",
         "deploy/azure/main.bicep": r"'scim-bridge:([\d.]+)'",
         "deploy/azure/main.bicepparam": r"'scim-bridge:([\d.]+)'",
+        "deploy/systemd/install": r"scim_bridge-([\d.]+)-",
+        **{f"docs/{page}.md": MENTIONED for page in ("deploying", "deploy-azure", "deploy-compose", "deploy-systemd")},
         "CHANGELOG.md": r"\n## ([\d.]+) ",
     }.items():
         found = re.findall(pattern, (ROOT / file).read_text("utf-8"))

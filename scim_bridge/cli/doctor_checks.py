@@ -26,8 +26,9 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.engine import STANDBY, Why, trouble_of
 from scim_bridge.storage.last_requests import last_request
 from scim_bridge.storage.notices import Unsent
-from scim_bridge.storage.runs import NAMES, START, Presence, ProcessKind, presences
-from scim_bridge.storage.schema import require_current, told_missing
+from scim_bridge.storage.runs import NAMES, START, Presence, ProcessKind, Running, presences
+from scim_bridge.storage.runs import running as running_processes
+from scim_bridge.storage.schema import require_current, revisions, told_missing
 from scim_bridge.storage.sqlite_file import RESTORE, damage_in
 
 LEAST_FREE_BYTES = 200 * 1024 * 1024  # With less, the next busy day may fill the disk.
@@ -162,7 +163,7 @@ def _examined(
         return
     with database.read() as s:
         ours, its = datetime.now(UTC), s.now
-    require_current(database)
+    revision = require_current(database)
     with database.write() as s:
         takes_writes = database.can_write(s.connection)
     if takes_writes and (found := database.trouble()) is not None:
@@ -171,7 +172,11 @@ def _examined(
         yield ok("database", f"{place}, can be read and written")
     else:
         yield fails("database", f"{place} is read-only: it is a standby", STANDBY.cure)
-    yield ok("migrations", "the schema is up to date")
+    if revision == revisions()[-1]:
+        yield ok("migrations", "the schema is up to date")
+    else:
+        told = f"a newer version has migrated the schema ({revision}), and this one can work on it"
+        yield hint("migrations", told, "finish the upgrade, or the way back: docs/deploying.md, Upgrading")
     if database.is_sqlite:
         yield from _examine_file(database)
         yield from examine_disk(Path(database.engine.url.database or ""))
@@ -184,8 +189,10 @@ def _examined(
         yield hint("companies", f"{name} has tokens or clients, but is not in the settings: its Entra is refused", cure)
     with database.read() as s:
         running = presences(s)
+        each_process = running_processes(s)
         is_awaited = any(s.of(name).outbox.status().due for name in settings.tenants)
     yield from _examine_processes(running, is_awaited=is_awaited)
+    yield from _examine_versions(each_process, revision)
     for name, own in looked_at.items():
         yield from named(name, settings, _examine_company(database, name, own, running[ProcessKind.worker]))
 
@@ -212,6 +219,14 @@ def _examine_processes(running: Mapping[ProcessKind, Presence], *, is_awaited: b
             yield fails(check, each.absence, START[kind])
         else:  # Before the first start, nothing is wrong.
             yield hint(check, each.absence, START[kind])
+
+
+def _examine_versions(running: Iterable[Running], revision: str) -> Iterator[Finding]:
+    """Yield processes that have not been replaced since the schema was migrated."""
+    older = {f"a {NAMES[each.kind]} on host {each.host}" for each in running if "" < each.revision < revision}
+    if older:
+        told = f"{', '.join(sorted(older))}: of a version before the last migration"
+        yield hint("versions", told, "replace it: docs/deploying.md, Upgrading")
 
 
 def examine_disk(file: Path, mounts: Path = Path("/proc/self/mounts")) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from scim_bridge import logs
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, print_rows
 from scim_bridge.ditio.config import operation_setting
@@ -42,6 +43,7 @@ def upgrade_command(options: Options) -> None:
       scim-bridge db upgrade
       scim-bridge --config /etc/scim-bridge.toml db upgrade
     """
+    logs.configure(options.settings.log.level, options.settings.log.format)
     with options.database(any_schema=True) as database:
         upgrade(database)
     click.echo("The database has the schema of this version.")

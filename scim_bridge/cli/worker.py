@@ -27,8 +27,8 @@ from scim_bridge.settings.load import of_worker
 from scim_bridge.storage.database import Database, Session, loggable
 from scim_bridge.storage.engine import DELIVERIES, trouble_of
 from scim_bridge.storage.last_requests import LastRequests
-from scim_bridge.storage.runs import BEAT_SECONDS, ProcessKind, beat, leave
-from scim_bridge.storage.schema import require_current
+from scim_bridge.storage.runs import BEAT_SECONDS, ProcessKind, beat, leave, process_id
+from scim_bridge.storage.schema import require_current, revisions
 
 log = logs.get_logger(__name__)
 
@@ -157,15 +157,20 @@ class Heartbeat:
         self._kind = kind
         self._requests = requests or LastRequests(monotonic)
         self._monotonic = monotonic
-        self._process = str(uuid4())
+        self._process = process_id(revisions()[-1], str(uuid4()))
         self._host = socket.gethostname()
         self._last = float("-inf")
         self._ended = threading.Event()
 
     def look(self) -> None:
-        """Write a heartbeat if the last one is old enough. :raises SQLAlchemyError: it can't be written."""
+        """Write a heartbeat if the last one is old enough.
+
+        :raises SchemaOutdated: the schema was migrated meanwhile, and this version can't work on it.
+        :raises SQLAlchemyError: the heartbeat can't be written.
+        """
         if self._monotonic() - self._last < BEAT_SECONDS:
             return
+        require_current(self._database)
         self._store(lambda s: beat(s, self._kind, self._process, self._host), at_end=False)
         self._last = self._monotonic()
 
@@ -194,6 +199,8 @@ class Heartbeat:
         while not self._ended.is_set():
             try:
                 self.look()
+            except SchemaOutdated as error:
+                log.error("heartbeat.schema", why=str(error))
             except Exception as error:
                 # It is also the proof that writes are kept: what is wrong with the database stands in the log.
                 why = trouble_of(error).words
@@ -285,7 +292,7 @@ class Stop:
 
 
 def through_trouble(
-    work: Callable[[], None], stop: Callable[[], bool], sleep: Callable[[float], None] = time.sleep
+    work: Callable[[], object], stop: Callable[[], bool], sleep: Callable[[float], None] = time.sleep
 ) -> None:
     """Repeat `work` until it ends without an error: no error may end the deliveries.
 
@@ -293,7 +300,8 @@ def through_trouble(
     """
     while not stop():
         try:
-            return work()
+            work()
+            return
         except SchemaOutdated:
             raise
         except Exception as error:

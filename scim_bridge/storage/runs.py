@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, insert, not_, or_, select, update
 
 from scim_bridge.storage.admin_tables import PLAN_TABLES, plan_items, reconcile_runs, schedules
 from scim_bridge.storage.engine import Repository, Transaction, insert_if_absent, upsert
@@ -314,10 +314,37 @@ START = {
 """What to do where no process of a kind runs."""
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A process that runs, as far as its heartbeats tell."""
+
+    kind: ProcessKind
+    revision: str
+    """The newest revision of the schema that its version knows."""
+
+    host: str
+
+
+def process_id(revision: str, unique: str) -> str:
+    """Return the id of a process, which tells the version's newest revision of the schema."""
+    return f"{revision}:{unique}"
+
+
+def running(s: Transaction) -> list[Running]:
+    """Return the processes that run, of all kinds; only reads."""
+    columns = (schedules.c.task, schedules.c.holder)
+    found = []
+    for kind in ProcessKind:
+        for row in s.connection.execute(select(*columns).where(_is_kind(kind), not_(_has_ended(s.now)))):
+            revision, _, _ = row.task.removeprefix(f"{kind}:").rpartition(":")
+            found.append(Running(kind, revision, row.holder))
+    return found
+
+
 def beat(s: Transaction, kind: ProcessKind, process: str, host: str) -> None:
     """Store a heartbeat of a process. Rows of processes of this kind that have ended are removed.
 
-    :param process: An id that no other process has.
+    :param process: An id that no other process has: see `process_id`.
     """
     now = s.now
     alive_until = now + timedelta(seconds=PROCESS_ALIVE_SECONDS)

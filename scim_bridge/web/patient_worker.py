@@ -240,18 +240,39 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self._lanes: Lanes[_Connection] = Lanes(self.cfg.threads, len(self.app.tenants))
         self._looked_at = 0.0
 
-    def accept(self, listener: socket.socket) -> None:
-        """Accept a connection, unless its address has too many."""
+    def accept(self, listener: socket.socket) -> bool:
+        """Accept a connection, unless its address has too many. Return whether one was waiting."""
         try:
             sock, client = listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
-            return
+        except BlockingIOError:
+            return False
+        except ConnectionAbortedError:
+            return True
         address = whole_network(str(client[0])) if client else ""
         if self.open_connections[address] >= MOST_CONNECTIONS and not self.app.is_trusted(client[0]):
             sock.close()
-            return
+            return True
         self.nr_conns += 1
         self._collect(_Connection(self, sock, client, listener.getsockname(), address))
+        return True
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Begin or cease to accept connections. A server that stops gives its address up at once.
+
+        gunicorn keeps the address until it has ended: clients would still connect, and never be answered.
+        """
+        super().set_accept_enabled(enabled)
+        if not enabled and not self.alive:
+            self.leave_address()
+
+    def leave_address(self) -> None:
+        """Take the connections that are waiting, and close the address: a proxy sends to another server at once."""
+        for listener in self.sockets:
+            if listener.fileno() < 0:
+                continue  # A signal may come between two calls.
+            while self.accept(listener):
+                pass
+            listener.close()
 
     def on_pending_socket_readable(self, conn: _Connection, client: socket.socket) -> None:
         """Collect more of a request."""

@@ -100,8 +100,7 @@ class WebWorker(PatientWorker):
         is_alive = bool(super().is_parent_alive())
         if not is_alive:
             self.set_accept_enabled(False)
-            for listener in self.sockets:
-                listener.close()
+            self.leave_address()
         return is_alive
 
 

@@ -20,8 +20,10 @@ from scim_bridge.cli.doctor_checks import Examination, Finding, Status, clock_of
 from scim_bridge.sandbox.server import running
 from scim_bridge.settings import Settings
 from scim_bridge.storage.last_requests import LastRequests
-from scim_bridge.storage.runs import ProcessKind
+from scim_bridge.storage.runs import ProcessKind, beat, process_id
+from scim_bridge.storage.schema import revisions
 from tests.cli.conftest import DITIO, Run, a_process_runs, run_with
+from tests.later import migrated_to
 from tests.world import World, a_user
 
 PUBLIC = {"SCIM_BRIDGE_SERVER__BASE_URL": "https://bridge.invalid"}
@@ -74,6 +76,22 @@ def test_deliveries_that_stand_still_are_told(examine: Run, world: World):
     assert told["deliveries"].startswith("Ditio is not called since 2026-03-02 08:00:00 UTC")
     assert "Ditio answered 403" in told["deliveries"]
     assert "outbox retry" in told["deliveries"]
+
+
+def test_an_upgrade_that_is_not_finished_is_told(examine: Run, world: World):
+    """D7: which processes are still to be replaced; and, to a command of the old version, that the schema is newer."""
+    with world.database.write() as s:
+        beat(s.at(datetime.now(UTC)), ProcessKind.worker, process_id("0014", "one"), "host-1")
+        beat(s.at(datetime.now(UTC)), ProcessKind.serve, process_id(revisions()[-1], "two"), "host-2")
+    of_versions = found(examine("--format", "json"))
+    assert of_versions["migrations"][0]["status"] == "ok"
+    (told,) = of_versions["versions"]
+    assert told["status"] == "hint"
+    assert "worker on host host-1" in told["detail"]
+    assert "host-2" not in told["detail"]
+
+    with migrated_to(world.database, "9999"):
+        assert found(examine("--format", "json"))["migrations"][0]["status"] == "hint"
 
 
 def test_where_no_worker_runs_ditio_is_not_blamed(examine: Run, world: World):

@@ -5,10 +5,14 @@ import os
 import pytest
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from scim_bridge.cli.worker import Stop, through_trouble
+from scim_bridge.cli.worker import Heartbeat, Stop, through_trouble
 from scim_bridge.errors import SchemaOutdated
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.runs import BEAT_SECONDS, ProcessKind
 from scim_bridge.web.server import DeliveryWorker
 from tests.cli.conftest import DITIO, Run
+from tests.conftest import Clock
+from tests.later import migrated_to
 
 
 def test_until_idle_ends_when_nothing_is_due(run: Run):
@@ -54,6 +58,19 @@ def test_an_older_schema_is_the_operator_s():
 
     with pytest.raises(SchemaOutdated):
         through_trouble(work, lambda: False, lambda _: None)
+
+
+def test_a_process_notices_that_its_version_can_no_longer_work(database: Database, clock: Clock):
+    """D7: one that was cut off while a later version migrated does not go on with it; one that can go on does."""
+    heartbeat = Heartbeat(database, ProcessKind.worker, clock.monotonic)
+    heartbeat.look()
+    clock.passes(seconds=BEAT_SECONDS)
+    with migrated_to(database, "9999"):
+        heartbeat.look()
+    clock.passes(seconds=BEAT_SECONDS)
+
+    with migrated_to(database, "9999_9999"), pytest.raises(SchemaOutdated, match="newer"):
+        heartbeat.look()
 
 
 def test_a_server_without_memory_for_its_worker_goes_on():

@@ -80,9 +80,13 @@ class Running:
         self._children |= found
         return found
 
+    def gets(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
     def ends(self, number: signal.Signals) -> int:
         """Send a signal and wait for the end; the exit code."""
-        self._process.send_signal(number)
+        self.gets(number)
         return self._process.wait(PATIENCE_SECONDS)
 
     def is_killed(self) -> set[int]:

@@ -3,7 +3,8 @@
 import os
 import sqlite3
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from threading import Thread
@@ -15,31 +16,24 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.errors import BridgeError, SchemaOutdated
 from scim_bridge.storage import schema
 from scim_bridge.storage.admin_tables import metadata
 from scim_bridge.storage.database import Database
-from tests.conftest import DATABASES
+from scim_bridge.storage.runs import ProcessKind, beat, leave, process_id
+from tests.later import LATER, NEEDS_LATER, migrated_to
+from tests.waiting import until_another_waits
 
 
-@pytest.fixture(params=DATABASES)
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+@pytest.fixture
+def empty(empty_url: str) -> Iterator[Database]:
     """A database without any table."""
-    if request.param == "sqlite":
-        database = Database(f"sqlite:///{tmp_path / 'empty.db'}")
-        yield database
-        database.close()
-        return
-    server = Database(request.getfixturevalue("postgresql_server"))
-    with server.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("DROP DATABASE IF EXISTS empty"))
-        connection.execute(text("CREATE DATABASE empty"))
-    database = Database(server.engine.url.set(database="empty").render_as_string(hide_password=False))
+    database = Database(empty_url)
     yield database
     database.close()
-    server.close()
 
 
 def differences(connection: Connection) -> list[Any]:
@@ -78,16 +72,66 @@ def test_an_older_schema_is_refused_with_the_command_to_run(empty: Database):
     schema.require_current(empty)
 
 
-def test_a_newer_schema_is_refused(empty: Database):
-    """D7: an older program leaves a newer database alone."""
+@pytest.mark.parametrize("revision", ["9999_9999", "0001"], ids=["newer", "unknown"])
+def test_a_schema_that_this_version_cannot_read_is_refused(empty: Database, revision: str):
+    """D7: an older program leaves alone what a newer one has changed in a way that it can't work on."""
     schema.upgrade(empty)
-    with empty.write() as s:
-        s.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for asks in (schema.require_current, schema.upgrade):
+        with migrated_to(empty, revision), pytest.raises(SchemaOutdated, match="newer"):
+            asks(empty)
 
-    with pytest.raises(SchemaOutdated, match="newer"):
-        schema.require_current(empty)
-    with pytest.raises(SchemaOutdated, match="newer"):
+
+@pytest.mark.parametrize("oldest", ["", "_0014", f"_{schema.revisions()[-1]}"])
+def test_a_newer_schema_that_this_version_can_read_stays_as_it_is(empty: Database, oldest: str):
+    """D7: processes of the version before go on, and start again, while a new version takes over."""
+    schema.upgrade(empty)
+    with migrated_to(empty, f"9999{oldest}"):
         schema.upgrade(empty)
+        assert schema.require_current(empty) == f"9999{oldest}"
+
+
+def test_a_migration_that_would_end_running_processes_is_refused(
+    empty: Database, become_later: Callable[..., None], tmp_path: Path
+):
+    """D7: it names them, and goes on when they have ended; a process that can go on is not in its way."""
+    schema.upgrade(empty)
+    older, newer = process_id(schema.revisions()[-1], "one"), process_id(LATER, "two")
+    with empty.write() as s:
+        beat(s, ProcessKind.worker, older, "old-host")
+        beat(s, ProcessKind.serve, newer, "new-host")
+    become_later(NEEDS_LATER)
+
+    with pytest.raises(SchemaOutdated, match="worker on host old-host") as told:
+        schema.upgrade(empty)
+    assert "new-host" not in str(told.value)
+    with pytest.raises(SchemaOutdated, match="db upgrade"):
+        schema.require_current(empty)
+
+    with empty.write() as s:
+        leave(s, ProcessKind.worker, older)
+    schema.upgrade(empty)
+    schema.require_current(empty)
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+def test_a_migration_gives_way_to_requests(empty: Database, become_later: Callable[..., None]):
+    """D7: where a long transaction holds a table, the migration waits, and what others read does not wait behind it."""
+    schema.upgrade(empty)
+    become_later()
+    migrating = Database(empty.engine.url.render_as_string(hide_password=False))
+    reading = text("SELECT count(*) FROM people")
+    with ThreadPoolExecutor(1) as pool, capture_logs() as logged:
+        with empty.read() as long:
+            long.connection.execute(reading)
+            done = pool.submit(schema.upgrade, migrating)
+            until_another_waits(empty)
+            with empty.read() as s:
+                assert s.connection.execute(reading).scalar_one() == 0
+        done.result(timeout=30)
+
+    assert "schema.waits_for_tables" in [line["event"] for line in logged]
+    schema.require_current(empty)
+    migrating.close()
 
 
 def test_several_may_migrate_at_once(empty: Database):
@@ -196,11 +240,16 @@ def test_looking_makes_no_empty_database(tmp_path: Path):
     assert not path.exists()
 
 
-def test_a_database_of_an_earlier_version_opens(tmp_path: Path):
+SAMPLES = sorted((Path(__file__).parents[1] / "samples").glob("schema-*.sql"))
+"""Of each released version, written by `deploy/release`, and of the first steps before."""
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
+def test_a_database_of_an_earlier_version_opens(sample: Path, tmp_path: Path):
     """D7: with what it holds, by the same steps as a new one."""
     path = tmp_path / "earlier.db"
     with sqlite3.connect(path) as earlier:
-        earlier.executescript((Path(__file__).parents[1] / "samples" / "schema-0014.sql").read_text("utf-8"))
+        earlier.executescript(sample.read_text("utf-8"))
         earlier.execute(
             "INSERT INTO people (tenant, id, user_id, employee_number, active, leave_date, state, state_since,"
             " created_at) VALUES ('default', 'p', 'u', '1042', 1, '2999-12-31', 'delivered', ?, ?)",
