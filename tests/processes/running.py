@@ -61,7 +61,7 @@ class Running:
             )
         self._children: set[int] = set()
 
-    def says(self, pattern: str) -> str:
+    def says(self, pattern: str, seconds: float = PATIENCE_SECONDS) -> str:
         """Wait for a line; its first group."""
 
         def look() -> str | None:
@@ -70,7 +70,7 @@ class Running:
                 raise AssertionError(f"ended with {self._process.returncode}:\n{self.output.read_text()}")
             return found.group(1) if found else None
 
-        return eventually(look, f"{pattern}:\n{self.output.read_text()}")
+        return eventually(look, f"{pattern}:\n{self.output.read_text()}", seconds)
 
     def children(self) -> set[int]:
         """The processes below this one."""

@@ -41,6 +41,9 @@ pytestmark = [
 CORE = "urn:ietf:params:scim:schemas:core:2.0:User"
 PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
+START_SECONDS = 4 * PATIENCE_SECONDS
+"""Servers start here while others do, or while a hundred requests a second come in."""
+
 PER_SECOND = 100
 SOURCES = [f"127.0.0.{number}" for number in range(2, 8)]
 """Addresses of Entra: deploy/nginx.conf lets each send 50 requests a second."""
@@ -75,9 +78,9 @@ def test_several_instances_start_at_once(empty_url: str, begins: str, tmp_path: 
     servers = [Running(tmp_path, settings, "serve", "--without-worker", "--bind", "127.0.0.1:0") for _ in range(2)]
     servers.append(Running(tmp_path, settings, "db", "upgrade"))
     try:
-        servers[-1].says("has the schema of (this) version")
+        servers[-1].says("has the schema of (this) version", START_SECONDS)
         for server in servers[:-1]:
-            address = server.says(r"Listening on http://(127\.0\.0\.1:\d+)\.")
+            address = server.says(r"Listening on http://(127\.0\.0\.1:\d+)\.", START_SECONDS)
             eventually(lambda address=address: is_ready(address), "ready")
         migrations = "".join(server.output.read_text() for server in servers).count("schema.migrated")
         assert migrations == 1
@@ -243,7 +246,7 @@ def under_load(load: Load, threads: int = 24) -> Iterator[None]:
 def serves(bridge: Bridge, address: str) -> Running:
     """Start a web server, and wait until it answers; a worker runs beside it."""
     server = bridge.starts("serve", "--without-worker", "--bind", address)
-    server.says(r"Listening on (http://127\.0\.0\.1:\d+)\.")
+    server.says(r"Listening on (http://127\.0\.0\.1:\d+)\.", START_SECONDS)
     eventually(lambda: is_ready(address), "ready")
     return server
 
@@ -255,7 +258,7 @@ def is_ready(address: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize(("kind", "how_many"), [("caddy", 2), ("nginx", 2), ("caddy", 1)])
+@pytest.mark.parametrize(("kind", "how_many"), either([("caddy", 2), ("nginx", 2), ("caddy", 1)], [("caddy", 2)]))
 @pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
 def test_no_request_fails_while_the_schema_is_upgraded_and_servers_are_replaced(
     empty_url: str, kind: str, how_many: int, tmp_path: Path, ditio: Ditio
@@ -283,7 +286,9 @@ def test_no_request_fails_while_the_schema_is_upgraded_and_servers_are_replaced(
 
         with under_load(load):
             load.goes_on()
-            steps = [(later, addresses[0]), *either([(later, addresses[-1]), (old, addresses[0])], [])]
+            steps = [(later, addresses[0])]
+            if how_many == 2:
+                steps += either([(later, addresses[1]), (old, addresses[0])], [])
             for version, address in steps:
                 bridge.settings["PYTHONPATH"] = version
                 assert servers[address].ends(signal.SIGTERM) == 0
