@@ -1,4 +1,4 @@
-"""The gateway before the simulated Ditio: it records calls, fails as planned, and applies writes late."""
+"""The gateway before the simulated Ditio and Graph: it records calls, fails as planned, and applies writes late."""
 
 from __future__ import annotations
 
@@ -57,6 +57,9 @@ class Fault:
     path: str = ""
     """Only calls whose decoded path contains this text."""
 
+    query: str = ""
+    """Only calls whose query, as it was sent, contains this text: `skiptoken`, say, for all pages but the first."""
+
     times: int | None = 1
     """How many calls it affects; None means until it is cleared."""
 
@@ -79,9 +82,9 @@ class Fault:
         if self.kind not in KINDS:
             raise ValueError(f"unknown kind of fault {self.kind!r}; known are {', '.join(KINDS)}")
 
-    def names(self, method: str, path: str) -> bool:
+    def names(self, method: str, path: str, query: str) -> bool:
         """Return whether this fault applies to such a call."""
-        return self.method in (None, method) and self.path in path
+        return self.method in (None, method) and self.path in path and self.query in query
 
 
 class Faults:
@@ -106,13 +109,13 @@ class Faults:
         with self._lock:
             self._planned.clear()
 
-    def take(self, method: str, path: str) -> Fault | None:
+    def take(self, method: str, path: str, query: str) -> Fault | None:
         """Return the fault that affects this call, and count it; None when the call succeeds."""
         with self._lock:
             now = self._now()
             self._planned = [each for each in self._planned if each.ends_at is None or now < each.ends_at]
             for each in self._planned:
-                if each.fault.names(method, path) and self._strikes(each.fault):
+                if each.fault.names(method, path, query) and self._strikes(each.fault):
                     self._count(each)
                     return each.fault
             return None
@@ -248,6 +251,7 @@ class Gateway:
     """WSGI middleware. Calls to the admin surface pass untouched and unrecorded.
 
     :param token_id: Returns the id of the token in an `Authorization` header, or None.
+    :param refusal: Returns the body of a planned `status`; the argument is the status in words.
     """
 
     def __init__(
@@ -258,6 +262,7 @@ class Gateway:
         now: Callable[[], datetime],
         token_id: Callable[[str], str | None],
         base_path: str,
+        refusal: Callable[[str], object] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.requests: list[Recorded] = []
@@ -267,6 +272,7 @@ class Gateway:
         self._now = now
         self._token_id = token_id
         self._base_path = base_path
+        self._refusal = refusal or _refusal
         self._sleep = sleep
         self._lock = threading.Lock()
 
@@ -276,7 +282,7 @@ class Gateway:
         if path.startswith(ADMIN):
             return self._app(environ, start_response)
         path = self._below_base(path)
-        fault = self._faults.take(environ["REQUEST_METHOD"], path)
+        fault = self._faults.take(environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""))
         if fault is not None and fault.kind == "refused-connection":
             raise _lose(environ, ConnectionNotMade())
         sent = get_input_stream(environ).read()
@@ -298,7 +304,7 @@ class Gateway:
         if fault is None or fault.kind in ("slow", "timeout-after", "reset-after"):
             body, status, headers = run_wsgi_app(self._app, environ, buffered=True)
             return body, status, list(headers)
-        return _planned(fault) if fault.kind in ("status", "html") else _LOST
+        return _planned(fault, self._refusal) if fault.kind in ("status", "html") else _LOST
 
     def _strike(self, environ: WSGIEnvironment, fault: Fault) -> None:
         on_a_socket = "werkzeug.socket" in environ
@@ -334,14 +340,17 @@ def _lose(environ: WSGIEnvironment, in_process: Exception) -> Exception:
     return ConnectionResetError("planned reset")
 
 
-def _planned(fault: Fault) -> _Answer:
+def _refusal(reason: str) -> object:
+    return {"error": reason.replace(" ", ""), "message": "Planned by the sandbox."}
+
+
+def _planned(fault: Fault, refusal: Callable[[str], object]) -> _Answer:
     reason = HTTPStatus(fault.status).phrase if fault.status in list(HTTPStatus) else "Planned"
     if fault.kind == "html":
         content = f"<html><body><h1>{fault.status} {reason}</h1></body></html>".encode()
         media_type = "text/html"
     else:
-        document = {"error": reason.replace(" ", ""), "message": "Planned by the sandbox."}
-        content = json.dumps(document).encode()
+        content = json.dumps(refusal(reason)).encode()
         media_type = "application/json"
     headers = [("Content-Type", media_type), ("Content-Length", str(len(content)))]
     if fault.retry_after is not None:
