@@ -11,8 +11,9 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import HTTPResponse
 
-from scim_bridge.ditio.http import EMPLOYEES, joined
+from scim_bridge.ditio.paths import EMPLOYEES
 from scim_bridge.domain.values import JsonObject
+from scim_bridge.http.exchange import joined
 
 _TOKEN = {"access_token": "rehearsal", "token_type": "Bearer", "expires_in": 3600}  # nosec B105 # none
 
