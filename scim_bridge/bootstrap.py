@@ -1,12 +1,13 @@
 """Build the concrete parts from the settings: the only module that chooses them, and the clock."""
 
+import os
 import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import requests
@@ -22,11 +23,14 @@ from scim_bridge.ditio.roster import REPORTING_SCOPE
 from scim_bridge.domain.certificate import CertificatePolicy
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import SettingsError
+from scim_bridge.graph.client import GraphClient
+from scim_bridge.graph.config import Certificate, ClientSecret, Credential, FederatedToken, GraphConfig, ManagedIdentity
 from scim_bridge.plan.limits import HourlyLimits, Limits
 from scim_bridge.plan.matching import Adopt
 from scim_bridge.plan.steps import Policy, Step
 from scim_bridge.reconcile.run import Reconciliation
 from scim_bridge.settings import Settings, unservable
+from scim_bridge.settings.entra import Entra
 from scim_bridge.settings.types import both
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.engine import REQUESTS, Patience
@@ -87,6 +91,7 @@ def build(
     *,
     database: Database | None = None,
     session_factory: Callable[[], requests.Session] | None = None,
+    entra_sessions: Callable[[], requests.Session] | None = None,
     monotonic: Callable[[], float] = time.monotonic,
     jitter: Callable[[], float] = random.random,
     bind: str | None = None,
@@ -94,6 +99,7 @@ def build(
     """Build all parts from the settings.
 
     :param session_factory: Makes the sessions for calls to Ditio; tests connect them to the simulated Ditio.
+    :param entra_sessions: Makes those for calls to Microsoft Graph.
     :param bind: The address that the server listens on, if it overrides the setting.
     :raises SettingsError: something that delivery needs is missing or wrong.
     """
@@ -103,7 +109,13 @@ def build(
     clients = {
         name: build_client(own, session_factory=session_factory, monotonic=monotonic) for name, own in companies.items()
     }
-    tenants = {name: _tenant(name, own, clients[name], database, monotonic, jitter) for name, own in companies.items()}
+    tenants = {
+        name: replace(
+            _tenant(name, own, clients[name], database, monotonic, jitter),
+            entra=build_entra(own, session_factory=entra_sessions),
+        )
+        for name, own in companies.items()
+    }
     limits = {name: own.ditio.max_concurrency for name, own in companies.items()}
     places = InlinePlaces(limits, max(1, settings.server.threads // 2))
     return Parts(
@@ -143,6 +155,50 @@ def build_client(
     if missing := settings.ditio.missing(settings.start):
         raise SettingsError("\n".join(f"{name} is not set, and Ditio can't be called without it" for name in missing))
     return DitioClient(_ditio_config(settings), session_factory=session_factory, monotonic=monotonic)
+
+
+def build_entra(
+    settings: Settings,
+    *,
+    session_factory: Callable[[], requests.Session] | None = None,
+    timeout_seconds: float | None = None,
+    **options: Any,
+) -> GraphClient | None:
+    """Build the client of a company's Microsoft Graph; None where the settings have none, or lack something.
+
+    :param timeout_seconds: How long a call may take, in place of the setting.
+    :param options: See `GraphClient`.
+    """
+    entra, auth = settings.entra, settings.auth
+    if not entra.is_set or settings.missing_for_entra():
+        return None
+    client_id = entra.client_id or ""
+    if not client_id and entra.managed_identity not in (None, "system"):
+        client_id = entra.managed_identity or ""
+    config = GraphConfig(
+        tenant_id=entra.tenant(auth.entra_tenant_id) or "",
+        client_id=client_id,
+        credential=_credential(entra),
+        service_principal_id=entra.service_principal_id or "",
+        job_id=entra.job_id,
+        graph_url=entra.graph_url,
+        login_url=entra.login_url,
+        timeout_seconds=timeout_seconds or entra.timeout_seconds,
+        requests_per_second=entra.requests_per_second,
+    )
+    return GraphClient(config, session_factory=session_factory, **options)
+
+
+def _credential(entra: Entra) -> Credential:
+    if entra.client_secret is not None:
+        return ClientSecret(entra.client_secret.get_secret_value())
+    if entra.certificate_file is not None:
+        return Certificate(entra.certificate_file, entra.private_key_file or entra.certificate_file)
+    if entra.federated_token_file is not None:
+        return FederatedToken(entra.federated_token_file)
+    own = None if entra.managed_identity == "system" else entra.managed_identity
+    # App Service says where it gives tokens; a virtual machine has one address for it.
+    return ManagedIdentity(own, os.environ.get("IDENTITY_ENDPOINT"), os.environ.get("IDENTITY_HEADER", ""))
 
 
 def _tenant(

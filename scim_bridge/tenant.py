@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from scim_bridge.domain.certificate import CertificatePolicy, CertificateRules, Slot
 from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field
+from scim_bridge.domain.entra import Job, LogEntry, Permission, ServicePrincipal
 from scim_bridge.domain.operations import Answer, Operation, OperationName
 from scim_bridge.domain.person import Claim, ClaimKind, Person
 from scim_bridge.domain.values import CURE, JsonObject
@@ -92,6 +93,31 @@ class Ditio(Protocol):
         """Upsert certificates of any employees. If this raises, Ditio may still have accepted some of them."""
 
 
+class Entra(Protocol):
+    """What the bridge reads of Entra through Microsoft Graph. Every method raises `EntraError` where it can't be read.
+
+    Nothing is ever written there. Nothing that a user waits for calls it.
+    """
+
+    def permissions(self) -> frozenset[Permission]:
+        """Return which application permissions are granted."""
+
+    def service_principal(self) -> ServicePrincipal | None:
+        """Return the enterprise application; None if there is none with the object id in the settings."""
+
+    def job(self) -> Job:
+        """Return the provisioning job."""
+
+    def schema(self, job_id: str) -> JsonObject:
+        """Return the job's attribute mapping."""
+
+    def provisioning_secrets(self) -> Mapping[str, str]:
+        """Return the settings beside the job; none where they may not be read."""
+
+    def log_of(self, object_id: str, *, since: datetime | None = None, most: int = 100) -> list[LogEntry]:
+        """Return what the provisioning log says of one user, newest first."""
+
+
 def new_id() -> str:
     """Return a new identifier: a random UUID."""
     return str(uuid4())
@@ -137,6 +163,9 @@ class Tenant:
     """The attributes in which Entra sends certificates."""
 
     certificates: CertificatePolicy = field(default_factory=CertificatePolicy)
+    entra: Entra | None = None
+    """The way to Entra; None where the settings have none."""
+
     new_id: Callable[[], str] = new_id
     monotonic: Callable[[], float] = time.monotonic
     random: Callable[[], float] = random.random

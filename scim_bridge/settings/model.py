@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PrivateAttr
 
+from scim_bridge.settings.entra import Entra
 from scim_bridge.settings.sections import Auth, Certificates, Ditio
 from scim_bridge.settings.types import (
     DEFAULT_TENANT,
@@ -276,8 +277,13 @@ class Settings(MultiTenantSettings):
     mapping: Mapping = Mapping()
     certificates: Certificates = Certificates()
     retention: Retention = Retention()
+    entra: Entra = Entra()
 
     def missing(self) -> list[str]:
         """Return which required settings are missing: a sentence for each, with both spellings."""
         ditio = [f"{name} is not set, and Ditio can't be called without it" for name in self.ditio.missing(self.start)]
         return [*self.auth.missing(self.start), *ditio]
+
+    def missing_for_entra(self) -> list[str]:
+        """Return what keeps Entra from being read, if it is to be. People are served all the same."""
+        return [*self.entra.missing(self.start, self.auth.entra_tenant_id)]

@@ -228,3 +228,16 @@ schedules = Table(
     Column("alive_until", UtcDateTime),
     Column("holder", exact_text()),
 )
+
+# What the last read of Entra's provisioning job found: one row for each company.
+entra_jobs = Table(
+    "entra_jobs",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("state", exact_text(), nullable=False),
+    Column("quarantined_since", UtcDateTime),
+    Column("escrowed", Integer, nullable=False),
+    # Why it could not be read, in the bridge's own words.
+    Column("detail", Text),
+)

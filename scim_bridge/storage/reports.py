@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, and_, case, fun
 
 from scim_bridge.domain.certificate import CertificateType, HolderKind
 from scim_bridge.domain.employee import EmployeeNumber, Field
+from scim_bridge.domain.entra import JobReading
 from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import Claim, ClaimKind
 from scim_bridge.domain.values import UserId, user_name_key
@@ -323,6 +324,9 @@ class Figures:
     reconcile_exit: int | None = None
     """The exit code of the last run, with or without an error."""
 
+    entra: JobReading | None = None
+    """What the last read of Entra's provisioning job found; None before there was one."""
+
 
 def figures_of(s: Session) -> Figures:
     """Return the figures of one tenant; only reads."""
@@ -351,6 +355,7 @@ def figures_of(s: Session) -> Figures:
         reconciled=compared,
         reconciled_seconds=(s.now - compared.started_at).total_seconds() if compared is not None else None,
         reconcile_exit=last.exit if last is not None else None,
+        entra=s.entra_jobs.last(),
     )
 
 
