@@ -50,25 +50,44 @@ class EntraUser:
     extra: dict[str, object] = field(default_factory=dict)
     """Further attributes: PATCH paths and their values, sent as they are."""
 
-    @property
-    def in_scope(self) -> bool:
-        """Return whether Entra reads this user's attributes at all."""
-        return self.assigned and not self.soft_deleted
+    user_type: str = "Member"
+    """`Member` or `Guest`."""
+
+    office_location: str | None = None
+    """Not in the default mapping, and so never sent."""
 
     @property
     def active(self) -> bool:
-        """Return what the default mapping (`Switch([IsSoftDeleted] …)`) sends as `active`."""
-        return self.in_scope and self.account_enabled
+        """Return whether a user who needs no group to be assigned is active in the target."""
+        return self.assigned and not self.soft_deleted and self.account_enabled
 
 
 @dataclass(slots=True)
 class EntraGroup:
-    """A group that is assigned to the application."""
+    """A group of the directory. One that is assigned to the application brings its direct members into scope."""
 
     object_id: str
     display_name: str
     members: list[str] = field(default_factory=list)
-    """Object ids of users."""
+    """Object ids of users, and of groups: their members are not in scope by that."""
+
+    assigned: bool = True
+    """Assigned to the application."""
+
+    devices: list[str] = field(default_factory=list)
+    """Object ids of members that are devices."""
+
+    security_enabled: bool = True
+    """False: provisioning takes no notice of it."""
+
+    visibility: str | None = None
+    """`HiddenMembership`: who may read the group may still not see its members."""
+
+    membership_rule: str | None = None
+    """The rule of a dynamic group. The sandbox does not evaluate it."""
+
+    membership_rule_processing_state: str | None = None
+    """`On` or `Paused`, of a dynamic group."""
 
 
 class Directory:
@@ -78,7 +97,9 @@ class Directory:
         self.users: dict[str, EntraUser] = {}
         self.groups: dict[str, EntraGroup] = {}
         self.purged: dict[str, EntraUser | EntraGroup] = {}
-        """The users and groups that were deleted for good, as they were then."""
+        """The users and groups that were deleted for good and that provisioning has not dealt with, as they were."""
+        self.sources: dict[str, str] = {}
+        """Where `EntraUser.extra` comes from: PATCH path → `extensionAttribute2` or `extension_<app id>_<name>`."""
 
     def add(self, user: EntraUser) -> EntraUser:
         """Add a user, or replace the one with its object id."""
@@ -97,6 +118,11 @@ class Directory:
         """
         gone = self.groups.pop(object_id) if object_id in self.groups else self.users.pop(object_id)
         self.purged[object_id] = gone
+
+    def assigned_by_group(self) -> set[str]:
+        """Return the object ids of the direct members of assigned groups."""
+        groups = [group for group in self.groups.values() if group.assigned and group.security_enabled]
+        return {member for group in groups for member in group.members}
 
 
 CORE = "urn:ietf:params:scim:schemas:core:2.0:User"
@@ -125,7 +151,24 @@ _EXTENSION = {
     "employeeHireDate": "employmentStartDate",
     "employeeLeaveDateTime": "employmentEndDate",
 }
-_FIELDS = {"employeeHireDate": "hire_date", "employeeLeaveDateTime": "leave_date"}
+_FIELDS = {"employeeHireDate": "hire_date", "employeeLeaveDateTime": "leave_date", "objectId": "object_id"}
+
+BIRTH_DATE_SOURCE = "extensionAttribute1"
+"""Where the directory has the birth date, which is no attribute of Entra's own."""
+
+
+def sources(extension: str, external_id: str) -> dict[str, str]:
+    """Return the default mapping: SCIM target → the attribute's name in Entra's provisioning."""
+    by_target = {"externalId": _camel(external_id)}
+    for attribute in (*_PATHS, *_EXTENSION):
+        source = BIRTH_DATE_SOURCE if attribute == "birthDate" else attribute
+        by_target[scim_path(attribute, extension)] = source
+    return by_target
+
+
+def _camel(field: str) -> str:
+    first, *others = field.split("_")
+    return first + "".join(map(str.title, others))
 
 
 def scim_path(attribute: str, extension: str) -> str:
@@ -141,18 +184,21 @@ def field_name(attribute: str) -> str:
     return _FIELDS.get(attribute, snake)
 
 
-def mapped(user: EntraUser, *, extension: str, external_id: str) -> JsonObject:
+def mapped(user: EntraUser, *, active: bool, extension: str, external_id: str) -> JsonObject:
     """Return what the mapping wants, by PATCH path: no empty values (nulls do not flow), no manager.
 
+    :param active: What `Switch([IsSoftDeleted] …)` makes of the user.
     :param extension: URN of the extension for the dates.
     :param external_id: Field of `EntraUser` that is mapped to `externalId`.
     """
-    wanted: JsonObject = {"externalId": getattr(user, external_id), "active": user.active}
+    wanted: JsonObject = {"externalId": getattr(user, external_id), "active": active}
     for attribute in (*_PATHS, *_EXTENSION):
         if attribute != "manager":
             wanted[scim_path(attribute, extension)] = getattr(user, field_name(attribute))
     names = [name for name in (user.given_name, user.surname) if name]
     wanted["name.formatted"] = " ".join(names)
+    # "When userPrincipalName is a source attribute, the #EXT# of a guest is stripped" (how-provisioning-works.md).
+    wanted["userName"] = user.user_principal_name.replace("#EXT#", "")
     return {path: value for path, value in (wanted | user.extra).items() if value not in (None, "")}
 
 

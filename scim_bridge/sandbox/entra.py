@@ -5,13 +5,25 @@ from __future__ import annotations
 import random as randomness
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import requests
 
 from scim_bridge.sandbox import directory, scim_calls
 from scim_bridge.sandbox.directory import MANAGER, Directory, EntraGroup, EntraUser, JsonObject
-from scim_bridge.sandbox.scim_calls import FLAG, Answer, Dialect, ScimCalls, Step, matching_query, resource_path
+from scim_bridge.sandbox.entra_groups import GroupSync
+from scim_bridge.sandbox.job import STAGED, Execution, Job, default_mappings, event_of, passes
+from scim_bridge.sandbox.scim_calls import (
+    FLAG,
+    Dialect,
+    Quarantined,
+    ScimCalls,
+    Step,
+    checked,
+    matching_query,
+    resource_path,
+)
 
 __all__ = ["Cycle", "Directory", "EntraGroup", "EntraUser", "SandboxEntra", "Step"]
 
@@ -29,121 +41,6 @@ class Cycle:
     def failed(self) -> list[Step]:
         """The steps that Entra tries again in the next cycle."""
         return [step for step in self.steps if not step.ok]
-
-
-class Quarantined(Exception):
-    """The bridge gave an answer that stops the whole job."""
-
-    def __init__(self, step: Step) -> None:
-        super().__init__(step.detail or f"{step.method} {step.path} was answered {step.status}")
-        self.step = step
-
-
-def checked(answer: Answer, object_id: str, *, matching: bool = False) -> Answer:
-    """Return the answer, unless it quarantines the job: any 401, and a 404 on a match query.
-
-    :raises Quarantined: it does.
-    """
-    if answer.status == 401 or (matching and answer.status == 404):
-        raise Quarantined(answer.step(object_id, "none"))
-    return answer
-
-
-# Entra adds the second URN by itself.
-SCHEMAS = [
-    "urn:ietf:params:scim:schemas:core:2.0:Group",
-    "http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/Group",
-]
-
-
-@dataclass(slots=True)
-class _MemberLink:
-    scim_id: str
-    display_name: str
-    members: set[str] = field(default_factory=set)
-    """SCIM ids of the members that were acknowledged."""
-
-
-class GroupSync:
-    """Provisions groups.
-
-    :param scim_id: Returns the SCIM id of a user by object id; None for one who was not provisioned.
-    """
-
-    def __init__(self, calls: ScimCalls, dialect: Dialect, scim_id: Callable[[str], str | None]) -> None:
-        self._calls = calls
-        self._dialect = dialect
-        self._scim_id = scim_id
-        self._links: dict[str, _MemberLink] = {}
-
-    def steps(self, group: EntraGroup) -> Iterator[Step]:
-        """Bring one group up to date.
-
-        :raises Quarantined: the job must stop.
-        """
-        if group.object_id not in self._links:
-            step = self._match(group)
-            if step is not None:
-                yield step
-        link = self._links.get(group.object_id)
-        if link is not None:
-            yield from self._changes(group, link)
-
-    def delete(self, group: EntraGroup) -> Step | None:
-        """Delete a group that Entra had provisioned."""
-        link = self._links.get(group.object_id)
-        if link is None:
-            return None
-        step = self._call(group, "group-delete", "DELETE", resource_path("/Groups", link.scim_id))
-        if step.ok:
-            del self._links[group.object_id]
-        return step
-
-    def _match(self, group: EntraGroup) -> Step | None:
-        query = matching_query("/Groups", "displayName", group.display_name)
-        answer = checked(self._calls.call("GET", query), group.object_id, matching=True)
-        if answer.status != 200 or len(answer.found) > 1:
-            return answer.step(group.object_id, "group-none")
-        if not answer.found:
-            return self._create(group)
-        self._links[group.object_id] = _MemberLink(str(answer.found[0]["id"]), group.display_name)
-        return None
-
-    def _create(self, group: EntraGroup) -> Step:
-        body: JsonObject = {
-            "schemas": SCHEMAS,
-            "externalId": group.object_id,
-            "displayName": group.display_name,
-            "meta": {"resourceType": "Group"},
-        }
-        answer = checked(self._calls.call("POST", "/Groups", body), group.object_id)
-        step = answer.step(group.object_id, "group-create")
-        if step.ok and "id" in answer.document:
-            self._links[group.object_id] = _MemberLink(str(answer.document["id"]), group.display_name)
-        return step
-
-    def _changes(self, group: EntraGroup, link: _MemberLink) -> Iterator[Step]:
-        wanted = {scim_id for scim_id in map(self._scim_id, group.members) if scim_id is not None}
-        added, removed = sorted(wanted - link.members), sorted(link.members - wanted)
-        if link.display_name != group.display_name:
-            yield (step := self._patch(group, link, self._dialect.group_renamed(group.display_name)))
-            link.display_name = group.display_name if step.ok else link.display_name
-        if added:
-            yield (step := self._patch(group, link, self._dialect.members_added(added)))
-            link.members |= set(added) if step.ok else set()
-        if removed:
-            yield (step := self._patch(group, link, self._dialect.members_removed(removed)))
-            link.members -= set(removed) if step.ok else set()
-
-    def _patch(self, group: EntraGroup, link: _MemberLink, body: JsonObject) -> Step:
-        step = self._call(group, "group-update", "PATCH", resource_path("/Groups", link.scim_id), body)
-        if step.status == 404:
-            self._links.pop(group.object_id, None)
-        return step
-
-    def _call(self, group: EntraGroup, action: str, method: str, path: str, body: JsonObject | None = None) -> Step:
-        answer = checked(self._calls.call(method, path, body), group.object_id)
-        return answer.step(group.object_id, action)
 
 
 EXTENSION = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
@@ -168,6 +65,7 @@ class SandboxEntra:
     :param extension: URN under which the dates are sent.
     :param external_id: Field of `EntraUser` that is mapped to `externalId`.
     :param random: Source of the GUIDs that Test Connection asks for.
+    :param now: Returns the time, aware; the real time when None.
     """
 
     def __init__(
@@ -181,16 +79,24 @@ class SandboxEntra:
         extension: str = EXTENSION,
         external_id: str = "object_id",
         random: randomness.Random | None = None,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self.directory = Directory()
+        self.job = Job()
+        self.job.maps(default_mappings(extension, external_id, matching))
+        self.tenant_url = base_url
         self._dialect = scim_calls.dialect(dialect)
         self._calls = ScimCalls(session, base_url, token, flagged=dialect == FLAG)
         self._matching = matching
         self._extension = extension
         self._external_id = external_id
         self._random = random or randomness.Random()  # nosec B311 # a simulation
+        self._now = now or (lambda: datetime.now(UTC))
         self._links: dict[str, _Link] = {}
         self._groups = GroupSync(self._calls, self._dialect, self.scim_id)
+        self._by_group: set[str] = set()
+        self._staged: set[str] = set()
+        self._overlooked: dict[str, object] = {}
 
     def test_connection(self) -> requests.Response:
         """Ask for a user and a group that do not exist; return the first refusal, else the last answer."""
@@ -199,19 +105,52 @@ class SandboxEntra:
         return self._calls.fetch(matching_query("/Groups", "displayName", probe)) if users.ok else users
 
     def cycle(self) -> Cycle:
-        """Run one provisioning cycle: all users in scope at first, later only what changed."""
+        """Run one provisioning cycle: all users in scope at first, later only what changed.
+
+        A job that does not run, because it is paused, say, does nothing.
+        """
+        if not self.job.runs:
+            return Cycle([], quarantined=self.job.quarantine is not None)
+        run = self.job.began(self._now())
         steps: list[Step] = []
+        stopped_by: Step | None = None
         try:
-            steps.extend(self._steps())
+            for step in self._steps():
+                steps.append(step)
+                self._log(run.id, step)
         except Quarantined as exc:
-            return Cycle([*steps, exc.step], quarantined=True)
-        return Cycle(steps, quarantined=False)
+            stopped_by = exc.step
+            steps.append(exc.step)
+            self._log(run.id, exc.step)
+        self._report(run, steps, stopped_by)
+        return Cycle(steps, quarantined=self.job.quarantine is not None)
+
+    def overlook(self, object_id: str) -> None:
+        """Lose what happened to a user up to now, as Entra sometimes does: only their next change is noticed."""
+        if self.directory.purged.pop(object_id, None) is not None:
+            self._links.pop(object_id, None)
+            return
+        self._by_group = self.directory.assigned_by_group()
+        self._overlooked[object_id] = self._source(self.directory.users[object_id])
+
+    def restart(self, *, lose_links: bool = False) -> None:
+        """Restart the job: the next cycle is an initial one, which reads all users.
+
+        :param lose_links: Also forget which users were provisioned (`resetScope` Full or ConnectorDataStore).
+        """
+        self._overlooked.clear()
+        self.job.leaves_quarantine(self._now())
+        if lose_links:
+            self._links.clear()
+            self._groups = GroupSync(self._calls, self._dialect, self.scim_id)
 
     def provision(self, user: EntraUser) -> Step:
         """Provision one user on demand: read the user from the bridge, and send what differs."""
         self.directory.users.setdefault(user.object_id, user)
+        self._by_group, self._staged = self.directory.assigned_by_group(), set()
+        self._overlooked.pop(user.object_id, None)
         try:
-            if user.in_scope:
+            if self.in_scope(user):
                 return self._match(user, scim_calls.dialect("default"), on_demand=True)
             return self._user(user, scim_calls.dialect("default")) or _nothing(user)
         except Quarantined as exc:
@@ -239,7 +178,49 @@ class SandboxEntra:
         link = self._links.get(object_id)
         return link.scim_id if link else None
 
+    def in_scope(self, user: EntraUser) -> bool:
+        """Return whether Entra reads this user's attributes: assigned, not deleted, let through by the filter."""
+        return self._assigned(user) and not user.soft_deleted and passes(self.job.scope, user)
+
+    def _assigned(self, user: EntraUser) -> bool:
+        return user.assigned or self.job.sync_all or user.object_id in self._by_group
+
+    def _source(self, user: EntraUser) -> object:
+        """Return all of a user that a cycle looks at."""
+        return self._wanted(user), self.in_scope(user), user.manager
+
+    def _overlooks(self, user: EntraUser) -> bool:
+        if user.object_id not in self._overlooked:
+            return False
+        if self._overlooked[user.object_id] == self._source(user):
+            return True
+        del self._overlooked[user.object_id]
+        return False
+
+    def _leavers(self) -> list[str]:
+        """Return the users that this cycle would disable or delete."""
+        users = [user for user in self.directory.users.values() if user.object_id in self._links]
+        leaving = [
+            user.object_id
+            for user in users
+            if self._links[user.object_id].known.get("active") is True
+            and not (self.in_scope(user) and user.account_enabled)
+            and not (self._overlooks(user) or self._stays(user))
+        ]
+        return leaving + [object_id for object_id in self.directory.purged if object_id in self._links]
+
+    def _stays(self, user: EntraUser) -> bool:
+        """Return whether a user who is out of scope is left alone in the target."""
+        if self.in_scope(user):
+            return False
+        skipped = self.job.skip_out_of_scope_deletions and not user.soft_deleted
+        return skipped or "Delete" not in self.job.flow_types
+
     def _steps(self) -> Iterator[Step]:
+        self._by_group = self.directory.assigned_by_group()
+        threshold = None if self.job.deletes_allowed else self.job.delete_threshold
+        leavers = [] if threshold is None else self._leavers()
+        self._staged = set(leavers) if threshold is not None and len(leavers) > threshold else set()
         users = list(self.directory.users.values())
         for step in (self._user(user, self._dialect) for user in users):
             if step is not None:
@@ -248,8 +229,12 @@ class SandboxEntra:
             if step is not None:
                 yield step
         for group in list(self.directory.groups.values()):
-            yield from self._groups.steps(group)
+            if group.assigned and self.job.groups_enabled:
+                yield from self._groups.steps(group)
         for object_id, gone in list(self.directory.purged.items()):
+            if object_id in self._staged:
+                yield _staged(object_id)
+                continue
             step = self._delete(gone) if isinstance(gone, EntraUser) else self._groups.delete(gone)
             if step is not None:
                 yield step
@@ -257,13 +242,17 @@ class SandboxEntra:
                 del self.directory.purged[object_id]
 
     def _user(self, user: EntraUser, dialect: Dialect) -> Step | None:
+        if self._overlooks(user) or not passes(self.job.input_filter, user):
+            return None
+        if user.object_id in self._staged:
+            return _staged(user.object_id)
         link = self._links.get(user.object_id)
         if link is not None:
             return self._update(user, link, dialect)
-        return self._match(user, dialect) if user.in_scope else None
+        return self._match(user, dialect) if self.in_scope(user) else None
 
     def _match(self, user: EntraUser, dialect: Dialect, *, on_demand: bool = False) -> Step:
-        wanted = self._wanted(user)
+        wanted = self._wanted(user, creation=True)
         if self._matching not in wanted:
             return Step(user.object_id, "none", "", "", 0, detail=f"no value to match by {self._matching}")
         query = matching_query("/Users", self._matching, wanted[self._matching])
@@ -273,7 +262,8 @@ class SandboxEntra:
         if not answer.found:
             self._links.pop(user.object_id, None)
             # A disabled user is never created.
-            return self._create(user, wanted) if user.active else answer.step(user.object_id, "none")
+            creates = user.account_enabled and "Add" in self.job.flow_types
+            return self._create(user, wanted) if creates else answer.step(user.object_id, "none")
         document = answer.found[0]
         scim_id = str(document["id"])
         if on_demand:
@@ -292,14 +282,18 @@ class SandboxEntra:
         return step
 
     def _update(self, user: EntraUser, link: _Link, dialect: Dialect) -> Step | None:
-        wanted = self._wanted(user) if user.in_scope else {"active": False}
+        if self._stays(user) or "Update" not in self.job.flow_types:
+            return None
+        wanted = self._wanted(user)
+        if not self.in_scope(user):
+            wanted = {target: value for target, value in wanted.items() if target == "active"}
         changed = {path: value for path, value in wanted.items() if link.known.get(path) != value}
         if not changed:
             return None
         step = self._patch(user, link, dialect, changed)
         if step.status == 404:
             del self._links[user.object_id]
-            return self._match(user, dialect) if user.in_scope else step
+            return self._match(user, dialect) if self.in_scope(user) else step
         return step
 
     def _patch(self, user: EntraUser, link: _Link, dialect: Dialect, changed: JsonObject) -> Step:
@@ -313,14 +307,16 @@ class SandboxEntra:
     def _manager(self, user: EntraUser) -> Step | None:
         link = self._links.get(user.object_id)
         manager = self.scim_id(user.manager) if user.manager else None
-        if link is None or not user.in_scope or manager in (None, link.known.get(MANAGER)):
+        if link is None or manager in (None, link.known.get(MANAGER)) or MANAGER not in self.job.mappings:
+            return None
+        if not self.in_scope(user) or self._overlooks(user) or "Update" not in self.job.flow_types:
             return None
         return self._patch(user, link, self._dialect, {MANAGER: manager})
 
     def _delete(self, user: EntraUser) -> Step | None:
         link = self._links.get(user.object_id)
         # Entra does not report a user who was unassigned before being deleted.
-        if link is None or not user.assigned:
+        if link is None or not self._assigned(user) or "Delete" not in self.job.flow_types:
             self._links.pop(user.object_id, None)
             return None
         answer = checked(self._calls.call("DELETE", resource_path("/Users", link.scim_id)), user.object_id)
@@ -330,8 +326,34 @@ class SandboxEntra:
             del self._links[user.object_id]
         return step
 
-    def _wanted(self, user: EntraUser) -> JsonObject:
-        return directory.mapped(user, extension=self._extension, external_id=self._external_id)
+    def _wanted(self, user: EntraUser, *, creation: bool = False) -> JsonObject:
+        active = self.in_scope(user) and user.account_enabled
+        wanted = directory.mapped(user, active=active, extension=self._extension, external_id=self._external_id)
+        return self.job.flowing(wanted, creation=creation)
+
+    def _report(self, run: Execution, steps: list[Step], stopped_by: Step | None) -> None:
+        run.entitled = sum(map(self.in_scope, self.directory.users.values()))
+        run.exported = sum(step.ok and step.action != "none" for step in steps)
+        run.escrowed = len({step.object_id for step in steps if not step.ok and step.action != STAGED})
+        self.job.entries = max(self.job.entries, len(self._links))
+        self.job.deletes_allowed = False
+        now = self._now()
+        if stopped_by is not None:
+            message = f"We received this unexpected response from your application: {stopped_by.status}"
+            code = "SystemForCrossDomainIdentityManagementCredentialValidationUnavailable"
+            reason = "EncounteredQuarantineException"
+            self.job.quarantines(reason, now, code=code, message=message, by_itself=True)
+            self.job.ended(run, now, error=code)
+            return
+        self.job.ended(run, now)
+        if self._staged:
+            self.job.quarantines("TooManyDeletes", now)
+
+    def _log(self, run: str, step: Step) -> None:
+        """Note a step in the provisioning log."""
+        known = self.directory.users.get(step.object_id) or self.directory.purged.get(step.object_id)
+        if isinstance(known, EntraUser):
+            self.job.events.append(event_of(step, run, self._now(), known, self.scim_id(known.object_id)))
 
 
 def _action(known: JsonObject, changed: JsonObject) -> str:
@@ -346,3 +368,7 @@ def _action(known: JsonObject, changed: JsonObject) -> str:
 
 def _nothing(user: EntraUser) -> Step:
     return Step(user.object_id, "none", "", "", 200)
+
+
+def _staged(object_id: str) -> Step:
+    return Step(object_id, STAGED, "", "", 0, detail="more are leaving than the deletion threshold allows")

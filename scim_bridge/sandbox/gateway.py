@@ -1,4 +1,4 @@
-"""The gateway before the simulated Ditio: it records calls, fails as planned, and applies writes late."""
+"""The gateway before the simulated Ditio and Graph: it records calls, fails as planned, and applies writes late."""
 
 from __future__ import annotations
 
@@ -248,6 +248,7 @@ class Gateway:
     """WSGI middleware. Calls to the admin surface pass untouched and unrecorded.
 
     :param token_id: Returns the id of the token in an `Authorization` header, or None.
+    :param refusal: Returns the body of a planned `status`; the argument is the status in words.
     """
 
     def __init__(
@@ -258,6 +259,7 @@ class Gateway:
         now: Callable[[], datetime],
         token_id: Callable[[str], str | None],
         base_path: str,
+        refusal: Callable[[str], object] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.requests: list[Recorded] = []
@@ -267,6 +269,7 @@ class Gateway:
         self._now = now
         self._token_id = token_id
         self._base_path = base_path
+        self._refusal = refusal or _refusal
         self._sleep = sleep
         self._lock = threading.Lock()
 
@@ -298,7 +301,7 @@ class Gateway:
         if fault is None or fault.kind in ("slow", "timeout-after", "reset-after"):
             body, status, headers = run_wsgi_app(self._app, environ, buffered=True)
             return body, status, list(headers)
-        return _planned(fault) if fault.kind in ("status", "html") else _LOST
+        return _planned(fault, self._refusal) if fault.kind in ("status", "html") else _LOST
 
     def _strike(self, environ: WSGIEnvironment, fault: Fault) -> None:
         on_a_socket = "werkzeug.socket" in environ
@@ -334,14 +337,17 @@ def _lose(environ: WSGIEnvironment, in_process: Exception) -> Exception:
     return ConnectionResetError("planned reset")
 
 
-def _planned(fault: Fault) -> _Answer:
+def _refusal(reason: str) -> object:
+    return {"error": reason.replace(" ", ""), "message": "Planned by the sandbox."}
+
+
+def _planned(fault: Fault, refusal: Callable[[str], object]) -> _Answer:
     reason = HTTPStatus(fault.status).phrase if fault.status in list(HTTPStatus) else "Planned"
     if fault.kind == "html":
         content = f"<html><body><h1>{fault.status} {reason}</h1></body></html>".encode()
         media_type = "text/html"
     else:
-        document = {"error": reason.replace(" ", ""), "message": "Planned by the sandbox."}
-        content = json.dumps(document).encode()
+        content = json.dumps(refusal(reason)).encode()
         media_type = "application/json"
     headers = [("Content-Type", media_type), ("Content-Length", str(len(content)))]
     if fault.retry_after is not None:

@@ -165,6 +165,24 @@ class Answer:
         return [each for each in resources if isinstance(each, dict)] if isinstance(resources, list) else []
 
 
+class Quarantined(Exception):
+    """The bridge gave an answer that stops the whole job."""
+
+    def __init__(self, step: Step) -> None:
+        super().__init__(step.detail or f"{step.method} {step.path} was answered {step.status}")
+        self.step = step
+
+
+def checked(answer: Answer, object_id: str, *, matching: bool = False) -> Answer:
+    """Return the answer, unless it quarantines the job: any 401, and a 404 on a match query.
+
+    :raises Quarantined: it does.
+    """
+    if answer.status == 401 or (matching and answer.status == 404):
+        raise Quarantined(answer.step(object_id, "none"))
+    return answer
+
+
 class ScimCalls:
     """Calls below one tenant URL.
 
