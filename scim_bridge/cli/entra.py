@@ -21,13 +21,14 @@ from scim_bridge.cli.output import (
     tenant_option,
 )
 from scim_bridge.domain.entra import JobState
-from scim_bridge.errors import EntraError, WrongUsage
+from scim_bridge.errors import SettingsError, WrongUsage
 from scim_bridge.operator.entra import NOT_SET, JobView, Traced, entra_of, job_view, subject_of, traced
 from scim_bridge.operator.find import Several
 from scim_bridge.plan.entra_mapping import Level, MappingFinding, check
 from scim_bridge.plan.entra_schema import schema_of, unplaced
 from scim_bridge.scim.reading import DITIO_URN
-from scim_bridge.tenant import build_rules
+from scim_bridge.storage.database import Database
+from scim_bridge.tenant import Tenant, build_rules
 
 NOT_HEALTHY = 2
 """The exit code where Entra was read, and something is wrong there."""
@@ -97,11 +98,19 @@ def status(ctx: click.Context, format: TextFormat, tenant: str) -> None:
 
 
 def _job_view(options: Options, tenant: str) -> JobView:
+    with options.database() as database:
+        return job_view(_reading(options, tenant, database))
+
+
+def _reading(options: Options, tenant: str, database: Database) -> Tenant:
+    """Return a company whose Entra can be read. :raises SettingsError: it can't."""
     from scim_bridge.bootstrap import build  # noqa: PLC0415 # Large; `entra schema` does without.
 
-    logs.configure("error", options.settings.log.format)
-    with options.database() as database:
-        return job_view(build(options.of(tenant), database=database).tenants[tenant])
+    settings = options.of(tenant)
+    logs.configure("error", settings.log.format)
+    if (faults := settings.missing_for_entra()) or not settings.entra.is_set:
+        raise SettingsError("\n".join(faults) or NOT_SET)
+    return build(settings, database=database).tenants[tenant]
 
 
 @entra.command("log")
@@ -129,12 +138,9 @@ def log_command(options: Options, person: str, since: timedelta | datetime, form
       scim-bridge entra log kari.nordmann@contractor.example --since 30d
       scim-bridge entra log 5d1f3c0e-0000-4000-8000-000000001042 --format json
     """
-    from scim_bridge.bootstrap import build  # noqa: PLC0415 # Large; `entra schema` does without.
-
-    logs.configure("error", options.settings.log.format)
     rules = build_rules(options.of(tenant))
     with options.database() as database:
-        graph = entra_of(build(options.of(tenant), database=database).tenants[tenant])
+        graph = entra_of(_reading(options, tenant, database))
         try:
             with database.read(tenant) as s:
                 subject, begin = subject_of(s, rules, person), moment_of(since, s.now, rules.zone)
@@ -199,7 +205,7 @@ def schema(ctx: click.Context, checks: bool, sources: tuple[str, ...], format: T
 
     logs.configure("error", settings.log.format)
     if (faults := settings.missing_for_entra()) or (graph := build_entra(settings)) is None:
-        raise EntraError("\n".join(faults) or NOT_SET)
+        raise SettingsError("\n".join(faults) or NOT_SET)
     found = check(graph.schema(graph.job().id), rules, slots)
     if format == "json":
         print_json([asdict(each) for each in found])
