@@ -67,7 +67,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "settings": Lazy("setup", "settings_group", "Check the settings, or print an example file."),
     "doctor": Lazy("doctor", "doctor", "Check the database, Ditio, clocks, public URL and tokens."),
     "db": Lazy("setup", "db", "Prepare the database."),
-    "sandbox": Lazy("serve", "sandbox", "Run a simulated Ditio, to try the bridge."),
+    "sandbox": Lazy("serve", "sandbox", "Run a simulated Ditio and a simulated Entra, to try the bridge."),
 }
 
 

@@ -1,21 +1,28 @@
-"""`scim-bridge serve`: the web server with a delivery worker. `scim-bridge sandbox`: a simulated Ditio."""
+"""`scim-bridge serve`: the web server with a delivery worker. `scim-bridge sandbox`: a simulated Ditio and Entra."""
 
 import os
 import random
 import signal
 import sys
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import click
+import requests
 from flask import Flask
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from scim_bridge import logs
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.context import Address, Options, address_of, bind_option, listen
 from scim_bridge.cli.worker import Heartbeat
+from scim_bridge.sandbox import graph
+from scim_bridge.sandbox.directory import EntraUser
 from scim_bridge.sandbox.directory import people as invented
 from scim_bridge.sandbox.ditio import SandboxDitio
+from scim_bridge.sandbox.entra import SandboxEntra
+from scim_bridge.sandbox.graph import SandboxGraph
 from scim_bridge.sandbox.server import serve as serve_application
 from scim_bridge.settings import DEFAULT_TENANT, Settings
 from scim_bridge.settings.load import of_web_process
@@ -28,6 +35,7 @@ from scim_bridge.web.server import DeliveryWorker, Server
 CLIENT_ID = "sandbox"
 CLIENT_SECRET = "sandbox-secret"  # nosec B105 # of the simulated Ditio
 MOST_PEOPLE = 100_000
+ENTRA_PATH = "/entra"
 
 
 @click.command()
@@ -42,10 +50,11 @@ MOST_PEOPLE = 100_000
 )
 @click.pass_obj
 def sandbox(options: Options, bind: Address, people: int) -> None:
-    """Run a simulated Ditio, to try the bridge.
+    """Run a simulated Ditio and a simulated Entra, to try the bridge.
 
-    It prints the settings that the bridge needs to use it. It ends with Ctrl-C or SIGTERM, and stores nothing. The
-    employees of --people have the numbers from 1001 on.
+    It prints the settings that the bridge needs to use Ditio, and how to read Entra through Microsoft Graph. It ends
+    with Ctrl-C or SIGTERM, and stores nothing. The employees of --people have the numbers from 1001 on, and are users
+    of Entra too. Entra provisions when it is asked to: docs/sandbox.md.
 
     \b
     Examples:
@@ -59,16 +68,34 @@ def sandbox(options: Options, bind: Address, people: int) -> None:
         client_secret=CLIENT_SECRET,
         random=random.SystemRandom(),
     )
-    ditio.employ(invented(people, random.Random(2026)))  # nosec B311 # a simulation
+    users = invented(people, random.Random(2026))  # nosec B311 # a simulation
+    ditio.employ(users)
+    application = DispatcherMiddleware(ditio.app, {ENTRA_PATH: _entra(users).app})
     listen(bind, patience_seconds=0).close()  # Its error message is better than the server's.
-    server = serve_application(ditio.app, bind.host, bind.port)
+    server = serve_application(application, bind.host, bind.port)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     _introduce(f"http://{address_of(server.socket)}")
     server.serve_forever(poll_interval=0.1)
 
 
+def _entra(users: Iterable[EntraUser]) -> SandboxGraph:
+    """Return an Entra in which all of these users are assigned, and provisioning was never started."""
+    session = requests.Session()
+    session.trust_env = False  # The bridge is on this machine: no proxy.
+    entra = SandboxEntra(session, "", None)
+    entra.job.state = "Disabled"
+    for user in users:
+        entra.directory.add(user)
+    return SandboxGraph(entra, now=lambda: datetime.now(UTC), random=random.SystemRandom())
+
+
 def _introduce(url: str) -> None:
+    entra = url + ENTRA_PATH
     click.echo(f"A simulated Ditio listens on {url}; its employees: {url}/_sandbox/employees")
+    click.echo(f"A simulated Entra, with its Microsoft Graph: {entra}; its users: {entra}/_sandbox/users")
+    click.echo(f"  tenant: {graph.TENANT_ID}")
+    click.echo(f"  client: {graph.CLIENT_ID} with the secret {graph.CLIENT_SECRET}")
+    click.echo(f"  enterprise application: {graph.SERVICE_PRINCIPAL.object_id}")
     click.echo("For the bridge, in another terminal:\n")
     for name, value in {
         "API_URL": f"{url}/core",

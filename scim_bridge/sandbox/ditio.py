@@ -5,44 +5,34 @@ from __future__ import annotations
 import random as randomness
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from datetime import date, datetime
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from scim_bridge.sandbox import documents
+from scim_bridge.sandbox.admin import CallsAdmin
 from scim_bridge.sandbox.apis import REPORTING, REPORTING_SCOPE, CertificatesApi, Identity, Ledger, ReportingApi
 from scim_bridge.sandbox.company import COMPANY_ID, ByHand, Company, Refused, SandboxEmployee, SandboxEmployment
 from scim_bridge.sandbox.directory import EntraUser
 from scim_bridge.sandbox.documents import refusal_answer
 from scim_bridge.sandbox.employees_api import EmployeesApi, Reading
-from scim_bridge.sandbox.gateway import ACCEPTED, ADMIN, Fault, Faults, Gateway, Recorded, SegmentConverter
+from scim_bridge.sandbox.gateway import ACCEPTED, ADMIN, Faults, Gateway, Recorded, SegmentConverter
 from scim_bridge.sandbox.style import Style
 
 __all__ = ["Recorded", "SandboxDitio"]
 
 
 class AdminApi:
-    """Shows and changes what Ditio's own APIs would not; it needs no token and is never recorded."""
+    """Shows and changes employees as Ditio's own APIs would not; it needs no token and is never recorded."""
 
-    def __init__(self, company: Company, faults: Faults, calls: Callable[[], list[Recorded]]) -> None:
+    def __init__(self, company: Company) -> None:
         self._company = company
-        self._faults = faults
-        self._calls = calls
 
     def register(self, app: Flask) -> None:
         """Add the routes."""
-        rules = [
-            ("GET", "employees", self._employees),
-            ("POST", "employees", self._plant),
-            ("GET", "requests", self._requests),
-            ("DELETE", "requests", self._forget_requests),
-            ("POST", "faults", self._plan_fault),
-            ("DELETE", "faults", self._clear_faults),
-        ]
-        for method, rule, view in rules:
-            app.add_url_rule(ADMIN + rule, f"admin{view.__name__}", view, methods=[method])
+        for method, view in (("GET", self._employees), ("POST", self._plant)):
+            app.add_url_rule(f"{ADMIN}employees", f"admin{view.__name__}", view, methods=[method])
 
     def _employees(self) -> Response:
         with self._company.lock:
@@ -54,26 +44,6 @@ class AdminApi:
             answer = jsonify(_state(self._company.put(employee)))
         answer.status_code = 201
         return answer
-
-    def _requests(self) -> Response:
-        return jsonify([asdict(call) | {"at": call.at.isoformat()} for call in list(self._calls())])
-
-    def _forget_requests(self) -> Response:
-        self._calls().clear()
-        return Response(status=204)
-
-    def _plan_fault(self) -> Response:
-        try:
-            asked = dict(documents.body_of(request.get_json(force=True, silent=True)))
-            fault = Fault(**asked)  # type: ignore[arg-type]  # Any JSON may come: what is no fault raises.
-        except (TypeError, ValueError) as exc:
-            raise Refused(400, "", f"not a fault: {exc}") from exc
-        self._faults.plan(fault)
-        return Response(status=204)
-
-    def _clear_faults(self) -> Response:
-        self._faults.clear()
-        return Response(status=204)
 
 
 def planted(body: documents.Body) -> SandboxEmployee:
@@ -275,7 +245,8 @@ class SandboxDitio:
         EmployeesApi(self.company, Reading(self.company, self._style), self._style).register(app, base_path)
         self._certificates.register(app, base_path)
         ReportingApi(self.company, self._style).register(app)
-        AdminApi(self.company, self.faults, lambda: self.requests).register(app)
+        AdminApi(self.company).register(app)
+        CallsAdmin(self.faults, lambda: self.requests).register(app)
         return app
 
     def _gatekeeper(self) -> Response | None:

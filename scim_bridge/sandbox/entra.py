@@ -85,6 +85,7 @@ class SandboxEntra:
         self.job = Job()
         self.job.maps(default_mappings(extension, external_id, matching))
         self.tenant_url = base_url
+        self._session = session
         self._dialect = scim_calls.dialect(dialect)
         self._calls = ScimCalls(session, base_url, token, flagged=dialect == FLAG)
         self._matching = matching
@@ -97,6 +98,14 @@ class SandboxEntra:
         self._by_group: set[str] = set()
         self._staged: set[str] = set()
         self._overlooked: dict[str, object] = {}
+
+    def connect(self, base_url: str, token: str | None) -> None:
+        """Provision into another endpoint, which Entra knows nothing of, or into the same one with another token."""
+        if base_url != self.tenant_url:
+            self._links.clear()
+        self.tenant_url = base_url
+        self._calls = ScimCalls(self._session, base_url, token, flagged=self._dialect.name == FLAG)
+        self._groups = GroupSync(self._calls, self._dialect, self.scim_id)
 
     def test_connection(self) -> requests.Response:
         """Ask for a user and a group that do not exist; return the first refusal, else the last answer."""

@@ -169,6 +169,36 @@ def test_the_sandbox_begins_with_a_company(tmp_path: Path):
     assert again == first
 
 
+def test_the_sandbox_has_an_entra_with_a_graph(tmp_path: Path):
+    """It prints the settings for it; the people of `--people` are its users, and none of them is provisioned yet."""
+    sandbox = Running(tmp_path, {}, "sandbox", "--bind", "127.0.0.1:0", "--people", "3")
+
+    try:
+        url = sandbox.says(r"Microsoft Graph: ([^\s;]+)")
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": sandbox.says(r"client: (\S+)"),
+            "client_secret": sandbox.says(r"client: .* the secret (\S+)"),
+            "scope": f"{url}/.default",
+        }
+        tenant, application = sandbox.says(r"tenant: (\S+)"), sandbox.says(r"application: (\S+)")
+        token_url = f"{url}/{tenant}/oauth2/v2.0/token"
+        token = requests.post(token_url, data=form, timeout=5).json()["access_token"]
+        reader = requests.Session()
+        reader.headers["Authorization"] = f"Bearer {token}"
+        principal = f"{url}/v1.0/servicePrincipals/{application}"
+        assigned = reader.get(f"{principal}/appRoleAssignedTo?$top=2", timeout=5).json()
+        (job,) = reader.get(f"{principal}/synchronization/jobs", timeout=5).json()["value"]
+
+        assert len(assigned["value"]) == 2
+        assert len(reader.get(assigned["@odata.nextLink"], timeout=5).json()["value"]) == 1
+        assert (job["schedule"]["state"], job["status"]["lastSuccessfulExecution"]) == ("Disabled", None)
+        users = requests.get(f"{url}/_sandbox/users", timeout=5).json()
+        assert {each["employee_id"] for each in users.values()} == {"1001", "1002", "1003"}
+    finally:
+        sandbox.clear()
+
+
 @on_sqlite
 def test_a_url_that_is_too_long_is_answered_as_scim_does(bridge: Bridge):
     """A2: 414 and a SCIM Error, whatever is in front of the application; a header that is too long is 431."""

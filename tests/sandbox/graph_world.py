@@ -151,7 +151,7 @@ class GraphWorld:
         number = len(self.directory.users) + 100
         given = values.setdefault("given_name", f"Given{number}")
         values.setdefault("surname", "Berg")
-        values.setdefault("object_id", str(uuid.UUID(int=number, version=4)))
+        values.setdefault("object_id", str(uuid.UUID(int=0xABCD << 112 | number, version=4)))
         values.setdefault("user_principal_name", f"{given.lower()}@contoso.example")
         values.setdefault("display_name", f"{given} {values['surname']}")
         return self.directory.add(EntraUser(**values))

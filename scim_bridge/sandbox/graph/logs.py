@@ -82,7 +82,7 @@ class LogsApi:
                 self._row(job, number, event)
                 for job in self._jobs()
                 for number, event in enumerate(job.events)
-                if event.at >= oldest
+                if event.at > oldest
             ]
             found = [row for row in found if all(test.holds(_at(row, test.path)) for test in asked)]
             return _ordered(found)

@@ -15,6 +15,7 @@ from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import run_wsgi_app
 
+from scim_bridge.sandbox.admin import CallsAdmin, EntraAdmin
 from scim_bridge.sandbox.directory import JsonObject
 from scim_bridge.sandbox.entra import SandboxEntra
 from scim_bridge.sandbox.gateway import ADMIN, Faults, Gateway, Recorded, SegmentConverter, keep_segments
@@ -146,6 +147,8 @@ class SandboxGraph:
         app.register_error_handler(GraphRefusal, self._refused)
         app.register_error_handler(HTTPException, self._http_error)
         self.access.register(app)
+        CallsAdmin(self.faults, lambda: self.requests).register(app)
+        EntraAdmin(self.entra).register(app)
         for part in self._parts:
             part.register(app, _PREFIX)
         app.add_url_rule(f"{_PREFIX}/$batch", "batch", self._batch, methods=["POST"])
