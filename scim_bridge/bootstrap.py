@@ -23,8 +23,8 @@ from scim_bridge.ditio.roster import REPORTING_SCOPE
 from scim_bridge.domain.certificate import CertificatePolicy
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import SettingsError
-from scim_bridge.graph.client import GraphClient
 from scim_bridge.graph.config import Certificate, ClientSecret, Credential, FederatedToken, GraphConfig, ManagedIdentity
+from scim_bridge.graph.directory import GraphDirectory
 from scim_bridge.plan.limits import HourlyLimits, Limits
 from scim_bridge.plan.matching import Adopt
 from scim_bridge.plan.steps import Policy, Step
@@ -113,6 +113,7 @@ def build(
         name: replace(
             _tenant(name, own, clients[name], database, monotonic, jitter),
             entra=build_entra(own, session_factory=entra_sessions),
+            entra_all_users=own.entra.scope == "all",
         )
         for name, own in companies.items()
     }
@@ -163,7 +164,7 @@ def build_entra(
     session_factory: Callable[[], requests.Session] | None = None,
     timeout_seconds: float | None = None,
     **options: Any,
-) -> GraphClient | None:
+) -> GraphDirectory | None:
     """Build the client of a company's Microsoft Graph; None where the settings have none, or lack something.
 
     :param timeout_seconds: How long a call may take, in place of the setting.
@@ -186,7 +187,7 @@ def build_entra(
         timeout_seconds=timeout_seconds or entra.timeout_seconds,
         requests_per_second=entra.requests_per_second,
     )
-    return GraphClient(config, session_factory=session_factory, **options)
+    return GraphDirectory(config, session_factory=session_factory, **options)
 
 
 def _credential(entra: Entra) -> Credential:
@@ -273,6 +274,7 @@ def _reconciliation(
         tenant=tenant,
         roster=roster,
         limits=Limits(section.max_ended_fraction, section.max_changes),
+        provider=partial(_provider, settings),
     )
 
 

@@ -4,9 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
 """The application id of Microsoft Graph itself, in every tenant."""
+
+
+def is_object_id(value: object) -> bool:
+    """Return whether a value is an object id of Entra: a GUID."""
+    try:
+        return isinstance(value, str) and len(value) == 36 and str(UUID(value)) == value.lower()
+    except ValueError:
+        return False
 
 
 class Permission(StrEnum):

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
-from scim_bridge.domain.entra import Job, JobReading, JobState, LogEntry
+from scim_bridge.domain.entra import Job, JobReading, JobState, LogEntry, is_object_id
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import EntraError, NotFound, SettingsError
 from scim_bridge.operator.find import resolve
 from scim_bridge.operator.history import SAID
+from scim_bridge.reconcile.run import ENTRA_NOT_SET
 from scim_bridge.scim.mapping import Rules
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.history import Entry
@@ -18,7 +18,7 @@ from scim_bridge.storage.refusals import RefusedWrite
 from scim_bridge.storage.resources import document_of
 from scim_bridge.tenant import Entra, Tenant
 
-NOT_SET = "Entra is not read: set the settings of [entra], as `scim-bridge settings example` explains"
+NOT_SET = ENTRA_NOT_SET
 
 SAME_MOMENT = timedelta(minutes=5)
 """How far Entra's log and our answer may be apart: the log has the time at which Entra dealt with the user."""
@@ -227,14 +227,6 @@ def subject_of(s: Session, rules: Rules, text: str) -> Subject:
         if (user_id is not None and each.user_id == user_id) or (external_id and each.external_id == external_id)
     )
     return Subject(_object_id(external_id, text), found, user_id, about, tuple(s.history.of(found.person.id)))
-
-
-def is_object_id(value: object) -> bool:
-    """Return whether a value is an object id of Entra: a GUID."""
-    try:
-        return isinstance(value, str) and len(value) == 36 and str(UUID(value)) == value.lower()
-    except ValueError:
-        return False
 
 
 def _object_id(external_id: object, text: str) -> str:

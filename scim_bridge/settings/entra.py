@@ -1,6 +1,7 @@
 """The section of settings about Microsoft Graph: reading Entra's side, beside what it provisions."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 from pydantic import Field, SecretStr
 
@@ -64,6 +65,10 @@ class Entra(Section):
 
     job_id: str | None = Field(default=None, min_length=1, examples=["scim.3fa85f64.5d1f3c0e"])
     """The id of the provisioning job. Not set: the only job of the application."""
+
+    scope: Literal["assigned", "all"] = "assigned"
+    """Which users Entra provisions: `assigned` users and groups, or `all` users. It stands under *Provisioning*, *Settings*,
+    *Scope*."""
 
     graph_url: DitioUrl = "https://graph.microsoft.com"
     """The base URL of Microsoft Graph. The token goes to this host alone."""

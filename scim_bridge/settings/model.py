@@ -22,6 +22,7 @@ from scim_bridge.settings.types import (
     RehiringSteps,
     Section,
     allowed,
+    both,
 )
 
 DEFAULT = "default"
@@ -227,6 +228,10 @@ class Reconcile(Section):
     max_changes: int = Field(default=500, ge=0)
     """The most differences that one run may repair; more stops the run."""
 
+    with_entra: bool = False
+    """Whether runs over all people also read Entra through Microsoft Graph, and compare the SCIM users with it. It
+    needs the settings of [entra]. If Entra is out of reach, a scheduled run goes on without."""
+
     keep_days: int = Field(default=30, ge=1)
     """For how many days the rows of stored plans are kept. One line for each run is kept for longer."""
 
@@ -286,4 +291,8 @@ class Settings(MultiTenantSettings):
 
     def missing_for_entra(self) -> list[str]:
         """Return what keeps Entra from being read, if it is to be. People are served all the same."""
-        return [*self.entra.missing(self.start, self.auth.entra_tenant_id)]
+        missing = [*self.entra.missing(self.start, self.auth.entra_tenant_id)]
+        if self.reconcile.with_entra and not self.entra.is_set:
+            name = both((*self.start, "reconcile", "with_entra"))
+            missing.append(f"{name} is true, and Entra is not read: set the settings of [entra]")
+        return missing

@@ -33,7 +33,7 @@ from scim_bridge.storage.engine import (
     trouble_of,
     trouble_with,
 )
-from scim_bridge.storage.entra import EntraJobs
+from scim_bridge.storage.entra import EntraDirectory, EntraJobs
 from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.history import AuditTrail, History
 from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
@@ -153,6 +153,10 @@ class Session(Transaction):
     @cached_property
     def entra_jobs(self) -> EntraJobs:
         return EntraJobs(self)
+
+    @cached_property
+    def entra(self) -> EntraDirectory:
+        return EntraDirectory(self)
 
     @cached_property
     def tokens(self) -> Tokens:
