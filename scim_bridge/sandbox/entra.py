@@ -118,6 +118,7 @@ class SandboxEntra:
 
         A job that does not run, because it is paused, say, does nothing.
         """
+        self.job.gives_up(self._now())
         if not self.job.runs:
             return Cycle([], quarantined=self.job.quarantine is not None)
         run = self.job.began(self._now())

@@ -57,6 +57,9 @@ class Fault:
     path: str = ""
     """Only calls whose decoded path contains this text."""
 
+    query: str = ""
+    """Only calls whose query, as it was sent, contains this text: `skiptoken`, say, for all pages but the first."""
+
     times: int | None = 1
     """How many calls it affects; None means until it is cleared."""
 
@@ -79,9 +82,9 @@ class Fault:
         if self.kind not in KINDS:
             raise ValueError(f"unknown kind of fault {self.kind!r}; known are {', '.join(KINDS)}")
 
-    def names(self, method: str, path: str) -> bool:
+    def names(self, method: str, path: str, query: str) -> bool:
         """Return whether this fault applies to such a call."""
-        return self.method in (None, method) and self.path in path
+        return self.method in (None, method) and self.path in path and self.query in query
 
 
 class Faults:
@@ -106,13 +109,13 @@ class Faults:
         with self._lock:
             self._planned.clear()
 
-    def take(self, method: str, path: str) -> Fault | None:
+    def take(self, method: str, path: str, query: str) -> Fault | None:
         """Return the fault that affects this call, and count it; None when the call succeeds."""
         with self._lock:
             now = self._now()
             self._planned = [each for each in self._planned if each.ends_at is None or now < each.ends_at]
             for each in self._planned:
-                if each.fault.names(method, path) and self._strikes(each.fault):
+                if each.fault.names(method, path, query) and self._strikes(each.fault):
                     self._count(each)
                     return each.fault
             return None
@@ -279,7 +282,7 @@ class Gateway:
         if path.startswith(ADMIN):
             return self._app(environ, start_response)
         path = self._below_base(path)
-        fault = self._faults.take(environ["REQUEST_METHOD"], path)
+        fault = self._faults.take(environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""))
         if fault is not None and fault.kind == "refused-connection":
             raise _lose(environ, ConnectionNotMade())
         sent = get_input_stream(environ).read()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from scim_bridge.sandbox import directory
 from scim_bridge.sandbox.directory import EntraUser, JsonObject
@@ -13,6 +13,7 @@ from scim_bridge.sandbox.scim_calls import Step
 
 JOB_ID = "scim.11111111000040008000000000000001.55555555-0000-4000-8000-000000000005"
 MOST_EVENTS = 50_000
+FOUR_WEEKS = timedelta(weeks=4)
 
 REASONS = (
     "EncounteredBaseEscrowThreshold",
@@ -196,6 +197,9 @@ class Job:
     enabled: bool = True
     """Whether the mapping of users is enabled."""
 
+    configured: bool = True
+    """Whether provisioning was set up to its end."""
+
     groups_enabled: bool = True
     """Whether groups are provisioned, not only their members."""
 
@@ -239,11 +243,18 @@ class Job:
     def runs(self) -> bool:
         """Return whether a cycle does anything."""
         free = self.quarantine is None or self.quarantine.by_itself
-        return self.state == "Active" and self.enabled and free
+        return self.state == "Active" and self.enabled and self.configured and free
+
+    def gives_up(self, at: datetime) -> None:
+        """Disable a job that has been in quarantine for four weeks."""
+        if self.quarantine is not None and at - self.quarantine.series_began >= FOUR_WEEKS:
+            self.state = "Disabled"
 
     @property
     def code(self) -> str:
-        """Return the status: `Active`, `NotRun`, `Paused` or `Quarantine`."""
+        """Return the status: `NotConfigured`, `NotRun`, `Active`, `Paused` or `Quarantine`."""
+        if not self.configured:
+            return "NotConfigured"
         if self.quarantine is not None:
             return "Quarantine"
         if self.state != "Active":

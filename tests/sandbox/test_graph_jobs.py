@@ -137,6 +137,24 @@ def test_a_paused_job_does_nothing(world):
     assert len(world.entra.cycle().steps) == 1
 
 
+def test_a_job_that_is_not_configured_does_nothing(world):
+    world.adds()
+    world.job.configured = False
+
+    assert world.entra.cycle().steps == []
+    assert world.the_job()["status"]["code"] == "NotConfigured"
+
+
+def test_after_four_weeks_of_quarantine_a_job_is_disabled(world):
+    world.adds()
+    world.job.quarantines("EncounteredQuarantineException", world.clock.now, by_itself=True)
+    world.clock.passes(days=28)
+    world.signs_in()
+
+    assert world.entra.cycle().steps == []
+    assert (world.the_job()["status"]["code"], world.the_job()["schedule"]["state"]) == ("Quarantine", "Disabled")
+
+
 def test_there_may_be_no_job_or_two(world):
     world.graph.jobs.append(Job(id="second", template_id="another"))
     assert [job["templateId"] for job in world.reads(f"{SYNC}/jobs")["value"]] == ["scim", "another"]
@@ -346,6 +364,15 @@ def test_on_demand_is_200_whatever_happens(world, enabled):
     assert json.loads(answer["value"])["provisioningSteps"]
     assert world.asks(f"{JOB}/provisionOnDemand", "POST", json={}).status_code == 400
     styled(world, on_demand="constant")
+    world.clock.passes(seconds=10)
     other = world.reads(f"{JOB}/provisionOnDemand", method="POST", json=body)
     assert not other["key"].startswith("{")
     assert isinstance(json.loads(other["value"]), list)
+
+
+def test_on_demand_has_a_limit_of_its_own(world):
+    world.may_only("Synchronization.ReadWrite.All")
+
+    answers = [world.asks(f"{JOB}/provisionOnDemand", "POST", json={}).status_code for _ in range(6)]
+
+    assert answers == [400] * 5 + [429]

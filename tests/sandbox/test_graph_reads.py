@@ -10,6 +10,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from scim_bridge.sandbox.directory import EntraGroup
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.graph import SERVICE_PRINCIPAL, GraphClient, GraphStyle, Principal, reported_styles
 from scim_bridge.sandbox.server import WsgiTransport
 
@@ -63,6 +64,23 @@ def test_an_empty_page_may_still_have_a_next_link(world, style, pages):
     styled(world, empty_pages=style)
 
     assert [len(page) for page in world.reads_all("/users?$select=id&$top=2")] == pages
+
+
+def test_a_list_may_end_early(world):
+    world.adds_many(5)
+    styled(world, ends_early=True)
+
+    assert [len(page) for page in world.reads_all("/users?$select=id&$top=2")] == [2]
+    assert len(world.reads(ASSIGNED + "?$top=3")["value"]) == 3
+
+
+def test_a_later_page_may_fail(world):
+    world.adds_many(5)
+    world.graph.faults.plan(Fault("status", 500, path="/users", query="skiptoken"))
+    page = world.reads("/users?$select=id&$top=2")
+
+    assert world.asks(page["@odata.nextLink"]).status_code == 500
+    assert world.asks(page["@odata.nextLink"]).status_code == 200
 
 
 def test_a_link_needs_no_other_query_and_lives_on_when_people_leave(world):

@@ -211,6 +211,7 @@ class Pages:
             return Page([], self._link(_Place(place.rows, place.begin, place.top)), None, place.rows)
         end = place.begin + place.top
         more = end < len(place.rows) or (style.empty_pages == "last" and place.begin < len(place.rows))
+        more = more and not style.ends_early
         following = _Place(place.rows, end, place.top, blank_follows) if more else None
         link = None if following is None else self._link(following)
         return Page(place.rows[place.begin : end], link, len(place.rows) if token is None else None, place.rows)

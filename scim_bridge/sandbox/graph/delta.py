@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Generic, TypeVar
 
 from flask import Flask, Response, request
@@ -15,31 +16,16 @@ from scim_bridge.sandbox.directory import Directory, EntraUser, JsonObject
 from scim_bridge.sandbox.graph.access import Access
 from scim_bridge.sandbox.graph.answers import GraphRefusal, Page, Pages, bad_request, selected
 from scim_bridge.sandbox.graph.assignments import MEMBER_READERS
-from scim_bridge.sandbox.graph.people import USER_READERS, USUAL, PeopleApi, Values
+from scim_bridge.sandbox.graph.people import PROPERTIES, USER_READERS, USUAL, PeopleApi, Values
 from scim_bridge.sandbox.graph.style import GraphStyle
 
 MARK_LIFETIME = timedelta(days=7)
 MOST_IDS = 50
 
-COMPARED = (
-    "userPrincipalName",
-    "accountEnabled",
-    "userType",
-    "givenName",
-    "surname",
-    "displayName",
-    "mail",
-    "mobilePhone",
-    "businessPhones",
-    "employeeId",
-    "employeeHireDate",
-    "employeeLeaveDateTime",
-    "jobTitle",
-    "department",
-    "officeLocation",
-    "preferredLanguage",
-    "onPremisesExtensionAttributes",
+_FIELDS = attrgetter(
+    *(each.name for each in fields(EntraUser) if each.name not in ("object_id", "assigned", "soft_deleted", "extra"))
 )
+"""All of a user that a delta may show, but for the manager, who may be gone."""
 
 K = TypeVar("K", bound=Hashable)
 
@@ -67,17 +53,20 @@ class Journal(Generic[K]):
         self._now = now
         self._lock = threading.Lock()
 
-    def look(self, seen: Iterable[tuple[K, object, str | None, frozenset[str]]]) -> None:
-        """Take note of how all objects are now: key, state, `removed`, and the properties with a value."""
+    def look(self, seen: Iterable[tuple[K, object, str | None]], present: Callable[[K], frozenset[str]]) -> None:
+        """Take note of how all objects are now.
+
+        :param seen: Key, state and `removed` of each.
+        :param present: Returns which properties of an object have a value.
+        """
         with self._lock:
             missing = set(self.entries)
-            for key, state, removed, present in seen:
+            for key, state, removed in seen:
                 missing.discard(key)
                 entry = self.entries.get(key)
-                if entry is None:
-                    self.entries[key] = Entry(self._next(), self._now(), state, removed, present)
-                elif (entry.state, entry.removed) != (state, removed):
-                    self.entries[key] = Entry(self._next(), self._now(), state, removed, entry.ever_set | present)
+                if entry is None or entry.state != state or entry.removed != removed:
+                    ever_set = present(key) | (entry.ever_set if entry is not None else frozenset())
+                    self.entries[key] = Entry(self._next(), self._now(), state, removed, ever_set)
             for key in missing:
                 entry = self.entries[key]
                 if entry.removed != "deleted":
@@ -154,23 +143,30 @@ class DeltaApi:
 
     def look(self) -> None:
         """Notice what changed in the directory up to now."""
-        self._users.look(self._states())
-        self._members.look(
-            ((group.object_id, member), None, None, frozenset())
+        self._users.look(map(self._state, self._directory.users.values()), self._present)
+        members = (
+            ((group.object_id, member), None, None)
             for group in self._directory.groups.values()
             for member in group.members
         )
+        self._members.look(members, lambda key: frozenset())
 
-    def _states(self) -> Iterable[tuple[str, object, str | None, frozenset[str]]]:
-        for user in self._directory.users.values():
-            values = [self._values.value(user, name) for name in COMPARED]
-            present = {name for name, value in zip(COMPARED, values, strict=True) if value not in (None, [])}
-            manager = self._people.manager_of(user)
-            if manager is not None:
-                present.add("manager")
-                self._managers[user.object_id] = manager.object_id
-            state = repr(values), manager.object_id if manager else None
-            yield user.object_id, state, "changed" if user.soft_deleted else None, frozenset(present)
+    def _state(self, user: EntraUser) -> tuple[str, object, str | None]:
+        manager = self._people.manager_of(user)
+        state = _FIELDS(user), tuple(user.extra.items()), manager.object_id if manager else None
+        return user.object_id, state, "changed" if user.soft_deleted else None
+
+    def _present(self, object_id: str) -> frozenset[str]:
+        user = self._directory.users[object_id]
+        # The extension attributes are an object that always comes.
+        names = {*PROPERTIES, *self._directory.sources.values()} - {"onPremisesExtensionAttributes"}
+        present = {name for name in names if self._values.value(user, name) not in (None, [])}
+        present.add("onPremisesExtensionAttributes")
+        manager = self._people.manager_of(user)
+        if manager is not None:
+            present.add("manager")
+            self._managers[object_id] = manager.object_id
+        return frozenset(present)
 
     def _of_users(self) -> Response:
         self._access.require(*USER_READERS)

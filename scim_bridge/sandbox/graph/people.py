@@ -43,6 +43,7 @@ _DIRECT: dict[str, Callable[[EntraUser], object]] = {
     "preferredLanguage": lambda user: user.extra.get("preferredLanguage"),
 }
 _COMPUTED = ("employeeHireDate", LEAVE_DATE, "onPremisesExtensionAttributes", "deletedDateTime")
+PROPERTIES = (*_DIRECT, *_COMPUTED)
 
 USUAL = [
     "businessPhones",
@@ -79,7 +80,7 @@ class Values:
 
     def known(self, name: str) -> bool:
         """Return whether users have a property of this name; an extension's name is compared by case."""
-        return name in _DIRECT or name in _COMPUTED or name in self._directory.sources.values()
+        return name in PROPERTIES or name in self._directory.sources.values()
 
     def value(self, user: EntraUser, name: str) -> object:
         """Return one property as a reader with every permission sees it."""

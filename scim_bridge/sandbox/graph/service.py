@@ -199,7 +199,7 @@ class SandboxGraph:
     def _in_a_batch(self, asked: JsonObject) -> JsonObject:
         method, url = str(asked.get("method", "GET")), str(asked.get("url", ""))
         path, _, query = f"/{g.version}/{url.lstrip('/')}".partition("?")
-        fault = self.faults.take(method, unquote(path))
+        fault = self.faults.take(method, unquote(path), query)
         if fault is not None and fault.kind == "status":
             headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
             name = {429: "Too Many Requests"}.get(fault.status, "Planned")

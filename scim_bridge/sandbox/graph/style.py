@@ -23,6 +23,9 @@ class GraphStyle:
     empty_pages: str = "none"
     """`none`; `middle`: an empty page with a nextLink follows the first one; `last`: the last page is empty."""
 
+    ends_early: bool = False
+    """Whether each list ends after a full first page, as if there were no more."""
+
     links_to: str | None = None
     """Where nextLink and deltaLink lead, for example another host; None: to the host that was asked."""
 
