@@ -245,7 +245,7 @@ def _of_default(row: Row) -> Iterator[MappingFinding]:
         yield _fault("default-value", row.target, detail, "remove the default value")
 
 
-_FORMAT = re.compile(r"FormatDateTime\(\s*\[[^\]]+\]\s*,[^,]*,[^,]*,\s*\"([^\"]*)\"\s*\)", re.IGNORECASE)
+_FORMAT = re.compile(r"FormatDateTime\(\s*\[([^\]]+)\]\s*,[^,]*,[^,]*,\s*\"([^\"]*)\"\s*\)", re.IGNORECASE)
 
 
 def _of_date(row: Row) -> Iterator[MappingFinding]:
@@ -254,9 +254,9 @@ def _of_date(row: Row) -> Iterator[MappingFinding]:
     found = _FORMAT.fullmatch(row.expression.strip())
     if found is None:
         yield _information("expression", row.target, f"the expression of {row.target} was not judged")
-    elif not READABLE_DAYS.fullmatch(found[1]):
+    elif not READABLE_DAYS.fullmatch(found[2]):
         cure = 'write "yyyy-MM-dd" as the last argument of FormatDateTime, or map the attribute directly'
-        yield _fault("date", row.target, f'{row.target} is written as "{found[1]}", which is not read as a day', cure)
+        yield _fault("date", row.target, f'{row.target} is written as "{found[2]}", which is not read as a day', cure)
 
 
 def slot_paths(slots: Sequence[Slot]) -> Iterator[str]:
@@ -296,13 +296,22 @@ def _of_groups(groups: ObjectMapping | None) -> Iterator[MappingFinding]:
         yield _information("groups", None, detail, "switch the mapping of groups off, unless another system reads them")
 
 
+def formatted_dates(users: ObjectMapping) -> Mapping[str, str]:
+    """Return the Entra attribute of each SCIM attribute that is a formatted date of it.
+
+    An empty date gives no text, so it is cleared like a direct one. The keys are folded paths.
+    """
+    found = {folded(row.target): _FORMAT.fullmatch(row.expression.strip()) for row in users.rows if _is_plain(row)}
+    return {path: match[1] for path, match in found.items() if match is not None}
+
+
+def _is_plain(row: Row) -> bool:
+    return row.default is None and row.flow_type.casefold() == ALWAYS.casefold()
+
+
 def direct_sources(users: ObjectMapping) -> Mapping[str, str]:
     """Return the Entra attribute of each SCIM attribute that is mapped directly, always and without a default.
 
     The keys are folded paths. Only for these does an empty attribute in Entra mean that the value was cleared.
     """
-    return {
-        folded(row.target): row.source
-        for row in users.rows
-        if row.is_direct and row.source and row.default is None and row.flow_type.casefold() == ALWAYS.casefold()
-    }
+    return {folded(row.target): row.source for row in users.rows if row.is_direct and row.source and _is_plain(row)}

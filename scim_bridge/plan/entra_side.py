@@ -11,7 +11,7 @@ from scim_bridge.domain.employee import REQUIRED, Field, Owner
 from scim_bridge.domain.entra import Job, JobState
 from scim_bridge.domain.entra_people import DirectoryUser, EntraReading, Stored
 from scim_bridge.domain.values import JsonObject, Unusable, canonical, nfc, value_of
-from scim_bridge.plan.entra_mapping import ObjectMapping, direct_sources, folded
+from scim_bridge.plan.entra_mapping import ObjectMapping, direct_sources, folded, formatted_dates
 from scim_bridge.plan.limits import FEW, Limits
 from scim_bridge.scim.mapping import Rules
 from scim_bridge.scim.reading import DITIO_URN, SourcePath, active_of, read
@@ -47,6 +47,9 @@ class Compared:
     field: Field | None
     """The field of Ditio that it feeds; None for a certificate slot."""
 
+    is_formatted: bool = False
+    """Whether Entra formats it as a date: then only an empty one is compared, because the day depends on the zone."""
+
     @property
     def name(self) -> str:
         """Return the name in reports: that of Ditio's field, or the attribute of the slot."""
@@ -60,7 +63,7 @@ class Compared:
 
 def compared_of(users: ObjectMapping, rules: Rules, slots: Sequence[Slot]) -> tuple[Compared, ...]:
     """Return what can be compared: an expression, or a default value, proves nothing."""
-    direct = direct_sources(users)
+    direct, formatted = direct_sources(users), formatted_dates(users)
     paths = [
         (source, name)
         for name, rule in rules.by_field.items()
@@ -71,9 +74,9 @@ def compared_of(users: ObjectMapping, rules: Rules, slots: Sequence[Slot]) -> tu
     slotted = [(SourcePath(f"{DITIO_URN}:{each}", DITIO_URN, each), None) for slot in slots for each in slot.attributes]
     found: dict[str, Compared] = {}
     for path, name in (*paths, *slotted):
-        attribute = direct.get(folded(path.text))
-        if attribute is not None:
-            found.setdefault(folded(path.text), Compared(path, attribute, name))
+        key = folded(path.text)
+        if (attribute := direct.get(key) or formatted.get(key)) is not None:
+            found.setdefault(key, Compared(path, attribute, name, is_formatted=key not in direct))
     return tuple(found.values())
 
 
@@ -236,8 +239,29 @@ def differences(document: JsonObject, stored: Stored, is_assigned: bool, believe
     if not is_active:
         yield Difference(Kind.returned, Cause.never_seen)
         return
-    for compared in believed.compared:
+    for compared in serving(document, stored, believed):
         yield from _of_attribute(document, stored, compared, believed)
+
+
+def serving(document: JsonObject, stored: Stored, believed: Believed) -> Iterator[Compared]:
+    """Yield what is compared for one user: of the sources of a field, the one that serves.
+
+    That is the first with a value here. If none has one, it is the first that has a value in Entra.
+    """
+    by_field: dict[Field, list[Compared]] = {}
+    for each in believed.compared:
+        if each.field is None:
+            yield each
+        else:
+            by_field.setdefault(each.field, []).append(each)
+    for name, group in by_field.items():
+        sources = believed.rules.by_field[name].sources
+        served = next((source for source in sources if read(document, source) is not None), None)
+        if served is None:
+            yield from [each for each in group if stored.hashes.get(each.attribute) is not None][:1]
+        else:
+            # A source that is mapped by an expression serves, too, and can't be compared.
+            yield from (each for each in group if each.path.text == served.text)
 
 
 def _of_attribute(document: JsonObject, stored: Stored, compared: Compared, believed: Believed) -> Iterator[Difference]:
@@ -250,7 +274,7 @@ def _of_attribute(document: JsonObject, stored: Stored, compared: Compared, beli
         is_proved = believed.values_proved and (attribute != LEAVE_DATE or believed.dates_proved)
         if ours is not None and is_proved:
             yield Difference(Kind.cleared_in_entra, Cause.entra_sends_no_nulls, compared.name)
-    elif ours is None or believed.hashed(attribute, ours) != theirs:
+    elif not compared.is_formatted and (ours is None or believed.hashed(attribute, ours) != theirs):
         yield Difference(Kind.differs_from_entra, Cause.lost_change, compared.name)
 
 

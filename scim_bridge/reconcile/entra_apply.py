@@ -14,7 +14,7 @@ from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import JsonObject, UserId
 from scim_bridge.errors import EntraError
-from scim_bridge.plan.entra_side import Believed, differences, hashes_of, passes, same_form
+from scim_bridge.plan.entra_side import Believed, differences, hashes_of, passes, same_form, serving
 from scim_bridge.reconcile.entra_compare import believed_of
 from scim_bridge.reconcile.entra_read import EntraRead, Terms, terms_of, who_is_assigned
 from scim_bridge.scim.reading import read, without
@@ -199,7 +199,7 @@ def repaired(document: JsonObject, stored: Stored, rows: Iterable[Drift], believ
             key = next((name for name in after if name.casefold() == "active"), "active")
             after[key] = False
         elif row.kind is Kind.cleared_in_entra:
-            for each in believed.compared:
+            for each in list(serving(after, stored, believed)):
                 is_empty = each.attribute in stored.hashes and stored.hashes[each.attribute] is None
                 ours = same_form(each, read(after, each.path), believed.rules)
                 if each.name == row.field and is_empty and ours is not None:

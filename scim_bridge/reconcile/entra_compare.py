@@ -21,7 +21,7 @@ from scim_bridge.plan.entra_side import (
     doubts_of_comparison,
     in_scope,
     mapping_differs,
-    same_form,
+    serving,
 )
 from scim_bridge.plan.limits import Limits
 from scim_bridge.reconcile.entra_read import EntraRead, Terms, terms_of
@@ -102,7 +102,9 @@ class EntraComparison:
             yield Finding(sides.person_id, each.kind, each.field, each.cause, each.detail)
 
     def _count_values(self, sides: Sides) -> None:
-        names = {each.name for each in self.believed.compared if read(sides.document, each.path) is not None}
+        assert sides.stored is not None
+        served = serving(sides.document, sides.stored, self.believed)
+        names = {each.name for each in served if read(sides.document, each.path) is not None}
         for name in names:
             self.tally.having[name] = self.tally.having.get(name, 0) + 1
 
@@ -188,15 +190,11 @@ class EntraComparison:
         )
 
     def _compared(self, finding: Finding, sides: Sides) -> Compared | None:
-        """Return the attribute that a finding is about: of several that feed one field, the one that differs."""
-        named = [each for each in self.believed.compared if each.name == finding.field]
-        stored = sides.stored
-        for each in named:
-            ours = same_form(each, read(sides.document, each.path), self.believed.rules)
-            theirs = stored.hashes.get(each.attribute) if stored is not None else None
-            if (ours is None) != (theirs is None) or (ours and self.believed.hashed(each.attribute, ours) != theirs):
-                return each
-        return named[0] if named else None
+        """Return the attribute that a finding is about."""
+        if sides.stored is None:
+            return None
+        served = serving(sides.document, sides.stored, self.believed)
+        return next((each for each in served if each.name == finding.field), None)
 
     def _live(self, sides: Sides, compared: Compared | None) -> str | None:
         """Return what Entra has now, for a limited number of users; None beyond that, or if it can't be read."""

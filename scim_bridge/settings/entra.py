@@ -67,8 +67,8 @@ class Entra(Section):
     """The id of the provisioning job. Not set: the only job of the application."""
 
     scope: Literal["assigned", "all"] = "assigned"
-    """Which users Entra provisions: `assigned` users and groups, or `all` users. It stands under *Provisioning*, *Settings*,
-    *Scope*."""
+    """Which users Entra provisions: `assigned` users and groups, or `all` users. It stands under *Provisioning*,
+    *Settings*, *Scope*."""
 
     graph_url: DitioUrl = "https://graph.microsoft.com"
     """The base URL of Microsoft Graph. The token goes to this host alone."""

@@ -250,9 +250,12 @@ def test_a_cleared_value_is_found_and_repaired_by_apply(world: EntraWorld):
     assert world.found() == set()
 
 
-def test_a_cleared_leave_date_is_believed_with_its_permission_only(world: EntraWorld):
+@pytest.mark.parametrize("form", ["direct", "formatted"])
+def test_a_cleared_leave_date_is_believed_with_its_permission_only(world: EntraWorld, form: str):
     """Facts, section 4: without it Graph answers 200 and null."""
-    world.entra.job.mappings[_END].source, world.entra.job.mappings[_END].expression = "employeeLeaveDateTime", None
+    if form == "direct":
+        end = world.entra.job.mappings[_END]
+        end.source, end.expression = "employeeLeaveDateTime", None
     kari, ola = world.hires(2, leave_date="2026-12-31")
     world.graph.client.permissions.discard("User-LifeCycleInfo.Read.All")
     kari.leave_date = None
@@ -316,6 +319,15 @@ def test_a_change_that_was_lost_is_listed_with_both_values(world: EntraWorld):
     assert row.listed
     assert world.compares(apply=True).exit == 0
     assert world.user(kari)[_ENTERPRISE]["department"] == "Anlegg"
+
+
+def test_a_source_that_does_not_serve_is_not_compared(world: EntraWorld):
+    """The display name stands in for names that are missing; here it changes nothing in Ditio."""
+    kari, _ = world.hires(2)
+    kari.display_name, kari.telephone_number = "Kari N.", "22 00 00 00"
+    world.entra.overlook(kari.object_id)
+
+    assert world.found() == set()
 
 
 def test_another_spelling_is_no_difference(world: EntraWorld):
