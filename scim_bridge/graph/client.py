@@ -33,9 +33,6 @@ THROTTLED_SECONDS = 300.0
 AT_A_TIME = 2
 """Calls at a time: one for a read, and one beside it for a command."""
 
-HALF_READ = (100, PAGE_SIZE)
-"""Sizes of a page that the list may go on after, although it names no next page."""
-
 
 def _now() -> datetime:
     return datetime.now(UTC)

@@ -17,7 +17,7 @@ from scim_bridge.domain.entra_people import (
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import EntraError
 from scim_bridge.graph.answers import moment_of
-from scim_bridge.graph.client import HALF_READ, PAGE_SIZE, GraphClient
+from scim_bridge.graph.client import PAGE_SIZE, GraphClient
 
 USUAL = ("id", "userPrincipalName", "accountEnabled")
 EXTENSIONS = "onPremisesExtensionAttributes"
@@ -38,6 +38,9 @@ SAME = frozenset(
     }
 )
 """Attributes with one name in both."""
+
+USUAL_SIZE = 100
+"""The rows of a page where `$top` is not obeyed."""
 
 EVENTUAL = {"ConsistencyLevel": "eventual"}
 """For answers from an index that lags: they explain, and decide nothing."""
@@ -176,11 +179,12 @@ class GraphDirectory(GraphClient):
         :raises EntraError: then it is longer than it seemed.
         """
         joint = "&" if "?" in path else "?"
-        count, last = 0, 0
+        count, last, pages = 0, 0, 0
         for page in self.pages(f"{path}{joint}$top={PAGE_SIZE}", what, permission):
-            count, last = count + len(page.rows), len(page.rows)
+            count, last, pages = count + len(page.rows), len(page.rows), pages + 1
             yield from page.rows
-        if last in HALF_READ:
+        # The only page of the usual size, or a full one at the end.
+        if last == PAGE_SIZE or (pages == 1 and last == USUAL_SIZE):
             again = sum(1 for _ in self.rows(f"{path}{joint}$top={PAGE_SIZE // 2}", what, permission))
             if again != count:
                 raise EntraError(f"{what}: Graph showed {count} rows, and then {again}", is_passing=True)

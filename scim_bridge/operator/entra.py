@@ -5,12 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from scim_bridge.domain.entra import Job, JobReading, JobState, LogEntry, is_object_id
+from scim_bridge.domain.entra_people import GONE, Assignment, DirectoryUser, EntraReading, Stored
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import EntraError, NotFound, SettingsError
 from scim_bridge.operator.find import resolve
 from scim_bridge.operator.history import SAID
+from scim_bridge.plan.entra_side import Compared, in_scope, same_form, serving
+from scim_bridge.reconcile.entra_compare import believed_of
+from scim_bridge.reconcile.entra_read import EntraRead, terms_of
 from scim_bridge.reconcile.run import ENTRA_NOT_SET
 from scim_bridge.scim.mapping import Rules
+from scim_bridge.scim.reading import read
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.history import Entry
 from scim_bridge.storage.people import PersonRecord
@@ -259,3 +264,112 @@ def _traced(subject: Subject, entry: LogEntry) -> Traced:
         return Traced(entry)
     closest = min(said, key=lambda each: abs((each.at or entry.at) - entry.at))
     return Traced(entry, None, f"accepted: {SAID[closest.what]}")
+
+
+@dataclass(frozen=True, slots=True)
+class EntraView:
+    """One person as Entra has them now; who is assigned is as of the last complete read."""
+
+    object_id: str
+    exists: bool
+    enabled: bool | None
+    assigned: tuple[Assignment, ...]
+    in_scope: bool | None
+    """None where it is not known."""
+
+    differs: tuple[tuple[str, str | None, str | None], ...]
+    """By field: what Entra has, and what the SCIM user has."""
+
+    last_log: Traced | None
+    read_at: datetime | None
+    """When the assignments were read; None before they were."""
+
+    def document(self) -> JsonObject:
+        """Return it as JSON."""
+        return {
+            "object_id": self.object_id,
+            "exists": self.exists,
+            "enabled": self.enabled,
+            "assigned": [{"by": "group" if each.via else "direct", "name": each.name} for each in self.assigned],
+            "in_scope": self.in_scope,
+            "differs": [{"field": name, "entra": theirs, "scim": ours} for name, theirs, ours in self.differs],
+            # Whether Entra still holds its link to the user is shown by a beta of Graph only.
+            "link": None,
+            "last_log": None if self.last_log is None else self.last_log.document(),
+            "read_at": self.read_at,
+        }
+
+    def told(self) -> list[str]:
+        """Return it in words, a sentence a line."""
+        words = ["there is no such user"]
+        if self.exists:
+            enabled = {True: "enabled", False: "disabled"}
+            reasons = [each.name or each.via if each.via else "directly" for each in self.assigned]
+            words = [enabled[self.enabled] if self.enabled is not None else "enabled or not: not shown"]
+            if self.read_at is not None:
+                words.append(f"assigned ({', '.join(reasons)})" if reasons else "not assigned")
+        as_of = "" if self.read_at is None else f" (assignments of {self.read_at:%Y-%m-%d %H:%M} UTC)"
+        lines = [f"In Entra now: {', '.join(words)}{as_of}"]
+        lines += [
+            f"{name} is {theirs or 'empty'} in Entra, {ours or 'empty'} here" for name, theirs, ours in self.differs
+        ]
+        if self.last_log is not None:
+            entry = self.last_log.entry
+            why = f": {entry.reason}" if entry.reason else ""
+            lines.append(f"Entra's log: {entry.action}, {entry.status}, {entry.at:%Y-%m-%d %H:%M} UTC{why}")
+        return lines
+
+
+def entra_side_of(tenant: Tenant, document: JsonObject | None) -> EntraView | None:
+    """Read one user in Entra now. None where Entra is not read, or the user's object id is not known.
+
+    :param document: The SCIM user; None for a deleted one.
+    :raises EntraError: Entra can't be read.
+    """
+    external_id = (document or {}).get("externalId")
+    if tenant.entra is None or document is None or not is_object_id(external_id):
+        return None
+    entra, object_id = tenant.entra, str(external_id).lower()
+    terms = terms_of(tenant, entra)
+    user = entra.user(object_id, terms.attributes)
+    reader = EntraRead(tenant, entra, terms, tenant.new_id(), lambda stage, done, total: None)
+    with tenant.read() as s:
+        marked = s.entra.marked()
+        reasons = tuple(each for each in s.entra.assignments_of(object_id) if not each.is_nested)
+        reading = marked or EntraReading("", s.now, s.now, "", None, 0, 0)
+        believed = believed_of(s, tenant, terms, reading, reader)
+    stored = Stored(None, {}, GONE) if user is None else reader.stored(user)
+    compared = [] if user is None else list(serving(document, stored, believed))
+    is_known = marked is not None or terms.all_users
+    differing = (_differing(document, user, each, tenant.rules) for each in compared)
+    return EntraView(
+        object_id=object_id,
+        exists=user is not None,
+        enabled=None if user is None else user.enabled,
+        assigned=reasons,
+        in_scope=in_scope(stored, bool(reasons), believed) if is_known else None,
+        differs=tuple(each for each in differing if each is not None),
+        last_log=_last_log(entra, object_id),
+        read_at=None if marked is None else marked.read_at,
+    )
+
+
+def _differing(
+    document: JsonObject, user: DirectoryUser | None, compared: Compared, rules: Rules
+) -> tuple[str, str | None, str | None] | None:
+    if user is None or compared.attribute not in user.values:
+        return None
+    theirs, ours = user.values[compared.attribute], read(document, compared.path)
+    is_same = same_form(compared, theirs, rules) == same_form(compared, ours, rules)
+    if is_same or (compared.is_formatted and theirs is not None):
+        return None
+    return compared.name, theirs, None if ours is None else str(ours)
+
+
+def _last_log(entra: Entra, object_id: str) -> Traced | None:
+    """Return the last entry of Entra's log; None where there is none, or it may not be read."""
+    try:
+        entries = entra.log_of(object_id, most=1)
+    except EntraError:
+        return None
+    return Traced(entries[0]) if entries else None

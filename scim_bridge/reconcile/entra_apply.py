@@ -14,7 +14,7 @@ from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import JsonObject, UserId
 from scim_bridge.errors import EntraError
-from scim_bridge.plan.entra_side import Believed, differences, hashes_of, passes, same_form, serving
+from scim_bridge.plan.entra_side import Believed, differences, same_form, serving
 from scim_bridge.reconcile.entra_compare import believed_of
 from scim_bridge.reconcile.entra_read import EntraRead, Terms, terms_of, who_is_assigned
 from scim_bridge.scim.reading import read, without
@@ -187,8 +187,7 @@ class _Now:
         if user is None:
             day = sides.stored.removed_on if sides.stored is not None else None
             return Stored(None, {}, GONE, day)
-        hashes = hashes_of(user, self.terms.forms, self.believed.rules, self.reader.hashed)
-        return Stored(user.enabled, hashes, None, None, passes(self.terms.scope, user))
+        return self.reader.stored(user)
 
 
 def repaired(document: JsonObject, stored: Stored, rows: Iterable[Drift], believed: Believed) -> JsonObject:

@@ -2,8 +2,8 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from scim_bridge.domain.entra import Job, Permission
 from scim_bridge.domain.entra_people import (
@@ -103,13 +103,20 @@ class EntraRead:
     read_id: str
     progress: Callable[[str, int, int | None], None]
     key: str = ""
+    _forms: Mapping[str, Compared] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.key = Secrets(self.tenant.database).of(self.tenant.name, HASHES)
+        self._forms = self.terms.forms
 
     def hashed(self, attribute: str, form: str) -> str:
         """Return the keyed hash of a value in its compared form."""
         return hmac.new(self.key.encode(), f"{attribute}\0{form}".encode(), hashlib.sha256).hexdigest()[:24]
+
+    def stored(self, user: DirectoryUser) -> Stored:
+        """Return what is stored of a user as Entra shows them now."""
+        hashes = hashes_of(user, self._forms, self.tenant.rules, self.hashed)
+        return Stored(user.enabled, hashes, None, None, passes(self.terms.scope, user))
 
     def run(self) -> EntraReading:
         """Read it, and store it. The mark moves only once all of it was read, and is believed.
@@ -175,7 +182,6 @@ class EntraRead:
         return following
 
     def _put(self, page: Sequence[DirectoryUser], *, is_delta: bool = False) -> None:
-        forms, rules = self.terms.forms, self.tenant.rules
         with self.tenant.write() as s:
             known = s.entra.of([user.object_id for user in page]) if is_delta else {}
             rows: dict[str, Stored] = {}
@@ -186,12 +192,10 @@ class EntraRead:
                     # Once a user is gone for good, the recycle bin no longer says when.
                     rows[user.object_id] = replace(stays, removed=user.removed)
                     continue
-                hashes = hashes_of(user, forms, rules, self.hashed)
+                now = self.stored(user)
                 earlier = before.hashes if before is not None else {}
                 enabled = user.enabled if user.enabled is not None or before is None else before.enabled
-                rows[user.object_id] = Stored(
-                    enabled, {**earlier, **hashes}, None, None, passes(self.terms.scope, user)
-                )
+                rows[user.object_id] = replace(now, enabled=enabled, hashes={**earlier, **now.hashes})
             s.entra.put(self.read_id, rows.items())
 
     def _bin(self) -> None:

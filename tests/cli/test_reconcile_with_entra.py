@@ -145,3 +145,50 @@ def test_settings_check_names_a_setting_without_entra(run: Run):
 
     assert result.exit_code == 1
     assert "RECONCILE__WITH_ENTRA" in result.stderr
+
+
+def show(bridge: Bridge, *words: str) -> Any:
+    return bridge._run("people", "show", "3000", *words, **bridge._settings)
+
+
+def test_people_show_has_entras_side(bridge: Bridge):
+    """As Entra has the person now; who is assigned is as of the last complete read."""
+    kari = bridge.world.entra.directory.users[person(0).object_id]
+    bridge("--with-entra")
+    bridge.world.entra.job.pause()
+    kari.job_title, kari.department = None, "Bygg"
+
+    entra = json.loads(show(bridge, "--format", "json").stdout)["entra"]
+
+    assert list(entra) == [
+        *("object_id", "exists", "enabled", "assigned", "in_scope", "differs", "link", "last_log", "read_at")
+    ]
+    assert (entra["object_id"], entra["exists"], entra["enabled"]) == (kari.object_id, True, True)
+    assert (entra["assigned"], entra["in_scope"]) == ([{"by": "direct", "name": None}], True)
+    assert {(each["field"], each["entra"], each["scim"]) for each in entra["differs"]} == {
+        ("workTitle", None, "Maskinfører"),
+        ("department", "Bygg", "Anlegg"),
+    }
+    assert entra["last_log"]["action"] == "create"
+    text = " ".join(show(bridge).stdout.split())
+    assert "In Entra now: enabled, assigned (directly)" in text
+    assert "department is Bygg in Entra, Anlegg here" in text
+
+
+def test_people_show_does_without_graph(bridge: Bridge):
+    bridge.graph.faults.plan(Fault("refused-connection", times=None))
+
+    result = show(bridge, "--format", "json")
+
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["entra"] is None
+    assert "Entra was not read" in result.stderr
+
+
+def test_people_show_of_a_user_who_is_gone_in_entra(bridge: Bridge):
+    bridge("--with-entra")
+    bridge.world.entra.directory.users[person(0).object_id].soft_deleted = True
+
+    entra = json.loads(show(bridge, "--format", "json").stdout)["entra"]
+
+    assert (entra["exists"], entra["in_scope"]) == (False, False)
