@@ -1,5 +1,6 @@
 """Build the concrete parts from the settings: the only module that chooses them, and the clock."""
 
+import os
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -7,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import time as time_of_day
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,8 @@ from scim_bridge.ditio.roster import REPORTING_SCOPE
 from scim_bridge.domain.certificate import CertificatePolicy
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import SettingsError
+from scim_bridge.graph.config import Certificate, ClientSecret, Credential, FederatedToken, GraphConfig, ManagedIdentity
+from scim_bridge.graph.directory import GraphDirectory
 from scim_bridge.notify.channels import Channel, Mail, Webhook
 from scim_bridge.notify.sending import Notifier
 from scim_bridge.notify.watch import Watched
@@ -32,6 +35,7 @@ from scim_bridge.plan.matching import Adopt
 from scim_bridge.plan.steps import Policy, Step
 from scim_bridge.reconcile.run import Reconciliation
 from scim_bridge.settings import DEFAULT_TENANT, Settings, unservable
+from scim_bridge.settings.entra import Entra
 from scim_bridge.settings.types import both
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.engine import REQUESTS, Patience
@@ -96,6 +100,7 @@ def build(
     *,
     database: Database | None = None,
     session_factory: Callable[[], requests.Session] | None = None,
+    entra_sessions: Callable[[], requests.Session] | None = None,
     monotonic: Callable[[], float] = time.monotonic,
     jitter: Callable[[], float] = random.random,
     bind: str | None = None,
@@ -103,6 +108,7 @@ def build(
     """Build all parts from the settings.
 
     :param session_factory: Makes the sessions for calls to Ditio; tests connect them to the simulated Ditio.
+    :param entra_sessions: Makes those for calls to Microsoft Graph.
     :param bind: The address that the server listens on, if it overrides the setting.
     :raises SettingsError: something that delivery needs is missing or wrong.
     """
@@ -112,7 +118,14 @@ def build(
     clients = {
         name: build_client(own, session_factory=session_factory, monotonic=monotonic) for name, own in companies.items()
     }
-    tenants = {name: _tenant(name, own, clients[name], database, monotonic, jitter) for name, own in companies.items()}
+    tenants = {
+        name: replace(
+            _tenant(name, own, clients[name], database, monotonic, jitter),
+            entra=build_entra(own, session_factory=entra_sessions),
+            entra_all_users=own.entra.scope == "all",
+        )
+        for name, own in companies.items()
+    }
     limits = {name: own.ditio.max_concurrency for name, own in companies.items()}
     places = InlinePlaces(limits, max(1, settings.server.threads // 2))
     return Parts(
@@ -179,6 +192,50 @@ def build_channels(settings: Settings) -> list[Channel]:
             )
         )
     return channels
+
+
+def build_entra(
+    settings: Settings,
+    *,
+    session_factory: Callable[[], requests.Session] | None = None,
+    timeout_seconds: float | None = None,
+    **options: Any,
+) -> GraphDirectory | None:
+    """Build the client of a company's Microsoft Graph; None where the settings have none, or lack something.
+
+    :param timeout_seconds: How long a call may take, in place of the setting.
+    :param options: See `GraphClient`.
+    """
+    entra, auth = settings.entra, settings.auth
+    if not entra.is_set or settings.missing_for_entra():
+        return None
+    client_id = entra.client_id or ""
+    if not client_id and entra.managed_identity not in (None, "system"):
+        client_id = entra.managed_identity or ""
+    config = GraphConfig(
+        tenant_id=entra.tenant(auth.entra_tenant_id) or "",
+        client_id=client_id,
+        credential=_credential(entra),
+        service_principal_id=entra.service_principal_id or "",
+        job_id=entra.job_id,
+        graph_url=entra.graph_url,
+        login_url=entra.login_url,
+        timeout_seconds=timeout_seconds or entra.timeout_seconds,
+        requests_per_second=entra.requests_per_second,
+    )
+    return GraphDirectory(config, session_factory=session_factory, **options)
+
+
+def _credential(entra: Entra) -> Credential:
+    if entra.client_secret is not None:
+        return ClientSecret(entra.client_secret.get_secret_value())
+    if entra.certificate_file is not None:
+        return Certificate(entra.certificate_file, entra.private_key_file or entra.certificate_file)
+    if entra.federated_token_file is not None:
+        return FederatedToken(entra.federated_token_file)
+    own = None if entra.managed_identity == "system" else entra.managed_identity
+    # App Service says where it gives tokens; a virtual machine has one address for it.
+    return ManagedIdentity(own, os.environ.get("IDENTITY_ENDPOINT"), os.environ.get("IDENTITY_HEADER", ""))
 
 
 def _tenant(
@@ -253,6 +310,7 @@ def _reconciliation(
         tenant=tenant,
         roster=roster,
         limits=Limits(section.max_ended_fraction, section.max_changes),
+        provider=partial(_provider, settings),
     )
 
 

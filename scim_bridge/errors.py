@@ -7,6 +7,7 @@
   x WrongUsage             the caller: these options do not go together
   x WrongDecisions         the operator: correct the lines named, nothing was linked
   x UntrustedRoster        the operator: Ditio shows too few employees to be believed
+  x EntraError             the operator, unless `is_passing`: Entra can't be read; deliveries go on without it
   x LeaseLost              no one: another process has taken this person over, and continues
   x UndoUncertain          the client: ask again, because it is unknown whether a refused write was taken back
   x DeliveryError          (status, request_id, seconds)
@@ -48,6 +49,31 @@ class WrongDecisions(BridgeError):
 
 class UntrustedRoster(BridgeError):
     """Ditio shows too few employees for its answer to be believed (rule Q4)."""
+
+
+class EntraError(BridgeError):
+    """Entra can't be read through Microsoft Graph. It never concerns users or deliveries.
+
+    :param status: The HTTP status; None if no answer came.
+    :param code: Graph's own word for the error.
+    :param is_passing: Whether a later try may succeed without an operator.
+    :param permission: The application permission that is missing.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        is_passing: bool = False,
+        permission: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.is_passing = is_passing
+        self.permission = permission
 
 
 class LeaseLost(BridgeError):

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 from scim_bridge.domain.certificate import CertificatePolicy, CertificateRules, Slot
 from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field
+from scim_bridge.domain.entra import Job, LogEntry, Permission, ServicePrincipal
+from scim_bridge.domain.entra_people import DirectoryGroup, DirectoryUser, Member, Principal
 from scim_bridge.domain.operations import Answer, Operation, OperationName
 from scim_bridge.domain.person import Claim, ClaimKind, Person
 from scim_bridge.domain.values import CURE, JsonObject
@@ -92,6 +94,61 @@ class Ditio(Protocol):
         """Upsert certificates of any employees. If this raises, Ditio may still have accepted some of them."""
 
 
+class Entra(Protocol):
+    """What the bridge reads of Entra through Microsoft Graph. Every method raises `EntraError` where it can't be read.
+
+    Nothing is ever written there. Nothing that a user waits for calls it.
+    """
+
+    def permissions(self) -> frozenset[Permission]:
+        """Return which application permissions are granted."""
+
+    def service_principal(self) -> ServicePrincipal | None:
+        """Return the enterprise application; None if there is none with the object id in the settings."""
+
+    def job(self) -> Job:
+        """Return the provisioning job."""
+
+    def schema(self, job_id: str) -> JsonObject:
+        """Return the job's attribute mapping."""
+
+    def provisioning_secrets(self) -> Mapping[str, str]:
+        """Return the settings beside the job; none where they may not be read."""
+
+    def mark(self, attributes: Collection[str]) -> str | None:
+        """Return a mark of the present state: what changes from now on is shown by `changes`."""
+
+    def users(self, attributes: Collection[str]) -> Iterator[list[DirectoryUser]]:
+        """Yield all users who are not deleted, page by page."""
+
+    def count(self) -> int | None:
+        """Return how many users there are, from an index that lags; None where it is not shown."""
+
+    def changes(self, mark: str, attributes: Collection[str]) -> Iterator[tuple[list[DirectoryUser], str | None]]:
+        """Yield what changed since a mark, page by page; the last page has the next mark."""
+
+    def user(self, object_id: str, attributes: Collection[str]) -> DirectoryUser | None:
+        """Return one user now; None for a deleted one."""
+
+    def deleted(self) -> Iterator[tuple[str, date | None]]:
+        """Yield the users in the recycle bin, each with the day of the deletion."""
+
+    def assigned(self) -> Iterator[Principal]:
+        """Yield the users and groups that are assigned to the application."""
+
+    def group(self, group_id: str) -> DirectoryGroup | None:
+        """Return what is known of a group; None for a deleted one."""
+
+    def members(self, group_id: str) -> Iterator[Member]:
+        """Yield the direct members of a group."""
+
+    def nested(self, group_id: str) -> Iterator[str]:
+        """Yield the users of a group and of the groups inside it: only to explain."""
+
+    def log_of(self, object_id: str, *, since: datetime | None = None, most: int = 100) -> list[LogEntry]:
+        """Return what the provisioning log says of one user, newest first."""
+
+
 def new_id() -> str:
     """Return a new identifier: a random UUID."""
     return str(uuid4())
@@ -137,6 +194,12 @@ class Tenant:
     """The attributes in which Entra sends certificates."""
 
     certificates: CertificatePolicy = field(default_factory=CertificatePolicy)
+    entra: Entra | None = None
+    """The way to Entra; None where the settings have none."""
+
+    entra_all_users: bool = False
+    """Whether Entra provisions all users, assigned or not."""
+
     new_id: Callable[[], str] = new_id
     monotonic: Callable[[], float] = time.monotonic
     random: Callable[[], float] = random.random

@@ -164,7 +164,7 @@ def test_settings_are_there(page: str):
     """By the name that is short for the variable; `AUTH__ENTRA_…` stands for all that begin so."""
     known = {variable(path).removeprefix(PREFIX) for path in CATALOGUE}
     for name in SETTING.findall(PAGES[page]):
-        plain = name.removesuffix("_FILE")
+        plain = name if name in known else name.removesuffix("_FILE")
         if plain.startswith(f"{TENANTS.upper()}__"):
             continue
         assert plain in known or (plain.endswith("_") and any(each.startswith(plain) for each in known)), name

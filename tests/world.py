@@ -86,7 +86,9 @@ class World:
         self.http.trust_env = False  # Proxies would be looked up for each request.
         self.http.mount(BRIDGE, WsgiTransport(self.app))
         self.http.headers["Authorization"] = f"Bearer {TOKEN}"
-        self.entra = SandboxEntra(self.http, f"{BRIDGE}/scim/v2", TOKEN, dialect=dialect, random=random.Random(1))
+        self.entra = SandboxEntra(
+            self.http, f"{BRIDGE}/scim/v2", TOKEN, dialect=dialect, random=random.Random(1), now=clock
+        )
 
     def _build(self) -> Parts:
         common = {**SETTINGS, "delivery": dict(self.delivery)}
@@ -95,6 +97,7 @@ class World:
             Settings(**merged),
             database=self.database,
             session_factory=self._session_to_ditio,
+            entra_sessions=self._session_to_entra,
             monotonic=self.clock.monotonic,
             jitter=lambda: 0.5,
         )
@@ -103,6 +106,12 @@ class World:
         session = requests.Session()
         session.trust_env = False
         session.mount(DITIO, WsgiTransport(self.ditio.app))
+        return session
+
+    def _session_to_entra(self) -> requests.Session:
+        """None: a story with Graph makes its own (tests/graph/story.py)."""
+        session = requests.Session()
+        session.adapters.clear()
         return session
 
     # What Entra does

@@ -88,7 +88,7 @@ def activity_command(
     only_with_csv(excel, is_csv=format == "csv")
     rules = build_rules(options.of(tenant))
     with options.database() as database, database.read(tenant) as s:
-        found = activity(s, rules, _moment(since, s.now, rules.zone), kinds)
+        found = activity(s, rules, moment_of(since, s.now, rules.zone), kinds)
     rows = [asdict(each) for each in found]
     if format == "csv":
         cells = ([_cell(row[key]) for key in COLUMNS] for row in rows)
@@ -98,7 +98,8 @@ def activity_command(
     print_rows(rows, COLUMNS, format, empty="nothing of this kind happened" if kinds else "nothing happened")
 
 
-def _moment(since: timedelta | datetime, now: datetime, zone: ZoneInfo) -> datetime:
+def moment_of(since: timedelta | datetime, now: datetime, zone: ZoneInfo) -> datetime:
+    """Return the instant that `Since` means."""
     return now - since if isinstance(since, timedelta) else since.replace(tzinfo=zone).astimezone(UTC)
 
 

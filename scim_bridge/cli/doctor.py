@@ -18,6 +18,7 @@ from scim_bridge.bootstrap import build_client
 from scim_bridge.cli import doctor_checks as checks
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.doctor_checks import Examination, Finding, Status, fails, hint, named, ok
+from scim_bridge.cli.doctor_entra import examine_entra
 from scim_bridge.cli.output import Format, format_option, known_tenant, print_json, print_paragraph
 from scim_bridge.errors import CredentialsRefused, DeliveryError, SettingsError
 from scim_bridge.settings import Settings
@@ -46,9 +47,10 @@ REACH = "check that this machine can reach {} (name server, firewall, proxy)"
 def doctor(ctx: click.Context, tenant: str | None, format: Format) -> None:
     """Check the database, Ditio, clocks, public URL and tokens.
 
-    With several companies, each finding begins with the name of its company. Nothing is changed, and no secret is
-    shown. A `hint` works, and may be intended. A line that `fails` says the cure, and the exit code is 1. The command
-    ends within half a minute, even if a server does not answer.
+    If Entra is read, it also checks the sign-in to Microsoft Graph, the permissions, the application and the job. With
+    several companies, each finding begins with the name of its company. Nothing is changed, and no secret is shown. A
+    `hint` works, and may be intended. A line that `fails` says the cure, and the exit code is 1. The command ends
+    within half a minute, even if a server does not answer.
 
     \b
     Examples:
@@ -90,6 +92,7 @@ def _findings(options: Options, tenant: str | None) -> list[Finding]:
         *of_each(examine_ditio, fails("Ditio", f"it {late}", REACH.format(ditio))),
         Examination(partial(examine_public_url, settings), hint("public URL", f"SERVER__BASE_URL {late}", no_name)),
         *of_each(examine_keys, fails("sign-in keys", f"they {late}", REACH.format(keys))),
+        *of_each(examine_entra, fails("Entra", f"it {late}", REACH.format("ENTRA__LOGIN_URL and ENTRA__GRAPH_URL"))),
     ]
     return [*checks.examined(waiting, seconds=SECONDS), *examine_settings(settings, looked_at)]
 

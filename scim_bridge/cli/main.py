@@ -43,6 +43,11 @@ COMMANDS: Mapping[str, Lazy] = {
         "activity_command",
         "List what happened to people: who was hired, changed, ended and so on, why, and who asked for it.",
     ),
+    "entra": Lazy(
+        "entra",
+        "entra",
+        "Show Entra's provisioning job, its log of one person, and the attribute mapping that it needs.",
+    ),
     "adopt": Lazy("adopt", "adopt", "Link employees in Ditio to users, before the first delivery."),
     "certificates": Lazy(
         "certificates",

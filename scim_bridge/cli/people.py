@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
@@ -27,15 +28,18 @@ from scim_bridge.domain.employee import Field
 from scim_bridge.domain.outcome import State, explained
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.domain.values import JsonObject
-from scim_bridge.errors import SettingsError
+from scim_bridge.errors import EntraError, SettingsError
 from scim_bridge.operator.find import MOST, Found, Several, also_refused, find, resolve
 from scim_bridge.operator.history import Changed, sentence
 from scim_bridge.operator.person import PersonView, employee_in_ditio, refused_document, view_of
-from scim_bridge.storage.database import Session
+from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.history import Entry as Event
 from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.refusals import RefusedWrite
 from scim_bridge.tenant import build_rules
+
+if TYPE_CHECKING:
+    from scim_bridge.operator.entra import EntraView
 
 CERTIFICATE_COLUMNS = {
     "type": "Certificate",
@@ -152,8 +156,8 @@ def _list(found: list[Found], format: Format) -> None:
 def show(ctx: click.Context, person: str, tenant: str, format: Format) -> None:
     """Show one person: the user in Entra, the employee in Ditio, the delivery state and the history.
 
-    TEXT is what `people find` takes. If it fits several people, they are listed. Ditio is read now. If it can't be
-    read, standard error has the reason, and the rest is still shown.
+    TEXT is what `people find` takes. If it fits several people, they are listed. Ditio is read now, and Entra if it
+    is set in [entra]. If one can't be read, standard error has the reason, and the rest is still shown.
 
     \b
     Examples:
@@ -188,13 +192,33 @@ def show(ctx: click.Context, person: str, tenant: str, format: Format) -> None:
                 found = employee_in_ditio(build(settings, database=database).tenants[tenant].ditio, number)
             except SettingsError as error:
                 found = str(error)
+        entra = _in_entra(options, tenant, database, view)
     if isinstance(found, str):
         click.echo(f"Ditio was not read: {found}", err=True)
     ditio = found if isinstance(found, dict) else None
     if format == "json":
-        print_json(view.document(ditio))
+        print_json(view.document(ditio, None if entra is None else entra.document()))
     else:
         _tell(view, ditio)
+        if entra is not None:
+            click.echo("")
+            for place, line in enumerate(entra.told()):
+                print_paragraph(line, first="  " if place else "", indent="    ")
+
+
+def _in_entra(options: Options, tenant: str, database: Database, view: PersonView) -> "EntraView | None":
+    """Return the person as Entra has them now; None where Entra is not read, or can't be."""
+    settings = options.of(tenant)
+    if not settings.entra.is_set:
+        return None
+    from scim_bridge.bootstrap import build  # noqa: PLC0415 # Large; see `show`.
+    from scim_bridge.operator.entra import entra_side_of  # noqa: PLC0415
+
+    try:
+        return entra_side_of(build(settings, database=database).tenants[tenant], view.user)
+    except (EntraError, SettingsError) as error:
+        click.echo(f"Entra was not read: {error}", err=True)
+        return None
 
 
 def _show_refused(refused: RefusedWrite, format: Format) -> None:

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,11 @@ def report_options(command: Command) -> Command:
     help="Compare only this person, by number or user name. Unclaimed and duplicate employees are found only by a full "
     "run.  [default: all people]",
 )
+@click.option(
+    "--with-entra",
+    is_flag=True,
+    help="Also read Entra, and compare the SCIM users with it.  [default: the setting RECONCILE__WITH_ENTRA]",
+)
 @report_options
 @click.option("--scheduled", is_flag=True, hidden=True, help="Mark a run by the scheduler, not an operator.")
 @tenant_option
@@ -116,6 +122,7 @@ def reconcile(
     force: bool,
     only: str | None,
     person: str | None,
+    with_entra: bool,
     format: ReportFormat,
     excel: bool,
     output: Path | None,
@@ -143,9 +150,12 @@ def reconcile(
         return
     only_with_csv(excel, is_csv=format == "csv")
     author = BY_SCHEDULE if scheduled else operator()
-    request = Request(apply, plan_id, force, Kind(only) if only else None, person, author)
-    request.check()
     options: Options = ctx.obj
+    request = Request(apply, plan_id, force, Kind(only) if only else None, person, author, with_entra)
+    if plan_id is None and person is None and tenant in options.settings.tenants:
+        by_setting = only is None and options.of(tenant).reconcile.with_entra
+        request = replace(request, with_entra=with_entra or by_setting)
+    request.check()
     known_tenant(options.settings, tenant)
     logs.configure("error", options.settings.log.format)
     traces.configure()
@@ -160,6 +170,8 @@ def reconcile(
         printed = Printed(reconciliation.items, report, tenant)
         coloured = is_coloured(None if output is None else "file")
         _write(printed.pieces(format, coloured=coloured, excel=excel), output)
+    for note in report.notes:
+        click.echo(f"Entra: {note}", err=True)
     if report.exit == STOPPED:
         _tell_stopped(report, tenant)
     ctx.exit(report.exit)

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from scim_bridge.cli.context import about_tenant, of_tenant
 from scim_bridge.cli.output import csv_lines, paragraph, shown
-from scim_bridge.domain.drift import Drift
+from scim_bridge.domain.drift import OF_ENTRA, Drift
 from scim_bridge.reconcile.report import (
     CAUSES,
     MARKS,
@@ -84,13 +84,13 @@ class Printed:
         yield json.dumps(head, ensure_ascii=False)[:-1] + ',\n"items": ['
         comma = "\n"
         for item in self._items():
-            yield comma + json.dumps(_row(item), ensure_ascii=False)
+            yield comma + json.dumps(_item(item), ensure_ascii=False)
             comma = ",\n"
         yield f'],\n"applied": {self.report.applied},\n"skipped": ['
         comma = "\n"
         for item in self._items() if any(self.report.outcomes.values()) else ():
             if reason := self.report.outcomes.get(_place(item)):
-                yield comma + json.dumps({**_row(item), "reason": reason}, ensure_ascii=False)
+                yield comma + json.dumps({**_item(item), "reason": reason}, ensure_ascii=False)
                 comma = ",\n"
         yield "]}\n"
 
@@ -201,6 +201,11 @@ def _row(item: Drift) -> dict[str, object]:
         item.cause.value,
     )
     return dict(zip(COLUMNS, values, strict=True))
+
+
+def _item(item: Drift) -> dict[str, object]:
+    """Return a row for JSON, where one that compares with Entra says so."""
+    return _row(item) | ({"side": "entra"} if item.kind in OF_ENTRA else {})
 
 
 def _plain(value: object) -> object:

@@ -134,6 +134,7 @@ def _faults(settings: Settings) -> Iterator[str]:
         yield f"{both(('server', 'base_url'))} is {url}: Entra calls over https only, so write https"
     for own in settings.tenants.values():
         yield from (f"{own.whose}{problem}" for problem in _unusable(own))
+        yield from own.missing_for_entra()
     yield from unservable(settings)
 
 
@@ -141,6 +142,8 @@ def _warnings(settings: Settings) -> Iterator[str]:
     """Yield settings that work, but may accept more clients than intended."""
     if (unpinned := settings.auth.unpinned(settings.start)) is not None:
         yield unpinned
+    if (foreign := settings.entra.foreign(settings.start, settings.auth.entra_tenant_id)) is not None:
+        yield foreign
 
 
 def _unusable(settings: Settings) -> Iterator[str]:

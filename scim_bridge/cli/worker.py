@@ -21,6 +21,7 @@ from scim_bridge.bootstrap import build, open_database
 from scim_bridge.cli.context import Options
 from scim_bridge.errors import SchemaOutdated
 from scim_bridge.notify.sending import LOOK_SECONDS, Notifier
+from scim_bridge.operator.entra import read_job
 from scim_bridge.reconcile.run import Scheduler
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.settings.load import of_worker
@@ -29,6 +30,7 @@ from scim_bridge.storage.engine import DELIVERIES, trouble_of
 from scim_bridge.storage.last_requests import LastRequests
 from scim_bridge.storage.runs import BEAT_SECONDS, ProcessKind, beat, leave, process_id
 from scim_bridge.storage.schema import require_current, revisions
+from scim_bridge.tenant import Tenant
 
 log = logs.get_logger(__name__)
 
@@ -43,21 +45,65 @@ MOST_RUNS = 4
 
 @contextmanager
 def scheduled(options: Options, stop: Callable[[], bool]) -> Iterator[None]:
-    """Run the schedulers of all companies with `RECONCILE__EVERY` while the block runs."""
-    tenants = [name for name, own in options.settings.tenants.items() if own.reconcile.every > 0]
-    if not tenants:
-        yield
-        return
+    """Run the schedulers of all companies with `RECONCILE__EVERY`, and watch Entra, while the block runs."""
+    companies = options.settings.tenants.items()
+    compared = [name for name, own in companies if own.reconcile.every > 0]
+    watched = [name for name, own in companies if own.entra.is_set and own.entra.status_every > 0]
     ended = threading.Event()
-    thread = threading.Thread(
-        target=_run_schedulers, args=(options, tenants, lambda: ended.is_set() or stop(), ended), daemon=True
-    )
-    thread.start()
+
+    def is_over() -> bool:
+        return ended.is_set() or stop()
+
+    # Entra is read in a thread of its own: while Graph is slow, runs begin on time.
+    threads = [
+        threading.Thread(target=run, args=(options, tenants, is_over, ended), daemon=True)
+        for run, tenants in ((_run_schedulers, compared), (_watch_entra, watched))
+        if tenants
+    ]
+    for each in threads:
+        each.start()
     try:
         yield
     finally:
         ended.set()
-        thread.join(STOP_SECONDS)
+        for each in threads:
+            each.join(STOP_SECONDS)
+
+
+ENTRA_STATUS = "entra-status"
+"""The task of reading the provisioning job, which one process has at a time."""
+
+ENTRA_SECONDS = 120.0
+"""How long one read may take: then another process takes its place."""
+
+ENTRA_LOOKS_SECONDS = 5.0
+
+
+def _watch_entra(options: Options, tenants: list[str], stop: Callable[[], bool], ended: threading.Event) -> None:
+    """Read the provisioning job of each company when it is due, for the metrics."""
+    database = open_database(options.settings, patience=DELIVERIES)
+    try:
+        watched = build(options.settings, database=database).tenants
+        while not stop():
+            for name in tenants:
+                every = options.of(name).entra.status_every
+                _logging_errors(lambda tenant=watched[name], every=every: watch(tenant, every))  # type: ignore[misc]
+            ended.wait(ENTRA_LOOKS_SECONDS)
+    finally:
+        database.close()
+
+
+def watch(tenant: Tenant, every_seconds: float) -> None:
+    """Read the provisioning job of one company if that is due, and no other process does it."""
+    holder = tenant.new_id()
+    with tenant.write() as s:
+        is_ours = s.schedules.take(ENTRA_STATUS, holder, every_seconds=every_seconds, alive_seconds=ENTRA_SECONDS)
+    if not is_ours or tenant.entra is None:
+        return
+    found = read_job(tenant)
+    log.info("entra.read", tenant=tenant.name, state=found.state, escrowed=found.escrowed)
+    with tenant.write() as s:
+        s.schedules.done(ENTRA_STATUS, holder)
 
 
 @contextmanager

@@ -157,13 +157,18 @@ class Intake:
         ticket = self._due(s, person.id, "user-created", Undoable(user_id) if may_undo else None)
         return ticket if notes else self._with_facts(s, ticket, document)
 
-    def user_changed(self, s: Session, user_id: UserId, document: JsonObject, before: JsonObject) -> Ticket | None:
-        """Take in a change of a user. :raises IncompleteRefused: required values are missing or unusable (rule H3)."""
+    def user_changed(
+        self, s: Session, user_id: UserId, document: JsonObject, before: JsonObject, what: str = "user-changed"
+    ) -> Ticket | None:
+        """Take in a change of a user. :raises IncompleteRefused: required values are missing or unusable (rule H3).
+
+        :param what: Who changed it, as the history calls it.
+        """
         record, s = s.people.of_user(user_id, lock=True), _after_locking(s)
         if record is None:
             # Another user took over this user's person (rule P2). A user who is still inactive needs nothing.
             return self.user_created(s, user_id, document) if active_of(document) else None
-        return self._take_change(s, record, document, before, "user-changed")
+        return self._take_change(s, record, document, before, what)
 
     def user_repeated(self, s: Session, user_id: UserId) -> Ticket | None:
         """Make a held or parked person due again, after a write that changed nothing (rule A5)."""

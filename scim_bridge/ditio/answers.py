@@ -4,11 +4,9 @@ import html
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any
 
 from scim_bridge.ditio.config import DEFAULT_OPERATIONS, setting_name
 from scim_bridge.domain.employee import ActualEmployee
@@ -22,6 +20,7 @@ from scim_bridge.errors import (
     RateLimited,
     TransientError,
 )
+from scim_bridge.http.exchange import Received, retry_after_seconds
 
 _ONE = ("data", "item", "employee", "result")
 MANY = ("data", "items", "employees", "results")
@@ -39,55 +38,9 @@ _EMPLOYEE_KEYS = frozenset(
 )
 
 
-E = TypeVar("E", bound=DeliveryError)
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """An answer, of any status."""
-
-    status: int
-    headers: Mapping[str, str]
-    """Its keys are looked up regardless of case."""
-
-    body: bytes
-    request_id: str
-    """Ditio's id of the call, or the one that was sent with it."""
-
-    seconds: float
-
-    @property
-    def ok(self) -> bool:
-        """Whether Ditio did what it was asked."""
-        return 200 <= self.status <= 299
-
-    @property
-    def is_page(self) -> bool:
-        """Whether it is a web page: gateways and proxies send one where they should pass on Ditio's answer."""
-        kind = self.headers.get("Content-Type", "")
-        return "html" in kind.lower() or self.body.lstrip()[:1] == b"<"
-
-    def document(self) -> object:
-        """Return the body as JSON; None for a 204.
-
-        :raises ValueError: when it is not JSON.
-        """
-        if self.status == 204:
-            return None
-        try:
-            document: object = json.loads(self.body)
-        except RecursionError as exc:
-            raise ValueError("the JSON is nested too deeply") from exc
-        return document
-
-    def answer(self, employee: ActualEmployee | None = None) -> Answer:
-        """Return what it tells of the call. :param employee: The employee that it shows."""
-        return Answer(self.status, self.request_id, self.seconds, employee)
-
-    def error(self, error: E) -> E:
-        """Return this error, after it was told the same of the call."""
-        error.status, error.request_id, error.seconds = self.status, self.request_id, self.seconds
-        return error
+def answer_of(received: Received, employee: ActualEmployee | None = None) -> Answer:
+    """Return what an answer tells of the call. :param employee: The employee that it shows."""
+    return Answer(received.status, received.request_id, received.seconds, employee)
 
 
 def employee_of(body: Any, *, depth: int = DEPTH) -> JsonObject | None:
@@ -298,19 +251,6 @@ def not_ditios(received: Received, what: str) -> TransientError:
     said = f"{what}: a web page came with the {received.status} (request {received.request_id})"
     why = "so a gateway answered and not Ditio. If this lasts, check DITIO__API_URL"
     return received.error(TransientError(f"{said}, {why}", ambiguous=True))
-
-
-def retry_after_seconds(value: str | None, now: datetime) -> float | None:
-    """Return how long a `Retry-After` asks to wait (RFC 9110 §10.2.3: seconds, or a date); None if unreadable."""
-    text = (value or "").strip()
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
-        return float(text)
-    try:
-        date = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    aware = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, (aware - now).total_seconds())
 
 
 def _error(received: Received, what: str, now: datetime, write: bool, operation: OperationName | None) -> DeliveryError:

@@ -11,7 +11,7 @@ import requests
 
 from scim_bridge.ditio.actual import employee_from_row
 from scim_bridge.ditio.answers import (
-    Received,
+    answer_of,
     employee_of,
     error_of,
     has_errors,
@@ -22,15 +22,17 @@ from scim_bridge.ditio.answers import (
     unreadable,
 )
 from scim_bridge.ditio.config import DitioConfig
-from scim_bridge.ditio.http import EMPLOYEES, Limiter, PerThread, pooled_sessions, segment
 from scim_bridge.ditio.operations import Operations
+from scim_bridge.ditio.paths import EMPLOYEES, segment
 from scim_bridge.ditio.roster import Roster, Source, employees_source, reporting_source
-from scim_bridge.ditio.session import DitioSession
-from scim_bridge.ditio.token import Tokens
+from scim_bridge.ditio.token import tokens_of
 from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber
 from scim_bridge.domain.operations import Answer, Operation, OperationName
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import CredentialsRefused, OperationMissing
+from scim_bridge.http.exchange import PerThread, Received, pooled_sessions
+from scim_bridge.http.limiter import Limiter
+from scim_bridge.http.session import ApiSession
 
 CERTIFICATES = "/api/v4/integration/certificates"
 WHAT = "certificates"
@@ -69,9 +71,11 @@ class DitioClient:
         self.limiter = limiter or Limiter(
             config.max_concurrency, config.requests_per_second, monotonic=monotonic, sleep=sleep
         )
-        self._tokens = Tokens(config, limiter=self.limiter, sessions=sessions, monotonic=monotonic, now=now)
-        self._session = DitioSession(
-            config,
+        self._tokens = tokens_of(config, limiter=self.limiter, sessions=sessions, monotonic=monotonic, now=now)
+        self._session = ApiSession(
+            config.api_url,
+            "DITIO__API_URL",
+            timeout_seconds=config.timeout_seconds,
             tokens=self._tokens,
             limiter=self.limiter,
             sessions=sessions,
@@ -187,7 +191,7 @@ class DitioClient:
         # No answer is documented ([U]): a 2xx means that Ditio accepted all, unless it names errors as Ditio does.
         if has_errors(received.body):
             raise refusal_of(received, WHAT)
-        return received.answer()
+        return answer_of(received)
 
     def sign_in(self, *, within: float) -> None:
         """Get a token, unless a valid one is in memory; the API itself is not called.

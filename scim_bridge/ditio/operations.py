@@ -5,7 +5,7 @@ from datetime import datetime
 
 from scim_bridge.ditio.actual import employee_from_row
 from scim_bridge.ditio.answers import (
-    Received,
+    answer_of,
     employee_of,
     error_of,
     is_of_company,
@@ -15,12 +15,13 @@ from scim_bridge.ditio.answers import (
     value_of,
 )
 from scim_bridge.ditio.config import DitioConfig, OperationCall, setting_name
-from scim_bridge.ditio.http import EMPLOYEES, USERS_V4, segment
-from scim_bridge.ditio.session import DitioSession
+from scim_bridge.ditio.paths import EMPLOYEES, USERS_V4, segment
 from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber
 from scim_bridge.domain.operations import Answer, Call, Operation, OperationName, call_for
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import OperationMissing
+from scim_bridge.http.exchange import Received
+from scim_bridge.http.session import ApiSession
 
 _DOCUMENTED: Mapping[OperationName, tuple[str, str]] = {
     OperationName.patch: ("PATCH", ""),
@@ -37,7 +38,7 @@ class Operations:
         self,
         config: DitioConfig,
         *,
-        session: DitioSession,
+        session: ApiSession,
         monotonic: Callable[[], float],
         now: Callable[[], datetime],
     ) -> None:
@@ -90,7 +91,7 @@ class Operations:
 
     def _write(self, call: Call, method: str, path: str, body: JsonObject | None, within: float | None) -> Answer:
         received = self._request(call, method, path, body, within)
-        return received.answer(self._employee(received))
+        return answer_of(received, self._employee(received))
 
     def _employee(self, received: Received) -> ActualEmployee | None:
         """Return the employee in an answer, or None: no body is documented, so an unreadable one counts as none."""

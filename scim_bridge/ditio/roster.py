@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from scim_bridge.ditio.answers import error_of, is_of_company, value_of
-from scim_bridge.ditio.http import EMPLOYEES
-from scim_bridge.ditio.pages import PageReader, Query, Scalar, Shown, Unsaid, following, page_number_of, total_of
-from scim_bridge.ditio.session import DitioSession
+from scim_bridge.ditio.answers import DEPTH, error_of, is_of_company, value_of
+from scim_bridge.ditio.pages import LISTS, Query, Shown, Unsaid, following, page_number_of, total_of
+from scim_bridge.ditio.paths import EMPLOYEES
 from scim_bridge.domain.employee import ActualEmployee
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import CredentialsRefused, PermanentError, RateLimited, TransientError
+from scim_bridge.http.pages import PageReader, Scalar
+from scim_bridge.http.session import ApiSession
 
 PAGE_SIZE = 1000
 """How many employees a page is asked for. A longer answer is not paged."""
@@ -67,7 +68,7 @@ class Roster:
 
     def __init__(
         self,
-        session: DitioSession,
+        session: ApiSession,
         source: Source,
         *,
         company_id: str | None,
@@ -192,7 +193,7 @@ class Roster:
             if not answer.ok:
                 raise error_of(answer.received(), _WHAT, now=self._now(), write=False)
             page.headers = answer.headers
-            reader = PageReader(answer)
+            reader = PageReader(answer, LISTS, depth=DEPTH)
             try:
                 for row in reader.rows():
                     if page.rows == 0 and known.has(_key(row)):

@@ -27,7 +27,7 @@ class ActorKind(StrEnum):
     """An operator at the command line: their user id (a number) in the operating system; its name may be personal."""
 
     bridge = "bridge"
-    """The bridge itself: `undo` or `schedule`."""
+    """The bridge itself: `undo`, `schedule` or `graph`."""
 
     stranger = "stranger"
     """A caller whose credential is unknown; there is no id."""
@@ -55,6 +55,10 @@ BY_UNDO = Author(Actor(ActorKind.bridge, "undo"))
 
 BY_SCHEDULE = Author(Actor(ActorKind.bridge, "schedule"))
 """A scheduled run: `RECONCILE__EVERY`."""
+
+
+BY_GRAPH = Author(Actor(ActorKind.bridge, "graph"))
+"""The bridge changes a user as Entra shows it: `reconcile --with-entra`."""
 
 
 class Action(StrEnum):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scim_bridge.domain.employee import EmployeeNumber, Value
+from scim_bridge.domain.employee import EmployeeNumber, Field, Value
 from scim_bridge.domain.person import PersonId
 
 LOGIN = "disabled"
@@ -14,6 +14,7 @@ class Kind(StrEnum):
     """What differs, in the order of the report: a leaver who is still active comes first."""
 
     should_be_inactive = "should-be-inactive"
+    left_without_notice = "left-without-notice"
     should_be_active = "should-be-active"
     missing = "missing"
     field = "field"
@@ -22,11 +23,22 @@ class Kind(StrEnum):
     renumbered = "renumbered"
     duplicate_identity = "duplicate-identity"
     unmanaged = "unmanaged"
+    cleared_in_entra = "cleared-in-entra"
+    differs_from_entra = "differs-from-entra"
+    not_sent = "not-sent"
+    returned = "returned"
 
 
 ORDER = {kind: place for place, kind in enumerate(Kind)}
 
-REPAIRED = frozenset({Kind.field, Kind.certificate, Kind.should_be_inactive, Kind.stuck_delivery})
+OF_ENTRA = frozenset(
+    {Kind.left_without_notice, Kind.cleared_in_entra, Kind.differs_from_entra, Kind.not_sent, Kind.returned}
+)
+"""The kinds that compare the SCIM users with Entra, and not with Ditio; found with `--with-entra`."""
+
+REPAIRED = frozenset(
+    {Kind.field, Kind.certificate, Kind.should_be_inactive, Kind.stuck_delivery, Kind.cleared_in_entra}
+)
 """The kinds that `--apply` repairs (rule Q2)."""
 
 REPAIRED_ON_REVIEW = frozenset({Kind.missing, Kind.should_be_active})
@@ -34,7 +46,10 @@ REPAIRED_ON_REVIEW = frozenset({Kind.missing, Kind.should_be_active})
 
 An employee may have been removed, or a login closed by hand, for a reason."""
 
-LOUD = frozenset({Kind.should_be_inactive, Kind.stuck_delivery})
+REPAIRED_FROM_PLAN = frozenset({Kind.left_without_notice})
+"""The kinds that `--apply` repairs only from a reviewed plan, whatever `--only` names."""
+
+LOUD = frozenset({Kind.should_be_inactive, Kind.stuck_delivery, Kind.left_without_notice})
 """The kinds that count as drift (exit 2) even where they are only listed."""
 
 
@@ -48,6 +63,30 @@ class Cause(StrEnum):
     created_outside = "created-outside"
     duplicate_identity = "duplicate-identity"
     renumbered = "renumbered"
+    unassigned = "unassigned"
+    disabled_in_entra = "disabled-in-entra"
+    deleted_in_entra = "deleted-in-entra"
+    out_of_scope = "out-of-scope"
+    job_not_running = "job-not-running"
+    entra_guard = "entra-guard"
+    entra_sends_no_nulls = "entra-sends-no-nulls"
+    lost_change = "lost-change"
+    mapping_differs = "mapping-differs"
+    nested_group = "nested-group"
+    filter = "filter"
+    no_matching_value = "no-matching-value"
+    in_escrow = "in-escrow"
+    never_seen = "never-seen"
+
+
+LOUD_CAUSES = frozenset({Cause.in_escrow, Cause.never_seen})
+"""Causes with which a user who was never sent counts as drift: nothing in Entra explains it."""
+
+FOR_REVIEW = frozenset({Cause.job_not_running, Cause.entra_guard})
+"""Causes with which nothing is repaired but from a reviewed plan: Entra may still send it."""
+
+
+_FIELDS = frozenset(each.value for each in Field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +120,18 @@ class Drift:
     @property
     def is_drift(self) -> bool:
         """Return whether it counts for the exit code. What is only listed does not, except the loud kinds (Q2)."""
+        if self.kind is Kind.not_sent:
+            return self.cause in LOUD_CAUSES
         return self.listed is None or self.kind in LOUD
 
     def may_be_repaired(self, *, reviewed: bool) -> bool:
         """Return whether `--apply` repairs it. :param reviewed: An operator read the plan, or named the kind."""
         if self.listed is not None or (self.person_id is None and self.kind is not Kind.certificate):
             return False  # Only a certificate may belong to an employee who is no user (rule K2).
-        return self.kind in REPAIRED or (reviewed and self.kind in REPAIRED_ON_REVIEW)
+        if self.kind is Kind.cleared_in_entra:
+            # A certificate is never withdrawn, and nothing that may still come is cleared, without review.
+            return reviewed or (self.cause not in FOR_REVIEW and self.field in _FIELDS)
+        return self.kind in REPAIRED or (reviewed and self.kind in REPAIRED_ON_REVIEW | REPAIRED_FROM_PLAN)
 
 
 class By(StrEnum):

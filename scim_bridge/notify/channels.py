@@ -17,9 +17,9 @@ from typing import Any, Literal, Protocol
 
 import requests
 
-from scim_bridge.ditio.http import Exchange, pooled_sessions
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import BridgeError, DeliveryError
+from scim_bridge.http.exchange import Exchange, pooled_sessions
 from scim_bridge.notify.words import Notice
 
 SEND_SECONDS = 10.0

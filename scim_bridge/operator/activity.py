@@ -81,6 +81,7 @@ _ASKS = {
     **dict.fromkeys((*SAID, "user-continued"), By.entra),
     **dict.fromkeys(("hands-off", "hands-off-cleared", "adopt-accepted", "adopted"), By.operator),
     **dict.fromkeys(("guard-released", "guard-dropped"), By.operator),
+    "entra-repaired": By.reconcile,
     **dict.fromkeys(
         ("certificate-put", "certificate-changed", "certificate-withdrawn", "certificate-repeated"), By.certificates
     ),

@@ -21,6 +21,7 @@ ALSO: Mapping[str, str] = {
     "hands-off-cleared": "An operator resumed deliveries to this person",
     "adopt-accepted": "An operator confirmed that this is the employee in Ditio",
     "adopted": "Linked by adopt to the employee in Ditio",
+    "entra-repaired": "The bridge changed the user as Entra shows it: `reconcile --with-entra`",
     "guard-released": "An operator released what the guard held",
     "guard-dropped": "An operator withdrew what the guard held",
     "claim": "Released a number or phone that Ditio no longer shows",

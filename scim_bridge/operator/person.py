@@ -92,8 +92,11 @@ class PersonView:
     def _attributes(self, entry: Entry) -> tuple[str, ...] | None:
         return self.changed.get(entry.request_id or "") if entry.what == "user-changed" else None
 
-    def document(self, ditio: JsonObject | None) -> JsonObject:
-        """Return the whole view as JSON."""
+    def document(self, ditio: JsonObject | None, entra: JsonObject | None = None) -> JsonObject:
+        """Return the whole view as JSON.
+
+        :param entra: Entra's side, as `entra_side_of` returns it; None where Entra is not read.
+        """
         wanted = {field.value: self.desired.values.get(field) for field in Field} if self.user else None
         return {
             "user": self.user,
@@ -104,6 +107,7 @@ class PersonView:
             "detail": self.record.detail,
             "history": self.history(),
             "refused": None if self.refused is None else answer_of(self.refused),
+            "entra": entra,
         }
 
 
@@ -128,6 +132,7 @@ def refused_document(refused: RefusedWrite) -> JsonObject:
         "detail": refused.detail,
         "history": [],
         "refused": answer_of(refused),
+        "entra": None,
     }
 
 

@@ -270,7 +270,7 @@ def limit_exceeded(items: Iterable[Drift], company: CompanySize, limits: Limits,
     for item in items:
         if item.may_be_repaired(reviewed=reviewed):
             changes += 1
-            if item.kind is Kind.should_be_inactive and item.person_id is not None:
+            if item.kind in (Kind.should_be_inactive, Kind.left_without_notice) and item.person_id is not None:
                 ended.add(item.person_id)
     return excess_of(changes, len(ended), company, limits)
 

@@ -4,22 +4,27 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from scim_bridge.certificates.sending import PAUSED
 from scim_bridge.delivery.breaker import is_paused
 from scim_bridge.delivery.deliver import deliver_person
 from scim_bridge.domain.audit import Action, AuditEvent, Author
-from scim_bridge.domain.drift import Cause, Drift, Kind
+from scim_bridge.domain.drift import OF_ENTRA, Cause, Drift, Kind
 from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.logs import get_logger
 from scim_bridge.reconcile.certificates import CertificateApplying
+from scim_bridge.reconcile.entra_apply import EntraRepairing
 from scim_bridge.reconcile.report import DRIFT, IN_SYNC, Progress, Report, Request
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.history import said_since
 from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.runs import Run
 from scim_bridge.tenant import Budget, Tenant
+
+if TYPE_CHECKING:
+    from scim2_models import ScimProvider
 
 log = get_logger(__name__)
 
@@ -153,6 +158,7 @@ class PlanRepairing:
     tenant: Tenant
     run_id: str
     plan: Run
+    provider: "Callable[[], ScimProvider] | None" = None
 
     def repair(self, request: Request, person_id: PersonId | None, progress: Progress, *, reviewed: bool) -> Report:
         """Repair the rows that may be repaired. Return the report.
@@ -177,7 +183,8 @@ class PlanRepairing:
 
     def _apply(self, request: Request, person_id: PersonId | None, chosen: list[Drift], progress: Progress) -> None:
         certificates = [item for item in chosen if item.kind is Kind.certificate]
-        others = [item for item in chosen if item.kind is not Kind.certificate]
+        of_entra = [item for item in chosen if item.kind in OF_ENTRA]
+        others = [item for item in chosen if item.kind is not Kind.certificate and item.kind not in OF_ENTRA]
         applying, in_batches = (
             DriftApplying(self.tenant, self.plan.id),
             CertificateApplying(self.tenant, self.run_id),
@@ -186,6 +193,10 @@ class PlanRepairing:
         in_batches.apply(
             self.plan.id, certificates, lambda count: progress("repairing", len(others) + count, len(chosen))
         )
+        if of_entra and self.provider is not None:
+            begun = len(others) + len(certificates)
+            repairing = EntraRepairing(self.tenant, self.run_id, self.plan.id, self.provider)
+            repairing.apply(of_entra, lambda count: progress("repairing", begun + count, len(chosen)))
         if request.plan_id is None and request.only in (None, Kind.certificate):
             again = in_batches.assert_again(person_id)
             log.info("reconcile.reasserted", certificates=again)
@@ -220,7 +231,7 @@ class PlanRepairing:
         is_left = any(item.is_drift and outcomes.get(item.position or 0, "") is not None for item in self._left())
         with self.tenant.write() as s:
             s.runs.note(self.run_id, applied=applied)
-        return Report(plan, DRIFT if is_left else IN_SYNC, applied, None, outcomes, earlier)
+        return Report(plan, DRIFT if is_left else IN_SYNC, applied, None, outcomes, earlier=earlier)
 
     def _left(self) -> Iterator[Drift]:
         """Return the rows that neither this run nor an earlier one repaired."""

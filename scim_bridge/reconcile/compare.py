@@ -158,7 +158,7 @@ class DriftPlanning:
     def plan_others(self) -> None:
         """Plan employees that no person is linked to: duplicates of linked ones, then all others."""
         for batch in UnlinkedPlanning(self.tenant, self.run_id, self.read_at, self._named).rows():
-            self._store(batch)
+            self.store(batch)
 
     def _next(self, after: str, basis: str) -> list[SyncState]:
         today = self.tenant.today(self.read_at)
@@ -202,7 +202,7 @@ class DriftPlanning:
         if closer:
             with self.tenant.read() as s:
                 items = self._look_closer(s, candidates(s, self.run_id, closer), today)
-        self._store(items)
+        self.store(items)
         self._acknowledge()
         if found:
             with self.tenant.write() as s:
@@ -322,7 +322,8 @@ class DriftPlanning:
         for person_id in sorted(self._found_again):
             s.outbox.mark_due(person_id)
 
-    def _store(self, items: Sequence[Drift]) -> None:
+    def store(self, items: Sequence[Drift]) -> None:
+        """Store rows of the plan, as far as the request asks for them."""
         kept = [item for item in items if self.only is None or item.kind is self.only]
         if kept:
             with self.tenant.write() as s:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from scim_bridge.domain.audit import BY_SCHEDULE, Author
-from scim_bridge.domain.drift import LOGIN, Drift, Kind
+from scim_bridge.domain.drift import LOGIN, OF_ENTRA, Drift, Kind
 from scim_bridge.domain.employee import Field, Value
 from scim_bridge.errors import WrongUsage
 from scim_bridge.storage.runs import Run
@@ -33,6 +33,9 @@ class Request:
     author: Author = BY_SCHEDULE
     """Who asks, for the audit trail."""
 
+    with_entra: bool = False
+    """Whether Entra is read too, and the SCIM users are compared with it."""
+
     def check(self) -> None:
         """Check that the options go together.
 
@@ -44,6 +47,8 @@ class Request:
             raise WrongUsage("`--force` is for a plan that you have read: add `--plan ID`")
         if self.plan_id is not None and (self.only is not None or self.person is not None):
             raise WrongUsage("`--plan` repairs a plan as it is: leave out `--only` and `--person`")
+        if self.only in OF_ENTRA and not self.with_entra:
+            raise WrongUsage(f"`--only {self.only}` compares with Entra: add `--with-entra`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,9 @@ class Report:
 
     outcomes: dict[int, str | None] = field(default_factory=dict)
     """By position, why a row that was to be repaired was skipped; None: it was repaired."""
+
+    notes: tuple[str, ...] = ()
+    """What of Entra's side was left out, and why; and how much does not count yet."""
 
     earlier: frozenset[int] = frozenset()
     """Positions of rows that an earlier run repaired: the report and its figures leave them out."""
@@ -78,6 +86,8 @@ MARKS: Mapping[Kind, str] = {
     Kind.missing: "+",
     Kind.field: "~",
     Kind.certificate: "~",
+    Kind.left_without_notice: "-",
+    Kind.cleared_in_entra: "~",
 }
 """The mark before a row; a row that is only listed has a dot."""
 
@@ -89,6 +99,20 @@ CAUSES = {
     "created-outside": "created outside",
     "duplicate-identity": "may be one person twice",
     "renumbered": "renumbered in Ditio",
+    "unassigned": "unassigned in Entra",
+    "disabled-in-entra": "disabled in Entra",
+    "deleted-in-entra": "deleted in Entra",
+    "out-of-scope": "left out by the scoping filter",
+    "job-not-running": "provisioning does not run",
+    "entra-guard": "held by Entra's limit of deletions",
+    "entra-sends-no-nulls": "Entra sends no cleared value",
+    "lost-change": "Entra did not send the change",
+    "mapping-differs": "many people differ: the mapping changed",
+    "nested-group": "only in a group inside an assigned group",
+    "filter": "left out by the scoping filter",
+    "no-matching-value": "nothing to match by",
+    "in-escrow": "refused, and tried again by Entra",
+    "never-seen": "Entra sent nothing",
 }
 
 
@@ -157,7 +181,21 @@ def what(row: Drift) -> str:
             return f"certificate {row.field}: wanted {shown(row.wanted)}, Ditio last accepted {shown(row.acknowledged)}"
         case Kind.unmanaged:
             return "no person is linked to this employee"
+        case Kind.left_without_notice:
+            return f"Entra shows this user as {row.wanted or 'gone'}, and never said so: the user is active here"
+        case Kind.cleared_in_entra:
+            return f"{row.field} is {shown(row.found)} here, and was cleared in Entra"
+        case Kind.differs_from_entra:
+            return f"{row.field} is {shown(row.found)} here, and {_in_entra(row)} in Entra"
+        case Kind.not_sent:
+            return "Entra should provision this user, and never sent them"
+        case Kind.returned:
+            return "Entra has this user assigned and enabled, and the user is inactive here"
     return f"{row.field} is {shown(row.found)}, wanted {shown(row.wanted)}"
+
+
+def _in_entra(row: Drift) -> str:
+    return shown(row.wanted) if row.wanted is not None else "another value"
 
 
 def summary(people: int, in_sync: int, by_kind: Mapping[str, int], new: int) -> str:

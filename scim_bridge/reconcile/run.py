@@ -1,18 +1,20 @@
 """One run of `reconcile`: load, compare, guard, apply; and the schedule."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from scim_bridge.domain.audit import BY_SCHEDULE
 from scim_bridge.domain.drift import REPAIRED_ON_REVIEW, Drift
 from scim_bridge.domain.employee import ActualEmployee
 from scim_bridge.domain.person import PersonId
-from scim_bridge.errors import NotFound
+from scim_bridge.errors import EntraError, NotFound, SettingsError, WrongUsage
 from scim_bridge.logs import get_logger
 from scim_bridge.plan.limits import CompanySize, Limits, limit_exceeded, roster_doubt
 from scim_bridge.reconcile.apply import PlanRepairing
 from scim_bridge.reconcile.compare import DriftPlanning
+from scim_bridge.reconcile.entra_compare import EntraSide, entra_side
 from scim_bridge.reconcile.load import RosterLoading, employees_about
 from scim_bridge.reconcile.report import DRIFT, FAILED, IN_SYNC, STOPPED, Progress, Report, Request
 from scim_bridge.storage.database import Database, Session
@@ -20,7 +22,12 @@ from scim_bridge.storage.pairs import forget_abandoned
 from scim_bridge.storage.runs import RECONCILE, Run, Schedules
 from scim_bridge.tenant import Tenant
 
+if TYPE_CHECKING:
+    from scim2_models import ScimProvider
+
 log = get_logger(__name__)
+
+ENTRA_NOT_SET = "Entra is not read: set the settings of [entra], as `scim-bridge settings example` explains"
 
 
 LEAST_PREFIX = 4
@@ -66,6 +73,8 @@ class Reconciliation:
     tenant: Tenant
     roster: Callable[[date], Iterator[ActualEmployee]]
     limits: Limits
+    provider: "Callable[[], ScimProvider] | None" = None
+    """Makes the description of SCIM users, to change one as Entra would have; large, so only on demand."""
 
     def run(self, request: Request, progress: Progress = lambda stage, done, total: None) -> Report:
         """Compare both sides, or repair a stored plan.
@@ -75,6 +84,10 @@ class Reconciliation:
         :raises DeliveryError: Ditio can't be read; nothing was sent.
         """
         request.check()
+        if request.with_entra and request.person is not None:
+            raise WrongUsage("`--with-entra` compares all people: leave out `--person`")
+        if request.with_entra and self.tenant.entra is None and request.author != BY_SCHEDULE:
+            raise SettingsError(ENTRA_NOT_SET)
         plan = self._plan(request.plan_id) if request.plan_id is not None else None
         person_id = self._person(request.person) if request.person is not None else None
         run_id, is_whole = self.tenant.new_id(), request.only is None and person_id is None and plan is None
@@ -84,15 +97,17 @@ class Reconciliation:
             forget_abandoned(s, now - ABANDONED_AFTER)
             s.snapshot(run_id).drop_abandoned(now - ABANDONED_AFTER)
         log.info("reconcile.started", tenant=self.tenant.name, run=run_id, apply=request.apply)
-        exit = FAILED
+        exit, notes = FAILED, tuple[str, ...]()
         try:
             if plan is None:
-                plan = self._make_plan(run_id, request, person_id, now, progress)
+                side = self._read_entra(run_id, request, progress)
+                plan = self._make_plan(run_id, request, person_id, now, progress, side)
+                notes = side.notes()
             else:
                 self._note_plan(run_id, plan)
             report = self._guard_and_apply(run_id, plan, request, progress)
             exit = report.exit
-            return report
+            return replace(report, notes=notes)
         finally:
             self._finish(run_id, exit)
 
@@ -102,7 +117,13 @@ class Reconciliation:
             yield from s.plan(plan_id).all()
 
     def _make_plan(
-        self, run_id: str, request: Request, person_id: PersonId | None, now: datetime, progress: Progress
+        self,
+        run_id: str,
+        request: Request,
+        person_id: PersonId | None,
+        now: datetime,
+        progress: Progress,
+        side: EntraSide,
     ) -> Run:
         loading = RosterLoading(self.tenant, run_id, self.tenant.today(now))
         today = loading.today
@@ -114,6 +135,8 @@ class Reconciliation:
         planning.plan_people(person_id, lambda done: progress("comparing", done, total))
         if person_id is None:
             planning.plan_others()
+        for rows in side.rows():
+            planning.store(rows)
         figures = planning.figures
         with self.tenant.write() as s:
             runs = s.runs
@@ -121,10 +144,12 @@ class Reconciliation:
             company = CompanySize(shown, linked, figures.at_work, runs.shown_before())
             # One person who is read alone says nothing about the whole company.
             doubt = roster_doubt(company) if person_id is None else None
+            is_believed = doubt is None and person_id is None
+            doubt = doubt or ("; ".join(side.stops) or None)
             runs.note(
                 run_id,
                 shown=shown if person_id is None else None,
-                is_believed=doubt is None and person_id is None,
+                is_believed=is_believed,
                 linked=linked,
                 at_work=figures.at_work,
                 people=figures.people,
@@ -134,6 +159,23 @@ class Reconciliation:
                 stopped=doubt,
             )
         return self._plan(run_id)
+
+    def _read_entra(self, run_id: str, request: Request, progress: Progress) -> EntraSide:
+        """Read Entra's side, where it is asked for. A scheduled run goes on without it if Graph is out of reach.
+
+        :raises EntraError: it can't be read.
+        """
+        entra = self.tenant.entra
+        if entra is None or not request.with_entra:
+            return EntraSide()
+        try:
+            return entra_side(self.tenant, entra, run_id, self.limits, progress)
+        except EntraError as error:
+            if request.author != BY_SCHEDULE:
+                raise
+            why = str(error)
+            log.warning("reconcile.entra_unread", tenant=self.tenant.name, run=run_id, why=why)
+            return EntraSide(notes=lambda: (f"it was not compared: {why}",))
 
     def _note_plan(self, run_id: str, plan: Run) -> None:
         """Copy the figures of the plan to this run; none of them is new."""
@@ -148,7 +190,7 @@ class Reconciliation:
             is_drift = any(item.is_drift for item in self.items(plan.id))
             return Report(plan, DRIFT if is_drift else IN_SYNC, 0, None)
         person_id = self._person(request.person) if request.person is not None else None
-        repairing = PlanRepairing(self.tenant, run_id, plan)
+        repairing = PlanRepairing(self.tenant, run_id, plan, self.provider)
         return repairing.repair(request, person_id, progress, reviewed=reviewed)
 
     def _why_stopped(self, run_id: str, plan: Run, request: Request, reviewed: bool) -> str | None:

@@ -55,6 +55,42 @@ def read(document: JsonObject, source: SourcePath) -> object | None:
     return None
 
 
+def without(document: JsonObject, source: SourcePath) -> JsonObject:
+    """Return a user without the value at `source`, as after a `remove` (RFC 7644 §3.5.2.2); the given one stays.
+
+    An element of a multi-valued attribute goes as a whole, and an extension that has nothing left.
+    """
+    if source.urn is not None:
+        name, inner = _named(document, source.urn)
+        left = without(inner, SourcePath(source.text, None, source.attribute, source.sub_attribute, source.conditions))
+        return _with(document, name, left)
+    name = _key(document, source.attribute)
+    found = document.get(name)
+    if isinstance(found, list):
+        kept = [each for each in found if not all(_holds(each, condition) for condition in source.conditions)]
+        return _with(document, name, kept)
+    if source.sub_attribute is not None and isinstance(found, dict):
+        inner_name = _key(found, source.sub_attribute)
+        return _with(document, name, {key: value for key, value in found.items() if key != inner_name})
+    return _with(document, name, None)
+
+
+def _named(document: JsonObject, name: str) -> tuple[str, JsonObject]:
+    key = _key(document, name)
+    found = document.get(key)
+    return key, found if isinstance(found, dict) else {}
+
+
+def _key(holder: JsonObject, name: str) -> str:
+    """Return the spelling that a document has of a name."""
+    return next((key for key in holder if key.casefold() == name.casefold()), name)
+
+
+def _with(document: JsonObject, name: str, value: object) -> JsonObject:
+    kept = {key: each for key, each in document.items() if key != name}
+    return kept if value in (None, [], {}) else {key: value if key == name else document[key] for key in document}
+
+
 def active_of(document: JsonObject, *, otherwise: bool = True) -> bool:
     """Return the value of ``active``. Entra also sends it as text: ``"False"``.
 

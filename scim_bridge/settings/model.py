@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, PrivateAttr, SecretStr
 
+from scim_bridge.settings.entra import Entra
 from scim_bridge.settings.sections import Auth, Certificates, Ditio
 from scim_bridge.settings.types import (
     DEFAULT_TENANT,
@@ -231,6 +232,10 @@ class Reconcile(Section):
     max_changes: int = Field(default=500, ge=0)
     """The most differences that one run may repair; more stops the run."""
 
+    with_entra: bool = False
+    """Whether runs over all people also read Entra through Microsoft Graph, and compare the SCIM users with it. It
+    needs the settings of [entra]. If Entra is out of reach, a scheduled run goes on without."""
+
     keep_days: int = Field(default=30, ge=1)
     """For how many days the rows of stored plans are kept. One line for each run is kept for longer."""
 
@@ -371,8 +376,17 @@ class Settings(MultiTenantSettings):
     certificates: Certificates = Certificates()
     retention: Retention = Retention()
     notify: Notify = Notify()
+    entra: Entra = Entra()
 
     def missing(self) -> list[str]:
         """Return which required settings are missing: a sentence for each, with both spellings."""
         ditio = [f"{name} is not set, and Ditio can't be called without it" for name in self.ditio.missing(self.start)]
         return [*self.auth.missing(self.start), *ditio, *self.notify.missing(self.start)]
+
+    def missing_for_entra(self) -> list[str]:
+        """Return what keeps Entra from being read, if it is to be. People are served all the same."""
+        missing = [*self.entra.missing(self.start, self.auth.entra_tenant_id)]
+        if self.reconcile.with_entra and not self.entra.is_set:
+            name = both((*self.start, "reconcile", "with_entra"))
+            missing.append(f"{name} is true, and Entra is not read: set the settings of [entra]")
+        return missing

@@ -236,6 +236,10 @@ def is_own(path: Path) -> bool:
 
     If sign-in settings were inherited, the Entra of one company could write to every other company. If Ditio's
     credentials and company id were inherited, a company without its own would write into another company's payroll.
-    The URLs of Ditio are not secret, and are inherited.
+    The URLs of Ditio are not secret, and are inherited. How Entra is read is as much a company's own as its sign-in.
     """
-    return path in _CREDENTIALS or (path[0] == "auth" and path[-1].startswith(("entra_", "workload_")))
+    return (
+        path in _CREDENTIALS
+        or path[0] == "entra"
+        or (path[0] == "auth" and path[-1].startswith(("entra_", "workload_")))
+    )

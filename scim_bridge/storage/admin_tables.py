@@ -1,6 +1,6 @@
 """The tables of credentials, the audit trail, `adopt` and `reconcile`."""
 
-from sqlalchemy import Boolean, Column, Index, Integer, Table, Text, text
+from sqlalchemy import Boolean, Column, Date, Index, Integer, Table, Text, text
 
 from scim_bridge.storage.tables import UtcDateTime, exact_text, json_column
 
@@ -263,4 +263,76 @@ notice_messages = Table(
     Column("due_at", UtcDateTime, nullable=False),
     # Why the last attempt failed.
     Column("why", Text),
+)
+
+# What the last read of Entra's provisioning job found: one row for each company.
+entra_jobs = Table(
+    "entra_jobs",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("state", exact_text(), nullable=False),
+    Column("quarantined_since", UtcDateTime),
+    Column("escrowed", Integer, nullable=False),
+    # Why it could not be read, in the bridge's own words.
+    Column("detail", Text),
+)
+
+# The users of Entra, those that were removed too. No values: of each attribute a keyed hash, or null for an empty one.
+entra_people = Table(
+    "entra_people",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("object_id", exact_text(), primary_key=True),
+    Column("enabled", Boolean),
+    # Null where the scoping filter can't be judged.
+    Column("passes_filter", Boolean),
+    Column("removed", exact_text()),
+    Column("removed_on", Date),
+    Column("hashes", Text, nullable=False),
+    # The read that saw the row last.
+    Column("read_id", exact_text(), nullable=False),
+)
+
+entra_assignments = Table(
+    "entra_assignments",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("object_id", exact_text(), primary_key=True),
+    # The group's object id; empty for a direct assignment.
+    Column("via", exact_text(), primary_key=True),
+    Column("name", Text),
+    Column("is_nested", Boolean, nullable=False),
+    Column("read_id", exact_text(), nullable=False),
+)
+
+# The last complete read: one row for each company.
+entra_marks = Table(
+    "entra_marks",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("read_id", exact_text(), nullable=False),
+    Column("read_at", UtcDateTime, nullable=False),
+    Column("full_at", UtcDateTime, nullable=False),
+    Column("basis", exact_text(), nullable=False),
+    Column("delta_link", Text),
+    Column("users", Integer, nullable=False),
+    Column("assigned", Integer, nullable=False),
+)
+
+# What differs between Entra and the SCIM users, and since when: it counts only once a cycle has passed.
+entra_findings = Table(
+    "entra_findings",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    # A person's id, or the object id of a user who was never sent.
+    Column("subject", exact_text(), primary_key=True),
+    Column("kind", exact_text(), primary_key=True),
+    Column("field", exact_text(), primary_key=True),
+    Column("cause", exact_text(), nullable=False),
+    Column("detail", Text),
+    Column("first_seen", UtcDateTime, nullable=False),
+    # How many complete reads have shown it.
+    Column("looks", Integer, nullable=False),
+    Column("read_id", exact_text(), nullable=False),
 )

@@ -36,6 +36,7 @@ from scim_bridge.storage.engine import (
     trouble_of,
     trouble_with,
 )
+from scim_bridge.storage.entra import EntraDirectory, EntraJobs
 from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.history import AuditTrail, History
 from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
@@ -91,6 +92,8 @@ class Session(Transaction):
     runs = cached_property(Runs)
     schedules = cached_property(Schedules)
     notices = cached_property(Notices)
+    entra_jobs = cached_property(EntraJobs)
+    entra = cached_property(EntraDirectory)
     tokens = cached_property(Tokens)
     clients = cached_property(Clients)
     lookups = cached_property(Lookups)

@@ -8,7 +8,14 @@ from sqlalchemy import ColumnElement, Table, and_, delete, or_, select, text, up
 
 from scim_bridge.domain.employee import Field
 from scim_bridge.domain.person import Claim, ClaimKind, PersonId
-from scim_bridge.storage.admin_tables import adoption_pairs, metadata, notices
+from scim_bridge.storage.admin_tables import (
+    adoption_pairs,
+    entra_assignments,
+    entra_findings,
+    entra_people,
+    metadata,
+    notices,
+)
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.json_sql import json_sql
 from scim_bridge.storage.notices import WAITING
@@ -37,6 +44,10 @@ def rows_about(s: Session, record: PersonRecord) -> Rows:
     which[notices] = and_(notices.c.kind == WAITING, notices.c.key == person_id)
     for table in (certificate_entries, certificate_ledger):
         which[table] = table.c.holder == person_id
+    if record.external_id is not None:
+        for table in (entra_people, entra_assignments):
+            which[table] = table.c.object_id == record.external_id.lower()
+    which[entra_findings] = entra_findings.c.subject == person_id
     return _rows(s, which)
 
 
@@ -83,6 +94,7 @@ def erase_person(s: Session, record: PersonRecord) -> frozenset[PersonId]:
         s.refused_writes.clear(user_id)
     s.acknowledged.forget(person_id, *(name for name in Field if name is not Field.employee_number))
     s.certificate_deliveries.forget(person_id)
+    s.entra.erase(record.external_id, person_id)
     blank_person(s, person_id)
     s.connection.execute(
         delete(adoption_pairs).where(adoption_pairs.c.tenant == s.tenant, adoption_pairs.c.person_id == person_id)

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, and_, case, fun
 
 from scim_bridge.domain.certificate import CertificateType, HolderKind
 from scim_bridge.domain.employee import EmployeeNumber, Field
+from scim_bridge.domain.entra import JobReading
 from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import Claim, ClaimKind
 from scim_bridge.domain.values import UserId, user_name_key
@@ -329,6 +330,8 @@ class Figures:
 
     unsent_notices: int = 0
     """The number of notices that a receiver did not accept yet."""
+    entra: JobReading | None = None
+    """What the last read of Entra's provisioning job found; None before there was one."""
 
 
 def figures_of(s: Session) -> Figures:
@@ -361,6 +364,7 @@ def figures_of(s: Session) -> Figures:
         reconciled_seconds=(s.now - compared.started_at).total_seconds() if compared is not None else None,
         reconcile_exit=last.exit if last is not None else None,
         unsent_notices=sum(each.count for each in s.notices.unsent()),
+        entra=s.entra_jobs.last(),
     )
 
 

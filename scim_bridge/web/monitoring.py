@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.drift import Kind
+from scim_bridge.domain.entra import JobState
 from scim_bridge.domain.outcome import HELD, Reason
 from scim_bridge.errors import SchemaOutdated
 from scim_bridge.logs import get_logger
@@ -315,6 +316,7 @@ class _Collector(Collector):
             ],
         )
         yield from _of_runs(of)
+        yield from _of_entra(of, found.now)
         tokens = {name: figures.token_seconds for name, figures in of.items()}
         yield _ending("token_expires_seconds", "token that Entra can sign in with", tokens)
         secrets = {name: figures.client_seconds for name, figures in of.items()}
@@ -396,6 +398,36 @@ def _of_runs(of: Mapping[str, Figures]) -> Iterator[Metric]:
         yield _gauge(
             f"reconcile_{what}", text, ["tenant"], [((n,), getattr(run, what)) for n, run in runs if run is not None]
         )
+
+
+def _of_entra(of: Mapping[str, Figures], now: datetime | None) -> Iterator[Metric]:
+    """Yield what the last read of Entra's provisioning job found; missing where Entra is not read."""
+    read = [(name, figures.entra) for name, figures in of.items() if figures.entra is not None]
+    yield _gauge(
+        "entra_job_state",
+        "1 for the state of Entra's provisioning job: healthy, quarantine, paused, late, …; none without a job, and "
+        "unread if it could not be read.",
+        ["tenant", "state"],
+        [((name, state), int(job.state == state)) for name, job in read for state in (*JobState, "none", "unread")],
+    )
+    yield _gauge(
+        "entra_quarantined_since",
+        "When the quarantine of the job began, in seconds since 1970; missing where there is none.",
+        ["tenant"],
+        [((name,), job.quarantined_since.timestamp()) for name, job in read if job.quarantined_since is not None],
+    )
+    yield _gauge(
+        "entra_escrowed",
+        "People that failed in the last cycle; Entra tries each of them again.",
+        ["tenant"],
+        [((name,), job.escrowed) for name, job in read if job.state not in ("none", "unread")],
+    )
+    yield _gauge(
+        "entra_read_age_seconds",
+        "How long ago the job was last read.",
+        ["tenant"],
+        [((name,), (now - job.at).total_seconds()) for name, job in read if now is not None],
+    )
 
 
 def _gauge(name: str, text: str, labels: list[str], values: Iterable[tuple[tuple[str, ...], float]]) -> Metric:

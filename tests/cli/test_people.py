@@ -32,8 +32,8 @@ def test_show_has_exactly_these_keys(run: Run, world: World):
     result = run("people", "show", "1042", "--format", "json")
 
     document = shown(result)
-    assert list(document) == ["user", "employee", "ditio", "state", "reason", "detail", "history", "refused"]
-    assert document["refused"] is None
+    assert list(document) == ["user", "employee", "ditio", "state", "reason", "detail", "history", "refused", "entra"]
+    assert (document["refused"], document["entra"]) == (None, None)
     assert document["user"]["userName"] == "Kari.Nordmann@contractor.example"
     assert document["employee"]["phone"] == "+4798765432"
     assert document["employee"]["birthDate"] == "1990-05-15"

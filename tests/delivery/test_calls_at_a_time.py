@@ -15,8 +15,8 @@ from sqlalchemy import select
 from scim_bridge.bootstrap import open_database
 from scim_bridge.delivery.attempt import Attempt
 from scim_bridge.delivery.worker import MAX_PLACES, places_for, threads_for
-from scim_bridge.ditio import http as module
 from scim_bridge.ditio.client import DitioClient
+from scim_bridge.http import limiter as module
 from scim_bridge.settings import Settings
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.outbox import Outbox

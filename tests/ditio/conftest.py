@@ -14,7 +14,6 @@ from werkzeug.wrappers import Response
 
 from scim_bridge.ditio.client import DitioClient
 from scim_bridge.ditio.config import DitioConfig
-from scim_bridge.ditio.http import Limiter
 from scim_bridge.domain.employee import EmployeeNumber, Field
 from scim_bridge.domain.operations import (
     ChangeEmployeeNumber,
@@ -29,6 +28,7 @@ from scim_bridge.domain.operations import (
     UpdateEmployee,
     UpdateEmployment,
 )
+from scim_bridge.http.limiter import Limiter
 from scim_bridge.sandbox.ditio import SandboxDitio
 from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.sandbox.style import Style, documented_styles

@@ -8,7 +8,7 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 
-from scim_bridge.ditio.http import pooled_sessions
+from scim_bridge.http.exchange import pooled_sessions
 
 CALLS = ("https://ditio.test/core/a", "https://identity.ditio.test/connect/token", "http://ditio.test:8080/core/a")
 NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")

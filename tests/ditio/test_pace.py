@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from scim_bridge.ditio.http import Limiter
 from scim_bridge.errors import BudgetSpent
+from scim_bridge.http.limiter import Limiter
 from tests.ditio.conftest import KARI, Clock, World
 
 

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import pytest
 
-from scim_bridge.ditio import http as module
-from scim_bridge.ditio.http import Limiter
 from scim_bridge.errors import BudgetSpent
+from scim_bridge.http import limiter as module
+from scim_bridge.http.limiter import Limiter
 from tests.ditio.conftest import KARI, World
 
 T = TypeVar("T")

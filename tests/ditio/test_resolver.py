@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from scim_bridge.bootstrap import build_client
-from scim_bridge.ditio.http import pooled_sessions
 from scim_bridge.errors import TransientError
+from scim_bridge.http.exchange import pooled_sessions
 from scim_bridge.settings import Settings
 from scim_bridge.web.auth import keys
 from scim_bridge.web.auth.keys import FetchFailed, fetched

@@ -10,9 +10,9 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import HTTPResponse
 
-from scim_bridge.ditio import http
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import BudgetSpent, TransientError
+from scim_bridge.http import exchange
 from scim_bridge.sandbox.gateway import Fault
 
 from .conftest import KARI, a_call, a_creation
@@ -123,7 +123,7 @@ def test_a_trickling_answer_is_cut_at_the_time_out(world, clock):
 
 
 def test_an_endless_answer_is_cut(world, clock, monkeypatch):
-    monkeypatch.setattr(http, "MAX_BYTES", 1024 * 1024)
+    monkeypatch.setattr(exchange, "MAX_BYTES", 1024 * 1024)
     world.session = _session_with(world.session, lambda: _Trickle(clock, pieces=10**6, seconds=0.0))
 
     with pytest.raises(TransientError, match="larger than 1 MiB"):

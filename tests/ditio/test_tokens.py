@@ -9,10 +9,10 @@ import pytest
 import requests
 from werkzeug.wrappers import Response
 
-from scim_bridge.ditio.http import Limiter
-from scim_bridge.ditio.token import Tokens
+from scim_bridge.ditio.token import tokens_of
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import CredentialsRefused, DeliveryError, RateLimited, TransientError, Unreached
+from scim_bridge.http.limiter import Limiter
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import Style
 
@@ -159,7 +159,7 @@ def test_a_thread_that_waited_for_a_refused_fetch_does_not_repeat_it(world):
 
     done: list[str] = []
     config = world.config(client_secret="wrong-secret")
-    tokens = Tokens(
+    tokens = tokens_of(
         config, limiter=Limiter(1, monotonic=monotonic), sessions=sessions, monotonic=monotonic, now=world.clock.now
     )
     with ThreadPoolExecutor(1) as pool:
@@ -178,7 +178,7 @@ def test_a_thread_waits_for_the_token_no_longer_than_its_own_time(world):
         return world.session()
 
     waiting: list[BaseException | None] = []
-    tokens = Tokens(
+    tokens = tokens_of(
         world.config(),
         limiter=Limiter(1, monotonic=world.clock.monotonic),
         sessions=sessions,

@@ -43,6 +43,7 @@ def test_the_example_uncommented_sets_everything(tmp_path: Path):
         "mapping",
         "certificates",
         "notify",
+        "entra",
     }
     assert tomllib.loads(uncommented())["delivery"]["inline_seconds"] == 5.0
 

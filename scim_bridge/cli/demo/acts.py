@@ -2,19 +2,26 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import uuid4
 
+import requests
+
 from scim_bridge.bootstrap import build
+from scim_bridge.cli.context import operator
 from scim_bridge.cli.demo.scene import Scene, direct_session
 from scim_bridge.cli.demo.stage import Check, numbered
-from scim_bridge.domain.drift import Kind
+from scim_bridge.domain.drift import OF_ENTRA, Kind
 from scim_bridge.domain.values import CERTIFICATE_URN
 from scim_bridge.reconcile.report import IN_SYNC, Request, lines
 from scim_bridge.sandbox.directory import EntraUser
 from scim_bridge.sandbox.entra import EXTENSION
 from scim_bridge.sandbox.gateway import Fault
+from scim_bridge.sandbox.graph import CLIENT_ID as GRAPH_CLIENT_ID
+from scim_bridge.sandbox.graph import CLIENT_SECRET as GRAPH_SECRET
+from scim_bridge.sandbox.graph import SERVICE_PRINCIPAL, TENANT_ID, SandboxGraph
+from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.settings import DEFAULT_TENANT, load
 
 CARD, CRANE, COURSE = "Byggekort", "Kranførerbevis", "Arbeidsvarsling kurs 1"
@@ -22,6 +29,19 @@ CARD, CRANE, COURSE = "Byggekort", "Kranførerbevis", "Arbeidsvarsling kurs 1"
 
 TITLES, BY_HAND = ("Formann", "Bas", "Anleggsleder", "Prosjektleder"), "Direktør"  # No user in Entra has the last.
 ENDS_IN_DAYS, NORWEGIAN = 20, "%d.%m.%Y"
+
+
+GRAPH_URL = "https://graph.sandbox.example"
+GRAPH = {
+    "SCIM_BRIDGE_ENTRA__TENANT_ID": TENANT_ID,
+    "SCIM_BRIDGE_ENTRA__CLIENT_ID": GRAPH_CLIENT_ID,
+    "SCIM_BRIDGE_ENTRA__CLIENT_SECRET": GRAPH_SECRET,
+    "SCIM_BRIDGE_ENTRA__SERVICE_PRINCIPAL_ID": SERVICE_PRINCIPAL.object_id,
+    "SCIM_BRIDGE_ENTRA__GRAPH_URL": GRAPH_URL,
+    "SCIM_BRIDGE_ENTRA__LOGIN_URL": GRAPH_URL,
+    "SCIM_BRIDGE_ENTRA__REQUESTS_PER_SECOND": "1000",
+}
+"""The settings with which Entra is read."""
 
 
 class Act(NamedTuple):
@@ -167,6 +187,48 @@ def _file(scene: Scene, at_work: Sequence[EntraUser]) -> Iterator[str]:
     yield f"{at_work[0].employee_id};Truckførerbevis;01/02/2026;01/02/2031"
 
 
+def _tell_unsaid(scene: Scene) -> Iterator[Check]:
+    stays, *_, leaver = [user for user in scene.cast.settled() if user.active]
+    stays.leave_date = _day(scene, 60)
+    yield from scene.sends([stays])
+    scene.entra.job.pause()
+    leaver.assigned, stays.leave_date = False, None
+    told = f"Provisioning is stopped. In Entra, {_named(leaver)} is unassigned, and the leave date of {_named(stays)}"
+    yield Check(not scene.employee(leaver).disabled, f"{told} is cleared. Entra says neither.")
+    graph = SandboxGraph(scene.entra, now=lambda: datetime.now(UTC))
+    # The simulated Ditio shows a write at once, so the bridge need not wait before it trusts a read (rule C5).
+    settings = load(environ={**scene.bridge.settings, **GRAPH, "SCIM_BRIDGE_DITIO__READ_LAG_SECONDS": "0"})
+    parts = build(
+        settings, database=scene.bridge.database, session_factory=direct_session, entra_sessions=lambda: _to(graph)
+    )
+    reconciliation = parts.reconciliations[DEFAULT_TENANT]
+    first = reconciliation.run(Request(with_entra=True, author=operator()))
+    pending = not any(row.kind in OF_ENTRA for row in reconciliation.items(first.run.id))
+    yield Check(pending, "`reconcile --with-entra` reads Entra, and waits: what is seen once may still come.")
+    plan = reconciliation.run(Request(with_entra=True, author=operator())).run
+    rows = [row for row in reconciliation.items(plan.id) if row.kind in OF_ENTRA]
+    shown = (f"      {line.mark} {line.text}" if line.mark else f"    {line.text}" for line in lines(rows))
+    scene.stage.line(("\n{}\n".format("\n".join(shown)), "cyan"))
+    found = {(row.kind, row.user_name) for row in rows}
+    expected = {
+        (Kind.left_without_notice, leaver.user_principal_name),
+        (Kind.cleared_in_entra, stays.user_principal_name),
+    }
+    yield Check(found == expected, "The second time it shows this plan, and changes nothing.")
+    repaired = reconciliation.run(Request(apply=True, plan_id=plan.id, author=operator()))
+    closed = repaired.applied == 2 and scene.employee(leaver).disabled and not scene.employee(stays).disabled
+    scene.entra.job.start()
+    told = f"With `--apply --plan`, {_named(leaver)} has no login any more, as if Entra had said so."
+    yield Check(closed, f"{told} {_named(stays)} stays.")
+
+
+def _to(graph: SandboxGraph) -> requests.Session:
+    """Return a session that reaches the simulated Graph in this process."""
+    session = direct_session()
+    session.mount(GRAPH_URL, WsgiTransport(graph.app))
+    return session
+
+
 def _repair(scene: Scene) -> Iterator[Check]:
     edited, accounts = scene.cast.settled()[0], scene.entra.directory.users
     leaver = next(each for each in scene.cast.leavers() if not each.active and each.object_id in accounts)
@@ -228,6 +290,11 @@ ACTS = (
         "Certificates",
         "From Entra, a competence system and a file. Ditio shows none; the bridge stores them.",
         _certify,
+    ),
+    Act(
+        "What Entra never says",
+        "A stopped job is silence, and no cleared value is ever sent. The bridge can read Entra by Microsoft Graph.",
+        _tell_unsaid,
     ),
     Act(
         "Reconcile", "Entra never checks Ditio. The bridge compares, shows what differs and why, and repairs.", _repair

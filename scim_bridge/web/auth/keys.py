@@ -13,7 +13,7 @@ import requests
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
-from scim_bridge.ditio.http import pooled_sessions
+from scim_bridge.http.exchange import pooled_sessions
 from scim_bridge.logs import get_logger
 
 log = get_logger(__name__)

@@ -1,4 +1,4 @@
-"""Authenticated requests to Ditio: the token, a second try after 401, and long lists as streams."""
+"""Authenticated requests to one API: the token, a second try after 401, and long lists as streams."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -8,18 +8,17 @@ import requests
 from requests.auth import AuthBase
 
 from scim_bridge import installed_version, traces
-from scim_bridge.ditio.answers import Received
-from scim_bridge.ditio.config import DitioConfig
-from scim_bridge.ditio.http import Exchange, Limiter, Unfinished, joined
-from scim_bridge.ditio.token import Tokens
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import BudgetSpent
+from scim_bridge.http.exchange import Exchange, Received, Unfinished, joined
+from scim_bridge.http.limiter import Limiter
+from scim_bridge.http.token import Tokens
 
 LONGEST_SECONDS = 900.0
 """How long an answer that is read piece by piece may take altogether."""
 
 MAX_BYTES = 4 * 1024 * 1024 * 1024
-"""More than a million employees need; a larger answer is no list of employees."""
+"""More than a list of a million people needs."""
 
 
 class Streamed:
@@ -37,7 +36,7 @@ class Streamed:
 
     @property
     def ok(self) -> bool:
-        """Whether Ditio answers with what was asked for."""
+        """Whether the server answers with what was asked for."""
         return 200 <= self.status <= 299
 
     def read(self, size: int = -1) -> bytes:
@@ -52,7 +51,7 @@ class Streamed:
             piece: bytes = self._response.raw.read(size if size > 0 else None, decode_content=True)
             self._bytes += len(piece)
             if self._bytes > MAX_BYTES:
-                raise Unfinished("the answer is far larger than a list of employees can be")
+                raise Unfinished("the answer is far larger than a list of people can be")
             if exchange.monotonic() - exchange.began > exchange.seconds:
                 raise Unfinished("the answer came too slowly")
         return piece
@@ -87,6 +86,7 @@ class _Outgoing:
     request_id: str
     query: Mapping[str, str] | None
     body: JsonObject | list[JsonObject] | None
+    headers: Mapping[str, str]
     until: float | None
     """When its time is over, by the monotonic clock; None leaves each exchange its time-out."""
 
@@ -100,20 +100,36 @@ class _Outgoing:
         return LEAST_SECONDS_FOR_A_WRITE if self.is_write else LEAST_SECONDS_FOR_A_READ
 
 
-class DitioSession:
+class ApiSession:
     """Sends one request at a time for each thread; safe to share between threads."""
 
     def __init__(
         self,
-        config: DitioConfig,
+        base_url: str,
+        setting: str,
         *,
+        timeout_seconds: float,
         tokens: Tokens,
         limiter: Limiter,
         sessions: Callable[[], requests.Session],
         monotonic: Callable[[], float],
         new_id: Callable[[], str],
+        service: str = "Ditio",
+        id_header: str = "X-Request-Id",
     ) -> None:
-        self._config = config
+        """Prepare the session; nothing is sent yet.
+
+        :param base_url: Where the API is; it may carry a path.
+        :param setting: The setting with that URL.
+        :param timeout_seconds: How long one exchange may take.
+        :param service: What traces call the other side.
+        :param id_header: The header in which the id of each call is sent.
+        """
+        self._base_url = base_url
+        self._setting = setting
+        self._timeout_seconds = timeout_seconds
+        self._id_header = id_header
+        self._service = service
         self._tokens = tokens
         self._limiter = limiter
         self._sessions = sessions
@@ -130,6 +146,7 @@ class DitioSession:
         operation: str,
         query: Mapping[str, str] | None = None,
         json_body: JsonObject | list[JsonObject] | None = None,
+        headers: Mapping[str, str] | None = None,
         within: float | None = None,
         renews: bool = True,
     ) -> Received:
@@ -144,6 +161,7 @@ class DitioSession:
             operation=operation,
             query=query,
             json_body=json_body,
+            headers=headers,
             within=within,
             renews=renews,
         ) as answer:
@@ -155,7 +173,8 @@ class DitioSession:
         path: str,
         *,
         method: str = "GET",
-        setting: str = "DITIO__API_URL",
+        setting: str | None = None,
+        headers: Mapping[str, str] | None = None,
         what: str,
         operation: str,
         query: Mapping[str, str] | None = None,
@@ -168,7 +187,8 @@ class DitioSession:
         Until the block is left it counts as a running call (rule D2).
 
         :param path: Percent-encoded, under the API's base URL.
-        :param setting: The setting with that URL.
+        :param setting: The setting with that URL; None for the session's own.
+        :param headers: Further headers.
         :param what: What this is for, as the beginning of an error's sentence.
         :param operation: What this is for, as the name of its span: a constant.
         :param within: Seconds left until the answer has begun; None leaves the configured time-out of each call.
@@ -179,10 +199,12 @@ class DitioSession:
         :raises CredentialsRefused: when the identity server refuses a token.
         """
         until = None if within is None else self._monotonic() + within
-        url = joined(self._config.api_url, path)
-        call = _Outgoing(method, url, setting, what, self._new_id(), query, json_body, until)
+        url = joined(self._base_url, path)
+        call = _Outgoing(
+            method, url, setting or self._setting, what, self._new_id(), query, json_body, headers or {}, until
+        )
         about = {"scim_bridge__operation": operation, "http__request__method": method}
-        with self._limiter.permit(within=within), traces.call(f"Ditio {operation}", **about) as span:
+        with self._limiter.permit(within=within), traces.call(f"{self._service} {operation}", **about) as span:
             token = self._tokens.current(within=self._time_for(call))
             answer = self._begin(call, token)
             span.note(http__response__status_code=answer.status, scim_bridge__attempts=1)
@@ -201,14 +223,14 @@ class DitioSession:
         self._limiter.keep_pace(until=None if call.until is None else call.until - call.least_seconds)
         began, seconds = self._monotonic(), self._time_for(call)
         exchange = Exchange(call.what, call.setting, seconds, began, self._monotonic, call.is_write, call.request_id)
-        headers = {"Accept": "application/json", "User-Agent": self._user_agent, "X-Request-Id": call.request_id}
+        ours = {"Accept": "application/json", "User-Agent": self._user_agent, self._id_header: call.request_id}
         with exchange.translating():
             response = self._sessions().request(
                 call.method,
                 call.url,
                 params=call.query,
                 json=call.body,
-                headers=headers,
+                headers={**ours, **call.headers},
                 auth=_Bearer(token),
                 timeout=seconds,
                 allow_redirects=False,
@@ -219,11 +241,11 @@ class DitioSession:
     def _time_for(self, call: _Outgoing) -> float:
         """Return how many seconds the next exchange may take."""
         if call.until is None:
-            return self._config.timeout_seconds
+            return self._timeout_seconds
         left = call.until - self._monotonic()
         if left < call.least_seconds:
             raise BudgetSpent(f"{call.what}: only {max(left, 0.0):.2f} s were left; nothing was sent")
-        return min(self._config.timeout_seconds, left)
+        return min(self._timeout_seconds, left)
 
 
 class _Bearer(AuthBase):
@@ -238,6 +260,6 @@ class _Bearer(AuthBase):
 
 
 def _request_id(headers: Mapping[str, str]) -> str | None:
-    """Return Ditio's own id of the call, as far as it can be shown."""
+    """Return the server's own id of the call, as far as it can be shown."""
     values = (headers.get(name, "") for name in _REQUEST_ID_HEADERS)
     return next((value[:100] for value in values if value and value.isprintable()), None)

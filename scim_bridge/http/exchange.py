@@ -1,18 +1,18 @@
-"""One bounded HTTP exchange: addresses, limits of rate and concurrency, certificates and proxies."""
+"""One bounded HTTP exchange: its answer, its time limit, certificates and proxies."""
 
+import json
+import re
 import socket
 import ssl
 import threading
-import time
-import unicodedata
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import inf
-from typing import Any
-from urllib.parse import quote, urlsplit
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -20,13 +20,13 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
-from scim_bridge.errors import BudgetSpent, CredentialsRefused, TransientError, Unreached
+from scim_bridge.errors import CredentialsRefused, DeliveryError, TransientError, Unreached
 
 MAX_BYTES = 32 * 1024 * 1024
 _CHUNK = 64 * 1024
 
 TELLING_SECONDS = 2.0
-"""A call that had less time than this, and got no answer in it, says nothing about Ditio (rules A4, R3)."""
+"""A call that had less time than this, and got no answer in it, says nothing about the server (rules A4, R3)."""
 
 
 class Unfinished(Exception):
@@ -240,131 +240,66 @@ def _is_late(exc: Exception) -> bool:
     return isinstance(exc, requests.Timeout | ReadTimeoutError | TooSlow)
 
 
-EMPLOYEES = "/api/v5/integration/employees"
-USERS_V4 = "/api/v4/integration/users"
-LONGEST_NUMBER = 64
-
-
 def joined(base: str, path: str) -> str:
     """Return a path under a base URL that may itself carry a path and end in a slash."""
     return f"{base.rstrip('/')}/{path.lstrip('/')}"
 
 
-def segment(number: str) -> str:
-    """Return an employee number, percent-encoded as one segment of a path.
-
-    :raises ValueError: for a number that can't be one segment. HTTP clients resolve `.` and `..` even when
-        they are encoded, and `search` is a route of its own; routes are not case-sensitive in ASP.NET.
-    """
-    if not number.strip():
-        raise ValueError("the employee number is empty")
-    if len(number) > LONGEST_NUMBER:
-        raise ValueError(f"the employee number is longer than {LONGEST_NUMBER} characters")
-    if number.strip() in (".", "..") or number.strip().lower() == "search":
-        raise ValueError(f"the employee number {number!r} can't be used in a URL of Ditio's")
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in number):
-        raise ValueError(f"the employee number {number!r} has control characters")
-    return quote(number, safe="")
+E = TypeVar("E", bound=DeliveryError)
 
 
-EVERY_SECONDS = 1.0
-"""How long a waiting thread waits before it does its other duties, such as renewing a lease."""
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An answer, of any status."""
 
+    status: int
+    headers: Mapping[str, str]
+    """Its keys are looked up regardless of case."""
 
-class Limiter:
-    """How many calls one company has under way at a time, first come, first served, and how fast they start.
+    body: bytes
+    request_id: str
+    """The server's id of the call, or the one that was sent with it."""
 
-    A permit belongs to a thread: while it has one, its further calls need no other. So a thread that has one never
-    waits for one. The request for a token, which other threads wait for, is never held up by them.
+    seconds: float
 
-    :param at_a_time: How many threads may call at a time.
-    :param per_second: How many calls may start in a second, at even distances; None for any number.
-    """
+    @property
+    def ok(self) -> bool:
+        """Whether the server did what it was asked."""
+        return 200 <= self.status <= 299
 
-    def __init__(
-        self,
-        at_a_time: int,
-        per_second: float | None = None,
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._free = at_a_time
-        self._waiting: deque[threading.Event] = deque()
-        self._holders: set[int] = set()
-        """Threads by their ids: one thread may end what another began, such as the reading of a list."""
+    @property
+    def is_page(self) -> bool:
+        """Whether it is a web page: gateways and proxies send one where they should pass on the server's answer."""
+        kind = self.headers.get("Content-Type", "")
+        return "html" in kind.lower() or self.body.lstrip()[:1] == b"<"
 
-        self._distance = 1.0 / per_second if per_second else 0.0
-        self._next = -inf
-        self._monotonic = monotonic
-        self._sleep = sleep
-        self._lock = threading.Lock()
+    def document(self) -> object:
+        """Return the body as JSON; None for a 204.
 
-    def keep_pace(self, *, until: float | None) -> None:
-        """Wait until the next call may start.
-
-        :param until: When it must have started, on the monotonic clock; None for any time.
-        :raises BudgetSpent: it would be later; no place in the row is used.
+        :raises ValueError: when it is not JSON.
         """
-        if not self._distance:
-            return
-        with self._lock:
-            now = self._monotonic()
-            starts = max(now, self._next)
-            if until is not None and starts > until:
-                raise BudgetSpent(f"calls to Ditio are limited: the next one may start in {starts - now:.1f} s")
-            self._next = starts + self._distance
-        if starts > now:
-            self._sleep(starts - now)
-
-    @contextmanager
-    def permit(self, *, within: float | None = None, meanwhile: Callable[[], object] | None = None) -> Iterator[None]:
-        """Yield the right to call for the block.
-
-        :param within: How many seconds to wait at most; None for as long as it takes, which others' time-outs bound.
-        :param meanwhile: Done every second of the wait, such as renewing a lease. An error in it ends the wait.
-        :raises BudgetSpent: none became free in time.
-        """
-        me = threading.get_ident()
-        if me in self._holders:
-            yield
-            return
-        self._take(within, meanwhile)
-        self._holders.add(me)
+        if self.status == 204:
+            return None
         try:
-            yield
-        finally:
-            self._holders.discard(me)
-            self._give_back()
+            document: object = json.loads(self.body)
+        except RecursionError as exc:
+            raise ValueError("the JSON is nested too deeply") from exc
+        return document
 
-    def _take(self, within: float | None, meanwhile: Callable[[], object] | None) -> None:
-        turn = threading.Event()
-        with self._lock:
-            self._waiting.append(turn)
-            self._hand_out()
-        left = inf if within is None else within
-        try:
-            while not turn.wait(max(0.0, min(left, EVERY_SECONDS))):
-                left -= EVERY_SECONDS
-                if left <= 0:
-                    raise BudgetSpent("all permitted calls to Ditio are under way, and the time for this one ran out")
-                if meanwhile is not None:
-                    meanwhile()
-        except BaseException:  # Any end of the wait, an interrupt too: the place in the row must not stay taken.
-            with self._lock:
-                if turn.is_set():  # It was its turn at the last moment.
-                    self._free += 1
-                    self._hand_out()
-                else:
-                    self._waiting.remove(turn)
-            raise
+    def error(self, error: E) -> E:
+        """Return this error, after it was told the same of the call."""
+        error.status, error.request_id, error.seconds = self.status, self.request_id, self.seconds
+        return error
 
-    def _give_back(self) -> None:
-        with self._lock:
-            self._free += 1
-            self._hand_out()
 
-    def _hand_out(self) -> None:
-        if self._free and self._waiting:
-            self._free -= 1
-            self._waiting.popleft().set()
+def retry_after_seconds(value: str | None, now: datetime) -> float | None:
+    """Return how long a `Retry-After` asks to wait (RFC 9110 §10.2.3: seconds, or a date); None if unreadable."""
+    text = (value or "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
+        return float(text)
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    aware = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return max(0.0, (aware - now).total_seconds())

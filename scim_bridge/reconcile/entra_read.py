@@ -1,0 +1,281 @@
+"""Read Entra into the database: users and their changes, without values; who is assigned, and by which group."""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from scim_bridge.domain.entra import Job, Permission
+from scim_bridge.domain.entra_people import (
+    Assignment,
+    DirectoryUser,
+    EntraReading,
+    Principal,
+    PrincipalKind,
+    Stored,
+)
+from scim_bridge.domain.values import JsonObject
+from scim_bridge.errors import EntraError
+from scim_bridge.logs import get_logger
+from scim_bridge.plan.entra_mapping import USER, ObjectMapping, object_mapping
+from scim_bridge.plan.entra_schema import schema_of
+from scim_bridge.plan.entra_side import (
+    FULL_AGAIN,
+    Compared,
+    Scope,
+    compared_of,
+    doubts_of_read,
+    hashes_of,
+    passes,
+    scope_of,
+)
+from scim_bridge.storage.database import Secrets
+from scim_bridge.tenant import Entra, Tenant
+
+log = get_logger(__name__)
+
+
+BATCH = 500
+"""Assignments that are stored in one transaction."""
+
+HASHES = "entra-hashes"
+"""The secret of the keyed hashes: without it, a hash says nothing of a value."""
+
+MAPPING_GUESSED = "the mapping was not read, so the one that the settings generate is taken for it"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is asked for in one read, and how it is judged."""
+
+    job: Job | None
+    """None where the job may not be read."""
+
+    compared: tuple[Compared, ...]
+    scope: Scope
+    all_users: bool
+    granted: frozenset[Permission]
+
+    @property
+    def attributes(self) -> frozenset[str]:
+        """Return the attributes that are read, those of the scoping filter included."""
+        filtered = {attribute for group in self.scope for attribute, _, _ in group}
+        return frozenset({each.attribute for each in self.compared} | filtered)
+
+    @property
+    def forms(self) -> dict[str, Compared]:
+        """Return one comparison for each attribute."""
+        return {each.attribute: each for each in reversed(self.compared)}
+
+    def basis(self, key: str) -> str:
+        """Return a fingerprint; what was stored with another one can't be used. :param key: The hashes' secret."""
+        # With another permission, another value is empty: what was stored without it proves nothing.
+        told = sorted(self.granted & {Permission.users, Permission.leave_dates})
+        forms = [(each.attribute, each.field) for each in self.compared]
+        said = repr((sorted(self.attributes), self.scope, forms, told))
+        return hmac.new(key.encode(), said.encode(), hashlib.sha256).hexdigest()
+
+
+def terms_of(tenant: Tenant, entra: Entra) -> Terms:
+    """Read what decides about a comparison: permissions, job, mapping. :raises EntraError: Graph is out of reach."""
+    granted = entra.permissions()
+    try:
+        job: Job | None = entra.job()
+        schema: JsonObject = entra.schema(job.id) if job is not None else {}
+    except EntraError as error:
+        if error.permission is None:
+            raise
+        log.warning("entra.mapping_unread", tenant=tenant.name, why=MAPPING_GUESSED)
+        job, schema = None, schema_of(tenant.rules, tenant.slots, {})
+    users = object_mapping(schema, USER) or ObjectMapping("", False, (), (), False, False)
+    secrets = {name.casefold(): value for name, value in entra.provisioning_secrets().items()}
+    all_users = tenant.entra_all_users or secrets.get("syncall", "").casefold() == "true"
+    return Terms(job, compared_of(users, tenant.rules, tenant.slots), scope_of(schema), all_users, granted)
+
+
+@dataclass(slots=True)
+class EntraRead:
+    """One read of a company's Entra, complete or not at all."""
+
+    tenant: Tenant
+    entra: Entra
+    terms: Terms
+    read_id: str
+    progress: Callable[[str, int, int | None], None]
+    key: str = ""
+    _forms: Mapping[str, Compared] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.key = Secrets(self.tenant.database).of(self.tenant.name, HASHES)
+        self._forms = self.terms.forms
+
+    def hashed(self, attribute: str, form: str) -> str:
+        """Return the keyed hash of a value in its compared form."""
+        return hmac.new(self.key.encode(), f"{attribute}\0{form}".encode(), hashlib.sha256).hexdigest()[:24]
+
+    def stored(self, user: DirectoryUser) -> Stored:
+        """Return what is stored of a user as Entra shows them now."""
+        hashes = hashes_of(user, self._forms, self.tenant.rules, self.hashed)
+        return Stored(user.enabled, hashes, None, None, passes(self.terms.scope, user))
+
+    def run(self) -> EntraReading:
+        """Read it, and store it. The mark moves only once all of it was read, and is believed.
+
+        :raises EntraError: it could not be read as a whole; what was stored before stays, and is not compared.
+        """
+        with self.tenant.read() as s:
+            before, now, linked = s.entra.marked(), s.now, s.people.count()
+        basis, link, full_at, counted = self.terms.basis(self.key), None, now, None
+        if before is not None and before.basis == basis and now - before.full_at < FULL_AGAIN:
+            link, full_at = self._changes(before.delta_link) if before.delta_link else None, before.full_at
+        if is_full := link is None:
+            link, full_at, counted = self._all(), now, self.entra.count()
+        doubts = [] if self.terms.all_users else list(self._assignments())
+        with self.tenant.write() as s:
+            reading = EntraReading(
+                read_id=self.read_id,
+                read_at=now,
+                full_at=full_at,
+                basis=basis,
+                delta_link=link,
+                users=s.entra.count_users(self.read_id if is_full else None),
+                assigned=s.entra.count_assigned(self.read_id),
+                assigned_before=before.assigned if before is not None else None,
+                doubts=tuple(doubts),
+            )
+            stops = tuple(doubts_of_read(reading, counted, linked, all_users=self.terms.all_users))
+            if not stops:
+                # Only a read that is believed replaces the one before, and only it shows who is gone.
+                if is_full:
+                    s.entra.remove_unseen(self.read_id)
+                s.entra.forget_unassigned(self.read_id)
+                s.entra.mark(reading)
+        if not stops:
+            self._bin()
+        return replace(reading, stops=stops)
+
+    def _all(self) -> str | None:
+        """Read all users. What changes meanwhile is read after them, from a mark that is taken first."""
+        link = self.entra.mark(self.terms.attributes)
+        done = 0
+        for page in self.entra.users(self.terms.attributes):
+            self._put(page)
+            done += len(page)
+            self.progress("reading Entra", done, None)
+        if link is None:
+            return None
+        after = self._changes(link)
+        return link if after is None else after
+
+    def _changes(self, mark: str) -> str | None:
+        """Read what changed since a mark. Return the next mark; None if this one is no longer known."""
+        following: str | None = mark
+        try:
+            for page, link in self.entra.changes(mark, self.terms.attributes):
+                self._put(page, is_delta=True)
+                following = link or following
+        except EntraError as error:
+            if error.is_passing and error.status is not None and error.status < 429:
+                log.info("entra.mark_lost", tenant=self.tenant.name, status=error.status)
+                return None
+            raise
+        return following
+
+    def _put(self, page: Sequence[DirectoryUser], *, is_delta: bool = False) -> None:
+        with self.tenant.write() as s:
+            known = s.entra.of([user.object_id for user in page]) if is_delta else {}
+            rows: dict[str, Stored] = {}
+            for user in page:
+                before = rows.get(user.object_id) or known.get(user.object_id)
+                if user.removed is not None:
+                    stays = before or Stored(None, {})
+                    # Once a user is gone for good, the recycle bin no longer says when.
+                    rows[user.object_id] = replace(stays, removed=user.removed)
+                    continue
+                now = self.stored(user)
+                earlier = before.hashes if before is not None else {}
+                enabled = user.enabled if user.enabled is not None or before is None else before.enabled
+                rows[user.object_id] = replace(now, enabled=enabled, hashes={**earlier, **now.hashes})
+            s.entra.put(self.read_id, rows.items())
+
+    def _bin(self) -> None:
+        """Read on which days users were deleted, if a person has one of them."""
+        with self.tenant.read() as s:
+            is_needed = s.entra.has_removed()
+        if is_needed:
+            deleted = list(self.entra.deleted())
+            with self.tenant.write() as s:
+                s.entra.deleted_on(deleted)
+
+    def _assignments(self) -> Iterator[str]:
+        """Store who is assigned. Yield why that is not known as a whole."""
+        rows: dict[tuple[str, str], Assignment] = {}
+        for each in who_is_assigned(self.entra, self.terms.granted):
+            if isinstance(each, Doubt):
+                yield each.words
+                continue
+            rows[each.object_id, each.via] = each
+            if len(rows) == BATCH:
+                self._assign(rows.values())
+                rows = {}
+        self._assign(rows.values())
+
+    def _assign(self, rows: Iterable[Assignment]) -> None:
+        with self.tenant.write() as s:
+            s.entra.assign(self.read_id, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why it is not known as a whole who is assigned."""
+
+    words: str
+
+
+def who_is_assigned(entra: Entra, granted: frozenset[Permission]) -> Iterator[Assignment | Doubt]:
+    """Yield each reason for which a user is assigned, direct ones first, as Graph shows it now.
+
+    :param granted: The permissions that were granted.
+    :raises EntraError: it can't be read as a whole.
+    """
+    groups: list[Principal] = []
+    for each in entra.assigned():
+        if each.kind is PrincipalKind.group:
+            groups.append(each)
+        else:
+            yield Assignment(each.id)
+    for group in groups:
+        yield from _of_group(entra, group, granted)
+
+
+def _of_group(entra: Entra, principal: Principal, granted: frozenset[Permission]) -> Iterator[Assignment | Doubt]:
+    """Yield the members of an assigned group, or why they are not known."""
+    group = entra.group(principal.id)
+    named = (group.name if group is not None else None) or principal.name or principal.id
+    if group is None:
+        yield Doubt(f"the assigned group {named!r} is not there any more")
+        return
+    if not group.is_security:
+        yield Doubt(f"the assigned group {named!r} is no security group")
+    if not group.is_settled:
+        yield Doubt(f"the rule of the assigned group {named!r} is paused or being evaluated")
+    if group.is_hidden and Permission.hidden_members not in granted:
+        yield Doubt(f"the members of the group {named!r} are hidden, and {Permission.hidden_members} is not granted")
+        return
+    direct: set[str] = set()
+    has_groups = False
+    for member in entra.members(principal.id):
+        has_groups = has_groups or member.is_group
+        if member.is_user:
+            direct.add(member.id)
+            yield Assignment(member.id, principal.id, named)
+    if not has_groups:
+        return
+    try:
+        # It explains, and decides nothing: a failure is no doubt.
+        nested = [each for each in entra.nested(principal.id) if each not in direct]
+    except EntraError as error:
+        log.info("entra.nested_unread", status=error.status)
+        return
+    for each in nested:
+        yield Assignment(each, principal.id, named, is_nested=True)
