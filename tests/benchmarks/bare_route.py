@@ -13,7 +13,7 @@ from tests.benchmarks.serving import serve
 
 
 def app_of(answer: bytes, status: int, content_type: str) -> Flask:
-    """The application: a GET is answered at once, of a POST the body is read first."""
+    """The application: a GET is answered at once, of a POST or PATCH the body is read first."""
     app = Flask("bare")
 
     @app.get(PATH)
@@ -25,6 +25,10 @@ def app_of(answer: bytes, status: int, content_type: str) -> Flask:
     def created() -> Response:
         request.get_data()
         return Response(answer, status, content_type=content_type)
+
+    @app.patch(f"{PATH}/<user_id>")
+    def changed(user_id: str) -> Response:
+        return created()
 
     return app
 

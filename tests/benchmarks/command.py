@@ -11,6 +11,7 @@ import click
 
 from scim_bridge.errors import BridgeError
 from tests.benchmarks.bridge import THREADS
+from tests.benchmarks.bars import chart
 from tests.benchmarks.databases import KINDS
 from tests.benchmarks.people import LARGEST
 from tests.benchmarks.registry import BENCHMARKS
@@ -71,6 +72,7 @@ Examples:
 )
 @click.option("--quick", is_flag=True, help="1,000 users and short rounds: to see that all works.")
 @click.option("--format", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("--chart", "chart_file", type=click.Path(path_type=Path, dir_okay=False), help="Also draw an SVG.")
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
@@ -88,6 +90,7 @@ def main(
     people: int | None,
     quick: bool,
     format: str,
+    chart_file: Path | None,
     folder: Path | None,
 ) -> None:
     """Measure; see the help above."""
@@ -116,3 +119,5 @@ def main(
         except BridgeError as exc:
             raise click.ClickException(str(exc)) from exc
     (print_json if format == "json" else print_tables)(results, machine(before))
+    if chart_file is not None:
+        chart_file.write_text(chart(results, machine(before)), encoding="utf-8")

@@ -25,8 +25,17 @@ def get(path: str, query: str, token: str) -> bytes:
 
 def post(path: str, body: bytes, content_type: str, token: str) -> bytes:
     """A POST, whole."""
+    return _with_body("POST", path, body, content_type, token)
+
+
+def patch(path: str, body: bytes, content_type: str, token: str) -> bytes:
+    """A PATCH, whole."""
+    return _with_body("PATCH", path, body, content_type, token)
+
+
+def _with_body(method: str, path: str, body: bytes, content_type: str, token: str) -> bytes:
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
+        f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
         f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

@@ -46,7 +46,7 @@ def by_id(stage: Stage) -> Result:
 
     def asked(kind: str | None, users: int) -> list[Asked]:
         if (kind, users) not in chosen:
-            ids = _ids(stage.database(kind, users)) if kind is not None else [f"{each:032x}" for each in _some(users)]
+            ids = ids_in(stage.database(kind, users)) if kind is not None else [f"{each:032x}" for each in _some(users)]
             chosen[kind, users] = [(f"{bridge.PATH}/{each}", "") for each in ids]
         return chosen[kind, users]
 
@@ -85,7 +85,8 @@ def _some(users: int) -> list[int]:
     return [chosen.randint(1, users) for _ in range(ASKED)]
 
 
-def _ids(url: str) -> list[str]:
+def ids_in(url: str) -> list[str]:
+    """Some users' ids, always the same of a database."""
     database = Database(url)
     try:
         with database.read() as s:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from tests.benchmarks.change import change
 from tests.benchmarks.compared import reconcile
 from tests.benchmarks.create import create
 from tests.benchmarks.cycle import cycle, inline
@@ -26,6 +27,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "match": Benchmark("the match query `userName eq`, beside a bare Flask route and scim2-flask", match),
     "by-id": Benchmark("`GET /Users/{id}`, beside a bare Flask route and scim2-flask", by_id),
     "create": Benchmark("the durable create, delivery queued, beside scim2-flask in memory", create),
+    "patch": Benchmark("the durable `PATCH active`, delivery queued, beside scim2-flask in memory", change),
     "leases": Benchmark("how fast workers take people and give them back, and what a large company costs", leases),
     "inline": Benchmark("what a delivery while the request waits adds to Ditio's own 50 ms a call", inline),
     "cycle": Benchmark("an initial cycle with Ditio at 50 ms a call, beside the ceiling of the concurrency", cycle),
