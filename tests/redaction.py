@@ -151,10 +151,10 @@ def _learning_setting(read: Callable[[pydantic.SecretStr], str]) -> Callable[[py
 
 
 def _learning_people(store: Callable[..., Any]) -> Callable[..., Any]:
-    def learned(self: resources.Resources, resource: resources.StoredResource) -> Any:
+    def learned(self: resources.Resources, resource: resources.StoredResource, *before: Any) -> Any:
         if resource.resource_type == "User":
             WATCH.learn_people([resource.document.get(name) for name in TOLD_OF_PEOPLE])
-        return store(self, resource)
+        return store(self, resource, *before)
 
     return learned
 

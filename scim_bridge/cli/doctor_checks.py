@@ -23,13 +23,13 @@ from scim_bridge.settings.load import shared_logins
 from scim_bridge.settings.types import both
 from scim_bridge.storage.credentials import Token, tenants_with_credentials
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.engine import STANDBY, Why, trouble_of
 from scim_bridge.storage.last_requests import last_request
 from scim_bridge.storage.notices import Unsent
 from scim_bridge.storage.runs import NAMES, START, Presence, ProcessKind, Running, presences
 from scim_bridge.storage.runs import running as running_processes
 from scim_bridge.storage.schema import require_current, revisions, told_missing
 from scim_bridge.storage.sqlite_file import RESTORE, damage_in
+from scim_bridge.storage.trouble import STANDBY, Why, trouble_of
 
 LEAST_FREE_BYTES = 200 * 1024 * 1024  # With less, the next busy day may fill the disk.
 LONGEST_FILE_CHECK_SECONDS = 5.0  # `doctor` is asked while something is wrong: it may not take long.

@@ -26,10 +26,11 @@ from scim_bridge.reconcile.run import Scheduler
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.settings.load import of_worker
 from scim_bridge.storage.database import Database, Session, loggable
-from scim_bridge.storage.engine import DELIVERIES, trouble_of
+from scim_bridge.storage.engine import DELIVERIES
 from scim_bridge.storage.last_requests import LastRequests
 from scim_bridge.storage.runs import BEAT_SECONDS, ProcessKind, beat, leave, process_id
 from scim_bridge.storage.schema import require_current, revisions
+from scim_bridge.storage.trouble import trouble_of
 from scim_bridge.tenant import Tenant
 
 log = logs.get_logger(__name__)

@@ -106,6 +106,22 @@ def claim_wanted(s: Session, tenant: Tenant, person: Person, desired: DesiredEmp
     ]
 
 
+def claim_for_newcomer(s: Session, person: Person, desired: DesiredEmployee, today: date) -> bool:
+    """Claim the desired values of a new person, if no other person has any of them. Return whether it did.
+
+    Then there is no previous person to look for: no one had the number.
+    """
+    wanted = wanted_claims(desired) if _claims_desired(person, today) else frozenset()
+    if desired.employee_number is None or not wanted:
+        return False
+    taken = s.claims.take_free(person.id, wanted)
+    if taken == wanted:
+        return True
+    if taken:
+        s.claims.give_back(person.id, taken)
+    return False
+
+
 def settle_claims(
     s: Session, tenant: Tenant, person: Person, desired: DesiredEmployee, today: date, *, keep_all: bool
 ) -> None:
@@ -218,17 +234,27 @@ class PreviousPerson:
     """Whether another person gave up number and link for the newcomer: that is never taken back."""
 
 
-def find_or_make_room(s: Session, tenant: Tenant, desired: DesiredEmployee, external_id: str | None) -> PreviousPerson:
+def find_or_make_room(
+    s: Session,
+    tenant: Tenant,
+    desired: DesiredEmployee,
+    external_id: str | None,
+    newcomer: PersonId | None = None,
+) -> PreviousPerson:
     """Return the previous person that a newly created user continues, if there is one.
 
     A different person with the same number, who is deleted and whose ending is delivered, gives up number and link
     here.
+
+    :param newcomer: Who asks, if they are stored already: then no one may have the number but they.
     """
     number = desired.employee_number
     if number is None:
         return PreviousPerson()
     people, claims = s.people, s.claims
     holder_id = claims.holder(Claim(ClaimKind.employee_number, number))
+    if holder_id == newcomer:
+        return PreviousPerson()
     holder = people.get(holder_id) if holder_id is not None else None
     if holder_id is None or holder is None or holder.person.days.active:
         return PreviousPerson()
@@ -259,7 +285,7 @@ def continue_previous(
     if person.user_id is None or person.employee_number is not None or person.creating is not None:
         return record, True
     desired, external_id = tenant.desired(document, person, today), external_id_of(document)
-    former = find_or_make_room(s, tenant, desired, external_id)
+    former = find_or_make_room(s, tenant, desired, external_id, person.id)
     if former.record is None or former.record.person.id == person.id:
         return record, not former.has_made_room
     forget_person(s, tenant, person.id)

@@ -294,7 +294,8 @@ def _settle(s: Session, tenant: Tenant, attempt: Attempt, outcome: Outcome, undo
             )
             if attempt.last_day is not None:
                 s.people.wake_on(attempt.person.id, attempt.last_day + timedelta(days=1))
-            s.forget(attempt.person.id)
+            if record.person.is_tombstone:
+                s.forget(attempt.person.id)
             if _is_owed_more(s, attempt, record.person):
                 s.outbox.mark_due(record.person.id)
             if undo is not None and undo.was_to_come and undo.undone is None:

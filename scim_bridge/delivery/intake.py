@@ -7,6 +7,8 @@ from datetime import date, timedelta
 from scim_bridge.certificates.entries import SlotEntries
 from scim_bridge.delivery.attempt import Facts, facts_of, with_lines
 from scim_bridge.delivery.claims import (
+    PreviousPerson,
+    claim_for_newcomer,
     claim_wanted,
     continue_previous,
     external_id_of,
@@ -14,8 +16,18 @@ from scim_bridge.delivery.claims import (
     settle_claims,
 )
 from scim_bridge.delivery.undo import Undoable
+from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.employee import Days, DesiredEmployee, Field, first_days, next_days
-from scim_bridge.domain.outcome import NOT_THERE, IncompleteRefused, Note, Settled, State, remarks
+from scim_bridge.domain.outcome import (
+    NOT_THERE,
+    DeliveryView,
+    IncompleteRefused,
+    Note,
+    Reason,
+    Settled,
+    State,
+    remarks,
+)
 from scim_bridge.domain.person import GuardedChange, Person, PersonId, RequestedAt, Verdict
 from scim_bridge.domain.values import JsonObject, UserId
 from scim_bridge.plan.diff import as_found, is_covered
@@ -25,7 +37,8 @@ from scim_bridge.scim.reading import active_of
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.guard import held_or_dropped
 from scim_bridge.storage.history import Entry
-from scim_bridge.storage.people import PersonRecord
+from scim_bridge.storage.outbox import PAUSED
+from scim_bridge.storage.people import NewMark, PersonRecord
 from scim_bridge.storage.resources import StoredResource, document_of
 from scim_bridge.tenant import LEASE_MARGIN_SECONDS, NOTHING_DESIRED, Tenant
 
@@ -101,6 +114,9 @@ class Ticket:
     facts: Facts | None = None
     """What is known of the person, if nothing is in the way of the delivery."""
 
+    view: DeliveryView | None = None
+    """The state of the delivery after the transaction, if it is known; without the time at which it began."""
+
     undoable: Undoable | None = None
     """What to take back if Ditio refuses it while the request waits; None if it is never taken back (rule R1)."""
 
@@ -128,13 +144,7 @@ class Intake:
         """Take in a new user. :raises IncompleteRefused: required values are missing or unusable (rule H3)."""
         today = self.tenant.today(s.now)
         desired = self.tenant.desired(document, None, today)
-        people = s.people
         external_id = external_id_of(document)
-        former = find_or_make_room(s, self.tenant, desired, external_id)
-        if (known := former.record) is not None:
-            people.set_user(known.person.id, user_id, external_id=external_id)
-            record = replace(known, person=replace(known.person, user_id=user_id))
-            return replace(self._take_change(s, record, document, None, "user-created"), undoable=None)
         days = first_days(
             active=active_of(document),
             leave=desired.day(Field.end_date),
@@ -148,14 +158,27 @@ class Intake:
             provisioned_on=today,
             occasions=first_occasions(days, desired, Moment(s.now, today, self.tenant.rules.zone)),
         )
+        former, notes = PreviousPerson(), list[Note]()
+        has_claims = claim_for_newcomer(s, person, desired, today)
+        if not has_claims:
+            former = find_or_make_room(s, self.tenant, desired, external_id)
+            if (known := former.record) is not None:
+                s.people.set_user(known.person.id, user_id, external_id=external_id)
+                record = replace(known, person=replace(known.person, user_id=user_id))
+                return replace(self._take_change(s, record, document, None, "user-created"), undoable=None)
         self._refuse_incomplete(person, desired, today)
-        waking = wakes_on(person, self.tenant.policy, today)
-        people.add(person, external_id=external_id, wakes_on=waking)
-        notes = claim_wanted(s, self.tenant, person, desired, today)
+        mark = self._mark_of_new(s, s.breaker.lately())
+        record = s.people.add(
+            person, external_id=external_id, wakes_on=wakes_on(person, self.tenant.policy, today), mark=mark
+        )
+        if not has_claims:
+            notes = claim_wanted(s, self.tenant, person, desired, today)
         notes += self._certificates(s).keep(person, document, desired.employee_number)
-        may_undo = person.days.wants_employment(today) and not former.has_made_room
-        ticket = self._due(s, person.id, "user-created", Undoable(user_id) if may_undo else None)
-        return ticket if notes else self._with_facts(s, ticket, document)
+        self._remember(s, person.id, "user-created")
+        may_undo = person.days.wants_employment(today) and not former.has_made_room and mark.state is State.due
+        undoable = Undoable(user_id) if may_undo else None
+        ticket = Ticket(person.id, mark.lease, mark.lease_seconds, undoable=undoable, view=DeliveryView.of(record))
+        return ticket if notes else self._with_facts(s, ticket, document, record)
 
     def user_changed(
         self, s: Session, user_id: UserId, document: JsonObject, before: JsonObject, what: str = "user-changed"
@@ -165,6 +188,7 @@ class Intake:
         :param what: Who changed it, as the history calls it.
         """
         record, s = s.people.of_user(user_id, lock=True), _after_locking(s)
+        s.breaker.get()  # Needed below in most cases; read first, it tells the time too.
         if record is None:
             # Another user took over this user's person (rule P2). A user who is still inactive needs nothing.
             return self.user_created(s, user_id, document) if active_of(document) else None
@@ -243,8 +267,13 @@ class Intake:
         self._refuse_incomplete(person, desired, today)
         people = s.people
         occasions = occasions_after(s, self.tenant, record.person, days, desired, earlier)
-        people.set_days(person.id, days, occasions, wakes_on=wakes_on(person, self.tenant.policy, today))
-        people.set_external_id(person.id, external_id_of(document))
+        people.set_days(
+            person.id,
+            days,
+            occasions,
+            wakes_on=wakes_on(person, self.tenant.policy, today),
+            external_id=external_id_of(document),
+        )
         notes = claim_wanted(s, self.tenant, person, desired, today)
         certificates = self._certificates(s)
         notes += certificates.keep(person, document, desired.employee_number)
@@ -256,16 +285,23 @@ class Intake:
         may_undo = may_undo and days.wants_employment(today)
         undoable = Undoable(person.user_id, known) if may_undo and person.user_id is not None else None
         ticket = self._due(s, person.id, what, undoable)
+        if ticket.view is not None:
+            ticket = replace(ticket, view=replace(ticket.view, delivered_at=record.delivered_at))
         return ticket if notes else self._with_facts(s, ticket, document)
 
-    def _with_facts(self, s: Session, ticket: Ticket, document: JsonObject) -> Ticket:
-        """Return the ticket with what its delivery needs to know, which saves it a transaction."""
-        record = s.people.get(ticket.person_id) if ticket.lease is not None else None
-        return (
-            ticket
-            if record is None
-            else replace(ticket, facts=with_lines(s, facts_of(s, self.tenant, record, document)))
-        )
+    def _with_facts(
+        self, s: Session, ticket: Ticket, document: JsonObject, record: PersonRecord | None = None
+    ) -> Ticket:
+        """Return the ticket with what its delivery needs to know, which saves it a transaction.
+
+        :param record: The person as they are stored now; None if that has to be read.
+        """
+        if ticket.lease is None:
+            return ticket
+        record = record or s.people.get(ticket.person_id)
+        if record is None:
+            return ticket
+        return replace(ticket, facts=with_lines(s, facts_of(s, self.tenant, record, document)))
 
     def _days_after(
         self, person: Person, *, active: bool, leave: date | None, start: date | None = None, today: date
@@ -296,21 +332,35 @@ class Intake:
             s.history.add(person.id, entry)
         return Ticket(person.id, None)
 
+    def _mark_of_new(self, s: Session, breaker: Breaker) -> NewMark:
+        """Return how the delivery of a new person stands: due, or held during a pause."""
+        if self.tenant.is_paused or breaker.is_paused:
+            return NewMark(State.held, Reason.paused, PAUSED)
+        lease, seconds = self._own_lease(s, breaker)
+        return NewMark(
+            State.due, detail=breaker.told(s.now), request_id=self.request_id, lease=lease, lease_seconds=seconds
+        )
+
+    def _own_lease(self, s: Session, breaker: Breaker) -> tuple[str | None, float]:
+        """Return the name of a lease for this request, and its seconds. None if the request does not deliver."""
+        # While Ditio must not be called, no request waits for it (rule D2).
+        is_inline = self.tenant.inline_seconds > 0 and not self.queues_only and breaker.lets_through(s.now)
+        return self.tenant.new_id() if is_inline else None, self.tenant.inline_seconds + LEASE_MARGIN_SECONDS
+
     def _due(self, s: Session, person_id: PersonId, what: str, undoable: Undoable | None = None) -> Ticket:
-        breaker = s.breaker.get()
+        breaker = s.breaker.lately()
         if self.tenant.is_paused or breaker.is_paused:
             s.pauses.hold(person_id)
             self._remember(s, person_id, what)
-            return Ticket(person_id, None)
-        # While Ditio must not be called, no request waits for it (rule D2).
-        is_inline = self.tenant.inline_seconds > 0 and not self.queues_only and breaker.lets_through(s.now)
-        lease = self.tenant.new_id() if is_inline else None
-        seconds = self.tenant.inline_seconds + LEASE_MARGIN_SECONDS
+            return Ticket(person_id, None, view=DeliveryView(State.held, PAUSED))
+        lease, seconds = self._own_lease(s, breaker)
+        detail = breaker.told(s.now)
         granted = s.outbox.mark_due(
-            person_id, request_id=self.request_id, lease=lease, lease_seconds=seconds, detail=breaker.told(s.now)
+            person_id, request_id=self.request_id, lease=lease, lease_seconds=seconds, detail=detail
         )
         self._remember(s, person_id, what)
-        return Ticket(person_id, lease if granted else None, seconds, undoable=undoable)
+        view = DeliveryView(State.due, detail)
+        return Ticket(person_id, lease if granted else None, seconds, view=view, undoable=undoable)
 
     def _remember(self, s: Session, person_id: PersonId, what: str) -> None:
         entry = Entry(what, "accepted", cause="request", request_id=self.request_id)

@@ -179,8 +179,13 @@ class Undo:
         tenant, days, today = self._tenant, before.person.days, attempt.today
         person = replace(record.person, days=days)
         people = s.people
-        people.set_days(person.id, days, before.person.occasions, wakes_on=wakes_on(person, tenant.policy, today))
-        people.set_external_id(person.id, before.external_id)
+        people.set_days(
+            person.id,
+            days,
+            before.person.occasions,
+            wakes_on=wakes_on(person, tenant.policy, today),
+            external_id=before.external_id,
+        )
         desired = tenant.desired(document.document, person, today)
         claim_wanted(s, tenant, person, desired, today)
         settle_claims(s, tenant, person, desired, today, keep_all=False)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from typing import Protocol
 
 from scim_bridge.domain.employee import DesiredEmployee, Field, Problem
 from scim_bridge.domain.person import Person
@@ -73,6 +74,21 @@ def state_of(reason: Reason) -> State:
     return State.held if reason in HELD else State.parked
 
 
+class Marked(Protocol):
+    """The state of a person's delivery, as it is stored."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def detail(self) -> str | None: ...
+    @property
+    def delivered_at(self) -> datetime | None: ...
+    @property
+    def state_since(self) -> datetime: ...
+    @property
+    def due_at(self) -> datetime | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveryView:
     """What the read-only attributes of the Ditio extension show."""
@@ -82,6 +98,13 @@ class DeliveryView:
     delivered_at: datetime | None = None
     moved_at: datetime | None = field(default=None, compare=False)
     """When the state may last have changed; None where it was not looked up."""
+
+    @classmethod
+    def of(cls, row: "Marked") -> "DeliveryView":
+        """Return the view of a person as they are stored."""
+        # A retry changes the time of the next try, and the detail, but not the state.
+        moved_at = max(row.state_since, row.due_at or row.state_since)
+        return cls(State(row.state), row.detail, row.delivered_at, moved_at)
 
     def may_differ_since(self, written_at: datetime) -> bool:
         """Return whether a client that read the user as written then may have seen another state.

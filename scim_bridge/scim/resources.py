@@ -73,6 +73,12 @@ def resource_of(
 ) -> Resource[Any]:
     """Return the resource of a stored document, with its `id` and `meta`."""
     resource = model.model_validate(document, scim_provider=provider)
+    identify(resource, identity)
+    return resource
+
+
+def identify(resource: Resource[Any], identity: Identity) -> None:
+    """Set the `id` and `meta` of a resource."""
     resource.id = identity.id
     resource.meta = Meta(
         resource_type=identity.resource_type,
@@ -80,7 +86,6 @@ def resource_of(
         last_modified=identity.last_modified_at,
         version=identity.etag,
     )
-    return resource
 
 
 def keys_of(resource: Resource[Any]) -> JsonObject:
@@ -103,17 +108,35 @@ def folded(model: type[Resource[Any]], path: str, text: str) -> str:
 
 def _keys_of_model(value: Any, prefix: str, model: type[Resource[Any]]) -> JsonObject:
     keys: JsonObject = {}
-    for field_name in type(value).model_fields:
+    for field_name, name, is_extension in _fields(cast(Any, type(value))):
         item = getattr(value, field_name)
-        root = type(value).get_field_root_type(field_name)
-        if isinstance(root, type) and issubclass(root, Extension):
-            name, key = str(root.__schema__), _keys_of_model(item, f"{root.__schema__}:", model) if item else None
-        else:
-            name = type(value)._scim_name(field_name)
-            key = _key(item, f"{prefix}{name}", model)
+        if item is None:
+            continue
+        key = _keys_of_model(item, f"{name}:", model) if is_extension else _key(item, f"{prefix}{name}", model)
         if key not in (None, [], {}):
             keys[name] = key
     return keys
+
+
+def value_of(resource: Resource[Any], name: str) -> Any:
+    """Return the value of an attribute by its SCIM name: the library would read the name as a path, each time."""
+    return getattr(resource, _names(cast(Any, type(resource)))[name])
+
+
+@cache
+def _names(model: type[Any]) -> dict[str, str]:
+    return {name: field_name for field_name, name, _ in _fields(cast(Any, model))}
+
+
+@cache
+def _fields(model: type[Any]) -> tuple[tuple[str, str, bool], ...]:
+    """Return the fields of a model: name in Python, name or URN in SCIM, and whether it is an extension."""
+    found = []
+    for name in model.model_fields:
+        root = model.get_field_root_type(name)
+        is_extension = isinstance(root, type) and issubclass(root, Extension)
+        found.append((name, str(root.__schema__) if is_extension else model._scim_name(name), is_extension))
+    return tuple(found)
 
 
 def _key(item: Any, path: str, model: type[Resource[Any]]) -> Any:

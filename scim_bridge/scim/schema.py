@@ -5,16 +5,18 @@ a schema URN and a colon; Entra also writes a dot after the URN. Names compare r
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import cache, lru_cache, wraps
+from typing import Any, TypeVar
 
 from scim2_models import Attribute, InvalidPathException, Mutability, Path, Required, Resource, Schema
 from scim2_models.path import AttrPath, CompareOperator, Comparison, FilterNode, LogicalExpr, LogicalOperator, ValuePath
 
 from scim_bridge.scim.provider import DELIVERY_ATTRIBUTES
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN, Condition, SourcePath
+
+T = TypeVar("T")
 
 Kind = Attribute.Type
 
@@ -29,6 +31,9 @@ COMMON = ("id", "externalId", "meta")
 
 _NEVER_NEEDED = ("primary", "display")
 """Parts that only decorate a value."""
+
+KNOWN_KEYS, LONGEST_KNOWN = 2000, 200
+"""How many keys and paths are looked up only once, and their longest. Entra sends the same few with every user."""
 
 _NAME = r"\$?[A-Za-z][A-Za-z0-9$_-]*"
 _PATH = re.compile(rf"(?P<name>{_NAME})(?:\[(?P<selection>.*)\])?(?:\.(?P<part>{_NAME}))?", re.DOTALL)
@@ -108,7 +113,18 @@ class AttributePath:
         return self.urn == DITIO_URN and self.shape.name in DELIVERY_ATTRIBUTES
 
 
-@dataclass(frozen=True, slots=True)
+def _looked_up_once(look: Callable[["ResourceSchema", str], T]) -> Callable[["ResourceSchema", str], T]:
+    """Remember what was found for a key."""
+    once = lru_cache(KNOWN_KEYS)(look)
+
+    @wraps(look)
+    def looked(shape: "ResourceSchema", key: str) -> T:
+        return once(shape, key) if len(key) <= LONGEST_KNOWN else look(shape, key)
+
+    return looked
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ResourceSchema:
     """A resource type: its attributes by lower-case name, and those of its extensions by URN."""
 
@@ -116,10 +132,12 @@ class ResourceSchema:
     attributes: Mapping[str, AttributeSchema]
     extensions: Mapping[str, Mapping[str, AttributeSchema]]
 
+    @_looked_up_once
     def schema_at(self, key: str) -> str | None:
         """Return the URN that a key is, in its canonical spelling; None for any other key."""
         return next((urn for urn in (self.urn, *self.extensions) if urn.lower() == key.lower()), None)
 
+    @_looked_up_once
     def place(self, key: str) -> AttributePath | None:
         """Return what a key or a path points at; None for what isn't declared, or isn't a path."""
         urn, rest = self._split(key.strip())
@@ -137,6 +155,7 @@ class ResourceSchema:
         part = (shape.parts or {}).get(match["part"].lower())
         return AttributePath(urn, shape, part, match["selection"], alone is not None) if part else None
 
+    @_looked_up_once
     def separator(self, key: str) -> str | None:
         """Return the character between a schema's URN and the rest of a key: a colon, or Entra's dot; else None."""
         urn = self._urn_before(key.strip())

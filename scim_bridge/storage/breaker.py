@@ -1,19 +1,26 @@
 """The breaker and the pause of each company, shared by all processes (rules D2, D4)."""
 
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, exists, or_, select, update
+from sqlalchemy import Row, Select, and_, bindparam, case, exists, or_, select, update
 
 from scim_bridge.domain.breaker import LONGEST_GAP_SECONDS, Breaker, gap_seconds
 from scim_bridge.domain.outcome import CAP_SECONDS, State
 from scim_bridge.domain.person import PersonId
-from scim_bridge.storage.engine import Repository, insert_if_absent
+from scim_bridge.storage.engine import Repository, asked_now, insert_if_absent
 from scim_bridge.storage.tables import breakers, people
 
 # Built once, because every delivery reads it several times.
-_OF_TENANT = select(breakers).where(breakers.c.tenant == bindparam("tenant"))
-_LOCKED = _OF_TENANT.with_for_update()
+_LOCKED = select(breakers).where(breakers.c.tenant == bindparam("tenant")).with_for_update()
+
+
+@cache
+def _with_time(dialect: str) -> Select[Any]:
+    """Return the statement that reads the breaker, if there is one, and tells the time."""
+    one = select(asked_now(dialect).label("now_is")).subquery("one")
+    return select(breakers, one.c.now_is).select_from(one.outerjoin(breakers, breakers.c.tenant == bindparam("tenant")))
 
 
 class Breakers(Repository):
@@ -23,9 +30,19 @@ class Breakers(Repository):
     person never waits for the breaker's row.
     """
 
+    _known: Breaker | None = None
+
     def get(self) -> Breaker:
-        """Return the breaker; without a row it is closed."""
-        return self._read(_OF_TENANT) or Breaker()
+        """Return the breaker; without a row it is closed. As the first statement it saves asking for the time."""
+        asked = {"tenant": self._tenant, "now": self._s.told_now}
+        row = self._connection.execute(_with_time(self._connection.dialect.name), asked).one()
+        self._s.learn_now(row.now_is)
+        self._known = self._breaker(row) if row.tenant is not None else Breaker()
+        return self._known
+
+    def lately(self) -> Breaker:
+        """Return the breaker as this transaction has read it before, if it has."""
+        return self._known or self.get()
 
     def locked(self) -> Breaker:
         """Return the breaker, locked: no other transaction changes it before this one ends."""
@@ -124,8 +141,9 @@ class Breakers(Repository):
 
     def _read(self, query: Any) -> Breaker | None:
         row = self._connection.execute(query, {"tenant": self._tenant}).first()
-        if row is None:
-            return None
+        return None if row is None else self._breaker(row)
+
+    def _breaker(self, row: Row[Any]) -> Breaker:
         return Breaker(
             opened_at=row.opened_at,
             why=row.why,

@@ -1,10 +1,12 @@
 """Claims: only one person at a time may have an employee number or a phone number (rule P3)."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Executable,
     Select,
     and_,
     bindparam,
@@ -18,7 +20,7 @@ from sqlalchemy import (
 
 from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import Claim, ClaimKind, PersonId
-from scim_bridge.storage.engine import Repository, insert_if_absent
+from scim_bridge.storage.engine import Repository, insert_if_absent, inserting
 from scim_bridge.storage.tables import claim_waiters, claims, people
 
 # Built once, because every delivery reads both.
@@ -33,6 +35,11 @@ _HELD_OR_AWAITED = union_all(
         for table, is_held in ((claims, 1), (claim_waiters, 0))
     )
 )
+
+
+@cache
+def _take_free(dialect: str) -> Executable:
+    return inserting(dialect, claims).on_conflict_do_nothing().returning(claims.c.kind, claims.c.value)
 
 
 class Claims(Repository):
@@ -56,6 +63,23 @@ class Claims(Repository):
         if waits:
             self._connection.execute(delete(claim_waiters).where(self._waits(person_id, claim)))
         return True
+
+    def take_free(self, person_id: PersonId, wanted: Iterable[Claim]) -> frozenset[Claim]:
+        """Claim those of some values that no person has, in one statement. Return them; the person waits for none."""
+        rows = [
+            {"tenant": self._tenant, "kind": claim.kind, "value": claim.value, "person_id": person_id}
+            for claim in sorted(wanted, key=lambda each: each.kind)
+        ]
+        if not rows:
+            return frozenset()
+        taken = self._connection.execute(_take_free(self._connection.dialect.name), rows)
+        return frozenset(Claim(ClaimKind(row.kind), row.value) for row in taken)
+
+    def give_back(self, person_id: PersonId, taken: Iterable[Claim]) -> None:
+        """Release values that this transaction has just claimed, so no person waits for them yet."""
+        for claim in taken:
+            same = and_(claims.c.tenant == self._tenant, claims.c.kind == claim.kind, claims.c.value == claim.value)
+            self._connection.execute(delete(claims).where(same, claims.c.person_id == person_id))
 
     def take_if_unwanted(self, person_id: PersonId, claim: Claim) -> bool:
         """Claim a value for a leaver: only if no other person has it or waits for it (rule L7)."""

@@ -29,12 +29,9 @@ from scim_bridge.storage.engine import (
     SQLITE_BUSY_SECONDS,
     Patience,
     Transaction,
-    Trouble,
-    Why,
+    Work,
     engine_of,
     insert_if_absent,
-    trouble_of,
-    trouble_with,
 )
 from scim_bridge.storage.entra import EntraDirectory, EntraJobs
 from scim_bridge.storage.guard import Guard
@@ -50,6 +47,7 @@ from scim_bridge.storage.resources import Lookups, Quirks, Resources
 from scim_bridge.storage.runs import Runs, Schedules
 from scim_bridge.storage.snapshot import Snapshot
 from scim_bridge.storage.sqlite_file import WatchedFile, WriteTurns, watched_file
+from scim_bridge.storage.trouble import Trouble, Why, trouble_of, trouble_with
 
 T = TypeVar("T")
 
@@ -166,7 +164,9 @@ class Database:
         patience: Patience = REQUESTS,
     ) -> None:
         self.engine = engine_of(url, pool_size, patience)
-        self._single = self.engine.execution_options(single=True)
+        single = {"single": True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        self._single = self.engine.execution_options(**single)
+        self._writing = self.engine.execution_options(write=True)
         self._file = watched_file(self.engine)
         # What made the last write of this process fail, unless a later one succeeded.
         self._failed: Trouble | None = None
@@ -189,7 +189,7 @@ class Database:
 
     @contextmanager
     def read_once(self, tenant: str) -> Iterator[Session]:
-        """Open a transaction of a company for one statement that reads; SQLite then needs no BEGIN and no COMMIT."""
+        """Open a transaction of a company for one statement that reads: it needs no BEGIN and no COMMIT."""
         with self._single.begin() as connection:
             yield Session(connection, tenant, self._own_now)
 
@@ -200,20 +200,22 @@ class Database:
         :param tenant: The company that writes, because companies take turns. Writes without a company share one turn.
         :param within: How many seconds to wait for the turn on SQLite, if less than usual.
         """
-        to_tell: list[Callable[[], None]] = []
+        work = Work()
         try:
             with (
                 traces.detail("transaction"),
                 self._turns.taken(tenant, within) if self._turns is not None else nullcontext(),
-                self.engine.execution_options(write=True, after_commit=to_tell).begin() as connection,
+                self._writing.begin() as connection,
             ):
-                yield Session(connection, tenant, self._own_now)
+                s = Session(connection, tenant, self._own_now, work)
+                yield s
+                s.send()
         except DBAPIError as error:
             if (found := trouble_of(error)).why not in (Why.out_of_reach, Why.file_lost):
                 self._failed = found
             raise
         self._failed = None
-        for tell in to_tell:
+        for tell in work.to_tell:
             tell()
 
     def transact(self, tenant: str, work: Callable[[Session], T]) -> T:

@@ -3,16 +3,14 @@
 Every wait has a limit.
 """
 
-import os
-import shutil
+import select as select_module
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import cache, cached_property
 from json import JSONDecoder
-from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy import (
@@ -36,7 +34,6 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from scim_bridge.errors import BridgeError
-from scim_bridge.storage.sqlite_file import RESTORE, FileLost
 from scim_bridge.storage.tables import UtcDateTime
 
 SQLITE_BUSY_SECONDS = 30
@@ -107,13 +104,14 @@ def engine_of(url: str, pool_size: int, patience: Patience) -> Engine:
 
 def _postgresql_engine(url: URL, pool_size: int, patience: Patience) -> Engine:
     ours = {"connect_timeout": CONNECT_SECONDS, **_CLIENT_TCP}
-    # The pool checks each connection before a request gets it, so a lost one does not fail the request.
+    # The pool checks each connection before a request gets it, so a lost one does not fail the request: see `_checked`.
     try:
         engine = create_engine(
             url,
             hide_parameters=True,
             pool_size=pool_size,
             max_overflow=pool_size,
+            pool_use_lifo=True,
             pool_pre_ping=True,
             pool_timeout=5,
             # Options in the operator's URL have priority.
@@ -138,8 +136,35 @@ def _postgresql_engine(url: URL, pool_size: int, patience: Patience) -> Engine:
         connection.cursor().execute(statement)
         connection.autocommit = False
 
+    def on_checkin(connection: Any, _: ConnectionPoolEntry) -> None:
+        if connection is not None:
+            connection.used_at = time.monotonic()
+
     event.listen(engine, "connect", on_connect)
+    event.listen(engine, "checkin", on_checkin)
+    engine.dialect.do_ping = _checked(engine.dialect.do_ping)  # type: ignore[method-assign, assignment]
     return engine
+
+
+UNCHECKED_SECONDS = 1.0
+"""For how long after its last use a connection is not asked whether it still works, unless its server said something.
+
+To ask costs as much as to read a user. A server that ends or restarts closes its connections, which shows at once.
+"""
+
+
+def _checked(ask: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Return the check of a connection before its use. :param ask: Asks the server."""
+
+    def check(connection: Any) -> bool:
+        if time.monotonic() - getattr(connection, "used_at", float("-inf")) < UNCHECKED_SECONDS:
+            said = select_module.poll()
+            said.register(connection.fileno(), select_module.POLLIN)
+            if not said.poll(0):
+                return True
+        return ask(connection)
+
+    return check
 
 
 def _give_up_after(connection: Any, seconds: float, dialect: Dialect) -> None:
@@ -175,6 +200,8 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
         url,
         hide_parameters=True,
         pool_size=pool_size,
+        # The connection that was used last has the pages of the file that the next request needs.
+        pool_use_lifo=True,
         # Stored JSON has no space around it; looking for that would take most of the time.
         json_deserializer=lambda text: _JSON.raw_decode(text)[0],
         connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False},
@@ -203,21 +230,73 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
 _SERVER_TIME = select(func.clock_timestamp())
 
 
+@dataclass(slots=True)
+class Work:
+    """What is left to do at the end of a writing transaction."""
+
+    unsent: list[tuple[Executable, Any]] = field(default_factory=list)
+    """Statements that wait for the next one: see `Transaction.later`."""
+
+    to_tell: list[Callable[[], None]] = field(default_factory=list)
+    """What to call after the commit."""
+
+
 class Transaction:
     """One transaction, for one company.
 
     :param clock: Returns the time, which all processes share (rule D1); None where the database's server has the clock.
+    :param work: What is left to do at its end; None for a transaction that only reads.
     """
 
-    def __init__(self, connection: Connection, tenant: str, clock: Callable[[], datetime | None]) -> None:
-        self.connection = connection
+    def __init__(
+        self,
+        connection: Connection,
+        tenant: str,
+        clock: Callable[[], datetime | None],
+        work: "Work | None" = None,
+    ) -> None:
+        self._connection = connection
         self.tenant = tenant
         self._clock = clock
+        self._work = work
+        self._waits = work is not None and connection.dialect.name == "postgresql"
+
+    @property
+    def connection(self) -> Connection:
+        """The connection, to which everything was sent that waited for the next statement."""
+        if self._work is not None and self._work.unsent:
+            self.send()
+        return self._connection
+
+    def later(
+        self, statement: Executable, values: Mapping[str, object] | Sequence[Mapping[str, object]] | None = None
+    ) -> None:
+        """Execute a statement whose result is not needed: before the next one, or the commit, at the latest.
+
+        PostgreSQL then gets several of them at once, and this process waits for one answer.
+        """
+        if self._waits:
+            assert self._work is not None
+            self._work.unsent.append((statement, values))
+        else:
+            self._connection.execute(statement, values)
+
+    def send(self) -> None:
+        """Execute what waits. The commit does this first."""
+        if self._work is None or not self._work.unsent:
+            return
+        unsent, self._work.unsent = self._work.unsent, []
+        if len(unsent) == 1:
+            self._connection.execute(*unsent[0])
+        else:
+            with _at_once(self._connection):
+                for statement, values in unsent:
+                    self._connection.execute(statement, values)
 
     @cached_property
     def now(self) -> datetime:
         """The database's time at first use. Lock first, and ask for the time afterwards."""
-        moment: datetime = self._clock() or self.connection.execute(_SERVER_TIME).scalar_one()
+        moment: datetime = self._clock() or self._connection.execute(_SERVER_TIME).scalar_one()
         return moment.astimezone(UTC)
 
     @property
@@ -231,15 +310,43 @@ class Transaction:
 
     def of(self, tenant: str) -> Self:
         """Return the same transaction for another company."""
-        return type(self)(self.connection, tenant, self._clock)
+        return type(self)(self._connection, tenant, self._clock, self._work)
 
     def at(self, moment: datetime) -> Self:
         """Return the same transaction with a chosen time."""
-        return type(self)(self.connection, self.tenant, lambda: moment)
+        return type(self)(self._connection, self.tenant, lambda: moment, self._work)
 
     def after_commit(self, tell: Callable[[], None]) -> None:
         """Call a function once this writing transaction is committed, for example to log it; not if it rolls back."""
-        self.connection.get_execution_options()["after_commit"].append(tell)
+        if self._work is None:
+            raise ValueError("a transaction that only reads commits nothing")
+        self._work.to_tell.append(tell)
+
+
+@contextmanager
+def _at_once(connection: Connection) -> Iterator[None]:
+    """Send the statements of this block to PostgreSQL without waiting for each answer.
+
+    :raises DBAPIError: one of them failed, as if it had been executed alone.
+    """
+    dialect, driver = connection.dialect, connection.connection.driver_connection
+    assert driver is not None
+    try:
+        with driver.pipeline():
+            yield
+    except dialect.loaded_dbapi.Error as error:
+        is_lost = dialect.is_disconnect(error, connection.connection, None)
+        if is_lost:
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            None,
+            None,
+            error,
+            dialect.loaded_dbapi.Error,
+            hide_parameters=True,
+            connection_invalidated=is_lost,
+            dialect=dialect,
+        ) from error
 
 
 def asked_now(dialect: str) -> ColumnElement[datetime]:
@@ -255,8 +362,11 @@ class Repository:
         if not s.tenant:
             raise ValueError(f"{type(self).__name__} needs the transaction of a company: use `of(tenant)`")
         self._s = s
-        self._connection = s.connection
         self._tenant = s.tenant
+
+    @property
+    def _connection(self) -> Connection:
+        return self._s.connection
 
     @property
     def _now(self) -> datetime:
@@ -281,7 +391,7 @@ def insert_if_absent(connection: Connection, table: Table, row: Mapping[str, obj
 @cache
 def _upsert(dialect: str, table: Table, names: tuple[str, ...]) -> Executable:
     """Return the statement, built once for each table and its columns."""
-    statement = _insert(dialect, table)
+    statement = inserting(dialect, table)
     key = [column.name for column in table.primary_key]
     changed = {name: statement.excluded[name] for name in names if name not in key}
     return statement.on_conflict_do_update(index_elements=key, set_=changed)
@@ -289,10 +399,11 @@ def _upsert(dialect: str, table: Table, names: tuple[str, ...]) -> Executable:
 
 @cache
 def _insert_if_absent(dialect: str, table: Table) -> Executable:
-    return _insert(dialect, table).on_conflict_do_nothing().returning(*table.primary_key)
+    return inserting(dialect, table).on_conflict_do_nothing().returning(*table.primary_key)
 
 
-def _insert(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
+def inserting(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """Return an INSERT that can do without conflicts."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
@@ -310,91 +421,3 @@ def analyze(connection: Connection, *tables: Table) -> None:
     """Make PostgreSQL analyse tables that were just filled: for minutes, it would plan as if they were small."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"ANALYZE {', '.join(table.name for table in tables)}"))
-
-
-LEAST_FREE_BYTES = 1024 * 1024
-"""With less, the disk counts as full: SQLite needs room for its journal, and a rewritten page."""
-
-
-class Why(StrEnum):
-    """What keeps the database from being used."""
-
-    disk_full = "disk-full"
-    read_only = "read-only"
-    file_lost = "file-lost"
-    damaged = "damaged"
-    disk_fails = "disk-fails"
-    out_of_reach = "out-of-reach"
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why the database can't be used, and what to do; without personal data."""
-
-    why: Why
-    told: str
-    cure: str
-
-    @property
-    def words(self) -> str:
-        """Return both in one text."""
-        return f"{self.told}: {self.cure}"
-
-
-FREE_SPACE = "free some space on it. What was accepted is kept, and Entra sends the rest again by itself"
-WRITABLE = "allow this user to write the file and its folder, and check that the disk is not mounted read-only"
-
-_DISK_FULL = Trouble(Why.disk_full, "the disk of the database is full", FREE_SPACE)
-_SQLITE: Mapping[int, Trouble] = {
-    8: Trouble(Why.read_only, "the database file or its folder is read-only", WRITABLE),
-    10: Trouble(
-        Why.disk_fails,
-        "the disk of the database fails",
-        f"see the log of the machine; if it is lost, move the file to another disk, or {RESTORE}",
-    ),
-    11: Trouble(Why.damaged, "the database file is damaged", RESTORE),
-    13: _DISK_FULL,
-    14: Trouble(Why.read_only, "the database file can't be opened", WRITABLE),
-    26: Trouble(
-        Why.damaged,
-        "the file is not a database",
-        f"check that DATABASE__URL names the bridge's own file; if it does, it is damaged: {RESTORE}",
-    ),
-}
-"""By SQLite's primary result code (https://www.sqlite.org/rescode.html)."""
-
-STANDBY = Trouble(Why.read_only, "the database is read-only: it is a standby", "set DATABASE__URL to the primary")
-_POSTGRESQL: Mapping[str, Trouble] = {
-    "25006": STANDBY,
-    "53100": _DISK_FULL,
-}
-"""By SQLSTATE."""
-
-
-def trouble_of(error: BaseException) -> Trouble:
-    """Return what an error of the database means."""
-    if isinstance(error, FileLost):
-        return Trouble(Why.file_lost, error.told, error.cure)
-    orig = error.orig if isinstance(error, DBAPIError) else None
-    code = getattr(orig, "sqlite_errorcode", None)
-    if code is not None and (file := getattr(orig, "file", None)) is not None and (found := trouble_with(file)):
-        return found
-    known = _SQLITE.get(code & 0xFF) if code is not None else _POSTGRESQL.get(getattr(orig, "sqlstate", None) or "")
-    return known or Trouble(
-        Why.out_of_reach,
-        f"the database can't be used ({type(error).__name__})",
-        "`scim-bridge doctor` says more; check that it runs and can be reached",
-    )
-
-
-def trouble_with(file: Path) -> Trouble | None:
-    """Return what keeps an embedded database from being written, as far as its file and its disk show."""
-    try:
-        free = shutil.disk_usage(file.parent).free
-    except OSError:
-        return None  # The check of the file itself says that it is gone.
-    if free < LEAST_FREE_BYTES:
-        return Trouble(Why.disk_full, f"the disk of {file.parent} is full", FREE_SPACE)
-    if file.exists() and not all(os.access(path, os.W_OK) for path in (file, file.parent)):
-        return Trouble(Why.read_only, f"{file} or its folder is read-only", WRITABLE)
-    return None

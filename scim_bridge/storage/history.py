@@ -53,7 +53,7 @@ class AuditTrail(Repository):
             "detail": event.detail,
             "request_id": author.request_id,
         }
-        self._connection.execute(_INSERT_AUDIT, row)
+        self._s.later(_INSERT_AUDIT, row)
         if is_one_of_many:
             return
         told = {name: value for name, value in row.items() if value is not None and name not in ("id", "at", "action")}
@@ -151,7 +151,8 @@ class History(Repository):
     def add(self, person_id: PersonId, *entries: Entry) -> None:
         """Append entries for one person."""
         if entries:
-            self._connection.execute(_INSERT_HISTORY, [self._row(person_id, entry) for entry in entries])
+            rows = [self._row(person_id, entry) for entry in entries]
+            self._s.later(_INSERT_HISTORY, rows[0] if len(rows) == 1 else rows)
 
     def _row(self, person_id: PersonId, entry: Entry) -> dict[str, object]:
         return {

@@ -346,7 +346,7 @@ class Ledger(Repository):
         """Store a person's new number in their entries, for lists and filters."""
         mine = self._of(entries, Holder.of_person(person_id))
         is_other = or_(entries.c.employee_number.is_(None), entries.c.employee_number != number)
-        self._connection.execute(update(entries).where(mine, is_other).values(employee_number=number))
+        self._s.later(update(entries).where(mine, is_other).values(employee_number=number))
 
     def inherit(self, line: Line, heir: Holder) -> None:
         """Move what Ditio acknowledged of a number's line to its heir, if that has nothing, and remove the line."""

@@ -89,7 +89,7 @@ class Outbox(Repository):
         A lease that another process holds stays: that process sees the new revision and delivers again.
         """
         values = {**self._row(person_id), "detail_of": detail, "request": request_id}
-        self._connection.execute(_MARK_DUE if request_id is None else _MARK_DUE_FOR_REQUEST, values)
+        self._s.later(_MARK_DUE if request_id is None else _MARK_DUE_FOR_REQUEST, values)
         return lease is not None and self.lease(person_id, lease, lease_seconds)
 
     def mark_all_due(self, which: ColumnElement[bool], **values: object) -> int:
@@ -147,7 +147,7 @@ class Outbox(Repository):
         gives_back: bool = False,
     ) -> None:
         """Store how a delivery ended, and give the lease back if asked. The caller holds it, and knows the revision."""
-        self._connection.execute(
+        self._s.later(
             update(people)
             .where(self._is(person_id))
             .values(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Row, Select, Table, and_, bindparam, delete, func, insert, or_, select, update
 
@@ -72,10 +72,24 @@ class Permissions(Repository):
 
     def consume(self, number: EmployeeNumber) -> None:
         """Remove all permissions for an employee, because a person is linked to it now."""
-        self._connection.execute(delete(permissions).where(self._about(number)))
+        self._s.later(delete(permissions).where(self._about(number)))
 
     def _about(self, number: EmployeeNumber) -> Any:
         return and_(permissions.c.tenant == self._tenant, permissions.c.employee_number == number)
+
+
+@dataclass(frozen=True, slots=True)
+class NewMark:
+    """How the delivery of a new person stands."""
+
+    state: State
+    reason: Reason | None = None
+    detail: str | None = None
+    request_id: str | None = None
+    lease: str | None = None
+    """The lease of the request that brings the person; None if it does not deliver."""
+
+    lease_seconds: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,32 +198,65 @@ def occasion_columns(occasions: RequestedAt) -> dict[str, object]:
     }
 
 
-# Built once, because every delivery reads it twice.
+# Built once, because every write and every delivery executes them.
 _BY_ID = select(people).where(people.c.tenant == bindparam("tenant"), people.c.id == bindparam("person_id"))
 _LOCKED = _BY_ID.with_for_update()
+_OF_USER = select(people).where(people.c.tenant == bindparam("tenant"), people.c.user_id == bindparam("user"))
+_LOCKED_OF_USER = _OF_USER.with_for_update()
+_INSERT = insert(people)
+_DAYS = (
+    update(people)
+    .where(people.c.tenant == bindparam("of_tenant"), people.c.id == bindparam("person_id"))
+    .values(
+        {
+            name: bindparam(f"new_{name}", type_=people.c[name].type)
+            for name in (*days_columns(Days(active=True)), *occasion_columns(RequestedAt()), "wakes_on")
+        }
+    )
+)
+_DAYS_AND_EXTERNAL_ID = _DAYS.values(external_id=bindparam("new_external_id", type_=people.c.external_id.type))
 
 
 class People(Repository):
     """The people of one tenant, within one transaction."""
 
-    def add(self, person: Person, *, external_id: str | None, wakes_on: date | None) -> None:
-        """Store a new person, not yet due."""
-        self._connection.execute(
-            insert(people),
+    def add(
+        self, person: Person, *, external_id: str | None, wakes_on: date | None, mark: NewMark | None = None
+    ) -> PersonRecord:
+        """Store a new person, and return the record.
+
+        :param mark: How their delivery stands; None for a person who is not due.
+        """
+        mark = mark or NewMark(State.delivered)
+        due_since = self._now if mark.state is State.due else None
+        row: dict[str, Any] = {
+            "state": mark.state,
+            "reason": mark.reason,
+            "detail": mark.detail,
+            "revision": 1 if mark.state is State.delivered else 2,
+            "state_since": self._now,
+            "due_since": due_since,
+            "due_at": due_since,
+            "request_id": mark.request_id,
+            "lease": mark.lease,
+            "leased_until": self._now + timedelta(seconds=mark.lease_seconds) if mark.lease is not None else None,
+            "external_id": external_id,
+        }
+        self._s.later(
+            _INSERT,
             {
+                **row,
                 "tenant": self._tenant,
                 "id": person.id,
                 "user_id": person.user_id,
-                "external_id": external_id,
                 "provisioned_on": person.provisioned_on,
-                "state": State.delivered,
-                "state_since": self._now,
                 "created_at": self._now,
                 "wakes_on": wakes_on,
                 **days_columns(person.days),
                 **occasion_columns(person.occasions),
             },
         )
+        return PersonRecord(person=person, attempts=0, delivered_at=None, **row)
 
     def get(self, person_id: PersonId, *, lock: bool = False) -> PersonRecord | None:
         """Return a person by id."""
@@ -218,7 +265,10 @@ class People(Repository):
 
     def of_user(self, user_id: UserId, *, lock: bool = False) -> PersonRecord | None:
         """Return the person of a SCIM user; None also if another user took the person over (rule P2)."""
-        return self._one(people.c.user_id == user_id, lock)
+        found = self._connection.execute(
+            _LOCKED_OF_USER if lock else _OF_USER, {"tenant": self._tenant, "user": user_id}
+        )
+        return self._record(found.first())
 
     def of_user_name(self, name: str) -> PersonRecord | None:
         """Return the person of the user with this name, in any case (rule A8)."""
@@ -260,13 +310,26 @@ class People(Repository):
             changes["external_id"] = external_id
         self._update(person_id, changes)
 
-    def set_external_id(self, person_id: PersonId, external_id: str | None) -> None:
-        """Store the `externalId` that Entra sends now."""
-        self._update(person_id, {"external_id": external_id})
+    def set_days(
+        self,
+        person_id: PersonId,
+        days: Days,
+        occasions: RequestedAt,
+        *,
+        wakes_on: date | None,
+        external_id: str | Literal[False] | None = False,
+    ) -> None:
+        """Store the days that intake decided, and when their changes were requested (rules L1, L8).
 
-    def set_days(self, person_id: PersonId, days: Days, occasions: RequestedAt, *, wakes_on: date | None) -> None:
-        """Store the days that intake decided, and when their changes were requested (rules L1, L8)."""
-        self._update(person_id, {**days_columns(days), **occasion_columns(occasions), "wakes_on": wakes_on})
+        :param external_id: The `externalId` that Entra sends now; False keeps the one that is stored.
+        """
+        columns = {**days_columns(days), **occasion_columns(occasions), "wakes_on": wakes_on}
+        values: dict[str, object] = {"of_tenant": self._tenant, "person_id": person_id}
+        values |= {f"new_{name}": value for name, value in columns.items()}
+        if external_id is False:
+            self._s.later(_DAYS, values)
+        else:
+            self._s.later(_DAYS_AND_EXTERNAL_ID, {**values, "new_external_id": external_id})
 
     def wake_on(self, person_id: PersonId, day: date) -> None:
         """Store the day on which a person becomes due."""
@@ -372,9 +435,7 @@ class People(Repository):
         return select(table.c.person_id).where(table.c.tenant == self._tenant, wanted)
 
     def _update(self, person_id: PersonId, values: Mapping[str, object]) -> None:
-        self._connection.execute(
-            update(people).where(people.c.tenant == self._tenant, people.c.id == person_id).values(**values)
-        )
+        self._s.later(update(people).where(people.c.tenant == self._tenant, people.c.id == person_id).values(**values))
 
 
 def user_names(s: Transaction, user_ids: Iterable[UserId]) -> dict[UserId, str]:

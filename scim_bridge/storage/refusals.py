@@ -102,7 +102,7 @@ class RefusedWrites(Repository):
         :param after, before: The user after the write, and before it.
         """
         values = {"of": self._tenant, "user": user_id, **_known_by(after, "after"), **_known_by(before, "before")}
-        self._connection.execute(_CLEAR, values)
+        self._s.later(_CLEAR, values)
 
     def all(self, *, since: datetime | None = None) -> list[RefusedWrite]:
         """Return what is remembered, oldest first."""

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from scim_bridge.domain.outcome import DeliveryView, State
+from scim_bridge.domain.outcome import DeliveryView
 from scim_bridge.domain.values import SEVERAL, JsonObject, UserId, indexed, indexed_columns
 from scim_bridge.storage.credentials import (
     ACCESS_TOKEN,
@@ -84,7 +84,7 @@ _COUNT_AGAIN = (
         quirks.c.kind == bindparam("of_kind"),
         quirks.c.name == bindparam("of_name"),
     )
-    .values(count=quirks.c.count + 1, last_seen=bindparam("now", type_=quirks.c.last_seen.type))
+    .values(count=quirks.c.count + literal_column("1"), last_seen=bindparam("now", type_=quirks.c.last_seen.type))
 )
 
 
@@ -190,16 +190,23 @@ class Resources(Repository):
         if not insert_if_absent(self._connection, resources, row):
             raise _taken(resource)
 
-    def replace(self, resource: StoredResource) -> None:
+    def replace(self, resource: StoredResource, before: StoredResource | None = None) -> None:
         """Store the new state of a resource that exists.
 
+        :param before: The state that it replaces, if it is known.
         :raises Taken: when another resource has its `userName`; the transaction can continue.
         """
-        statement = update(resources).where(self._is(resource.resource_type, resource.id))
+        columns = _values(resource)
+        row = {**_which(self._tenant, resource.resource_type, resource.id)}
+        row |= {f"new_{name}": value for name, value in columns.items()}
+        name = columns["user_name_key"]
+        if name is None or (before is not None and name == indexed_columns(before.keys)["user_name_key"]):
+            self._s.later(_REPLACE, row)
+            return
         try:
             # Without the savepoint, a violation would end a PostgreSQL transaction.
             with self._connection.begin_nested():
-                self._connection.execute(statement.values(**_values(resource)))
+                self._connection.execute(_REPLACE, row)
         except IntegrityError as exc:
             raise _taken(resource) from exc
 
@@ -246,16 +253,17 @@ class Resources(Repository):
 
     def lock(self, resource_type: str, resource_id: str) -> StoredResource | None:
         """Return a resource, locked until the transaction ends."""
-        query = select(*_READ, resources.c["keys"]).where(self._is(resource_type, resource_id)).with_for_update()
-        row = self._connection.execute(query).first()
+        row = self._connection.execute(_LOCK, _which(self._tenant, resource_type, resource_id)).first()
         return stored_in(row) if row else None
 
     def delivery_views(self, user_ids: Iterable[str]) -> dict[str, DeliveryView]:
         """Return the state of delivery of users; a user without a person is left out."""
-        query = select(people.c.user_id, *_DELIVERY).where(
-            people.c.tenant == self._tenant, people.c.user_id.in_(list(user_ids))
-        )
-        return {row.user_id: _view(row) for row in self._connection.execute(query)}
+        wanted = list(user_ids)
+        if len(wanted) == 1:
+            rows = self._connection.execute(_VIEW_OF_ONE, {"of_tenant": self._tenant, "user": wanted[0]})
+        else:
+            rows = self._connection.execute(_VIEWS.where(people.c.tenant == self._tenant, people.c.user_id.in_(wanted)))
+        return {row.user_id: DeliveryView.of(row) for row in rows}
 
     def _key(self, resource: StoredResource) -> dict[str, object]:
         return {"tenant": self._tenant, "id": resource.id, "resource_type": resource.resource_type}
@@ -278,6 +286,29 @@ _READ = (
 )
 
 _DELIVERY = (people.c.state, people.c.detail, people.c.delivered_at, people.c.state_since, people.c.due_at)
+
+# Built once, because every write executes them.
+_IS = and_(
+    resources.c.tenant == bindparam("of_tenant"),
+    resources.c.id == bindparam("resource_id"),
+    resources.c.resource_type == bindparam("of_type"),
+)
+_LOCK = select(*_READ, resources.c["keys"]).where(_IS).with_for_update()
+_REPLACED = (
+    *("document", "keys", "version", "last_modified_at"),
+    *("user_name_key", "external_id_key", "display_name_key", "work_email_key"),
+)
+_REPLACE = (
+    update(resources)
+    .where(_IS)
+    .values({name: bindparam(f"new_{name}", type_=resources.c[name].type) for name in _REPLACED})
+)
+_VIEWS = select(people.c.user_id, *_DELIVERY)
+_VIEW_OF_ONE = _VIEWS.where(people.c.tenant == bindparam("of_tenant"), people.c.user_id == bindparam("user"))
+
+
+def _which(tenant: str, resource_type: str, resource_id: str) -> dict[str, object]:
+    return {"of_tenant": tenant, "resource_id": resource_id, "of_type": resource_type}
 
 
 def with_delivery(*, one_by_one: bool = False) -> Select[Any]:
@@ -358,7 +389,7 @@ def stored_in(row: Any) -> StoredResource:
         created_at=row.created_at,
         last_modified_at=row.last_modified_at,
         keys=row._mapping.get("keys", {}),
-        delivery=_view(row) if getattr(row, "state", None) else None,
+        delivery=DeliveryView.of(row) if getattr(row, "state", None) else None,
     )
 
 
@@ -367,12 +398,6 @@ def _without(group: JsonObject, user_id: str) -> JsonObject:
     left = [each for each in members if each.get("value") != user_id] if isinstance(members, list) else []
     rest = {name: value for name, value in group.items() if name != MEMBERS}
     return {**rest, MEMBERS: left} if left else rest
-
-
-def _view(row: Any) -> DeliveryView:
-    # A retry changes the time of the next try, and the detail, but not the state.
-    moved_at = max(row.state_since, row.due_at or row.state_since)
-    return DeliveryView(State(row.state), row.detail, row.delivered_at, moved_at)
 
 
 def _taken(resource: StoredResource) -> Taken:

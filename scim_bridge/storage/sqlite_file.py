@@ -157,9 +157,10 @@ class WriteTurns:
     def __init__(self, beside: Path | None, seconds: float) -> None:
         self._beside = beside
         self._seconds = seconds
-        self._waiting: OrderedDict[str, deque[object]] = OrderedDict()
+        # A thread waits for the lock that it has put here, so that the end of a turn wakes only the next one.
+        self._waiting: OrderedDict[str, deque[threading.Lock]] = OrderedDict()
         self._is_taken = False
-        self._changed = threading.Condition()
+        self._guard = threading.Lock()
         self._file: int | None = None
 
     @contextmanager
@@ -176,28 +177,38 @@ class WriteTurns:
             with self._before_other_processes(deadline):
                 yield
         finally:
-            with self._changed:
-                self._is_taken = False
-                self._changed.notify_all()
+            self._hand_on()
 
     def _await_turn(self, who: str, deadline: float) -> None:
-        mine = object()
-        with self._changed:
+        with self._guard:
+            if not self._is_taken:
+                self._is_taken = True
+                return
+            mine = threading.Lock()
+            mine.acquire()
             self._waiting.setdefault(who, deque()).append(mine)
-            while self._is_taken or next(iter(self._waiting.values()))[0] is not mine:
-                if not self._changed.wait(deadline - time.monotonic()):
-                    self._leave(who, mine)
-                    raise PoolTimeout("the other writers of this process did not end in time")
-            self._is_taken = True
-            self._leave(who, mine)
+        if mine.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            return
+        with self._guard:
+            queue = self._waiting.get(who)
+            if queue is None or mine not in queue:
+                return  # It was handed on at the last moment.
+            queue.remove(mine)
+            if not queue:
+                del self._waiting[who]
+        raise PoolTimeout("the other writers of this process did not end in time")
 
-    def _leave(self, who: str, mine: object) -> None:
-        """Leave the queue. The company's next thread comes after those of all other companies."""
-        queue = self._waiting.pop(who)
-        queue.remove(mine)
-        if queue:
-            self._waiting[who] = queue
-        self._changed.notify_all()
+    def _hand_on(self) -> None:
+        """Give the turn to the next thread. Its company's other threads come after those of all other companies."""
+        with self._guard:
+            if not self._waiting:
+                self._is_taken = False
+                return
+            who, queue = self._waiting.popitem(last=False)
+            following = queue.popleft()
+            if queue:
+                self._waiting[who] = queue
+            following.release()
 
     @contextmanager
     def _before_other_processes(self, deadline: float) -> Generator[None]:

@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 import click
 
 from scim_bridge.errors import BridgeError
-from tests.benchmarks.bridge import THREADS
 from tests.benchmarks.bars import chart
+from tests.benchmarks.bridge import THREADS
 from tests.benchmarks.databases import KINDS
 from tests.benchmarks.people import LARGEST
 from tests.benchmarks.registry import BENCHMARKS

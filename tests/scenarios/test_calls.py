@@ -122,8 +122,8 @@ class Counted:
 
     def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun = Counter[str]()
-        for kind in ("read", "write"):
-            monkeypatch.setattr(database, kind, self._counting(kind, getattr(database, kind)))
+        for method, kind in (("read", "read"), ("read_once", "read"), ("write", "write")):
+            monkeypatch.setattr(database, method, self._counting(kind, getattr(database, method)))
 
     def taken(self) -> tuple[int, int]:
         """How many only read, and how many wrote, since the last call."""

@@ -200,7 +200,7 @@ def test_a_locked_person_waits_for_the_process_that_has_them(database: Database,
             people = s.people
             record = people.get(PersonId("a"), lock=True)
             assert record is not None
-            people.set_external_id(PersonId("a"), str(int(record.external_id or 0) + 1))
+            people.set_user(PersonId("a"), UserId("user-a"), external_id=str(int(record.external_id or 0) + 1))
 
     threads = [Thread(target=count) for _ in range(6)]
     for thread in threads:

@@ -173,8 +173,8 @@ def settled(s: Session, now: Any) -> None:
 
 CHANGES: dict[str, Callable[[Session], object]] = {
     "set_user": lambda s: s.people.set_user(KARI, UserId("other"), external_id="y"),
-    "set_external_id": lambda s: s.people.set_external_id(KARI, "y"),
-    "set_days": lambda s: s.people.set_days(KARI, Days(active=False), RequestedAt(), wakes_on=None),
+    "set_days": lambda s: s.people.set_days(KARI, Days(active=False), RequestedAt(), wakes_on=None, external_id="y"),
+    "set_days alone": lambda s: s.people.set_days(KARI, Days(active=False), RequestedAt(), wakes_on=None),
     "set_creating": lambda s: s.people.set_creating(KARI, Creating(NUMBER, PHONE)),
     "set_renumbering": lambda s: s.people.set_renumbering(KARI, EmployeeNumber("8")),
     "link": lambda s: s.link(PER, EmployeeNumber("7")),

@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 from scim_bridge.errors import SchemaOutdated
 from scim_bridge.storage import engine
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.engine import Trouble, Why
 from scim_bridge.storage.schema import require_current, upgrade
+from scim_bridge.storage.trouble import Trouble, Why
 from tests.conftest import Clock
 from tests.world import World
 

@@ -154,7 +154,7 @@ class Bearer:
         return s.tokens.valid(secret)
 
     def _examined(self, secret: str, tenant: str) -> Caller:
-        with self.database.read(tenant) as s:
+        with self.database.read_once(tenant) as s:
             is_signed = looks_signed(secret)
             found = None if is_signed else self._stored(s, secret, tenant)
             if found is None and not is_signed:

@@ -20,7 +20,7 @@ from scim_bridge.storage.credentials import (
     secret_of_client,
 )
 from scim_bridge.storage.database import Database, Session, is_out_of_reach
-from scim_bridge.storage.engine import trouble_of
+from scim_bridge.storage.trouble import trouble_of
 from scim_bridge.web.auth.bearer import Endings
 from scim_bridge.web.auth.failures import FailedSignIns
 from scim_bridge.web.auth.jwt import Refused, Workload, company_of

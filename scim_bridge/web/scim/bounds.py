@@ -16,6 +16,7 @@ from scim2_models import (
 )
 from scim2_models.path import LogicalExpr, Not, ValuePath
 
+from scim_bridge.scim.resources import value_of
 from scim_bridge.scim.schema import AttributeSchema, shape_of
 
 if TYPE_CHECKING:
@@ -317,7 +318,7 @@ def refuse_long_work(current: Resource[Any], patch_op: "PatchOp[Any]") -> None:
         )
     if conditions <= 1:
         return
-    length = sum(len(str(current[shape.name])) for shape in _many_valued(current))
+    length = sum(len(str(value_of(current, shape.name))) for shape in _many_valued(current))
     if conditions * (length + sum(len(str(value)) for _, value in operations)) > MAX_COMPARED:
         raise PayloadTooLargeException(
             detail=f"the PATCH would compare more than {MAX_COMPARED} characters, because the entries of the resource "
@@ -340,7 +341,7 @@ def refuse_many_entries(resource: Resource[Any]) -> None:
 def _entries(resource: Resource[Any]) -> Iterator[tuple[str, int]]:
     """Yield how many entries each attribute has, except the members of a group."""
     for shape in _many_valued(resource):
-        yield shape.name, len(resource[shape.name] or ())
+        yield shape.name, len(value_of(resource, shape.name) or ())
 
 
 def _many_valued(resource: Resource[Any]) -> list[AttributeSchema]:

@@ -29,7 +29,7 @@ from scim_bridge.errors import UndoUncertain
 from scim_bridge.logs import get_logger
 from scim_bridge.scim.values import shown
 from scim_bridge.storage.database import is_out_of_reach, loggable
-from scim_bridge.storage.engine import trouble_of
+from scim_bridge.storage.trouble import trouble_of
 from scim_bridge.web.scim.resources import refuse_unusable_condition
 from scim_bridge.web.scim.wording import reworded
 
@@ -198,9 +198,13 @@ def _nothing_there(path: str, resource_types: Sequence[ResourceType]) -> NotFoun
 class PlainService(ScimService):
     """The protocol, with refusals that name what is wrong and what to do."""
 
+    _matched: tuple[ScimRequest, Target] | None = None
+
     def match(self, request: ScimRequest) -> Target:  # type: ignore[override]  # The library's asks no resource types.
-        """Return the operation that a request asks for."""
-        return find_target(request.method, request.path, self.provider.resource_types)
+        """Return the operation that a request asks for. The library asks twice."""
+        if self._matched is None or self._matched[0] is not request:
+            self._matched = request, find_target(request.method, request.path, self.provider.resource_types)
+        return self._matched[1]
 
     def me_target(self, request: ScimRequest) -> tuple[ResourceType, str]:
         """Refuse `/Me`: a token belongs to a client, not to a user.

@@ -9,11 +9,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote_plus
 
 from scim2_models import Resource, ScimProvider
-from scim2_server.responses import SCIM_MEDIA_TYPE
+from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
 from scim2_server.service import SEARCH_REQUEST_PARAMETERS
 
 from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN
@@ -165,6 +166,23 @@ def _number(text: str) -> int:
 
 def _encoded(answer: dict[str, Any]) -> bytes:
     return _ENCODER.encode(answer).encode()
+
+
+def asks_for_parts(query: Mapping[str, str]) -> bool:
+    """Return whether a query has a parameter that the protocol server reads."""
+    return any(name.lower() in _KNOWN for name in query)
+
+
+def written_answer(
+    provider: ScimProvider, base_url: str, stored: StoredResource, status: HTTPStatus
+) -> ScimResponse | None:
+    """Return the answer to a write of a user, as the protocol server would give it; None if only it knows."""
+    location = f"{base_url}/Users/{stored.id}"
+    try:
+        body = _answers(provider).user(stored, location, (None, frozenset()))
+    except NotSimple:
+        return None
+    return ScimResponse(status, body, {"Content-Location": location, "ETag": identity_of(stored).etag})
 
 
 @cache

@@ -23,7 +23,16 @@ from sqlalchemy import ColumnElement, and_, or_, true
 from scim_bridge.domain.certificate import Entry
 from scim_bridge.domain.values import CERTIFICATE, JsonObject
 from scim_bridge.scim.reading import DITIO_URN
-from scim_bridge.scim.resources import MEMBERS, Identity, Membership, document_of, keys_of, resource_of, unasked
+from scim_bridge.scim.resources import (
+    MEMBERS,
+    Identity,
+    Membership,
+    document_of,
+    identify,
+    keys_of,
+    resource_of,
+    unasked,
+)
 from scim_bridge.scim.schema import shape_of
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.filters import Model, condition
@@ -79,9 +88,16 @@ class Rows:
 
     def made(
         self, resource_type: ResourceType, resource: Resource[Any], resource_id: str, now: datetime
-    ) -> tuple[Resource[Any], StoredResource]:
-        """Return a new resource, and its row; see `prepared`."""
-        return self.prepared(resource_type, resource, Identity(resource_id, str(resource_type.name), 1, now, now))
+    ) -> StoredResource:
+        """Return the row of a new resource.
+
+        It comes from a body that was checked as a whole, so it is neither checked nor read once more: see `prepared`.
+        """
+        identity = Identity(resource_id, str(resource_type.name), 1, now, now)
+        known = resource.model_copy()
+        identify(known, identity)
+        with self._provider:
+            return _row(identity, document_of(resource), keys_of(known))
 
     def prepared(
         self,
@@ -104,15 +120,19 @@ class Rows:
             # Each member was checked when it arrived.
             document |= {MEMBERS: membership.members}
             keys |= {MEMBERS: membership.keys} if membership.keys else {}
-        return read, StoredResource(
-            id=identity.id,
-            resource_type=identity.resource_type,
-            document=document,
-            keys=keys,
-            version=identity.version,
-            created_at=identity.created_at,
-            last_modified_at=identity.last_modified_at,
-        )
+        return read, _row(identity, document, keys)
+
+
+def _row(identity: Identity, document: JsonObject, keys: JsonObject) -> StoredResource:
+    return StoredResource(
+        id=identity.id,
+        resource_type=identity.resource_type,
+        document=document,
+        keys=keys,
+        version=identity.version,
+        created_at=identity.created_at,
+        last_modified_at=identity.last_modified_at,
+    )
 
 
 def _entries(document: JsonObject) -> list[JsonObject]:

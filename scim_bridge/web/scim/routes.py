@@ -39,10 +39,10 @@ from scim_bridge.web.scim.errors import (
     scim_exception,
 )
 from scim_bridge.web.scim.filters import canonical_parameters
-from scim_bridge.web.scim.lookup import FAILED, Lookups
+from scim_bridge.web.scim.lookup import FAILED, Lookups, asks_for_parts
 from scim_bridge.web.scim.refusals import Refusals, Told
 from scim_bridge.web.scim.service import BridgeService
-from scim_bridge.web.scim.storage import BridgeStorage
+from scim_bridge.web.scim.storage import USER, BridgeStorage
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -127,11 +127,20 @@ class BridgeHandler(ScimHandler):
             target = service.route(request, Asked.create)
             resource_type = service.resource_type_at(cast(str, target.endpoint))
             service.authorize(request, target, resource_type)
-            asked = service.read_response_parameters(resource_type, request.query)
+            asked = None
+            if asks_for_parts(request.query):
+                asked = service.read_response_parameters(resource_type, request.query)
             resource = service.read_creation(resource_type, request.body, request.header("Content-Type"))
             self.storage.prepare(resource_type, resource)
-            with self.storage.operation():
-                created = self.storage.create(resource_type, resource)
+            if asked is None and resource_type.name == USER:
+                with self.storage.operation():
+                    stored = self.storage.add(resource_type, resource)
+                if (answer := service.created_answer(request.base_url, stored.id)) is not None:
+                    return answer
+                created = self.storage.resource(resource_type, stored)
+            else:
+                with self.storage.operation():
+                    created = self.storage.create(resource_type, resource)
             return service.creation_response(request.base_url, created, asked)
 
     def replace(self, request: ScimRequest) -> ScimResponse:
@@ -375,6 +384,7 @@ def _handler(world: ScimParts, tenant: str, request_id: str, asked: ScimRequest)
         max_patch_operations=offer.max_patch_operations,
         views=storage.delivery_views,
         whole=storage.whole,
+        written=storage.written,
         tolerated=storage.tolerate,
         cursor_secret=lambda: world.secrets.of(tenant, CURSORS),
     )

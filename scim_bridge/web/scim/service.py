@@ -30,8 +30,9 @@ from scim_bridge.scim.entra_resource import Rewritten, rewrite_resource
 from scim_bridge.scim.provider import NAME
 from scim_bridge.scim.quirks import Quirk
 from scim_bridge.scim.reading import DITIO_URN
-from scim_bridge.scim.resources import Membership
+from scim_bridge.scim.resources import Membership, value_of
 from scim_bridge.scim.schema import shape_of
+from scim_bridge.storage.resources import StoredResource
 from scim_bridge.web.scim.bounds import (
     decoded,
     decoded_object,
@@ -42,6 +43,7 @@ from scim_bridge.web.scim.bounds import (
 )
 from scim_bridge.web.scim.bulk import BulkService, Operation
 from scim_bridge.web.scim.filters import with_schemas
+from scim_bridge.web.scim.lookup import written_answer
 from scim_bridge.web.scim.resources import LAST_INDEX, refuse_large_search, refuse_unanswerable
 from scim_bridge.web.scim.wording import explained
 
@@ -55,6 +57,7 @@ class AnsweringService(BulkService):
     :param patch_status: The status of a successful PATCH: 200 with the resource, or 204.
     :param views: Returns the delivery states of users, by their ids.
     :param whole: Returns a patched resource as far as its answer shows it.
+    :param written: Returns a user as this request has written them, None if it has not.
     """
 
     def __init__(
@@ -65,11 +68,13 @@ class AnsweringService(BulkService):
         patch_status: int,
         views: Views,
         whole: Callable[[Resource[Any], ResponseParameters[Any]], Resource[Any]],
+        written: Callable[[str], StoredResource | None],
     ) -> None:
         super().__init__(provider, max_value_length)
         self._patch_status = patch_status
         self._views = views
         self._whole = whole
+        self._written = written
 
     def publish(self, base_url: str, resource: Resource[Any]) -> Resource[Any]:
         """Return the resource for the answer: a user with their delivery state."""
@@ -142,12 +147,25 @@ class AnsweringService(BulkService):
         """
         asks = response_parameters.attributes or response_parameters.excluded_attributes
         if self._patch_status == HTTPStatus.OK or asks:
+            if not asks and (answer := self._answer(base_url, str(resource.id), HTTPStatus.OK)) is not None:
+                return answer
             whole = self._whole(resource, response_parameters)
             return self.resource_response(
                 self.publish(base_url, whole), Context.RESOURCE_PATCH_RESPONSE, response_parameters
             )
         version = resource.meta.version if resource.meta else None
         return ScimResponse(HTTPStatus.NO_CONTENT, None, {"ETag": version} if version else {})
+
+    def created_answer(self, base_url: str, user_id: str) -> ScimResponse | None:
+        """Return the answer to the POST of a user from what was stored; None if a resource has to be made of it."""
+        answer = self._answer(base_url, user_id, HTTPStatus.CREATED)
+        if answer is not None:
+            answer.headers["Location"] = answer.headers["Content-Location"]
+        return answer
+
+    def _answer(self, base_url: str, user_id: str, status: HTTPStatus) -> ScimResponse | None:
+        stored = self._written(user_id)
+        return None if stored is None else written_answer(self.provider, base_url, stored, status)
 
 
 class LateCursors(Cursors):
@@ -191,11 +209,17 @@ class BridgeService(AnsweringService):
         max_patch_operations: int,
         views: Views,
         whole: Callable[[Resource[Any], ResponseParameters[Any]], Resource[Any]],
+        written: Callable[[str], StoredResource | None],
         tolerated: Callable[[tuple[Quirk, ...]], None],
         cursor_secret: Callable[[], str],
     ) -> None:
         super().__init__(
-            provider, max_value_length=max_value_length, patch_status=patch_status, views=views, whole=whole
+            provider,
+            max_value_length=max_value_length,
+            patch_status=patch_status,
+            views=views,
+            whole=whole,
+            written=written,
         )
         # Requests without a cursor must not pay for fetching the secret.
         self._cursors = LateCursors(cursor_secret)
@@ -323,7 +347,7 @@ class BridgeService(AnsweringService):
         """Refuse a required text that is blank: an empty `userName` above all (rule A7)."""
         for shape in shape_of(type(resource)).attributes.values():
             if shape.required and not shape.multi_valued:
-                value = resource[shape.name]
+                value = value_of(resource, shape.name)
                 if isinstance(value, str) and not value.strip():
                     raise InvalidValueException(detail=f"{shape.name} is empty: send a value")
 

@@ -63,7 +63,8 @@ class BridgeStorage(ScimStorage):
         self.tolerate = self._transaction.tolerate
         self._views: dict[str, DeliveryView | None] = {}
         self._parted: dict[str, tuple[StoredResource, Membership]] = {}
-        self._prepared: tuple[Resource[Any], StoredResource] | None = None
+        self._prepared: StoredResource | None = None
+        self._written: StoredResource | None = None
 
     def _searching(self) -> Searching:
         return Searching(self._tenant, self._provider, json_sql(self._database.engine.dialect.name), self._resource)
@@ -140,13 +141,20 @@ class BridgeStorage(ScimStorage):
             self._prepared = self._rows.made(resource_type, resource, self._new_id(), moment)
 
     def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
-        """Store a new resource; a new user makes a person due."""
+        """Store a new resource; a new user makes a person due. Return it as it will be read."""
         with self._transaction.open(writes=True) as s:
-            now = s.now
             if resource_type.name == CERTIFICATE:
                 return self._certificates.create(s, resource_type, resource)
+            return self._rows.resource(resource_type, self.add(resource_type, resource))
+
+    def add(self, resource_type: ResourceType, resource: Resource[Any]) -> StoredResource:
+        """Store a new resource, which is no certificate. Return its row."""
+        with self._transaction.open(writes=True) as s:
+            if resource_type.name == USER:
+                s.breaker.get()  # Intake needs it; read first, it tells the time too.
+            now = s.now
             prepared, self._prepared = self._prepared, None
-            created, stored = prepared or self._rows.made(resource_type, resource, self._new_id(), now)
+            stored = prepared or self._rows.made(resource_type, resource, self._new_id(), now)
             try:
                 s.resources.add(stored)
             except Taken as exc:
@@ -156,7 +164,10 @@ class BridgeStorage(ScimStorage):
                 ticket = self._intake.user_created(s, UserId(stored.id), {**stored.document})
                 s.refused_writes.clear(stored.id, stored.document)
             self._transaction.wrote(Action.created, stored, ticket, now)
-        return created
+        if resource_type.name == USER:
+            self._written = stored
+        self._know(stored, ticket)
+        return stored
 
     def update(
         self,
@@ -183,7 +194,7 @@ class BridgeStorage(ScimStorage):
                 self.repeated(resource_type, before.id)
                 return self._rows.prepared(resource_type, resource, identity_of(before), membership)[0]
             try:
-                s.resources.replace(stored)
+                s.resources.replace(stored, before)
             except Taken as exc:
                 raise uniqueness(resource_type, exc) from exc
             self._transaction.locked.pop(before.id, None)
@@ -196,6 +207,8 @@ class BridgeStorage(ScimStorage):
                 s.refused_writes.clear(stored.id, stored.document, before.document)
             names = changed_names(before.document, stored.document)
             self._transaction.wrote(Action.changed, stored, ticket, stored.last_modified_at, names)
+        self._written = stored if resource_type.name == USER else None
+        self._know(stored, ticket)
         return updated
 
     def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
@@ -226,13 +239,29 @@ class BridgeStorage(ScimStorage):
                 self._transaction.collect(self._intake.user_repeated(s, UserId(resource_id)))
                 s.refused_writes.clear(resource_id)
 
+    def _know(self, stored: StoredResource, ticket: Ticket | None) -> None:
+        """Keep the state of a delivery that does not follow within this request."""
+        if ticket is not None and ticket.lease is None and ticket.view is not None:
+            self._views[stored.id] = ticket.view
+
+    def resource(self, resource_type: ResourceType, stored: StoredResource) -> Resource[Any]:
+        """Return the resource of a row."""
+        return self._rows.resource(resource_type, stored)
+
+    def written(self, user_id: str) -> StoredResource | None:
+        """Return a user as this request has written them, with the state of their delivery; None for any other."""
+        stored = self._written
+        if stored is None or stored.id != user_id:
+            return None
+        return replace(stored, delivery=self.delivery_views([user_id]).get(user_id))
+
     def delivery_views(self, user_ids: Iterable[str]) -> dict[str, DeliveryView]:
         """Return the delivery states of users: as read with them, or after the delivery of this request."""
         wanted = set(user_ids)
         unread = wanted - self._views.keys()
         try:
             if unread:
-                with self._transaction.open(writes=False) as s:
+                with self._transaction.open(writes=False, once=True) as s:
                     self._views |= s.resources.delivery_views(unread)
         except SQLAlchemyError as exc:
             if not self._transaction.has_written:

@@ -45,13 +45,18 @@ class RequestTransaction:
         """Whether a transaction that may have written was committed."""
 
     @contextmanager
-    def open(self, *, writes: bool) -> Generator[Session]:
-        """Yield the transaction that is open, or a new one for this block."""
+    def open(self, *, writes: bool, once: bool = False) -> Generator[Session]:
+        """Yield the transaction that is open, or a new one for this block.
+
+        :param once: Whether the block has only one statement, which reads.
+        """
         if self._session is not None:
             yield self._session
             return
         self._tickets = []
-        with self._database.write(self._tenant) if writes else self._database.read(self._tenant) as s:
+        database = self._database
+        begun = database.write if writes else database.read_once if once else database.read
+        with begun(self._tenant) as s:
             self._session = s
             try:
                 yield s

@@ -1,0 +1,122 @@
+"""Statements that wait for the next one: PostgreSQL gets them at once, and no one can tell (rules A1, D7)."""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import event, insert, select, text
+from sqlalchemy.exc import IntegrityError
+
+from scim_bridge.domain.employee import Days
+from scim_bridge.domain.outcome import State
+from scim_bridge.domain.person import Claim, ClaimKind, Person, PersonId
+from scim_bridge.domain.values import UserId
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.history import Entry
+from scim_bridge.storage.people import NewMark
+from scim_bridge.storage.tables import claims, history
+
+ROW = {"tenant": "default", "kind": "phone", "value": "+4798765432", "person_id": "kari"}
+OTHER = {**ROW, "kind": "employee-number", "value": "1042"}
+KARI, OLA = PersonId("kari"), PersonId("ola")
+
+
+def held(database: Database) -> list[str]:
+    with database.read("default") as s:
+        return list(s.connection.execute(select(claims.c.value).order_by(claims.c.value)).scalars())
+
+
+def test_what_waits_is_there_for_the_next_statement(database: Database):
+    with database.write("default") as s:
+        s.later(insert(claims), ROW)
+        s.of("default").later(insert(claims), OTHER)
+        assert s.connection.execute(select(claims.c.kind).order_by(claims.c.kind)).scalars().all() == [
+            "employee-number",
+            "phone",
+        ]
+
+
+def test_the_commit_sends_what_waits(database: Database):
+    with database.write("default") as s:
+        for row in (ROW, OTHER):
+            s.later(insert(claims), row)
+
+    assert held(database) == ["+4798765432", "1042"]
+
+
+def test_nothing_of_it_stays_if_the_transaction_fails(database: Database):
+    with suppress(ZeroDivisionError), database.write("default") as s:
+        s.later(insert(claims), ROW)
+        raise ZeroDivisionError
+
+    assert held(database) == []
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_one_that_fails_is_told_as_any_other_and_nothing_stays(database: Database, before: int):
+    """Alone it is executed as any statement; with others, all of them are sent at once."""
+    with database.write("default") as s:
+        s.later(insert(claims), ROW)
+
+    def fails() -> None:
+        with database.write("default") as s:
+            for number in range(before):
+                s.later(insert(claims), {**OTHER, "value": str(number)})
+            s.later(insert(claims), ROW)
+
+    with pytest.raises(IntegrityError) as told:
+        fails()
+
+    assert getattr(told.value.orig, "sqlstate", "23505") == "23505"
+    assert held(database) == ["+4798765432"]
+    with database.write("default") as s:
+        s.later(insert(claims), OTHER)
+    assert held(database) == ["+4798765432", "1042"]
+
+
+def test_a_newcomer_is_returned_as_they_are_read(database: Database):
+    """An inline delivery begins with this record, without reading it."""
+    person = Person(id=KARI, user_id=UserId("user-kari"), days=Days(active=True))
+    mark = NewMark(State.due, detail="why", request_id="r", lease="lease", lease_seconds=15)
+    with database.write("default") as s:
+        returned = s.people.add(person, external_id="x", wakes_on=None, mark=mark)
+        assert s.people.get(KARI) == returned
+    assert returned.lease == "lease"
+    assert returned.revision == 2
+
+
+def test_a_newcomer_gets_what_no_one_has_in_one_statement(database: Database):
+    number, phone = Claim(ClaimKind.employee_number, "1042"), Claim(ClaimKind.phone, "+4798765432")
+    with database.write("default") as s:
+        assert s.claims.take_free(OLA, [phone]) == {phone}
+        asked: list[str] = []
+        event.listen(database.engine, "before_cursor_execute", lambda *said: asked.append(said[2]))
+        assert s.claims.take_free(KARI, [number, phone]) == {number}
+        assert len(asked) == 1
+        s.claims.give_back(KARI, [number])
+        assert s.claims.holder(number) is None
+        assert s.claims.holder(phone) == OLA
+
+
+def test_a_connection_that_the_server_has_closed_fails_no_request(postgresql_url: str):
+    """D7: it was used a moment ago, so it is not asked first; but its end shows."""
+    database = Database(postgresql_url, pool_size=1)
+    try:
+        with database.read() as s:
+            first = s.connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        other = Database(postgresql_url, pool_size=1)
+        with other.write() as s:
+            s.connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": first})
+        other.close()
+        with database.read() as s:
+            assert s.connection.execute(text("SELECT pg_backend_pid()")).scalar_one() != first
+    finally:
+        database.close()
+
+
+def test_rows_of_the_history_that_wait_keep_their_order(database: Database):
+    moment = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+    with database.write("default") as s:
+        for what in ("one", "two"):
+            s.at(moment).history.add(KARI, Entry(what, "done"))
+        assert s.connection.execute(select(history.c.what).order_by(history.c.id)).scalars().all() == ["one", "two"]
