@@ -58,13 +58,20 @@ class Beside:
 
 
 def measure_beside(
-    stage: Stage, name: str, *, source: Callable[[str | None, int], Source], status: int, sample: bytes | None = None
+    stage: Stage,
+    name: str,
+    *,
+    source: Callable[[str | None, int], Source],
+    status: int,
+    sample: bytes | None = None,
+    others_status: int | None = None,
 ) -> Beside:
     """Start whatever is missing, and measure all in one series.
 
     :param source: Makes the requests for a bridge on this kind of database with so many users; None for scim2-flask.
     :param sample: A request to the bridge, whose answer's bytes are the bare route's; by default one of the source's.
     :param status: What each answer has to be.
+    :param others_status: What each of scim2-flask's has to be, if it is another.
     """
     stage.prepare()
     servers = {(kind, users): stage.bridge(kind, users) for users in stage.plan.users for kind in stage.plan.databases}
@@ -76,7 +83,7 @@ def measure_beside(
     most = max(stage.plan.users)
     bare = Candidate(BARE, None, None, stage.bare_route(name, answer), source(None, most), status)
     in_memory = {
-        users: Candidate(IN_MEMORY, users, None, stage.scim2_flask(users), source(None, users), status)
+        users: Candidate(IN_MEMORY, users, None, stage.scim2_flask(users), source(None, users), others_status or status)
         for users in stage.plan.users
     }
     bridges = {

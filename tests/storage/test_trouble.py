@@ -13,7 +13,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from scim_bridge.errors import SchemaOutdated
-from scim_bridge.storage import engine
+from scim_bridge.storage import trouble
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.schema import require_current, upgrade
 from scim_bridge.storage.trouble import Trouble, Why
@@ -38,7 +38,7 @@ def test_a_full_disk_is_not_ready(database: Database, clock: Clock, monkeypatch:
     world = World(database, clock)
     client = world.app.test_client()
     assert seen_in_metrics(world) == []
-    monkeypatch.setattr(engine.shutil, "disk_usage", lambda _: USAGE(10**9, 10**9, 4096))
+    monkeypatch.setattr(trouble.shutil, "disk_usage", lambda _: USAGE(10**9, 10**9, 4096))
     with capture_logs() as logged:
         answer = client.get("/readyz", environ_base=HERE)
 

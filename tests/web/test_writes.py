@@ -1,6 +1,5 @@
 """What a write costs, and its answer: made from what was stored, and the same as that to a read (rules A1, A6)."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -31,9 +30,9 @@ DISABLES = {
 
 
 @pytest.fixture
-def queued(database: Database, clock: Clock) -> Iterator[World]:
+def queued(database: Database, clock: Clock) -> World:
     """A world whose requests only queue."""
-    yield World(database, clock, settings={"delivery": {"inline_seconds": 0}})
+    return World(database, clock, settings={"delivery": {"inline_seconds": 0}})
 
 
 class Asked:
