@@ -274,7 +274,7 @@ def find_or_make_room(
 
 
 def continue_previous(
-    s: Session, tenant: Tenant, record: PersonRecord, document: JsonObject, today: date
+    s: Session, tenant: Tenant, record: PersonRecord, document: JsonObject, desired: DesiredEmployee
 ) -> tuple[PersonRecord, bool]:
     """Return the previous person that this person continues, now that the number is known or the other has left.
 
@@ -284,7 +284,7 @@ def continue_previous(
     person = record.person
     if person.user_id is None or person.employee_number is not None or person.creating is not None:
         return record, True
-    desired, external_id = tenant.desired(document, person, today), external_id_of(document)
+    external_id = external_id_of(document)
     former = find_or_make_room(s, tenant, desired, external_id, person.id)
     if former.record is None or former.record.person.id == person.id:
         return record, not former.has_made_room

@@ -213,7 +213,8 @@ class Intake:
         if document is None:
             return False
         today = self.tenant.today(s.now)
-        former, may_undo = continue_previous(s, self.tenant, record, document, today)
+        desired = self.tenant.desired(document, record.person, today)
+        former, may_undo = continue_previous(s, self.tenant, record, document, desired)
         if former is record:
             return not may_undo
         self._take_change(s, former, document, None, "user-continued")
@@ -251,8 +252,10 @@ class Intake:
         :param earlier: The document before the write; None if this person had none.
         """
         known, today = record, self.tenant.today(s.now)
-        record, may_undo = continue_previous(s, self.tenant, known, document, today)
-        desired = self.tenant.desired(document, record.person, today)
+        desired = self.tenant.desired(document, known.person, today)
+        record, may_undo = continue_previous(s, self.tenant, known, document, desired)
+        if record is not known:
+            desired = self.tenant.desired(document, record.person, today)
         before = record.person.days
         # An unreadable leave date does not clear the earlier one: the last valid leave date stays.
         is_unreadable = any(problem.field is Field.end_date for problem in desired.problems)

@@ -45,6 +45,9 @@ _READBACK = (
     acknowledged.c.rounds,
 )
 _IN_SHORT, _IN_FULL = _of_people(*_VALUES), _of_people(*_VALUES, *_READBACK)
+_OF_ONE = select(acknowledged.c.field, *_VALUES, *_READBACK).where(
+    acknowledged.c.tenant == bindparam("tenant"), acknowledged.c.person_id == bindparam("person_id")
+)
 
 _FIELDS = {name.value: name for name in Field}
 
@@ -54,7 +57,9 @@ class Acknowledgements(Repository):
 
     def of(self, person_id: PersonId) -> Acknowledged:
         """Return what is acknowledged for a person."""
-        return self.of_many([person_id])[person_id]
+        rows = self._connection.execute(_OF_ONE, {"tenant": self._tenant, "person_id": person_id})
+        found: dict[str, Any] = {row.field: row for row in rows}
+        return _in_full(found)
 
     def of_many(self, person_ids: Iterable[PersonId]) -> dict[PersonId, Acknowledged]:
         """Return what is acknowledged for some people; every one of them is in the answer."""
