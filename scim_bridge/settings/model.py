@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PrivateAttr
 
-from scim_bridge.settings.sections import Auth, Certificates, Ditio
+from scim_bridge.settings.sections import Auth, Certificates, Console, Ditio
 from scim_bridge.settings.types import (
     DEFAULT_TENANT,
     BaseUrl,
@@ -276,6 +276,7 @@ class Settings(MultiTenantSettings):
     mapping: Mapping = Mapping()
     certificates: Certificates = Certificates()
     retention: Retention = Retention()
+    console: Console = Console()
 
     def missing(self) -> list[str]:
         """Return which required settings are missing: a sentence for each, with both spellings."""

@@ -19,6 +19,7 @@ from scim_bridge.storage.breaker import Breakers, Pauses
 from scim_bridge.storage.candidates import InSync
 from scim_bridge.storage.certificate_queries import CertificateSearches
 from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.console import ConsoleSessions
 from scim_bridge.storage.credentials import AccessTokens, Clients, Tokens
 from scim_bridge.storage.directory import Directory
 from scim_bridge.storage.engine import (
@@ -156,6 +157,10 @@ class Session(Transaction):
     @cached_property
     def clients(self) -> Clients:
         return Clients(self)
+
+    @cached_property
+    def console_sessions(self) -> ConsoleSessions:
+        return ConsoleSessions(self)
 
     def plan(self, plan_id: str) -> PlanItems:
         """Return the rows of one plan."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, or_, select
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select
 
 from scim_bridge.domain.employee import EmployeeNumber, Field, Value
 from scim_bridge.domain.outcome import Reason, State
@@ -14,7 +14,7 @@ from scim_bridge.domain.person import ClaimKind, PersonId
 from scim_bridge.domain.values import JsonObject, indexed, nfc, user_name_key
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.engine import Repository
-from scim_bridge.storage.json_sql import json_sql
+from scim_bridge.storage.json_sql import ENTERPRISE, KEY_LETTERS, DepartmentKey, json_sql
 from scim_bridge.storage.tables import claim_waiters, claims, people, resources
 
 CHUNK = 500
@@ -52,6 +52,19 @@ class Listed:
     def acknowledged_name(self) -> str | None:
         """Return the name in Ditio, for a person without a user."""
         return " ".join(str(value) for name in _NAMES if (value := self.acknowledged.get(name))) or None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which people a listing has."""
+
+    state: State | None = None
+    reason: Reason | None = None
+    department: str | None = None
+    """As Entra sends it, in any case."""
+
+    is_deleted: bool = False
+    """People whose user Entra has deleted, instead of those who have one."""
 
 
 def folded(text: str) -> str:
@@ -95,10 +108,9 @@ class Directory(Repository):
             sql.text(resources.c["keys"], ("name", "givenName")),
             sql.text(resources.c["keys"], ("name", "familyName")),
         ]
-        is_user = and_(resources.c.tenant == people.c.tenant, resources.c.id == people.c.user_id)
         query = (
             select(people.c.id)
-            .join(resources, is_user)
+            .join(resources, _IS_USER)
             .where(
                 people.c.tenant == self._tenant,
                 resources.c.resource_type == "User",
@@ -114,15 +126,57 @@ class Directory(Repository):
         ids = self._ids(people.c.user_id.is_(None))
         return [each.id for each in islice(filter(fits, self.of(ids)), limit)]
 
+    def page(self, choice: Choice, limit: int, *, after: PersonId | None = None) -> list[PersonId]:
+        """Return the next people, by user name; those whose user Entra has deleted by id. The cost is that of one page.
+
+        :param after: The last person of the previous page.
+        """
+        which = [people.c.tenant == self._tenant]
+        if choice.state is not None:
+            which.append(people.c.state == choice.state)
+        if choice.reason is not None:
+            which.append(people.c.reason == choice.reason)
+        if choice.is_deleted:
+            which += [people.c.user_id.is_(None), people.c.id > (after or "")]
+            query = select(people.c.id).where(*which).order_by(people.c.id)
+        else:
+            query = select(people.c.id).join(resources, _IS_USER).where(*which, *self._of_users(choice.department))
+            if after is not None:
+                last = select(resources.c.user_name_key).join(people, _IS_USER)
+                last = last.where(people.c.tenant == self._tenant, people.c.id == after)
+                query = query.where(resources.c.user_name_key > last.scalar_subquery())
+            query = query.order_by(resources.c.user_name_key)
+        return [PersonId(row.id) for row in self._connection.execute(query.limit(limit))]
+
+    def departments(self, most: int) -> list[str]:
+        """Return the departments of users as Entra sent them, sorted, at most so many. Each costs one look-up."""
+        key = DepartmentKey()
+        of_us = self._of_users(None)
+        first = select(func.min(key).label("key")).where(*of_us)
+        found = first.cte("found", recursive=True)
+        following = select(func.min(key)).where(*of_us, key > found.c.key).correlate(found).scalar_subquery()
+        found = found.union_all(select(following).where(found.c.key.is_not(None)))
+        keys = self._connection.execute(select(found.c.key).where(found.c.key.is_not(None)).limit(most)).scalars().all()
+        spelled = [
+            self._connection.execute(
+                select(resources.c.document).where(*self._of_users(each)).order_by(resources.c.user_name_key).limit(1)
+            ).scalar_one()
+            for each in keys
+        ]
+        return [department for document in spelled if (department := department_of(json.loads(document)))]
+
+    def _of_users(self, department: str | None) -> list[ColumnElement[bool]]:
+        which = [resources.c.tenant == self._tenant, resources.c.resource_type == "User"]
+        return which if department is None else [*which, DepartmentKey() == folded(department)[:KEY_LETTERS]]
+
     def of(self, person_ids: Collection[PersonId]) -> Iterable[Listed]:
         """Yield people in the order of their ids given; ids of forgotten people are left out."""
         ids = list(person_ids)
-        is_user = and_(resources.c.tenant == people.c.tenant, resources.c.id == people.c.user_id)
         for begin in range(0, len(ids), CHUNK):
             chunk = ids[begin : begin + CHUNK]
             query = (
                 select(people, resources.c.document)
-                .outerjoin(resources, is_user)
+                .outerjoin(resources, _IS_USER)
                 .where(people.c.tenant == self._tenant, people.c.id.in_(chunk))
             )
             rows = {row.id: row for row in self._connection.execute(query)}
@@ -143,6 +197,15 @@ class Directory(Repository):
 
 
 _CLAIMS = (claims, claim_waiters)
+
+_IS_USER = and_(resources.c.tenant == people.c.tenant, resources.c.id == people.c.user_id)
+
+
+def department_of(document: JsonObject) -> str | None:
+    """Return a user's department, as Entra sent it."""
+    enterprise = document.get(ENTERPRISE)
+    department = enterprise.get("department") if isinstance(enterprise, dict) else None
+    return str(department) if department else None
 
 
 def _distinct(ids: Iterable[PersonId]) -> list[PersonId]:

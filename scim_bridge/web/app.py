@@ -24,6 +24,7 @@ class Entrance:
 
     bearer: Bearer
     token_endpoint: TokenEndpoint
+    keys: KeysByUrl
 
     @classmethod
     def of(cls, parts: Parts) -> "Entrance":
@@ -49,6 +50,7 @@ class Entrance:
                 workloads=workloads,
                 lifetime_seconds={name: own.token_lifetime_seconds for name, own in ways.items()},
             ),
+            keys=fetching,
         )
 
 
@@ -65,6 +67,10 @@ def create_app(parts: Parts) -> Flask:
     entrance = Entrance.of(parts)
     app.register_blueprint(oauth_blueprint(entrance.token_endpoint))
     app.register_blueprint(scim_blueprint(_world(parts, entrance)))
+    if parts.settings.console.enabled:
+        from scim_bridge.web.console.blueprint import console_blueprint  # noqa: PLC0415 # Only some installations need it.
+
+        app.register_blueprint(console_blueprint(parts, entrance.bearer.doorkeeper, entrance.keys.at))
     app.register_error_handler(HTTPException, _plain_error)
     return app
 

@@ -42,6 +42,7 @@ def test_the_example_uncommented_sets_everything(tmp_path: Path):
         "ditio",
         "mapping",
         "certificates",
+        "console",
     }
     assert tomllib.loads(uncommented())["delivery"]["inline_seconds"] == 5.0
 
