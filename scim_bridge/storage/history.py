@@ -56,14 +56,14 @@ class AuditTrail(Repository):
         self._connection.execute(_INSERT_AUDIT, row)
         if is_one_of_many:
             return
-        # A reason from the console is free text: it stays in the table.
-        kept = {"id", "at", "action", *(["detail"] if author.actor.kind is ActorKind.console else [])}
+        kept = {"id", "at", "action", *_kept_from_log(author)}
         told = {name: value for name, value in row.items() if value is not None and name not in kept}
         self._s.after_commit(lambda: log.info(f"audit.{event.action}", **told))
 
     def tell_of_many(self, action: Action, resource_type: str, author: Author, count: int) -> None:
         """Log how many rows a command has appended; each of them is in the table."""
         who = {"actor": author.actor.kind, "actor_id": author.actor.id}
+        who = {name: value for name, value in who.items() if name not in _kept_from_log(author)}
         log.info(f"audit.{action}", tenant=self._tenant, **who, resource_type=resource_type, count=count)
 
     def page(self, *, after: str = "", since: datetime | None, until: datetime | None) -> list[AuditRecord]:
@@ -93,6 +93,11 @@ class AuditTrail(Repository):
         return self._connection.execute(
             delete(audit).where(audit.c.tenant == self._tenant, audit.c.id.in_(old))
         ).rowcount
+
+
+def _kept_from_log(author: Author) -> tuple[str, ...]:
+    """Return what stays in the table: from the console an administrator's name, and a reason in their words."""
+    return ("actor_id", "detail") if author.actor.kind is ActorKind.console else ()
 
 
 def tenants_that_acted(connection: Connection) -> list[str]:

@@ -38,6 +38,10 @@ class SignInFailed(Exception):
         self.reason = reason
 
 
+class IssuerAway(SignInFailed):
+    """The issuer can't be asked, or does not say of itself what is needed; no browser is at fault."""
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """A person that the issuer has signed in."""
@@ -73,7 +77,7 @@ class Oidc:
     def begin(self) -> tuple[str, str]:
         """Return the address of the issuer's page, and the secret for the browser's cookie.
 
-        :raises SignInFailed: the issuer can't be reached.
+        :raises IssuerAway: it can't be asked.
         """
         secret = token_urlsafe(32)
         with self._session() as session:
@@ -91,6 +95,7 @@ class Oidc:
         :param secret: From the browser's cookie.
         :param answer: The parameters that the browser brought from the issuer.
         :raises SignInFailed: it has not.
+        :raises IssuerAway: it can't be asked.
         :raises KeysUnavailable: the issuer's keys can't be fetched.
         """
         if not secret or not hmac.compare_digest(answer.get("state", "").encode(), derived(secret, "state").encode()):
@@ -132,7 +137,7 @@ class Oidc:
             self._known = self._discovered()
         url = self._known.get(name)
         if not isinstance(url, str) or not _is_safe(url):
-            raise SignInFailed("console-issuer-incomplete")
+            raise IssuerAway("incomplete")
         return url
 
     def _discovered(self) -> Mapping[str, Any]:
@@ -144,9 +149,9 @@ class Oidc:
                 answer = session.get(url, timeout=CALL_SECONDS, allow_redirects=False)
             said = answer.json() if answer.status_code == 200 else None
         except (requests.RequestException, ValueError, RecursionError) as error:
-            raise SignInFailed("console-issuer-unreachable") from error
+            raise IssuerAway("unreachable") from error
         if not isinstance(said, dict) or said.get("issuer") != self.issuer:
-            raise SignInFailed("console-issuer-differs")
+            raise IssuerAway("another-issuer")
         return said
 
     def _session(self) -> OAuth2Session:

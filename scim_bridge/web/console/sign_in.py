@@ -20,7 +20,7 @@ from scim_bridge.web.auth.failures import FailedSignIns
 from scim_bridge.web.auth.keys import KeysUnavailable
 from scim_bridge.web.console import language
 from scim_bridge.web.console.language import gettext
-from scim_bridge.web.console.oidc import Oidc, Person, SignInFailed
+from scim_bridge.web.console.oidc import IssuerAway, Oidc, Person, SignInFailed
 from scim_bridge.web.console.visitors import COOKIE, Visitors, is_same_site, set_cookie
 
 log = get_logger(__name__)
@@ -98,8 +98,8 @@ class SignIn:
             abort(404)
         try:
             url, secret = self.oidc.begin()
-        except SignInFailed as failed:
-            raise self._unavailable(failed.reason) from failed
+        except IssuerAway as away:
+            raise self._unavailable(away.reason) from away
         back = urlsafe_b64encode(safe_path(request.args.get("next", "")).encode()).decode()
         response = redirect(url, 303)
         set_cookie(response, PENDING, f"{secret}.{back}", PENDING_SECONDS)
@@ -113,10 +113,10 @@ class SignIn:
         try:
             person = self.oidc.finish(secret, request.args, self.parts.database.now())
         except KeysUnavailable as unavailable:
-            raise self._unavailable("console-keys") from unavailable
+            raise self._unavailable("keys") from unavailable
+        except IssuerAway as away:
+            raise self._unavailable(away.reason) from away
         except SignInFailed as failed:
-            if failed.reason.startswith("console-issuer"):
-                raise self._unavailable(failed.reason) from failed
             self._refuse(failed.reason)
         roles = self._roles_of(person)
         if not roles:
