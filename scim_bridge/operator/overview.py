@@ -14,6 +14,9 @@ from scim_bridge.storage.runs import Presence, ProcessKind, Run, presences
 QUIET_AFTER = timedelta(hours=3)
 """Entra sends something in each cycle, about every 40 minutes; after this long without a call something is wrong."""
 
+LONGEST = timedelta(days=7)
+"""How far back charts go."""
+
 ENDS_WITHIN = timedelta(days=30)
 """Secrets that end within this time are shown."""
 
@@ -103,14 +106,19 @@ class Bar:
     """Writes of Entra that changed something."""
 
 
-def bars(s: Session, span: timedelta, count: int) -> list[Bar]:
+def happened(s: Session) -> list[Counted]:
+    """Return what happened by hour, in all the time that charts show."""
+    return s.history.counted(s.now - LONGEST)
+
+
+def bars(found_by_hour: Sequence[Counted], now: datetime, span: timedelta, count: int) -> list[Bar]:
     """Return what happened lately, oldest first. :param span: What one bar covers, in whole hours."""
     hours = int(span.total_seconds() // 3600)
-    end = s.now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    end = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     begin = end - count * span
     found = [Bar(begin + number * span, 0, 0, 0) for number in range(count)]
-    for each in s.history.counted(begin):
-        number = int((each.hour - begin).total_seconds() // 3600) // hours
+    for each in found_by_hour:
+        number = int((each.hour - begin).total_seconds()) // 3600 // hours
         if 0 <= number < count:
             found[number] = _with(found[number], each)
     return found

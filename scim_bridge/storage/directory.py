@@ -20,6 +20,9 @@ from scim_bridge.storage.tables import claim_waiters, claims, people, resources
 CHUNK = 500
 """How many people one statement describes."""
 
+FEW = 1000
+"""People in one state up to this number are sorted for each page."""
+
 _NAMES = (Field.first_name, Field.last_name)
 
 
@@ -109,17 +112,18 @@ class Directory(Repository):
             sql.text(resources.c["keys"], ("name", "familyName")),
         ]
         query = (
-            select(people.c.id)
-            .join(resources, _IS_USER)
+            select(resources.c.id)
             .where(
-                people.c.tenant == self._tenant,
-                resources.c.resource_type == "User",
+                *self._of_users(None),
+                resources.c.user_name_key.is_not(None),  # The index of user names has these alone.
+                # The whole text is searched first: few users are left, of whom the names are looked at.
+                *(sql.has_text(resources.c["keys"], folded(word)) for word in words),
                 *(or_(*(sql.contains(name, folded(word)) for name in names)) for word in words),
             )
             .order_by(resources.c.user_name_key)
             .limit(limit)
         )
-        return [PersonId(row.id) for row in self._connection.execute(query)]
+        return self._people_of(self._connection.execute(query).scalars().all())
 
     def deleted(self, fits: Callable[[Listed], bool], limit: int) -> list[PersonId]:
         """Return people whose user Entra has deleted, and who fit, at most `limit`."""
@@ -127,26 +131,48 @@ class Directory(Repository):
         return [each.id for each in islice(filter(fits, self.of(ids)), limit)]
 
     def page(self, choice: Choice, limit: int, *, after: PersonId | None = None) -> list[PersonId]:
-        """Return the next people, by user name; those whose user Entra has deleted by id. The cost is that of one page.
+        """Return the next people, by user name; those whose user Entra has deleted by id.
+
+        The cost is that of a few pages, however many people there are.
 
         :param after: The last person of the previous page.
         """
+        if choice.is_deleted:
+            query = select(people.c.id).where(people.c.user_id.is_(None), people.c.id > (after or ""))
+            query = query.where(*self._in_state(choice)).order_by(people.c.id)
+            return [PersonId(row.id) for row in self._connection.execute(query.limit(limit))]
+        which = [*self._of_users(choice.department), resources.c.user_name_key > self._name_of(after)]
+        if choice.state is not None or choice.reason is not None:
+            some = select(people.c.user_id).where(*self._in_state(choice), people.c.user_id.is_not(None))
+            few = self._connection.execute(some.limit(FEW + 1)).scalars().all()
+            # Few are sorted. Among many, the next ones are found soon on the way through all names.
+            is_one = some.where(people.c.user_id == resources.c.id).exists()
+            which.append(is_one if len(few) > FEW else resources.c.id.in_(few))
+        named = select(resources.c.id).where(*which).order_by(resources.c.user_name_key).limit(limit)
+        return self._people_of(self._connection.execute(named).scalars().all())
+
+    def _people_of(self, users: Sequence[str]) -> list[PersonId]:
+        """Return the people of some users, in their order."""
+        query = select(people.c.id, people.c.user_id).where(people.c.tenant == self._tenant)
+        rows = self._connection.execute(query.where(people.c.user_id.in_(users)))
+        ids = {row.user_id: PersonId(row.id) for row in rows}
+        return [ids[each] for each in users if each in ids]
+
+    def _in_state(self, choice: Choice) -> list[ColumnElement[bool]]:
         which = [people.c.tenant == self._tenant]
         if choice.state is not None:
             which.append(people.c.state == choice.state)
         if choice.reason is not None:
             which.append(people.c.reason == choice.reason)
-        if choice.is_deleted:
-            which += [people.c.user_id.is_(None), people.c.id > (after or "")]
-            query = select(people.c.id).where(*which).order_by(people.c.id)
-        else:
-            query = select(people.c.id).join(resources, _IS_USER).where(*which, *self._of_users(choice.department))
-            if after is not None:
-                last = select(resources.c.user_name_key).join(people, _IS_USER)
-                last = last.where(people.c.tenant == self._tenant, people.c.id == after)
-                query = query.where(resources.c.user_name_key > last.scalar_subquery())
-            query = query.order_by(resources.c.user_name_key)
-        return [PersonId(row.id) for row in self._connection.execute(query.limit(limit))]
+        return which
+
+    def _name_of(self, person_id: PersonId | None) -> str:
+        """Return the user name of a person, as names are sorted; before all others without a person."""
+        if person_id is None:
+            return ""
+        query = select(resources.c.user_name_key).join(people, _IS_USER)
+        found = self._connection.execute(query.where(people.c.tenant == self._tenant, people.c.id == person_id))
+        return str(found.scalar_one_or_none() or "")
 
     def departments(self, most: int) -> list[str]:
         """Return the departments of users as Entra sent them, sorted, at most so many. Each costs one look-up."""

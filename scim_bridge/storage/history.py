@@ -214,7 +214,8 @@ class History(Repository):
     def counted(self, since: datetime) -> list[Counted]:
         """Return how many calls to Ditio and writes of Entra there were by hour, from a moment on."""
         if self._connection.dialect.name == "sqlite":
-            hour: ColumnElement[str] = func.strftime("%Y-%m-%dT%H", history.c.at)
+            # The beginning of the text as it is stored; a function of dates takes far longer.
+            hour: ColumnElement[str] = func.replace(func.substr(history.c.at, 1, 13), " ", "T")
         else:
             hour = func.to_char(func.timezone("UTC", history.c.at), 'YYYY-MM-DD"T"HH24')
         is_said, is_done = history.c.what.startswith("user-", autoescape=True), history.c.outcome == "done"

@@ -41,8 +41,10 @@ def _written() -> Iterator[str | tuple[str, ...]]:
 
 
 def _tabled() -> Iterator[str | tuple[str, ...]]:
-    for explanation in (*BY_REASON.values(), DUE, words.REFUSAL):
+    for explanation in (DUE, words.REFUSAL):
         yield from (explanation.meaning, explanation.cure)
+    for reason, explanation in BY_REASON.items():
+        yield from (explanation.meaning, words.CURES.get(reason, explanation.cure))
     for table in (words.STATES, words.REASONS, words.ROLES, words.FIELDS, CHANGES, person.SUPPLIED):
         yield from table.values()
     for table in (history.SAID, history.ALSO, history.ASKED, history.ANSWERED, history.PATTERNS):

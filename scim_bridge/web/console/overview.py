@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 from scim_bridge.domain.audit import Action, AuditEvent
 from scim_bridge.errors import BridgeError
 from scim_bridge.operator import actions
-from scim_bridge.operator.overview import Bar, bars, overview
+from scim_bridge.operator.overview import Bar, bars, happened, overview
 from scim_bridge.storage.database import Session, take_up_all
 from scim_bridge.web.console.language import gettext
 from scim_bridge.web.console.place import Place
@@ -23,8 +23,6 @@ class Chart:
 
     title: str
     bars: list[Bar]
-    has_hours: bool
-    """Whether a bar is an hour; otherwise it is a day."""
 
     @property
     def most(self) -> int:
@@ -40,11 +38,12 @@ def show(place: Place) -> str:
     """Show the page."""
     with place.tenant.database.read(place.tenant.name) as s:
         found = overview(s, paused_by_setting=place.settings.delivery.paused)
-        charts = [
-            Chart(gettext("The last 24 hours"), bars(s, timedelta(hours=1), 24), has_hours=True),
-            Chart(gettext("The last 7 days"), bars(s, timedelta(days=1), 7), has_hours=False),
-        ]
-    return place.render("overview.html", found=found, charts=charts, limits=place.settings.delivery)
+        counted = happened(s)
+    charts = [
+        Chart(gettext("The last 24 hours"), bars(counted, found.now, timedelta(hours=1), 24)),
+        Chart(gettext("The last 7 days"), bars(counted, found.now, timedelta(days=1), 7)),
+    ]
+    return place.render("overview.html", found=found, charts=charts)
 
 
 def pause(place: Place) -> Response:

@@ -43,6 +43,27 @@ REFUSAL = Explanation(
     cure="correct what the answer names; Entra sends the write again by itself, or at once with Provision on demand",
 )
 
+CURES: Mapping[str, str] = {
+    "claimed": "correct one of the two, in Entra, or in Ditio if the other has left or they swap; then try again here, "
+    "which checks Ditio first",
+    "guard": "if it is a mistake, correct it in Entra: what is held is then dropped; if it is intended, release it "
+    "here; to keep Ditio as it is, withdraw it",
+    "hands-off": "resume deliveries on the page of the person, or wait until the day that was set is over",
+    "paused": "resume deliveries on the first page; if the setting `DELIVERY__PAUSED` pauses them, remove it first",
+    "no-operation": "correct the setting that the detail names, or do it by hand in Ditio; then try again here",
+    "refused": "correct it in Entra or in Ditio; then try again here; if the employee there is this user, "
+    "`adopt --accept EMPLOYEE_NUMBER USER_NAME`",
+    "gone": "find out in Ditio what became of the employee; then try again here; each comparison with Ditio looks "
+    "again by itself",
+    "stranger": "correct the number in Ditio or in Entra, then try again here; if the employee is this user after all, "
+    "`adopt --accept EMPLOYEE_NUMBER USER_NAME`",
+    "not-converging": "enter it in Entra as Ditio shows it, or leave the field to Ditio (`MAPPING__FIELDS`, owner "
+    "`ditio`); then try again here",
+    "out-of-reach": "check in Ditio that the emulation user of the API client may change this employee; then try again "
+    "here",
+}
+"""The cures of which the console has the command as a button; `BY_REASON` has the others."""
+
 ROLES: Mapping[str, str] = {"viewer": "viewer", "operator": "operator"}
 
 FIELDS: Mapping[str, str] = {
@@ -98,10 +119,17 @@ def field(name: str) -> str:
 
 def explanation(state: str, reason: str | None) -> tuple[str, str] | None:
     """Return what a state means and what to do about it; None for a delivered person."""
-    found = REFUSAL if state == REFUSED else BY_REASON.get(reason or "")
-    if found is None and state == State.due:
-        found = DUE
-    return (gettext(found.meaning), gettext(found.cure)) if found is not None else None
+    if state == REFUSED:
+        return _sentence(REFUSAL.meaning), _sentence(REFUSAL.cure)
+    found = BY_REASON.get(reason or "") or (DUE if state == State.due else None)
+    if found is None:
+        return None
+    return _sentence(found.meaning), _sentence(CURES.get(reason or "", found.cure))
+
+
+def _sentence(message: str) -> str:
+    text = gettext(message)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def rule(found: str) -> str:
