@@ -70,6 +70,9 @@ class Compared:
     differs: bool
     """Whether Entra and Ditio differ now."""
 
+    problem: str | None = None
+    """Why there is no usable value, with what to do about it."""
+
 
 @dataclass(frozen=True, slots=True)
 class PersonView:
@@ -130,6 +133,7 @@ class PersonView:
     def compared(self, ditio: JsonObject | None, rules: Rules) -> list[Compared]:
         """Return each field as Entra said it, as the bridge reads it, and as Ditio has it; and the login."""
         acknowledged, differing = self.record.person.acknowledged, self.differing(ditio)
+        problems = {each.field: each.message for each in self.desired.problems}
         fields = [
             Compared(
                 field=name.value,
@@ -139,6 +143,7 @@ class PersonView:
                 found=_value(ditio or {}, name),
                 acknowledged=acknowledged.values.get(name),
                 differs=name.value in differing,
+                problem=problems.get(name),
             )
             for name in Field
         ]
