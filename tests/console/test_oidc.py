@@ -220,6 +220,17 @@ def test_an_issuer_that_is_away_is_no_failed_sign_in(world: World, clock: Clock)
     assert "Sign in with Entra" in kari.get("/console/-/sign-in").text
 
 
+def test_an_issuer_that_was_away_is_left_alone_for_a_while(kari: Visitor, provider: Provider, clock: Clock):
+    """A stranger who presses the button all day keeps no thread waiting for it."""
+    provider.said = {"issuer": "https://elsewhere.example"}
+    assert kari.get("/console/-/entra").status_code == 503
+    provider.said = {}
+
+    assert kari.get("/console/-/entra").status_code == 503
+    clock.passes(seconds=11)
+    assert kari.get("/console/-/entra").status_code == 303
+
+
 def test_a_sign_in_that_is_set_in_part_is_named():
     settings = Settings.model_validate({"console": {"oidc_issuer": "https://login.example/v2.0"}})
 

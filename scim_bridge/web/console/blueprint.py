@@ -49,7 +49,7 @@ def console_blueprint(parts: Parts, doorkeeper: FailedSignIns, keys_at: Callable
         "console", __name__, url_prefix="/console", static_folder="static", static_url_path="/-/static"
     )
     visitors, templates = Visitors(parts.database, tuple(parts.tenants)), environment(_assets())
-    oidc = Oidc.of(parts.settings.console, f"{parts.base_url}/console/-/callback", keys_at)
+    oidc = Oidc.of(parts.settings.console, f"{parts.base_url}/console/-/callback", keys_at, parts.monotonic)
     sign_in = SignIn(parts, visitors, doorkeeper, templates, oidc)
     navigation = tuple((page.name, page.title) for page in PAGES if page.title)
 

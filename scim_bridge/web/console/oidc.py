@@ -21,6 +21,9 @@ from scim_bridge.web.console.visitors import LONGEST_NAME, derived
 CALL_SECONDS = 5.0
 """How long the issuer may take for one answer."""
 
+PATIENCE_SECONDS = 10.0
+"""How long an issuer that could not be asked is left alone."""
+
 SCOPE = "openid profile"
 
 GROUPS = ("roles", "groups")
@@ -64,15 +67,23 @@ class Oidc:
     client_secret: str
     redirect_uri: str
     keys_at: Callable[[str], Keys]
+    monotonic: Callable[[], float]
     _known: Mapping[str, Any] = field(default_factory=dict)
+    _not_before: float = float("-inf")
 
     @classmethod
-    def of(cls, settings: Console, redirect_uri: str, keys_at: Callable[[str], Keys]) -> "Oidc | None":
+    def of(
+        cls,
+        settings: Console,
+        redirect_uri: str,
+        keys_at: Callable[[str], Keys],
+        monotonic: Callable[[], float],
+    ) -> "Oidc | None":
         """Return the issuer of the settings; None if there is none."""
         if settings.oidc_issuer is None or settings.oidc_client_id is None or settings.oidc_client_secret is None:
             return None
         secret = settings.oidc_client_secret.get_secret_value()
-        return cls(settings.oidc_issuer, settings.oidc_client_id, secret, redirect_uri, keys_at)
+        return cls(settings.oidc_issuer, settings.oidc_client_id, secret, redirect_uri, keys_at, monotonic)
 
     def begin(self) -> tuple[str, str]:
         """Return the address of the issuer's page, and the secret for the browser's cookie.
@@ -134,6 +145,10 @@ class Oidc:
 
     def _endpoint(self, name: str) -> str:
         if not self._known:
+            # Strangers may press the button as often as they like: each would keep a thread waiting.
+            if self.monotonic() < self._not_before:
+                raise IssuerAway("unreachable")
+            self._not_before = self.monotonic() + PATIENCE_SECONDS
             self._known = self._discovered()
         url = self._known.get(name)
         if not isinstance(url, str) or not _is_safe(url):
