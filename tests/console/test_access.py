@@ -119,6 +119,24 @@ def test_what_a_form_lacks_is_said_and_nothing_is_done(world: World, signs_in: S
     assert {key: rows for key, rows in everything(world).items() if key != "console"} == before
 
 
+def test_all_people_are_tried_again_by_one_button(world: World, signs_in: SignsIn, held: str):
+    world.provisions(a_user(object_id="two", user_principal_name="ola@x.no", mail="ola@x.no", mobile=None))
+
+    answer = signs_in().post("waiting/retry", all="1")
+
+    assert answer.headers["Location"] == "/console/default/waiting?done=retried&n=2"
+    with world.database.read("default") as s:
+        assert s.outbox.status().due == 2
+
+
+def test_a_form_that_names_no_one_does_nothing(world: World, signs_in: SignsIn, held: str):
+    before = everything(world)
+
+    assert signs_in().post("waiting/retry").status_code == 400
+    assert signs_in().post("waiting/decided", reason="because", decision="release").status_code == 400
+    assert everything(world) == before
+
+
 def everything(world: World) -> dict[str, object]:
     """What an action would change."""
     with world.database.read("default") as s:

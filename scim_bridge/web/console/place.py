@@ -30,6 +30,8 @@ def environment(assets: str) -> Environment:
         loader=PackageLoader("scim_bridge.web.console"),
         autoescape=True,
         undefined=StrictUndefined,
+        # A server that still runs during an upgrade shows the pages of its own version.
+        auto_reload=False,
         extensions=["jinja2.ext.i18n"],
         trim_blocks=True,
         lstrip_blocks=True,

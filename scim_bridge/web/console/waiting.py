@@ -93,8 +93,9 @@ def show_cause(place: Place, state: str, reason: str) -> str:
 
 
 def retry(place: Place) -> Response:
-    """Try the chosen people again now."""
-    named, paused = _named(), place.settings.delivery.paused
+    """Try the chosen people again now, or all whose cause may have gone."""
+    named = None if request.form.get("all") else _named()
+    paused = place.settings.delivery.paused
     done = place.tenant.transact(lambda s: actions.retry(s, place.author(), named, paused_by_setting=paused))
     return place.done("retried-paused" if done.is_paused else "retried", done.count, "waiting")
 
