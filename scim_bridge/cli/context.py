@@ -156,10 +156,15 @@ def operator() -> Author:
     return Author(Actor(ActorKind.operator, behind if uid == 0 and behind.isdecimal() else str(uid)))
 
 
+def author(options: Options) -> Author:
+    """Return who runs this command, for the audit trail, whose log is prepared."""
+    logs.configure(options.settings.log.level, options.settings.log.format)
+    return operator()
+
+
 def note(options: Options, s: Session, event: AuditEvent) -> None:
     """Record an operator's action in the audit trail."""
-    logs.configure(options.settings.log.level, options.settings.log.format)
-    s.audit.add(event, operator())
+    s.audit.add(event, author(options))
 
 
 _NAMED = re.compile(r"`((?:scim-bridge )?(?:adopt|client|notify|outbox|people|reconcile|token)\b[^`]*)`")

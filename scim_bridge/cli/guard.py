@@ -1,20 +1,20 @@
 """`scim-bridge outbox release` and `outbox drop`: decide about what the guard holds."""
 
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from scim_bridge.cli.context import Options, note, of_tenant
+from scim_bridge.cli.context import Options, author, of_tenant
 from scim_bridge.cli.output import print_paragraph, tenant_option
-from scim_bridge.delivery import guard
-from scim_bridge.domain.audit import Action, AuditEvent
-from scim_bridge.domain.person import GuardedChange, PersonId
+from scim_bridge.domain.audit import Action
+from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import BridgeError, NotFound
+from scim_bridge.operator import actions
+from scim_bridge.operator.waiting import CHANGES, Guarded, guarded
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.refusals import REFUSED
-from scim_bridge.storage.resources import document_of
 
 person_option = click.option(
     "--person", metavar="N", help="Only this person, by employee number or user name.  [default: all]"
@@ -31,15 +31,6 @@ def person_named(s: Session, name: str) -> PersonId:
 
 WORDS = {Action.released: "released", Action.dropped: "withdrawn"}
 COMMANDS = {Action.released: "release", Action.dropped: "drop"}
-
-CHANGES = {
-    GuardedChange.ending: "end of employment",
-    GuardedChange.creation: "creation of the employee",
-    GuardedChange.phone: "new phone",
-    GuardedChange.employee_number: "new employee number",
-}
-
-Decide = Callable[[Session, Collection[PersonId] | None], int]
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask: for scripts.  [default: show the names, and ask]")
 
@@ -60,7 +51,7 @@ def release(options: Options, person: str | None, yes: bool, tenant: str) -> Non
       scim-bridge outbox release
       scim-bridge outbox release --person 1042 --yes
     """
-    _decide(options, person, tenant, yes, Action.released, guard.release)
+    _decide(options, person, tenant, yes, Action.released)
 
 
 @click.command()
@@ -81,19 +72,17 @@ def drop(options: Options, person: str | None, yes: bool, tenant: str) -> None:
       scim-bridge outbox drop --person kari.nordmann@contractor.example
       scim-bridge outbox drop --yes
     """
-    _decide(options, person, tenant, yes, Action.dropped, guard.drop)
+    _decide(options, person, tenant, yes, Action.dropped)
 
 
-def _decide(options: Options, person: str | None, tenant: str, yes: bool, action: Action, decide: Decide) -> None:
+def _decide(options: Options, person: str | None, tenant: str, yes: bool, action: Action) -> None:
     with options.database() as database, database.read(tenant) as s:
-        person_id = person_named(s, person) if person is not None else None
-        held = {each: kinds for each, kinds in s.guard.held().items() if person_id in (None, each)}
-        lines = [_held_line(s, each, kinds) for each, kinds in held.items()]
+        held = guarded(s, None if person is None else [person_named(s, person)])
     if not held:
         click.echo("the guard holds nothing" + (f" for {person}" if person is not None else ""))
         return
-    for line in lines:
-        print_paragraph(line, first="  - ", indent="    ")
+    for each in held:
+        print_paragraph(_held_line(each), first="  - ", indent="    ")
     how_many = f"{len(held)} {'person is' if len(held) == 1 else 'people are'}"
     if not yes and not sys.stdin.isatty():
         one = f" --person {person}" if person else ""
@@ -103,44 +92,21 @@ def _decide(options: Options, person: str | None, tenant: str, yes: bool, action
         )
     if not yes and not click.confirm(f"{how_many} held. Have them {WORDS[action]}?"):
         raise BridgeError(f"nothing was {WORDS[action]}")
-    click.echo(_decided(options, person_id, list(held), tenant, action, decide))
+    click.echo(_decided(options, [each.person_id for each in held], tenant, action))
 
 
-def _held_line(s: Session, person_id: PersonId, kinds: Collection[GuardedChange]) -> str:
-    record = s.people.get(person_id)
-    document = document_of(s, record.person.user_id) if record is not None and record.person.user_id else None
-    row = {
-        "user_name": document["userName"] if document else None,
-        "employee_number": record.person.employee_number if record is not None else None,
-    }
-    name = f"{_name(document)}, " if document and _name(document) else ""
-    return f"{name}{who(row)}: {', '.join(CHANGES[kind] for kind in GuardedChange if kind in kinds)}"
+def _held_line(held: Guarded) -> str:
+    row = {"user_name": held.user_name, "employee_number": held.employee_number}
+    name = f"{held.name}, " if held.name else ""
+    return f"{name}{who(row)}: {', '.join(CHANGES[kind] for kind in held.changes)}"
 
 
-def _name(document: Mapping[str, Any]) -> str:
-    """Return a user's name for display, as Entra sent it; empty if it sent none."""
-    name = document.get("name") or {}
-    parts = (str(name.get(part) or "") for part in ("givenName", "familyName"))
-    return str(document.get("displayName") or name.get("formatted") or " ".join(filter(None, parts)))
-
-
-def _decided(
-    options: Options, person_id: PersonId | None, named: list[PersonId], tenant: str, action: Action, decide: Decide
-) -> str:
+def _decided(options: Options, named: list[PersonId], tenant: str, action: Action) -> str:
     """Decide about the people who were named, and about no one held since. Return the result as text."""
-
-    def work(s: Session) -> tuple[int, bool]:
-        count = decide(s, named)
-        if count:
-            note(options, s, AuditEvent(action, "outbox", person_id=person_id))
-        is_paused = options.of(tenant).delivery.paused or s.breaker.get().is_paused
-        if is_paused:
-            s.pauses.hold_due()
-        return count, is_paused
-
-    count, is_paused = options.write(tenant, work)
-    told = f"{count} {WORDS[action]}"
-    return f"{told}; deliveries are paused until `outbox resume`" if is_paused else told
+    paused = options.of(tenant).delivery.paused
+    done = options.write(tenant, lambda s: actions.decide(s, author(options), action, named, paused_by_setting=paused))
+    told = f"{done.count} {WORDS[action]}"
+    return f"{told}; deliveries are paused until `outbox resume`" if done.is_paused else told
 
 
 def who(row: Mapping[str, Any]) -> str:

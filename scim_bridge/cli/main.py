@@ -64,6 +64,7 @@ COMMANDS: Mapping[str, Lazy] = {
         "credentials", "client", "Issue, rotate, list and revoke the clients that Entra fetches access tokens with."
     ),
     "notify": Lazy("notify", "notify", "Test whether notices reach the operators."),
+    "console": Lazy("console", "console", "Make a link to sign in to the console, or end all its sessions."),
     "audit": Lazy("records", "audit", "Export the audit trail: who did what, for which person, and when."),
     "settings": Lazy("setup", "settings_group", "Check the settings, or print an example file."),
     "doctor": Lazy("doctor", "doctor", "Check the database, Ditio, clocks, public URL and tokens."),

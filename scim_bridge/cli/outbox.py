@@ -1,15 +1,12 @@
 """`scim-bridge outbox`: list who waits for delivery and why; retry, pause, resume, release and drop."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
-from datetime import date, datetime
-from typing import Any, cast
+from dataclasses import asdict
+from typing import Any
 
 import click
-from sqlalchemy import Row
 
-from scim_bridge.cli.context import Options, about_tenant, note
+from scim_bridge.cli.context import Options, about_tenant, author
 from scim_bridge.cli.guard import drop, person_named, person_option, release, who
 from scim_bridge.cli.output import (
     Format,
@@ -20,16 +17,14 @@ from scim_bridge.cli.output import (
     print_rows,
     tenant_option,
 )
-from scim_bridge.domain.audit import Action, AuditEvent
-from scim_bridge.domain.breaker import Breaker
-from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, STUCK_AFTER, Reason, State, explained
+from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, Reason, State, explained
 from scim_bridge.errors import BridgeError
-from scim_bridge.scim.mapping import Rules, desired_from_user
+from scim_bridge.operator import actions
+from scim_bridge.operator.waiting import Waiting as Person
+from scim_bridge.operator.waiting import is_paused, status_of, waiting
+from scim_bridge.operator.waiting import refused as refused_people
 from scim_bridge.storage.database import Session, take_up_all
 from scim_bridge.storage.last_requests import last_request
-from scim_bridge.storage.outbox import PAUSED
-from scim_bridge.storage.refusals import REFUSED, RefusedWrite
-from scim_bridge.storage.runs import START, ProcessKind, presences
 from scim_bridge.tenant import build_rules
 
 
@@ -46,14 +41,7 @@ def pause(options: Options, tenant: str) -> None:
       scim-bridge outbox pause
     """
 
-    def work(s: Session) -> int:
-        was_paused = s.breaker.get().is_paused
-        held = s.pauses.pause()
-        if held or not was_paused:
-            note(options, s, AuditEvent(Action.paused, "outbox"))
-        return held
-
-    held = options.write(tenant, work)
+    held = options.write(tenant, lambda s: actions.pause(s, author(options)))
     click.echo(f"deliveries are paused, {held} held; a call that has begun is finished, and no other begins")
 
 
@@ -74,14 +62,7 @@ def resume(options: Options, tenant: str) -> None:
             "remove it, restart the servers, then run `scim-bridge outbox resume`"
         )
 
-    def work(s: Session) -> int:
-        was_paused = s.breaker.get().is_paused
-        resumed = s.pauses.resume()
-        if was_paused:
-            note(options, s, AuditEvent(Action.resumed, "outbox"))
-        return resumed
-
-    resumed = options.write(tenant, work)
+    resumed = options.write(tenant, lambda s: actions.resume(s, author(options)))
     with options.database() as database:
         resumed += take_up_all(database, tenant)
     click.echo(f"deliveries are resumed, {resumed} made due")
@@ -103,22 +84,14 @@ def retry(options: Options, person: str | None, tenant: str) -> None:
       scim-bridge outbox retry --person kari.nordmann@contractor.example
     """
 
-    def work(s: Session) -> tuple[int, bool]:
-        person_id = person_named(s, person) if person is not None else None
-        # Before any person is locked: all transactions lock in this order.
-        breakers = s.breaker
-        breakers.close_by_operator()
-        retried = s.outbox.retry(person_id)
-        if person_id is None:
-            s.certificate_deliveries.forgive_unclaimed()
-        note(options, s, AuditEvent(Action.retried, "outbox", person_id=person_id))
-        is_paused = options.of(tenant).delivery.paused or breakers.get().is_paused
-        if is_paused:
-            s.pauses.hold_due()
-        return retried, is_paused
+    def work(s: Session) -> actions.Done:
+        chosen = [person_named(s, person)] if person is not None else None
+        return actions.retry(s, author(options), chosen, paused_by_setting=options.of(tenant).delivery.paused)
 
-    retried, is_paused = options.write(tenant, work)
-    click.echo(f"{retried} wait for `outbox resume`: deliveries are paused" if is_paused else f"{retried} made due")
+    done = options.write(tenant, work)
+    click.echo(
+        f"{done.count} wait for `outbox resume`: deliveries are paused" if done.is_paused else f"{done.count} made due"
+    )
 
 
 MOST_NAMED = 5
@@ -208,10 +181,6 @@ STATUS_COLUMNS = {
 }
 
 
-HELD_BY_PAUSE = {"state": State.held, "reason": Reason.paused, "detail": PAUSED}
-"""What is shown for a due person during a pause, before a worker has held them (rule D4)."""
-
-
 @click.command()
 @tenant_option
 @format_option
@@ -225,11 +194,9 @@ def status(options: Options, tenant: str, format: Format) -> None:
       scim-bridge outbox status --format json
     """
     with options.database() as database, database.read(tenant) as s:
-        is_paused = options.of(tenant).delivery.paused or s.breaker.get().is_paused
-        found, requested_at = s.outbox.status(), last_request(s)
-    if is_paused:  # People who are due and not yet held wait for the same.
-        found = replace(found, due=0, held=found.held + found.due, oldest_seconds=None)
-    figures = {**asdict(found), "paused": is_paused}
+        paused = is_paused(s, by_setting=options.of(tenant).delivery.paused)
+        figures = {**asdict(status_of(s, paused=paused)), "paused": paused}
+        requested_at = last_request(s)
     if format == "json":
         print_json(figures)
     else:
@@ -260,15 +227,9 @@ def list_command(options: Options, tenant: str, format: Format, names_all: bool)
     """
     rules = build_rules(options.of(tenant))
     with options.database() as database, database.read(tenant) as s:
-        now = s.now
-        found = s.outbox.waiting()
-        breaker = s.breaker.get()
-        absence = presences(s)[ProcessKind.worker].absence
-        refused = [_refused_row(each) for each in s.refused_writes.all()]
-    today = now.astimezone(rules.zone).date()
-    rows = [{**_row(each, rules, today), "detail": _detail(each, breaker, now, absence)} for each in found]
-    if options.of(tenant).delivery.paused or breaker.is_paused:
-        rows = [{**row, **HELD_BY_PAUSE} if row["state"] == State.due else row for row in rows]
+        paused = is_paused(s, by_setting=options.of(tenant).delivery.paused)
+        rows = [_row(each) for each in waiting(s, rules, paused=paused)]
+        refused = [_row(each) for each in refused_people(s)]
     if format == "json":
         print_json([*rows, *refused])
         return
@@ -278,18 +239,6 @@ def list_command(options: Options, tenant: str, format: Format, names_all: bool)
         click.echo("no deliveries are waiting")
     if refused:
         _tell_refused(refused, names_all=names_all)
-
-
-def _refused_row(refused: RefusedWrite) -> dict[str, Any]:
-    return {
-        "user_name": refused.user_name,
-        "employee_number": refused.employee_number,
-        "state": REFUSED,
-        "reason": refused.scim_type,
-        "detail": refused.detail,
-        "since": refused.at,
-        "attempts": 0,
-    }
 
 
 def _tell_refused(refused: Sequence[Waiting], *, names_all: bool) -> None:
@@ -302,34 +251,11 @@ def _tell_refused(refused: Sequence[Waiting], *, names_all: bool) -> None:
         click.echo(f"  - and {len(refused) - MOST_NAMED} more: `outbox list --all`")
 
 
-def _detail(found: Row[Any], breaker: Breaker, now: datetime, absence: str | None) -> str | None:
-    """Return why a person waits; for a due person also why all wait, and for how long (rule R3).
-
-    :param absence: Since when no worker runs; then Ditio is not what they wait for.
-    """
-    if found.state != State.due:
-        return cast("str | None", found.detail)
-    detail = breaker.told_to(found.detail, now)
-    if absence is not None:
-        detail = f"{absence}: {START[ProcessKind.worker]}"
-    if found.due_since is None or now - found.due_since < STUCK_AFTER:
-        return detail
-    hours = int((now - found.due_since).total_seconds() // 3600)
-    return f"stuck-delivery, due for {hours} hours: {detail or 'no worker has tried yet; check that one runs'}"
+_KEYS = ("user_name", "employee_number", "state", "reason", "detail", "since", "attempts")
 
 
-def _row(found: Row[Any], rules: Rules, today: date) -> dict[str, Any]:
-    document = json.loads(found.document) if found.document else None
-    wanted = desired_from_user(document, rules, today=today).employee_number if document else None
-    return {
-        "user_name": document["userName"] if document else None,
-        "employee_number": found.employee_number or wanted,
-        "state": found.state,
-        "reason": found.reason,
-        "detail": found.detail,
-        "since": found.state_since,
-        "attempts": found.attempts,
-    }
+def _row(found: Person) -> dict[str, Any]:
+    return {key: getattr(found, key) for key in _KEYS}
 
 
 @click.group()

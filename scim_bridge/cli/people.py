@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scim_bridge import logs
-from scim_bridge.cli.context import Options, note
+from scim_bridge.cli.context import Options, author
 from scim_bridge.cli.output import (
     Day,
     Format,
@@ -21,17 +21,16 @@ from scim_bridge.cli.output import (
     tenant_option,
 )
 from scim_bridge.cli.personal_data import erase_command, export_command
-from scim_bridge.delivery.guard import clear_hands_off, set_hands_off
-from scim_bridge.domain.audit import Action, AuditEvent
 from scim_bridge.domain.certificate import Certificate, Entry, Line
-from scim_bridge.domain.employee import Field
 from scim_bridge.domain.outcome import State, explained
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import EntraError, SettingsError
+from scim_bridge.operator import actions
 from scim_bridge.operator.find import MOST, Found, Several, also_refused, find, resolve
 from scim_bridge.operator.history import Changed, sentence
-from scim_bridge.operator.person import PersonView, employee_in_ditio, refused_document, view_of
+from scim_bridge.operator.person import LOGIN, PersonView, employee_in_ditio, refused_document, view_of
+from scim_bridge.scim.mapping import Rules
 from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.history import Entry as Event
 from scim_bridge.storage.people import PersonRecord
@@ -199,7 +198,7 @@ def show(ctx: click.Context, person: str, tenant: str, format: Format) -> None:
     if format == "json":
         print_json(view.document(ditio, None if entra is None else entra.document()))
     else:
-        _tell(view, ditio)
+        _tell(view, ditio, rules)
         if entra is not None:
             click.echo("")
             for place, line in enumerate(entra.told()):
@@ -278,23 +277,18 @@ def hands_off(options: Options, person: str, until: datetime | None, clear: bool
                 f"{last_day} has already passed: write today or a later day", param_hint="'--until'"
             )
         if not clear:
-            stopped, said = set_hands_off(s, person, HandsOff(last_day))
-            note(options, s, AuditEvent(Action.set_hands_off, "person", stopped, stopped))
-            return said
-        resumed = clear_hands_off(s, person)
-        if resumed is None:
-            return "deliveries to this person were not stopped: nothing to clear"
-        note(options, s, AuditEvent(Action.hands_off_cleared, "person", resumed, resumed))
-        return "due again"
+            return actions.stop_deliveries(s, author(options), person, HandsOff(last_day))
+        is_resumed = actions.resume_deliveries(s, author(options), person)
+        return "due again" if is_resumed else "deliveries to this person were not stopped: nothing to clear"
 
     click.echo(options.write(tenant, work))
 
 
-def _tell(view: PersonView, ditio: dict[str, object] | None) -> None:
+def _tell(view: PersonView, ditio: dict[str, object] | None, rules: Rules) -> None:
     print_paragraph(view.headline())
     click.echo("")
     columns = {**FIELD_COLUMNS, **({"differs": ""} if view.differing(ditio) else {})}
-    print_folded([*_fields(view, ditio), *_employments(ditio)], columns)
+    print_folded([*_fields(view, ditio, rules), *_employments(ditio)], columns)
     if view.lines:
         click.echo("")
         print_folded(list(rows(view.lines)), CERTIFICATE_COLUMNS)
@@ -332,25 +326,12 @@ def _tell_state(record: PersonRecord, *, differs: bool) -> None:
         print_paragraph(cure, first="  Cure: ", indent="    ")
 
 
-def _fields(view: PersonView, ditio: dict[str, object] | None) -> Iterable[dict[str, object]]:
-    acknowledged, differing = view.record.person.acknowledged, view.differing(ditio)
-    for field in Field:
-        yield {
-            "field": field.value,
-            "wanted": view.desired.values.get(field),
-            "found": (ditio or {}).get(field.value),
-            "acknowledged": acknowledged.values.get(field),
-            "differs": DIFFERS if field.value in differing else None,
-        }
-    active = view.record.person.days.active
-    disabled = (ditio or {}).get("disabled")
-    yield {
-        "field": "login",
-        "wanted": _login(active),
-        "found": _login(not disabled) if isinstance(disabled, bool) else None,
-        "acknowledged": _login(acknowledged.login),
-        "differs": DIFFERS if "login" in differing else None,
-    }
+def _fields(view: PersonView, ditio: dict[str, object] | None, rules: Rules) -> Iterable[dict[str, object]]:
+    for each in view.compared(ditio, rules):
+        values = {"wanted": each.wanted, "found": each.found, "acknowledged": each.acknowledged}
+        if each.field == LOGIN:
+            values = {name: _login(value) for name, value in values.items()}
+        yield {"field": each.field, **values, "differs": DIFFERS if each.differs else None}
 
 
 def _employments(ditio: dict[str, object] | None) -> Iterable[dict[str, object]]:
@@ -363,7 +344,7 @@ def _employments(ditio: dict[str, object] | None) -> Iterable[dict[str, object]]
         yield {"field": "employment", "found": f"{each['start'] or 'unknown'} to {each['end'] or 'open'}"}
 
 
-def _login(is_open: bool | None) -> str | None:
+def _login(is_open: object) -> str | None:
     return None if is_open is None else "open" if is_open else "closed"
 
 

@@ -27,6 +27,7 @@ from scim_bridge.domain.outcome import State
 from scim_bridge.domain.values import JsonObject, UserId
 from scim_bridge.errors import BridgeError, NotFound
 from scim_bridge.http.exchange import joined, pooled_sessions
+from scim_bridge.operator.person import rule_of
 from scim_bridge.settings import Settings
 from scim_bridge.storage import schema
 from scim_bridge.storage.database import Database
@@ -231,12 +232,6 @@ class PreviewRun:
 
 FIELD_COLUMNS = {"field": "Field", "value": "Value", "rule": "From"}
 
-SUPPLIED = {
-    Field.start_date: "the day of provisioning, as no start date is sent",
-    Field.payroll: "MAPPING__PAYROLL, as no payroll is sent",
-}
-"""The source of a value that the bridge supplies itself (rule H4)."""
-
 
 @click.command()
 @click.argument("file", metavar="FILE.json")
@@ -327,14 +322,10 @@ def _document(result: Preview) -> JsonObject:
     desired = result.desired
     return {
         "employee": {field.value: desired.values.get(field) for field in Field},
-        "rules": {field.value: _rule(desired, field) for field in Field},
+        "rules": {field.value: rule_of(desired, field) for field in Field},
         "problems": _problems(result),
         "calls": [{"method": call.method, "path": call.path, "body": call.body} for call in result.calls],
     }
-
-
-def _rule(desired: DesiredEmployee, field: Field) -> str | None:
-    return SUPPLIED[field] if field in desired.defaulted else desired.sources.get(field)
 
 
 def _problems(result: Preview) -> list[JsonObject]:
@@ -354,7 +345,7 @@ def _problems(result: Preview) -> list[JsonObject]:
 def _tell(result: Preview, against_ditio: bool) -> None:
     desired, problems, calls = result.desired, _problems(result), result.calls
     print_folded(
-        [{"field": field, "value": desired.values.get(field), "rule": _rule(desired, field)} for field in Field],
+        [{"field": field, "value": desired.values.get(field), "rule": rule_of(desired, field)} for field in Field],
         FIELD_COLUMNS,
     )
     if problems:

@@ -33,11 +33,12 @@ def audit() -> None:
 @stored_tenant_option
 @click.pass_obj
 def export(options: Options, since: datetime | None, until: datetime | None, tenant: str) -> None:
-    """Print the audit trail as JSON, one object per line, oldest first, with ids and no names.
+    """Print the audit trail as JSON, one object per line, oldest first, with ids and no names of people.
 
     `actor` says what `actor_id` identifies: a token, a client, a workload, Entra's application, an operator (the
-    number of their user), or `undo` and `schedule` of the bridge itself. `resource_id` is the `id` of a SCIM resource,
-    a token, a client or a plan. Rows are kept for RETENTION__DAYS.
+    number of their user), an administrator in the console (their name), or `undo` and `schedule` of the bridge itself.
+    `resource_id` is the `id` of a SCIM resource, a token, a client or a plan. `detail` of the console is the reason
+    that the administrator gave. Rows are kept for RETENTION__DAYS.
 
     \b
     Examples:

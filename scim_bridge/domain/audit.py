@@ -1,4 +1,4 @@
-"""Who did what, and to which resource: ids, constants and attribute names; no name, address or value (rule G1)."""
+"""Who did what, and to which resource: ids, constants and attribute names; no value of a person (rule G1)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,11 +26,24 @@ class ActorKind(StrEnum):
     operator = "operator"
     """An operator at the command line: their user id (a number) in the operating system; its name may be personal."""
 
+    console = "console"
+    """An administrator in the console: their user name in Entra, or the name of the link they signed in by."""
+
     bridge = "bridge"
     """The bridge itself: `undo`, `schedule` or `graph`."""
 
     stranger = "stranger"
     """A caller whose credential is unknown; there is no id."""
+
+
+class Role(StrEnum):
+    """What an administrator may do in the console."""
+
+    viewer = "viewer"
+    """See everything but birth dates."""
+
+    operator = "operator"
+    """See everything, and act."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +97,8 @@ class Action(StrEnum):
     refused = "refused"
     exported = "exported"
     erased = "erased"
+    signed_in = "signed-in"
+    signed_out = "signed-out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +107,7 @@ class AuditEvent:
 
     action: Action
     resource_type: str
-    """A SCIM resource type, or `token`, `client`, `outbox`, `person`, `employee`, `plan`, `sign-in`."""
+    """A SCIM resource type, or `token`, `client`, `outbox`, `person`, `employee`, `plan`, `sign-in`, `console`."""
 
     resource_id: str | None = None
     """None means all resources of the type."""
@@ -102,7 +117,7 @@ class AuditEvent:
     """The names of the attributes that changed."""
 
     detail: str | None = None
-    """A constant, such as the reason of a refusal."""
+    """A constant, such as the reason of a refusal; from the console, the reason that the administrator gave."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from scim_bridge.domain.employee import EmployeeNumber, Field
+from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import canonical, to_e164
 from scim_bridge.errors import BridgeError, NotFound
 from scim_bridge.scim.mapping import Rules, desired_from_user
 from scim_bridge.scim.reading import name_of
 from scim_bridge.storage.database import Session
-from scim_bridge.storage.directory import Listed, folded
+from scim_bridge.storage.directory import Choice, Listed, department_of, folded
 from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.refusals import REFUSED, RefusedWrite
 
@@ -35,6 +36,10 @@ class Found:
 
     person_id: PersonId | None
     refused: RefusedWrite | None = None
+    reason: Reason | None = None
+    """Why the person is held or parked."""
+
+    department: str | None = None
 
 
 class Several(BridgeError):
@@ -60,6 +65,37 @@ def find(s: Session, rules: Rules, text: str) -> list[Found]:
     listed = list(directory.of(list(dict.fromkeys(ids))))
     refused = [each for each in s.refused_writes.all() if each.user_id is None and _is_about(each, text, words)]
     return [*(found_of(each, s, rules) for each in listed), *map(_found_refused, refused)][:MOST]
+
+
+PAGE = 50
+"""How many people one page of a listing has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a listing."""
+
+    people: list[Found]
+    next_after: PersonId | None
+    """The last person, if more follow."""
+
+
+def page(s: Session, rules: Rules, choice: Choice, *, after: PersonId | None = None) -> Page:
+    """Return the next people of a company, by user name. :param after: The last person of the previous page."""
+    ids = s.directory.page(choice, PAGE + 1, after=after)
+    people = [found_of(each, s, rules) for each in s.directory.of(ids[:PAGE])]
+    return Page(people, ids[PAGE - 1] if len(ids) > PAGE else None)
+
+
+def chosen(found: Iterable[Found], choice: Choice) -> list[Found]:
+    """Return those of the people that a search found that a choice has."""
+    return [
+        each
+        for each in found
+        if (choice.state is None or each.state == choice.state)
+        and (choice.reason is None or each.reason is choice.reason)
+        and (choice.department is None or folded(each.department or "") == folded(choice.department))
+    ]
 
 
 def resolve(s: Session, rules: Rules, text: str) -> PersonRecord | RefusedWrite:
@@ -105,6 +141,8 @@ def found_of(listed: Listed, s: Session, rules: Rules) -> Found:
         state=listed.state,
         active=listed.is_active and document is not None,
         person_id=listed.id,
+        reason=listed.reason,
+        department=department_of(document) if document is not None else None,
     )
 
 

@@ -1,6 +1,6 @@
 """A person's history in words: what Entra said, what was asked of Ditio, and how it ended."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.domain.outcome import Reason, State, state_of
@@ -71,15 +71,36 @@ def changed_attributes(s: Session, histories: Mapping[PersonId, Iterable[Entry]]
     }
 
 
-def sentence(entry: Entry, changed: Changed) -> str:
-    """Return one event of a history in words."""
-    facts = ", ".join(_facts(entry))
-    return _words(entry, changed.get(entry.request_id or "", ())) + (f" ({facts})" if facts else "")
+Say = Callable[[str], str]
+"""Returns a message in the language of the reader."""
+
+PATTERNS = {
+    "asked": "Ditio was asked to {what}: {answer}",
+    "undone": "Entra's change was undone because it was refused. Entra got the reason, and sends the change again",
+    "undone-of": "Entra's change of {what} was undone because it was refused. Entra got the reason, and sends the "
+    "change again",
+    "by-worker": "{result} by a worker",
+    "by-reconcile": "{result} by reconcile",
+    "try-again": "To be tried again",
+    "delivered": "Delivered",
+    "held": "Held, {reason}",
+    "parked": "Parked, {reason}",
+    "status": "status {status}",
+    "ditio-request": "Ditio's request {id}",
+    "request": "request {id}",
+}
+"""The other sentences and facts of a history."""
 
 
-def asked_for(what: str, attributes: Sequence[str]) -> str:
+def sentence(entry: Entry, changed: Changed, say: Say = str) -> str:
+    """Return one event of a history in words. :param say: Translates each message."""
+    facts = ", ".join(_facts(entry, say))
+    return _words(entry, changed.get(entry.request_id or "", ()), say) + (f" ({facts})" if facts else "")
+
+
+def asked_for(what: str, attributes: Sequence[str], say: Say = str) -> str:
     """Return what a source asked for, in words. :param attributes: The names of the attributes that changed."""
-    said = SAID.get(what) or ALSO.get(what, what)
+    said = say(SAID.get(what) or ALSO.get(what, what))
     return f"{said}: {', '.join(map(short_name, attributes))}" if attributes and what == "user-changed" else said
 
 
@@ -88,36 +109,38 @@ def short_name(attribute: str) -> str:
     return attribute.rpartition(":")[2]
 
 
-def _words(entry: Entry, attributes: Sequence[str]) -> str:
+def _words(entry: Entry, attributes: Sequence[str], say: Say) -> str:
     if entry.what in SAID:
-        return asked_for(entry.what, attributes)
+        return asked_for(entry.what, attributes, say)
     if entry.what in ALSO:
-        return ALSO[entry.what]
+        return say(ALSO[entry.what])
     if entry.what in ASKED:
-        return f"Ditio was asked to {ASKED[entry.what]}: {ANSWERED.get(entry.outcome, entry.outcome)}"
+        answer = say(ANSWERED[entry.outcome]) if entry.outcome in ANSWERED else entry.outcome
+        return say(PATTERNS["asked"]).format(what=say(ASKED[entry.what]), answer=answer)
     if entry.what == "delivery":
-        by = {"worker": " by a worker", "reconcile": " by reconcile"}.get(entry.cause or "", "")
-        return f"{_result(entry.outcome)}{by}"
+        result = _result(entry.outcome, say)
+        by = f"by-{entry.cause}"
+        return say(PATTERNS[by]).format(result=result) if by in PATTERNS else result
     if entry.what == "undo":
-        of = f" of {', '.join(map(short_name, attributes))}" if attributes else ""
-        return f"Entra's change{of} was undone because it was refused. Entra got the reason, and sends the change again"
+        what = ", ".join(map(short_name, attributes))
+        return say(PATTERNS["undone-of"]).format(what=what) if what else say(PATTERNS["undone"])
     return f"{entry.what}: {entry.outcome}"
 
 
-def _result(outcome: str) -> str:
-    if outcome == "try-again":
-        return "To be tried again"
+def _result(outcome: str, say: Say) -> str:
+    if outcome in ("try-again", State.delivered):
+        return say(PATTERNS[outcome])
     if outcome in set(Reason):
-        return f"{state_of(Reason(outcome)).capitalize()}, {outcome}"
-    return "Delivered" if outcome == State.delivered else outcome.capitalize()
+        return say(PATTERNS[state_of(Reason(outcome))]).format(reason=say(outcome))
+    return outcome.capitalize()
 
 
-def _facts(entry: Entry) -> Iterator[str]:
+def _facts(entry: Entry, say: Say) -> Iterator[str]:
     if entry.status is not None:
-        yield f"status {entry.status}"
+        yield say(PATTERNS["status"]).format(status=entry.status)
     if entry.seconds is not None:
         yield f"{entry.seconds:.1f} s"
     if entry.ditio_request_id is not None:
-        yield f"Ditio's request {entry.ditio_request_id}"
+        yield say(PATTERNS["ditio-request"]).format(id=entry.ditio_request_id)
     if entry.request_id is not None and entry.what in SAID:
-        yield f"request {entry.request_id}"
+        yield say(PATTERNS["request"]).format(id=entry.request_id)

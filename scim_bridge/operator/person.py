@@ -22,6 +22,7 @@ from scim_bridge.errors import BridgeError, DeliveryError, NotFound
 from scim_bridge.operator.history import Changed, changed_attributes
 from scim_bridge.plan.steps import owes_ending
 from scim_bridge.scim.mapping import Rules
+from scim_bridge.scim.reading import read
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.directory import Listed
 from scim_bridge.storage.history import Entry
@@ -31,6 +32,49 @@ from scim_bridge.storage.personal_data import erase_person, rows_about, rows_abo
 from scim_bridge.storage.refusals import REFUSED, RefusedWrite
 from scim_bridge.storage.resources import document_of
 from scim_bridge.tenant import Ditio, Tenant, desired_of
+
+LOGIN = "login"
+"""The row of the login, beside the fields."""
+
+SUPPLIED = {
+    Field.start_date: "the day of provisioning, as no start date is sent",
+    Field.payroll: "MAPPING__PAYROLL, as no payroll is sent",
+}
+"""The source of a value that the bridge supplies itself (rule H4)."""
+
+
+def rule_of(desired: DesiredEmployee, name: Field) -> str | None:
+    """Return the SCIM attribute that a value comes from, or why the bridge supplies it; None without a value."""
+    return SUPPLIED[name] if name in desired.defaulted else desired.sources.get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One field of one person, on its way from Entra to Ditio."""
+
+    field: str
+    """Ditio's name of it, or `login`."""
+
+    said: object
+    """What Entra sent, unchanged."""
+
+    rule: str | None
+    """See `rule_of`."""
+
+    wanted: Value | bool | None
+    """What the bridge makes of it. For the login, whether it is open."""
+
+    found: Value | bool | None
+    """What Ditio has now; None if it is empty, or Ditio was not read."""
+
+    acknowledged: Value | bool | None
+    """What Ditio acknowledged last."""
+
+    differs: bool
+    """Whether Entra and Ditio differ now."""
+
+    problem: str | None = None
+    """Why there is no usable value, with what to do about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +132,37 @@ class PersonView:
         disabled = ditio.get("disabled")
         is_login_wrong = isinstance(disabled, bool) and disabled is self.record.person.days.active
         return frozenset(names | ({"login"} if is_login_wrong else set()))
+
+    def compared(self, ditio: JsonObject | None, rules: Rules) -> list[Compared]:
+        """Return each field as Entra said it, as the bridge reads it, and as Ditio has it; and the login."""
+        acknowledged, differing = self.record.person.acknowledged, self.differing(ditio)
+        problems = {each.field: each.message for each in self.desired.problems}
+        fields = [
+            Compared(
+                field=name.value,
+                said=self._said(name, rules),
+                rule=rule_of(self.desired, name),
+                wanted=self.desired.values.get(name),
+                found=_value(ditio or {}, name),
+                acknowledged=acknowledged.values.get(name),
+                differs=name.value in differing,
+                problem=problems.get(name),
+            )
+            for name in Field
+        ]
+        active, disabled = self.record.person.days.active, (ditio or {}).get("disabled")
+        found = not disabled if isinstance(disabled, bool) else None
+        said = None if self.user is None else self.user.get("active")
+        login = Compared(LOGIN, said, "active", active, found, acknowledged.login, LOGIN in differing)
+        return [*fields, login]
+
+    def _said(self, name: Field, rules: Rules) -> object:
+        used, rule = self.desired.sources.get(name), rules.by_field.get(name)
+        if self.user is None or rule is None:
+            return None
+        # Without a usable value, what Entra sent shows why.
+        known = [source for source in rule.sources if used in (None, source.text)]
+        return next((said for source in known if (said := read(self.user, source)) is not None), None)
 
     def _attributes(self, entry: Entry) -> tuple[str, ...] | None:
         return self.changed.get(entry.request_id or "") if entry.what == "user-changed" else None
@@ -175,10 +250,13 @@ def _refused(s: Session, user_id: str | None, document: JsonObject | None) -> Re
     return about[-1] if about else None
 
 
-def employee_in_ditio(ditio: Ditio, number: EmployeeNumber) -> JsonObject | str | None:
-    """Return the employee as Ditio shows it, None if there is none, or a text that says why it can't be read."""
+def employee_in_ditio(ditio: Ditio, number: EmployeeNumber, *, within: float | None = None) -> JsonObject | str | None:
+    """Return the employee as Ditio shows it, None if there is none, or a text that says why it can't be read.
+
+    :param within: How many seconds Ditio may take; None for what the settings allow.
+    """
     try:
-        found = ditio.get(number)
+        found = ditio.get(number, within=within)
         return None if found is None else _shown(found)
     except (DeliveryError, ValueError) as error:
         return str(error)

@@ -19,7 +19,7 @@ from scim_bridge.settings.types import DEFAULT_TENANT, TENANTS, Path, both, is_o
 def unservable(settings: Settings) -> list[str]:
     """Return why the companies can't be served: a sentence for each setting at fault."""
     missing = [sentence for own in settings.tenants.values() for sentence in own.missing()]
-    return [*missing, *shared_logins(settings)]
+    return [*missing, *settings.console.missing(), *shared_logins(settings)]
 
 
 def shared_logins(settings: Settings) -> Iterator[str]:

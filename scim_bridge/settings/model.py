@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, PrivateAttr, SecretStr
 
 from scim_bridge.settings.entra import Entra
-from scim_bridge.settings.sections import Auth, Certificates, Ditio
+from scim_bridge.settings.sections import Auth, Certificates, Console, Ditio
 from scim_bridge.settings.types import (
     DEFAULT_TENANT,
     BaseUrl,
@@ -377,6 +377,7 @@ class Settings(MultiTenantSettings):
     retention: Retention = Retention()
     notify: Notify = Notify()
     entra: Entra = Entra()
+    console: Console = Console()
 
     def missing(self) -> list[str]:
         """Return which required settings are missing: a sentence for each, with both spellings."""

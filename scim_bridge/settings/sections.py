@@ -145,6 +145,51 @@ class Auth(Section):
         return (self.entra_tenant_id or "").lower()
 
 
+class Console(Section):
+    """The console at `/console/`, where administrators see people and act. Administrators sign in with Entra, or with a
+    link of `scim-bridge console login-link`."""
+
+    enabled: bool = False
+    """Whether there is a console. If false, its pages are answered 404."""
+
+    oidc_issuer: KeysUrl | None = Field(
+        default=None, examples=["https://login.microsoftonline.com/3fa85f64-5717-4562-b3fc-2c963f66afa6/v2.0"]
+    )
+    """The issuer that administrators sign in with (OpenID Connect). Set together with client id and client secret. Not
+    set: administrators sign in with a link of `scim-bridge console login-link`."""
+
+    oidc_client_id: str | None = Field(default=None, min_length=1, examples=["5d1f3c0e-0000-4000-8000-00000000c0de"])
+    """The id of the application (client) that is registered for the console."""
+
+    oidc_client_secret: SecretStr | None = Field(default=None, min_length=1, examples=["what Entra shows once"])
+    """The client secret of that application."""
+
+    operators: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(),
+        examples=[["scim-operators"]],
+        json_schema_extra=allowed("write a list of app roles or object ids of groups, none of them empty"),
+    )
+    """App roles or groups (object ids) whose members may see everything and act."""
+
+    viewers: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(),
+        examples=[["scim-viewers"]],
+        json_schema_extra=allowed("write a list of app roles or object ids of groups, none of them empty"),
+    )
+    """App roles or groups (object ids) whose members may see everything but birth dates, and may not act."""
+
+    def missing(self) -> list[str]:
+        """Return what is missing for sign-in with Entra if it is set in part: a sentence for each setting."""
+        required = ("oidc_issuer", "oidc_client_id", "oidc_client_secret")
+        unset = [name for name in required if not getattr(self, name)]
+        if len(unset) == len(required):
+            return []
+        return [
+            f"{both(('console', name))} is not set, and administrators can't sign in with Entra without it"
+            for name in unset
+        ]
+
+
 OTHER_ATTRIBUTES = (
     "birthDate",
     "employmentStartDate",

@@ -215,7 +215,15 @@ SHARED_SECTIONS = frozenset({"database", "server", "log"})
 
 SHARED_SETTINGS: frozenset[Path] = frozenset(
     # Failures are counted for each client address across all companies; keys are fetched once for all of them.
-    {("auth", "max_failures_per_minute"), ("auth", "jwks_min_refetch_seconds")}
+    # Administrators of all companies sign in at one place.
+    {
+        ("auth", "max_failures_per_minute"),
+        ("auth", "jwks_min_refetch_seconds"),
+        ("console", "enabled"),
+        ("console", "oidc_issuer"),
+        ("console", "oidc_client_id"),
+        ("console", "oidc_client_secret"),
+    }
 )
 
 _CREDENTIALS: frozenset[Path] = frozenset({("ditio", "client_id"), ("ditio", "client_secret"), ("ditio", "company_id")})

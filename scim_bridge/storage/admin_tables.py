@@ -69,6 +69,23 @@ access_tokens = Table(
 Index("ix_access_tokens_expires_at", access_tokens.c.tenant, access_tokens.c.expires_at)
 Index("ix_access_tokens_client", access_tokens.c.tenant, access_tokens.c.client_id)
 
+# Administrators who are signed in to the console: a row for each company that a session may see. A link that was not
+# used yet is a row too.
+console_sessions = Table(
+    "console_sessions",
+    metadata,
+    Column("tenant", exact_text(), primary_key=True),
+    Column("secret_hash", exact_text(), primary_key=True),
+    # `link` or `session`.
+    Column("kind", exact_text(), nullable=False),
+    Column("role", exact_text(), nullable=False),
+    # Who it is, for the audit trail.
+    Column("name", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("last_used_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
 
 adoption_runs = Table(
     "adoption_runs",

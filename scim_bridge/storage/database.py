@@ -22,6 +22,7 @@ from scim_bridge.storage.breaker import Breakers
 from scim_bridge.storage.candidates import InSync
 from scim_bridge.storage.certificate_queries import CertificateSearches
 from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.console import ConsoleSessions
 from scim_bridge.storage.credentials import AccessTokens, Clients, Tokens
 from scim_bridge.storage.directory import Directory
 from scim_bridge.storage.engine import (
@@ -121,6 +122,10 @@ class Session(Transaction):
         """Remove a person without a user who never became an employee, so that Ditio knows nothing of them."""
         if self.people.remove(person_id):
             self.certificate_deliveries.forget(person_id)
+
+    @cached_property
+    def console_sessions(self) -> ConsoleSessions:
+        return ConsoleSessions(self)
 
     def plan(self, plan_id: str) -> PlanItems:
         """Return the rows of one plan."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, or_, select
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select
 
 from scim_bridge.domain.employee import EmployeeNumber, Field, Value
 from scim_bridge.domain.outcome import Reason, State
@@ -14,11 +14,14 @@ from scim_bridge.domain.person import ClaimKind, PersonId
 from scim_bridge.domain.values import JsonObject, indexed, nfc, user_name_key
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.engine import Repository
-from scim_bridge.storage.json_sql import json_sql
+from scim_bridge.storage.json_sql import ENTERPRISE, KEY_LETTERS, DepartmentKey, json_sql
 from scim_bridge.storage.tables import claim_waiters, claims, people, resources
 
 CHUNK = 500
 """How many people one statement describes."""
+
+FEW = 1000
+"""People in one state up to this number are sorted for each page."""
 
 _NAMES = (Field.first_name, Field.last_name)
 
@@ -52,6 +55,19 @@ class Listed:
     def acknowledged_name(self) -> str | None:
         """Return the name in Ditio, for a person without a user."""
         return " ".join(str(value) for name in _NAMES if (value := self.acknowledged.get(name))) or None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which people a listing has."""
+
+    state: State | None = None
+    reason: Reason | None = None
+    department: str | None = None
+    """As Entra sends it, in any case."""
+
+    is_deleted: bool = False
+    """People whose user Entra has deleted, instead of those who have one."""
 
 
 def folded(text: str) -> str:
@@ -95,34 +111,96 @@ class Directory(Repository):
             sql.text(resources.c["keys"], ("name", "givenName")),
             sql.text(resources.c["keys"], ("name", "familyName")),
         ]
-        is_user = and_(resources.c.tenant == people.c.tenant, resources.c.id == people.c.user_id)
         query = (
-            select(people.c.id)
-            .join(resources, is_user)
+            select(resources.c.id)
             .where(
-                people.c.tenant == self._tenant,
-                resources.c.resource_type == "User",
+                *self._of_users(None),
+                resources.c.user_name_key.is_not(None),  # The index of user names has these alone.
                 *(or_(*(sql.contains(name, folded(word)) for name in names)) for word in words),
             )
             .order_by(resources.c.user_name_key)
             .limit(limit)
         )
-        return [PersonId(row.id) for row in self._connection.execute(query)]
+        return self._people_of(self._connection.execute(query).scalars().all())
 
     def deleted(self, fits: Callable[[Listed], bool], limit: int) -> list[PersonId]:
         """Return people whose user Entra has deleted, and who fit, at most `limit`."""
         ids = self._ids(people.c.user_id.is_(None))
         return [each.id for each in islice(filter(fits, self.of(ids)), limit)]
 
+    def page(self, choice: Choice, limit: int, *, after: PersonId | None = None) -> list[PersonId]:
+        """Return the next people, by user name; those whose user Entra has deleted by id.
+
+        The cost is that of a few pages, however many people there are.
+
+        :param after: The last person of the previous page.
+        """
+        if choice.is_deleted:
+            query = select(people.c.id).where(people.c.user_id.is_(None), people.c.id > (after or ""))
+            query = query.where(*self._in_state(choice)).order_by(people.c.id)
+            return [PersonId(row.id) for row in self._connection.execute(query.limit(limit))]
+        which = [*self._of_users(choice.department), resources.c.user_name_key > self._name_of(after)]
+        if choice.state is not None or choice.reason is not None:
+            some = select(people.c.user_id).where(*self._in_state(choice), people.c.user_id.is_not(None))
+            few = self._connection.execute(some.limit(FEW + 1)).scalars().all()
+            # Few are sorted. Among many, the next ones are found soon on the way through all names.
+            is_one = some.where(people.c.user_id == resources.c.id).exists()
+            which.append(is_one if len(few) > FEW else resources.c.id.in_(few))
+        named = select(resources.c.id).where(*which).order_by(resources.c.user_name_key).limit(limit)
+        return self._people_of(self._connection.execute(named).scalars().all())
+
+    def _people_of(self, users: Sequence[str]) -> list[PersonId]:
+        """Return the people of some users, in their order."""
+        query = select(people.c.id, people.c.user_id).where(people.c.tenant == self._tenant)
+        rows = self._connection.execute(query.where(people.c.user_id.in_(users)))
+        ids = {row.user_id: PersonId(row.id) for row in rows}
+        return [ids[each] for each in users if each in ids]
+
+    def _in_state(self, choice: Choice) -> list[ColumnElement[bool]]:
+        which = [people.c.tenant == self._tenant]
+        if choice.state is not None:
+            which.append(people.c.state == choice.state)
+        if choice.reason is not None:
+            which.append(people.c.reason == choice.reason)
+        return which
+
+    def _name_of(self, person_id: PersonId | None) -> str:
+        """Return the user name of a person, as names are sorted; before all others without a person."""
+        if person_id is None:
+            return ""
+        query = select(resources.c.user_name_key).join(people, _IS_USER)
+        found = self._connection.execute(query.where(people.c.tenant == self._tenant, people.c.id == person_id))
+        return str(found.scalar_one_or_none() or "")
+
+    def departments(self, most: int) -> list[str]:
+        """Return the departments of users as Entra sent them, sorted, at most so many. Each costs one look-up."""
+        key = DepartmentKey()
+        of_us = self._of_users(None)
+        first = select(func.min(key).label("key")).where(*of_us)
+        found = first.cte("found", recursive=True)
+        following = select(func.min(key)).where(*of_us, key > found.c.key).correlate(found).scalar_subquery()
+        found = found.union_all(select(following).where(found.c.key.is_not(None)))
+        keys = self._connection.execute(select(found.c.key).where(found.c.key.is_not(None)).limit(most)).scalars().all()
+        spelled = [
+            self._connection.execute(
+                select(resources.c.document).where(*self._of_users(each)).order_by(resources.c.user_name_key).limit(1)
+            ).scalar_one()
+            for each in keys
+        ]
+        return [department for document in spelled if (department := department_of(json.loads(document)))]
+
+    def _of_users(self, department: str | None) -> list[ColumnElement[bool]]:
+        which = [resources.c.tenant == self._tenant, resources.c.resource_type == "User"]
+        return which if department is None else [*which, DepartmentKey() == folded(department)[:KEY_LETTERS]]
+
     def of(self, person_ids: Collection[PersonId]) -> Iterable[Listed]:
         """Yield people in the order of their ids given; ids of forgotten people are left out."""
         ids = list(person_ids)
-        is_user = and_(resources.c.tenant == people.c.tenant, resources.c.id == people.c.user_id)
         for begin in range(0, len(ids), CHUNK):
             chunk = ids[begin : begin + CHUNK]
             query = (
                 select(people, resources.c.document)
-                .outerjoin(resources, is_user)
+                .outerjoin(resources, _IS_USER)
                 .where(people.c.tenant == self._tenant, people.c.id.in_(chunk))
             )
             rows = {row.id: row for row in self._connection.execute(query)}
@@ -143,6 +221,15 @@ class Directory(Repository):
 
 
 _CLAIMS = (claims, claim_waiters)
+
+_IS_USER = and_(resources.c.tenant == people.c.tenant, resources.c.id == people.c.user_id)
+
+
+def department_of(document: JsonObject) -> str | None:
+    """Return a user's department, as Entra sent it."""
+    enterprise = document.get(ENTERPRISE)
+    department = enterprise.get("department") if isinstance(enterprise, dict) else None
+    return str(department) if department else None
 
 
 def _distinct(ids: Iterable[PersonId]) -> list[PersonId]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, and_, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select
 
 from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, AuditRecord, Author
 from scim_bridge.domain.person import PersonId
@@ -56,12 +56,14 @@ class AuditTrail(Repository):
         self._s.later(_INSERT_AUDIT, row)
         if is_one_of_many:
             return
-        told = {name: value for name, value in row.items() if value is not None and name not in ("id", "at", "action")}
+        kept = {"id", "at", "action", *_kept_from_log(author)}
+        told = {name: value for name, value in row.items() if value is not None and name not in kept}
         self._s.after_commit(lambda: log.info(f"audit.{event.action}", **told))
 
     def tell_of_many(self, action: Action, resource_type: str, author: Author, count: int) -> None:
         """Log how many rows a command has appended; each of them is in the table."""
         who = {"actor": author.actor.kind, "actor_id": author.actor.id}
+        who = {name: value for name, value in who.items() if name not in _kept_from_log(author)}
         log.info(f"audit.{action}", tenant=self._tenant, **who, resource_type=resource_type, count=count)
 
     def page(self, *, after: str = "", since: datetime | None, until: datetime | None) -> list[AuditRecord]:
@@ -91,6 +93,11 @@ class AuditTrail(Repository):
         return self._connection.execute(
             delete(audit).where(audit.c.tenant == self._tenant, audit.c.id.in_(old))
         ).rowcount
+
+
+def _kept_from_log(author: Author) -> tuple[str, ...]:
+    """Return what stays in the table: from the console an administrator's name, and a reason in their words."""
+    return ("actor_id", "detail") if author.actor.kind is ActorKind.console else ()
 
 
 def tenants_that_acted(connection: Connection) -> list[str]:
@@ -138,6 +145,20 @@ class Entry:
     ditio_request_id: str | None = None
     seconds: float | None = None
     at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many events of one kind there were in one hour."""
+
+    hour: datetime
+    is_said: bool
+    """Whether Entra wrote; otherwise Ditio was called."""
+
+    is_done: bool
+    """Whether Ditio accepted the call."""
+
+    count: int
 
 
 class History(Repository):
@@ -190,6 +211,31 @@ class History(Repository):
         query = select(history).where(history.c.tenant == self._tenant, history.c.at >= moment)
         for row in self._connection.execute(query.order_by(history.c.at, history.c.id)):
             yield PersonId(row.person_id), _entry(row)
+
+    def counted(self, since: datetime) -> list[Counted]:
+        """Return how many calls to Ditio and writes of Entra there were by hour, from a moment on."""
+        if self._connection.dialect.name == "sqlite":
+            # The beginning of the text as it is stored; a function of dates takes far longer.
+            hour: ColumnElement[str] = func.replace(func.substr(history.c.at, 1, 13), " ", "T")
+        else:
+            hour = func.to_char(func.timezone("UTC", history.c.at), 'YYYY-MM-DD"T"HH24')
+        is_said, is_done = history.c.what.startswith("user-", autoescape=True), history.c.outcome == "done"
+        rows = self._connection.execute(
+            select(hour.label("hour"), is_said.label("is_said"), is_done.label("is_done"), func.count().label("number"))
+            .where(history.c.tenant == self._tenant, history.c.at >= since)
+            # Only calls to Ditio took time.
+            .where(or_(is_said, history.c.duration_ms.is_not(None)))
+            .group_by(hour, is_said, is_done)
+        )
+        return [
+            Counted(
+                hour=datetime.strptime(row.hour, "%Y-%m-%dT%H").replace(tzinfo=UTC),
+                is_said=bool(row.is_said),
+                is_done=bool(row.is_done),
+                count=row.number,
+            )
+            for row in rows
+        ]
 
     def last_before(self, person_id: PersonId, moment: datetime, what: Collection[str]) -> Entry | None:
         """Return the last of some events in a person's history, before a moment."""

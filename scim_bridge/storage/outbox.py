@@ -37,6 +37,14 @@ class Status:
     """For how long the oldest due person has been due, whatever the time of the next try; None if no one is due."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why people wait."""
+
+    state: State
+    reason: Reason | None
+
+
 def _leased(lease: Any, until: Any, now: Any) -> dict[str, Any]:
     """Return the columns of a new lease. The holder of a lease that ran out may have sent a write (rule C5)."""
     ran_out = case((people.c.leased_until > now, now), else_=people.c.leased_until)
@@ -224,12 +232,34 @@ class Outbox(Repository):
             oldest_seconds=round(max(0.0, (self._now - oldest).total_seconds()), 3) if oldest else None,
         )
 
-    def waiting(self) -> list[Row[Any]]:
+    def delivered(self) -> int:
+        """Return how many people wait for nothing."""
+        query = select(func.count()).where(people.c.tenant == self._tenant, people.c.state == State.delivered)
+        return self._connection.execute(query).scalar_one()
+
+    def causes(self) -> dict[Cause, int]:
+        """Return for which causes people wait, and how many for each; most first."""
+        count = func.count()
+        rows = self._connection.execute(
+            select(people.c.state, people.c.reason, count)
+            .where(people.c.tenant == self._tenant, people.c.state != State.delivered)
+            .group_by(people.c.state, people.c.reason)
+            .order_by(count.desc(), people.c.state, people.c.reason)
+        )
+        return {Cause(State(state), Reason(reason) if reason else None): number for state, reason, number in rows}
+
+    def waiting(self, cause: Cause | None = None, most: int | None = None) -> list[Row[Any]]:
         """Return all people who are due, held or parked, with their users as Entra sent them.
 
         Leavers who are still active in Ditio come first (rule L6), then those who have waited longest.
+
+        :param cause: Only those who wait for this cause.
+        :param most: How many at most; None for all.
         """
         is_still_active = func.coalesce(people.c.detail, "").startswith(SHOULD_BE_INACTIVE)
+        which = [people.c.state != State.delivered]
+        if cause is not None:
+            which = [people.c.state == cause.state, people.c.reason.is_not_distinct_from(cause.reason)]
         query = (
             select(people, resources.c.document)
             .join(
@@ -237,8 +267,9 @@ class Outbox(Repository):
                 and_(resources.c.tenant == people.c.tenant, resources.c.id == people.c.user_id),
                 isouter=True,
             )
-            .where(people.c.tenant == self._tenant, people.c.state != State.delivered)
+            .where(people.c.tenant == self._tenant, *which)
             .order_by(case((is_still_active, 0), else_=1), people.c.state_since, people.c.id)
+            .limit(most)
         )
         return list(self._connection.execute(query))
 

@@ -37,8 +37,8 @@ from scim_bridge.storage.credentials import (
     valid_token,
 )
 from scim_bridge.storage.engine import Repository, Transaction, insert_if_absent
-from scim_bridge.storage.json_sql import Columns, json_sql
-from scim_bridge.storage.tables import ENTERPRISE, EmployeeNumberKey, exact_text, people, quirks, resources
+from scim_bridge.storage.json_sql import ENTERPRISE, Columns, EmployeeNumberKey, json_sql
+from scim_bridge.storage.tables import exact_text, people, quirks, resources
 
 _OF_USER = select(resources.c.document).where(
     resources.c.tenant == bindparam("tenant"),

@@ -7,7 +7,6 @@ from sqlalchemy import (
     JSON,
     Boolean,
     Column,
-    ColumnElement,
     Date,
     DateTime,
     Index,
@@ -19,7 +18,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.interfaces import Dialect
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from scim_bridge.domain.employee import Value
@@ -62,34 +60,6 @@ def json_column() -> TypeEngine[Any]:
 def exact_text() -> TypeEngine[str]:
     """Return the type of text that is compared byte by byte, so that both databases sort and compare like Python."""
     return Text().with_variant(Text(collation="C"), "postgresql")
-
-
-ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
-
-
-class EmployeeNumberKey(ColumnElement[str]):
-    """The beginning of a user's employee number as it is compared: a text of the `keys`, and no column.
-
-    Its index (migration 0019) needs no change of the rows, and a version that does not know it keeps it up too.
-    """
-
-    type = Text()
-    inherit_cache = True
-
-    @staticmethod
-    def of(key: str) -> str:
-        """Return that of a folded number. PostgreSQL refuses an index entry beyond 2,704 bytes."""
-        return key[:200]
-
-
-@compiles(EmployeeNumberKey, "sqlite")
-def _on_sqlite(*_: object, **__: object) -> str:
-    return f"""substr(json_extract("keys", '$."{ENTERPRISE}"."employeeNumber"'), 1, 200)"""
-
-
-@compiles(EmployeeNumberKey, "postgresql")
-def _on_postgresql(*_: object, **__: object) -> str:
-    return f"substr(jsonb_extract_path_text(keys, '{ENTERPRISE}', 'employeeNumber'), 1, 200) COLLATE \"C\""
 
 
 breakers = Table(

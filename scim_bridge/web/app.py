@@ -26,6 +26,7 @@ class Entrance:
 
     bearer: Bearer
     token_endpoint: TokenEndpoint
+    keys: KeysByUrl
 
     @classmethod
     def of(cls, parts: Parts) -> "Entrance":
@@ -52,6 +53,7 @@ class Entrance:
                 workloads=workloads,
                 lifetime_seconds={name: own.token_lifetime_seconds for name, own in ways.items()},
             ),
+            keys=fetching,
         )
 
 
@@ -68,6 +70,10 @@ def create_app(parts: Parts) -> Flask:
     entrance = Entrance.of(parts)
     app.register_blueprint(oauth_blueprint(entrance.token_endpoint))
     app.register_blueprint(scim_blueprint(_world(parts, entrance)))
+    if parts.settings.console.enabled:
+        from scim_bridge.web.console.blueprint import console_blueprint  # noqa: PLC0415 # Only some installations need it.
+
+        app.register_blueprint(console_blueprint(parts, entrance.bearer.doorkeeper, entrance.keys.at))
     app.register_error_handler(HTTPException, _plain_error)
     if traces.is_on():
         app.wsgi_app = traced(app.wsgi_app, parts.tenants)  # type: ignore[assignment, method-assign]  # Flask's own way.

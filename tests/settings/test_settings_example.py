@@ -44,6 +44,7 @@ def test_the_example_uncommented_sets_everything(tmp_path: Path):
         "certificates",
         "notify",
         "entra",
+        "console",
     }
     assert tomllib.loads(uncommented())["delivery"]["inline_seconds"] == 5.0
 

@@ -225,7 +225,7 @@ def test_what_is_wrong_in_the_environment_is_named_with_the_cure(environ: dict[s
     [
         ("[ditio]\ntimeout = 3", "given.toml: ditio.timeout: unknown setting; did you mean ditio.timeout_seconds?"),
         ("[delivry]\n", "given.toml: delivry: unknown setting; did you mean delivery?"),
-        ("[consoles]\noidc_issuer = 'x'\n", "given.toml: consoles: unknown setting"),
+        ("[cellars]\nwine = 'x'\n", "given.toml: cellars: unknown setting"),
         ('ditio = "x"', "given.toml: ditio is a section: write [ditio], settings below"),
         (
             "[ditio]\ncompany_id = 123456",
@@ -240,9 +240,9 @@ def test_what_is_wrong_in_the_file_is_named_with_the_cure(toml: str, line: str):
 
 def test_a_name_that_may_be_a_secret_is_not_shown():
     """What is unknown beside it is named all the same, and the cure is a command."""
-    unknown, hidden = problems("[consoles]\noidc_issuer = 'x'\n[ditio]\nS3CR3T-key = 1")
+    unknown, hidden = problems("[cellars]\nwine = 'x'\n[ditio]\nS3CR3T-key = 1")
 
-    assert unknown == "given.toml: consoles: unknown setting"
+    assert unknown == "given.toml: cellars: unknown setting"
     assert hidden.startswith("given.toml: [ditio] has a name (not shown)")
     assert "`scim-bridge settings example`" in hidden
     assert "S3CR3T" not in hidden

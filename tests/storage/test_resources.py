@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import event, text
 
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.json_sql import ENTERPRISE
 from scim_bridge.storage.resources import LOOKUPS, StoredResource
-from scim_bridge.storage.tables import ENTERPRISE
 
 USERS = 500
 

@@ -152,6 +152,7 @@ def show_around(scene: Scene, ditio_url: str) -> None:
     stage, bridge, file = scene.stage, scene.bridge, scene.bridge.folder / "demo.env"
     others = sorted(name for name in os.environ if name.startswith("SCIM_BRIDGE_") and name not in bridge.settings)
     variables = {**bridge.settings, "BRIDGE": bridge.tenant_url, "TOKEN": bridge.token, "DITIO": ditio_url}
+    variables["SCIM_BRIDGE_SERVER__BASE_URL"] = bridge.tenant_url.removesuffix("/scim/v2")
     with private_file(file) as text:
         text.writelines(f"unset {name}\n" for name in others)
         text.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
@@ -165,6 +166,7 @@ def show_around(scene: Scene, ditio_url: str) -> None:
     for what, line in {
         "in another terminal, first: load what the commands below need": f". {file}",
         "show one person in Entra and in Ditio, with the history": f"{command} people show {adopted}",
+        "open the console in a browser, by the link that this prints": f"{command} console login-link --role operator",
         "list who waits, and why: no one now": f"{command} outbox list",
         "compare all people with Ditio: what differs, and why": f"{command} reconcile",
         "list the tokens that may provision": f"{command} token list",

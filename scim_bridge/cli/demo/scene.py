@@ -106,6 +106,7 @@ def running_bridge(folder: Path, ditio_url: str) -> Iterator[Bridge]:
         "SCIM_BRIDGE_DITIO__IDENTITY_URL": ditio_url,
         "SCIM_BRIDGE_DITIO__CLIENT_ID": CLIENT_ID,
         "SCIM_BRIDGE_DITIO__CLIENT_SECRET": CLIENT_SECRET,
+        "SCIM_BRIDGE_CONSOLE__ENABLED": "true",
         "SCIM_BRIDGE_CERTIFICATES__SLOTS": '[{"type": "Byggekort", "packed": "byggekort"}]',
         # All acts happen within one day and one hour; the act "Leave" says that these are not the defaults.
         "SCIM_BRIDGE_DELIVERY__END_EMPLOYMENT": "at-once",

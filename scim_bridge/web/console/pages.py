@@ -1,0 +1,58 @@
+"""The pages of the console. To add one: a module with functions that take a `Place`, and a line here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from werkzeug.wrappers import Response
+
+from scim_bridge.web.console import overview, people, waiting
+
+Answer = Response | str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page, or what one form does."""
+
+    name: str
+    path: str
+    """What follows `/console/COMPANY/`."""
+
+    view: Callable[..., Answer]
+    title: str = ""
+    """Its words in the navigation, which are translated; empty if it is not there."""
+
+    section: str = ""
+    """The page in the navigation that it belongs to; empty for itself."""
+
+    is_form: bool = False
+    """Whether it is sent by POST. Each form carries the token of the session; see `form` in `parts.html`."""
+
+    for_all: bool = False
+    """Whether viewers may send it too. No other form is accepted from them."""
+
+    needs_operator: bool = False
+    """Whether it is shown to operators only: the last step before a form."""
+
+    @property
+    def acts(self) -> bool:
+        """Whether only operators may use it."""
+        return self.needs_operator or (self.is_form and not self.for_all)
+
+
+PAGES: tuple[Page, ...] = (
+    Page("overview", "", overview.show, title="Overview"),
+    Page("people", "people", people.show, title="People"),
+    Page("person", "people/<person_id>", people.show_one, section="people"),
+    Page("person_retry", "people/<person_id>/retry", people.retry, section="people", is_form=True),
+    Page("person_stop", "people/<person_id>/hands-off", people.stop, section="people", is_form=True),
+    Page("person_resume", "people/<person_id>/hands-off/clear", people.resume, section="people", is_form=True),
+    Page("waiting", "waiting", waiting.show, title="Waiting"),
+    Page("waiting_cause", "waiting/<state>/<reason>", waiting.show_cause, section="waiting"),
+    Page("waiting_retry", "waiting/retry", waiting.retry, section="waiting", is_form=True),
+    Page("waiting_decide", "waiting/decide", waiting.confirm, section="waiting", needs_operator=True),
+    Page("waiting_decided", "waiting/decided", waiting.decide, section="waiting", is_form=True),
+    Page("pause", "pause", overview.pause, section="overview", is_form=True),
+    Page("resume", "resume", overview.resume, section="overview", is_form=True),
+    Page("end_sessions", "end-sessions", overview.end_sessions, section="overview", is_form=True),
+)
