@@ -52,9 +52,9 @@ ENTRA_PATH = "/entra"
 def sandbox(options: Options, bind: Address, people: int) -> None:
     """Run a simulated Ditio and a simulated Entra, to try the bridge.
 
-    It prints the settings that the bridge needs to use Ditio, and how to read Entra through Microsoft Graph. It ends
-    with Ctrl-C or SIGTERM, and stores nothing. The employees of --people have the numbers from 1001 on, and are users
-    of Entra too. Entra provisions when it is asked to: docs/sandbox.md.
+    It prints the settings that the bridge needs to use Ditio, and to read Entra through Microsoft Graph. It ends with
+    Ctrl-C or SIGTERM, and stores nothing. The employees of --people have the numbers from 1001 on, and are users of
+    Entra too. Entra provisions when it is asked to: docs/sandbox.md.
 
     \b
     Examples:
@@ -93,17 +93,20 @@ def _introduce(url: str) -> None:
     entra = url + ENTRA_PATH
     click.echo(f"A simulated Ditio listens on {url}; its employees: {url}/_sandbox/employees")
     click.echo(f"A simulated Entra, with its Microsoft Graph: {entra}; its users: {entra}/_sandbox/users")
-    click.echo(f"  tenant: {graph.TENANT_ID}")
-    click.echo(f"  client: {graph.CLIENT_ID} with the secret {graph.CLIENT_SECRET}")
-    click.echo(f"  enterprise application: {graph.SERVICE_PRINCIPAL.object_id}")
     click.echo("For the bridge, in another terminal:\n")
     for name, value in {
-        "API_URL": f"{url}/core",
-        "IDENTITY_URL": url,
-        "CLIENT_ID": CLIENT_ID,
-        "CLIENT_SECRET": CLIENT_SECRET,
+        "DITIO__API_URL": f"{url}/core",
+        "DITIO__IDENTITY_URL": url,
+        "DITIO__CLIENT_ID": CLIENT_ID,
+        "DITIO__CLIENT_SECRET": CLIENT_SECRET,
+        "ENTRA__GRAPH_URL": entra,
+        "ENTRA__LOGIN_URL": entra,
+        "ENTRA__TENANT_ID": graph.TENANT_ID,
+        "ENTRA__CLIENT_ID": graph.CLIENT_ID,
+        "ENTRA__CLIENT_SECRET": graph.CLIENT_SECRET,
+        "ENTRA__SERVICE_PRINCIPAL_ID": graph.SERVICE_PRINCIPAL.object_id,
     }.items():
-        click.echo(f"export SCIM_BRIDGE_DITIO__{name}={value}")
+        click.echo(f"export SCIM_BRIDGE_{name}={value}")
     click.echo("\nCtrl-C ends it.")
 
 

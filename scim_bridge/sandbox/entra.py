@@ -98,6 +98,7 @@ class SandboxEntra:
         self._by_group: set[str] = set()
         self._staged: set[str] = set()
         self._overlooked: dict[str, object] = {}
+        self._synced_all = False
 
     def connect(self, base_url: str, token: str | None) -> None:
         """Provision into another endpoint, which Entra knows nothing of, or into the same one with another token."""
@@ -149,6 +150,7 @@ class SandboxEntra:
         :param lose_links: Also forget which users were provisioned (`resetScope` Full or ConnectorDataStore).
         """
         self._overlooked.clear()
+        self._synced_all = self.job.sync_all
         self.job.leaves_quarantine(self._now())
         if lose_links:
             self._links.clear()
@@ -228,6 +230,10 @@ class SandboxEntra:
 
     def _steps(self) -> Iterator[Step]:
         self._by_group = self.directory.assigned_by_group()
+        if self._synced_all and not self.job.sync_all:
+            dropped = [user for user in self.directory.users.values() if not self._assigned(user)]
+            self._overlooked |= {user.object_id: self._source(user) for user in dropped}
+        self._synced_all = self.job.sync_all
         threshold = None if self.job.deletes_allowed else self.job.delete_threshold
         leavers = [] if threshold is None else self._leavers()
         self._staged = set(leavers) if threshold is not None and len(leavers) > threshold else set()

@@ -179,7 +179,7 @@ class Job:
     """ISO 8601."""
 
     sync_all: bool = False
-    """Scope "Sync all users and groups": no one needs an assignment."""
+    """Scope "Sync all users and groups": no one needs an assignment. Without a restart, leaving it disables no one."""
 
     skip_out_of_scope_deletions: bool = False
     """Whether a user who is unassigned, or leaves the scoping filter, stays as they are in the target."""
@@ -213,6 +213,9 @@ class Job:
     failures_in_a_row: int = 0
     entries: int = 0
     """The most users that were linked at a time: Entra's count does not go down."""
+
+    escrows_pruned: bool = False
+    """Whether an initial cycle failed for so many users that Entra dropped some of the errors."""
 
     deletes_allowed: bool = False
     """Whether the next cycle may pass `delete_threshold`."""

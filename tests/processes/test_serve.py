@@ -173,20 +173,22 @@ def test_the_sandbox_has_an_entra_with_a_graph(tmp_path: Path):
     """It prints the settings for it; the people of `--people` are its users, and none of them is provisioned yet."""
     sandbox = Running(tmp_path, {}, "sandbox", "--bind", "127.0.0.1:0", "--people", "3")
 
+    def printed(name: str) -> str:
+        return str(sandbox.says(rf"export SCIM_BRIDGE_ENTRA__{name}=(\S+)"))
+
     try:
-        url = sandbox.says(r"Microsoft Graph: ([^\s;]+)")
+        url = printed("GRAPH_URL")
         form = {
             "grant_type": "client_credentials",
-            "client_id": sandbox.says(r"client: (\S+)"),
-            "client_secret": sandbox.says(r"client: .* the secret (\S+)"),
+            "client_id": printed("CLIENT_ID"),
+            "client_secret": printed("CLIENT_SECRET"),
             "scope": f"{url}/.default",
         }
-        tenant, application = sandbox.says(r"tenant: (\S+)"), sandbox.says(r"application: (\S+)")
-        token_url = f"{url}/{tenant}/oauth2/v2.0/token"
+        token_url = f"{printed('LOGIN_URL')}/{printed('TENANT_ID')}/oauth2/v2.0/token"
         token = requests.post(token_url, data=form, timeout=5).json()["access_token"]
         reader = requests.Session()
         reader.headers["Authorization"] = f"Bearer {token}"
-        principal = f"{url}/v1.0/servicePrincipals/{application}"
+        principal = f"{url}/v1.0/servicePrincipals/{printed('SERVICE_PRINCIPAL_ID')}"
         assigned = reader.get(f"{principal}/appRoleAssignedTo?$top=2", timeout=5).json()
         (job,) = reader.get(f"{principal}/synchronization/jobs", timeout=5).json()["value"]
 

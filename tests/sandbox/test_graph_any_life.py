@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from scim_bridge.sandbox.directory import EntraUser
 from scim_bridge.sandbox.graph import GraphStyle, reported_styles
+from tests.thorough import either
 
 from .graph_world import GraphWorld
 
@@ -64,7 +65,7 @@ def apply(people: dict[str, dict[str, Any]], rows: list[dict[str, Any]]) -> None
 
 
 @pytest.mark.parametrize("style", reported_styles(), ids=lambda style: style.name)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=either(60, 15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(before=steps, happened=rounds)
 def test_deltas_add_up_to_a_full_read(style: GraphStyle, before, happened):
     world = GraphWorld(style=replace(style, throttles=False, delta_page=2))

@@ -73,8 +73,10 @@ def test_a_run_with_escrows(world, state):
     world.adds()
     world.endpoint.refusals["POST", "/Users"] = 409
     world.entra.cycle()
-    last = world.the_job()["status"]["lastExecution"]
-    assert (last["state"], last["countEscrowed"]) == (state, 1)
+    world.job.escrows_pruned = True
+    status = world.the_job()["status"]
+    last = status["lastExecution"]
+    assert (last["state"], last["countEscrowed"], status["escrowsPruned"]) == (state, 1, True)
 
     world.entra.cycle()
     assert world.the_job()["status"]["lastExecution"]["countEscrowed"] == 0

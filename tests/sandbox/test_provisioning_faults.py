@@ -51,6 +51,28 @@ def test_with_sync_all_no_one_needs_an_assignment(world):
     assert actions(world) == ["create"]
 
 
+def test_leaving_sync_all_without_a_restart_disables_no_one(world):
+    world.job.sync_all = True
+    user = world.adds(assigned=False)
+    world.entra.cycle()
+    world.job.sync_all, world.job.delete_threshold = False, 0
+    assert actions(world) == actions(world) == []
+    world.job.delete_threshold = None
+
+    user.job_title = "Bas"
+    assert actions(world) == ["disable"]
+
+
+def test_leaving_sync_all_with_a_restart_disables(world):
+    world.job.sync_all = True
+    world.adds(assigned=False)
+    world.entra.cycle()
+    world.job.sync_all = False
+    world.entra.restart()
+
+    assert actions(world) == ["disable"]
+
+
 @pytest.mark.parametrize(
     ("clause", "passes"),
     [

@@ -202,7 +202,7 @@ class JobsApi:
         status: JsonObject = {
             "code": job.code,
             "countSuccessiveCompleteFailures": job.failures_in_a_row,
-            "escrowsPruned": False,
+            "escrowsPruned": job.escrows_pruned,
             "steadyStateFirstAchievedTime": self._time(job.steady_since),
             "steadyStateLastAchievedTime": self._time(job.last_successful.ended if job.last_successful else None),
             "quarantine": _quarantine(job.quarantine),
