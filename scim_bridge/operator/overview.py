@@ -65,8 +65,8 @@ class Overview:
 
 def last_call(s: Session) -> datetime | None:
     """Return when Entra was last let in: by any request as a web process has stored it, or by a token or client."""
-    credentials = [*s.tokens.list(), *s.clients.list()]
-    used = [last_request(s), *(each.last_used_at for each in credentials)]
+    used = [each.last_used_at for each in s.tokens.list()] + [each.last_used_at for each in s.clients.list()]
+    used.append(last_request(s))
     return max((at for at in used if at is not None), default=None)
 
 
