@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from werkzeug.wrappers import Response
 
-from scim_bridge.web.console import drift, overview, people, waiting
+from scim_bridge.web.console import certificates, drift, overview, people, waiting
 
 Answer = Response | str
 
@@ -54,6 +54,9 @@ PAGES: tuple[Page, ...] = (
     Page("waiting_decided", "waiting/decided", waiting.decide, section="waiting", is_form=True),
     Page("drift", "drift", drift.show, title="Drift"),
     Page("plan", "drift/<plan>", drift.show_plan, section="drift"),
+    Page("certificates", "certificates", certificates.show, title="Certificates"),
+    Page("certificates_lacking", "certificates/lacking", certificates.show_lacking, section="certificates"),
+    Page("certificates_calendar", "certificates.ics", certificates.download, section="certificates"),
     Page("pause", "pause", overview.pause, section="overview", is_form=True),
     Page("resume", "resume", overview.resume, section="overview", is_form=True),
     Page("end_sessions", "end-sessions", overview.end_sessions, section="overview", is_form=True),
