@@ -37,6 +37,8 @@ def retry(
     else:
         retried = 0
         for person_id in sorted(chosen):
+            if s.people.get(person_id) is None:
+                continue
             retried += s.outbox.retry(person_id)
             s.audit.add(AuditEvent(Action.retried, "outbox", person_id=person_id, detail=why), author)
     return Done(retried, _hold_if_paused(s, paused_by_setting))

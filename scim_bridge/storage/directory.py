@@ -116,8 +116,6 @@ class Directory(Repository):
             .where(
                 *self._of_users(None),
                 resources.c.user_name_key.is_not(None),  # The index of user names has these alone.
-                # The whole text is searched first: few users are left, whose names are looked at.
-                *(sql.has_text(resources.c["keys"], folded(word)) for word in words),
                 *(or_(*(sql.contains(name, folded(word)) for name in names)) for word in words),
             )
             .order_by(resources.c.user_name_key)

@@ -1,6 +1,5 @@
 """JSON in SQL: the operations that filters use, and indexed keys of users, on SQLite and on PostgreSQL."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -59,9 +58,6 @@ class JsonSql(Protocol):
     def contains(self, text: ColumnElement[str], part: str) -> ColumnElement[bool]:
         """Return whether text contains a part; no character has a special meaning."""
 
-    def has_text(self, source: ColumnElement[Any], part: str) -> ColumnElement[bool]:
-        """Return whether stored JSON has a part in any of its texts, or its names; much faster than to look at one."""
-
     def has_member(self, source: ColumnElement[Any], user_id: str) -> ColumnElement[bool]:
         """Return whether the keys of a group list a member. :param user_id: An id that the bridge has made."""
 
@@ -84,10 +80,6 @@ class SqliteJson:
 
     def contains(self, text: ColumnElement[str], part: str) -> ColumnElement[bool]:
         return func.instr(text, part) > 0
-
-    def has_text(self, source: ColumnElement[Any], part: str) -> ColumnElement[bool]:
-        # As it is stored: letters beyond ASCII are escaped.
-        return func.instr(type_coerce(source, Text), json.dumps(part)[1:-1]) > 0
 
     def has_member(self, source: ColumnElement[Any], user_id: str) -> ColumnElement[bool]:
         members = self.entries(source, ("members",))
@@ -118,10 +110,6 @@ class PostgresJson:
 
     def contains(self, text: ColumnElement[str], part: str) -> ColumnElement[bool]:
         return func.strpos(text, part) > 0
-
-    def has_text(self, source: ColumnElement[Any], part: str) -> ColumnElement[bool]:
-        # PostgreSQL writes all letters, but escapes quotes and backslashes.
-        return func.strpos(cast(source, Text), json.dumps(part, ensure_ascii=False)[1:-1]) > 0
 
     def has_member(self, source: ColumnElement[Any], user_id: str) -> ColumnElement[bool]:
         return type_coerce(source, JSONB).contains({"members": [{"value": user_id}]})

@@ -8,6 +8,7 @@ from tests.benchmarks.create import create
 from tests.benchmarks.cycle import cycle, inline
 from tests.benchmarks.leases import leases
 from tests.benchmarks.match import by_id, match
+from tests.benchmarks.pages import pages
 from tests.benchmarks.results import Result
 from tests.benchmarks.stage import Stage
 
@@ -25,6 +26,7 @@ class Benchmark:
 BENCHMARKS: Mapping[str, Benchmark] = {
     "match": Benchmark("the match query `userName eq`, beside a bare Flask route and scim2-flask", match),
     "by-id": Benchmark("`GET /Users/{id}`, beside a bare Flask route and scim2-flask", by_id),
+    "pages": Benchmark("the pages of the console, in process", pages),
     "create": Benchmark("the durable create, delivery queued, beside scim2-flask in memory", create),
     "leases": Benchmark("how fast workers take people and give them back, and what a large company costs", leases),
     "inline": Benchmark("what a delivery while the request waits adds to Ditio's own 50 ms a call", inline),

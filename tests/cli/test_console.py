@@ -1,5 +1,7 @@
 """`scim-bridge console`: links that sign in, and the end of all sessions."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from scim_bridge.domain.audit import Role
@@ -14,11 +16,12 @@ ON = {"SCIM_BRIDGE_CONSOLE__ENABLED": "true", "SCIM_BRIDGE_SERVER__BASE_URL": BR
 
 
 @pytest.fixture
-def world(database: Database) -> World:
+def world(database_url: str) -> Iterator[World]:
     """By the real clock, which the commands go by."""
-    clock = Clock()
+    database, clock = Database(database_url), Clock()
     clock.now = database.now()
-    return World(Database(database.engine.url.render_as_string(hide_password=False)), clock)
+    yield World(database, clock)
+    database.close()
 
 
 def test_a_link_signs_in_as_what_it_says(run: Run, world: World):

@@ -24,12 +24,6 @@ CONSOLE = {"console": {"enabled": True}}
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
-collect_ignore = [] if CHROMIUM else ["test_browser.py"]
-
-
-def pytest_report_header() -> str:
-    return f"console: {CHROMIUM or 'no Chromium, so the browser tests are not collected (apt-get install chromium)'}"
-
 
 @pytest.fixture
 def world(database: Database, clock: Clock) -> World:

@@ -173,6 +173,8 @@ class TestCompanies:
         assert kari.get(f"people/{id}").status_code == 404
         assert kari.post(f"people/{id}/hands-off", reason="because").status_code == 404
         assert kari.post("waiting/retry", person=id).headers["Location"].endswith("n=0")
+        with companies.database.read("nord") as s:
+            assert {each.deed.action for each in s.audit.page(since=None, until=None)} == {"signed-in"}
         with companies.database.read("default") as s:
             after = s.people.find("1042")
         assert after == record

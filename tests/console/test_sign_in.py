@@ -1,5 +1,7 @@
 """Signing in to the console by a link, the session that follows, and how it ends."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from scim_bridge.domain.audit import Role
@@ -210,3 +212,13 @@ def test_every_answer_is_protected(world: World, signs_in: SignsIn):
         assert headers["Referrer-Policy"] == "no-referrer"
         assert headers["Cache-Control"] == "no-store"
         assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_of_several_who_use_a_link_at_once_one_signs_in(world: World):
+    key = link(world, Role.operator)
+    visitors = [Visitor(world.app.test_client()) for _ in range(6)]
+
+    with ThreadPoolExecutor(len(visitors)) as pool:
+        answers = list(pool.map(lambda each: each.post("/console/-/link", "", key=key).status_code, visitors))
+
+    assert sorted(answers) == [303, 403, 403, 403, 403, 403]
