@@ -12,7 +12,7 @@ from scim_bridge.storage.database import Session
 from scim_bridge.storage.directory import department_of, folded
 from scim_bridge.storage.reports import EXPIRED, WINDOWS, Expiries, Expiry
 
-MOST = 500
+MOST = 200
 """How many certificates one page names."""
 
 MOST_EVENTS = 5000
