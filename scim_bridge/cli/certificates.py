@@ -29,7 +29,8 @@ from scim_bridge.cli.output import (
     tenant_option,
 )
 from scim_bridge.domain.certificate import CertificateType, type_of
-from scim_bridge.storage.reports import Expiries, Expiry
+from scim_bridge.operator.certificates import expiries_of
+from scim_bridge.storage.reports import Expiry
 from scim_bridge.tenant import build_rules, new_id
 
 
@@ -247,10 +248,10 @@ def expiring(
     only_with_csv(excel, is_csv=format == "csv")
     _refuse_wrong_usage(within_days, on, required, more)
     settings = options.of(tenant)
-    end, zone = settings.certificates.missing_expiry, build_rules(settings).zone
+    zone = build_rules(settings).zone
     with options.database() as database, database.read(tenant) as s:
         today = s.now.astimezone(zone).date()
-        found = Expiries(s, None if end == "refuse" else end)
+        found = expiries_of(s, settings)
         if required:
             day = date(on.year, on.month, on.day) if on is not None else today
             listed = [_row(each, day) for each in found.lacking(day, types)]

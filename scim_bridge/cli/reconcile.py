@@ -10,7 +10,7 @@ import click
 
 from scim_bridge import logs, traces
 from scim_bridge.bootstrap import build
-from scim_bridge.cli.context import Options, of_tenant, operator
+from scim_bridge.cli.context import Options, operator
 from scim_bridge.cli.output import (
     Command,
     Format,
@@ -26,8 +26,8 @@ from scim_bridge.cli.output import (
 from scim_bridge.cli.reconcile_report import Printed, ReportFormat, is_coloured
 from scim_bridge.domain.audit import BY_SCHEDULE
 from scim_bridge.domain.drift import Drift, Kind
-from scim_bridge.reconcile.report import IN_SYNC, STOPPED, Report, Request
-from scim_bridge.reconcile.run import find_plan
+from scim_bridge.operator.drift import apply_command, report_of
+from scim_bridge.reconcile.report import STOPPED, Report, Request
 from scim_bridge.storage.runs import Run
 
 RUN_COLUMNS = {
@@ -201,11 +201,7 @@ def show(options: Options, plan: str, format: ReportFormat, excel: bool, output:
                 yield from s.plan(plan_id).all()
 
         with database.read(tenant) as s:
-            run = find_plan(s, plan)
-            outcomes = s.plan(run.id).outcomes()
-        applied = sum(skipped is None for skipped in outcomes.values())
-        # Where rows have outcomes, an operator repaired the plan although a guard had stopped it.
-        report = Report(run, IN_SYNC, applied, None if outcomes else run.stopped, outcomes)
+            report = report_of(s, plan)
         printed, coloured = Printed(items, report, tenant), is_coloured(None if output is None else "file")
         _write(printed.pieces(format, coloured=coloured, excel=excel), output)
     if report.stopped is not None:
@@ -249,7 +245,7 @@ def _tell_stopped(report: Report, tenant: str) -> None:
     plan = report.run.id
     click.echo(
         f"Stopped, and nothing was sent: {report.stopped}. Read plan {plan}. If it is right, "
-        f"run: scim-bridge reconcile --apply --plan {plan} --force{of_tenant(tenant)}",
+        f"run: {apply_command(plan, tenant, force=True)}",
         err=True,
     )
 

@@ -11,9 +11,10 @@ from typing import Literal
 import click
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from scim_bridge.cli.context import about_tenant, of_tenant
+from scim_bridge.cli.context import about_tenant
 from scim_bridge.cli.output import csv_lines, paragraph, shown
 from scim_bridge.domain.drift import OF_ENTRA, Drift
+from scim_bridge.operator.drift import apply_command
 from scim_bridge.reconcile.report import (
     CAUSES,
     MARKS,
@@ -152,7 +153,7 @@ class Printed:
                 yield "To repair the rest, which needs a plan that you have read:"
             else:
                 yield "Nothing was sent. To repair everything in this plan, after you have read it:"
-            yield f"  scim-bridge reconcile --apply --plan {plan}{of_tenant(self.tenant)}"
+            yield f"  {apply_command(plan, self.tenant)}"
 
 
 def _figures(report: Report) -> str:

@@ -1,6 +1,5 @@
 """`scim-bridge audit` and `scim-bridge quirks`: who did what, and where the client departs from the RFCs."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -8,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from scim_bridge.cli.context import Options, stored_tenant_option
-from scim_bridge.cli.output import Day, Format, format_option, json_value, print_rows, tenant_option
-from scim_bridge.domain.audit import AuditRecord
+from scim_bridge.cli.output import Day, Format, format_option, print_rows, tenant_option
+from scim_bridge.operator.audit import exported
 from scim_bridge.scim.quirks import QuirkKind
 from scim_bridge.storage.database import audited
 from scim_bridge.storage.resources import Counted
@@ -51,25 +50,7 @@ def export(options: Options, since: datetime | None, until: datetime | None, ten
         raise click.BadParameter("the last day is before the first: write a later one", param_hint="'--until'")
     with options.database() as database:
         for row in audited(database, tenant, since=first, until=end):
-            click.echo(json.dumps(_audit_row(row, tenant), ensure_ascii=False, default=json_value))
-
-
-def _audit_row(row: AuditRecord, tenant: str) -> dict[str, object]:
-    event, author = row.deed, row.author
-    return {
-        "id": row.id,
-        "at": row.at,
-        "tenant": tenant,
-        "actor": author.actor.kind,
-        "actor_id": author.actor.id,
-        "action": event.action,
-        "resource_type": event.resource_type,
-        "resource_id": event.resource_id,
-        "person_id": event.person_id,
-        "attributes": event.attributes,
-        "detail": event.detail,
-        "request_id": author.request_id,
-    }
+            click.echo(exported(row, tenant))
 
 
 COLUMNS = {

@@ -12,12 +12,11 @@ from scim_bridge.cli.output import Format, format_option, print_rows
 from scim_bridge.ditio.config import operation_setting
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import SettingsError
+from scim_bridge.operator.settings import rows_of, warnings
 from scim_bridge.scim.mapping import rules_from
-from scim_bridge.settings import Operations, Settings, effective, example, load, unservable
-from scim_bridge.settings.catalogue import CATALOGUE
+from scim_bridge.settings import Operations, Settings, example, load, unservable
 from scim_bridge.settings.model import DEFAULT
-from scim_bridge.settings.types import TENANTS, both, dotted, is_loopback, is_own
-from scim_bridge.settings.types import Path as Setting
+from scim_bridge.settings.types import both, is_loopback
 from scim_bridge.storage.schema import upgrade
 
 
@@ -87,8 +86,8 @@ def check(options: Options, is_all: bool, format: Format) -> None:
         _tell(str(exc).splitlines())
         sys.exit(1)
     faults = [*_faults(settings)]
-    _tell([*faults, *(f"warning: {words}" for own in settings.tenants.values() for words in _warnings(own))])
-    rows = [row for row in _rows(settings) if is_all or format == "json" or row["from"] != DEFAULT]
+    _tell([*faults, *(f"warning: {words}" for own in settings.tenants.values() for words in warnings(own))])
+    rows = [row for row in rows_of(settings) if is_all or format == "json" or row["from"] != DEFAULT]
     print_rows(rows, COLUMNS, format, empty="nothing is set: `--all` shows the defaults")
     if faults:
         sys.exit(1)
@@ -105,28 +104,6 @@ def example_command() -> None:
     click.echo(example(), nl=False)
 
 
-def _rows(settings: Settings) -> list[dict[str, object]]:
-    of_all = effective(settings)
-    rows = [_row(settings, (), path, of_all) for path in CATALOGUE]
-    for name, own in settings.tenants.items():
-        document = effective(own)
-        for path in CATALOGUE:
-            is_otherwise = own.origin(path) != settings.origin(path) or _at(document, path) != _at(of_all, path)
-            if is_otherwise or (own.start and is_own(path)):
-                rows.append(_row(own, (TENANTS, name), path, document))
-    return rows
-
-
-def _row(settings: Settings, start: Setting, path: Setting, document: object) -> dict[str, object]:
-    return {"setting": dotted((*start, *path)), "value": _at(document, path), "from": settings.origin(path)}
-
-
-def _at(document: object, path: tuple[str, ...]) -> object:
-    for name in path:
-        document = document[name] if isinstance(document, dict) else None
-    return document
-
-
 def _faults(settings: Settings) -> Iterator[str]:
     """Yield each fault in the settings, as a sentence."""
     url = settings.server.base_url or ""
@@ -136,14 +113,6 @@ def _faults(settings: Settings) -> Iterator[str]:
         yield from (f"{own.whose}{problem}" for problem in _unusable(own))
         yield from own.missing_for_entra()
     yield from unservable(settings)
-
-
-def _warnings(settings: Settings) -> Iterator[str]:
-    """Yield settings that work, but may accept more clients than intended."""
-    if (unpinned := settings.auth.unpinned(settings.start)) is not None:
-        yield unpinned
-    if (foreign := settings.entra.foreign(settings.start, settings.auth.entra_tenant_id)) is not None:
-        yield foreign
 
 
 def _unusable(settings: Settings) -> Iterator[str]:

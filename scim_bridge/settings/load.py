@@ -138,6 +138,10 @@ def _alike(names: Iterable[str]) -> Iterator[str]:
             yield f"the companies {' and '.join(same)} have the same name in environment variables: rename one of them"
 
 
+SHARED_OUT: frozenset[Path] = frozenset({("ditio", "max_concurrency"), ("ditio", "requests_per_second")})
+"""The settings of which each process has a share."""
+
+
 def of_web_process(settings: Settings, *, with_worker: bool = True) -> Settings:
     """Return the settings of one web process. :param with_worker: Whether `serve` has a delivery worker, too."""
     processes = settings.server.workers + (1 if with_worker else 0)

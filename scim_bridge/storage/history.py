@@ -31,6 +31,27 @@ _position = itertools.count()
 """Orders what one process writes at one instant; never more than that."""
 
 
+@dataclass(frozen=True, slots=True)
+class AuditChoice:
+    """Which rows of the audit trail are meant; None leaves a question open."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    """The first instant left out."""
+
+    action: Action | None = None
+    actor: ActorKind | None = None
+    people: Collection[PersonId] | None = None
+
+    def has(self, record: AuditRecord) -> bool:
+        """Return whether a row within these instants is meant."""
+        return (
+            (self.action is None or record.deed.action is self.action)
+            and (self.actor is None or record.author.actor.kind is self.actor)
+            and (self.people is None or record.deed.person_id in self.people)
+        )
+
+
 class AuditTrail(Repository):
     """The audit trail of one tenant, within one transaction."""
 
@@ -74,6 +95,24 @@ class AuditTrail(Repository):
         if until is not None:
             query = query.where(audit.c.id < _begins(until))
         return [_audited(row) for row in self._connection.execute(query.order_by(audit.c.id).limit(PAGE))]
+
+    def latest(self, choice: AuditChoice, *, before: str | None, limit: int) -> list[AuditRecord]:
+        """Return the rows of a choice, newest first. :param before: Only rows with a smaller id."""
+        which = [audit.c.tenant == self._tenant]
+        if choice.since is not None:
+            which.append(audit.c.id >= _begins(choice.since))
+        if choice.until is not None:
+            which.append(audit.c.id < _begins(choice.until))
+        if choice.action is not None:
+            which.append(audit.c.action == choice.action)
+        if choice.actor is not None:
+            which.append(audit.c.actor == choice.actor)
+        if choice.people is not None:
+            which.append(audit.c.person_id.in_(choice.people))
+        if before is not None:
+            which.append(audit.c.id < before)
+        query = select(audit).where(*which).order_by(audit.c.id.desc()).limit(limit)
+        return [_audited(row) for row in self._connection.execute(query)]
 
     def at(self, moments: Collection[datetime]) -> Iterator[AuditRecord]:
         """Yield the rows of some instants: those of the transactions that also wrote history then."""

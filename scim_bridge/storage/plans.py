@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, Table, case, delete, func, insert, null, or_, select, update
+from sqlalchemy import Row, Select, Table, case, delete, exists, func, insert, null, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from scim_bridge.domain.drift import ORDER, Cause, Drift, Kind
+from scim_bridge.domain.drift import ORDER, REPAIRED, REPAIRED_FROM_PLAN, REPAIRED_ON_REVIEW, Cause, Drift, Kind
 from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.admin_tables import PLAN_TABLES, plan_items, plan_outcomes
@@ -36,15 +36,39 @@ class PlanItems(Repository):
 
     def all(self) -> Iterator[Drift]:
         """Yield every row, grouped by person, with leavers who are still active first."""
+        yield from self._drifts(self._by_person())
+
+    def page(self, kind: Kind | None, *, skip: int, limit: int) -> list[Drift]:
+        """Return some rows in the order of `all`. :param kind: Only rows of this kind; None for all."""
+        query = self._by_person() if kind is None else self._by_person().where(plan_items.c.kind == kind)
+        return list(self._drifts(query.offset(skip).limit(limit)))
+
+    def count_left(self) -> int:
+        """Return how many rows can be repaired and have no outcome yet; see `Drift.may_be_repaired`."""
+        is_settled = exists().where(
+            plan_outcomes.c.tenant == plan_items.c.tenant,
+            plan_outcomes.c.plan_id == plan_items.c.plan_id,
+            plan_outcomes.c.position == plan_items.c.position,
+        )
+        query = select(func.count()).where(
+            self._mine(),
+            plan_items.c.kind.in_(sorted(REPAIRED | REPAIRED_ON_REVIEW | REPAIRED_FROM_PLAN)),
+            plan_items.c.listed.is_(None),
+            plan_items.c.is_blank.is_(False),
+            or_(plan_items.c.person_id.is_not(None), plan_items.c.kind == Kind.certificate),
+            ~is_settled,
+        )
+        return self._connection.execute(query).scalar_one()
+
+    def _by_person(self) -> Select[Any]:
         who = func.coalesce(plan_items.c.person_id, plan_items.c.employee_number)
         rank = case({kind.value: place for kind, place in ORDER.items()}, value=plan_items.c.kind, else_=len(ORDER))
         first = func.min(rank).over(partition_by=who)
-        query = (
+        return (
             select(plan_items)
             .where(self._mine())
             .order_by(first, plan_items.c.employee_number, who, rank, plan_items.c.position)
         )
-        yield from self._drifts(query)
 
     def of(self, positions: Iterable[int]) -> list[Drift]:
         """Return the rows at these positions, without the blanked ones."""

@@ -13,11 +13,13 @@ from scim_bridge.domain.certificate import CertificateType, HolderKind
 from scim_bridge.domain.employee import EmployeeNumber, Field
 from scim_bridge.domain.entra import JobReading
 from scim_bridge.domain.outcome import State
-from scim_bridge.domain.person import Claim, ClaimKind
-from scim_bridge.domain.values import UserId, user_name_key
+from scim_bridge.domain.person import Claim, ClaimKind, PersonId
+from scim_bridge.domain.values import JsonObject, UserId, user_name_key
 from scim_bridge.storage.admin_tables import client_secrets, tokens
 from scim_bridge.storage.database import Session
+from scim_bridge.storage.directory import folded
 from scim_bridge.storage.engine import Repository, Transaction
+from scim_bridge.storage.json_sql import KEY_LETTERS, DepartmentKey
 from scim_bridge.storage.last_requests import last_request
 from scim_bridge.storage.ledger import counting
 from scim_bridge.storage.outbox import Status
@@ -58,8 +60,14 @@ class Expiry:
     valid_until: date | None = None
     """The last day; None if there is no certificate."""
 
-    user_name: str | None = None
-    """As Entra sent it; None if no SCIM user has the employee number."""
+    person_id: PersonId | None = None
+    user: JsonObject | None = None
+    """The SCIM user as it is stored; None if none has the employee number."""
+
+    @property
+    def user_name(self) -> str | None:
+        """As Entra sent it; None if no SCIM user has the employee number."""
+        return str(self.user["userName"]) if self.user is not None else None
 
 
 class Expiries(Repository):
@@ -74,21 +82,31 @@ class Expiries(Repository):
         if missing_expiry is not None:
             self._end = func.coalesce(entries.c.valid_until, missing_expiry)
 
-    def until(self, last: date, *, today: date) -> Iterator[Expiry]:
-        """Yield certificates that expire by a day, the earliest first, except those of people known to have left."""
+    def until(
+        self, last: date, *, today: date, type: CertificateType | None = None, department: str | None = None
+    ) -> Iterator[Expiry]:
+        """Yield certificates that expire by a day, the earliest first, except those of people known to have left.
+
+        :param type: Only certificates of this type.
+        :param department: Only those of users in this department, in any case.
+        """
         # An alias, because the condition about people at work reads the same table.
         holder = people.alias("holder")
         is_holder = and_(holder.c.tenant == entries.c.tenant, holder.c.id == entries.c.holder)
         is_user = and_(resources.c.tenant == holder.c.tenant, resources.c.id == holder.c.user_id)
         query = (
             self._certificates(today)
-            .add_columns(resources.c.document)
+            .add_columns(holder.c.id.label("person_id"), resources.c.document)
             .select_from(entries.outerjoin(holder, is_holder).outerjoin(resources, is_user))
             .where(self._end <= last)
             .order_by(self._end, entries.c.employee_number, entries.c.type)
         )
+        if type is not None:
+            query = query.where(entries.c.type == type)
+        if department is not None:
+            query = query.where(DepartmentKey() == folded(department)[:KEY_LETTERS])
         for row in self._connection.execute(query):
-            yield Expiry(row.employee_number, row.type, row.number, row.end, _user_name(row.document))
+            yield Expiry(row.employee_number, row.type, row.number, row.end, row.person_id, _document(row.document))
 
     def lacking(self, on: date, required: Sequence[CertificateType]) -> Iterator[Expiry]:
         """Yield each linked person at work on a day with each required type that they have no valid certificate of.
@@ -107,19 +125,24 @@ class Expiries(Repository):
             start = from_stored(person.start)
             if isinstance(start, date) and start > on:
                 continue
-            user_name = _user_name(person.document)
             for kind in types:
                 row = held.get((person.id, kind))
                 if row is None:
-                    yield Expiry(person.employee_number, kind, user_name=user_name)
+                    yield Expiry(person.employee_number, kind, person_id=person.id, user=_document(person.document))
                 elif row.end is not None and row.end < on:
-                    yield Expiry(person.employee_number, kind, row.number, row.end, user_name)
+                    user = _document(person.document)
+                    yield Expiry(person.employee_number, kind, row.number, row.end, person.id, user)
 
     def unknown(self, required: Sequence[CertificateType]) -> list[CertificateType]:
         """Return the types that no certificate has: they may be misspelled."""
         query = select(entries.c.type).where(counting(self._tenant), entries.c.type.in_(list(required))).distinct()
         known = set(self._connection.execute(query).scalars())
         return [kind for kind in dict.fromkeys(required) if kind not in known]
+
+    def types(self, most: int) -> list[CertificateType]:
+        """Return the types of certificates, by name, at most so many."""
+        query = select(entries.c.type).where(counting(self._tenant)).distinct().order_by(entries.c.type).limit(most)
+        return list(self._connection.execute(query).scalars())
 
     def counted(self, today: date) -> dict[tuple[str, str], int]:
         """Return how many certificates there are by type and window; rare types are counted together."""
@@ -169,9 +192,8 @@ class Expiries(Repository):
         return people.c.tenant == self._tenant, people.c.employee_number.is_not(None), people.c.active, stays
 
 
-def _user_name(document: str | None) -> str | None:
-    """Return the user name of a SCIM user as it is stored."""
-    return str(json.loads(document)["userName"]) if document is not None else None
+def _document(text: str | None) -> JsonObject | None:
+    return json.loads(text) if text is not None else None
 
 
 def _bounded(rows: Sequence[tuple[str, str, int]]) -> dict[tuple[str, str], int]:

@@ -98,6 +98,16 @@ class Runs(Repository):
         )
         return [_run(row) for row in self._connection.execute(query)]
 
+    def latest(self, limit: int) -> Sequence[Run]:
+        """Return the runs that began last, the newest first."""
+        query = (
+            select(reconcile_runs)
+            .where(reconcile_runs.c.tenant == self._tenant)
+            .order_by(reconcile_runs.c.started_at.desc(), reconcile_runs.c.id.desc())
+            .limit(limit)
+        )
+        return [_run(row) for row in self._connection.execute(query)]
+
     def last(self, *, compared: bool = False) -> Run | None:
         """Return the last ended run about the whole company; with `compared`, the last one without an error."""
         query = select(reconcile_runs).where(
@@ -254,6 +264,13 @@ class Schedules(Repository):
             .values(alive_until=self._now + timedelta(seconds=alive_seconds))
         )
         return renewed.rowcount == 1
+
+    def begun(self, task: str) -> tuple[datetime | None, bool]:
+        """Return when a task began last, None if never; and whether it still goes on. Only reads."""
+        row = self._connection.execute(select(schedules).where(self._is(task))).first()
+        if row is None:
+            return None, False
+        return row.started_at, row.alive_until is not None and row.alive_until > self._now
 
     def done(self, task: str, holder: str) -> None:
         """Store that the task is done. The next start is counted from its beginning."""

@@ -15,7 +15,8 @@ from jinja2.ext import babel_extract
 from scim_bridge.domain.outcome import BY_REASON, DUE
 from scim_bridge.operator import history, person
 from scim_bridge.operator.waiting import CHANGES
-from scim_bridge.web.console import words
+from scim_bridge.reconcile.report import CAUSES
+from scim_bridge.web.console import certificates, drift, trail, words
 from scim_bridge.web.console.pages import PAGES
 from tests.console.conftest import SignsIn
 from tests.world import World, a_user
@@ -47,6 +48,9 @@ def _tabled() -> Iterator[str | tuple[str, ...]]:
         yield from (explanation.meaning, words.CURES.get(reason, explanation.cure))
     for table in (words.STATES, words.REASONS, words.ROLES, words.FIELDS, CHANGES, person.SUPPLIED):
         yield from table.values()
+    for table in (trail.ACTIONS, trail.ACTORS, certificates.WINDOWS, drift.KINDS, drift.SENTENCES, CAUSES):
+        yield from table.values()
+    yield from (said for said, _ in drift.ENDS.values())
     for table in (history.SAID, history.ALSO, history.ASKED, history.ANSWERED, history.PATTERNS):
         yield from table.values()
     yield from words.NOTICES.values()

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import literal, select, true
 
-from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, Author
+from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, Author, Role
 from scim_bridge.domain.certificate import Certificate, CertificateToSend, EntryId, Holder, Source, type_of
 from scim_bridge.domain.certificate import Entry as CertificateEntry
 from scim_bridge.domain.drift import By, Cause, Drift, Kind, Pair, Proposal
 from scim_bridge.domain.employee import ActualEmployee, Days, EmployeeNumber, Field
+from scim_bridge.domain.entra import JobReading
+from scim_bridge.domain.entra_people import Assignment, EntraReading, Stored
 from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import (
     Claim,
@@ -32,6 +34,7 @@ from scim_bridge.storage.admin_tables import in_sync
 from scim_bridge.storage.candidates import Found
 from scim_bridge.storage.certificate_queries import said_in_files, with_external_id
 from scim_bridge.storage.database import Database, Secrets, Session
+from scim_bridge.storage.entra import Finding
 from scim_bridge.storage.guard import GuardDecision, held_or_dropped
 from scim_bridge.storage.history import Entry, said_since
 from scim_bridge.storage.notices import Mark, Queued
@@ -76,6 +79,10 @@ PAIR = Pair(KARI, NAME, 1, Proposal(NUMBER, By.number))
 
 
 A_NOTICE = Queued("webhook", "1", datetime(2026, 3, 2, tzinfo=UTC), {})
+
+A_READING = EntraReading("read", datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC), "b", "link", 1, 1)
+
+A_FINDING = Finding(KARI, "left-without-notice", "", "unassigned")
 
 
 def fill(database: Database, clock: Clock, tenant: str) -> None:
@@ -137,6 +144,13 @@ def fill(database: Database, clock: Clock, tenant: str) -> None:
         s.notices.put([Mark("drift", "", now, "run", told_at=now), Mark("waiting", "gone", now, "due", told_at=now)])
         s.notices.queue(A_NOTICE)
         s.notices.postpone(A_NOTICE, seconds=0, why="404")
+        s.console_sessions.add_link(f"link of {tenant}", Role.viewer, "Kari")
+        s.console_sessions.begin(f"session of {tenant}", Role.operator, "Kari")
+        s.entra_jobs.put(JobReading(now, "active"))
+        s.entra.put("read", [("kari", Stored(True, {"mail": "hash"}))])
+        s.entra.assign("read", [Assignment("kari")])
+        s.entra.mark(A_READING)
+        s.entra.found("read", [A_FINDING])
     Secrets(database).of(tenant, "cursors")
 
 
@@ -291,6 +305,21 @@ CHANGES: dict[str, Callable[[Session], object]] = {
     "no notice": lambda s: s.notices.remove([("drift", "")]),
     "who waits": lambda s: s.notices.note_waiters(s.now),
     "who no longer waits": lambda s: s.notices.forget_delivered_waiters(),
+    "a link": lambda s: s.console_sessions.add_link("another", Role.operator, "Per"),
+    "a used link": lambda s: s.console_sessions.use_link(f"link of {OURS}"),
+    "the end of a session": lambda s: s.console_sessions.end(f"session of {OURS}"),
+    "use of a session": lambda s: s.at(s.now + HOUR).console_sessions.used(f"session of {OURS}"),
+    "all sessions": lambda s: s.console_sessions.end_all(),
+    "Entra's job": lambda s: s.entra_jobs.put(JobReading(s.now, "quarantine")),
+    "a user of Entra": lambda s: s.entra.put("next", [("kari", Stored(False, {}))]),
+    "users of Entra who are gone": lambda s: s.entra.remove_unseen("next"),
+    "an assignment": lambda s: s.entra.assign("next", [Assignment("kari")]),
+    "no assignment": lambda s: s.entra.forget_unassigned("next"),
+    "old findings": lambda s: s.entra.forget_before("next"),
+    "a reading": lambda s: s.entra.mark(replace(A_READING, read_id="next")),
+    "a finding": lambda s: s.entra.found("next", [A_FINDING]),
+    "no findings": lambda s: s.entra.forget_findings(),
+    "a person erased on Entra's side": lambda s: s.entra.erase("kari", KARI),
     "a message": lambda s: s.notices.queue(replace(A_NOTICE, id="2")),
     "a message that was sent": lambda s: s.notices.sent(A_NOTICE),
     "a message that was not": lambda s: s.notices.postpone(A_NOTICE, seconds=60, why="503"),

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date, format_datetime, format_timedelta
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, format_percent
 from flask import Request, g
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "nb": "Norsk"}
@@ -72,6 +72,16 @@ def day(value: date) -> str:
 def ago(moment: datetime, now: datetime) -> str:
     """Return how long ago something was."""
     return format_timedelta(min(moment - now, timedelta(seconds=-1)), add_direction=True, locale=_FORMATS[current()])
+
+
+def span(value: timedelta) -> str:
+    """Return a span of time, in the largest unit that fits."""
+    return format_timedelta(value, threshold=1.5, locale=_FORMATS[current()])
+
+
+def percent(value: float) -> str:
+    """Return a share of 0 to 1 as a percentage."""
+    return str(format_percent(value, "#,##0.##\u00a0%", locale=_FORMATS[current()]))
 
 
 def number(value: float) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from werkzeug.wrappers import Response
 
-from scim_bridge.web.console import overview, people, waiting
+from scim_bridge.web.console import certificates, configuration, drift, overview, people, trail, waiting
 
 Answer = Response | str
 
@@ -52,6 +52,14 @@ PAGES: tuple[Page, ...] = (
     Page("waiting_retry", "waiting/retry", waiting.retry, section="waiting", is_form=True),
     Page("waiting_decide", "waiting/decide", waiting.confirm, section="waiting", needs_operator=True),
     Page("waiting_decided", "waiting/decided", waiting.decide, section="waiting", is_form=True),
+    Page("drift", "drift", drift.show, title="Drift"),
+    Page("plan", "drift/<plan>", drift.show_plan, section="drift"),
+    Page("certificates", "certificates", certificates.show, title="Certificates"),
+    Page("certificates_lacking", "certificates/lacking", certificates.show_lacking, section="certificates"),
+    Page("certificates_calendar", "certificates.ics", certificates.download, section="certificates"),
+    Page("audit", "audit", trail.show, title="Audit"),
+    Page("audit_export", "audit.jsonl", trail.download, section="audit"),
+    Page("settings", "settings", configuration.show, title="Settings"),
     Page("pause", "pause", overview.pause, section="overview", is_form=True),
     Page("resume", "resume", overview.resume, section="overview", is_form=True),
     Page("end_sessions", "end-sessions", overview.end_sessions, section="overview", is_form=True),

@@ -97,6 +97,8 @@ class Place:
             notice=words.notice(request.args.get(NOTICE, ""), request.args.get("n", type=int) or 0),
             instant=lambda moment: language.instant(moment, zone),
             ago=lambda moment: language.ago(moment, now),
+            span=language.span,
+            percent=language.percent,
             value=lambda each: words.value(each),
             **context,
         )

@@ -1,0 +1,158 @@
+"""The pages of drift: runs of `reconcile`, their schedule, and a plan as a readable list of differences by person."""
+
+from collections.abc import Mapping
+
+from flask import request
+from werkzeug.exceptions import NotFound
+
+from scim_bridge import errors
+from scim_bridge.domain.drift import LOGIN, OF_ENTRA, Drift, Kind
+from scim_bridge.domain.employee import Field
+from scim_bridge.operator.drift import apply_command, plan_page, report_of, runs, schedule
+from scim_bridge.reconcile.report import CAUSES, DRIFT, FAILED, IN_SYNC, STOPPED
+from scim_bridge.web.console import words
+from scim_bridge.web.console.language import gettext
+from scim_bridge.web.console.place import Place
+
+KINDS: Mapping[str, str] = {
+    Kind.should_be_inactive: "should not be active",
+    Kind.should_be_active: "should be active",
+    Kind.missing: "missing in Ditio",
+    Kind.field: "another value",
+    Kind.certificate: "certificate",
+    Kind.stuck_delivery: "stuck delivery",
+    Kind.renumbered: "renumbered",
+    Kind.duplicate_identity: "may be one person twice",
+    Kind.unmanaged: "no person linked",
+    Kind.left_without_notice: "left without notice",
+    Kind.cleared_in_entra: "cleared in Entra",
+    Kind.differs_from_entra: "differs from Entra",
+    Kind.not_sent: "not sent by Entra",
+    Kind.returned: "returned without notice",
+}
+
+ENDS: Mapping[int | None, tuple[str, str]] = {
+    None: ("not finished", "due"),
+    IN_SYNC: ("in sync, or repaired", "delivered"),
+    FAILED: ("failed", "parked"),
+    DRIFT: ("something differs", "held"),
+    STOPPED: ("stopped by a guard", "parked"),
+}
+"""How a run ended, by its exit code: in words, and the look of the badge."""
+
+SENTENCES: Mapping[str, str] = {
+    "login-open": "The login is open, and should be closed.",
+    "employed": "The employment runs, and should end.",
+    "login-closed": "The login is closed, and should be open.",
+    "unemployed": "No employment runs, and a new one should start.",
+    "gone": "The employee was delivered earlier, and is no longer in Ditio.",
+    "missing": "The employee is not in Ditio yet.",
+    "stuck": "The delivery is stuck.",
+    "renumbered": "The employee has another number now.",
+    "similar-number": "An employee has a number that differs only in case or leading zeros.",
+    "same-value": "An employee has the same value: %(field)s.",
+    "withdrawn": "Certificate %(field)s is withdrawn, but Ditio has it.",
+    "certificate": "Certificate %(field)s is not as Ditio accepted it last.",
+    "unmanaged": "No person is linked to this employee.",
+    "left-without-notice": "The user has left in Entra, which never said so, and is active here.",
+    "cleared-in-entra": "Cleared in Entra, but not here: %(field)s.",
+    "differs-from-entra": "Entra has another value: %(field)s.",
+    "not-sent": "Entra should provision this user, and never sent them.",
+    "returned": "Entra has this user assigned and enabled, and the user is inactive here.",
+}
+
+LARGEST_SKIP = 10**7
+
+
+def show(place: Place) -> str:
+    """Show the last runs and the schedule."""
+    with place.tenant.database.read(place.tenant.name) as s:
+        found, when = runs(s), schedule(s, place.settings.reconcile.every)
+    return place.render(
+        "drift.html", runs=found, schedule=when, reconcile=place.settings.reconcile, ends=_ends(), kinds=_kinds()
+    )
+
+
+def show_plan(place: Place, plan: str) -> str:
+    """Show a stored plan, or the differences of one kind in it."""
+    asked = request.args.get("kind", "")
+    kind = Kind(asked) if asked in set(Kind) else None
+    skip = min(max(request.args.get("skip", type=int) or 0, 0), LARGEST_SKIP)
+    try:
+        with place.tenant.database.read(place.tenant.name) as s:
+            report = report_of(s, plan.replace("\0", ""))
+            found = plan_page(s, report.run.id, kind, skip=skip)
+    except errors.NotFound as error:
+        raise NotFound(
+            gettext("There is no such plan, its run failed, or its rows were removed after RECONCILE__KEEP_DAYS.")
+        ) from error
+    return place.render(
+        "plan.html",
+        report=report,
+        run=report.run,
+        found=found,
+        kind=kind,
+        skip=skip,
+        command=apply_command(report.run.id, place.tenant.name, force=report.stopped is not None),
+        skipped=sum(why is not None for why in report.outcomes.values()),
+        kinds=_kinds(),
+        sentence=sentence,
+        found_of=found_of,
+        wanted_of=wanted_of,
+        cause=lambda row: gettext(CAUSES[row.cause]),
+        is_private=lambda row: row.field == Field.birth_date and not place.is_operator,
+    )
+
+
+def _ends() -> Mapping[int | None, tuple[str, str]]:
+    return {exit: (gettext(said), look) for exit, (said, look) in ENDS.items()}
+
+
+def _kinds() -> Mapping[str, str]:
+    return {kind: gettext(said) for kind, said in KINDS.items()}
+
+
+def sentence(row: Drift) -> str:
+    """Return what differs, in words and without the values."""
+    said = _sentence(row)
+    if said is None:
+        return words.field(row.field or "")
+    field = row.field or ""
+    return gettext(SENTENCES[said]) % {"field": field if row.kind is Kind.certificate else words.field(field)}
+
+
+def _sentence(row: Drift) -> str | None:
+    match row.kind:
+        case Kind.should_be_inactive:
+            return "login-open" if row.field == LOGIN else "employed"
+        case Kind.should_be_active:
+            return "login-closed" if row.field == LOGIN else "unemployed"
+        case Kind.missing:
+            return "missing" if row.acknowledged is None else "gone"
+        case Kind.stuck_delivery:
+            return "stuck"
+        case Kind.renumbered:
+            return "renumbered"
+        case Kind.duplicate_identity:
+            return "similar-number" if row.field == Field.employee_number else "same-value"
+        case Kind.certificate:
+            return "withdrawn" if row.wanted is None else "certificate"
+        case Kind.unmanaged:
+            return "unmanaged"
+        case Kind.field:
+            return None
+        case _:  # Of Entra's side.
+            return row.kind.value
+
+
+def found_of(row: Drift) -> object:
+    """Return what Ditio has, where that says more than the sentence; of a certificate, what it accepted last."""
+    if row.field == LOGIN or row.kind in OF_ENTRA | {Kind.missing, Kind.stuck_delivery}:
+        return None
+    return row.acknowledged if row.kind is Kind.certificate else row.found
+
+
+def wanted_of(row: Drift) -> object:
+    """Return what is wanted, where that says more than the sentence."""
+    says_more = row.kind in (Kind.field, Kind.certificate, Kind.should_be_inactive, Kind.should_be_active)
+    return row.wanted if says_more and row.field != LOGIN else None

@@ -1,0 +1,120 @@
+"""Drift, certificates, audit and settings in a real Chromium: whole, in both languages, and usable by keyboard."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from scim_bridge.reconcile.report import Request
+from tests.console.company import fill
+from tests.console.test_browser import DESKTOP, PHONE, chromium, host, opens, world
+from tests.console.test_certificates import brings, in_days
+from tests.world import World
+
+__all__ = ["chromium", "host", "opens", "world"]
+
+PAGES = [
+    "drift",
+    "drift/{plan}",
+    "drift/{plan}?kind=unmanaged",
+    "drift/{stopped}",
+    "drift/unknown",
+    "certificates",
+    "certificates?within=365&department=Kran",
+    "certificates/lacking",
+    "certificates/lacking?required=Byggekort&required=Truck",
+    "audit",
+    "audit?action=put_aside",
+    "audit?q=no-such-person",
+    "settings",
+    "settings?all=1",
+]
+
+
+@pytest.fixture
+def plans(world: World) -> dict[str, str]:
+    """A company with drift and certificates; its plan, and one that a guard stopped."""
+    return made(world)
+
+
+def made(world: World, *, people: int = 12) -> dict[str, str]:
+    fill(world, people=people)
+    brings(
+        world.parts,
+        *((str(number), "Byggekort", "2024-01-01", in_days(world, number % 80 - 20)) for number in range(1000, 1010)),
+        *((str(number), "Kranførerbevis", "2024-01-01", in_days(world, 15)) for number in range(1002, 1005)),
+    )
+    world.clock.passes(hours=1)
+    world.employee("1001").work_title = "Sjef"
+    world.employee("1001").last_name = "Olsen"
+    world.ditio.plant("77", phone="+4790000077")
+    reconciliation = world.parts.reconciliations["default"]
+    plan = reconciliation.run(Request()).run.id
+    world.clock.passes(hours=1)
+    employees = dict(world.ditio.company.employees)
+    world.ditio.company.employees.clear()
+    stopped = reconciliation.run(Request()).run.id
+    world.ditio.company.employees.update(employees)
+    return {"plan": plan, "stopped": stopped}
+
+
+@pytest.mark.parametrize(
+    ("role", "locale", "viewport", "scheme"),
+    [("operator", "en-GB", DESKTOP, "light"), ("viewer", "nb-NO", PHONE, "dark")],
+)
+def test_every_page_is_whole_and_open_to_all(
+    world: World, plans: dict[str, str], opens: Any, role: str, locale: str, viewport: dict[str, int], scheme: str
+):
+    """Issue 19: no console error, no request to another host, no CSP violation, no serious finding of axe."""
+    sight = opens(locale=locale, viewport=viewport, color_scheme=scheme)
+    sight.signs_in(world, role)
+
+    for path in PAGES:
+        sight.goes(path.format(**plans))
+        assert sight.serious() == [], path
+        wide = sight.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{path} is wider than the window"
+        expect(sight.page.locator("html")).to_have_attribute("lang", locale[:2])
+
+
+def test_who_lacks_what_by_keyboard_alone(world: World, plans: dict[str, str], opens: Any):
+    sight = opens(java_script_enabled=False)
+    sight.signs_in(world, "viewer")
+    sight.goes("certificates/lacking")
+
+    sight.page.get_by_label("Byggekort").focus()
+    sight.page.keyboard.press("Space")
+    sight.page.keyboard.press("Enter")
+
+    expect(sight.page.locator("tbody tr").first).to_be_visible()
+    expect(sight.page.get_by_label("Byggekort")).to_be_checked()
+
+
+def test_from_the_runs_to_a_person_by_links(world: World, plans: dict[str, str], opens: Any):
+    sight = opens()
+    sight.signs_in(world, "operator")
+    sight.goes("drift")
+
+    sight.page.locator("tbody tr").last.get_by_role("link").click()
+    expect(sight.page.locator(".command")).to_contain_text(plans["plan"])
+    section = sight.page.locator("tbody", has_text="employee 1001")
+    expect(section).to_contain_text("Sjef")
+    section.get_by_role("link").click()
+
+    expect(sight.page.locator("tr.differs").first).to_contain_text("differs")
+
+
+def test_files_are_downloaded(world: World, plans: dict[str, str], opens: Any):
+    sight = opens()
+    sight.signs_in(world, "viewer")
+    for path, link, name in (
+        ("certificates", "Calendar file", "certificates.ics"),
+        ("audit", "Download these rows", "audit.jsonl"),
+    ):
+        sight.goes(path)
+        with sight.page.expect_download() as download:
+            sight.page.get_by_role("link", name=link).click()
+        assert download.value.suggested_filename == name
+    # To Chromium, a page that became a download is a request that failed.
+    assert all(each.startswith("failed: ") for each in sight.complaints.found)
+    sight.complaints.found.clear()
