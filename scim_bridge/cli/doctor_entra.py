@@ -4,15 +4,22 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from scim_bridge.bootstrap import build_entra
 from scim_bridge.cli.doctor_checks import SOON, Finding, fails, hint, ok
-from scim_bridge.domain.entra import OPTIONAL, ROLE_IDS, WITHOUT, Job, JobState, Permission
-from scim_bridge.errors import DeliveryError, EntraError
-from scim_bridge.graph.client import GraphClient
+from scim_bridge.domain.entra import OPTIONAL, ROLE_IDS, WITHOUT, Job, JobState, Permission, is_object_id
+from scim_bridge.errors import BridgeError, DeliveryError, EntraError
 from scim_bridge.graph.config import Certificate
+from scim_bridge.graph.directory import GraphDirectory
 from scim_bridge.graph.token import certificate_of
 from scim_bridge.operator.entra import WORDS
-from scim_bridge.settings import Settings
+from scim_bridge.settings import DEFAULT_TENANT, Settings
+from scim_bridge.storage.database import Database
+from scim_bridge.storage.engine import COMMANDS
+
+MOST_ASKED = 8
+"""How many people are asked for."""
 
 CALL_SECONDS = 5.0
 PATIENCE_SECONDS = 4.0
@@ -48,9 +55,10 @@ def examine_entra(settings: Settings) -> Iterator[Finding]:
         yield from _of_permissions(granted, client)
     yield from _of_application(client)
     yield from _of_job(client, settings)
+    yield from _of_people(client, settings)
 
 
-def _of_certificate(client: GraphClient) -> Iterator[Finding]:
+def _of_certificate(client: GraphDirectory) -> Iterator[Finding]:
     credential = client.config.credential
     if not isinstance(credential, Certificate):
         return
@@ -69,7 +77,7 @@ def _of_certificate(client: GraphClient) -> Iterator[Finding]:
         yield ok("Entra certificate", f"it ends on {ends_at:%Y-%m-%d}")
 
 
-def _of_permissions(granted: frozenset[Permission], client: GraphClient) -> Iterator[Finding]:
+def _of_permissions(granted: frozenset[Permission], client: GraphDirectory) -> Iterator[Finding]:
     if not client.config.client_id:
         told = "they are not known, because ENTRA__MANAGED_IDENTITY does not name the identity's client id"
         yield hint("Entra permissions", told, "set ENTRA__CLIENT_ID to it: only then is an empty leave date believed")
@@ -86,7 +94,7 @@ def _of_permissions(granted: frozenset[Permission], client: GraphClient) -> Iter
             )
 
 
-def _grant(permission: Permission, client: GraphClient) -> str:
+def _grant(permission: Permission, client: GraphDirectory) -> str:
     """Return how a permission is granted: its role, and where an administrator consents."""
     config = client.config
     role = f"add the application permission {permission} (role {ROLE_IDS[permission][0]}) of Microsoft Graph"
@@ -96,7 +104,7 @@ def _grant(permission: Permission, client: GraphClient) -> str:
     return f"{role} to the app registration, then consent as an administrator at {consent}"
 
 
-def _of_application(client: GraphClient) -> Iterator[Finding]:
+def _of_application(client: GraphDirectory) -> Iterator[Finding]:
     wanted = client.config.service_principal_id
     cure = "set ENTRA__SERVICE_PRINCIPAL_ID to the Object ID that the enterprise application shows under Overview"
     try:
@@ -121,7 +129,7 @@ def _of_application(client: GraphClient) -> Iterator[Finding]:
         yield ok("Entra application", f"{found.name}")
 
 
-def _of_job(client: GraphClient, settings: Settings) -> Iterator[Finding]:
+def _of_job(client: GraphDirectory, settings: Settings) -> Iterator[Finding]:
     try:
         job = client.job()
     except EntraError as error:
@@ -136,6 +144,29 @@ def _of_job(client: GraphClient, settings: Settings) -> Iterator[Finding]:
     if secrets.get("skipoutofscopedeletions", "").casefold() == "true":
         cure = "set SkipOutOfScopeDeletions to False in Entra, unless intended"
         yield hint("Entra job", "users who are unassigned are not disabled (SkipOutOfScopeDeletions)", cure)
+
+
+def _of_people(client: GraphDirectory, settings: Settings) -> Iterator[Finding]:
+    """Check with a few people that this is their tenant, and that `externalId` is their object id."""
+    database = Database(settings.database.url, patience=COMMANDS)
+    try:
+        with database.read(settings.start[-1] if settings.start else DEFAULT_TENANT) as s:
+            asked = s.entra.some_active(MOST_ASKED)
+    except (SQLAlchemyError, BridgeError):
+        return  # The lines about the database say why.
+    finally:
+        database.close()
+    try:
+        known = sum(is_object_id(each) and client.user(each.lower(), ()) is not None for each in asked)
+    except EntraError as error:
+        yield _failed("Entra people", error, client)
+        return
+    if known * 2 < len(asked):
+        told = f"Entra knows {known} of {len(asked)} active people by `externalId`"
+        cure = "check ENTRA__TENANT_ID, and map `objectId` to `externalId` in Entra"
+        yield fails("Entra people", told, cure)
+    elif asked:
+        yield ok("Entra people", f"Entra knows {known} of {len(asked)} active people by `externalId`")
 
 
 def _told(job: Job) -> Finding:
@@ -155,7 +186,7 @@ def _without_query(address: str) -> str:
     return address.partition("?")[0]
 
 
-def _failed(check: str, error: EntraError, client: GraphClient) -> Finding:
+def _failed(check: str, error: EntraError, client: GraphDirectory) -> Finding:
     if error.permission is not None:
         return fails(check, str(error), _grant(Permission(error.permission), client))
     cure = "if Graph itself is down, wait: people are provisioned all the same" if error.is_passing else ""

@@ -27,6 +27,11 @@ PAGE_SIZE = 999
 
 MAX_PAGES = 5_000
 MAX_TRIES = 4
+"""How often a call is tried that Graph answers with 5xx."""
+
+MAX_TRIES_UNANSWERED = 2
+"""How often a call is tried that gets no answer: each try may take the whole time-out."""
+
 THROTTLED_SECONDS = 300.0
 """How long a 429 is obeyed before the read is given up."""
 
@@ -283,7 +288,7 @@ class GraphClient:
             try:
                 received = self._once(path, what, headers)
             except DeliveryError as exc:
-                if not isinstance(exc, TransientError) or tries >= MAX_TRIES - 1:
+                if not isinstance(exc, TransientError) or tries >= MAX_TRIES_UNANSWERED:
                     raise _as_entra(exc) from exc
                 self._pause(wait, began, exc.retry_after_seconds, partial(_as_entra, exc))
                 continue

@@ -89,7 +89,7 @@ def _of_application(
         secret,
         scope=f"{config.origin}/.default",
         token_endpoint=config.token_url,
-        token_endpoint_auth_method="client_secret_post" if secret is not None else "assertion",  # nosec B106 # names
+        token_endpoint_auth_method="client_secret_post" if secret is not None else "assertion",
         grant_type="client_credentials",
     )
     if secret is None:

@@ -10,6 +10,7 @@ from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import EntraError, NotFound, SettingsError
 from scim_bridge.operator.find import resolve
 from scim_bridge.operator.history import SAID
+from scim_bridge.operator.overview import last_call
 from scim_bridge.plan.entra_side import Compared, in_scope, same_form, serving
 from scim_bridge.reconcile.entra_compare import believed_of
 from scim_bridge.reconcile.entra_read import EntraRead, terms_of
@@ -150,12 +151,6 @@ def job_view(tenant: Tenant) -> JobView:
     job = entra_of(tenant).job()
     with tenant.read() as s:
         return JobView(job, s.now, last_call(s))
-
-
-def last_call(s: Session) -> datetime | None:
-    """Return when a token or client last signed in; None where none has, or only JWTs do."""
-    used = [each.last_used_at for each in s.tokens.list()] + [each.last_used_at for each in s.clients.list()]
-    return max((at for at in used if at is not None), default=None)
 
 
 def read_job(tenant: Tenant) -> JobReading:

@@ -51,15 +51,20 @@ class Several(BridgeError):
 
 
 def find(s: Session, rules: Rules, text: str) -> list[Found]:
-    """Return people who fit a text: exact matches first, then names that contain each of its words."""
+    """Return people who fit a text: exact matches first, then names that contain each of its words.
+
+    A number or phone that a person has exactly is not looked for in names: that takes long in a large company.
+    """
     text = text.strip()
     if not text:
         return []
     phone, words = to_e164(text, rules.phone_region), folded(text).split()
     directory = s.directory
+    exactly = directory.exactly(text, phone)
+    is_number = not any(letter.isalpha() for letter in text)
     ids = [
-        *directory.exactly(text, phone),
-        *directory.called(words, MOST),
+        *exactly,
+        *(() if exactly and is_number else directory.called(words, MOST)),
         *directory.deleted(lambda each: _fits(each, text, phone, words), MOST),
     ]
     listed = list(directory.of(list(dict.fromkeys(ids))))

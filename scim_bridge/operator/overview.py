@@ -8,6 +8,7 @@ from scim_bridge.domain.breaker import Breaker
 from scim_bridge.operator.waiting import is_paused, status_of
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.history import Counted
+from scim_bridge.storage.last_requests import last_request
 from scim_bridge.storage.outbox import Status
 from scim_bridge.storage.runs import Presence, ProcessKind, Run, presences
 
@@ -62,12 +63,18 @@ class Overview:
         return self.entra_called_at is not None and self.now - self.entra_called_at > QUIET_AFTER
 
 
+def last_call(s: Session) -> datetime | None:
+    """Return when Entra was last let in: by any request as a web process has stored it, or by a token or client."""
+    used = [each.last_used_at for each in s.tokens.list()] + [each.last_used_at for each in s.clients.list()]
+    used.append(last_request(s))
+    return max((at for at in used if at is not None), default=None)
+
+
 def overview(s: Session, *, paused_by_setting: bool) -> Overview:
     """Return how a company is doing; only reads."""
     paused, compared = is_paused(s, by_setting=paused_by_setting), s.runs.last(compared=True)
     tokens = [each for each in s.tokens.list() if each.revoked_at is None]
     clients = [each for each in s.clients.list() if each.revoked_at is None]
-    used = [at for at in (*(each.last_used_at for each in tokens), *(each.last_used_at for each in clients)) if at]
     latest = s.now + ENDS_WITHIN
     endings = [
         Ending(kind, each.id, each.name, each.expires_at)
@@ -84,7 +91,7 @@ def overview(s: Session, *, paused_by_setting: bool) -> Overview:
         breaker=s.breaker.get(),
         drifted=sum(compared.by_kind.values()) if compared is not None else None,
         compared=compared,
-        entra_called_at=max(used, default=None),
+        entra_called_at=last_call(s),
         has_credentials=bool(tokens or clients),
         worker=presences(s)[ProcessKind.worker],
         endings=sorted(endings, key=lambda each: each.at),

@@ -127,6 +127,9 @@ class EntraComparison:
     def _why_unsent(self, stored: Stored, is_nested: bool) -> Cause:
         if is_nested:
             return Cause.nested_group
+        matching = self.terms.matching
+        if matching is not None and stored.hashes.get(matching.attribute, "") is None:
+            return Cause.no_matching_value
         return Cause.filter if stored.passes_filter is False else Cause.never_seen
 
     def _store(self, found: list[Finding]) -> None:

@@ -29,6 +29,7 @@ from scim_bridge.plan.entra_side import (
     passes,
     scope_of,
 )
+from scim_bridge.scim.reading import SourcePath
 from scim_bridge.storage.database import Secrets
 from scim_bridge.tenant import Entra, Tenant
 
@@ -55,17 +56,21 @@ class Terms:
     scope: Scope
     all_users: bool
     granted: frozenset[Permission]
+    matching: Compared | None = None
+    """The attribute by which Entra matches users, if it is sent as it is: a user without a value is never sent."""
 
     @property
     def attributes(self) -> frozenset[str]:
         """Return the attributes that are read, those of the scoping filter included."""
         filtered = {attribute for group in self.scope for attribute, _, _ in group}
-        return frozenset({each.attribute for each in self.compared} | filtered)
+        matching = {self.matching.attribute} if self.matching is not None else set()
+        return frozenset({each.attribute for each in self.compared} | filtered | matching)
 
     @property
     def forms(self) -> dict[str, Compared]:
         """Return one comparison for each attribute."""
-        return {each.attribute: each for each in reversed(self.compared)}
+        matching = {self.matching.attribute: self.matching} if self.matching is not None else {}
+        return matching | {each.attribute: each for each in reversed(self.compared)}
 
     def basis(self, key: str) -> str:
         """Return a fingerprint; what was stored with another one can't be used. :param key: The hashes' secret."""
@@ -90,7 +95,10 @@ def terms_of(tenant: Tenant, entra: Entra) -> Terms:
     users = object_mapping(schema, USER) or ObjectMapping("", False, (), (), False, False)
     secrets = {name.casefold(): value for name, value in entra.provisioning_secrets().items()}
     all_users = tenant.entra_all_users or secrets.get("syncall", "").casefold() == "true"
-    return Terms(job, compared_of(users, tenant.rules, tenant.slots), scope_of(schema), all_users, granted)
+    row = next((row for row in users.rows if row.matching_priority > 0 and row.is_direct and row.source), None)
+    matching = Compared(SourcePath(row.target, None, row.target), str(row.source), None) if row is not None else None
+    compared = compared_of(users, tenant.rules, tenant.slots)
+    return Terms(job, compared, scope_of(schema), all_users, granted, matching)
 
 
 @dataclass(slots=True)

@@ -195,13 +195,14 @@ _JSON = JSONDecoder()
 
 
 def _sqlite_engine(url: str, pool_size: int) -> Engine:
+    # The connection that was used last has the pages of the file that the next request needs.
+    pool = {"pool_use_lifo": True} if make_url(url).database else {}
     # An error's text would quote the row, which is personal data (hide_parameters).
     engine = create_engine(
         url,
         hide_parameters=True,
         pool_size=pool_size,
-        # The connection that was used last has the pages of the file that the next request needs.
-        pool_use_lifo=True,
+        **pool,
         # Stored JSON has no space around it; looking for that would take most of the time.
         json_deserializer=lambda text: _JSON.raw_decode(text)[0],
         connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False},

@@ -270,6 +270,16 @@ class EntraDirectory(Repository):
         mine = and_(assignments.c.tenant == users.c.tenant, assignments.c.object_id == users.c.object_id)
         return exists().where(mine, *([] if is_nested is None else [assignments.c.is_nested.is_(is_nested)]))
 
+    def some_active(self, limit: int) -> list[str]:
+        """Return the `externalId` of a few people who are active."""
+        query = select(people.c.external_id).where(
+            people.c.tenant == self._tenant,
+            people.c.active,
+            people.c.user_id.is_not(None),
+            people.c.external_id.is_not(None),
+        )
+        return list(self._connection.execute(query.order_by(people.c.id).limit(limit)).scalars())
+
     # What differs.
 
     def found(self, read_id: str, rows: Sequence[Finding]) -> None:

@@ -260,6 +260,10 @@ class Outbox(Repository):
         which = [people.c.state != State.delivered]
         if cause is not None:
             which = [people.c.state == cause.state, people.c.reason.is_not_distinct_from(cause.reason)]
+        order = (case((is_still_active, 0), else_=1), people.c.state_since, people.c.id)
+        if most is not None:  # Chosen before their documents are read: the whole company may wait.
+            first = select(people.c.id).where(people.c.tenant == self._tenant, *which).order_by(*order).limit(most)
+            which = [people.c.id.in_(self._connection.execute(first).scalars().all())]
         query = (
             select(people, resources.c.document)
             .join(
@@ -268,8 +272,7 @@ class Outbox(Repository):
                 isouter=True,
             )
             .where(people.c.tenant == self._tenant, *which)
-            .order_by(case((is_still_active, 0), else_=1), people.c.state_since, people.c.id)
-            .limit(most)
+            .order_by(*order)
         )
         return list(self._connection.execute(query))
 

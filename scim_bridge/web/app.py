@@ -73,7 +73,17 @@ def create_app(parts: Parts) -> Flask:
     if parts.settings.console.enabled:
         from scim_bridge.web.console.blueprint import console_blueprint  # noqa: PLC0415 # Only some installations need it.
 
-        app.register_blueprint(console_blueprint(parts, entrance.bearer.doorkeeper, entrance.keys.at))
+        app.register_blueprint(
+            console_blueprint(
+                parts.settings,
+                parts.database,
+                parts.tenants,
+                parts.base_url,
+                monotonic=parts.monotonic,
+                doorkeeper=entrance.bearer.doorkeeper,
+                keys_at=entrance.keys.at,
+            )
+        )
     app.register_error_handler(HTTPException, _plain_error)
     if traces.is_on():
         app.wsgi_app = traced(app.wsgi_app, parts.tenants)  # type: ignore[assignment, method-assign]  # Flask's own way.

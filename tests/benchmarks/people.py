@@ -40,7 +40,7 @@ def document(number: int) -> JsonObject:
         birth_date="1990-05-15",
         hire_date="2026-03-01",
     )
-    return resource(mapped(user, extension=DITIO_URN, external_id="object_id"))
+    return resource(mapped(user, active=True, extension=DITIO_URN, external_id="object_id"))
 
 
 def body(number: int) -> bytes:

@@ -229,7 +229,7 @@ def test_the_demo_runs_by_itself_and_everything_agrees(tmp_path: Path):
     assert result.returncode == 0, result.stdout + result.stderr
     assert "\x1b" not in result.stdout
     assert too_wide(result.stdout, tmp_path) == []
-    assert len(re.findall(r"^ +\d [A-Z][a-z ]+ .* ✓ ", result.stdout, re.MULTILINE)) == len(ACTS)
+    assert len(re.findall(r"^ +\d+ [A-Z][a-z ]+ .* ✓ ", result.stdout, re.MULTILINE)) == len(ACTS)
     assert "7 of 7 people" in result.stdout
     assert "twice: 6 creations for 6 new employees; 10 employees" in result.stdout
     assert re.search(r"- the login is open and should be closed  \(edited in Ditio\)", result.stdout)

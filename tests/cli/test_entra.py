@@ -380,3 +380,17 @@ def test_settings_check_names_what_is_missing(reader: Reader):
     assert result.exit_code == 1
     assert "ENTRA__CLIENT_ID" in result.stderr
     assert CLIENT_SECRET not in result.output
+
+
+@pytest.mark.parametrize("is_theirs", [True, False])
+def test_doctor_asks_for_a_few_people(provisioned: tuple[Reader, World], is_theirs: bool):
+    """Another tenant, or another `externalId`, is noticed before anything is compared."""
+    reader, world = provisioned
+    world.provisions(a_user())
+    if not is_theirs:
+        world.entra.directory.users.clear()
+
+    (people,) = of_entra(reader)["Entra people"]
+
+    assert people["status"] == ("ok" if is_theirs else "fails")
+    assert is_theirs or "externalId" in people["cure"]

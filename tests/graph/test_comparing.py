@@ -14,7 +14,7 @@ from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.directory import EntraGroup
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.graph import Principal
-from scim_bridge.sandbox.job import Clause
+from scim_bridge.sandbox.job import AttributeMapping, Clause
 from scim_bridge.storage.admin_tables import entra_people
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock
@@ -734,3 +734,50 @@ def test_guard_4_a_permission_that_comes_later_asks_for_a_full_read(world: Entra
     ola.leave_date = "2027-01-31"
 
     assert not any(kind == "cleared-in-entra" for kind, *_ in world.found())
+
+
+def test_a_user_without_the_matching_value_is_never_sent(world: EntraWorld):
+    world.hires(2)
+    world.entra.job.mappings["userName"].matching_priority = 0
+    world.entra.job.mappings['emails[type eq "work"].value'].matching_priority = 1
+    nina = person(7, mail=None)
+    world.entra.directory.add(nina)
+    world.entra.overlook(nina.object_id)
+
+    (row,) = world.looks()
+
+    assert (row.kind, row.cause) == (Kind.not_sent, Cause.no_matching_value)
+    assert not row.is_drift
+
+
+def test_where_many_people_differ_it_is_the_mapping(world: EntraWorld):
+    for user in world.hires(24):
+        user.department = "Bygg"
+        world.entra.overlook(user.object_id)
+
+    rows = world.looks()
+
+    assert {(row.kind, row.cause) for row in rows} == {(Kind.differs_from_entra, Cause.mapping_differs)}
+    assert len(rows) == 24
+
+
+def test_a_certificate_is_withdrawn_only_from_a_plan_that_was_read(database: Database, clock: Clock):
+    """Not by a schedule, whatever it may repair."""
+    slots = {"slots": ({"type": "Byggekort", "packed": "byggekort"},)}
+    world = EntraWorld(database, clock, settings={"certificates": slots})
+    path = f"{_DITIO}:byggekort"
+    world.entra.directory.sources[path] = "extensionAttribute2"
+    world.entra.job.mappings[path] = AttributeMapping(path, "extensionAttribute2")
+    card = "B-1;2026-01-15;2031-01-15;"
+    kari, _ola = world.hires(2, extra={path: card})
+    kari.extra = {}
+    world.entra.overlook(kari.object_id)
+
+    (row,) = world.looks()
+
+    assert (row.kind, row.field, row.found) == (Kind.cleared_in_entra, "byggekort", card)
+    assert world.compares(apply=True).applied == 0
+    assert world.user(kari)[_DITIO]["byggekort"] == card
+    world.compares()
+    assert world.repairs().applied == 1
+    assert "byggekort" not in world.user(kari)[_DITIO]

@@ -12,6 +12,7 @@ from scim_bridge.bootstrap import build
 from scim_bridge.cli.context import operator
 from scim_bridge.cli.demo.scene import Scene, direct_session
 from scim_bridge.cli.demo.stage import Check, numbered
+from scim_bridge.cli.output import paragraph
 from scim_bridge.domain.drift import OF_ENTRA, Kind
 from scim_bridge.domain.values import CERTIFICATE_URN
 from scim_bridge.reconcile.report import IN_SYNC, Request, lines
@@ -207,7 +208,11 @@ def _tell_unsaid(scene: Scene) -> Iterator[Check]:
     yield Check(pending, "`reconcile --with-entra` reads Entra, and waits: what is seen once may still come.")
     plan = reconciliation.run(Request(with_entra=True, author=operator())).run
     rows = [row for row in reconciliation.items(plan.id) if row.kind in OF_ENTRA]
-    shown = (f"      {line.mark} {line.text}" if line.mark else f"    {line.text}" for line in lines(rows))
+    shown = [
+        text
+        for line in lines(rows)
+        for text in paragraph(line.text, first=f"      {line.mark} " if line.mark else "    ", indent="        ")
+    ]
     scene.stage.line(("\n{}\n".format("\n".join(shown)), "cyan"))
     found = {(row.kind, row.user_name) for row in rows}
     expected = {
@@ -292,7 +297,7 @@ ACTS = (
         _certify,
     ),
     Act(
-        "What Entra never says",
+        "Never said",
         "A stopped job is silence, and no cleared value is ever sent. The bridge can read Entra by Microsoft Graph.",
         _tell_unsaid,
     ),

@@ -1,17 +1,18 @@
 """The routes of the console: who may see which page, and the headers of every answer."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 
 from flask import Blueprint, Response, g, redirect, request, url_for
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import Forbidden, HTTPException, NotFound
 
-from scim_bridge.bootstrap import Parts
 from scim_bridge.errors import BridgeError
 from scim_bridge.logs import get_logger
-from scim_bridge.storage.database import is_out_of_reach, loggable
+from scim_bridge.settings import Settings
+from scim_bridge.storage.database import Database, is_out_of_reach, loggable
+from scim_bridge.tenant import Tenant
 from scim_bridge.web.auth.failures import FailedSignIns
 from scim_bridge.web.auth.keys import Keys
 from scim_bridge.web.console import language
@@ -39,18 +40,29 @@ HEADERS = {
 }
 
 
-def console_blueprint(parts: Parts, doorkeeper: FailedSignIns, keys_at: Callable[[str], Keys]) -> Blueprint:
+def console_blueprint(
+    settings: Settings,
+    database: Database,
+    tenants: Mapping[str, Tenant],
+    base_url: str,
+    *,
+    monotonic: Callable[[], float],
+    doorkeeper: FailedSignIns,
+    keys_at: Callable[[str], Keys],
+) -> Blueprint:
     """Return the routes.
 
+    :param settings: Of all companies.
+    :param base_url: Where administrators reach the bridge, without a slash at the end.
     :param doorkeeper: Counts failed sign-ins by address, together with those of Entra's provisioning.
     :param keys_at: Returns the keys at a URL.
     """
     blueprint = Blueprint(
         "console", __name__, url_prefix="/console", static_folder="static", static_url_path="/-/static"
     )
-    visitors, templates = Visitors(parts.database, tuple(parts.tenants)), environment(_assets())
-    oidc = Oidc.of(parts.settings.console, f"{parts.base_url}/console/-/callback", keys_at, parts.monotonic)
-    sign_in = SignIn(parts, visitors, doorkeeper, templates, oidc)
+    visitors, templates = Visitors(database, tuple(tenants)), environment(_assets())
+    oidc = Oidc.of(settings.console, f"{base_url}/console/-/callback", keys_at, monotonic)
+    sign_in = SignIn(settings, database, visitors, doorkeeper, templates, oidc)
     navigation = tuple((page.name, page.title) for page in PAGES if page.title)
 
     @blueprint.before_request
@@ -76,7 +88,7 @@ def console_blueprint(parts: Parts, doorkeeper: FailedSignIns, keys_at: Callable
                 return redirect(url_for("console.sign_in", next=back), 303)
             if company not in visitor.companies:
                 raise NotFound
-            place = Place(parts, parts.tenants[company], visitor, templates, navigation, page.section or page.name)
+            place = Place(settings, tenants[company], visitor, templates, navigation, page.section or page.name)
             if request.method == "POST" and not visitor.sent(request):
                 raise Forbidden(language.gettext("This form is from an earlier session. Go back, and send it again."))
             if page.acts and not place.is_operator:

@@ -9,7 +9,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response
 
-from scim_bridge.bootstrap import Parts
 from scim_bridge.domain.audit import Author, Role
 from scim_bridge.settings import Settings
 from scim_bridge.storage.console import Access
@@ -52,7 +51,9 @@ def here() -> str:
 class Place:
     """One company, as one administrator sees it in one request."""
 
-    parts: Parts
+    all_settings: Settings
+    """Of all companies."""
+
     tenant: Tenant
     visitor: Visitor
     templates: Environment
@@ -75,7 +76,7 @@ class Place:
     @property
     def settings(self) -> Settings:
         """The settings of this company."""
-        return self.parts.settings.tenants[self.tenant.name]
+        return self.all_settings.tenants[self.tenant.name]
 
     def author(self) -> Author:
         """Return the administrator as the author of what this request does."""
@@ -87,7 +88,7 @@ class Place:
 
     def render(self, template: str, **context: Any) -> str:
         """Return a page. Templates have `place`, `url`, `_`, and filters for instants, days and numbers."""
-        zone, now = self.tenant.rules.zone, self.parts.database.now()
+        zone, now = self.tenant.rules.zone, self.tenant.database.now()
         return self.templates.get_template(template).render(
             place=self,
             url=self.url,

@@ -11,10 +11,11 @@ from jinja2 import Environment
 from werkzeug.exceptions import Forbidden, ServiceUnavailable, TooManyRequests
 from werkzeug.wrappers import Response
 
-from scim_bridge.bootstrap import Parts
 from scim_bridge.domain.audit import Role
 from scim_bridge.logs import get_logger
+from scim_bridge.settings import Settings
 from scim_bridge.storage.console import link_of
+from scim_bridge.storage.database import Database
 from scim_bridge.web.auth import failures
 from scim_bridge.web.auth.failures import FailedSignIns
 from scim_bridge.web.auth.keys import KeysUnavailable
@@ -42,7 +43,10 @@ def safe_path(text: str) -> str:
 class SignIn:
     """The pages of sign-in."""
 
-    parts: Parts
+    settings: Settings
+    """Of all companies."""
+
+    database: Database
     visitors: Visitors
     doorkeeper: FailedSignIns
     templates: Environment
@@ -69,8 +73,8 @@ class SignIn:
     def show_link(self) -> str:
         """Show what a link gives. Looking at it does not use it up: mail programs and chats look at links too."""
         key = request.args.get("key", "")
-        with self.parts.database.read() as s:
-            found = link_of(s, tuple(self.parts.tenants), key) if _is_secret(key) else None
+        with self.database.read() as s:
+            found = link_of(s, tuple(self.settings.tenants), key) if _is_secret(key) else None
         if found is None:
             self._refuse("console-link")
         tenant, access = found
@@ -79,14 +83,14 @@ class SignIn:
     def use_link(self) -> Response:
         """Sign in with a link, which can't be used again."""
         key = request.form.get("key", "")
-        tenants = tuple(self.parts.tenants)
+        tenants = tuple(self.settings.tenants)
         if not is_same_site(request):
             self._refuse("console-other-site")
-        with self.parts.database.read() as s:
+        with self.database.read() as s:
             found = link_of(s, tenants, key) if _is_secret(key) else None
         access = None
         if found is not None:
-            with self.parts.database.write(found[0]) as s:
+            with self.database.write(found[0]) as s:
                 access = s.console_sessions.use_link(key)
         if found is None or access is None:
             self._refuse("console-link")
@@ -111,7 +115,7 @@ class SignIn:
             abort(404)
         secret, _, back = request.cookies.get(PENDING, "").partition(".")
         try:
-            person = self.oidc.finish(secret, request.args, self.parts.database.now())
+            person = self.oidc.finish(secret, request.args, self.database.now())
         except KeysUnavailable as unavailable:
             raise self._unavailable("keys") from unavailable
         except IssuerAway as away:
@@ -147,7 +151,7 @@ class SignIn:
     def _roles_of(self, person: Person) -> Mapping[str, Role]:
         """Return the person's roles, by company."""
         roles: dict[str, Role] = {}
-        for name, settings in self.parts.settings.tenants.items():
+        for name, settings in self.settings.tenants.items():
             if not person.groups.isdisjoint(settings.console.operators):
                 roles[name] = Role.operator
             elif not person.groups.isdisjoint(settings.console.viewers):
