@@ -74,7 +74,11 @@ def configure(environment: Mapping[str, str] = os.environ) -> None:
         return
     # One line for each batch that is lost is enough: below that it tells of every try.
     getLogger("opentelemetry").setLevel("ERROR")
-    start(BatchSpanProcessor(OTLPSpanExporter()))
+    try:
+        start(BatchSpanProcessor(OTLPSpanExporter()))
+    except Exception as error:
+        log.warning("traces.off", why=f"OpenTelemetry refuses an OTEL_ variable ({type(error).__name__}: {error})")
+        return
     atexit.register(stop)
     log.info("traces.on")
 

@@ -17,7 +17,7 @@ from scim_bridge.cli.output import (
     print_rows,
     tenant_option,
 )
-from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, Reason, State, explained
+from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, State, explained, reason_of
 from scim_bridge.errors import BridgeError
 from scim_bridge.operator import actions
 from scim_bridge.operator.waiting import Waiting as Person
@@ -166,7 +166,7 @@ def _tell_detail(detail: object, tenant: str, *, indent: str = "  ") -> None:
 
 
 def _explain(row: Waiting, tenant: str) -> None:
-    explanation = explained(State(row["state"]), Reason(row["reason"]) if row["reason"] else None)
+    explanation = explained(State(row["state"]), reason_of(row["reason"]))
     if explanation is not None:
         print_paragraph(explanation.meaning, first="  Meaning: ", indent="    ")
         print_paragraph(about_tenant(tenant, explanation.cure), first="  Cure: ", indent="    ")

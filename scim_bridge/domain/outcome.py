@@ -51,6 +51,11 @@ class Reason(StrEnum):
     out_of_reach = "out-of-reach"
 
 
+def reason_of(stored: str | None) -> Reason | None:
+    """Return a stored reason; None for one that only a later version knows, which may run beside this one (rule D7)."""
+    return Reason(stored) if stored in set(Reason) else None
+
+
 SHOULD_BE_INACTIVE = "should-be-inactive"
 """First words of the detail of a leaver who is still active in Ditio: listings show such people first (rule L6)."""
 

@@ -19,7 +19,7 @@ import requests
 
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import BridgeError, DeliveryError
-from scim_bridge.http.exchange import Exchange, pooled_sessions
+from scim_bridge.http.exchange import Exchange, pooled_sessions, within
 from scim_bridge.notify.words import Notice
 
 SEND_SECONDS = 10.0
@@ -121,24 +121,29 @@ class Webhook:
         """Post a message. A redirect is not followed: it could lead anywhere."""
         exchange = Exchange("the webhook", "NOTIFY__WEBHOOK_URL", SEND_SECONDS, time.monotonic(), time.monotonic)
         try:
-            with (
-                exchange.translating(),
-                self.sessions().post(
-                    self.url,
-                    json=_BODIES[self.form](message),
-                    headers={"User-Agent": "scim_bridge"},
-                    timeout=SEND_SECONDS,
-                    allow_redirects=False,
-                    stream=True,
-                ) as response,
-            ):
-                status = response.status_code
-                said = response.raw.read1(MOST_READ, decode_content=True) if status >= 300 else b""
+            with exchange.translating():
+                status, said = within(SEND_SECONDS, lambda: self._answer(message))
         except DeliveryError as error:
             raise NotSent(str(error)) from None  # The causes quote the address.
+        except (OSError, ValueError) as error:
+            cure = "look at the proxy and REQUESTS_CA_BUNDLE in the environment"
+            raise NotSent(f"the webhook can't be called ({type(error).__name__}): {cure}") from None
         if status >= 300:
             raise NotSent(f"the webhook answered {status}{_code_in(said, self.url)}")
         return f"accepted ({status})"
+
+    def _answer(self, message: Message) -> tuple[int, bytes]:
+        """Post a message. Return the answer's status, and the beginning of its body if that tells of a failure."""
+        with self.sessions().post(
+            self.url,
+            json=_BODIES[self.form](message),
+            headers={"User-Agent": "scim_bridge"},
+            timeout=SEND_SECONDS,
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            status = response.status_code
+            return status, response.raw.read1(MOST_READ, decode_content=True) if status >= 300 else b""
 
 
 def _code_in(said: bytes, url: str) -> str:
@@ -226,7 +231,7 @@ class Mail:
                 refused = server.send_message(self._mail(message), self.sender, list(self.recipients))
                 with suppress(smtplib.SMTPException, OSError):
                     server.quit()  # What was accepted is accepted, whatever follows.
-        except (smtplib.SMTPException, OSError) as error:
+        except (smtplib.SMTPException, OSError, ValueError) as error:
             raise NotSent(f"the mail server {self.place}: {_why(error)}") from None
         if refused:
             return f"accepted, but for {len(refused)} of {len(self.recipients)} recipients"
@@ -300,6 +305,8 @@ def _why(error: Exception) -> str:
             return "it does not offer what the settings ask for (STARTTLS, or signing in)"
         case smtplib.SMTPServerDisconnected():
             return "the connection broke"
+        case UnicodeError():
+            return "its name, the user name or the password has a letter that mail can't carry"
         case OSError():
             return "no connection could be made"
         case _:

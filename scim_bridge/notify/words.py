@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from scim_bridge.domain.operations import OperationName
-from scim_bridge.domain.outcome import Reason, State, explained, state_of
+from scim_bridge.domain.outcome import State, explained, reason_of, state_of
 from scim_bridge.domain.person import GuardedChange
 from scim_bridge.storage.notices import MOST_IDS, Refused, Waiters
 from scim_bridge.storage.outbox import Status
@@ -75,7 +75,7 @@ def of_waiters(waiters: Sequence[Waiters], seconds: float, status: Status) -> No
 
 
 def _waiter_lines(waiters: Waiters) -> list[str]:
-    reason = Reason(waiters.cause) if waiters.cause in set(Reason) else None
+    reason = reason_of(waiters.cause)
     state = State.due if reason is None else state_of(reason)
     words = explained(state, reason)
     name = f"{state}" if reason is None else f"{state}, {reason}"

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, func, or_, select
 
 from scim_bridge.domain.employee import EmployeeNumber, Field, Value
-from scim_bridge.domain.outcome import Reason, State
+from scim_bridge.domain.outcome import Reason, State, reason_of
 from scim_bridge.domain.person import ClaimKind, PersonId
 from scim_bridge.domain.values import JsonObject, indexed, nfc, user_name_key
 from scim_bridge.storage.acknowledged import Acknowledgements
@@ -243,7 +243,7 @@ def _listed(row: Row[Any], acknowledged: dict[Field, Value | None]) -> Listed:
         deleted_user_name=row.deleted_user_name,
         employee_number=EmployeeNumber(row.employee_number) if row.employee_number else None,
         state=State(row.state),
-        reason=Reason(row.reason) if row.reason else None,
+        reason=reason_of(row.reason),
         detail=row.detail,
         is_active=row.active,
         external_id=row.external_id,

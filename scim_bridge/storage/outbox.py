@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, bindparam, case, func, or_, select, true, update
 
-from scim_bridge.domain.outcome import CAP_SECONDS, SHOULD_BE_INACTIVE, Reason, State
+from scim_bridge.domain.outcome import CAP_SECONDS, SHOULD_BE_INACTIVE, Reason, State, reason_of
 from scim_bridge.domain.person import Acknowledged, PersonId
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.breaker import Breakers
@@ -246,7 +246,7 @@ class Outbox(Repository):
             .group_by(people.c.state, people.c.reason)
             .order_by(count.desc(), people.c.state, people.c.reason)
         )
-        return {Cause(State(state), Reason(reason) if reason else None): number for state, reason, number in rows}
+        return {Cause(State(state), reason_of(reason)): number for state, reason, number in rows}
 
     def waiting(self, cause: Cause | None = None, most: int | None = None) -> list[Row[Any]]:
         """Return all people who are due, held or parked, with their users as Entra sent them.

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import Row, Select, Table, and_, bindparam, delete, func, insert, or_, select, update
 
 from scim_bridge.domain.employee import Days, EmployeeNumber, Field, Value
-from scim_bridge.domain.outcome import Reason, State
+from scim_bridge.domain.outcome import Reason, State, reason_of
 from scim_bridge.domain.person import Acknowledged, ClaimKind, Creating, HandsOff, Person, PersonId, RequestedAt
 from scim_bridge.domain.values import UserId, user_name_key
 from scim_bridge.storage.acknowledged import Acknowledgements
@@ -150,7 +150,7 @@ def record_of(row: Row[Any], acknowledged: Acknowledged) -> PersonRecord:
             ),
         ),
         state=State(row.state),
-        reason=Reason(row.reason) if row.reason else None,
+        reason=reason_of(row.reason),
         detail=row.detail,
         revision=row.revision,
         attempts=row.attempts,

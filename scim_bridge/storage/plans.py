@@ -9,7 +9,7 @@ from sqlalchemy import Row, Select, Table, case, delete, exists, func, insert, n
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.domain.drift import ORDER, REPAIRED, REPAIRED_FROM_PLAN, REPAIRED_ON_REVIEW, Cause, Drift, Kind
-from scim_bridge.domain.outcome import Reason, State
+from scim_bridge.domain.outcome import Reason, State, reason_of
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.admin_tables import PLAN_TABLES, plan_items, plan_outcomes
 from scim_bridge.storage.engine import Repository, Transaction, upsert
@@ -262,6 +262,6 @@ def scope_of(s: Transaction, stored: Mapping[str, Any]) -> Scope:
         items=tuple(PlanItems(s, stored["plan"]).of(positions)),
         positions=positions,
         state=State(stored["state"]),
-        reason=Reason(stored["reason"]) if stored["reason"] else None,
+        reason=reason_of(stored["reason"]),
         detail=stored["detail"],
     )

@@ -201,9 +201,9 @@ def test_probes_go_on_while_ditio_is_down_and_never_more_than_that(queued: World
     times: list[datetime] = []
     take = queued.ditio.faults.take
 
-    def noted(method: str, path: str) -> Fault | None:
+    def noted(method: str, path: str, query: str) -> Fault | None:
         times.append(queued.clock())
-        return take(method, path)
+        return take(method, path, query)
 
     monkeypatch.setattr(queued.ditio.faults, "take", noted)
     opens(queued)

@@ -102,6 +102,26 @@ def test_a_webhook_has_a_limited_time(receiver: Receiver, monkeypatch: pytest.Mo
         Webhook(receiver.url, "json", "127.0.0.1").send(a_message())
 
 
+def test_a_webhook_that_never_ends_its_answer_is_left(monkeypatch: pytest.MonkeyPatch):
+    """Each of its bytes comes in time; while it is awaited, no other company's notices are sent."""
+    monkeypatch.setattr("scim_bridge.notify.channels.SEND_SECONDS", 0.5)
+    with dribbling(b"H", 0.05) as port:
+        began = time.monotonic()
+        with pytest.raises(NotSent, match="no answer in time"):
+            Webhook(f"http://127.0.0.1:{port}/a-secret", "json", "127.0.0.1").send(a_message())
+        assert time.monotonic() - began < 10
+
+
+def test_what_the_environment_makes_impossible_is_a_failure_too(monkeypatch: pytest.MonkeyPatch):
+    """Neither is an error of HTTP or SMTP; as any other, it ended the turn, so the next channel got nothing."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/is/not/there.pem")
+    with pytest.raises(NotSent, match="REQUESTS_CA_BUNDLE") as found:
+        Webhook("https://127.0.0.1:1/a-secret", "json", "127.0.0.1").send(a_message())
+    assert "a-secret" not in str(found.value)
+    with pytest.raises(NotSent, match="letter"):
+        Mail("mail..contractor.example", "b@c.example", ["ops@contractor.example"], "none").send(a_message())
+
+
 def a_certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, Path]:
     """A server's certificate of its own, for 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())

@@ -5,11 +5,15 @@ from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import update
 
 from scim_bridge.domain.certificate import Source
+from scim_bridge.domain.outcome import State
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.outbox import Cause
 from scim_bridge.storage.people import People
+from scim_bridge.storage.tables import people
 from tests.conftest import Clock
 from tests.delivery.test_certifying import a_certificate, kept
 from tests.scenarios.test_certificates import SLOTS, in_ditio, with_slots
@@ -85,3 +89,19 @@ def test_a_write_that_waited_for_a_lock_is_as_new_as_it_is(
 
     assert waits == []
     assert [body for _, _, body in world.sent()] == [{"workTitle": "Formann"}, {"firstName": "Karin"}]
+
+
+def test_a_reason_of_a_later_version_stops_no_one(database: Database, clock: Clock):
+    """D7: the version before goes on beside a newer one, or is started again, and meets what that one stored."""
+    world, kari = World(database, clock), a_user(mobile=None)
+    world.provisions(kari)
+    with database.write() as s:
+        s.connection.execute(update(people).values(reason="of-a-later-version"))
+
+    assert world.user(kari)["urn:ietf:params:scim:schemas:extension:ditio:2.0:User"]["deliveryState"] == "held"
+    with database.read("default") as s:
+        assert s.outbox.causes() == {Cause(State.held, None): 1}
+    world.changes(kari, mobile="+47 400 00 042")
+    world.worker.run_until_idle()
+
+    assert world.state(kari) == ("delivered", None)

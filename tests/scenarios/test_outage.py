@@ -63,9 +63,9 @@ def calls(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
     take = world.ditio.faults.take
 
-    def noted(method: str, path: str) -> Fault | None:
+    def noted(method: str, path: str, query: str) -> Fault | None:
         made.append(f"{method} {path}")
-        return take(method, path)
+        return take(method, path, query)
 
     monkeypatch.setattr(world.ditio.faults, "take", noted)
     return made

@@ -299,6 +299,19 @@ def test_without_the_extra_the_bridge_runs_without_traces(monkeypatch: pytest.Mo
     assert "pip install" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"])
+def test_a_variable_that_opentelemetry_refuses_turns_traces_off(
+    name: str, monkeypatch: pytest.MonkeyPatch, caplog: Any
+):
+    """A platform may set it for all its programs: people are provisioned all the same."""
+    monkeypatch.setenv(name, "-1")
+
+    traces.configure(COLLECTOR)
+
+    assert not traces.is_on()
+    assert "ValueError" in caplog.text
+
+
 def test_without_the_variables_nothing_is_imported():
     """A server that is asked for no traces pays nothing for them."""
     code = """
