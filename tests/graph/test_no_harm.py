@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from scim_bridge.domain.drift import Cause, Kind
+from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.entra_people import Stored
+from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import EntraError
 from scim_bridge.graph import directory
 from scim_bridge.plan.entra_side import Believed, differences
@@ -364,3 +365,16 @@ def test_one_look_is_not_enough_where_the_job_stands_still(world: EntraWorld):
 
     assert world.rows(world.compares()) == []
     assert [row.cause for row in world.rows(world.compares())] == [Cause.job_not_running]
+
+
+def test_a_certificate_is_withdrawn_from_a_plan_that_was_read_only():
+    cleared = Drift(
+        kind=Kind.cleared_in_entra,
+        cause=Cause.entra_sends_no_nulls,
+        person_id=PersonId("5d1f3c0e-8a52-4f0e-9a39-0c1f6f1f7a11"),
+        field="byggekort",
+    )
+
+    assert not cleared.may_be_repaired(reviewed=False)
+    assert cleared.may_be_repaired(reviewed=True)
+    assert replace(cleared, field="workTitle").may_be_repaired(reviewed=False)
