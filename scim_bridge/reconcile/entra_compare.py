@@ -316,13 +316,9 @@ def entra_side(
 
 def _notes(comparison: EntraComparison) -> Iterator[str]:
     terms, reading = comparison.terms, comparison.reading
-    if count := comparison.pending:
-        them = (
-            "1 difference does not count yet: Entra may still send it"
-            if count == 1
-            else (f"{count} differences do not count yet: Entra may still send them")
-        )
-        yield f"{them} with its next cycle" if terms.job is not None else f"{them} within three hours"
+    if comparison.pending:
+        when = "with its next cycle" if terms.job is not None else "within three hours"
+        yield f"differences that do not count yet: {comparison.pending}. Entra may still send them {when}"
     for doubt in reading.doubts:
         yield f"{doubt}: no user counts as unassigned"
     if terms.job is None:
