@@ -100,6 +100,10 @@ class Entra(Protocol):
     Nothing is ever written there. Nothing that a user waits for calls it.
     """
 
+    @property
+    def source(self) -> str:
+        """Return which directory and application is read, in one text."""
+
     def permissions(self) -> frozenset[Permission]:
         """Return which application permissions are granted."""
 
@@ -128,7 +132,7 @@ class Entra(Protocol):
         """Yield what changed since a mark, page by page; the last page has the next mark."""
 
     def user(self, object_id: str, attributes: Collection[str]) -> DirectoryUser | None:
-        """Return one user now; None for a deleted one."""
+        """Return one user now, by object id or user principal name; None for a deleted one."""
 
     def deleted(self) -> Iterator[tuple[str, date | None]]:
         """Yield the users in the recycle bin, each with the day of the deletion."""

@@ -1,6 +1,7 @@
 """`scim-bridge people`: find people, show one in Entra and in Ditio, or stop deliveries to them."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -205,16 +206,22 @@ def show(ctx: click.Context, person: str, tenant: str, format: Format) -> None:
                 print_paragraph(line, first="  " if place else "", indent="    ")
 
 
+ENTRA_SECONDS = 10.0
+"""How long one call to Graph may take, and how long it is tried: someone is waiting."""
+
+
 def _in_entra(options: Options, tenant: str, database: Database, view: PersonView) -> "EntraView | None":
     """Return the person as Entra has them now; None where Entra is not read, or can't be."""
     settings = options.of(tenant)
     if not settings.entra.is_set:
         return None
-    from scim_bridge.bootstrap import build  # noqa: PLC0415 # Large; see `show`.
+    from scim_bridge.bootstrap import build, build_entra  # noqa: PLC0415 # Large; see `show`.
     from scim_bridge.operator.entra import entra_side_of  # noqa: PLC0415
 
+    own = build(settings, database=database).tenants[tenant]
+    entra = build_entra(settings, timeout_seconds=ENTRA_SECONDS, patience_seconds=ENTRA_SECONDS)
     try:
-        return entra_side_of(build(settings, database=database).tenants[tenant], view.user)
+        return entra_side_of(replace(own, entra=entra), view.user)
     except (EntraError, SettingsError) as error:
         click.echo(f"Entra was not read: {error}", err=True)
         return None

@@ -105,6 +105,12 @@ class GraphClient:
 
     # What an application may do, and which application provisions.
 
+    @property
+    def source(self) -> str:
+        """Return which directory and application is read, in one text."""
+        config = self.config
+        return f"{config.graph_url} {config.tenant_id} {config.service_principal_id}".lower()
+
     def sign_in(self) -> None:
         """Get a token, unless a valid one is in memory. :raises EntraError: there is none."""
         try:

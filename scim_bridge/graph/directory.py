@@ -97,9 +97,8 @@ class GraphDirectory(GraphClient):
 
     def users(self, attributes: Collection[str]) -> Iterator[list[DirectoryUser]]:
         """Yield all users who are not deleted, page by page. :raises EntraError: they can't be read as a whole."""
-        path = f"/users?$select={selected(attributes)}&$top={PAGE_SIZE}"
-        for page in self.pages(path, _WHAT_USERS, Permission.users):
-            yield [_user(row, attributes) for row in page.rows if row.get("id")]
+        for rows in self._all(f"/users?$select={selected(attributes)}", _WHAT_USERS, Permission.users):
+            yield [_user(row, attributes) for row in rows if row.get("id")]
 
     def count(self) -> int | None:
         """Return how many users there are, from an index that lags; None where it is not shown."""
@@ -123,7 +122,7 @@ class GraphDirectory(GraphClient):
         raise EntraError(f"{what}: Graph's pages go round in a circle")
 
     def user(self, object_id: str, attributes: Collection[str]) -> DirectoryUser | None:
-        """Return one user now; None for a deleted one."""
+        """Return one user now, by object id or user principal name; None for a deleted one."""
         path = f"/users/{quote(object_id, safe='')}?$select={selected(attributes)}"
         row = self.one(path, "Reading a user", Permission.users)
         return None if row is None else _user(row, attributes)
@@ -137,7 +136,7 @@ class GraphDirectory(GraphClient):
 
     def assigned(self) -> Iterator[Principal]:
         """Yield the users and groups that are assigned. :raises EntraError: they can't be read as a whole."""
-        for row in self._all(f"{self._principal}/appRoleAssignedTo", _WHAT_ASSIGNED, Permission.applications):
+        for row in self._rows(f"{self._principal}/appRoleAssignedTo", _WHAT_ASSIGNED, Permission.applications):
             kind = str(row.get("principalType"))
             if kind in set(PrincipalKind) and row.get("principalId"):
                 name = row.get("principalDisplayName")
@@ -162,8 +161,8 @@ class GraphDirectory(GraphClient):
     def members(self, group_id: str) -> Iterator[Member]:
         """Yield the direct members of a group: Entra provisions no others."""
         path = f"/groups/{quote(group_id, safe='')}/members?$select=id"
-        for row in self._all(path, "Reading the members of a group", Permission.members):
-            kind = str(row.get("@odata.type"))
+        for row in self._rows(path, "Reading the members of a group", Permission.members):
+            kind = str(row.get("@odata.type") or ".user")  # One that is not told may be a user: then they are assigned.
             yield Member(str(row.get("id")).lower(), kind.endswith(".user"), kind.endswith(".group"))
 
     def nested(self, group_id: str) -> Iterator[str]:
@@ -173,8 +172,13 @@ class GraphDirectory(GraphClient):
         for row in self.rows(asked, "Reading nested groups", Permission.members, EVENTUAL):
             yield str(row.get("id")).lower()
 
-    def _all(self, path: str, what: str, permission: Permission) -> Iterator[JsonObject]:
-        """Yield a whole list. If it ends as a page that is cut off would, it is read again with smaller pages.
+    def _rows(self, path: str, what: str, permission: Permission) -> Iterator[JsonObject]:
+        """Yield the rows of a whole list; see `_all`."""
+        for rows in self._all(path, what, permission):
+            yield from rows
+
+    def _all(self, path: str, what: str, permission: Permission) -> Iterator[list[JsonObject]]:
+        """Yield a whole list by pages. If it ends as one that is cut off would, it is read again with smaller pages.
 
         :raises EntraError: then it is longer than it seemed.
         """
@@ -182,7 +186,7 @@ class GraphDirectory(GraphClient):
         count, last, pages = 0, 0, 0
         for page in self.pages(f"{path}{joint}$top={PAGE_SIZE}", what, permission):
             count, last, pages = count + len(page.rows), len(page.rows), pages + 1
-            yield from page.rows
+            yield page.rows
         # The only page of the usual size, or a full one at the end.
         if last == PAGE_SIZE or (pages == 1 and last == USUAL_SIZE):
             again = sum(1 for _ in self.rows(f"{path}{joint}$top={PAGE_SIZE // 2}", what, permission))

@@ -141,6 +141,8 @@ def _holds(clause: Clause, user: DirectoryUser) -> bool | None:
     if attribute not in user.values:
         return None
     value = user.values[attribute]
+    if value in ("true", "false"):
+        values = tuple(each.casefold() for each in values)
     match operator:
         case "EQUALS" | "IN":
             return value in values
@@ -325,13 +327,12 @@ def cause_of(kind: Kind, cause: Cause, job: Job | None, count: Counts) -> Cause:
 class Tally:
     """What one comparison of all people found, in figures."""
 
-    people: int = 0
-    """People with a SCIM user whose `externalId` is an object id."""
-
     known: int = 0
-    """Those of them that Entra has shown, now or earlier."""
+    """Active people whose `externalId` is the object id of a user that Entra has shown, now or earlier."""
 
     active: int = 0
+    """Inactive people may be long gone in Entra: they do not tell whether this is the right tenant."""
+
     leaving: int = 0
     having: dict[str, int] = field(default_factory=dict)
     """By field: how many active people have a value in SCIM."""
@@ -356,14 +357,19 @@ class Stop:
     """Whether it is believed, and only too much: then an operator may repair it after reading the plan."""
 
 
-def doubts_of_read(reading: EntraReading, counted: int | None, linked: int, *, all_users: bool) -> Iterator[str]:
+def doubts_of_read(
+    reading: EntraReading, counted: int | None, linked: int, *, all_users: bool, users_before: int = 0
+) -> Iterator[str]:
     """Yield why a read is not believed, each with figure and limit.
 
     :param counted: How many users Graph counts; None where it does not say.
+    :param users_before: How many users the last complete read showed.
     :param linked: How many people have a SCIM user.
     """
     if counted is not None and reading.users < LEAST_SHARE * counted:
         yield f"Graph showed {reading.users} users and counts {counted}: that is no complete read"
+    elif counted is None and reading.users * 2 < users_before:
+        yield f"Graph shows {reading.users} users, fewer than half of the {users_before} of the last complete read"
     if all_users or reading.doubts:
         return
     if reading.assigned == 0 and linked:
@@ -377,15 +383,16 @@ def doubts_of_read(reading: EntraReading, counted: int | None, linked: int, *, a
 
 def doubts_of_comparison(tally: Tally, limits: Limits) -> Iterator[Stop]:
     """Yield why what a comparison found is not believed, each with figure and limit."""
-    wrong = tally.known * 2 < tally.people if tally.people >= FEW else tally.people > 0 and tally.known == 0
+    wrong = tally.known * 2 < tally.active if tally.active >= FEW else tally.active > 0 and tally.known == 0
     if wrong:
         yield Stop(
-            f"Entra knows {tally.known} of the {tally.people} people by `externalId`, fewer than half: check "
+            f"Entra knows {tally.known} of the {tally.active} active people by `externalId`, fewer than half: check "
             "ENTRA__TENANT_ID, and that `externalId` is mapped from objectId"
         )
     for name, count in sorted(tally.cleared.items()):
         have = tally.having.get(name, 0)
-        if have >= FEW and count > CLEARED_SHARE * have:
+        # Of few people, as many may be cleared as of `FEW`.
+        if count > CLEARED_SHARE * max(have, FEW):
             yield Stop(f"{name} looks cleared for {count} of {have} people, more than {CLEARED_SHARE:.0%} at once")
     if tally.active >= FEW and tally.leaving > limits.max_ended_fraction * tally.active:
         yield Stop(

@@ -14,8 +14,8 @@ from scim_bridge.domain.outcome import IncompleteRefused, State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import JsonObject, UserId
 from scim_bridge.errors import EntraError
-from scim_bridge.plan.entra_side import Believed, differences, same_form, serving
-from scim_bridge.reconcile.entra_compare import believed_of
+from scim_bridge.plan.entra_side import Believed, differences, doubts_of_read, same_form, serving
+from scim_bridge.reconcile.entra_compare import GUESSED, MADE_AGAIN, believed_of
 from scim_bridge.reconcile.entra_read import EntraRead, Terms, terms_of, who_is_assigned
 from scim_bridge.scim.reading import read, without
 from scim_bridge.scim.resources import Identity, document_of, keys_of, resource_of
@@ -34,6 +34,7 @@ ENTRA_MOVED = "Entra sent something for this person since the plan was made: run
 GRAPH_MOVED = "Entra shows something else by now: run `reconcile --with-entra` again"
 GONE_HERE = "the bridge no longer has this user: run `reconcile --with-entra` again"
 UNREADABLE = "Entra could not be read again, and nothing is changed without that"
+REFUSED = "the bridge refuses the user by DELIVERY__ON_INCOMPLETE"
 NOT_READ = "Entra is not read by these settings"
 
 
@@ -83,9 +84,14 @@ class EntraRepairing:
         reader = EntraRead(self.tenant, entra, terms, self.run_id, lambda stage, done, total: None)
         with self.tenant.read() as s:
             marked = s.entra.marked()
-            if marked is None:
+            if marked is None or not terms.is_source_of(marked, reader.key):
                 return GRAPH_MOVED
             believed = believed_of(s, self.tenant, terms, marked, reader)
+            linked = s.people.count()
+        doubts = () if is_known else ("",)
+        reading = replace(marked, assigned=len(assigned), assigned_before=marked.assigned, doubts=doubts)
+        for why in doubts_of_read(reading, None, linked, all_users=terms.all_users):
+            return f"{UNREADABLE}: {why}"
         return _Now(entra, terms, reader, replace(believed, assignments_known=is_known), assigned)
 
     def _repair(self, person_id: PersonId, rows: Sequence[Drift], now: "_Now") -> str | None:
@@ -96,15 +102,22 @@ class EntraRepairing:
             return GONE_HERE
         try:
             stored = now.stored(sides)
+            if stored.removed is not None and now.is_again(sides):
+                return MADE_AGAIN
         except EntraError as error:
             return f"{UNREADABLE}: {error}"
+        if now.terms.job is None and any(row.kind is Kind.cleared_in_entra for row in rows):
+            return f"{UNREADABLE}: {GUESSED}"
         is_assigned = str(sides.external_id).lower() in now.assigned
         shown = {
             (each.kind, each.field or None) for each in differences(sides.document, stored, is_assigned, now.believed)
         }
         if not all((row.kind, row.field) in shown for row in rows):
             return GRAPH_MOVED
-        return self._write(sides, stored, rows, now.believed)
+        try:
+            return self._write(sides, stored, rows, now.believed)
+        except IncompleteRefused as refused:
+            return f"{REFUSED}: {refused}"
 
     def _write(self, sides: Sides, stored: Stored, rows: Sequence[Drift], believed: Believed) -> str | None:
         lease = self.tenant.new_id()
@@ -123,8 +136,8 @@ class EntraRepairing:
                 return GRAPH_MOVED
             try:
                 self._change(s, before, after)
-            except (Taken, IncompleteRefused) as exc:
-                raise AssertionError("a value that goes takes nothing, and a person who is linked stays so") from exc
+            except Taken as exc:
+                raise AssertionError("a value that goes takes nothing") from exc
             is_ours = s.outbox.lease(record.person.id, lease, self.tenant.lease_seconds)
             s.entra.forget_findings(record.person.id)
         if is_ours:
@@ -188,6 +201,11 @@ class _Now:
             day = sides.stored.removed_on if sides.stored is not None else None
             return Stored(None, {}, GONE, day)
         return self.reader.stored(user)
+
+    def is_again(self, sides: Sides) -> bool:
+        """Return whether another user of Entra has the name of one who was deleted."""
+        name = str(sides.document.get("userName"))
+        return "@" in name and self.entra.user(name, self.terms.attributes) is not None
 
 
 def repaired(document: JsonObject, stored: Stored, rows: Iterable[Drift], believed: Believed) -> JsonObject:

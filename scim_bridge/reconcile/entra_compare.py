@@ -24,7 +24,7 @@ from scim_bridge.plan.entra_side import (
     serving,
 )
 from scim_bridge.plan.limits import Limits
-from scim_bridge.reconcile.entra_read import EntraRead, Terms, terms_of
+from scim_bridge.reconcile.entra_read import ALIVE_SECONDS, ENTRA_READ, OTHER_READ, EntraRead, Terms, terms_of
 from scim_bridge.scim.reading import active_of, read
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.entra import Finding, Sides
@@ -47,6 +47,11 @@ LISTED = {
     Cause.in_escrow: "the bridge refused this user: `entra log` says why; Entra tries again by itself",
     Cause.never_seen: "press *Provision on demand* for this user in Entra, or restart provisioning",
 }
+MADE_AGAIN = (
+    "another user of Entra has this user name now, so it may be the same person: check that `objectId` is mapped to "
+    "`externalId`, *Always*"
+)
+GUESSED = f"the mapping may not be read, so this may come from another attribute: grant {Permission.jobs}"
 REQUIRED = "Ditio requires a value: fill it in again in Entra, or end the employment there"
 
 
@@ -86,14 +91,11 @@ class EntraComparison:
         return [each.words for each in doubts]
 
     def _of_person(self, sides: Sides) -> Iterator[Finding]:
-        if not is_object_id(sides.external_id):
-            return
-        self.tally.people += 1
-        if sides.stored is None:
-            return  # Never seen in Entra: that proves nothing, least of all that the user was deleted.
-        self.tally.known += 1
         is_active = active_of(sides.document)
         self.tally.active += is_active
+        if sides.stored is None or not is_object_id(sides.external_id):
+            return  # Never seen in Entra: that proves nothing, least of all that the user was deleted.
+        self.tally.known += is_active
         found = list(differences(sides.document, sides.stored, sides.is_assigned, self.believed))
         if is_active and in_scope(sides.stored, sides.is_assigned, self.believed):
             self._count_values(sides)
@@ -172,9 +174,12 @@ class EntraComparison:
         found: Value | None = "active"
         listed: str | None = None
         match kind:
+            case Kind.left_without_notice:
+                listed = MADE_AGAIN if finding.cause == Cause.deleted_in_entra and self._is_again(sides) else None
             case Kind.cleared_in_entra:
                 wanted, found = None, _text(sides, compared)
                 listed = REQUIRED if compared is not None and compared.is_required else None
+                listed = GUESSED if self.terms.job is None else listed
             case Kind.differs_from_entra:
                 wanted, found, listed = self._live(sides, compared), _text(sides, compared), SEND_AGAIN
             case Kind.returned:
@@ -199,6 +204,11 @@ class EntraComparison:
         served = serving(sides.document, sides.stored, self.believed)
         return next((each for each in served if each.name == finding.field), None)
 
+    def _is_again(self, sides: Sides) -> bool:
+        """Return whether another user of Entra has the user name now, as far as users are read one by one."""
+        user = self._user(str(sides.document.get("userName")))
+        return user is not None and user.object_id != str(sides.external_id).lower()
+
     def _live(self, sides: Sides, compared: Compared | None) -> str | None:
         """Return what Entra has now, for a limited number of users; None beyond that, or if it can't be read."""
         if compared is None or (user := self._user(str(sides.external_id))) is None:
@@ -220,7 +230,14 @@ class EntraComparison:
         with self.tenant.read() as s:
             if s.people.find(name) is not None:
                 return  # Sent, with another `externalId`.
-        cause = Cause(finding.cause)
+        cause, matching = Cause(finding.cause), self.terms.matching
+        if (
+            cause is Cause.never_seen
+            and user is not None
+            and matching is not None
+            and user.values.get(matching.attribute, "") is None
+        ):
+            cause = Cause.no_matching_value
         if cause is Cause.never_seen and self._is_in_escrow(finding.subject):
             cause = Cause.in_escrow
         # Not a person of the bridge: the id only keeps the row apart from others, in this plan and the next.
@@ -288,20 +305,28 @@ def entra_side(
     """Read Entra and compare all people with it. :raises EntraError: it can't be read as a whole."""
     terms = terms_of(tenant, entra)
     reader = EntraRead(tenant, entra, terms, run_id, progress)
-    reading = reader.run()
-    if reading.stops:
-        return EntraSide(stops=reading.stops)
-    with tenant.read() as s:
-        believed = believed_of(s, tenant, terms, reading, reader)
-    comparison = EntraComparison(tenant, entra, terms, reading, believed, limits)
-    stops = comparison.look()
+    with tenant.write() as s:
+        if not s.schedules.take(ENTRA_READ, run_id, every_seconds=0.0, alive_seconds=ALIVE_SECONDS):
+            raise EntraError(OTHER_READ, is_passing=True)
+    try:
+        reading = reader.run()
+        if reading.stops:
+            return EntraSide(stops=reading.stops)
+        with tenant.read() as s:
+            believed = believed_of(s, tenant, terms, reading, reader)
+        comparison = EntraComparison(tenant, entra, terms, reading, believed, limits)
+        stops = comparison.look()
+    finally:
+        with tenant.write() as s:
+            s.schedules.done(ENTRA_READ, run_id)
     return EntraSide(comparison.rows, tuple(stops), lambda: tuple(_notes(comparison)))
 
 
 def _notes(comparison: EntraComparison) -> Iterator[str]:
     terms, reading = comparison.terms, comparison.reading
     if comparison.pending:
-        yield f"{comparison.pending} differences do not count yet: Entra may still send them with its next cycle"
+        when = "with its next cycle" if terms.job is not None else "within three hours"
+        yield f"differences that do not count yet: {comparison.pending}. Entra may still send them {when}"
     for doubt in reading.doubts:
         yield f"{doubt}: no user counts as unassigned"
     if terms.job is None:

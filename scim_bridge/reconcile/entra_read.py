@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from scim_bridge.domain.entra import Job, Permission
@@ -30,7 +31,7 @@ from scim_bridge.plan.entra_side import (
     scope_of,
 )
 from scim_bridge.scim.reading import SourcePath
-from scim_bridge.storage.database import Secrets
+from scim_bridge.storage.database import Secrets, Session
 from scim_bridge.tenant import Entra, Tenant
 
 log = get_logger(__name__)
@@ -38,6 +39,14 @@ log = get_logger(__name__)
 
 BATCH = 500
 """Assignments that are stored in one transaction."""
+
+ENTRA_READ = "entra-read"
+"""The task of reading all of a company's Entra, which one run has at a time."""
+
+ALIVE_SECONDS = 120.0
+"""A read that stored nothing for so long gives way to another one, and then ends."""
+
+OTHER_READ = "another run reads Entra now: try again when it has ended, in two minutes at the latest if it was killed"
 
 HASHES = "entra-hashes"
 """The secret of the keyed hashes: without it, a hash says nothing of a value."""
@@ -56,6 +65,9 @@ class Terms:
     scope: Scope
     all_users: bool
     granted: frozenset[Permission]
+    source: str = ""
+    """Which directory and application is read."""
+
     matching: Compared | None = None
     """The attribute by which Entra matches users, if it is sent as it is: a user without a value is never sent."""
 
@@ -78,7 +90,14 @@ class Terms:
         told = sorted(self.granted & {Permission.users, Permission.leave_dates})
         forms = [(each.attribute, each.field) for each in self.compared]
         said = repr((sorted(self.attributes), self.scope, forms, told))
-        return hmac.new(key.encode(), said.encode(), hashlib.sha256).hexdigest()
+        return f"{self._source(key)}{hmac.new(key.encode(), said.encode(), hashlib.sha256).hexdigest()}"
+
+    def is_source_of(self, reading: EntraReading, key: str) -> bool:
+        """Return whether a read was of the directory that is read now: what another one lacks was not deleted."""
+        return reading.basis.startswith(self._source(key))
+
+    def _source(self, key: str) -> str:
+        return hmac.new(key.encode(), self.source.encode(), hashlib.sha256).hexdigest()[:24] + "-"
 
 
 def terms_of(tenant: Tenant, entra: Entra) -> Terms:
@@ -95,10 +114,17 @@ def terms_of(tenant: Tenant, entra: Entra) -> Terms:
     users = object_mapping(schema, USER) or ObjectMapping("", False, (), (), False, False)
     secrets = {name.casefold(): value for name, value in entra.provisioning_secrets().items()}
     all_users = tenant.entra_all_users or secrets.get("syncall", "").casefold() == "true"
-    row = next((row for row in users.rows if row.matching_priority > 0 and row.is_direct and row.source), None)
-    matching = Compared(SourcePath(row.target, None, row.target), str(row.source), None) if row is not None else None
-    compared = compared_of(users, tenant.rules, tenant.slots)
-    return Terms(job, compared, scope_of(schema), all_users, granted, matching)
+    rows = [row for row in users.rows if row.matching_priority > 0 and row.is_direct and row.source]
+    matching = [Compared(SourcePath(row.target, None, row.target), str(row.source), None) for row in rows]
+    return Terms(
+        job,
+        compared_of(users, tenant.rules, tenant.slots),
+        scope_of(schema),
+        all_users,
+        granted,
+        source=entra.source,
+        matching=matching[0] if len(matching) == 1 else None,
+    )
 
 
 @dataclass(slots=True)
@@ -133,13 +159,19 @@ class EntraRead:
         """
         with self.tenant.read() as s:
             before, now, linked = s.entra.marked(), s.now, s.people.count()
+        if before is not None and not self.terms.is_source_of(before, self.key):
+            with self.tenant.write() as s:
+                s.entra.forget_all()
+            before = None
         basis, link, full_at, counted = self.terms.basis(self.key), None, now, None
         if before is not None and before.basis == basis and now - before.full_at < FULL_AGAIN:
             link, full_at = self._changes(before.delta_link) if before.delta_link else None, before.full_at
         if is_full := link is None:
             link, full_at, counted = self._all(), now, self.entra.count()
         doubts = [] if self.terms.all_users else list(self._assignments())
-        with self.tenant.write() as s:
+        users_before = before.users if before is not None else 0
+        with self._writing() as s:
+            assigned = s.entra.count_assigned(self.read_id)
             reading = EntraReading(
                 read_id=self.read_id,
                 read_at=now,
@@ -147,11 +179,14 @@ class EntraRead:
                 basis=basis,
                 delta_link=link,
                 users=s.entra.count_users(self.read_id if is_full else None),
-                assigned=s.entra.count_assigned(self.read_id),
+                # A doubtful figure is no measure for the next read.
+                assigned=before.assigned if doubts and before is not None else assigned,
                 assigned_before=before.assigned if before is not None else None,
                 doubts=tuple(doubts),
             )
-            stops = tuple(doubts_of_read(reading, counted, linked, all_users=self.terms.all_users))
+            stops = tuple(
+                doubts_of_read(reading, counted, linked, all_users=self.terms.all_users, users_before=users_before)
+            )
             if not stops:
                 # Only a read that is believed replaces the one before, and only it shows who is gone.
                 if is_full:
@@ -164,6 +199,9 @@ class EntraRead:
 
     def _all(self) -> str | None:
         """Read all users. What changes meanwhile is read after them, from a mark that is taken first."""
+        with self._writing() as s:
+            # Until all is read, there is no way on from the read before: its rows are overwritten.
+            s.entra.forget_mark()
         link = self.entra.mark(self.terms.attributes)
         done = 0
         for page in self.entra.users(self.terms.attributes):
@@ -189,8 +227,16 @@ class EntraRead:
             raise
         return following
 
-    def _put(self, page: Sequence[DirectoryUser], *, is_delta: bool = False) -> None:
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        """Write, while no other run reads this company's Entra: one's rows would be missing ones of the other."""
         with self.tenant.write() as s:
+            if not s.schedules.stay_alive(ENTRA_READ, self.read_id, ALIVE_SECONDS):
+                raise EntraError(OTHER_READ, is_passing=True)
+            yield s
+
+    def _put(self, page: Sequence[DirectoryUser], *, is_delta: bool = False) -> None:
+        with self._writing() as s:
             known = s.entra.of([user.object_id for user in page]) if is_delta else {}
             rows: dict[str, Stored] = {}
             for user in page:
@@ -211,8 +257,13 @@ class EntraRead:
         with self.tenant.read() as s:
             is_needed = s.entra.has_removed()
         if is_needed:
-            deleted = list(self.entra.deleted())
-            with self.tenant.write() as s:
+            try:
+                # The day explains, and decides nothing: a failure is no doubt.
+                deleted = list(self.entra.deleted())
+            except EntraError as error:
+                log.info("entra.bin_unread", status=error.status)
+                return
+            with self._writing() as s:
                 s.entra.deleted_on(deleted)
 
     def _assignments(self) -> Iterator[str]:
@@ -229,7 +280,7 @@ class EntraRead:
         self._assign(rows.values())
 
     def _assign(self, rows: Iterable[Assignment]) -> None:
-        with self.tenant.write() as s:
+        with self._writing() as s:
             s.entra.assign(self.read_id, rows)
 
 

@@ -196,6 +196,15 @@ class EntraDirectory(Repository):
         names = ("read_id", "read_at", "full_at", "basis", "delta_link", "users", "assigned")
         upsert(self._connection, marks, [{"tenant": self._tenant, **{name: row[name] for name in names}}])
 
+    def forget_mark(self) -> None:
+        """Remove the way on from the last complete read; its figures stay, as a measure for the next."""
+        self._connection.execute(update(marks).where(marks.c.tenant == self._tenant).values(delta_link=None))
+
+    def forget_all(self) -> None:
+        """Remove all that was read: it is of another directory."""
+        for table in (users, assignments, marks, findings):
+            self._connection.execute(delete(table).where(table.c.tenant == self._tenant))
+
     def marked(self) -> EntraReading | None:
         """Return the last complete read; None before there was one."""
         row = self._connection.execute(select(marks).where(marks.c.tenant == self._tenant)).first()

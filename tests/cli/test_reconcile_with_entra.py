@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -181,6 +182,18 @@ def test_people_show_does_without_graph(bridge: Bridge):
     result = show(bridge, "--format", "json")
 
     assert result.exit_code == 0
+    assert json.loads(result.stdout)["entra"] is None
+    assert "Entra was not read" in result.stderr
+
+
+def test_people_show_does_not_wait_for_a_graph_that_throttles(bridge: Bridge):
+    """A read obeys for five minutes; someone at a terminal is not kept so long."""
+    bridge.graph.faults.plan(Fault("status", status=429, retry_after="20", times=None))
+    begun = time.monotonic()
+
+    result = show(bridge, "--format", "json")
+
+    assert time.monotonic() - begun < 15
     assert json.loads(result.stdout)["entra"] is None
     assert "Entra was not read" in result.stderr
 

@@ -176,8 +176,9 @@ class PeopleApi:
         """
         user = self._directory.users.get(key)
         if user is None:
-            named = (each for each in self._directory.users.values() if each.user_principal_name == key)
-            user = next(named, None)
+            # Of a user in the recycle bin, Entra puts the id in front of the name.
+            present = (each for each in self._directory.users.values() if not each.soft_deleted)
+            user = next((each for each in present if each.user_principal_name == key), None)
         if user is None or user.soft_deleted:
             raise not_found(key)
         return user
