@@ -7,8 +7,7 @@ from itertools import groupby
 
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.person import PersonId
-from scim_bridge.reconcile.report import IN_SYNC, Report, who
-from scim_bridge.reconcile.run import find_plan
+from scim_bridge.reconcile.report import IN_SYNC, Report, find_plan, who
 from scim_bridge.scim.reading import name_of
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.storage.database import Session

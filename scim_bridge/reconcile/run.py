@@ -16,7 +16,7 @@ from scim_bridge.reconcile.apply import PlanRepairing
 from scim_bridge.reconcile.compare import DriftPlanning
 from scim_bridge.reconcile.entra_compare import EntraSide, entra_side
 from scim_bridge.reconcile.load import RosterLoading, employees_about
-from scim_bridge.reconcile.report import DRIFT, FAILED, IN_SYNC, STOPPED, Progress, Report, Request
+from scim_bridge.reconcile.report import DRIFT, FAILED, IN_SYNC, STOPPED, Progress, Report, Request, find_plan
 from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.pairs import forget_abandoned
 from scim_bridge.storage.runs import RECONCILE, Run, Schedules
@@ -28,38 +28,6 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 ENTRA_NOT_SET = "Entra is not read: set the settings of [entra], as `scim-bridge settings example` explains"
-
-
-LEAST_PREFIX = 4
-"""How many characters of a plan's id must be given at least."""
-
-MOST_CANDIDATES = 10
-"""How many plans are named where the shortened id fits several."""
-
-
-def find_plan(s: Session, name: str) -> Run:
-    """Return the run that made a plan. :param name: The plan's id, or enough of its beginning to be unique.
-
-    :raises NotFound: there is no such plan, several begin like this, or it has no rows to show.
-    """
-    run = s.runs.get(name)
-    if run is None and len(name) >= LEAST_PREFIX:
-        found = s.runs.plans_that_begin(name, limit=MOST_CANDIDATES + 1)
-        if len(found) > 1:
-            told = [f"  {each.id}  of {each.started_at:%Y-%m-%d %H:%M} UTC" for each in found[:MOST_CANDIDATES]]
-            more = ["  …"] if len(found) > MOST_CANDIDATES else []
-            raise NotFound("\n".join([f"several plans begin with {name!r}: write more of the id", *told, *more]))
-        run = found[0] if found else None
-    if run is None or run.plan_id != run.id:
-        short = f"; write at least {LEAST_PREFIX} characters" if len(name) < LEAST_PREFIX else ""
-        raise NotFound(f"there is no plan {name!r}: `scim-bridge reconcile runs` shows the ids{short}")
-    if not run.is_complete:
-        raise NotFound(f"plan {run.id!r} was never finished because its run failed: make another with `reconcile`")
-    if run.by_kind and not s.plan(run.id).has_rows():
-        raise NotFound(
-            f"the rows of plan {run.id!r} were removed after RECONCILE__KEEP_DAYS: make another with `reconcile`"
-        )
-    return run
 
 
 ABANDONED_AFTER = timedelta(days=1)
