@@ -50,7 +50,7 @@ def login_link(options: Options, role: str, name: str | None, tenant: str) -> No
       scim-bridge console login-link --role operator --name "Kari Nordmann"
       scim-bridge console login-link --tenant nord-bygg
     """
-    if not options.settings.console.enabled:
+    if not options.of(tenant).console.enabled:
         raise BridgeError("the console is off: set CONSOLE__ENABLED to true, restart the servers, and try again")
     called = " ".join((name or str(os.getuid())).split())[:LONGEST_NAME]
     if not called.isprintable() or not called:

@@ -28,10 +28,10 @@ PARTS = (
     Part("resource to row: dump, fold keys", (("scim/resources.py", "Rows.made"),)),
     Part("intake: map to an employee", (("scim_bridge/tenant.py", "Tenant.desired"),)),
     Part("intake: person, claims, due, history", (("delivery/intake.py", "Intake.user_created"),)),
-    Part("insert the document", (("scim/storage.py", "BridgeStorage.create"),)),
+    Part("insert the document", (("scim/storage.py", "BridgeStorage.add"),)),
     Part("count how the client departs from the RFCs", (("storage/resources.py", "Quirks.count"),)),
     Part("begin the transaction", (("scim/transaction.py", "RequestTransaction.open"),)),
-    Part("make the answer", (("scim/service.py", "AnsweringService.creation_response"),)),
+    Part("make the answer", (("scim/service.py", "AnsweringService.created_answer"),)),
     Part("route and hand over", (("scim2_server/handler.py", "ScimHandler.handle"),)),
     Part("answer: JSON, headers", (("scim/routes.py", "_response"),)),
 )

@@ -35,7 +35,7 @@ CHUNK = 2000
 """How many people one transaction holds."""
 
 _ID = re.compile(
-    r"\b[0-9a-f]{8}-?[0-9a-f]{4}-?4[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}\b|(?<=\d-\d{6}-)[0-9a-f]{12}\b"
+    r"\b[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b|\b[0-9a-f]{32}\b|(?<=\d-\d{6}-)[0-9a-f]{12}\b"
 )
 """A random UUID (version 4), with hyphens or without; or the random end of an id of the audit trail."""
 

@@ -40,7 +40,20 @@ REST = ["--scheduled", "--format", "csv"]
 
 SERVES_ALL = {
     *("demo", "serve", "worker", "sandbox", "settings check", "settings example", "db upgrade"),
-    *("outbox", "people", "quirks", "audit", "certificates", "token", "client", "settings", "db"),
+    *(
+        "outbox",
+        "people",
+        "quirks",
+        "audit",
+        "certificates",
+        "token",
+        "client",
+        "settings",
+        "db",
+        "entra",
+        "notify",
+        "console",
+    ),
 }
 """Commands, and groups that do nothing themselves, which are about no single company."""
 

@@ -16,6 +16,7 @@ from scim_bridge.settings import Settings, load
 from scim_bridge.settings.catalogue import CATALOGUE, MASK, is_secret
 from scim_bridge.settings.types import dotted
 from scim_bridge.storage.database import Database
+from scim_bridge.web.app import create_app
 from tests.companies import Companies
 from tests.conftest import Clock
 from tests.console.conftest import CONSOLE, SignsIn, person_id, signed_in
@@ -135,23 +136,29 @@ def test_a_stranger_gets_no_file(world: World, acted: str):
     assert "payroll" not in answer.text
 
 
+_BEFORE = {"webhook_url": "https://hooks.invalid/"}
+"""What a secret has to begin with."""
+
+
 def secrets() -> dict[str, Any]:
     """Every setting that is a secret, with a value that is easily found."""
     found: dict[str, Any] = {}
     for path in CATALOGUE:
         if is_secret(path):
-            found.setdefault(path[0], {})[path[-1]] = f"veiled-{dotted(path)}"
+            found.setdefault(path[0], {})[path[-1]] = f"{_BEFORE.get(path[-1], '')}veiled-{dotted(path)}"
     return found
 
 
 def has_read(world: World, settings: Settings) -> None:
-    """The pages show these settings; the bridge itself goes on with its own."""
+    """The pages show these settings; the rest of the bridge goes on with its own."""
     object.__setattr__(world.parts, "settings", settings)
+    world.app = create_app(world.parts)
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator"])
 def test_settings_are_shown_without_secrets(world: World, signs_in: SignsIn, role: str):
     own = secrets()
+    own["console"] = {**own.get("console", {}), "enabled": True}
     own["database"] = {**own.get("database", {}), "url": "postgresql+psycopg://bridge:veiled-password@db/x"}
     has_read(world, Settings(**own))
     told = signs_in(role).get("settings?all=1").text
@@ -182,7 +189,7 @@ def test_a_setting_says_where_it_is_set(world: World, signs_in: SignsIn, tmp_pat
 def test_a_doubt_about_sign_in_is_said(world: World, signs_in: SignsIn):
     auth = {"entra_tenant_id": "5d1f3c0e-8a52-4f0e-9a39-0c1f6f1f7a11", "entra_audiences": ["api://bridge"]}
     (doubt,) = warnings(Settings(auth=auth))
-    has_read(world, Settings(auth=auth))
+    has_read(world, Settings(auth=auth, console={"enabled": True}))
     told = signs_in().get("settings").text
 
     assert re.sub(r"</?code>", "`", unescape(told)).count(doubt) == 1
