@@ -62,7 +62,7 @@ def login_link(options: Options, role: str, name: str | None, tenant: str) -> No
         s.audit.add(AuditEvent(Action.issued, "console", detail=role), author(options))
 
     options.write(tenant, work)
-    server = options.settings.server
+    server = options.of(tenant).server
     click.echo(f"{server.base_url or f'http://{server.bind}'}/console/-/link?key={secret}")
     click.echo(f"works once, for {LINK_LASTS.seconds // 60} minutes, as {role} of {tenant}", err=True)
 

@@ -124,6 +124,7 @@ def test_entra_says_quarantine(operator: Operator, world: World):
     assert "token issue" in told
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_the_disk_is_full(operator: Operator, monkeypatch: pytest.MonkeyPatch):
     full = shutil.disk_usage("/")._replace(free=0)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
