@@ -40,20 +40,8 @@ REST = ["--scheduled", "--format", "csv"]
 
 SERVES_ALL = {
     *("demo", "serve", "worker", "sandbox", "settings check", "settings example", "db upgrade"),
-    *(
-        "outbox",
-        "people",
-        "quirks",
-        "audit",
-        "certificates",
-        "token",
-        "client",
-        "settings",
-        "db",
-        "entra",
-        "notify",
-        "console",
-    ),
+    *("outbox", "people", "quirks", "audit", "certificates", "token", "client", "settings", "db"),
+    *("entra", "notify", "console"),
 }
 """Commands, and groups that do nothing themselves, which are about no single company."""
 
@@ -90,7 +78,12 @@ def test_an_unknown_company_is_wrong_usage_that_names_those_there_are(run: Run, 
     assert "unknown tenant 'sor': the settings have default, nord" in result.stderr
 
 
-OF_ALL = ("options.settings.log", "open_database(options.settings", "known_tenant(options.settings")
+OF_ALL = (
+    "options.settings.log",
+    "open_database(options.settings",
+    "known_tenant(options.settings",
+    "list(options.settings.tenants)",
+)
 
 
 @pytest.mark.parametrize("module", sorted(CLI.rglob("*.py")), ids=lambda path: str(path.relative_to(CLI)))
