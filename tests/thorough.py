@@ -1,6 +1,8 @@
 """How much a run of the tests covers: short walks by default, all of them with `--thorough`, which `.ci/run` adds.
 
-A short run takes each story on SQLite, and each sixth one on PostgreSQL too. SQL itself is tried on both in each run.
+A short run takes each story on SQLite, and each sixth one on PostgreSQL too. A thorough run takes all stories about
+deliveries on both, and each second one about commands, pages and requests on PostgreSQL. SQL itself is tried on both in
+each run.
 What a run leaves out is not collected: nothing is skipped to make a sample.
 """
 
@@ -15,10 +17,13 @@ T = TypeVar("T")
 short_on_sqlite = pytest.mark.short_on_sqlite
 """A long test, which a short run takes on SQLite alone."""
 
-STORIES = ("cli", "delivery", "protocol", "scenarios", "web")
+STORIES = ("cli", "console", "delivery", "protocol", "scenarios", "web")
 """Folders of tests that reach the database through the whole bridge."""
 
-EACH_NTH = 6
+IN_FULL = ("delivery", "scenarios")
+"""Those of which a thorough run leaves out none."""
+
+EACH_NTH, EACH_NTH_IF_THOROUGH = 6, 2
 
 _is_thorough = False
 
@@ -37,7 +42,7 @@ def either(thorough: T, short: T) -> T:
 
 def chosen(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what only a thorough run takes, unless tests were named."""
-    if _is_thorough or any("::" in argument for argument in config.args):
+    if any("::" in argument for argument in config.args):
         return
     left_out = {item for item in items if "postgresql" in item.name and _is_left_out(item)}
     if left_out:
@@ -46,7 +51,9 @@ def chosen(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def _is_left_out(item: pytest.Item) -> bool:
-    if item.get_closest_marker("short_on_sqlite") is not None:
+    if not _is_thorough and item.get_closest_marker("short_on_sqlite") is not None:
         return True
     folder = item.path.relative_to(Path(__file__).parent).parts[0]
-    return folder in STORIES and crc32(item.nodeid.encode()) % EACH_NTH > 0
+    if folder not in STORIES or (_is_thorough and folder in IN_FULL):
+        return False
+    return crc32(item.nodeid.encode()) % (EACH_NTH_IF_THOROUGH if _is_thorough else EACH_NTH) > 0
