@@ -97,7 +97,10 @@ class Rows:
         known = resource.model_copy()
         identify(known, identity)
         with self._provider:
-            return _row(identity, document_of(resource), keys_of(known))
+            document = document_of(resource)
+            # A client may leave out the schema of an extension that it sends: the document names it.
+            known.schemas = cast(list[str], document["schemas"])
+            return _row(identity, document, keys_of(known))
 
     def prepared(
         self,
