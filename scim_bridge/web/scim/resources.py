@@ -28,7 +28,6 @@ from scim_bridge.scim.resources import (
     Identity,
     Membership,
     document_of,
-    identify,
     keys_of,
     resource_of,
     unasked,
@@ -89,18 +88,9 @@ class Rows:
     def made(
         self, resource_type: ResourceType, resource: Resource[Any], resource_id: str, now: datetime
     ) -> StoredResource:
-        """Return the row of a new resource.
-
-        It comes from a body that was checked as a whole, so it is neither checked nor read once more: see `prepared`.
-        """
+        """Return the row of a new resource; see `prepared`."""
         identity = Identity(resource_id, str(resource_type.name), 1, now, now)
-        known = resource.model_copy()
-        identify(known, identity)
-        with self._provider:
-            document = document_of(resource)
-            # A client may leave out the schema of an extension that it sends: the document names it.
-            known.schemas = cast(list[str], document["schemas"])
-            return _row(identity, document, keys_of(known))
+        return self.prepared(resource_type, resource, identity)[1]
 
     def prepared(
         self,
