@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 from werkzeug.wrappers import Response
 
-from scim_bridge.web.console import certificates, configuration, drift, overview, people, trail, waiting
+from scim_bridge.web.console import (
+    certificates,
+    configuration,
+    connect,
+    drift,
+    overview,
+    people,
+    trail,
+    waiting,
+)
 
 Answer = Response | str
 
@@ -34,6 +43,9 @@ class Page:
     needs_operator: bool = False
     """Whether it is shown to operators only: the last step before a form."""
 
+    most_bytes: int = 256 * 1024
+    """Of its form, and half of that the number of its fields: all people of one page can be chosen."""
+
     @property
     def acts(self) -> bool:
         """Whether only operators may use it."""
@@ -57,6 +69,10 @@ PAGES: tuple[Page, ...] = (
     Page("certificates", "certificates", certificates.show, title="Certificates"),
     Page("certificates_lacking", "certificates/lacking", certificates.show_lacking, section="certificates"),
     Page("certificates_calendar", "certificates.ics", certificates.download, section="certificates"),
+    Page("connect", "connect", connect.show, title="Connect Entra"),
+    Page("connect_schema", "connect/schema.json", connect.download, section="connect"),
+    Page("connect_issue", "connect/tokens", connect.issue, section="connect", is_form=True),
+    Page("connect_revoke", "connect/revoke", connect.revoke, section="connect", is_form=True),
     Page("audit", "audit", trail.show, title="Audit"),
     Page("audit_export", "audit.jsonl", trail.download, section="audit"),
     Page("settings", "settings", configuration.show, title="Settings"),
