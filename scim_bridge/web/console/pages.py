@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from werkzeug.wrappers import Response
 
 from scim_bridge.web.console import (
+    certificate_import,
     certificates,
     configuration,
     connect,
@@ -73,6 +74,23 @@ PAGES: tuple[Page, ...] = (
     Page("certificates", "certificates", certificates.show, title="Certificates"),
     Page("certificates_lacking", "certificates/lacking", certificates.show_lacking, section="certificates"),
     Page("certificates_calendar", "certificates.ics", certificates.download, section="certificates"),
+    Page("import", "certificates/import", certificate_import.show, section="certificates", needs_operator=True),
+    Page(
+        "import_check",
+        "certificates/import/check",
+        certificate_import.check,
+        section="certificates",
+        is_form=True,
+        most_bytes=certificate_import.MOST_BYTES,
+    ),
+    Page(
+        "import_apply",
+        "certificates/import/apply",
+        certificate_import.apply,
+        section="certificates",
+        is_form=True,
+        most_bytes=certificate_import.MOST_BYTES,
+    ),
     Page("connect", "connect", connect.show, title="Connect Entra"),
     Page("connect_schema", "connect/schema.json", connect.download, section="connect"),
     Page("connect_issue", "connect/tokens", connect.issue, section="connect", is_form=True),
