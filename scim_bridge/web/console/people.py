@@ -1,6 +1,6 @@
 """The pages of people: find and list them; one person on the way from Entra to Ditio; and what to do about them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -73,8 +73,8 @@ class Asked:
 
     is_entra_asked: bool = False
     preview: Preview | None = None
-    steps: Sequence[tuple[str, Sequence[tuple[str, object]]]] = ()
-    """The calls of the preview, each with the values that it would send."""
+    steps: Sequence[tuple[str, Sequence[Mapping[str, object]]]] = ()
+    """The calls of the preview, each with the values that it would send; several certificates are one call."""
 
     preview_trouble: str | None = None
     """Why there is no preview."""

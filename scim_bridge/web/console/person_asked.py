@@ -1,6 +1,6 @@
 """What the page of a person shows only on demand: the user in Entra now, and what the next delivery would send."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import replace
 
 from werkzeug.exceptions import NotFound
@@ -43,10 +43,10 @@ def show_entra(place: Place, person_id: str) -> str:
 
 def show_preview(place: Place, person_id: str) -> str:
     """Show a person with what the next delivery would send; or why that could not be found out."""
-    found, trouble, steps = None, None, list[tuple[str, list[tuple[str, object]]]]()
+    found, trouble, steps = None, None, list[tuple[str, list[Mapping[str, object]]]]()
     try:
         found = preview_of(place.tenant, PersonId(person_id.replace("\0", "")), seconds=PREVIEW_SECONDS)
-        steps = [(each.what, list(_values(each.body))) for each in found.steps]
+        steps = [(each.what, _values(each.body)) for each in found.steps]
     except BridgeError as error:
         trouble = str(error)
     return show_one(place, person_id, Asked(preview=found, steps=steps, preview_trouble=trouble))
@@ -60,11 +60,14 @@ def _in_entra(place: Place, document: JsonObject | None) -> EntraView | None:
     return within(ENTRA_SECONDS, lambda: entra_side_of(in_time, document))
 
 
-def _values(body: JsonObject | list[JsonObject]) -> Iterator[tuple[str, object]]:
-    """Yield the names and values of a body, those of an object within it too."""
-    for each in body if isinstance(body, list) else [body]:
-        for name, value in each.items():
-            if isinstance(value, dict):
-                yield from value.items()
-            else:
-                yield name, value
+def _values(body: JsonObject | list[JsonObject]) -> list[Mapping[str, object]]:
+    """Return the values of each object of a body; those of an object within it stand beside the others."""
+    objects = body if isinstance(body, list) else [body]
+    return [
+        {
+            inner: value
+            for name, found in each.items()
+            for inner, value in (found.items() if isinstance(found, dict) else [(name, found)])
+        }
+        for each in objects
+    ]
