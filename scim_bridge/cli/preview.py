@@ -34,9 +34,9 @@ from scim_bridge.operator.preview import preview_of
 from scim_bridge.settings import Settings
 from scim_bridge.storage import schema
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.excerpt import Excerpt, excerpt_of
 from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.refusals import RefusedWrite
-from scim_bridge.storage.reports import Excerpt, excerpt_of
 from scim_bridge.storage.resources import document_of
 from scim_bridge.tenant import wanted_claims
 from scim_bridge.web.app import create_app

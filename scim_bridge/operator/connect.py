@@ -10,9 +10,9 @@ from scim_bridge.domain.values import JsonObject
 from scim_bridge.operator.overview import QUIET_AFTER, last_call
 from scim_bridge.plan.entra_schema import Mapped, declared, mapped, schema_of, unplaced
 from scim_bridge.settings import Settings
+from scim_bridge.storage.audit import AuditChoice
 from scim_bridge.storage.credentials import Client, Token
 from scim_bridge.storage.database import Session
-from scim_bridge.storage.history import AuditChoice
 from scim_bridge.storage.resources import Counted
 from scim_bridge.tenant import build_rules
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from werkzeug.wrappers import Response
 
 from scim_bridge.web.console import (
+    audit,
     certificate_import,
     certificates,
     configuration,
@@ -15,7 +16,6 @@ from scim_bridge.web.console import (
     overview,
     people,
     person_asked,
-    trail,
     waiting,
 )
 
@@ -95,8 +95,8 @@ PAGES: tuple[Page, ...] = (
     Page("connect_schema", "connect/schema.json", connect.download, section="connect"),
     Page("connect_issue", "connect/tokens", connect.issue, section="connect", is_form=True),
     Page("connect_revoke", "connect/revoke", connect.revoke, section="connect", is_form=True),
-    Page("audit", "audit", trail.show, title="Audit"),
-    Page("audit_export", "audit.jsonl", trail.download, section="audit"),
+    Page("audit", "audit", audit.show, title="Audit"),
+    Page("audit_export", "audit.jsonl", audit.download, section="audit"),
     Page("settings", "settings", configuration.show, title="Settings"),
     Page("doctor", "doctor", doctor.show, section="settings"),
     Page("doctor_run", "doctor/run", doctor.run, section="settings", is_form=True),
