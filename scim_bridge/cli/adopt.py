@@ -12,7 +12,7 @@ import click
 from scim_bridge import logs
 from scim_bridge.adopt.run import Found
 from scim_bridge.bootstrap import build
-from scim_bridge.cli.context import Options, note, of_tenant, operator
+from scim_bridge.cli.context import Options, note, operator
 from scim_bridge.cli.csv_files import decisions_in, write_sheet
 from scim_bridge.cli.output import (
     Format,
@@ -30,6 +30,7 @@ from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import Unusable, value_of
 from scim_bridge.errors import BridgeError
+from scim_bridge.operator.commands import of_tenant
 from scim_bridge.scim.mapping import Rules
 from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.history import Entry

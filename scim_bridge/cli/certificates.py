@@ -9,12 +9,12 @@ from typing import Literal
 import click
 
 from scim_bridge import logs
-from scim_bridge.bootstrap import Parts, build
-from scim_bridge.certificates.csv_import import CertificateImport, Remark, Report
+from scim_bridge.bootstrap import build
+from scim_bridge.certificates.csv_import import Remark, Report
+from scim_bridge.certificates.files import CertificateFile, opened
 from scim_bridge.certificates.reading import WAYS_IN, called, described
-from scim_bridge.certificates.sources import CertificateSources, Withdrawal, withdraw_from_files
+from scim_bridge.certificates.sources import Withdrawal, withdraw_from_files
 from scim_bridge.cli.context import Options, operator
-from scim_bridge.cli.csv_files import CertificateFile, opened
 from scim_bridge.cli.output import (
     Day,
     Format,
@@ -29,9 +29,10 @@ from scim_bridge.cli.output import (
     tenant_option,
 )
 from scim_bridge.domain.certificate import CertificateType, type_of
+from scim_bridge.operator.certificate_import import import_lines, sources_of
 from scim_bridge.operator.certificates import expiries_of
 from scim_bridge.storage.expiries import Expiry
-from scim_bridge.tenant import build_rules, new_id
+from scim_bridge.tenant import build_rules
 
 
 def print_report(report: Report, read: CertificateFile, *, is_applied: bool, format: Format) -> None:
@@ -152,12 +153,15 @@ def import_command(ctx: click.Context, file: Path, apply: bool, tenant: str, for
         opened(file, needs_end=settings.certificates.missing_expiry == "refuse") as read,
         bars() as progress,
     ):
-        sources = _sources(build(settings, database=database), tenant)
+        own = build(settings, database=database).tenants[tenant]
         stage = "Importing lines" if apply else "Checking lines"
-        run = CertificateImport(
-            sources, operator(), applies=apply, told=lambda done: progress(stage, done, read.line_breaks)
+        report = import_lines(
+            own,
+            operator(),
+            read.lines,
+            applies=apply,
+            told=lambda done: progress(stage, done, read.line_breaks),
         )
-        report = run.run(read.lines)
     print_report(report, read, is_applied=apply, format=format)
     ctx.exit(1 if report.rejected else 0)
 
@@ -183,15 +187,9 @@ def withdraw(options: Options, number: str, type: str, tenant: str) -> None:
     settings = options.of(tenant)
     logs.configure(settings.log.level, settings.log.format)
     with options.database() as database:
-        sources = _sources(build(settings, database=database), tenant)
+        sources = sources_of(build(settings, database=database).tenants[tenant])
         withdrawn = withdraw_from_files(sources, operator(), number, type_of(type))
         print_withdrawn(withdrawn, expires=sources.tenant.certificates.expires_withdrawn)
-
-
-def _sources(parts: Parts, tenant: str) -> CertificateSources:
-    """Return the way into the ledger of a company. A worker delivers the people who are due."""
-    intake = parts.intake(tenant, new_id(), queues_only=True)
-    return CertificateSources(intake.tenant, intake.certificate_said)
 
 
 @certificates.command()

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from scim_bridge import logs
 from scim_bridge.cli.output import Command, known_tenant, tenant_option_with
 from scim_bridge.domain.audit import Actor, ActorKind, AuditEvent, Author
 from scim_bridge.errors import BridgeError
-from scim_bridge.settings import DEFAULT_TENANT, Settings, load
+from scim_bridge.settings import Settings, load
 from scim_bridge.settings.catalogue import shown
 from scim_bridge.storage.audit import tenants_that_acted
 from scim_bridge.storage.credentials import tenants_with_credentials
@@ -165,20 +164,6 @@ def author(options: Options) -> Author:
 def note(options: Options, s: Session, event: AuditEvent) -> None:
     """Record an operator's action in the audit trail."""
     s.audit.add(event, author(options))
-
-
-_NAMED = re.compile(r"`((?:scim-bridge )?(?:adopt|client|notify|outbox|people|reconcile|token)\b[^`]*)`")
-"""A command that concerns one company, as messages name it."""
-
-
-def of_tenant(tenant: str) -> str:
-    """Return the option that makes a command concern a company; empty for the company without a name."""
-    return "" if tenant == DEFAULT_TENANT else f" --tenant {tenant}"
-
-
-def about_tenant(tenant: str, text: str) -> str:
-    """Return a message whose commands, each in backticks, concern a company."""
-    return text if tenant == DEFAULT_TENANT else _NAMED.sub(rf"`\1{of_tenant(tenant)}`", text)
 
 
 def stored_tenant_option(command: Command) -> Command:

@@ -3,21 +3,18 @@
 import math
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
-from uuid import uuid4
 
 import click
 
-from scim_bridge.cli.context import Options, note, stored_tenant_option
+from scim_bridge.cli.context import Options, author, stored_tenant_option
 from scim_bridge.cli.output import Format, format_option, print_json, print_rows, tenant_option
-from scim_bridge.domain.audit import Action, AuditEvent
-from scim_bridge.storage.credentials import CLIENT_SECRET, TOKEN, Client, Token, new_secret
+from scim_bridge.operator import credentials
+from scim_bridge.operator.credentials import DEFAULT_DAYS, LONGEST_DAYS, state_of_client, state_of_token, tenant_url
+from scim_bridge.storage.credentials import Token
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-LONGEST_DAYS = 36500
-DEFAULT_DAYS = 365
 
 _NEVER = f"{__name__}.no_expiry"
 
@@ -42,11 +39,6 @@ def expiry_option(command: Command) -> Command:
         "--no-expiry", is_flag=True, is_eager=True, expose_value=False, callback=_never, help="Let it never expire."
     )
     return days(never(command))
-
-
-def end_of(now: datetime, days: float | None) -> datetime | None:
-    """Return when a secret expires that is valid for `days` from now; None if it never expires."""
-    return None if days is None else now + timedelta(days=days)
 
 
 def tell_expiry(what: str, expires_at: datetime | None, revoke: str) -> None:
@@ -122,14 +114,10 @@ def issue_client(options: Options, name: str, expires_in_days: float | None, ten
       scim-bridge client issue --name entra
       scim-bridge client issue --name entra --expires-in-days 90 > client.json
     """
-    secret, client_id = new_secret(CLIENT_SECRET), uuid4().hex[:12]
     with options.database() as database, database.write(tenant) as s:
-        now = s.now
-        expires_at = end_of(now, expires_in_days)
-        s.clients.add(client_id, name, secret, expires_at=expires_at)
-        note(options, s, AuditEvent(Action.issued, "client", client_id))
-    print_json({"client_id": client_id, "client_secret": secret})
-    tell_expiry("The secret", expires_at, f"client revoke {client_id}")
+        issued = credentials.issue_client(s, author(options), name, expires_in_days)
+    print_json({"client_id": issued.id, "client_secret": issued.secret})
+    tell_expiry("The secret", issued.expires_at, f"client revoke {issued.id}")
     click.echo("Paste both into Entra now, with /oauth/token below the bridge's address as Token Endpoint:", err=True)
     click.echo("the secret is not shown again.", err=True)
 
@@ -149,14 +137,10 @@ def rotate(options: Options, client_id: str, expires_in_days: float | None, tena
     Examples:
       scim-bridge client rotate 3fa94c01d2b7
     """
-    secret = new_secret(CLIENT_SECRET)
     with options.database() as database, database.write(tenant) as s:
-        now = s.now
-        expires_at = end_of(now, expires_in_days)
-        count = s.clients.rotate(client_id, secret, expires_at=expires_at)
-        note(options, s, AuditEvent(Action.rotated, "client", client_id))
-    print_json({"client_id": client_id, "client_secret": secret})
-    tell_expiry("The new secret", expires_at, f"client revoke {client_id}")
+        issued, count = credentials.rotate_client(s, author(options), client_id, expires_in_days)
+    print_json({"client_id": client_id, "client_secret": issued.secret})
+    tell_expiry("The new secret", issued.expires_at, f"client revoke {client_id}")
     click.echo(f"Valid secrets of the client now: {count}.", err=True)
 
 
@@ -174,7 +158,7 @@ def list_clients(options: Options, tenant: str, format: Format) -> None:
     """
     with options.database() as database, database.read(tenant) as s:
         found = s.clients.list()
-    rows = [{**asdict(each), "state": _state_of_client(each)} for each in found]
+    rows = [{**asdict(each), "state": state_of_client(each)} for each in found]
     print_rows(rows, CLIENT_COLUMNS, format, empty="no clients: `scim-bridge client issue`")
 
 
@@ -190,15 +174,8 @@ def revoke_client(options: Options, client_id: str, tenant: str) -> None:
       scim-bridge client revoke 3fa94c01d2b7
     """
     with options.database() as database, database.write(tenant) as s:
-        if s.clients.revoke(client_id):
-            note(options, s, AuditEvent(Action.revoked, "client", client_id))
+        credentials.revoke_client(s, author(options), client_id)
     click.echo(f"Client {client_id} is revoked.")
-
-
-def _state_of_client(found: Client) -> str:
-    if found.revoked_at is not None:
-        return "revoked"
-    return "valid" if found.secrets else "expired"
 
 
 TOKEN_COLUMNS = {
@@ -239,15 +216,13 @@ def issue_token(options: Options, name: str, expires_in_days: float | None, tena
       scim-bridge token issue --name validator --expires-in-days 0.5 > secret.txt
       scim-bridge token issue --name entra --no-expiry
     """
-    secret, token_id = new_secret(TOKEN), uuid4().hex[:12]
     with options.database() as database, database.write(tenant) as s:
-        now = s.now
-        expires_at = end_of(now, expires_in_days)
-        s.tokens.add(token_id, name, secret, expires_at=expires_at)
-        note(options, s, AuditEvent(Action.issued, "token", token_id))
-    click.echo(secret)
-    tell_expiry(f"Token {token_id}", expires_at, f"token revoke {token_id}")
+        issued = credentials.issue_token(s, author(options), name, expires_in_days)
+    click.echo(issued.secret)
+    tell_expiry(f"Token {issued.id}", issued.expires_at, f"token revoke {issued.id}")
     click.echo("Paste it into Entra as Secret Token now: it is not shown again.", err=True)
+    if (url := tenant_url(options.of(tenant).server.base_url, tenant)) is not None:
+        click.echo(f"Tenant URL: {url}", err=True)
 
 
 @token.command("list")
@@ -280,16 +255,10 @@ def revoke_token(options: Options, token_id: str, tenant: str) -> None:
       scim-bridge token revoke 3fa94c01d2b7
     """
     with options.database() as database, database.write(tenant) as s:
-        if s.tokens.revoke(token_id):
-            note(options, s, AuditEvent(Action.revoked, "token", token_id))
+        credentials.revoke_token(s, author(options), token_id)
     click.echo(f"Token {token_id} is revoked.")
 
 
 def _row(found: Token, now: datetime) -> dict[str, object]:
-    return {**{name: value for name, value in asdict(found).items() if name != "tenant"}, "state": _state(found, now)}
-
-
-def _state(found: Token, now: datetime) -> str:
-    if found.revoked_at is not None:
-        return "revoked"
-    return "expired" if found.expires_at is not None and found.expires_at <= now else "valid"
+    shown = {name: value for name, value in asdict(found).items() if name != "tenant"}
+    return {**shown, "state": state_of_token(found, now)}

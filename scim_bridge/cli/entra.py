@@ -22,10 +22,11 @@ from scim_bridge.cli.output import (
 )
 from scim_bridge.domain.entra import JobState
 from scim_bridge.errors import SettingsError, WrongUsage
+from scim_bridge.operator.connect import schema_for
 from scim_bridge.operator.entra import NOT_SET, JobView, Traced, entra_of, job_view, subject_of, traced
 from scim_bridge.operator.find import Several
 from scim_bridge.plan.entra_mapping import Level, MappingFinding, check
-from scim_bridge.plan.entra_schema import schema_of, unplaced
+from scim_bridge.plan.entra_schema import unplaced
 from scim_bridge.scim.reading import DITIO_URN
 from scim_bridge.storage.database import Database
 from scim_bridge.tenant import Tenant, build_rules
@@ -197,7 +198,7 @@ def schema(ctx: click.Context, checks: bool, sources: tuple[str, ...], format: T
         raise click.UsageError("--source is for a new mapping, and --check looks at the one in Entra")
     if not checks:
         named = dict(map(_source, sources))
-        print_json(schema_of(rules, slots, named))
+        print_json(schema_for(settings, named))
         for path in unplaced(rules, slots, named):
             click.echo(f"no Entra attribute is known for {path}: map it with --source, or by hand", err=True)
         return

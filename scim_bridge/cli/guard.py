@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
-from scim_bridge.cli.context import Options, author, of_tenant
+from scim_bridge.cli.context import Options, author
 from scim_bridge.cli.output import print_paragraph, tenant_option
 from scim_bridge.domain.audit import Action
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import BridgeError, NotFound
 from scim_bridge.operator import actions
+from scim_bridge.operator.commands import of_tenant
 from scim_bridge.operator.waiting import CHANGES, Guarded, guarded
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.refusals import REFUSED

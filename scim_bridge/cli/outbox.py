@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from scim_bridge.cli.context import Options, about_tenant, author
+from scim_bridge.cli.context import Options, author
 from scim_bridge.cli.guard import drop, person_named, person_option, release, who
 from scim_bridge.cli.output import (
     Format,
@@ -20,6 +20,7 @@ from scim_bridge.cli.output import (
 from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, State, explained, reason_of
 from scim_bridge.errors import BridgeError
 from scim_bridge.operator import actions
+from scim_bridge.operator.commands import about_tenant
 from scim_bridge.operator.waiting import Waiting as Person
 from scim_bridge.operator.waiting import is_paused, status_of, waiting
 from scim_bridge.operator.waiting import refused as refused_people

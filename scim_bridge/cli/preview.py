@@ -25,14 +25,18 @@ from scim_bridge.ditio.paths import EMPLOYEES
 from scim_bridge.domain.employee import DesiredEmployee, Field
 from scim_bridge.domain.outcome import State
 from scim_bridge.domain.values import JsonObject, UserId
-from scim_bridge.errors import BridgeError, NotFound
+from scim_bridge.errors import BridgeError, NotFound, WrongUsage
 from scim_bridge.http.exchange import joined, pooled_sessions
+from scim_bridge.operator.find import Several, resolve
 from scim_bridge.operator.person import rule_of
+from scim_bridge.operator.preview import Preview as NextDelivery
+from scim_bridge.operator.preview import preview_of
 from scim_bridge.settings import Settings
 from scim_bridge.storage import schema
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.excerpt import Excerpt, excerpt_of
 from scim_bridge.storage.people import PersonRecord
+from scim_bridge.storage.refusals import RefusedWrite
 from scim_bridge.storage.resources import document_of
 from scim_bridge.tenant import wanted_claims
 from scim_bridge.web.app import create_app
@@ -230,11 +234,19 @@ class PreviewRun:
         )
 
 
+NEXT_SECONDS = 30.0
+"""How long `--person` reads Ditio."""
+
 FIELD_COLUMNS = {"field": "Field", "value": "Value", "rule": "From"}
 
 
 @click.command()
-@click.argument("file", metavar="FILE.json")
+@click.argument("file", metavar="FILE.json", required=False)
+@click.option(
+    "--person",
+    metavar="PERSON",
+    help="Preview the next delivery of a person as Ditio is now, in place of FILE.json: what `people show` takes.",
+)
 @click.option(
     "--against-ditio",
     is_flag=True,
@@ -243,19 +255,28 @@ FIELD_COLUMNS = {"field": "Field", "value": "Value", "rule": "From"}
 @tenant_option
 @format_option
 @click.pass_obj
-def preview(options: Options, file: str, against_ditio: bool, tenant: str, format: Format) -> None:
+def preview(
+    options: Options, file: str | None, person: str | None, against_ditio: bool, tenant: str, format: Format
+) -> None:
     """Show the calls to Ditio that a SCIM user would cause, and send none.
 
-    FILE.json is a user as Entra would POST it, or as `GET /Users/{id}` answers it; `-` reads standard input.
+    FILE.json is a user as Entra would POST it, or as `GET /Users/{id}` answers it; `-` reads standard input. With
+    --person, it is what the next delivery of that person would send; a pause and the guard are left out.
 
     \b
     Examples:
       scim-bridge preview kari.json
       scim-bridge preview kari.json --against-ditio --format json
+      scim-bridge preview --person 1042
     """
     settings = options.of(tenant)
     # This command reports errors itself.
     logs.configure("critical", settings.log.format)
+    if (file is None) is (person is None):
+        raise click.UsageError("name either FILE.json or --person")
+    if file is None:
+        _tell_next(_next_of(options, tenant, person or ""), format)
+        return
     body = _contents(file)
     sent = _user(file, body)
     try:
@@ -269,6 +290,38 @@ def preview(options: Options, file: str, against_ditio: bool, tenant: str, forma
         print_json(_document(result))
     else:
         _tell(result, against_ditio)
+
+
+def _next_of(options: Options, tenant: str, text: str) -> NextDelivery:
+    """Return what the next delivery of a person would do. :raises WrongUsage: the text fits several people."""
+    settings = options.of(tenant)
+    with options.database() as database:
+        own = build(settings, database=database).tenants[tenant]
+        try:
+            with own.read() as s:
+                found = resolve(s, own.rules, text)
+        except Several as several:
+            raise WrongUsage(f"{several}: " + ", ".join(str(each.user_name) for each in several.found)) from several
+        if isinstance(found, RefusedWrite):
+            raise NotFound("Entra's last write about this user was refused, so no person is to be delivered")
+        return preview_of(own, found.person.id, seconds=NEXT_SECONDS)
+
+
+def _tell_next(found: NextDelivery, format: Format) -> None:
+    if format == "json":
+        calls = [{"call": each.what, "employee": each.employee_number, "body": each.body} for each in found.steps]
+        print_json({"state": found.record.state, "reason": found.record.reason, "detail": found.why, "calls": calls})
+        return
+    if found.is_in_sync:
+        click.echo("Nothing would be sent: Ditio has everything as desired.")
+    elif not found.steps:
+        click.echo("Nothing would be sent.")
+    if found.why is not None:
+        print_paragraph(found.why)
+    for each in found.steps:
+        click.echo(f"\n{each.what} {each.employee_number or ''}".rstrip())
+        if each.body:
+            click.echo(json.dumps(each.body, ensure_ascii=False, indent=2))
 
 
 def _contents(file: str) -> bytes:

@@ -11,9 +11,9 @@ from typing import Literal
 import click
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from scim_bridge.cli.context import about_tenant
 from scim_bridge.cli.output import csv_lines, paragraph, shown
 from scim_bridge.domain.drift import OF_ENTRA, Drift
+from scim_bridge.operator.commands import about_tenant
 from scim_bridge.operator.drift import apply_command
 from scim_bridge.reconcile.report import (
     CAUSES,

@@ -1,10 +1,11 @@
 """The synchronization schema that the settings need: Entra's attribute mapping and attribute list, to paste there."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import NAMESPACE_URL, uuid5
 
 from scim_bridge.domain.certificate import Slot
-from scim_bridge.domain.employee import Field, Owner
+from scim_bridge.domain.employee import REQUIRED, Field, Owner
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.plan.entra_mapping import GROUP, USER, folded, read_paths, slot_paths
 from scim_bridge.scim.mapping import Rules
@@ -99,6 +100,39 @@ def schema_of(rules: Rules, slots: Sequence[Slot], sources: Mapping[str, str]) -
             ),
         ],
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """One row of the attribute mapping, for a person to read."""
+
+    source: str
+    """An attribute of Entra, or an expression."""
+
+    target: str
+    """The SCIM attribute."""
+
+    is_required: bool
+    """Whether no employee can be created without it."""
+
+    is_matching: bool
+    """Whether Entra finds users again by it."""
+
+
+def mapped(rules: Rules, slots: Sequence[Slot]) -> list[Mapped]:
+    """Return the rows of the mapping that `schema_of` has, those that are required first."""
+    required = {folded(first) for field in REQUIRED if field in rules.by_field and (first := _first(rules, field))}
+    rows = [
+        Mapped(
+            source=str(source["name"] if source["type"] == "Attribute" else source["expression"]),
+            target=str(row["targetAttributeName"]),
+            is_required=folded(str(row["targetAttributeName"])) in required,
+            is_matching=bool(row["matchingPriority"]),
+        )
+        for row in _rows(rules, slots, {})
+        if isinstance(source := row["source"], dict)
+    ]
+    return sorted(rows, key=lambda each: not each.is_required)
 
 
 def declared(rules: Rules, slots: Sequence[Slot]) -> list[str]:

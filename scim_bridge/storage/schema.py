@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from scim_bridge.errors import SchemaOutdated
 from scim_bridge.logs import get_logger
+from scim_bridge.storage.admin_tables import metadata
 from scim_bridge.storage.database import Database, Session, is_contention
 from scim_bridge.storage.runs import NAMES, PROCESS_ALIVE_SECONDS, running
 from scim_bridge.storage.sqlite_file import RESTORE, WatchedFile, turn_file
@@ -78,6 +80,17 @@ def _is_migrated(database: Database) -> bool:
 
 
 _LOCK_NOT_AVAILABLE = "55P03"
+
+
+def in_memory(now: datetime) -> Database:
+    """Return an empty database in memory, for the calling thread alone; its clock stands still. The caller closes it.
+
+    Its tables are made without the migrations, which are slow, and not made for two threads at once.
+    """
+    database = Database("sqlite://", clock=lambda: now)
+    with database.write() as s:
+        metadata.create_all(s.connection)
+    return database
 
 
 def require_current(database: Database) -> str:

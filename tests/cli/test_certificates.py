@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from scim_bridge.cli.csv_files import opened
+from scim_bridge.certificates.files import opened
 from scim_bridge.domain.certificate import Part
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import certificate_entries as entries

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from scim_bridge.cli.doctor import examine_ditio
-from scim_bridge.cli.doctor_checks import Examination, Finding, Status, clock_of, examine_disk, examined, fails, ok
+from scim_bridge.doctor.checks import examine_ditio
+from scim_bridge.doctor.database import clock_of, examine_disk
+from scim_bridge.doctor.findings import Examination, Finding, Status, examined, fails, ok
 from scim_bridge.sandbox.server import running
 from scim_bridge.settings import Settings
 from scim_bridge.storage.last_requests import LastRequests

@@ -494,3 +494,27 @@ def test_certificates_are_shown_as_they_are_sent(against: Run, run: Run, today: 
     put(today, Source.csv, a_certificate(type="Truckførerbevis"))
     (call,) = previewed(against(written(tmp_path, user), **SLOTS))["calls"]
     assert [item["certificateType"] for item in call["body"]] == ["Truckførerbevis"]
+
+
+def test_the_next_delivery_of_a_person_is_what_is_then_sent(against: Run, today: World):
+    """`--person`, as the console shows it."""
+    kari = a_user(hire_date="2025-01-01")
+    today.provisions(kari)
+    today.restarts_with(delivery={"inline_seconds": 0.0})
+    today.clock.passes(minutes=10)
+    today.changes(kari, job_title="Formann", mobile="+47 987 65 499")
+    today.forget()
+
+    document = json.loads(against("--person", "kari nordmann").stdout)
+    assert today.sent() == []
+    today.worker.run_until_idle()
+
+    assert (document["state"], document["reason"]) == ("delivered", None)
+    assert [call["body"] for call in document["calls"]] == [body for _, _, body in today.sent()]
+    assert len(document["calls"]) == 2
+
+
+def test_a_person_or_a_file_is_named(run: Run, today: World, tmp_path: Path):
+    assert run("preview", **DITIO).exit_code == 2
+    assert run("preview", written(tmp_path, KARI), "--person", "1042", **DITIO).exit_code == 2
+    assert run("preview", "--person", "9999", **DITIO).exit_code == 1

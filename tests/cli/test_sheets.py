@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from scim_bridge.cli import workbook
-from scim_bridge.cli.csv_files import decisions_in, opened
+from scim_bridge.certificates import workbook
+from scim_bridge.certificates.files import opened
+from scim_bridge.cli.csv_files import decisions_in
 from scim_bridge.cli.output import csv_lines
 from scim_bridge.domain.certificate import Part
 from scim_bridge.domain.drift import Decision, Misfit

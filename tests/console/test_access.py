@@ -27,6 +27,12 @@ ACTIONS = [
     "pause",
     "resume",
     "end-sessions",
+    "people/{id}/preview",
+    "connect/tokens",
+    "connect/revoke",
+    "doctor/run",
+    "certificates/import/check",
+    "certificates/import/apply",
 ]
 
 
@@ -143,7 +149,8 @@ def everything(world: World) -> dict[str, object]:
         person = s.connection.exec_driver_sql("SELECT id, state, reason, revision, hands_off FROM people").all()
         history = s.connection.exec_driver_sql("SELECT count(*) FROM history").all()
         pause = s.connection.exec_driver_sql("SELECT paused_at FROM breakers").all()
-        return {"people": person, "history": history, "pause": pause}
+        tokens = s.connection.exec_driver_sql("SELECT id, revoked_at FROM tokens").all()
+        return {"people": person, "history": history, "pause": pause, "tokens": tokens}
 
 
 class TestCompanies:

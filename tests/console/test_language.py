@@ -13,7 +13,7 @@ from babel.messages.pofile import read_po
 from jinja2.ext import babel_extract
 
 from scim_bridge.domain.outcome import BY_REASON, DUE
-from scim_bridge.operator import history, person
+from scim_bridge.operator import history, person, quirks
 from scim_bridge.operator.waiting import CHANGES
 from scim_bridge.reconcile.report import CAUSES
 from scim_bridge.web.console import audit, certificates, drift, words
@@ -48,6 +48,7 @@ def _tabled() -> Iterator[str | tuple[str, ...]]:
         yield from (explanation.meaning, words.CURES.get(reason, explanation.cure))
     for table in (words.STATES, words.REASONS, words.ROLES, words.FIELDS, CHANGES, person.SUPPLIED):
         yield from table.values()
+    yield from quirks.MEANINGS.values()
     for table in (audit.ACTIONS, audit.ACTORS, certificates.WINDOWS, drift.KINDS, drift.SENTENCES, CAUSES):
         yield from table.values()
     yield from (said for said, _ in drift.ENDS.values())

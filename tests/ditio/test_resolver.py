@@ -10,10 +10,10 @@ import pytest
 
 from scim_bridge.bootstrap import build_client
 from scim_bridge.errors import TransientError
+from scim_bridge.http import keys
 from scim_bridge.http.exchange import pooled_sessions
+from scim_bridge.http.keys import FetchFailed, fetched
 from scim_bridge.settings import Settings
-from scim_bridge.web.auth import keys
-from scim_bridge.web.auth.keys import FetchFailed, fetched
 
 SOON = 3.0
 

@@ -2,7 +2,7 @@
 
 from flask import Response
 
-from scim_bridge.cli.doctor import examine_keys
+from scim_bridge.doctor.checks import examine_keys
 from scim_bridge.settings import Settings
 from tests.web.issuer import TENANT, WORKLOAD, Issuer
 

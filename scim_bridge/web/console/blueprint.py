@@ -24,8 +24,8 @@ from scim_bridge.web.console.visitors import Visitors
 
 log = get_logger(__name__)
 
-LARGEST_FORM = 256 * 1024
-"""Bytes of a form, and half of that the number of its fields: all people of one page can be chosen."""
+SMALL_FORM = 256 * 1024
+"""Bytes of a form that belongs to no page, such as that of sign-in."""
 
 HEADERS = {
     # No script, nothing inline, nothing from another host, in no frame.
@@ -63,13 +63,14 @@ def console_blueprint(
     visitors, templates = Visitors(database, tuple(tenants)), environment(_assets())
     oidc = Oidc.of(settings.console, f"{base_url}/console/-/callback", keys_at, monotonic)
     sign_in = SignIn(settings, database, visitors, doorkeeper, templates, oidc)
+    largest = {f"console.{page.name}": page.most_bytes for page in PAGES}
     navigation = tuple((page.name, page.title) for page in PAGES if page.title)
 
     @blueprint.before_request
     def prepare() -> None:
         g.language = language.chosen(request)
-        request.max_content_length = LARGEST_FORM
-        request.max_form_memory_size = LARGEST_FORM
+        request.max_content_length = largest.get(request.endpoint or "", SMALL_FORM)
+        request.max_form_memory_size = request.max_content_length
         request.max_form_parts = 5000
 
     @blueprint.after_request

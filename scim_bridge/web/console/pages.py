@@ -5,7 +5,19 @@ from dataclasses import dataclass
 
 from werkzeug.wrappers import Response
 
-from scim_bridge.web.console import audit, certificates, configuration, drift, overview, people, waiting
+from scim_bridge.web.console import (
+    audit,
+    certificate_import,
+    certificates,
+    configuration,
+    connect,
+    doctor,
+    drift,
+    overview,
+    people,
+    person_asked,
+    waiting,
+)
 
 Answer = Response | str
 
@@ -34,6 +46,9 @@ class Page:
     needs_operator: bool = False
     """Whether it is shown to operators only: the last step before a form."""
 
+    most_bytes: int = 256 * 1024
+    """Of its form, and half of that the number of its fields: all people of one page can be chosen."""
+
     @property
     def acts(self) -> bool:
         """Whether only operators may use it."""
@@ -47,6 +62,8 @@ PAGES: tuple[Page, ...] = (
     Page("person_retry", "people/<person_id>/retry", people.retry, section="people", is_form=True),
     Page("person_stop", "people/<person_id>/hands-off", people.stop, section="people", is_form=True),
     Page("person_resume", "people/<person_id>/hands-off/clear", people.resume, section="people", is_form=True),
+    Page("person_entra", "people/<person_id>/entra", person_asked.show_entra, "", "people", is_form=True, for_all=True),
+    Page("person_preview", "people/<person_id>/preview", person_asked.show_preview, section="people", is_form=True),
     Page("waiting", "waiting", waiting.show, title="Waiting"),
     Page("waiting_cause", "waiting/<state>/<reason>", waiting.show_cause, section="waiting"),
     Page("waiting_retry", "waiting/retry", waiting.retry, section="waiting", is_form=True),
@@ -57,9 +74,32 @@ PAGES: tuple[Page, ...] = (
     Page("certificates", "certificates", certificates.show, title="Certificates"),
     Page("certificates_lacking", "certificates/lacking", certificates.show_lacking, section="certificates"),
     Page("certificates_calendar", "certificates.ics", certificates.download, section="certificates"),
+    Page("import", "certificates/import", certificate_import.show, section="certificates", needs_operator=True),
+    Page(
+        "import_check",
+        "certificates/import/check",
+        certificate_import.check,
+        section="certificates",
+        is_form=True,
+        most_bytes=certificate_import.MOST_BYTES,
+    ),
+    Page(
+        "import_apply",
+        "certificates/import/apply",
+        certificate_import.apply,
+        section="certificates",
+        is_form=True,
+        most_bytes=certificate_import.MOST_BYTES,
+    ),
+    Page("connect", "connect", connect.show, title="Connect Entra"),
+    Page("connect_schema", "connect/schema.json", connect.download, section="connect"),
+    Page("connect_issue", "connect/tokens", connect.issue, section="connect", is_form=True),
+    Page("connect_revoke", "connect/revoke", connect.revoke, section="connect", is_form=True),
     Page("audit", "audit", audit.show, title="Audit"),
     Page("audit_export", "audit.jsonl", audit.download, section="audit"),
     Page("settings", "settings", configuration.show, title="Settings"),
+    Page("doctor", "doctor", doctor.show, section="settings"),
+    Page("doctor_run", "doctor/run", doctor.run, section="settings", is_form=True),
     Page("pause", "pause", overview.pause, section="overview", is_form=True),
     Page("resume", "resume", overview.resume, section="overview", is_form=True),
     Page("end_sessions", "end-sessions", overview.end_sessions, section="overview", is_form=True),

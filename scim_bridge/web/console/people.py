@@ -1,5 +1,7 @@
 """The pages of people: find and list them; one person on the way from Entra to Ditio; and what to do about them."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from flask import request
@@ -9,8 +11,10 @@ from werkzeug.wrappers import Response
 from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import HandsOff, PersonId
 from scim_bridge.operator import actions
+from scim_bridge.operator.entra import EntraView
 from scim_bridge.operator.find import Page, chosen, find, page
 from scim_bridge.operator.person import employee_in_ditio, view_of
+from scim_bridge.operator.preview import Preview
 from scim_bridge.storage.directory import Choice
 from scim_bridge.web.console.language import gettext
 from scim_bridge.web.console.place import Place
@@ -59,7 +63,24 @@ def show(place: Place) -> str:
     )
 
 
-def show_one(place: Place, person_id: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an administrator asked for about a person, beside the page; see `person_asked.html`."""
+
+    entra: EntraView | None = None
+    entra_trouble: str | None = None
+    """Why Entra was not read."""
+
+    is_entra_asked: bool = False
+    preview: Preview | None = None
+    steps: Sequence[tuple[str, Sequence[Mapping[str, object]]]] = ()
+    """The calls of the preview, each with the values that it would send; several certificates are one call."""
+
+    preview_trouble: str | None = None
+    """Why there is no preview."""
+
+
+def show_one(place: Place, person_id: str, asked: Asked = Asked()) -> str:
     """Show one person. Ditio is read now, while no transaction is open."""
     rules, tenant = place.tenant.rules, place.tenant
     with tenant.database.read(tenant.name) as s:
@@ -79,6 +100,7 @@ def show_one(place: Place, person_id: str) -> str:
         rows=view.compared(shown, rules),
         entries=view.entries[: -MOST_EVENTS - 1 : -1],
         today=tenant.today(tenant.database.now()),
+        asked=asked,
     )
 
 

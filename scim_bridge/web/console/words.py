@@ -9,6 +9,7 @@ from scim_bridge.domain.outcome import BY_REASON, DUE, Explanation, State
 from scim_bridge.domain.person import GuardedChange
 from scim_bridge.operator import history
 from scim_bridge.operator.person import SUPPLIED
+from scim_bridge.operator.preview import CERTIFICATES
 from scim_bridge.operator.waiting import CHANGES
 from scim_bridge.storage.history import Entry
 from scim_bridge.storage.refusals import REFUSED
@@ -79,6 +80,11 @@ FIELDS: Mapping[str, str] = {
     "endDate": "Last day",
     "payroll": "Payroll",
     "login": "Login",
+    "certificateType": "Certificate",
+    "certificateNumber": "Number",
+    "issuedDateTime": "Issued",
+    "validUntilDateTime": "Valid until",
+    "notes": "Notes",
 }
 
 NOTICES: Mapping[str, tuple[str, str]] = {
@@ -92,6 +98,7 @@ NOTICES: Mapping[str, tuple[str, str]] = {
     "stopped": ("Deliveries to this person are stopped.", "Deliveries to this person are stopped."),
     "resumed": ("Deliveries to this person are resumed.", "Deliveries to this person are resumed."),
     "paused": ("Deliveries are paused; %(n)d person is held.", "Deliveries are paused; %(n)d people are held."),
+    "revoked": ("It is revoked: Entra can no longer sign in with it.",) * 2,
     "continued": ("Deliveries are resumed; %(n)d person is due.", "Deliveries are resumed; %(n)d people are due."),
 }
 """What an action did, for one person and for several."""
@@ -170,6 +177,12 @@ def value(found: object) -> str:
 def event(entry: Entry, changed: history.Changed) -> str:
     """Return an event of a history as a sentence."""
     return history.sentence(entry, changed, lambda each: gettext(REASONS.get(each, each)))
+
+
+def asked(what: str) -> str:
+    """Return a call to Ditio in words, with a capital letter."""
+    said = gettext("send certificates") if what == CERTIFICATES else gettext(history.ASKED.get(what, what))
+    return f"{said[:1].upper()}{said[1:]}"
 
 
 def notice(what: str, number: int) -> str:

@@ -27,6 +27,20 @@ _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """How large a workbook may be."""
+
+    bytes: int = MOST_BYTES
+    """Of its parts, unpacked."""
+
+    rows: int = MOST_ROWS
+    """Of its sheet, empty ones too: a file of a few bytes may say that its only cell is in the last row."""
+
+
+USUAL = Bounds()
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """A row that is not empty: its number as Excel shows it, its cells, and why it can't be used."""
 
@@ -43,56 +57,63 @@ class Workbook:
     rows: Iterator[Row]
 
 
-def is_workbook(path: Path) -> bool:
-    """Return whether a file is a workbook, by its content. :raises BridgeError: it is one that can't be read."""
+def is_workbook(path: Path, name: str | None = None) -> bool:
+    """Return whether a file is a workbook, by its content. :raises BridgeError: it is one that can't be read.
+
+    :param name: What a person calls the file; None for its path.
+    """
+    name = name or str(path)
     try:
         with path.open("rb") as file:
             start = file.read(4)
     except OSError as exc:
-        raise BridgeError(f"{path} can't be read: {exc.strerror}") from exc
+        raise BridgeError(f"{name} can't be read: {exc.strerror}") from exc
     if start == _OLE:
-        raise BridgeError(f"{path} has a password, or is of an old Excel: save it again as .xlsx, without a password")
-    if start != _ZIP and path.suffix.lower() == ".xlsx":
-        raise BridgeError(f"{path} is not a workbook, although its name says so: save it again as .xlsx")
+        raise BridgeError(f"{name} has a password, or is of an old Excel: save it again as .xlsx, without a password")
+    if start != _ZIP and name.lower().endswith(".xlsx"):
+        raise BridgeError(f"{name} is not a workbook, although its name says so: save it again as .xlsx")
     return start == _ZIP
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Workbook]:
+def opened(path: Path, name: str | None = None, bounds: Bounds = USUAL) -> Iterator[Workbook]:
     """Open a workbook and its first visible sheet.
 
+    :param name: See `is_workbook`.
     :raises BridgeError: it is broken or too large, or the libraries for it are not installed.
     """
+    name = name or str(path)
     try:
         # Without defusedxml, openpyxl would let the XML of a workbook grow without a limit.
         import_module("defusedxml")
         openpyxl = import_module("openpyxl")
     except ImportError as exc:
         raise BridgeError(
-            f"{path} is a workbook, and the library to read it is missing: `pip install 'scim-bridge[xlsx]'`, "
+            f"{name} is a workbook, and the library to read it is missing: `pip install 'scim-bridge[xlsx]'`, "
             'or save it as "CSV UTF-8"'
         ) from exc
     warnings.filterwarnings("ignore", module="openpyxl")  # They are about looks that it leaves out.
-    with _readable(path):
-        _refuse_large(path)
+    with _readable(name):
+        _refuse_large(path, name, bounds.bytes)
         book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
     with closing(book):
-        with _readable(path):
+        with _readable(name):
             sheet = next((each for each in book.worksheets if each.sheet_state == "visible"), None)
             if sheet is None:
-                raise BridgeError(f"{path} has no visible sheet")
+                raise BridgeError(f"{name} has no visible sheet")
             sheet.reset_dimensions()  # What a file says of its own size may be wrong.
-        yield Workbook(sheet.title, _rows(path, sheet.iter_rows(max_row=MOST_ROWS, max_col=MOST_COLUMNS)))
+        rows = sheet.iter_rows(max_row=MOST_ROWS, max_col=MOST_COLUMNS)
+        yield Workbook(sheet.title, _rows(name, rows, bounds.rows))
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _readable(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        raise BridgeError(f"{path} can't be read: {exc.strerror or 'it is broken'}") from exc
+        raise BridgeError(f"{name} can't be read: {exc.strerror or 'it is broken'}") from exc
     except _broken() as exc:
-        raise BridgeError(f"{path} can't be read as a workbook: open it in Excel, and save it again as .xlsx") from exc
+        raise BridgeError(f"{name} can't be read as a workbook: open it in Excel, and save it again as .xlsx") from exc
 
 
 def _broken() -> tuple[type[Exception], ...]:
@@ -103,20 +124,22 @@ def _broken() -> tuple[type[Exception], ...]:
     return (defused, invalid, zlib.error, EOFError, RuntimeError, *usual)
 
 
-def _refuse_large(path: Path) -> None:
+def _refuse_large(path: Path, name: str, most: int) -> None:
     # `zipfile` unpacks no more of a part than the size that its entry states.
     with zipfile.ZipFile(path) as archive:
         size = sum(each.file_size for each in archive.infolist())
-    if size > MOST_BYTES:
+    if size > most:
         raise BridgeError(
-            f"{path} is too large: {size >> 20} MiB when unpacked, of at most {MOST_BYTES >> 20}. "
+            f"{name} is too large: {size >> 20} MiB when unpacked, of at most {most >> 20}. "
             'Split it, or save it as "CSV UTF-8"'
         )
 
 
-def _rows(path: Path, rows: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
-    with _readable(path):
+def _rows(name: str, rows: Iterable[tuple[Any, ...]], most: int) -> Iterator[Row]:
+    with _readable(name):
         for number, row in enumerate(rows, 1):
+            if number > most:
+                raise BridgeError(f"{name} has more than {most} rows: split it, and remove empty rows at its end")
             texts, flaws = [], []
             for place, cell in enumerate(row, 1):
                 try:

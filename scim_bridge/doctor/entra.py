@@ -1,4 +1,4 @@
-"""The checks of `doctor` that read Entra through Microsoft Graph: sign-in, permissions, application, job."""
+"""The checks that read Entra through Microsoft Graph: sign-in, permissions, application, job."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from sqlalchemy.exc import SQLAlchemyError
 
 from scim_bridge.bootstrap import build_entra
-from scim_bridge.cli.doctor_checks import SOON, Finding, fails, hint, ok
+from scim_bridge.doctor.findings import SOON, Finding, fails, hint, ok
 from scim_bridge.domain.entra import OPTIONAL, ROLE_IDS, WITHOUT, Job, JobState, Permission, is_object_id
 from scim_bridge.errors import BridgeError, DeliveryError, EntraError
 from scim_bridge.graph.config import Certificate

@@ -1,23 +1,19 @@
-"""The checks of `doctor` that need the database, the credentials and the companies, and how a finding is reported."""
+"""The checks that need the database: its file or server, processes, credentials, and whether deliveries run."""
 
 import os
 import shutil
 import stat
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from itertools import combinations
 from pathlib import Path
 
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-from scim_bridge.cli.context import about_tenant
+from scim_bridge.doctor.findings import SOON, Finding, fails, hint, named, ok
 from scim_bridge.errors import BridgeError, SchemaOutdated
-from scim_bridge.settings import DEFAULT_TENANT, Settings
+from scim_bridge.settings import Settings
 from scim_bridge.settings.catalogue import shown
 from scim_bridge.settings.load import shared_logins
 from scim_bridge.settings.types import both
@@ -35,7 +31,6 @@ LEAST_FREE_BYTES = 200 * 1024 * 1024  # With less, the next busy day may fill th
 LONGEST_FILE_CHECK_SECONDS = 5.0  # `doctor` is asked while something is wrong: it may not take long.
 MOST_APART = timedelta(seconds=30)  # How far two clocks may be apart.
 SILENT = timedelta(hours=3)  # Entra's cycles begin every 40 minutes.
-SOON = timedelta(days=30)  # How long before its end a secret is reported.
 
 REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs", "afs", "vboxsf"})
 """Filesystems whose locks SQLite can't rely on, and whose memory two machines don't share (rule D7)."""
@@ -44,74 +39,6 @@ RENEWALS = {
     "token": "`scim-bridge token issue --name Entra`, and paste it as Secret Token in Entra",  # nosec B105 # words
     "client": "`scim-bridge client rotate ID`, and paste the new secret as Client Secret in Entra",
 }
-
-Status = StrEnum("Status", ["ok", "hint", "fails"])
-"""The result of a check. A hint works, and may be intended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report. `detail` and `cure` hold no secret and no personal data."""
-
-    check: str
-    status: Status
-    detail: str
-    cure: str | None = None
-
-
-def ok(check: str, detail: str) -> Finding:
-    """Return a finding that all is right."""
-    return Finding(check, Status.ok, detail)
-
-
-def hint(check: str, detail: str, cure: str) -> Finding:
-    """Return a finding that may be intended."""
-    return Finding(check, Status.hint, detail, cure)
-
-
-def fails(check: str, detail: str, cure: str = "", *, split: str | None = None) -> Finding:
-    """Return a finding that needs an operator. :param split: Where it stands in `detail`, the cure follows it."""
-    told, _, own_cure = detail.partition(split) if split else (detail, "", "")
-    return Finding(check, Status.fails, told, own_cure or cure)
-
-
-class Examination(threading.Thread):
-    """Checks in sequence; each may stop the following ones. :param late: The finding if they do not end in time."""
-
-    def __init__(self, checks: Callable[[], Iterable[Finding]], late: Finding) -> None:
-        super().__init__(daemon=True)  # Some waits, such as for a name server, have no time-out.
-        self.checks, self.late = checks, late
-        self.found: list[Finding] = []
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        """Collect the findings, each as soon as it is there."""
-        try:
-            for finding in self.checks():
-                self.found.append(finding)
-        except BaseException as error:  # Raised again in the command's own thread.
-            self.error = error
-
-
-def examined(examinations: Sequence[Examination], *, seconds: float) -> list[Finding]:
-    """Run all examinations at the same time; report as late each that does not end in time."""
-    deadline, found = time.monotonic() + seconds, list[Finding]()
-    for each in examinations:
-        each.start()
-    for each in examinations:
-        each.join(max(0.0, deadline - time.monotonic()))
-        if each.error is not None:
-            raise each.error
-        found += [*each.found, each.late] if each.is_alive() else each.found
-    return found
-
-
-def named(tenant: str, settings: Settings, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield the findings about one company, with its name if there are several."""
-    several = list(settings.tenants) != [DEFAULT_TENANT]
-    for each in findings:
-        cure = None if each.cure is None else about_tenant(tenant, each.cure)
-        yield replace(each, detail=f"{tenant}: {each.detail}", cure=cure) if several else each
 
 
 def examine_common(settings: Settings) -> Iterator[Finding]:
@@ -130,12 +57,21 @@ def examine_common(settings: Settings) -> Iterator[Finding]:
             )
 
 
-def examine_database(settings: Settings, looked_at: Mapping[str, Settings]) -> Iterator[Finding]:
-    """Check the database of `DATABASE__URL`, and what it holds: tokens, clients, and whether deliveries run."""
+def examine_database(
+    settings: Settings, looked_at: Mapping[str, Settings], *, with_shared: bool = True
+) -> Iterator[Finding]:
+    """Check the database of `DATABASE__URL`, and what it holds: tokens, clients, and whether deliveries run.
+
+    :param looked_at: The companies to check.
+    :param with_shared: Whether to check also the database itself and the processes, which all companies share.
+    """
     place = str(shown(settings.database.url))
     try:
         with closing(Database(settings.database.url)) as database:
-            yield from _examined(database, place, settings, looked_at)
+            if with_shared:
+                yield from _examine_shared(database, place, settings)
+            if database.missing_file() is None:
+                yield from _examine_companies(database, settings, looked_at)
     except SchemaOutdated as error:
         yield ok("database", place)
         yield fails("migrations", str(error), "run `scim-bridge db upgrade`", split=": ")
@@ -155,9 +91,14 @@ def examine_database(settings: Settings, looked_at: Mapping[str, Settings]) -> I
             yield from examine_disk(Path(database.engine.url.database or ""))
 
 
-def _examined(
-    database: Database, place: str, settings: Settings, looked_at: Mapping[str, Settings]
-) -> Iterator[Finding]:
+def _examine_companies(database: Database, settings: Settings, looked_at: Mapping[str, Settings]) -> Iterator[Finding]:
+    with database.read() as s:
+        workers = presences(s)[ProcessKind.worker]
+    for name, own in looked_at.items():
+        yield from named(name, settings, _examine_company(database, name, own, workers))
+
+
+def _examine_shared(database: Database, place: str, settings: Settings) -> Iterator[Finding]:
     if (file := database.missing_file()) is not None:
         yield fails("database", told_missing(file), split=": ")
         return
@@ -193,8 +134,6 @@ def _examined(
         is_awaited = any(s.of(name).outbox.status().due for name in settings.tenants)
     yield from _examine_processes(running, is_awaited=is_awaited)
     yield from _examine_versions(each_process, revision)
-    for name, own in looked_at.items():
-        yield from named(name, settings, _examine_company(database, name, own, running[ProcessKind.worker]))
 
 
 def _examine_file(database: Database) -> Iterator[Finding]:

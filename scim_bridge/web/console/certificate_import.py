@@ -1,0 +1,61 @@
+"""The pages that import a file of certificates: choose it, read what it would do, then confirm."""
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+from flask import request
+from werkzeug.exceptions import BadRequest
+
+from scim_bridge.operator.certificate_import import MOST_BYTES as MOST_FILE_BYTES
+from scim_bridge.operator.certificate_import import MOST_LINES, Upload, import_upload
+from scim_bridge.web.console.language import gettext
+from scim_bridge.web.console.place import Place
+
+MOST_BYTES = MOST_FILE_BYTES * 4 // 3 + 16 * 1024
+"""Of a form: the file as text, and the other fields."""
+
+LONGEST_NAME = 100
+
+
+def show(place: Place) -> str:
+    """Show the form for a file."""
+    return _page(place)
+
+
+def check(place: Place) -> str:
+    """Show what the import of a file would do; nothing is changed.
+
+    The file comes back with the form that confirms it, so that nothing of it is kept here.
+    """
+    sent = request.files.get("file")
+    if sent is None or not sent.filename:
+        raise BadRequest(gettext("Choose a file first."))
+    upload = Upload(_plain(sent.filename), sent.stream.read(MOST_FILE_BYTES + 1))
+    found = import_upload(place.tenant, place.author(), upload, applies=False)
+    return _page(place, found=found, name=upload.name, content=urlsafe_b64encode(upload.content).decode())
+
+
+def apply(place: Place) -> str:
+    """Import the file that was checked. The same file again changes nothing."""
+    try:
+        content = urlsafe_b64decode(request.form.get("content", "").encode("ascii", "strict"))
+    except (UnicodeError, binascii.Error):
+        content = b""
+    if not content:
+        raise BadRequest(gettext("Choose a file first."))
+    upload = Upload(_plain(request.form.get("name", "")), content)
+    found = import_upload(place.tenant, place.author(), upload, applies=True)
+    return _page(place, found=found, name=upload.name, is_done=True)
+
+
+def _page(place: Place, **shown: object) -> str:
+    nothing = {"found": None, "name": "", "content": "", "is_done": False}
+    return place.render(
+        "certificate_import.html", **{**nothing, **shown}, most_kib=MOST_FILE_BYTES >> 10, most_lines=MOST_LINES
+    )
+
+
+def _plain(name: str) -> str:
+    """Return the last part of a file's name, for messages only."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    return "".join(char for char in last if char.isprintable())[-LONGEST_NAME:] or "?"
