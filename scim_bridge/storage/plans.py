@@ -19,6 +19,11 @@ from scim_bridge.storage.tables import from_stored, people, to_stored
 _AT_ONCE = 500
 """Rows that are held in memory at a time."""
 
+APPROVED = "approved in the console: the repair has not come to it yet"
+"""Stands in place of an outcome from the approval of a row until its repair."""
+
+_IS_OUTCOME = or_(plan_outcomes.c.skipped.is_(None), plan_outcomes.c.skipped != APPROVED)
+
 
 class PlanItems(Repository):
     """The rows of one plan, within one transaction. They change only by erasure, which blanks them, and by age."""
@@ -96,19 +101,49 @@ class PlanItems(Repository):
 
     def outcomes(self) -> dict[int, str | None]:
         """Return the outcomes of all rows that have one."""
-        query = select(plan_outcomes.c.position, plan_outcomes.c.skipped).where(
-            plan_outcomes.c.tenant == self._tenant, plan_outcomes.c.plan_id == self._plan_id
-        )
+        query = select(plan_outcomes.c.position, plan_outcomes.c.skipped).where(self._noted(), _IS_OUTCOME)
         return {row.position: row.skipped for row in self._connection.execute(query)}
 
     def outcomes_of(self, positions: Sequence[int]) -> dict[int, str | None]:
         """Return the outcomes of some rows; rows without an outcome are left out."""
         query = select(plan_outcomes.c.position, plan_outcomes.c.skipped).where(
-            plan_outcomes.c.tenant == self._tenant,
-            plan_outcomes.c.plan_id == self._plan_id,
-            plan_outcomes.c.position.in_(positions),
+            self._noted(), plan_outcomes.c.position.in_(positions), _IS_OUTCOME
         )
         return {row.position: row.skipped for row in self._connection.execute(query)}
+
+    def approve(self, positions: Sequence[int]) -> None:
+        """Store that rows are approved. A row that has been repaired stays so."""
+        for first in range(0, len(positions), _AT_ONCE):
+            self.settle([(place, APPROVED) for place in positions[first : first + _AT_ONCE]])
+
+    def approved(self) -> frozenset[int]:
+        """Return the positions of the approved rows that the repair has not come to yet."""
+        query = select(plan_outcomes.c.position).where(self._noted(), plan_outcomes.c.skipped == APPROVED)
+        return frozenset(self._connection.execute(query).scalars())
+
+    def is_approved(self, positions: Sequence[int]) -> frozenset[int]:
+        """Return which of these rows are approved, and wait for their repair."""
+        query = select(plan_outcomes.c.position).where(
+            self._noted(), plan_outcomes.c.position.in_(positions), plan_outcomes.c.skipped == APPROVED
+        )
+        return frozenset(self._connection.execute(query).scalars())
+
+    def withdraw(self) -> int:
+        """Withdraw the approval of the rows that the repair has not come to yet. Return how many."""
+        return self._connection.execute(
+            delete(plan_outcomes).where(self._noted(), plan_outcomes.c.skipped == APPROVED)
+        ).rowcount
+
+    def progress(self) -> tuple[int, int]:
+        """Return how many rows have an outcome since the approval, and how many of the approved have none yet."""
+        approved = (self._noted(), plan_outcomes.c.skipped == APPROVED)
+        left, since = self._connection.execute(
+            select(func.count(), func.min(plan_outcomes.c.at)).where(*approved)
+        ).one()
+        if since is None:
+            return 0, 0
+        query = select(func.count()).where(self._noted(), _IS_OUTCOME, plan_outcomes.c.at >= since)
+        return self._connection.execute(query).scalar_one(), left
 
     def has_rows(self) -> bool:
         """Return whether the plan has any row."""
@@ -127,6 +162,9 @@ class PlanItems(Repository):
         with self._connection.execute(query.execution_options(yield_per=_AT_ONCE)) as rows:
             for row in rows:
                 yield _drift(row)
+
+    def _noted(self) -> ColumnElement[bool]:
+        return (plan_outcomes.c.tenant == self._tenant) & (plan_outcomes.c.plan_id == self._plan_id)
 
     def _mine(self) -> ColumnElement[bool]:
         return (plan_items.c.tenant == self._tenant) & (plan_items.c.plan_id == self._plan_id)

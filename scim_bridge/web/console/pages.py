@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from werkzeug.wrappers import Response
 
-from scim_bridge.web.console import certificates, configuration, drift, overview, people, trail, waiting
+from scim_bridge.web.console import certificates, configuration, drift, overview, people, repair, trail, waiting
 
 Answer = Response | str
 
@@ -54,6 +54,11 @@ PAGES: tuple[Page, ...] = (
     Page("waiting_decided", "waiting/decided", waiting.decide, section="waiting", is_form=True),
     Page("drift", "drift", drift.show, title="Drift"),
     Page("plan", "drift/<plan>", drift.show_plan, section="drift"),
+    Page("plan_repair", "drift/<plan>/repair", repair.confirm, section="drift", needs_operator=True),
+    Page("plan_approved", "drift/<plan>/approved", repair.approve, section="drift", is_form=True),
+    Page("plan_progress", "drift/<plan>/progress", repair.progress, section="drift"),
+    Page("plan_stopped", "drift/<plan>/stopped", repair.stop, section="drift", is_form=True),
+    Page("compare", "drift/compare", repair.compare, section="drift", is_form=True),
     Page("certificates", "certificates", certificates.show, title="Certificates"),
     Page("certificates_lacking", "certificates/lacking", certificates.show_lacking, section="certificates"),
     Page("certificates_calendar", "certificates.ics", certificates.download, section="certificates"),

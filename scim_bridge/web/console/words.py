@@ -92,6 +92,12 @@ NOTICES: Mapping[str, tuple[str, str]] = {
     "stopped": ("Deliveries to this person are stopped.", "Deliveries to this person are stopped."),
     "resumed": ("Deliveries to this person are resumed.", "Deliveries to this person are resumed."),
     "paused": ("Deliveries are paused; %(n)d person is held.", "Deliveries are paused; %(n)d people are held."),
+    "approved": ("The repair of %(n)d difference is approved.", "The repair of %(n)d differences is approved."),
+    "repair-stopped": (
+        "The repair is stopped; %(n)d difference was left as it is.",
+        "The repair is stopped; %(n)d differences were left as they are.",
+    ),
+    "comparing": ("A comparison is asked for.", "A comparison is asked for."),
     "continued": ("Deliveries are resumed; %(n)d person is due.", "Deliveries are resumed; %(n)d people are due."),
 }
 """What an action did, for one person and for several."""
