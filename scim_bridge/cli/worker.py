@@ -26,6 +26,7 @@ from scim_bridge.reconcile.asked import Asked
 from scim_bridge.reconcile.run import Scheduler
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.settings.load import of_worker
+from scim_bridge.storage import asked as asked_runs
 from scim_bridge.storage.asked import AskedRun
 from scim_bridge.storage.database import Database, Session, loggable
 from scim_bridge.storage.engine import DELIVERIES
@@ -139,21 +140,28 @@ def notifying(notifiers: Collection[Notifier], stop: Callable[[], bool]) -> Iter
 def reconcile_command(options: Options, tenant: str) -> list[str]:
     """Return the command of one run."""
     apply = ["--apply"] if options.of(tenant).reconcile.apply else []
-    return _command(options, tenant, apply, "--scheduled")
+    return _command(options, tenant, ["reconcile", *apply], "--scheduled", *_AS_CSV)
 
 
 def asked_command(options: Options, tenant: str, asked: AskedRun) -> list[str]:
     """Return the command of a run that was asked for in the console."""
-    if (plan_id := asked.plan_id) is None:
-        return _command(options, tenant, [], "--scheduled")
-    return _command(options, tenant, ["--apply", "--plan", plan_id], "--approved")
+    match asked.name:
+        case asked_runs.FIND:
+            return _command(options, tenant, ["adopt"], "--asked", "--format", "json")
+        case asked_runs.LINK:
+            return _command(options, tenant, ["adopt", "--apply"], "--asked", "--format", "json")
+        case _ if asked.plan_id is not None:
+            return _command(options, tenant, ["reconcile", "--apply", "--plan", asked.plan_id], "--approved", *_AS_CSV)
+    return _command(options, tenant, ["reconcile"], "--scheduled", *_AS_CSV)
 
 
-def _command(options: Options, tenant: str, does: list[str], why: str) -> list[str]:
+_AS_CSV = ("--format", "csv")
+
+
+def _command(options: Options, tenant: str, does: list[str], *how: str) -> list[str]:
     config = ["--config", str(options.config)] if options.config is not None else []
     of_tenant = [] if tenant == DEFAULT_TENANT else ["--tenant", tenant]
-    words = ["reconcile", *does, *of_tenant, why, "--format", "csv"]
-    return [sys.executable, "-m", "scim_bridge", *config, *words]
+    return [sys.executable, "-m", "scim_bridge", *config, *does, *of_tenant, *how]
 
 
 ASKED_LOOKS_SECONDS = 1.0

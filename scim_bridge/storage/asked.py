@@ -22,6 +22,12 @@ _FAILED = "failed:"
 COMPARE = "compare"
 """The run that compares all people anew."""
 
+FIND = "find-pairs"
+"""The run that pairs users with employees, on the first day."""
+
+LINK = "link-pairs"
+"""The run that links the pairs, as they were decided."""
+
 REPAIR = "repair:"
 """Begins the name of a run that repairs the approved rows of a plan; the plan's id follows."""
 

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 
 from werkzeug.wrappers import Response
 
-from scim_bridge.web.console import certificates, configuration, drift, overview, people, repair, trail, waiting
+from scim_bridge.web.console import (
+    certificates,
+    configuration,
+    drift,
+    first_day,
+    overview,
+    people,
+    repair,
+    trail,
+    waiting,
+)
 
 Answer = Response | str
 
@@ -67,5 +77,10 @@ PAGES: tuple[Page, ...] = (
     Page("settings", "settings", configuration.show, title="Settings"),
     Page("pause", "pause", overview.pause, section="overview", is_form=True),
     Page("resume", "resume", overview.resume, section="overview", is_form=True),
+    Page("first_day", "first-day", first_day.show, section="overview"),
+    Page("first_day_find", "first-day/find", first_day.find, section="overview", is_form=True),
+    Page("first_day_pairs", "first-day/pairs", first_day.show_pairs, section="overview"),
+    Page("first_day_decide", "first-day/decide", first_day.decide, section="overview", is_form=True),
+    Page("first_day_link", "first-day/link", first_day.link, section="overview", is_form=True),
     Page("end_sessions", "end-sessions", overview.end_sessions, section="overview", is_form=True),
 )

@@ -55,6 +55,8 @@ def confirm(place: Place, plan: str) -> str:
         paused=paused,
         most=MOST,
         sentence=drift.sentence,
+        found_of=drift.found_of,
+        wanted_of=drift.wanted_of,
     )
 
 
@@ -119,7 +121,7 @@ def progress(place: Place, plan: str) -> Response:
 def compare(place: Place) -> Response:
     """Ask for a comparison of all people."""
     place.tenant.transact(lambda s: repair.ask_to_compare(s, place.author()))
-    return place.done("comparing", 0, "drift")
+    return place.done("comparing", 0, "first_day" if request.form.get("back") == "first_day" else "drift")
 
 
 def _selection(form: MultiDict[str, str]) -> Selection:

@@ -97,6 +97,9 @@ NOTICES: Mapping[str, tuple[str, str]] = {
         "The repair is stopped; %(n)d difference was left as it is.",
         "The repair is stopped; %(n)d differences were left as they are.",
     ),
+    "finding": ("Pairs are looked for.", "Pairs are looked for."),
+    "decided": ("The decision is stored.", "The decision is stored."),
+    "linking": ("%(n)d pair is to be linked.", "%(n)d pairs are to be linked."),
     "comparing": ("A comparison is asked for.", "A comparison is asked for."),
     "continued": ("Deliveries are resumed; %(n)d person is due.", "Deliveries are resumed; %(n)d people are due."),
 }
