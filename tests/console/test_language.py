@@ -18,7 +18,7 @@ from scim_bridge.operator import history, person
 from scim_bridge.operator.repair import WHY_NOT
 from scim_bridge.operator.waiting import CHANGES
 from scim_bridge.reconcile.report import CAUSES
-from scim_bridge.web.console import certificates, drift, first_day, repair, trail, words
+from scim_bridge.web.console import audit, certificates, drift, first_day, repair, words
 from scim_bridge.web.console.pages import PAGES
 from tests.console.conftest import SignsIn
 from tests.world import World, a_user
@@ -50,7 +50,7 @@ def _tabled() -> Iterator[str | tuple[str, ...]]:
         yield from (explanation.meaning, words.CURES.get(reason, explanation.cure))
     for table in (words.STATES, words.REASONS, words.ROLES, words.FIELDS, CHANGES, person.SUPPLIED):
         yield from table.values()
-    for table in (trail.ACTIONS, trail.ACTORS, certificates.WINDOWS, drift.KINDS, drift.SENTENCES, CAUSES):
+    for table in (audit.ACTIONS, audit.ACTORS, certificates.WINDOWS, drift.KINDS, drift.SENTENCES, CAUSES):
         yield from table.values()
     yield from (said for said, _ in drift.ENDS.values())
     yield from (drift.NO_PLAN, *repair.EFFECTS.values(), *WHY_NOT, *first_day.BY.values(), *steps.WHY_NOT)
