@@ -101,13 +101,15 @@ def choice(s: Session, plan: str, selection: Selection, limits: Limits) -> Choic
     items = s.plan(run.id)
     outcomes, approved = items.outcomes(), items.approved()
     chosen: list[Drift] = []
-    repaired: list[Drift] = []
-    for _, some in groupby(items.all(), key=who):
-        rows = [row for row in some if row.may_be_repaired(reviewed=True)]
-        done = {row.position for row in rows if outcomes.get(row.position or 0, "") is None}
-        repaired += [row for row in rows if row.position in done]
-        chosen += [row for row in selection.of(rows) if row.position not in done | approved]
-    return Choice(run, chosen, _stopped(run, chain(repaired, chosen), limits))
+    for _, some in groupby(items.all() if selection.people is None else items.of_people(selection.people), key=who):
+        chosen += [row for row in selection.of(list(some)) if _is_left(row, outcomes, approved)]
+    return Choice(run, chosen, _stopped(run, chain(items.repaired(), chosen), limits))
+
+
+def _is_left(row: Drift, outcomes: Mapping[int, str | None], approved: Collection[int]) -> bool:
+    place = row.position or 0
+    can_be = row.may_be_repaired(reviewed=True) and place not in approved
+    return can_be and outcomes.get(place, "") is not None
 
 
 def _stopped(run: Run, rows: Iterable[Drift], limits: Limits) -> str | None:

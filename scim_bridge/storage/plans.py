@@ -1,6 +1,6 @@
 """The rows of stored plans, the outcome of each, and people who are due for some of them (rules Q3, Q5)."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -42,6 +42,18 @@ class PlanItems(Repository):
     def all(self) -> Iterator[Drift]:
         """Yield every row, grouped by person, with leavers who are still active first."""
         yield from self._drifts(self._by_person())
+
+    def of_people(self, positions: Collection[int]) -> Iterator[Drift]:
+        """Yield all rows of the people who have one of these rows, in the order of `all`."""
+        who = func.coalesce(plan_items.c.person_id, plan_items.c.employee_number)
+        named = select(who).where(self._mine(), plan_items.c.position.in_(list(positions)))
+        yield from self._drifts(self._by_person().where(who.in_(named)))
+
+    def repaired(self) -> Iterator[Drift]:
+        """Yield the rows that were repaired, by position."""
+        is_repaired = select(plan_outcomes.c.position).where(self._noted(), plan_outcomes.c.skipped.is_(None))
+        query = select(plan_items).where(self._mine(), plan_items.c.position.in_(is_repaired))
+        yield from self._drifts(query.order_by(plan_items.c.position))
 
     def page(self, kind: Kind | None, *, skip: int, limit: int) -> list[Drift]:
         """Return some rows in the order of `all`. :param kind: Only rows of this kind; None for all."""

@@ -179,6 +179,19 @@ def test_only_the_chosen_people_are_repaired_and_the_others_can_be_later(world: 
     assert "can be repaired" not in kari.get(f"drift/{plan}").text
 
 
+def test_a_person_whose_first_row_is_only_listed_can_be_chosen(world: World, signs_in: SignsIn):
+    """The box of a person stands at their first row, whatever that is."""
+    of_one = {"employee_number": "1", "user_name": "u", "person_id": PersonId("p")}
+    store(
+        world,
+        Drift(Kind.should_be_inactive, Cause.never_delivered, field="disabled", listed="held", **of_one),
+        Drift(Kind.field, Cause.edited_in_ditio, field="workTitle", **of_one),
+    )
+    kari = signs_in()
+    (box,) = re.findall(r'form="choose" name="who" value="(\d+)"', kari.get("drift/a-plan").text)
+    assert "Repair 1 difference?" in kari.get(f"drift/a-plan/repair?who={box}").text
+
+
 def test_only_a_kind_is_repaired(world: World, users: list[EntraUser], signs_in: SignsIn):
     world.employee("1001").disabled = True
     plan = compared(world).run.id
