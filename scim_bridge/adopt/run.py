@@ -20,7 +20,7 @@ from scim_bridge.reconcile.load import RosterLoading
 from scim_bridge.scim.mapping import is_sent
 from scim_bridge.storage.candidates import Candidate, unlinked
 from scim_bridge.storage.database import Session
-from scim_bridge.storage.pairs import Pairs, forget_abandoned
+from scim_bridge.storage.pairs import Pairs, forget_abandoned, kept_pairs
 from scim_bridge.storage.resources import document_of
 from scim_bridge.storage.snapshot import Snapshot
 from scim_bridge.tenant import Tenant, wanted_claims
@@ -234,6 +234,11 @@ class Found:
                 yield Dispute(pair, desired, found.get(pair.employee_number))
 
 
+def _drop(s: Session, run_id: str) -> None:
+    s.snapshot(run_id).drop()
+    s.pairs(run_id).end()
+
+
 @dataclass(frozen=True, slots=True)
 class Adoption:
     """Pair the users of one tenant with employees. Create, change and end nothing in Ditio."""
@@ -248,10 +253,12 @@ class Adoption:
         apply_for: Author | None,
         decisions: Iterable[Decision | Misfit] = (),
         progress: Progress = lambda stage, done, total: None,
+        keep: bool = False,
     ) -> Iterator[Found]:
         """Pair every user that is not linked, follow the decisions, and link if asked.
 
         :param apply_for: The operator who has the exact pairs linked; None: they are not.
+        :param keep: Whether what it has found is kept for the console, in place of what was kept before.
         :raises WrongDecisions: a decision does not fit; nothing was linked.
         :raises UntrustedRoster: Ditio shows too few employees to be believed; nothing was linked.
         :raises DeliveryError: Ditio can't be read; nothing was linked.
@@ -264,7 +271,7 @@ class Adoption:
             s.pairs(run_id).begin()
             s.snapshot(run_id).drop_abandoned(abandoned)
         log.info("adopt.started", run=run_id, apply=apply_for is not None)
-        linked = 0
+        linked, is_whole = 0, False
         try:
             loading = RosterLoading(self.tenant, run_id, self.tenant.today(now))
             shown = loading.load(self.roster(loading.today), lambda done: progress("reading Ditio", done, None))
@@ -273,10 +280,16 @@ class Adoption:
             Deciding(self.tenant, run_id, now).take(decisions)
             linked = self._link(run_id, apply_for, progress) if apply_for is not None else 0
             yield Found(self.tenant, run_id, now, shown, linked)
+            is_whole = True
         finally:
             with self.tenant.write() as s:
-                s.snapshot(run_id).drop()
-                s.pairs(run_id).end()
+                before = kept_pairs(s) if keep and is_whole else None
+                if keep and is_whole:
+                    s.pairs(run_id).keep()
+                else:
+                    _drop(s, run_id)
+                if before is not None:
+                    _drop(s, before.run_id)
             log.info("adopt.finished", run=run_id, linked=linked)
 
     def _refuse_too_few(self, shown: int) -> None:

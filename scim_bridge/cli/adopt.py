@@ -23,7 +23,7 @@ from scim_bridge.cli.output import (
     shown,
     tenant_option,
 )
-from scim_bridge.domain.audit import Action, AuditEvent
+from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, Author
 from scim_bridge.domain.drift import By, Decision, Misfit, Pair
 from scim_bridge.domain.employee import EmployeeNumber, Field
 from scim_bridge.domain.outcome import Reason
@@ -32,8 +32,10 @@ from scim_bridge.domain.values import Unusable, value_of
 from scim_bridge.errors import BridgeError
 from scim_bridge.operator.commands import of_tenant
 from scim_bridge.scim.mapping import Rules
+from scim_bridge.storage.asked import LINK
 from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.history import Entry
+from scim_bridge.storage.pairs import kept_pairs
 from scim_bridge.storage.people import PersonRecord, user_names
 from scim_bridge.storage.resources import document_of
 from scim_bridge.tenant import build_rules, desired_of
@@ -235,6 +237,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     metavar="EMPLOYEE_NUMBER USER_NAME",
     help="Allow this user, once, to be linked to this employee although phone, e-mail, birth date and name differ.",
 )
+@click.option("--asked", is_flag=True, hidden=True, help="Do what was asked for in the console, as decided there.")
 @format_option
 @tenant_option
 @click.pass_context
@@ -245,6 +248,7 @@ def adopt(
     output: Path | None,
     excel: bool,
     accept: tuple[str, str] | None,
+    asked: bool,
     format: Format,
     tenant: str,
 ) -> None:
@@ -281,10 +285,11 @@ def adopt(
                 return
         logs.configure("error", options.settings.log.format)
         adoption = build(options.of(tenant), database=database).adoption(tenant)
+        author, lines = asked_for(database, tenant) if asked and apply else (operator(), _lines(decisions))
         with ExitStack() as shown:
             progress = shown.enter_context(bars())
             with adoption.run(
-                apply_for=operator() if apply else None, decisions=_lines(decisions), progress=progress
+                apply_for=author if apply else None, decisions=lines, progress=progress, keep=asked
             ) as found:
                 shown.close()  # The bars are gone before anything is printed.
                 if output is not None:
@@ -298,6 +303,23 @@ def adopt(
                     click.echo(piece, nl=False)
                 is_disputed = found.is_disputed
     ctx.exit(DISPUTED if is_disputed else 0)
+
+
+def asked_for(database: Database, tenant: str) -> tuple[Author, Iterable[Decision | Misfit]]:
+    """Return who asked in the console to link the pairs, and what was decided there.
+
+    :raises BridgeError: no one asked.
+    """
+    with database.read(tenant) as s:
+        asked, kept = s.asked.get(LINK), kept_pairs(s)
+        decided = s.pairs(kept.run_id).decided() if kept is not None else []
+    if asked is None:
+        raise BridgeError("no one asked in the console to link pairs: leave out `--asked`")
+    lines = [
+        Decision(number, pair.employee_number, pair.user_name, is_link)
+        for number, (pair, is_link) in enumerate(decided, start=1)
+    ]
+    return Author(Actor(ActorKind.console, asked.by)), lines
 
 
 def _lines(file: Path | None) -> Iterable[Decision | Misfit]:

@@ -113,6 +113,7 @@ def report_options(command: Command) -> Command:
 )
 @report_options
 @click.option("--scheduled", is_flag=True, hidden=True, help="Mark a run by the scheduler, not an operator.")
+@click.option("--approved", is_flag=True, hidden=True, help="Repair only what was approved in the console.")
 @tenant_option
 @click.pass_context
 def reconcile(
@@ -127,6 +128,7 @@ def reconcile(
     excel: bool,
     output: Path | None,
     scheduled: bool,
+    approved: bool,
     tenant: str,
 ) -> None:
     """Compare all people with Ditio, report what differs and why, and repair it with --apply.
@@ -151,7 +153,7 @@ def reconcile(
     only_with_csv(excel, is_csv=format == "csv")
     author = BY_SCHEDULE if scheduled else operator()
     options: Options = ctx.obj
-    request = Request(apply, plan_id, force, Kind(only) if only else None, person, author, with_entra)
+    request = Request(apply, plan_id, force, approved, Kind(only) if only else None, person, author, with_entra)
     if plan_id is None and person is None and tenant in options.settings.tenants:
         by_setting = only is None and options.of(tenant).reconcile.with_entra
         request = replace(request, with_entra=with_entra or by_setting)

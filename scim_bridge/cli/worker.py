@@ -22,9 +22,12 @@ from scim_bridge.cli.context import Options
 from scim_bridge.errors import SchemaOutdated
 from scim_bridge.notify.sending import LOOK_SECONDS, Notifier
 from scim_bridge.operator.entra import read_job
+from scim_bridge.reconcile.asked import Asked
 from scim_bridge.reconcile.run import Scheduler
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.settings.load import of_worker
+from scim_bridge.storage import asked as asked_runs
+from scim_bridge.storage.asked import AskedRun
 from scim_bridge.storage.database import Database, Session, loggable
 from scim_bridge.storage.engine import DELIVERIES
 from scim_bridge.storage.last_requests import LastRequests
@@ -46,10 +49,14 @@ MOST_RUNS = 4
 
 @contextmanager
 def scheduled(options: Options, stop: Callable[[], bool]) -> Iterator[None]:
-    """Run the schedulers of all companies with `RECONCILE__EVERY`, and watch Entra, while the block runs."""
+    """Run the schedulers of all companies with `RECONCILE__EVERY`, what the console asks for, and watch Entra.
+
+    They run in threads of their own, while the block runs.
+    """
     companies = options.settings.tenants.items()
     compared = [name for name, own in companies if own.reconcile.every > 0]
     watched = [name for name, own in companies if own.entra.is_set and own.entra.status_every > 0]
+    asking = list(options.settings.tenants) if options.settings.console.enabled else []
     ended = threading.Event()
 
     def is_over() -> bool:
@@ -58,7 +65,7 @@ def scheduled(options: Options, stop: Callable[[], bool]) -> Iterator[None]:
     # Entra is read in a thread of its own: while Graph is slow, runs begin on time.
     threads = [
         threading.Thread(target=run, args=(options, tenants, is_over, ended), daemon=True)
-        for run, tenants in ((_run_schedulers, compared), (_watch_entra, watched))
+        for run, tenants in ((_run_schedulers, compared), (_watch_entra, watched), (_run_asked, asking))
         if tenants
     ]
     for each in threads:
@@ -132,11 +139,50 @@ def notifying(notifiers: Collection[Notifier], stop: Callable[[], bool]) -> Iter
 
 def reconcile_command(options: Options, tenant: str) -> list[str]:
     """Return the command of one run."""
-    config = ["--config", str(options.config)] if options.config is not None else []
     apply = ["--apply"] if options.of(tenant).reconcile.apply else []
+    return _command(options, tenant, ["reconcile", *apply], "--scheduled", *_AS_CSV)
+
+
+def asked_command(options: Options, tenant: str, asked: AskedRun) -> list[str]:
+    """Return the command of a run that was asked for in the console."""
+    match asked.name:
+        case asked_runs.FIND:
+            return _command(options, tenant, ["adopt"], "--asked", "--format", "json")
+        case asked_runs.LINK:
+            return _command(options, tenant, ["adopt", "--apply"], "--asked", "--format", "json")
+        case _ if asked.plan_id is not None:
+            return _command(options, tenant, ["reconcile", "--apply", "--plan", asked.plan_id], "--approved", *_AS_CSV)
+    return _command(options, tenant, ["reconcile"], "--scheduled", *_AS_CSV)
+
+
+_AS_CSV = ("--format", "csv")
+
+
+def _command(options: Options, tenant: str, does: list[str], *how: str) -> list[str]:
+    config = ["--config", str(options.config)] if options.config is not None else []
     of_tenant = [] if tenant == DEFAULT_TENANT else ["--tenant", tenant]
-    words = ["reconcile", *apply, *of_tenant, "--scheduled", "--format", "csv"]
-    return [sys.executable, "-m", "scim_bridge", *config, *words]
+    return [sys.executable, "-m", "scim_bridge", *config, *does, *of_tenant, *how]
+
+
+ASKED_LOOKS_SECONDS = 1.0
+"""How often a worker looks for what was asked for: an administrator waits for it."""
+
+
+def _run_asked(options: Options, tenants: list[str], stop: Callable[[], bool], ended: threading.Event) -> None:
+    """Run what administrators ask for in the console."""
+    database = open_database(options.settings, patience=DELIVERIES)
+
+    def start(tenant: str, asked: AskedRun) -> subprocess.Popen[bytes]:
+        return _started(asked_command(options, tenant, asked))
+
+    runs = Asked(database, frozenset(tenants), start, lambda: str(uuid4()), MOST_RUNS)
+    try:
+        while not stop():
+            _logging_errors(runs.look, "asked.failed")
+            ended.wait(ASKED_LOOKS_SECONDS)
+        _logging_errors(runs.stop, "asked.failed")
+    finally:
+        database.close()
 
 
 def _run_schedulers(options: Options, tenants: list[str], stop: Callable[[], bool], ended: threading.Event) -> None:

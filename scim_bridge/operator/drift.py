@@ -62,9 +62,14 @@ def plan_page(s: Session, plan_id: str, kind: Kind | None, *, skip: int) -> Plan
     """Return a part of a plan, by person. :param kind: Only rows of this kind. :param skip: Rows that come before."""
     plan = s.plan(plan_id)
     rows = plan.page(kind, skip=skip, limit=ROWS + 1)
-    names = _names(s, rows)
-    people = [_differing(list(some), names) for _, some in groupby(rows[:ROWS], key=who)]
+    people = by_person(s, rows[:ROWS])
     return PlanPage(people, skip + ROWS if len(rows) > ROWS else None, plan.count_left())
+
+
+def by_person(s: Session, rows: Sequence[Drift]) -> list[Differing]:
+    """Return rows by person, with names. :param rows: Grouped by person."""
+    names = _names(s, rows)
+    return [_differing(list(some), names) for _, some in groupby(rows, key=who)]
 
 
 def _names(s: Session, rows: Sequence[Drift]) -> Mapping[PersonId, str | None]:

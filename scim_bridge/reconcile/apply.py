@@ -1,7 +1,7 @@
 """Repair the rows of a plan, person by person, by the same delivery as everything else (rules Q2, Q3)."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.logs import get_logger
 from scim_bridge.reconcile.certificates import CertificateApplying
 from scim_bridge.reconcile.entra_apply import EntraRepairing
-from scim_bridge.reconcile.report import DRIFT, IN_SYNC, Progress, Report, Request
+from scim_bridge.reconcile.report import DRIFT, IN_SYNC, Progress, Report, Request, who
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.history import said_since
 from scim_bridge.storage.people import PersonRecord
@@ -166,18 +166,22 @@ class PlanRepairing:
         :param person_id: The only person that the request is about.
         :param reviewed: Whether an operator has read the plan, so that employees may be created and logins opened.
         """
-        done = self._outcomes()
+        done, approved = self._outcomes(), self._approved() if request.approved else None
         chosen = [
             item
             for item in self._items()
-            if item.may_be_repaired(reviewed=reviewed) and done.get(item.position or 0, "") is not None
+            if item.may_be_repaired(reviewed=reviewed)
+            and done.get(item.position or 0, "") is not None
+            and (approved is None or item.position in approved)
         ]
         if self._is_paused():
             self._skip_paused(chosen)
         else:
-            if chosen:
+            if chosen and not request.approved:
                 self._note_applied(request.author)
             self._apply(request, person_id, chosen, progress)
+        if approved:
+            self._settle_left(sorted(approved))
         earlier = frozenset(place for place, why in done.items() if why is None)
         return self._report(self._without(earlier), {item.position for item in chosen}, earlier)
 
@@ -189,17 +193,40 @@ class PlanRepairing:
             DriftApplying(self.tenant, self.plan.id),
             CertificateApplying(self.tenant, self.run_id),
         )
-        applying.apply(others, lambda count: progress("repairing", count, len(chosen)))
+        kept = self._still_approved if request.approved else iter
+        applying.apply(kept(others), lambda count: progress("repairing", count, len(chosen)))
         in_batches.apply(
-            self.plan.id, certificates, lambda count: progress("repairing", len(others) + count, len(chosen))
+            self.plan.id,
+            list(kept(certificates)),
+            lambda count: progress("repairing", len(others) + count, len(chosen)),
         )
         if of_entra and self.provider is not None:
             begun = len(others) + len(certificates)
             repairing = EntraRepairing(self.tenant, self.run_id, self.plan.id, self.provider)
-            repairing.apply(of_entra, lambda count: progress("repairing", begun + count, len(chosen)))
+            repairing.apply(kept(of_entra), lambda count: progress("repairing", begun + count, len(chosen)))
         if request.plan_id is None and request.only in (None, Kind.certificate):
             again = in_batches.assert_again(person_id)
             log.info("reconcile.reasserted", certificates=again)
+
+    def _approved(self) -> frozenset[int]:
+        with self.tenant.read() as s:
+            return s.plan(self.plan.id).approved()
+
+    def _still_approved(self, items: Iterable[Drift]) -> Iterator[Drift]:
+        """Yield the rows whose approval was not withdrawn, person by person: an operator can stop a long repair."""
+        for _, some in groupby(items, key=who):
+            rows = list(some)
+            with self.tenant.read() as s:
+                approved = s.plan(self.plan.id).is_approved(_places(rows))
+            yield from (row for row in rows if row.position in approved)
+
+    def _settle_left(self, approved: Sequence[int]) -> None:
+        """Settle the approved rows that could not be repaired, such as blanked ones, so that none waits for ever."""
+        for first in range(0, len(approved), BATCH):
+            with self.tenant.write() as s:
+                items = s.plan(self.plan.id)
+                left = items.is_approved(approved[first : first + BATCH])
+                items.settle([(place, NOT_SETTLED) for place in left])
 
     def _is_paused(self) -> bool:
         with self.tenant.read() as s:

@@ -47,14 +47,12 @@ class EntraRepairing:
     plan_id: str
     provider: "Callable[[], ScimProvider]"
 
-    def apply(self, items: Sequence[Drift], progress: Callable[[int], None]) -> None:
+    def apply(self, items: Iterable[Drift], progress: Callable[[int], None]) -> None:
         """Repair these rows, and store the outcome of each. Each person is read again in Entra right before.
 
         :param items: Grouped by person.
         :param progress: Called with the number of rows done.
         """
-        if not items:
-            return
         now = self._now()
         done = 0
         for person_id, group in groupby(items, key=lambda item: item.person_id):

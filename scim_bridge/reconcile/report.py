@@ -27,6 +27,10 @@ class Request:
     """A plan that an operator has read. It is repaired as it is, and the roster is not read."""
 
     force: bool = False
+    approved: bool = False
+    """Whether only the rows of the plan are repaired that an administrator approved in the console. What a guard says
+    was decided, and told to the audit trail, with the approval."""
+
     only: Kind | None = None
     person: str | None = None
     """An employee number or a user name."""
@@ -46,6 +50,8 @@ class Request:
             raise WrongUsage("`--plan` names a plan to repair: add `--apply`")
         if self.force and self.plan_id is None:
             raise WrongUsage("`--force` is for a plan that you have read: add `--plan ID`")
+        if self.approved and self.plan_id is None:
+            raise WrongUsage("`--approved` is for a plan that was approved in the console: add `--plan ID`")
         if self.plan_id is not None and (self.only is not None or self.person is not None):
             raise WrongUsage("`--plan` repairs a plan as it is: leave out `--only` and `--person`")
         if self.only in OF_ENTRA and not self.with_entra:

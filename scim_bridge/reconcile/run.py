@@ -168,6 +168,8 @@ class Reconciliation:
                 # An operator has read the plan and confirms what Ditio showed: later runs are measured by it.
                 s.runs.note(plan.id, is_believed=plan.shown is not None)
             return None
+        if request.approved:
+            return None  # The guard was asked before the rows were approved, and a plan never changes.
         company = CompanySize(plan.shown or 0, plan.linked, plan.at_work)
         stopped = plan.stopped or limit_exceeded(self.items(plan.id), company, self.limits, reviewed=reviewed)
         if stopped is not None:

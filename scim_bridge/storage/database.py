@@ -18,6 +18,7 @@ from scim_bridge.domain.employee import EmployeeNumber, Field, Value
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.admin_tables import secrets
+from scim_bridge.storage.asked import AskedRuns
 from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.breaker import Breakers
 from scim_bridge.storage.candidates import InSync
@@ -91,6 +92,7 @@ class Session(Transaction):
     quirks = cached_property(Quirks)
     runs = cached_property(Runs)
     schedules = cached_property(Schedules)
+    asked = cached_property(AskedRuns)
     notices = cached_property(Notices)
     entra_jobs = cached_property(EntraJobs)
     entra = cached_property(EntraDirectory)

@@ -1,10 +1,11 @@
 """The pairs that one run of `adopt` has found. They are in the database, so memory does not grow with the company."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, delete, func, insert, select, update
+from sqlalchemy import Row, Select, and_, delete, func, insert, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.domain.drift import By, Pair, Proposal
@@ -12,10 +13,15 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.admin_tables import adoption_pairs as pairs
 from scim_bridge.storage.admin_tables import adoption_runs as runs
+from scim_bridge.storage.admin_tables import schedules
 from scim_bridge.storage.engine import Repository, Transaction, upsert
+from scim_bridge.storage.tables import people
 
 SKIP = "skip"
 """Marks a pair of which an operator said that they are not the same person."""
+
+_KEPT = "pairs"
+"""The task of the row in `schedules` that names the run whose pairs are kept, for the console."""
 
 _AT_ONCE = 500
 """Rows that are held in memory at a time."""
@@ -36,6 +42,13 @@ class Pairs(Repository):
         """Remove the run and its pairs."""
         self._connection.execute(delete(pairs).where(self._mine()))
         self._connection.execute(delete(runs).where(runs.c.tenant == self._tenant, runs.c.id == self._run_id))
+
+    def keep(self) -> None:
+        """Keep the pairs for the console, without those that are linked by now. They last until `forget_abandoned`."""
+        linked = select(people.c.id).where(people.c.tenant == self._tenant, people.c.employee_number.is_not(None))
+        self._connection.execute(delete(pairs).where(self._mine(), pairs.c.person_id.in_(linked)))
+        row = {"tenant": self._tenant, "task": _KEPT, "started_at": self._now, "holder": self._run_id}
+        upsert(self._connection, schedules, [row])
 
     def add(self, found: Sequence[Pair]) -> None:
         """Store pairs; a pair that exists is replaced."""
@@ -84,6 +97,19 @@ class Pairs(Repository):
             self._told(), pairs.c.employee_number == number, pairs.c.by == By.decision, pairs.c.why.is_(None)
         )
         return next(self._pairs(query.limit(1)), None)
+
+    def decided(self) -> list[tuple[Pair, bool]]:
+        """Return the pairs that an operator decided, and whether they are one person."""
+        query = select(pairs).where(self._mine(), or_(pairs.c.by == SKIP, pairs.c.by == By.decision))
+        rows = self._connection.execute(query.order_by(pairs.c.user_name, pairs.c.employee_number)).all()
+        return [(_pair(row), row.by != SKIP) for row in rows]
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many pairs are exact, and how many users have disputed ones."""
+        exact = func.count().filter(pairs.c.why.is_(None))
+        disputed = func.count(pairs.c.person_id.distinct()).filter(pairs.c.why.is_not(None))
+        row = self._connection.execute(select(exact, disputed).where(self._told())).one()
+        return row[0], row[1]
 
     def exact_after(self, after: str, limit: int) -> list[Pair]:
         """Return the next exact pairs, in the order of their people's ids."""
@@ -143,6 +169,25 @@ class Pairs(Repository):
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The run of `adopt` whose pairs are kept for the console."""
+
+    run_id: str
+    at: datetime
+    """When it ended."""
+
+
+def kept_pairs(s: Transaction) -> Kept | None:
+    """Return the run whose pairs are kept; None if there is none, or it is too old by now. Only reads."""
+    is_marked = and_(schedules.c.tenant == s.tenant, schedules.c.task == _KEPT)
+    is_there = and_(runs.c.tenant == schedules.c.tenant, runs.c.id == schedules.c.holder)
+    row = s.connection.execute(
+        select(schedules.c.holder, schedules.c.started_at).where(is_marked, select(runs.c.id).where(is_there).exists())
+    ).first()
+    return None if row is None else Kept(row.holder, row.started_at)
+
+
 def forget_abandoned(s: Transaction, before: datetime) -> None:
     """Remove what crashed runs left behind: runs that began before this moment."""
     old = select(runs.c.id).where(runs.c.tenant == s.tenant, runs.c.started_at < before)
@@ -152,5 +197,6 @@ def forget_abandoned(s: Transaction, before: datetime) -> None:
 
 def _pair(row: Row[Any]) -> Pair:
     number = EmployeeNumber(row.employee_number)
-    proposal = Proposal(number, By(row.by), row.why, row.contends)
+    by = By.decision if row.by == SKIP else By(row.by)
+    proposal = Proposal(number, by, row.why, row.contends)
     return Pair(PersonId(row.person_id), row.user_name, row.revision, proposal)

@@ -15,6 +15,7 @@ from scim_bridge.storage.admin_tables import (
     entra_people,
     metadata,
     notices,
+    snapshot,
 )
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.json_sql import json_sql
@@ -31,7 +32,10 @@ Rows = Mapping[str, Sequence[Mapping[str, object]]]
 
 
 def rows_about(s: Session, record: PersonRecord) -> Rows:
-    """Return every row about a person, except search keys. A snapshot of Ditio lasts no longer than its run."""
+    """Return every row about a person, except search keys.
+
+    A snapshot of Ditio lasts no longer than its run, or a day if the console shows its pairs.
+    """
     person_id, user_id = record.person.id, record.person.user_id
     which: dict[Table, ColumnElement[bool]] = {
         table: table.c.person_id == person_id for table in metadata.sorted_tables if "person_id" in table.c
@@ -98,6 +102,10 @@ def erase_person(s: Session, record: PersonRecord) -> frozenset[PersonId]:
     blank_person(s, person_id)
     s.connection.execute(
         delete(adoption_pairs).where(adoption_pairs.c.tenant == s.tenant, adoption_pairs.c.person_id == person_id)
+    )
+    # What a run of `adopt` keeps for the console.
+    s.connection.execute(
+        delete(snapshot).where(snapshot.c.tenant == s.tenant, snapshot.c.employee_number == (number or ""))
     )
     s.notices.remove([(WAITING, person_id)])
     s.claims.wait_only_for(person_id, ())

@@ -1,6 +1,6 @@
 """The rows of stored plans, the outcome of each, and people who are due for some of them (rules Q3, Q5)."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -18,6 +18,11 @@ from scim_bridge.storage.tables import from_stored, people, to_stored
 
 _AT_ONCE = 500
 """Rows that are held in memory at a time."""
+
+APPROVED = "approved in the console: the repair has not come to it yet"
+"""Stands in place of an outcome from the approval of a row until its repair."""
+
+_IS_OUTCOME = or_(plan_outcomes.c.skipped.is_(None), plan_outcomes.c.skipped != APPROVED)
 
 
 class PlanItems(Repository):
@@ -37,6 +42,18 @@ class PlanItems(Repository):
     def all(self) -> Iterator[Drift]:
         """Yield every row, grouped by person, with leavers who are still active first."""
         yield from self._drifts(self._by_person())
+
+    def of_people(self, positions: Collection[int]) -> Iterator[Drift]:
+        """Yield all rows of the people who have one of these rows, in the order of `all`."""
+        who = func.coalesce(plan_items.c.person_id, plan_items.c.employee_number)
+        named = select(who).where(self._mine(), plan_items.c.position.in_(list(positions)))
+        yield from self._drifts(self._by_person().where(who.in_(named)))
+
+    def repaired(self) -> Iterator[Drift]:
+        """Yield the rows that were repaired, by position."""
+        is_repaired = select(plan_outcomes.c.position).where(self._noted(), plan_outcomes.c.skipped.is_(None))
+        query = select(plan_items).where(self._mine(), plan_items.c.position.in_(is_repaired))
+        yield from self._drifts(query.order_by(plan_items.c.position))
 
     def page(self, kind: Kind | None, *, skip: int, limit: int) -> list[Drift]:
         """Return some rows in the order of `all`. :param kind: Only rows of this kind; None for all."""
@@ -96,19 +113,49 @@ class PlanItems(Repository):
 
     def outcomes(self) -> dict[int, str | None]:
         """Return the outcomes of all rows that have one."""
-        query = select(plan_outcomes.c.position, plan_outcomes.c.skipped).where(
-            plan_outcomes.c.tenant == self._tenant, plan_outcomes.c.plan_id == self._plan_id
-        )
+        query = select(plan_outcomes.c.position, plan_outcomes.c.skipped).where(self._noted(), _IS_OUTCOME)
         return {row.position: row.skipped for row in self._connection.execute(query)}
 
     def outcomes_of(self, positions: Sequence[int]) -> dict[int, str | None]:
         """Return the outcomes of some rows; rows without an outcome are left out."""
         query = select(plan_outcomes.c.position, plan_outcomes.c.skipped).where(
-            plan_outcomes.c.tenant == self._tenant,
-            plan_outcomes.c.plan_id == self._plan_id,
-            plan_outcomes.c.position.in_(positions),
+            self._noted(), plan_outcomes.c.position.in_(positions), _IS_OUTCOME
         )
         return {row.position: row.skipped for row in self._connection.execute(query)}
+
+    def approve(self, positions: Sequence[int]) -> None:
+        """Store that rows are approved. A row that has been repaired stays so."""
+        for first in range(0, len(positions), _AT_ONCE):
+            self.settle([(place, APPROVED) for place in positions[first : first + _AT_ONCE]])
+
+    def approved(self) -> frozenset[int]:
+        """Return the positions of the approved rows that the repair has not come to yet."""
+        query = select(plan_outcomes.c.position).where(self._noted(), plan_outcomes.c.skipped == APPROVED)
+        return frozenset(self._connection.execute(query).scalars())
+
+    def is_approved(self, positions: Sequence[int]) -> frozenset[int]:
+        """Return which of these rows are approved, and wait for their repair."""
+        query = select(plan_outcomes.c.position).where(
+            self._noted(), plan_outcomes.c.position.in_(positions), plan_outcomes.c.skipped == APPROVED
+        )
+        return frozenset(self._connection.execute(query).scalars())
+
+    def withdraw(self) -> int:
+        """Withdraw the approval of the rows that the repair has not come to yet. Return how many."""
+        return self._connection.execute(
+            delete(plan_outcomes).where(self._noted(), plan_outcomes.c.skipped == APPROVED)
+        ).rowcount
+
+    def progress(self) -> tuple[int, int]:
+        """Return how many rows have an outcome since the approval, and how many of the approved have none yet."""
+        approved = (self._noted(), plan_outcomes.c.skipped == APPROVED)
+        left, since = self._connection.execute(
+            select(func.count(), func.min(plan_outcomes.c.at)).where(*approved)
+        ).one()
+        if since is None:
+            return 0, 0
+        query = select(func.count()).where(self._noted(), _IS_OUTCOME, plan_outcomes.c.at >= since)
+        return self._connection.execute(query).scalar_one(), left
 
     def has_rows(self) -> bool:
         """Return whether the plan has any row."""
@@ -127,6 +174,9 @@ class PlanItems(Repository):
         with self._connection.execute(query.execution_options(yield_per=_AT_ONCE)) as rows:
             for row in rows:
                 yield _drift(row)
+
+    def _noted(self) -> ColumnElement[bool]:
+        return (plan_outcomes.c.tenant == self._tenant) & (plan_outcomes.c.plan_id == self._plan_id)
 
     def _mine(self) -> ColumnElement[bool]:
         return (plan_items.c.tenant == self._tenant) & (plan_items.c.plan_id == self._plan_id)

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from scim_bridge.cli.context import Options
+from scim_bridge.cli.worker import asked_command
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.sandbox.server import running
+from scim_bridge.storage.asked import FIND, LINK, AskedRun
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.pairs import kept_pairs
 from tests.cli.conftest import DITIO, Run
 from tests.world import World, a_user
 
@@ -255,3 +259,32 @@ def test_ditio_out_of_reach_is_exit_1(run: Run, ditio: dict[str, str], world: Wo
     assert (result.exit_code, result.stdout) == (1, "")
     assert linked(database) == {}
     world.ditio.client_disabled = False
+
+
+def test_what_was_asked_for_in_the_console_is_done_by_the_commands_of_a_worker(
+    run: Run, database: Database, ditio: dict[str, str]
+):
+    """Issue 19: the pairs are kept for the page; then linked for the administrator who asked, as decided there."""
+
+    def does(name: str) -> int:
+        command = asked_command(Options(), "default", AskedRun(name, "Kari", None, is_running=True))
+        return run(*command[3:], **ditio).exit_code
+
+    assert does(LINK) == 1
+    assert does(FIND) == 2
+    with database.write("default") as s:
+        kept = kept_pairs(s)
+        assert kept is not None
+        (disputed,) = s.pairs(kept.run_id).disputed()
+        s.pairs(kept.run_id).skip(disputed)
+        assert s.asked.ask(LINK, "Kari")
+    assert linked(database) == {}
+
+    assert does(LINK) == 0
+    assert linked(database) == {"1042": "kari"}
+    with database.read("default") as s:
+        rows = [row for row in s.audit.page(since=None, until=None) if row.deed.action == "linked"]
+        assert [(row.author.actor.kind, row.author.actor.id) for row in rows] == [("console", "Kari")]
+        kept = kept_pairs(s)
+        assert kept is not None
+        assert s.pairs(kept.run_id).counts() == (0, 0)

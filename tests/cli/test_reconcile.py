@@ -12,11 +12,12 @@ import sqlalchemy
 
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import csv_cell
-from scim_bridge.cli.worker import reconcile_command
+from scim_bridge.cli.worker import asked_command, reconcile_command
 from scim_bridge.ditio import roster
 from scim_bridge.domain.employee import Days, EmployeeNumber, Field
 from scim_bridge.domain.person import Person, PersonId
 from scim_bridge.sandbox.server import running
+from scim_bridge.storage.asked import COMPARE, REPAIR, AskedRun
 from scim_bridge.storage.database import audited
 from tests.cli.conftest import DITIO, Run
 from tests.world import World, a_user
@@ -483,6 +484,31 @@ def test_a_run_that_repairs_a_stored_plan_is_listed_with_its_figures(run: Run, w
     assert (repaired["plan"], repaired["exit"], repaired["new"]) == (plan, 0, 0)
     assert [(each["people"], each["by_kind"]) for each in (checked, repaired)] == [(1, {"field": 1})] * 2
     assert (printed["people"], printed["by_kind"]) == (1, {"field": 1})
+
+
+def test_what_was_asked_for_in_the_console_is_done_by_the_command_of_a_worker(
+    run: Run, world: World, ditio: dict[str, str]
+):
+    """Issue 19: only the approved rows of a plan; who approved them is in the audit trail already. Or a comparison."""
+    world.employee("1042").work_title = "Sjef"
+    ditio["SCIM_BRIDGE_DITIO__READ_LAG_SECONDS"] = "0"
+
+    def does(name: str) -> int:
+        command = asked_command(Options(), "default", AskedRun(name, "Kari", None, is_running=True))
+        return run(*command[3:], **ditio).exit_code
+
+    assert does(COMPARE) == 2
+    with world.database.write("default") as s:
+        (plan,) = [each.id for each in s.runs.list()]
+    assert does(f"{REPAIR}{plan}") == 2
+    assert world.employee("1042").work_title == "Sjef"
+    with world.database.write("default") as s:
+        s.plan(plan).approve([row.position or 0 for row in s.plan(plan).all()])
+    assert does(f"{REPAIR}{plan}") == 0
+    assert world.employee("1042").work_title == "Maskinfører"
+    assert [row for row in audited(world.database, "default") if row.deed.resource_type == "plan"] == []
+    refused = run("reconcile", "--apply", "--approved", **ditio)
+    assert (refused.exit_code, "add `--plan ID`" in refused.stderr) == (1, True)
 
 
 def test_who_had_a_plan_repaired_is_in_the_audit_trail(run: Run, world: World, ditio: dict[str, str]):

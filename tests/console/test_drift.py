@@ -71,6 +71,7 @@ def test_a_repaired_plan_says_what_became_of_each_row(world: World, signs_in: Si
 
 def test_the_guards_refusal_is_explained(world: World, signs_in: SignsIn):
     world.provisions(a_user())
+    world.clock.passes(hours=1)
     world.ditio.company.employees.clear()
     plan = compared(world).run.id
     kari = signs_in()

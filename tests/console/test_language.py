@@ -13,10 +13,12 @@ from babel.messages.pofile import read_po
 from jinja2.ext import babel_extract
 
 from scim_bridge.domain.outcome import BY_REASON, DUE
+from scim_bridge.operator import first_day as steps
 from scim_bridge.operator import history, person, quirks
+from scim_bridge.operator.repair import WHY_NOT
 from scim_bridge.operator.waiting import CHANGES
 from scim_bridge.reconcile.report import CAUSES
-from scim_bridge.web.console import audit, certificates, drift, words
+from scim_bridge.web.console import audit, certificates, drift, first_day, repair, words
 from scim_bridge.web.console.pages import PAGES
 from tests.console.conftest import SignsIn
 from tests.world import World, a_user
@@ -52,6 +54,7 @@ def _tabled() -> Iterator[str | tuple[str, ...]]:
     for table in (audit.ACTIONS, audit.ACTORS, certificates.WINDOWS, drift.KINDS, drift.SENTENCES, CAUSES):
         yield from table.values()
     yield from (said for said, _ in drift.ENDS.values())
+    yield from (drift.NO_PLAN, *repair.EFFECTS.values(), *WHY_NOT, *first_day.BY.values(), *steps.WHY_NOT)
     for table in (history.SAID, history.ALSO, history.ASKED, history.ANSWERED, history.PATTERNS):
         yield from table.values()
     yield from words.NOTICES.values()

@@ -1,6 +1,7 @@
 """`reconcile` as real processes: several schedulers on one database, and a run that is killed."""
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -8,12 +9,17 @@ from pathlib import Path
 
 import pytest
 import requests
+from sqlalchemy import update
 
+from scim_bridge.operator.repair import Selection, approve
+from scim_bridge.plan.limits import Limits
 from scim_bridge.reconcile.apply import DUE_ALREADY
-from scim_bridge.storage.database import Database
+from scim_bridge.storage.admin_tables import schedules
+from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.runs import Run
+from scim_bridge.web.console.visitors import author_of
 from tests.processes.conftest import Bridge, Ditio
-from tests.processes.running import eventually, run
+from tests.processes.running import command_of, eventually, run
 
 pytestmark = [
     pytest.mark.xdist_group("processes"),
@@ -93,3 +99,56 @@ def test_a_run_that_is_killed_half_way_leaves_a_plan_and_no_lock(
     told = {item["employee_number"] for item in found["items"] if item["kind"] == "field"}
     assert (result.returncode, told, found["applied"]) == (2, {second}, 0)
     assert {row["reason"] for row in found["skipped"]} == {DUE_ALREADY}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+def test_what_was_approved_in_the_console_is_repaired_by_a_worker(
+    bridge: Bridge, database: Database, ditio: Ditio, tmp_path: Path
+):
+    """Issue 19: the page stores it; a worker begins the run in a process of its own, again if that is killed."""
+    bridge.settings |= {
+        "SCIM_BRIDGE_DITIO__READ_LAG_SECONDS": "0",
+        "SCIM_BRIDGE_SERVER__WORKERS": "1",
+        "SCIM_BRIDGE_CONSOLE__ENABLED": "true",
+    }
+    bridge.serves("--without-worker")
+    first, second, third = bridge.numbers(3)
+    for number in (first, second, third):
+        assert bridge.state_of(bridge.provisions(number)) == "delivered"
+        edit(ditio, number)
+    plan = json.loads(run(tmp_path, bridge.settings, "reconcile", "--format", "json").stdout)["plan"]
+    with database.read("default") as s:
+        rows = {row.position or 0: row.employee_number for row in s.plan(plan).all() if row.kind == "field"}
+    chosen = {place for place, number in rows.items() if number in (first, second)}
+    selection = Selection(chosen)
+    ditio.fails("timeout-before", seconds=30, method="PATCH", path=f"/employees/{second}")
+
+    def work(s: Session) -> int:
+        by = author_of("Kari", "a-request")
+        return approve(
+            s, by, plan, selection, Limits(), count=len(chosen), force=False, paused_by_setting=False, why="agreed"
+        )
+
+    assert database.transact("default", work) == len(chosen) >= 2
+    worker = bridge.starts("worker")
+    eventually(lambda: ditio.calls("PATCH", f"/employees/{second}"), "the second is being repaired")
+    pids = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+    (repairing,) = [pid for pid in pids if plan in command_of(pid)]
+    os.kill(repairing, signal.SIGKILL)
+    ditio.recovers()
+    with database.write("default") as s:  # The minute until the next try is over.
+        s.connection.execute(update(schedules).where(schedules.c.task.startswith("asked:")).values(started_at=None))
+
+    def is_over() -> bool:
+        with database.read("default") as s:
+            return not s.asked.all()
+
+    eventually(is_over, "the repair has ended")
+    with database.read("default") as s:
+        outcomes = s.plan(plan).outcomes()
+    assert set(outcomes) == chosen
+    assert {why for place, why in outcomes.items() if rows[place] == first} == {None}
+    known = ditio.employee(third)
+    assert known is not None
+    assert known["lastName"] == "Feil"
+    assert worker.ends(signal.SIGTERM) == 0

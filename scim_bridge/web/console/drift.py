@@ -8,6 +8,7 @@ from werkzeug.exceptions import NotFound
 from scim_bridge import errors
 from scim_bridge.domain.drift import LOGIN, OF_ENTRA, Drift, Kind
 from scim_bridge.domain.employee import Field
+from scim_bridge.operator import repair
 from scim_bridge.operator.drift import apply_command, plan_page, report_of, runs, schedule
 from scim_bridge.reconcile.report import CAUSES, DRIFT, FAILED, IN_SYNC, STOPPED
 from scim_bridge.web.console import words
@@ -61,6 +62,8 @@ SENTENCES: Mapping[str, str] = {
     "returned": "Entra has this user assigned and enabled, and the user is inactive here.",
 }
 
+NO_PLAN = "There is no such plan, its run failed, or its rows were removed after RECONCILE__KEEP_DAYS."
+
 LARGEST_SKIP = 10**7
 
 
@@ -68,8 +71,17 @@ def show(place: Place) -> str:
     """Show the last runs and the schedule."""
     with place.tenant.database.read(place.tenant.name) as s:
         found, when = runs(s), schedule(s, place.settings.reconcile.every)
+        asked, going_on, has_worker = repair.comparison(s), repair.repair_of(s), repair.has_worker(s)
     return place.render(
-        "drift.html", runs=found, schedule=when, reconcile=place.settings.reconcile, ends=_ends(), kinds=_kinds()
+        "drift.html",
+        runs=found,
+        schedule=when,
+        asked=asked,
+        going_on=going_on,
+        has_worker=has_worker,
+        reconcile=place.settings.reconcile,
+        ends=_ends(),
+        kinds=_kinds(),
     )
 
 
@@ -82,10 +94,9 @@ def show_plan(place: Place, plan: str) -> str:
         with place.tenant.database.read(place.tenant.name) as s:
             report = report_of(s, plan.replace("\0", ""))
             found = plan_page(s, report.run.id, kind, skip=skip)
+            approved, going_on = s.plan(report.run.id).approved(), repair.repair_of(s)
     except errors.NotFound as error:
-        raise NotFound(
-            gettext("There is no such plan, its run failed, or its rows were removed after RECONCILE__KEEP_DAYS.")
-        ) from error
+        raise NotFound(gettext(NO_PLAN)) from error
     return place.render(
         "plan.html",
         report=report,
@@ -93,7 +104,13 @@ def show_plan(place: Place, plan: str) -> str:
         found=found,
         kind=kind,
         skip=skip,
-        command=apply_command(report.run.id, place.tenant.name, force=report.stopped is not None),
+        approved=approved,
+        going_on=going_on,
+        can_choose=place.is_operator and going_on is None,
+        may_be_chosen=lambda rows: any(
+            row.may_be_repaired(reviewed=True) and report.outcomes.get(row.position, "") is not None for row in rows
+        ),
+        command=apply_command(report.run.id, place.tenant.name, force=report.run.stopped is not None),
         skipped=sum(why is not None for why in report.outcomes.values()),
         kinds=_kinds(),
         sentence=sentence,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from flask import request
 from werkzeug.wrappers import Response
 
 from scim_bridge.domain.audit import Action, AuditEvent
@@ -50,7 +51,7 @@ def pause(place: Place) -> Response:
     """Stop all deliveries."""
     why = place.reason()
     held = place.tenant.transact(lambda s: actions.pause(s, place.author(), why=why))
-    return place.done("paused", held, "overview")
+    return place.done("paused", held, _back())
 
 
 def resume(place: Place) -> Response:
@@ -61,7 +62,12 @@ def resume(place: Place) -> Response:
         )
     count = place.tenant.transact(lambda s: actions.resume(s, place.author()))
     count += take_up_all(place.tenant.database, place.tenant.name)
-    return place.done("continued", count, "overview")
+    return place.done("continued", count, _back())
+
+
+def _back() -> str:
+    """Return the page that a form was on."""
+    return "first_day" if request.form.get("back") == "first_day" else "overview"
 
 
 def end_sessions(place: Place) -> Response:

@@ -99,6 +99,15 @@ NOTICES: Mapping[str, tuple[str, str]] = {
     "resumed": ("Deliveries to this person are resumed.", "Deliveries to this person are resumed."),
     "paused": ("Deliveries are paused; %(n)d person is held.", "Deliveries are paused; %(n)d people are held."),
     "revoked": ("It is revoked: Entra can no longer sign in with it.",) * 2,
+    "approved": ("The repair of %(n)d difference is approved.", "The repair of %(n)d differences is approved."),
+    "repair-stopped": (
+        "The repair is stopped; %(n)d difference was left as it is.",
+        "The repair is stopped; %(n)d differences were left as they are.",
+    ),
+    "finding": ("Pairs are looked for.", "Pairs are looked for."),
+    "decided": ("The decision is stored.", "The decision is stored."),
+    "linking": ("%(n)d pair is to be linked.", "%(n)d pairs are to be linked."),
+    "comparing": ("A comparison is asked for.", "A comparison is asked for."),
     "continued": ("Deliveries are resumed; %(n)d person is due.", "Deliveries are resumed; %(n)d people are due."),
 }
 """What an action did, for one person and for several."""

@@ -1,0 +1,99 @@
+"""The pages of the first day: the steps in their order, the pairs with both sides, and what is decided about them."""
+
+from collections.abc import Callable, Mapping
+
+from flask import make_response, request
+from werkzeug.exceptions import BadRequest
+from werkzeug.wrappers import Response
+
+from scim_bridge.domain.drift import By
+from scim_bridge.domain.employee import EmployeeNumber, Field
+from scim_bridge.errors import BridgeError
+from scim_bridge.operator import first_day
+from scim_bridge.operator.first_day import STEPS, NotNow
+from scim_bridge.storage.database import Session
+from scim_bridge.web.console.language import gettext
+from scim_bridge.web.console.place import Place
+
+MOST = 100
+"""How many pairs of each sort a page shows. The next ones follow as those are decided."""
+
+REFRESH_SECONDS = 3
+
+BY: Mapping[By, str] = {
+    By.number: "by number",
+    By.email: "by e-mail",
+    By.phone: "by phone",
+    By.decision: "as decided",
+}
+
+SIDES = (
+    Field.employee_number,
+    Field.first_name,
+    Field.last_name,
+    Field.phone,
+    Field.email,
+    Field.birth_date,
+    Field.work_title,
+    Field.department,
+)
+"""What is shown of both sides of a disputed pair."""
+
+
+def show(place: Place) -> Response:
+    """Show the steps, and which is next. While a worker is at one, the browser asks again by itself."""
+    with place.tenant.database.read(place.tenant.name) as s:
+        found = first_day.first_day(s, paused_by_setting=place.settings.delivery.paused)
+    response = make_response(place.render("first_day.html", found=found, steps=STEPS, seconds=REFRESH_SECONDS))
+    if found.goes_on:
+        response.headers["Refresh"] = f"{REFRESH_SECONDS}; url={place.url('first_day')}"
+    return response
+
+
+def find(place: Place) -> Response:
+    """Ask for a run that looks for pairs."""
+    _now_or_never(place, lambda s: first_day.ask_to_find(s, place.author()))
+    return place.done("finding", 0, "first_day")
+
+
+def show_pairs(place: Place) -> str:
+    """Show the pairs that were found: disputed ones with both sides."""
+    found = first_day.pairs_page(place.tenant, most=MOST)
+    with place.tenant.database.read(place.tenant.name) as s:
+        progress = first_day.first_day(s, paused_by_setting=place.settings.delivery.paused)
+    return place.render(
+        "pairs.html",
+        found=found,
+        progress=progress,
+        by={by: gettext(said) for by, said in BY.items()},
+        sides=SIDES,
+        is_private=lambda field: field is Field.birth_date and not place.is_operator,
+    )
+
+
+def decide(place: Place) -> Response:
+    """Store that a user and an employee are one person, or two."""
+    form = {name: request.form.get(name, "").replace("\0", "") for name in ("run", "number", "user", "decision")}
+    if form["decision"] not in ("link", "skip"):
+        raise BadRequest
+    is_link = form["decision"] == "link"
+    try:
+        first_day.decide(place.tenant, form["run"], EmployeeNumber(form["number"]), form["user"], is_link=is_link)
+    except NotNow as error:
+        raise BridgeError(gettext(str(error))) from error
+    return place.done("decided", 0, "first_day_pairs")
+
+
+def link(place: Place) -> Response:
+    """Ask for a run that links the exact pairs, and those decided so."""
+    why, run_id = place.reason(), request.form.get("run", "").replace("\0", "")
+    count = request.form.get("count", type=int) or 0
+    _now_or_never(place, lambda s: first_day.ask_to_link(s, place.author(), run_id=run_id, count=count, why=why))
+    return place.done("linking", count, "first_day")
+
+
+def _now_or_never(place: Place, work: Callable[[Session], None]) -> None:
+    try:
+        place.tenant.transact(work)
+    except NotNow as error:
+        raise BridgeError(gettext(str(error))) from error
