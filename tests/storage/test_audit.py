@@ -1,5 +1,6 @@
 """The audit trail is append-only: rows are added and grow old, and no one changes one."""
 
+import json
 import re
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from sqlalchemy.exc import DBAPIError
 import scim_bridge
 from scim_bridge.delivery.worker import forget_old
 from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, Author, changed_names
+from scim_bridge.operator.audit import exported
+from scim_bridge.storage.audit import AuditChoice
 from scim_bridge.storage.database import Database, audited
 from tests.conftest import Clock
 
@@ -126,3 +129,20 @@ def test_what_changed_is_named_and_no_value_is(before: dict[str, object], after:
     assert set(names) & plain == {name for name in plain if before.get(name) != after.get(name)}
     assert changed_names(after, before) == names
     assert changed_names(before, before) == ()
+
+
+def test_what_a_newer_version_has_done_is_shown_as_it_is_stored(database: Database, clock: Clock):
+    """Going back: the trail has a deed and an actor that this version does not know, and can be read all the same."""
+    add(database, clock)
+    newer = "SELECT tenant, id || '-', at, 'robot', actor_id, 'merged', resource_type FROM audit"
+    with database.write() as s:
+        s.connection.execute(text(f"INSERT INTO audit ({COLUMNS}) {newer}"))
+
+    known, unknown = audited(database, "default")
+
+    assert (known.deed.action, known.author.actor.kind) == (Action.paused, ActorKind.operator)
+    assert (unknown.deed.action, unknown.author.actor.kind) == ("merged", "robot")
+    assert json.loads(exported(unknown, "default"))["action"] == "merged"
+    with database.read("default") as s:
+        assert len(s.audit.latest(AuditChoice(), before=None, limit=10)) == 2
+        assert s.audit.latest(AuditChoice(actor=ActorKind.operator), before=None, limit=10) == [known]
