@@ -356,6 +356,15 @@ def test_doctor_names_a_wrong_secret_and_goes_no_further(reader: Reader):
 
 
 @pytest.mark.parametrize(("state", "status"), [("Paused", "fails"), ("Active", "ok")])
+def test_doctor_finds_nothing_wrong_before_provisioning_is_started(reader: Reader):
+    """README: `doctor` comes before *Start provisioning*; only one who stopped it has to be told of it as a failure."""
+    reader.graph.entra.job.state = "Disabled"
+
+    (found,) = of_entra(reader)["Entra job"]
+
+    assert (found["status"], "Start provisioning" in found["cure"]) == ("hint", True)
+
+
 def test_doctor_looks_at_the_job(reader: Reader, state: str, status: str):
     reader.ran()
     reader.graph.entra.job.state = state
