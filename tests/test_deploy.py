@@ -91,7 +91,7 @@ EXTRAS = ("postgres", "traces", "xlsx")
 
 
 def test_the_libraries_of_the_image_are_allowed_by_the_package():
-    """deploy/constraints.txt pins one version of each, also of what is optional, within the ranges of pyproject.toml."""
+    """deploy/constraints.txt pins one version of each, optional ones too, within the ranges of pyproject.toml."""
     lines = (DEPLOY / "constraints.txt").read_text("utf-8").splitlines()
     pins = dict(line.lower().replace("_", "-").split("==") for line in lines if line and line[0] != "#")
     for each in map(Requirement, requires("scim-bridge") or []):
