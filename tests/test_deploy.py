@@ -86,12 +86,16 @@ def test_every_file_names_the_same_version():
         assert {*found} == {VERSION} if file != "CHANGELOG.md" else found[0] == VERSION, file
 
 
+EXTRAS = ("postgres", "traces", "xlsx")
+"""What is optional in an image (EXTRAS of deploy/Dockerfile)."""
+
+
 def test_the_libraries_of_the_image_are_allowed_by_the_package():
-    """deploy/constraints.txt pins one version of each, within the ranges of pyproject.toml."""
+    """deploy/constraints.txt pins one version of each, optional ones too, within the ranges of pyproject.toml."""
     lines = (DEPLOY / "constraints.txt").read_text("utf-8").splitlines()
     pins = dict(line.lower().replace("_", "-").split("==") for line in lines if line and line[0] != "#")
     for each in map(Requirement, requires("scim-bridge") or []):
-        if each.marker is None or each.marker.evaluate({"extra": "postgres"}):
+        if each.marker is None or any(each.marker.evaluate({"extra": extra}) for extra in EXTRAS):
             assert each.specifier.contains(pins[each.name.lower()]), each
 
 

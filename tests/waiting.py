@@ -1,6 +1,7 @@
-"""Two transactions of PostgreSQL in each other's way: when the one waits, the other may go on."""
+"""Two transactions of PostgreSQL in each other's way: the one waits, or is repeated."""
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from scim_bridge.storage.database import Database
 
@@ -14,3 +15,14 @@ def until_another_waits(database: Database) -> None:
             if s.connection.execute(WAITING).scalar_one():
                 return
     raise AssertionError("no transaction ever waited for a lock")
+
+
+class InConflict(Exception):
+    """What PostgreSQL's driver raises for a transaction that was in conflict with another."""
+
+    sqlstate = "40001"
+
+
+def conflict() -> DBAPIError:
+    """The error after which a transaction is repeated, on either database."""
+    return DBAPIError("COMMIT", {}, InConflict())

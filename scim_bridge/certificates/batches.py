@@ -105,6 +105,10 @@ NOT_CALLED = "Ditio is not called just now"
 LATE = "another process delivered this person meanwhile: that delivery sends the certificate again"
 
 
+_Taken = tuple[list[CertificateToSend], dict[Key, str | None]]
+"""What may be sent, and why the others may not. A transaction returns it, because it may run more than once."""
+
+
 @dataclass(slots=True)
 class Batches:
     """Sends certificates in large batches, as long as Ditio accepts any."""
@@ -186,7 +190,8 @@ class Batches:
         try:
             with ditio.permit():
                 ends = monotonic() + self.tenant.lease_seconds - 1
-                ready = self.tenant.transact(lambda s: self._begin(s, batch, hold))
+                ready, left = self.tenant.transact(lambda s: self._begin(s, batch, hold))
+                self.outcomes |= left
                 self._begun.update(map(_key, ready))
                 if ready:
                     answer = ditio.post_certificates([body_of(each) for each in ready], within=ends - monotonic())
@@ -197,29 +202,29 @@ class Batches:
                 if answer is not None:
                     self.outcomes |= {_key(each): None for each in ready if each not in late}
 
-    def _begin(self, s: Session, batch: Sequence[CertificateToSend], hold: Hold) -> list[CertificateToSend]:
-        """Lease the holders, and mark as being sent what is still wanted as it was chosen. Return that."""
+    def _begin(self, s: Session, batch: Sequence[CertificateToSend], hold: Hold) -> _Taken:
+        """Lease the holders, and mark as being sent what is still wanted as chosen. Return both parts of `_leased`."""
         if s.breaker.get().is_paused:
             raise Paused(PAUSED)
-        ready = self._leased(s, batch, hold)
+        ready, left = self._leased(s, batch, hold)
         s.certificate_deliveries.begin(ready)
         if not ready:
             hold.give_back(s, _holders(batch))
-        return ready
+        return ready, left
 
-    def _leased(self, s: Session, batch: Sequence[CertificateToSend], hold: Hold) -> list[CertificateToSend]:
-        """Lease the holders. Return what this process may send and what is still wanted."""
+    def _leased(self, s: Session, batch: Sequence[CertificateToSend], hold: Hold) -> _Taken:
+        """Lease the holders. Return what this process may send and is still wanted, and why the others are left out."""
         numbers = hold.take(s, list(map(_key, batch)))
-        lines, ready = self._lines(s, numbers), list[CertificateToSend]()
+        lines, ready, left = self._lines(s, numbers), list[CertificateToSend](), dict[Key, str | None]()
         for each in batch:
             number, line = numbers[_key(each)], lines.get(_key(each))
             if isinstance(number, NotSent):
-                self.outcomes[_key(each)] = number.why
+                left[_key(each)] = number.why
             elif line is None or not self._is_wanted(each, line, number):
-                self.outcomes[_key(each)] = NOT_WANTED
+                left[_key(each)] = NOT_WANTED
             else:
                 ready.append(each)
-        return ready
+        return ready, left
 
     def _is_wanted(self, shipment: CertificateToSend, line: Line, number: EmployeeNumber) -> bool:
         """Return whether a certificate is still wanted as chosen; the person's delivery may have sent it already."""
@@ -257,19 +262,17 @@ class Batches:
         entry = Entry(
             "certificates", "refused", cause="reconcile", status=error.status, ditio_request_id=error.request_id
         )
-        for each in self.tenant.transact(lambda s: self._note_refused(s, refused, hold, entry)):
-            self.outcomes[_key(each)] = refused.why
+        items, left = self.tenant.transact(lambda s: self._note_refused(s, refused, hold, entry))
+        self.outcomes |= left | dict.fromkeys(map(_key, items), refused.why)
 
-    def _note_refused(
-        self, s: Session, refused: Refused[CertificateToSend], hold: Hold, entry: Entry
-    ) -> list[CertificateToSend]:
+    def _note_refused(self, s: Session, refused: Refused[CertificateToSend], hold: Hold, entry: Entry) -> _Taken:
         """Note a refusal of what is still wanted. For people who are due by now, their own delivery notes it."""
-        items = self._leased(s, refused.items, hold)
+        items, left = self._leased(s, refused.items, hold)
         store_refusal(s, refused, items)
         hold.note(s, items, entry)
         hold.park(s, Refused(items, refused.error))
         hold.give_back(s, _holders(refused.items))
-        return items
+        return items, left
 
     def _lines(self, s: Session, keys: Iterable[Key]) -> dict[Key, Line]:
         return {(line.holder, line.type): line for line in s.ledger.lines_of(keys)}

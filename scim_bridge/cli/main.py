@@ -1,5 +1,7 @@
 """`scim-bridge`: the group of all commands. Each command is imported only when it is needed."""
 
+import atexit
+import gc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -138,4 +140,6 @@ def main(ctx: click.Context, config: Path | None) -> None:
       scim-bridge serve
       scim-bridge outbox list
     """
+    # Python would go through all objects once more before the process ends: a second for each process of a server.
+    atexit.register(gc.freeze)
     ctx.obj = _load("context", "Options")(config)

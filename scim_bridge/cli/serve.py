@@ -1,5 +1,6 @@
 """`scim-bridge serve`: the web server with a delivery worker. `scim-bridge sandbox`: a simulated Ditio and Entra."""
 
+import atexit
 import os
 import random
 import signal
@@ -143,6 +144,8 @@ def serve(options: Options, bind: Address | None, without_worker: bool) -> None:
     def make_app() -> Flask:
         traces.configure()
         parts = build(web_settings, bind=str(address))
+        # Otherwise SQLite's log would stay beside the file, and a copy of the file alone would lack what is in it.
+        atexit.register(parts.database.close)
         Heartbeat(parts.database, ProcessKind.serve, requests=parts.last_requests).start()
         return create_app(parts)
 

@@ -139,16 +139,20 @@ class Gate:
             else:
                 return  # Ditio accepts the API client for other calls (rule R2).
         failure, retry = error, decide(error, 0, self.tenant.random())
-        self.tenant.transact(lambda s: self._failed_for_many(s, failure, retry))
+        why = printable(str(failure))
+        if self.tenant.transact(lambda s: self._failed_for_many(s, failure, retry, why)):
+            log.error("breaker.opened", tenant=self.tenant.name, cause=why)
 
-    def _failed_for_many(self, s: Session, error: DeliveryError, retry: Retry) -> None:
-        breakers, why = s.breaker, printable(str(error))
+    def _failed_for_many(self, s: Session, error: DeliveryError, retry: Retry, why: str) -> bool:
+        """Store in the breaker that such a request failed. Return whether that opens it."""
+        breakers = s.breaker
         breaker = breakers.locked()
         if isinstance(error, RateLimited):
             breakers.keep_quiet(retry.quiet_seconds)
         elif retry.fault is Fault.of_all and not breaker.is_open:
             breakers.open(why)
-            log.error("breaker.opened", tenant=self.tenant.name, cause=why)
+            return True
+        return False
 
 
 def try_again(attempt: Attempt, error: DeliveryError) -> TryAgain:

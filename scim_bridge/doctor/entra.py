@@ -173,6 +173,9 @@ def _told(job: Job) -> Finding:
     state = job.state(datetime.now(UTC))
     if state is JobState.healthy:
         return ok("Entra job", WORDS[state])
+    if state is JobState.never_run:
+        # As it should be until the installation is checked, and the first day is prepared.
+        return hint("Entra job", "provisioning has never run", "none before the first day; then *Start provisioning*")
     complain = hint if state is JobState.escrows else fails
     return complain("Entra job", f"{state}: {WORDS[state]}", "`entra status` says more")
 

@@ -50,7 +50,9 @@ class Role(StrEnum):
 class Actor:
     """Who acts."""
 
-    kind: ActorKind
+    kind: ActorKind | str
+    """Another text in a row that a newer version has written."""
+
     id: str | None = None
 
 
@@ -105,7 +107,9 @@ class Action(StrEnum):
 class AuditEvent:
     """One action on one resource."""
 
-    action: Action
+    action: Action | str
+    """Another text in a row that a newer version has written."""
+
     resource_type: str
     """A SCIM resource type, or `token`, `client`, `outbox`, `person`, `employee`, `plan`, `sign-in`, `console`."""
 

@@ -183,17 +183,31 @@ def checked(answer: Answer, object_id: str, *, matching: bool = False) -> Answer
     return answer
 
 
+TIMEOUT_SECONDS = 60.0
+"""How long one call may take to be answered. Microsoft documents no limit; the bridge answers within seconds."""
+
+
 class ScimCalls:
     """Calls below one tenant URL.
 
     :param base_url: The tenant URL; its query, such as `?aadOptscim062020`, is on every call.
     :param token: The secret token; None sends no Authorization header.
     :param flagged: Whether the job runs with the flag; it is added to the query when it is not there.
+    :param timeout_seconds: How long the server may be silent.
     """
 
-    def __init__(self, session: requests.Session, base_url: str, token: str | None, *, flagged: bool) -> None:
+    def __init__(
+        self,
+        session: requests.Session,
+        base_url: str,
+        token: str | None,
+        *,
+        flagged: bool,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
         url = urlsplit(base_url)
         self._session = session
+        self._timeout = timeout_seconds
         self._base = f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}"
         self._query = url.query or (FLAG if flagged else "")
         self._headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
@@ -217,7 +231,7 @@ class ScimCalls:
         separator = "&" if "?" in path else "?"
         url = self._base + path + (separator + self._query if self._query else "")
         data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
-        return self._session.request(method, url, data=data, headers=headers)
+        return self._session.request(method, url, data=data, headers=headers, timeout=self._timeout)
 
 
 def matching_query(collection: str, attribute: str, value: object) -> str:

@@ -149,12 +149,15 @@ def _begins(moment: datetime) -> str:
 
 
 def _audited(row: Row[Any]) -> AuditRecord:
+    # A newer version may know more of both; after going back, its rows are still to be read.
+    action = Action(row.action) if row.action in set(Action) else row.action
+    kind = ActorKind(row.actor) if row.actor in set(ActorKind) else row.actor
     event = AuditEvent(
-        action=Action(row.action),
+        action=action,
         resource_type=row.resource_type,
         resource_id=row.resource_id,
         person_id=PersonId(row.person_id) if row.person_id is not None else None,
         attributes=tuple(row.attributes or ()),
         detail=row.detail,
     )
-    return AuditRecord(row.id, row.at, Author(Actor(ActorKind(row.actor), row.actor_id), row.request_id), event)
+    return AuditRecord(row.id, row.at, Author(Actor(kind, row.actor_id), row.request_id), event)

@@ -140,10 +140,24 @@ def _postgresql_engine(url: URL, pool_size: int, patience: Patience) -> Engine:
         if connection is not None:
             connection.used_at = time.monotonic()
 
+    event.listen(engine, "do_connect", _connected)
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "checkin", on_checkin)
     engine.dialect.do_ping = _checked(engine.dialect.do_ping)  # type: ignore[method-assign, assignment]
     return engine
+
+
+def _connected(dialect: Dialect, _: object, words: Sequence[Any], named: Mapping[str, Any]) -> Any:
+    """Return a new connection. :raises BridgeError: its database can't keep every name."""
+    connection: Any = dialect.connect(*words, **named)
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding not in (None, "UTF8"):
+        connection.close()
+        raise BridgeError(
+            f"the database has the encoding {encoding}, which does not keep every name: make it anew with "
+            "`CREATE DATABASE scim_bridge ENCODING 'UTF8' TEMPLATE template0`"
+        )
+    return connection
 
 
 UNCHECKED_SECONDS = 1.0

@@ -16,6 +16,8 @@ from scim_bridge.storage.engine import Repository, Transaction, upsert
 from scim_bridge.storage.people import NOT_DUE, PersonRecord
 from scim_bridge.storage.tables import from_stored, people, to_stored
 
+_KINDS, _CAUSES = sorted(Kind), sorted(Cause)
+
 _AT_ONCE = 500
 """Rows that are held in memory at a time."""
 
@@ -158,8 +160,9 @@ class PlanItems(Repository):
         return self._connection.execute(query).scalar_one(), left
 
     def has_rows(self) -> bool:
-        """Return whether the plan has any row."""
-        return self._connection.execute(select(plan_items.c.position).where(self._mine()).limit(1)).first() is not None
+        """Return whether the plan has any row, of whatever kind."""
+        query = select(plan_items.c.position).where(self._of_plan())
+        return self._connection.execute(query.limit(1)).first() is not None
 
     def forget(self, *, limit: int) -> int:
         """Remove rows and their outcomes, at most `limit` of each. Return how many."""
@@ -179,6 +182,10 @@ class PlanItems(Repository):
         return (plan_outcomes.c.tenant == self._tenant) & (plan_outcomes.c.plan_id == self._plan_id)
 
     def _mine(self) -> ColumnElement[bool]:
+        """Return the condition for rows that this version understands: a newer one may know more kinds and causes."""
+        return self._of_plan() & plan_items.c.kind.in_(_KINDS) & plan_items.c.cause.in_(_CAUSES)
+
+    def _of_plan(self) -> ColumnElement[bool]:
         return (plan_items.c.tenant == self._tenant) & (plan_items.c.plan_id == self._plan_id)
 
     def _row(self, item: Drift, position: int) -> dict[str, object]:

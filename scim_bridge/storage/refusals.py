@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, func, or_, select
+from sqlalchemy import ColumnElement, Delete, and_, bindparam, delete, exists, func, or_, select
 
 from scim_bridge.domain.values import JsonObject, user_name_key
 from scim_bridge.storage.engine import Repository, upsert
@@ -56,22 +56,41 @@ def _known_by(document: JsonObject | None, which: str) -> dict[str, str | None]:
 
 
 def _is_known(which: str) -> ColumnElement[bool]:
+    """Return the condition that a refused creation has the user's externalId and name, or one of them alone."""
     external_id, key = refused_writes.c.external_id, refused_writes.c.user_name_key
+    has_id, has_name = external_id == bindparam(f"external_id_{which}"), key == bindparam(f"name_{which}")
     return or_(
-        external_id == bindparam(f"external_id_{which}"),
-        and_(key == bindparam(f"name_{which}"), external_id.is_(None)),
+        and_(has_id, or_(has_name, key.is_(None))),
+        and_(has_name, external_id.is_(None)),
         key == bindparam(f"only_name_{which}"),
     )
 
 
-# Built once, because every write of a user runs it.
-_CLEAR = delete(refused_writes).where(
-    refused_writes.c.tenant == bindparam("of"),
-    or_(
-        refused_writes.c.subject == bindparam("user"),
-        and_(refused_writes.c.user_id.is_(None), or_(_is_known("after"), _is_known("before"))),
-    ),
-)
+def _is_renamed() -> ColumnElement[bool]:
+    """Return the condition that a refused creation has the new user's externalId, and none has their name too."""
+    other = refused_writes.alias()
+    has_both = (
+        exists()
+        .where(
+            other.c.tenant == refused_writes.c.tenant,
+            other.c.user_id.is_(None),
+            other.c.external_id == refused_writes.c.external_id,
+            other.c.user_name_key == bindparam("name_after"),
+        )
+        .correlate(refused_writes)
+    )
+    return and_(refused_writes.c.external_id == bindparam("external_id_after"), ~has_both)
+
+
+def _clear(*creations: ColumnElement[bool]) -> Delete:
+    refused_creation = and_(refused_writes.c.user_id.is_(None), or_(*creations))
+    is_theirs = or_(refused_writes.c.subject == bindparam("user"), refused_creation)
+    return delete(refused_writes).where(refused_writes.c.tenant == bindparam("of"), is_theirs)
+
+
+# Built once, because every write of a user runs one.
+_CLEAR = _clear(_is_known("after"), _is_known("before"))
+_CLEAR_FOR_NEW = _clear(_is_known("after"), _is_renamed())
 
 
 class RefusedWrites(Repository):
@@ -97,12 +116,17 @@ class RefusedWrites(Repository):
     def clear(self, user_id: str, after: JsonObject | None = None, before: JsonObject | None = None) -> None:
         """Remove what was refused about a user, because a write about them has succeeded.
 
-        A refused creation is known by `externalId`, or by the user name if one of the two has no `externalId`.
+        A refused creation is known by `externalId` and user name, or by one of them if the other is missing: two users
+        may have the same `externalId`.
 
         :param after, before: The user after the write, and before it.
         """
         values = {"of": self._tenant, "user": user_id, **_known_by(after, "after"), **_known_by(before, "before")}
         self._s.later(_CLEAR, values)
+
+    def clear_for_new(self, user_id: str, document: JsonObject) -> None:
+        """Remove what was refused about a user who is created now: perhaps under another name, which was taken."""
+        self._s.later(_CLEAR_FOR_NEW, {"of": self._tenant, "user": user_id, **_known_by(document, "after")})
 
     def all(self, *, since: datetime | None = None) -> list[RefusedWrite]:
         """Return what is remembered, oldest first."""

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,10 +41,9 @@ class RunningServer:
         """CPU time that its web processes have used so far; None where the system does not tell."""
         try:
             below = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-            ticks = [_ticks(int(child)) for child in below]
+            return cpu_seconds_of(map(int, below)) if below else None
         except (OSError, ValueError):
             return None
-        return sum(ticks) / os.sysconf("SC_CLK_TCK") if ticks else None
 
     def _wait(self) -> int:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -82,6 +81,11 @@ def running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def cpu_seconds_of(pids: Iterable[int]) -> float:
+    """CPU time that some processes have used so far."""
+    return sum(map(_ticks, pids)) / os.sysconf("SC_CLK_TCK")
 
 
 def _ticks(pid: int) -> int:

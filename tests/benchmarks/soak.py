@@ -26,9 +26,19 @@ from tests.benchmarks.cycle import CALL_MILLISECONDS
 from tests.benchmarks.databases import KINDS, new_postgresql, postgresql_server
 from tests.benchmarks.figures import percentile
 from tests.benchmarks.report import load_before, machine, table
-from tests.benchmarks.servers import RunningServer, running
-from tests.benchmarks.soaking import COLUMNS, Sample, Verdict, below, handles, judged, panels, resident_mb
-from tests.benchmarks.traffic import Company, Seen, Traffic
+from tests.benchmarks.servers import RunningServer, cpu_seconds_of, running
+from tests.benchmarks.soaking import (
+    COLUMNS,
+    Sample,
+    Verdict,
+    below,
+    by_minute,
+    handles,
+    judged,
+    panels,
+    resident_mb,
+)
+from tests.benchmarks.traffic import Company, Control, Seen, Traffic
 from tests.processes.running import run
 
 COMPANIES = ("nord", "sor", "ost", "vest")
@@ -49,8 +59,25 @@ class Soaked:
     web: RunningServer
     worker: RunningServer
     traffic: Sequence[Traffic]
+    control: Control
     samples: list[Sample] = field(default_factory=list)
     wrong: Counter[str] = field(default_factory=Counter)
+    _cpu: tuple[float, float] = (0.0, 0.0)
+    """CPU seconds of the web processes and of the worker at the last sample."""
+
+    def start(self) -> None:
+        """Let the traffic begin."""
+        self._cpu = self._used()
+        for each in (*self.traffic, self.control):
+            each.start()
+
+    def stop(self) -> None:
+        """End the traffic."""
+        for each in (*self.traffic, self.control):
+            each.stop()
+
+    def _used(self) -> tuple[float, float]:
+        return cpu_seconds_of(below(self.web.process.pid)), cpu_seconds_of([self.worker.process.pid])
 
     def sample(self, seconds: float) -> None:
         """Look at everything. :raises BridgeError: a process has ended."""
@@ -63,6 +90,12 @@ class Soaked:
         reads, writes = _milliseconds(seen, "reads"), _milliseconds(seen, "writes")
         wrong = sum((each.wrong for each in seen), Counter[str]())
         self.wrong += wrong
+        controls = [took * 1000 for took in self.control.look()]
+        before, self._cpu = self._cpu, self._used()
+        web_cpu, worker_cpu = (
+            round((now - then) * 1000 / max(1, len(reads) + len(writes)), 2)
+            for now, then in zip(self._cpu, before, strict=True)
+        )
         self.samples.append(
             Sample(
                 seconds=round(seconds, 1),
@@ -76,6 +109,10 @@ class Soaked:
                 read_p95_ms=_rounded(reads, 0.95),
                 write_p50_ms=_rounded(writes, 0.5),
                 write_p95_ms=_rounded(writes, 0.95),
+                control_p50_ms=_rounded(controls, 0.5),
+                control_p95_ms=_rounded(controls, 0.95),
+                cpu_ms=web_cpu,
+                worker_cpu_ms=worker_cpu,
                 due=self._due(),
                 wrong=sum(wrong.values()),
                 load=round(os.getloadavg()[0], 1),
@@ -130,7 +167,7 @@ def soaked(kind: str, folder: Path, *, per_second: float, people: int, postgresq
             thread.start()
         for thread in filling:
             thread.join()
-        yield Soaked(kind, url, web, worker, traffic)
+        yield Soaked(kind, url, web, worker, traffic, Control(web.port))
 
 
 def _settings(url: str, ditio: str) -> Mapping[str, str]:
@@ -159,8 +196,7 @@ def _prints(folder: Path, settings: Mapping[str, str], *words: str) -> str:
 def soak_for(seconds: float, all_of_them: Sequence[Soaked]) -> None:
     """Let the traffic run, and take samples."""
     for each in all_of_them:
-        for traffic in each.traffic:
-            traffic.start()
+        each.start()
     began = time.monotonic()
     try:
         while (passed := time.monotonic() - began) < seconds:
@@ -169,8 +205,7 @@ def soak_for(seconds: float, all_of_them: Sequence[Soaked]) -> None:
                 each.sample(time.monotonic() - began)
     finally:
         for each in all_of_them:
-            for traffic in each.traffic:
-                traffic.stop()
+            each.stop()
 
 
 @click.command("soak")
@@ -187,14 +222,27 @@ def soak_for(seconds: float, all_of_them: Sequence[Soaked]) -> None:
 )
 @click.option("--people", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Of each company.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write all samples there, as JSON.")
+@click.option(
+    "--beside",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Draw what an earlier run wrote to --output, too: of the other database, say.",
+)
 @click.option("--chart", type=click.Path(path_type=Path, dir_okay=False), help="Write a chart there, as SVG.")
 def main(
-    minutes: float, database: str, per_second: float, people: int, output: Path | None, chart: Path | None
+    minutes: float,
+    database: str,
+    per_second: float,
+    people: int,
+    output: Path | None,
+    beside: Sequence[Path],
+    chart: Path | None,
 ) -> None:
     """Send Entra's traffic of four companies to a real `serve` and `worker`, and see whether anything grows.
 
     Ditio is simulated, with 50 ms for each call. Both databases are soaked at the same time, each by a bridge of its
-    own. A figure that grows is reported, and is no error: look at the load of the machine first.
+    own. A figure that grows is reported, and is no error. On a busy machine look at the CPU time of a request, and
+    compare its times with those of the control, which is a request that needs no database.
 
     \b
     Examples:
@@ -219,7 +267,9 @@ def main(
     if output is not None:
         output.write_text(json.dumps(_as_json(title, circumstances, found), indent=1), encoding="utf-8")
     if chart is not None:
-        chart.write_text(svg(title, panels({each.kind: each.samples for each in found}), "minutes"), encoding="utf-8")
+        drawn = {kind: samples for each in beside for kind, samples in _earlier(each).items()}
+        drawn |= {each.kind: each.samples for each in found}
+        chart.write_text(svg(title, panels(drawn), "minutes"), encoding="utf-8")
     _print(title, circumstances, found)
 
 
@@ -235,19 +285,25 @@ def _as_json(title: str, circumstances: str, found: Sequence[Soaked]) -> dict[st
     return {"soak": title, "machine": circumstances, "databases": of_each}
 
 
+def _earlier(output: Path) -> dict[str, list[Sample]]:
+    told = json.loads(output.read_text(encoding="utf-8"))["databases"]
+    return {kind: [Sample(**each) for each in of_kind["samples"]] for kind, of_kind in told.items()}
+
+
 def _print(title: str, circumstances: str, found: Sequence[Soaked]) -> None:
     console = Console(highlight=False)
     console.width = max(160, console.width)
     console.print(f"{title}. {circumstances}")
     for each in found:
-        step = max(1, len(each.samples) // 12)
-        console.print(f"\n{each.kind}, every {step * EVERY_SECONDS:.0f} seconds", style="bold cyan")
-        shown = each.samples[step - 1 :: step]
-        console.print(table(COLUMNS, [[f"{getattr(sample, name):g}" for name in COLUMNS] for sample in shown]))
+        console.print(f"\n{each.kind}, minute by minute", style="bold cyan")
+        rows = [[f"{getattr(minute, name):.4g}" for name in COLUMNS] for minute in by_minute(each.samples)]
+        console.print(table(COLUMNS, rows))
         requests_sent = sum(sample.requests for sample in each.samples)
         console.print(f"{requests_sent:,} requests; answers that were wrong: {dict(each.wrong) or 'none'}")
-        console.print(table(("what", "first third", "last third", ""), map(_verdict, judged(each.samples))))
+        columns = ("what", "first third", "last third", "its control", "")
+        console.print(table(columns, map(_verdict, judged(each.samples))))
 
 
 def _verdict(found: Verdict) -> list[str]:
-    return [found.figure, f"{found.first:g}", f"{found.last:g}", "flat" if found.is_flat else "grows"]
+    control = "" if found.control is None else f"× {found.control:.2f}"
+    return [found.figure, f"{found.first:.4g}", f"{found.last:.4g}", control, "flat" if found.is_flat else "grows"]

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from tests.benchmarks import soak
 from tests.benchmarks.chart import Panel, ceiling, svg
-from tests.benchmarks.soaking import Sample, judged, panels
+from tests.benchmarks.soaking import Sample, by_minute, judged, panels
 
-FLAT = Sample(0.0, 150.0, 90.0, 40, 30, 12, 500, 3.0, 9.0, 130.0, 260.0, 0, 0, 0.5)
+FLAT = Sample(0.0, 150.0, 90.0, 40, 30, 12, 500, 3.0, 9.0, 130.0, 260.0, 1.0, 4.0, 5.0, 1.0, 0, 0, 0.5)
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -30,6 +30,27 @@ def test_what_is_flat_and_what_grows():
     assert grows(noisy) == []
     assert grows(leaks) == ["web_handles"]
     assert grows(swells) == ["worker_mb"]
+
+
+def test_a_busy_machine_slows_the_control_too_and_a_slow_bridge_does_not():
+    """What a read waits for on a busy machine is no growth; the CPU time of a request tells what is."""
+    later = [replace(FLAT, seconds=10.0 * number) for number in range(180)]
+    busy = [replace(each, read_p50_ms=3.0 + n / 9, control_p50_ms=1.0 + n / 27) for n, each in enumerate(later)]
+    slow = [replace(each, read_p50_ms=3.0 + n / 9) for n, each in enumerate(later)]
+    works = [replace(each, cpu_ms=5.0 + n / 90) for n, each in enumerate(busy)]
+
+    assert grows(busy) == []
+    assert grows(slow) == ["read_p50_ms"]
+    assert grows(works) == ["cpu_ms"]
+
+
+def test_a_minute_has_the_sums_and_the_medians_of_its_samples():
+    samples = [replace(FLAT, seconds=10.0 * number + 10.1, cpu_ms=float(number), due=number) for number in range(12)]
+
+    first, second = by_minute(samples)
+
+    assert (first.requests, first.cpu_ms, first.due, first.read_p50_ms) == (3000, 2.5, 5, 3.0)
+    assert (second.requests, second.cpu_ms, second.due) == (3000, 8.5, 11)
 
 
 def test_the_warm_up_is_not_judged():
@@ -67,6 +88,7 @@ def test_a_short_soak(tmp_path: Path):
     assert found["wrong"] == {}
     (sample,) = found["samples"]
     assert sample["requests"] > 20
-    assert all(sample[name] > 0 for name in ("web_mb", "worker_mb", "web_handles", "connections", "read_p95_ms"))
+    measured = ("web_mb", "worker_mb", "web_handles", "connections", "read_p95_ms", "control_p50_ms", "cpu_ms")
+    assert all(sample[name] > 0 for name in measured)
     lines = list(ElementTree.parse(chart).iter(f"{SVG}polyline"))
     assert len(lines) == sum(len(each.lines) for each in panels({"sqlite": [FLAT]}))

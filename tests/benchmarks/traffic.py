@@ -19,6 +19,8 @@ MATCHES, READS, CHANGES, SWITCHES = 0.55, 0.20, 0.20, 0.04
 """Shares of a cycle's requests: is this user there; one user by id; a new title; a login off or on. The rest are new
 users."""
 
+ALIVE = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
 
@@ -44,6 +46,49 @@ class Seen:
     reads: list[float] = field(default_factory=list)
     writes: list[float] = field(default_factory=list)
     wrong: Counter[str] = field(default_factory=Counter)
+
+
+class Control:
+    """Asks the server whether it lives, at a steady pace: a request that costs nothing, beside those that do.
+
+    Each time over a new connection, so that every process of the server is asked in turn.
+    """
+
+    EVERY_SECONDS = 0.2
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._took: list[float] = []
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._ask, daemon=True)
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self._ended.set()
+        self._thread.join()
+
+    def look(self) -> list[float]:
+        """Return how many seconds each answer since the last look took."""
+        with self._lock:
+            took, self._took = self._took, []
+        return took
+
+    def _ask(self) -> None:
+        while not self._ended.wait(self.EVERY_SECONDS):
+            began = time.perf_counter()
+            try:
+                connection = Connection(self._port)
+                connection.exchange(ALIVE)
+                connection.close()
+            except Exception:  # nosec B112 # The requests beside it report that the server does not answer.
+                continue
+            with self._lock:
+                self._took.append(time.perf_counter() - began)
 
 
 class Traffic:

@@ -355,6 +355,15 @@ def test_doctor_names_a_wrong_secret_and_goes_no_further(reader: Reader):
     assert "ENTRA__CLIENT_SECRET" in found["Entra token"][0]["cure"]
 
 
+def test_doctor_finds_nothing_wrong_before_provisioning_is_started(reader: Reader):
+    """README: `doctor` comes before *Start provisioning*; only one who stopped it has to be told of it as a failure."""
+    reader.graph.entra.job.state = "Disabled"
+
+    (found,) = of_entra(reader)["Entra job"]
+
+    assert (found["status"], "Start provisioning" in found["cure"]) == ("hint", True)
+
+
 @pytest.mark.parametrize(("state", "status"), [("Paused", "fails"), ("Active", "ok")])
 def test_doctor_looks_at_the_job(reader: Reader, state: str, status: str):
     reader.ran()

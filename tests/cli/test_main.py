@@ -209,3 +209,18 @@ def test_without_ditio_nothing_is_served_or_delivered(words: list[str], tmp_path
 
 def test_the_version_is_shown():
     assert run_with({}, "--version").stdout.startswith("scim-bridge")
+
+
+def test_a_process_that_ends_does_not_look_at_all_objects_once_more():
+    """Python's last collection takes a second of the processor in each process of a server, after the last answer."""
+    # What is registered first is called last.
+    code = (
+        "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 0)); "
+        "from scim_bridge.cli.main import main; main(['outbox', 'status', '--help'])"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
+    )
+
+    assert ended.stdout.splitlines()[-1] == "True"

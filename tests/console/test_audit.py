@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from scim_bridge.domain.audit import Action, ActorKind, AuditEvent, Author
 from scim_bridge.domain.audit import Actor as By
@@ -203,3 +204,16 @@ def test_what_companies_share_is_not_shown_to_one(database: Database, clock: Clo
     assert "[database]" not in told
     assert "client-default" not in told
     assert "client-nord" in told
+
+
+def test_the_trail_of_a_newer_version_can_be_read(world: World, signs_in: SignsIn, acted: str):
+    """After going back: a deed and an author that this version does not know are shown in the newer one's words."""
+    columns = "tenant, id, at, actor, actor_id, action, resource_type"
+    newer = f"INSERT INTO audit ({columns}) SELECT tenant, id || '-', at, 'robot', '7', 'merged', 'person' FROM audit"
+    with world.database.write() as s:
+        s.connection.execute(text(newer))
+
+    told = body(signs_in("viewer").get("audit").text)
+
+    assert "merged" in told
+    assert "robot" in told

@@ -184,3 +184,17 @@ def test_another_companys_plan_is_not_there(database: Database, clock: Clock):
     assert kari.get("drift/theirs").status_code == 404
     assert kari.get("/console/default/drift/theirs").status_code == 404
     assert "theirs" not in kari.get("drift").text
+
+
+def test_people_are_in_sync_once_they_were_compared(world: World, signs_in: SignsIn):
+    """Before the first comparison they are only delivered: on the first day, no one has looked at Ditio yet."""
+    world.provisions(a_user())
+    kari = signs_in()
+
+    def first_tile() -> str:
+        found = re.search(r'<a class="tile is-delivered[^>]*>(.*?)</a>', kari.get().text)
+        return re.sub("<[^>]+>", "", found.group(1)) if found else ""
+
+    assert first_tile() == "1 delivered"
+    compared(world)
+    assert first_tile() == "1 in sync"

@@ -8,15 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from scim_bridge.delivery.breaker import Gate
 from scim_bridge.delivery.deliver import deliver_person
 from scim_bridge.domain.breaker import LONGEST_GAP_SECONDS, Breaker, gap_seconds
+from scim_bridge.errors import Unreached
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import people
 from scim_bridge.tenant import Budget
 from tests.conftest import Clock
+from tests.waiting import conflict
 from tests.world import World, a_user, patch
 
 DITIO_URN = "urn:ietf:params:scim:schemas:extension:ditio:2.0:User"
@@ -409,3 +412,23 @@ def test_the_breaker_of_one_tenant_stops_no_other(queued: World):
 
     with queued.database.read("other") as s:
         assert s.at(queued.clock()).breaker.get().lets_through(queued.clock())
+
+
+def test_the_log_says_that_it_opens_once_that_is_committed(world: World, monkeypatch: pytest.MonkeyPatch):
+    """The transaction may be repeated, or fail: neither is told twice, nor is what did not happen."""
+    note, tries = Gate._failed_for_many, []
+
+    def fails_first(self: Gate, *given: Any) -> Any:
+        noted = note(self, *given)
+        tries.append(given)
+        if len(tries) == 1:
+            raise conflict()
+        return noted
+
+    monkeypatch.setattr(Gate, "_failed_for_many", fails_first)
+    with capture_logs() as logged:
+        gate(world).report_many(Unreached("no connection to Ditio"))
+
+    assert len(tries) == 2
+    assert breaker(world).is_open
+    assert [each["event"] for each in logged] == ["breaker.opened"]

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from scim_bridge.storage.tables import people, resources
 from tests.processes.conftest import Bridge, Ditio
 from tests.processes.running import PATIENCE_SECONDS, ROOT, eventually, run
 from tests.processes.test_slow_clients import HEADER, Dribbler
+from tests.test_deploy import pods, rendered
 
 pytestmark = [
     pytest.mark.xdist_group("processes"),
@@ -147,6 +149,35 @@ def test_a_proxy_holds_slow_clients_and_shows_each_its_own_address(bridge: Bridg
         assert session.get(f"{proxy.url}/scim/v2/Users", headers=forged, timeout=5).status_code == 401
     eventually(lambda: "address=127.0.0.2" in bridge.logged(), "refused with the client's own address")
     assert "10.9.9.9" not in bridge.logged()
+
+
+@on_sqlite
+def test_the_health_checks_of_the_containers_are_answered(bridge: Bridge):
+    """As the kubelet asks a pod of the chart, by its address; and the command of the image, for Docker and Compose."""
+    server = bridge.serves("--without-worker")
+    container = dict(pods(rendered()))["scim-bridge"]["containers"][0]
+    (port,) = container["ports"]
+    for name in ("startupProbe", "readinessProbe", "livenessProbe"):
+        asked = container[name]["httpGet"]
+        assert asked["port"] == port["name"]
+        assert f"0.0.0.0:{port['containerPort']}" in container["args"]
+        seen = requests.get(
+            bridge.url + asked["path"], headers={"Host": f"10.244.0.7:{port['containerPort']}"}, timeout=5
+        )
+        assert seen.status_code == 200, name
+
+    text = (DEPLOY / "Dockerfile").read_text("utf-8")
+    program, *words = json.loads(text.split("HEALTHCHECK")[1].split("CMD ")[1].splitlines()[0])
+    assert program == "python"
+    own = [word.replace("127.0.0.1:8080", bridge.url.removeprefix("http://")) for word in words]
+    assert own != words
+
+    def is_healthy() -> bool:
+        return subprocess.run([sys.executable, *own], capture_output=True, timeout=PATIENCE_SECONDS).returncode == 0
+
+    assert is_healthy()
+    assert server.ends(signal.SIGTERM) == 0
+    assert not is_healthy()
 
 
 # -- Backup -----------------------------------------------------------------------------------------------------------

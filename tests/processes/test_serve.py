@@ -141,6 +141,9 @@ def test_sigterm_answers_what_is_in_flight(bridge: Bridge, ditio: Ditio):
     entra.join()
     assert delivery_state(answers[0]) == "delivered"
     assert not any(map(is_alive, below))
+    # SQLite has put its log into the file: a copy of the file alone is whole.
+    file = Path(bridge.settings["SCIM_BRIDGE_DATABASE__URL"].removeprefix("sqlite:///"))
+    assert [*file.parent.glob(f"{file.name}-wal")] == []
 
 
 def test_the_sandbox_ends_on_sigterm(tmp_path: Path):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 import requests
 from urllib3.exceptions import NewConnectionError, ProtocolError
 
 from scim_bridge.sandbox.gateway import Fault
+from scim_bridge.sandbox.scim_calls import ScimCalls
 from scim_bridge.sandbox.server import running
 
 from .conftest import Client, a_person
@@ -166,3 +169,14 @@ def test_the_back_door(client, ditio):
     assert [call["status"] for call in client.sends("GET", "/_sandbox/requests").json()] == [200, 503]
     assert client.sends("DELETE", "/_sandbox/requests").status_code == 204
     assert ditio.requests == []
+
+
+def test_entra_does_not_wait_for_ever():
+    """A server that is overloaded, or hangs, accepts the connection and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, requests.Session() as session:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/scim/v2"
+        calls = ScimCalls(session, url, "a-token", flagged=False, timeout_seconds=0.1)
+
+        assert calls.call("GET", "/Users").status == 0
+        with pytest.raises(requests.ReadTimeout):
+            calls.fetch("/Users")

@@ -1,5 +1,6 @@
 """The audit trail is append-only: rows are added and grow old, and no one changes one."""
 
+import json
 import re
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from sqlalchemy.exc import DBAPIError
 import scim_bridge
 from scim_bridge.delivery.worker import forget_old
 from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, Author, changed_names
+from scim_bridge.operator.audit import exported
+from scim_bridge.storage.audit import AuditChoice
 from scim_bridge.storage.database import Database, audited
 from tests.conftest import Clock
 
 SOMEBODY = Author(Actor(ActorKind.operator, "1000"), "request-1")
-SOURCES = [path for path in Path(scim_bridge.__file__).parent.rglob("*.py") if "migrations" not in path.parts]
+SOURCES = [*(Path(scim_bridge.__file__).parent / "storage").glob("*.py")]
+"""All SQL is in these."""
 
 
 PAUSED = AuditEvent(Action.paused, "outbox")
@@ -80,8 +84,8 @@ def test_the_database_refuses_to_replace_a_row(database: Database, clock: Clock,
 def test_no_statement_of_ours_changes_it_and_only_age_removes():
     """Who names the table: its own two modules, and no one updates it or deletes from it otherwise."""
     naming = {path.name for path in SOURCES if re.search(r"import .*\baudit\b|\baudit\.c\b", path.read_text("utf-8"))}
-    assert {"history.py", "admin_tables.py"} >= {name for name in naming if name not in ("main.py",)}
-    code = (Path(scim_bridge.__file__).parent / "storage" / "history.py").read_text("utf-8")
+    assert {"audit.py", "admin_tables.py"} >= naming
+    code = (Path(scim_bridge.__file__).parent / "storage" / "audit.py").read_text("utf-8")
     assert re.findall(r"\b(insert|update|delete)\(audit\)", code) == ["insert", "delete"]
     assert code[: code.index("delete(audit)")].rpartition("def ")[2].startswith("forget_before(")
 
@@ -126,3 +130,20 @@ def test_what_changed_is_named_and_no_value_is(before: dict[str, object], after:
     assert set(names) & plain == {name for name in plain if before.get(name) != after.get(name)}
     assert changed_names(after, before) == names
     assert changed_names(before, before) == ()
+
+
+def test_what_a_newer_version_has_done_is_shown_as_it_is_stored(database: Database, clock: Clock):
+    """Going back: the trail has a deed and an actor that this version does not know, and can be read all the same."""
+    add(database, clock)
+    newer = "SELECT tenant, id || '-', at, 'robot', actor_id, 'merged', resource_type FROM audit"
+    with database.write() as s:
+        s.connection.execute(text(f"INSERT INTO audit ({COLUMNS}) {newer}"))
+
+    known, unknown = audited(database, "default")
+
+    assert (known.deed.action, known.author.actor.kind) == (Action.paused, ActorKind.operator)
+    assert (unknown.deed.action, unknown.author.actor.kind) == ("merged", "robot")
+    assert json.loads(exported(unknown, "default"))["action"] == "merged"
+    with database.read("default") as s:
+        assert len(s.audit.latest(AuditChoice(), before=None, limit=10)) == 2
+        assert s.audit.latest(AuditChoice(actor=ActorKind.operator), before=None, limit=10) == [known]

@@ -4,6 +4,9 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+import pytest
+from sqlalchemy import text
+
 from scim_bridge.delivery.worker import forget_old
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.person import PersonId
@@ -135,3 +138,25 @@ def test_what_was_there_before_is_not_new_without_a_number_either(database: Data
 
     with database.read("default") as s:
         assert s.runs.count_new("b") == 1
+
+
+@pytest.mark.parametrize("column", ["kind", "cause"])
+def test_rows_that_only_a_newer_version_understands_are_left_out(database: Database, clock: Clock, column: str):
+    """Going back: the plan of a newer version is shown and repaired as far as this version knows its rows."""
+    store(database, clock, "a", row(Kind.field, "1", "email"), row(Kind.certificate, "2", "Byggekort"))
+    with database.write() as s:
+        s.connection.execute(text(f"UPDATE plan_items SET {column} = 'of-tomorrow' WHERE employee_number = '2'"))
+
+    with database.read("default") as s:
+        items = s.plan("a")
+        assert [item.employee_number for item in items.all()] == ["1"]
+        assert [item.employee_number for item in items.page(None, skip=0, limit=10)] == ["1"]
+        assert [item.employee_number for item in items.of([0, 1])] == ["1"]
+        assert items.by_kind() == {"field": 1}
+    with database.write() as s:
+        s.connection.execute(text("UPDATE plan_items SET kind = 'of-tomorrow'"))
+    with database.read("default") as s:
+        assert [*s.plan("a").all()] == []
+        assert s.plan("a").has_rows(), "they were not removed by age"
+    with database.write("default") as s:
+        assert s.plan("a").forget(limit=10) == 2

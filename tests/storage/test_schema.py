@@ -1,6 +1,7 @@
 """The schema: migrated under a lock, and equal to what the code expects."""
 
 import os
+import shutil
 import sqlite3
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,7 +12,9 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
@@ -59,6 +62,22 @@ def test_the_revisions_are_those_of_the_migrations():
 
     assert set(schema.revisions()) == {each.revision for each in script.walk_revisions()}
     assert schema.revisions()[-1] == script.get_current_head()
+
+
+def test_a_migration_as_alembic_writes_it_is_one_of_the_revisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A developer may let Alembic begin the file: its template fits how the files are read."""
+    copied = shutil.copytree(schema.MIGRATIONS, tmp_path / "migrations")
+    monkeypatch.setattr(schema, "MIGRATIONS", copied)
+    config = Config()
+    config.set_main_option("script_location", str(copied))
+    before = schema.revisions()[-1]
+
+    command.revision(config, message="later things", rev_id="9001")
+    schema.revisions.cache_clear()
+    try:
+        assert schema.revisions()[-2:] == [before, "9001"]
+    finally:
+        schema.revisions.cache_clear()
 
 
 def test_an_older_schema_is_refused_with_the_command_to_run(empty: Database):

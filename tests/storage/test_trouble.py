@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 from structlog.testing import capture_logs
 
-from scim_bridge.errors import SchemaOutdated
+from scim_bridge.errors import BridgeError, SchemaOutdated
 from scim_bridge.storage import trouble
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.schema import require_current, upgrade
@@ -147,3 +147,19 @@ def test_a_write_that_succeeds_ends_what_an_earlier_one_met(database: Database, 
         assert database.can_write(s.connection)
 
     assert database.trouble() is None
+
+
+def test_a_database_that_cannot_keep_every_name_is_refused(postgresql_server: str):
+    """PostgreSQL in the locale C makes databases of SQL_ASCII: its driver would only say that bytes are no text."""
+    server = create_engine(postgresql_server, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text("CREATE DATABASE narrow ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0"))
+    database = Database(server.url.set(database="narrow").render_as_string(hide_password=False))
+    try:
+        with pytest.raises(BridgeError, match=r"SQL_ASCII.*ENCODING 'UTF8'"):
+            upgrade(database)
+    finally:
+        database.close()
+        with server.connect() as connection:
+            connection.execute(text("DROP DATABASE narrow WITH (FORCE)"))
+        server.dispose()

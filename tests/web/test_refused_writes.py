@@ -200,3 +200,24 @@ def test_a_refusal_grows_old(world: World):
     world.clock.passes(seconds=1)
     forget_old(world.database, "default", 31)
     assert kept(world) == []
+
+
+def test_two_users_with_one_external_id_do_not_clear_each_others_refusals(world: World):
+    """Where `externalId` is no id (`mailNickname`, the default): what succeeds for one says nothing of the other."""
+    assert world.scim("POST", "/Users", a_body("kari@contractor.example", externalId="per")).status_code == 201
+    for name in ("per@contractor.example", "ola@contractor.example"):
+        assert world.scim("POST", "/Users", a_body(name, externalId="per", active=["perhaps"])).status_code == 400
+    (kari,) = world.scim("GET", "/Users").json()["Resources"]
+
+    def names() -> set[str | None]:
+        return {each.user_name for each in kept(world)}
+
+    assert world.scim("PATCH", f"/Users/{kari['id']}", patch("title", "Formann")).status_code == 200
+    assert world.scim("PATCH", f"/Users/{kari['id']}", patch("title", "Formann")).status_code == 200
+    assert names() == {"per@contractor.example", "ola@contractor.example"}
+    assert world.scim("POST", "/Users", a_body("per@contractor.example", externalId="per")).status_code == 201
+    assert names() == {"ola@contractor.example"}
+    assert world.scim("DELETE", f"/Users/{kari['id']}").status_code == 204
+    assert names() == {"ola@contractor.example"}
+    assert world.scim("POST", "/Users", a_body("ole@contractor.example", externalId="per")).status_code == 201
+    assert names() == set(), "Ola was renamed, as far as anyone can tell"

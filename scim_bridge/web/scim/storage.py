@@ -164,7 +164,7 @@ class BridgeStorage(ScimStorage):
             ticket = None
             if resource_type.name == USER:
                 ticket = self._intake.user_created(s, UserId(stored.id), {**stored.document})
-                s.refused_writes.clear(stored.id, stored.document)
+                s.refused_writes.clear_for_new(stored.id, stored.document)
             self._transaction.wrote(Action.created, stored, ticket, now)
         if resource_type.name == USER:
             self._written = stored
