@@ -202,6 +202,9 @@ class Believed:
     """Whether an empty leave date is believed, too."""
 
     assignments_known: bool
+    filter_proved: bool = False
+    """Whether a user whom the scoping filter leaves out is believed: what was not read passes no filter, either."""
+
     present: frozenset[str] = frozenset()
     """The attributes in which at least one user has a value: only these were really read."""
 
@@ -214,7 +217,7 @@ def shown_of(stored: Stored, is_assigned: bool, believed: Believed) -> Shown | N
         return Shown.disabled
     if not is_assigned and not believed.all_users and believed.assignments_known:
         return Shown.unassigned
-    if stored.passes_filter is False:
+    if stored.passes_filter is False and believed.filter_proved:
         return Shown.out_of_scope
     return None
 
@@ -348,6 +351,12 @@ class Tally:
             counted[difference.field] = counted.get(difference.field, 0) + 1
 
 
+SHOWN = "Graph shows"
+"""How a sentence begins that says that too little was shown; an operator may confirm it with `--force`."""
+
+CONFIRMED = "if that is right, read this run's plan, and confirm it with `reconcile --apply --plan ID --force`"
+
+
 @dataclass(frozen=True, slots=True)
 class Stop:
     """Why a comparison stops the run, with figure and limit."""
@@ -369,14 +378,14 @@ def doubts_of_read(
     if counted is not None and reading.users < LEAST_SHARE * counted:
         yield f"Graph showed {reading.users} users and counts {counted}: that is no complete read"
     elif counted is None and reading.users * 2 < users_before:
-        yield f"Graph shows {reading.users} users, fewer than half of the {users_before} of the last complete read"
+        yield f"{SHOWN} {reading.users} users, fewer than half of the {users_before} of the last complete read"
     if all_users or reading.doubts:
         return
     if reading.assigned == 0 and linked:
-        yield f"Graph shows no assignment at all, and {linked} people were provisioned"
+        yield f"Graph has no assignment at all, and {linked} people were provisioned"
     elif reading.assigned_before is not None and reading.assigned * 2 < reading.assigned_before:
         yield (
-            f"Graph shows {reading.assigned} assigned users, fewer than half of the {reading.assigned_before} of the "
+            f"{SHOWN} {reading.assigned} assigned users, fewer than half of the {reading.assigned_before} of the "
             "last complete read"
         )
 

@@ -15,7 +15,14 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import JsonObject, UserId
 from scim_bridge.errors import EntraError
 from scim_bridge.plan.entra_side import Believed, differences, doubts_of_read, same_form, serving
-from scim_bridge.reconcile.entra_compare import GUESSED, MADE_AGAIN, believed_of
+from scim_bridge.reconcile.entra_compare import (
+    GUESSED,
+    LOOK_SECONDS,
+    MADE_AGAIN,
+    READ_SECONDS,
+    believed_of,
+    is_again,
+)
 from scim_bridge.reconcile.entra_read import EntraRead, Terms, terms_of, who_is_assigned
 from scim_bridge.scim.reading import read, without
 from scim_bridge.scim.resources import Identity, document_of, keys_of, resource_of
@@ -29,6 +36,12 @@ if TYPE_CHECKING:
     from scim2_models import Resource, ScimProvider
 
 USER = "User"
+
+FRESH_SECONDS = 300.0
+"""How old the assignments may be that a repair relies on: deliveries in between take their time."""
+
+MOST_UNREAD = 3
+"""After so many people in a row whom Graph does not show, the others are not asked for."""
 
 ENTRA_MOVED = "Entra sent something for this person since the plan was made: run `reconcile --with-entra` again"
 GRAPH_MOVED = "Entra shows something else by now: run `reconcile --with-entra` again"
@@ -55,11 +68,16 @@ class EntraRepairing:
         """
         if not items:
             return
-        now = self._now()
-        done = 0
+        now, read_at = self._now(), self.tenant.monotonic()
+        done, unread = 0, 0
         for person_id, group in groupby(items, key=lambda item: item.person_id):
             rows = list(group)
+            if self.tenant.monotonic() - read_at > FRESH_SECONDS and not isinstance(now, str):
+                now, read_at = self._now(), self.tenant.monotonic()
             why = now if isinstance(now, str) else self._repair(person_id or PersonId(""), rows, now)
+            unread = unread + 1 if why is not None and why.startswith(UNREADABLE) else 0
+            if unread == MOST_UNREAD:
+                now = why or UNREADABLE
             with self.tenant.write() as s:
                 s.plan(self.plan_id).settle([(row.position or 0, why) for row in rows])
             done += len(rows)
@@ -71,10 +89,10 @@ class EntraRepairing:
         if entra is None:
             return NOT_READ
         try:
-            terms = terms_of(self.tenant, entra)
-            assigned, is_known = set[str](), True
-            if not terms.all_users:
-                for each in who_is_assigned(entra, terms.granted):
+            with entra.limited(READ_SECONDS):
+                terms = terms_of(self.tenant, entra)
+                assigned, is_known = set[str](), True
+                for each in () if terms.all_users else who_is_assigned(entra, terms.granted):
                     if not isinstance(each, Assignment):
                         is_known = False
                     elif not each.is_nested:
@@ -101,9 +119,10 @@ class EntraRepairing:
         if sides is None:
             return GONE_HERE
         try:
-            stored = now.stored(sides)
-            if stored.removed is not None and now.is_again(sides):
-                return MADE_AGAIN
+            with now.entra.limited(LOOK_SECONDS):
+                stored = now.stored(sides)
+                if stored.removed is not None and self._is_again(sides, now):
+                    return MADE_AGAIN
         except EntraError as error:
             return f"{UNREADABLE}: {error}"
         if now.terms.job is None and any(row.kind is Kind.cleared_in_entra for row in rows):
@@ -118,6 +137,11 @@ class EntraRepairing:
             return self._write(sides, stored, rows, now.believed)
         except IncompleteRefused as refused:
             return f"{REFUSED}: {refused}"
+
+    def _is_again(self, sides: Sides, now: "_Now") -> bool:
+        with self.tenant.read() as s:
+            is_stored = is_again(s, sides, now.terms)
+        return is_stored or now.is_again(sides)
 
     def _write(self, sides: Sides, stored: Stored, rows: Sequence[Drift], believed: Believed) -> str | None:
         lease = self.tenant.new_id()
@@ -203,7 +227,7 @@ class _Now:
         return self.reader.stored(user)
 
     def is_again(self, sides: Sides) -> bool:
-        """Return whether another user of Entra has the name of one who was deleted."""
+        """Return whether another user of Entra has the user name of one who was deleted."""
         name = str(sides.document.get("userName"))
         return "@" in name and self.entra.user(name, self.terms.attributes) is not None
 
