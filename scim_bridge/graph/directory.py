@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 from urllib.parse import quote
 
-from scim_bridge.domain.entra import Permission
+from scim_bridge.domain.entra import Permission, is_object_id
 from scim_bridge.domain.entra_people import (
     BIN,
     GONE,
@@ -129,7 +129,10 @@ class GraphDirectory(BatchingClient):
         """Return one user now, by object id or user principal name; None for a deleted one."""
         path = f"/users/{quote(object_id, safe='')}?$select={selected(attributes)}"
         row = self.one(path, "Reading a user", Permission.users)
-        return None if row is None else _user(row, attributes)
+        if row is None:
+            return None
+        _require(row, object_id if is_object_id(object_id) else None)
+        return _user(row, attributes)
 
     def users_of(
         self, object_ids: Sequence[str], attributes: Collection[str]
@@ -140,8 +143,9 @@ class GraphDirectory(BatchingClient):
         """
         asked = {f"/users/{quote(each, safe='')}?$select={selected(attributes)}": each for each in object_ids}
         for found in self.objects(list(asked), _WHAT_USERS, Permission.users):
-            if any(row is not None and str(row.get("id")).lower() != asked[path] for path, row in found):
-                raise EntraError(f"{_WHAT_USERS}: Graph answered with another user than the one that was asked for")
+            for path, row in found:
+                if row is not None:
+                    _require(row, asked[path])
             yield [(asked[path], None if row is None else _user(row, attributes)) for path, row in found]
 
     def deleted(self) -> Iterator[tuple[str, date | None]]:
@@ -214,6 +218,16 @@ class GraphDirectory(BatchingClient):
             again = sum(1 for _ in self.rows(f"{path}{joint}$top={PAGE_SIZE // 2}", what, permission))
             if again != count:
                 raise EntraError(f"{what}: Graph showed {count} rows, and then {again}", is_passing=True)
+
+
+def _require(row: JsonObject, object_id: str | None) -> None:
+    """Check that a row is of the user who was asked for; None for one who was asked for by name.
+
+    :raises EntraError: it is not.
+    """
+    found = row.get("id")
+    if not isinstance(found, str) or (object_id is not None and found.lower() != object_id.lower()):
+        raise EntraError("Reading a user: Graph answered with another one than was asked for", is_passing=True)
 
 
 def _user(row: JsonObject, attributes: Collection[str]) -> DirectoryUser:

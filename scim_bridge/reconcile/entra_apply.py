@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,6 +10,7 @@ from scim_bridge.delivery.deliver import deliver_person
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.domain.audit import BY_GRAPH, Action, AuditEvent, changed_names
 from scim_bridge.domain.drift import Drift, Kind
+from scim_bridge.domain.employee import Days, Field
 from scim_bridge.domain.entra_people import GONE, Assignment, Stored
 from scim_bridge.domain.outcome import IncompleteRefused, State
 from scim_bridge.domain.person import PersonId
@@ -47,6 +49,7 @@ ENTRA_MOVED = "Entra sent something for this person since the plan was made: run
 GRAPH_MOVED = "Entra shows something else by now: run `reconcile --with-entra` again"
 GONE_HERE = "the bridge no longer has this user: run `reconcile --with-entra` again"
 UNREADABLE = "Entra could not be read again, and nothing is changed without that"
+OPENS = "the last day is over, so this would open the employment and the login again: read the plan, and apply it by ID"
 REFUSED = "the bridge refuses the user by DELIVERY__ON_INCOMPLETE"
 NOT_READ = "Entra is not read by these settings"
 
@@ -155,6 +158,8 @@ class EntraRepairing:
                 plan is not None and said_since(s, record.person.id, plan.started_at)
             ):
                 return ENTRA_MOVED
+            if self._opens_again(record.person.days, rows, self.tenant.today(s.now)):
+                return OPENS
             after = repaired(before.document, stored, rows, believed)
             if after == before.document:
                 return GRAPH_MOVED
@@ -174,6 +179,12 @@ class EntraRepairing:
                 cause="reconcile",
             )
         return self._outcome(record.person.id)
+
+    def _opens_again(self, days: Days, rows: Sequence[Drift], today: date) -> bool:
+        """Return whether a repair without review would employ someone again whose last day is over."""
+        is_reviewed = self.run_id != self.plan_id
+        clears = any(row.kind is Kind.cleared_in_entra and row.field == Field.end_date for row in rows)
+        return clears and not is_reviewed and days.active and not days.wants_employment(today)
 
     def _change(self, s: Session, before: StoredResource, document: JsonObject) -> None:
         """Store the user with a new version, and make the person due, in one transaction (rule A1)."""

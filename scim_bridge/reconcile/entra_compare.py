@@ -54,8 +54,8 @@ LISTED = {
     Cause.never_seen: "press *Provision on demand* for this user in Entra, or restart provisioning",
 }
 MADE_AGAIN = (
-    "another user of Entra has this user name now, so it may be the same person: check that `objectId` is mapped to "
-    "`externalId`, *Always*"
+    "another user of Entra has this user name or number now, so it may be the same person: check that `objectId` is "
+    "mapped to `externalId`, *Always*"
 )
 GUESSED = f"the mapping may not be read, so this may come from another attribute: grant {Permission.jobs}"
 REQUIRED = "Ditio requires a value: fill it in again in Entra, or end the employment there"
@@ -294,7 +294,7 @@ def is_again(s: Session, sides: Sides, terms: Terms) -> bool:
     if terms.matching is not None:
         telling.add(terms.matching.attribute)
     hashes = {name: found for name, found in sides.stored.hashes.items() if name in telling}
-    return s.entra.is_again(str(sides.external_id).lower(), hashes)
+    return s.entra.is_again(str(sides.external_id).lower(), hashes, all_users=terms.all_users)
 
 
 def believed_of(s: Session, tenant: Tenant, terms: Terms, reading: EntraReading, reader: EntraRead) -> Believed:

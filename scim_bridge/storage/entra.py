@@ -190,17 +190,25 @@ class EntraDirectory(Repository):
         )
         return self._connection.execute(query.limit(1)).first() is not None
 
-    def is_again(self, object_id: str, hashes: Mapping[str, str | None]) -> bool:
-        """Return whether another user, who is not removed, has one of these values.
+    def is_again(self, object_id: str, hashes: Mapping[str, str | None], *, all_users: bool) -> bool:
+        """Return whether another user who may be provisioned has one of these values.
 
         :param hashes: By attribute; an empty one is like no other.
+        :param all_users: Whether a user needs no assignment.
         """
         same = [
             users.c.hashes.contains(f'"{name}":"{found}"', autoescape=True) for name, found in hashes.items() if found
         ]
         if not same:
             return False
-        others = and_(users.c.tenant == self._tenant, users.c.removed.is_(None), users.c.object_id != object_id)
+        others = and_(
+            users.c.tenant == self._tenant,
+            users.c.removed.is_(None),
+            users.c.enabled.is_not(False),
+            users.c.object_id != object_id,
+        )
+        if not all_users:
+            others = and_(others, self._assigned(None))
         return (
             self._connection.execute(select(users.c.object_id).where(others, or_(*same)).limit(1)).first() is not None
         )

@@ -490,6 +490,61 @@ def test_a_graph_in_trouble_is_not_asked_for_each_person_of_a_plan(world: EntraW
     assert len([each for each in world.graph.requests if "/users/" in each.path]) == 3
 
 
+def test_a_leave_date_that_is_over_is_cleared_from_a_plan_that_was_read_only(world: EntraWorld, clock: Clock):
+    """It would open a login again, unattended: as `should-be-active`, that needs a reader."""
+    kari, _ = world.hires(2, leave_date="2026-03-10")
+    clock.passes(days=10)
+    world.worker.run_until_idle()
+    assert world.employee("3000").disabled
+    kari.leave_date = None
+
+    (row,) = world.looks()
+    assert (row.kind, row.field) == (Kind.cleared_in_entra, "endDate")
+    assert world.compares(apply=True).applied == 0
+    assert world.employee("3000").disabled
+
+    world.compares()
+    assert world.repairs().applied == 1
+    assert not world.employee("3000").disabled
+
+
+def test_a_second_account_of_a_person_does_not_keep_a_leaver(world: EntraWorld):
+    """An administrator's account has the same employee number, and is not assigned: no one is provisioned by it."""
+    kari, _ = world.hires(2)
+    other = person(0, object_id="5d1f3c0e-0000-4000-8000-00000000aaaa", user_principal_name="adm@contractor.example")
+    other.assigned = False
+    world.entra.directory.add(other)
+    world.compares()
+    kari.soft_deleted = True
+    world.entra.overlook(kari.object_id)
+
+    (row,) = world.looks()
+
+    assert not row.listed
+    assert world.repairs().applied == 1
+
+
+def test_a_company_in_which_most_would_leave_at_once_is_asked_twice(world: EntraWorld):
+    """*Sync all users and groups* looks so, where the settings of the job may not be read; also in a small company."""
+    users = world.hires(9)
+    for user in users[2:]:
+        user.assigned = False
+        world.entra.overlook(user.object_id)
+
+    world.compares()
+    world.cycle_passes()
+    report = world.compares()
+
+    assert (report.exit, "ENTRA__SCOPE" in str(report.stopped)) == (3, True)
+
+
+def test_a_filter_with_a_group_without_a_clause_is_not_judged(world: EntraWorld):
+    world.entra.job.scope = [[Clause("department", "EQUALS", ("Bygg",))], []]
+    world.hires(2)
+
+    assert not [row for row in world.looks() if row.kind is Kind.left_without_notice]
+
+
 def test_one_look_is_not_enough_where_the_job_stands_still(world: EntraWorld):
     kari, _ = world.hires(2)
     world.entra.job.pause()

@@ -114,6 +114,15 @@ def test_a_link_that_is_none_does_not_end_a_list(world: GraphWorld, link: object
         read(world.client())
 
 
+@pytest.mark.parametrize("answer", [{}, {"id": None}, {"id": an_id(2), "accountEnabled": False}])
+def test_another_user_is_no_answer(world: GraphWorld, answer: object):
+    """A cache in between, say: their values would be taken for those of the user who was asked for."""
+    world.session = _answering(world, answer)  # type: ignore[method-assign]
+
+    with pytest.raises(EntraError):
+        world.client().user(an_id(1), ["jobTitle"])
+
+
 @pytest.mark.parametrize("answer", [{}, {"value": None}, [], "text"])
 def test_an_answer_without_a_list_is_no_empty_list(world: GraphWorld, answer: object):
     world.session = _answering(world, answer)  # type: ignore[method-assign]
