@@ -134,6 +134,11 @@ class Entra(Protocol):
     def user(self, object_id: str, attributes: Collection[str]) -> DirectoryUser | None:
         """Return one user now, by object id or user principal name; None for a deleted one."""
 
+    def users_of(
+        self, object_ids: Sequence[str], attributes: Collection[str]
+    ) -> Iterator[list[tuple[str, DirectoryUser | None]]]:
+        """Yield some users as they are now, a few at a time; None for one who is not there."""
+
     def deleted(self) -> Iterator[tuple[str, date | None]]:
         """Yield the users in the recycle bin, each with the day of the deletion."""
 
@@ -148,6 +153,12 @@ class Entra(Protocol):
 
     def nested(self, group_id: str) -> Iterator[str]:
         """Yield the users of a group and of the groups inside it: only to explain."""
+
+    def target_of(self, job_id: str, object_id: str) -> str | None:
+        """Return the id of the SCIM user to which Entra links one of its users; None if it shows none."""
+
+    def limited(self, seconds: float) -> AbstractContextManager[None]:
+        """Give all calls of this thread within the block so long together."""
 
     def log_of(self, object_id: str, *, since: datetime | None = None, most: int = 100) -> list[LogEntry]:
         """Return what the provisioning log says of one user, newest first."""

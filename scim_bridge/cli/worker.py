@@ -8,9 +8,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from uuid import uuid4
 
 import click
@@ -86,28 +87,72 @@ ENTRA_SECONDS = 120.0
 
 ENTRA_LOOKS_SECONDS = 5.0
 
+MOST_READS = 8
+"""How many companies' jobs one process reads at a time."""
+
 
 def _watch_entra(options: Options, tenants: list[str], stop: Callable[[], bool], ended: threading.Event) -> None:
     """Read the provisioning job of each company when it is due, for the metrics."""
     database = open_database(options.settings, patience=DELIVERIES)
     try:
-        watched = build(options.settings, database=database).tenants
+        built = build(options.settings, database=database).tenants
+        watched = {name: (built[name], options.of(name).entra.status_every) for name in tenants}
+        reading: dict[str, threading.Thread] = {}
         while not stop():
-            for name in tenants:
-                every = options.of(name).entra.status_every
-                _logging_errors(lambda tenant=watched[name], every=every: watch(tenant, every))  # type: ignore[misc]
+            reading = watch_all(watched, reading)
             ended.wait(ENTRA_LOOKS_SECONDS)
+        # What is read at the end of the process is not waited for: another process reads it.
     finally:
         database.close()
 
 
+def watch_all(
+    watched: Mapping[str, tuple[Tenant, float]], reading: Mapping[str, threading.Thread]
+) -> dict[str, threading.Thread]:
+    """Begin the reads that are due, each in a thread of its own: a slow Graph delays no other company.
+
+    :param watched: By company: itself, and every how many seconds it is read.
+    :param reading: What the call before returned: the reads that it left going on.
+    :returns: The reads that go on now, by company.
+    """
+    going_on = {name: thread for name, thread in reading.items() if thread.is_alive()}
+    for name, (tenant, every_seconds) in watched.items():
+        if name in going_on or len(going_on) >= MOST_READS:
+            continue
+        thread = _begun(tenant, every_seconds)
+        if thread is not None:
+            going_on[name] = thread
+    return going_on
+
+
+def _begun(tenant: Tenant, every_seconds: float) -> threading.Thread | None:
+    """Begin to read one company's job, if that is due and no other process does it."""
+    begun: list[threading.Thread] = []
+
+    def begin() -> None:
+        if (holder := _taken(tenant, every_seconds)) is not None:
+            read = partial(_logging_errors, partial(_read, tenant, holder))
+            begun.append(threading.Thread(target=read, daemon=True, name=f"entra-{tenant.name}"))
+            begun[0].start()
+
+    _logging_errors(begin)
+    return begun[0] if begun else None
+
+
 def watch(tenant: Tenant, every_seconds: float) -> None:
     """Read the provisioning job of one company if that is due, and no other process does it."""
+    if (holder := _taken(tenant, every_seconds)) is not None:
+        _read(tenant, holder)
+
+
+def _taken(tenant: Tenant, every_seconds: float) -> str | None:
     holder = tenant.new_id()
     with tenant.write() as s:
         is_ours = s.schedules.take(ENTRA_STATUS, holder, every_seconds=every_seconds, alive_seconds=ENTRA_SECONDS)
-    if not is_ours or tenant.entra is None:
-        return
+    return holder if is_ours and tenant.entra is not None else None
+
+
+def _read(tenant: Tenant, holder: str) -> None:
     found = read_job(tenant)
     log.info("entra.read", tenant=tenant.name, state=found.state, escrowed=found.escrowed)
     with tenant.write() as s:

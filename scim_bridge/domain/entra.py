@@ -10,6 +10,13 @@ GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
 """The application id of Microsoft Graph itself, in every tenant."""
 
 
+MOST_ROWS = 999
+"""The most rows of a page of Graph."""
+
+MOST_CALLS = 20
+"""The most calls in one `$batch`."""
+
+
 def is_object_id(value: object) -> bool:
     """Return whether a value is an object id of Entra: a GUID."""
     try:

@@ -37,7 +37,9 @@ class PrincipalKind(StrEnum):
 class Principal:
     """An assignment to the enterprise application."""
 
-    kind: PrincipalKind
+    kind: PrincipalKind | None
+    """None for a kind that is not documented, or not told: it may stand for any number of users."""
+
     id: str
     name: str | None
 

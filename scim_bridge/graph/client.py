@@ -1,16 +1,19 @@
 """The calls that the bridge makes to Microsoft Graph. All of them only read."""
 
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 from urllib.parse import quote, urlsplit
 
 import requests
 
-from scim_bridge.domain.entra import GRAPH_APP_ID, ROLE_IDS, Job, LogEntry, Permission, ServicePrincipal
+from scim_bridge.domain.entra import GRAPH_APP_ID, MOST_ROWS, ROLE_IDS, Job, LogEntry, Permission, ServicePrincipal
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import DeliveryError, EntraError, TransientError
 from scim_bridge.graph.answers import entry_of, error_of, job_of, object_of, principal_of
@@ -22,7 +25,7 @@ from scim_bridge.http.pages import PageReader
 from scim_bridge.http.session import ApiSession
 from scim_bridge.http.token import Tokens
 
-PAGE_SIZE = 999
+PAGE_SIZE = MOST_ROWS
 """The most rows of a page. Without `$top`, rows of assignments were seen to be missing."""
 
 MAX_PAGES = 5_000
@@ -54,6 +57,12 @@ class Page:
     rows: list[JsonObject]
     next_link: str | None = None
     delta_link: str | None = None
+
+
+class _Limit(threading.local):
+    """Until when the calls of a thread may go on, by the monotonic clock."""
+
+    until: float = inf
 
 
 class GraphClient:
@@ -99,6 +108,7 @@ class GraphClient:
         self._sleep = sleep
         self._now = now
         self._patience_seconds = patience_seconds
+        self._limit = _Limit()
         self._renews = True
         self.calls = 0
         """How many calls were made, tries included; requests for tokens not."""
@@ -182,6 +192,23 @@ class GraphClient:
             raise EntraError(f"the provisioning job {job_id!r} has no attribute mapping", status=404)
         return found
 
+    def target_of(self, job_id: str, object_id: str) -> str | None:
+        """Return the id of the SCIM user to which Entra links one of its users; None if it shows none.
+
+        Only the beta of Graph shows it, and not for each application: "none" proves nothing by itself.
+
+        :raises EntraError: it can't be read.
+        """
+        path = f"{self._principal}/synchronization/jobs/{_in_path(job_id)}/objectConnections('{_in_path(object_id)}')"
+        what = "Reading the link to a user"
+        received = self._send(self._under(path, "beta"), what, {})
+        if received.status == 404:
+            return None
+        if not received.ok:
+            raise error_of(received, what, Permission.jobs)
+        target = object_of(received, what).get("targetAnchor")
+        return target if isinstance(target, str) and target else None
+
     def provisioning_secrets(self) -> Mapping[str, str]:
         """Return the settings beside the job, such as `BaseAddress`; none where Graph refuses them.
 
@@ -224,7 +251,7 @@ class GraphClient:
         :param permission: The application permission that it needs.
         :raises EntraError: it can't be read.
         """
-        received = self._get(self._under(path), what, {})
+        received = self._send(self._under(path), what, {})
         if received.status == 404:
             return None
         if not received.ok:
@@ -272,7 +299,7 @@ class GraphClient:
         return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
     def _page(self, path: str, what: str, permission: Permission | None, headers: Mapping[str, str]) -> Page:
-        received = self._get(path, what, headers)
+        received = self._send(path, what, headers)
         if not received.ok:
             raise error_of(received, what, permission)
         reader = PageReader(_Bytes(received.body), ("value",))
@@ -283,16 +310,19 @@ class GraphClient:
         if not reader.has_list or not received.body.lstrip().startswith(b"{"):
             raise EntraError(f"{what}: Graph's answer has no list (request {received.request_id})")
         noted = {path[-1]: value for path, value in reader.notes.items() if len(path) == 1}
-        return Page(rows, _link(noted.get("@odata.nextLink")), _link(noted.get("@odata.deltaLink")))
+        next_link = noted.get("@odata.nextLink")
+        if next_link is not None and _link(next_link) is None:
+            raise EntraError(f"{what}: Graph's link to the next page is none (request {received.request_id})")
+        return Page(rows, _link(next_link), _link(noted.get("@odata.deltaLink")))
 
-    def _get(self, path: str, what: str, headers: Mapping[str, str]) -> Received:
-        """Send one request; obey 429, and try again what may pass."""
+    def _send(self, path: str, what: str, headers: Mapping[str, str], body: JsonObject | None = None) -> Received:
+        """Send one request; obey 429, and try again what may pass. :param body: What is posted; None for a GET."""
         began, tries = self._monotonic(), 0
         while True:
             tries += 1
             wait = float(2 ** (tries - 1))
             try:
-                received = self._once(path, what, headers)
+                received = self._once(path, what, headers, body)
             except DeliveryError as exc:
                 if not isinstance(exc, TransientError) or tries >= MAX_TRIES_UNANSWERED:
                     raise _as_entra(exc) from exc
@@ -303,21 +333,52 @@ class GraphClient:
             told = retry_after_seconds(received.headers.get("Retry-After"), self._now())
             self._pause(wait, began, told, partial(error_of, received, what, None))
 
-    def _once(self, path: str, what: str, headers: Mapping[str, str]) -> Received:
+    def _once(self, path: str, what: str, headers: Mapping[str, str], body: JsonObject | None) -> Received:
         self.calls += 1
-        received = self._session.request("GET", path, what=what, operation="read", headers=headers, renews=self._renews)
+        received = self._session.request(
+            "GET" if body is None else "POST",
+            path,
+            what=what,
+            operation="read",
+            json_body=body,
+            headers=headers,
+            within=self._left(what),
+            renews=self._renews,
+        )
         # Where a new token did not help, another one will not help the next call.
         self._renews = received.status != 401
         return received
 
     def _pause(self, wait: float, began: float, told: float | None, error: Callable[[], EntraError]) -> None:
         wait = min(60.0, wait) if told is None else told
-        if self._monotonic() - began + wait > self._patience_seconds:
+        left = self._limit.until - self._monotonic()
+        if self._monotonic() - began + wait > self._patience_seconds or wait >= left:
             raise error()
         self._sleep(wait)
 
-    def _under(self, path: str) -> str:
-        return f"{self.config.base_path}/v1.0{path}"
+    @contextmanager
+    def limited(self, seconds: float) -> Iterator[None]:
+        """Give all calls of this thread within the block so long together, waits and tries included.
+
+        Then they raise an `EntraError` that passes: however steady Graph is, no read goes on for ever.
+        """
+        before = self._limit.until
+        self._limit.until = min(before, self._monotonic() + seconds)
+        try:
+            yield
+        finally:
+            self._limit.until = before
+
+    def _left(self, what: str) -> float | None:
+        """Return how many seconds a call may take; None for the time-out of each call."""
+        if self._limit.until == inf:
+            return None
+        if (left := self._limit.until - self._monotonic()) <= 0:
+            raise EntraError(f"{what}: Graph is too slow, and the time for reading Entra ran out", is_passing=True)
+        return left
+
+    def _under(self, path: str, version: str = "v1.0") -> str:
+        return f"{self.config.base_path}/{version}{path}"
 
     @property
     def _principal(self) -> str:

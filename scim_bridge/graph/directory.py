@@ -1,10 +1,10 @@
 """Users, changes of users, assignments and groups, as Microsoft Graph shows them."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 from urllib.parse import quote
 
-from scim_bridge.domain.entra import Permission
+from scim_bridge.domain.entra import Permission, is_object_id
 from scim_bridge.domain.entra_people import (
     BIN,
     GONE,
@@ -17,7 +17,8 @@ from scim_bridge.domain.entra_people import (
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import EntraError
 from scim_bridge.graph.answers import moment_of
-from scim_bridge.graph.client import PAGE_SIZE, GraphClient
+from scim_bridge.graph.batch import BatchingClient
+from scim_bridge.graph.client import PAGE_SIZE
 
 USUAL = ("id", "userPrincipalName", "accountEnabled")
 EXTENSIONS = "onPremisesExtensionAttributes"
@@ -41,6 +42,9 @@ SAME = frozenset(
 
 USUAL_SIZE = 100
 """The rows of a page where `$top` is not obeyed."""
+
+CLIENT = "ServicePrincipal"
+"""An assignment of a client, which is no person."""
 
 EVENTUAL = {"ConsistencyLevel": "eventual"}
 """For answers from an index that lags: they explain, and decide nothing."""
@@ -84,7 +88,7 @@ def value_in(row: JsonObject, attribute: str) -> tuple[bool, str | None]:
     return True, text or None
 
 
-class GraphDirectory(GraphClient):
+class GraphDirectory(BatchingClient):
     """Graph with its directory."""
 
     def mark(self, attributes: Collection[str]) -> str | None:
@@ -102,7 +106,7 @@ class GraphDirectory(GraphClient):
 
     def count(self) -> int | None:
         """Return how many users there are, from an index that lags; None where it is not shown."""
-        received = self._get(self._under("/users/$count"), "Counting users", EVENTUAL)
+        received = self._send(self._under("/users/$count"), "Counting users", EVENTUAL)
         text = received.body.decode("utf-8-sig", errors="replace").strip()
         return int(text) if received.ok and text.isascii() and text.isdigit() else None
 
@@ -125,7 +129,24 @@ class GraphDirectory(GraphClient):
         """Return one user now, by object id or user principal name; None for a deleted one."""
         path = f"/users/{quote(object_id, safe='')}?$select={selected(attributes)}"
         row = self.one(path, "Reading a user", Permission.users)
-        return None if row is None else _user(row, attributes)
+        if row is None:
+            return None
+        _require(row, object_id if is_object_id(object_id) else None)
+        return _user(row, attributes)
+
+    def users_of(
+        self, object_ids: Sequence[str], attributes: Collection[str]
+    ) -> Iterator[list[tuple[str, DirectoryUser | None]]]:
+        """Yield some users as they are now, twenty at a time; None for one who is not there.
+
+        :raises EntraError: one of them can't be read.
+        """
+        asked = {f"/users/{quote(each, safe='')}?$select={selected(attributes)}": each for each in object_ids}
+        for found in self.objects(list(asked), _WHAT_USERS, Permission.users):
+            for path, row in found:
+                if row is not None:
+                    _require(row, asked[path])
+            yield [(asked[path], None if row is None else _user(row, attributes)) for path, row in found]
 
     def deleted(self) -> Iterator[tuple[str, date | None]]:
         """Yield the users in the recycle bin, each with the day of the deletion."""
@@ -138,9 +159,14 @@ class GraphDirectory(GraphClient):
         """Yield the users and groups that are assigned. :raises EntraError: they can't be read as a whole."""
         for row in self._rows(f"{self._principal}/appRoleAssignedTo", _WHAT_ASSIGNED, Permission.applications):
             kind = str(row.get("principalType"))
-            if kind in set(PrincipalKind) and row.get("principalId"):
-                name = row.get("principalDisplayName")
-                yield Principal(PrincipalKind(kind), str(row["principalId"]).lower(), str(name) if name else None)
+            if kind == CLIENT:
+                continue
+            name = row.get("principalDisplayName")
+            yield Principal(
+                PrincipalKind(kind) if kind in set(PrincipalKind) and row.get("principalId") else None,
+                str(row.get("principalId")).lower(),
+                str(name) if name else None,
+            )
 
     def group(self, group_id: str) -> DirectoryGroup | None:
         """Return what is known of a group; None for a deleted one."""
@@ -192,6 +218,16 @@ class GraphDirectory(GraphClient):
             again = sum(1 for _ in self.rows(f"{path}{joint}$top={PAGE_SIZE // 2}", what, permission))
             if again != count:
                 raise EntraError(f"{what}: Graph showed {count} rows, and then {again}", is_passing=True)
+
+
+def _require(row: JsonObject, object_id: str | None) -> None:
+    """Check that a row is of the user who was asked for; None for one who was asked for by name.
+
+    :raises EntraError: it is not.
+    """
+    found = row.get("id")
+    if not isinstance(found, str) or (object_id is not None and found.lower() != object_id.lower()):
+        raise EntraError("Reading a user: Graph answered with another one than was asked for", is_passing=True)
 
 
 def _user(row: JsonObject, attributes: Collection[str]) -> DirectoryUser:

@@ -16,13 +16,12 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
+from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
 from scim_bridge.errors import CredentialsRefused, DeliveryError, TransientError, Unreached
-
-T = TypeVar("T")
+from scim_bridge.http.deadline import AnswerInTime, Deadline
 
 MAX_BYTES = 32 * 1024 * 1024
 _CHUNK = 64 * 1024
@@ -95,7 +94,28 @@ class PerThread(threading.local):
 
 
 class _InTime(HTTPConnection):
-    """Counts a name look-up against the time-out of connecting: the system's resolver has none."""
+    """Counts a name look-up against the time-out of connecting, and each byte of an answer against that of reading.
+
+    The system's resolver has no time-out, and that of a socket begins anew with each byte.
+    """
+
+    _deadline: Deadline | None = None
+
+    @property
+    def response_class(self) -> Callable[..., AnswerInTime]:  # type: ignore[override]  # A class in http.client.
+        """Return what makes the answer out of the socket."""
+        return self._begun
+
+    def _begun(self, *given: Any, **named: Any) -> AnswerInTime:
+        answer = AnswerInTime(*given, **named)
+        self._deadline = answer.deadline
+        return answer
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # As urllib3 itself has it.
+        """Return the answer, with its `deadline`."""
+        response = super().getresponse()
+        response.deadline = self._deadline  # type: ignore[attr-defined]
+        return response
 
     def _new_conn(self) -> socket.socket:
         connect = super()._new_conn
@@ -120,25 +140,6 @@ def _connect(connect: Callable[[], socket.socket], made: "Future[socket.socket]"
         made.set_result(found)
     else:
         found.close()
-
-
-def within(seconds: float, work: Callable[[], T]) -> T:
-    """Return what `work` returns, in a thread of its own. A time-out of requests begins anew with each byte.
-
-    :raises TooSlow: it takes longer. Its thread ends when the other side does.
-    """
-    done: Future[T] = Future()
-
-    def go_on() -> None:
-        try:
-            done.set_result(work())
-        except Exception as error:
-            done.set_exception(error)
-
-    threading.Thread(target=go_on, daemon=True).start()
-    if not wait([done], seconds).done:
-        raise TooSlow("no answer in time")
-    return done.result()
 
 
 class _InTimeOverTls(_InTime, HTTPSConnection):

@@ -47,6 +47,8 @@ class Streamed:
         if size == 0:
             return b""
         exchange = self._in_pieces
+        if self._bytes == 0 and (deadline := getattr(self._response.raw, "deadline", None)) is not None:
+            deadline.extend(exchange.began + exchange.seconds - exchange.monotonic())
         with exchange.translating():
             piece: bytes = self._response.raw.read(size if size > 0 else None, decode_content=True)
             self._bytes += len(piece)

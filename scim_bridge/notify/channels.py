@@ -19,7 +19,7 @@ import requests
 
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import BridgeError, DeliveryError
-from scim_bridge.http.exchange import Exchange, pooled_sessions, within
+from scim_bridge.http.exchange import Exchange, pooled_sessions
 from scim_bridge.notify.words import Notice
 
 SEND_SECONDS = 10.0
@@ -122,7 +122,7 @@ class Webhook:
         exchange = Exchange("the webhook", "NOTIFY__WEBHOOK_URL", SEND_SECONDS, time.monotonic(), time.monotonic)
         try:
             with exchange.translating():
-                status, said = within(SEND_SECONDS, lambda: self._answer(message))
+                status, said = self._answer(message)
         except DeliveryError as error:
             raise NotSent(str(error)) from None  # The causes quote the address.
         except (OSError, ValueError) as error:

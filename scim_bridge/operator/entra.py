@@ -13,7 +13,7 @@ from scim_bridge.operator.history import SAID
 from scim_bridge.operator.overview import last_call
 from scim_bridge.plan.entra_side import Compared, in_scope, same_form, serving
 from scim_bridge.reconcile.entra_compare import believed_of
-from scim_bridge.reconcile.entra_read import EntraRead, terms_of
+from scim_bridge.reconcile.entra_read import EntraRead, Terms, terms_of
 from scim_bridge.reconcile.run import ENTRA_NOT_SET
 from scim_bridge.scim.mapping import Rules
 from scim_bridge.scim.reading import read
@@ -25,6 +25,14 @@ from scim_bridge.storage.resources import document_of
 from scim_bridge.tenant import Entra, Tenant
 
 NOT_SET = ENTRA_NOT_SET
+
+MOST_OTHERS = 3
+"""How many other people are asked for, to prove that links are shown at all."""
+
+CURE_OF_LINK = "press *Provision on demand* for this user in Entra"
+
+JOB_SECONDS = 100.0
+"""How long reading the job for the metrics may take."""
 
 SAME_MOMENT = timedelta(minutes=5)
 """How far Entra's log and our answer may be apart: the log has the time at which Entra dealt with the user."""
@@ -155,8 +163,10 @@ def job_view(tenant: Tenant) -> JobView:
 
 def read_job(tenant: Tenant) -> JobReading:
     """Read the job, and store what it says for the metrics. Trouble is stored too: it never ends the process."""
+    entra = entra_of(tenant)
     try:
-        job = entra_of(tenant).job()
+        with entra.limited(JOB_SECONDS):
+            job = entra.job()
     except EntraError as error:
         state, detail = "none" if error.code == "NoJob" else "unread", str(error)
         return tenant.transact(lambda s: s.entra_jobs.put(JobReading(s.now, state, detail=detail)))
@@ -275,6 +285,12 @@ class EntraView:
     differs: tuple[tuple[str, str | None, str | None], ...]
     """By field: what Entra has, and what the SCIM user has."""
 
+    link: bool | None
+    """Whether Entra still links its user to the SCIM user; None where it does not show that."""
+
+    doubts: tuple[str, ...]
+    """Why it is not known as a whole who is assigned."""
+
     last_log: Traced | None
     read_at: datetime | None
     """When the assignments were read; None before they were."""
@@ -288,8 +304,7 @@ class EntraView:
             "assigned": [{"by": "group" if each.via else "direct", "name": each.name} for each in self.assigned],
             "in_scope": self.in_scope,
             "differs": [{"field": name, "entra": theirs, "scim": ours} for name, theirs, ours in self.differs],
-            # Whether Entra still holds its link to the user is shown by a beta of Graph only.
-            "link": None,
+            "link": self.link,
             "last_log": None if self.last_log is None else self.last_log.document(),
             "read_at": self.read_at,
         }
@@ -302,9 +317,14 @@ class EntraView:
             reasons = [each.name or each.via if each.via else "directly" for each in self.assigned]
             words = [enabled[self.enabled] if self.enabled is not None else "enabled or not: not shown"]
             if self.read_at is not None:
-                words.append(f"assigned ({', '.join(reasons)})" if reasons else "not assigned")
+                unassigned = "assigned or not: not known" if self.doubts else "not assigned"
+                words.append(f"assigned ({', '.join(reasons)})" if reasons else unassigned)
         as_of = "" if self.read_at is None else f" (assignments of {self.read_at:%Y-%m-%d %H:%M} UTC)"
         lines = [f"In Entra now: {', '.join(words)}{as_of}"]
+        if not self.assigned:
+            lines += [f"Not known as a whole: {doubt}" for doubt in self.doubts]
+        if self.link is False:
+            lines.append("Entra links its user to no user here, so it sends no change and no ending: " + CURE_OF_LINK)
         lines += [
             f"{name} is {theirs or 'empty'} in Entra, {ours or 'empty'} here" for name, theirs, ours in self.differs
         ]
@@ -344,6 +364,8 @@ def entra_side_of(tenant: Tenant, document: JsonObject | None) -> EntraView | No
         assigned=reasons,
         in_scope=in_scope(stored, bool(reasons), believed) if is_known else None,
         differs=tuple(each for each in differing if each is not None),
+        link=_link(tenant, entra, terms, object_id, document),
+        doubts=reading.doubts,
         last_log=_last_log(entra, object_id),
         read_at=None if marked is None else marked.read_at,
     )
@@ -359,6 +381,26 @@ def _differing(
     if is_same or (compared.is_formatted and theirs is not None):
         return None
     return compared.name, theirs, None if ours is None else str(ours)
+
+
+def _link(tenant: Tenant, entra: Entra, terms: Terms, object_id: str, document: JsonObject) -> bool | None:
+    """Return whether Entra links its user to the SCIM user; None where it is not shown.
+
+    "There is none" is also the answer of a Graph, or for an application, that shows no links: another person's proves
+    that they are shown.
+    """
+    if terms.job is None:
+        return None
+    try:
+        target = entra.target_of(terms.job.id, object_id)
+        if target is not None:
+            return target == document.get("id")
+        with tenant.read() as s:
+            others = [each.lower() for each in s.entra.some_active(MOST_OTHERS + 1)]
+        proofs = [each for each in others if each != object_id and is_object_id(each)][:MOST_OTHERS]
+        return False if any(entra.target_of(terms.job.id, each) is not None for each in proofs) else None
+    except EntraError:
+        return None
 
 
 def _last_log(entra: Entra, object_id: str) -> Traced | None:

@@ -91,70 +91,6 @@ def same_form(compared: Compared, raw: object, rules: Rules) -> str | None:
     return nfc(text) if isinstance(value, Unusable) else str(canonical(compared.field, value) or "") or None
 
 
-Clause = tuple[str, str, tuple[str, ...]]
-"""An attribute, an operator, and values."""
-
-Scope = tuple[tuple[Clause, ...], ...]
-"""A scoping filter: one of its groups has to hold, and of a group every clause."""
-
-
-def scope_of(schema: JsonObject) -> Scope:
-    """Return the scoping filter of the mapping of users; empty where there is none."""
-    for rule in _objects(schema.get("synchronizationRules")):
-        for mapping in _objects(rule.get("objectMappings")):
-            if str(mapping.get("sourceObjectName")).casefold() == "user" and mapping.get("enabled") is True:
-                scope = mapping.get("scope")
-                groups = _objects(scope.get("groups")) if isinstance(scope, dict) else []
-                found = (tuple(map(_clause, _objects(group.get("clauses")))) for group in groups)
-                return tuple(group for group in found if group)
-    return ()
-
-
-def _clause(document: JsonObject) -> Clause:
-    operand = document.get("targetOperand")
-    values = operand.get("values") if isinstance(operand, dict) else None
-    return (
-        str(document.get("sourceOperandName") or ""),
-        str(document.get("operatorName") or "").upper().replace("_", " "),
-        tuple(map(str, values)) if isinstance(values, list) else (),
-    )
-
-
-def _objects(value: object) -> list[JsonObject]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
-
-
-def passes(scope: Scope, user: DirectoryUser) -> bool | None:
-    """Return whether a filter lets a user through; None where that can't be judged."""
-    if not scope:
-        return True
-    groups = [_every([_holds(clause, user) for clause in group]) for group in scope]
-    return True if True in groups else None if None in groups else False
-
-
-def _every(held: list[bool | None]) -> bool | None:
-    return False if False in held else None if None in held else True
-
-
-def _holds(clause: Clause, user: DirectoryUser) -> bool | None:
-    attribute, operator, values = clause
-    if attribute not in user.values:
-        return None
-    value = user.values[attribute]
-    if value in ("true", "false"):
-        values = tuple(each.casefold() for each in values)
-    match operator:
-        case "EQUALS" | "IN":
-            return value in values
-        case "NOT EQUALS":
-            return value not in values
-        case "IS NULL":
-            return value is None
-        case "IS NOT NULL":
-            return value is not None
-    return None
-
-
 class Shown(StrEnum):
     """What Entra shows of a user that the bridge has as active."""
 
@@ -202,6 +138,9 @@ class Believed:
     """Whether an empty leave date is believed, too."""
 
     assignments_known: bool
+    filter_proved: bool = False
+    """Whether a user whom the scoping filter leaves out is believed: what was not read passes no filter, either."""
+
     present: frozenset[str] = frozenset()
     """The attributes in which at least one user has a value: only these were really read."""
 
@@ -214,7 +153,7 @@ def shown_of(stored: Stored, is_assigned: bool, believed: Believed) -> Shown | N
         return Shown.disabled
     if not is_assigned and not believed.all_users and believed.assignments_known:
         return Shown.unassigned
-    if stored.passes_filter is False:
+    if stored.passes_filter is False and believed.filter_proved:
         return Shown.out_of_scope
     return None
 
@@ -348,6 +287,17 @@ class Tally:
             counted[difference.field] = counted.get(difference.field, 0) + 1
 
 
+MOST_ALONE = 2
+"""Of so few people, all may leave."""
+
+CHECK = "If Entra provisions all users, set ENTRA__SCOPE to all"
+
+SHOWN = "Graph shows"
+"""How a sentence begins that says that too little was shown; an operator may confirm it with `--force`."""
+
+CONFIRMED = "if that is right, read this run's plan, and confirm it with `reconcile --apply --plan ID --force`"
+
+
 @dataclass(frozen=True, slots=True)
 class Stop:
     """Why a comparison stops the run, with figure and limit."""
@@ -369,14 +319,14 @@ def doubts_of_read(
     if counted is not None and reading.users < LEAST_SHARE * counted:
         yield f"Graph showed {reading.users} users and counts {counted}: that is no complete read"
     elif counted is None and reading.users * 2 < users_before:
-        yield f"Graph shows {reading.users} users, fewer than half of the {users_before} of the last complete read"
+        yield f"{SHOWN} {reading.users} users, fewer than half of the {users_before} of the last complete read"
     if all_users or reading.doubts:
         return
     if reading.assigned == 0 and linked:
-        yield f"Graph shows no assignment at all, and {linked} people were provisioned"
+        yield f"Graph has no assignment at all, and {linked} people were provisioned"
     elif reading.assigned_before is not None and reading.assigned * 2 < reading.assigned_before:
         yield (
-            f"Graph shows {reading.assigned} assigned users, fewer than half of the {reading.assigned_before} of the "
+            f"{SHOWN} {reading.assigned} assigned users, fewer than half of the {reading.assigned_before} of the "
             "last complete read"
         )
 
@@ -397,8 +347,12 @@ def doubts_of_comparison(tally: Tally, limits: Limits) -> Iterator[Stop]:
     if tally.active >= FEW and tally.leaving > limits.max_ended_fraction * tally.active:
         yield Stop(
             f"{tally.leaving} of {tally.active} active people would leave, more than the share of "
-            f"{limits.max_ended_fraction:g} that RECONCILE__MAX_ENDED_FRACTION allows",
+            f"{limits.max_ended_fraction:g} that RECONCILE__MAX_ENDED_FRACTION allows. {CHECK}",
             is_excess=True,
+        )
+    elif tally.leaving * 2 > tally.active > MOST_ALONE:
+        yield Stop(
+            f"{tally.leaving} of {tally.active} active people would leave, more than half. {CHECK}", is_excess=True
         )
 
 

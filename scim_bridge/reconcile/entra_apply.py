@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,13 +10,21 @@ from scim_bridge.delivery.deliver import deliver_person
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.domain.audit import BY_GRAPH, Action, AuditEvent, changed_names
 from scim_bridge.domain.drift import Drift, Kind
+from scim_bridge.domain.employee import Days, Field
 from scim_bridge.domain.entra_people import GONE, Assignment, Stored
 from scim_bridge.domain.outcome import IncompleteRefused, State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import JsonObject, UserId
 from scim_bridge.errors import EntraError
 from scim_bridge.plan.entra_side import Believed, differences, doubts_of_read, same_form, serving
-from scim_bridge.reconcile.entra_compare import GUESSED, MADE_AGAIN, believed_of
+from scim_bridge.reconcile.entra_compare import (
+    GUESSED,
+    LOOK_SECONDS,
+    MADE_AGAIN,
+    READ_SECONDS,
+    believed_of,
+    is_again,
+)
 from scim_bridge.reconcile.entra_read import EntraRead, Terms, terms_of, who_is_assigned
 from scim_bridge.scim.reading import read, without
 from scim_bridge.scim.resources import Identity, document_of, keys_of, resource_of
@@ -30,10 +39,17 @@ if TYPE_CHECKING:
 
 USER = "User"
 
+FRESH_SECONDS = 300.0
+"""How old the assignments may be that a repair relies on: deliveries in between take their time."""
+
+MOST_UNREAD = 3
+"""After so many people in a row whom Graph does not show, the others are not asked for."""
+
 ENTRA_MOVED = "Entra sent something for this person since the plan was made: run `reconcile --with-entra` again"
 GRAPH_MOVED = "Entra shows something else by now: run `reconcile --with-entra` again"
 GONE_HERE = "the bridge no longer has this user: run `reconcile --with-entra` again"
 UNREADABLE = "Entra could not be read again, and nothing is changed without that"
+OPENS = "the last day is over, so this would open the employment and the login again: read the plan, and apply it by ID"
 REFUSED = "the bridge refuses the user by DELIVERY__ON_INCOMPLETE"
 NOT_READ = "Entra is not read by these settings"
 
@@ -53,11 +69,16 @@ class EntraRepairing:
         :param items: Grouped by person.
         :param progress: Called with the number of rows done.
         """
-        now = self._now()
-        done = 0
+        now, read_at = self._now(), self.tenant.monotonic()
+        done, unread = 0, 0
         for person_id, group in groupby(items, key=lambda item: item.person_id):
             rows = list(group)
+            if self.tenant.monotonic() - read_at > FRESH_SECONDS and not isinstance(now, str):
+                now, read_at = self._now(), self.tenant.monotonic()
             why = now if isinstance(now, str) else self._repair(person_id or PersonId(""), rows, now)
+            unread = unread + 1 if why is not None and why.startswith(UNREADABLE) else 0
+            if unread == MOST_UNREAD:
+                now = why or UNREADABLE
             with self.tenant.write() as s:
                 s.plan(self.plan_id).settle([(row.position or 0, why) for row in rows])
             done += len(rows)
@@ -69,10 +90,10 @@ class EntraRepairing:
         if entra is None:
             return NOT_READ
         try:
-            terms = terms_of(self.tenant, entra)
-            assigned, is_known = set[str](), True
-            if not terms.all_users:
-                for each in who_is_assigned(entra, terms.granted):
+            with entra.limited(READ_SECONDS):
+                terms = terms_of(self.tenant, entra)
+                assigned, is_known = set[str](), True
+                for each in () if terms.all_users else who_is_assigned(entra, terms.granted):
                     if not isinstance(each, Assignment):
                         is_known = False
                     elif not each.is_nested:
@@ -99,9 +120,10 @@ class EntraRepairing:
         if sides is None:
             return GONE_HERE
         try:
-            stored = now.stored(sides)
-            if stored.removed is not None and now.is_again(sides):
-                return MADE_AGAIN
+            with now.entra.limited(LOOK_SECONDS):
+                stored = now.stored(sides)
+                if stored.removed is not None and self._is_again(sides, now):
+                    return MADE_AGAIN
         except EntraError as error:
             return f"{UNREADABLE}: {error}"
         if now.terms.job is None and any(row.kind is Kind.cleared_in_entra for row in rows):
@@ -117,6 +139,11 @@ class EntraRepairing:
         except IncompleteRefused as refused:
             return f"{REFUSED}: {refused}"
 
+    def _is_again(self, sides: Sides, now: "_Now") -> bool:
+        with self.tenant.read() as s:
+            is_stored = is_again(s, sides, now.terms)
+        return is_stored or now.is_again(sides)
+
     def _write(self, sides: Sides, stored: Stored, rows: Sequence[Drift], believed: Believed) -> str | None:
         lease = self.tenant.new_id()
         with self.tenant.write() as s:
@@ -129,6 +156,8 @@ class EntraRepairing:
                 plan is not None and said_since(s, record.person.id, plan.started_at)
             ):
                 return ENTRA_MOVED
+            if self._opens_again(record.person.days, rows, self.tenant.today(s.now)):
+                return OPENS
             after = repaired(before.document, stored, rows, believed)
             if after == before.document:
                 return GRAPH_MOVED
@@ -148,6 +177,12 @@ class EntraRepairing:
                 cause="reconcile",
             )
         return self._outcome(record.person.id)
+
+    def _opens_again(self, days: Days, rows: Sequence[Drift], today: date) -> bool:
+        """Return whether a repair without review would employ someone again whose last day is over."""
+        is_reviewed = self.run_id != self.plan_id
+        clears = any(row.kind is Kind.cleared_in_entra and row.field == Field.end_date for row in rows)
+        return clears and not is_reviewed and days.active and not days.wants_employment(today)
 
     def _change(self, s: Session, before: StoredResource, document: JsonObject) -> None:
         """Store the user with a new version, and make the person due, in one transaction (rule A1)."""
@@ -201,7 +236,7 @@ class _Now:
         return self.reader.stored(user)
 
     def is_again(self, sides: Sides) -> bool:
-        """Return whether another user of Entra has the name of one who was deleted."""
+        """Return whether another user of Entra has the user name of one who was deleted."""
         name = str(sides.document.get("userName"))
         return "@" in name and self.entra.user(name, self.terms.attributes) is not None
 

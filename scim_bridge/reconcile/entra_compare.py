@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from scim_bridge.domain.drift import Cause, Drift, Kind
-from scim_bridge.domain.employee import Value
+from scim_bridge.domain.employee import Field, Value
 from scim_bridge.domain.entra import Permission, is_object_id
 from scim_bridge.domain.entra_people import DirectoryUser, EntraReading, Stored
 from scim_bridge.domain.person import PersonId
@@ -39,6 +39,12 @@ MOST_READ = 50
 MOST_LOGS = 20
 """For how many users the log is asked: Graph allows five such calls in ten seconds."""
 
+LOOK_SECONDS = 30.0
+"""How long one of these reads may take: Graph allows five of the log in ten seconds."""
+
+READ_SECONDS = 3_600.0
+"""How long reading a company's Entra may take. A million users are a thousand pages."""
+
 SEND_AGAIN = "press *Provision on demand* for this user in Entra: the bridge writes no value that Entra owns"
 LISTED = {
     Cause.nested_group: "the user is only in a group inside an assigned group: assign that group itself",
@@ -48,8 +54,8 @@ LISTED = {
     Cause.never_seen: "press *Provision on demand* for this user in Entra, or restart provisioning",
 }
 MADE_AGAIN = (
-    "another user of Entra has this user name now, so it may be the same person: check that `objectId` is mapped to "
-    "`externalId`, *Always*"
+    "another user of Entra has this user name or number now, so it may be the same person: check that `objectId` is "
+    "mapped to `externalId`, *Always*"
 )
 GUESSED = f"the mapping may not be read, so this may come from another attribute: grant {Permission.jobs}"
 REQUIRED = "Ditio requires a value: fill it in again in Entra, or end the employment there"
@@ -63,6 +69,7 @@ class EntraComparison:
     entra: Entra
     terms: Terms
     reading: EntraReading
+    reader: EntraRead
     believed: Believed
     limits: Limits
     tally: Tally = field(default_factory=Tally)
@@ -84,7 +91,7 @@ class EntraComparison:
             self._store([finding for sides in page for finding in self._of_person(sides)])
         self._look_for_unsent()
         doubts = list(doubts_of_comparison(self.tally, self.limits))
-        with self.tenant.write() as s:
+        with self.reader.writing() as s:
             s.entra.forget_before(self.reading.read_id)
             if any(not each.is_excess for each in doubts):
                 s.entra.forget_findings()
@@ -136,7 +143,7 @@ class EntraComparison:
 
     def _store(self, found: list[Finding]) -> None:
         if found:
-            with self.tenant.write() as s:
+            with self.reader.writing() as s:
                 s.entra.found(self.reading.read_id, found)
 
     # The rows of the plan.
@@ -205,7 +212,13 @@ class EntraComparison:
         return next((each for each in served if each.name == finding.field), None)
 
     def _is_again(self, sides: Sides) -> bool:
-        """Return whether another user of Entra has the user name now, as far as users are read one by one."""
+        """Return whether another user of Entra is the same person now, by number or user name.
+
+        By user name as far as users are read one by one.
+        """
+        with self.tenant.read() as s:
+            if is_again(s, sides, self.terms):
+                return True
         user = self._user(str(sides.document.get("userName")))
         return user is not None and user.object_id != str(sides.external_id).lower()
 
@@ -220,8 +233,10 @@ class EntraComparison:
         if self._reads > MOST_READ:
             return None
         try:
-            return self.entra.user(object_id.lower(), self.terms.attributes)
+            with self.entra.limited(LOOK_SECONDS):
+                return self.entra.user(object_id.lower(), self.terms.attributes)
         except EntraError:
+            self._reads = MOST_READ  # The plan does not wait for a Graph that is in trouble.
             return None
 
     def _unsent(self, finding: Finding) -> Iterator[Drift]:
@@ -256,8 +271,10 @@ class EntraComparison:
             return False
         self._logs += 1
         try:
-            entries = self.entra.log_of(object_id, most=5)
+            with self.entra.limited(LOOK_SECONDS):
+                entries = self.entra.log_of(object_id, most=5)
         except EntraError:
+            self._logs = MOST_LOGS
             return False
         return bool(entries) and entries[0].status.casefold() == "failure"
 
@@ -269,8 +286,20 @@ def _text(sides: Sides, compared: Compared | None) -> str | None:
     return None if value is None else str(value)
 
 
+def is_again(s: Session, sides: Sides, terms: Terms) -> bool:
+    """Return whether another user of Entra has the number, or the matching value, of one who is gone."""
+    if sides.stored is None:
+        return False
+    telling = {each.attribute for each in terms.compared if each.field is Field.employee_number}
+    if terms.matching is not None:
+        telling.add(terms.matching.attribute)
+    hashes = {name: found for name, found in sides.stored.hashes.items() if name in telling}
+    return s.entra.is_again(str(sides.external_id).lower(), hashes, all_users=terms.all_users)
+
+
 def believed_of(s: Session, tenant: Tenant, terms: Terms, reading: EntraReading, reader: EntraRead) -> Believed:
     """Return what is believed of a read."""
+    present = s.entra.present(terms.attributes)
     return Believed(
         compared=terms.compared,
         rules=tenant.rules,
@@ -279,7 +308,8 @@ def believed_of(s: Session, tenant: Tenant, terms: Terms, reading: EntraReading,
         values_proved=Permission.users in terms.granted,
         dates_proved=Permission.leave_dates in terms.granted,
         assignments_known=not reading.doubts,
-        present=s.entra.present(terms.attributes),
+        filter_proved=Permission.users in terms.granted and terms.filtered <= present,
+        present=present,
     )
 
 
@@ -303,6 +333,13 @@ def entra_side(
     tenant: Tenant, entra: Entra, run_id: str, limits: Limits, progress: Callable[[str, int, int | None], None]
 ) -> EntraSide:
     """Read Entra and compare all people with it. :raises EntraError: it can't be read as a whole."""
+    with entra.limited(READ_SECONDS):
+        return _entra_side(tenant, entra, run_id, limits, progress)
+
+
+def _entra_side(
+    tenant: Tenant, entra: Entra, run_id: str, limits: Limits, progress: Callable[[str, int, int | None], None]
+) -> EntraSide:
     terms = terms_of(tenant, entra)
     reader = EntraRead(tenant, entra, terms, run_id, progress)
     with tenant.write() as s:
@@ -314,7 +351,7 @@ def entra_side(
             return EntraSide(stops=reading.stops)
         with tenant.read() as s:
             believed = believed_of(s, tenant, terms, reading, reader)
-        comparison = EntraComparison(tenant, entra, terms, reading, believed, limits)
+        comparison = EntraComparison(tenant, entra, terms, reading, reader, believed, limits)
         stops = comparison.look()
     finally:
         with tenant.write() as s:

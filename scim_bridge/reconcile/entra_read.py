@@ -5,8 +5,9 @@ import hmac
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import ceil
 
-from scim_bridge.domain.entra import Job, Permission
+from scim_bridge.domain.entra import MOST_CALLS, MOST_ROWS, Job, Permission, is_object_id
 from scim_bridge.domain.entra_people import (
     Assignment,
     DirectoryUser,
@@ -20,15 +21,15 @@ from scim_bridge.errors import EntraError
 from scim_bridge.logs import get_logger
 from scim_bridge.plan.entra_mapping import USER, ObjectMapping, object_mapping
 from scim_bridge.plan.entra_schema import schema_of
+from scim_bridge.plan.entra_scope import Scope, passes, scope_of
 from scim_bridge.plan.entra_side import (
+    CONFIRMED,
     FULL_AGAIN,
+    SHOWN,
     Compared,
-    Scope,
     compared_of,
     doubts_of_read,
     hashes_of,
-    passes,
-    scope_of,
 )
 from scim_bridge.scim.reading import SourcePath
 from scim_bridge.storage.database import Secrets, Session
@@ -50,6 +51,9 @@ OTHER_READ = "another run reads Entra now: try again when it has ended, in two m
 
 HASHES = "entra-hashes"
 """The secret of the keyed hashes: without it, a hash says nothing of a value."""
+
+FEW_USERS = 1_000
+"""Up to so many users, only those that matter are asked for, if that takes fewer calls than all users do."""
 
 MAPPING_GUESSED = "the mapping was not read, so the one that the settings generate is taken for it"
 
@@ -74,21 +78,26 @@ class Terms:
     @property
     def attributes(self) -> frozenset[str]:
         """Return the attributes that are read, those of the scoping filter included."""
-        filtered = {attribute for group in self.scope for attribute, _, _ in group}
         matching = {self.matching.attribute} if self.matching is not None else set()
-        return frozenset({each.attribute for each in self.compared} | filtered | matching)
+        return frozenset({each.attribute for each in self.compared} | self.filtered | matching)
+
+    @property
+    def filtered(self) -> frozenset[str]:
+        """Return the attributes of the scoping filter."""
+        return frozenset(attribute for group in self.scope for attribute, _, _ in group)
 
     @property
     def forms(self) -> dict[str, Compared]:
         """Return one comparison for each attribute."""
+        filtered = {each: Compared(SourcePath(each, None, each), each, None) for each in self.filtered}
         matching = {self.matching.attribute: self.matching} if self.matching is not None else {}
-        return matching | {each.attribute: each for each in reversed(self.compared)}
+        return filtered | matching | {each.attribute: each for each in reversed(self.compared)}
 
     def basis(self, key: str) -> str:
         """Return a fingerprint; what was stored with another one can't be used. :param key: The hashes' secret."""
         # With another permission, another value is empty: what was stored without it proves nothing.
         told = sorted(self.granted & {Permission.users, Permission.leave_dates})
-        forms = [(each.attribute, each.field) for each in self.compared]
+        forms = [(each.attribute, each.field) for each in (*self.compared, *self.forms.values())]
         said = repr((sorted(self.attributes), self.scope, forms, told))
         return f"{self._source(key)}{hmac.new(key.encode(), said.encode(), hashlib.sha256).hexdigest()}"
 
@@ -163,14 +172,20 @@ class EntraRead:
             with self.tenant.write() as s:
                 s.entra.forget_all()
             before = None
-        basis, link, full_at, counted = self.terms.basis(self.key), None, now, None
+        basis, link, full_at = self.terms.basis(self.key), None, now
         if before is not None and before.basis == basis and now - before.full_at < FULL_AGAIN:
             link, full_at = self._changes(before.delta_link) if before.delta_link else None, before.full_at
-        if is_full := link is None:
-            link, full_at, counted = self._all(), now, self.entra.count()
         doubts = [] if self.terms.all_users else list(self._assignments())
-        users_before = before.users if before is not None else 0
-        with self._writing() as s:
+        users_before, counted = before.users if before is not None else 0, None
+        few, gone = None, list[str]()
+        if is_new := link is None:
+            full_at, counted = now, self.entra.count()
+            if (few := self._few(counted)) is None:
+                link = self._all()
+            else:
+                users_before, gone = self._each_of(few)
+                counted = None
+        with self.writing() as s:
             assigned = s.entra.count_assigned(self.read_id)
             reading = EntraReading(
                 read_id=self.read_id,
@@ -178,28 +193,63 @@ class EntraRead:
                 full_at=full_at,
                 basis=basis,
                 delta_link=link,
-                users=s.entra.count_users(self.read_id if is_full else None),
+                users=s.entra.count_users(self.read_id if is_new else None),
                 # A doubtful figure is no measure for the next read.
                 assigned=before.assigned if doubts and before is not None else assigned,
                 assigned_before=before.assigned if before is not None else None,
                 doubts=tuple(doubts),
             )
-            stops = tuple(
-                doubts_of_read(reading, counted, linked, all_users=self.terms.all_users, users_before=users_before)
-            )
+            stops = [
+                f"{why}: {CONFIRMED}" if why.startswith(SHOWN) else why
+                for why in doubts_of_read(
+                    reading, counted, linked, all_users=self.terms.all_users, users_before=users_before
+                )
+            ]
             if not stops:
                 # Only a read that is believed replaces the one before, and only it shows who is gone.
-                if is_full:
+                if few is not None:
+                    s.entra.remove(gone)
+                    s.entra.forget_unread(self.read_id)
+                elif is_new:
                     s.entra.remove_unseen(self.read_id)
                 s.entra.forget_unassigned(self.read_id)
                 s.entra.mark(reading)
         if not stops:
             self._bin()
-        return replace(reading, stops=stops)
+        return replace(reading, stops=tuple(stops))
+
+    def _few(self, counted: int | None) -> list[str] | None:
+        """Return the users that matter, if a few calls show them; None where all users are to be read.
+
+        :param counted: How many users Graph counts; None where it does not say.
+        """
+        if self.terms.all_users or counted is None:
+            return None
+        with self.tenant.read() as s:
+            found = [each for each in s.entra.concerned(self.read_id, FEW_USERS + 1) if is_object_id(each)]
+        is_less = ceil(len(found) / MOST_CALLS) < ceil(counted / MOST_ROWS)
+        return found if len(found) <= FEW_USERS and is_less else None
+
+    def _each_of(self, object_ids: Sequence[str]) -> tuple[int, list[str]]:
+        """Read these users. Return how many of them were there before, and who of those is not there now.
+
+        One who was never there is not known, and not deleted.
+        """
+        with self.writing() as s:
+            # As in `_all`: what is stored is overwritten.
+            s.entra.forget_mark()
+            known = {each for each, stored in s.entra.of(object_ids).items() if stored.removed is None}
+        gone, done = list[str](), 0
+        for page in self.entra.users_of(object_ids, self.terms.attributes):
+            done += len(page)
+            gone += [object_id for object_id, user in page if user is None and object_id in known]
+            self._put([user for _, user in page if user is not None])
+            self.progress("reading Entra", done, len(object_ids))
+        return len(known), gone
 
     def _all(self) -> str | None:
         """Read all users. What changes meanwhile is read after them, from a mark that is taken first."""
-        with self._writing() as s:
+        with self.writing() as s:
             # Until all is read, there is no way on from the read before: its rows are overwritten.
             s.entra.forget_mark()
         link = self.entra.mark(self.terms.attributes)
@@ -208,10 +258,19 @@ class EntraRead:
             self._put(page)
             done += len(page)
             self.progress("reading Entra", done, None)
+        self._look_again()
         if link is None:
             return None
         after = self._changes(link)
         return link if after is None else after
+
+    def _look_again(self) -> None:
+        """Ask for the people's users that no page showed: to be missing in a list is no proof."""
+        with self.tenant.read() as s:
+            unseen = s.entra.unseen(self.read_id, FEW_USERS + 1)
+        if len(unseen) <= FEW_USERS:  # More is no ordinary day, and other guards stop there.
+            for page in self.entra.users_of(unseen, self.terms.attributes):
+                self._put([user for _, user in page if user is not None])
 
     def _changes(self, mark: str) -> str | None:
         """Read what changed since a mark. Return the next mark; None if this one is no longer known."""
@@ -228,7 +287,7 @@ class EntraRead:
         return following
 
     @contextmanager
-    def _writing(self) -> Iterator[Session]:
+    def writing(self) -> Iterator[Session]:
         """Write, while no other run reads this company's Entra: one's rows would be missing ones of the other."""
         with self.tenant.write() as s:
             if not s.schedules.stay_alive(ENTRA_READ, self.read_id, ALIVE_SECONDS):
@@ -236,7 +295,7 @@ class EntraRead:
             yield s
 
     def _put(self, page: Sequence[DirectoryUser], *, is_delta: bool = False) -> None:
-        with self._writing() as s:
+        with self.writing() as s:
             known = s.entra.of([user.object_id for user in page]) if is_delta else {}
             rows: dict[str, Stored] = {}
             for user in page:
@@ -263,7 +322,7 @@ class EntraRead:
             except EntraError as error:
                 log.info("entra.bin_unread", status=error.status)
                 return
-            with self._writing() as s:
+            with self.writing() as s:
                 s.entra.deleted_on(deleted)
 
     def _assignments(self) -> Iterator[str]:
@@ -280,7 +339,7 @@ class EntraRead:
         self._assign(rows.values())
 
     def _assign(self, rows: Iterable[Assignment]) -> None:
-        with self._writing() as s:
+        with self.writing() as s:
             s.entra.assign(self.read_id, rows)
 
 
@@ -301,8 +360,10 @@ def who_is_assigned(entra: Entra, granted: frozenset[Permission]) -> Iterator[As
     for each in entra.assigned():
         if each.kind is PrincipalKind.group:
             groups.append(each)
-        else:
+        elif each.kind is PrincipalKind.user:
             yield Assignment(each.id)
+        else:
+            yield Doubt(f"{each.name or each.id!r} is assigned, and is neither a user nor a group")
     for group in groups:
         yield from _of_group(entra, group, granted)
 

@@ -11,6 +11,7 @@ from scim_bridge.domain.employee import ActualEmployee
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import EntraError, NotFound, SettingsError, WrongUsage
 from scim_bridge.logs import get_logger
+from scim_bridge.plan.entra_side import SHOWN
 from scim_bridge.plan.limits import CompanySize, Limits, limit_exceeded, roster_doubt
 from scim_bridge.reconcile.apply import PlanRepairing
 from scim_bridge.reconcile.compare import DriftPlanning
@@ -167,6 +168,8 @@ class Reconciliation:
             with self.tenant.write() as s:
                 # An operator has read the plan and confirms what Ditio showed: later runs are measured by it.
                 s.runs.note(plan.id, is_believed=plan.shown is not None)
+                if SHOWN in (plan.stopped or ""):
+                    s.entra.forget_figures()
             return None
         if request.approved:
             return None  # The guard was asked before the rows were approved, and a plan never changes.

@@ -335,6 +335,8 @@ entra_marks = Table(
     Column("delta_link", Text),
     Column("users", Integer, nullable=False),
     Column("assigned", Integer, nullable=False),
+    # Why the assignments were not known as a whole, as JSON: a list of sentences.
+    Column("doubts", Text),
 )
 
 # What differs between Entra and the SCIM users, and since when: it counts only once a cycle has passed.

@@ -1,7 +1,7 @@
 """What was read of Entra through Microsoft Graph: the job, users without their values, assignments, findings."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
@@ -109,6 +109,39 @@ class EntraDirectory(Repository):
         unseen = and_(users.c.tenant == self._tenant, users.c.read_id != read_id, users.c.removed.is_(None))
         self._connection.execute(update(users).where(unseen).values(removed=GONE, removed_on=None))
 
+    def remove(self, object_ids: Collection[str]) -> None:
+        """Note that users are gone that were asked for and not found."""
+        gone = and_(users.c.tenant == self._tenant, users.c.object_id.in_(list(object_ids)), users.c.removed.is_(None))
+        self._connection.execute(update(users).where(gone).values(removed=GONE, removed_on=None))
+
+    def forget_unread(self, read_id: str) -> None:
+        """Remove the users that a read of single ones did not ask for; those that were removed in Entra stay."""
+        old = and_(users.c.tenant == self._tenant, users.c.read_id != read_id, users.c.removed.is_(None))
+        self._connection.execute(delete(users).where(old))
+
+    def concerned(self, read_id: str, limit: int) -> list[str]:
+        """Return the object ids of the people, and of the users that a read found assigned, once each."""
+        theirs = select(func.lower(people.c.external_id)).where(
+            people.c.tenant == self._tenant, people.c.external_id.is_not(None), people.c.user_id.is_not(None)
+        )
+        assigned = select(assignments.c.object_id).where(
+            assignments.c.tenant == self._tenant, assignments.c.read_id == read_id
+        )
+        return list(self._connection.execute(theirs.union(assigned).limit(limit)).scalars())
+
+    def unseen(self, read_id: str, limit: int) -> list[str]:
+        """Return the object ids of people's users that a full read did not show, and an earlier one did."""
+        theirs = select(func.lower(people.c.external_id)).where(
+            people.c.tenant == self._tenant, people.c.external_id.is_not(None), people.c.user_id.is_not(None)
+        )
+        query = select(users.c.object_id).where(
+            users.c.tenant == self._tenant,
+            users.c.read_id != read_id,
+            users.c.removed.is_(None),
+            users.c.object_id.in_(theirs),
+        )
+        return list(self._connection.execute(query.limit(limit)).scalars())
+
     def deleted_on(self, days: Iterable[tuple[str, date | None]]) -> None:
         """Note when users were deleted that are in the recycle bin."""
         for object_id, day in days:
@@ -157,6 +190,33 @@ class EntraDirectory(Repository):
         )
         return self._connection.execute(query.limit(1)).first() is not None
 
+    def is_again(self, object_id: str, hashes: Mapping[str, str | None], *, all_users: bool) -> bool:
+        """Return whether another user who may be provisioned has one of these values.
+
+        :param hashes: By attribute; an empty one is like no other.
+        :param all_users: Whether a user needs no assignment.
+        """
+        same = [
+            users.c.hashes.contains(f'"{name}":"{found}"', autoescape=True) for name, found in hashes.items() if found
+        ]
+        if not same:
+            return False
+        others = and_(
+            users.c.tenant == self._tenant,
+            users.c.removed.is_(None),
+            users.c.enabled.is_not(False),
+            users.c.object_id != object_id,
+        )
+        if not all_users:
+            others = and_(others, self._assigned(None))
+        return (
+            self._connection.execute(select(users.c.object_id).where(others, or_(*same)).limit(1)).first() is not None
+        )
+
+    def forget_figures(self) -> None:
+        """Remove the figures that the next read is measured by: an operator confirms that fewer are right."""
+        self._connection.execute(update(marks).where(marks.c.tenant == self._tenant).values(users=0, assigned=0))
+
     def present(self, attributes: Iterable[str]) -> frozenset[str]:
         """Return the attributes in which at least one user has a value."""
         mine = and_(users.c.tenant == self._tenant, users.c.removed.is_(None))
@@ -194,7 +254,9 @@ class EntraDirectory(Repository):
         """Store the figures of a complete read, in place of those of the one before."""
         row = asdict(reading)
         names = ("read_id", "read_at", "full_at", "basis", "delta_link", "users", "assigned")
-        upsert(self._connection, marks, [{"tenant": self._tenant, **{name: row[name] for name in names}}])
+        doubts = json.dumps(reading.doubts)
+        figures = {name: row[name] for name in names}
+        upsert(self._connection, marks, [{"tenant": self._tenant, **figures, "doubts": doubts}])
 
     def forget_mark(self) -> None:
         """Remove the way on from the last complete read; its figures stay, as a measure for the next."""
@@ -210,7 +272,10 @@ class EntraDirectory(Repository):
         row = self._connection.execute(select(marks).where(marks.c.tenant == self._tenant)).first()
         if row is None:
             return None
-        return EntraReading(row.read_id, row.read_at, row.full_at, row.basis, row.delta_link, row.users, row.assigned)
+        doubts = tuple(json.loads(row.doubts or "[]"))
+        return EntraReading(
+            *(row.read_id, row.read_at, row.full_at, row.basis, row.delta_link, row.users, row.assigned), doubts=doubts
+        )
 
     # Both sides.
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from scim_bridge.sandbox.directory import EntraGroup
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.graph import CLIENT_ID, CLIENT_SECRET, SERVICE_PRINCIPAL, TENANT_ID, SandboxGraph
 from scim_bridge.sandbox.server import running
@@ -205,3 +207,54 @@ def test_people_show_of_a_user_who_is_gone_in_entra(bridge: Bridge):
     entra = json.loads(show(bridge, "--format", "json").stdout)["entra"]
 
     assert (entra["exists"], entra["in_scope"]) == (False, False)
+
+
+def entra_of(bridge: Bridge) -> Any:
+    return json.loads(show(bridge, "--format", "json").stdout)["entra"]
+
+
+def test_people_show_says_whether_entra_still_links_the_user(bridge: Bridge):
+    """Facts, section 1: without the link Entra never sends that the user leaves."""
+    assert entra_of(bridge)["link"] is True
+
+    del bridge.world.entra._links[person(0).object_id]
+
+    assert entra_of(bridge)["link"] is False
+    assert "links its user to no user here" in " ".join(show(bridge).stdout.split())
+
+
+def test_a_graph_that_shows_no_links_proves_nothing(bridge: Bridge):
+    """The same 404; another person's link would be the proof."""
+    del bridge.world.entra._links[person(0).object_id]
+    bridge.graph.style = replace(bridge.graph.style, connections=False)
+
+    assert entra_of(bridge)["link"] is None
+
+    bridge.graph.style = replace(bridge.graph.style, connections=True)
+    bridge.graph.client.permissions.discard("Synchronization.Read.All")
+    assert entra_of(bridge)["link"] is None
+
+
+def test_a_link_to_another_user_is_none_to_this_one(bridge: Bridge):
+    links = bridge.world.entra._links
+    links[person(0).object_id] = links[person(1).object_id]
+
+    assert entra_of(bridge)["link"] is False
+
+
+def test_people_show_knows_that_assignments_were_in_doubt(bridge: Bridge):
+    """A group whose members are hidden: who is in none that was shown may be in that one."""
+    kari = bridge.world.entra.directory.users[person(0).object_id]
+    kari.assigned = False
+    group = "bbbbbbbb-0000-4000-8000-000000000001"
+    hidden = EntraGroup(group, "Ditio users", [kari.object_id], visibility="HiddenMembership")
+    bridge.world.entra.directory.add_group(hidden)
+    bridge.graph.client.permissions.discard("Member.Read.Hidden")
+    bridge("--with-entra")
+
+    entra = entra_of(bridge)
+
+    assert (entra["assigned"], entra["in_scope"]) == ([], None)
+    told = " ".join(show(bridge).stdout.split())
+    assert "assigned or not: not known" in told
+    assert "Ditio users" in told

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
+from typing import cast
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from scim_bridge.cli.worker import watch
+from scim_bridge.cli import worker
+from scim_bridge.cli.worker import watch, watch_all
+from scim_bridge.domain.entra import Job
+from scim_bridge.errors import EntraError
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.graph import SandboxGraph
 from scim_bridge.sandbox.job import Execution
 from scim_bridge.storage.database import Database
-from scim_bridge.tenant import Tenant
+from scim_bridge.tenant import Entra, Tenant
 from tests.conftest import Clock
 from tests.graph.conftest import GraphWorld
 from tests.world import World, a_user
@@ -128,3 +134,49 @@ def test_a_read_that_died_is_taken_over(graph: GraphWorld, tenant: Tenant, clock
     watch(tenant, 900)
 
     assert len(graph.asked("jobs")) == 1
+
+
+class Endless:
+    """A Graph that answers no one before it is told to."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+
+    def limited(self, seconds: float) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def job(self) -> Job:
+        self.over.wait(30)
+        raise EntraError("over", is_passing=True)
+
+
+def test_a_slow_graph_delays_no_other_company(world: World, graph: GraphWorld, tenant: Tenant):
+    endless = Endless()
+    slow = replace(tenant, name="slow", entra=cast(Entra, endless))
+    watched = {"slow": (slow, 900.0), "default": (tenant, 900.0)}
+
+    reading = watch_all(watched, {})
+    reading["default"].join(20)
+
+    assert figures(world)["entra_job_state", "never-run", "default"] == 1
+    assert watch_all(watched, reading) == {"slow": reading["slow"]}
+    endless.over.set()
+    reading["slow"].join(20)
+    assert watch_all(watched, reading) == {}
+
+
+def test_no_more_than_a_few_companies_are_read_at_a_time(tenant: Tenant, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(worker, "MOST_READS", 2)
+    endless = Endless()
+    names = ("a", "b", "c")
+    watched = {name: (replace(tenant, name=name, entra=cast(Entra, endless)), 900.0) for name in names}
+
+    reading = watch_all(watched, {})
+
+    assert set(reading) == {"a", "b"}
+    endless.over.set()
+    for each in reading.values():
+        each.join(20)
+    reading = watch_all(watched, reading)
+    assert set(reading) == {"c"}
+    reading["c"].join(20)

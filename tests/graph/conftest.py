@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import requests
 
-from scim_bridge.graph.client import GraphClient
 from scim_bridge.graph.config import ClientSecret, GraphConfig
+from scim_bridge.graph.directory import GraphDirectory
 from scim_bridge.sandbox.entra import SandboxEntra
 from scim_bridge.sandbox.graph import CLIENT_ID, CLIENT_SECRET, SERVICE_PRINCIPAL, TENANT_ID, GraphStyle, SandboxGraph
 from scim_bridge.sandbox.server import WsgiTransport
@@ -53,9 +53,9 @@ class GraphWorld:
         self.slept.append(seconds)
         self.clock.passes(seconds=seconds)
 
-    def client(self, **changes: Any) -> GraphClient:
+    def client(self, **changes: Any) -> GraphDirectory:
         """A client with other settings than the usual ones."""
-        return GraphClient(
+        return GraphDirectory(
             replace(CONFIG, **changes),
             session_factory=self.session,
             monotonic=self.clock.monotonic,
@@ -82,5 +82,5 @@ def world(clock: Clock) -> GraphWorld:
 
 
 @pytest.fixture
-def client(world: GraphWorld) -> GraphClient:
+def client(world: GraphWorld) -> GraphDirectory:
     return world.client()

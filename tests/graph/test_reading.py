@@ -105,6 +105,24 @@ def test_pages_in_a_circle_end(world: GraphWorld, client: GraphClient):
         read(world.client())
 
 
+@pytest.mark.parametrize("link", [5, "", True])
+def test_a_link_that_is_none_does_not_end_a_list(world: GraphWorld, link: object):
+    """What follows would count as missing."""
+    world.session = _answering(world, {"value": [{"id": "1"}], "@odata.nextLink": link})  # type: ignore[method-assign]
+
+    with pytest.raises(EntraError, match="next page"):
+        read(world.client())
+
+
+@pytest.mark.parametrize("answer", [{}, {"id": None}, {"id": an_id(2), "accountEnabled": False}])
+def test_another_user_is_no_answer(world: GraphWorld, answer: object):
+    """A cache in between, say: their values would be taken for those of the user who was asked for."""
+    world.session = _answering(world, answer)  # type: ignore[method-assign]
+
+    with pytest.raises(EntraError):
+        world.client().user(an_id(1), ["jobTitle"])
+
+
 @pytest.mark.parametrize("answer", [{}, {"value": None}, [], "text"])
 def test_an_answer_without_a_list_is_no_empty_list(world: GraphWorld, answer: object):
     world.session = _answering(world, answer)  # type: ignore[method-assign]
