@@ -14,6 +14,7 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.logs import AUDIT, get_logger
 from scim_bridge.storage.admin_tables import audit
 from scim_bridge.storage.engine import Repository, Transaction
+from scim_bridge.storage.prepared import Prepared
 from scim_bridge.storage.tables import history
 
 log = get_logger(AUDIT)
@@ -25,7 +26,7 @@ PAGE = 1000
 MOMENTS = 100
 """How many instants one statement looks up."""
 
-_INSERT_AUDIT = insert(audit)
+_INSERT_AUDIT = Prepared(insert(audit))
 
 _position = itertools.count()
 """Orders what one process writes at one instant; never more than that."""
@@ -161,7 +162,7 @@ def _audited(row: Row[Any]) -> AuditRecord:
     return AuditRecord(row.id, row.at, Author(Actor(ActorKind(row.actor), row.actor_id), row.request_id), event)
 
 
-_INSERT_HISTORY = insert(history)
+_INSERT_HISTORY = Prepared(insert(history))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ class History(Repository):
     def add_for_all(self, person_ids: Sequence[PersonId], entry: Entry) -> None:
         """Append the same entry for several people."""
         if person_ids:
-            self._connection.execute(_INSERT_HISTORY, [self._row(person_id, entry) for person_id in person_ids])
+            _INSERT_HISTORY.execute(self._connection, [self._row(person_id, entry) for person_id in person_ids])
 
     def add(self, person_id: PersonId, *entries: Entry) -> None:
         """Append entries for one person."""

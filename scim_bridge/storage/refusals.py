@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, delete, func, or_, select
 
 from scim_bridge.domain.values import JsonObject, user_name_key
 from scim_bridge.storage.engine import Repository, upsert
+from scim_bridge.storage.prepared import Prepared
 from scim_bridge.storage.tables import refused_writes
 
 MOST = 1000
@@ -65,12 +66,14 @@ def _is_known(which: str) -> ColumnElement[bool]:
 
 
 # Built once, because every write of a user runs it.
-_CLEAR = delete(refused_writes).where(
-    refused_writes.c.tenant == bindparam("of"),
-    or_(
-        refused_writes.c.subject == bindparam("user"),
-        and_(refused_writes.c.user_id.is_(None), or_(_is_known("after"), _is_known("before"))),
-    ),
+_CLEAR = Prepared(
+    delete(refused_writes).where(
+        refused_writes.c.tenant == bindparam("of"),
+        or_(
+            refused_writes.c.subject == bindparam("user"),
+            and_(refused_writes.c.user_id.is_(None), or_(_is_known("after"), _is_known("before"))),
+        ),
+    )
 )
 
 
