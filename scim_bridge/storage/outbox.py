@@ -73,15 +73,12 @@ def _due(now: Any) -> dict[str, Any]:
 # Built once: each write executes them.
 _now, _until = bindparam("now", type_=people.c.due_at.type), bindparam("until", type_=people.c.due_at.type)
 _person = update(people).where(people.c.tenant == bindparam("of_tenant"), people.c.id == bindparam("person_id"))
+_lease = bindparam("lease_id")
 _due_again = _person.values({**_due(_now), "detail": bindparam("detail_of")})
-_MARK_DUE = Prepared(_due_again)
-_MARK_DUE_FOR_REQUEST = Prepared(_due_again.values(request_id=bindparam("request")))
-_LEASE = Prepared(
-    _person.where(
-        people.c.state == State.due, or_(people.c.leased_until.is_(None), people.c.leased_until <= _now)
-    ).values(_leased(bindparam("lease_id"), _until, _now))
-)
-_RENEW = Prepared(_person.where(people.c.lease == bindparam("lease_id")).values(leased_until=_until))
+_MARK_DUE, _MARK_DUE_FOR_REQUEST = Prepared(_due_again), Prepared(_due_again.values(request_id=bindparam("request")))
+_free = people.c.leased_until.is_(None) | (people.c.leased_until <= _now)
+_LEASE = Prepared(_person.where(people.c.state == State.due, _free).values(_leased(_lease, _until, _now)))
+_RENEW = Prepared(_person.where(people.c.lease == _lease).values(leased_until=_until))
 
 
 class Outbox(Repository):

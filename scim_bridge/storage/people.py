@@ -216,9 +216,7 @@ _days = (
     )
 )
 _DAYS = Prepared(_days)
-_DAYS_AND_EXTERNAL_ID = Prepared(
-    _days.values(external_id=bindparam("new_external_id", type_=people.c.external_id.type))
-)
+_DAYS_AND_EXTERNAL_ID = Prepared(_days.values(external_id=bindparam("new_external_id")))
 
 
 class People(Repository):
